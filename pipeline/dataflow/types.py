@@ -1,0 +1,58 @@
+"""Integer types of streams: the interval of values a stream can carry, and the bits that hold it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["IntType"]
+
+
+@dataclass(frozen=True)
+class IntType:
+    """All integers from `lo` to `hi`. Its bits and sign follow from the interval.
+
+    >>> IntType(0, 15).name, IntType(-1, 1).name, IntType.of_bits(8, signed=True)
+    ('UINT4', 'INT2', IntType(lo=-128, hi=127))
+    """
+
+    lo: int
+    hi: int
+
+    def __post_init__(self) -> None:
+        if self.lo > self.hi:
+            raise ValueError(f"an empty interval: {self.lo} to {self.hi}")
+
+    @classmethod
+    def of_bits(cls, bits: int, *, signed: bool, narrow: bool = False) -> IntType:
+        """The full range of a two's-complement or unsigned integer; `narrow` leaves out one end, as in QONNX."""
+        if signed:
+            return cls(-(1 << (bits - 1)) + int(narrow), (1 << (bits - 1)) - 1)
+        return cls(0, (1 << bits) - 1 - int(narrow))
+
+    @property
+    def signed(self) -> bool:
+        return self.lo < 0
+
+    @property
+    def bits(self) -> int:
+        """The fewest bits that hold the interval: two's complement if `lo` is negative, else unsigned; at least 1."""
+        if self.signed:
+            return max((~self.lo).bit_length(), max(self.hi, 0).bit_length()) + 1
+        return max(self.hi.bit_length(), 1)
+
+    @property
+    def name(self) -> str:
+        """FINN's name of the type that holds the interval, such as UINT4 or INT13."""
+        return f"{'INT' if self.signed else 'UINT'}{self.bits}"
+
+    def contains(self, values: np.ndarray) -> bool:
+        return values.size == 0 or (int(values.min()) >= self.lo and int(values.max()) <= self.hi)
+
+    def __add__(self, other: IntType) -> IntType:
+        return IntType(self.lo + other.lo, self.hi + other.hi)
+
+    def scaled(self, factor: int) -> IntType:
+        ends = (self.lo * factor, self.hi * factor)
+        return IntType(min(ends), max(ends))

@@ -1,0 +1,66 @@
+"""What can go wrong, as one tree.
+
+    A2QError                    everything this package raises on purpose; the command line prints it and exits with 1
+    ├── InputError              what the user gave: a name, a file, a value
+    │   ├── ModelError          a model that cannot be found, read or trusted
+    │   ├── ConfigError         a build configuration, folding file or board that cannot be used
+    │   └── UnsupportedError    a network with something that cannot be built, named
+    ├── VerificationError       two things that must be equal are not: a stage changed the network
+    ├── AccumulatorError        an accumulator policy that does not hold for a layer
+    ├── ToolError               an external tool failed or is not there
+    │   └── DeadlockError       a simulation in which a stream stopped moving
+    └── ResourceError           the machine: a full disk, a lock that another build holds
+"""
+
+__all__ = [
+    "A2QError",
+    "AccumulatorError",
+    "ConfigError",
+    "DeadlockError",
+    "InputError",
+    "ModelError",
+    "ResourceError",
+    "ToolError",
+    "UnsupportedError",
+    "VerificationError",
+]
+
+
+class A2QError(Exception):
+    """The base of every error of this package. Its text is a full sentence: where, what was found, what to do."""
+
+
+class InputError(A2QError):
+    """What the user gave cannot be used."""
+
+
+class ModelError(InputError):
+    """A model that cannot be found, read or trusted."""
+
+
+class ConfigError(InputError):
+    """A build configuration, a folding file or a board that cannot be used."""
+
+
+class UnsupportedError(InputError):
+    """A network with an operator, a type or a shape that cannot be built."""
+
+
+class VerificationError(A2QError):
+    """Two things that must be equal are not."""
+
+
+class AccumulatorError(A2QError):
+    """An accumulator policy that does not hold for a layer."""
+
+
+class ToolError(A2QError):
+    """An external tool failed, or is not installed."""
+
+
+class DeadlockError(ToolError):
+    """A simulation in which a stream stopped moving."""
+
+
+class ResourceError(A2QError):
+    """The machine ran out of something, or another build holds it."""

@@ -1,0 +1,127 @@
+"""What every hardware layer has: streams in and out, a reference, and how it becomes an instance in SystemVerilog.
+
+A stream carries frames of shape (height, width, channels), channels fastest, as beats of `lanes` neighbouring channels;
+lane 0 sits in the least significant bits. All arithmetic of the references is on int64 arrays of shape (N, H, W, C).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.dataflow.types import IntType
+
+__all__ = ["Kernel", "Memory", "Shape"]
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The content of a read-only memory: `words` unsigned integers of `width` bits, address 0 first."""
+
+    width: int
+    words: tuple[int, ...]
+
+    def hex(self) -> str:
+        """The text of a $readmemh file."""
+        digits = (self.width + 3) // 4
+        return "".join(f"{word:0{digits}x}\n" for word in self.words)
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel(ABC):
+    """One hardware layer: a node of the layer graph. Immutable; folding it is `dataclasses.replace`.
+
+    `inputs` and `outputs` name the streams it reads and writes; `source` is the user's name of the layer, for messages.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    source: str = field(default="", kw_only=True)
+
+    op_type: ClassVar[str]  # FINN's name of the layer
+    module: ClassVar[str]  # the module in hw/rtl, and the file that holds it
+
+    # -- streams ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def input_shapes(self) -> tuple[Shape, ...]: ...
+
+    @abstractmethod
+    def output_shapes(self) -> tuple[Shape, ...]: ...
+
+    @abstractmethod
+    def input_types(self) -> tuple[IntType, ...]: ...
+
+    @abstractmethod
+    def output_types(self) -> tuple[IntType, ...]: ...
+
+    @abstractmethod
+    def input_lanes(self) -> tuple[int, ...]:
+        """Elements a beat carries, for each input."""
+
+    @abstractmethod
+    def output_lanes(self) -> tuple[int, ...]: ...
+
+    def input_beats(self) -> tuple[int, ...]:
+        """Beats a frame takes, for each input."""
+        return tuple(_beats(s, n) for s, n in zip(self.input_shapes(), self.input_lanes(), strict=True))
+
+    def output_beats(self) -> tuple[int, ...]:
+        return tuple(_beats(s, n) for s, n in zip(self.output_shapes(), self.output_lanes(), strict=True))
+
+    # -- behaviour --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The outputs for `inputs`, int64 arrays of shape (N, H, W, C)."""
+
+    @abstractmethod
+    def cycles(self) -> int:
+        """Clock cycles between frames when the layer is never starved or stalled."""
+
+    @abstractmethod
+    def latency(self) -> int:
+        """Clock cycles from the last input beat an output beat depends on to that output beat, unstalled."""
+
+    @abstractmethod
+    def inputs_needed(self) -> np.ndarray:
+        """For each output beat of a frame, how many beats of each input the layer takes before it can send it.
+
+        An int64 array of shape (output beats of a frame,), non-decreasing. All inputs of a layer advance together, and
+        so do all its outputs.
+        """
+
+    # -- hardware ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def parameters(self) -> dict[str, int]:
+        """The parameters of the instance, by their names in SystemVerilog, memory files excepted."""
+
+    def memories(self) -> dict[str, Memory]:
+        """The read-only memories, by the name of the parameter that takes the file."""
+        return {}
+
+    def connections(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
+        """Port to expression, for streams whose signals are called <stream>_valid, <stream>_ready and <stream>_data."""
+        (i,), (o,) = inputs, outputs
+        return {
+            "in_valid_i": f"{i}_valid",
+            "in_ready_o": f"{i}_ready",
+            "in_data_i": f"{i}_data",
+            "out_valid_o": f"{o}_valid",
+            "out_ready_i": f"{o}_ready",
+            "out_data_o": f"{o}_data",
+        }
+
+
+def _beats(shape: Shape, lanes: int) -> int:
+    height, width, channels = shape
+    if channels % lanes:
+        raise ValueError(f"{lanes} lanes do not divide {channels} channels")
+    return height * width * (channels // lanes)

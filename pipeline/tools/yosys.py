@@ -1,0 +1,290 @@
+"""Yosys: a design becomes a count of the primitives of a Xilinx family.
+
+The recipe decides the count, so there is one: `read_slang` with the hierarchy kept, then `synth_xilinx -nodsp`. Nothing is
+placed, routed or timed. Results are kept in a cache folder by the content that they depend on: sources, memory files,
+parameters, recipe, version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from pipeline.errors import ToolError
+
+__all__ = [
+    "FAMILIES",
+    "PRIMITIVES",
+    "SynthesisResult",
+    "Utilization",
+    "count_primitives",
+    "needed_sources",
+    "parse",
+    "recipe",
+    "result_key",
+    "synthesize",
+    "version",
+]
+
+FAMILIES = ("xc7", "xcup")
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_LOG_LINES = 20
+
+
+@dataclass(frozen=True)
+class Utilization:
+    """Resources of an FPGA. `lut` includes `lutram` (LUTs used as memory) and `srl` (as shift registers).
+
+    `carry` counts CARRY4 and CARRY8 cells as Yosys placed them; a RAMB36 is two of `bram_18k`.
+    """
+
+    lut: int = 0
+    lutram: int = 0
+    srl: int = 0
+    ff: int = 0
+    carry: int = 0
+    bram_18k: int = 0
+    uram: int = 0
+    dsp: int = 0
+
+    @property
+    def bram_36k(self) -> float:
+        """Block RAM in units of 36 Kb, as boards are specified; halves occur."""
+        return self.bram_18k / 2
+
+    def __add__(self, other: Utilization) -> Utilization:
+        return Utilization(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def __mul__(self, count: int) -> Utilization:
+        return Utilization(*(getattr(self, f.name) * count for f in fields(self)))
+
+
+def _table() -> dict[str, Utilization]:
+    table: dict[str, Utilization] = {}
+
+    def add(names: str, **resources: int) -> None:
+        table.update(dict.fromkeys(names.split(), Utilization(**resources)))
+
+    # Logic: one LUT6 site each, whatever the number of inputs in use. An inverter that is left over is a LUT1.
+    add("LUT1 LUT2 LUT3 LUT4 LUT5 LUT6 LUT6_2 INV CFGLUT5", lut=1)
+    # Wide multiplexers and constants are part of the slice (UG474 "Multiplexers", UG574 "Multiplexers"), buffers of the I/O.
+    add("MUXF7 MUXF8 MUXF9 VCC GND BUFG IBUF OBUF")
+    add("CARRY4 CARRY8", carry=1)
+    # Flip-flops and latches share the storage elements (UG474, UG574 "Storage Elements").
+    add("FDRE FDRE_1 FDSE FDSE_1 FDCE FDCE_1 FDPE FDPE_1 LDCE LDPE", ff=1)
+    # Distributed RAM: UG474 table "Distributed RAM Configuration" (four LUTs a SLICEM), UG574 the same (eight).
+    add("RAM32X1S RAM32X1S_1 RAM64X1S RAM64X1S_1", lut=1, lutram=1)
+    add("RAM32X1D RAM32X1D_1 RAM64X1D RAM64X1D_1 RAM128X1S RAM128X1S_1", lut=2, lutram=2)
+    add("RAM32M RAM64M RAM128X1D RAM256X1S", lut=4, lutram=4)
+    add("RAM32M16 RAM64M8 RAM32X16DR8 RAM64X8SW RAM256X1D RAM512X1S", lut=8, lutram=8)
+    # Shift registers: a LUT holds 32 bits (UG474, UG574 "Shift Registers").
+    add("SRL16E SRLC16E SRLC32E", lut=1, srl=1)
+    # Block RAM: UG473, UG573. UltraRAM: UG573. DSP: UG479, UG579.
+    add("RAMB18E1 RAMB18E2", bram_18k=1)
+    add("RAMB36E1 RAMB36E2", bram_18k=2)
+    add("URAM288", uram=1)
+    add("DSP48E1 DSP48E2", dsp=1)
+    return table
+
+
+PRIMITIVES: Mapping[str, Utilization] = _table()
+"""What one cell of each primitive takes, with the user guide that says so beside each group in the source."""
+
+
+@dataclass(frozen=True)
+class SynthesisResult:
+    """What a synthesis counted.
+
+    `by_module` gives, for each module of hw/rtl, what all its instances hold themselves, submodules excepted; its values add
+    up to `total`. `seconds` and `peak_mib` are those of the run that made the result, `cached` or not.
+    """
+
+    total: Utilization
+    by_module: dict[str, Utilization]
+    seconds: float
+    peak_mib: int
+    cached: bool
+
+
+def version() -> str:
+    """The version of the pyosys package. Raises ToolError if it is not installed."""
+    try:
+        return importlib.metadata.version("pyosys")
+    except importlib.metadata.PackageNotFoundError:
+        raise ToolError(
+            "synthesis needs the Python package `pyosys`, which is not installed; `make setup` installs it, and "
+            "`synth: false` in the build configuration leaves synthesis out"
+        ) from None
+
+
+def recipe(family: str) -> str:
+    """The mapping command, without the name of the top module."""
+    if family not in FAMILIES:
+        raise ToolError(f"family {family} cannot be synthesized; these can: {', '.join(FAMILIES)}")
+    return f"synth_xilinx -family {family} -nodsp -noiopad -noclkbuf"
+
+
+def needed_sources(top: Path, library: Iterable[Path]) -> list[Path]:
+    """The files of `library` that `top` needs, itself last. A file holds the module or package that it is named after."""
+    by_stem = {path.stem: path for path in library}
+    found: dict[str, None] = {}
+    pending = [top]
+    while pending:
+        words = set(re.findall(r"\w+", pending.pop().read_text()))
+        for stem in sorted(words & by_stem.keys() - found.keys()):
+            found[stem] = None
+            pending.append(by_stem[stem])
+    packages = [stem for stem in found if stem.endswith("_pkg")]
+    modules = [stem for stem in found if not stem.endswith("_pkg")]
+    return [*(by_stem[stem] for stem in sorted(packages) + sorted(modules)), top]
+
+
+def result_key(
+    top: str, sources: Sequence[Path], memories: Sequence[Path], family: str, parameters: Mapping[str, int]
+) -> str:
+    """The SHA-256 of everything a result depends on."""
+    digest = hashlib.sha256()
+    for item in (version(), recipe(family), top, json.dumps(dict(parameters), sort_keys=True)):
+        digest.update(f"{len(item)}:{item}".encode())
+    for script in ("rtlil.py", "yosys_worker.py"):
+        digest.update((Path(__file__).parent / script).read_bytes())
+    for path in (*sources, *sorted(memories)):
+        content = path.read_bytes()
+        digest.update(f"{path.name}:{len(content)}:".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def synthesize(
+    top: str,
+    sources: Sequence[Path],
+    *,
+    memories: Sequence[Path] = (),
+    family: str,
+    parameters: Mapping[str, int] | None = None,
+    cache: Path,
+) -> SynthesisResult:
+    """Count what the module `top` of `sources` takes in `family`, or take the count from the folder `cache`.
+
+    `memories` are the files that the design reads, by the names it calls them. Raises ToolError, with the end of the log and
+    the path of the whole, if Yosys is missing or fails.
+    """
+    parameters = parameters or {}
+    key = result_key(top, sources, memories, family, parameters)
+    entry = cache / f"{key}.json"
+    if entry.is_file():
+        return _load(json.loads(entry.read_text()), cached=True)
+    job = {
+        "read": [_read_command(top, sources, parameters)],
+        "synthesize": [f"{recipe(family)} -top {top}", "tee -q -o stat.json stat -json"],
+    }
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="yosys-", dir=cache) as scratch:
+        folder = Path(scratch)
+        _copy([*sources, *memories], folder)
+        _run(job, folder, log=cache / f"{key}.log", what=f"synthesis of {top}")
+        total, by_module = count_primitives(json.loads((folder / "stat.json").read_text()), top)
+        usage = json.loads((folder / "usage.json").read_text())
+        result = SynthesisResult(total, by_module, usage["seconds"], usage["peak_mib"], cached=False)
+        staged = folder / "result.json"
+        staged.write_text(json.dumps(asdict(result)))
+        os.replace(staged, entry)
+    return result
+
+
+def parse(top: str, sources: Sequence[Path], *, memories: Sequence[Path] = (), cache: Path) -> None:
+    """Read and elaborate `top` without mapping it. Raises ToolError as `synthesize` does."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="yosys-", dir=cache) as scratch:
+        folder = Path(scratch)
+        _copy([*sources, *memories], folder)
+        job = {"read": [_read_command(top, sources, {})], "synthesize": []}
+        _run(job, folder, log=cache / f"parse-{top}.log", what=f"reading {top}")
+
+
+def count_primitives(stat: Mapping, top: str) -> tuple[Utilization, dict[str, Utilization]]:
+    """The total and the share of each source module, from the output of `stat -json`.
+
+    Raises ToolError for a cell that is neither a module of the design nor in PRIMITIVES.
+    """
+    cells = {name.removeprefix("\\"): m["num_cells_by_type"] for name, m in stat["modules"].items()}
+    instances: Counter[str] = Counter()
+
+    def visit(name: str, count: int) -> None:
+        instances[name] += count
+        for cell, number in cells[name].items():
+            if cell in cells:
+                visit(cell, count * number)
+
+    visit(top, 1)
+    by_module: dict[str, Utilization] = {}
+    for name, count in instances.items():
+        own = Utilization()
+        for cell, number in cells[name].items():
+            if cell in cells:
+                continue
+            if cell not in PRIMITIVES:
+                raise ToolError(
+                    f"synthesis of {top} left {number} cells {cell} in module {name}, which is no primitive whose resources "
+                    "are known; add it to PRIMITIVES in pipeline/tools/yosys.py if it is one of the family"
+                )
+            own += PRIMITIVES[cell] * number
+        module = name.split("$", 1)[0]  # read_slang calls an instance <module>$<path>
+        by_module[module] = by_module.get(module, Utilization()) + own * count
+    return sum(by_module.values(), Utilization()), by_module
+
+
+def _read_command(top: str, sources: Sequence[Path], parameters: Mapping[str, int]) -> str:
+    overrides = "".join(f" -G {key}={value}" for key, value in parameters.items())
+    files = " ".join(path.name for path in sources)
+    return f"read_slang --keep-hierarchy -D YOSYS --top {top}{overrides} {files}"
+
+
+def _copy(files: Sequence[Path], folder: Path) -> None:
+    """Put `files` side by side into `folder`: the run sees them and nothing else, so the key covers all it reads."""
+    for path in files:
+        target = folder / path.name
+        if target.exists():
+            raise ToolError(f"two files of one design are called {path.name}; one of them is {path}")
+        target.write_bytes(path.read_bytes())
+
+
+def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
+    if importlib.util.find_spec("pyosys") is None:
+        version()
+    search = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
+    with open(log, "wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "pipeline.tools.yosys_worker"],
+            input=json.dumps(job).encode(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": search},
+        )
+    if done.returncode:
+        tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:])
+        raise ToolError(f"{what} by Yosys ended with status {done.returncode}; the whole log is {log}. It ends:\n{tail}")
+    log.unlink()
+
+
+def _load(entry: Mapping, *, cached: bool) -> SynthesisResult:
+    return SynthesisResult(
+        Utilization(**entry["total"]),
+        {module: Utilization(**values) for module, values in entry["by_module"].items()},
+        entry["seconds"],
+        entry["peak_mib"],
+        cached,
+    )
