@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.dataflow.input_transform import InputTransform
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
 from pipeline.kernels.base import Kernel, Shape
@@ -48,6 +49,7 @@ class LayerGraph:
     input: str
     output: str
     output_transform: OutputTransform | None = None
+    input_transform: InputTransform | None = None
 
     def __post_init__(self) -> None:
         known = {self.input}
@@ -77,7 +79,8 @@ class LayerGraph:
         for name, (writer, reader) in ends.items():
             if writer and reader and (writer[1], writer[2]) != (reader[1], reader[2]):
                 raise VerificationError(
-                    f"stream {name}: {writer[0]} writes {writer[1]} {writer[2]}, {reader[0]} reads {reader[1]} {reader[2]}"
+                    f"stream {name}: {writer[0]} writes {writer[1]} {writer[2]}, "
+                    f"{reader[0]} reads {reader[1]} {reader[2]}"
                 )
             _, shape, type_ = writer or reader
             found[name] = Stream(name, shape, type_, writer[0] if writer else "", reader[0] if reader else "")
@@ -92,8 +95,8 @@ class LayerGraph:
             for name, value in zip(layer.outputs, outputs, strict=True):
                 if value.shape[1:] != streams[name].shape or not streams[name].type.contains(value):
                     raise VerificationError(
-                        f"layer {layer.name} gives {value.shape[1:]} in [{value.min()}, {value.max()}] on stream {name}, "
-                        f"declared {streams[name].shape} {streams[name].type}"
+                        f"layer {layer.name} gives {value.shape[1:]} in [{value.min()}, {value.max()}] on stream "
+                        f"{name}, declared {streams[name].shape} {streams[name].type}"
                     )
                 values[name] = value
         return values

@@ -64,9 +64,7 @@ class QuantResNet8(QuantResNet):
             )
             setattr(self, f"layer{index}", stage)
         # 8 × 8 pixels of 4 bits sum to 10 bits; dropping the lowest two is the division that hardware gets for free
-        self.final_pool = qnn.TruncAvgPool2d(
-            kernel_size=8, trunc_quant=TruncTo8bit, float_to_int_impl_type="FLOOR"
-        )
+        self.final_pool = qnn.TruncAvgPool2d(kernel_size=8, trunc_quant=TruncTo8bit, float_to_int_impl_type="FLOOR")
         self.linear = qnn.QuantLinear(
             widths[2],
             num_classes,

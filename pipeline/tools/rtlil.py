@@ -1,8 +1,8 @@
 """RTLIL, Yosys' text format: merging modules that are equal.
 
-The SystemVerilog front end makes one module of every instance. Where the hierarchy is kept, an MVAU of 16 × 32 multipliers
-then holds 512 equal modules, and Yosys maps each of them anew. Merging them first changes no count, since nothing is
-optimized across a module boundary, and saves most of the time.
+The SystemVerilog front end makes one module of every instance. Where the hierarchy is kept, an MVAU of 16 × 32
+multipliers then holds 512 equal modules, and Yosys maps each of them anew. Merging them first changes no count, since
+nothing is optimized across a module boundary, and saves most of the time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["merge_equal_modules"]
 
 _CELL = re.compile(r"^(  cell )(\\\S+)( .*)$", re.MULTILINE)
 _LOCATION = re.compile(r"^ *attribute \\(?:src|hdlname) .*\n", re.MULTILINE)
-_NUMBERED = re.compile(r"\$\d+")
+_NUMBERED = re.compile(r"(?:(?<=\s)|(?<=\$))([^\s$]*\$)(\d+)")
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class _Module:
 def merge_equal_modules(text: str) -> str:
     """`text` with one module kept of each set of equal ones, and their instances pointed at it.
 
-    Two modules are equal if their text is, names of the module itself, source locations and the numbers of generated names
-    apart, and if their submodules are equal. A module with the attribute `top` is always kept.
+    Two modules are equal if their text is, names of the module itself, source locations and the numbers of generated
+    names apart, and if their submodules are equal. A module with the attribute `top` is always kept.
     """
     preamble, modules = _split(text)
     by_name = {module.name: module for module in modules}
@@ -79,6 +79,11 @@ def _split(text: str) -> tuple[str, list[_Module]]:
 
 
 def _renumber(text: str) -> str:
-    """`text` with the numbers of generated names ($auto$…$123) counted from 0 in order of appearance."""
-    numbers: dict[str, str] = {}
-    return _NUMBERED.sub(lambda m: numbers.setdefault(m[0], f"${len(numbers)}"), text)
+    """`text` with the numbers of generated names ($procmux$123_Y) counted from 0, for each stem, in order of appearance."""
+    numbers: dict[str, dict[str, int]] = {}
+
+    def number(match: re.Match) -> str:
+        seen = numbers.setdefault(match[1], {})
+        return f"{match[1]}{seen.setdefault(match[2], len(seen))}"
+
+    return _NUMBERED.sub(number, text)

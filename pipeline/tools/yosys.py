@@ -1,8 +1,8 @@
 """Yosys: a design becomes a count of the primitives of a Xilinx family.
 
-The recipe decides the count, so there is one: `read_slang` with the hierarchy kept, then `synth_xilinx -nodsp`. Nothing is
-placed, routed or timed. Results are kept in a cache folder by the content that they depend on: sources, memory files,
-parameters, recipe, version.
+The recipe decides the count, so there is one: `read_slang` with the hierarchy kept, then `synth_xilinx -nodsp`. Nothing
+is placed, routed or timed. Results are kept in a cache folder by the content that they depend on: sources, memory
+files, parameters, recipe, version.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pipeline.errors import ToolError
+from pipeline.tools import rtlil, yosys_worker
 
 __all__ = [
     "FAMILIES",
@@ -79,7 +80,7 @@ def _table() -> dict[str, Utilization]:
 
     # Logic: one LUT6 site each, whatever the number of inputs in use. An inverter that is left over is a LUT1.
     add("LUT1 LUT2 LUT3 LUT4 LUT5 LUT6 LUT6_2 INV CFGLUT5", lut=1)
-    # Wide multiplexers and constants are part of the slice (UG474 "Multiplexers", UG574 "Multiplexers"), buffers of the I/O.
+    # Wide multiplexers are part of the slice beside the LUTs (UG474, UG574 "Multiplexers"); constants and buffers take none.
     add("MUXF7 MUXF8 MUXF9 VCC GND BUFG IBUF OBUF")
     add("CARRY4 CARRY8", carry=1)
     # Flip-flops and latches share the storage elements (UG474, UG574 "Storage Elements").
@@ -107,15 +108,12 @@ PRIMITIVES: Mapping[str, Utilization] = _table()
 class SynthesisResult:
     """What a synthesis counted.
 
-    `by_module` gives, for each module of hw/rtl, what all its instances hold themselves, submodules excepted; its values add
-    up to `total`. `seconds` and `peak_mib` are those of the run that made the result, `cached` or not.
+    `by_module` gives, for each module of hw/rtl, what all its instances hold themselves, submodules excepted; its
+    values add up to `total`.
     """
 
     total: Utilization
     by_module: dict[str, Utilization]
-    seconds: float
-    peak_mib: int
-    cached: bool
 
 
 def version() -> str:
@@ -137,8 +135,8 @@ def recipe(family: str) -> str:
 
 
 def needed_sources(top: Path, library: Iterable[Path]) -> list[Path]:
-    """The files of `library` that `top` needs, itself last. A file holds the module or package that it is named after."""
-    by_stem = {path.stem: path for path in library}
+    """The files of `library` that `top` needs, and `top` last. A file holds the module that it is named after."""
+    by_stem = {path.stem: path for path in library if path.stem != top.stem}
     found: dict[str, None] = {}
     pending = [top]
     while pending:
@@ -146,9 +144,7 @@ def needed_sources(top: Path, library: Iterable[Path]) -> list[Path]:
         for stem in sorted(words & by_stem.keys() - found.keys()):
             found[stem] = None
             pending.append(by_stem[stem])
-    packages = [stem for stem in found if stem.endswith("_pkg")]
-    modules = [stem for stem in found if not stem.endswith("_pkg")]
-    return [*(by_stem[stem] for stem in sorted(packages) + sorted(modules)), top]
+    return [*(by_stem[stem] for stem in sorted(found)), top]
 
 
 def result_key(
@@ -158,8 +154,8 @@ def result_key(
     digest = hashlib.sha256()
     for item in (version(), recipe(family), top, json.dumps(dict(parameters), sort_keys=True)):
         digest.update(f"{len(item)}:{item}".encode())
-    for script in ("rtlil.py", "yosys_worker.py"):
-        digest.update((Path(__file__).parent / script).read_bytes())
+    for module in (rtlil, yosys_worker):
+        digest.update(Path(module.__file__).read_bytes())
     for path in (*sources, *sorted(memories)):
         content = path.read_bytes()
         digest.update(f"{path.name}:{len(content)}:".encode())
@@ -178,14 +174,14 @@ def synthesize(
 ) -> SynthesisResult:
     """Count what the module `top` of `sources` takes in `family`, or take the count from the folder `cache`.
 
-    `memories` are the files that the design reads, by the names it calls them. Raises ToolError, with the end of the log and
-    the path of the whole, if Yosys is missing or fails.
+    `memories` are the files that the design reads, by the names it calls them. Raises ToolError, with the end of the log
+    and the path of the whole, if Yosys is missing or fails.
     """
     parameters = parameters or {}
     key = result_key(top, sources, memories, family, parameters)
     entry = cache / f"{key}.json"
     if entry.is_file():
-        return _load(json.loads(entry.read_text()), cached=True)
+        return _load(json.loads(entry.read_text()))
     job = {
         "read": [_read_command(top, sources, parameters)],
         "synthesize": [f"{recipe(family)} -top {top}", "tee -q -o stat.json stat -json"],
@@ -196,8 +192,7 @@ def synthesize(
         _copy([*sources, *memories], folder)
         _run(job, folder, log=cache / f"{key}.log", what=f"synthesis of {top}")
         total, by_module = count_primitives(json.loads((folder / "stat.json").read_text()), top)
-        usage = json.loads((folder / "usage.json").read_text())
-        result = SynthesisResult(total, by_module, usage["seconds"], usage["peak_mib"], cached=False)
+        result = SynthesisResult(total, by_module)
         staged = folder / "result.json"
         staged.write_text(json.dumps(asdict(result)))
         os.replace(staged, entry)
@@ -237,8 +232,8 @@ def count_primitives(stat: Mapping, top: str) -> tuple[Utilization, dict[str, Ut
                 continue
             if cell not in PRIMITIVES:
                 raise ToolError(
-                    f"synthesis of {top} left {number} cells {cell} in module {name}, which is no primitive whose resources "
-                    "are known; add it to PRIMITIVES in pipeline/tools/yosys.py if it is one of the family"
+                    f"synthesis of {top} left {number} cells {cell} in module {name}; {cell} is no primitive whose "
+                    "resources are known. Add it to PRIMITIVES in pipeline/tools/yosys.py if it is one of the family."
                 )
             own += PRIMITIVES[cell] * number
         module = name.split("$", 1)[0]  # read_slang calls an instance <module>$<path>
@@ -267,7 +262,8 @@ def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
     search = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
     with open(log, "wb") as output:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "pipeline.tools.yosys_worker"],
+            [sys.executable, "-P", "-m", yosys_worker.__name__],
+            check=False,
             input=json.dumps(job).encode(),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -276,15 +272,14 @@ def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
         )
     if done.returncode:
         tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:])
-        raise ToolError(f"{what} by Yosys ended with status {done.returncode}; the whole log is {log}. It ends:\n{tail}")
+        raise ToolError(
+            f"{what} by Yosys ended with status {done.returncode}; the whole log is {log}. It ends:\n{tail}"
+        )
     log.unlink()
 
 
-def _load(entry: Mapping, *, cached: bool) -> SynthesisResult:
+def _load(entry: Mapping) -> SynthesisResult:
     return SynthesisResult(
         Utilization(**entry["total"]),
         {module: Utilization(**values) for module, values in entry["by_module"].items()},
-        entry["seconds"],
-        entry["peak_mib"],
-        cached,
     )

@@ -28,8 +28,8 @@ def load_cifar10(folder: Path, split: str, limit: int | None = None) -> ImageSet
 
     Raises FileNotFoundError if the file is absent. `limit` takes the first images only.
     """
-    import pyarrow.parquet as parquet
     from PIL import Image
+    from pyarrow import parquet
 
     path = folder / "plain_text" / f"{split}-00000-of-00001.parquet"
     if not path.is_file():

@@ -1,0 +1,74 @@
+// The sum of signed inputs, with a register after every two levels of adders and after the last.
+//
+// Latency is ceil(ceil(log2 Inputs) / 2) cycles; one input passes through combinationally. A node is as wide as its
+// inputs demand and never wider than the sum: two's-complement addition wraps, so the sum is exact modulo 2^SumWidth
+// either way.
+//
+// Inputs:      numbers to add, at least 1.
+// InputWidth:  bits of each, two's complement.
+// SumWidth:    bits of the sum, at most InputWidth + ceil(log2 Inputs) and at least InputWidth.
+`default_nettype none
+
+module adder_tree #(
+  parameter int unsigned Inputs = 4,
+  parameter int unsigned InputWidth = 9,
+  parameter int unsigned SumWidth = 11
+) (
+  input  wire                          clk_i,
+  input  wire                          en_i,
+  input  wire  [Inputs*InputWidth-1:0] values_i,
+  output wire  [SumWidth-1:0]          sum_o
+);
+
+  localparam int unsigned Levels = $clog2(Inputs);
+
+  if (SumWidth < InputWidth || SumWidth > InputWidth + Levels) begin : gen_check
+    $error("%m: SumWidth must be in InputWidth to InputWidth + ceil(log2 Inputs)");
+  end
+
+  for (genvar l = 0; l <= Levels; l++) begin : gen_level
+    localparam int unsigned Nodes = (Inputs + (1 << l) - 1) >> l;
+    localparam int unsigned Width = (InputWidth + l < SumWidth) ? InputWidth + l : SumWidth;
+    wire [Nodes*Width-1:0] nodes;
+
+    if (l == 0) begin : gen_inputs
+      assign nodes = values_i;
+    end else begin : gen_nodes
+      localparam int unsigned BelowNodes = (Inputs + (1 << (l - 1)) - 1) >> (l - 1);
+      localparam int unsigned BelowWidth = (InputWidth + l - 1 < SumWidth) ? InputWidth + l - 1 : SumWidth;
+      wire [Nodes*Width-1:0] sums;
+
+      for (genvar n = 0; n < Nodes; n++) begin : gen_node
+        wire [Width-1:0] a = Width'($signed(gen_level[l-1].nodes[2*n*BelowWidth+:BelowWidth]));
+        if (2 * n + 1 < BelowNodes) begin : gen_add
+          adder #(
+            .Width(Width)
+          ) u_adder (
+            .a_i(a),
+            .b_i(Width'($signed(gen_level[l-1].nodes[(2*n+1)*BelowWidth+:BelowWidth]))),
+            .sum_o(sums[n*Width+:Width])
+          );
+        end else begin : gen_pass
+          assign sums[n*Width+:Width] = a;
+        end
+      end
+
+      if (l % 2 == 0 || l == Levels) begin : gen_register
+        logic [Nodes*Width-1:0] nodes_q;
+        always_ff @(posedge clk_i) if (en_i) nodes_q <= sums;
+        assign nodes = nodes_q;
+      end else begin : gen_wires
+        assign nodes = sums;
+      end
+    end
+  end
+
+  assign sum_o = gen_level[Levels].nodes;
+
+  if (Levels == 0) begin : gen_unclocked
+    wire unused_clock = &{1'b0, clk_i, en_i};
+  end
+
+endmodule
+
+`default_nettype wire

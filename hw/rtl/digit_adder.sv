@@ -1,0 +1,39 @@
+// Adds to a partial sum a factor times one radix-4 digit: sum_o = partial_i + digit · factor_i, modulo 2^Width.
+// Combinational.
+//
+// The digit is the window of three bits that modified Booth recoding looks at: -2·b2 + b1 + b0. A bit of the shifted,
+// inverted or zero factor depends on five signals, so it fits the LUT6 of the adder's bit, and the +1 of a negation is
+// the carry in: the cell takes Width look-up tables. It is a module so that synthesis with the hierarchy kept does not
+// turn chains of it into carry-save trees, which have nothing to share with the selection of the digit.
+//
+// Width:         bits of the sums, two's complement.
+// FactorWidth:   bits of the factor.
+// FactorSigned:  it is two's complement.
+`default_nettype none
+
+module digit_adder #(
+  parameter int unsigned Width = 8,
+  parameter int unsigned FactorWidth = 4,
+  parameter bit FactorSigned = 1'b0
+) (
+  input  wire  [Width-1:0]       partial_i,
+  input  wire  [2:0]             digit_i,
+  input  wire  [FactorWidth-1:0] factor_i,
+  output wire  [Width-1:0]       sum_o
+);
+
+  wire one = digit_i[1] ^ digit_i[0];
+  wire two = digit_i == 3'b011 || digit_i == 3'b100;
+  wire negative = digit_i[2];
+
+  wire signed [FactorWidth+1:0] once = $signed({{2{FactorSigned & factor_i[FactorWidth-1]}}, factor_i});
+  wire signed [FactorWidth+1:0] magnitude = two ? once <<< 1 : one ? once : '0;
+  wire signed [FactorWidth+1:0] row = magnitude ^ {(FactorWidth + 2) {negative}};
+
+  wire unused_row = &{1'b0, row};  // its upper bits, where the sum is narrow
+
+  assign sum_o = partial_i + Width'(row) + Width'(negative);
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,280 @@
+// MVAU: an integer matrix times the vectors of a stream, plus bias, then thresholds.
+//
+// A vector is MW / SIMD beats. It is taken once, while the first MH / PE rows are computed from it, and replayed from a
+// buffer for the others. A beat of PE results leaves every MW / SIMD cycles; vectors follow each other without a gap.
+// The pipeline stands still while the output register is full.
+//
+// Mw, Mh:          columns and rows of the matrix.
+// Simd:            elements of an input beat, divides Mw.
+// Pe:              elements of an output beat, divides Mh. Row r is computed by lane r % Pe.
+// InputWidth:      bits of an input element.
+// InputSigned:     inputs are two's complement.
+// WeightWidth:     bits of a weight, two's complement.
+// RecodeInput:     recode the input in the multipliers instead of the weight (see product_pair).
+// ProductWidth:    bits that hold every product, two's complement.
+// AccWidths:       for each lane, in 8 bits, the bits of its accumulator, two's complement.
+// HasBias:         accumulators start from a bias, else from 0.
+// BiasWidth:       bits of a bias, two's complement.
+// NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
+// ThresholdWidth:  bits of a word of the thresholds' memory file.
+// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see threshold_search).
+// OutputWidth:     bits of an output element.
+// OutputOffset:    the output for no threshold reached; not used without thresholds.
+// WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
+// BiasFile:        a word for each beat of results: Pe biases.
+// ThresholdFile:   the thresholds (see threshold_search).
+`default_nettype none
+
+module mvau #(
+  parameter int unsigned Mw = 1,
+  parameter int unsigned Mh = 1,
+  parameter int unsigned Simd = 1,
+  parameter int unsigned Pe = 1,
+  parameter int unsigned InputWidth = 4,
+  parameter bit InputSigned = 1'b0,
+  parameter int unsigned WeightWidth = 4,
+  parameter bit RecodeInput = 1'b0,
+  parameter int unsigned ProductWidth = 8,
+  parameter logic [Pe*8-1:0] AccWidths = {Pe{8'd14}},
+  parameter bit HasBias = 1'b0,
+  parameter int unsigned BiasWidth = 1,
+  parameter int unsigned NumThresholds = 0,
+  parameter int unsigned ThresholdWidth = 1,
+  parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
+  parameter int unsigned OutputWidth = 14,
+  parameter logic [OutputWidth-1:0] OutputOffset = '0,
+  parameter WeightFile = "",
+  parameter BiasFile = "",
+  parameter ThresholdFile = ""
+) (
+  input  wire                        clk_i,
+  input  wire                        rst_ni,
+
+  input  wire                        in_valid_i,
+  output wire                        in_ready_o,
+  input  wire  [Simd*InputWidth-1:0] in_data_i,
+
+  output wire                        out_valid_o,
+  input  wire                        out_ready_i,
+  output wire  [Pe*OutputWidth-1:0]  out_data_o
+);
+
+  if (Mw % Simd != 0 || Mh % Pe != 0) begin : gen_check_folding
+    $error("%m: Simd must divide Mw and Pe must divide Mh");
+  end
+
+  function automatic int unsigned widest(input logic [Pe*8-1:0] widths);
+    int unsigned found = 0;
+    for (int unsigned l = 0; l < Pe; l++) if (32'(widths[8*l+:8]) > found) found = 32'(widths[8*l+:8]);
+    return found;
+  endfunction
+
+  localparam int unsigned LaneWidth = widest(AccWidths);
+  localparam int unsigned SynapseFolds = Mw / Simd;
+  localparam int unsigned NeuronFolds = Mh / Pe;
+  localparam int unsigned Steps = SynapseFolds * NeuronFolds;
+  localparam int unsigned SynapseWidth = (SynapseFolds > 1) ? $clog2(SynapseFolds) : 1;
+  localparam int unsigned NeuronWidth = (NeuronFolds > 1) ? $clog2(NeuronFolds) : 1;
+  localparam int unsigned StepWidth = (Steps > 1) ? $clog2(Steps) : 1;
+
+  // cycles from the operands to their sum: product_pair, then adder_tree
+  localparam int unsigned Digits =
+      !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
+  localparam int unsigned DotLatency = (Digits + 1) / 2 + $clog2(Simd) / 2;
+
+  wire en;
+
+  // which beat of the vector, for which rows
+  logic [SynapseWidth-1:0] synapse_q;
+  logic [StepWidth-1:0] step_q;
+  logic take_q;  // the first rows: beats come from the stream
+
+  wire step_valid = !take_q || in_valid_i;
+  wire synapse_last = synapse_q == SynapseWidth'(SynapseFolds - 1);
+  wire step_last = step_q == StepWidth'(Steps - 1);
+  assign in_ready_o = en && take_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      synapse_q <= '0;
+      step_q <= '0;
+      take_q <= 1'b1;
+    end else if (en && step_valid) begin
+      synapse_q <= synapse_last ? '0 : synapse_q + 1'b1;
+      step_q <= step_last ? '0 : step_q + 1'b1;
+      if (synapse_last) take_q <= step_last;
+    end
+  end
+
+  // operands; a vector that is replayed is always read from the buffer, which saves a multiplexer and costs a cycle
+  logic [Simd*InputWidth-1:0] inputs_q;
+  wire [StepWidth-1:0] operand_step;
+  wire operand_valid, operand_last;
+  if (NeuronFolds > 1) begin : gen_replay
+    logic [Simd*InputWidth-1:0] vector_q[SynapseFolds];
+    logic [SynapseWidth-1:0] read_synapse_q;
+    logic [StepWidth-1:0] read_step_q;
+    logic read_valid_q, read_last_q;
+    always_ff @(posedge clk_i) begin
+      if (in_valid_i && in_ready_o) vector_q[synapse_q] <= in_data_i;
+      if (en) begin
+        read_synapse_q <= synapse_q;
+        read_step_q <= step_q;
+        read_last_q <= synapse_last;
+        inputs_q <= vector_q[read_synapse_q];
+      end
+      if (!rst_ni) read_valid_q <= 1'b0;
+      else if (en) read_valid_q <= step_valid;
+    end
+    assign operand_step = read_step_q;
+    assign operand_valid = read_valid_q;
+    assign operand_last = read_last_q;
+  end else begin : gen_once
+    always_ff @(posedge clk_i) if (en) inputs_q <= in_data_i;
+    assign operand_step = step_q;
+    assign operand_valid = step_valid;
+    assign operand_last = synapse_last;
+  end
+
+  wire [Pe*Simd*WeightWidth-1:0] weights;
+  rom #(
+    .Width(Pe * Simd * WeightWidth),
+    .Depth(Steps),
+    .File(WeightFile)
+  ) u_weights (
+    .clk_i(clk_i),
+    .en_i(en),
+    .address_i(operand_step),
+    .data_o(weights)
+  );
+
+  // bit 0 belongs to the operands, bit DotLatency to their sum
+  logic [DotLatency:0] valid_q, last_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else if (en) valid_q <= {valid_q[DotLatency-1:0], operand_valid};
+    if (en) last_q <= {last_q[DotLatency-1:0], operand_last};
+  end
+
+  // accumulators
+  wire sum_valid = valid_q[DotLatency];
+  wire sum_last = last_q[DotLatency];
+  logic first_q, acc_valid_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      first_q <= 1'b1;
+      acc_valid_q <= 1'b0;
+    end else if (en) begin
+      if (sum_valid) first_q <= sum_last;
+      acc_valid_q <= sum_valid && sum_last;
+    end
+  end
+
+  wire [Pe*BiasWidth-1:0] starts;
+  if (HasBias) begin : gen_bias
+    // one cycle ahead of the accumulators, to make up for that of the memory
+    logic [NeuronWidth-1:0] neuron_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) neuron_q <= '0;
+      else if (en && valid_q[DotLatency-1] && last_q[DotLatency-1])
+        neuron_q <= (neuron_q == NeuronWidth'(NeuronFolds - 1)) ? '0 : neuron_q + 1'b1;
+    end
+    rom #(
+      .Width(Pe * BiasWidth),
+      .Depth(NeuronFolds),
+      .File(BiasFile)
+    ) u_biases (
+      .clk_i(clk_i),
+      .en_i(en),
+      .address_i(neuron_q),
+      .data_o(starts)
+    );
+  end else begin : gen_no_bias
+    assign starts = '0;
+  end
+
+  wire [Pe*LaneWidth-1:0] accs;
+  for (genvar l = 0; l < Pe; l++) begin : gen_lane
+    localparam int unsigned AccWidth = 32'(AccWidths[8*l+:8]);
+    wire signed [AccWidth-1:0] acc;
+    mvau_pe #(
+      .Simd(Simd),
+      .InputWidth(InputWidth),
+      .InputSigned(InputSigned),
+      .WeightWidth(WeightWidth),
+      .RecodeInput(RecodeInput),
+      .ProductWidth(ProductWidth),
+      .AccWidth(AccWidth),
+      .HasBias(HasBias),
+      .StartWidth(BiasWidth)
+    ) u_mvau_pe (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .en_i(en),
+      .inputs_i(inputs_q),
+      .weights_i(weights[l*Simd*WeightWidth+:Simd*WeightWidth]),
+      .valid_i(sum_valid),
+      .first_i(first_q),
+      .last_i(sum_last),
+      .start_i(starts[l*BiasWidth+:BiasWidth]),
+      .acc_o(acc)
+    );
+    assign accs[l*LaneWidth+:LaneWidth] = LaneWidth'(acc);
+  end
+
+  // results
+  wire results_valid;
+  wire [Pe*OutputWidth-1:0] results;
+  if (NumThresholds > 0) begin : gen_thresholds
+    localparam int unsigned CountWidth = $clog2(NumThresholds + 1);
+    if (CountWidth > OutputWidth) begin : gen_check_output
+      $error("%m: OutputWidth does not hold NumThresholds");
+    end
+    wire [Pe*CountWidth-1:0] counts;
+    threshold_search #(
+      .Lanes(Pe),
+      .Folds(NeuronFolds),
+      .LaneWidth(LaneWidth),
+      .ValueWidths(AccWidths),
+      .CompareWidths(CompareWidths),
+      .Signed(1'b1),
+      .NumThresholds(NumThresholds),
+      .ThresholdWidth(ThresholdWidth),
+      .ThresholdFile(ThresholdFile)
+    ) u_threshold_search (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .en_i(en),
+      .valid_i(acc_valid_q),
+      .values_i(accs),
+      .valid_o(results_valid),
+      .counts_o(counts)
+    );
+    for (genvar l = 0; l < Pe; l++) begin : gen_result
+      assign results[l*OutputWidth+:OutputWidth] = OutputOffset + OutputWidth'(counts[l*CountWidth+:CountWidth]);
+    end
+  end else begin : gen_sums
+    assign results_valid = acc_valid_q;
+    for (genvar l = 0; l < Pe; l++) begin : gen_result
+      wire [LaneWidth-1:0] acc = accs[l*LaneWidth+:LaneWidth];
+      wire unused_acc = &{1'b0, acc};
+      assign results[l*OutputWidth+:OutputWidth] = OutputWidth'($signed(acc));
+    end
+  end
+
+  spill_register #(
+    .Width(Pe * OutputWidth)
+  ) u_spill_register (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .in_valid_i(results_valid),
+    .in_ready_o(en),
+    .in_data_i(results),
+    .out_valid_o(out_valid_o),
+    .out_ready_i(out_ready_i),
+    .out_data_o(out_data_o)
+  );
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,143 @@
+// One lane of an MVAU: the dot product of SIMD inputs and SIMD weights, added to an accumulator.
+//
+// Operands come with the clock edge before; their sum reaches the accumulator stage after DotLatency enabled cycles,
+// where valid_i, first_i and last_i must be aligned with it. The result of a row is at acc_o in the cycle after its
+// last_i. No node is wider than the accumulator.
+//
+// Simd:          products a cycle.
+// InputWidth:    bits of an input.
+// InputSigned:   inputs are two's complement.
+// WeightWidth:   bits of a weight, two's complement.
+// RecodeInput:   recode the input in the multipliers instead of the weight (see product_pair).
+// ProductWidth:  bits that hold every product, two's complement.
+// AccWidth:      bits of the accumulator, two's complement.
+// HasBias:       the accumulator starts from start_i, else from 0.
+// StartWidth:    bits of start_i, two's complement.
+`default_nettype none
+
+module mvau_pe #(
+  parameter int unsigned Simd = 8,
+  parameter int unsigned InputWidth = 4,
+  parameter bit InputSigned = 1'b0,
+  parameter int unsigned WeightWidth = 4,
+  parameter bit RecodeInput = 1'b0,
+  parameter int unsigned ProductWidth = 8,
+  parameter int unsigned AccWidth = 14,
+  parameter bit HasBias = 1'b0,
+  parameter int unsigned StartWidth = 1
+) (
+  input  wire                         clk_i,
+  input  wire                         rst_ni,
+  input  wire                         en_i,
+  input  wire  [Simd*InputWidth-1:0]  inputs_i,
+  input  wire  [Simd*WeightWidth-1:0] weights_i,
+
+  // the accumulator stage
+  input  wire                         valid_i,
+  input  wire                         first_i,
+  input  wire                         last_i,
+  input  wire  [StartWidth-1:0]       start_i,
+  output wire  [AccWidth-1:0]         acc_o
+);
+
+  localparam int unsigned Pairs = (Simd + 1) / 2;
+  localparam int unsigned PairNatural = ProductWidth + ((Simd > 1) ? 1 : 0);
+  localparam int unsigned PairWidth = (PairNatural < AccWidth) ? PairNatural : AccWidth;
+  localparam int unsigned SumNatural = ProductWidth + $clog2(Simd);
+  localparam int unsigned SumWidth = (SumNatural < AccWidth) ? SumNatural : AccWidth;
+  localparam int unsigned FactorWidth = RecodeInput ? WeightWidth : InputWidth;
+  localparam int unsigned RecodedWidth = RecodeInput ? InputWidth : WeightWidth;
+
+  wire [Simd*FactorWidth-1:0] factors;
+  wire [Simd*RecodedWidth-1:0] recoded;
+  if (RecodeInput) begin : gen_recode_inputs
+    assign factors = weights_i;
+    assign recoded = inputs_i;
+  end else begin : gen_recode_weights
+    assign factors = inputs_i;
+    assign recoded = weights_i;
+  end
+
+  wire [Pairs*PairWidth-1:0] pairs;
+  for (genvar p = 0; p < Pairs; p++) begin : gen_pair
+    localparam int unsigned Terms = (2 * p + 1 < Simd) ? 2 : 1;
+    product_pair #(
+      .Terms(Terms),
+      .FactorWidth(FactorWidth),
+      .FactorSigned(RecodeInput ? 1'b1 : InputSigned),
+      .RecodedWidth(RecodedWidth),
+      .RecodedSigned(RecodeInput ? InputSigned : 1'b1),
+      .SumWidth(PairWidth)
+    ) u_product_pair (
+      .clk_i(clk_i),
+      .en_i(en_i),
+      .factor_i(factors[2*p*FactorWidth+:Terms*FactorWidth]),
+      .recoded_i(recoded[2*p*RecodedWidth+:Terms*RecodedWidth]),
+      .sum_o(pairs[p*PairWidth+:PairWidth])
+    );
+  end
+
+  wire [SumWidth-1:0] sum;
+  adder_tree #(
+    .Inputs(Pairs),
+    .InputWidth(PairWidth),
+    .SumWidth(SumWidth)
+  ) u_adder_tree (
+    .clk_i(clk_i),
+    .en_i(en_i),
+    .values_i(pairs),
+    .sum_o(sum)
+  );
+
+  wire [AccWidth-1:0] addend = AccWidth'($signed(sum));
+  wire [AccWidth-1:0] start;
+  wire [AccWidth-1:0] acc_d;
+  logic [AccWidth-1:0] acc_q;
+  if (HasBias) begin : gen_bias
+    assign start = AccWidth'($signed(start_i));
+    assign acc_d = addend + (first_i ? start : acc_q);
+    always_ff @(posedge clk_i) if (en_i && valid_i) acc_q <= acc_d;
+    assign acc_o = acc_q;
+    wire unused_control = &{1'b0, rst_ni, last_i};
+  end else begin : gen_no_bias
+    // cleared by the flip-flops' reset, so that the adder needs no multiplexer before it
+    logic [AccWidth-1:0] result_q;
+    assign start = '0;
+    assign acc_d = addend + acc_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni || (en_i && valid_i && last_i)) acc_q <= '0;
+      else if (en_i && valid_i) acc_q <= acc_d;
+      if (en_i) result_q <= acc_d;
+    end
+    assign acc_o = result_q;
+    wire unused_control = &{1'b0, start_i, first_i, start};
+  end
+
+`ifdef A2Q_STATS
+  longint acc_min, acc_max;
+  bit seen;
+  always_ff @(posedge clk_i) begin
+    if (en_i && valid_i) begin
+      automatic longint value = longint'($signed(acc_d));
+      automatic longint low = value;
+      automatic longint high = value;
+      if (first_i) begin
+        if (longint'($signed(start)) < low) low = longint'($signed(start));
+        if (longint'($signed(start)) > high) high = longint'($signed(start));
+      end
+      if (!seen || low < acc_min) acc_min <= low;
+      if (!seen || high > acc_max) acc_max <= high;
+      seen <= 1'b1;
+    end
+  end
+  final begin
+    if (seen) begin
+      $display("stat %m acc_min %0d", acc_min);
+      $display("stat %m acc_max %0d", acc_max);
+    end
+  end
+`endif
+
+endmodule
+
+`default_nettype wire

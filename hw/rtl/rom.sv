@@ -1,0 +1,34 @@
+// A read-only memory with a registered output: data_o is, from the next clock edge with en_i on, the word at address_i.
+//
+// Width:  bits of a word.
+// Depth:  words, at least 1. One word is a constant.
+// File:   the content, hexadecimal, one word a line.
+`default_nettype none
+
+module rom #(
+  parameter int unsigned Width = 8,
+  parameter int unsigned Depth = 1,
+  parameter File = "",
+  localparam int unsigned AddressWidth = (Depth > 1) ? $clog2(Depth) : 1
+) (
+  input  wire                     clk_i,
+  input  wire                     en_i,
+  input  wire  [AddressWidth-1:0] address_i,
+  output wire  [Width-1:0]        data_o
+);
+
+  logic [Width-1:0] words[Depth];
+  initial $readmemh(File, words);
+
+  logic [Width-1:0] data_q;
+  if (Depth > 1) begin : gen_addressed
+    always_ff @(posedge clk_i) if (en_i) data_q <= words[address_i];
+  end else begin : gen_constant
+    always_ff @(posedge clk_i) if (en_i) data_q <= words[0];
+    wire unused_address = &{1'b0, address_i};
+  end
+  assign data_o = data_q;
+
+endmodule
+
+`default_nettype wire

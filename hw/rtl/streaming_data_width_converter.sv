@@ -1,0 +1,113 @@
+// Joins narrow beats into wide ones, or splits wide ones, the least significant part first. No padding.
+//
+// The narrow side moves a beat in every cycle. in_ready_o does not depend on out_ready_i within a cycle.
+//
+// InputWidth:   bits of an input beat.
+// OutputWidth:  bits of an output beat; one width is a multiple of the other.
+`default_nettype none
+
+module streaming_data_width_converter #(
+  parameter int unsigned InputWidth = 8,
+  parameter int unsigned OutputWidth = 32
+) (
+  input  wire                    clk_i,
+  input  wire                    rst_ni,
+
+  input  wire                    in_valid_i,
+  output wire                    in_ready_o,
+  input  wire  [InputWidth-1:0]  in_data_i,
+
+  output wire                    out_valid_o,
+  input  wire                    out_ready_i,
+  output wire  [OutputWidth-1:0] out_data_o
+);
+
+  localparam bit Widen = OutputWidth > InputWidth;
+  localparam int unsigned Ratio = Widen ? OutputWidth / InputWidth : InputWidth / OutputWidth;
+  localparam int unsigned PartWidth = (Ratio > 1) ? $clog2(Ratio) : 1;
+
+  if (InputWidth < 1 || OutputWidth != (Widen ? InputWidth * Ratio : InputWidth / Ratio) ||
+      InputWidth != (Widen ? OutputWidth / Ratio : OutputWidth * Ratio)) begin : gen_check
+    $error("%m: one of InputWidth and OutputWidth must be a multiple of the other");
+  end
+
+  if (Ratio == 1) begin : gen_equal
+    spill_register #(
+      .Width(InputWidth)
+    ) u_spill_register (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .in_valid_i(in_valid_i),
+      .in_ready_o(in_ready_o),
+      .in_data_i(in_data_i),
+      .out_valid_o(out_valid_o),
+      .out_ready_i(out_ready_i),
+      .out_data_o(out_data_o)
+    );
+  end else if (Widen) begin : gen_widen
+    // all parts but the last, shifted in from above; the last goes to the output register with them
+    localparam int unsigned HeldWidth = OutputWidth - InputWidth;
+
+    logic [PartWidth-1:0] part_q;
+    logic [HeldWidth-1:0] held_q;
+    logic [OutputWidth-1:0] out_q;
+    logic out_valid_q;
+
+    wire last = part_q == PartWidth'(Ratio - 1);
+    wire take = in_valid_i && in_ready_o;
+    wire [OutputWidth-1:0] joined = {in_data_i, held_q};
+
+    assign in_ready_o = !last || !out_valid_q;
+    assign out_valid_o = out_valid_q;
+    assign out_data_o = out_q;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        part_q <= '0;
+        out_valid_q <= 1'b0;
+      end else begin
+        if (take) part_q <= last ? '0 : part_q + 1'b1;
+        out_valid_q <= (take && last) || (out_valid_q && !out_ready_i);
+      end
+      if (take) held_q <= joined[OutputWidth-1:InputWidth];
+      if (take && last) out_q <= joined;
+    end
+  end else begin : gen_narrow
+    logic [PartWidth-1:0] part_q;
+    logic [InputWidth-1:0] held_q;
+    logic held_valid_q;
+
+    wire part_ready;
+    wire last = part_q == PartWidth'(Ratio - 1);
+    wire give = held_valid_q && part_ready;
+
+    assign in_ready_o = !held_valid_q || (last && part_ready);
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        part_q <= '0;
+        held_valid_q <= 1'b0;
+      end else begin
+        if (give) part_q <= last ? '0 : part_q + 1'b1;
+        if (in_ready_o) held_valid_q <= in_valid_i;
+      end
+      if (in_ready_o) held_q <= in_data_i;
+    end
+
+    spill_register #(
+      .Width(OutputWidth)
+    ) u_spill_register (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .in_valid_i(held_valid_q),
+      .in_ready_o(part_ready),
+      .in_data_i(held_q[32'(part_q)*OutputWidth+:OutputWidth]),
+      .out_valid_o(out_valid_o),
+      .out_ready_i(out_ready_i),
+      .out_data_o(out_data_o)
+    );
+  end
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,105 @@
+// A FIFO that takes a beat and gives a beat in every cycle, whatever its depth.
+//
+// Depths of 1 and 2 are a spill register, which holds two beats. Deeper ones are a memory of Depth - 1 words whose
+// read register is the output: a beat is visible two cycles after it was taken. in_ready_o does not depend on
+// out_ready_i within a cycle.
+//
+// Width: bits of a beat, at least 1.
+// Depth: beats it holds, at least 1; any number.
+`default_nettype none
+
+module streaming_fifo #(
+  parameter int unsigned Width = 8,
+  parameter int unsigned Depth = 16
+) (
+  input  wire              clk_i,
+  input  wire              rst_ni,
+
+  input  wire              in_valid_i,
+  output wire              in_ready_o,
+  input  wire  [Width-1:0] in_data_i,
+
+  output wire              out_valid_o,
+  input  wire              out_ready_i,
+  output wire  [Width-1:0] out_data_o
+);
+
+  if (Width < 1 || Depth < 1) begin : gen_check
+    $error("%m: Width and Depth must be at least 1");
+  end
+
+  if (Depth <= 2) begin : gen_registers
+    spill_register #(
+      .Width(Width)
+    ) u_spill_register (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .in_valid_i(in_valid_i),
+      .in_ready_o(in_ready_o),
+      .in_data_i(in_data_i),
+      .out_valid_o(out_valid_o),
+      .out_ready_i(out_ready_i),
+      .out_data_o(out_data_o)
+    );
+  end else begin : gen_memory
+    localparam int unsigned Words = Depth - 1;
+    localparam int unsigned AddressWidth = $clog2(Words);
+    localparam int unsigned CountWidth = $clog2(Words + 1);
+    localparam bit [AddressWidth-1:0] Last = AddressWidth'(Words - 1);
+
+    logic [AddressWidth-1:0] write_address_q, read_address_q;
+    logic [CountWidth-1:0] stored_q;
+    logic out_valid_q;
+
+    wire write = in_valid_i && in_ready_o;
+    wire out_free = !out_valid_q || out_ready_i;
+    wire read = out_free && stored_q != '0;
+
+    assign in_ready_o = stored_q != CountWidth'(Words);
+    assign out_valid_o = out_valid_q;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        write_address_q <= '0;
+        read_address_q <= '0;
+        stored_q <= '0;
+        out_valid_q <= 1'b0;
+      end else begin
+        if (write) write_address_q <= (write_address_q == Last) ? '0 : write_address_q + 1'b1;
+        if (read) read_address_q <= (read_address_q == Last) ? '0 : read_address_q + 1'b1;
+        if (write && !read) stored_q <= stored_q + 1'b1;
+        else if (read && !write) stored_q <= stored_q - 1'b1;
+        if (out_free) out_valid_q <= read;
+      end
+    end
+
+    simple_dual_port_ram #(
+      .Width(Width),
+      .Depth(Words)
+    ) u_memory (
+      .clk_i(clk_i),
+      .write_i(write),
+      .write_address_i(write_address_q),
+      .data_i(in_data_i),
+      .read_i(read),
+      .read_address_i(read_address_q),
+      .data_o(out_data_o)
+    );
+  end
+
+`ifdef A2Q_STATS
+  int unsigned count_q, peak_q;
+  wire [31:0] count_d = count_q + 32'(in_valid_i && in_ready_o) - 32'(out_valid_o && out_ready_i);
+  always_ff @(posedge clk_i) begin
+    count_q <= rst_ni ? count_d : 0;
+    peak_q <= !rst_ni ? 0 : (count_d > peak_q) ? count_d : peak_q;
+  end
+  final begin
+    $display("stat %m peak %0d", peak_q);
+    $display("stat %m state %0d %0d %0d %0d %0d", count_q, in_valid_i, in_ready_o, out_valid_o, out_ready_i);
+  end
+`endif
+
+endmodule
+
+`default_nettype wire

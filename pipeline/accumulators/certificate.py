@@ -1,0 +1,160 @@
+"""The certificate: report/accumulators.json, which says of every layer what its accumulators can hold and must hold.
+
+Keys of the file:
+
+    policy              the policy of the build: exact, target, l1, datatype or fixed:n
+    per_pe              true where each PE lane has a width of its own
+    layers              a list, one entry an MVAU, in the order of the data:
+      layer, source     the layer's name in hardware and in the user's network
+      policy            the policy of this layer, the build's or an override
+      K, N, M           inputs of a sum; bits of an input; bits of a weight
+      input_signed      whether inputs can be negative
+      input_range       [smallest, largest] input
+      rows              output channels
+      P_claimed         the width the model was trained for, or null
+      bits              the width each bound asks for, the widest row: exact, l1, a2q_plus (null unless all rows sum to
+                        zero, as the bound requires), datatype
+      bits_used         the width in hardware, the widest row bits_of_rows      the width of each row, only with per_pe
+      range             [lowest, highest] sum of any row, the bias included; both are reached, none goes beyond
+      largest_l1_norm   the largest Σ |w| of a row l1_limit          the largest Σ |w| that the A2Q bound allows at
+      P_claimed, (2^(P − 1) − 1) // 2^(N − signed), or null zeros, weights    how many weights are zero, of how many
+      sparsity          zeros / weights witnesses         lowest and highest: {channel, sum, at_high}. The input whose
+      element i is the largest input where
+                        bit i of the hexadecimal number at_high is set (bit 0 least significant), and the smallest
+                        elsewhere, gives that channel exactly that sum
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.accumulators.witness import Witness
+from pipeline.errors import ModelError
+
+__all__ = ["Certificate", "LayerCertificate"]
+
+
+@dataclass(frozen=True)
+class LayerCertificate:
+    """What is proven of one MVAU. The fields are the file's keys; see the module's text."""
+
+    layer: str
+    source: str
+    policy: str
+    k: int
+    n: int
+    m: int
+    input_lo: int
+    input_hi: int
+    claimed: int | None
+    bits: dict[str, int | None]  # by bound: exact, l1, a2q_plus, datatype
+    row_bits: tuple[int, ...]  # the width used, row by row
+    largest_l1_norm: int
+    zeros: int
+    lowest: Witness
+    highest: Witness
+
+    @property
+    def bits_used(self) -> int:
+        """The width of the widest row."""
+        return max(self.row_bits)
+
+    @property
+    def rows(self) -> int:
+        return len(self.row_bits)
+
+    @property
+    def sparsity(self) -> float:
+        """The share of weights that are zero."""
+        return self.zeros / (self.k * self.rows)
+
+    @property
+    def l1_limit(self) -> int | None:
+        """The largest l1 norm that the A2Q bound allows at the claimed width."""
+        if self.claimed is None:
+            return None
+        return ((1 << (self.claimed - 1)) - 1) >> (self.n - int(self.input_lo < 0))
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The content of report/accumulators.json."""
+
+    policy: str
+    per_pe: bool
+    layers: tuple[LayerCertificate, ...]
+
+    def layer(self, name: str) -> LayerCertificate:
+        return next(layer for layer in self.layers if layer.layer == name)
+
+    def write(self, path: Path) -> None:
+        content = {
+            "policy": self.policy,
+            "per_pe": self.per_pe,
+            "layers": [_to_json(layer, self.per_pe) for layer in self.layers],
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Certificate:
+        """The certificate that `write` wrote. Raises ModelError for a file that is missing or damaged."""
+        try:
+            content = json.loads(path.read_text())
+            return cls(content["policy"], content["per_pe"], tuple(map(_from_json, content["layers"])))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"The certificate {path} cannot be read: {error!r}. Build it again.") from error
+
+
+def _to_json(layer: LayerCertificate, per_pe: bool) -> dict:
+    return {
+        "layer": layer.layer,
+        "source": layer.source,
+        "policy": layer.policy,
+        "K": layer.k,
+        "N": layer.n,
+        "M": layer.m,
+        "input_signed": layer.input_lo < 0,
+        "input_range": [layer.input_lo, layer.input_hi],
+        "rows": layer.rows,
+        "P_claimed": layer.claimed,
+        "bits": layer.bits,
+        "bits_used": layer.bits_used,
+        **({"bits_of_rows": list(layer.row_bits)} if per_pe else {}),
+        "range": [layer.lowest.value, layer.highest.value],
+        "largest_l1_norm": layer.largest_l1_norm,
+        "l1_limit": layer.l1_limit,
+        "zeros": layer.zeros,
+        "weights": layer.k * layer.rows,
+        "sparsity": round(layer.sparsity, 4),
+        "witnesses": {
+            name: {"channel": witness.channel, "sum": witness.value, "at_high": f"{witness.at_high:x}"}
+            for name, witness in (("lowest", layer.lowest), ("highest", layer.highest))
+        },
+    }
+
+
+def _from_json(entry: dict) -> LayerCertificate:
+    lowest, highest = (
+        Witness(found["channel"], found["sum"], int(found["at_high"], 16))
+        for found in (entry["witnesses"]["lowest"], entry["witnesses"]["highest"])
+    )
+    return LayerCertificate(
+        layer=entry["layer"],
+        source=entry["source"],
+        policy=entry["policy"],
+        k=entry["K"],
+        n=entry["N"],
+        m=entry["M"],
+        input_lo=entry["input_range"][0],
+        input_hi=entry["input_range"][1],
+        claimed=entry["P_claimed"],
+        bits=entry["bits"],
+        row_bits=tuple(entry.get("bits_of_rows", [entry["bits_used"]] * entry["rows"])),
+        largest_l1_norm=entry["largest_l1_norm"],
+        zeros=entry["zeros"],
+        lowest=lowest,
+        highest=highest,
+    )

@@ -1,0 +1,1 @@
+"""From a QONNX graph to the layer graph, operator by operator."""

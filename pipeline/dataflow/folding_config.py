@@ -1,0 +1,148 @@
+"""FINN's folding JSON: which PE, SIMD and FIFO depths a user wants, layer by layer.
+
+A file of FINN loads unchanged. A name such as MVAU_hls_0 or MVAU_rtl_0 means our MVAU_0. FINN counts the HLS and the
+RTL layers of one operator apart; where a file has both, they are numbered in the order in which the file has them,
+which is that of FINN's graph. `Defaults` gives attributes to all layers ("all") or to a list of operators, as {"PE":
+[4, ["MVAU_hls"]]}.
+
+FINN's attributes that choose among implementations which do not exist here are accepted and reported as ignored, and so
+are layers that the network does not have, such as a Thresholding that is fused into an MVAU here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+from pipeline.kernels.base import Kernel
+
+__all__ = ["ATTRIBUTES", "FoldingConfig", "LayerFolding"]
+
+# What of FINN's attributes decides something here. LabelSelect compares one element a cycle whatever its PE.
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "MVAU": ("PE", "SIMD"),
+    "ConvolutionInputGenerator": ("SIMD",),
+    "FMPadding": ("SIMD",),
+    "Thresholding": ("PE",),
+    "Pool": ("PE",),
+    "AddStreams": ("PE",),
+    "DuplicateStreams": ("PE",),
+    "StreamingFIFO": ("depth",),
+}
+
+_NAME = re.compile(r"(?P<op>.+?)(_(?P<backend>hls|rtl))?_(?P<index>\d+)")
+
+
+@dataclass(frozen=True)
+class LayerFolding:
+    """What the file asks for one layer; `key` is the layer's name in the file."""
+
+    key: str
+    values: dict[str, int]
+
+
+@dataclass(frozen=True)
+class FoldingConfig:
+    """A folding file. `layers` goes by our names (MVAU_0), in the file's order."""
+
+    path: str
+    layers: dict[str, LayerFolding]
+    defaults: dict[str, dict[str, int]]  # operator, or "all", to values
+    ignored: tuple[str, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> FoldingConfig:
+        """Read the JSON file `path`. Raises ConfigError for a file that cannot be read or has values that cannot be."""
+        try:
+            content = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"The folding file {path} cannot be read: {error}.") from error
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: object, path: str) -> FoldingConfig:
+        """The folding in the JSON object `content`; `path` is what errors call it."""
+        if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+            raise ConfigError(f'The folding file {path} must be an object of objects: {{"MVAU_0": {{"PE": 2}}, …}}.')
+        entries = {key: entry for key, entry in content.items() if key != "Defaults"}
+        names, ignored = _our_names(list(entries))
+        layers = {}
+        for key, entry in entries.items():
+            if key not in names:
+                continue
+            meaning = ATTRIBUTES.get(names[key].rpartition("_")[0], ())
+            layers[names[key]] = LayerFolding(
+                key, {name: _count(path, key, name, value) for name, value in entry.items() if name in meaning}
+            )
+            ignored += [f"{key}.{name}" for name in entry if name not in meaning]
+        defaults, without_meaning = _defaults(path, content.get("Defaults", {}))
+        return cls(path, layers, defaults, tuple(ignored + without_meaning))
+
+    def wanted(self, layer: Kernel) -> dict[str, int]:
+        """The values for `layer`, by FINN's attribute: the defaults for all, those of its operator, its own."""
+        meaning = ATTRIBUTES.get(layer.op_type, ())
+        own = self.layers[layer.name].values if layer.name in self.layers else {}
+        found = {**self.defaults.get("all", {}), **self.defaults.get(layer.op_type, {}), **own}
+        return {name: value for name, value in found.items() if name in meaning}
+
+    def key_of(self, layer: Kernel) -> str:
+        """What the file calls `layer`, for messages."""
+        return self.layers[layer.name].key if layer.name in self.layers else f"{layer.name} (Defaults)"
+
+    def without_layer(self, layers: Sequence[Kernel]) -> tuple[str, ...]:
+        """The names of the file that none of `layers` has."""
+        names = {layer.name for layer in layers}
+        return tuple(entry.key for name, entry in self.layers.items() if name not in names)
+
+
+def _our_names(keys: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Our name for each of the file's, and the file's names that are no layer's."""
+    found: dict[str, list[tuple[str, str | None, int]]] = {}
+    ignored = []
+    for key in keys:
+        match = _NAME.fullmatch(key)
+        if match:
+            found.setdefault(match["op"], []).append((key, match["backend"], int(match["index"])))
+        else:
+            ignored.append(key)
+    names = {}
+    for op, entries in found.items():
+        counted_apart = len({backend for _, backend, _ in entries}) > 1
+        for position, (key, _, index) in enumerate(entries):
+            names[key] = f"{op}_{position if counted_apart else index}"
+    return names, ignored
+
+
+def _defaults(path: str, content: Mapping) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """By operator, or "all", the default values; and what has no meaning here.
+
+    A bare value, {"PE": 4}, which FINN's own loader refuses, is taken for all layers.
+    """
+    known = {name for names in ATTRIBUTES.values() for name in names}
+    defaults: dict[str, dict[str, int]] = {}
+    ignored = []
+    for name, entry in content.items():
+        if name not in known:
+            ignored.append(f"Defaults.{name}")
+            continue
+        pairs = entry if isinstance(entry, list) else [entry, "all"]
+        if len(pairs) % 2:
+            raise ConfigError(
+                f"The folding file {path} has Defaults.{name} = {entry!r}; expected [value, operators], with operators "
+                '"all" or a list such as ["MVAU_hls"].'
+            )
+        for value, operators in zip(pairs[::2], pairs[1::2], strict=True):
+            for operator in [operators] if isinstance(operators, str) else operators:
+                plain = re.sub(r"_(hls|rtl)$", "", str(operator))
+                defaults.setdefault(plain, {})[name] = _count(path, "Defaults", name, value)
+    return defaults, ignored
+
+
+def _count(path: str, layer: str, name: str, value: object) -> int:
+    if type(value) is not int or value < 1:
+        raise ConfigError(f"The folding file {path} has {layer}.{name} = {value!r}; expected an integer of 1 or more.")
+    return value

@@ -1,0 +1,91 @@
+"""What the host does to a raw input before it streams it: the float part of the network, up to the first quantizer.
+
+Only numpy, in float32 and in the order of the network's own operations: each is one IEEE 754 operation, so the
+integers are the same on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["HostStep", "InputTransform"]
+
+_STEPS = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+}
+
+_ROUNDINGS = {
+    "ROUND": np.round,
+    "HALF_EVEN": np.round,
+    "CEIL": np.ceil,
+    "FLOOR": np.floor,
+    "UP": lambda x: np.sign(x) * np.ceil(np.abs(x)),
+    "DOWN": np.trunc,
+    "HALF_UP": lambda x: np.sign(x) * np.floor(np.abs(x) + np.float32(0.5)),
+    "HALF_DOWN": lambda x: np.sign(x) * np.ceil(np.abs(x) - np.float32(0.5)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class HostStep:
+    """One float32 operation, `x = x <op> operand`, with op one of add, sub, mul, div, maximum and minimum.
+
+    `operand` is float32 and broadcasts against one raw frame, without the batch.
+    """
+
+    op: str
+    operand: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class InputTransform:
+    """Raw frames to the integers of the input stream.
+
+    `raw_shape` is the shape of a raw frame as the network takes it, without the batch: (C, H, W) for images. The frame
+    goes through `steps`, is divided by `scale`, moved by `zero_point`, clamped to [`lo` + `zero_point`, `hi` +
+    `zero_point`] and rounded by `rounding` (a QONNX rounding mode); the zero point is taken out again, so that
+    real = scale · integer. A `bipolar` input is only compared with zero: -1 or 1. `shape` is (height, width, channels)
+    of the stream. If `flat`, a frame streams as one pixel in the raw order; otherwise channels move to the end.
+    """
+
+    raw_shape: tuple[int, ...]
+    shape: tuple[int, int, int]
+    steps: tuple[HostStep, ...]
+    scale: np.ndarray
+    zero_point: int
+    lo: int
+    hi: int
+    rounding: str = "ROUND"
+    bipolar: bool = False
+    flat: bool = False
+
+    @property
+    def bits(self) -> int:
+        """Bits of the quantizer."""
+        return 1 if self.bipolar else int(self.hi - self.lo).bit_length()
+
+    def apply(self, raw: np.ndarray) -> np.ndarray:
+        """The int64 frames of shape (N, *shape) for `raw` of shape (N, *raw_shape)."""
+        if raw.shape[1:] != self.raw_shape:
+            raise ValueError(f"frames of shape {raw.shape[1:]}, expected {self.raw_shape}")
+        x = np.asarray(raw, np.float32)
+        for step in self.steps:
+            x = _STEPS[step.op](x, step.operand)
+        x = x / self.scale
+        if self.bipolar:
+            integers = np.where(x >= 0, 1, -1)
+        else:
+            zero_point = np.float32(self.zero_point)
+            x = np.clip(x + zero_point, np.float32(self.lo + self.zero_point), np.float32(self.hi + self.zero_point))
+            integers = _ROUNDINGS[self.rounding](x) - zero_point
+        integers = integers.astype(np.int64)
+        if not self.flat:
+            integers = np.moveaxis(integers, 1, -1)
+        return np.ascontiguousarray(integers.reshape(-1, *self.shape))

@@ -1,0 +1,75 @@
+"""What stands between layers: a FIFO on every stream, and width converters where its two ends have unlike lanes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import lcm
+
+from pipeline.dataflow.graph import LayerGraph, Stream
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+
+__all__ = ["MINIMUM_DEPTH", "stitch", "with_depths"]
+
+MINIMUM_DEPTH = 2  # a FIFO of one beat could not be read and written in every cycle
+
+
+def stitch(graph: LayerGraph) -> LayerGraph:
+    """`graph` with StreamingFIFO_<i> on every stream between two layers, MINIMUM_DEPTH deep, and converters after it.
+
+    One converter where the lanes of one end divide those of the other, else two, over the least common multiple. FIFOs
+    and converters are numbered in the order of the streams. The values of the streams that were there are unchanged.
+    """
+    streams = graph.streams
+    lanes = {name: count for layer in graph for name, count in zip(layer.inputs, layer.input_lanes(), strict=True)}
+    feeds: dict[str, str] = {}  # stream → the one that its reader now reads
+    counts = {"StreamingFIFO": 0, "StreamingDataWidthConverter": 0}
+    stitched: list[Kernel] = []
+    for layer in graph:
+        stitched.append(replace(layer, inputs=tuple(feeds.get(name, name) for name in layer.inputs)))
+        for name, written in zip(layer.outputs, layer.output_lanes(), strict=True):
+            if streams[name].consumer:
+                between = _between(streams[name], written, lanes[name], counts)
+                stitched += between
+                feeds[name] = between[-1].outputs[0]
+    return replace(graph, layers=tuple(stitched))
+
+
+def with_depths(graph: LayerGraph, depths: dict[str, int]) -> LayerGraph:
+    """`graph` with the FIFOs named in `depths` that many beats deep."""
+    layers = tuple(
+        replace(layer, depth=depths[layer.name]) if isinstance(layer, StreamingFIFO) and layer.name in depths else layer
+        for layer in graph
+    )
+    return replace(graph, layers=layers)
+
+
+def _between(stream: Stream, written: int, read: int, counts: dict[str, int]) -> list[Kernel]:
+    fifo = StreamingFIFO(
+        f"StreamingFIFO_{counts['StreamingFIFO']}",
+        (stream.name,),
+        (f"{stream.name}_fifo",),
+        shape=stream.shape,
+        type=stream.type,
+        lanes=written,
+        depth=MINIMUM_DEPTH,
+    )
+    counts["StreamingFIFO"] += 1
+    layers: list[Kernel] = [fifo]
+    wide = lcm(written, read)
+    steps = [(written, wide), (wide, read)]
+    for step, (in_lanes, out_lanes) in enumerate(pair for pair in steps if pair[0] != pair[1]):
+        layers.append(
+            StreamingDataWidthConverter(
+                f"StreamingDataWidthConverter_{counts['StreamingDataWidthConverter']}",
+                layers[-1].outputs,
+                (f"{stream.name}_dwc{step}",),
+                shape=stream.shape,
+                type=stream.type,
+                in_lanes=in_lanes,
+                out_lanes=out_lanes,
+            )
+        )
+        counts["StreamingDataWidthConverter"] += 1
+    return layers

@@ -1,0 +1,98 @@
+"""A layer graph on disk: JSON for the structure, one .npz for the arrays. No pickle: reading it runs no code.
+
+Any field of a layer is stored that is a number, a text, an IntType, an int64 array or a tuple of these. A class that is
+not a layer of this package is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.dataflow.graph import LayerGraph, OutputTransform
+from pipeline.dataflow.input_transform import HostStep, InputTransform
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ModelError
+from pipeline.kernels.add_streams import AddStreams
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.duplicate_streams import DuplicateStreams
+from pipeline.kernels.fm_padding import FMPadding
+from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.pool import Pool
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.kernels.thresholding import Thresholding
+
+__all__ = ["load_graph", "save_graph"]
+
+_CLASSES = {
+    c.__name__: c
+    for c in (
+        *(AddStreams, ConvolutionInputGenerator, DuplicateStreams, FMPadding, LabelSelect, MVAU, Pool),
+        *(StreamingDataWidthConverter, StreamingFIFO, Thresholding),
+        *(HostStep, InputTransform, IntType, LayerGraph, OutputTransform),
+    )
+}
+
+
+def save_graph(graph: LayerGraph, folder: Path) -> None:
+    """Write `folder`/graph.json and `folder`/graph.npz."""
+    arrays: dict[str, np.ndarray] = {}
+    text = json.dumps(_encode(graph, arrays), indent=1)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "graph.npz", **arrays)
+    (folder / "graph.json").write_text(text + "\n")
+
+
+def load_graph(folder: Path) -> LayerGraph:
+    """The graph that `save_graph` wrote. Raises ModelError for files that are missing or damaged."""
+    try:
+        structure = json.loads((folder / "graph.json").read_text())
+        with np.load(folder / "graph.npz", allow_pickle=False) as stored:
+            arrays = dict(stored)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ModelError(f"The layer graph in {folder} cannot be read: {error}. Build it again.") from error
+    graph = _decode(structure, arrays, folder)
+    if not isinstance(graph, LayerGraph):
+        raise ModelError(f"The file {folder / 'graph.json'} holds no layer graph. Build it again.")
+    return graph
+
+
+def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.ndarray):
+        key = f"a{len(arrays)}"
+        arrays[key] = value
+        return {"array": key}
+    if isinstance(value, tuple):
+        return [_encode(item, arrays) for item in value]
+    if isinstance(value, np.integer):
+        return int(value)
+    if is_dataclass(value) and type(value).__name__ in _CLASSES:
+        content = {f.name: _encode(getattr(value, f.name), arrays) for f in fields(value)}
+        return {"class": type(value).__name__, **content}
+    raise TypeError(f"a {type(value).__name__} cannot be stored")
+
+
+def _decode(value: Any, arrays: dict[str, np.ndarray], folder: Path) -> Any:
+    if isinstance(value, list):
+        return tuple(_decode(item, arrays, folder) for item in value)
+    if not isinstance(value, dict):
+        return value
+    try:
+        if "array" in value:
+            return arrays[value["array"]]
+        name = value["class"]
+        content = {k: _decode(v, arrays, folder) for k, v in value.items() if k != "class"}
+        return _CLASSES[name](**content)
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"The layer graph in {folder} has a part that this version does not know ({error}). Build it again."
+        ) from error

@@ -1,0 +1,184 @@
+"""When each beat of a folded graph moves: an estimate, beat by beat, without simulating any hardware.
+
+The model. A layer sends output beat k once it has the inputs it needs, `latency()` cycles later, and no sooner than its
+initiation interval after beat k − 1:
+
+    t_k = max over j ≤ k of (arrival of inputs_needed[j] + latency + (k − j) · interval)
+
+which is a running maximum. It takes input beats one a cycle, as soon as it has room: an MVAU when it has begun the last
+fold of the vector before, a generator when its line buffer has. FIFOs are unbounded. Who is fast is held back: the
+source sends its frames evenly, one in the time that a frame takes, and where there is time for it a generator goes at
+the pace at which the next layer takes its windows, because its input, K² times smaller, is where waiting is cheap.
+
+Why depths found without back-pressure hold with it: with each FIFO as deep as its peak here, the schedule of this model
+is one that the hardware could follow. Hardware that does everything as early as it can, fed by any faster source, does
+nothing later than in a schedule it could follow (max-plus systems are monotone: Baccelli et al., "Synchronization and
+Linearity", 1992), so it is not slower than predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+
+__all__ = ["Prediction", "predict"]
+
+_FRAMES = 3  # the first fills the pipeline, the last is the steady state
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Clock cycles and beats. Cycles count from the first input beat."""
+
+    cycles_between_frames: int
+    first_output: int  # until the first output beat, with a source that is never slow
+    first_frame: int  # until the last output beat of the first frame
+    fifo_peaks: dict[str, int]  # the most beats in each FIFO at one time
+
+
+def predict(graph: LayerGraph, budget: int | None = None) -> Prediction:
+    """The timing of `graph`, which has a StreamingFIFO on every stream between layers.
+
+    `budget` is the most clock cycles that a frame may take; None is what the slowest layer takes.
+    """
+    slowest = max(layer.cycles() for layer in graph)
+    paces, interval = _paces(graph, max(slowest, budget or 0))
+    interval = max(interval, slowest)
+    first = next(layer for layer in graph if graph.input in layer.inputs)
+    beats = first.input_beats()[first.inputs.index(graph.input)]
+    eager, _ = _run(graph, np.arange(beats, dtype=np.int64), 1, {})
+    even = np.arange(_FRAMES * beats, dtype=np.int64) * interval // beats
+    steady, peaks = _run(graph, even, _FRAMES, paces)
+    ends = steady.reshape(_FRAMES, -1)[:, -1]
+    return Prediction(int(ends[-1] - ends[-2]), int(eager[0]), int(eager[-1]), peaks)
+
+
+def _paces(graph: LayerGraph, limit: int) -> tuple[dict[str, np.ndarray], int]:
+    """The spacing of the generators that can go at the pace of the layer behind them, and the cycles a frame then
+    takes.
+
+    A generator with less than a frame's lead stalls between frames, until it has the first rows of the next. Where that
+    would take a frame beyond `limit` cycles, it goes as fast as it can instead and the FIFO behind it holds its lead.
+    """
+    reader = {stream: layer for layer in graph for stream in layer.inputs}
+    paces, interval = {}, 0
+    for layer in graph:
+        if isinstance(layer, ConvolutionInputGenerator):
+            spacing = _window_spacing(layer, reader)
+            sent, _ = _fire(layer, np.zeros(_FRAMES * layer.input_beats()[0], np.int64), _FRAMES, spacing)
+            ends = sent.reshape(_FRAMES, -1)[:, -1]
+            if ends[-1] - ends[-2] <= limit:
+                paces[layer.name] = spacing
+                interval = max(interval, int(ends[-1] - ends[-2]))
+    return paces, interval
+
+
+def _run(
+    graph: LayerGraph, source: np.ndarray, frames: int, paces: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, int]]:
+    """The cycles in which beats of the output leave, and the FIFOs' peaks, if beats of the input arrive in cycles
+    `source`."""
+    times = {graph.input: source}
+    fifos: dict[str, tuple[str, np.ndarray]] = {}  # stream behind a FIFO → its name, when beats entered it
+    peaks: dict[str, int] = {}
+    for layer in graph:
+        arrivals = np.max([times.pop(stream) for stream in layer.inputs], axis=0)
+        if isinstance(layer, StreamingFIFO):
+            fifos[layer.outputs[0]] = layer.name, arrivals
+            times[layer.outputs[0]] = arrivals + layer.latency()
+            continue
+        sent, taken = _fire(layer, arrivals, frames, paces.get(layer.name))
+        times |= dict.fromkeys(layer.outputs, sent)
+        for stream in layer.inputs:
+            if stream in fifos:
+                name, entered = fifos.pop(stream)
+                peaks[name] = _peak(entered, taken)
+    return times[graph.output], peaks
+
+
+def _fire(
+    layer: Kernel, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """When `layer` sends its output beats and when it takes its input beats, which arrive in cycles `arrivals`.
+
+    `spacing` is the earliest cycle of each output beat, counted from the first; by default what the layer is able to
+    do.
+    """
+    frame = np.arange(frames, dtype=np.int64)[:, None]
+    needed = (layer.inputs_needed() + frame * layer.input_beats()[0]).ravel()
+    if spacing is None:
+        spacing = _spacing(layer, len(needed))
+    before = _sent_before_taking(layer, needed, len(arrivals), frames)
+    latency = layer.latency()
+    taken = _running_max(arrivals, np.arange(len(arrivals), dtype=np.int64))
+    while True:
+        ready = np.where(needed > 0, taken[np.maximum(needed, 1) - 1], 0)
+        sent = _running_max(ready + latency, spacing)
+        room = np.where(before > 0, sent[np.maximum(before, 1) - 1] - latency + 1, 0)
+        later = _running_max(np.maximum(arrivals, room), np.arange(len(arrivals), dtype=np.int64))
+        if not _looks_ahead(layer) or np.array_equal(later, taken):
+            return sent, later
+        taken = later
+
+
+def _window_spacing(generator: ConvolutionInputGenerator, reader: Mapping[str, Kernel]) -> np.ndarray:
+    """The spacing of a generator that goes no faster than the next layer takes its windows."""
+    beats = _FRAMES * generator.output_beats()[0]
+    able = _spacing(generator, beats)
+    follower = reader.get(generator.outputs[0])
+    while isinstance(follower, StreamingFIFO | StreamingDataWidthConverter):
+        follower = reader.get(follower.outputs[0])
+    if follower is None:
+        return able
+    _, taken = _fire(follower, np.zeros(_FRAMES * follower.input_beats()[0], np.int64), _FRAMES)
+    wanted_by = np.arange(beats) * generator.output_lanes()[0] // follower.input_lanes()[0]
+    return _running_max(taken[wanted_by], able)
+
+
+def _spacing(layer: Kernel, beats: int) -> np.ndarray:
+    """The earliest cycle of each output beat after the first, counted from the first, if inputs are always there."""
+    (out_beats, *_), (in_beats, *_) = layer.output_beats(), layer.input_beats()
+    steps = np.arange(beats, dtype=np.int64)
+    if layer.cycles() <= max(in_beats, out_beats):
+        return steps  # one beat a cycle on its busier side: what holds it back is its input
+    return steps * layer.cycles() // out_beats
+
+
+def _looks_ahead(layer: Kernel) -> bool:
+    """Whether `layer` has a line buffer, which takes input that only later windows need."""
+    return isinstance(layer, ConvolutionInputGenerator) and not layer.ordered
+
+
+def _sent_before_taking(layer: Kernel, needed: np.ndarray, beats: int, frames: int) -> np.ndarray:
+    """For each input beat, how many output beats `layer` must have sent to have room for it."""
+    if not _looks_ahead(layer):
+        return np.searchsorted(needed, np.arange(beats), side="right")  # all that do without it
+    height, width, channels = layer.shape
+    folds = channels // layer.simd
+    (out_height, out_width, window) = layer.output_shapes()[0]
+    corners = np.add.outer(
+        np.arange(out_height) * layer.stride[0] * width, np.arange(out_width) * layer.stride[1]
+    ).ravel()
+    first = np.repeat(corners * folds, window // layer.simd)  # of each output beat, the oldest input beat of its window
+    first = (first + np.arange(frames)[:, None] * height * width * folds).ravel()
+    return np.searchsorted(first, np.arange(beats) - layer.buffer_depth, side="right")
+
+
+def _running_max(earliest: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """The first cycles that are no earlier than `earliest` and at least as far apart as `spacing`, a rising sequence,
+    is."""
+    return np.maximum.accumulate(earliest - spacing) + spacing
+
+
+def _peak(entered: np.ndarray, left: np.ndarray) -> int:
+    """The most beats between two points that they pass in cycles `entered` and `left`, both rising."""
+    inside = np.arange(1, len(entered) + 1) - np.searchsorted(left, entered)
+    return int(inside.max())

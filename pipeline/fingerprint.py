@@ -1,0 +1,152 @@
+"""What a stage's result depends on, as SHA-256 digests: files, folders, code, versions of tools and packages."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import inspect
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+__all__ = ["code", "combine", "file", "files", "folder", "package_version", "program_version"]
+
+_PACKAGE = "pipeline"
+_REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def combine(parts: Mapping[str, object]) -> str:
+    """The digest of named parts, whose texts must say all that matters. Their order does not count."""
+    digest = hashlib.sha256()
+    for name in sorted(parts):
+        text = str(parts[name])
+        digest.update(f"{name} {len(text)} {text}\n".encode())
+    return digest.hexdigest()
+
+
+def file(path: Path) -> str:
+    """The digest of a file's content, or `absent`: a file that appears later counts as a change."""
+    if not path.is_file():
+        return "absent"
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def files(paths: Iterable[Path], base: Path) -> str:
+    """The digest of the names, relative to `base`, and the contents of `paths`."""
+    return combine({path.relative_to(base).as_posix(): file(path) for path in paths})
+
+
+def folder(path: Path, *, without: Iterable[str] = ()) -> str:
+    """The digest of all files in a folder, in any depth, but for those named in `without`, relative to it."""
+    left_out = set(without)
+    found = (p for p in path.rglob("*") if p.is_file() and p.relative_to(path).as_posix() not in left_out)
+    return files(found, path)
+
+
+@cache
+def package_version(distribution: str) -> str:
+    """The version of an installed distribution, or `absent`."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+@cache
+def program_version(name: str) -> str:
+    """The first line of what `name --version` prints, or `absent` where it is not on PATH."""
+    path = shutil.which(name)
+    if path is None:
+        return "absent"
+    printed = subprocess.run([path, "--version"], capture_output=True, text=True, errors="replace", check=False)
+    return (printed.stdout or printed.stderr).partition("\n")[0]
+
+
+def code(function: Callable) -> str:
+    """The digest of a function's own code: its text, what it uses of its module, and every module of this package that
+    these import, wherever the import stands, and so on. Other packages are left to their versions.
+    """
+    path = Path(inspect.getfile(function)).resolve()
+    text, tree = _parsed(path)
+    definitions = _definitions(tree)
+    if function.__qualname__ not in definitions:  # a lambda or an inner function: its whole module
+        nodes: list[ast.AST] = [tree]
+    else:
+        nodes = _used(function.__qualname__, definitions)
+    own = "\n".join(ast.get_source_segment(text, node) or text for node in nodes)
+    modules: set[Path] = set()
+    pending = [module for node in nodes for module in _imports(node, path)]
+    while pending:
+        module = pending.pop()
+        if module not in modules:
+            modules.add(module)
+            pending += _module_imports(module)
+    return combine({"own": own, "modules": files(modules, _REPOSITORY)})
+
+
+@cache
+def _parsed(path: Path) -> tuple[str, ast.Module]:
+    text = path.read_text()
+    return text, ast.parse(text)
+
+
+def _definitions(tree: ast.Module) -> dict[str, ast.stmt]:
+    """The statement that defines each name at the top of a module."""
+    found: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            found[node.name] = node
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found.update({alias.asname or alias.name.partition(".")[0]: node for alias in node.names})
+        else:
+            names = (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+            found.update(dict.fromkeys(names, node))
+    return found
+
+
+def _used(name: str, definitions: Mapping[str, ast.stmt]) -> list[ast.AST]:
+    """The definition of `name` and all that it uses at the top of its module, in the order of the file."""
+    nodes: set[ast.stmt] = set()
+    pending = [definitions[name]]
+    while pending:
+        node = pending.pop()
+        if node not in nodes:
+            nodes.add(node)
+            names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            pending += [definitions[n] for n in names if n in definitions]
+    return sorted(nodes, key=lambda node: node.lineno)
+
+
+@cache
+def _module_imports(path: Path) -> tuple[Path, ...]:
+    return tuple(_imports(_parsed(path)[1], path))
+
+
+def _imports(node: ast.AST, path: Path) -> list[Path]:
+    """The files of this package's modules that `node`, which stands in the file `path`, imports."""
+    found = []
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Import):
+            names = [alias.name for alias in inner.names]
+        elif isinstance(inner, ast.ImportFrom):
+            base = inner.module or ""
+            if inner.level:
+                parents = path.relative_to(_REPOSITORY).parts[: -inner.level]
+                base = ".".join((*parents, base)).rstrip(".")
+            names = [base, *(f"{base}.{alias.name}" for alias in inner.names)]
+        else:
+            continue
+        found += [file for name in names if name.partition(".")[0] == _PACKAGE for file in _module_files(name)]
+    return found
+
+
+@cache
+def _module_files(name: str) -> tuple[Path, ...]:
+    """The file of a module and those of the packages around it; what is not a module has none of its own."""
+    parts = name.split(".")
+    around = [_REPOSITORY.joinpath(*parts[:end], "__init__.py") for end in range(1, len(parts) + 1)]
+    return tuple(path for path in (*around, _REPOSITORY.joinpath(*parts).with_suffix(".py")) if path.is_file())

@@ -1,0 +1,119 @@
+"""AddStreams: the sum of two streams, element by element, each times a constant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.base import Kernel, Shape
+
+__all__ = ["AddStreams"]
+
+_MAX_MULTIPLIER = (1 << 31) - 1
+_MAX_BITS = 63
+
+
+@dataclass(frozen=True, eq=False)
+class AddStreams(Kernel):
+    """multipliers[0] · a + multipliers[1] · b of two streams of frames of `shape` (H, W, C) and types `types`.
+
+    A beat carries `pe` channels on all sides. Raises ConfigError for a PE that does not divide C, UnsupportedError for
+    multipliers or sums too large to build.
+    """
+
+    shape: Shape
+    types: tuple[IntType, IntType]
+    multipliers: tuple[int, int] = (1, 1)
+    pe: int = 1
+
+    op_type: ClassVar[str] = "AddStreams"
+    module: ClassVar[str] = "add_streams"
+
+    def __post_init__(self) -> None:
+        if len(self.types) != 2 or len(self.multipliers) != 2 or len(self.inputs) != 2:
+            raise UnsupportedError(
+                f"layer {self.name} adds {len(self.inputs)} streams of {len(self.types)} types with "
+                f"{len(self.multipliers)} multipliers; expected two of each."
+            )
+        if 0 in self.multipliers:
+            raise UnsupportedError(
+                f"layer {self.name} has multipliers {self.multipliers}; an input times 0 adds nothing."
+            )
+        if max(map(abs, self.multipliers)) > _MAX_MULTIPLIER:
+            raise UnsupportedError(
+                f"layer {self.name} has multipliers {self.multipliers}; at most {_MAX_MULTIPLIER} can be built. Use "
+                "coarser scales."
+            )
+        if self.output_types()[0].bits > _MAX_BITS:  # int64 in the reference
+            raise UnsupportedError(
+                f"layer {self.name} has sums of {self.output_types()[0].bits} bits; at most {_MAX_BITS} can be built."
+            )
+        if self.pe < 1 or self.shape[2] % self.pe:
+            raise ConfigError(
+                f"layer {self.name}: PE = {self.pe} does not divide its {self.shape[2]} channels; choose a divisor of "
+                f"{self.shape[2]}."
+            )
+
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return (self.shape, self.shape)
+
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return (self.shape,)
+
+    def input_types(self) -> tuple[IntType, ...]:
+        return self.types
+
+    def output_types(self) -> tuple[IntType, ...]:
+        (a, b), (by_a, by_b) = self.types, self.multipliers
+        return (a.scaled(by_a) + b.scaled(by_b),)
+
+    def input_lanes(self) -> tuple[int, ...]:
+        return (self.pe, self.pe)
+
+    def output_lanes(self) -> tuple[int, ...]:
+        return (self.pe,)
+
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        a, b = inputs
+        return (a * self.multipliers[0] + b * self.multipliers[1],)
+
+    def cycles(self) -> int:
+        return self.input_beats()[0]
+
+    def latency(self) -> int:
+        """The output register."""
+        return 1
+
+    def inputs_needed(self) -> np.ndarray:
+        return np.arange(1, self.input_beats()[0] + 1, dtype=np.int64)
+
+    def parameters(self) -> dict[str, int]:
+        return {
+            "Pe": self.pe,
+            "Width0": self.types[0].bits,
+            "Signed0": int(self.types[0].signed),
+            "Multiplier0": self.multipliers[0],
+            "Width1": self.types[1].bits,
+            "Signed1": int(self.types[1].signed),
+            "Multiplier1": self.multipliers[1],
+            "OutputWidth": self.output_types()[0].bits,
+        }
+
+    def connections(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
+        (output,) = outputs
+        ports = {}
+        for i, stream in enumerate(inputs):
+            ports |= {
+                f"in{i}_valid_i": f"{stream}_valid",
+                f"in{i}_ready_o": f"{stream}_ready",
+                f"in{i}_data_i": f"{stream}_data",
+            }
+        return ports | {
+            "out_valid_o": f"{output}_valid",
+            "out_ready_i": f"{output}_ready",
+            "out_data_o": f"{output}_data",
+        }

@@ -1,0 +1,179 @@
+"""ConvolutionInputGenerator: the sliding windows of a convolution or pooling, from a line buffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.base import Kernel, Shape
+
+__all__ = ["ConvolutionInputGenerator"]
+
+_ORDERED_DEPTH = 2  # words that pass a beat in every cycle, one written while the other is read
+
+
+@dataclass(frozen=True, eq=False)
+class ConvolutionInputGenerator(Kernel):
+    """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C).
+
+    Padding is a layer of its own. Out come frames of (OH, OW, KH · KW · C), ordered ky, kx, c with c fastest, where
+    OH = (H - KH) // SH + 1 and OW alike. A beat carries `simd` channels on both sides. Raises ConfigError for a SIMD
+    that does not divide C, UnsupportedError for a window that does not fit the image.
+    """
+
+    shape: Shape
+    type: IntType
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    simd: int = 1
+
+    op_type: ClassVar[str] = "ConvolutionInputGenerator"
+    module: ClassVar[str] = "convolution_input_generator"
+
+    def __post_init__(self) -> None:
+        for axis, size, kernel, stride in zip(("height", "width"), self.shape, self.kernel, self.stride, strict=False):
+            if not 1 <= kernel <= size or stride < 1:
+                raise UnsupportedError(
+                    f"layer {self.name} has windows of {axis} {kernel} at a stride of {stride} over an image of "
+                    f"{axis} {size}; expected a {axis} of 1 to {size} and a stride of at least 1."
+                )
+        if self.simd < 1 or self.shape[2] % self.simd:
+            raise ConfigError(
+                f"layer {self.name}: SIMD = {self.simd} does not divide its {self.shape[2]} channels; choose a "
+                f"divisor of {self.shape[2]}."
+            )
+
+    # -- sizes ------------------------------------------------------------------------------------------------------
+
+    @property
+    def output_pixels(self) -> tuple[int, int]:
+        """(OH, OW)."""
+        (height, width, _), (kernel_h, kernel_w), (stride_h, stride_w) = self.shape, self.kernel, self.stride
+        return (height - kernel_h) // stride_h + 1, (width - kernel_w) // stride_w + 1
+
+    @property
+    def folds(self) -> int:
+        """Beats a pixel: C / SIMD."""
+        return self.shape[2] // self.simd
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the windows take no element twice and all of them in the order in which they come."""
+        (out_h, out_w), (kernel_h, kernel_w), (stride_h, stride_w) = self.output_pixels, self.kernel, self.stride
+        rows = out_h == 1 or kernel_h <= stride_h
+        columns = out_w == 1 or (kernel_h == 1 and kernel_w <= stride_w)
+        return rows and columns
+
+    @property
+    def buffer_depth(self) -> int:
+        """Beats that the line buffer holds: the fewest with which neither side ever costs the other a cycle.
+
+        Found for whole pixels, whose beats follow each other; one pixel more than for single beats at the most.
+        """
+        if self.ordered:
+            return _ORDERED_DEPTH
+        return _buffer_pixels(self.shape[:2], self.kernel, self.stride) * self.folds
+
+    # -- streams ----------------------------------------------------------------------------------------------------
+
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return (self.shape,)
+
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return ((*self.output_pixels, self.kernel[0] * self.kernel[1] * self.shape[2]),)
+
+    def input_types(self) -> tuple[IntType, ...]:
+        return (self.type,)
+
+    def output_types(self) -> tuple[IntType, ...]:
+        return (self.type,)
+
+    def input_lanes(self) -> tuple[int, ...]:
+        return (self.simd,)
+
+    def output_lanes(self) -> tuple[int, ...]:
+        return (self.simd,)
+
+    # -- behaviour --------------------------------------------------------------------------------------------------
+
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        (frames,) = inputs
+        windows = np.lib.stride_tricks.sliding_window_view(frames, self.kernel, axis=(1, 2))
+        windows = windows[:, :: self.stride[0], :: self.stride[1]]  # (N, OH, OW, C, KH, KW)
+        return (windows.transpose(0, 1, 2, 4, 5, 3).reshape(len(frames), *self.output_shapes()[0]),)
+
+    def cycles(self) -> int:
+        return max(self.input_beats()[0], self.output_beats()[0])
+
+    def latency(self) -> int:
+        """Written to the buffer in one cycle, read from it in the next."""
+        return 2
+
+    def inputs_needed(self) -> np.ndarray:
+        pixels = _read_order(self.shape[:2], self.kernel, self.stride)
+        beats = (pixels[:, None] * self.folds + np.arange(self.folds, dtype=np.int64)).ravel()
+        return np.maximum.accumulate(beats) + 1
+
+    # -- hardware ---------------------------------------------------------------------------------------------------
+
+    def parameters(self) -> dict[str, int]:
+        return {
+            "Width": self.simd * self.type.bits,
+            "Folds": self.folds,
+            "ImageHeight": self.shape[0],
+            "ImageWidth": self.shape[1],
+            "KernelHeight": self.kernel[0],
+            "KernelWidth": self.kernel[1],
+            "StrideHeight": self.stride[0],
+            "StrideWidth": self.stride[1],
+            "Depth": self.buffer_depth,
+            "Ordered": int(self.ordered),
+        }
+
+
+def _window_starts(image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
+    """The number of the first pixel of each window of a frame, in order."""
+    rows = np.arange(0, image[0] - kernel[0] + 1, stride[0], dtype=np.int64) * image[1]
+    columns = np.arange(0, image[1] - kernel[1] + 1, stride[1], dtype=np.int64)
+    return (rows[:, None] + columns).ravel()
+
+
+def _read_order(image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
+    """The number of each pixel of each window of a frame, in the order in which they go out."""
+    within = (np.arange(kernel[0], dtype=np.int64)[:, None] * image[1] + np.arange(kernel[1])).ravel()
+    return (_window_starts(image, kernel, stride)[:, None] + within).ravel()
+
+
+@lru_cache(maxsize=1024)
+def _buffer_pixels(image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> int:
+    """The fewest pixels of buffer with which a frame takes as many steps as it has pixels in, or out if these are more.
+
+    A step reads one pixel, of windows in order, and writes one. A pixel is read a step or more after it was written,
+    and is kept until the last window that starts at or before it has been read. The side with more pixels moves in
+    every step. If that is the reader, each pixel is written as late as it may be: the buffer must hold what has been
+    written by then but not been left behind. If it is the writer, each pixel is read as early as it may be. Frames
+    follow each other without a gap; the middle one of three is looked at.
+    """
+    frames = np.arange(3, dtype=np.int64)[:, None]
+    pixels = image[0] * image[1]
+    starts = (_window_starts(image, kernel, stride) + frames * pixels).ravel()
+    reads = (_read_order(image, kernel, stride) + frames * pixels).ravel()
+    numbers = np.arange(3 * pixels, dtype=np.int64)
+    if len(reads) >= len(numbers):
+        read_at = np.arange(len(reads), dtype=np.int64)
+        first_read = np.full(len(numbers), len(reads), dtype=np.int64)
+        np.minimum.at(first_read, reads, read_at)
+        written_at = np.minimum.accumulate((first_read - 1 - numbers)[::-1])[::-1] + numbers
+    else:
+        order = np.arange(len(reads), dtype=np.int64)
+        read_at = np.maximum.accumulate(reads + 1 - order) + order
+        written_at = numbers
+    left_at = read_at[kernel[0] * kernel[1] - 1 :: kernel[0] * kernel[1]]  # when each window had been read
+    windows_left = np.searchsorted(left_at, written_at, side="left")
+    middle = slice(pixels, 2 * pixels)
+    return int((numbers[middle] + 1 - starts[np.minimum(windows_left[middle], len(starts) - 1)]).max())

@@ -1,0 +1,90 @@
+"""DuplicateStreams: one stream becomes several equal ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.base import Kernel, Shape
+
+__all__ = ["DuplicateStreams"]
+
+
+@dataclass(frozen=True, eq=False)
+class DuplicateStreams(Kernel):
+    """`copies` outputs, each of which gives the frames of `shape` (H, W, C) of the input.
+
+    Each copy of a beat leaves as soon as its reader takes it; the next beat follows when all have been taken. A beat
+    carries `pe` channels on all sides. Raises ConfigError for a PE that does not divide C, UnsupportedError unless
+    there is an output for each of two copies or more.
+    """
+
+    shape: Shape
+    type: IntType
+    copies: int
+    pe: int = 1
+
+    op_type: ClassVar[str] = "DuplicateStreams"
+    module: ClassVar[str] = "duplicate_streams"
+
+    def __post_init__(self) -> None:
+        if self.copies < 2 or self.copies != len(self.outputs):
+            raise UnsupportedError(
+                f"layer {self.name} makes {self.copies} copies for {len(self.outputs)} outputs; expected two or "
+                "more, one for each."
+            )
+        if self.pe < 1 or self.shape[2] % self.pe:
+            raise ConfigError(
+                f"layer {self.name}: PE = {self.pe} does not divide its {self.shape[2]} channels; choose a divisor of "
+                f"{self.shape[2]}."
+            )
+
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return (self.shape,)
+
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return (self.shape,) * self.copies
+
+    def input_types(self) -> tuple[IntType, ...]:
+        return (self.type,)
+
+    def output_types(self) -> tuple[IntType, ...]:
+        return (self.type,) * self.copies
+
+    def input_lanes(self) -> tuple[int, ...]:
+        return (self.pe,)
+
+    def output_lanes(self) -> tuple[int, ...]:
+        return (self.pe,) * self.copies
+
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        return inputs * self.copies
+
+    def cycles(self) -> int:
+        return self.input_beats()[0]
+
+    def latency(self) -> int:
+        """The input register."""
+        return 1
+
+    def inputs_needed(self) -> np.ndarray:
+        return np.arange(1, self.input_beats()[0] + 1, dtype=np.int64)
+
+    def parameters(self) -> dict[str, int]:
+        return {"Width": self.pe * self.type.bits, "Copies": self.copies}
+
+    def connections(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
+        (stream,) = inputs
+        ends = outputs[::-1]  # the first output is the lowest of each port
+        return {
+            "in_valid_i": f"{stream}_valid",
+            "in_ready_o": f"{stream}_ready",
+            "in_data_i": f"{stream}_data",
+            "out_valid_o": "{" + ", ".join(f"{end}_valid" for end in ends) + "}",
+            "out_ready_i": "{" + ", ".join(f"{end}_ready" for end in ends) + "}",
+            "out_data_o": "{" + ", ".join(f"{end}_data" for end in ends) + "}",
+        }

@@ -1,0 +1,135 @@
+"""LabelSelect: the index of the largest class score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.base import Kernel, Memory, Shape
+
+__all__ = ["LabelSelect"]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSelect(Kernel):
+    """The index of the largest multiplier · x + offset among `labels` elements; of equal ones, the lowest index.
+
+    `multipliers` is int64 (labels,), positive, or None (1); `offsets` int64 (labels,) or None (0): what is left of
+    scales and biases that differ by class. In (1, 1, labels), one element a beat; out (1, 1, 1). Raises ConfigError for
+    a PE other than 1, UnsupportedError for what cannot be built.
+    """
+
+    labels: int
+    input_type: IntType
+    multipliers: np.ndarray | None = None
+    offsets: np.ndarray | None = None
+    pe: int = 1
+
+    op_type: ClassVar[str] = "LabelSelect"
+    module: ClassVar[str] = "label_select"
+
+    def __post_init__(self) -> None:
+        if self.labels < 1:
+            raise UnsupportedError(f"layer {self.name} has {self.labels} labels; at least 1 is needed.")
+        if self.pe != 1:
+            raise ConfigError(
+                f"layer {self.name}: PE = {self.pe}; LabelSelect compares one element a cycle, set PE to 1."
+            )
+        for what, values in (("multipliers", self.multipliers), ("offsets", self.offsets)):
+            if values is not None and values.shape != (self.labels,):
+                raise UnsupportedError(
+                    f"layer {self.name} has {what} of shape {values.shape}; expected ({self.labels},)."
+                )
+        if self.multipliers is not None and int(self.multipliers.min()) < 1:
+            raise UnsupportedError(
+                f"layer {self.name} has a multiplier of {self.multipliers.min()}; multipliers must be positive."
+            )
+        if self._score_type().bits > 63:
+            raise UnsupportedError(
+                f"layer {self.name} needs scores of {self._score_type().bits} bits; at most 63 can be "
+                "built. Use coarser multipliers."
+            )
+
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return ((1, 1, self.labels),)
+
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return ((1, 1, 1),)
+
+    def input_types(self) -> tuple[IntType, ...]:
+        return (self.input_type,)
+
+    def output_types(self) -> tuple[IntType, ...]:
+        return (IntType(0, self.labels - 1),)
+
+    def input_lanes(self) -> tuple[int, ...]:
+        return (1,)
+
+    def output_lanes(self) -> tuple[int, ...]:
+        return (1,)
+
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        (scores,) = inputs
+        if self.multipliers is not None:
+            scores = scores * self.multipliers
+        if self.offsets is not None:
+            scores = scores + self.offsets
+        return (scores.argmax(axis=3, keepdims=True).astype(np.int64),)
+
+    def cycles(self) -> int:
+        return self.labels
+
+    def latency(self) -> int:
+        """The input register, the multiplication and the addition where there are any, the output register."""
+        return 2 + (self.multipliers is not None) + (self.offsets is not None)
+
+    def inputs_needed(self) -> np.ndarray:
+        return np.array([self.labels], np.int64)
+
+    def parameters(self) -> dict[str, int]:
+        return {
+            "Labels": self.labels,
+            "InputWidth": self.input_type.bits,
+            "InputSigned": int(self.input_type.signed),
+            "MultiplierWidth": self._multiplier_width(),
+            "OffsetWidth": self._offset_width(),
+            "ScoreWidth": self._score_type().bits,
+            "OutputWidth": self.output_types()[0].bits,
+        }
+
+    def memories(self) -> dict[str, Memory]:
+        memories = {}
+        for parameter, values, width in (
+            ("MultiplierFile", self.multipliers, self._multiplier_width()),
+            ("OffsetFile", self.offsets, self._offset_width()),
+        ):
+            if values is not None:
+                memories[parameter] = Memory(width, tuple(pack_word([value], width) for value in values))
+        return memories
+
+    def _multiplier_width(self) -> int:
+        """Bits of the unsigned multipliers; 0 if there are none."""
+        return 0 if self.multipliers is None else IntType(0, int(self.multipliers.max())).bits
+
+    def _offset_width(self) -> int:
+        """Bits of the signed offsets; 0 if there are none."""
+        return (
+            0
+            if self.offsets is None
+            else IntType(min(int(self.offsets.min()), -1), max(int(self.offsets.max()), 0)).bits
+        )
+
+    def _score_type(self) -> IntType:
+        """The smallest signed type that holds every score and every product, in Python integers."""
+        ends = [-1]
+        for label in range(self.labels):
+            multiplier = 1 if self.multipliers is None else int(self.multipliers[label])
+            offset = 0 if self.offsets is None else int(self.offsets[label])
+            for end in (self.input_type.lo, self.input_type.hi):
+                ends += [multiplier * end, multiplier * end + offset]
+        return IntType(min(ends), max(ends))

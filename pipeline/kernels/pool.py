@@ -1,0 +1,118 @@
+"""Pool: the maximum or the sum of each channel over a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.base import Kernel, Shape
+
+__all__ = ["Pool"]
+
+_FUNCTIONS = ("max", "sum")
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(Kernel):
+    """The largest of `window` elements of each channel, or their sum shifted right by `shift` bits.
+
+    With `pixels` = (OH, OW) frames are (OH, OW, window · channels) in, as ConvolutionInputGenerator gives them,
+    channels fastest, and (OH, OW, channels) out. The shift rounds toward minus infinity. A beat carries `pe` channels
+    on both sides. Raises ConfigError for a PE that does not divide the channels, UnsupportedError for what cannot be
+    built.
+    """
+
+    pixels: tuple[int, int]
+    channels: int
+    window: int
+    type: IntType
+    function: str
+    shift: int = 0
+    pe: int = 1
+
+    op_type: ClassVar[str] = "Pool"
+    module: ClassVar[str] = "pool"
+
+    def __post_init__(self) -> None:
+        if self.function not in _FUNCTIONS:
+            raise UnsupportedError(
+                f"layer {self.name} has the pooling function {self.function!r}; max and sum can be built."
+            )
+        if self.window < 1 or self.channels < 1 or min(self.pixels) < 1:
+            raise UnsupportedError(
+                f"layer {self.name} pools {self.window} elements of {self.channels} channels for {self.pixels} "
+                "pixels; each must be at least 1."
+            )
+        if self.shift < 0 or (self.function == "max" and self.shift):
+            raise UnsupportedError(
+                f"layer {self.name} has a shift of {self.shift}; it must not be negative, and only sums are shifted."
+            )
+        if self.pe < 1 or self.channels % self.pe:
+            raise ConfigError(
+                f"layer {self.name}: PE = {self.pe} does not divide its {self.channels} channels; choose a divisor of "
+                f"{self.channels}."
+            )
+
+    @property
+    def folds(self) -> int:
+        """Beats a window element: channels / PE."""
+        return self.channels // self.pe
+
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return ((*self.pixels, self.window * self.channels),)
+
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return ((*self.pixels, self.channels),)
+
+    def input_types(self) -> tuple[IntType, ...]:
+        return (self.type,)
+
+    def output_types(self) -> tuple[IntType, ...]:
+        reach = self._reach()
+        return (IntType(reach.lo >> self.shift, reach.hi >> self.shift),)
+
+    def input_lanes(self) -> tuple[int, ...]:
+        return (self.pe,)
+
+    def output_lanes(self) -> tuple[int, ...]:
+        return (self.pe,)
+
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        (windows,) = inputs
+        elements = windows.reshape(*windows.shape[:3], self.window, self.channels)
+        if self.function == "max":
+            return (elements.max(axis=3),)
+        return (elements.sum(axis=3) >> self.shift,)
+
+    def cycles(self) -> int:
+        return self.input_beats()[0]
+
+    def latency(self) -> int:
+        """The output register."""
+        return 1
+
+    def inputs_needed(self) -> np.ndarray:
+        pixels = np.arange(self.pixels[0] * self.pixels[1], dtype=np.int64) * self.window * self.folds
+        last_element = (self.window - 1) * self.folds + np.arange(1, self.folds + 1, dtype=np.int64)
+        return (pixels[:, None] + last_element).ravel()
+
+    def parameters(self) -> dict[str, int]:
+        return {
+            "Pe": self.pe,
+            "Folds": self.folds,
+            "Window": self.window,
+            "InputWidth": self.type.bits,
+            "InputSigned": int(self.type.signed),
+            "Sum": int(self.function == "sum"),
+            "AccWidth": self._reach().bits,
+            "Shift": self.shift,
+            "OutputWidth": self.output_types()[0].bits,
+        }
+
+    def _reach(self) -> IntType:
+        """What the accumulator holds when a window is complete."""
+        return self.type.scaled(self.window) if self.function == "sum" else self.type

@@ -1,0 +1,76 @@
+"""StreamingFIFO: beats that wait between two layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError
+from pipeline.kernels.base import Kernel, Shape
+
+__all__ = ["StreamingFIFO"]
+
+_REGISTER_DEPTH = 2  # up to here two registers do it: fewer could not be read and written in every cycle
+
+
+@dataclass(frozen=True, eq=False)
+class StreamingFIFO(Kernel):
+    """Holds `depth` beats of `lanes` channels of frames of `shape` (H, W, C); one of depth 1 holds 2.
+
+    A beat moves in and a beat moves out in every cycle, at any depth. Raises ConfigError for a depth below 1, or
+    lanes that do not divide C.
+    """
+
+    shape: Shape
+    type: IntType
+    lanes: int
+    depth: int
+
+    op_type: ClassVar[str] = "StreamingFIFO"
+    module: ClassVar[str] = "streaming_fifo"
+
+    def __post_init__(self) -> None:
+        if self.depth < 1:
+            raise ConfigError(f"layer {self.name} has a depth of {self.depth}; a FIFO holds at least 1 beat.")
+        if self.lanes < 1 or self.shape[2] % self.lanes:
+            raise ConfigError(
+                f"layer {self.name}: {self.lanes} lanes do not divide its {self.shape[2]} channels; choose a "
+                f"divisor of {self.shape[2]}."
+            )
+
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return (self.shape,)
+
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return (self.shape,)
+
+    def input_types(self) -> tuple[IntType, ...]:
+        return (self.type,)
+
+    def output_types(self) -> tuple[IntType, ...]:
+        return (self.type,)
+
+    def input_lanes(self) -> tuple[int, ...]:
+        return (self.lanes,)
+
+    def output_lanes(self) -> tuple[int, ...]:
+        return (self.lanes,)
+
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        return inputs
+
+    def cycles(self) -> int:
+        return self.input_beats()[0]
+
+    def latency(self) -> int:
+        """Registers pass a beat on in the next cycle; a memory is written in one and read in the next."""
+        return 1 if self.depth <= _REGISTER_DEPTH else 2
+
+    def inputs_needed(self) -> np.ndarray:
+        return np.arange(1, self.input_beats()[0] + 1, dtype=np.int64)
+
+    def parameters(self) -> dict[str, int]:
+        return {"Width": self.lanes * self.type.bits, "Depth": self.depth}

@@ -1,0 +1,190 @@
+"""Thresholding: the integer form of an activation's quantizer, as a layer of its own and as the end of an MVAU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.base import Kernel, Memory, Shape
+
+__all__ = ["MAX_THRESHOLDS", "SearchTable", "Thresholding", "check_thresholds", "count_thresholds", "search_stages"]
+
+MAX_THRESHOLDS = 255
+
+
+def search_stages(count: int) -> int:
+    """Steps of a binary search among `count` thresholds, which are clock cycles in hardware."""
+    return count.bit_length()
+
+
+def count_thresholds(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """How many thresholds of its channel each value reaches (value >= threshold).
+
+    `values` is (..., C); `thresholds` is (C, T) or (1, T), non-decreasing along axis 1. Returns int64 of the shape of
+    `values`.
+    """
+    if len(thresholds) == 1:
+        return np.searchsorted(thresholds[0], values, side="right").astype(np.int64)
+    counts = np.empty(values.shape, np.int64)
+    for channel, row in enumerate(thresholds):
+        counts[..., channel] = np.searchsorted(row, values[..., channel], side="right")
+    return counts
+
+
+def check_thresholds(layer: str, thresholds: np.ndarray, output_type: IntType) -> None:
+    """Raise UnsupportedError if a (channels, T) array cannot be built or `output_type` does not hold every count."""
+    count = thresholds.shape[1]
+    if not 1 <= count <= MAX_THRESHOLDS:
+        raise UnsupportedError(
+            f"layer {layer} has {count} thresholds a channel; 1 to {MAX_THRESHOLDS} can be built. "
+            "Quantize its output to 8 bits or fewer."
+        )
+    falling = np.flatnonzero((np.diff(thresholds, axis=1) < 0).any(axis=1))
+    if falling.size:
+        raise UnsupportedError(
+            f"layer {layer}: the thresholds of channel {falling[0]} decrease; "
+            "they must be sorted in non-decreasing order."
+        )
+    if output_type.lo + count > output_type.hi:
+        raise UnsupportedError(
+            f"layer {layer}: {count} thresholds above {output_type.lo} reach {output_type.lo + count}, "
+            f"which does not fit the output type {output_type.name} with at most {output_type.hi}."
+        )
+
+
+@dataclass(frozen=True)
+class SearchTable:
+    """Thresholds laid out for a binary search in hardware (hw/rtl/threshold_search.sv).
+
+    The sorted thresholds of a channel are padded to 2^stages - 1 with one that is never reached. Stage k of the search
+    compares with one of 2^k of them. `memory` holds, lane by lane, stage by stage and fold by fold, those 2^k
+    thresholds; channel c is in lane c % pe, fold c // pe. `widths` is for each lane the width of its comparison, in
+    which value and threshold are both exact.
+    """
+
+    memory: Memory
+    widths: tuple[int, ...]
+
+    @classmethod
+    def build(
+        cls, thresholds: np.ndarray, lo: np.ndarray, hi: np.ndarray, pe: int, widths: tuple[int, ...], *, signed: bool
+    ) -> SearchTable:
+        """The table for (channels, T) `thresholds` of values in [lo, hi], arrays of (channels,), `pe` lanes wide.
+
+        `widths` are the bits of the values in each lane, signed or not; a lane's comparison is wider only where a
+        threshold demands it. A threshold that all values reach is moved to lo and one that none reaches to hi + 1,
+        which changes no result.
+        """
+        channels, count = thresholds.shape
+        stages = search_stages(count)
+        lowest, never = np.asarray(lo)[:, None], np.asarray(hi)[:, None] + 1
+        padding = np.broadcast_to(never, (channels, (1 << stages) - 1 - count))
+        table = np.hstack([np.clip(thresholds, lowest, never), padding])
+        ordered = np.empty((pe, 0), np.int64)
+        for stage in range(stages):
+            step = 1 << (stages - stage)
+            level = table[:, step // 2 - 1 :: step]  # the 2^stage thresholds in the middle of what is left to search
+            by_lane = level.reshape(channels // pe, pe, -1).swapaxes(0, 1)
+            ordered = np.hstack([ordered, by_lane.reshape(pe, -1)])
+        floor = -1 if signed else 0
+        needed = [IntType(min(int(lane.min()), floor), int(lane.max())).bits for lane in ordered]
+        compared = tuple(max(pair) for pair in zip(widths, needed, strict=True))
+        width = max(compared)
+        return cls(Memory(width, tuple(pack_word([value], width) for value in ordered.flat)), compared)
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholding(Kernel):
+    """Replaces each element by output_type.lo + the number of its channel's thresholds that it reaches.
+
+    `shape` is (height, width, channels), `thresholds` int64 of (channels, T) or, shared by all channels, (1, T), non-
+    decreasing along axis 1; `pe` elements a beat. Raises ConfigError for a folding that does not divide,
+    UnsupportedError for thresholds that cannot be built.
+    """
+
+    shape: Shape
+    input_type: IntType
+    output_type: IntType
+    thresholds: np.ndarray
+    pe: int = 1
+
+    op_type: ClassVar[str] = "Thresholding"
+    module: ClassVar[str] = "thresholding"
+
+    def __post_init__(self) -> None:
+        channels = self.shape[2]
+        if self.thresholds.ndim != 2 or len(self.thresholds) not in (1, channels):
+            raise UnsupportedError(
+                f"layer {self.name} has thresholds of shape {self.thresholds.shape}; "
+                f"expected ({channels}, T) or (1, T)."
+            )
+        check_thresholds(self.name, self.thresholds, self.output_type)
+        if self.pe < 1 or channels % self.pe:
+            raise ConfigError(
+                f"layer {self.name}: PE = {self.pe} does not divide its {channels} channels; "
+                f"choose a divisor of {channels}."
+            )
+
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return (self.shape,)
+
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return (self.shape,)
+
+    def input_types(self) -> tuple[IntType, ...]:
+        return (self.input_type,)
+
+    def output_types(self) -> tuple[IntType, ...]:
+        return (self.output_type,)
+
+    def input_lanes(self) -> tuple[int, ...]:
+        return (self.pe,)
+
+    def output_lanes(self) -> tuple[int, ...]:
+        return (self.pe,)
+
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        (values,) = inputs
+        return (self.output_type.lo + count_thresholds(values, self.thresholds),)
+
+    def cycles(self) -> int:
+        height, width, channels = self.shape
+        return height * width * (channels // self.pe)
+
+    def latency(self) -> int:
+        return search_stages(self.thresholds.shape[1]) + 1  # the search, then the output register
+
+    def inputs_needed(self) -> np.ndarray:
+        return np.arange(1, self.cycles() + 1, dtype=np.int64)
+
+    def parameters(self) -> dict[str, int]:
+        table = self._table()
+        return {
+            "Pe": self.pe,
+            "Folds": self._folds(),
+            "InputWidth": self.input_type.bits,
+            "InputSigned": int(self.input_type.signed),
+            "NumThresholds": self.thresholds.shape[1],
+            "ThresholdWidth": table.memory.width,
+            "CompareWidths": pack_word(table.widths, 8),
+            "OutputWidth": self.output_type.bits,
+            "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits),
+        }
+
+    def memories(self) -> dict[str, Memory]:
+        return {"ThresholdFile": self._table().memory}
+
+    def _folds(self) -> int:
+        """Beats after which the thresholds repeat."""
+        return 1 if len(self.thresholds) == 1 else len(self.thresholds) // self.pe
+
+    def _table(self) -> SearchTable:
+        rows = np.broadcast_to(self.thresholds, (self.pe * self._folds(), self.thresholds.shape[1]))
+        ends = (np.full(len(rows), end, np.int64) for end in (self.input_type.lo, self.input_type.hi))
+        widths = (self.input_type.bits,) * self.pe
+        return SearchTable.build(rows, *ends, self.pe, widths, signed=self.input_type.signed)

@@ -1,0 +1,133 @@
+"""Golden frames: the inputs on which every stage of a build is proven, and where they come from.
+
+In order of preference: the file that the user names; the model's own data set, where it is at hand; crops of the
+photographs that scikit-learn ships, for networks that take images; a seeded draw over the range of the input's
+quantizer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import ConfigError, InputError
+from pipeline.models.names import Preprocessing
+
+__all__ = [
+    "GoldenFrames",
+    "cifar10_folder",
+    "data_files",
+    "from_dataset",
+    "from_draw",
+    "from_file",
+    "from_photographs",
+    "is_image",
+]
+
+_TEST_SET = Path("plain_text", "test-00000-of-00001.parquet")
+_SMALLEST_IMAGE = 16
+
+
+@dataclass(frozen=True, eq=False)
+class GoldenFrames:
+    """Frames (N, *input shape), float32, as the network takes them, and a phrase that says what they are."""
+
+    frames: np.ndarray
+    source: str
+
+
+def cifar10_folder() -> Path | None:
+    """The folder of CIFAR-10 in the Hugging Face layout, in the environment's A2Q_DATA or in the cache, or None."""
+    places = [Path(os.environ[name]) for name in ("A2Q_DATA", "A2Q_CACHE") if os.environ.get(name)]
+    if not os.environ.get("A2Q_CACHE"):
+        from platformdirs import user_cache_path
+
+        places.append(user_cache_path("a2q"))
+    return next((p / "cifar10" for p in places if (p / "cifar10" / _TEST_SET).is_file()), None)
+
+
+def data_files(options: Mapping[str, Any]) -> list[Path]:
+    """The files that golden frames may be read from, for the cache's key."""
+    if options["golden_inputs"]:
+        return [Path(options["golden_inputs"])]
+    folder = cifar10_folder()
+    return [folder / _TEST_SET] if folder else []
+
+
+def from_file(path: Path, shape: tuple[int, ...], limit: int) -> GoldenFrames:
+    """The first `limit` frames of a .npy file of shape (N, *shape). Raises ConfigError for any other file."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"golden_inputs: {path} cannot be read as a .npy file: {error}.") from None
+    if not isinstance(array, np.ndarray) or array.shape[1:] != shape or not len(array):
+        found = array.shape if isinstance(array, np.ndarray) else "several arrays"
+        raise ConfigError(f"golden_inputs: {path} holds {found}; the network takes frames, expected (N, *{shape}).")
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise ConfigError(f"golden_inputs: {path} holds values that are not finite numbers.")
+    frames = np.ascontiguousarray(array[:limit], np.float32)
+    return GoldenFrames(frames, f"{len(frames)} frames of the user's file {path.name}")
+
+
+def from_dataset(preprocessing: Preprocessing, count: int) -> GoldenFrames | None:
+    """The first `count` test images of CIFAR-10; None where it is not at hand."""
+    folder = cifar10_folder()
+    if folder is None:
+        return None
+    from pipeline.training.data import load_cifar10
+
+    try:
+        images = load_cifar10(folder, "test", limit=count)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"The data set {folder / _TEST_SET} cannot be read: {error}. Fetch it again, or unset A2Q_DATA."
+        ) from None
+    return GoldenFrames(
+        _normalised(images.images, preprocessing), f"the first {len(images)} images of the {images.source}"
+    )
+
+
+def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count: int, seed: int) -> GoldenFrames:
+    """`count` square crops, drawn with `seed`, of scikit-learn's photographs, resized to `shape`: (C, H, W), C is 1 or 3."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    generator = np.random.default_rng(seed)
+    photographs = [Image.fromarray(image) for image in load_sample_images().images]
+    channels, height, width = shape
+    crops = np.empty((count, channels, height, width), np.uint8)
+    for index in range(count):
+        photograph = photographs[index % len(photographs)]
+        side = int(generator.integers(min(photograph.size) // 8, min(photograph.size) + 1))
+        left, top = (int(generator.integers(0, length - side + 1)) for length in photograph.size)
+        crop = photograph.resize((width, height), box=(left, top, left + side, top + side))
+        pixels = np.asarray(crop.convert("L" if channels == 1 else "RGB"))
+        crops[index] = pixels.reshape(height, width, channels).transpose(2, 0, 1)
+    source = (
+        f"{count} crops of the photographs that scikit-learn ships (china.jpg, flower.jpg), not the model's data set"
+    )
+    return GoldenFrames(_normalised(crops, preprocessing), source)
+
+
+def from_draw(shape: tuple[int, ...], low: float, high: float, count: int, seed: int) -> GoldenFrames:
+    """`count` frames of numbers drawn evenly from `low` to `high`."""
+    frames = np.random.default_rng(seed).uniform(low, high, (count, *shape)).astype(np.float32)
+    return GoldenFrames(
+        frames, f"{count} frames of numbers drawn evenly from {low:g} to {high:g}, not the model's data set"
+    )
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether frames of `shape` are taken to be images."""
+    return len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) >= _SMALLEST_IMAGE
+
+
+def _normalised(images: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    channels = images.shape[1]
+    mean, std = (np.reshape(v[:channels], (1, -1, 1, 1)) for v in (preprocessing.mean, preprocessing.std))
+    return ((images.astype(np.float32) / np.float32(255) - mean) / std).astype(np.float32)

@@ -1,0 +1,166 @@
+"""From a model's name to its checkpoint, checked, and to the Brevitas network that it fills."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ModelError
+from pipeline.models.names import CHECKPOINTS, ModelSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["a2q_layers", "cache_folder", "checkpoint_facts", "fetch", "load_checkpoint", "network"]
+
+_DOWNLOAD_SECONDS = 30
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: the environment's A2Q_CACHE, or the user's cache folder."""
+    import pooch
+
+    return Path(os.environ.get("A2Q_CACHE") or pooch.os_cache("a2q"))
+
+
+def fetch(spec: ModelSpec) -> Path:
+    """The checkpoint of `spec`, downloaded if it has to be, its SHA-256 checked.
+
+    Raises ModelError for a file that is missing, cannot be downloaded, or has another content than it should.
+    """
+    if not spec.url:
+        path = CHECKPOINTS / spec.file
+        _check(
+            path,
+            checkpoint_facts(spec)["sha256"],
+            "Restore the file from the repository, or train it again: a2q train.",
+        )
+        return path
+    path = cache_folder() / "models" / spec.file
+    if not path.is_file():
+        _download(spec, path)
+    _check(path, spec.digits, f"Delete it, and it is fetched from {spec.url} again.")
+    return path
+
+
+def checkpoint_facts(spec: ModelSpec) -> dict:
+    """The JSON beside a checkpoint of this repository: its SHA-256, top-1 and recipe."""
+    path = CHECKPOINTS / Path(spec.file).with_suffix(".json")
+    try:
+        facts = json.loads(path.read_text())
+        facts["sha256"], facts["top1"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"The record {path} of the checkpoint of {spec.name} cannot be read ({error}). "
+            "Restore it from the repository."
+        ) from None
+    return facts
+
+
+def network(spec: ModelSpec) -> nn.Module:
+    """The Brevitas network of `spec`, with weights as they are initialised, in evaluation mode."""
+    from brevitas_examples.imagenet_classification.a2q.resnet import quant_resnet18
+
+    from pipeline.models.resnet import A2Q_WEIGHT_QUANTIZERS, QuantResNet8
+
+    quantizer = A2Q_WEIGHT_QUANTIZERS[spec.method]
+    if spec.architecture == "resnet8":
+        return QuantResNet8(weight_quant=quantizer, accumulator_bit_width=spec.accumulator_bits).eval()
+    return quant_resnet18(
+        act_bit_width=4, weight_bit_width=4, acc_bit_width=spec.accumulator_bits, weight_quant=quantizer
+    ).eval()
+
+
+def load_checkpoint(model: nn.Module, path: Path) -> None:
+    """Fill `model` with the weights in `path`, which is read without running code.
+
+    A convolution that has a bias in the file and none in `model` gets one: bias correction leaves such files. Raises
+    ModelError for a file that is damaged or belongs to another network.
+    """
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ModelError(
+            f"The checkpoint {path} cannot be read: {reason} It is damaged, or not a PyTorch checkpoint of weights."
+        ) from None
+    if not isinstance(state, dict):
+        raise ModelError(
+            f"The checkpoint {path} holds a {type(state).__name__}; expected the weights of a network by name."
+        )
+    for name, layer in model.named_modules():
+        bias = state.get(f"{name}.bias")
+        if bias is not None and getattr(layer, "bias", bias) is None:
+            layer.register_parameter("bias", torch.nn.Parameter(torch.zeros_like(bias)))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        reason = " ".join(line.strip() for line in lines[1:3]) or lines[0]
+        raise ModelError(f"The checkpoint {path} does not fit the network: {reason}") from None
+
+
+def a2q_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers of `model` whose weights are trained for an accumulator width, by their names."""
+    from brevitas.core.scaling import AccumulatorAwareParameterPreScaling
+
+    return {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(_pre_scaling(layer), AccumulatorAwareParameterPreScaling)
+    }
+
+
+def _pre_scaling(layer: nn.Module) -> nn.Module | None:
+    quantizer = getattr(getattr(layer, "weight_quant", None), "tensor_quant", None)
+    return getattr(quantizer, "pre_scaling_impl", None)
+
+
+def _download(spec: ModelSpec, path: Path) -> None:
+    import pooch
+    import requests
+
+    passing = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        downloader = pooch.HTTPDownloader(timeout=_DOWNLOAD_SECONDS)
+        pooch.retrieve(spec.url, None, fname=passing.name, path=passing.parent, downloader=downloader)
+        found = _sha256(passing)
+        if not found.startswith(spec.digits):
+            raise ModelError(
+                f"What was downloaded from {spec.url} has the SHA-256 {found}, which should begin with {spec.digits}. "
+                f"Put the right file at {path}, or build with synthetic weights: WEIGHTS=synthetic."
+            )
+        passing.replace(path)
+    except (requests.RequestException, OSError, ValueError) as error:
+        raise ModelError(
+            f"The checkpoint of {spec.name} could not be downloaded from {spec.url}: {_reason(error)}. "
+            f"Put the file at {path}, or build with synthetic weights: WEIGHTS=synthetic (--weights synthetic)."
+        ) from error
+    finally:
+        passing.unlink(missing_ok=True)
+
+
+def _reason(error: BaseException) -> str:
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    return f"{type(error).__name__}: {error}".rstrip(".")
+
+
+def _check(path: Path, digits: str, remedy: str) -> None:
+    if not path.is_file():
+        raise ModelError(f"The checkpoint {path} is missing. {remedy}")
+    found = _sha256(path)
+    if not found.startswith(digits):
+        raise ModelError(f"The checkpoint {path} has the SHA-256 {found}, which should begin with {digits}. {remedy}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

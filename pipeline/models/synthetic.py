@@ -1,0 +1,148 @@
+"""Weights that nobody trained: seeded draws that meet the A2Q or A2Q+ bound, as sparse as such training leaves them.
+
+They stand in for a checkpoint that is not at hand where only hardware and not accuracy is asked for. Whoever uses them
+says so: the build's record and reports call them synthetic.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import VerificationError
+from pipeline.models.registry import a2q_layers
+
+__all__ = ["SPARSITY", "draw_row", "fill", "largest_l1_norm"]
+
+# Share of zeros by accumulator width. A2Q+ table 3 (arXiv 2401.10432), ResNet-18 W4A4, gives 12, 14 and 16 bits; 13
+# and 15 lie half-way.
+SPARSITY = {
+    "a2q": {12: 0.947, 13: 0.932, 14: 0.917, 15: 0.827, 16: 0.737},
+    "a2q_plus": {12: 0.934, 13: 0.892, 14: 0.850, 15: 0.677, 16: 0.504},
+}
+_MEAN_MAGNITUDE = 2.5  # of the weights that are not zero, where the bound allows it
+# A2Q rounds towards zero, so float weights are written this much larger than their integers.
+_MARGIN = 1 / 64
+
+
+def largest_l1_norm(method: str, accumulator_bits: int, input_bits: int, *, signed_input: bool = False) -> float:
+    """The bound on a row's ‖w‖₁: A2Q (arXiv 2308.13504), or A2Q+ (arXiv 2401.10432) for rows that sum to zero."""
+    if method == "a2q_plus":
+        return (2**accumulator_bits - 2) / (2**input_bits - 1)
+    return (2 ** (accumulator_bits - 1) - 1) / 2 ** (input_bits - int(signed_input))
+
+
+def draw_row(generator: np.random.Generator, size: int, bound: int, sparsity: float, *, centred: bool) -> np.ndarray:
+    """`size` integers from −7 to 7, int64: ‖w‖₁ at most `bound`, a share of about `sparsity` zeros, a sum of 0 if `centred`.
+
+    Sums so long that the bound forbids this many non-zeros are sparser.
+    """
+    count = min(max(round((1 - sparsity) * size), 2), bound * 2 // 3, size)
+    budget = min(bound, round(_MEAN_MAGNITUDE * count))
+    row = np.zeros(size, np.int64)
+    places = generator.permutation(size)[:count]
+    if centred:
+        half = count // 2
+        row[places[:half]] = _magnitudes(generator, half, budget // 2)
+        row[places[half : 2 * half]] = -_magnitudes(generator, half, budget // 2)
+    else:
+        row[places] = _magnitudes(generator, count, budget) * generator.choice((-1, 1), count)
+    return row
+
+
+def fill(model: nn.Module, method: str, accumulator_bits: int, images: np.ndarray, seed: int) -> None:
+    """Give `model` synthetic weights, in place: A2Q layers a drawn row for each channel, the others a seeded Gaussian.
+
+    `images` (N, C, H, W), as the network takes them, are run once to set the statistics of normalisations and the
+    scales of activations, so that no activation is dead. Raises VerificationError if a layer computes other integers
+    than were drawn.
+    """
+    generator = np.random.default_rng(seed)
+    torch_generator = torch.Generator().manual_seed(seed)
+    hidden = a2q_layers(model)
+    drawn = {}
+    with torch.no_grad():
+        for name, layer in model.named_modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear) and name not in hidden:
+                deviation = math.sqrt(2 / layer.weight[0].numel())
+                layer.weight.normal_(0, deviation, generator=torch_generator)
+                if layer.bias is not None:
+                    layer.bias.normal_(0, deviation, generator=torch_generator)
+        for name, layer in hidden.items():
+            drawn[name] = _draw_layer(generator, layer, method, accumulator_bits)
+            _write_layer(layer, drawn[name])
+    _settle(model, torch.from_numpy(images))
+    _check(model, hidden, drawn, torch.from_numpy(images[:1]))
+
+
+def _magnitudes(generator: np.random.Generator, count: int, budget: int) -> np.ndarray:
+    """`count` integers from 1 to 7 that sum to the lesser of `budget` and 7·`count`."""
+    values = np.ones(count, np.int64)
+    left = min(budget, 7 * count) - count
+    while left > 0:
+        open_places = np.flatnonzero(values < 7)
+        chosen = generator.choice(open_places, min(left, len(open_places)), replace=False)
+        chosen = chosen[: max(len(chosen) // 2, 1)]
+        values[chosen] += 1
+        left -= len(chosen)
+    return values
+
+
+def _draw_layer(generator: np.random.Generator, layer: nn.Module, method: str, accumulator_bits: int) -> Tensor:
+    """Integers in the shape of the layer's weight. Its inputs are 4-bit unsigned activations."""
+    rows, size = layer.weight.shape[0], layer.weight[0].numel()
+    bound = math.floor(largest_l1_norm(method, accumulator_bits, input_bits=4) / (1 + _MARGIN))
+    sparsity = SPARSITY[method][accumulator_bits]
+    drawn = [draw_row(generator, size, bound, sparsity, centred=method == "a2q_plus") for _ in range(rows)]
+    return torch.from_numpy(np.stack(drawn)).reshape(layer.weight.shape)
+
+
+def _write_layer(layer: nn.Module, integers: Tensor) -> None:
+    """Choose float weights, scale s and norm g, both kept as base-2 logarithms, so that w·g/(s·‖w‖₁) is each integer.
+
+    Brevitas keeps s twice: one for the projection, one for the value of an integer.
+    """
+    quantizer = layer.weight_quant.tensor_quant
+    pre_scaling = quantizer.pre_scaling_impl
+    norms = integers.abs().flatten(1).sum(dim=1).reshape(pre_scaling.value.shape).float()
+    scale = torch.full_like(norms, 1 / 8)
+    layer.weight.copy_(integers * scale)
+    pre_scaling.scaling_impl.value.copy_(scale.log2())
+    quantizer.scaling_impl.value.copy_(scale.log2())
+    pre_scaling.value.copy_((norms * scale * (1 + _MARGIN)).log2())
+
+
+def _settle(model: nn.Module, images: Tensor) -> None:
+    """One pass in training mode, in which normalisations take their statistics from `images` alone."""
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = None  # the plain average over batches, of which there is one
+    with torch.no_grad():
+        model.train()(images)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+    model.eval()
+
+
+def _check(model: nn.Module, hidden: dict[str, nn.Module], drawn: dict[str, Tensor], image: Tensor) -> None:
+    def compare(name: str):
+        def hook(layer: nn.Module, arguments: tuple, _output: object) -> None:
+            computed = layer.quant_weight(arguments[0]).int(float_datatype=False).long()
+            if not torch.equal(computed, drawn[name]):
+                raise VerificationError(
+                    f"layer {name}: Brevitas computes other integers than the synthetic weights drawn."
+                )
+
+        return hook
+
+    hooks = [layer.register_forward_hook(compare(name)) for name, layer in hidden.items()]
+    try:
+        with torch.no_grad():
+            model(image)
+    finally:
+        for hook in hooks:
+            hook.remove()

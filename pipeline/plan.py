@@ -1,0 +1,300 @@
+"""The stages of a build, in order: what each reads, needs and calls. The protocol is in `pipeline/flow.py`.
+
+The functions here only carry results between folders and the stages' own functions in `pipeline/stages/`. They
+import inside themselves, so that a build with nothing to do stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.flow import Context, Stage
+from pipeline.models.golden import data_files
+from pipeline.models.names import MODELS, is_path
+
+__all__ = ["STAGES"]
+
+_CHECKPOINTS = "pipeline/models/checkpoints/*"
+_HARDWARE = ("hw/rtl/*.sv", "pipeline/stages/templates/*")
+
+
+def _resolve(context: Context) -> str:
+    from pipeline.stages import resolve
+
+    options = context.options
+    record, _ = resolve.run(
+        options["model"],
+        options["weights"],
+        options["seed"],
+        options["golden_frames"],
+        options["golden_inputs"],
+        context.folder,
+    )
+    context.log(f"golden frames: {record.golden_source}")
+    return f"{record.name}: {record.provenance}; golden frames: {record.golden_source}"
+
+
+def _model_files(options: Mapping[str, Any]) -> list[Path]:
+    model = options["model"]
+    own = [Path(model)] if is_path(model) and model not in MODELS else []
+    return own + data_files(options)
+
+
+def _export(context: Context) -> str:
+    from pipeline.stages import export, resolve
+
+    folder = context.inputs["resolve"]
+    record, frames = resolve.load(folder)
+    if record.kind == "qonnx":
+        export.take_qonnx(folder / record.file, frames, context.folder)
+        return f"the file as it is, run on {len(frames)} golden frames"
+    _, _, result = export.export_brevitas(resolve.load_network(record, folder), frames, context.folder)
+    return (
+        f"{result.layers} layers hold Brevitas' integers; outputs agree on {result.frames} golden frames to "
+        f"{result.largest_difference:.1g}"
+    )
+
+
+def _streamline(context: Context) -> str:
+    import onnx
+
+    from pipeline.stages import streamline
+    from pipeline.stages.export import Golden
+
+    source = context.inputs["export"]
+    golden = Golden.load(source / "golden.npz")
+    steps = context.folder / "intermediate_models"
+    steps.mkdir()
+    names: list[str] = []
+
+    def keep(name: str, model: onnx.ModelProto) -> None:
+        context.log(name)
+        names.append(name)
+        streamline.save_step(steps, len(names), name, model)
+
+    result = streamline.streamline(onnx.load(source / "model.onnx"), golden.inputs, golden.outputs, keep)
+    onnx.save(result.model, context.folder / "model.onnx")
+    Golden(golden.inputs, result.outputs).save(context.folder / "golden.npz")
+    added = result.input_quantizer
+    (context.folder / "input_quantizer.json").write_text(json.dumps(asdict(added) if added else None) + "\n")
+    line = f"{len(names)} transformations, golden outputs unchanged after each"
+    if added:
+        line += f"; input quantized to 8 bits, top-1 the same on {added.same_top1} of {added.frames} golden frames"
+    return line
+
+
+def _dataflow(context: Context) -> str:
+    import onnx
+
+    from pipeline.stages import dataflow, resolve
+    from pipeline.stages.export import Golden
+
+    record, _ = resolve.load(context.inputs["resolve"])
+    source = context.inputs["streamline"]
+    result = dataflow.run(
+        onnx.load(source / "model.onnx"),
+        Golden.load(source / "golden.npz").inputs,
+        context.folder,
+        top1=context.options["output"] == "top1",
+        name=record.name,
+    )
+    return (
+        f"{len(result.graph.layers)} layers on integers; {result.quantizers} tensors equal in every element of "
+        f"{result.frames} golden frames"
+    )
+
+
+def _accumulators(context: Context) -> str:
+    from pipeline.dataflow.storage import load_graph, save_graph
+    from pipeline.stages import accumulators, resolve
+
+    record, _ = resolve.load(context.inputs["resolve"])
+    options = context.options["accumulators"]
+    graph, certificate = accumulators.assign(
+        load_graph(context.inputs["dataflow"]),
+        options["policy"],
+        options["layers"],
+        options["per_pe"],
+        record.target_bits,
+    )
+    save_graph(graph, context.folder)
+    certificate.write(context.folder / "report" / "accumulators.json")
+    widths = [layer.bits_used for layer in certificate.layers]
+    by_type = [layer.bits["datatype"] for layer in certificate.layers]
+    return (
+        f"{min(widths)} to {max(widths)} bits by the policy {certificate.policy}, proven; "
+        f"{min(by_type)} to {max(by_type)} by data types alone"
+    )
+
+
+def _fold(context: Context) -> str:
+    from pipeline.dataflow.storage import load_graph
+    from pipeline.stages import fold
+
+    options = context.options
+    clock = options["synth_clk_period_ns"]
+    folded = fold.fold(
+        load_graph(context.inputs["accumulators"]),
+        fold.cycle_budget(options["target_fps"], clock),
+        options["folding_config_file"],
+    )
+    fold.save(folded, context.folder)
+    fold.write_reports(folded, context.folder, clock)
+    for name in folded.ignored:
+        context.log(f"ignored: {name}")
+    for name, depth in folded.raised.items():
+        context.log(f"{name}: deepened to {depth}, or it could deadlock")
+    rate = 1e9 / (clock * folded.max_cycles)
+    return (
+        f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:g} ns; slowest is {folded.slowest}"
+    )
+
+
+def _folding_files(options: Mapping[str, Any]) -> list[Path]:
+    return [options["folding_config_file"]] if options["folding_config_file"] else []
+
+
+def _codegen(context: Context) -> str:
+    import shutil
+
+    from pipeline.stages import codegen, fold
+
+    graph = fold.load(context.inputs["fold"]).graph
+    design = codegen.write_design(
+        graph.layers, [graph.input], [graph.output], context.folder / "stitched_ip", "finn_design_wrapper"
+    )
+    for source in codegen.rtl_sources():
+        shutil.copyfile(source, design.folder / source.name)
+    files = sum(1 for path in design.folder.iterdir() if path.suffix == ".mem")
+    return f"{len(design.instances)} instances, {files} memory files, top module {design.name}"
+
+
+def _rtlsim(context: Context) -> str:
+    import numpy as np
+
+    from pipeline.accumulators.witness import witness_inputs
+    from pipeline.kernels.mvau import MVAU
+    from pipeline.stages import codegen, fold, resolve, rtlsim
+
+    options = context.options
+    graph = fold.load(context.inputs["fold"]).graph
+    _, raw = resolve.load(context.inputs["resolve"])
+    frames = graph.input_transform.apply(raw[: options["simulation"]["frames"]])
+    witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MVAU)}
+    design = codegen.write_design(
+        graph.layers, [graph.input], [graph.output], context.inputs["codegen"] / "stitched_ip", "finn_design_wrapper"
+    )
+    stalls = options["simulation"]["stalls"]
+    seed = options["seed"] if isinstance(stalls, bool) else stalls
+    work = context.shared("verilator")
+    layers = rtlsim.run_layers(graph, frames, witnesses, work, stall_seed=seed, log=context.log)
+    network, outputs = rtlsim.run_network(design, graph, frames, work, stall_seed=seed, log=context.log)
+    rtlsim.write_report(layers, network, options["synth_clk_period_ns"], context.folder / "report")
+    verified = context.folder / "verification_output"
+    verified.mkdir()
+    np.save(verified / "verify_stitched_ip_rtlsim_0_SUCCESS.npy", outputs)
+    return (
+        f"{network.frames} frames exact, with and without stalls; {network.steady_cycles} cycles between frames, "
+        f"{network.first_output_cycle} to the first output"
+    )
+
+
+def _synth(context: Context) -> str:
+    from pipeline.boards import load_board
+    from pipeline.stages import fold, synth
+
+    report = synth.run(
+        fold.load(context.inputs["fold"]).graph,
+        load_board(context.options["board"]),
+        context.folder / "report",
+        cache=context.shared("yosys"),
+        whole=context.options["synthesis.whole"],
+        workers=len(os.sched_getaffinity(0)),
+        on_progress=lambda done, total: context.progress(done, total, "layers"),
+    )
+    share = report.utilization["LUT"] or 0.0
+    return f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys"
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        "resolve",
+        "find the model, check it, and choose golden frames",
+        _resolve,
+        reads=("model", "weights", "seed", "golden_frames", "golden_inputs"),
+        packages=("brevitas", "torch", "numpy", "pillow", "scikit-learn"),
+        sources=(_CHECKPOINTS,),
+        files=_model_files,
+    ),
+    Stage(
+        "export",
+        "write QONNX, proven to hold the integers that the network computes",
+        _export,
+        needs=("resolve",),
+        packages=("brevitas", "torch", "qonnx", "onnx", "numpy"),
+    ),
+    Stage(
+        "streamline",
+        "QONNX transformations, each proven to leave the golden outputs as they were",
+        _streamline,
+        needs=("export",),
+        packages=("qonnx", "onnx", "onnxruntime", "numpy", "torch"),
+    ),
+    Stage(
+        "dataflow",
+        "hardware layers on integers, equal to the network in every element",
+        _dataflow,
+        reads=("output",),
+        needs=("resolve", "streamline"),
+        packages=("qonnx", "onnx", "numpy", "torch"),
+    ),
+    Stage(
+        "accumulators",
+        "the width of every sum, with the proof",
+        _accumulators,
+        reads=("accumulators",),
+        needs=("resolve", "dataflow"),
+        packages=("numpy",),
+    ),
+    Stage(
+        "fold",
+        "PE and SIMD for the frame rate, FIFOs that cannot deadlock",
+        _fold,
+        reads=("target_fps", "synth_clk_period_ns", "folding_config_file"),
+        needs=("accumulators",),
+        packages=("numpy",),
+        files=_folding_files,
+    ),
+    Stage(
+        "codegen",
+        "SystemVerilog and memory files",
+        _codegen,
+        needs=("fold",),
+        packages=("jinja2", "numpy"),
+        sources=_HARDWARE,
+    ),
+    Stage(
+        "rtlsim",
+        "every layer and the whole network in Verilator, exact",
+        _rtlsim,
+        reads=("simulation", "synth_clk_period_ns", "seed"),
+        needs=("resolve", "fold", "codegen"),
+        packages=("verilator", "numpy"),
+        programs=("g++",),
+        sources=(*_HARDWARE, "hw/tb/*"),
+    ),
+    Stage(
+        "synth",
+        "LUT, FF, carry, BRAM, URAM and DSP, counted by Yosys",
+        _synth,
+        reads=("board", "fpga_part", "synthesis.whole"),
+        needs=("fold",),
+        packages=("pyosys",),
+        sources=(*_HARDWARE, "hw/boards/*.yaml", "pipeline/tools/yosys_worker.py"),
+    ),
+)

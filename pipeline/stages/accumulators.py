@@ -1,0 +1,100 @@
+"""accumulators: how wide every sum is, and the proof that it is wide enough.
+
+Requires a layer graph. Ensures that every MVAU has `accumulator_bits`, none of them less than the exact range of its
+row needs, so that the network's integers are unchanged; streams and shapes are untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.accumulators.bounds import RowBounds, row_bounds
+from pipeline.accumulators.certificate import Certificate, LayerCertificate
+from pipeline.accumulators.policy import Policy
+from pipeline.accumulators.witness import Witness
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.errors import ConfigError
+from pipeline.kernels.mvau import MVAU
+
+__all__ = ["assign"]
+
+
+def assign(
+    graph: LayerGraph,
+    policy: str = "exact",
+    overrides: Mapping[str, str] | None = None,
+    per_pe: bool = False,
+    target_bits: Mapping[str, int] | None = None,
+) -> tuple[LayerGraph, Certificate]:
+    """Give every MVAU of `graph` its accumulator widths.
+
+    `policy` is exact, target, l1, datatype or fixed:n; `overrides` gives some layers another. `target_bits` is the
+    model's P, for the layers that have one. Both go by the layer's name, or by its name in the user's network. Without
+    `per_pe` all rows of a layer are as wide as its widest; with it each row has its own width, and a PE lane is as wide
+    as the widest row that the folding gives it. Write the certificate with `Certificate.write`.
+
+    Raises AccumulatorError where a width would not hold a layer's exact range, ConfigError for a policy or a layer that
+    is not known.
+    """
+    default = Policy.parse(policy)
+    by_layer = {name: Policy.parse(text) for name, text in (overrides or {}).items()}
+    targets = dict(target_bits or {})
+    units = [layer for layer in graph if isinstance(layer, MVAU)]
+    _check_names(units, by_layer, "an accumulator policy")
+    _check_names(units, targets, "a target width")
+    assigned, entries = {}, []
+    for unit in units:
+        rows = row_bounds(unit.weights, unit.input_type, unit.weight_type.bits, unit.bias)
+        target = _lookup(targets, unit)
+        chosen = _lookup(by_layer, unit) or default
+        called = f"{unit.name} ({unit.source})" if unit.source else unit.name
+        widths = chosen.widths(called, rows, target)
+        if not per_pe:
+            widths = (max(widths),) * len(widths)
+        assigned[unit.name] = replace(unit, accumulator_bits=widths)
+        entries.append(_certify(unit, rows, chosen, widths, target))
+    layers = tuple(assigned.get(layer.name, layer) for layer in graph)
+    return replace(graph, layers=layers), Certificate(str(default), per_pe, tuple(entries))
+
+
+def _lookup(values: Mapping, unit: MVAU):
+    return values.get(unit.name, values.get(unit.source))
+
+
+def _check_names(units: list[MVAU], values: Mapping, what: str) -> None:
+    known = {unit.name for unit in units} | {unit.source for unit in units if unit.source}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        names = ", ".join(f"{unit.name} ({unit.source})" if unit.source else unit.name for unit in units)
+        raise ConfigError(f"{unknown[0]} is given {what}, but the network has no such layer. Its layers are: {names}.")
+
+
+def _certify(
+    unit: MVAU, rows: tuple[RowBounds, ...], policy: Policy, widths: tuple[int, ...], target: int | None
+) -> LayerCertificate:
+    centred = [row.a2q_plus for row in rows if row.a2q_plus is not None]
+    return LayerCertificate(
+        layer=unit.name,
+        source=unit.source,
+        policy=str(policy),
+        k=unit.mw,
+        n=unit.input_type.bits,
+        m=unit.weight_type.bits,
+        input_lo=unit.input_type.lo,
+        input_hi=unit.input_type.hi,
+        claimed=target,
+        bits={
+            "exact": max(row.exact for row in rows),
+            "l1": max(row.l1 for row in rows),
+            "a2q_plus": max(centred) if len(centred) == len(rows) else None,
+            "datatype": max(row.datatype for row in rows),
+        },
+        row_bits=widths,
+        largest_l1_norm=max(row.l1_norm for row in rows),
+        zeros=int(np.count_nonzero(unit.weights == 0)),
+        lowest=Witness.of(unit, min(range(len(rows)), key=lambda channel: rows[channel].lo), highest=False),
+        highest=Witness.of(unit, max(range(len(rows)), key=lambda channel: rows[channel].hi), highest=True),
+    )

@@ -1,0 +1,114 @@
+"""dataflow: from the streamlined graph to hardware layers on integers, proven equal on golden frames.
+
+The proof runs both: in the ONNX graph each quantizer of an activation has integers, and the stream that stands for it
+must carry the same, in every element. The ONNX graph is evaluated in double from its first quantizer on, where the
+order of summation decides no rounding; the outputs must then agree to float32 rounding, and in their largest element.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from pipeline.dataflow.conversion.builder import Checkpoint
+from pipeline.dataflow.conversion.walk import Conversion, convert_graph
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.storage import load_graph, save_graph
+from pipeline.errors import VerificationError
+from pipeline.streamline.executor import execute, graph_output
+
+__all__ = ["DataflowResult", "convert", "load", "run"]
+
+# the host's scale and bias are float32: half a unit in the last place of each, and of the network's own products
+_OUTPUT_ROUNDING = 2.0**-22
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class DataflowResult:
+    """A layer graph that computes what the network does: `quantizers` tensors were compared in every element, on
+    `frames` frames, and the real outputs differ by at most `largest_difference` (float32 rounding)."""
+
+    graph: LayerGraph
+    quantizers: int
+    frames: int
+    largest_difference: float
+
+
+def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool, name: str) -> DataflowResult:
+    """`convert`, and the layer graph saved in `folder`."""
+    result = convert(model, inputs, top1=top1, name=name)
+    save_graph(result.graph, folder)
+    return result
+
+
+def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str = "network") -> DataflowResult:
+    """The layer graph of a streamlined `model`, checked on `inputs` (N, *input shape), raw as the network takes them.
+
+    With `top1` the graph ends in a LabelSelect. Raises UnsupportedError for a node that cannot be built, and
+    VerificationError, with layer, quantizer and channel, where the integers differ.
+    """
+    conversion = convert_graph(model, top1=top1, name=name)
+    difference = 0.0
+    for i in range(0, len(inputs), _BATCH):
+        difference = max(difference, _compare(model, conversion, inputs[i : i + _BATCH], i))
+    return DataflowResult(conversion.graph, len(conversion.checkpoints), len(inputs), difference)
+
+
+def load(folder: Path) -> LayerGraph:
+    """The graph that `run` saved."""
+    return load_graph(folder)
+
+
+def _compare(model: onnx.ModelProto, conversion: Conversion, inputs: np.ndarray, first: int) -> float:
+    """The largest difference of an output, of frames whose integers are equal."""
+    graph, output = conversion.graph, graph_output(model.graph)
+    streams = graph.execute(graph.input_transform.apply(inputs))
+    tensors = execute(model, inputs, precise=True, keep={c.tensor for c in conversion.checkpoints})
+    for checkpoint in conversion.checkpoints:
+        _compare_integers(conversion, checkpoint, streams[checkpoint.stream], tensors[checkpoint.tensor], first)
+    real = streams[conversion.logits] * conversion.transform.scale + conversion.transform.bias
+    real = real.reshape(len(inputs), -1)[:, conversion.layout.ravel()]
+    expected = tensors[output].reshape(len(inputs), -1)
+    difference = float(np.abs(real - expected).max())
+    largest = _magnitude(conversion, streams[conversion.logits])
+    if difference > _OUTPUT_ROUNDING * largest:
+        raise VerificationError(
+            f"The layer graph's outputs differ from the network's by {difference:.3g}, more than float32 rounding of "
+            f"values up to {largest:.3g} explains, in golden frames {first} to {first + len(inputs) - 1}."
+        )
+    if not np.array_equal(real.argmax(axis=1), expected.argmax(axis=1)):
+        frame = first + int(np.flatnonzero(real.argmax(axis=1) != expected.argmax(axis=1))[0])
+        raise VerificationError(f"The layer graph's largest output is not the network's for golden frame {frame}.")
+    label = graph.layers[-1]
+    if label.op_type == "LabelSelect" and not np.array_equal(streams[graph.output].ravel(), expected.argmax(axis=1)):
+        raise VerificationError(f"Layer {label.name} does not select the network's largest output on golden frames.")
+    return difference
+
+
+def _magnitude(conversion: Conversion, integers: np.ndarray) -> float:
+    """The largest term or sum in the outputs, which is what rounding is relative to."""
+    transform = conversion.transform
+    return float(np.abs(integers * transform.scale).max() + np.abs(transform.bias).max())
+
+
+def _compare_integers(
+    conversion: Conversion, checkpoint: Checkpoint, stream: np.ndarray, tensor: np.ndarray, first: int
+) -> None:
+    found = stream.reshape(len(stream), -1)[:, checkpoint.layout.ravel()].reshape(tensor.shape)
+    scale = np.broadcast_to(checkpoint.scale, stream.shape[1:]).ravel()[checkpoint.layout.ravel()]
+    expected = np.round(tensor / scale.reshape(tensor.shape[1:])).astype(np.int64)
+    if np.array_equal(found, expected):
+        return
+    place = tuple(int(i) for i in np.argwhere(found != expected)[0])
+    writer = next((x for x in conversion.graph.layers if checkpoint.stream in x.outputs), None)
+    layer = f"Layer {writer.name} ({writer.source})" if writer else "The input transform"
+    raise VerificationError(
+        f"{layer} gives {found[place]} where the network's quantizer {checkpoint.tensor} gives "
+        f"{expected[place]}, in golden "
+        f"frame {first + place[0]}, channel {place[1]}; {int((found != expected).sum())} of {found.size} "
+        "elements differ."
+    )

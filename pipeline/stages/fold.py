@@ -1,0 +1,215 @@
+"""fold: how parallel each layer is, what stands between layers, and how deep the FIFOs are.
+
+Requires a layer graph without FIFOs and width converters. Ensures that both ends of every stream have the same lanes,
+that a FIFO stands on every stream between two layers, and that the graph computes the same integers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from pipeline.dataflow.fifo_depths import fifo_depths
+from pipeline.dataflow.folding import choose_foldings
+from pipeline.dataflow.folding_config import ATTRIBUTES, FoldingConfig
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.stitching import stitch, with_depths
+from pipeline.dataflow.storage import load_graph, save_graph
+from pipeline.dataflow.timing import Prediction
+from pipeline.errors import ConfigError, ModelError
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.kernels.thresholding import Thresholding
+
+__all__ = ["Folded", "cycle_budget", "fold", "load", "save", "write_reports"]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A folded graph and what is predicted of it. Cycles are clock cycles, FIFOs are counted in beats."""
+
+    graph: LayerGraph
+    cycles: dict[str, int]  # between frames, by layer, FIFOs excepted
+    slowest: str  # the layer with the most
+    prediction: Prediction
+    deadlock_bounds: dict[str, int]  # by FIFO at the end of a reconvergent path: the fewest beats that cannot deadlock
+    ignored: tuple[str, ...]  # what of the folding file has no meaning for this network
+    raised: dict[str, int]  # FIFOs that the folding file makes too shallow, and the depth they have instead
+
+    @property
+    def max_cycles(self) -> int:
+        """Clock cycles between frames of the slowest layer."""
+        return self.cycles[self.slowest]
+
+
+def cycle_budget(target_fps: float, synth_clk_period_ns: float) -> int:
+    """The clock cycles a frame may take. Raises ConfigError if that is less than one, or a value is not above 0."""
+    if not (target_fps > 0 and synth_clk_period_ns > 0):
+        raise ConfigError(
+            f"target_fps = {target_fps} and synth_clk_period_ns = {synth_clk_period_ns}; both must be above 0."
+        )
+    budget = int(10**9 / (Fraction(str(target_fps)) * Fraction(str(synth_clk_period_ns))))
+    if budget < 1:
+        raise ConfigError(
+            f"target_fps = {target_fps} leaves less than one clock cycle of {synth_clk_period_ns} ns a frame; lower it."
+        )
+    return budget
+
+
+def fold(
+    graph: LayerGraph, budget: int | None = None, folding_config: Path | Mapping[str, dict] | None = None
+) -> Folded:
+    """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
+
+    `budget` is the most clock cycles a frame may take, see `cycle_budget`; without it whatever `folding_config` leaves
+    open is folded to one lane. `folding_config` is a FINN folding file, or its content; what it asks for comes before
+    the budget. A FIFO depth that it gives is used unless it could deadlock. Raises ConfigError for a folding that does
+    not divide and for a budget out of reach.
+    """
+    config = _read_config(folding_config)
+    chosen = choose_foldings(graph, budget, config)
+    layers = tuple(
+        replace(layer, **folding.fields) if folding.fields else layer
+        for layer, folding in zip(graph, chosen, strict=True)
+    )
+    stitched = stitch(replace(graph, layers=layers))
+    sized = fifo_depths(stitched, budget)
+    depths, raised = dict(sized.depths), {}
+    for layer in stitched:
+        if config and isinstance(layer, StreamingFIFO) and "depth" in config.wanted(layer):
+            wanted, least = config.wanted(layer)["depth"], max(2, sized.deadlock_bounds.get(layer.name, 1))
+            depths[layer.name] = max(wanted, least)
+            if wanted < least:
+                raised[layer.name] = least
+    cycles = {layer.name: layer.cycles() for layer in stitched if not isinstance(layer, StreamingFIFO)}
+    return Folded(
+        graph=with_depths(stitched, depths),
+        cycles=cycles,
+        slowest=max(cycles, key=lambda name: cycles[name]),
+        prediction=sized.prediction,
+        deadlock_bounds=sized.deadlock_bounds,
+        ignored=(*config.ignored, *config.without_layer(stitched.layers)) if config else (),
+        raised=raised,
+    )
+
+
+def save(folded: Folded, folder: Path) -> None:
+    """Write `folder`/graph.json, graph.npz and folded.json."""
+    save_graph(folded.graph, folder)
+    content = {
+        "cycles": folded.cycles,
+        "slowest": folded.slowest,
+        "prediction": asdict(folded.prediction),
+        "deadlock_bounds": folded.deadlock_bounds,
+        "ignored": list(folded.ignored),
+        "raised": folded.raised,
+    }
+    _write_json(folder / "folded.json", content)
+
+
+def load(folder: Path) -> Folded:
+    """What `save` wrote. Raises ModelError for files that are missing or damaged."""
+    path = folder / "folded.json"
+    try:
+        content = json.loads(path.read_text())
+        prediction = Prediction(**content.pop("prediction"))
+        ignored = tuple(content.pop("ignored"))
+        return Folded(graph=load_graph(folder), prediction=prediction, ignored=ignored, **content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"The folded graph in {folder} cannot be read: {error!r}. Build it again.") from error
+
+
+def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> None:
+    """Write FINN's reports, with its keys, into `folder`/report, and `folder`/auto_folding_config.json.
+
+    estimate_layer_cycles.json, estimate_network_performance.json, op_and_param_counts.json. critical_path_cycles is
+    FINN's: the layers' cycles summed along the longest path, without any overlap. Beside FINN's keys
+    estimate_network_performance.json has what the beat-level analysis predicts: predicted_cycles_between_frames,
+    predicted_first_output_cycles, predicted_first_frame_cycles.
+    """
+    report = folder / "report"
+    critical = _critical_path(folded)
+    _write_json(report / "estimate_layer_cycles.json", folded.cycles)
+    _write_json(
+        report / "estimate_network_performance.json",
+        {
+            "critical_path_cycles": critical,
+            "max_cycles": folded.max_cycles,
+            "max_cycles_node_name": folded.slowest,
+            "estimated_throughput_fps": 1e9 / (synth_clk_period_ns * folded.max_cycles),
+            "estimated_latency_ns": critical * synth_clk_period_ns,
+            "predicted_cycles_between_frames": folded.prediction.cycles_between_frames,
+            "predicted_first_output_cycles": folded.prediction.first_output,
+            "predicted_first_frame_cycles": folded.prediction.first_frame,
+        },
+    )
+    _write_json(report / "op_and_param_counts.json", _operations_and_parameters(folded.graph))
+    _write_json(folder / "auto_folding_config.json", _folding_config(folded.graph))
+
+
+def _read_config(folding_config: Path | Mapping[str, dict] | None) -> FoldingConfig | None:
+    if folding_config is None:
+        return None
+    if isinstance(folding_config, Mapping):
+        return FoldingConfig.parse(dict(folding_config), "(given as a mapping)")
+    return FoldingConfig.load(Path(folding_config))
+
+
+def _critical_path(folded: Folded) -> int:
+    arrival: dict[str, int] = {folded.graph.input: 0}
+    for layer in folded.graph:
+        reached = max(arrival[stream] for stream in layer.inputs) + folded.cycles.get(layer.name, 0)
+        arrival |= dict.fromkeys(layer.outputs, reached)
+    return arrival[folded.graph.output]
+
+
+def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:
+    """By layer, and in total: multiply-accumulates a frame, weights and thresholds, by their bits.
+
+    As in FINN, of the two operands of op_mac the narrower is named first, and a threshold has the accumulator's bits.
+    FINN counts one threshold a channel, whatever its levels; here every threshold counts.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for layer in graph:
+        own = _count(layer)
+        if own:
+            counts[layer.name] = own
+    total: dict[str, int] = {}
+    for own in counts.values():
+        for key, number in own.items():
+            total[key] = total.get(key, 0) + number
+    return {**counts, "total": total}
+
+
+def _count(layer: Kernel) -> dict[str, int]:
+    if isinstance(layer, MVAU):
+        narrow, wide = sorted((layer.input_type.bits, layer.weight_type.bits))
+        own = {
+            f"op_mac_{narrow}bx{wide}b": layer.weights.size * layer.pixels[0] * layer.pixels[1],
+            f"param_weight_{layer.weight_type.bits}b": layer.weights.size,
+        }
+        if layer.thresholds is not None:
+            own[f"param_threshold_{max(layer.lane_accumulator_bits())}b"] = layer.thresholds.size
+        return own
+    if isinstance(layer, Thresholding):
+        return {f"param_threshold_{layer.input_type.bits}b": layer.thresholds.size}
+    return {}
+
+
+def _folding_config(graph: LayerGraph) -> dict[str, dict[str, int]]:
+    """The folding in the layout of FINN's files, which `fold` reads back."""
+    content: dict[str, dict[str, int]] = {"Defaults": {}}
+    for layer in graph:
+        names = ATTRIBUTES.get(layer.op_type, ())
+        if names:
+            content[layer.name] = {name: getattr(layer, name.lower()) for name in names}
+    return content
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,217 @@
+"""resolve: from what the user calls a model to the files and facts that every later stage goes by.
+
+Requires a name of the registry or the path of a QONNX file. Ensures a folder with the model's own file, checked and
+readable, golden frames of its input shape, and a record of what both are and where they come from.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from pipeline import fingerprint
+from pipeline.errors import ConfigError, ModelError
+from pipeline.models import golden
+from pipeline.models.golden import GoldenFrames
+from pipeline.models.names import ModelSpec, Preprocessing, find, is_path
+from pipeline.models.registry import a2q_layers, checkpoint_facts, fetch, load_checkpoint, network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["ResolvedModel", "load", "load_network", "run"]
+
+_RECORD = "model.json"
+_GOLDEN = "golden.npy"
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """What is known of a model. `file` lies in the stage's folder; its SHA-256 is of that very file.
+
+    `weights` says what its weights are: `trained`, `synthetic`, or `user's file`; reports print `provenance`, a
+    sentence on the same. `accumulator_bits` is the width that the layers in `a2q_layers` were trained for.
+    """
+
+    name: str
+    kind: Literal["brevitas", "qonnx"]
+    file: str
+    sha256: str
+    weights: Literal["trained", "synthetic", "user's file"]
+    provenance: str
+    input_shape: tuple[int, ...]
+    preprocessing: Preprocessing | None  # None where the file alone knows
+    dataset: str
+    method: str  # a2q, a2q_plus, or empty where it is not known
+    accumulator_bits: int | None
+    a2q_layers: tuple[str, ...]
+    golden_source: str
+
+    @property
+    def target_bits(self) -> dict[str, int]:
+        """The width promised to each layer that was trained for one, by the name of its weights in the file."""
+        if self.accumulator_bits is None:
+            return {}
+        return {f"{layer}.weight": self.accumulator_bits for layer in self.a2q_layers}
+
+    def save(self, folder: Path) -> None:
+        (folder / _RECORD).write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+def run(
+    model: str, weights: str, seed: int, golden_frames: int, golden_inputs: Path | None, folder: Path
+) -> tuple[ResolvedModel, np.ndarray]:
+    """Resolve `model`, with trained or synthetic `weights`, into `folder`. Returns the record and the golden frames.
+
+    Raises ModelError for a model that is not known, not to be had, or damaged.
+    """
+    if is_path(model):
+        if weights == "synthetic":
+            raise ConfigError(
+                f"weights is 'synthetic', but {model} has its own. Synthetic weights are for named models."
+            )
+        record, frames = _resolve_file(Path(model), seed, golden_frames, golden_inputs, folder)
+    else:
+        record, frames = _resolve_name(find(model), weights, seed, golden_frames, golden_inputs, folder)
+    np.save(folder / _GOLDEN, frames)
+    record.save(folder)
+    return record, frames
+
+
+def load(folder: Path) -> tuple[ResolvedModel, np.ndarray]:
+    """The record and the golden frames that `run` wrote."""
+    values = json.loads((folder / _RECORD).read_text())
+    preprocessing = values["preprocessing"]
+    if preprocessing is not None:
+        preprocessing = Preprocessing(*(tuple(preprocessing[name]) for name in ("mean", "std")))
+    values.update(
+        preprocessing=preprocessing, input_shape=tuple(values["input_shape"]), a2q_layers=tuple(values["a2q_layers"])
+    )
+    return ResolvedModel(**values), np.load(folder / _GOLDEN, allow_pickle=False)
+
+
+def load_network(record: ResolvedModel, folder: Path) -> nn.Module:
+    """The Brevitas network of a record of kind `brevitas`, with its weights, in evaluation mode."""
+    model = network(find(record.name))
+    load_checkpoint(model, folder / record.file)
+    return model.eval()
+
+
+def _resolve_name(
+    spec: ModelSpec, weights: str, seed: int, count: int, golden_inputs: Path | None, folder: Path
+) -> tuple[ResolvedModel, np.ndarray]:
+    model = network(spec)
+    chosen = _frames_of(spec, seed, count, golden_inputs)
+    path = folder / "checkpoint.pth"
+    if weights == "synthetic":
+        _write_synthetic(model, spec, seed, path)
+        provenance = (
+            f"synthetic weights, not trained: a draw with seed {seed} that meets the bound of {spec.method} for "
+            f"{spec.accumulator_bits}-bit accumulators"
+        )
+    else:
+        source = fetch(spec)
+        load_checkpoint(model, source)
+        shutil.copyfile(source, path)
+        provenance = f"trained checkpoint {spec.file}, {spec.top1 or _own_top1(spec)}"
+    record = ResolvedModel(
+        name=spec.name,
+        kind="brevitas",
+        file=path.name,
+        sha256=fingerprint.file(path),
+        weights="synthetic" if weights == "synthetic" else "trained",
+        provenance=provenance,
+        input_shape=spec.input_shape,
+        preprocessing=spec.preprocessing,
+        dataset=spec.dataset,
+        method=spec.method,
+        accumulator_bits=spec.accumulator_bits,
+        a2q_layers=tuple(a2q_layers(model)),
+        golden_source=chosen.source,
+    )
+    return record, chosen.frames
+
+
+def _write_synthetic(model: nn.Module, spec: ModelSpec, seed: int, path: Path) -> None:
+    import torch
+
+    from pipeline.models.synthetic import fill
+
+    settling = golden.from_photographs(spec.input_shape, spec.preprocessing, 32, seed)
+    fill(model, spec.method, spec.accumulator_bits, settling.frames, seed)
+    torch.save(model.state_dict(), path)
+
+
+def _own_top1(spec: ModelSpec) -> str:
+    facts = checkpoint_facts(spec)
+    return f"top-1 {100 * facts['top1']:.1f} % on {facts.get('test_data', spec.dataset)}"
+
+
+def _frames_of(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | None) -> GoldenFrames:
+    if golden_inputs is not None:
+        return golden.from_file(golden_inputs, spec.input_shape, count)
+    return golden.from_dataset(spec.preprocessing, count) or golden.from_photographs(
+        spec.input_shape, spec.preprocessing, count, seed
+    )
+
+
+def _resolve_file(
+    path: Path, seed: int, count: int, golden_inputs: Path | None, folder: Path
+) -> tuple[ResolvedModel, np.ndarray]:
+    from pipeline.streamline.executor import graph_input
+    from pipeline.streamline.reading import read_model
+
+    model = read_model(path)
+    shape = tuple(d.dim_value for d in graph_input(model.graph).type.tensor_type.shape.dim)[1:]
+    if not shape or min(shape) < 1:
+        raise ModelError(
+            f"The model {path} does not say the shape of its input ({shape}). Export it with a fixed shape."
+        )
+    copy = folder / "model.onnx"
+    shutil.copyfile(path, copy)
+    if golden_inputs is not None:
+        chosen = golden.from_file(golden_inputs, shape, count)
+    elif golden.is_image(shape):
+        plain = Preprocessing()
+        has_its_data = shape == (3, 32, 32)
+        chosen = (golden.from_dataset(plain, count) if has_its_data else None) or golden.from_photographs(
+            shape, plain, count, seed
+        )
+    else:
+        chosen = golden.from_draw(shape, *_input_range(model), count, seed)
+    record = ResolvedModel(
+        name=path.stem,
+        kind="qonnx",
+        file=copy.name,
+        sha256=fingerprint.file(copy),
+        weights="user's file",
+        provenance=f"the user's file {path.name}",
+        input_shape=shape,
+        preprocessing=None,
+        dataset="",
+        method="",
+        accumulator_bits=None,
+        a2q_layers=(),
+        golden_source=chosen.source,
+    )
+    return record, chosen.frames
+
+
+def _input_range(model) -> tuple[float, float]:
+    """What the quantizer of the network's input can tell apart; −1 to 1 where the input has none of its own."""
+    from pipeline.streamline.executor import constants, graph_input
+    from pipeline.streamline.quantizers import QUANTIZER_OPS, read_quantizer
+
+    arrays = constants(model.graph)
+    name = graph_input(model.graph).name
+    for node in model.graph.node:
+        if node.op_type in QUANTIZER_OPS and node.input[0] == name:
+            quantizer = read_quantizer(node, [arrays.get(operand) for operand in node.input[1:]])
+            scale = float(np.max(quantizer.scale))
+            return quantizer.lo * scale, quantizer.hi * scale
+    return -1.0, 1.0

@@ -1,0 +1,120 @@
+"""streamline: QONNX's transformations, one by one, each proven to leave the golden outputs as they were.
+
+None of them rewrites arithmetic: constants are folded, operators that do nothing go, names become unique. Scales,
+biases and normalisations stay as the network has them until `dataflow`, which derives integer thresholds from them. The
+graph is run in double from its first quantizer on, so that a transposed matrix, summed in another order, changes no
+rounding of a quantizer: outputs agree to 2⁻⁴⁰, but for the one transformation that lets another runtime calculate
+constants.
+FINN's builder is not used: it cannot be imported without Vivado.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.base import Transformation
+from qonnx.transformation.fold_constants import FoldConstants
+from qonnx.transformation.general import (
+    ConvertSubToAdd,
+    GiveUniqueParameterTensors,
+    RemoveStaticGraphInputs,
+    RemoveUnusedTensors,
+    SortCommutativeInputsInitializerLast,
+    SortGraph,
+)
+from qonnx.transformation.infer_shapes import InferShapes
+from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
+from qonnx.transformation.remove import RemoveIdentityOps
+
+from pipeline.errors import VerificationError
+from pipeline.streamline.executor import run_graph
+from pipeline.streamline.insert_input_quantizer import InputQuantizer, insert_input_quantizer
+
+__all__ = ["OnStep", "StreamlineResult", "save_step", "streamline"]
+
+OnStep = Callable[[str, onnx.ModelProto], None]
+
+# double has 53 bits; sums of 2¹² terms in another order lose twelve of them at worst
+_SUMMATION_ROUNDING = 2.0**-40
+# constants folded by onnxruntime instead of torch: roots and quotients may differ in the last bit of float32, which is
+# 2⁻²³ of a value, and what follows multiplies and adds a few of them
+_FOLDING_ROUNDING = 2.0**-20
+
+_TRANSFORMATIONS: tuple[Transformation, ...] = (
+    RemoveStaticGraphInputs(),
+    SortGraph(),
+    InferShapes(),
+    FoldConstants(exclude_op_types=["Quant", "IntQuant", "BipolarQuant", "Trunc"]),
+    InferShapes(),
+    FoldTransposeIntoQuantInit(),
+    RemoveIdentityOps(),
+    ConvertSubToAdd(),
+    SortCommutativeInputsInitializerLast(),
+    GiveUniqueParameterTensors(),
+    RemoveUnusedTensors(),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamlineResult:
+    """The graph, its golden outputs (changed where an input quantizer was inserted) and that quantizer."""
+
+    model: onnx.ModelProto
+    outputs: np.ndarray
+    input_quantizer: InputQuantizer | None
+
+
+def streamline(
+    model: onnx.ModelProto, inputs: np.ndarray, outputs: np.ndarray, on_step: OnStep | None = None, *, checked: int = 4
+) -> StreamlineResult:
+    """Streamline `model`, whose golden `inputs` (N, *input shape) have the golden `outputs`.
+
+    After every transformation the first `checked` golden frames are run. `on_step(name, model)` is called where one
+    changed something. `model` itself is left alone. Raises VerificationError with the transformation's name.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    wrapper = ModelWrapper(copy)
+    frames = inputs[:checked]
+    expected = run_graph(wrapper.model, frames, precise=True)
+    before = wrapper.model.SerializeToString(deterministic=True)
+    for transformation in _TRANSFORMATIONS:
+        name = type(transformation).__name__
+        wrapper = wrapper.transform(transformation, make_deepcopy=False)
+        after = wrapper.model.SerializeToString(deterministic=True)
+        if after == before:
+            continue
+        before = after
+        found = run_graph(wrapper.model, frames, precise=True)
+        _compare(name, found, expected, _FOLDING_ROUNDING if name == "FoldConstants" else _SUMMATION_ROUNDING)
+        expected = found
+        if on_step is not None:
+            on_step(name, wrapper.model)
+    inserted = insert_input_quantizer(wrapper.model, inputs, outputs)
+    if inserted is None:
+        return StreamlineResult(wrapper.model, outputs, None)
+    if on_step is not None:
+        on_step("InsertInputQuantizer", wrapper.model)
+    quantizer, outputs = inserted
+    return StreamlineResult(wrapper.model, outputs, quantizer)
+
+
+def save_step(folder: Path, index: int, name: str, model: onnx.ModelProto) -> Path:
+    """Write `model` as the `index`th intermediate model."""
+    path = folder / f"{index:02d}_{name}.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def _compare(name: str, found: np.ndarray, expected: np.ndarray, rounding: float) -> None:
+    difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
+    if difference > rounding * float(np.abs(expected).max()):
+        raise VerificationError(
+            f"{name} changed the golden outputs by up to {difference:.3g}, where at most "
+            f"{rounding * float(np.abs(expected).max()):.3g} is rounding. The graph before it is the last good one."
+        )

@@ -1,0 +1,213 @@
+"""synth: what the network takes of an FPGA, counted by Yosys.
+
+Every layer is synthesized out of context, alone under the wrapper that codegen writes, and the counts are summed. Layers
+with the same parameters and memory contents are synthesized once. Nothing is placed, routed or timed.
+
+Requires a folded graph, FIFOs and width converters in place. Ensures that the sum over the layers is the total.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from pipeline.boards import Board
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.kernels.base import Kernel
+from pipeline.stages.codegen import Design, rtl_sources, write_design
+from pipeline.tools import yosys
+from pipeline.tools.yosys import SynthesisResult, Utilization
+
+__all__ = ["FILE", "LayerResources", "ResourceReport", "load", "run"]
+
+FILE = "ooc_synth_and_timing.json"
+
+_FINN_KEYS = {
+    "LUT": "lut",
+    "LUTRAM": "lutram",
+    "SRL": "srl",
+    "FF": "ff",
+    "Carry": "carry",
+    "BRAM_18K": "bram_18k",
+    "URAM": "uram",
+    "DSP": "dsp",
+}
+
+
+@dataclass(frozen=True)
+class LayerResources:
+    """One layer out of context. `modules` is the share of each module of hw/rtl that has one; they add up to `total`."""
+
+    op_type: str
+    total: Utilization
+    modules: dict[str, Utilization]
+
+
+@dataclass(frozen=True)
+class ResourceReport:
+    """The content of report/ooc_synth_and_timing.json."""
+
+    method: str
+    board: str
+    part: str
+    capacity: dict[str, float]  # LUT, FF, BRAM_18K, URAM, DSP of the part
+    layers: dict[str, LayerResources]
+    total: Utilization  # the sum over the layers
+    whole: Utilization | None  # the stitched top in one run, where it was asked for
+
+    @property
+    def utilization(self) -> dict[str, float | None]:
+        """The share of each resource of the part that `total` takes; None where the part has none of it."""
+        used = _finn(self.total)
+        return {key: used[key] / capacity if capacity else None for key, capacity in self.capacity.items()}
+
+
+def run(
+    graph: LayerGraph,
+    board: Board,
+    folder: Path,
+    *,
+    cache: Path,
+    whole: bool = False,
+    workers: int = 2,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ResourceReport:
+    """Synthesize every layer of `graph` for `board`, and the stitched top too if `whole`; write `folder`/FILE.
+
+    Results are taken from and added to the folder `cache`. `workers` runs go in parallel; the widest layers take some
+    0.6 GiB each. `on_progress` is told how many of how many runs are done. Raises ToolError if Yosys is missing or fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="a2q-synth-") as scratch:
+        designs = {layer.name: _alone(layer, Path(scratch, str(i))) for i, layer in enumerate(graph)}
+        tops = list(designs.values())
+        if whole:
+            tops.append(write_design(graph.layers, [graph.input], [graph.output], Path(scratch, "whole"), "whole"))
+        results = _synthesize_all(tops, board.family, cache, workers, on_progress)
+    layers = {
+        layer.name: LayerResources(
+            layer.op_type, result.total, {m: own for m, own in result.by_module.items() if own != Utilization()}
+        )
+        for layer, result in zip(graph, results, strict=False)
+    }
+    report = ResourceReport(
+        method=f"counted by Yosys (pyosys {yosys.version()}), {yosys.recipe(board.family)}, hierarchy kept, each layer "
+        "out of context, no placement, no routing, no timing",
+        board=board.name,
+        part=board.part,
+        capacity={
+            "LUT": board.luts,
+            "FF": board.ffs,
+            "BRAM_18K": 2 * board.bram36,
+            "URAM": board.urams,
+            "DSP": board.dsps,
+        },
+        layers=layers,
+        total=sum((layer.total for layer in layers.values()), Utilization()),
+        whole=results[-1].total if whole else None,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_text(json.dumps(_to_json(report), indent=2) + "\n")
+    return report
+
+
+def load(path: Path) -> ResourceReport:
+    """The report that `run` wrote to the file `path`."""
+    content = json.loads(path.read_text())
+    whole = content.get("whole")
+    return ResourceReport(
+        method=content["method"],
+        board=content["board"],
+        part=content["part"],
+        capacity=content["capacity"],
+        layers={
+            name: LayerResources(
+                entry["op_type"], _read(entry), {module: _read(own) for module, own in entry["modules"].items()}
+            )
+            for name, entry in content["layers"].items()
+        },
+        total=_read(content),
+        whole=_read(whole) if whole else None,
+    )
+
+
+def _alone(layer: Kernel, folder: Path) -> Design:
+    """The wrapper of one layer, with all names that do not matter taken out, so that equal layers give equal files."""
+    inputs = tuple(f"in{i}" for i in range(len(layer.inputs)))
+    outputs = tuple(f"out{i}" for i in range(len(layer.outputs)))
+    return write_design([replace(layer, name="layer", inputs=inputs, outputs=outputs)], inputs, outputs, folder, "ooc")
+
+
+def _synthesize_all(
+    designs: Sequence[Design],
+    family: str,
+    cache: Path,
+    workers: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> list[SynthesisResult]:
+    """The result of each design, each distinct one synthesized once, the largest first."""
+    library = rtl_sources()
+    jobs: dict[str, tuple[Design, list[Path], list[Path]]] = {}
+    keys = []
+    for design in designs:
+        sources = yosys.needed_sources(design.folder / f"{design.name}.sv", library)
+        memories = sorted(design.folder.glob("*.mem"))
+        key = yosys.result_key(design.name, sources, memories, family, {})
+        jobs.setdefault(key, (design, sources, memories))
+        keys.append(key)
+    largest_first = sorted(jobs, key=lambda key: -sum(path.stat().st_size for path in jobs[key][2]))
+    with ThreadPoolExecutor(workers) as pool:
+        futures: dict[str, Future[SynthesisResult]] = {}
+        for key in largest_first:
+            design, sources, memories = jobs[key]
+            futures[key] = pool.submit(
+                yosys.synthesize, design.name, sources, memories=memories, family=family, cache=cache
+            )
+        _await(list(futures.values()), on_progress)
+    return [futures[key].result() for key in keys]
+
+
+def _await(futures: list[Future], on_progress: Callable[[int, int], None] | None) -> None:
+    """Wait for all; at the first failure drop those that have not begun and raise it."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
+        failures = [future.exception() for future in done if future.exception()]
+        if failures:
+            for future in pending:
+                future.cancel()
+            raise failures[0]
+        if on_progress:
+            on_progress(len(futures) - len(pending), len(futures))
+
+
+def _finn(used: Utilization) -> dict[str, int]:
+    values = asdict(used)
+    return {key: values[field] for key, field in _FINN_KEYS.items()}
+
+
+def _read(entry: Mapping) -> Utilization:
+    return Utilization(**{field: entry[key] for key, field in _FINN_KEYS.items()})
+
+
+def _to_json(report: ResourceReport) -> dict:
+    return {
+        **_finn(report.total),
+        "method": report.method,
+        "board": report.board,
+        "part": report.part,
+        "capacity": report.capacity,
+        "utilization": report.utilization,
+        "layers": {
+            name: {
+                "op_type": layer.op_type,
+                **_finn(layer.total),
+                "modules": {module: _finn(own) for module, own in layer.modules.items()},
+            }
+            for name, layer in report.layers.items()
+        },
+        **({"whole": _finn(report.whole)} if report.whole else {}),
+    }

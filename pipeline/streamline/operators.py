@@ -1,0 +1,159 @@
+"""What each ONNX operator that a network here may contain computes, on torch tensors.
+
+QONNX's own executor starts an onnxruntime session a node; on a ResNet-18 that is minutes where this is seconds. Every
+function takes the node's attributes and its operands (None for one left out) and returns its one output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["ELEMENTWISE_FUNCTIONS", "OPERATORS"]
+
+Operator = Callable[..., Tensor]
+
+# monotone functions of one real operand: between two quantizers they become thresholds
+ELEMENTWISE_FUNCTIONS: dict[str, Operator] = {
+    "Relu": lambda a, x: torch.relu(x),
+    "LeakyRelu": lambda a, x: torch.where(x >= 0, x, x * a.get("alpha", 0.01)),
+    "Sigmoid": lambda a, x: torch.sigmoid(x),
+    "Tanh": lambda a, x: torch.tanh(x),
+    "Clip": lambda a, x, lo=None, hi=None: _clip(x, a.get("min", lo), a.get("max", hi)),
+}
+
+
+def _clip(x: Tensor, lo: Any, hi: Any) -> Tensor:
+    if lo is not None:
+        x = torch.maximum(x, torch.as_tensor(lo, dtype=x.dtype))
+    if hi is not None:
+        x = torch.minimum(x, torch.as_tensor(hi, dtype=x.dtype))
+    return x
+
+
+def _padded(x: Tensor, pads: list[int], value: float) -> Tensor:
+    """`x` with ONNX pads (top, left, bottom, right)."""
+    return F.pad(x, (pads[1], pads[3], pads[0], pads[2]), value=value) if any(pads) else x
+
+
+def _conv(a: dict[str, Any], x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    x, w, b = _same_type(x, w, b)
+    pads = a.get("pads", [0, 0, 0, 0])
+    if pads[:2] == pads[2:]:
+        padding = pads[:2]
+    else:
+        x, padding = _padded(x, pads, 0.0), [0, 0]
+    return F.conv2d(x, w, b, a.get("strides", 1), padding, a.get("dilations", 1), a.get("group", 1))
+
+
+def _same_type(*tensors: Tensor | None) -> list[Tensor | None]:
+    """Promoted to double if any is."""
+    double = any(t is not None and t.dtype == torch.float64 for t in tensors)
+    return [t if t is None or not double else t.double() for t in tensors]
+
+
+def _gemm(a: dict[str, Any], x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    x, w, b = _same_type(x, w, b)
+    x = x.mT if a.get("transA", 0) else x
+    w = w.mT if a.get("transB", 0) else w
+    y = x @ w
+    if a.get("alpha", 1.0) != 1.0:
+        y = y * a["alpha"]
+    if b is None:
+        return y
+    return y + (b if a.get("beta", 1.0) == 1.0 else b * a["beta"])
+
+
+def _batch_normalization(a: dict[str, Any], x: Tensor, *parameters: Tensor) -> Tensor:
+    scale, bias, mean, var = (p.to(x.dtype) for p in parameters)
+    return F.batch_norm(x, mean, var, scale, bias, training=False, eps=a.get("epsilon", 1e-5))
+
+
+def _max_pool(a: dict[str, Any], x: Tensor) -> Tensor:
+    x = _padded(x, a.get("pads", [0, 0, 0, 0]), -torch.inf)
+    kernel = a["kernel_shape"]
+    return F.max_pool2d(x, kernel, a.get("strides", [1] * len(kernel)), ceil_mode=bool(a.get("ceil_mode", 0)))
+
+
+def _average_pool(a: dict[str, Any], x: Tensor) -> Tensor:
+    kernel, pads = a["kernel_shape"], a.get("pads", [0, 0, 0, 0])
+    if pads[:2] == pads[2:] == [0, 0]:
+        return F.avg_pool2d(x, kernel, a.get("strides", [1] * len(kernel)), ceil_mode=bool(a.get("ceil_mode", 0)))
+    return F.avg_pool2d(
+        x,
+        kernel,
+        a.get("strides", [1] * len(kernel)),
+        pads[:2],
+        bool(a.get("ceil_mode", 0)),
+        bool(a.get("count_include_pad", 0)),
+    )
+
+
+def _reduce_mean(a: dict[str, Any], x: Tensor, axes: Tensor | None = None) -> Tensor:
+    over = a.get("axes") if axes is None else axes.tolist()
+    return x.mean(dim=tuple(over), keepdim=bool(a.get("keepdims", 1)))
+
+
+def _reshape(a: dict[str, Any], x: Tensor, shape: Tensor) -> Tensor:
+    target = shape.tolist()
+    if target and target[0] == 1 and x.shape[0] != 1 and x.numel() % x.shape[0] == 0:
+        target[0] = x.shape[0]  # the file was written for one image; frames are run in batches
+    target = [x.shape[i] if size == 0 else size for i, size in enumerate(target)]
+    return x.reshape(target)
+
+
+def _flatten(a: dict[str, Any], x: Tensor) -> Tensor:
+    axis = a.get("axis", 1) % (x.ndim + 1)
+    return x.reshape(int(np.prod(x.shape[:axis])), -1)
+
+
+def _squeeze(a: dict[str, Any], x: Tensor, axes: Tensor | None = None) -> Tensor:
+    over = a.get("axes") if axes is None else axes.tolist()
+    return x.squeeze(tuple(i for i in range(1, x.ndim) if x.shape[i] == 1) if over is None else tuple(over))
+
+
+def _unsqueeze(a: dict[str, Any], x: Tensor, axes: Tensor | None = None) -> Tensor:
+    over = a["axes"] if axes is None else axes.tolist()
+    rank = x.ndim + len(over)
+    for axis in sorted(i % rank for i in over):
+        x = x.unsqueeze(axis)
+    return x
+
+
+def _binary(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
+    return lambda a, x, y: function(*_same_type(x, y))
+
+
+OPERATORS: dict[str, Operator] = {
+    **ELEMENTWISE_FUNCTIONS,
+    "Add": _binary(torch.add),
+    "Sub": _binary(torch.sub),
+    "Mul": _binary(torch.mul),
+    "Div": _binary(torch.div),
+    "Pow": _binary(torch.pow),
+    "Sqrt": lambda a, x: torch.sqrt(x),
+    "Neg": lambda a, x: -x,
+    "Conv": _conv,
+    "MatMul": _binary(torch.matmul),
+    "Gemm": _gemm,
+    "BatchNormalization": _batch_normalization,
+    "MaxPool": _max_pool,
+    "AveragePool": _average_pool,
+    "GlobalAveragePool": lambda a, x: x.mean(dim=(2, 3), keepdim=True),
+    "ReduceMean": _reduce_mean,
+    "Reshape": _reshape,
+    "Flatten": _flatten,
+    "Transpose": lambda a, x: x.permute(a.get("perm", list(range(x.ndim))[::-1])),
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+    "Identity": lambda a, x: x,
+    "Dropout": lambda a, x, *unused: x,
+    "Shape": lambda a, x: torch.tensor(x.shape),
+    "Gather": lambda a, x, i: torch.from_numpy(np.asarray(np.take(x.numpy(), i.numpy(), axis=a.get("axis", 0)))),
+    "Concat": lambda a, *xs: torch.cat(xs, dim=a["axis"]),
+}

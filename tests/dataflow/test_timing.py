@@ -1,0 +1,59 @@
+"""What is predicted, against the hardware in simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.dataflow.timing import predict
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.stages.fold import fold
+from pipeline.tools.verilator import simulate
+from tests.dataflow.residual import residual_network
+
+
+@pytest.fixture(scope="module")
+def folded():
+    return fold(residual_network(stride=2), 1000)
+
+
+@pytest.fixture(scope="module")
+def observed(folded, tmp_path_factory):
+    frames = np.random.default_rng(2).integers(0, 4, (6, 6, 6, 4))
+    folder = tmp_path_factory.mktemp("design")
+    return frames, {
+        stalls: simulate(folded.graph.layers, {"in": frames}, folder, stalls=stalls) for stalls in (None, 7)
+    }
+
+
+@pytest.mark.parametrize("stalls", [None, 7])
+def test_a_residual_network_is_exact_and_never_stuck(folded, observed, stalls):
+    frames, results = observed
+    assert np.array_equal(results[stalls].outputs[folded.graph.output], folded.graph.run(frames))
+
+
+def test_cycles_between_frames_are_as_predicted(folded, observed):
+    frame_cycles = observed[1][None].frame_cycles
+    steady = (frame_cycles[-1] - frame_cycles[1]) / (len(frame_cycles) - 2)
+    assert abs(steady - folded.prediction.cycles_between_frames) <= 0.02 * folded.prediction.cycles_between_frames
+    assert steady <= 1000
+
+
+def test_the_first_output_comes_when_predicted(folded, observed):
+    assert abs(observed[1][None].first_output_cycle - folded.prediction.first_output) <= 20
+
+
+def test_no_fifo_holds_more_than_its_depth(folded, observed):
+    stats = observed[1][None].stats
+    for layer in folded.graph:
+        if isinstance(layer, StreamingFIFO):
+            (peak,) = next(
+                found["peak"]
+                for path, found in stats.items()
+                if f"u_{layer.name}" in path.split(".") and "peak" in found
+            )
+            assert peak <= layer.depth
+
+
+def test_the_prediction_is_that_of_the_depths_that_are_built(folded):
+    assert predict(folded.graph, 1000) == folded.prediction

@@ -1,0 +1,72 @@
+"""Simulates several layers at once, each with ports of its own, so that one compilation serves many configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.kernels.base import Kernel
+from pipeline.stages.codegen import write_design
+from pipeline.tools.verilator import SimulationResult, build_model
+
+__all__ = ["SideBySide", "simulate_side_by_side"]
+
+FRAMES = 4
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Layers, what they should give, and what they gave at full speed and in runs with random gaps on all ports."""
+
+    layers: tuple[Kernel, ...]
+    expected: dict[str, np.ndarray]
+    full_speed: SimulationResult
+    stalled: tuple[SimulationResult, ...]
+
+    def assert_exact(self) -> None:
+        for result in (self.full_speed, *self.stalled):
+            for stream, value in self.expected.items():
+                np.testing.assert_array_equal(result.outputs[stream], value, err_msg=stream)
+
+    def assert_cycles(self) -> None:
+        """Once the first frame has filled the layer, frames are `cycles()` apart."""
+        for layer in self.layers:
+            ends = self.full_speed.frames[layer.outputs[0]]
+            assert set(np.diff(ends)[1:]) == {layer.cycles()}, (layer, np.diff(ends))
+
+    def assert_latency(self) -> None:
+        """The first output beat leaves `latency()` cycles after the last input beat that it needs."""
+        for layer in self.layers:
+            last_needed = max(int(layer.inputs_needed()[0]) - 1, 0)
+            for stream in layer.outputs:
+                assert self.full_speed.first_cycles[stream] == last_needed + layer.latency(), layer
+
+
+def simulate_side_by_side(layers: Sequence[Kernel], folder: Path) -> SideBySide:
+    """Random frames, the ends of the stream's range among them, through each of `layers`."""
+    rng = np.random.default_rng(0)
+    layers = tuple(
+        replace(
+            layer,
+            name=f"layer{index}",
+            inputs=tuple(f"layer{index}_in{i}" for i in range(len(layer.input_shapes()))),
+            outputs=tuple(f"layer{index}_out{i}" for i in range(len(layer.output_shapes()))),
+        )
+        for index, layer in enumerate(layers)
+    )
+    inputs, expected = {}, {}
+    for layer in layers:
+        for stream, shape, type_ in zip(layer.inputs, layer.input_shapes(), layer.input_types(), strict=True):
+            inputs[stream] = rng.integers(type_.lo, type_.hi + 1, (FRAMES, *shape))
+            inputs[stream].flat[:2] = type_.lo, type_.hi
+        outputs = layer.reference(*(inputs[stream] for stream in layer.inputs))
+        for stream, value, type_ in zip(layer.outputs, outputs, layer.output_types(), strict=True):
+            assert type_.contains(value)
+            expected[stream] = value
+    design = write_design(layers, list(inputs), list(expected), folder, "bench")
+    model = build_model(design, folder)
+    stalled = tuple(model.run(inputs, stalls=seed) for seed in range(3))
+    return SideBySide(layers, expected, model.run(inputs), stalled)

@@ -1,0 +1,130 @@
+"""ConvolutionInputGenerator: windows in order, no gap between rows and frames, no more memory than that takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from tests.kernels.side_by_side import simulate_side_by_side
+
+UINT4 = IntType(0, 15)
+
+
+def _layer(shape, kernel, stride, simd, type_=UINT4):
+    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd)
+
+
+CONFIGURATIONS = {
+    "three_by_three": _layer((6, 7, 4), (3, 3), (1, 1), 2),
+    "all_channels_a_beat": _layer((5, 5, 3), (3, 3), (1, 1), 3),
+    "stride_two": _layer((9, 8, 4), (3, 3), (2, 2), 4),
+    "stride_two_with_pixels_left_over": _layer((8, 10, 2), (3, 3), (2, 2), 1),
+    "even_window_at_stride_two": _layer((6, 6, 2), (2, 2), (2, 2), 1),
+    "whole_image": _layer((4, 5, 6), (4, 5), (1, 1), 3),
+    "whole_rows": _layer((6, 3, 2), (2, 3), (2, 1), 1),
+    "whole_columns": _layer((4, 6, 1), (4, 2), (1, 1), 1),
+    "one_by_one_at_stride_two": _layer((5, 6, 3), (1, 1), (2, 2), 1),
+    "identity": _layer((3, 3, 2), (1, 1), (1, 1), 2),
+    "one_bit_signed": _layer((4, 4, 1), (3, 1), (1, 3), 1, IntType(-1, 0)),
+    "stride_beyond_the_window": _layer((9, 9, 2), (2, 2), (3, 3), 2, IntType(-8, 7)),
+    "rows_far_apart": _layer((11, 5, 1), (2, 3), (7, 1), 1),
+    "one_row_of_sound": _layer((1, 16, 2), (1, 5), (1, 2), 2, IntType(-128, 127)),
+    "one_pixel": _layer((1, 1, 4), (1, 1), (1, 1), 2),
+}
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    return simulate_side_by_side(list(CONFIGURATIONS.values()), tmp_path_factory.mktemp("windows"))
+
+
+def test_hardware_is_exact_with_and_without_stalls(simulated):
+    simulated.assert_exact()
+
+
+def test_frames_follow_each_other_without_a_gap(simulated):
+    simulated.assert_cycles()
+
+
+def test_latency(simulated):
+    simulated.assert_latency()
+
+
+@pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_windows_hold_rows_then_columns_then_channels(layer):
+    frame = np.arange(np.prod(layer.shape)).reshape(1, *layer.shape)
+    (windows,) = layer.reference(frame)
+    (sh, sw), (kh, kw) = layer.stride, layer.kernel
+    for y, x in np.ndindex(*layer.output_pixels):
+        expected = frame[0, y * sh : y * sh + kh, x * sw : x * sw + kw].ravel()
+        np.testing.assert_array_equal(windows[0, y, x], expected)
+
+
+@pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_a_beat_needs_the_beats_up_to_its_own(layer):
+    beats = np.arange(layer.input_beats()[0])
+    numbered = np.repeat(beats, layer.simd).reshape(1, *layer.shape)
+    (windows,) = layer.reference(numbered)
+    needed = windows.reshape(-1, layer.simd)[:, 0] + 1
+    np.testing.assert_array_equal(layer.inputs_needed(), np.maximum.accumulate(needed))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    image=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    channels=st.integers(1, 3),
+    kernel=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    stride=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+)
+def test_the_buffer_costs_no_cycle_and_one_pixel_less_would(image, channels, kernel, stride):
+    assume(kernel[0] <= image[0] and kernel[1] <= image[1])
+    layer = _layer((*image, channels), kernel, stride, 1)
+    assert _cycles_between_frames(layer, layer.buffer_depth) == layer.cycles()
+    if not layer.ordered:
+        smaller = _cycles_between_frames(layer, layer.buffer_depth - layer.folds)
+        assert smaller is None or smaller > layer.cycles()
+
+
+def _cycles_between_frames(layer, depth):
+    """What the hardware does with a buffer of `depth` words, cycle by cycle; None if it comes to a stop."""
+    words = layer.input_beats()[0]
+    image = np.arange(words).reshape(1, *layer.shape)
+    reads = layer.reference(image)[0].reshape(layer.output_pixels[0] * layer.output_pixels[1], -1)
+    starts = reads[:, 0]
+    total, window = reads.size, reads.shape[1]
+    reads = reads.ravel()
+    written = read = oldest = cycle = last_move = 0
+    ends = []
+    while len(ends) < 6:
+        index = reads[read % total] + read // total * words
+        may_read, may_write = index < written, written < oldest + depth
+        if may_read:
+            read += 1
+            if read % total == 0:
+                ends.append(cycle)
+            if layer.ordered:
+                oldest = reads[read % total] + read // total * words
+            elif read % window == 0:
+                frame, number = divmod(read // window, len(starts))
+                oldest = starts[number] + frame * words
+        written += may_write
+        if may_read or may_write:
+            last_move = cycle
+        elif cycle > last_move:
+            return None
+        cycle += 1
+    return ends[-1] - ends[-2]
+
+
+def test_what_cannot_be_built_is_refused():
+    with pytest.raises(UnsupportedError, match="windows of height 3 at a stride of 1 over an image of height 2"):
+        _layer((2, 4, 1), (3, 3), (1, 1), 1)
+    with pytest.raises(UnsupportedError, match="width 3 at a stride of 0"):
+        _layer((4, 4, 1), (3, 3), (1, 0), 1)
+    with pytest.raises(ConfigError, match="SIMD = 3 does not divide its 4 channels"):
+        _layer((4, 4, 4), (3, 3), (1, 1), 3)

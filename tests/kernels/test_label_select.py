@@ -1,0 +1,67 @@
+"""LabelSelect: the hardware against the reference, ties included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.label_select import LabelSelect
+from pipeline.tools.verilator import simulate
+
+INT8 = IntType.of_bits(8, signed=True)
+
+
+def _layer(labels: int, input_type: IntType, **fields) -> LabelSelect:
+    return LabelSelect("layer", ("x",), ("y",), labels, input_type, **fields)
+
+
+RNG = np.random.default_rng(0)
+CONFIGURATIONS = {
+    "plain": _layer(10, IntType.of_bits(4, signed=False)),
+    "scaled": _layer(12, INT8, multipliers=RNG.integers(1, 100, 12), offsets=RNG.integers(-5000, 5000, 12)),
+    "offset_only": _layer(3, INT8, offsets=np.array([5, -300, 0])),
+    "one_label": _layer(1, INT8, multipliers=np.array([1])),
+}
+
+
+@pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_hardware_is_exact(layer, tmp_path):
+    lo, hi = layer.input_type.lo, layer.input_type.hi
+    frames = np.random.default_rng(1).integers(lo, hi + 1, (40, 1, 1, layer.labels))
+    frames[0], frames[1] = lo, hi
+    frames[2:6] = np.minimum(frames[2:6], lo + 1)  # many equal scores
+    (expected,) = layer.reference(frames)
+    result = simulate([layer], {"x": frames}, tmp_path)
+    np.testing.assert_array_equal(result.outputs["y"], expected)
+    assert set(np.diff(result.frame_cycles)) == {layer.cycles()}
+    assert result.first_output_cycle == layer.labels - 1 + layer.latency()
+    stalled = simulate([layer], {"x": frames}, tmp_path, stalls=5)
+    np.testing.assert_array_equal(stalled.outputs["y"], expected)
+
+
+def test_the_lowest_of_equal_scores_wins():
+    layer = _layer(3, INT8, multipliers=np.array([1, 2, 4]), offsets=np.array([0, 0, -4]))
+    assert layer.reference(np.array([8, 4, 3]).reshape(1, 1, 1, 3))[0].item() == 0
+    assert layer.reference(np.array([0, 4, 3]).reshape(1, 1, 1, 3))[0].item() == 1
+
+
+def test_the_score_holds_every_score_and_product():
+    layer = _layer(2, INT8, multipliers=np.array([255, 1]), offsets=np.array([32640, 0]))
+    assert layer.parameters()["ScoreWidth"] == 17  # 127 · 255 + 32640 = 65025
+    assert _layer(2, INT8, offsets=np.array([0, 1 << 20])).parameters()["ScoreWidth"] == 22
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"pe": 2}, ConfigError, "PE = 2"),
+        ({"multipliers": np.array([1, 0])}, UnsupportedError, "must be positive"),
+        ({"offsets": np.array([1, 2, 3])}, UnsupportedError, r"expected \(2,\)"),
+        ({"multipliers": np.array([1 << 60, 1])}, UnsupportedError, "at most 63"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(fields, error, message):
+    with pytest.raises(error, match=message):
+        _layer(2, INT8, **fields)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import ConfigError, InputError
+from pipeline.models import golden
+from pipeline.models.names import Preprocessing
+
+
+@pytest.fixture(autouse=True)
+def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("A2Q_DATA", raising=False)
+    monkeypatch.setenv("A2Q_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def write_cifar10(folder: Path, count: int = 3) -> np.ndarray:
+    """A data set of `count` images in the Hugging Face layout, stored without loss."""
+    import io
+
+    import pyarrow
+    import pyarrow.parquet
+    from PIL import Image
+
+    images = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
+    encoded = []
+    for image in images:
+        stream = io.BytesIO()
+        Image.fromarray(image).save(stream, "png")
+        encoded.append({"bytes": stream.getvalue(), "path": ""})
+    path = folder / "cifar10" / "plain_text" / "test-00000-of-00001.parquet"
+    path.parent.mkdir(parents=True)
+    pyarrow.parquet.write_table(pyarrow.table({"img": encoded, "label": list(range(count))}), path)
+    return images.transpose(0, 3, 1, 2)
+
+
+def test_photographs_are_drawn_by_seed_and_called_so() -> None:
+    first, second, other = (golden.from_photographs((3, 32, 32), Preprocessing(), 5, seed) for seed in (1, 1, 2))
+    assert first.frames.shape == (5, 3, 32, 32) and first.frames.dtype == np.float32
+    assert np.array_equal(first.frames, second.frames) and not np.array_equal(first.frames, other.frames)
+    assert 0 <= first.frames.min() and first.frames.max() <= 1 and first.frames.std() > 0.05
+    assert (
+        "5 crops of the photographs that scikit-learn ships" in first.source and "not the model's data" in first.source
+    )
+    pixels = first.frames * 255
+    assert np.abs(pixels - np.round(pixels)).max() < 1e-4
+    assert golden.from_photographs((1, 28, 28), Preprocessing(), 2, 0).frames.shape == (2, 1, 28, 28)
+
+
+def test_the_data_set_where_it_is_at_hand(no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert golden.from_dataset(Preprocessing(), 2) is None
+    images = write_cifar10(no_data)
+    preprocessing = Preprocessing((0.5, 0.25, 0.0), (0.5, 1.0, 2.0))
+    found = golden.from_dataset(preprocessing, 2)
+    expected = (images[:2] / 255 - np.reshape(preprocessing.mean, (3, 1, 1))) / np.reshape(preprocessing.std, (3, 1, 1))
+    assert np.allclose(found.frames, expected, atol=1e-6)
+    assert found.source.startswith("the first 2 images of the CIFAR-10 test set")
+    monkeypatch.setenv("A2Q_CACHE", str(no_data / "elsewhere"))
+    assert golden.cifar10_folder() is None
+    monkeypatch.setenv("A2Q_DATA", str(no_data))
+    assert golden.cifar10_folder() == no_data / "cifar10"
+
+
+def test_a_damaged_data_set(no_data: Path) -> None:
+    write_cifar10(no_data)
+    path = no_data / "cifar10" / "plain_text" / "test-00000-of-00001.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"test-00000-of-00001\.parquet cannot be read: .*unset A2Q_DATA"):
+        golden.from_dataset(Preprocessing(), 2)
+
+
+def test_a_draw_covers_the_range() -> None:
+    drawn = golden.from_draw((1, 10, 49), -2.0, 3.0, 20, seed=0)
+    assert drawn.frames.shape == (20, 1, 10, 49)
+    assert -2 <= drawn.frames.min() < -1.9 and 2.9 < drawn.frames.max() <= 3
+    assert "drawn evenly from -2 to 3" in drawn.source
+
+
+def test_a_file_of_the_users(tmp_path: Path) -> None:
+    path = tmp_path / "in.npy"
+    np.save(path, np.ones((3, 4), np.int64))
+    found = golden.from_file(path, (4,), limit=2)
+    assert found.frames.shape == (2, 4) and found.frames.dtype == np.float32
+    assert found.source == "2 frames of the user's file in.npy"
+    with pytest.raises(ConfigError, match=r"golden_inputs: .*in\.npy holds \(3, 4\); .*expected \(N, \*\(5,\)\)"):
+        golden.from_file(path, (5,), limit=2)
+    np.save(path, np.full((3, 4), np.nan))
+    with pytest.raises(ConfigError, match="not finite"):
+        golden.from_file(path, (4,), limit=2)
+    for content in (b"", b"\x93NUMPY junk", b"text"):
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"in\.npy cannot be read as a \.npy file"):
+            golden.from_file(path, (4,), limit=2)
+
+
+def test_data_files_are_what_frames_come_from(no_data: Path) -> None:
+    assert golden.data_files({"golden_inputs": None}) == []
+    write_cifar10(no_data)
+    assert [path.name for path in golden.data_files({"golden_inputs": None})] == ["test-00000-of-00001.parquet"]
+    assert golden.data_files({"golden_inputs": Path("in.npy")}) == [Path("in.npy")]
+
+
+def test_what_is_taken_for_an_image() -> None:
+    assert golden.is_image((3, 32, 32)) and golden.is_image((1, 28, 28))
+    assert not golden.is_image((1, 10, 49)) and not golden.is_image((16, 32, 32)) and not golden.is_image((784,))

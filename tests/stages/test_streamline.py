@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qonnx.transformation.base import Transformation
+
+from pipeline.errors import VerificationError
+from pipeline.stages import dataflow, streamline
+from pipeline.streamline.executor import run_graph
+from tests.dataflow.networks import Network
+
+
+def dynamic_shape_network() -> Network:
+    """Flattens by Shape, Gather and Concat, as old exporters do, and divides by a root."""
+    n = Network(1, 2, 3)
+    size = n.node("Gather", [n.node("Shape", ["input"]), n.constant(0, np.int64)])
+    batch = n.node("Unsqueeze", [size, n.constant([0], np.int64)])
+    shape = n.node("Concat", [batch, n.constant([-1], np.int64)], axis=0)
+    n.node("Reshape", ["input", shape])
+    n.quant(0.5, 4)
+    weight = n.weights(4, 6)
+    last = n.last
+    n.node("MatMul", [last, n.node("Transpose", [weight], perm=[1, 0])])
+    last = n.last
+    n.node("Div", [last, n.node("Pow", [n.constant([3.7]), n.constant(0.5)])])
+    return n
+
+
+def float_network() -> Network:
+    """A convolution on normalised floats."""
+    n = Network(2, 5, 5)
+    n.add("Sub", np.float32(0.5).reshape(1, 1, 1, 1))
+    n.add("Div", np.array([0.25, 0.3], np.float32).reshape(1, 2, 1, 1))
+    n.conv(2, 3)
+    n.add("Relu")
+    n.quant(0.5, 4, signed=0)
+    n.conv(3, 4, 3)
+    return n
+
+
+def test_folds_shapes_and_transposes() -> None:
+    network = dynamic_shape_network()
+    model, frames = network.model(), network.frames(5)
+    before = model.SerializeToString(deterministic=True)
+    steps: list[str] = []
+    result = streamline.streamline(model, frames, run_graph(model, frames), lambda name, _: steps.append(name))
+    assert model.SerializeToString(deterministic=True) == before
+    operators = {node.op_type for node in result.model.graph.node}
+    assert not operators & {"Shape", "Gather", "Concat", "Pow", "Transpose"}
+    assert "FoldConstants" in steps
+    assert result.input_quantizer is None
+    np.testing.assert_allclose(run_graph(result.model, frames), result.outputs, rtol=1e-6, atol=1e-6)
+
+
+def test_float_input_gets_a_quantizer_and_its_effect_is_told() -> None:
+    network = float_network()
+    model, frames = network.model(), network.frames(6)
+    outputs = run_graph(model, frames)
+    result = streamline.streamline(model, frames, outputs)
+    quantizer = result.input_quantizer
+    normalised = (frames - np.float32(0.5)) / np.array([0.25, 0.3], np.float32).reshape(1, 2, 1, 1)
+    assert quantizer.scale == pytest.approx(np.abs(normalised).max() / 127)
+    assert quantizer.frames == 6
+    assert quantizer.largest_difference == pytest.approx(np.abs(result.outputs - outputs).max())
+    graph = dataflow.convert(result.model, frames, top1=False).graph
+    integers = graph.input_transform.apply(frames)
+    assert np.abs(integers).max() == 127
+    assert len(graph.input_transform.steps) == 2
+
+
+def test_a_transformation_that_changes_the_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class DropsTheLastNode(Transformation):
+        def apply(self, model):
+            last = model.graph.node[-1]
+            model.graph.output[0].name = last.input[0]
+            model.graph.node.remove(last)
+            return model, False
+
+    network = dynamic_shape_network()
+    model, frames = network.model(), network.frames(2)
+    monkeypatch.setattr(streamline, "_TRANSFORMATIONS", (DropsTheLastNode(),))
+    with pytest.raises(VerificationError, match="DropsTheLastNode changed the golden outputs"):
+        streamline.streamline(model, frames, run_graph(model, frames))

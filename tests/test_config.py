@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from pipeline.config import CONFIG_FOLDER, BuildConfig, config_for, load_config
+from pipeline.errors import ConfigError
+from pipeline.models.names import MODELS
+from pipeline.plan import STAGES
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write_file(text: str, name: str = "config.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write_file
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_is_shipped_is_valid(path: Path) -> None:
+    config = load_config(path)
+    if path.stem in MODELS:
+        assert config.model == path.stem
+
+
+def test_every_model_has_a_file() -> None:
+    assert all(config_for(name).stem == name for name in MODELS)
+    assert config_for("some/where/TFC_2W2A.onnx").stem == "TFC_2W2A"
+    assert config_for("some/where/else.onnx").stem == "base"
+
+
+def test_defaults_are_those_of_the_base_file() -> None:
+    assert load_config(CONFIG_FOLDER / "base.yaml") == BuildConfig()
+
+
+def test_every_option_is_read_by_a_stage() -> None:
+    read = {name.partition(".")[0] for stage in STAGES for name in stage.reads}
+    assert read == set(BuildConfig.model_fields)
+    for stage in STAGES:
+        BuildConfig().read(stage.reads)
+    for name, field in BuildConfig.model_fields.items():
+        assert field.description, name
+        if isinstance(field.default, BaseModel):
+            assert all(inner.description for inner in type(field.default).model_fields.values()), name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modell: x", "there is no option 'modell'. Did you mean model[?] The options are: model, weights"),
+        ("accumulators: {polcy: l1}", "there is no option 'polcy' in accumulators. Did you mean policy[?]"),
+        ("accumulators: {policy: foo}", "accumulators.policy is 'foo'; expected one of exact, target, l1, datatype or"),
+        ("accumulators: {policy: 'fixed:64'}", "accumulators.policy is 'fixed:64'; expected one of"),
+        ("accumulators: {layers: {conv1: x}}", "accumulators.layers.conv1 is 'x'; expected a mapping"),
+        ("target_fps: 0", "target_fps is 0; expected a number of frames a second above 0."),
+        ("target_fps: .nan", "target_fps is nan; expected a number of frames a second above 0."),
+        ("golden_frames: 0", "golden_frames is 0; expected a whole number of frames from 1 to 10000."),
+        ("synth_clk_period_ns: -5", "synth_clk_period_ns is -5; expected a clock period in nanoseconds"),
+        ("weights: trainned", "weights is 'trainned'; expected trained or synthetic."),
+        ("simulation: {stalls: maybe}", "simulation.stalls is 'maybe'; expected true, false, or the seed"),
+        ("simulation: 3", "simulation is 3; expected a mapping of frames and stalls."),
+        ("board: KV261", "There is no board called 'KV261'. Choose one of: KV260"),
+        ("fpga_part: xc7", "fpga_part is 'xc7', which no board of"),
+        ("{board: KV260, fpga_part: xc7z020clg400-1}", "the board KV260 carries xck26-sfvc784-2LV-c"),
+        ("- 1", "holds a list; expected keys and values."),
+        ("a: [", "is not YAML"),
+        ("inherit: 3", "inherit is 3; expected the path of another configuration."),
+        ("inherit: config.yaml", "inherits from itself"),
+        ("inherit: nowhere.yaml", "which .*config.yaml inherits from, cannot be read: No such file or directory."),
+    ],
+)
+def test_what_cannot_be_used(write, text: str, message: str) -> None:
+    path = write(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path)
+    assert "config.yaml" in str(caught.value)
+
+
+def test_an_override_is_named_as_such(write) -> None:
+    with pytest.raises(ConfigError, match="^the command line: target_fps is -1.0; expected"):
+        load_config(write(""), {"target_fps": -1.0, "board": None})
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml cannot be read: No such file"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_inheritance_merges_sections(write) -> None:
+    write("{target_fps: 5, accumulators: {policy: l1, per_pe: true}}", "base.yaml")
+    config = load_config(write("{inherit: base.yaml, accumulators: {policy: 'fixed:32'}}"))
+    assert config.target_fps == 5
+    assert config.accumulators.policy == "fixed:32" and config.accumulators.per_pe
+
+
+def test_paths_are_relative_to_the_file(write, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    write("{model: net.onnx, golden_inputs: in.npy, folding_config_file: fold.json}", "sub/base.yaml")
+    config = load_config(write("inherit: sub/base.yaml"))
+    folder = tmp_path / "sub"
+    assert config.model == str(folder / "net.onnx")
+    assert config.golden_inputs == folder / "in.npy" and config.folding_config_file == folder / "fold.json"
+
+
+def test_the_board_brings_part_and_clock(write) -> None:
+    assert BuildConfig().fpga_part == "xck26-sfvc784-2LV-c" and BuildConfig().synth_clk_period_ns == 5.0
+    path = write("{board: KV260, synth_clk_period_ns: 4}")
+    assert load_config(path).synth_clk_period_ns == 4
+    other = load_config(path, {"board": "pynq-z1"})
+    assert (other.board, other.fpga_part, other.synth_clk_period_ns) == ("Pynq-Z1", "xc7z020clg400-1", 10.0)
+    by_part = load_config(write("{inherit: config.yaml, fpga_part: xczu7ev-ffvc1156-2-e}", "part.yaml"))
+    assert by_part.board == "ZCU104"
+
+
+def test_reading_gives_plain_values() -> None:
+    assert BuildConfig().read(("accumulators", "simulation.frames")) == {
+        "accumulators": {"policy": "exact", "per_pe": False, "layers": {}},
+        "simulation.frames": 10,
+    }

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from pipeline import fingerprint
+from pipeline.plan import STAGES
+
+
+def test_combine_tells_names_from_values() -> None:
+    assert fingerprint.combine({"a": "b"}) != fingerprint.combine({"b": "a"})
+    assert fingerprint.combine({"a": "1\nb 1 2"}) != fingerprint.combine({"a": "1", "b": "2"})
+    assert fingerprint.combine({"a": 1, "b": 2}) == fingerprint.combine({"b": 2, "a": 1})
+
+
+def test_a_folder_is_its_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "file").write_text("1")
+    (tmp_path / "log.txt").write_text("now")
+    first = fingerprint.folder(tmp_path, without={"log.txt"})
+    (tmp_path / "log.txt").write_text("later")
+    assert fingerprint.folder(tmp_path, without={"log.txt"}) == first
+    (tmp_path / "sub" / "file").write_text("2")
+    assert fingerprint.folder(tmp_path, without={"log.txt"}) != first
+
+
+def test_a_file_that_appears_is_a_change(tmp_path: Path) -> None:
+    assert fingerprint.file(tmp_path / "f") == "absent"
+    (tmp_path / "f").write_text("")
+    assert fingerprint.file(tmp_path / "f") != "absent"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of its own in the place of this one, in which `pipeline.plan.run` reaches `deep` by way of `near`."""
+    folder = tmp_path / "pipeline"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "near.py").write_text("def work():\n    import pipeline.deep\n")
+    (folder / "deep.py").write_text("VALUE = 1\n")
+    (folder / "apart.py").write_text("VALUE = 1\n")
+    (folder / "plan.py").write_text(
+        "LIMIT = 3\n\ndef run(context):\n    from pipeline import near\n    return helper(near)\n\n"
+        "def helper(near):\n    return LIMIT\n\ndef other(context):\n    from pipeline import apart\n    return 1\n"
+    )
+    monkeypatch.setattr(fingerprint, "_REPOSITORY", tmp_path)
+    return folder
+
+
+def code_of(package: Path, name: str) -> str:
+    """The digest of a function of plan.py as a new process would see it."""
+    for cached in (fingerprint._parsed, fingerprint._module_imports, fingerprint._module_files):
+        cached.cache_clear()
+    path = package / "plan.py"
+    spec = importlib.util.spec_from_file_location("pipeline.plan", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return fingerprint.code(getattr(module, name))
+
+
+def test_code_is_what_the_function_reaches(package: Path) -> None:
+    before = code_of(package, "run"), code_of(package, "other")
+    (package / "deep.py").write_text("VALUE = 2\n")
+    after = code_of(package, "run"), code_of(package, "other")
+    assert after[0] != before[0], "a module that is imported by way of another counts"
+    assert after[1] == before[1], "a module that is not imported does not"
+
+
+def test_code_is_what_the_function_uses_of_its_module(package: Path) -> None:
+    before = code_of(package, "run"), code_of(package, "other")
+    path = package / "plan.py"
+    path.write_text(path.read_text().replace("LIMIT = 3", "LIMIT = 4"))
+    after = code_of(package, "run"), code_of(package, "other")
+    assert after[0] != before[0] and after[1] == before[1]
+
+
+def test_versions() -> None:
+    assert fingerprint.package_version("numpy")[0].isdigit()
+    assert fingerprint.package_version("no-such-package") == "absent"
+    assert "g++" in fingerprint.program_version("g++")
+    assert fingerprint.program_version("no-such-program") == "absent"
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_stages_of_a_build_are_declared_right(stage) -> None:
+    for package in stage.packages:
+        assert fingerprint.package_version(package) != "absent", package
+    repository = Path(fingerprint.__file__).parents[1]
+    for pattern in stage.sources:
+        assert pattern.startswith("pipeline/models/checkpoints") or list(repository.glob(pattern)), pattern
+    earlier = [other.name for other in STAGES[: STAGES.index(stage)]]
+    assert set(stage.needs) <= set(earlier)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def make(*arguments: str, **environment: str) -> str:
+    """What make prints; without the variables that an outer make hands down."""
+    inherited = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PIP_FIND_LINKS")}
+    command = ["make", "--no-print-directory", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**inherited, **environment}, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_alone_it_prints_help() -> None:
+    printed = make()
+    assert printed == make("help")
+    assert [line.split()[1] for line in printed.splitlines()] == [
+        "setup",
+        "build",
+        "test",
+        "lint",
+        "bench",
+        "clean",
+        "help",
+    ]
+
+
+def planned(*arguments: str, **environment: str) -> str:
+    """The commands that make would run, the environment taken as made, on one line."""
+    return " ".join(
+        make("--dry-run", "--assume-old", ".venv/.a2q-installed", *arguments, **environment)
+        .replace("\\\n", " ")
+        .split()
+    )
+
+
+def test_build_is_a_thin_line(tmp_path: Path) -> None:
+    stamp = tmp_path / ".a2q-installed"
+    stamp.touch()
+    arguments = ("MODEL=a.onnx", "CONFIG=c.yaml", "BOARD=ZCU104", "TARGET_FPS=7", "OUT=o", "WEIGHTS=synthetic")
+    line = planned("build", f"VENV={tmp_path}", f"--assume-old={stamp}", *arguments)
+    assert line == (
+        f"{tmp_path}/bin/a2q build 'a.onnx' --config 'c.yaml' --board 'ZCU104' --target-fps '7' --out 'o' "
+        "--weights 'synthetic'"
+    )
+    assert planned("build", f"VENV={tmp_path}", f"--assume-old={stamp}") == f"{tmp_path}/bin/a2q build"
+
+
+@pytest.mark.parametrize("links", ["", "/some/wheels"])
+def test_setup_takes_a_local_torch_where_pip_has_one(tmp_path: Path, links: str) -> None:
+    environment = {"PIP_FIND_LINKS": links} if links else {}
+    line = planned("setup", f"VENV={tmp_path}/venv", f"BOOTSTRAP={tmp_path}/bootstrap", **environment)
+    assert (f'UV_FIND_LINKS="{links}"' in line) == bool(links)
+    assert ("--torch-backend cpu" in line) == (not links)
+    assert "--editable '.[dev]'" in line
+
+
+def test_ci_runs_what_a_developer_runs() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    subprocess.run(["bash", "-n", script], check=True)
+    text = script.read_text()
+    assert "make lint" in text and "make test" in text and "../shared/data" in text
