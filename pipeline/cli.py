@@ -100,7 +100,7 @@ def train(
     model: Annotated[str, typer.Argument(help="A ResNet-8 of the registry.")] = _DEFAULT,
     data: Annotated[Path, typer.Option(help="The folder of CIFAR-10 in the Hugging Face parquet layout.")] = ...,
     out: Annotated[Path, typer.Option(help="Where the checkpoint and its record are written.")] = Path("."),
-    epochs: Annotated[int, typer.Option(min=1)] = 30,
+    epochs: Annotated[int, typer.Option(min=1)] = 24,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:

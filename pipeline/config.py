@@ -50,12 +50,10 @@ class Accumulators(_Section):
 
 
 class Simulation(_Section):
-    """The simulation of the stitched network."""
+    """Frames of the stitched network at full speed; `stall_seed` draws the gaps of a second run with random stalls."""
 
     frames: int = Field(10, ge=1, le=10_000, description="a whole number of frames from 1 to 10000")
-    stalls: bool | Annotated[int, Field(ge=0)] = Field(
-        True, description="true, false, or the seed of the random gaps, a whole number of 0 or more"
-    )
+    stall_seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more")
 
 
 class Synthesis(_Section):
@@ -87,7 +85,7 @@ class BuildConfig(_Section):
     output: Literal["top1", "logits"] = Field("top1", description="top1 or logits")
 
     accumulators: Accumulators = Field(Accumulators(), description="a mapping of policy, per_pe and layers")
-    simulation: Simulation = Field(Simulation(), description="a mapping of frames and stalls")
+    simulation: Simulation = Field(Simulation(), description="a mapping of frames and stall_seed")
     synthesis: Synthesis = Field(Synthesis(), description="a mapping of whole")
 
     @model_validator(mode="before")

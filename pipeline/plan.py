@@ -61,6 +61,7 @@ def _export(context: Context) -> str:
 
 
 def _streamline(context: Context) -> str:
+    import numpy as np
     import onnx
 
     from pipeline.stages import streamline
@@ -80,6 +81,9 @@ def _streamline(context: Context) -> str:
     result = streamline.streamline(onnx.load(source / "model.onnx"), golden.inputs, golden.outputs, keep)
     onnx.save(result.model, context.folder / "model.onnx")
     Golden(golden.inputs, result.outputs).save(context.folder / "golden.npz")
+    verified = context.folder / "verification_output"
+    verified.mkdir()
+    np.save(verified / "verify_streamlined_python_0_SUCCESS.npy", result.outputs)
     added = result.input_quantizer
     (context.folder / "input_quantizer.json").write_text(json.dumps(asdict(added) if added else None) + "\n")
     line = f"{len(names)} transformations, golden outputs unchanged after each"
@@ -189,8 +193,7 @@ def _rtlsim(context: Context) -> str:
     design = codegen.write_design(
         graph.layers, [graph.input], [graph.output], context.inputs["codegen"] / "stitched_ip", "finn_design_wrapper"
     )
-    stalls = options["simulation"]["stalls"]
-    seed = options["seed"] if isinstance(stalls, bool) else stalls
+    seed = options["simulation"]["stall_seed"]
     work = context.shared("verilator")
     layers = rtlsim.run_layers(graph, frames, witnesses, work, stall_seed=seed, log=context.log)
     network, outputs = rtlsim.run_network(design, graph, frames, work, stall_seed=seed, log=context.log)
@@ -219,6 +222,14 @@ def _synth(context: Context) -> str:
     )
     share = report.utilization["LUT"] or 0.0
     return f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys"
+
+
+def _report(context: Context) -> str:
+    from pipeline.stages import report
+
+    facts = report.run(context.inputs, context.folder, target_fps=context.options["target_fps"])
+    rate = f"{facts.throughput_fps:,.0f} frames/s simulated, " if facts.throughput_fps else ""
+    return f"{rate}{facts.resources.total.lut:,} LUT; read summary.md"
 
 
 STAGES: tuple[Stage, ...] = (
@@ -282,7 +293,7 @@ STAGES: tuple[Stage, ...] = (
         "rtlsim",
         "every layer and the whole network in Verilator, exact",
         _rtlsim,
-        reads=("simulation", "synth_clk_period_ns", "seed"),
+        reads=("simulation", "synth_clk_period_ns"),
         needs=("resolve", "fold", "codegen"),
         packages=("verilator", "numpy"),
         programs=("g++",),
@@ -296,5 +307,16 @@ STAGES: tuple[Stage, ...] = (
         needs=("fold",),
         packages=("pyosys",),
         sources=(*_HARDWARE, "hw/boards/*.yaml", "pipeline/tools/yosys_worker.py"),
+    ),
+    Stage(
+        "report",
+        "one readable page, and its figures",
+        _report,
+        reads=("target_fps",),
+        needs=(
+            *("resolve", "export", "streamline", "dataflow", "accumulators"),
+            *("fold", "codegen", "rtlsim", "synth"),
+        ),
+        packages=("matplotlib", "numpy"),
     ),
 )

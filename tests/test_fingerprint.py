@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_a_file_that_appears_is_a_change(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package of its own in the place of this one, in which `pipeline.plan.run` reaches `deep` by way of `near`."""
     folder = tmp_path / "pipeline"
     folder.mkdir()
@@ -46,13 +47,18 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "def helper(near):\n    return LIMIT\n\ndef other(context):\n    from pipeline import apart\n    return 1\n"
     )
     monkeypatch.setattr(fingerprint, "_REPOSITORY", tmp_path)
-    return folder
+    yield folder
+    forget()
+
+
+def forget() -> None:
+    for cached in (fingerprint._parsed, fingerprint._module_imports, fingerprint._module_files):
+        cached.cache_clear()
 
 
 def code_of(package: Path, name: str) -> str:
     """The digest of a function of plan.py as a new process would see it."""
-    for cached in (fingerprint._parsed, fingerprint._module_imports, fingerprint._module_files):
-        cached.cache_clear()
+    forget()
     path = package / "plan.py"
     spec = importlib.util.spec_from_file_location("pipeline.plan", path)
     module = importlib.util.module_from_spec(spec)

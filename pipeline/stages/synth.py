@@ -1,7 +1,7 @@
 """synth: what the network takes of an FPGA, counted by Yosys.
 
-Every layer is synthesized out of context, alone under the wrapper that codegen writes, and the counts are summed. Layers
-with the same parameters and memory contents are synthesized once. Nothing is placed, routed or timed.
+Every layer is synthesized out of context, alone under the wrapper that codegen writes, and the counts are summed.
+Layers with the same parameters and memory contents are synthesized once. Nothing is placed, routed or timed.
 
 Requires a folded graph, FIFOs and width converters in place. Ensures that the sum over the layers is the total.
 """
@@ -40,7 +40,7 @@ _FINN_KEYS = {
 
 @dataclass(frozen=True)
 class LayerResources:
-    """One layer out of context. `modules` is the share of each module of hw/rtl that has one; they add up to `total`."""
+    """One layer out of context. `modules` is the share of each module of hw/rtl, where it has one; the sum is `total`."""
 
     op_type: str
     total: Utilization
@@ -79,7 +79,8 @@ def run(
     """Synthesize every layer of `graph` for `board`, and the stitched top too if `whole`; write `folder`/FILE.
 
     Results are taken from and added to the folder `cache`. `workers` runs go in parallel; the widest layers take some
-    0.6 GiB each. `on_progress` is told how many of how many runs are done. Raises ToolError if Yosys is missing or fails.
+    0.6 GiB each. `on_progress` is told how many of how many runs are done. Raises ToolError if Yosys is missing or
+    fails.
     """
     with tempfile.TemporaryDirectory(prefix="a2q-synth-") as scratch:
         designs = {layer.name: _alone(layer, Path(scratch, str(i))) for i, layer in enumerate(graph)}
@@ -138,7 +139,8 @@ def _alone(layer: Kernel, folder: Path) -> Design:
     """The wrapper of one layer, with all names that do not matter taken out, so that equal layers give equal files."""
     inputs = tuple(f"in{i}" for i in range(len(layer.inputs)))
     outputs = tuple(f"out{i}" for i in range(len(layer.outputs)))
-    return write_design([replace(layer, name="layer", inputs=inputs, outputs=outputs)], inputs, outputs, folder, "ooc")
+    nameless = replace(layer, name="layer", source="", inputs=inputs, outputs=outputs)
+    return write_design([nameless], inputs, outputs, folder, "ooc")
 
 
 def _synthesize_all(

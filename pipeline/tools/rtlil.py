@@ -1,8 +1,9 @@
-"""RTLIL, Yosys' text format: merging modules that are equal.
+"""RTLIL, Yosys' text format: two simplifications of what the SystemVerilog front end gives, which Yosys itself lacks.
 
-The SystemVerilog front end makes one module of every instance. Where the hierarchy is kept, an MVAU of 16 × 32
-multipliers then holds 512 equal modules, and Yosys maps each of them anew. Merging them first changes no count, since
-nothing is optimized across a module boundary, and saves most of the time.
+The front end makes one module of every instance. Where the hierarchy is kept, an MVAU of 16 × 32 multipliers then holds
+512 equal modules, and Yosys maps each of them anew. And what reads a memory file word by word at constant addresses
+becomes thousands of read ports, which Yosys compares pair by pair. Neither changes a count: nothing is optimized across
+a module boundary, and a word of a read-only memory is a constant. Both take minutes off an MVAU of 8-bit outputs.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["merge_equal_modules"]
+__all__ = ["fold_constant_reads", "merge_equal_modules"]
 
 _CELL = re.compile(r"^(  cell )(\\\S+)( .*)$", re.MULTILINE)
 _LOCATION = re.compile(r"^ *attribute \\(?:src|hdlname) .*\n", re.MULTILINE)
 _NUMBERED = re.compile(r"(?:(?<=\s)|(?<=\$))([^\s$]*\$)(\d+)")
+_MEMORY_CELL = re.compile(
+    r"^(?:  attribute .*\n)*  cell \$(memrd|memwr|meminit)(?:_v2)? \S+\n((?:    .*\n)*)  end\n", re.MULTILINE
+)
+_CONSTANT = re.compile(r"(\d+)'([01]+)|(\d+)")
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,7 @@ def merge_equal_modules(text: str) -> str:
     def visit(name: str) -> str:
         if name not in representative:
             module = by_name[name]
-            body = _CELL.sub(
-                lambda m: f"{m[1]}{visit(m[2])}{m[3]}" if m[2] in by_name else m[0],
-                module.body,
-            )
+            body = _CELL.sub(lambda m: f"{m[1]}{visit(m[2])}{m[3]}" if m[2] in by_name else m[0], module.body)
             by_name[name] = _Module(name, module.head, body)
             own = name if "attribute \\top " in module.head else ""
             content = own + _renumber(_LOCATION.sub("", module.head + body))
@@ -51,8 +53,55 @@ def merge_equal_modules(text: str) -> str:
     for module in modules:
         visit(module.name)
     chosen = set(kept.values())
-    parts = [f"{m.head}module {m.name}\n{m.body}end\n" for m in by_name.values() if m.name in chosen]
-    return preamble + "\n".join(parts)
+    return _join(preamble, [module for module in by_name.values() if module.name in chosen])
+
+
+def fold_constant_reads(text: str) -> str:
+    """`text` with every asynchronous read of a read-only memory at a constant address replaced by the word there."""
+    preamble, modules = _split(text)
+    return _join(preamble, [_Module(module.name, module.head, _fold(module.body)) for module in modules])
+
+
+def _fold(body: str) -> str:
+    words: dict[str, list[str]] = {}  # memory → its words, in binary, where one cell initializes all of it
+    other: set[str] = set()  # memories that are written, or initialized in part
+    for kind, lines in _MEMORY_CELL.findall(body):
+        if kind == "memrd":
+            continue
+        cell = _fields(lines)
+        memory = cell["\\MEMID"]
+        if kind == "memwr" or memory in words or cell["\\ADDR"] != "0" or "0" in cell["\\EN"].partition("'")[2]:
+            other.add(memory)
+            continue
+        width = int(cell["\\WIDTH"])
+        bits = cell["\\DATA"].partition("'")[2]
+        words[memory] = [bits[end - width : end] for end in range(len(bits), 0, -width)]
+
+    def fold(match: re.Match) -> str:
+        if match[1] != "memrd":
+            return match[0]
+        cell = _fields(match[2])
+        memory, address = cell["\\MEMID"], _constant(cell["\\ADDR"])
+        content = words.get(memory, [])
+        if memory in other or address is None or address >= len(content) or cell["\\CLK_ENABLE"] != "0":
+            return match[0]
+        word = content[address]
+        data = cell["\\DATA"]
+        return f"  connect {data} {len(word)}'{word}\n"
+
+    return _MEMORY_CELL.sub(fold, body)
+
+
+def _fields(lines: str) -> dict[str, str]:
+    """The parameters and connections of a cell, by name."""
+    return {name: value for _, name, value in (line.split(None, 2) for line in lines.splitlines())}
+
+
+def _constant(signal: str) -> int | None:
+    match = _CONSTANT.fullmatch(signal)
+    if match is None:
+        return None
+    return int(match[3]) if match[3] else int(match[2], 2)
 
 
 def _split(text: str) -> tuple[str, list[_Module]]:
@@ -78,8 +127,12 @@ def _split(text: str) -> tuple[str, list[_Module]]:
     return "".join(preamble), modules
 
 
+def _join(preamble: str, modules: list[_Module]) -> str:
+    return preamble + "\n".join(f"{module.head}module {module.name}\n{module.body}end\n" for module in modules)
+
+
 def _renumber(text: str) -> str:
-    """`text` with the numbers of generated names ($procmux$123_Y) counted from 0, for each stem, in order of appearance."""
+    """`text` with the numbers of generated names ($procmux$123_Y) counted from 0, for each stem, as they appear."""
     numbers: dict[str, dict[str, int]] = {}
 
     def number(match: re.Match) -> str:

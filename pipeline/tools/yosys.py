@@ -80,7 +80,7 @@ def _table() -> dict[str, Utilization]:
 
     # Logic: one LUT6 site each, whatever the number of inputs in use. An inverter that is left over is a LUT1.
     add("LUT1 LUT2 LUT3 LUT4 LUT5 LUT6 LUT6_2 INV CFGLUT5", lut=1)
-    # Wide multiplexers are part of the slice beside the LUTs (UG474, UG574 "Multiplexers"); constants and buffers take none.
+    # Wide multiplexers stand beside the LUTs of a slice (UG474, UG574 "Multiplexers"); constants and buffers take none.
     add("MUXF7 MUXF8 MUXF9 VCC GND BUFG IBUF OBUF")
     add("CARRY4 CARRY8", carry=1)
     # Flip-flops and latches share the storage elements (UG474, UG574 "Storage Elements").
@@ -174,8 +174,8 @@ def synthesize(
 ) -> SynthesisResult:
     """Count what the module `top` of `sources` takes in `family`, or take the count from the folder `cache`.
 
-    `memories` are the files that the design reads, by the names it calls them. Raises ToolError, with the end of the log
-    and the path of the whole, if Yosys is missing or fails.
+    `memories` are the files that the design reads, by the names it calls them. Raises ToolError, with the end of the
+    log and the path of the whole, if Yosys is missing or fails.
     """
     parameters = parameters or {}
     key = result_key(top, sources, memories, family, parameters)

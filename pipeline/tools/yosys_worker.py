@@ -1,7 +1,8 @@
 """One Yosys run in a process of its own: an error in Yosys ends the process that holds it.
 
 Reads a job as JSON from standard input: `read`, the commands that load the design; `synthesize`, those that map it.
-Between them, equal modules are merged. Commands name files relative to the working directory. Prints Yosys' log.
+Between them the design is simplified, see `pipeline/tools/rtlil.py`. Commands name files relative to the working
+directory. Prints Yosys' log.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from pipeline.tools.rtlil import merge_equal_modules
+from pipeline.tools.rtlil import fold_constant_reads, merge_equal_modules
 
 
 def _main() -> None:
@@ -20,9 +21,10 @@ def _main() -> None:
     loaded = libyosys.Design()
     for command in [*job["read"], "write_rtlil loaded.il"]:
         libyosys.run_pass(command, loaded)
-    Path("merged.il").write_text(merge_equal_modules(Path("loaded.il").read_text()))
+    text = fold_constant_reads(Path("loaded.il").read_text())
+    Path("simplified.il").write_text(merge_equal_modules(text))
     design = libyosys.Design()
-    for command in ["read_rtlil merged.il", *job["synthesize"]]:
+    for command in ["read_rtlil simplified.il", *job["synthesize"]]:
         libyosys.run_pass(command, design)
 
 

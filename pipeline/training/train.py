@@ -24,7 +24,7 @@ __all__ = ["Recipe", "save_checkpoint", "top1", "train"]
 class Recipe:
     """Hyperparameters of a run; `penalty` weighs the A2Q regularization of arXiv 2308.13504, section 4.1."""
 
-    epochs: int = 30
+    epochs: int = 24
     batch_size: int = 128
     peak_lr: float = 0.2
     momentum: float = 0.9

@@ -1,0 +1,141 @@
+"""Everything that the report is made of, read from the results of the stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.accumulators.certificate import Certificate
+from pipeline.errors import ModelError
+from pipeline.stages import fold, resolve, synth
+from pipeline.stages.fold import Folded
+from pipeline.stages.resolve import ResolvedModel
+from pipeline.stages.rtlsim import AccumulatorExtremes, LayerRun
+from pipeline.stages.synth import ResourceReport
+
+__all__ = ["BuildFacts", "NetworkSimulation", "StageCost", "VerifiedOutput", "read_facts"]
+
+
+@dataclass(frozen=True)
+class NetworkSimulation:
+    """The stitched network in Verilator, from report/rtlsim_performance.json. Cycles count from the end of reset."""
+
+    frames: int
+    total_cycles: int
+    first_output_cycle: int
+    first_frame_cycle: int
+    steady_cycles: int | None  # between the last two frames; None where there was one
+    clock_mhz: float
+    stalled_frames: int
+    fifo_peaks: dict[str, int]  # beats
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What a stage said of its result, and what it took when it ran: seconds, and MiB with all its processes."""
+
+    name: str
+    summary: str
+    seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class VerifiedOutput:
+    """A file of verification_output and how many frames it holds."""
+
+    file: str
+    frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class BuildFacts:
+    """One build.
+
+    `input_quantizer` is None where the network has its own; else it has the keys `scale`, `largest_difference`,
+    `same_top1` and `frames`.
+    """
+
+    model: ResolvedModel
+    input_quantizer: Mapping[str, float] | None
+    certificate: Certificate
+    folded: Folded
+    layers: dict[str, LayerRun]
+    network: NetworkSimulation
+    resources: ResourceReport
+    verified: tuple[VerifiedOutput, ...]
+    stages: tuple[StageCost, ...]
+    target_fps: float
+
+    @property
+    def throughput_fps(self) -> float | None:
+        """Frames a second: the clock over the cycles between frames that the simulation observed."""
+        return self.network.clock_mhz * 1e6 / self.network.steady_cycles if self.network.steady_cycles else None
+
+    @property
+    def witnessed(self) -> int:
+        """Layers whose accumulators reached both ends of their proven range in simulation."""
+        return sum(self.reached(layer.layer) == (True, True) for layer in self.certificate.layers)
+
+    def reached(self, layer: str) -> tuple[bool, bool]:
+        """Whether the simulation reached the lowest and the highest proven sum of `layer`."""
+        proven, extremes = self.certificate.layer(layer), self.layers[layer].accumulator
+        if extremes is None:
+            return False, False
+        return extremes.observed[0] == proven.lowest.value, extremes.observed[1] == proven.highest.value
+
+
+def read_facts(results: Mapping[str, Path], target_fps: float) -> BuildFacts:
+    """The facts of a build from the folders of its stages' `results`, by stage in the order they ran.
+
+    Raises ModelError for a result that is missing or damaged.
+    """
+    try:
+        performance = _json(results["rtlsim"] / "report" / "rtlsim_performance.json")
+        runs = _json(results["rtlsim"] / "report" / "rtlsim_layers.json")
+        return BuildFacts(
+            model=resolve.load(results["resolve"])[0],
+            input_quantizer=_json(results["streamline"] / "input_quantizer.json"),
+            certificate=Certificate.read(results["accumulators"] / "report" / "accumulators.json"),
+            folded=fold.load(results["fold"]),
+            layers={name: _layer_run(entry) for name, entry in runs.items()},
+            network=NetworkSimulation(
+                frames=performance["N"],
+                total_cycles=performance["cycles"],
+                first_output_cycle=performance["first_output_cycle"],
+                first_frame_cycle=performance["latency_cycles"],
+                steady_cycles=performance["steady_cycles"],
+                clock_mhz=performance["fclk[mhz]"],
+                stalled_frames=performance["stalled"]["frames"],
+                fifo_peaks={name: fifo["peak"] for name, fifo in performance["fifos"].items()},
+            ),
+            resources=synth.load(results["synth"] / "report" / synth.FILE),
+            verified=tuple(
+                VerifiedOutput(path.name, len(np.load(path, mmap_mode="r")))
+                for folder in results.values()
+                for path in sorted(folder.glob("verification_output/*.npy"))
+            ),
+            stages=tuple(_cost(name, folder) for name, folder in results.items()),
+            target_fps=target_fps,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"A result that the report needs cannot be read: {error!r}. Build it again.") from error
+
+
+def _cost(stage: str, folder: Path) -> StageCost:
+    entry = _json(folder / "entry.json")  # the record that pipeline/cache.py keeps with each result
+    return StageCost(stage, entry["summary"], entry["seconds"], entry["peak_mib"])
+
+
+def _layer_run(entry: dict) -> LayerRun:
+    extremes = entry.pop("accumulator")
+    accumulator = AccumulatorExtremes(*(tuple(extremes[key]) for key in ("proven", "observed"))) if extremes else None
+    return LayerRun(**entry, accumulator=accumulator)
+
+
+def _json(path: Path):
+    return json.loads(path.read_text())

@@ -1,0 +1,139 @@
+"""The figures of a build: LUTs, cycles and accumulator widths, layer by layer from top to bottom as the data flows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.report.facts import BuildFacts
+
+__all__ = ["draw_cycles", "draw_luts", "draw_widths"]
+
+# Okabe and Ito's palette: told apart in every common colour blindness
+_BLUE, _ORANGE, _GREEN, _PURPLE, _SKY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"
+_GREY, _BLACK = "#999999", "#000000"
+
+# what a module of hw/rtl is there for; those not named here move data and control it
+_PURPOSES = {
+    "weights": ("rom",),
+    "products": ("product_pair", "digit_adder"),
+    "sums": ("adder_tree", "adder", "mvau_pe"),
+    "thresholds": ("threshold_search", "threshold_stage"),
+    "buffers": ("simple_dual_port_ram",),
+}
+_COLOURS = {
+    "weights": _BLUE,
+    "products": _ORANGE,
+    "sums": _GREEN,
+    "thresholds": _PURPLE,
+    "buffers": _SKY,
+    "control, streams": _GREY,
+}
+_ROW_INCHES = 0.24
+_DOTS_PER_INCH = 150
+
+
+def draw_luts(facts: BuildFacts, path: Path) -> None:
+    """LUTs of each layer, stacked by what they are for; FIFOs and width converters in a bar each."""
+    labels, shares = _lut_shares(facts)
+    figure, axes = _figure(len(labels), "LUT, counted by synthesis")
+    left = [0] * len(labels)
+    for purpose, colour in _COLOURS.items():
+        counts = [share.get(purpose, 0) for share in shares]
+        if any(counts):
+            axes.barh(range(len(labels)), counts, left=left, color=colour, label=purpose, height=0.7)
+            left = [total + count for total, count in zip(left, counts, strict=True)]
+    for row, total in enumerate(left):
+        axes.annotate(f"{total:,}", (total, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_xlim(0, 1.1 * max([*left, 1]))
+    total = facts.resources.total.lut
+    _finish(figure, axes, labels, f"{total:,} LUT in {facts.model.name}", path)
+
+
+def draw_cycles(facts: BuildFacts, path: Path) -> None:
+    """Clock cycles between frames of each layer alone, predicted and observed, and those of the whole network."""
+    layers = [layer for layer in facts.folded.graph if not isinstance(layer, StreamingFIFO)]
+    runs = [facts.layers[layer.name] for layer in layers]
+    figure, axes = _figure(len(layers), "clock cycles between frames")
+    rows = range(len(layers))
+    axes.barh(rows, [run.predicted_cycles for run in runs], color=_SKY, label="predicted", height=0.7)
+    seen = [(run.observed_cycles, row) for row, run in enumerate(runs) if run.observed_cycles is not None]
+    if seen:
+        axes.plot(*zip(*seen, strict=True), "o", color=_BLACK, markersize=4, zorder=3, label="observed, layer alone")
+    if facts.network.steady_cycles:
+        axes.axvline(facts.network.steady_cycles, color=_ORANGE, linewidth=1.5, label="observed, whole network")
+    budget = facts.network.clock_mhz * 1e6 / facts.target_fps
+    axes.axvline(budget, color=_BLUE, linewidth=1.5, linestyle="--", label=f"target, {facts.target_fps:,.0f} frames/s")
+    axes.set_xlim(left=0)
+    _finish(figure, axes, [layer.name for layer in layers], f"Cycles in {facts.model.name}", path)
+
+
+def draw_widths(facts: BuildFacts, path: Path) -> None:
+    """Accumulator bits of each layer: by data types, by the ℓ1 bound, trained for, and used."""
+    layers = facts.certificate.layers
+    labels = [f"{layer.layer}  {layer.source}" if layer.source else layer.layer for layer in layers]
+    figure, axes = _figure(len(layers), "accumulator bits, widest row")
+    rows = range(len(layers))
+    by_type = [layer.bits["datatype"] for layer in layers]
+    used = [layer.bits_used for layer in layers]
+    axes.hlines(rows, used, by_type, color=_GREY, linewidth=2, zorder=1)
+    axes.plot(by_type, rows, "s", color=_ORANGE, markersize=7, label="by data types", linestyle="none")
+    axes.plot([layer.bits["l1"] for layer in layers], rows, "D", color=_SKY, markersize=7, label="by the ℓ1 bound")
+    claimed = [(layer.claimed, row) for row, layer in enumerate(layers) if layer.claimed is not None]
+    if claimed:
+        axes.plot(*zip(*claimed, strict=True), "|", color=_BLACK, markersize=13, markeredgewidth=2, label="trained for")
+    axes.plot(used, rows, "o", color=_BLUE, markersize=5, label=f"used ({facts.certificate.policy})")
+    axes.set_xlim(0, 1.08 * max(*by_type, *used))
+    _finish(figure, axes, labels, f"Accumulator widths in {facts.model.name}", path)
+
+
+def _lut_shares(facts: BuildFacts) -> tuple[list[str], list[dict[str, int]]]:
+    """The bars' labels, and for each the LUTs by purpose."""
+    purpose_of = {module: purpose for purpose, modules in _PURPOSES.items() for module in modules}
+    labels: list[str] = []
+    shares: list[dict[str, int]] = []
+    plumbing: dict[str, list[dict[str, int]]] = {}
+    for layer in facts.folded.graph:
+        share: dict[str, int] = {}
+        for module, own in facts.resources.layers[layer.name].modules.items():
+            purpose = purpose_of.get(module, "control, streams")
+            share[purpose] = share.get(purpose, 0) + own.lut
+        if isinstance(layer, StreamingFIFO | StreamingDataWidthConverter):
+            plumbing.setdefault(layer.op_type, []).append(share)
+        else:
+            labels.append(layer.name)
+            shares.append(share)
+    for op_type, parts in plumbing.items():
+        labels.append(f"{len(parts)} × {op_type}")
+        shares.append({key: sum(part.get(key, 0) for part in parts) for key in _COLOURS})
+    return labels, shares
+
+
+def _figure(rows: int, x_label: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(9, 1.6 + _ROW_INCHES * rows), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_xlabel(x_label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.grid(axis="x", color="#dddddd", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", labelsize=8)
+    return figure, axes
+
+
+def _finish(figure: Figure, axes: Axes, labels: Sequence[str], title: str, path: Path) -> None:
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    figure.suptitle(title, fontsize=11)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    figure.savefig(path, metadata={"Software": None})

@@ -1,0 +1,241 @@
+"""The text of summary.md: one page that says what was built, how good it is, and how each figure came to be."""
+
+from __future__ import annotations
+
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.report.facts import BuildFacts
+from pipeline.report.markdown import number, percent, span, table
+from pipeline.tools.yosys import Utilization
+
+__all__ = ["CYCLES_FIGURE", "LUTS_FIGURE", "WIDTHS_FIGURE", "summary"]
+
+LUTS_FIGURE = "luts_per_layer.png"
+CYCLES_FIGURE = "cycles_per_layer.png"
+WIDTHS_FIGURE = "accumulator_widths.png"
+
+_FIFOS_SHOWN = 12
+_WEIGHTS_KNOWN = {
+    "trained": "accuracy quoted from the training",
+    "synthetic": "drawn, so accuracy means nothing",
+    "user's file": "as given",
+}
+_PLUMBING = (StreamingFIFO, StreamingDataWidthConverter)
+
+
+def summary(facts: BuildFacts) -> str:
+    """summary.md, in Markdown. Its figures lie beside it."""
+    sections = (
+        _overview(facts),
+        _verification(facts),
+        _accumulators(facts),
+        _speed(facts),
+        _resources(facts),
+        _fifos(facts),
+        _stages(facts),
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def _overview(facts: BuildFacts) -> str:
+    model, network, resources = facts.model, facts.network, facts.resources
+    used, share = resources.total, resources.utilization
+    widths = facts.certificate.layers
+    accumulators = (
+        f"{span((layer.bits_used for layer in widths), 'bits')} by the policy {facts.certificate.policy}; "
+        f"{span((layer.bits['datatype'] for layer in widths), 'bits')} by data types alone"
+    )
+    latency = (
+        f"{network.first_frame_cycle / network.clock_mhz:,.1f} µs, {number(network.first_frame_cycle)} cycles from "
+        "reset to the end of the first frame"
+    )
+    counts = (
+        f"{number(used.lut)} LUT ({percent(share['LUT'])}), {number(used.ff)} FF ({percent(share['FF'])}), "
+        f"{number(used.bram_36k)} BRAM ({percent(share['BRAM_18K'])}), {number(used.uram)} URAM, {number(used.dsp)} DSP"
+    )
+    witnessed = f"both ends of the range reached in simulation in {facts.witnessed} of {len(widths)} layers"
+    rows = [
+        ["weights", model.provenance, _WEIGHTS_KNOWN[model.weights]],
+        ["golden frames", model.golden_source, "the frames of every check below"],
+        ["input", _input(facts), "measured on golden frames" if facts.input_quantizer else "read from the network"],
+        ["accumulators", accumulators, f"proven; {witnessed}"],
+        ["throughput", _throughput(facts), f"cycles simulated; {network.clock_mhz:g} MHz configured, not timed"],
+        ["latency", latency, "cycles simulated, at the same clock"],
+        [f"{resources.board} ({resources.part})", counts, "counted by synthesis"],
+    ]
+    return f"# {model.name}\n\n" + table(["", "", "how it is known"], rows, left=3)
+
+
+def _input(facts: BuildFacts) -> str:
+    quantizer = facts.input_quantizer
+    if quantizer is None:
+        return "integers, by the network's own quantizer"
+    return (
+        f"float, given an 8-bit quantizer: top-1 stays the same on {number(quantizer['same_top1'])} of "
+        f"{number(quantizer['frames'])} golden frames, outputs differ by up to {quantizer['largest_difference']:.3g}"
+    )
+
+
+def _throughput(facts: BuildFacts) -> str:
+    if facts.throughput_fps is None:
+        return "not observed: one frame was simulated"
+    verdict = "reached" if facts.throughput_fps >= facts.target_fps else "missed"
+    return (
+        f"{facts.throughput_fps:,.0f} frames/s, {number(facts.network.steady_cycles)} cycles between frames "
+        f"(target {facts.target_fps:,.0f} frames/s {verdict})"
+    )
+
+
+def _verification(facts: BuildFacts) -> str:
+    steps = ("export", "streamline", "dataflow", "accumulators", "rtlsim")
+    costs = {stage.name: stage for stage in facts.stages}
+    text = (
+        "## Verification\n\n"
+        "Every step is an equality, of integers where there are integers; a build stops at the first "
+        "that fails.\n\n"
+    )
+    text += table(["step", "result", "what was found"], [[s, "SUCCESS", costs[s].summary] for s in steps], left=3)
+    files = [f"`verification_output/{output.file}` ({output.frames} frames)" for output in facts.verified]
+    return text + (f"\n\nOutputs: {', '.join(files)}." if files else "")
+
+
+def _accumulators(facts: BuildFacts) -> str:
+    header = ["layer", "weights", "K", "N", "M", "data types", "ℓ1 bound", "exact", "trained for", "used"]
+    rows = []
+    for layer in facts.certificate.layers:
+        rows.append(
+            [
+                layer.layer,
+                f"`{layer.source}`" if layer.source else "",
+                layer.k,
+                layer.n,
+                layer.m,
+                layer.bits["datatype"],
+                layer.bits["l1"],
+                layer.bits["exact"],
+                layer.claimed or "–",
+                f"**{layer.bits_used}**",
+                f"{number(layer.lowest.value)} to {number(layer.highest.value)}",
+                _reached(facts.reached(layer.layer)),
+            ]
+        )
+    return (
+        "## Accumulators\n\n"
+        "Bits of the widest row; a sum has K inputs of N bits and weights of M bits. `exact` is the range of the "
+        "weights that are there: no input leaves it, and a witness input reaches each end. The proof and the witnesses "
+        "are in `report/accumulators.json`; the last column says which ends of the range the hardware's accumulators "
+        "reached in simulation.\n\n"
+        + table([*header, "proven range", "reached"], rows, left=2)
+        + f"\n\n![accumulator widths by layer]({WIDTHS_FIGURE})"
+    )
+
+
+def _reached(ends: tuple[bool, bool]) -> str:
+    return {(True, True): "both", (True, False): "lowest", (False, True): "highest", (False, False): "neither"}[ends]
+
+
+def _speed(facts: BuildFacts) -> str:
+    network, prediction = facts.network, facts.folded.prediction
+    rows = []
+    for layer in facts.folded.graph:
+        if isinstance(layer, StreamingFIFO):
+            continue
+        run = facts.layers[layer.name]
+        name = f"**{layer.name}**" if layer.name == facts.folded.slowest else layer.name
+        observed = "–" if run.observed_cycles is None else number(run.observed_cycles)
+        rows.append([name, _folding(layer, "pe"), _folding(layer, "simd"), run.predicted_cycles, observed])
+    whole = [
+        ["between frames", prediction.cycles_between_frames, _or_dash(network.steady_cycles)],
+        ["to the first output beat", prediction.first_output, network.first_output_cycle],
+        ["to the end of the first frame", prediction.first_frame, network.first_frame_cycle],
+    ]
+    return (
+        "## Speed\n\n"
+        "The stitched network, in clock cycles, predicted by the model of streams and observed in Verilator on "
+        f"{network.frames} frames; {number(network.total_cycles)} cycles in all. The same outputs came with random "
+        f"gaps on every port ({network.stalled_frames} frames).\n\n"
+        + table(["the network", "predicted", "observed"], whole)
+        + "\n\nEvery layer alone, in clock cycles between frames, neither starved nor stalled; the slowest in bold.\n\n"
+        + table(["layer", "PE", "SIMD", "predicted", "observed"], rows)
+        + f"\n\n![cycles by layer]({CYCLES_FIGURE})"
+    )
+
+
+def _folding(layer: Kernel, field: str) -> str:
+    return str(getattr(layer, field, "–"))
+
+
+def _or_dash(value: int | None) -> str:
+    return "–" if value is None else number(value)
+
+
+def _resources(facts: BuildFacts) -> str:
+    resources = facts.resources
+    rows = []
+    for layer in facts.folded.graph:
+        if not isinstance(layer, _PLUMBING):
+            rows.append([layer.name, *_cells(resources.layers[layer.name].total)])
+    for kind in _PLUMBING:
+        of_kind = [resources.layers[layer.name].total for layer in facts.folded.graph if isinstance(layer, kind)]
+        if of_kind:
+            rows.append([f"{len(of_kind)} × {kind.op_type}", *_cells(sum(of_kind, Utilization()))])
+    rows.append(["**total**", *(f"**{number(cell)}**" for cell in _cells(resources.total))])
+    if resources.whole:
+        rows.append(["stitched network in one run", *_cells(resources.whole)])
+    capacity = {**resources.capacity, "BRAM": resources.capacity["BRAM_18K"] / 2}
+    share = {**resources.utilization, "BRAM": resources.utilization["BRAM_18K"]}
+    header = ["layer", "LUT", "in RAM", "in SRL", "FF", "carry", "BRAM", "URAM", "DSP"]
+    rows.append([f"{resources.board} has", *(capacity.get(column, "") for column in header[1:])])
+    rows.append(["utilization", *(percent(share[column]) if column in share else "" for column in header[1:])])
+    return (
+        "## Resources\n\n"
+        f"{resources.method[0].upper()}{resources.method[1:]}. BRAM in blocks of 36 Kb; `in RAM` and "
+        "`in SRL` are the LUTs that serve as memories and shift registers. Counts of placed designs differ.\n\n"
+        + table(header, rows)
+        + f"\n\n![LUTs by layer]({LUTS_FIGURE})"
+    )
+
+
+def _cells(used: Utilization) -> list[int | float]:
+    return [used.lut, used.lutram, used.srl, used.ff, used.carry, used.bram_36k, used.uram, used.dsp]
+
+
+def _fifos(facts: BuildFacts) -> str:
+    fifos = [layer for layer in facts.folded.graph if isinstance(layer, StreamingFIFO)]
+    if not fifos:
+        return "## FIFOs\n\nThere are none: no two layers are joined by a stream."
+    streams = facts.folded.graph.streams
+    deepest = sorted(fifos, key=lambda fifo: -fifo.depth)
+    shown, others = deepest[:_FIFOS_SHOWN], deepest[_FIFOS_SHOWN:]
+    rows = []
+    for fifo in shown:
+        writer, reader = streams[fifo.inputs[0]].producer, streams[fifo.outputs[0]].consumer
+        bits = fifo.lanes * fifo.type.bits
+        least = facts.folded.deadlock_bounds.get(fifo.name)
+        rows.append(
+            [fifo.name, f"{writer} → {reader}", bits, fifo.depth, facts.network.fifo_peaks[fifo.name], _or_dash(least)]
+        )
+    text = (
+        "## FIFOs\n\n"
+        "Depths and peaks in beats. Depths are by analysis, peaks were observed in simulation, stalls "
+        "included; `least` is the fewest beats that cannot deadlock where paths meet again.\n\n"
+        + table(["FIFO", "between", "bits a beat", "depth", "peak", "least"], rows, left=2)
+    )
+    if others:
+        text += (
+            f"\n\n{len(others)} more have depths of {span(fifo.depth for fifo in others)}; "
+            "`report/rtlsim_performance.json` lists them all."
+        )
+    return text
+
+
+def _stages(facts: BuildFacts) -> str:
+    rows = [[stage.name, f"{stage.seconds:.1f}", f"{stage.peak_mib:,.0f}"] for stage in facts.stages]
+    seconds, peak = sum(s.seconds for s in facts.stages), max(s.peak_mib for s in facts.stages)
+    rows.append(["**sum, peak**", f"**{seconds:.1f}**", f"**{peak:,.0f}**"])
+    return (
+        "## Stages\n\n"
+        "Wall-clock time and memory, all processes together, measured when each stage ran; a cached stage is "
+        "not run again.\n\n" + table(["stage", "seconds", "peak MiB"], rows)
+    )

@@ -1,0 +1,99 @@
+"""Whole builds, cold, from checkpoint or file to counted LUTs, on real networks."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pipeline.config import config_for, load_config
+from pipeline.dataflow.storage import load_graph
+from pipeline.flow import build
+from pipeline.models.golden import cifar10_folder
+from pipeline.plan import STAGES
+from pipeline.progress import Screen
+from pipeline.stages import resolve
+
+DATA = Path(os.environ.get("A2Q_DATA", ""), "models")
+needs_data = pytest.mark.skipif(
+    not (os.environ.get("A2Q_DATA") and DATA.is_dir()), reason="A2Q_DATA names no folder with others' networks"
+)
+
+
+class Build:
+    """A finished build and what it left behind."""
+
+    def __init__(self, model: str, folder: Path, **overrides) -> None:
+        config = load_config(config_for(model), {"model": model, **overrides})
+        self.out = folder / "out"
+        result = build(config, self.out, STAGES, Screen(Console(quiet=True)))
+        self.stages = {run.name: run for run in result.stages}
+        self.cache = folder / ".cache"
+
+    def report(self, name: str) -> dict:
+        return json.loads((self.out / "report" / f"{name}.json").read_text())
+
+    def stage(self, name: str) -> Path:
+        return self.cache / name / self.stages[name].key[:16]
+
+    def simulated(self) -> np.ndarray:
+        """What the stitched RTL gave for the golden frames."""
+        (path,) = self.out.glob("verification_output/verify_stitched_ip_rtlsim_*_SUCCESS.npy")
+        return np.load(path)
+
+    def check(self) -> None:
+        """What holds for every build."""
+        graph = load_graph(self.stage("fold"))
+        _, raw = resolve.load(self.stage("resolve"))
+        frames = graph.input_transform.apply(raw[: len(self.simulated())])
+        np.testing.assert_array_equal(self.simulated(), graph.run(frames))
+        assert not list(self.out.glob("verification_output/*FAIL*"))
+        layers = self.report("rtlsim_layers")
+        certificates = self.report("accumulators")["layers"]
+        for entry in certificates:
+            assert entry["bits_used"] == entry["bits"]["exact"] <= entry["bits"]["datatype"]
+            accumulator = layers[entry["layer"]]["accumulator"]
+            assert accumulator["observed"] == accumulator["proven"] == entry["range"]
+        predicted = self.report("estimate_network_performance")["max_cycles"]
+        observed = self.report("rtlsim_performance")["steady_cycles"]
+        assert abs(observed - predicted) <= 0.1 * predicted
+        assert self.report("ooc_synth_and_timing")["total"]["LUT"] > 0
+        assert (self.out / "summary.md").is_file()
+        assert list(self.out.glob("*.png"))
+
+
+def test_the_default_network(tmp_path):
+    built = Build("quant_resnet8_w4a4_a2q_14b", tmp_path)
+    built.check()
+    hidden = [entry for entry in built.report("accumulators")["layers"] if entry["P_claimed"]]
+    assert len(hidden) == 8
+    assert all(entry["bits"]["exact"] <= entry["P_claimed"] == 14 for entry in hidden)
+    performance = built.report("rtlsim_performance")
+    assert performance["N"] >= 10
+    assert performance["steady_cycles"] <= 20_000
+    if cifar10_folder() is not None:
+        record, _ = resolve.load(built.stage("resolve"))
+        assert "CIFAR-10" in record.golden_source
+
+
+@needs_data
+def test_the_mlp_on_digits(tmp_path):
+    Build(str(DATA / "TFC_2W2A.onnx"), tmp_path).check()
+
+
+@needs_data
+def test_keyword_spotting_gives_its_authors_answer(tmp_path):
+    """The golden input and its class come with the network."""
+    folder = DATA / "kws_golden"
+    built = Build(str(DATA / "kwsmlp_w3a3.onnx"), tmp_path, golden_inputs=folder / "input.npy")
+    built.check()
+    assert built.simulated().ravel().tolist() == np.load(folder / "expected_output.npy").ravel().tolist()
+
+
+@needs_data
+def test_a_residual_network_with_biases_and_power_of_two_scales(tmp_path):
+    Build(str(DATA / "nn2fpga_resnet8_a4w4b32.onnx"), tmp_path, output="logits").check()

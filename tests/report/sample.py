@@ -1,0 +1,77 @@
+"""A build that never ran: a small folded residual network with made-up measurements, for tests of the report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.report.facts import BuildFacts, NetworkSimulation, StageCost, VerifiedOutput
+from pipeline.stages.accumulators import assign
+from pipeline.stages.fold import fold
+from pipeline.stages.resolve import ResolvedModel
+from pipeline.stages.rtlsim import AccumulatorExtremes, LayerRun
+from pipeline.stages.synth import LayerResources, ResourceReport
+from pipeline.tools.yosys import Utilization
+from tests.dataflow.residual import residual_network
+
+__all__ = ["STAGES", "sample_facts"]
+
+STAGES = ("resolve", "export", "streamline", "dataflow", "accumulators", "fold", "codegen", "rtlsim", "synth")
+
+_MODEL = ResolvedModel(
+    name="residual",
+    kind="brevitas",
+    file="checkpoint.pth",
+    sha256="0" * 64,
+    weights="trained",
+    provenance="trained checkpoint residual.pth, top-1 81.2 % on 10,000 images",
+    input_shape=(4, 6, 6),
+    preprocessing=None,
+    dataset="CIFAR-10",
+    method="a2q",
+    accumulator_bits=14,
+    a2q_layers=(),
+    golden_source="the first 256 images of the test set",
+)
+
+
+def sample_facts(**changes) -> BuildFacts:
+    """The facts of the sample, some of them replaced."""
+    network = residual_network(blocks=2)
+    sized, certificate = assign(network, "exact", target_bits={"MVAU_0": 14})
+    folded = fold(sized, 700)
+    layers, resources, peaks = {}, {}, {}
+    for index, layer in enumerate(folded.graph):
+        extremes = None
+        if isinstance(layer, MVAU):
+            proven = certificate.layer(layer.name)
+            ends = (proven.lowest.value, proven.highest.value)
+            extremes = AccumulatorExtremes(ends, ends)
+        if isinstance(layer, StreamingFIFO):
+            peaks[layer.name] = layer.depth - 1
+        layers[layer.name] = LayerRun(layer.name, 2, 0, layer.cycles(), layer.cycles(), extremes)
+        own = Utilization(lut=100 + index, ff=10, bram_18k=index % 2)
+        resources[layer.name] = LayerResources(layer.op_type, own, {layer.module: own})
+    cycles = folded.prediction.cycles_between_frames
+    facts = BuildFacts(
+        model=_MODEL,
+        input_quantizer={"scale": 0.02, "largest_difference": 0.125, "same_top1": 254, "frames": 256},
+        certificate=certificate,
+        folded=folded,
+        layers=layers,
+        network=NetworkSimulation(10, 12 * cycles, 300, 500, cycles, 200.0, 2, peaks),
+        resources=ResourceReport(
+            method="counted by hand",
+            board="KV260",
+            part="xck26",
+            capacity={"LUT": 117120, "FF": 234240, "BRAM_18K": 288, "URAM": 0, "DSP": 1248},
+            layers=resources,
+            total=sum((layer.total for layer in resources.values()), Utilization()),
+            whole=None,
+        ),
+        verified=(VerifiedOutput("verify_stitched_ip_rtlsim_0_SUCCESS.npy", 10),),
+        stages=tuple(StageCost(name, f"{name} is fine", 1.5, 400.0 + i) for i, name in enumerate(STAGES)),
+        target_fps=1000.0,
+    )
+    return replace(facts, **changes)

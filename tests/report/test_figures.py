@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.report import figures
+from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
+from tests.report.sample import sample_facts
+
+FACTS = sample_facts()
+
+
+@pytest.mark.parametrize("draw", [draw_luts, draw_cycles, draw_widths])
+def test_a_figure_grows_with_the_network_and_is_the_same_each_time(draw, tmp_path: Path):
+    draw(FACTS, tmp_path / "a.png")
+    draw(FACTS, tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    width, height = Image.open(tmp_path / "a.png").size
+    assert width == 1350 and height > 300
+
+
+def test_bars_of_luts_add_up(monkeypatch, tmp_path: Path):
+    seen = {}
+    monkeypatch.setattr(
+        figures, "_finish", lambda figure, axes, labels, title, path: seen.update(axes=axes, labels=labels)
+    )
+    draw_luts(FACTS, tmp_path / "luts.png")
+    assert sum(bar.get_width() for bar in seen["axes"].patches) == FACTS.resources.total.lut
+    assert [label.split(" × ")[-1] for label in seen["labels"][-2:]] == [
+        "StreamingFIFO",
+        "StreamingDataWidthConverter",
+    ]
+
+
+def test_cycles_of_a_network_that_was_simulated_once(tmp_path: Path):
+    layers = {name: replace(run, observed_cycles=None) for name, run in FACTS.layers.items()}
+    facts = sample_facts(layers=layers, network=replace(FACTS.network, steady_cycles=None))
+    draw_cycles(facts, tmp_path / "cycles.png")
+    assert (tmp_path / "cycles.png").stat().st_size > 1000

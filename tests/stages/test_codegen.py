@@ -1,0 +1,52 @@
+"""codegen: FINN's port names, memory files beside the top module, and files that stay untouched when nothing changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.stages.codegen import rtl_sources, write_design
+from pipeline.stages.fold import fold
+from pipeline.tools.verilator import lint
+from tests.dataflow.residual import residual_network
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return fold(residual_network(stride=2), 2000).graph
+
+
+def test_the_generated_top_lints_clean(graph, tmp_path):
+    design = write_design(graph.layers, [graph.input], [graph.output], tmp_path, "top")
+    assert lint(design.sources, "top") == ""
+
+
+def test_ports_are_finns_and_padded_to_bytes(graph, tmp_path):
+    design = write_design(graph.layers, [graph.input], [graph.output], tmp_path, "top")
+    text = (tmp_path / "top.sv").read_text()
+    for port in ("ap_clk", "ap_rst_n", "s_axis_0_tvalid", "s_axis_0_tready", "m_axis_0_tdata"):
+        assert port in text
+    (port,) = design.inputs
+    assert f"[{port.bytes * 8 - 1}:0] s_axis_0_tdata" in text
+    assert port.bits <= port.bytes * 8 < port.bits + 8
+
+
+def test_every_layer_is_an_instance_and_every_module_is_there(graph, tmp_path):
+    design = write_design(graph.layers, [graph.input], [graph.output], tmp_path, "top")
+    assert sorted(design.instances.values()) == sorted(layer.name for layer in graph)
+    modules = {path.stem for path in rtl_sources()}
+    assert {layer.module for layer in graph} <= modules
+
+
+def test_an_unchanged_file_is_not_written_again(graph, tmp_path):
+    write_design(graph.layers, [graph.input], [graph.output], tmp_path, "top")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    write_design(graph.layers, [graph.input], [graph.output], tmp_path, "top")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert any(path.suffix == ".mem" for path in before)
+
+
+def test_ends_of_a_stream_that_disagree_are_refused(graph, tmp_path):
+    unfolded = residual_network(stride=2)
+    mixed = (*graph.layers[:3], *unfolded.layers[2:])
+    with pytest.raises(ValueError, match="one end is"):
+        write_design(mixed, [graph.input], [unfolded.output], tmp_path, "top")

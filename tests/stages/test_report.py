@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.boards import load_board
+from pipeline.errors import ModelError
+from pipeline.report.facts import BuildFacts
+from pipeline.stages import fold, report, rtlsim, synth
+from pipeline.stages.rtlsim import NetworkRun
+from pipeline.tools import yosys
+from pipeline.tools.yosys import SynthesisResult, Utilization
+from tests.report.sample import STAGES, sample_facts
+
+FACTS = sample_facts()
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
+    """The folders of a build's stages, written by the stages' own functions."""
+    folders = {name: tmp_path / name for name in STAGES}
+    for cost in FACTS.stages:
+        folders[cost.name].mkdir()
+        entry = {"summary": cost.summary, "seconds": cost.seconds, "peak_mib": cost.peak_mib}
+        (folders[cost.name] / "entry.json").write_text(json.dumps(entry))
+    FACTS.model.save(folders["resolve"])
+    np.save(folders["resolve"] / "golden.npy", np.zeros((1, 4, 6, 6), np.float32))
+    (folders["streamline"] / "input_quantizer.json").write_text(json.dumps(FACTS.input_quantizer))
+    FACTS.certificate.write(folders["accumulators"] / "report" / "accumulators.json")
+    fold.save(FACTS.folded, folders["fold"])
+    network = FACTS.network
+    depths = {x.name: x.depth for x in FACTS.folded.graph if x.name in network.fifo_peaks}
+    run = NetworkRun(
+        frames=network.frames,
+        first_output_cycle=network.first_output_cycle,
+        first_frame_cycle=network.first_frame_cycle,
+        frame_cycles=[network.first_frame_cycle],
+        steady_cycles=network.steady_cycles,
+        total_cycles=network.total_cycles,
+        stalled_cycles=9999,
+        stalled_frames=network.stalled_frames,
+        fifo_peaks={name: (peak, depths[name]) for name, peak in network.fifo_peaks.items()},
+    )
+    rtlsim.write_report(list(FACTS.layers.values()), run, 5.0, folders["rtlsim"] / "report")
+    verified = folders["rtlsim"] / "verification_output"
+    verified.mkdir()
+    np.save(verified / FACTS.verified[0].file, np.zeros((10, 1, 1, 1), np.int64))
+    share = Utilization(lut=7)
+    monkeypatch.setattr(yosys, "synthesize", lambda *a, **k: SynthesisResult(share, {"m": share}))
+    synth.run(FACTS.folded.graph, load_board("KV260"), folders["synth"] / "report", cache=tmp_path)
+    return folders
+
+
+def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results, tmp_path):
+    found: BuildFacts = report.run(results, tmp_path / "out", target_fps=1000.0)
+    for name in ("model", "input_quantizer", "certificate", "layers", "network", "verified", "stages"):
+        assert getattr(found, name) == getattr(FACTS, name), name
+    assert found.resources.total.lut == 7 * len(FACTS.folded.graph.layers)
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"summary.md", "luts_per_layer.png", "cycles_per_layer.png", "accumulator_widths.png"}
+    assert all(f"({name})" in (tmp_path / "out" / "summary.md").read_text() for name in names - {"summary.md"})
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]"])
+def test_a_damaged_result_is_named(results, tmp_path, content):
+    (results["rtlsim"] / "report" / "rtlsim_performance.json").write_text(content)
+    with pytest.raises(ModelError, match="report needs cannot be read.*Build it again"):
+        report.run(results, tmp_path / "out", target_fps=1000.0)

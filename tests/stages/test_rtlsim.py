@@ -1,0 +1,120 @@
+"""rtlsim: what it says when hardware and reference agree, and that it notices when they do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.accumulators.witness import witness_inputs
+from pipeline.errors import DeadlockError, VerificationError
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.stages import rtlsim
+from pipeline.stages.codegen import write_design
+from pipeline.stages.fold import fold
+from tests.dataflow.residual import residual_network
+
+
+def _silent(line: str) -> None:
+    del line
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return fold(residual_network(stride=2), 1000).graph
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return np.random.default_rng(3).integers(0, 4, (4, 6, 6, 4))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("rtlsim")
+
+
+@pytest.fixture(scope="module")
+def layer_runs(graph, frames, folder):
+    witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MVAU)}
+    return rtlsim.run_layers(graph, frames, witnesses, folder, stall_seed=1, log=_silent)
+
+
+@pytest.fixture(scope="module")
+def design(graph, folder):
+    return write_design(graph.layers, [graph.input], [graph.output], folder / "stitched", "stitched")
+
+
+@pytest.fixture(scope="module")
+def network_run(design, graph, frames, folder):
+    return rtlsim.run_network(design, graph, frames, folder, stall_seed=1, log=_silent)
+
+
+def test_every_layer_is_simulated_alone_at_its_predicted_rate(graph, layer_runs):
+    assert [run.layer for run in layer_runs] == [layer.name for layer in graph]
+    for run in layer_runs:
+        assert run.observed_cycles is not None
+        assert run.observed_cycles <= run.predicted_cycles + 10, run
+
+
+def test_witnesses_drive_accumulators_to_both_ends_of_the_proven_range(graph, layer_runs):
+    runs = {run.layer: run for run in layer_runs}
+    for layer in graph:
+        if isinstance(layer, MVAU):
+            run = runs[layer.name]
+            assert run.witnesses > 0
+            assert run.accumulator.observed == run.accumulator.proven
+        else:
+            assert runs[layer.name].accumulator is None
+
+
+def test_the_network_is_exact_and_its_fifos_hold_their_peaks(graph, frames, network_run):
+    run, outputs = network_run
+    np.testing.assert_array_equal(outputs, graph.run(frames))
+    assert run.frames == len(frames)
+    assert run.steady_cycles <= 1000
+    assert run.fifo_peaks.keys() == {layer.name for layer in graph if isinstance(layer, StreamingFIFO)}
+    assert all(peak <= depth + 2 for peak, depth in run.fifo_peaks.values())
+
+
+def test_performance_has_finns_keys_and_the_configured_clock(network_run):
+    performance = network_run[0].performance(5.0)
+    assert performance["fclk[mhz]"] == 200
+    assert performance["N"] == 4
+    assert performance["stable_throughput[images/s]"] == pytest.approx(1e9 / (5 * network_run[0].steady_cycles))
+
+
+def test_a_layer_that_computes_something_else_is_named(graph, frames, folder, layer_runs):
+    """The hardware of the first MVAU is compared with a reference whose weights differ in one element."""
+    unit = next(layer for layer in graph if isinstance(layer, MVAU))
+    weights = unit.weights.copy()
+    weights[0, 0] += 1 if weights[0, 0] < 0 else -1
+    changed = replace(unit, weights=weights)
+    design, layers = rtlsim.write_layer_bench(graph, folder / "layers")
+    model = rtlsim.build_model(design, folder / "models")
+    bench = tuple(
+        replace(changed, inputs=layer.inputs, outputs=layer.outputs) if layer.name == unit.name else layer
+        for layer in layers
+    )
+    rng = np.random.default_rng(0)
+    inputs = {
+        stream: rng.integers(type_.lo, type_.hi + 1, (2, *shape))
+        for layer in layers
+        for stream, shape, type_ in zip(layer.inputs, layer.input_shapes(), layer.input_types(), strict=True)
+    }
+    with pytest.raises(VerificationError, match=f"layer {unit.name} alone"):
+        rtlsim._run_bench(model, bench, inputs, None, "at full speed")
+
+
+def test_a_fifo_that_is_too_shallow_is_a_deadlock_that_names_it(graph, frames, tmp_path):
+    """The shortcut's FIFO holds less than the main path needs before its first output."""
+    folded = fold(residual_network(depth=3), 1000)
+    bound = {name: depth for name, depth in folded.deadlock_bounds.items() if depth > 8}
+    layers = tuple(replace(layer, depth=2) if layer.name in bound else layer for layer in folded.graph)
+    shallow = replace(folded.graph, layers=layers)
+    design = write_design(layers, [shallow.input], [shallow.output], tmp_path / "design", "shallow")
+    with pytest.raises(DeadlockError, match="full") as error:
+        rtlsim.run_network(design, shallow, frames, tmp_path, stall_seed=1, log=_silent)
+    assert any(name in str(error.value) for name in bound)

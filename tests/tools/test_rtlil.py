@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pipeline.tools.rtlil import fold_constant_reads, merge_equal_modules
+
+LEAF = """module \\leaf${path}
+  attribute \\src "leaf.sv:{line}"
+  wire input 1 \\a
+  wire $procmux${number}_Y
+  cell $not $procmux${number}
+    parameter \\Y_WIDTH {width}
+    connect \\A \\a
+    connect \\Y $procmux${number}_Y
+  end
+end
+"""
+
+PARENT = """attribute \\top 1
+module \\top
+  wire \\a
+  cell \\leaf$top.x \\x
+    connect \\a \\a
+  end
+  cell \\leaf$top.y \\y
+    connect \\a \\a
+  end
+end
+"""
+
+
+def design(**second: int) -> str:
+    first = {"path": "top.x", "line": 1, "number": 7, "width": 1}
+    return "autoidx 9\n" + PARENT + LEAF.format(**first) + LEAF.format(**{**first, "path": "top.y", **second})
+
+
+def test_equal_modules_become_one_with_two_instances():
+    merged = merge_equal_modules(design(line=2, number=31))
+    assert merged.count("\nmodule ") == 2
+    assert "cell \\leaf$top.x \\x" in merged and "cell \\leaf$top.x \\y" in merged
+    assert "leaf$top.y" not in merged
+    assert merged.startswith("autoidx 9\n") and "attribute \\top 1\nmodule \\top\n" in merged
+
+
+def test_modules_that_differ_stay_apart():
+    merged = merge_equal_modules(design(width=2))
+    assert merged.count("\nmodule ") == 3
+    assert "cell \\leaf$top.y \\y" in merged
+
+
+def test_generated_numbers_are_told_apart_by_their_stem():
+    one = "module \\a\n  wire $x$3\n  wire $y$3\n  connect $x$3 $y$3\nend\n"
+    same = "module \\b\n  wire $x$8\n  wire $y$5\n  connect $x$8 $y$5\nend\n"
+    swapped = "module \\c\n  wire $x$8\n  wire $y$5\n  connect $y$5 $x$8\nend\n"
+    merged = merge_equal_modules(one + same + swapped)
+    assert [name for name in "abc" if f"module \\{name}\n" in merged] == ["a", "c"]
+
+
+def test_parents_of_merged_modules_are_merged_too():
+    def branch(name: str) -> str:
+        leaf = f"module \\leaf${name}\n  wire \\q\nend\n"
+        return f"module \\branch${name}\n  cell \\leaf${name} \\u\n  end\nend\n" + leaf
+
+    top = "attribute \\top 1\nmodule \\top\n  cell \\branch$1x \\a\n  end\n  cell \\branch$2x \\b\n  end\nend\n"
+    merged = merge_equal_modules(top + branch("1x") + branch("2x"))
+    assert merged.count("module \\") == 3
+
+
+def memory(address: str, *, clocked: int = 0, written: bool = False) -> str:
+    write = '  cell $memwr_v2 $9\n    parameter \\MEMID "\\\\m"\n    connect \\ADDR \\a\n  end\n' if written else ""
+    return (
+        "module \\rom\n  memory width 2 size 3 \\m\n"
+        '  cell $meminit_v2 $0\n    parameter \\MEMID "\\\\m"\n    parameter \\WIDTH 2\n    connect \\ADDR 0\n'
+        "    connect \\DATA 6'110110\n    connect \\EN 2'11\n  end\n" + write + '  attribute \\src "rom.sv:4"\n'
+        f'  cell $memrd_v2 $1\n    parameter \\MEMID "\\\\m"\n    parameter \\CLK_ENABLE {clocked}\n'
+        f"    connect \\ADDR {address}\n    connect \\DATA $2 [1:0]\n  end\nend\n"
+    )
+
+
+def test_a_constant_address_reads_a_constant():
+    for address, word in (("2'00", "10"), ("2'01", "01"), ("2", "11")):
+        folded = fold_constant_reads(memory(address))
+        assert f"  connect $2 [1:0] 2'{word}\n" in folded
+        assert "$memrd" not in folded and "attribute \\src" not in folded
+
+
+def test_other_reads_stay():
+    for text in (memory("\\a"), memory("2'11"), memory("2'00", clocked=1), memory("2'00", written=True)):
+        assert fold_constant_reads(text) == text

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ToolError
+from pipeline.tools import yosys
+from pipeline.tools.yosys import PRIMITIVES, SynthesisResult, Utilization
+
+LANE = """module lane (input wire clk_i, input wire [3:0] a_i, output logic [7:0] sum_o);
+  always_ff @(posedge clk_i) sum_o <= sum_o + 8'(a_i);
+endmodule
+"""
+TOP = """module pair #(parameter int unsigned Lanes = 2)
+  (input wire clk_i, input wire [4*Lanes-1:0] a_i, output wire [8*Lanes-1:0] sums_o);
+  for (genvar i = 0; i < Lanes; i++) begin : gen_lane
+    lane u_lane (.clk_i(clk_i), .a_i(a_i[4*i+:4]), .sum_o(sums_o[8*i+:8]));
+  end
+endmodule
+"""
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[Path]:
+    (tmp_path / "lane.sv").write_text(LANE)
+    (tmp_path / "pair.sv").write_text(TOP)
+    return [tmp_path / "lane.sv", tmp_path / "pair.sv"]
+
+
+def test_counts_every_instance_of_a_module_that_is_mapped_once(sources, tmp_path):
+    for lanes in (1, 2):
+        found = yosys.synthesize(
+            "pair", sources, family="xcup", parameters={"Lanes": lanes}, cache=tmp_path / f"cache {lanes}"
+        )
+        assert found.total.ff == 8 * lanes
+        assert found.by_module["lane"] == found.total
+        if lanes == 1:
+            one = found.total
+    assert found.total == one * 2
+    assert one.lut and one.carry and not one.dsp
+
+
+def test_the_same_content_is_synthesized_once(sources, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    first = yosys.synthesize("lane", sources[:1], family="xc7", cache=cache)
+    assert [path.suffix for path in cache.iterdir()] == [".json"]
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert yosys.synthesize("lane", sources[:1], family="xc7", cache=cache) == first
+    with pytest.raises(ToolError):
+        yosys.synthesize("lane", sources[:1], family="xcup", cache=cache)
+
+
+def test_the_key_covers_everything_a_run_reads(sources, tmp_path):
+    memory = tmp_path / "m.mem"
+    memory.write_text("0\n")
+    base = ("pair", sources, [memory], "xcup", {"Lanes": 2})
+    keys = {yosys.result_key(*base)}
+    keys.add(yosys.result_key("lane", *base[1:]))
+    keys.add(yosys.result_key(*base[:3], "xc7", base[4]))
+    keys.add(yosys.result_key(*base[:4], {"Lanes": 3}))
+    keys.add(yosys.result_key("pair", sources[:1], *base[2:]))
+    memory.write_text("1\n")
+    keys.add(yosys.result_key(*base))
+    sources[0].write_text(LANE + "\n")
+    keys.add(yosys.result_key(*base))
+    assert len(keys) == 7
+
+
+def test_an_error_in_yosys_is_told_with_the_end_of_its_log(tmp_path):
+    source = tmp_path / "broken.sv"
+    source.write_text("module broken (output wire a);\n  assign a = missing;\nendmodule\n")
+    with pytest.raises(ToolError, match="synthesis of broken by Yosys ended with status 1") as caught:
+        yosys.synthesize("broken", [source], family="xcup", cache=tmp_path / "cache")
+    assert "undeclared identifier 'missing'" in str(caught.value)
+    (log,) = (tmp_path / "cache").glob("*.log")
+    assert str(log) in str(caught.value) and "SLANG frontend" in log.read_text()
+    assert not list((tmp_path / "cache").glob("*.json"))
+
+
+def test_a_missing_package_is_told_with_what_to_do(sources, tmp_path, monkeypatch):
+    def missing(name: str) -> str:
+        raise yosys.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(yosys.importlib.metadata, "version", missing)
+    with pytest.raises(ToolError, match="needs the Python package `pyosys`.*make setup"):
+        yosys.synthesize("lane", sources, family="xcup", cache=tmp_path)
+
+
+def test_an_unknown_family_is_refused():
+    with pytest.raises(ToolError, match="family xc2v cannot be synthesized; these can: xc7, xcup"):
+        yosys.recipe("xc2v")
+
+
+def test_two_files_of_one_name_are_refused(sources, tmp_path):
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / "lane.sv"
+    twin.write_text(LANE)
+    with pytest.raises(ToolError, match=r"two files of one design are called lane\.sv"):
+        yosys.synthesize("pair", [*sources, twin], family="xcup", cache=tmp_path / "cache")
+
+
+def test_only_the_files_that_the_top_needs_are_read(sources, tmp_path):
+    stranger = tmp_path / "stranger.sv"
+    stranger.write_text("module stranger; endmodule\n")
+    assert yosys.needed_sources(sources[1], [stranger, *sources]) == sources
+
+
+def stat(**modules: dict[str, int]) -> dict:
+    return {"modules": {f"\\{name}": {"num_cells_by_type": cells} for name, cells in modules.items()}}
+
+
+def test_counting_goes_down_the_hierarchy():
+    counted = stat(
+        top={"a": 2, "LUT6": 1}, a={"b$x": 3, "CARRY4": 1}, **{"b$x": {"RAM32M16": 1, "FDRE": 2, "MUXF7": 4}}
+    )
+    total, modules = yosys.count_primitives(counted, "top")
+    assert modules == {
+        "top": Utilization(lut=1),
+        "a": Utilization(carry=2),
+        "b": Utilization(lut=48, lutram=48, ff=12),
+    }
+    assert total == Utilization(lut=49, lutram=48, ff=12, carry=2)
+
+
+def test_a_cell_of_unknown_cost_is_an_error():
+    with pytest.raises(ToolError, match=r"left 2 cells \$mul in module top.*PRIMITIVES"):
+        yosys.count_primitives(stat(top={"$mul": 2}), "top")
+
+
+def test_memories_are_counted_by_what_they_take():
+    assert PRIMITIVES["RAMB36E2"] == PRIMITIVES["RAMB18E2"] * 2
+    assert (PRIMITIVES["RAMB18E2"] * 3).bram_36k == 1.5
+    assert PRIMITIVES["RAM64M"].lut == PRIMITIVES["RAM64M"].lutram == 4
+    assert PRIMITIVES["SRLC32E"] == Utilization(lut=1, srl=1)
+
+
+def test_cached_results_are_whole(sources, tmp_path):
+    found = yosys.synthesize("lane", sources[:1], family="xc7", cache=tmp_path / "c")
+    (entry,) = (tmp_path / "c").glob("*.json")
+    content = json.loads(entry.read_text())
+    assert found == SynthesisResult(
+        Utilization(**content["total"]), {"lane": Utilization(**content["by_module"]["lane"])}
+    )
+    assert os.listdir(tmp_path / "c") == [entry.name]
