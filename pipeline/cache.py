@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of one key, held by this build: `found` is its result; without one `partial` is an empty folder for it."""
+    """The place of one key, held by this build: `found` is its result; without one `partial` is an empty folder."""
 
     found: Entry | None
     partial: Path

@@ -366,8 +366,8 @@ def _disk_is_full(error: BaseException, folder: Path) -> bool:
 def _full(cache: Cache, stage: str) -> ResourceError:
     free = shutil.disk_usage(cache.folder.parent).free / 2**20
     return ResourceError(
-        f"The disk that holds {cache.folder.parent} is full ({free:.0f} MiB are free): the stage {stage} could not write "
+        f"The disk that holds {cache.folder.parent} is full ({free:.0f} MiB free): the stage {stage} could not write "
         f"its results. Free some space, or build into another folder with --out. Results of earlier builds take "
-        f"{cache.size_mib():.0f} MiB in {cache.folder} and may be deleted. The stages before {stage} are kept: run the "
-        "same command again to go on."
+        f"{cache.size_mib():.0f} MiB in {cache.folder} and may be deleted. The stages before {stage} are kept: run "
+        "the same command again to go on."
     )

@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline.errors import InputError
 from pipeline.flow import BUILD_RECORD, Stage
 from pipeline.models.names import MODELS
+from pipeline.models.registry import checkpoint_facts
 
 __all__ = ["model_table", "show_build", "stage_table"]
 
 
 def model_table() -> Table:
     """The registry: name, accumulator width, data set, and where the checkpoint comes from."""
-    table = Table("model", "method", "P", "data set", "checkpoint", box=None)
+    table = Table(Column("model", no_wrap=True), "method", "P", "data set", "checkpoint", box=None)
     for spec in MODELS.values():
-        source = f"download, {spec.top1}" if spec.url else "in this repository"
+        source = f"download, {spec.top1}" if spec.url else f"in this repository, top-1 {checkpoint_facts(spec)['top1']:.1%}"
         table.add_row(spec.name, spec.method, str(spec.accumulator_bits), spec.dataset, source)
     table.add_row("<path>.onnx", "", "", "", "any QONNX file of supported operators")
     return table

@@ -93,7 +93,7 @@ def from_dataset(preprocessing: Preprocessing, count: int) -> GoldenFrames | Non
 
 
 def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count: int, seed: int) -> GoldenFrames:
-    """`count` square crops, drawn with `seed`, of scikit-learn's photographs, resized to `shape`: (C, H, W), C is 1 or 3."""
+    """`count` square crops, drawn with `seed`, of scikit-learn's photographs, as `shape`: (C, H, W), C is 1 or 3."""
     from PIL import Image
     from sklearn.datasets import load_sample_images
 

@@ -47,7 +47,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model of the registry. `url` is empty for a checkpoint of this repository, whose SHA-256 the JSON beside it has."""
+    """A model of the registry. `url` is empty for one in this repository, its SHA-256 is in the JSON beside it."""
 
     name: str
     architecture: Literal["resnet8", "resnet18"]

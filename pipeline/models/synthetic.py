@@ -36,7 +36,7 @@ def largest_l1_norm(method: str, accumulator_bits: int, input_bits: int, *, sign
 
 
 def draw_row(generator: np.random.Generator, size: int, bound: int, sparsity: float, *, centred: bool) -> np.ndarray:
-    """`size` integers from −7 to 7, int64: ‖w‖₁ at most `bound`, a share of about `sparsity` zeros, a sum of 0 if `centred`.
+    """`size` integers from −7 to 7, int64: ‖w‖₁ at most `bound`, about `sparsity` zeros, a sum of 0 if `centred`.
 
     Sums so long that the bound forbids this many non-zeros are sparser.
     """
