@@ -1,4 +1,4 @@
-"""Time and peak memory from export to fold for ResNet-18 with synthetic weights, which FINN's builder takes 264 s for."""
+"""Time and peak memory from export to fold of ResNet-18 with synthetic weights; FINN's builder takes 264 s for it."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""streamline: QONNX's transformations, one by one, each proven to leave the golden outputs as they were.
+"""streamline: QONNX's and FINN's transformations, one by one, each proven to leave the golden outputs as they were.
 
-None of them rewrites arithmetic: constants are folded, operators that do nothing go, names become unique. Scales,
-biases and normalisations stay as the network has them until `dataflow`, which derives integer thresholds from them. The
-graph is run in double from its first quantizer on, so that a transposed matrix, summed in another order, changes no
-rounding of a quantizer: outputs agree to 2⁻⁴⁰, but for the one transformation that lets another runtime calculate
-constants.
+None of them rewrites arithmetic: constants are folded, operators that do nothing go, names become unique. FINN's that
+move scales, biases and normalisations through the graph are left out, because they round anew, and its conversion of a
+quantizer to thresholds rounds halves up where QONNX rounds them to even. Here all of these stay as the network has them
+until `dataflow`, which derives integer thresholds from them, ties included. The graph is run in double from its first
+quantizer on, so that a transposed matrix, summed in another order, changes no rounding of a quantizer: outputs agree to
+2⁻⁴⁰, but for the one transformation that lets another runtime calculate constants.
 FINN's builder is not used: it cannot be imported without Vivado.
 """
 
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from finn.transformation.streamline.absorb import AbsorbConsecutiveTransposes
+from finn.transformation.streamline.remove import RemoveIdentityReshape, RemoveIdentityTranspose
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.fold_constants import FoldConstants
@@ -53,6 +56,9 @@ _TRANSFORMATIONS: tuple[Transformation, ...] = (
     InferShapes(),
     FoldTransposeIntoQuantInit(),
     RemoveIdentityOps(),
+    AbsorbConsecutiveTransposes(),
+    RemoveIdentityTranspose(),
+    RemoveIdentityReshape(),
     ConvertSubToAdd(),
     SortCommutativeInputsInitializerLast(),
     GiveUniqueParameterTensors(),

@@ -52,6 +52,19 @@ def test_folds_shapes_and_transposes() -> None:
     np.testing.assert_allclose(run_graph(result.model, frames), result.outputs, rtol=1e-6, atol=1e-6)
 
 
+def test_transposes_that_undo_each_other_go() -> None:
+    """Exporters to channels-last leave such pairs; FINN's transformations take them out."""
+    network = float_network()
+    there, back = (0, 2, 3, 1), (0, 3, 1, 2)
+    network.add("Transpose", perm=there)
+    network.add("Transpose", perm=back)
+    network.quant(1.0, 3)
+    model, frames = network.model(), network.frames(5)
+    result = streamline.streamline(model, frames, run_graph(model, frames))
+    assert "Transpose" not in {node.op_type for node in result.model.graph.node}
+    dataflow.convert(result.model, frames, top1=False)
+
+
 def test_float_input_gets_a_quantizer_and_its_effect_is_told() -> None:
     network = float_network()
     model, frames = network.model(), network.frames(6)
