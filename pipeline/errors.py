@@ -1,15 +1,15 @@
 """What can go wrong, as one tree.
 
-    A2QError                    everything this package raises on purpose; the command line prints it and exits with 1
-    ├── InputError              what the user gave: a name, a file, a value
-    │   ├── ModelError          a model that cannot be found, read or trusted
-    │   ├── ConfigError         a build configuration, folding file or board that cannot be used
-    │   └── UnsupportedError    a network with something that cannot be built, named
-    ├── VerificationError       two things that must be equal are not: a stage changed the network
-    ├── AccumulatorError        an accumulator policy that does not hold for a layer
-    ├── ToolError               an external tool failed or is not there
-    │   └── DeadlockError       a simulation in which a stream stopped moving
-    └── ResourceError           the machine: a full disk, a lock that another build holds
+A2QError                    everything this package raises on purpose; the command line prints it and exits with 1
+├── InputError              what the user gave: a name, a file, a value
+│   ├── ModelError          a model that cannot be found, read or trusted
+│   ├── ConfigError         a build configuration, folding file or board that cannot be used
+│   └── UnsupportedError    a network with something that cannot be built, named
+├── VerificationError       two things that must be equal are not: a stage changed the network
+├── AccumulatorError        an accumulator policy that does not hold for a layer
+├── ToolError               an external tool failed or is not there
+│   └── DeadlockError       a simulation in which a stream stopped moving
+└── ResourceError           the machine: a full disk, a lock that another build holds
 """
 
 __all__ = [

@@ -21,7 +21,9 @@ def model_table() -> Table:
     """The registry: name, accumulator width, data set, and where the checkpoint comes from."""
     table = Table(Column("model", no_wrap=True), "method", "P", "data set", "checkpoint", box=None)
     for spec in MODELS.values():
-        source = f"download, {spec.top1}" if spec.url else f"in this repository, top-1 {checkpoint_facts(spec)['top1']:.1%}"
+        source = (
+            f"download, {spec.top1}" if spec.url else f"in this repository, top-1 {checkpoint_facts(spec)['top1']:.1%}"
+        )
         table.add_row(spec.name, spec.method, str(spec.accumulator_bits), spec.dataset, source)
     table.add_row("<path>.onnx", "", "", "", "any QONNX file of supported operators")
     return table

@@ -17,7 +17,7 @@ from pipeline.dataflow.packing import beat_bytes
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.base import Kernel, Shape
 
-__all__ = ["Design", "Port", "RTL_FOLDER", "rtl_sources", "write_design"]
+__all__ = ["RTL_FOLDER", "Design", "Port", "rtl_sources", "write_design"]
 
 RTL_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "rtl"
 

@@ -204,9 +204,7 @@ def write_report(layers: list[LayerRun], network: NetworkRun, clock_ns: float, f
         "fifos": {name: {"peak": peak, "depth": depth} for name, (peak, depth) in network.fifo_peaks.items()},
     }
     (folder / "rtlsim_performance.json").write_text(json.dumps(performance, indent=2) + "\n")
-    (folder / "rtlsim_layers.json").write_text(
-        json.dumps({run.layer: asdict(run) for run in layers}, indent=2) + "\n"
-    )
+    (folder / "rtlsim_layers.json").write_text(json.dumps({run.layer: asdict(run) for run in layers}, indent=2) + "\n")
 
 
 def _run_bench(

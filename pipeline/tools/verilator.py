@@ -84,7 +84,9 @@ class Model:
                 arguments.append(str(path))
             for port in self.design.outputs:
                 arguments += [str(Path(scratch, port.name)), str(port.beats), str(frames[port.stream])]
-            done = subprocess.run([self.executable, *arguments], cwd=self.design.folder, capture_output=True, text=True)
+            done = subprocess.run(
+                [self.executable, *arguments], cwd=self.design.folder, capture_output=True, text=True, check=False
+            )
             report = _Report(done.stdout)
             if done.returncode == 3:
                 raise DeadlockError(self._describe_hang(report, idle_limit))
@@ -159,6 +161,7 @@ def lint(sources: Sequence[Path], top: str, parameters: Mapping[str, int] | None
         [_binary(), "--lint-only", "-Wall", "--top-module", top, *overrides, *map(str, sources)],
         capture_output=True,
         text=True,
+        check=False,
         env=_environment(),
     )
     return (done.stdout + done.stderr).strip() if done.returncode or "%Warning" in done.stderr else ""
@@ -180,9 +183,7 @@ def build_model(design: Design, folder: Path, *, jobs: int = 2) -> Model:
         flags = [f"-I{objects}", f"-I{include}", f"-I{include}/vltstd"]
         built = objects / "model"
         with ThreadPoolExecutor(jobs) as pool:
-            compiled = list(
-                pool.map(lambda s: _compile(s, objects / (s.stem + ".o"), [*_CXX_FLAGS, *flags]), sources)
-            )
+            compiled = list(pool.map(lambda s: _compile(s, objects / (s.stem + ".o"), [*_CXX_FLAGS, *flags]), sources))
         _call(["g++", "-o", built, *compiled, *_runtime_objects(), "-pthread"], f"linking {design.name}")
         os.replace(built, executable)
     return Model(design, executable)
@@ -223,7 +224,7 @@ def _compile(source: Path, target: Path, flags: Sequence[str]) -> Path:
 
 def _runtime_objects() -> list[Path]:
     """Verilator's runtime, compiled once for each version and compiler into the user's cache."""
-    compiler = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True).stdout.strip()
+    compiler = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=False).stdout.strip()
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     folder = base / "a2q" / f"verilator-{version()}-g++-{compiler}"
     include = _root() / "include"
@@ -265,6 +266,6 @@ def _environment() -> dict[str, str]:
 def _call(command: Sequence, what: str, **options) -> None:
     if shutil.which(str(command[0])) is None:
         raise ToolError(f"{what} needs {command[0]}, which is not on PATH; install it and try again")
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **options)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **options)
     if done.returncode:
         raise ToolError(f"{what} failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
