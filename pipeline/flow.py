@@ -14,7 +14,8 @@ str`, which
 - keeps parts of its work that are worth more than one result, such as compiled models, in `context.shared(name)`;
 - returns its line of summary.
 
-Of what a stage writes, PUBLISHED is linked into the build's folder as soon as the stage is complete.
+Of what a stage writes, PUBLISHED is linked into the build's folder as soon as the stage is complete, or fails with a
+VerificationError.
 
 A stage's key is the SHA-256 digest of: the contents of the results it needs, the options it reads, the content of
 the files its options name (`files`), its code (the function in `plan.py` and every module of this package that it
@@ -44,7 +45,7 @@ from typing import Any, Self
 from pipeline import fingerprint
 from pipeline.cache import LOG, Cache, Entry, Slot
 from pipeline.config import BuildConfig
-from pipeline.errors import A2QError, ConfigError, ResourceError
+from pipeline.errors import A2QError, ConfigError, ResourceError, VerificationError
 from pipeline.progress import Screen
 
 __all__ = ["BUILD_RECORD", "PUBLISHED", "BuildResult", "Context", "Stage", "StageRun", "build"]
@@ -225,6 +226,8 @@ def _run(build: _Build, stage: Stage, options: Mapping[str, Any], done: Mapping[
                 log(f"{type(error).__name__}: {error}")
                 if _disk_is_full(error, build.out.parent):  # looked at here, before the partial result is removed
                     raise _full(build.cache, stage.name) from error
+                if isinstance(error, VerificationError):  # what differs is worth a look
+                    _publish(slot.partial, build.out, stage.name)
                 raise
             printed.end()
     return slot.commit(summary, time.monotonic() - begun, memory.mib)

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.config import BuildConfig
-from pipeline.errors import ConfigError, ResourceError, ToolError
+from pipeline.errors import ConfigError, ResourceError, ToolError, VerificationError
 from pipeline.flow import BUILD_RECORD, BuildResult, Context, Stage, build
 from pipeline.progress import Screen
 
@@ -122,6 +122,21 @@ def test_a_result_that_was_tampered_with_is_made_again(tmp_path: Path) -> None:
     again = run(tmp_path / "out")
     assert cached(again) == [True, False]
     assert published.read_text() == "value 0\n"
+
+
+def test_a_stage_that_finds_a_difference_leaves_what_differs_until_it_is_mended(tmp_path: Path) -> None:
+    def differs(context: Context) -> str:
+        folder = context.folder / "verification_output"
+        folder.mkdir()
+        (folder / "verify_second_0_FAIL.npy").write_text("what it gave")
+        raise VerificationError("two things differ")
+
+    with pytest.raises(VerificationError, match="two things differ"):
+        run(tmp_path / "out", (FIRST, Stage("second", "", differs, needs=("first",))))
+    given = tmp_path / "out" / "verification_output" / "verify_second_0_FAIL.npy"
+    assert given.read_text() == "what it gave"
+    run(tmp_path / "out")
+    assert not given.exists()
 
 
 def test_a_failed_stage_leaves_its_log_and_what_came_before(tmp_path: Path) -> None:

@@ -148,13 +148,15 @@ def run_network(
     graph: LayerGraph,
     frames: np.ndarray,
     folder: Path,
+    verified: Path,
     *,
     stall_seed: int,
     log: Callable[[str], None],
-) -> tuple[NetworkRun, np.ndarray]:
-    """Simulate the stitched network on `frames`, (N, H, W, C). Returns the run and the output frames.
+) -> NetworkRun:
+    """Simulate the stitched network on `frames`, (N, H, W, C).
 
-    Raises VerificationError with the first element that differs, DeadlockError naming the stuck stream.
+    Writes the output frames to `verified`/verify_stitched_ip_rtlsim_0_SUCCESS.npy, or _FAIL.npy where they differ from
+    the reference. Raises VerificationError with the first element that differs, DeadlockError naming the stuck stream.
     """
     model = build_model(design, folder / "models")
     log("compiled the stitched network")
@@ -162,6 +164,9 @@ def run_network(
     idle_limit = 4 * sum(layer.cycles() for layer in graph if not isinstance(layer, StreamingFIFO)) + 10_000
     result = model.run({graph.input: frames}, idle_limit=idle_limit)
     got = result.outputs[graph.output]
+    verified.mkdir(parents=True, exist_ok=True)
+    verdict = "SUCCESS" if np.array_equal(got, expected) else "FAIL"
+    np.save(verified / f"verify_stitched_ip_rtlsim_0_{verdict}.npy", got)
     _compare(graph.name, "the stitched network at full speed", got, expected)
     log(f"{len(frames)} frames agree with the reference at full speed")
     short = frames[:_LAYER_FRAMES]
@@ -177,7 +182,7 @@ def run_network(
             peak = max(_stat(r, f"TOP.{design.name}.{instance}", "peak") for r in (result, stalled))
             peaks[layer.name] = (peak, layer.depth)
     ends = result.frame_cycles
-    run = NetworkRun(
+    return NetworkRun(
         frames=len(frames),
         first_output_cycle=result.first_output_cycle,
         first_frame_cycle=ends[0],
@@ -188,7 +193,6 @@ def run_network(
         stalled_frames=len(short),
         fifo_peaks=peaks,
     )
-    return run, got
 
 
 def write_report(layers: list[LayerRun], network: NetworkRun, clock_ns: float, folder: Path) -> None:

@@ -40,7 +40,7 @@ _FINN_KEYS = {
 
 @dataclass(frozen=True)
 class LayerResources:
-    """One layer out of context. `modules` is the share of each module of hw/rtl, where it has one; the sum is `total`."""
+    """One layer out of context. `modules` is the share of each module of hw/rtl that has one; the sum is `total`."""
 
     op_type: str
     total: Utilization

@@ -49,7 +49,8 @@ def design(graph, folder):
 
 @pytest.fixture(scope="module")
 def network_run(design, graph, frames, folder):
-    return rtlsim.run_network(design, graph, frames, folder, stall_seed=1, log=_silent)
+    run = rtlsim.run_network(design, graph, frames, folder, folder / "verified", stall_seed=1, log=_silent)
+    return run, np.load(folder / "verified" / "verify_stitched_ip_rtlsim_0_SUCCESS.npy")
 
 
 def test_every_layer_is_simulated_alone_at_its_predicted_rate(graph, layer_runs):
@@ -108,6 +109,22 @@ def test_a_layer_that_computes_something_else_is_named(graph, frames, folder, la
         rtlsim._run_bench(model, bench, inputs, None, "at full speed")
 
 
+def test_a_network_with_a_damaged_memory_fails_and_leaves_what_it_gave(graph, frames, design, folder, network_run):
+    """The weights of one layer are all zero in the hardware."""
+    unit = [layer for layer in graph if isinstance(layer, MVAU)][-1]
+    file = design.folder / f"{unit.name}_WeightFile.mem"
+    content = file.read_text()
+    file.write_text("".join(f"{'0' * len(line)}\n" for line in content.split()))
+    try:
+        with pytest.raises(VerificationError, match="differs from the reference"):
+            rtlsim.run_network(design, graph, frames, folder, folder / "damaged", stall_seed=1, log=_silent)
+    finally:
+        file.write_text(content)
+    given = np.load(folder / "damaged" / "verify_stitched_ip_rtlsim_0_FAIL.npy")
+    assert given.shape == graph.run(frames).shape
+    assert not np.array_equal(given, graph.run(frames))
+
+
 def test_a_fifo_that_is_too_shallow_is_a_deadlock_that_names_it(graph, frames, tmp_path):
     """The shortcut's FIFO holds less than the main path needs before its first output."""
     folded = fold(residual_network(depth=3), 1000)
@@ -116,5 +133,5 @@ def test_a_fifo_that_is_too_shallow_is_a_deadlock_that_names_it(graph, frames, t
     shallow = replace(folded.graph, layers=layers)
     design = write_design(layers, [shallow.input], [shallow.output], tmp_path / "design", "shallow")
     with pytest.raises(DeadlockError, match="full") as error:
-        rtlsim.run_network(design, shallow, frames, tmp_path, stall_seed=1, log=_silent)
+        rtlsim.run_network(design, shallow, frames, tmp_path, tmp_path / "verified", stall_seed=1, log=_silent)
     assert any(name in str(error.value) for name in bound)
