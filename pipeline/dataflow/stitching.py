@@ -16,10 +16,11 @@ MINIMUM_DEPTH = 2  # a FIFO of one beat could not be read and written in every c
 
 
 def stitch(graph: LayerGraph) -> LayerGraph:
-    """`graph` with StreamingFIFO_<i> on every stream between two layers, MINIMUM_DEPTH deep, and converters after it.
+    """`graph` with StreamingFIFO_<i> on every stream between two layers, MINIMUM_DEPTH deep, and converters.
 
-    One converter where the lanes of one end divide those of the other, else two, over the least common multiple. FIFOs
-    and converters are numbered in the order of the streams. The values of the streams that were there are unchanged.
+    One converter where the lanes of one end divide those of the other, else two, over the least common multiple. A FIFO
+    stands behind each converter too: an MVAU takes a vector in a burst that a converter cannot follow. FIFOs and
+    converters are numbered in the order of the streams. The values of the streams that were there are unchanged.
     """
     streams = graph.streams
     lanes = {name: count for layer in graph for name, count in zip(layer.inputs, layer.input_lanes(), strict=True)}
@@ -46,30 +47,38 @@ def with_depths(graph: LayerGraph, depths: dict[str, int]) -> LayerGraph:
 
 
 def _between(stream: Stream, written: int, read: int, counts: dict[str, int]) -> list[Kernel]:
-    fifo = StreamingFIFO(
-        f"StreamingFIFO_{counts['StreamingFIFO']}",
-        (stream.name,),
-        (f"{stream.name}_fifo",),
-        shape=stream.shape,
-        type=stream.type,
-        lanes=written,
-        depth=MINIMUM_DEPTH,
-    )
-    counts["StreamingFIFO"] += 1
-    layers: list[Kernel] = [fifo]
     wide = lcm(written, read)
-    steps = [(written, wide), (wide, read)]
-    for step, (in_lanes, out_lanes) in enumerate(pair for pair in steps if pair[0] != pair[1]):
+    layers: list[Kernel] = [_fifo(stream, stream.name, written, counts)]
+    for in_lanes, out_lanes in ((written, wide), (wide, read)):
+        if in_lanes == out_lanes:
+            continue
+        index = counts["StreamingDataWidthConverter"]
+        counts["StreamingDataWidthConverter"] += 1
+        name = f"{stream.name}_dwc{index}"
         layers.append(
             StreamingDataWidthConverter(
-                f"StreamingDataWidthConverter_{counts['StreamingDataWidthConverter']}",
+                f"StreamingDataWidthConverter_{index}",
                 layers[-1].outputs,
-                (f"{stream.name}_dwc{step}",),
+                (name,),
                 shape=stream.shape,
                 type=stream.type,
                 in_lanes=in_lanes,
                 out_lanes=out_lanes,
             )
         )
-        counts["StreamingDataWidthConverter"] += 1
+        layers.append(_fifo(stream, name, out_lanes, counts))
     return layers
+
+
+def _fifo(stream: Stream, source: str, lanes: int, counts: dict[str, int]) -> StreamingFIFO:
+    index = counts["StreamingFIFO"]
+    counts["StreamingFIFO"] += 1
+    return StreamingFIFO(
+        f"StreamingFIFO_{index}",
+        (source,),
+        (f"{source}_fifo",),
+        shape=stream.shape,
+        type=stream.type,
+        lanes=lanes,
+        depth=MINIMUM_DEPTH,
+    )

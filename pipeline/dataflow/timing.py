@@ -1,14 +1,14 @@
 """When each beat of a folded graph moves: an estimate, beat by beat, without simulating any hardware.
 
 The model. A layer sends output beat k once it has the inputs it needs, `latency()` cycles later, and no sooner than its
-initiation interval after beat k − 1:
+initiation interval after beat k − 1 (an MVAU is modelled step by step):
 
     t_k = max over j ≤ k of (arrival of inputs_needed[j] + latency + (k − j) · interval)
 
-which is a running maximum. It takes input beats one a cycle, as soon as it has room: an MVAU when it has begun the last
-fold of the vector before, a generator when its line buffer has. FIFOs are unbounded. Who is fast is held back: the
+which is a running maximum. It takes input beats one a cycle, as soon as it has room: an MVAU in the first fold of a
+vector, a generator when its line buffer has room. FIFOs are unbounded. Who is fast is held back: the
 source sends its frames evenly, one in the time that a frame takes, and where there is time for it a generator goes at
-the pace at which the next layer takes its windows, because its input, K² times smaller, is where waiting is cheap.
+the pace of the layer behind it, because its input, K² times smaller, is where waiting is cheap.
 
 Why depths found without back-pressure hold with it: with each FIFO as deep as its peak here, the schedule of this model
 is one that the hardware could follow. Hardware that does everything as early as it can, fed by any faster source, does
@@ -26,6 +26,7 @@ import numpy as np
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 
@@ -112,6 +113,8 @@ def _fire(
     `spacing` is the earliest cycle of each output beat, counted from the first; by default what the layer is able to
     do.
     """
+    if isinstance(layer, MVAU):
+        return _fire_mvau(layer, arrivals)
     frame = np.arange(frames, dtype=np.int64)[:, None]
     needed = (layer.inputs_needed() + frame * layer.input_beats()[0]).ravel()
     if spacing is None:
@@ -129,18 +132,29 @@ def _fire(
         taken = later
 
 
+def _fire_mvau(layer: MVAU, arrivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An MVAU takes a step a cycle, fold by fold; it takes its input in the steps of a vector's first fold, when it
+    comes."""
+    vectors = len(arrivals) // layer.synapse_folds
+    earliest = np.full((vectors, layer.neuron_folds, layer.synapse_folds), np.iinfo(np.int64).min // 2)
+    earliest[:, 0] = arrivals.reshape(vectors, -1)
+    steps = _running_max(earliest.ravel(), np.arange(earliest.size, dtype=np.int64)).reshape(earliest.shape)
+    return (steps[:, :, -1] + layer.latency()).ravel(), steps[:, 0].ravel()
+
+
 def _window_spacing(generator: ConvolutionInputGenerator, reader: Mapping[str, Kernel]) -> np.ndarray:
-    """The spacing of a generator that goes no faster than the next layer takes its windows."""
-    beats = _FRAMES * generator.output_beats()[0]
-    able = _spacing(generator, beats)
+    """The spacing of a generator that goes evenly, at the pace of the layer behind it on average.
+
+    Evenly, because an MVAU takes a vector in a burst: what it takes faster than the generator sends must have been sent
+    before, while the MVAU was busy with the vector before.
+    """
     follower = reader.get(generator.outputs[0])
     while isinstance(follower, StreamingFIFO | StreamingDataWidthConverter):
         follower = reader.get(follower.outputs[0])
+    able = _spacing(generator, _FRAMES * generator.output_beats()[0])
     if follower is None:
         return able
-    _, taken = _fire(follower, np.zeros(_FRAMES * follower.input_beats()[0], np.int64), _FRAMES)
-    wanted_by = np.arange(beats) * generator.output_lanes()[0] // follower.input_lanes()[0]
-    return _running_max(taken[wanted_by], able)
+    return np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // generator.output_beats()[0])
 
 
 def _spacing(layer: Kernel, beats: int) -> np.ndarray:

@@ -57,3 +57,13 @@ def test_no_fifo_holds_more_than_its_depth(folded, observed):
 
 def test_the_prediction_is_that_of_the_depths_that_are_built(folded):
     assert predict(folded.graph, 1000) == folded.prediction
+
+
+def test_a_layer_behind_a_converter_keeps_its_rate(tmp_path):
+    """An MVAU takes a vector in a burst, three times faster here than the converter before it can send."""
+    config = {"ConvolutionInputGenerator_0": {"SIMD": 2}, "MVAU_0": {"SIMD": 6, "PE": 1}}
+    slow = fold(residual_network(depth=1), 864, config)
+    assert slow.graph.layer("MVAU_0").cycles() == slow.max_cycles == 864
+    frames = np.random.default_rng(2).integers(0, 4, (4, 6, 6, 4))
+    result = simulate(slow.graph.layers, {"in": frames}, tmp_path)
+    assert np.diff(result.frame_cycles)[-1] == slow.prediction.cycles_between_frames == 864

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError, ModelError
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.stages.fold import cycle_budget, fold, load, save, write_reports
 from tests.dataflow.residual import residual_network
@@ -30,12 +31,14 @@ def test_the_folded_graph_computes_the_same_and_its_lanes_agree(stride, budget):
     assert budget is None or folded.max_cycles <= budget
 
 
-def test_a_fifo_stands_on_every_stream_between_two_layers():
+def test_a_fifo_stands_on_every_stream_between_two_layers_and_behind_every_converter():
     graph = residual_network()
     folded = fold(graph, 700)
-    between = [stream.name for stream in graph.streams.values() if stream.producer and stream.consumer]
-    assert [layer.inputs[0] for layer in folded.graph if isinstance(layer, StreamingFIFO)] == between
-    assert (folded.graph.input, folded.graph.output) == (graph.input, graph.output)
+    between = {stream.name for stream in graph.streams.values() if stream.producer and stream.consumer}
+    converted = {layer.outputs[0] for layer in folded.graph if isinstance(layer, StreamingDataWidthConverter)}
+    assert converted
+    fed = [layer.inputs[0] for layer in folded.graph if isinstance(layer, StreamingFIFO)]
+    assert sorted(fed) == sorted(between | converted)
 
 
 def test_two_converters_where_neither_width_divides_the_other():
