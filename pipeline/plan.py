@@ -179,6 +179,8 @@ def _codegen(context: Context) -> str:
 
 
 def _rtlsim(context: Context) -> str:
+    import numpy as np
+
     from pipeline.accumulators.witness import witness_inputs
     from pipeline.kernels.mvau import MVAU
     from pipeline.stages import codegen, fold, resolve, rtlsim
@@ -186,7 +188,8 @@ def _rtlsim(context: Context) -> str:
     options = context.options
     graph = fold.load(context.inputs["fold"]).graph
     _, raw = resolve.load(context.inputs["resolve"])
-    frames = graph.input_transform.apply(raw[: options["simulation"]["frames"]])
+    again = np.arange(options["simulation"]["frames"]) % len(raw)  # a rate takes several frames
+    frames = graph.input_transform.apply(raw[again])
     witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MVAU)}
     design = codegen.write_design(
         graph.layers, [graph.input], [graph.output], context.inputs["codegen"] / "stitched_ip", "finn_design_wrapper"

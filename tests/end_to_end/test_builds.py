@@ -49,7 +49,7 @@ class Build:
         """What holds for every build."""
         graph = load_graph(self.stage("fold"))
         _, raw = resolve.load(self.stage("resolve"))
-        frames = graph.input_transform.apply(raw[: len(self.simulated())])
+        frames = graph.input_transform.apply(raw[np.arange(len(self.simulated())) % len(raw)])
         np.testing.assert_array_equal(self.simulated(), graph.run(frames))
         assert not list(self.out.glob("verification_output/*FAIL*"))
         layers = self.report("rtlsim_layers")
@@ -61,7 +61,7 @@ class Build:
         predicted = self.report("estimate_network_performance")["max_cycles"]
         observed = self.report("rtlsim_performance")["steady_cycles"]
         assert abs(observed - predicted) <= 0.1 * predicted
-        assert self.report("ooc_synth_and_timing")["total"]["LUT"] > 0
+        assert self.report("ooc_synth_and_timing")["LUT"] > 0
         assert (self.out / "summary.md").is_file()
         assert list(self.out.glob("*.png"))
 
@@ -91,7 +91,8 @@ def test_keyword_spotting_gives_its_authors_answer(tmp_path):
     folder = DATA / "kws_golden"
     built = Build(str(DATA / "kwsmlp_w3a3.onnx"), tmp_path, golden_inputs=folder / "input.npy")
     built.check()
-    assert built.simulated().ravel().tolist() == np.load(folder / "expected_output.npy").ravel().tolist()
+    (expected,) = np.load(folder / "expected_output.npy")
+    assert set(built.simulated().ravel().tolist()) == {expected}
 
 
 @needs_data
