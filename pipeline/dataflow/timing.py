@@ -134,12 +134,12 @@ def _fire(
 
 def _fire_mvau(layer: MVAU, arrivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """An MVAU takes a step a cycle, fold by fold; it takes its input in the steps of a vector's first fold, when it
-    comes."""
-    vectors = len(arrivals) // layer.synapse_folds
-    earliest = np.full((vectors, layer.neuron_folds, layer.synapse_folds), np.iinfo(np.int64).min // 2)
-    earliest[:, 0] = arrivals.reshape(vectors, -1)
-    steps = _running_max(earliest.ravel(), np.arange(earliest.size, dtype=np.int64)).reshape(earliest.shape)
-    return (steps[:, :, -1] + layer.latency()).ravel(), steps[:, 0].ravel()
+    comes, and is never held back in the others."""
+    neuron, synapse = layer.neuron_folds, layer.synapse_folds
+    vectors = np.arange(len(arrivals) // synapse, dtype=np.int64)[:, None]
+    taken = _running_max(arrivals, (vectors * (neuron * synapse) + np.arange(synapse)).ravel())
+    last = taken.reshape(-1, synapse)[:, -1:]  # steps of each vector's first fold
+    return (last + synapse * np.arange(neuron) + layer.latency()).ravel(), taken
 
 
 def _window_spacing(generator: ConvolutionInputGenerator, reader: Mapping[str, Kernel]) -> np.ndarray:
