@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 from pipeline import fingerprint
 from pipeline.errors import ResourceError
 
-__all__ = ["LOG", "Cache", "Entry", "Slot"]
+__all__ = ["LOG", "Cache", "Entry", "Slot", "read_entry"]
 
 LOG = "log.txt"
 _RECORD = "entry.json"
@@ -83,7 +83,7 @@ class Cache:
         final.parent.mkdir(parents=True, exist_ok=True)
         _sweep(final.parent)
         with _held(final.with_name(f"{final.name}.lock"), on_wait):
-            found = _read(final)
+            found = read_entry(final)
             if found is None:
                 for leftover in (final, partial):
                     if leftover.exists():
@@ -138,7 +138,7 @@ def _sweep(folder: Path) -> None:
             lock.release()
 
 
-def _read(folder: Path) -> Entry | None:
+def read_entry(folder: Path) -> Entry | None:
     """The result in `folder`; None where there is none, or where its files are not those that were put there."""
     try:
         record = json.loads((folder / _RECORD).read_text())

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.accumulators.certificate import Certificate
+from pipeline.cache import read_entry
 from pipeline.errors import ModelError
 from pipeline.stages import fold, resolve, synth
 from pipeline.stages.fold import Folded
@@ -127,8 +128,10 @@ def read_facts(results: Mapping[str, Path], target_fps: float) -> BuildFacts:
 
 
 def _cost(stage: str, folder: Path) -> StageCost:
-    entry = _json(folder / "entry.json")  # the record that pipeline/cache.py keeps with each result
-    return StageCost(stage, entry["summary"], entry["seconds"], entry["peak_mib"])
+    entry = read_entry(folder)
+    if entry is None:
+        raise ValueError(f"{folder} is not a finished result")
+    return StageCost(stage, entry.summary, entry.seconds, entry.peak_mib)
 
 
 def _layer_run(entry: dict) -> LayerRun:

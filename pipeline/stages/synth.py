@@ -173,17 +173,18 @@ def _synthesize_all(
 
 
 def _await(futures: list[Future], on_progress: Callable[[int, int], None] | None) -> None:
-    """Wait for all; at the first failure drop those that have not begun and raise it."""
+    """Wait for all; at the first failure, or an interrupt, drop those that have not begun and raise it."""
     pending = set(futures)
-    while pending:
-        done, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
-        failures = [future.exception() for future in done if future.exception()]
-        if failures:
-            for future in pending:
-                future.cancel()
-            raise failures[0]
-        if on_progress:
-            on_progress(len(futures) - len(pending), len(futures))
+    try:
+        while pending:
+            done, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            if on_progress:
+                on_progress(len(futures) - len(pending), len(futures))
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 def _finn(used: Utilization) -> dict[str, int]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.boards import load_board
+from pipeline.cache import Slot
 from pipeline.errors import ModelError
 from pipeline.report.facts import BuildFacts
 from pipeline.stages import fold, report, rtlsim, synth
@@ -24,8 +25,6 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     folders = {name: tmp_path / name for name in STAGES}
     for cost in FACTS.stages:
         folders[cost.name].mkdir()
-        entry = {"summary": cost.summary, "seconds": cost.seconds, "peak_mib": cost.peak_mib}
-        (folders[cost.name] / "entry.json").write_text(json.dumps(entry))
     FACTS.model.save(folders["resolve"])
     np.save(folders["resolve"] / "golden.npy", np.zeros((1, 4, 6, 6), np.float32))
     (folders["streamline"] / "input_quantizer.json").write_text(json.dumps(FACTS.input_quantizer))
@@ -51,6 +50,10 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     share = Utilization(lut=7)
     monkeypatch.setattr(yosys, "synthesize", lambda *a, **k: SynthesisResult(share, {"m": share}))
     synth.run(FACTS.folded.graph, load_board("KV260"), folders["synth"] / "report", cache=tmp_path)
+    for cost in FACTS.stages:
+        folder = folders[cost.name]
+        slot = Slot(None, folder.rename(folder.with_suffix(".partial")), folder)
+        slot.commit(cost.summary, cost.seconds, cost.peak_mib)
     return folders
 
 
@@ -66,6 +69,8 @@ def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]"])
 def test_a_damaged_result_is_named(results, tmp_path, content):
-    (results["rtlsim"] / "report" / "rtlsim_performance.json").write_text(content)
+    damaged = results["rtlsim"] / "report" / "rtlsim_performance.json"
+    damaged.unlink()  # the result is read-only
+    damaged.write_text(content)
     with pytest.raises(ModelError, match="report needs cannot be read.*Build it again"):
         report.run(results, tmp_path / "out", target_fps=1000.0)
