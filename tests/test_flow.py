@@ -215,12 +215,14 @@ def test_two_builds_at_once_make_a_result_once(tmp_path: Path) -> None:
 
 
 KILLED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from rich.console import Console
 from pipeline.config import BuildConfig
 from pipeline.flow import Stage, build
 from pipeline.progress import Screen
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and what it starts too
 
 def fast(context):
     (context.folder / "value").write_text("1")
