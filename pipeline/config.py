@@ -6,16 +6,15 @@ what differs. Paths in a file are relative to it.
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
+from pipeline import config_file
 from pipeline.boards import BOARDS_FOLDER, load_board, read_board
+from pipeline.config_file import Section
 from pipeline.errors import ConfigError
 
 __all__ = ["CONFIG_FOLDER", "Accumulators", "BuildConfig", "Simulation", "Synthesis", "config_for", "load_config"]
@@ -37,11 +36,7 @@ def _policy(text: str) -> str:
 PolicyText = Annotated[str, AfterValidator(_policy)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
-
-
-class Accumulators(_Section):
+class Accumulators(Section):
     """How wide sums are. `layers` gives some layers, by name, another policy than the rest."""
 
     policy: PolicyText = Field("exact", description=f"one of {_POLICY}")
@@ -49,14 +44,14 @@ class Accumulators(_Section):
     layers: dict[str, PolicyText] = Field({}, description=f"a mapping from a layer's name to one of {_POLICY}")
 
 
-class Simulation(_Section):
+class Simulation(Section):
     """Frames of the stitched network at full speed; `stall_seed` draws the gaps of a second run with random stalls."""
 
     frames: int = Field(10, ge=1, le=10_000, description="a whole number of frames from 1 to 10000")
     stall_seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more")
 
 
-class Synthesis(_Section):
+class Synthesis(Section):
     """Resources are counted for each layer out of context, always."""
 
     whole: bool = Field(
@@ -64,7 +59,7 @@ class Synthesis(_Section):
     )
 
 
-class BuildConfig(_Section):
+class BuildConfig(Section):
     """One build. Every field is read by a stage; which one, `pipeline/plan.py` says."""
 
     model: str = Field(
@@ -130,55 +125,30 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Build
 
     Raises ConfigError with the file, the key, its value and what is allowed.
     """
-    values = _read(path, ())
+    values = config_file.read(path, _anchor, _merged)
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
         return BuildConfig.model_validate(_merged(values, given))
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        where = "the command line" if "board" in given else path  # what pydantic does not check is the board
+        raise ConfigError(f"{where}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(_explain(path, error, given)) from None
-
-
-def _read(path: Path, readers: tuple[Path, ...]) -> dict[str, Any]:
-    """The values of `path` and of what it inherits."""
-    path = path.absolute()
-    if path in readers:
-        raise ConfigError(f"{path} inherits from itself, by way of {readers[-1]}. Take one `inherit` out.")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        asked = f", which {readers[-1]} inherits from," if readers else ""
-        raise ConfigError(f"The build configuration {path}{asked} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = re.sub(r"\s+", " ", str(error))
-        raise ConfigError(f"The build configuration {path} is not YAML: {reason}.") from None
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"The build configuration {path} holds a {type(values).__name__}; expected keys and values.")
-    parent = values.pop("inherit", None)
-    for key in ("golden_inputs", "folding_config_file"):
-        if isinstance(values.get(key), str):
-            values[key] = path.parent / values[key]
-    if isinstance(values.get("model"), str) and values["model"].endswith(".onnx"):
-        values["model"] = str(path.parent / values["model"])
-    if parent is None:
-        return values
-    if not isinstance(parent, str):
-        raise ConfigError(f"{path}: inherit is {parent!r}; expected the path of another configuration.")
-    return _merged(_read(path.parent / parent, (*readers, path)), values)
+        raise ConfigError(config_file.explain(path, error, BuildConfig, given)) from None
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """`own` over `base`. Who names a board, or its part, leaves nothing of another board's."""
-    merged = dict(base)
     if "board" in own or "fpga_part" in own:
-        merged = {key: value for key, value in base.items() if key not in _OF_A_BOARD}
-    for key, value in own.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merged(base[key], value) if both else value
-    return merged
+        base = {key: value for key, value in base.items() if key not in _OF_A_BOARD}
+    return config_file.merge(base, own)
+
+
+def _anchor(values: dict[str, Any], folder: Path) -> None:
+    for key in ("golden_inputs", "folding_config_file"):
+        if isinstance(values.get(key), str):
+            values[key] = folder / values[key]
+    if isinstance(values.get("model"), str) and values["model"].endswith(".onnx"):
+        values["model"] = str(folder / values["model"])
 
 
 def _board_of(part: str) -> str:
@@ -188,28 +158,3 @@ def _board_of(part: str) -> str:
             return board.name
     known = ", ".join(f"{board.part} ({board.name})" for board in boards)
     raise ConfigError(f"fpga_part is {part!r}, which no board of {BOARDS_FOLDER} carries. Choose one of: {known}.")
-
-
-def _explain(path: Path, error: ValidationError, given: Mapping[str, Any]) -> str:
-    """The first thing that is wrong with a configuration, in a sentence; unknown keys before values."""
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    place = [str(part) for part in first["loc"]]
-    where = "the command line" if place[0] in given else str(path)
-    section: type[BaseModel] = BuildConfig
-    for depth, name in enumerate(place):
-        if name not in section.model_fields:
-            return f"{where}: {_unknown(place[: depth + 1], list(section.model_fields))}"
-        field = section.model_fields[name]
-        inner = field.annotation
-        if depth + 1 == len(place) or not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        section = inner
-    key = ".".join(place if name == "layers" else place[: depth + 1])
-    return f"{where}: {key} is {first['input']!r}; expected {field.description}."
-
-
-def _unknown(place: list[str], known: list[str]) -> str:
-    inside = f" in {'.'.join(place[:-1])}" if place[1:] else ""
-    close = difflib.get_close_matches(place[-1], known, n=1)
-    hint = f"Did you mean {close[0]}? " if close else ""
-    return f"there is no option {place[-1]!r}{inside}. {hint}The options are: {', '.join(known)}."

@@ -1,0 +1,100 @@
+"""Configurations as YAML files: one may inherit from another, and what is wrong with one is said in a sentence."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline.errors import ConfigError
+
+__all__ = ["Section", "explain", "merge", "read"]
+
+Values = dict[str, Any]
+
+
+class Section(BaseModel):
+    """A configuration, or a part of one: no key that is not known, no infinite number, and no change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+def merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
+    """`own` over `base`, mappings within them key by key."""
+    merged = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = merge(base[key], value) if both else value
+    return merged
+
+
+def read(
+    path: Path,
+    anchor: Callable[[Values, Path], None],
+    merged: Callable[[Mapping[str, Any], Mapping[str, Any]], Values] = merge,
+    readers: tuple[Path, ...] = (),
+) -> Values:
+    """The values of the YAML file `path`, over those of the file that its key `inherit` names, relative to it.
+
+    `anchor` makes paths among a file's own values relative to the folder that it is given. Raises ConfigError for a
+    file that cannot be read.
+    """
+    path = path.absolute()
+    if path in readers:
+        raise ConfigError(f"{path} inherits from itself, by way of {readers[-1]}. Take one `inherit` out.")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        asked = f", which {readers[-1]} inherits from," if readers else ""
+        raise ConfigError(f"The configuration {path}{asked} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = re.sub(r"\s+", " ", str(error))
+        raise ConfigError(f"The configuration {path} is not YAML: {reason}.") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"The configuration {path} holds a {type(values).__name__}; expected keys and values.")
+    parent = values.pop("inherit", None)
+    anchor(values, path.parent)
+    if parent is None:
+        return values
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path}: inherit is {parent!r}; expected the path of another configuration.")
+    return merged(read(path.parent / parent, anchor, merged, (*readers, path)), values)
+
+
+def explain(path: Path, error: ValidationError, kind: type[Section], given: Mapping[str, Any]) -> str:
+    """The first thing that is wrong with a configuration of type `kind`, in a sentence; unknown keys before values.
+
+    `path` is where it was read, `given` what the command line says.
+    """
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    place = [str(part) for part in first["loc"]]
+    where = "the command line" if place[0] in given else str(path)
+    section: type[BaseModel] = kind
+    for depth, name in enumerate(place):
+        if name not in section.model_fields:
+            return f"{where}: {_unknown(place[: depth + 1], list(section.model_fields))}"
+        field = section.model_fields[name]
+        inner = next((kind for kind in (field.annotation, *get_args(field.annotation)) if _is_section(kind)), None)
+        if depth + 1 == len(place) or inner is None:
+            break
+        section = inner
+    key = ".".join(place if name == "layers" else place[: depth + 1])
+    return f"{where}: {key} is {first['input']!r}; expected {field.description}."
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _unknown(place: list[str], known: list[str]) -> str:
+    inside = f" in {'.'.join(place[:-1])}" if place[1:] else ""
+    close = difflib.get_close_matches(place[-1], known, n=1)
+    hint = f"Did you mean {close[0]}? " if close else ""
+    return f"there is no option {place[-1]!r}{inside}. {hint}The options are: {', '.join(known)}."
