@@ -115,7 +115,7 @@ def _accumulators(facts: BuildFacts) -> str:
                 layer.bits["l1"],
                 layer.bits["exact"],
                 layer.claimed or "–",
-                f"**{layer.bits_used}**",
+                f"**{span(facts.folded.graph.layer(layer.layer).lane_accumulator_bits())}**",
                 f"{number(layer.lowest.value)} to {number(layer.highest.value)}",
                 _reached(facts.reached(layer.layer)),
             ]
@@ -125,7 +125,9 @@ def _accumulators(facts: BuildFacts) -> str:
         "Bits of the widest row; a sum has K inputs of N bits and weights of M bits. `exact` is the range of the "
         "weights that are there: no input leaves it, and a witness input reaches each end. The proof and the witnesses "
         "are in `report/accumulators.json`; the last column says which ends of the range the hardware's accumulators "
-        "reached in simulation.\n\n"
+        "reached in simulation."
+        + (" Each PE is as wide as its own rows need." if facts.certificate.per_pe else "")
+        + "\n\n"
         + table([*header, "proven range", "reached"], rows, left=2)
         + f"\n\n![accumulator widths by layer]({WIDTHS_FIGURE})"
     )

@@ -51,6 +51,18 @@ def test_a_network_with_its_own_quantizer_says_so():
     assert "integers, by the network's own quantizer" in summary(sample_facts(input_quantizer=None))
 
 
+def test_the_width_of_each_pe_is_told():
+    first = next(layer for layer in FACTS.folded.graph if isinstance(layer, MVAU) and layer.pe > 1)
+    widest = max(first.lane_accumulator_bits())
+    narrower = replace(first, accumulator_bits=tuple(widest - row % first.pe for row in range(first.mh)))
+    layers = tuple(narrower if layer is first else layer for layer in FACTS.folded.graph)
+    folded = replace(FACTS.folded, graph=replace(FACTS.folded.graph, layers=layers))
+    text = summary(sample_facts(folded=folded, certificate=replace(FACTS.certificate, per_pe=True)))
+    assert "Each PE is as wide as its own rows need." in text and "Each PE" not in summary(FACTS)
+    (row,) = [row for row in rows(text, "Accumulators") if row[0].strip("| ") == first.name]
+    assert row[9] == f"**{widest - first.pe + 1} to {widest}**"
+
+
 def test_every_mvau_has_its_widths_and_its_reached_ends():
     table = rows(summary(FACTS), "Accumulators")[1:]
     assert [row[0].strip("| ") for row in table] == [x.name for x in FACTS.folded.graph if isinstance(x, MVAU)]
