@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from pipeline.datasets import catalog
+from pipeline.datasets.catalog import DATASETS, files, load, places, split_validation
+from pipeline.datasets.image_set import ImageSet
+from pipeline.errors import InputError
+from tests.datasets.files import write_idx
+
+
+@pytest.fixture(autouse=True)
+def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("A2Q_DATA", raising=False)
+    monkeypatch.setenv("A2Q_CACHE", str(tmp_path / "cache"))
+    nowhere = {name: replace(spec, system_folders=(tmp_path / "system",)) for name, spec in DATASETS.items()}
+    monkeypatch.setattr(catalog, "DATASETS", MappingProxyType(nowhere))
+    return tmp_path
+
+
+def test_what_is_known() -> None:
+    assert {name: (spec.classes, spec.shape) for name, spec in DATASETS.items()} == {
+        "mnist": (10, (1, 28, 28)),
+        "fashion_mnist": (10, (1, 28, 28)),
+        "cifar10": (10, (3, 32, 32)),
+        "cifar100": (100, (3, 32, 32)),
+        "imagenet": (1000, (3, 224, 224)),
+    }
+    assert DATASETS["fashion_mnist"].system_folders == (Path("/usr/share/datasets/fashion-mnist"),)
+    cifar, mnist = DATASETS["cifar10"].augmentation, DATASETS["mnist"].augmentation
+    assert (cifar.crop_padding, cifar.flip) == (4, True) and (mnist.crop_padding, mnist.flip) == (0, False)
+
+
+def test_where_it_is_looked_for(no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="not found"):
+        load("fashion_mnist", "test")
+    assert files("fashion_mnist", "test") == []
+    monkeypatch.setenv("A2Q_DATA", str(no_data / "data"))
+    folders = [no_data / "system", no_data / "cache" / "fashion_mnist", no_data / "data" / "fashion_mnist"]
+    assert places("fashion_mnist") == folders[::-1]
+    # Each place that is added comes before those that are there already.
+    for count, folder in enumerate([*folders, no_data / "mine"], 1):
+        write_idx(folder, "t10k", count)
+        named = folder if folder.name == "mine" else None
+        assert len(load("fashion_mnist", "test", named)) == count
+        assert {path.parent for path in files("fashion_mnist", "test", named)} == {folder}
+    with pytest.raises(InputError, match="elsewhere"):
+        load("fashion_mnist", "test", no_data / "elsewhere")
+
+
+def test_a_missing_set_says_how_to_get_it(no_data: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load("fashion_mnist", "train")
+    for part in ("train set of Fashion-MNIST", *map(str, places("fashion_mnist")), "A2Q_DATA", "apt install dataset-f"):
+        assert part in str(caught.value)
+    advice = {
+        "mnist": "yann.lecun.com",
+        "cifar10": "cifar-10-python.tar.gz",
+        "cifar100": "cifar100/*.parquet",
+        "imagenet": "val/<class>/*.JPEG",
+    }
+    for name, part in advice.items():
+        with pytest.raises(InputError) as caught:
+            load(name, "test", no_data / "mine")
+        assert part in str(caught.value) and str(no_data / "mine") in str(caught.value)
+
+
+def test_names_that_are_not_known() -> None:
+    with pytest.raises(InputError, match="no data set 'svhn'; known are mnist, fashion_mnist, cifar10, cifar100, imag"):
+        load("svhn", "test")
+    with pytest.raises(InputError, match="no split 'val'; known are train and test"):
+        load("mnist", "val")
+    with pytest.raises(InputError, match="0 images of MNIST were asked for"):
+        load("mnist", "test", limit=0)
+
+
+def test_a_set_that_is_not_whole_says_so(no_data: Path) -> None:
+    write_idx(no_data, "t10k", 3)
+    source = "MNIST test set (t10k-images-idx3-ubyte.gz)"
+    assert load("mnist", "test", no_data).source == f"{source}, of 3 images, not the official 10,000"
+    assert load("mnist", "test", no_data, limit=2).source == f"first 2 images of the {source}"
+
+
+def test_a_validation_set_has_every_class() -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [50, 30, 21]))
+    images = np.arange(101, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    whole = ImageSet(images, labels, "set", 4)
+    training, validation = split_validation(whole, 10, seed=3)
+    assert np.bincount(validation.labels).tolist() == [5, 3, 2] and len(training) == 91
+    both = np.concatenate([training.images, validation.images]).flatten()
+    assert np.array_equal(np.sort(both), np.arange(101))
+    for part in (training, validation):
+        assert np.array_equal(labels[part.images.flatten()], part.labels) and (np.diff(part.images.flatten()) > 0).all()
+    assert training.source == "set without 10 images drawn by class with seed 3"
+    assert validation.source == "10 images drawn by class with seed 3 from the set"
+    again, other = (split_validation(whole, 10, seed)[1] for seed in (3, 4))
+    assert np.array_equal(again.images, validation.images) and not np.array_equal(other.images, validation.images)
+    for count in range(1, 101):
+        drawn = np.bincount(split_validation(whole, count, 0)[1].labels, minlength=4)
+        assert drawn.sum() == count and (np.abs(drawn - np.array([50, 30, 21, 0]) * count / 101) < 1).all()
+    for count in (0, -1, 101):
+        with pytest.raises(InputError, match="expected 1 to 100"):
+            split_validation(whole, count, 0)
