@@ -16,6 +16,7 @@ from pipeline import config_file
 from pipeline.boards import BOARDS_FOLDER, load_board, read_board
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
+from pipeline.models.names import is_path
 
 __all__ = ["CONFIG_FOLDER", "Accumulators", "BuildConfig", "Simulation", "Synthesis", "config_for", "load_config"]
 
@@ -63,7 +64,7 @@ class BuildConfig(Section):
     """One build. Every field is read by a stage; which one, `pipeline/plan.py` says."""
 
     model: str = Field(
-        "quant_resnet8_w4a4_a2q_14b", min_length=1, description="a model's name or a path to a .onnx file"
+        "quant_resnet8_w4a4_a2q_14b", min_length=1, description="a model's name or a path to a .onnx or .pth file"
     )
     weights: Literal["trained", "synthetic"] = Field("trained", description="trained or synthetic")
     seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more; draws are repeated by it")
@@ -116,7 +117,7 @@ class BuildConfig(Section):
 
 def config_for(model: str) -> Path:
     """The file that a build of `model` takes where none is named: the model's own, or else the base."""
-    own = CONFIG_FOLDER / f"{Path(model).stem if model.endswith('.onnx') else model}.yaml"
+    own = CONFIG_FOLDER / f"{Path(model).stem if is_path(model) else model}.yaml"
     return own if own.is_file() else CONFIG_FOLDER / "base.yaml"
 
 
@@ -147,7 +148,7 @@ def _anchor(values: dict[str, Any], folder: Path) -> None:
     for key in ("golden_inputs", "folding_config_file"):
         if isinstance(values.get(key), str):
             values[key] = folder / values[key]
-    if isinstance(values.get("model"), str) and values["model"].endswith(".onnx"):
+    if isinstance(values.get("model"), str) and is_path(values["model"]):
         values["model"] = str(folder / values["model"])
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.flow import Context, Stage
 from pipeline.models.golden import data_files
-from pipeline.models.names import MODELS, is_path
+from pipeline.models.names import is_path
 
 __all__ = ["STAGES"]
 
@@ -41,7 +41,7 @@ def _resolve(context: Context) -> str:
 
 def _model_files(options: Mapping[str, Any]) -> list[Path]:
     model = options["model"]
-    own = [Path(model)] if is_path(model) and model not in MODELS else []
+    own = [Path(model)] if is_path(model) else []
     return own + data_files(options)
 
 

@@ -7,7 +7,6 @@ quantizer.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ConfigError, InputError
+from pipeline.datasets import catalog
+from pipeline.errors import ConfigError
 from pipeline.models.names import Preprocessing
 
 __all__ = [
     "GoldenFrames",
-    "cifar10_folder",
     "data_files",
     "from_dataset",
     "from_draw",
@@ -29,7 +28,7 @@ __all__ = [
     "is_image",
 ]
 
-_TEST_SET = Path("plain_text", "test-00000-of-00001.parquet")
+_IN_MEMORY = ("cifar10", "cifar100", "fashion_mnist", "mnist")  # data sets whose images are not files of their own
 _SMALLEST_IMAGE = 16
 
 
@@ -41,22 +40,11 @@ class GoldenFrames:
     source: str
 
 
-def cifar10_folder() -> Path | None:
-    """The folder of CIFAR-10 in the Hugging Face layout, in the environment's A2Q_DATA or in the cache, or None."""
-    places = [Path(os.environ[name]) for name in ("A2Q_DATA", "A2Q_CACHE") if os.environ.get(name)]
-    if not os.environ.get("A2Q_CACHE"):
-        from platformdirs import user_cache_path
-
-        places.append(user_cache_path("a2q"))
-    return next((p / "cifar10" for p in places if (p / "cifar10" / _TEST_SET).is_file()), None)
-
-
 def data_files(options: Mapping[str, Any]) -> list[Path]:
     """The files that golden frames may be read from, for the cache's key."""
     if options["golden_inputs"]:
         return [Path(options["golden_inputs"])]
-    folder = cifar10_folder()
-    return [folder / _TEST_SET] if folder else []
+    return [path for name in _IN_MEMORY for path in catalog.files(name, "test")]
 
 
 def from_file(path: Path, shape: tuple[int, ...], limit: int) -> GoldenFrames:
@@ -74,22 +62,20 @@ def from_file(path: Path, shape: tuple[int, ...], limit: int) -> GoldenFrames:
     return GoldenFrames(frames, f"{len(frames)} frames of the user's file {path.name}")
 
 
-def from_dataset(preprocessing: Preprocessing, count: int) -> GoldenFrames | None:
-    """The first `count` test images of CIFAR-10; None where it is not at hand."""
-    folder = cifar10_folder()
-    if folder is None:
-        return None
-    from pipeline.training.data import load_cifar10
+def from_dataset(dataset: str, shape: tuple[int, ...], preprocessing: Preprocessing, count: int) -> GoldenFrames | None:
+    """The first `count` test images of `dataset`, in the middle of zeros where `shape`, (C, H, W), is larger.
 
-    try:
-        images = load_cifar10(folder, "test", limit=count)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"The data set {folder / _TEST_SET} cannot be read: {error}. Fetch it again, or unset A2Q_DATA."
-        ) from None
-    return GoldenFrames(
-        _normalised(images.images, preprocessing), f"the first {len(images)} images of the {images.source}"
-    )
+    None where the data set is not at hand, or has images of another kind. Raises InputError for one that is damaged.
+    """
+    if dataset not in _IN_MEMORY or not catalog.files(dataset, "test"):
+        return None
+    images = catalog.load(dataset, "test", limit=count)
+    channels, height, width = images.images.shape[1:]
+    if len(shape) != 3 or channels != shape[0] or height > shape[1] or width > shape[2]:
+        return None
+    top, left = (shape[1] - height) // 2, (shape[2] - width) // 2
+    margins = ((0, 0), (0, 0), (top, shape[1] - height - top), (left, shape[2] - width - left))
+    return GoldenFrames(_normalised(np.pad(images.images, margins), preprocessing), f"the {images.source}")
 
 
 def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count: int, seed: int) -> GoldenFrames:

@@ -1,15 +1,38 @@
-"""The models that have a name: what they are, and where their checkpoints come from."""
+"""The names of models: what each name says, and which of them have a checkpoint.
+
+A name is a family of networks for a float network, such as `resnet20`, and `quant_FAMILY_wWaA`,
+`quant_FAMILY_wWaA_a2q_Pb` or `quant_FAMILY_wWaA_a2q_plus_Pb` for one with weights of W, activations of A and
+accumulators of P bits.
+"""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pipeline.errors import ModelError
+from pipeline.errors import ConfigError, ModelError
+from pipeline.models.quantization import Quantization
 
-__all__ = ["CHECKPOINTS", "MODELS", "ModelSpec", "Preprocessing", "find", "is_path"]
+__all__ = [
+    "CHECKPOINTS",
+    "FAMILIES",
+    "MODELS",
+    "Family",
+    "ModelSpec",
+    "Preprocessing",
+    "find",
+    "is_checkpoint",
+    "is_path",
+    "model_name",
+    "parse_name",
+    "recorded",
+    "spec_of",
+]
 
 CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
 _RELEASE = "https://github.com/Xilinx/brevitas/releases/download/a2q_cifar10_r1"
@@ -46,61 +69,215 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class Family:
+    """Networks that differ in quantization, width, input shape and classes only; `depth` is the kind's own number."""
+
+    kind: Literal["resnet", "vgg", "cnv", "mobilenetv1", "tfc"]
+    depth: int | None = None
+    dataset: str = "cifar10"
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    num_classes: int = 10
+
+
+FAMILIES: dict[str, Family] = {
+    **{f"resnet{depth}": Family("resnet", depth) for depth in (8, 20, 32, 44, 56, 110, 18, 34, 50, 101, 152)},
+    **{f"vgg{depth}": Family("vgg", depth) for depth in (11, 13, 16, 19)},
+    "cnv": Family("cnv"),
+    "mobilenetv1": Family("mobilenetv1"),
+    "tfc": Family("tfc", dataset="mnist", input_shape=(1, 28, 28)),
+}
+
+
+@dataclass(frozen=True)
 class ModelSpec:
-    """A model of the registry. `url` is empty for one in this repository, its SHA-256 is in the JSON beside it."""
+    """A network of a family, and where its checkpoint is.
+
+    `quantization` is None for a float network. `dataset` is a name of `pipeline/datasets/catalog.py`. `preprocessing`
+    is what is done to an image before the network gets it, `normalization` what the network does to it itself. `url`
+    is empty for a checkpoint in this repository, whose SHA-256 is in the JSON beside it, or where there is none.
+    """
 
     name: str
-    architecture: Literal["resnet8", "resnet18"]
-    method: Literal["a2q", "a2q_plus"]
-    accumulator_bits: int
-    preprocessing: Preprocessing
-    top1: str = ""
+    family: str
+    quantization: Quantization | None
+    dataset: str = "cifar10"
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    num_classes: int = 10
+    width: float = 1.0
+    normalization: Preprocessing | None = None
+    preprocessing: Preprocessing = Preprocessing()
+    published_top1: float | None = None  # in percent
     url: str = ""
     digits: str = ""  # what the SHA-256 of the file at `url` begins with
-    input_shape: tuple[int, int, int] = (3, 32, 32)
-    dataset: str = "CIFAR-10"
 
     @property
     def file(self) -> str:
         """The name of the checkpoint's file."""
         return self.url.rpartition("/")[2] or f"{self.name}.pth"
 
+    @property
+    def method(self) -> str:
+        """a2q, a2q_plus, or empty for a network without a bound on its accumulators."""
+        method = self.quantization.accumulator_method if self.quantization else "none"
+        return "" if method == "none" else method
+
+    @property
+    def accumulator_bits(self) -> int | None:
+        """The accumulator width that hidden layers are trained for."""
+        return self.quantization.accumulator_bits if self.quantization else None
+
+    def as_record(self) -> dict[str, Any]:
+        """What describes the network, as plain values; `recorded` reads them."""
+        normalization = self.normalization
+        return {
+            "network": self.family,
+            "width": self.width,
+            "quantization": self.quantization.as_dict() if self.quantization else None,
+            "normalization": asdict(normalization) if normalization else None,
+            "input_shape": list(self.input_shape),
+            "num_classes": self.num_classes,
+            "dataset": self.dataset,
+        }
+
+
+def is_path(model: str) -> bool:
+    """Whether `model` is meant as the path of a file: QONNX, or a checkpoint."""
+    return model.endswith(".onnx") or is_checkpoint(model)
+
+
+def is_checkpoint(model: str) -> bool:
+    """Whether `model` is meant as the path of a checkpoint."""
+    return model.endswith((".pth", ".pt", ".th"))
+
+
+def model_name(family: str, quantization: Quantization | None) -> str:
+    """The name of a network: `resnet8`, `quant_resnet8_w4a4_a2q_14b`."""
+    return f"quant_{family}_{quantization.suffix}" if quantization else family
+
+
+def parse_name(name: str) -> tuple[str, Quantization | None]:
+    """Family and quantization that `name` says; `quant_` may be left out where bits follow.
+
+    Raises ModelError with the grammar, the families and the closest name.
+    """
+    family, _, suffix = name.removeprefix("quant_").partition("_")
+    if family not in FAMILIES or (name.startswith("quant_") and not suffix):
+        raise _unknown(name)
+    if not suffix:
+        return family, None
+    try:
+        return family, Quantization.parse(suffix)
+    except ConfigError as error:
+        raise _unknown(name, str(error)) from None
+
+
+def spec_of(
+    family: str,
+    quantization: Quantization | None,
+    *,
+    dataset: str | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    num_classes: int | None = None,
+    width: float = 1.0,
+    normalization: Preprocessing | None = None,
+) -> ModelSpec:
+    """The network of `family` with this quantization; what is None is as the family has it by default.
+
+    Raises ModelError for a family that there is not.
+    """
+    chosen = FAMILIES.get(family)
+    if chosen is None:
+        raise _unknown(family)
+    return ModelSpec(
+        model_name(family, quantization),
+        family,
+        quantization,
+        dataset=dataset or chosen.dataset,
+        input_shape=input_shape or chosen.input_shape,
+        num_classes=num_classes or chosen.num_classes,
+        width=width,
+        normalization=normalization,
+    )
+
+
+def recorded(name: str, record: Mapping[str, Any]) -> ModelSpec:
+    """The network that a checkpoint's record describes; what the record leaves out is as `name` has it by default.
+
+    Raises ModelError for a record that does not fit together.
+    """
+    try:
+        if "network" in record:
+            family, quantization = record["network"], record.get("quantization")
+            quantization = Quantization.from_dict(quantization) if quantization else None
+        else:
+            family, quantization = parse_name(name)
+            if record.get("quantization"):
+                quantization = Quantization.from_dict(record["quantization"])
+        normalization, shape = record.get("normalization"), record.get("input_shape")
+        spec = spec_of(
+            family,
+            quantization,
+            dataset=record.get("dataset"),
+            input_shape=tuple(shape) if shape else None,
+            num_classes=record.get("num_classes"),
+            width=record.get("width", 1.0),
+            normalization=Preprocessing(*(tuple(normalization[key]) for key in ("mean", "std")))
+            if normalization
+            else None,
+        )
+    except (ConfigError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"The record of the checkpoint of {name} does not describe a network: {error}") from None
+    return replace(spec, name=name)
+
+
+def find(name: str) -> ModelSpec:
+    """The model called `name`: one with a checkpoint, or any that the grammar of names allows.
+
+    Raises ModelError with the grammar, the names there are and the closest one.
+    """
+    return MODELS.get(name) or spec_of(*parse_name(name))
+
 
 def _resnet18(name: str, digits: str) -> ModelSpec:
-    method: Literal["a2q", "a2q_plus"] = "a2q_plus" if "_plus_" in name else "a2q"
-    bits = int(name[-3:-1])
+    quantization = Quantization.parse(name.removeprefix("quant_resnet18_"))
+    published = _PUBLISHED_TOP1[quantization.accumulator_method][quantization.accumulator_bits]
     return ModelSpec(
-        name=name,
-        architecture="resnet18",
-        method=method,
-        accumulator_bits=bits,
+        name,
+        "resnet18",
+        quantization,
         preprocessing=Preprocessing((0.491, 0.482, 0.447), (0.247, 0.243, 0.262)),
-        top1=f"top-1 {_PUBLISHED_TOP1[method][bits]} % as published (QONNX model zoo)",
+        published_top1=published,
         url=f"{_RELEASE}/{name}-{digits}.pth",
         digits=digits,
     )
 
 
-MODELS: dict[str, ModelSpec] = {
-    "quant_resnet8_w4a4_a2q_14b": ModelSpec(
-        "quant_resnet8_w4a4_a2q_14b", "resnet8", "a2q", accumulator_bits=14, preprocessing=Preprocessing()
-    ),
-    **{name: _resnet18(name, digits) for name, digits in _RELEASE_DIGITS.items()},
-}
+def _own_models() -> dict[str, ModelSpec]:
+    """The models with a record in this repository. A damaged record is read again, and reported, when it is needed."""
+    found = {}
+    for path in sorted(CHECKPOINTS.glob("*.json")):
+        try:
+            record = json.loads(path.read_text())
+            found[path.stem] = recorded(path.stem, record if isinstance(record, dict) else {})
+        except (OSError, ValueError, ModelError):
+            with suppress(ModelError):
+                found[path.stem] = spec_of(*parse_name(path.stem))
+    return found
 
 
-def is_path(model: str) -> bool:
-    """Whether `model` is meant as the path of a QONNX file."""
-    return model.endswith(".onnx")
-
-
-def find(name: str) -> ModelSpec:
-    """The model called `name`. Raises ModelError, with the names there are."""
-    if name in MODELS:
-        return MODELS[name]
-    close = difflib.get_close_matches(name, MODELS, n=1)
+def _unknown(name: str, reason: str = "") -> ModelError:
+    forms = [f"quant_{family}_w4a4" for family in FAMILIES]
+    close = difflib.get_close_matches(name, [*MODELS, *FAMILIES, *forms], n=1)
+    reason = f"{reason} " if reason else ""
     hint = f"Did you mean {close[0]}? " if close else ""
-    raise ModelError(
-        f"There is no model called {name!r}. {hint}Give the path of a QONNX file (*.onnx), or one of: "
-        f"{', '.join(MODELS)}."
+    return ModelError(
+        f"There is no model called {name!r}. {reason}{hint}Give the path of a QONNX file (*.onnx), a name of the form "
+        "FAMILY for a float network, quant_FAMILY_wWaA, quant_FAMILY_wWaA_a2q_Pb or quant_FAMILY_wWaA_a2q_plus_Pb for "
+        f"weights of W, activations of A and accumulators of P bits, with a FAMILY of {', '.join(FAMILIES)}; or one "
+        f"with a checkpoint: {', '.join(MODELS)}."
     )
+
+
+MODELS: dict[str, ModelSpec] = {}
+MODELS.update(_own_models())
+MODELS.update({name: _resnet18(name, digits) for name, digits in _RELEASE_DIGITS.items()})

@@ -1,4 +1,4 @@
-"""From a model's name to its checkpoint, checked, and to the Brevitas network that it fills."""
+"""From a model's name to its checkpoint, checked, and to the network that it fills."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ import json
 import os
 import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
-from pipeline.models.names import CHECKPOINTS, ModelSpec
+from pipeline.models.names import CHECKPOINTS, FAMILIES, MODELS, ModelSpec, find, is_checkpoint, recorded
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-__all__ = ["a2q_layers", "cache_folder", "checkpoint_facts", "fetch", "load_checkpoint", "network"]
+__all__ = [
+    "a2q_layers",
+    "cache_folder",
+    "checkpoint_facts",
+    "checkpoint_record",
+    "fetch",
+    "initialise",
+    "load_checkpoint",
+    "network",
+    "read_state",
+    "trained_network",
+]
 
 _DOWNLOAD_SECONDS = 30
 
@@ -30,8 +41,15 @@ def cache_folder() -> Path:
 def fetch(spec: ModelSpec) -> Path:
     """The checkpoint of `spec`, downloaded if it has to be, its SHA-256 checked.
 
-    Raises ModelError for a file that is missing, cannot be downloaded, or has another content than it should.
+    Raises ModelError for a model without one, and for a file that is missing, cannot be downloaded, or has another
+    content than it should.
     """
+    if spec.name not in MODELS and not spec.url:
+        synthetic = ", or build with synthetic weights: WEIGHTS=synthetic (--weights synthetic)"
+        raise ModelError(
+            f"There is no checkpoint of {spec.name} here. Train it (a2q train CONFIG)"
+            f"{synthetic if spec.quantization else ''}."
+        )
     if not spec.url:
         path = CHECKPOINTS / spec.file
         _check(
@@ -62,16 +80,24 @@ def checkpoint_facts(spec: ModelSpec) -> dict:
 
 
 def network(spec: ModelSpec) -> nn.Module:
-    """The Brevitas network of `spec`, with weights as they are initialised, in evaluation mode."""
-    from brevitas_examples.imagenet_classification.a2q.resnet import quant_resnet18
+    """The network of `spec`, float or Brevitas', with weights as they are initialised, in evaluation mode."""
+    if spec.url:
+        return _released(spec).eval()
+    from pipeline.models.cnv import CNV
+    from pipeline.models.mobilenetv1 import MobileNetV1
+    from pipeline.models.resnet import ResNet
+    from pipeline.models.tfc import TFC
+    from pipeline.models.vgg import VGG
 
-    from pipeline.models.resnet import A2Q_WEIGHT_QUANTIZERS, QuantResNet8
-
-    quantizer = A2Q_WEIGHT_QUANTIZERS[spec.method]
-    if spec.architecture == "resnet8":
-        return QuantResNet8(weight_quant=quantizer, accumulator_bit_width=spec.accumulator_bits).eval()
-    return quant_resnet18(
-        act_bit_width=4, weight_bit_width=4, acc_bit_width=spec.accumulator_bits, weight_quant=quantizer
+    family = FAMILIES[spec.family]
+    kind = {"resnet": ResNet, "vgg": VGG, "cnv": CNV, "mobilenetv1": MobileNetV1, "tfc": TFC}[family.kind]
+    return kind(
+        *(() if family.depth is None else (family.depth,)),
+        num_classes=spec.num_classes,
+        input_shape=spec.input_shape,
+        quantization=spec.quantization,
+        width=spec.width,
+        normalization=spec.normalization,
     ).eval()
 
 
@@ -83,17 +109,7 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
     """
     import torch
 
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelError(
-            f"The checkpoint {path} cannot be read: {reason} It is damaged, or not a PyTorch checkpoint of weights."
-        ) from None
-    if not isinstance(state, dict):
-        raise ModelError(
-            f"The checkpoint {path} holds a {type(state).__name__}; expected the weights of a network by name."
-        )
+    state = read_state(path)
     for name, layer in model.named_modules():
         bias = state.get(f"{name}.bias")
         if bias is not None and getattr(layer, "bias", bias) is None:
@@ -104,6 +120,70 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
         lines = str(error).splitlines()
         reason = " ".join(line.strip() for line in lines[1:3]) or lines[0]
         raise ModelError(f"The checkpoint {path} does not fit the network: {reason}") from None
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The weights in a checkpoint by their names, read without running code.
+
+    They are the file's whole content, or in it under `state` (checkpoints of `a2q train`) or `state_dict`. Raises
+    ModelError for a file that is damaged or holds something else.
+    """
+    import torch
+
+    content = found = _read(path)
+    for key in ("state", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            found = content[key]
+    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        kind = type(found).__name__ if not isinstance(found, dict) else "dict of other things"
+        raise ModelError(f"The checkpoint {path} holds a {kind}; expected the weights of a network by name.")
+    return dict(found)
+
+
+def checkpoint_record(path: Path) -> dict[str, Any]:
+    """What the checkpoint `path` says of itself, or the JSON beside it does; empty where neither is there.
+
+    Raises ModelError for one that is damaged.
+    """
+    content = _read(path)
+    if isinstance(content, dict) and isinstance(content.get("record"), dict):
+        return content["record"]
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return {}
+    try:
+        record = json.loads(beside.read_text())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The record {beside} of a checkpoint cannot be read: {error}") from None
+    return record if isinstance(record, dict) else {}
+
+
+def trained_network(model: str) -> tuple[ModelSpec, nn.Module, Path]:
+    """The network in the checkpoint `model`, a path or the name of one that has a checkpoint, in evaluation mode.
+
+    What it is, itself, and the checkpoint. A path's network is what its record says, or else what its name does.
+
+    Raises ModelError for one that is not to be had, or damaged.
+    """
+    if is_checkpoint(model):
+        path = Path(model)
+        spec = recorded(path.stem, checkpoint_record(path))
+    else:
+        spec = find(model)
+        path = fetch(spec)
+    filled = network(spec)
+    load_checkpoint(filled, path)
+    return spec, filled.eval(), path
+
+
+def initialise(model: nn.Module, source: str) -> None:
+    """Begin `model` with the weights of another network of its family, float or quantized.
+
+    `source` is a path (*.pth, *.pt, *.th) or the name of a model with a checkpoint. Raises ModelError.
+    """
+    from pipeline.models.float_checkpoint import load_float
+
+    load_float(model, Path(source) if is_checkpoint(source) else fetch(find(source)))
 
 
 def a2q_layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -120,6 +200,33 @@ def a2q_layers(model: nn.Module) -> dict[str, nn.Module]:
 def _pre_scaling(layer: nn.Module) -> nn.Module | None:
     quantizer = getattr(getattr(layer, "weight_quant", None), "tensor_quant", None)
     return getattr(quantizer, "pre_scaling_impl", None)
+
+
+def _read(path: Path) -> object:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ModelError(
+            f"The checkpoint {path} cannot be read: {reason} It is damaged, or not a PyTorch checkpoint of weights."
+        ) from None
+
+
+def _released(spec: ModelSpec) -> nn.Module:
+    """The network that Brevitas' release files fill."""
+    from brevitas_examples.imagenet_classification.a2q.resnet import quant_resnet18
+
+    from pipeline.models.layers import A2Q_WEIGHT_QUANTIZERS
+
+    chosen = spec.quantization
+    return quant_resnet18(
+        act_bit_width=chosen.act_bits,
+        weight_bit_width=chosen.weight_bits,
+        acc_bit_width=chosen.accumulator_bits,
+        weight_quant=A2Q_WEIGHT_QUANTIZERS[chosen.accumulator_method],
+    )
 
 
 def _download(spec: ModelSpec, path: Path) -> None:

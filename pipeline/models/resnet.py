@@ -1,84 +1,150 @@
-"""The residual networks of the A2Q papers, on the blocks of the Brevitas model zoo.
+"""Residual networks: ResNet-8 to 110 for CIFAR, ResNet-18 to 152 for ImageNet (arXiv 1512.03385).
 
-Every residual addition joins two unsigned activations of one shared quantizer, which is what a streaming adder in
-hardware needs.
+Shortcuts that change shape are 1×1 convolutions. Quantized, every addition joins two unsigned activations of one shared
+quantizer, which is what a streaming adder in hardware needs; so do blocks and names follow `QuantBasicBlock` of
+brevitas_examples/bnn_pynq/models/resnet.py in Brevitas 0.13.4. Float networks have a ReLU after the addition only.
 """
 
 from __future__ import annotations
 
-import brevitas.nn as qnn
-from brevitas.inject.enum import RestrictValueType, ScalingImplType
-from brevitas.quant import Int8WeightPerChannelFloat, Int32Bias, TruncTo8bit, Uint8ActPerTensorFloat
-from brevitas_examples.bnn_pynq.models.resnet import QuantBasicBlock, QuantResNet, make_quant_conv2d
-from brevitas_examples.imagenet_classification.a2q.quant import (
-    CommonIntAccumulatorAwareWeightQuant,
-    CommonIntAccumulatorAwareZeroCenterWeightQuant,
-)
+from typing import TYPE_CHECKING
+
 from torch import Tensor, nn
 
-__all__ = ["A2Q_WEIGHT_QUANTIZERS", "QuantResNet8", "Uint8Pixels"]
+from pipeline.models.layers import (
+    A2Q_WEIGHT_QUANTIZERS,
+    ImageNetwork,
+    Layers,
+    Uint8Pixels,
+    after,
+    channels,
+    is_small,
+)
+from pipeline.models.quantization import Quantization
 
-A2Q_WEIGHT_QUANTIZERS = {
-    "a2q": CommonIntAccumulatorAwareWeightQuant,
-    "a2q_plus": CommonIntAccumulatorAwareZeroCenterWeightQuant,
+if TYPE_CHECKING:
+    from pipeline.models.names import Preprocessing
+
+__all__ = ["A2Q_WEIGHT_QUANTIZERS", "BasicBlock", "Bottleneck", "ResNet", "Uint8Pixels"]
+
+_IMAGENET_BLOCKS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
 }
 
 
-class Uint8Pixels(Uint8ActPerTensorFloat):
-    """An 8-bit unsigned input quantizer whose integers are the pixels themselves: real = pixel / 255."""
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions and a shortcut. `shared` is the activation that the block's input came out of."""
 
-    scaling_impl_type = ScalingImplType.CONST
-    restrict_scaling_type = RestrictValueType.FP
-    scaling_init = 1.0
+    expansion = 1
+
+    def __init__(self, layers: Layers, inputs: int, planes: int, stride: int, shared: nn.Module) -> None:
+        super().__init__()
+        self.conv1 = layers.conv(inputs, planes, 3, stride=stride, padding=1)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.relu1 = layers.activation()
+        self.conv2 = layers.conv(planes, planes, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.downsample, shared = _shortcut(layers, inputs, planes, stride, shared)
+        self.relu2 = layers.branch_end(shared)
+        self.relu_out = layers.activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu1(self.bn1(self.conv1(x)))
+        out = self.relu2(self.bn2(self.conv2(out)))
+        return self.relu_out(out + (self.downsample(x) if len(self.downsample) else x))
 
 
-class QuantResNet8(QuantResNet):
-    """ResNet-8 for 32×32 images: three stages of one block, 16/32/64 channels by default.
+class Bottleneck(nn.Module):
+    """1×1, 3×3 with the stride, and 1×1 convolution to four times the planes, and a shortcut."""
 
-    Takes images of shape (N, 3, 32, 32) in [0, 1] and returns logits of shape (N, num_classes). Stem and classifier
-    are 8-bit per channel; the hidden convolutions take `weight_quant` at `accumulator_bit_width`.
-    """
+    expansion = 4
+
+    def __init__(self, layers: Layers, inputs: int, planes: int, stride: int, shared: nn.Module) -> None:
+        super().__init__()
+        outputs = planes * self.expansion
+        self.conv1 = layers.conv(inputs, planes, 1)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.relu1 = layers.activation()
+        self.conv2 = layers.conv(planes, planes, 3, stride=stride, padding=1)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.relu2 = layers.activation()
+        self.conv3 = layers.conv(planes, outputs, 1)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample, shared = _shortcut(layers, inputs, outputs, stride, shared)
+        self.relu3 = layers.branch_end(shared)
+        self.relu_out = layers.activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu1(self.bn1(self.conv1(x)))
+        out = self.relu2(self.bn2(self.conv2(out)))
+        out = self.relu3(self.bn3(self.conv3(out)))
+        return self.relu_out(out + (self.downsample(x) if len(self.downsample) else x))
+
+
+class ResNet(ImageNetwork):
+    """ResNet-`depth`. Depths of 6n + 2 have three stages of n blocks and 16, 32 and 64 channels; 18, 34, 50, 101 and
+    152 four stages of 64 to 512 planes."""
 
     def __init__(
         self,
+        depth: int,
         *,
-        weight_quant: type,
-        accumulator_bit_width: int,
-        widths: tuple[int, int, int] = (16, 32, 64),
-        num_classes: int = 10,
-        weight_bit_width: int = 4,
-        act_bit_width: int = 4,
+        num_classes: int,
+        input_shape: tuple[int, int, int],
+        quantization: Quantization | None = None,
+        width: float = 1.0,
+        normalization: Preprocessing | None = None,
     ) -> None:
-        nn.Module.__init__(self)
-        weight_quant = weight_quant.let(accumulator_bit_width=accumulator_bit_width)
-        self.input_quant = qnn.QuantIdentity(Uint8Pixels, return_quant_tensor=True)
-        self.in_planes = widths[0]
-        self.conv1 = make_quant_conv2d(
-            3, widths[0], kernel_size=3, padding=1, weight_bit_width=8, weight_quant=Int8WeightPerChannelFloat
+        super().__init__(
+            num_classes=num_classes, input_shape=input_shape, quantization=quantization, normalization=normalization
         )
-        self.bn1 = nn.BatchNorm2d(widths[0])
-        self.relu = shared = qnn.QuantReLU(bit_width=act_bit_width, return_quant_tensor=True)
-        for index, (width, stride) in enumerate(zip(widths, (1, 2, 2), strict=True), start=1):
-            stage, shared = self._make_layer(
-                QuantBasicBlock, width, 1, stride, shared, weight_bit_width, act_bit_width, weight_quant
-            )
-            setattr(self, f"layer{index}", stage)
-        # 8 × 8 pixels of 4 bits sum to 10 bits; dropping the lowest two is the division that hardware gets for free
-        self.final_pool = qnn.TruncAvgPool2d(kernel_size=8, trunc_quant=TruncTo8bit, float_to_int_impl_type="FLOOR")
-        self.linear = qnn.QuantLinear(
-            widths[2],
-            num_classes,
-            bias=True,
-            weight_bit_width=8,
-            weight_quant=Int8WeightPerChannelFloat,
-            bias_quant=Int32Bias,
-        )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        layers = Layers(quantization)
+        block = Bottleneck if depth in (50, 101, 152) else BasicBlock
+        counts = _IMAGENET_BLOCKS.get(depth) or ((depth - 2) // 6,) * 3
+        first = 64 if depth in _IMAGENET_BLOCKS else 16
+        planes = [channels(first * 2**stage, width) for stage in range(len(counts))]
+        pixels = tuple(input_shape[1:])
+        stem = (3, 1, 1) if is_small(input_shape) else (7, 2, 3)
+        kernel, stride, padding = stem
+        self.conv1 = layers.conv(input_shape[0], planes[0], kernel, stride=stride, padding=padding, place="first")
+        self.bn1 = nn.BatchNorm2d(planes[0])
+        self.relu = layers.activation()
+        pixels = after(pixels, kernel, stride=stride, padding=padding)
+        self.maxpool = nn.Identity()
+        if not is_small(input_shape):
+            self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+            pixels = after(pixels, 3, stride=2, padding=1)
+        inputs, shared, self.stages = planes[0], self.relu, len(counts)
+        for index, (count, outputs) in enumerate(zip(counts, planes, strict=True)):
+            blocks = []
+            for position in range(count):
+                stride = 2 if index and not position else 1
+                blocks.append(block(layers, inputs, outputs, stride, shared))
+                inputs, shared = outputs * block.expansion, blocks[-1].relu_out
+                pixels = after(pixels, 3, stride=stride, padding=1)
+            setattr(self, f"layer{index + 1}", nn.Sequential(*blocks))
+        self.final_pool = layers.average_pool(pixels[0] if pixels[0] == pixels[1] else pixels)
+        self.linear = layers.linear(inputs, num_classes, place="last")
+        self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(self.input_quant(images))))
-        x = self.layer3(self.layer2(self.layer1(x)))
+        x = self.input_quant(self.normalize(images))
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for index in range(1, self.stages + 1):
+            x = getattr(self, f"layer{index}")(x)
         x = self.final_pool(x)
         return self.linear(x.view(x.size(0), -1))
+
+
+def _shortcut(
+    layers: Layers, inputs: int, outputs: int, stride: int, shared: nn.Module
+) -> tuple[nn.Sequential, nn.Module]:
+    """The layers of a shortcut, none where shapes agree, and the activation that both branches share."""
+    if stride == 1 and inputs == outputs:
+        return nn.Sequential(), shared
+    shared = layers.branch_end()
+    return nn.Sequential(layers.conv(inputs, outputs, 1, stride=stride), nn.BatchNorm2d(outputs), shared), shared

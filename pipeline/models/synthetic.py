@@ -1,4 +1,5 @@
 """Weights that nobody trained: seeded draws that meet the A2Q or A2Q+ bound, as sparse as such training leaves them.
+Networks without a bound get plain draws.
 
 They stand in for a checkpoint that is not at hand where only hardware and not accuracy is asked for. Whoever uses them
 says so: the build's record and reports call them synthetic.
@@ -10,12 +11,13 @@ import math
 
 import numpy as np
 import torch
+from brevitas.nn import QuantReLU
 from torch import Tensor, nn
 
-from pipeline.errors import VerificationError
+from pipeline.errors import ModelError, VerificationError
 from pipeline.models.registry import a2q_layers
 
-__all__ = ["SPARSITY", "draw_row", "fill", "largest_l1_norm"]
+__all__ = ["SPARSITY", "draw_row", "fill", "largest_l1_norm", "usual_sparsity"]
 
 # Share of zeros by accumulator width. A2Q+ table 3 (arXiv 2401.10432), ResNet-18 W4A4, gives 12, 14 and 16 bits; 13
 # and 15 lie half-way.
@@ -23,6 +25,7 @@ SPARSITY = {
     "a2q": {12: 0.947, 13: 0.932, 14: 0.917, 15: 0.827, 16: 0.737},
     "a2q_plus": {12: 0.934, 13: 0.892, 14: 0.850, 15: 0.677, 16: 0.504},
 }
+_PUBLISHED_INPUT_BITS = 4
 _MEAN_MAGNITUDE = 2.5  # of the weights that are not zero, where the bound allows it
 # A2Q rounds towards zero, so float weights are written this much larger than their integers.
 _MARGIN = 1 / 64
@@ -35,31 +38,45 @@ def largest_l1_norm(method: str, accumulator_bits: int, input_bits: int, *, sign
     return (2 ** (accumulator_bits - 1) - 1) / 2 ** (input_bits - int(signed_input))
 
 
-def draw_row(generator: np.random.Generator, size: int, bound: int, sparsity: float, *, centred: bool) -> np.ndarray:
-    """`size` integers from −7 to 7, int64: ‖w‖₁ at most `bound`, about `sparsity` zeros, a sum of 0 if `centred`.
+def usual_sparsity(method: str, accumulator_bits: int, input_bits: int) -> float:
+    """The share of zeros that training leaves; where none is published, that of the nearest bound that is."""
+    published = SPARSITY[method]
+    # an accumulator bit more or an input bit less are the same bound
+    bits = accumulator_bits - (input_bits - _PUBLISHED_INPUT_BITS)
+    return published[min(max(bits, min(published)), max(published))]
+
+
+def draw_row(
+    generator: np.random.Generator, size: int, bound: int, sparsity: float, *, centred: bool, largest: int = 7
+) -> np.ndarray:
+    """`size` integers of magnitude up to `largest`, int64: ‖w‖₁ at most `bound`, about `sparsity` zeros, a sum of 0 if
+    `centred`.
 
     Sums so long that the bound forbids this many non-zeros are sparser.
     """
-    count = min(max(round((1 - sparsity) * size), 2), bound * 2 // 3, size)
+    count = min(max(round((1 - sparsity) * size), 2), max(bound * 2 // 3, min(bound, 2)), size)
     budget = min(bound, round(_MEAN_MAGNITUDE * count))
     row = np.zeros(size, np.int64)
     places = generator.permutation(size)[:count]
     if centred:
         half = count // 2
-        row[places[:half]] = _magnitudes(generator, half, budget // 2)
-        row[places[half : 2 * half]] = -_magnitudes(generator, half, budget // 2)
+        row[places[:half]] = _magnitudes(generator, half, budget // 2, largest)
+        row[places[half : 2 * half]] = -_magnitudes(generator, half, budget // 2, largest)
     else:
-        row[places] = _magnitudes(generator, count, budget) * generator.choice((-1, 1), count)
+        row[places] = _magnitudes(generator, count, budget, largest) * generator.choice((-1, 1), count)
     return row
 
 
-def fill(model: nn.Module, method: str, accumulator_bits: int, images: np.ndarray, seed: int) -> None:
+def fill(model: nn.Module, method: str, accumulator_bits: int | None, images: np.ndarray, seed: int) -> None:
     """Give `model` synthetic weights, in place: A2Q layers a drawn row for each channel, the others a seeded Gaussian.
 
-    `images` (N, C, H, W), as the network takes them, are run once to set the statistics of normalisations and the
-    scales of activations, so that no activation is dead. Raises VerificationError if a layer computes other integers
-    than were drawn.
+    `method` and `accumulator_bits` are those of the A2Q layers, empty and None where there are none. `images`
+    (N, C, H, W), as the network takes them, are run once to set the statistics of normalisations and the scales of
+    activations, so that no activation is dead. Raises ModelError for a float network, VerificationError if a layer
+    computes other integers than were drawn.
     """
+    if not any(isinstance(module, QuantReLU) for module in model.modules()):
+        raise ModelError("Synthetic weights are for quantized networks, and this is a float network.")
     generator = np.random.default_rng(seed)
     torch_generator = torch.Generator().manual_seed(seed)
     hidden = a2q_layers(model)
@@ -72,18 +89,19 @@ def fill(model: nn.Module, method: str, accumulator_bits: int, images: np.ndarra
                 if layer.bias is not None:
                     layer.bias.normal_(0, deviation, generator=torch_generator)
         for name, layer in hidden.items():
-            drawn[name] = _draw_layer(generator, layer, method, accumulator_bits)
+            drawn[name] = _draw_layer(generator, layer, method, accumulator_bits, _activation_bits(model))
             _write_layer(layer, drawn[name])
     _settle(model, torch.from_numpy(images))
-    _check(model, hidden, drawn, torch.from_numpy(images[:1]))
+    if hidden:
+        _check(model, hidden, drawn, torch.from_numpy(images[:1]))
 
 
-def _magnitudes(generator: np.random.Generator, count: int, budget: int) -> np.ndarray:
-    """`count` integers from 1 to 7 that sum to the lesser of `budget` and 7·`count`."""
+def _magnitudes(generator: np.random.Generator, count: int, budget: int, largest: int) -> np.ndarray:
+    """`count` integers from 1 to `largest` that sum to the lesser of `budget` and `largest`·`count`."""
     values = np.ones(count, np.int64)
-    left = min(budget, 7 * count) - count
+    left = min(budget, largest * count) - count
     while left > 0:
-        open_places = np.flatnonzero(values < 7)
+        open_places = np.flatnonzero(values < largest)
         chosen = generator.choice(open_places, min(left, len(open_places)), replace=False)
         chosen = chosen[: max(len(chosen) // 2, 1)]
         values[chosen] += 1
@@ -91,13 +109,23 @@ def _magnitudes(generator: np.random.Generator, count: int, budget: int) -> np.n
     return values
 
 
-def _draw_layer(generator: np.random.Generator, layer: nn.Module, method: str, accumulator_bits: int) -> Tensor:
-    """Integers in the shape of the layer's weight. Its inputs are 4-bit unsigned activations."""
+def _draw_layer(
+    generator: np.random.Generator, layer: nn.Module, method: str, accumulator_bits: int, input_bits: int
+) -> Tensor:
+    """Integers in the shape of the layer's weight. Its inputs are unsigned activations of `input_bits`."""
     rows, size = layer.weight.shape[0], layer.weight[0].numel()
-    bound = math.floor(largest_l1_norm(method, accumulator_bits, input_bits=4) / (1 + _MARGIN))
-    sparsity = SPARSITY[method][accumulator_bits]
-    drawn = [draw_row(generator, size, bound, sparsity, centred=method == "a2q_plus") for _ in range(rows)]
+    bound = math.floor(largest_l1_norm(method, accumulator_bits, input_bits) / (1 + _MARGIN))
+    zeros = usual_sparsity(method, accumulator_bits, input_bits)
+    largest = 2 ** (int(layer.weight_quant.tensor_quant.msb_clamp_bit_width_impl()) - 1) - 1
+    centred = method == "a2q_plus"
+    drawn = [draw_row(generator, size, bound, zeros, centred=centred, largest=largest) for _ in range(rows)]
     return torch.from_numpy(np.stack(drawn)).reshape(layer.weight.shape)
+
+
+def _activation_bits(model: nn.Module) -> int:
+    """The bits of the activations, which all are of one width."""
+    activation = next(module for module in model.modules() if isinstance(module, QuantReLU))
+    return int(activation.act_quant.bit_width())
 
 
 def _write_layer(layer: nn.Module, integers: Tensor) -> None:
@@ -117,7 +145,7 @@ def _write_layer(layer: nn.Module, integers: Tensor) -> None:
 
 def _settle(model: nn.Module, images: Tensor) -> None:
     """One pass in training mode, in which normalisations take their statistics from `images` alone."""
-    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = None  # the plain average over batches, of which there is one

@@ -17,12 +17,12 @@ import numpy as np
 import onnx
 import torch
 from brevitas.export import export_qonnx
-from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from brevitas.quant_tensor import QuantTensor
 from onnx import numpy_helper
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError, VerificationError
+from pipeline.models.integer_weights import quantized_weights
 from pipeline.streamline.executor import constants, graph_input, run_graph
 from pipeline.streamline.quantizers import QUANTIZER_OPS, read_quantizer
 from pipeline.streamline.reading import read_model
@@ -76,7 +76,7 @@ def export_brevitas(
     folder.mkdir(parents=True, exist_ok=True)
     network = network.eval()
     images = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
-    weights = _quantized_weights(network, images[:1])
+    weights = {name: weight for name, (weight, _) in quantized_weights(network, images[:1]).items()}
     path = folder / "model.onnx"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer's, about constants that are meant to be
@@ -110,26 +110,6 @@ def take_qonnx(source: Path, inputs: np.ndarray, folder: Path) -> tuple[onnx.Mod
     onnx.save(model, folder / "model.onnx")
     golden.save(folder / "golden.npz")
     return model, golden
-
-
-def _quantized_weights(network: nn.Module, image: Tensor) -> dict[str, QuantTensor]:
-    """The quantized weight of each layer, as the layer computes it from the input it gets."""
-    weights: dict[str, QuantTensor] = {}
-
-    def record(name: str):
-        def hook(layer: nn.Module, arguments: tuple, _output) -> None:
-            quant_input = arguments[0] if isinstance(arguments[0], QuantTensor) else None
-            weights[name] = layer.quant_weight(quant_input)
-
-        return hook
-
-    layers = [(n, m) for n, m in network.named_modules() if isinstance(m, QuantWeightBiasInputOutputLayer)]
-    hooks = [layer.register_forward_hook(record(name)) for name, layer in layers]
-    with torch.no_grad():
-        network(image)
-    for hook in hooks:
-        hook.remove()
-    return {name: weight for name, weight in weights.items() if isinstance(weight, QuantTensor)}
 
 
 def _replace_weights(graph: onnx.GraphProto, weights: dict[str, QuantTensor]) -> None:

@@ -1,6 +1,6 @@
 """resolve: from what the user calls a model to the files and facts that every later stage goes by.
 
-Requires a name of the registry or the path of a QONNX file. Ensures a folder with the model's own file, checked and
+Requires a name of the registry or the path of a QONNX file or checkpoint. Ensures a folder with the model's own file, checked and
 readable, golden frames of its input shape, and a record of what both are and where they come from.
 """
 
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,13 +18,21 @@ from pipeline import fingerprint
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import golden
 from pipeline.models.golden import GoldenFrames
-from pipeline.models.names import ModelSpec, Preprocessing, find, is_path
-from pipeline.models.registry import a2q_layers, checkpoint_facts, fetch, load_checkpoint, network
+from pipeline.models.names import ModelSpec, Preprocessing, find, is_checkpoint, is_path, recorded
+from pipeline.models.registry import (
+    a2q_layers,
+    checkpoint_facts,
+    checkpoint_record,
+    fetch,
+    load_checkpoint,
+    network,
+    trained_network,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ResolvedModel", "load", "load_network", "run"]
+__all__ = ["ResolvedModel", "golden_frames", "load", "load_network", "run"]
 
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
@@ -51,6 +59,9 @@ class ResolvedModel:
     accumulator_bits: int | None
     a2q_layers: tuple[str, ...]
     golden_source: str
+    network: dict[str, Any] = field(
+        default_factory=dict
+    )  # what a checkpoint of the user's is of; else the name says it
 
     @property
     def target_bits(self) -> dict[str, int]:
@@ -75,7 +86,8 @@ def run(
             raise ConfigError(
                 f"weights is 'synthetic', but {model} has its own. Synthetic weights are for named models."
             )
-        record, frames = _resolve_file(Path(model), seed, golden_frames, golden_inputs, folder)
+        resolve = _resolve_checkpoint if is_checkpoint(model) else _resolve_file
+        record, frames = resolve(Path(model), seed, golden_frames, golden_inputs, folder)
     else:
         record, frames = _resolve_name(find(model), weights, seed, golden_frames, golden_inputs, folder)
     np.save(folder / _GOLDEN, frames)
@@ -97,7 +109,7 @@ def load(folder: Path) -> tuple[ResolvedModel, np.ndarray]:
 
 def load_network(record: ResolvedModel, folder: Path) -> nn.Module:
     """The Brevitas network of a record of kind `brevitas`, with its weights, in evaluation mode."""
-    model = network(find(record.name))
+    model = network(recorded(record.name, record.network) if record.network else find(record.name))
     load_checkpoint(model, folder / record.file)
     return model.eval()
 
@@ -106,25 +118,49 @@ def _resolve_name(
     spec: ModelSpec, weights: str, seed: int, count: int, golden_inputs: Path | None, folder: Path
 ) -> tuple[ResolvedModel, np.ndarray]:
     model = network(spec)
-    chosen = _frames_of(spec, seed, count, golden_inputs)
+    chosen = golden_frames(spec, seed, count, golden_inputs)
     path = folder / "checkpoint.pth"
     if weights == "synthetic":
         _write_synthetic(model, spec, seed, path)
-        provenance = (
-            f"synthetic weights, not trained: a draw with seed {seed} that meets the bound of {spec.method} for "
-            f"{spec.accumulator_bits}-bit accumulators"
-        )
+        bound = f" that meets the bound of {spec.method} for {spec.accumulator_bits}-bit accumulators"
+        provenance = f"synthetic weights, not trained: a draw with seed {seed}{bound if spec.method else ''}"
     else:
         source = fetch(spec)
         load_checkpoint(model, source)
         shutil.copyfile(source, path)
-        provenance = f"trained checkpoint {spec.file}, {spec.top1 or _own_top1(spec)}"
-    record = ResolvedModel(
+        published = f"top-1 {spec.published_top1} % as published (QONNX model zoo)" if spec.url else ""
+        provenance = f"trained checkpoint {spec.file}, {published or _top1(checkpoint_facts(spec), spec)}"
+    return _brevitas(spec, model, weights, provenance, path, chosen), chosen.frames
+
+
+def _resolve_checkpoint(
+    source: Path, seed: int, count: int, golden_inputs: Path | None, folder: Path
+) -> tuple[ResolvedModel, np.ndarray]:
+    spec, model, _ = trained_network(str(source))
+    if spec.quantization is None:
+        raise ModelError(
+            f"The checkpoint {source} is of a float network, {spec.name}. Hardware is built from quantized ones: train "
+            "one that begins with it (init)."
+        )
+    chosen = golden_frames(spec, seed, count, golden_inputs)
+    path = folder / "checkpoint.pth"
+    shutil.copyfile(source, path)
+    facts = checkpoint_record(source)
+    known = f"{_top1(facts, spec)} by its own record" if "top1" in facts else "of unknown accuracy"
+    provenance = f"the user's checkpoint {source.name}, {known}"
+    record = _brevitas(spec, model, "trained", provenance, path, chosen)
+    return replace(record, network=spec.as_record()), chosen.frames
+
+
+def _brevitas(
+    spec: ModelSpec, model: nn.Module, weights: str, provenance: str, path: Path, chosen: GoldenFrames
+) -> ResolvedModel:
+    return ResolvedModel(
         name=spec.name,
         kind="brevitas",
         file=path.name,
         sha256=fingerprint.file(path),
-        weights="synthetic" if weights == "synthetic" else "trained",
+        weights=weights,
         provenance=provenance,
         input_shape=spec.input_shape,
         preprocessing=spec.preprocessing,
@@ -134,7 +170,6 @@ def _resolve_name(
         a2q_layers=tuple(a2q_layers(model)),
         golden_source=chosen.source,
     )
-    return record, chosen.frames
 
 
 def _write_synthetic(model: nn.Module, spec: ModelSpec, seed: int, path: Path) -> None:
@@ -147,15 +182,15 @@ def _write_synthetic(model: nn.Module, spec: ModelSpec, seed: int, path: Path) -
     torch.save(model.state_dict(), path)
 
 
-def _own_top1(spec: ModelSpec) -> str:
-    facts = checkpoint_facts(spec)
+def _top1(facts: dict, spec: ModelSpec) -> str:
     return f"top-1 {100 * facts['top1']:.1f} % on {facts.get('test_data', spec.dataset)}"
 
 
-def _frames_of(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | None) -> GoldenFrames:
+def golden_frames(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | None = None) -> GoldenFrames:
+    """The golden frames of a named model: `golden_inputs` if given, its data set, or photographs drawn with `seed`."""
     if golden_inputs is not None:
         return golden.from_file(golden_inputs, spec.input_shape, count)
-    return golden.from_dataset(spec.preprocessing, count) or golden.from_photographs(
+    return golden.from_dataset(spec.dataset, spec.input_shape, spec.preprocessing, count) or golden.from_photographs(
         spec.input_shape, spec.preprocessing, count, seed
     )
 
@@ -178,10 +213,8 @@ def _resolve_file(
         chosen = golden.from_file(golden_inputs, shape, count)
     elif golden.is_image(shape):
         plain = Preprocessing()
-        has_its_data = shape == (3, 32, 32)
-        chosen = (golden.from_dataset(plain, count) if has_its_data else None) or golden.from_photographs(
-            shape, plain, count, seed
-        )
+        dataset = {(3, 32, 32): "cifar10", (1, 28, 28): "mnist"}.get(shape, "")
+        chosen = golden.from_dataset(dataset, shape, plain, count) or golden.from_photographs(shape, plain, count, seed)
     else:
         chosen = golden.from_draw(shape, *_input_range(model), count, seed)
     record = ResolvedModel(

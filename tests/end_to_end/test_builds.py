@@ -12,8 +12,8 @@ from rich.console import Console
 
 from pipeline.config import config_for, load_config
 from pipeline.dataflow.storage import load_graph
+from pipeline.datasets import catalog
 from pipeline.flow import build
-from pipeline.models.golden import cifar10_folder
 from pipeline.plan import STAGES
 from pipeline.progress import Screen
 from pipeline.stages import resolve
@@ -75,7 +75,7 @@ def test_the_default_network(tmp_path):
     performance = built.report("rtlsim_performance")
     assert performance["N"] >= 10
     assert performance["steady_cycles"] <= 20_000
-    if cifar10_folder() is not None:
+    if catalog.files("cifar10", "test"):
         record, _ = resolve.load(built.stage("resolve"))
         assert "CIFAR-10" in record.golden_source
 

@@ -50,26 +50,27 @@ def test_photographs_are_drawn_by_seed_and_called_so() -> None:
     assert golden.from_photographs((1, 28, 28), Preprocessing(), 2, 0).frames.shape == (2, 1, 28, 28)
 
 
-def test_the_data_set_where_it_is_at_hand(no_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert golden.from_dataset(Preprocessing(), 2) is None
+def test_the_data_set_where_it_is_at_hand(no_data: Path) -> None:
+    assert golden.from_dataset("cifar10", (3, 32, 32), Preprocessing(), 2) is None
     images = write_cifar10(no_data)
     preprocessing = Preprocessing((0.5, 0.25, 0.0), (0.5, 1.0, 2.0))
-    found = golden.from_dataset(preprocessing, 2)
+    found = golden.from_dataset("cifar10", (3, 32, 32), preprocessing, 2)
     expected = (images[:2] / 255 - np.reshape(preprocessing.mean, (3, 1, 1))) / np.reshape(preprocessing.std, (3, 1, 1))
     assert np.allclose(found.frames, expected, atol=1e-6)
     assert found.source.startswith("the first 2 images of the CIFAR-10 test set")
-    monkeypatch.setenv("A2Q_CACHE", str(no_data / "elsewhere"))
-    assert golden.cifar10_folder() is None
-    monkeypatch.setenv("A2Q_DATA", str(no_data))
-    assert golden.cifar10_folder() == no_data / "cifar10"
+    padded = golden.from_dataset("cifar10", (3, 36, 34), Preprocessing(), 2)
+    assert np.array_equal(padded.frames[:, :, 2:-2, 1:-1], (images[:2] / 255).astype(np.float32))
+    assert padded.frames[:, :, :2].max() == 0
+    assert golden.from_dataset("cifar10", (1, 32, 32), Preprocessing(), 2) is None
+    assert golden.from_dataset("imagenet", (3, 224, 224), Preprocessing(), 2) is None
 
 
 def test_a_damaged_data_set(no_data: Path) -> None:
     write_cifar10(no_data)
     path = no_data / "cifar10" / "plain_text" / "test-00000-of-00001.parquet"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"test-00000-of-00001\.parquet cannot be read: .*unset A2Q_DATA"):
-        golden.from_dataset(Preprocessing(), 2)
+    with pytest.raises(InputError, match=r"test-00000-of-00001\.parquet"):
+        golden.from_dataset("cifar10", (3, 32, 32), Preprocessing(), 2)
 
 
 def test_a_draw_covers_the_range() -> None:

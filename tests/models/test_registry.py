@@ -10,25 +10,37 @@ import torch
 
 from pipeline.errors import ModelError
 from pipeline.models import registry
-from pipeline.models.names import MODELS, ModelSpec, Preprocessing, find
-from pipeline.models.registry import a2q_layers, fetch, load_checkpoint, network
+from pipeline.models.names import MODELS, find, spec_of
+from pipeline.models.quantization import Quantization
+from pipeline.models.registry import (
+    a2q_layers,
+    checkpoint_record,
+    fetch,
+    load_checkpoint,
+    network,
+    read_state,
+    trained_network,
+)
 
 OURS = MODELS["quant_resnet8_w4a4_a2q_14b"]
 THEIRS = MODELS["quant_resnet18_w4a4_a2q_plus_12b"]
+TINY = spec_of("resnet8", Quantization.parse("w4a4_a2q_14b"), width=0.25)
 
 
-def test_names() -> None:
-    assert len(MODELS) == 11
+def test_the_released_models() -> None:
     assert (THEIRS.method, THEIRS.accumulator_bits, THEIRS.digits) == ("a2q_plus", 12, "d69f003b")
     assert THEIRS.file == "quant_resnet18_w4a4_a2q_plus_12b-d69f003b.pth"
-    assert all(spec.digits in spec.url for spec in MODELS.values())
+    assert len(a2q_layers(network(THEIRS))) == 19
 
 
-def test_an_unknown_name() -> None:
-    with pytest.raises(ModelError, match="Did you mean quant_resnet18_w4a4_a2q_13b.*\\*.onnx.*quant_resnet8_w4a4"):
-        find("quant_resnet18_w4a4_a2q_13bit")
-    with pytest.raises(ModelError, match="There is no model called 'x'. Give the path"):
-        find("x")
+def test_a_model_without_a_checkpoint() -> None:
+    with pytest.raises(
+        ModelError,
+        match=r"There is no checkpoint of quant_vgg11_w2a2 here. Train it \(a2q train CONFIG\), or .*WEIGHTS=synthetic",
+    ):
+        fetch(find("quant_vgg11_w2a2"))
+    with pytest.raises(ModelError, match=r"no checkpoint of vgg11 here. Train it \(a2q train CONFIG\)\.$"):
+        fetch(find("vgg11"))
 
 
 @pytest.fixture
@@ -119,7 +131,7 @@ def test_our_checkpoint_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(scope="module")
 def resnet8():
-    model = network(ModelSpec("tiny", "resnet8", "a2q", accumulator_bits=14, preprocessing=Preprocessing()))
+    model = network(TINY)
     with torch.no_grad():
         model.train()(torch.rand(2, 3, 32, 32))  # the scales of activations are born in a training pass
     return model.eval()
@@ -132,11 +144,11 @@ def test_hidden_convolutions_are_a2q(resnet8) -> None:
 
 
 def test_a_bias_in_the_file_gets_a_place(resnet8, tmp_path: Path) -> None:
-    state = {**resnet8.state_dict(), "layer1.0.conv1.bias": torch.arange(16.0)}
+    state = {**resnet8.state_dict(), "layer1.0.conv1.bias": torch.arange(4.0)}
     torch.save(state, tmp_path / "w.pth")
-    model = network(ModelSpec("tiny", "resnet8", "a2q", accumulator_bits=14, preprocessing=Preprocessing()))
+    model = network(TINY)
     load_checkpoint(model, tmp_path / "w.pth")
-    assert torch.equal(model.layer1[0].conv1.bias, torch.arange(16.0))
+    assert torch.equal(model.layer1[0].conv1.bias, torch.arange(4.0))
 
 
 def test_damaged_checkpoints(resnet8, tmp_path: Path) -> None:
@@ -149,6 +161,9 @@ def test_damaged_checkpoints(resnet8, tmp_path: Path) -> None:
             load_checkpoint(resnet8, path)
     torch.save([1, 2], path)
     with pytest.raises(ModelError, match="holds a list; expected the weights of a network by name"):
+        load_checkpoint(resnet8, path)
+    torch.save({"epoch": 3}, path)
+    with pytest.raises(ModelError, match="holds a dict of other things; expected the weights"):
         load_checkpoint(resnet8, path)
     state = resnet8.state_dict()
     del state["conv1.weight"]
@@ -169,3 +184,24 @@ def test_a_checkpoint_runs_no_code(resnet8, tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(ModelError, match="cannot be read"):
         load_checkpoint(resnet8, tmp_path / "w.pth")
     assert "code ran" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_that_says_what_it_is(resnet8, tmp_path: Path) -> None:
+    path = tmp_path / "mine.pth"
+    record = {**TINY.as_record(), "top1": 0.5}
+    torch.save({"record": record, "state": resnet8.state_dict()}, path)
+    spec, model, found = trained_network(str(path))
+    assert (spec, found) == (replace(TINY, name="mine"), path)
+    assert list(read_state(path)) == list(resnet8.state_dict()) and checkpoint_record(path) == record
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(model(images), resnet8(images))
+
+    torch.save(resnet8.state_dict(), path)
+    with pytest.raises(ModelError, match="There is no model called 'mine'"):
+        trained_network(str(path))
+    path.with_suffix(".json").write_text(json.dumps(TINY.as_record()))
+    assert trained_network(str(path))[0] == spec
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(ModelError, match=r"The record .*mine\.json of a checkpoint cannot be read"):
+        trained_network(str(path))

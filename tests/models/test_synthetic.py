@@ -8,10 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import ModelError
 from pipeline.models.golden import from_photographs
-from pipeline.models.names import ModelSpec, Preprocessing
-from pipeline.models.registry import load_checkpoint, network
-from pipeline.models.synthetic import SPARSITY, draw_row, fill, largest_l1_norm
+from pipeline.models.names import find, spec_of
+from pipeline.models.quantization import Quantization
+from pipeline.models.registry import a2q_layers, load_checkpoint, network
+from pipeline.models.synthetic import SPARSITY, draw_row, fill, largest_l1_norm, usual_sparsity
 
 INPUT_BITS = 4
 
@@ -43,7 +45,7 @@ def test_bounds_are_those_of_the_papers() -> None:
 
 @pytest.mark.parametrize("method", ["a2q", "a2q_plus"])
 def test_a_network_computes_what_was_drawn(method: str, tmp_path) -> None:
-    spec = ModelSpec("tiny", "resnet8", method, accumulator_bits=12, preprocessing=Preprocessing())
+    spec = spec_of("resnet8", Quantization.parse(f"w4a4_{method}_12b"), width=0.25)
     images = from_photographs(spec.input_shape, spec.preprocessing, 8, seed=1).frames
     model = network(spec)
     fill(model, method, 12, images, seed=1)  # raises if a layer computes other integers than were drawn
@@ -73,3 +75,37 @@ def test_sparsity_is_that_of_such_training(method: str, bits: int) -> None:
         share = np.mean([np.mean(row == 0) for row in rows])
         densest = bound * 2 // 3 / size  # large sums are sparser, because the bound forbids so many non-zeros
         assert share == pytest.approx(max(wanted, 1 - densest), abs=0.01)
+
+
+def test_sparsity_where_none_is_published() -> None:
+    assert usual_sparsity("a2q", 14, 4) == usual_sparsity("a2q", 12, 2) == 0.917
+    assert usual_sparsity("a2q", 8, 4) == 0.947 and usual_sparsity("a2q_plus", 32, 8) == 0.504
+
+
+@pytest.mark.parametrize(
+    ("family", "suffix", "width"),
+    [
+        ("resnet8", "w8a8_a2q_plus_10b", 1 / 8),
+        ("resnet8", "w2a2_a2q_4b", 1 / 8),
+        ("vgg11", "w1a1", 1 / 16),
+        ("vgg11", "w3a5_a2q_20b", 1 / 32),
+        ("cnv", "w2a2_a2q_4b", 1 / 16),
+        ("mobilenetv1", "w8a8_a2q_plus_10b", 1 / 16),
+        ("tfc", "w2a2_a2q_plus_4b", 1.0),
+        ("tfc", "w1a2", 1.0),
+    ],
+)
+def test_every_family_can_be_filled(family: str, suffix: str, width: float) -> None:
+    spec = spec_of(family, Quantization.parse(suffix), width=width)
+    images = from_photographs(spec.input_shape, spec.preprocessing, 8, seed=1).frames
+    model = network(spec)
+    fill(model, spec.method, spec.accumulator_bits, images, seed=1)
+    with torch.no_grad():
+        assert torch.isfinite(model(torch.from_numpy(images))).all()
+    for layer in a2q_layers(model).values():
+        assert (layer.weight.flatten(1).abs().sum(dim=1) > 0).all(), "a channel without weights"
+
+
+def test_float_networks_are_not_filled() -> None:
+    with pytest.raises(ModelError, match="this is a float network"):
+        fill(network(find("cnv")), "", None, np.zeros((1, 3, 32, 32), np.float32), seed=0)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.golden import cifar10_folder
 from pipeline.models.names import Preprocessing
 from pipeline.stages import resolve
 from tests.dataflow.networks import Network
@@ -19,7 +18,6 @@ def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_synthetic_weights_are_called_so(tmp_path: Path) -> None:
-    assert cifar10_folder() is None
     record, frames = resolve.run("quant_resnet8_w4a4_a2q_14b", "synthetic", 3, 4, None, tmp_path)
     assert record.weights == "synthetic"
     assert record.provenance.startswith("synthetic weights, not trained: a draw with seed 3")

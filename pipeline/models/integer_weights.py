@@ -1,0 +1,101 @@
+"""What a Brevitas network's weights are as integers, as its layers compute them from the input they get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
+from brevitas.quant_tensor import QuantTensor
+from torch import Tensor, nn
+
+__all__ = ["IntegerWeights", "hidden_sparsity", "integer_weights", "largest_l1", "quantized_weights"]
+
+
+@dataclass(frozen=True)
+class IntegerWeights:
+    """A layer's integer weights, of shape (output channels, K), and the input they are multiplied by."""
+
+    weights: Tensor
+    input_bits: int | None  # None for an input that is not quantized
+    input_signed: bool
+
+    @property
+    def l1(self) -> Tensor:
+        """‖w‖₁ of each channel, of shape (output channels,)."""
+        return self.weights.abs().sum(dim=1)
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros."""
+        return float((self.weights == 0).double().mean())
+
+    def sum_bits(self) -> Tensor:
+        """The bits of the signed accumulator that holds every sum of each channel, of shape (output channels,).
+
+        Exact: the range of Σ w·x over inputs x of the layer's type, see `pipeline/accumulators/bounds.py`.
+        """
+        if self.input_bits is None:
+            raise ValueError("an input without integers has sums without bounds")
+        low, high = (-(2 ** (self.input_bits - 1)), 2 ** (self.input_bits - 1) - 1)
+        if not self.input_signed:
+            low, high = 0, 2**self.input_bits - 1
+        ends = torch.stack((self.weights * low, self.weights * high))
+        smallest, largest = ends.amin(dim=0).sum(dim=1), ends.amax(dim=0).sum(dim=1)
+        magnitudes = torch.maximum(largest, -smallest - 1)
+        return torch.tensor([int(m).bit_length() + 1 for m in magnitudes])
+
+
+def quantized_weights(network: nn.Module, image: Tensor) -> dict[str, tuple[QuantTensor, QuantTensor | None]]:
+    """The quantized weight of each layer by its name, and the quantized input of the layer if it is quantized.
+
+    `image` is a batch of one or more: an A2Q layer's weights depend on the type of its input.
+    """
+    found: dict[str, tuple[QuantTensor, QuantTensor | None]] = {}
+
+    def record(name: str):
+        def hook(layer: nn.Module, arguments: tuple, _output) -> None:
+            quant_input = arguments[0] if isinstance(arguments[0], QuantTensor) else None
+            weight = layer.quant_weight(quant_input)
+            if isinstance(weight, QuantTensor):
+                found[name] = weight, quant_input
+
+        return hook
+
+    layers = [(n, m) for n, m in network.named_modules() if isinstance(m, QuantWeightBiasInputOutputLayer)]
+    hooks = [layer.register_forward_hook(record(name)) for name, layer in layers]
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(image)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def integer_weights(network: nn.Module, image: Tensor) -> dict[str, IntegerWeights]:
+    """`quantized_weights` as integers."""
+    result = {}
+    for name, (weight, quant_input) in quantized_weights(network, image).items():
+        integers = weight.int(float_datatype=False).long().flatten(1).cpu()
+        bits = int(quant_input.bit_width) if quant_input is not None else None
+        signed = bool(quant_input.signed) if quant_input is not None else True
+        result[name] = IntegerWeights(integers, bits, signed)
+    return result
+
+
+def hidden_sparsity(layers: dict[str, IntegerWeights]) -> float:
+    """The share of zeros among the weights of all `layers` but the first and the last, which carry no bound."""
+    hidden = _hidden(layers)
+    return float(sum((x == 0).sum() for x in hidden)) / sum(x.numel() for x in hidden)
+
+
+def largest_l1(layers: dict[str, IntegerWeights]) -> int:
+    """The largest ‖w‖₁ of a channel in all `layers` but the first and the last."""
+    return max(int(x.abs().sum(dim=1).max()) for x in _hidden(layers))
+
+
+def _hidden(layers: dict[str, IntegerWeights]) -> list[Tensor]:
+    return [layer.weights for layer in list(layers.values())[1:-1]]

@@ -1,0 +1,271 @@
+"""The layers that networks are made of, in float or quantized, behind one interface.
+
+A network is written once: it asks a `Layers` for each layer, and gets plain torch for a float network and Brevitas for
+a quantized one. Parameters of convolutions, linear layers and normalisations have the same names in both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Union
+
+import brevitas
+import brevitas.nn as qnn
+import torch
+from brevitas.inject.enum import QuantType, RestrictValueType, ScalingImplType, ScalingPerOutputType, StatsOp
+from brevitas.quant import (
+    Int8ActPerTensorFloat,
+    Int8WeightPerChannelFloat,
+    Int8WeightPerTensorFloat,
+    Int32Bias,
+    TruncTo8bit,
+    Uint8ActPerTensorFloat,
+)
+from brevitas.quant.solver import WeightQuantSolver
+from brevitas_examples.imagenet_classification.a2q.quant import (
+    CommonIntAccumulatorAwareWeightQuant,
+    CommonIntAccumulatorAwareZeroCenterWeightQuant,
+)
+from torch import Tensor, nn
+
+from pipeline.errors import ModelError
+from pipeline.models.quantization import Quantization
+
+if TYPE_CHECKING:
+    from pipeline.models.names import Preprocessing
+
+__all__ = [
+    "A2Q_WEIGHT_QUANTIZERS",
+    "BipolarWeightPerChannel",
+    "BipolarWeightPerTensor",
+    "ImageNetwork",
+    "Layers",
+    "Normalize",
+    "Uint8Pixels",
+    "after",
+    "channels",
+    "is_small",
+]
+
+_LARGEST_SMALL_IMAGE = 64  # pixels; ImageNet stems take what is larger
+_POOL_BITS = 8
+
+A2Q_WEIGHT_QUANTIZERS = {
+    "a2q": CommonIntAccumulatorAwareWeightQuant,
+    "a2q_plus": CommonIntAccumulatorAwareZeroCenterWeightQuant,
+}
+
+Place = Literal["first", "hidden", "last"]
+
+
+class Uint8Pixels(Uint8ActPerTensorFloat):
+    """An 8-bit unsigned input quantizer whose integers are the pixels themselves: real = pixel / 255."""
+
+    scaling_impl_type = ScalingImplType.CONST
+    restrict_scaling_type = RestrictValueType.FP
+    scaling_init = 1.0
+
+
+class _NormalizedPixels(Int8ActPerTensorFloat):
+    """8-bit signed integers from −127 to 127 for normalised pixels; `scaling_init` is the largest magnitude."""
+
+    scaling_impl_type = ScalingImplType.CONST
+    restrict_scaling_type = RestrictValueType.FP
+    narrow_range = True
+
+
+class BipolarWeightPerChannel(WeightQuantSolver):
+    """1-bit weights: −s or s, s being the mean magnitude of a channel's weights (XNOR-Net, arXiv 1603.05279)."""
+
+    quant_type = QuantType.BINARY
+    bit_width = 1
+    narrow_range = True
+    signed = True
+    scaling_impl_type = ScalingImplType.STATS
+    scaling_stats_op = StatsOp.AVE
+    scaling_min_val = 1e-10
+    restrict_scaling_type = RestrictValueType.FP
+    scaling_per_output_type = ScalingPerOutputType.CHANNEL
+
+
+class BipolarWeightPerTensor(BipolarWeightPerChannel):
+    """1-bit weights with one scale for all channels."""
+
+    scaling_per_output_type = ScalingPerOutputType.TENSOR
+
+
+class Normalize(nn.Module):
+    """(image − mean) / std on images (N, C, H, W). Its numbers are the network's definition, not in its state."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
+class _Shift(brevitas.jit.ScriptModule):
+    """The divisor 2^shift of a truncation.
+
+    Brevitas' own takes it from the bits of the sum, where it counts one too few if the largest sum is a power of two.
+    """
+
+    def __init__(self, shift: int) -> None:
+        super().__init__()
+        self.divisor = brevitas.jit.Attribute(float(2**shift), float)
+
+    @brevitas.jit.script_method
+    def forward(
+        self,
+        scaling_input: Tensor,
+        input_bit_width: Tensor,
+        output_bit_width: Tensor,
+        signed: Union[bool, Tensor],  # noqa: UP007  TorchScript reads no other form
+    ) -> Tensor:
+        return torch.ones_like(input_bit_width) * self.divisor
+
+
+class Layers:
+    """Makes the layers of one network, which is quantized as `quantization` says, or float where that is None."""
+
+    def __init__(self, quantization: Quantization | None) -> None:
+        self.quantization = quantization
+
+    def input(self, normalization: Preprocessing | None) -> nn.Module:
+        """Images in [0, 1] as the pixels they were made from; normalised ones as 8-bit signed integers."""
+        if self.quantization is None:
+            return nn.Identity()
+        if normalization is None:
+            return qnn.QuantIdentity(Uint8Pixels, return_quant_tensor=True)
+        ends = [
+            abs(end - mean) / std
+            for mean, std in zip(normalization.mean, normalization.std, strict=True)
+            for end in (0.0, 1.0)
+        ]
+        return qnn.QuantIdentity(_NormalizedPixels.let(scaling_init=max(ends)), return_quant_tensor=True)
+
+    def conv(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        place: Place = "hidden",
+    ) -> nn.Module:
+        """A convolution without bias; depthwise with `groups` = `inputs`."""
+        options = {"stride": stride, "padding": padding, "groups": groups, "bias": False}
+        if self.quantization is None:
+            return nn.Conv2d(inputs, outputs, kernel, **options)
+        weights = self._weights(place, inputs // groups * kernel**2)
+        return qnn.QuantConv2d(inputs, outputs, kernel, **options, **weights)
+
+    def linear(self, inputs: int, outputs: int, *, place: Place = "hidden") -> nn.Module:
+        """A fully connected layer; the last one has a bias, others a normalisation after them."""
+        last = place == "last"
+        if self.quantization is None:
+            return nn.Linear(inputs, outputs, bias=last)
+        bias = {"bias_quant": Int32Bias} if last else {}
+        return qnn.QuantLinear(inputs, outputs, bias=last, **bias, **self._weights(place, inputs))
+
+    def activation(self) -> nn.Module:
+        """ReLU; quantized, unsigned integers of `act_bits` with a learned scale for the tensor."""
+        if self.quantization is None:
+            return nn.ReLU()
+        return qnn.QuantReLU(bit_width=self.quantization.act_bits, return_quant_tensor=True)
+
+    def branch_end(self, shared: nn.Module | None = None) -> nn.Module:
+        """What a branch of a residual addition ends with; `shared` is the activation that ends the other branch.
+
+        Quantized, both branches are unsigned integers of one quantizer, so that integers can be added. A float network
+        adds as published: it has a ReLU after the sum only.
+        """
+        if self.quantization is None:
+            return nn.Identity()
+        return self.activation() if shared is None else shared
+
+    def average_pool(self, kernel: int | tuple[int, int]) -> nn.Module:
+        """The average of a window; quantized, its sum without the lowest bits, 8 bits or as many as the sum has."""
+        if self.quantization is None:
+            return nn.AvgPool2d(kernel)
+        height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+        bits = (height * width * (2**self.quantization.act_bits - 1)).bit_length()
+        kept = min(bits, _POOL_BITS)
+        truncation = TruncTo8bit.let(bit_width=kept, trunc_scaling_impl=_Shift(bits - kept))
+        return qnn.TruncAvgPool2d(kernel_size=kernel, trunc_quant=truncation, float_to_int_impl_type="FLOOR")
+
+    def _weights(self, place: Place, terms: int) -> dict:
+        """Options of a Brevitas layer for the weights of sums with so many `terms`."""
+        chosen = self.quantization
+        if place == "hidden":
+            bits, scaling = chosen.weight_bits, chosen.weight_scaling
+            if chosen.accumulator_method != "none":
+                if chosen.accumulator_method == "a2q_plus" and terms < 2:
+                    raise ModelError(
+                        "A2Q+ makes a channel's weights sum to 0, and this network has channels of a single weight. "
+                        "Choose a larger width, or accumulator_method a2q."
+                    )
+                quantizer = A2Q_WEIGHT_QUANTIZERS[chosen.accumulator_method]
+                quantizer = quantizer.let(accumulator_bit_width=chosen.accumulator_bits)
+                return {"weight_quant": quantizer, "weight_bit_width": bits}
+        else:
+            bits = chosen.first_layer_bits if place == "first" else chosen.last_layer_bits
+            scaling = "channel"
+        if bits == 1:
+            return {"weight_quant": BipolarWeightPerChannel if scaling == "channel" else BipolarWeightPerTensor}
+        quantizer = Int8WeightPerChannelFloat if scaling == "channel" else Int8WeightPerTensorFloat
+        return {"weight_quant": quantizer, "weight_bit_width": bits}
+
+
+class ImageNetwork(nn.Module):
+    """What all networks share: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out."""
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        input_shape: tuple[int, int, int],
+        quantization: Quantization | None,
+        normalization: Preprocessing | None,
+    ) -> None:
+        super().__init__()
+        given = normalization and (len(normalization.mean), len(normalization.std))
+        if given and given != (input_shape[0], input_shape[0]):
+            raise ModelError(
+                f"The normalization has {given[0]} means and {given[1]} standard deviations; expected one of each for "
+                f"the {input_shape[0]} channels of the input."
+            )
+        self.input_shape = tuple(input_shape)
+        self.num_classes = num_classes
+        self.quantization = quantization
+        self.normalize = Normalize(normalization.mean, normalization.std) if normalization else nn.Identity()
+        self.input_quant = Layers(quantization).input(normalization)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def channels(count: int, width: float) -> int:
+    """`count` channels times the multiplier `width`, rounded; at least one."""
+    return max(1, round(count * width))
+
+
+def is_small(input_shape: tuple[int, int, int]) -> bool:
+    """Whether images are of CIFAR's kind, and not of ImageNet's, which begin with strides."""
+    return max(input_shape[1:]) <= _LARGEST_SMALL_IMAGE
+
+
+def after(pixels: tuple[int, int], kernel: int, *, stride: int = 1, padding: int = 0) -> tuple[int, int]:
+    """Height and width after a window of `kernel`. Raises ModelError where nothing is left."""
+    height, width = ((size + 2 * padding - kernel) // stride + 1 for size in pixels)
+    if min(height, width) < 1:
+        raise ModelError(
+            f"The images are too small for this network: {pixels[0]}×{pixels[1]} pixels are left where a window of "
+            f"{kernel}×{kernel} follows. Use larger images."
+        )
+    return height, width
