@@ -1,7 +1,7 @@
 # One-word commands. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: setup build test lint bench clean help
+.PHONY: setup build train test lint bench clean help
 .DELETE_ON_ERROR:
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -38,6 +38,9 @@ $(stamp): pyproject.toml | $(BOOTSTRAP)/bin/uv
 build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= OUT= WEIGHTS=
 	@$(bin)/a2q build $(if $(MODEL),'$(MODEL)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(BOARD),--board '$(BOARD)') \
 	    $(if $(TARGET_FPS),--target-fps '$(TARGET_FPS)') $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+
+train: $(stamp)  ## train a network: CONFIG= names a file of build_configs/train/, OUT= where it goes
+	@$(bin)/a2q train $(or $(CONFIG),cifar10_quant_resnet8_w4a4) $(if $(OUT),--out '$(OUT)')
 
 test: $(stamp)  ## run all tests; A2Q_DATA= names the folder of data sets and networks that some need
 	@$(bin)/python -m pytest -n $(JOBS)

@@ -16,7 +16,7 @@ from rich.table import Table
 from pipeline.config import BuildConfig, config_for, load_config
 from pipeline.errors import A2QError
 from pipeline.flow import build as run_build
-from pipeline.listing import model_table, show_build, stage_table
+from pipeline.listing import family_table, model_table, show_build, stage_table
 from pipeline.models.names import is_path
 from pipeline.plan import STAGES
 from pipeline.progress import Screen
@@ -33,8 +33,8 @@ _DEFAULT = BuildConfig.model_fields["model"].default
 
 
 @contextmanager
-def _messages(verbose: bool) -> Iterator[None]:
-    """A2QErrors become a message and the exit code 1."""
+def _messages(verbose: bool, kept: str = "finished stages are kept") -> Iterator[None]:
+    """A2QErrors become a message and the exit code 1; an interrupt says what is `kept`."""
     try:
         yield
     except A2QError as error:
@@ -43,7 +43,7 @@ def _messages(verbose: bool) -> Iterator[None]:
         Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; finished stages are kept, the same command goes on from there")
+        Console(stderr=True).print(f"interrupted; {kept}, the same command goes on from there")
         raise typer.Exit(130) from None
 
 
@@ -75,8 +75,21 @@ def build(
 
 @app.command()
 def models() -> None:
-    """List the models that have a name."""
+    """List the checkpoints there are by name, and the families of networks that can be trained."""
     _print(model_table())
+    console = Console()
+    console.print(
+        "\nTop-1 of releases as the QONNX model zoo publishes it, on the original data set; of this repository's as "
+        "measured on the test set that their record names, here of images that were re-compressed as JPEG.",
+        highlight=False,
+    )
+    console.print("\nA path of a .onnx file, or of a checkpoint (.pth), may stand for a name. Families to train:\n")
+    _print(family_table())
+    console.print(
+        "\nNames of networks: FAMILY for float, quant_FAMILY_wWaA, quant_FAMILY_wWaA_a2q_Pb and "
+        "quant_FAMILY_wWaA_a2q_plus_Pb for weights of W, activations of A and accumulators of P bits.",
+        highlight=False,
+    )
 
 
 @app.command()
@@ -97,20 +110,69 @@ def show(build: Annotated[Path, typer.Argument(help="A build's folder, or its na
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="A ResNet-8 of the registry.")] = _DEFAULT,
-    data: Annotated[Path, typer.Option(help="The folder of CIFAR-10 in the Hugging Face parquet layout.")] = ...,
-    out: Annotated[Path, typer.Option(help="Where the checkpoint and its record are written.")] = Path("."),
-    epochs: Annotated[int, typer.Option(min=1)] = 24,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    config: Annotated[Path, typer.Argument(help="A file of build_configs/train/.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where it goes. (default: trained/<data set>_<name>_seed<n>)")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of what the file says.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Instead of what the file says.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
-    """Train a model of the registry with quantization-aware training, and write its checkpoint."""
-    with _messages(verbose):
-        from pipeline.training.command import train_model
+    """Train a network, with or without a bound on its accumulators; goes on where it was stopped."""
+    with _messages(verbose, "finished epochs are kept"):
+        from pipeline.training.command import train_command
 
         console = Console()
-        path, accuracy = train_model(model, data, out, epochs, seed, lambda text: console.print(text, highlight=False))
-        console.print(f"{path}: top-1 {accuracy:.2%}", highlight=False)
+        train_command(config, {"epochs": epochs, "seed": seed}, out, _lines(console), console.is_terminal)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint of `a2q train`, or a name of `a2q models`.")],
+    dataset: Annotated[str | None, typer.Option(help="(default: the one it was trained on)")] = None,
+    data_folder: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Test images. (default: all)")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
+) -> None:
+    """Measure top-1, top-5 and loss, in float or in Brevitas, and of the integers that become hardware."""
+    with _messages(verbose):
+        from pipeline.training.command import evaluate_command
+
+        table, equal = evaluate_command(checkpoint, dataset, data_folder, images)
+        _print(table)
+        if not equal:
+            raise typer.Exit(1)
+
+
+@app.command()
+def benchmark(
+    config: Annotated[Path, typer.Argument(help="A file of build_configs/benchmark/.")],
+    out: Annotated[Path | None, typer.Option(help="Where it goes. (default: trained/benchmark_<file>)")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
+) -> None:
+    """Train all networks of a benchmark with several seeds: a table and a plot; what is done is kept."""
+    with _messages(verbose, "finished trainings and epochs are kept"):
+        from pipeline.training.command import benchmark_command
+
+        console = Console()
+        benchmark_command(config, out, _lines(console), console.is_terminal)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint of `a2q train`, or a name of `a2q models`.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write. (default: exported/<name>)")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
+) -> None:
+    """Write a quantized network as QONNX, proven to hold the integers that it computes."""
+    with _messages(verbose, "nothing was written"):
+        from pipeline.training.command import export_command
+
+        _lines(Console())(export_command(checkpoint, out))
+
+
+def _lines(console: Console):
+    return lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _print(table: Table) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.markup import escape
@@ -11,21 +12,42 @@ from rich.table import Column, Table
 
 from pipeline.errors import InputError
 from pipeline.flow import BUILD_RECORD, Stage
-from pipeline.models.names import MODELS
+from pipeline.models.names import FAMILIES, MODELS, Family
 from pipeline.models.registry import checkpoint_facts
+from pipeline.report.markdown import percent
 
-__all__ = ["model_table", "show_build", "stage_table"]
+__all__ = ["family_table", "model_table", "show_build", "stage_table"]
 
 
 def model_table() -> Table:
-    """The registry: name, accumulator width, data set, and where the checkpoint comes from."""
-    table = Table(Column("model", no_wrap=True), "method", "P", "data set", "checkpoint", box=None)
+    """The models with a checkpoint: name, data set, what is known of it, and where it comes from."""
+    table = Table(Column("model", no_wrap=True), "data set", "top-1", "zeros", "max ‖w‖₁", "from", box=None)
     for spec in MODELS.values():
-        source = (
-            f"download, {spec.top1}" if spec.url else f"in this repository, top-1 {checkpoint_facts(spec)['top1']:.1%}"
-        )
-        table.add_row(spec.name, spec.method, str(spec.accumulator_bits), spec.dataset, source)
-    table.add_row("<path>.onnx", "", "", "", "any QONNX file of supported operators")
+        if spec.url:
+            table.add_row(spec.name, spec.dataset, f"{spec.published_top1:.1f} %", "", "", "release")
+        else:
+            facts = checkpoint_facts(spec)
+            sparsity, norm = facts.get("sparsity"), facts.get("largest_l1")
+            table.add_row(
+                spec.name,
+                spec.dataset,
+                percent(facts["top1"]),
+                "" if sparsity is None else percent(sparsity),
+                "" if norm is None else str(norm),
+                "here",
+            )
+    return table
+
+
+def family_table() -> Table:
+    """The families of networks that can be trained, and what they take by default."""
+    table = Table("family", "data set", "input", "classes", box=None)
+    groups: dict[Family, list[str]] = {}
+    for name, family in FAMILIES.items():
+        groups.setdefault(replace(family, depth=None), []).append(name)
+    for family, names in groups.items():
+        shape = "×".join(map(str, family.input_shape))
+        table.add_row(" ".join(names), family.dataset, shape, str(family.num_classes))
     return table
 
 

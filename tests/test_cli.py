@@ -34,13 +34,16 @@ def fails(*arguments: str) -> str:
 def test_help_names_the_commands() -> None:
     result = runner.invoke(app, ["--help"])
     assert result.exit_code == 0
-    assert all(command in result.output for command in ("build", "models", "stages", "show", "train"))
+    assert all(
+        command in result.output for command in ("build", "models", "stages", "show", "train", "evaluate", "benchmark")
+    )
 
 
 def test_models() -> None:
     result = runner.invoke(app, ["models"])
     assert result.exit_code == 0
     assert "quant_resnet8_w4a4_a2q_14b" in result.output and "quant_resnet18_w4a4_a2q_plus_16b" in result.output
+    assert all(family in result.output for family in ("cnv", "mobilenetv1", "resnet152", "vgg19", "tfc"))
 
 
 def test_stages() -> None:
@@ -64,8 +67,11 @@ def test_stages() -> None:
         (["build", "--until", "bitfile"], "error: There is no stage called 'bitfile'. The stages are: resolve, export"),
         (["build", "m.onnx", "--weights", "synthetic"], "Synthetic weights are for named models."),
         (["show", "none"], "error: There is no build in none: none/report/build.json is missing. There are no builds"),
-        (["train", "--data", "none"], "error: The CIFAR-10 train set cannot be read: none/plain_text/train-00000"),
-        (["train", "quant_resnet18_w4a4_a2q_12b", "--data", "."], "is not trained here, its checkpoint is Brevitas'."),
+        (["train", "none.yaml"], "none.yaml cannot be read: No such file or directory."),
+        (["train", "cifar10_resnet8", "--epochs", "0"], "epochs is 0; expected a whole number of epochs of 1 or more."),
+        (["benchmark", "none.yaml"], "none.yaml cannot be read: No such file or directory."),
+        (["evaluate", "none.pth"], "error: The checkpoint none.pth cannot be read: "),
+        (["export", "quant_resnet20_w4a4"], "error: There is no checkpoint of quant_resnet20_w4a4 here. Train it"),
     ],
 )
 def test_what_goes_wrong_is_a_message(arguments: list[str], message: str) -> None:

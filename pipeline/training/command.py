@@ -1,50 +1,118 @@
-"""What `a2q train` does: train a model of the registry on CIFAR-10, measure it, and write its checkpoint."""
+"""What `a2q train`, `evaluate`, `benchmark` and `export` do."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from pipeline.errors import InputError, ModelError
-from pipeline.models.names import MODELS, find
-from pipeline.training.data import ImageSet, load_cifar10
+from rich.table import Table
 
-__all__ = ["train_model"]
+from pipeline.errors import ConfigError
+from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, load_train_config
+
+__all__ = ["benchmark_command", "evaluate_command", "export_command", "train_command"]
+
+_BATCH = 100
+_PROVEN_ON = 16  # images on which each step from a network to its layer graph is compared
+_GOLDEN = 256
 
 
-def train_model(
-    name: str, data: Path, out: Path, epochs: int, seed: int, log: Callable[[str], None]
-) -> tuple[Path, float]:
-    """Train `name` for `epochs` on the CIFAR-10 in the folder `data`; write its checkpoint and record into `out`.
+def train_command(
+    path: Path, overrides: dict[str, Any], out: Path | None, say: Callable[[str], None], bar: bool
+) -> None:
+    """Train what the configuration `path` says, and tell how well it does and how to go on."""
+    config = load_train_config(_found(path), {key: value for key, value in overrides.items() if value is not None})
+    _choose_jit(config)
+    from pipeline.training.fit import fit
 
-    Returns the checkpoint's path and the top-1 on all test images, as a fraction. Raises ModelError for a model that
-    is not trained here, InputError where the data set is not in `data`.
+    folder = out or default_folder(config)
+    checkpoint, scores = fit(config, folder, say, bar=bar)
+    say(f"{checkpoint}: top-1 {scores.top1:.2%}, top-5 {scores.top5:.2%} on {scores.images:,} test images")
+    if config.quantization:
+        say(f"build it: make build MODEL={checkpoint}")
+
+
+def default_folder(config: TrainConfig) -> Path:
+    """Where a training goes if no folder is named: trained/DATASET_NAME_seedN."""
+    return Path("trained", f"{config.dataset}_{config.name}_seed{config.seed}")
+
+
+def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], bar: bool) -> None:
+    """Train every row of the benchmark `path`, and print its table."""
+    from pipeline.training.benchmark import benchmark, load_benchmark
+
+    _, rows = load_benchmark(path)
+    _choose_jit(rows[0])
+    folder = out or Path("trained", f"benchmark_{path.stem}")
+    folder.mkdir(parents=True, exist_ok=True)
+    benchmark(path, folder, say, bar=bar)
+    say(f"{folder / 'benchmark.md'}: the table and the plot")
+
+
+def evaluate_command(model: str, dataset: str | None, folder: Path | None, images: int | None) -> tuple[Table, bool]:
+    """Scores of a checkpoint in each form that it has: float, or Brevitas and the integers that become hardware.
+
+    Also whether both forms of a quantized network give every image the same class.
     """
-    spec = find(name)
-    if spec.architecture != "resnet8":
-        ours = ", ".join(m.name for m in MODELS.values() if m.architecture == "resnet8")
-        raise ModelError(f"{name} is not trained here, its checkpoint is Brevitas'. Trained here: {ours}.")
-    training, test = (_load(data, split) for split in ("train", "test"))
-    os.environ["BREVITAS_JIT"] = "1"  # read when Brevitas is imported; training takes a third of the time with it
-    import torch
+    _without_jit()
+    from rich.progress import track
 
-    from pipeline.models.registry import network
-    from pipeline.training.train import Recipe, save_checkpoint, top1, train
+    from pipeline.datasets.catalog import load
+    from pipeline.datasets.loader import batches_of
+    from pipeline.models.registry import checkpoint_record, trained_network
+    from pipeline.training.evaluate import integer_outputs, network_outputs, outputs_of, scores_of
 
-    torch.manual_seed(seed)
-    model = network(spec)
-    recipe = Recipe(epochs=epochs, seed=seed)
-    train(model, training, recipe, lambda epoch, loss: log(f"epoch {epoch + 1} of {epochs}: loss {loss:.3f}"))
-    accuracy = top1(model, test)
-    facts = {"top1": accuracy, "training_data": training.source, "test_data": test.source}
-    return save_checkpoint(model, out, name, facts, recipe), accuracy
+    spec, network, path = trained_network(model)
+    data = load(dataset or spec.dataset, "test", folder, images)
+    batches = batches_of(data, _BATCH, pad_to=spec.input_shape[1])
+    forms = {"Brevitas" if spec.quantization else "float": network_outputs(network)}
+    if spec.quantization:
+        forms["integer graph"] = integer_outputs(network, next(iter(batches))[0][:_PROVEN_ON])
+    table = Table("form", "top-1", "top-5", "loss", "images", title=f"{spec.name} on the {data.source}", box=None)
+    loss = checkpoint_record(path).get("config", {}).get("loss", "cross_entropy")
+    classes = []
+    for name, function in forms.items():
+        outputs, labels = outputs_of(function, track(batches, f"{name} ", transient=True))
+        scores = scores_of(outputs, labels, loss)
+        classes.append(outputs.argmax(axis=1))
+        table.add_row(name, f"{scores.top1:.2%}", f"{scores.top5:.2%}", f"{scores.loss:.4f}", f"{scores.images:,}")
+    differ = int((classes[0] != classes[-1]).sum())
+    if len(classes) == 2:
+        table.caption = f"images with another class: {differ}"
+    return table, differ == 0
 
 
-def _load(data: Path, split: str) -> ImageSet:
-    try:
-        return load_cifar10(data, split)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"The CIFAR-10 {split} set cannot be read: {error}. --data names a folder with plain_text/*.parquet."
-        ) from None
+def export_command(model: str, out: Path | None) -> str:
+    """Write a checkpoint as QONNX, with golden inputs and outputs beside it; a sentence on what was proven."""
+    _without_jit()
+    from pipeline.models.registry import trained_network
+    from pipeline.stages.export import export_brevitas
+    from pipeline.stages.resolve import golden_frames
+
+    spec, network, _ = trained_network(model)
+    if spec.quantization is None:
+        raise ConfigError(f"{spec.name} is a float network; QONNX is exported of quantized ones.")
+    chosen = golden_frames(spec, seed=0, count=_GOLDEN)
+    folder = out or Path("exported", spec.name)
+    _, _, result = export_brevitas(network, chosen.frames, folder)
+    return (
+        f"{folder / 'model.onnx'}: {result.layers} layers hold Brevitas' integers; outputs agree on {result.frames} "
+        f"golden frames to {result.largest_difference:.1g} ({chosen.source})"
+    )
+
+
+def _found(path: Path) -> Path:
+    """`path`, or the file of that name among the configurations that come with the project."""
+    known = TRAIN_CONFIGS / f"{path.name.removesuffix('.yaml')}.yaml"
+    return known if not path.is_file() and path.parent == Path() and known.is_file() else path
+
+
+def _choose_jit(config: TrainConfig) -> None:
+    """Brevitas reads this when it is imported; training takes a third of the time with its JIT."""
+    os.environ["BREVITAS_JIT"] = "1" if config.quantization else "0"
+
+
+def _without_jit() -> None:
+    os.environ["BREVITAS_JIT"] = "0"  # with it Brevitas cannot export

@@ -1,0 +1,230 @@
+"""Many trainings, a table and a plot: what accuracy an accumulator of P bits costs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field, ValidationError
+
+from pipeline import config_file
+from pipeline.config_file import Section
+from pipeline.errors import ConfigError
+from pipeline.report import markdown
+from pipeline.training.config import TrainConfig, load_train_config
+
+__all__ = ["BenchmarkConfig", "Row", "Run", "benchmark", "load_benchmark", "write_results"]
+
+
+class BenchmarkConfig(Section):
+    """The trainings of a benchmark. A row is what differs from `base`; its `init` may name an earlier row."""
+
+    base: Path = Field(description="the path of a training's configuration")
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="a list of seeds, each trains every row once")
+    rows: tuple[dict[str, Any], ...] = Field(min_length=1, description="a list of mappings, keys as in `base`")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training that is finished: its seed, and what its checkpoint's record says."""
+
+    seed: int
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network, and its trainings so far."""
+
+    config: TrainConfig
+    runs: tuple[Run, ...]
+
+    def values(self, metric: str) -> list[float]:
+        """A metric of each run, those without it left out."""
+        return [run.record[metric] for run in self.runs if metric in run.record]
+
+
+def load_benchmark(path: Path) -> tuple[BenchmarkConfig, list[TrainConfig]]:
+    """The benchmark in the YAML file `path`, and the configuration of each row with the first seed.
+
+    Raises ConfigError with the file, the row, the key and what is allowed.
+    """
+    try:
+        config = BenchmarkConfig.model_validate(config_file.read(path, _anchor))
+    except ValidationError as error:
+        raise ConfigError(config_file.explain(path, error, BenchmarkConfig, {})) from None
+    rows = []
+    for number, row in enumerate(config.rows, start=1):
+        try:
+            rows.append(load_train_config(config.base, row))
+        except ConfigError as error:
+            raise ConfigError(f"{path}, row {number}: {error}") from None
+    names = [row.name for row in rows]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{path}: {twice[0]} is in two rows; each network may be in one.")
+    return config, rows
+
+
+def benchmark(path: Path, folder: Path, say: Callable[[str], None], *, bar: bool = False) -> list[Row]:
+    """Train every row of the benchmark `path` with every seed, in `folder`/NAME_seed<N>; those that are done are kept.
+
+    The table and the plot are written anew after every training. Seeds are the outer loop, so that the first full
+    table comes early. Returns the rows.
+    """
+    from pipeline.training.fit import fit
+
+    config, rows = load_benchmark(path)
+    names = [row.name for row in rows]
+    done: dict[str, list[Run]] = {name: [] for name in names}
+    for seed in config.seeds:
+        for row in rows:
+            place = folder / f"{row.name}_seed{seed}"
+            checkpoint = place / f"{row.name}.pth"
+            if not checkpoint.is_file():
+                own: dict[str, Any] = {"seed": seed}
+                if row.init in names:
+                    own["init"] = str(folder / f"{row.init}_seed{seed}" / f"{row.init}.pth")
+                fit(row.model_copy(update=own), place, say, bar=bar)
+            record = torch.load(checkpoint, map_location="cpu", weights_only=True)["record"]
+            done[row.name].append(Run(seed, record))
+            results = [Row(each, tuple(done[each.name])) for each in rows]
+            write_results(results, folder)
+            say(f"{row.name}, seed {seed}: top-1 {record['top1']:.2%}")
+    return results
+
+
+def write_results(rows: list[Row], folder: Path) -> None:
+    """Write `folder`/benchmark.md, .csv, .json and, where there are bounds, accuracy_by_accumulator.png."""
+    trained = [row for row in rows if row.runs]
+    (folder / "benchmark.json").write_text(
+        json.dumps({r.config.name: [asdict(run) for run in r.runs] for r in trained}, indent=2) + "\n"
+    )
+    with (folder / "benchmark.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["network", "method", "P", "seed", "top1", "top5", "loss", "sparsity", "largest_l1"])
+        for row in trained:
+            for run in row.runs:
+                metrics = [run.record.get(name, "") for name in ("top1", "top5", "loss", "sparsity", "largest_l1")]
+                bound = row.config.accumulator
+                writer.writerow([row.config.name, bound.method, bound.bit_width or "", run.seed, *metrics])
+    drawn = any(row.config.accumulator.bit_width for row in trained)
+    if drawn:
+        _draw(trained, folder / "accuracy_by_accumulator.png")
+    (folder / "benchmark.md").write_text(_page(trained, drawn))
+
+
+def _page(rows: list[Row], drawn: bool) -> str:
+    records = [run.record for row in rows for run in row.runs]
+    seeds = sorted({run.seed for row in rows for run in row.runs})
+    tests = sorted({record["test_data"] for record in records})
+    lines = [
+        "# Accuracy by accumulator width",
+        "",
+        (
+            f"Trained on: {', '.join(sorted({r['training_data'] for r in records}))}. Top-1 on all images of: "
+            f"{', '.join(tests)}. Sparsity and ‖w‖₁ are of the integer weights of all layers but the first and the last; "
+            "the bound is the largest ‖w‖₁ that the method allows for P bits."
+        ),
+        "",
+        markdown.table(
+            [
+                "network",
+                "P",
+                "top-1, mean",
+                "std",
+                *(f"seed {seed}" for seed in seeds),
+                "sparsity",
+                "max ‖w‖₁",
+                "bound",
+            ],
+            [_cells(row, seeds) for row in rows],
+        ),
+        "",
+    ]
+    if drawn:
+        lines += ["![accuracy, sparsity and norm by accumulator width](accuracy_by_accumulator.png)", ""]
+    return "\n".join(lines)
+
+
+def _cells(row: Row, seeds: list[int]) -> list[str]:
+    top1 = row.values("top1")
+    by_seed = {run.seed: f"{run.record['top1']:.2%}" for run in row.runs}
+    bound = l1_bound(row.config)
+    sparsity, norms = row.values("sparsity"), row.values("largest_l1")
+    return [
+        row.config.name,
+        str(row.config.accumulator.bit_width or "–"),
+        f"{statistics.mean(top1):.2%}",
+        f"{100 * statistics.stdev(top1):.2f}" if len(top1) > 1 else "–",
+        *(by_seed.get(seed, "–") for seed in seeds),
+        f"{statistics.mean(sparsity):.3f}" if sparsity else "–",
+        f"{max(norms):.0f}" if norms else "–",
+        f"{bound:.1f}" if bound else "–",
+    ]
+
+
+def l1_bound(config: TrainConfig) -> float | None:
+    """The largest ‖w‖₁ of a hidden channel that `config` allows; None without a bound.
+
+    For N-bit unsigned inputs: A2Q (2^(P−1) − 1) / 2^N, arXiv 2308.13504; A2Q+ (2^P − 2) / (2^N − 1), arXiv 2401.10432.
+    """
+    bound, quantization = config.accumulator, config.quantization
+    if bound.bit_width is None or quantization is None:
+        return None
+    if bound.method == "a2q":
+        return (2 ** (bound.bit_width - 1) - 1) / 2**quantization.act_bits
+    return (2**bound.bit_width - 2) / (2**quantization.act_bits - 1)
+
+
+def _draw(rows: list[Row], path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    widths = sorted({row.config.accumulator.bit_width for row in rows if row.config.accumulator.bit_width})
+    figure = Figure(figsize=(11, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 3)
+    titles = {"top1": "top-1 on the test set", "sparsity": "sparsity", "largest_l1": "largest ‖w‖₁ of a channel"}
+    styles = {"a2q": ("A2Q", "#E69F00", "s"), "a2q_plus": ("A2Q+", "#0072B2", "o")}
+    for axis, (metric, title) in zip(panels, titles.items(), strict=True):
+        for method, (label, colour, marker) in styles.items():
+            bounded = sorted(
+                (row.config.accumulator.bit_width, row.values(metric))
+                for row in rows
+                if row.config.accumulator.method == method and row.values(metric)
+            )
+            if bounded:
+                own = [width for width, _ in bounded]
+                axis.plot(own, [statistics.mean(found) for _, found in bounded], color=colour, label=label)
+                for width, found in bounded:
+                    axis.plot([width] * len(found), found, color=colour, marker=marker, linestyle="", markersize=5)
+        for row in rows:
+            if row.config.accumulator.method == "none" and row.values(metric):
+                mean = statistics.mean(row.values(metric))
+                style = "--" if row.config.quantization else ":"
+                label = "no bound" if row.config.quantization else "float"
+                axis.axhline(mean, color="black", linestyle=style, linewidth=1, label=label)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("accumulator bits P")
+        axis.set_xticks(widths)
+        axis.set_xlim(widths[0] - 0.5, widths[-1] + 0.5)
+        axis.grid(alpha=0.3)
+        if metric != "largest_l1":
+            axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+        else:
+            axis.set_yscale("log", base=2)
+    panels[0].legend(fontsize=8)
+    figure.savefig(path, dpi=140)
+
+
+def _anchor(values: dict[str, Any], folder: Path) -> None:
+    if isinstance(values.get("base"), str):
+        values["base"] = folder / values["base"]

@@ -1,0 +1,105 @@
+"""What happens around epochs of a training: its history, its plot, and a line of text for each."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+
+__all__ = ["EpochLines", "History"]
+
+
+class History(lightning.Callback):
+    """Every epoch's metrics, in `folder`/metrics.csv and curves.png. Part of a checkpoint: a resumed one is whole.
+
+    The integer weights are looked at after every epoch, and one that breaks its bound ends the training.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows: list[dict[str, float]] = []
+        self._begun = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+
+    def on_train_epoch_start(self, trainer, pl_module) -> None:
+        self._begun = time.monotonic()
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        facts = pl_module.integer_facts()
+        pl_module.log_dict(facts)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in facts}
+        seconds = round(time.monotonic() - self._begun, 3)
+        row = {"epoch": trainer.current_epoch + 1, **metrics, **facts, "seconds": seconds}
+        self.rows.append(row)
+        names = list(dict.fromkeys(name for each in self.rows for name in each))
+        passing = self.folder / f".metrics.{os.getpid()}"
+        with passing.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, names)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        passing.replace(self.folder / "metrics.csv")
+
+    def on_train_end(self, trainer, pl_module) -> None:
+        if self.rows:
+            _plot(self.rows, self.folder / "curves.png")
+
+
+class EpochLines(lightning.Callback):
+    """Tells `say` a line after each epoch. Follows History in a trainer's list of callbacks."""
+
+    def __init__(self, history: History, say: Callable[[str], None]) -> None:
+        self._history = history
+        self._say = say
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        row = self._history.rows[-1]
+        parts = [f"epoch {row['epoch']} of {trainer.max_epochs}", f"loss {row['train_loss']:.3f}"]
+        parts.append(f"top-1 {row['train_top1']:.1%} in training")
+        if "val_top1" in row:
+            parts.append(f"{row['val_top1']:.1%} on held-out images")
+        if "largest_l1" in row:
+            parts.append(f"sparsity {row['sparsity']:.2f}, largest ‖w‖₁ {row['largest_l1']:.0f}")
+        self._say(", ".join(parts) + f", {row['seconds']:.0f} s")
+
+
+def _plot(rows: list[dict[str, float]], path: Path) -> None:
+    """Loss, top-1 and the weights' sparsity and norm over epochs."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    quantized = "sparsity" in rows[0]
+    figure = Figure(figsize=(9, 6.4 if quantized else 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2 if quantized else 1, 2, squeeze=False).ravel()
+    panels = [
+        ("loss", {"train_loss": "training images, augmented", "val_loss": "held-out images"}),
+        ("top-1", {"train_top1": "training images, augmented", "val_top1": "held-out images"}),
+        ("sparsity of hidden weights", {"sparsity": None}),
+        ("largest ‖w‖₁ of a hidden channel", {"largest_l1": None}),
+    ]
+    colours = ("#0072b2", "#e69f00")
+    for axis, (title, series) in zip(axes, panels, strict=False):
+        for (name, label), colour in zip(series.items(), colours, strict=False):
+            points = [(row["epoch"], row[name]) for row in rows if name in row]
+            if points:
+                axis.plot(*zip(*points, strict=True), color=colour, label=label, marker="o", markersize=3)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        if title in ("top-1", "sparsity of hidden weights"):
+            axis.yaxis.set_major_formatter(PercentFormatter(1.0))
+        if len(axis.get_lines()) > 1:
+            axis.legend(fontsize=8)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,33 @@
+"""Checkpoints of trained networks: the weights, and the record of what they are and how they came to be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["save_checkpoint"]
+
+
+def save_checkpoint(network: nn.Module, path: Path, record: dict[str, Any]) -> None:
+    """Write `path` with the weights of `network` and its `record`, and the record as JSON beside it.
+
+    The file holds {"record": ..., "state": ...}, nothing but tensors and plain values, so that it loads with
+    `weights_only=True`. The JSON has in addition the file's SHA-256.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    passing = path.with_name(f".{path.name}.{os.getpid()}")
+    # a plain dict: the state's own metadata would be a third of a small network's file
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    torch.save({"record": record, "state": state}, passing)
+    digest = hashlib.sha256(passing.read_bytes()).hexdigest()
+    passing.replace(path)
+    beside = path.with_suffix(".json")
+    passing = beside.with_name(f".{beside.name}.{os.getpid()}")
+    passing.write_text(json.dumps({**record, "sha256": digest}, indent=2) + "\n")
+    passing.replace(beside)

@@ -1,0 +1,205 @@
+"""What a training is asked to do: a YAML file of build_configs/train/ as a validated type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from pipeline import config_file
+from pipeline.config_file import Section
+from pipeline.errors import ConfigError
+from pipeline.models.quantization import Quantization
+
+__all__ = [
+    "TRAIN_CONFIGS",
+    "AccumulatorSection",
+    "Augmentation",
+    "Normalization",
+    "Optimizer",
+    "QuantizationSection",
+    "Schedule",
+    "TrainConfig",
+    "load_train_config",
+]
+
+TRAIN_CONFIGS = Path(__file__).resolve().parents[2] / "build_configs" / "train"
+
+
+class QuantizationSection(Section):
+    """Bits of weights and activations; stem and classifier have weights of their own width and no accumulator bound."""
+
+    weight_bits: int = Field(4, ge=1, le=8, description="a whole number of bits from 1 (bipolar) to 8")
+    act_bits: int = Field(4, ge=1, le=8, description="a whole number of bits from 1 to 8")
+    weight_scaling: Literal["channel", "tensor"] = Field("channel", description="channel or tensor")
+    first_layer_bits: int = Field(8, ge=1, le=8, description="a whole number of bits from 1 to 8")
+    last_layer_bits: int = Field(8, ge=1, le=8, description="a whole number of bits from 1 to 8")
+
+
+class AccumulatorSection(Section):
+    """The bound on hidden layers' sums, by A2Q (arXiv 2308.13504) or A2Q+ (arXiv 2401.10432)."""
+
+    method: Literal["none", "a2q", "a2q_plus"] = Field("none", description="none, a2q or a2q_plus")
+    bit_width: int | None = Field(None, ge=4, le=32, description="a whole number of bits from 4 to 32")
+    ep_init: bool = Field(True, description="true or false: whether weights are projected onto their bound first")
+    regularization: float = Field(1e-3, ge=0, description="the weight of A2Q's penalty, a number of 0 or more")
+
+
+class Normalization(Section):
+    """(pixel / 255 − mean) / std before the network, for those that a float checkpoint begins."""
+
+    mean: tuple[float, ...] = Field(description="a number for each channel")
+    std: tuple[float, ...] = Field(description="a number for each channel")
+
+
+class Augmentation(Section):
+    """Of training images: a crop of the image padded by `crop` zeros, and a horizontal flip of every second one."""
+
+    crop: int = Field(4, ge=0, le=16, description="a whole number of pixels from 0 to 16")
+    flip: bool = Field(True, description="true or false")
+
+
+class Optimizer(Section):
+    """Weight decay is for weights of more than one dimension; scales, norms and biases have none."""
+
+    name: Literal["sgd", "adam", "adamw"] = Field("sgd", description="sgd, adam or adamw")
+    lr: float = Field(0.2, gt=0, le=10, description="the peak learning rate, a number above 0")
+    momentum: float = Field(0.9, ge=0, lt=1, description="a number from 0 to below 1, sgd's")
+    nesterov: bool = Field(True, description="true or false, sgd's")
+    weight_decay: float = Field(5e-4, ge=0, description="a number of 0 or more")
+
+
+class Schedule(Section):
+    """How the learning rate goes, in epochs: `warmup` up to its peak, then down."""
+
+    name: Literal["constant", "step", "cosine", "one_cycle"] = Field(
+        "one_cycle", description="constant, step, cosine or one_cycle"
+    )
+    warmup: float = Field(0.0, ge=0, description="a number of epochs of 0 or more")
+    milestones: tuple[int, ...] = Field((), description="epochs after which step multiplies the rate by gamma")
+    gamma: float = Field(0.1, gt=0, le=1, description="a number above 0, up to 1")
+
+
+class TrainConfig(Section):
+    """One training. Every field has its effect in `pipeline/training/`."""
+
+    network: str = Field("resnet8", min_length=1, description="a family that `a2q models` lists, without quant_")
+    width: float = Field(1.0, gt=0, le=8, description="what channels are multiplied by, above 0 and up to 8")
+    quantization: QuantizationSection | None = Field(None, description="null for float, or a mapping of bits")
+    accumulator: AccumulatorSection = Field(
+        AccumulatorSection(), description="a mapping of method, bit_width, ep_init and regularization"
+    )
+    normalization: Normalization | None = Field(None, description="null, or a mapping of mean and std")
+    init: str | None = Field(None, description="null, a name of `a2q models` or a path of a checkpoint to begin with")
+
+    dataset: str = Field("cifar10", description="mnist, fashion_mnist, cifar10, cifar100 or imagenet")
+    data_folder: Path | None = Field(None, description="the path of the data set's folder, or null to look for it")
+    images: int | None = Field(None, ge=1, description="null for all training images, or how many of the first")
+    validation: int = Field(0, ge=0, description="how many training images are held out to choose the best epoch by")
+    augmentation: Augmentation = Field(Augmentation(), description="a mapping of crop and flip")
+
+    seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more")
+    epochs: int = Field(24, ge=1, le=10_000, description="a whole number of epochs of 1 or more")
+    batch_size: int = Field(128, ge=1, le=65_536, description="a whole number of images of 1 or more")
+    loss: Literal["cross_entropy", "squared_hinge"] = Field(
+        "cross_entropy", description="cross_entropy or squared_hinge"
+    )
+    optimizer: Optimizer = Field(Optimizer(), description="a mapping of name, lr, momentum, nesterov, weight_decay")
+    schedule: Schedule = Field(Schedule(), description="a mapping of name, warmup, milestones and gamma")
+    early_stopping: int | None = Field(
+        None, ge=1, description="null, or the epochs without a better validation loss after which training ends"
+    )
+    calibration_images: int = Field(0, ge=0, description="training images on which activation scales are found first")
+    bias_correction_images: int = Field(0, ge=0, description="training images on which biases are corrected at the end")
+    precision: Literal["32", "bf16", "16"] = Field("32", description="32, bf16 or 16")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto, cpu or gpu")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TrainConfig:
+        if self.precision != "32" and self.quantization:
+            raise ConfigError(
+                f"precision is {self.precision!r} for a quantized network: its scales and roundings are computed in "
+                "float32, and the integers would be others when it is exported. Use precision: 32."
+            )
+        if self.early_stopping and not self.validation:
+            raise ConfigError("early_stopping needs images to judge by: set validation to how many are held out.")
+        if self.schedule.name == "step" and not self.schedule.milestones:
+            raise ConfigError("schedule.milestones is empty; step needs the epochs after which the rate falls.")
+        if self.quantization is None and self.accumulator.method != "none":
+            raise ConfigError(
+                "accumulator.method needs a quantized network: set quantization.weight_bits and act_bits."
+            )
+        if self.quantization is None and (self.calibration_images or self.bias_correction_images):
+            raise ConfigError("calibration_images and bias_correction_images are for quantized networks.")
+        self.quantized()
+        return self
+
+    def quantized(self) -> Quantization | None:
+        """The network's quantization; None for float. Raises ConfigError for one that there cannot be."""
+        if self.quantization is None:
+            return None
+        return Quantization(
+            **self.quantization.model_dump(),
+            accumulator_method=self.accumulator.method,
+            accumulator_bits=self.accumulator.bit_width,
+        )
+
+    @property
+    def name(self) -> str:
+        """The network's name in the registry, such as quant_resnet20_w4a4_a2q_plus_13b."""
+        quantization = self.quantized()
+        return f"quant_{self.network}_{quantization.suffix}" if quantization else self.network
+
+    def steps(self, images: int) -> int:
+        """Optimizer steps in an epoch over `images` images; the last, smaller batch is left out."""
+        return max(1, images // self.batch_size)
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate in `step`, of `steps` an epoch, as a share of its peak.
+
+        one_cycle is torch's OneCycleLR: cosine from 1/25 up, for a fifth of the steps without `warmup`, and down to
+        1/250,000.
+        """
+        schedule, total = self.schedule, self.epochs * steps
+        warmup = schedule.warmup * steps
+        if schedule.name == "one_cycle":
+            peak = max(1.0, (warmup or 0.2 * total) - 1)
+            if step <= peak:
+                return _cosine(1 / 25, 1.0, step / peak)
+            return _cosine(1.0, 1 / 250_000, (step - peak) / (total - 1 - peak))
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if schedule.name == "cosine":
+            return _cosine(1.0, 0.0, (step - warmup) / max(1.0, total - warmup))
+        if schedule.name == "step":
+            return schedule.gamma ** sum(step >= epoch * steps for epoch in schedule.milestones)
+        return 1.0
+
+
+def load_train_config(path: Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
+    """The configuration in the YAML file `path`, with `overrides` over it, mappings key by key.
+
+    Raises ConfigError with the file, the key, its value and what is allowed.
+    """
+    given = dict(overrides or {})
+    values = config_file.merge(config_file.read(path, _anchor), given)
+    try:
+        return TrainConfig.model_validate(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except ValidationError as error:
+        raise ConfigError(config_file.explain(path, error, TrainConfig, given)) from None
+
+
+def _anchor(values: dict[str, Any], folder: Path) -> None:
+    if isinstance(values.get("data_folder"), str):
+        values["data_folder"] = folder / values["data_folder"]
+    if isinstance(values.get("init"), str) and values["init"].endswith((".pth", ".th", ".pt")):
+        values["init"] = str(folder / values["init"])
+
+
+def _cosine(begin: float, end: float, share: float) -> float:
+    return end + (begin - end) * (1 + math.cos(math.pi * min(1.0, share))) / 2

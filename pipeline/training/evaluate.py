@@ -1,0 +1,94 @@
+"""How well a network does on a data set: as PyTorch computes it, and as the integers that become hardware do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.datasets.loader import BatchSource
+from pipeline.errors import VerificationError
+from pipeline.training.module import loss_function
+
+__all__ = ["Scores", "integer_outputs", "network_outputs", "outputs_of", "score", "scores_of"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Top-1 and top-5 as fractions, and the mean loss, over `images` images."""
+
+    top1: float
+    top5: float
+    loss: float
+    images: int
+
+
+Outputs = Callable[[Tensor], np.ndarray]
+
+
+def score(network: nn.Module, batches: BatchSource, loss: str) -> Scores:
+    """The scores of `network` over all of `batches`."""
+    outputs, labels = outputs_of(network_outputs(network), batches)
+    return scores_of(outputs, labels, loss)
+
+
+def outputs_of(function: Outputs, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[np.ndarray, np.ndarray]:
+    """The outputs (N, classes) of `function` for all of `batches`, and the labels (N,)."""
+    outputs, labels = [], []
+    for images, answers in batches:
+        outputs.append(function(images))
+        labels.append(answers.numpy())
+    return np.concatenate(outputs), np.concatenate(labels)
+
+
+def network_outputs(network: nn.Module) -> Outputs:
+    """The logits (B, classes) float32 of `network` in evaluation mode, for images (B, C, H, W) from 0 to 1."""
+    device = next(network.parameters()).device
+    network.eval()
+
+    def function(images: Tensor) -> np.ndarray:
+        with torch.no_grad():
+            return _plain(network(images.to(device))).cpu().numpy()
+
+    return function
+
+
+def integer_outputs(network: nn.Module, images: Tensor) -> Outputs:
+    """The logits of the layer graph that `network`, of Brevitas, becomes: exported, streamlined and converted.
+
+    (B, classes) float64, the integers of the output scaled as a host would. Every step is proven on `images`, some
+    (B, C, H, W) from 0 to 1. Raises VerificationError where one is not exact, UnsupportedError for a network that
+    cannot be built.
+    """
+    from pipeline.stages import dataflow, export, streamline
+
+    with tempfile.TemporaryDirectory(prefix="a2q-evaluate-") as scratch:
+        model, golden, _ = export.export_brevitas(network, images.numpy(), Path(scratch))
+        streamlined = streamline.streamline(model, golden.inputs, golden.outputs)
+        graph = dataflow.convert(streamlined.model, golden.inputs, top1=False).graph
+    before, after = graph.input_transform, graph.output_transform
+    if before is None or after is None:
+        raise VerificationError(f"the layer graph {graph.name} does not say what its integers stand for.")
+
+    def function(images: Tensor) -> np.ndarray:
+        integers = graph.run(before.apply(images.numpy())).reshape(len(images), -1)
+        return integers * after.scale + after.bias
+
+    return function
+
+
+def scores_of(outputs: np.ndarray, labels: np.ndarray, loss: str) -> Scores:
+    """The scores of `outputs` (N, classes) for `labels` (N,), with the loss of that name. Equal outputs rank by index."""
+    ranked = np.argsort(-outputs, axis=1, kind="stable")
+    hits = ranked == labels[:, None]
+    mean = loss_function(loss)(torch.from_numpy(outputs).double(), torch.from_numpy(labels))
+    return Scores(float(hits[:, 0].mean()), float(hits[:, :5].any(axis=1).mean()), float(mean), len(labels))
+
+
+def _plain(output) -> Tensor:
+    return output.value if hasattr(output, "value") else output

@@ -1,0 +1,235 @@
+"""A training from its configuration to a checkpoint that a build takes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.warnings import PossibleUserWarning
+from torch import nn
+
+from pipeline.datasets.augment import Augmentation
+from pipeline.datasets.catalog import find, load, split_validation
+from pipeline.datasets.image_folder import ImageFolder
+from pipeline.datasets.image_set import ImageSet
+from pipeline.datasets.loader import BatchSource, batches_of
+from pipeline.errors import ConfigError
+from pipeline.models import registry
+from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
+from pipeline.models.names import ModelSpec, Preprocessing, spec_of
+from pipeline.training.callbacks import EpochLines, History
+from pipeline.training.checkpoints import save_checkpoint
+from pipeline.training.config import TrainConfig
+from pipeline.training.evaluate import Scores, score
+from pipeline.training.module import Training
+
+__all__ = ["fit", "spec_for"]
+
+_LAST = "last.ckpt"
+_CONFIG = "config.json"
+
+
+def spec_for(config: TrainConfig) -> ModelSpec:
+    """The network that `config` describes."""
+    normalization = config.normalization
+    return spec_of(
+        config.network,
+        config.quantized(),
+        dataset=config.dataset,
+        input_shape=_input_shape(config),
+        num_classes=find(config.dataset).classes,
+        width=config.width,
+        normalization=Preprocessing(normalization.mean, normalization.std) if normalization else None,
+    )
+
+
+def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: bool = False) -> tuple[Path, Scores]:
+    """Train as `config` says, in `folder`; where a training of the same configuration was stopped, go on with it.
+
+    `say` gets a line after each epoch; `bar` shows progress within an epoch as well. Leaves `folder`/NAME.pth and
+    NAME.json, metrics.csv, curves.png, last.ckpt to resume from, best.ckpt where images are held out, and TensorBoard's
+    events. Returns the checkpoint, and its scores on the whole test set.
+
+    Raises ConfigError where `folder` holds another training, InputError for a data set that is not there.
+    """
+    _claim(folder, config)
+    random.seed(config.seed)
+    np.random.seed(config.seed)
+    training = load(config.dataset, "train", config.data_folder, config.images)
+    test = load(config.dataset, "test", config.data_folder)
+    held_out = None
+    if config.validation:
+        training, held_out = split_validation(training, config.validation, config.seed)
+    spec = spec_for(config)
+    torch.manual_seed(config.seed)
+    network = registry.network(spec)
+    resumed = (folder / _LAST).is_file()
+    if not resumed:
+        _prepare(network, config, training)
+    batches = batches_of(
+        training,
+        config.batch_size,
+        training=True,
+        seed=config.seed,
+        augmentation=Augmentation(config.augmentation.crop, config.augmentation.flip),
+        pad_to=_side(config),
+    )
+    module = Training(network.train(), config, len(batches))
+    history = History(folder)
+    trainer = _trainer(config, folder, history, say, bar)
+    say(f"{config.name} on the {training.source}: {len(training):,} images, {len(batches):,} batches an epoch")
+    if resumed:
+        say(f"going on from {folder / _LAST}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=PossibleUserWarning)  # Lightning's advice on how to use it
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer.fit(
+            module,
+            batches,
+            _in_order(held_out, config) if held_out else None,
+            ckpt_path=str(folder / _LAST) if resumed else None,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    best = folder / "best.ckpt"
+    if held_out is not None and best.is_file():
+        module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    network = module.network.cpu().eval()
+    if config.bias_correction_images:
+        _correct_biases(network, training, config)
+    scores = score(network, _in_order(test, config), config.loss)
+    path = folder / f"{config.name}.pth"
+    save_checkpoint(network, path, _record(config, spec, network, scores, training, test, history))
+    return path, scores
+
+
+def _claim(folder: Path, config: TrainConfig) -> None:
+    """Make `folder`, or see that it holds a training of the same configuration."""
+    own = json.loads(config.model_dump_json())
+    path = folder / _CONFIG
+    if path.is_file():
+        other = json.loads(path.read_text())
+        if other != own:
+            changed = ", ".join(sorted(key for key in {*own, *other} if own.get(key) != other.get(key)))
+            raise ConfigError(
+                f"{folder} holds a training of another configuration; {changed} differs. Name another folder with "
+                "--out, or delete this one."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(own, indent=2) + "\n")
+
+
+def _side(config: TrainConfig) -> int:
+    """Pixels of an image's side. CNV has no padding and takes what is 28 pixels wide in the middle of 32."""
+    side = find(config.dataset).shape[1]
+    return 32 if config.network == "cnv" and side == 28 else side
+
+
+def _input_shape(config: TrainConfig) -> tuple[int, int, int]:
+    return (find(config.dataset).shape[0], _side(config), _side(config))
+
+
+def _in_order(images: ImageSet | ImageFolder, config: TrainConfig, count: int | None = None) -> BatchSource:
+    """The first `count` of `images` without augmentation."""
+    chosen = images if count is None else images.pick(np.arange(min(count, len(images))), images.source)
+    return batches_of(chosen, config.batch_size, pad_to=_side(config))
+
+
+def _prepare(network: nn.Module, config: TrainConfig, training: ImageSet | ImageFolder) -> None:
+    """Weights from elsewhere, scales from images, weights within their bound: what comes before the first epoch."""
+    from brevitas.graph.calibrate import calibration_mode
+    from brevitas_examples.imagenet_classification.a2q.ep_init import apply_ep_init
+
+    if config.init:
+        registry.initialise(network, config.init)
+    network.eval()
+    with torch.no_grad():
+        if config.calibration_images:
+            with calibration_mode(network):
+                for images, _ in _in_order(training, config, config.calibration_images):
+                    network(images)
+        if config.accumulator.method != "none" and config.accumulator.ep_init:
+            apply_ep_init(network, next(iter(_in_order(training, config, config.batch_size)))[0])
+
+
+def _correct_biases(network: nn.Module, training: ImageSet | ImageFolder, config: TrainConfig) -> None:
+    from brevitas.graph.calibrate import bias_correction_mode
+
+    with torch.no_grad(), bias_correction_mode(network):
+        for images, _ in _in_order(training, config, config.bias_correction_images):
+            network(images)
+
+
+def _trainer(
+    config: TrainConfig, folder: Path, history: History, say: Callable[[str], None], bar: bool
+) -> lightning.Trainer:
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    callbacks: list[lightning.Callback] = [
+        history,
+        EpochLines(history, say),
+        # the last to be called: what it saves holds the epoch's history
+        ModelCheckpoint(folder, filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False),
+    ]
+    if config.validation:
+        callbacks.append(ModelCheckpoint(folder, filename="best", monitor="val_loss", enable_version_counter=False))
+    if config.early_stopping:
+        callbacks.append(EarlyStopping("val_loss", patience=config.early_stopping))
+    if bar:
+        callbacks.append(RichProgressBar(leave=False))
+    return lightning.Trainer(
+        default_root_dir=folder,
+        max_epochs=config.epochs,
+        accelerator={"gpu": "cuda"}.get(config.device, config.device),
+        devices=1,
+        precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision],
+        callbacks=callbacks,
+        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        enable_progress_bar=bar,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=50,
+        deterministic="warn",
+    )
+
+
+def _record(
+    config: TrainConfig,
+    spec: ModelSpec,
+    network: nn.Module,
+    scores: Scores,
+    training: ImageSet | ImageFolder,
+    test: ImageSet | ImageFolder,
+    history: History,
+) -> dict:
+    """What a checkpoint says of itself: plain values, and none of this machine's paths."""
+    dumped = json.loads(config.model_dump_json(exclude={"data_folder"}))
+    if dumped["init"]:
+        dumped["init"] = Path(dumped["init"]).name
+    record = {
+        **spec.as_record(),
+        "training_data": training.source,
+        "test_data": test.source,
+        "seed": config.seed,
+        "top1": scores.top1,
+        "top5": scores.top5,
+        "loss": scores.loss,
+        "epochs": len(history.rows),
+        "training_seconds": round(sum(row["seconds"] for row in history.rows)),
+        "packages": {name: version(name) for name in ("torch", "brevitas", "lightning")},
+        "config": dumped,
+    }
+    if spec.quantization:
+        layers = integer_weights(network, torch.zeros(1, *spec.input_shape))
+        record |= {"sparsity": round(hidden_sparsity(layers), 4), "largest_l1": largest_l1(layers)}
+    return record

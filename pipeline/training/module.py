@@ -1,0 +1,172 @@
+"""A network in training: its loss, its optimizer, and A2Q's penalty. Lightning drives it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from brevitas.core.scaling import AccumulatorAwareParameterPreScaling, ParameterFromRuntimeStatsScaling
+from brevitas.function import abs_binary_sign_grad
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.errors import VerificationError
+from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
+from pipeline.training.config import TrainConfig
+
+__all__ = ["Training", "loss_function"]
+
+
+class Training(lightning.LightningModule):
+    """Trains `network` as `config` says, on batches of images (N, C, H, W) in [0, 1] and labels (N,).
+
+    `steps` is the number of batches in an epoch.
+    """
+
+    def __init__(self, network: nn.Module, config: TrainConfig, steps: int) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.steps = steps
+        self._loss = loss_function(config.loss)
+        self._penalty: _Penalty | None = None
+        self._restored: dict[str, dict[str, Any]] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images)
+
+    def configure_optimizers(self):
+        optimizer = _optimizer(self.network, self.config)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.config.rate(step, self.steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        _restore_statistics(self.network, self._restored)
+        self._penalty = _Penalty(self.network)  # now: loading weights makes the modules it listens to anew
+
+    def on_train_end(self) -> None:
+        if self._penalty:
+            self._penalty.remove()
+
+    def on_train_epoch_start(self) -> None:
+        # draws depend on the epoch alone, so that a resumed training goes on as if it had not stopped
+        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        images, labels = batch
+        assert self._penalty is not None
+        self._penalty.reset()
+        outputs = self(images)
+        loss = self._loss(outputs, labels)
+        accuracy = (outputs.detach().argmax(1) == labels).float().mean()
+        self.log("train_loss", loss.detach(), prog_bar=True, on_epoch=True, on_step=False, batch_size=len(labels))
+        self.log("train_top1", accuracy, prog_bar=True, on_epoch=True, on_step=False, batch_size=len(labels))
+        return loss + self.config.accumulator.regularization * self._penalty.total
+
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        images, labels = batch
+        outputs = self(images)
+        accuracy = (outputs.argmax(1) == labels).float().mean()
+        self.log("val_loss", self._loss(outputs, labels), prog_bar=True, batch_size=len(labels))
+        self.log("val_top1", accuracy, prog_bar=True, batch_size=len(labels))
+
+    def integer_facts(self) -> dict[str, float]:
+        """Sparsity and the largest ‖w‖₁ of the hidden layers' integer weights; empty for a float network.
+
+        Raises VerificationError for a layer whose sums need more bits than it is trained for.
+        """
+        if self.config.quantization is None:
+            return {}
+        assert self._penalty is not None
+        image = torch.zeros(1, *self.network.input_shape, device=self.device)
+        layers = integer_weights(self.network, image)
+        bits = self.config.accumulator.bit_width or 0
+        for name in self._penalty.layers:
+            widest = layers[name].sum_bits()
+            if int(widest.max()) > bits:
+                raise VerificationError(
+                    f"layer {name}, channel {int(widest.argmax())}: its sums need {int(widest.max())} bits after epoch "
+                    f"{self.current_epoch + 1}, and it is trained for {bits}."
+                )
+        return {"sparsity": hidden_sparsity(layers), "largest_l1": float(largest_l1(layers))}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["statistics"] = _statistics(self.network)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._restored = checkpoint.get("statistics", {})
+
+
+def loss_function(name: str):
+    """The mean loss of outputs (N, classes) for labels (N,), by its name in a configuration."""
+    return {"cross_entropy": functional.cross_entropy, "squared_hinge": _squared_hinge}[name]
+
+
+def _squared_hinge(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Σ max(0, 1 − t·y)² / (N · classes), t being 1 for the label and −1 for the others, as in BNN-PYNQ."""
+    targets = 2.0 * functional.one_hot(labels, outputs.shape[1]).to(outputs) - 1.0
+    return torch.relu(1.0 - targets * outputs).square().mean()
+
+
+def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    options = config.optimizer
+    decayed, free = [], []
+    for name, parameter in network.named_parameters():
+        is_weight = name.endswith(".weight") and parameter.ndim > 1
+        (decayed if is_weight else free).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": options.weight_decay},
+        {"params": free, "weight_decay": 0.0},  # scales, norms and biases are left to their gradients
+    ]
+    if options.name == "sgd":
+        nesterov = options.nesterov and options.momentum > 0
+        return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=nesterov)
+    kind = torch.optim.Adam if options.name == "adam" else torch.optim.AdamW
+    return kind(groups, lr=options.lr)
+
+
+class _Penalty:
+    """Sums max(0, g − T·s) over the A2Q layers of a network in each forward pass: arXiv 2308.13504, section 4.1."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.total: Tensor | float = 0.0
+        scalings = {
+            name: module
+            for name, module in network.named_modules()
+            if isinstance(module, AccumulatorAwareParameterPreScaling)
+        }
+        self.layers = [name.split(".weight_quant")[0] for name in scalings]
+        self._hooks = [module.register_forward_hook(self._add) for module in scalings.values()]
+
+    def _add(self, module, inputs, _output) -> None:
+        weights, input_bit_width, input_is_signed = inputs
+        norm = abs_binary_sign_grad(module.restrict_clamp_scaling(module.value))
+        bound = module.calc_max_l1_norm(input_bit_width, input_is_signed) * module.scaling_impl(weights)
+        self.total = self.total + torch.relu(norm - bound).sum()
+
+    def reset(self) -> None:
+        self.total = 0.0
+
+    def remove(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+
+def _statistics(network: nn.Module) -> dict[str, dict[str, Any]]:
+    """How far each activation quantizer is in finding its scale, which Brevitas leaves out of a network's state."""
+    return {
+        name: {"counter": module.counter, "buffer": module.buffer.clone()}
+        for name, module in network.named_modules()
+        if isinstance(module, ParameterFromRuntimeStatsScaling) and module.counter <= module.collect_stats_steps
+    }
+
+
+def _restore_statistics(network: nn.Module, statistics: dict[str, dict[str, Any]]) -> None:
+    modules = dict(network.named_modules())
+    with torch.no_grad():
+        for name, saved in statistics.items():
+            module = modules[name]
+            module.counter = saved["counter"]
+            module.buffer.copy_(saved["buffer"])
+            module.value.fill_(1.0)  # the statistics are multiplied into it when they are complete

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+runner = CliRunner()
+NAME = "quant_resnet8_w4a4_a2q_12b"
+
+
+def run(*arguments: str) -> str:
+    result = runner.invoke(app, list(arguments), env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_checkpoint_is_evaluated_in_both_forms(trained, mnist: Path) -> None:
+    _, folder, _ = trained
+    output = run("evaluate", str(folder / f"{NAME}.pth"), "--data-folder", str(mnist))
+    assert "Brevitas" in output and "integer graph" in output and "images with another class: 0" in output
+    rows = [line.split()[-4:] for line in output.splitlines() if line.strip().startswith(("Brevitas", "integer"))]
+    assert rows[0][:2] == rows[1][:2] and rows[0][3] == "64"
+
+
+def test_a_checkpoint_is_exported(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("A2Q_DATA", raising=False)
+    monkeypatch.setenv("A2Q_CACHE", str(tmp_path))
+    _, folder, _ = trained
+    output = run("export", str(folder / f"{NAME}.pth"), "--out", str(tmp_path / "out"))
+    assert "10 layers hold Brevitas' integers; outputs agree on 256 golden frames" in output
+    assert (tmp_path / "out" / "model.onnx").is_file() and (tmp_path / "out" / "golden.npz").is_file()
+
+
+def test_a_benchmark_trains_what_is_missing_and_no_more(mnist: Path, tmp_path: Path) -> None:
+    base = tmp_path / "base.yaml"
+    values = {"network": "resnet8", "width": 0.25, "dataset": "mnist", "data_folder": str(mnist), "epochs": 1}
+    base.write_text(yaml.safe_dump({**values, "batch_size": 32, "quantization": {"weight_bits": 4, "act_bits": 4}}))
+    rows = [
+        {"quantization": None},
+        {},
+        {"init": "quant_resnet8_w4a4", "accumulator": {"method": "a2q", "bit_width": 12}},
+    ]
+    path = tmp_path / "b.yaml"
+    path.write_text(yaml.safe_dump({"base": "base.yaml", "seeds": [0], "rows": rows}))
+    out = tmp_path / "out"
+    first = run("benchmark", str(path), "--out", str(out))
+    assert first.count("epoch 1 of 1") == 3
+    page = (out / "benchmark.md").read_text()
+    assert all(f"| {name} |" in page for name in ("resnet8", "quant_resnet8_w4a4", NAME))
+    assert (out / "accuracy_by_accumulator.png").is_file() and len(
+        (out / "benchmark.csv").read_text().splitlines()
+    ) == 4
+    path.write_text(yaml.safe_dump({"base": "base.yaml", "seeds": [0, 1], "rows": rows[:1]}))
+    second = run("benchmark", str(path), "--out", str(out))
+    assert second.count("epoch 1 of 1") == 1
+    assert "seed 1" in (out / "benchmark.md").read_text()
