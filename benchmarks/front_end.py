@@ -6,9 +6,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from build import measured_build
 from rich.console import Console
 from rich.table import Table
+from whole_build import measured_build
 
 FRONT_END = ("export", "streamline", "dataflow", "accumulators", "fold")
 

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from build import measured_build
 from rich.console import Console
 from rich.table import Table
+from whole_build import measured_build
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.stages import fold

@@ -118,9 +118,13 @@ class _Build:
     out: Path
     cache: Cache
     screen: Screen
+    stages: Sequence[str]  # all there are, also those that this build stops before
     started: str
     begun: float
     runs: list[StageRun] = field(default_factory=list)
+
+    def later(self, stage: Stage) -> Sequence[str]:
+        return self.stages[self.stages.index(stage.name) + 1 :]
 
 
 def build(
@@ -131,11 +135,11 @@ def build(
     Results are kept in `out`/../.cache. Raises what a stage raises; stages that were complete stay so. Raises
     ResourceError for a full disk, whichever way it showed.
     """
+    names = [stage.name for stage in stages]
     stages = _up_to(stages, until)
     out = out.absolute()
-    build = _Build(
-        config, out, Cache(out.parent / ".cache"), screen, datetime.now(UTC).isoformat("T", "seconds"), time.monotonic()
-    )
+    started = datetime.now(UTC).isoformat("T", "seconds")
+    build = _Build(config, out, Cache(out.parent / ".cache"), screen, names, started, time.monotonic())
     done: dict[str, Entry] = {}
     stage_name = "set-up"
     try:
@@ -167,7 +171,7 @@ def _run_or_reuse(build: _Build, stage: Stage, done: Mapping[str, Entry]) -> Ent
     waiting = f"{stage.name}: another build is making this result; waiting for it"
     with build.cache.slot(stage.name, key, lambda: build.screen.note(waiting)) as slot:
         entry = slot.found or _run(build, stage, options, done, slot)
-        _publish(entry.folder, build.out, stage.name)
+        _publish(entry.folder, build.out, stage.name, key, build.later(stage))
         _replace(entry.folder / LOG, _log_of(build.out, stage))
     run = StageRun(stage.name, key, entry.summary, slot.found is not None, entry.seconds, entry.peak_mib)
     build.runs.append(run)
@@ -227,7 +231,7 @@ def _run(build: _Build, stage: Stage, options: Mapping[str, Any], done: Mapping[
                 if _disk_is_full(error, build.out.parent):  # looked at here, before the partial result is removed
                     raise _full(build.cache, stage.name) from error
                 if isinstance(error, VerificationError):  # what differs is worth a look
-                    _publish(slot.partial, build.out, stage.name)
+                    _publish(slot.partial, build.out, stage.name, "", build.later(stage))
                 raise
             printed.end()
     return slot.commit(summary, time.monotonic() - begun, memory.mib)
@@ -298,8 +302,11 @@ class _PeakMemory:
                 return
 
 
-def _publish(result: Path, out: Path, stage: str) -> None:
-    """Link what a stage publishes into the build's folder, and remove what it published before and does no more."""
+def _publish(result: Path, out: Path, stage: str, key: str, later: Sequence[str]) -> None:
+    """Link what a stage publishes into the build's folder, and remove what it published before and does no more.
+
+    Where it was another result before, what the stages `later` published goes too: it is of that other result.
+    """
     files = {}
     for path in sorted(result.iterdir()):
         if any(fnmatch(path.name, pattern) for pattern in PUBLISHED):
@@ -310,15 +317,20 @@ def _publish(result: Path, out: Path, stage: str) -> None:
     manifest = out / _MANIFEST
     try:
         published = json.loads(manifest.read_text())
-    except (OSError, ValueError):
-        published = {}
+        before = published.get(stage, {"key": "", "files": []})
+        same, owned = before["key"] == key, before["files"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        published, same, owned = {}, False, []
     names = sorted(files)
-    if published.get(stage, []) == names:
+    if same and owned == names:
         return
-    others = {name for other, owned in published.items() if other != stage for name in owned}
-    for name in set(published.get(stage, ())) - set(names) - others:
+    gone = set(owned)
+    if not same:
+        gone.update(name for other in later for name in published.pop(other, {"files": []})["files"])
+    published[stage] = {"key": key, "files": names}
+    for name in gone.difference(*(each["files"] for each in published.values())):
         (out / name).unlink(missing_ok=True)
-    _write(manifest, json.dumps({**published, stage: names}, indent=1) + "\n")
+    _write(manifest, json.dumps(published, indent=1) + "\n")
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -19,6 +19,7 @@ from pipeline.models.names import is_path
 
 __all__ = ["STAGES"]
 
+_CANDIDATES = 64  # golden frames from which those to simulate are chosen
 _CHECKPOINTS = "pipeline/models/checkpoints/*"
 _HARDWARE = ("hw/rtl/*.sv", "pipeline/stages/templates/*")
 
@@ -80,13 +81,14 @@ def _streamline(context: Context) -> str:
 
     result = streamline.streamline(onnx.load(source / "model.onnx"), golden.inputs, golden.outputs, keep)
     onnx.save(result.model, context.folder / "model.onnx")
-    Golden(golden.inputs, result.outputs).save(context.folder / "golden.npz")
+    Golden(golden.inputs[: len(result.outputs)], result.outputs).save(context.folder / "golden.npz")
     verified = context.folder / "verification_output"
     verified.mkdir()
     np.save(verified / "verify_streamlined_python_0_SUCCESS.npy", result.outputs)
     added = result.input_quantizer
     (context.folder / "input_quantizer.json").write_text(json.dumps(asdict(added) if added else None) + "\n")
-    line = f"{len(names)} transformations, golden outputs unchanged after each"
+    frames = len(result.outputs)
+    line = f"{len(names)} transformations, outputs of {frames} golden frames unchanged but for rounding after each"
     if added:
         line += f"; input quantized to 8 bits, top-1 the same on {added.same_top1} of {added.frames} golden frames"
     return line
@@ -96,13 +98,11 @@ def _dataflow(context: Context) -> str:
     import onnx
 
     from pipeline.stages import dataflow, resolve
-    from pipeline.stages.export import Golden
 
-    record, _ = resolve.load(context.inputs["resolve"])
-    source = context.inputs["streamline"]
+    record, frames = resolve.load(context.inputs["resolve"])
     result = dataflow.run(
-        onnx.load(source / "model.onnx"),
-        Golden.load(source / "golden.npz").inputs,
+        onnx.load(context.inputs["streamline"] / "model.onnx"),
+        frames,
         context.folder,
         top1=context.options["output"] == "top1",
         name=record.name,
@@ -127,6 +127,11 @@ def _accumulators(context: Context) -> str:
         record.target_bits,
     )
     save_graph(graph, context.folder)
+    for layer in certificate.layers:
+        bounds = ", ".join(f"{name} {bits}" for name, bits in layer.bits.items())
+        context.log(
+            f"{layer.layer}: {layer.bits_used} bits, range {layer.lowest.value} to {layer.highest.value}; {bounds}"
+        )
     certificate.write(context.folder / "report" / "accumulators.json")
     widths = [layer.bits_used for layer in certificate.layers]
     by_type = [layer.bits["datatype"] for layer in certificate.layers]
@@ -152,11 +157,14 @@ def _fold(context: Context) -> str:
     for name in folded.ignored:
         context.log(f"ignored: {name}")
     for name, depth in folded.raised.items():
-        context.log(f"{name}: deepened to {depth}, or it could deadlock")
+        context.log(f"{name}: deepened to {depth}, which is proven enough against deadlock")
+    for layer in folded.graph:
+        context.log(f"{layer.name}: {', '.join(f'{k} {v}' for k, v in fold.folding_of(layer).items())}")
     rate = 1e9 / (clock * folded.max_cycles)
-    return (
+    line = (
         f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:g} ns; slowest is {folded.slowest}"
     )
+    return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
 
 
 def _folding_files(options: Mapping[str, Any]) -> list[Path]:
@@ -179,7 +187,6 @@ def _codegen(context: Context) -> str:
 
 
 def _rtlsim(context: Context) -> str:
-    import numpy as np
 
     from pipeline.accumulators.witness import witness_inputs
     from pipeline.kernels.mvau import MVAU
@@ -188,8 +195,9 @@ def _rtlsim(context: Context) -> str:
     options = context.options
     graph = fold.load(context.inputs["fold"]).graph
     _, raw = resolve.load(context.inputs["resolve"])
-    again = np.arange(options["simulation"]["frames"]) % len(raw)  # a rate takes several frames
-    frames = graph.input_transform.apply(raw[again])
+    frames = rtlsim.choose_frames(
+        graph, graph.input_transform.apply(raw[:_CANDIDATES]), options["simulation"]["frames"]
+    )
     witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MVAU)}
     design = codegen.write_design(
         graph.layers, [graph.input], [graph.output], context.inputs["codegen"] / "stitched_ip", "finn_design_wrapper"
@@ -199,9 +207,11 @@ def _rtlsim(context: Context) -> str:
     layers = rtlsim.run_layers(graph, frames, witnesses, work, stall_seed=seed, log=context.log)
     verified = context.folder / "verification_output"
     network = rtlsim.run_network(design, graph, frames, work, verified, stall_seed=seed, log=context.log)
+    distinct = rtlsim.labels_among(graph, frames)
+    labels = f" of {distinct} classes" if distinct else ""
     rtlsim.write_report(layers, network, options["synth_clk_period_ns"], context.folder / "report")
     return (
-        f"{network.frames} frames exact, with and without stalls; {network.steady_cycles} cycles between frames, "
+        f"{network.frames} frames{labels} exact, with and without stalls; {network.steady_cycles} cycles between frames, "
         f"{network.first_output_cycle} to the first output"
     )
 
@@ -219,6 +229,9 @@ def _synth(context: Context) -> str:
         workers=len(os.sched_getaffinity(0)),
         on_progress=lambda done, total: context.progress(done, total, "layers"),
     )
+    context.log(report.method)
+    for name, layer in report.layers.items():
+        context.log(f"{name}: {layer.total}")
     share = report.utilization["LUT"] or 0.0
     return f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys"
 

@@ -114,6 +114,25 @@ def test_what_is_no_longer_published_goes(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").glob("*.png")] == ["1.png"]
 
 
+def test_what_belongs_to_another_result_goes(tmp_path: Path) -> None:
+    def first(context: Context) -> str:
+        (context.folder / "first.png").write_text(str(context.options["seed"]))
+        (context.folder / "value").write_text(str(context.options["seed"]))
+        return ""
+
+    def second(context: Context) -> str:
+        (context.folder / "second.png").write_text((context.inputs["first"] / "value").read_text())
+        return ""
+
+    stages = (Stage("first", "", first, reads=("seed",)), Stage("second", "", second, needs=("first",)))
+    out = tmp_path / "out"
+    run(out, stages)
+    run(out, stages, BuildConfig(seed=1), until="first")
+    assert (out / "first.png").read_text() == "1" and not (out / "second.png").exists()
+    run(out, stages, BuildConfig(seed=1))
+    assert (out / "second.png").read_text() == "1"
+
+
 def test_a_result_that_was_tampered_with_is_made_again(tmp_path: Path) -> None:
     run(tmp_path / "out")
     published = tmp_path / "out" / "summary.md"  # the very file of the kept result

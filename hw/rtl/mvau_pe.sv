@@ -117,7 +117,9 @@ module mvau_pe #(
   longint acc_min, acc_max;
   bit seen;
   always_ff @(posedge clk_i) begin
-    if (en_i && valid_i) begin
+    if (!rst_ni) begin
+      seen <= 1'b0;
+    end else if (en_i && valid_i) begin
       automatic longint value = longint'($signed(acc_d));
       automatic longint low = value;
       automatic longint high = value;

@@ -108,6 +108,9 @@ void note(const char* what, const char* port, uint64_t cycle) {
 
 int main(int argc, char** argv) {
     VerilatedContext context;
+    // what no reset sets begins at random, so that a reset that is missing shows
+    context.randReset(2);
+    context.randSeed(argc > 2 ? 1 + std::atoi(argv[2]) : 1);
     TOP_CLASS top(&context);
     int next = 1;
     auto argument = [&]() -> const char* {

@@ -14,14 +14,17 @@ Keys of the file:
       P_claimed         the width the model was trained for, or null
       bits              the width each bound asks for, the widest row: exact, l1, a2q_plus (null unless all rows sum to
                         zero, as the bound requires), datatype
-      bits_used         the width in hardware, the widest row bits_of_rows      the width of each row, only with per_pe
+      bits_used         the width in hardware, the widest row
+      bits_of_rows      the width of each row, only with per_pe
       range             [lowest, highest] sum of any row, the bias included; both are reached, none goes beyond
-      largest_l1_norm   the largest Σ |w| of a row l1_limit          the largest Σ |w| that the A2Q bound allows at
-      P_claimed, (2^(P − 1) − 1) // 2^(N − signed), or null zeros, weights    how many weights are zero, of how many
-      sparsity          zeros / weights witnesses         lowest and highest: {channel, sum, at_high}. The input whose
-      element i is the largest input where
-                        bit i of the hexadecimal number at_high is set (bit 0 least significant), and the smallest
-                        elsewhere, gives that channel exactly that sum
+      largest_l1_norm   the largest Σ |w| of a row
+      l1_limit          the largest Σ |w| that the A2Q bound allows at P_claimed, (2^(P − 1) − 1) // 2^(N − signed),
+                        or null
+      zeros, weights    how many weights are zero, of how many
+      sparsity          zeros / weights
+      witnesses         lowest and highest: {channel, sum, at_high}. The input whose element i is the largest input
+                        where bit i of the hexadecimal number at_high is set (bit 0 least significant), and the
+                        smallest elsewhere, gives that channel exactly that sum
 """
 
 from __future__ import annotations

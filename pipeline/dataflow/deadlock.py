@@ -38,7 +38,7 @@ _FRAMES = 4  # joins are examined over two frames; a branch may run ahead into t
 
 
 def deadlock_bounds(graph: LayerGraph) -> dict[str, int]:
-    """The fewest beats, by FIFO, with which the forks and joins of `graph` cannot deadlock; FIFOs not named need only
+    """Beats, by FIFO, with which the forks and joins of `graph` cannot deadlock, though fewer may do; FIFOs not named need only
     one.
 
     `graph` has a StreamingFIFO on every stream between layers, on each input of a join in particular.

@@ -17,7 +17,7 @@ SLACK = 2  # beats beyond the predicted peak: the registers of the hardware that
 
 @dataclass(frozen=True)
 class FifoDepths:
-    """By FIFO: the depth to build, and the fewest beats that cannot deadlock. Both in beats."""
+    """By FIFO: the depth to build, and one that is proven enough against deadlock. Both in beats."""
 
     depths: dict[str, int]
     deadlock_bounds: dict[str, int]

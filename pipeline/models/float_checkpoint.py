@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ModelError
 from pipeline.models.names import MODELS
-from pipeline.models.registry import a2q_layers, checkpoint_record, read_state
+from pipeline.models.registry import a2q_layers, add_biases, checkpoint_record, read_state
 
 __all__ = ["load_float"]
 
@@ -26,14 +26,16 @@ def load_float(model: nn.Module, path: Path) -> None:
     """Fill `model`, float or quantized, by name with the weights in `path`, a float or quantized checkpoint.
 
     A quantizer's parameters are taken where the file has them, but not its bit widths. Everything else must be in both
-    with one shape. `module.` before a name, as `DataParallel` writes it, is left out. Shortcuts that the file's network
-    does without parameters (option A of arXiv 1512.03385, as in https://github.com/akamaster/pytorch_resnet_cifar10)
-    become the convolutions that compute the same.
+    with one shape, but a layer without a bias gets one where the file has it. `module.` before a name, as
+    `DataParallel` writes it, is left out. Shortcuts that the file's network does without parameters (option A of arXiv
+    1512.03385, as in https://github.com/akamaster/pytorch_resnet_cifar10) become the convolutions that compute the
+    same.
 
     Raises ModelError that names what does not fit, for a file that is damaged or belongs to another network.
     """
     state = {name.removeprefix("module."): tensor for name, tensor in read_state(path).items()}
     quantizers = {name: state.pop(name) for name in list(state) if _QUANTIZER.search(name)}
+    add_biases(model, state)
     expected = {name: tensor for name, tensor in model.state_dict().items() if not _QUANTIZER.search(name)}
     state |= _parameterless_shortcuts(model, state)
     missing = [name for name in expected if name not in state and not name.endswith(".num_batches_tracked")]

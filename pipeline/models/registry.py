@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "a2q_layers",
+    "add_biases",
     "cache_folder",
     "checkpoint_facts",
     "checkpoint_record",
@@ -107,19 +109,24 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
     A convolution that has a bias in the file and none in `model` gets one: bias correction leaves such files. Raises
     ModelError for a file that is damaged or belongs to another network.
     """
-    import torch
-
     state = read_state(path)
-    for name, layer in model.named_modules():
-        bias = state.get(f"{name}.bias")
-        if bias is not None and getattr(layer, "bias", bias) is None:
-            layer.register_parameter("bias", torch.nn.Parameter(torch.zeros_like(bias)))
+    add_biases(model, state)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         lines = str(error).splitlines()
         reason = " ".join(line.strip() for line in lines[1:3]) or lines[0]
         raise ModelError(f"The checkpoint {path} does not fit the network: {reason}") from None
+
+
+def add_biases(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give the layers of `model` without a bias one of zeros, where `state` has one for them."""
+    import torch
+
+    for name, layer in model.named_modules():
+        bias = state.get(f"{name}.bias")
+        if bias is not None and getattr(layer, "bias", bias) is None:
+            layer.register_parameter("bias", torch.nn.Parameter(torch.zeros_like(bias)))
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

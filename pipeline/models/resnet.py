@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from pipeline.models.layers import (
-    A2Q_WEIGHT_QUANTIZERS,
     ImageNetwork,
     Layers,
-    Uint8Pixels,
     after,
     channels,
     is_small,
@@ -25,7 +23,7 @@ from pipeline.models.quantization import Quantization
 if TYPE_CHECKING:
     from pipeline.models.names import Preprocessing
 
-__all__ = ["A2Q_WEIGHT_QUANTIZERS", "BasicBlock", "Bottleneck", "ResNet", "Uint8Pixels"]
+__all__ = ["BasicBlock", "Bottleneck", "ResNet"]
 
 _IMAGENET_BLOCKS = {
     18: (2, 2, 2, 2),

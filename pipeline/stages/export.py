@@ -16,13 +16,13 @@ import brevitas.config
 import numpy as np
 import onnx
 import torch
-from brevitas.export import export_qonnx
 from brevitas.quant_tensor import QuantTensor
 from onnx import numpy_helper
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError, VerificationError
 from pipeline.models.integer_weights import quantized_weights
+from pipeline.models.qonnx_export import export_qonnx
 from pipeline.streamline.executor import constants, graph_input, run_graph
 from pipeline.streamline.quantizers import QUANTIZER_OPS, read_quantizer
 from pipeline.streamline.reading import read_model

@@ -25,7 +25,7 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
 
-__all__ = ["Folded", "cycle_budget", "fold", "load", "save", "write_reports"]
+__all__ = ["Folded", "cycle_budget", "fold", "folding_of", "load", "save", "write_reports"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Folded:
     cycles: dict[str, int]  # between frames, by layer, FIFOs excepted
     slowest: str  # the layer with the most
     prediction: Prediction
-    deadlock_bounds: dict[str, int]  # by FIFO at the end of a reconvergent path: the fewest beats that cannot deadlock
+    deadlock_bounds: dict[str, int]  # by FIFO at the end of a reconvergent path: beats that are enough against deadlock
     ignored: tuple[str, ...]  # what of the folding file has no meaning for this network
     raised: dict[str, int]  # FIFOs that the folding file makes too shallow, and the depth they have instead
 
@@ -67,7 +67,7 @@ def fold(
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`; without it whatever `folding_config` leaves
     open is folded to one lane. `folding_config` is a FINN folding file, or its content; what it asks for comes before
-    the budget. A FIFO depth that it gives is used unless it could deadlock. Raises ConfigError for a folding that does
+    the budget. A FIFO depth that it gives is used unless it is below what is proven enough against deadlock. Raises ConfigError for a folding that does
     not divide and for a budget out of reach.
     """
     config = _read_config(folding_config)
@@ -95,6 +95,11 @@ def fold(
         ignored=(*config.ignored, *config.without_layer(stitched.layers)) if config else (),
         raised=raised,
     )
+
+
+def folding_of(layer: Kernel) -> dict[str, int]:
+    """What a FINN folding file would say of `layer`."""
+    return {name: getattr(layer, name.lower()) for name in ATTRIBUTES.get(layer.op_type, ())}
 
 
 def save(folded: Folded, folder: Path) -> None:
@@ -204,9 +209,8 @@ def _folding_config(graph: LayerGraph) -> dict[str, dict[str, int]]:
     """The folding in the layout of FINN's files, which `fold` reads back."""
     content: dict[str, dict[str, int]] = {"Defaults": {}}
     for layer in graph:
-        names = ATTRIBUTES.get(layer.op_type, ())
-        if names:
-            content[layer.name] = {name: getattr(layer, name.lower()) for name in names}
+        if own := folding_of(layer):
+            content[layer.name] = own
     return content
 
 

@@ -182,9 +182,11 @@ def _await(futures: list[Future], on_progress: Callable[[int, int], None] | None
                 future.result()
             if on_progress:
                 on_progress(len(futures) - len(pending), len(futures))
-    finally:
+    except BaseException:
         for future in pending:
             future.cancel()
+        yosys.stop()
+        raise
 
 
 def _finn(used: Utilization) -> dict[str, int]:

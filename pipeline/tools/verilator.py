@@ -201,7 +201,7 @@ def simulate(
 
 def _verilate(design: Design, folder: Path) -> None:
     command = [
-        _binary(), "--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-DA2Q_STATS",
+        _binary(), "--cc", "-O3", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-DA2Q_STATS",
         "--top-module", design.name, "--prefix", "Vtop", "--Mdir", str(folder), "--output-split", "20000",
         *map(str, design.sources),
     ]  # fmt: skip

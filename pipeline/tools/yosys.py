@@ -116,6 +116,9 @@ class SynthesisResult:
     by_module: dict[str, Utilization]
 
 
+_running: set[subprocess.Popen] = set()
+
+
 def version() -> str:
     """The version of the pyosys package. Raises ToolError if it is not installed."""
     try:
@@ -123,7 +126,7 @@ def version() -> str:
     except importlib.metadata.PackageNotFoundError:
         raise ToolError(
             "synthesis needs the Python package `pyosys`, which is not installed; `make setup` installs it, and "
-            "`synth: false` in the build configuration leaves synthesis out"
+            "`--until rtlsim` stops before synthesis"
         ) from None
 
 
@@ -209,6 +212,12 @@ def parse(top: str, sources: Sequence[Path], *, memories: Sequence[Path] = (), c
         _run(job, folder, log=cache / f"parse-{top}.log", what=f"reading {top}")
 
 
+def stop() -> None:
+    """End the runs of other threads, which fail; a pass of Yosys does not listen to an interrupt."""
+    for process in list(_running):
+        process.kill()
+
+
 def count_primitives(stat: Mapping, top: str) -> tuple[Utilization, dict[str, Utilization]]:
     """The total and the share of each source module, from the output of `stat -json`.
 
@@ -261,19 +270,23 @@ def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
         version()
     search = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
     with open(log, "wb") as output:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-P", "-m", yosys_worker.__name__],
-            check=False,
-            input=json.dumps(job).encode(),
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=folder,
             env={**os.environ, "PYTHONPATH": search},
         )
-    if done.returncode:
+        _running.add(process)
+        try:
+            process.communicate(json.dumps(job).encode())
+        finally:
+            _running.discard(process)
+    if process.returncode:
         tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:])
         raise ToolError(
-            f"{what} by Yosys ended with status {done.returncode}; the whole log is {log}. It ends:\n{tail}"
+            f"{what} by Yosys ended with status {process.returncode}; the whole log is {log}. It ends:\n{tail}"
         )
     log.unlink()
 

@@ -50,6 +50,7 @@ def test_an_unpacked_file_that_kept_its_name(tmp_path: Path) -> None:
         (gzip.compress(idx(np.zeros((2, 3))))[:-8] + bytes(8), r"cannot be read: CRC check failed"),
         (b"\x1f\x8b" + bytes(30), r"cannot be read: "),
     ],
+    ids=range(11),  # not the content, which has the time in it
 )
 def test_a_damaged_file(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "x"

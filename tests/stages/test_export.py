@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import ModelError, UnsupportedError, VerificationError
-from pipeline.models.resnet import A2Q_WEIGHT_QUANTIZERS, Uint8Pixels
+from pipeline.models.layers import A2Q_WEIGHT_QUANTIZERS, Uint8Pixels
 from pipeline.stages import export
 from tests.dataflow.networks import Network
 

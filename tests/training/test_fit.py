@@ -93,12 +93,17 @@ def test_a_broken_bound_ends_the_training(mnist: Path, tmp_path: Path, monkeypat
 
 
 def test_a_constrained_network_begins_with_an_unconstrained_one(mnist: Path, tmp_path: Path) -> None:
-    free = config(mnist, accumulator={}, epochs=1, calibration_images=32)
+    free = config(mnist, accumulator={}, epochs=1, calibration_images=32, bias_correction_images=32)
     path, _ = fit(free, tmp_path / "free", lambda line: None)
     bound = config(mnist, init=str(path), epochs=1, optimizer={"lr": 1e-6})
     constrained, _ = fit(bound, tmp_path / "bound", lambda line: None)
     before, after = (torch.load(p, weights_only=True)["state"] for p in (path, constrained))
     assert torch.allclose(before["conv1.weight"], after["conv1.weight"], atol=1e-3)
+    assert "layer1.0.conv1.bias" in before and "layer1.0.conv1.bias" in after  # that of the correction
+    _, network, _ = registry.trained_network(str(path))
+    images = torch.rand(8, 1, 28, 28)
+    integers = integer_outputs(network, images)(images)
+    assert np.array_equal(integers.argmax(1), network_outputs(network)(images).argmax(1))
 
 
 def test_a_float_network_is_trained_by_the_same_command(mnist: Path, tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ def add_label_select(builder: LayerBuilder, tensor: StreamTensor, name: str) -> 
     """
     height, width, labels = builder.shape(tensor.stream)
     if height * width != 1 or not np.array_equal(tensor.layout.ravel(), np.arange(labels)):
-        raise UnsupportedError(f"The output {name} is not one vector of logits; build without the label (top1: false).")
+        raise UnsupportedError(
+            f"The output {name} is not one vector of logits; build without the label (output: logits)."
+        )
     tensor = increasing(builder, tensor, name)
     transform = output_transform(tensor, name)
     if (transform.scale == 0).any():
@@ -54,7 +56,7 @@ def add_label_select(builder: LayerBuilder, tensor: StreamTensor, name: str) -> 
         raise UnsupportedError(
             f"The output {name} needs more than {_MAX_BITS} bits to compare its channels exactly: their scales "
             "differ too "
-            "much in magnitude. Build without the label (top1: false) and compare on the host."
+            "much in magnitude. Build without the label (output: logits) and compare on the host."
         )
     one_scale = all(m == multipliers[0] for m in multipliers)
     plain = one_scale and not any(offsets)
