@@ -17,7 +17,7 @@ from pipeline.config import BuildConfig, config_for, load_config
 from pipeline.errors import A2QError
 from pipeline.flow import build as run_build
 from pipeline.listing import family_table, model_table, show_build, stage_table
-from pipeline.models.names import is_path
+from pipeline.models.names import find, is_path
 from pipeline.plan import STAGES
 from pipeline.progress import Screen
 
@@ -66,9 +66,10 @@ def build(
         overrides = {"model": model, "board": board, "target_fps": target_fps, "weights": weights}
         chosen = load_config(file, overrides)
         name = Path(chosen.model).stem if is_path(chosen.model) else chosen.model
-        screen = Screen(
-            Console(file=sys.stdout), verbose=verbose
-        )  # this one, also while a stage's own output is logged
+        if not is_path(chosen.model):
+            find(chosen.model)  # before a folder is made for it
+        # this stdout, also while a stage's own output is logged
+        screen = Screen(Console(file=sys.stdout), verbose=verbose)
         result = run_build(chosen, out or Path("build", name), STAGES, screen, until=until)
         screen.note(f"{result.folder}: {len(result.stages)} stages, {result.seconds:.1f} s")
 

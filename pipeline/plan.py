@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,9 +195,9 @@ def _rtlsim(context: Context) -> str:
     options = context.options
     graph = fold.load(context.inputs["fold"]).graph
     _, raw = resolve.load(context.inputs["resolve"])
-    frames = rtlsim.choose_frames(
-        graph, graph.input_transform.apply(raw[:_CANDIDATES]), options["simulation"]["frames"]
-    )
+    candidates = graph.input_transform.apply(raw[:_CANDIDATES])
+    chosen = rtlsim.choose_frames(graph, candidates, options["simulation"]["frames"])
+    frames = candidates[chosen]
     witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MVAU)}
     design = codegen.write_design(
         graph.layers, [graph.input], [graph.output], context.inputs["codegen"] / "stitched_ip", "finn_design_wrapper"
@@ -209,6 +209,7 @@ def _rtlsim(context: Context) -> str:
     network = rtlsim.run_network(design, graph, frames, work, verified, stall_seed=seed, log=context.log)
     distinct = rtlsim.labels_among(graph, frames)
     labels = f" of {distinct} classes" if distinct else ""
+    network = replace(network, golden_frames=tuple(chosen.tolist()))
     rtlsim.write_report(layers, network, options["synth_clk_period_ns"], context.folder / "report")
     return (
         f"{network.frames} frames{labels} exact, with and without stalls; {network.steady_cycles} cycles between frames, "

@@ -16,7 +16,7 @@ from pipeline.datasets.idx import IdxReader
 from pipeline.datasets.image_folder import ImageFolder, ImageFolderReader
 from pipeline.datasets.image_set import ImageSet, image_count
 from pipeline.errors import InputError
-from pipeline.models.registry import cache_folder
+from pipeline.user_cache import cache_folder
 
 if TYPE_CHECKING:
     from pipeline.datasets.augment import Augmentation

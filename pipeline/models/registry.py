@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
 from pipeline.models.names import CHECKPOINTS, FAMILIES, MODELS, ModelSpec, find, is_checkpoint, recorded
+from pipeline.user_cache import cache_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "a2q_layers",
     "add_biases",
-    "cache_folder",
     "checkpoint_facts",
     "checkpoint_record",
     "fetch",
@@ -31,13 +31,6 @@ __all__ = [
 ]
 
 _DOWNLOAD_SECONDS = 30
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: the environment's A2Q_CACHE, or the user's cache folder."""
-    import pooch
-
-    return Path(os.environ.get("A2Q_CACHE") or pooch.os_cache("a2q"))
 
 
 def fetch(spec: ModelSpec) -> Path:

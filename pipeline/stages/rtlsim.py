@@ -62,6 +62,7 @@ class NetworkRun:
     stalled_cycles: int  # for the run with random gaps on every port
     stalled_frames: int
     fifo_peaks: dict[str, tuple[int, int]]  # FIFO → peak, depth
+    golden_frames: tuple[int, ...] = ()  # the golden frames that were simulated, by their indices
 
     def performance(self, clock_ns: float) -> dict:
         """FINN's rtlsim_performance.json."""
@@ -145,7 +146,7 @@ def run_layers(
 
 
 def choose_frames(graph: LayerGraph, frames: np.ndarray, count: int) -> np.ndarray:
-    """`count` of `frames` (N, H, W, C), again from the first where there are fewer.
+    """The indices of `count` of `frames` (N, H, W, C) to simulate, again from the first where there are fewer.
 
     Where the output is a label those come first that have labels of their own: a circuit that always gives the same
     one must not pass.
@@ -159,7 +160,7 @@ def choose_frames(graph: LayerGraph, frames: np.ndarray, count: int) -> np.ndarr
             turns.append(seen.get(label, 0))
             seen[label] = turns[-1] + 1
         order = np.argsort(turns, kind="stable")
-    return frames[order[np.arange(count) % len(order)]]
+    return order[np.arange(count) % len(order)]
 
 
 def labels_among(graph: LayerGraph, frames: np.ndarray) -> int | None:
@@ -226,6 +227,7 @@ def write_report(layers: list[LayerRun], network: NetworkRun, clock_ns: float, f
         "steady_cycles": network.steady_cycles,
         "frame_cycles": network.frame_cycles,
         "stalled": {"frames": network.stalled_frames, "cycles": network.stalled_cycles},
+        "golden_frames": list(network.golden_frames),
         "fifos": {name: {"peak": peak, "depth": depth} for name, (peak, depth) in network.fifo_peaks.items()},
     }
     (folder / "rtlsim_performance.json").write_text(json.dumps(performance, indent=2) + "\n")

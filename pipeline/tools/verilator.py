@@ -24,6 +24,7 @@ from pipeline.dataflow.packing import pack, unpack
 from pipeline.errors import DeadlockError, ToolError
 from pipeline.kernels.base import Kernel
 from pipeline.stages.codegen import Design, write_design
+from pipeline.user_cache import cache_folder
 
 __all__ = ["Model", "SimulationResult", "build_model", "lint", "simulate", "version"]
 
@@ -225,8 +226,7 @@ def _compile(source: Path, target: Path, flags: Sequence[str]) -> Path:
 def _runtime_objects() -> list[Path]:
     """Verilator's runtime, compiled once for each version and compiler into the user's cache."""
     compiler = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=False).stdout.strip()
-    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    folder = base / "a2q" / f"verilator-{version()}-g++-{compiler}"
+    folder = cache_folder() / f"verilator-{version()}-g++-{compiler}"
     include = _root() / "include"
     targets = []
     for name in _RUNTIME:

@@ -24,8 +24,7 @@ def output_transform(tensor: StreamTensor, name: str) -> OutputTransform:
     if tensor.functions:
         raise UnsupportedError(
             f"The output {name} is a nonlinear function of the last sums; export the network without it, and "
-            "apply it on "
-            "the host."
+            "apply it on the host."
         )
     return OutputTransform(
         tensor.scale.astype(np.float32).astype(np.float64), tensor.offset.astype(np.float32).astype(np.float64)
@@ -55,8 +54,7 @@ def add_label_select(builder: LayerBuilder, tensor: StreamTensor, name: str) -> 
     if max(int(v).bit_length() for v in largest) > _MAX_BITS:
         raise UnsupportedError(
             f"The output {name} needs more than {_MAX_BITS} bits to compare its channels exactly: their scales "
-            "differ too "
-            "much in magnitude. Build without the label (output: logits) and compare on the host."
+            "differ too much in magnitude. Build without the label (output: logits) and compare on the host."
         )
     one_scale = all(m == multipliers[0] for m in multipliers)
     plain = one_scale and not any(offsets)
