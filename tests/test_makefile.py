@@ -25,6 +25,7 @@ def test_alone_it_prints_help() -> None:
     assert [line.split()[1] for line in printed.splitlines()] == [
         "setup",
         "build",
+        "train",
         "test",
         "lint",
         "bench",
