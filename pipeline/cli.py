@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
@@ -104,8 +105,10 @@ def show(build: Annotated[Path, typer.Argument(help="A build's folder, or its na
     """Show what a build came to: its summary, and what each stage took."""
     with _messages(False):
         summary, table = show_build(build)
+        console = Console()
         if summary:
-            Console().print(summary, markup=False, highlight=False, soft_wrap=True)
+            page = Markdown(summary, hyperlinks=False) if console.is_terminal else summary
+            console.print(page, markup=False, highlight=False, soft_wrap=True)
         _print(table)
 
 

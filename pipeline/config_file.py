@@ -53,8 +53,7 @@ def read(
         asked = f", which {readers[-1]} inherits from," if readers else ""
         raise ConfigError(f"The configuration {path}{asked} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = re.sub(r"\s+", " ", str(error))
-        raise ConfigError(f"The configuration {path} is not YAML: {reason}.") from None
+        raise ConfigError(f"The configuration {path} is not YAML: {_reason(error)}.") from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -87,6 +86,13 @@ def explain(path: Path, error: ValidationError, kind: type[Section], given: Mapp
         section = inner
     key = ".".join(place if name == "layers" else place[: depth + 1])
     return f"{where}: {key} is {first['input']!r}; expected {field.description}."
+
+
+def _reason(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return re.sub(r"\s+", " ", str(error))
 
 
 def _is_section(kind: Any) -> bool:

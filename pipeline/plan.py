@@ -182,12 +182,12 @@ def _codegen(context: Context) -> str:
     )
     for source in codegen.rtl_sources():
         shutil.copyfile(source, design.folder / source.name)
+    (design.folder / f"{design.name}.f").write_text("".join(f"{source.name}\n" for source in design.sources))
     files = sum(1 for path in design.folder.iterdir() if path.suffix == ".mem")
     return f"{len(design.instances)} instances, {files} memory files, top module {design.name}"
 
 
 def _rtlsim(context: Context) -> str:
-
     from pipeline.accumulators.witness import witness_inputs
     from pipeline.kernels.mvau import MVAU
     from pipeline.stages import codegen, fold, resolve, rtlsim
@@ -199,7 +199,7 @@ def _rtlsim(context: Context) -> str:
     chosen = rtlsim.choose_frames(graph, candidates, options["simulation"]["frames"])
     frames = candidates[chosen]
     witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MVAU)}
-    design = codegen.write_design(
+    design = codegen.describe_design(
         graph.layers, [graph.input], [graph.output], context.inputs["codegen"] / "stitched_ip", "finn_design_wrapper"
     )
     seed = options["simulation"]["stall_seed"]

@@ -68,7 +68,7 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("fpga_part: xc7", "fpga_part is 'xc7', which no board of"),
         ("{board: KV260, fpga_part: xc7z020clg400-1}", "the board KV260 carries xck26-sfvc784-2LV-c"),
         ("- 1", "holds a list; expected keys and values."),
-        ("a: [", "is not YAML"),
+        ("a: [", r"is not YAML: line 1, column 5: expected .* but found"),
         ("inherit: 3", "inherit is 3; expected the path of another configuration."),
         ("inherit: config.yaml", "inherits from itself"),
         ("inherit: nowhere.yaml", "which .*config.yaml inherits from, cannot be read: No such file or directory."),

@@ -59,8 +59,10 @@ class FoldingConfig:
         """Read the JSON file `path`. Raises ConfigError for a file that cannot be read or has values that cannot be."""
         try:
             content = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"The folding file {path} cannot be read: {error}.") from error
+        except OSError as error:
+            raise ConfigError(f"The folding file {path} cannot be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise ConfigError(f"The folding file {path} is not JSON: {error}.") from error
         return cls.parse(content, str(path))
 
     @classmethod

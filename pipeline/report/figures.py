@@ -17,7 +17,8 @@ from pipeline.report.facts import BuildFacts
 __all__ = ["draw_cycles", "draw_luts", "draw_widths"]
 
 # Okabe and Ito's palette: told apart in every common colour blindness
-_BLUE, _ORANGE, _GREEN, _PURPLE, _SKY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"
+_BLUE, _ORANGE, _GREEN, _PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+_SKY, _YELLOW = "#56B4E9", "#F0E442"
 _GREY, _BLACK = "#999999", "#000000"
 
 # what a module of hw/rtl is there for; those not named here move data and control it
@@ -26,6 +27,7 @@ _PURPOSES = {
     "products": ("product_pair", "digit_adder"),
     "sums": ("adder_tree", "adder", "mvau_pe"),
     "thresholds": ("threshold_search", "threshold_stage"),
+    "other arithmetic": ("add_streams", "pool", "label_select"),
     "buffers": ("simple_dual_port_ram",),
 }
 _COLOURS = {
@@ -33,6 +35,7 @@ _COLOURS = {
     "products": _ORANGE,
     "sums": _GREEN,
     "thresholds": _PURPLE,
+    "other arithmetic": _YELLOW,
     "buffers": _SKY,
     "control, streams": _GREY,
 }

@@ -17,7 +17,7 @@ from pipeline.dataflow.packing import beat_bytes
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.base import Kernel, Shape
 
-__all__ = ["RTL_FOLDER", "Design", "Port", "rtl_sources", "write_design"]
+__all__ = ["RTL_FOLDER", "Design", "Port", "describe_design", "rtl_sources", "write_design"]
 
 RTL_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "rtl"
 
@@ -76,6 +76,20 @@ def rtl_sources() -> list[Path]:
     return sorted(RTL_FOLDER.glob("*.sv"))
 
 
+def describe_design(
+    layers: Sequence[Kernel], inputs: Sequence[str], outputs: Sequence[str], folder: Path, name: str
+) -> Design:
+    """The design that `write_design` writes for the same arguments."""
+    facts = _stream_facts(layers)
+    return Design(
+        name,
+        folder,
+        tuple(Port(f"s_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(inputs)),
+        tuple(Port(f"m_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(outputs)),
+        {_instance_name(layer): layer.name for layer in layers},
+    )
+
+
 def write_design(
     layers: Sequence[Kernel], inputs: Sequence[str], outputs: Sequence[str], folder: Path, name: str
 ) -> Design:
@@ -84,20 +98,10 @@ def write_design(
     `layers` in topological order; `inputs` and `outputs` name the streams that become ports, in order. A file whose
     content has not changed is not written again, so that tools which look at its time stay idle.
     """
+    design = describe_design(layers, inputs, outputs, folder, name)
     folder.mkdir(parents=True, exist_ok=True)
-    facts = {}
-    for layer in layers:
-        for streams, shapes, types, lanes in (
-            (layer.outputs, layer.output_shapes(), layer.output_types(), layer.output_lanes()),
-            (layer.inputs, layer.input_shapes(), layer.input_types(), layer.input_lanes()),
-        ):
-            for stream, shape, type_, lane_count in zip(streams, shapes, types, lanes, strict=True):
-                known = facts.setdefault(stream, (shape, type_, lane_count))
-                if known != (shape, type_, lane_count):
-                    raise ValueError(f"stream {stream}: one end is {known}, the other {(shape, type_, lane_count)}")
+    facts = _stream_facts(layers)
     signals = {stream: _identifier(stream) for stream in facts}
-    in_ports = tuple(Port(f"s_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(inputs))
-    out_ports = tuple(Port(f"m_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(outputs))
     instances = []
     for layer in layers:
         parameters = {key: _literal(value) for key, value in layer.parameters().items()}
@@ -111,7 +115,7 @@ def write_design(
         instances.append(
             {
                 "module": layer.module,
-                "name": f"u_{_identifier(layer.name)}",
+                "name": _instance_name(layer),
                 "layer": layer.name,
                 "comment": layer.source,
                 "parameters": parameters,
@@ -120,14 +124,33 @@ def write_design(
         )
     text = _TEMPLATES.get_template("top.sv.jinja").render(
         name=name,
-        inputs=in_ports,
-        outputs=out_ports,
+        inputs=design.inputs,
+        outputs=design.outputs,
         signals=[(signals[s], lanes * type_.bits) for s, (_, type_, lanes) in facts.items()],
         signal_of=signals,
         instances=instances,
     )
     _write(folder / f"{name}.sv", text)
-    return Design(name, folder, in_ports, out_ports, {i["name"]: i["layer"] for i in instances})
+    return design
+
+
+def _stream_facts(layers: Sequence[Kernel]) -> dict[str, tuple[Shape, IntType, int]]:
+    """Shape, type and lanes of each stream. Raises ValueError where a stream's two ends disagree."""
+    facts: dict[str, tuple[Shape, IntType, int]] = {}
+    for layer in layers:
+        for streams, shapes, types, lanes in (
+            (layer.outputs, layer.output_shapes(), layer.output_types(), layer.output_lanes()),
+            (layer.inputs, layer.input_shapes(), layer.input_types(), layer.input_lanes()),
+        ):
+            for stream, shape, type_, lane_count in zip(streams, shapes, types, lanes, strict=True):
+                known = facts.setdefault(stream, (shape, type_, lane_count))
+                if known != (shape, type_, lane_count):
+                    raise ValueError(f"stream {stream}: one end is {known}, the other {(shape, type_, lane_count)}")
+    return facts
+
+
+def _instance_name(layer: Kernel) -> str:
+    return f"u_{_identifier(layer.name)}"
 
 
 def _identifier(name: str) -> str:

@@ -150,6 +150,8 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
             "predicted_cycles_between_frames": folded.prediction.cycles_between_frames,
             "predicted_first_output_cycles": folded.prediction.first_output,
             "predicted_first_frame_cycles": folded.prediction.first_frame,
+            "how": "critical_path_cycles and estimated_latency_ns as FINN estimates them: the layers' cycles added up "
+            "along the longest path, as if no two overlapped; the predicted cycles by an analysis beat by beat",
         },
     )
     _write_json(report / "op_and_param_counts.json", _operations_and_parameters(folded.graph))

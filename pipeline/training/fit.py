@@ -84,7 +84,8 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
         augmentation=Augmentation(config.augmentation.crop, config.augmentation.flip),
         pad_to=_side(config),
     )
-    module = Training(network.train(), config, len(batches))
+    # on CPUs a float ResNet-8 trains in two thirds of the time with channels last
+    module = Training(network.train().to(memory_format=torch.channels_last), config, len(batches))
     history = History(folder)
     trainer = _trainer(config, folder, history, say, bar)
     say(f"{config.name} on the {training.source}: {len(training):,} images, {len(batches):,} batches an epoch")
@@ -105,7 +106,7 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
     best = folder / "best.ckpt"
     if held_out is not None and best.is_file():
         module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
-    network = module.network.cpu().eval()
+    network = module.network.cpu().to(memory_format=torch.contiguous_format).eval()
     if config.bias_correction_images:
         _correct_biases(network, training, config)
     scores = score(network, _in_order(test, config), config.loss)

@@ -62,9 +62,10 @@ def test_a_wrong_file_is_refused_by_name(tmp_path, content, message):
     assert str(path) in str(caught.value)
 
 
-def test_a_file_that_is_not_json_is_refused(tmp_path):
-    for path in (tmp_path / "absent.json", tmp_path / "cut.json"):
-        if path.name == "cut.json":
-            path.write_text('{"MVAU_0": {')
-        with pytest.raises(ConfigError, match="cannot be read"):
-            FoldingConfig.load(path)
+def test_a_file_that_is_not_there_or_not_json_is_refused(tmp_path):
+    path = tmp_path / "folding.json"
+    with pytest.raises(ConfigError, match=r"folding\.json cannot be read: No such file or directory\.$"):
+        FoldingConfig.load(path)
+    path.write_text('{"MVAU_0": {')
+    with pytest.raises(ConfigError, match=r"folding\.json is not JSON: .*line 1 column"):
+        FoldingConfig.load(path)
