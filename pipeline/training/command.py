@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def train_command(
 ) -> None:
     """Train what the configuration `path` says, and tell how well it does and how to go on."""
     config = load_train_config(_found(path), {key: value for key, value in overrides.items() if value is not None})
-    _with_jit()
+    _prepare_brevitas(jit=True)
     from pipeline.training.fit import fit
 
     folder = out or default_folder(config)
@@ -44,7 +45,7 @@ def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], 
     from pipeline.training.benchmark import benchmark, load_benchmark
 
     load_benchmark(path)  # first of all, for its mistakes
-    _with_jit()
+    _prepare_brevitas(jit=True)
     folder = out or Path("trained", f"benchmark_{path.stem}")
     folder.mkdir(parents=True, exist_ok=True)
     benchmark(path, folder, say, bar=bar)
@@ -56,7 +57,7 @@ def evaluate_command(model: str, dataset: str | None, folder: Path | None, image
 
     Also whether both forms of a quantized network give every image the same class.
     """
-    _without_jit()
+    _prepare_brevitas(jit=False)
     from rich.progress import track
 
     from pipeline.datasets.catalog import load
@@ -86,7 +87,7 @@ def evaluate_command(model: str, dataset: str | None, folder: Path | None, image
 
 def export_command(model: str, out: Path | None) -> str:
     """Write a checkpoint as QONNX, with golden inputs and outputs beside it; a sentence on what was proven."""
-    _without_jit()
+    _prepare_brevitas(jit=False)
     from pipeline.models.registry import trained_network
     from pipeline.stages.export import export_brevitas
     from pipeline.stages.resolve import golden_frames
@@ -109,9 +110,7 @@ def _found(path: Path) -> Path:
     return known if not path.is_file() and path.parent == Path() and known.is_file() else path
 
 
-def _with_jit() -> None:
-    os.environ["BREVITAS_JIT"] = "1"  # Brevitas reads it when it is imported; quantized networks train faster with it
-
-
-def _without_jit() -> None:
-    os.environ["BREVITAS_JIT"] = "0"  # with it Brevitas cannot export
+def _prepare_brevitas(*, jit: bool) -> None:
+    """Say, before its import, whether Brevitas compiles: trains faster with it, and cannot export."""
+    os.environ["BREVITAS_JIT"] = "1" if jit else "0"
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas\.|torch\.jit\.")  # of their own code
