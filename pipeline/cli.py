@@ -82,7 +82,9 @@ def models() -> None:
     console = Console()
     console.print(
         "\nTop-1 of releases as the QONNX model zoo publishes it, on the original data set; of this repository's as "
-        "measured on the test set that their record names, here of images that were re-compressed as JPEG.",
+        "measured on the test set that their record names, where CIFAR-10's images were re-compressed as JPEG. Zeros, "
+        "and the largest ‖w‖₁ of a channel, are of hidden layers' integer weights. What was trained in trained/ goes by "
+        "its name, too.",
         highlight=False,
     )
     console.print("\nA path of a .onnx file, or of a checkpoint (.pth), may stand for a name. Families to train:\n")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Column, Table
 
-from pipeline.errors import InputError
+from pipeline.datasets.catalog import DATASETS
+from pipeline.errors import InputError, ModelError
 from pipeline.flow import BUILD_RECORD, Stage
-from pipeline.models.names import FAMILIES, MODELS, Family
+from pipeline.models.names import FAMILIES, MODELS, TRAINED, Family, recorded
 from pipeline.models.registry import checkpoint_facts
 from pipeline.report.markdown import percent
 
@@ -20,23 +23,35 @@ __all__ = ["family_table", "model_table", "show_build", "stage_table"]
 
 
 def model_table() -> Table:
-    """The models with a checkpoint: name, data set, what is known of it, and where it comes from."""
-    table = Table(Column("model", no_wrap=True), "data set", "top-1", "zeros", "max ‖w‖₁", "from", box=None)
+    """The networks with a checkpoint: name, data set, what is known of it, and where it comes from.
+
+    After those of this repository and the releases come the ones that were trained in the working directory.
+    """
+    table = Table(
+        Column("model", no_wrap=True), Column("data set", no_wrap=True), "top-1", "zeros", "‖w‖₁", "from", box=None
+    )
     for spec in MODELS.values():
+        dataset = DATASETS[spec.dataset].title
         if spec.url:
-            table.add_row(spec.name, spec.dataset, f"{spec.published_top1:.1f} %", "", "", "release")
+            table.add_row(spec.name, dataset, f"{spec.published_top1:.1f} %", "", "", "release")
         else:
-            facts = checkpoint_facts(spec)
-            sparsity, norm = facts.get("sparsity"), facts.get("largest_l1")
-            table.add_row(
-                spec.name,
-                spec.dataset,
-                percent(facts["top1"]),
-                "" if sparsity is None else percent(sparsity),
-                "" if norm is None else str(norm),
-                "here",
-            )
+            table.add_row(spec.name, dataset, *_figures(checkpoint_facts(spec)), "here")
+    for path in sorted(TRAINED.glob("**/*.pth")):
+        with suppress(OSError, ValueError, ModelError):  # a record that cannot be read is reported to who builds it
+            record = json.loads(path.with_suffix(".json").read_text())
+            dataset = DATASETS[recorded(path.stem, record).dataset].title
+            table.add_row(path.stem, dataset, *_figures(record), str(TRAINED))
     return table
+
+
+def _figures(facts: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Top-1, sparsity and the largest ‖w‖₁, each empty where it is not known."""
+    top1, sparsity, norm = (facts.get(key) for key in ("top1", "sparsity", "largest_l1"))
+    return (
+        "" if top1 is None else percent(top1),
+        "" if sparsity is None else percent(sparsity),
+        "" if norm is None else str(norm),
+    )
 
 
 def family_table() -> Table:
@@ -47,7 +62,7 @@ def family_table() -> Table:
         groups.setdefault(replace(family, depth=None), []).append(name)
     for family, names in groups.items():
         shape = "×".join(map(str, family.input_shape))
-        table.add_row(" ".join(names), family.dataset, shape, str(family.num_classes))
+        table.add_row(" ".join(names), DATASETS[family.dataset].title, shape, str(family.num_classes))
     return table
 
 

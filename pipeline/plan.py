@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.flow import Context, Stage
 from pipeline.models.golden import data_files
-from pipeline.models.names import is_path
+from pipeline.models.names import is_path, located
 
 __all__ = ["STAGES"]
 
@@ -41,7 +41,7 @@ def _resolve(context: Context) -> str:
 
 
 def _model_files(options: Mapping[str, Any]) -> list[Path]:
-    model = options["model"]
+    model = located(options["model"]) if options["weights"] == "trained" else options["model"]
     own = [Path(model)] if is_path(model) else []
     return own + data_files(options)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,11 +40,17 @@ def test_help_names_the_commands() -> None:
     )
 
 
-def test_models() -> None:
+def test_models(elsewhere: Path) -> None:
+    folder = elsewhere / "trained" / "fashion_mnist_quant_tfc_w2a2_seed0"
+    folder.mkdir(parents=True)
+    record = {"dataset": "fashion_mnist", "top1": 0.87654, "sparsity": 0.4, "largest_l1": 49}
+    (folder / "quant_tfc_w2a2.json").write_text(json.dumps(record))
+    (folder / "quant_tfc_w2a2.pth").touch()
     result = runner.invoke(app, ["models"])
     assert result.exit_code == 0
     assert "quant_resnet8_w4a4_a2q_14b" in result.output and "quant_resnet18_w4a4_a2q_plus_16b" in result.output
     assert all(family in result.output for family in ("cnv", "mobilenetv1", "resnet152", "vgg19", "tfc"))
+    assert re.search(r"quant_tfc_w2a2 +Fashion-MNIST +87\.7 % +40\.0 % +49 +trained", result.output)
 
 
 def test_stages() -> None:

@@ -8,6 +8,7 @@ accumulators of P bits.
 from __future__ import annotations
 
 import difflib
+import glob
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,12 +23,14 @@ __all__ = [
     "CHECKPOINTS",
     "FAMILIES",
     "MODELS",
+    "TRAINED",
     "Family",
     "ModelSpec",
     "Preprocessing",
     "find",
     "is_checkpoint",
     "is_path",
+    "located",
     "model_name",
     "parse_name",
     "recorded",
@@ -35,6 +38,7 @@ __all__ = [
 ]
 
 CHECKPOINTS = Path(__file__).resolve().parent / "checkpoints"
+TRAINED = Path("trained")  # where `a2q train` and `a2q benchmark` leave checkpoints, in the working directory
 _RELEASE = "https://github.com/Xilinx/brevitas/releases/download/a2q_cifar10_r1"
 
 # The first eight hex digits of the SHA-256 of each release file, as its name ends with them: `model_url` in
@@ -236,6 +240,21 @@ def find(name: str) -> ModelSpec:
     Raises ModelError with the grammar, the names there are and the closest one.
     """
     return MODELS.get(name) or spec_of(*parse_name(name))
+
+
+def located(model: str) -> str:
+    """`model`; if it is the name of a network that only was trained in the working directory, its checkpoint's path.
+
+    Raises ModelError where several trainings of that name are there.
+    """
+    if is_path(model) or model in MODELS:
+        return model
+    paths = sorted(TRAINED.glob(f"**/{glob.escape(model)}.pth"))
+    if len(paths) > 1:
+        raise ModelError(
+            f"There are {len(paths)} trained checkpoints of {model}: {', '.join(map(str, paths))}. Give the path of one."
+        )
+    return str(paths[0]) if paths else model
 
 
 def _resnet18(name: str, digits: str) -> ModelSpec:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
-from pipeline.models.names import CHECKPOINTS, FAMILIES, MODELS, ModelSpec, find, is_checkpoint, recorded
+from pipeline.models.names import CHECKPOINTS, FAMILIES, MODELS, ModelSpec, find, is_checkpoint, located, recorded
 from pipeline.user_cache import cache_folder
 
 if TYPE_CHECKING:
@@ -165,6 +165,7 @@ def trained_network(model: str) -> tuple[ModelSpec, nn.Module, Path]:
 
     Raises ModelError for one that is not to be had, or damaged.
     """
+    model = located(model)
     if is_checkpoint(model):
         path = Path(model)
         spec = recorded(path.stem, checkpoint_record(path))
@@ -183,6 +184,7 @@ def initialise(model: nn.Module, source: str) -> None:
     """
     from pipeline.models.float_checkpoint import load_float
 
+    source = located(source)
     load_float(model, Path(source) if is_checkpoint(source) else fetch(find(source)))
 
 

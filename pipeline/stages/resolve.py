@@ -1,6 +1,6 @@
 """resolve: from what the user calls a model to the files and facts that every later stage goes by.
 
-Requires a name of the registry or the path of a QONNX file or checkpoint. Ensures a folder with the model's own file, checked and
+Requires a model's name, or the path of a QONNX file or checkpoint. Ensures a folder with the model's own file, checked and
 readable, golden frames of its input shape, and a record of what both are and where they come from.
 """
 
@@ -18,7 +18,7 @@ from pipeline import fingerprint
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import golden
 from pipeline.models.golden import GoldenFrames
-from pipeline.models.names import ModelSpec, Preprocessing, find, is_checkpoint, is_path, recorded
+from pipeline.models.names import ModelSpec, Preprocessing, find, is_checkpoint, is_path, located, recorded
 from pipeline.models.registry import (
     a2q_layers,
     checkpoint_facts,
@@ -81,6 +81,8 @@ def run(
 
     Raises ModelError for a model that is not known, not to be had, or damaged.
     """
+    if weights == "trained":
+        model = located(model)
     if is_path(model):
         if weights == "synthetic":
             raise ConfigError(
@@ -117,6 +119,7 @@ def load_network(record: ResolvedModel, folder: Path) -> nn.Module:
 def _resolve_name(
     spec: ModelSpec, weights: str, seed: int, count: int, golden_inputs: Path | None, folder: Path
 ) -> tuple[ResolvedModel, np.ndarray]:
+    _refuse_float(spec)
     model = network(spec)
     chosen = golden_frames(spec, seed, count, golden_inputs)
     path = folder / "checkpoint.pth"
@@ -137,11 +140,7 @@ def _resolve_checkpoint(
     source: Path, seed: int, count: int, golden_inputs: Path | None, folder: Path
 ) -> tuple[ResolvedModel, np.ndarray]:
     spec, model, _ = trained_network(str(source))
-    if spec.quantization is None:
-        raise ModelError(
-            f"The checkpoint {source} is of a float network, {spec.name}. Hardware is built from quantized ones: train "
-            "one that begins with it (init)."
-        )
+    _refuse_float(spec)
     chosen = golden_frames(spec, seed, count, golden_inputs)
     path = folder / "checkpoint.pth"
     shutil.copyfile(source, path)
@@ -170,6 +169,14 @@ def _brevitas(
         a2q_layers=tuple(a2q_layers(model)),
         golden_source=chosen.source,
     )
+
+
+def _refuse_float(spec: ModelSpec) -> None:
+    if spec.quantization is None:
+        raise ModelError(
+            f"{spec.name} is a float network. Hardware is built from quantized ones, such as quant_{spec.family}_w4a4: "
+            f"train one that begins with it (init: {spec.name})."
+        )
 
 
 def _write_synthetic(model: nn.Module, spec: ModelSpec, seed: int, path: Path) -> None:

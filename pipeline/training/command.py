@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, ModelError
+from pipeline.models.names import TRAINED, located
 from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, load_train_config
 
 __all__ = ["benchmark_command", "evaluate_command", "export_command", "train_command"]
@@ -32,12 +33,21 @@ def train_command(
     checkpoint, scores = fit(config, folder, say, bar=bar)
     say(f"{checkpoint}: top-1 {scores.top1:.2%}, top-5 {scores.top5:.2%} on {scores.images:,} test images")
     if config.quantization:
-        say(f"build it: make build MODEL={checkpoint}")
+        say(f"build it: make build MODEL={_called(checkpoint)}")
+
+
+def _called(checkpoint: Path) -> str:
+    """The name by which a build finds `checkpoint`, or its path where the name is not its own."""
+    try:
+        own = Path(located(checkpoint.stem)) == checkpoint
+    except ModelError:  # there are others
+        own = False
+    return checkpoint.stem if own else str(checkpoint)
 
 
 def default_folder(config: TrainConfig) -> Path:
     """Where a training goes if no folder is named: trained/DATASET_NAME_seedN."""
-    return Path("trained", f"{config.dataset}_{config.name}_seed{config.seed}")
+    return Path(TRAINED, f"{config.dataset}_{config.name}_seed{config.seed}")
 
 
 def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], bar: bool) -> None:
@@ -46,7 +56,7 @@ def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], 
 
     load_benchmark(path)  # first of all, for its mistakes
     _prepare_brevitas(jit=True)
-    folder = out or Path("trained", f"benchmark_{path.stem}")
+    folder = out or Path(TRAINED, f"benchmark_{path.stem}")
     folder.mkdir(parents=True, exist_ok=True)
     benchmark(path, folder, say, bar=bar)
     say(f"{folder / 'benchmark.md'}: the table and the plot")

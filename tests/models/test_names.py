@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
 from pipeline.models import names
-from pipeline.models.names import FAMILIES, MODELS, Preprocessing, find, model_name, parse_name, recorded, spec_of
+from pipeline.models.names import (
+    FAMILIES,
+    MODELS,
+    Preprocessing,
+    find,
+    located,
+    model_name,
+    parse_name,
+    recorded,
+    spec_of,
+)
 from pipeline.models.quantization import Quantization
 
 
@@ -96,6 +106,27 @@ def test_checkpoints_in_the_repository(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "quant_tfc_w1a1.json").write_text("damaged")  # reported when it is used
     (tmp_path / "notes.json").write_text("{}")
     assert names._own_models() == {"quant_cnv_w2a2": spec, "quant_tfc_w1a1": find("quant_tfc_w1a1")}
+
+
+def test_a_name_is_the_only_training_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert located("quant_tfc_w2a2") == "quant_tfc_w2a2"
+    first = Path("trained", "mnist_quant_tfc_w2a2_seed0", "quant_tfc_w2a2.pth")
+    first.parent.mkdir(parents=True)
+    first.touch()
+    first.with_name("quant_tfc_w2a2_a2q_12b.pth").touch()
+    assert located("quant_tfc_w2a2") == str(first)
+    assert located("other/quant_tfc_w2a2.pth") == "other/quant_tfc_w2a2.pth"
+    own = first.with_name("quant_resnet8_w4a4_a2q_14b.pth")
+    own.touch()
+    assert located(own.stem) == own.stem  # this repository's goes before
+    second = Path("trained", "benchmark_mnist", "quant_tfc_w2a2_seed1", "quant_tfc_w2a2.pth")
+    second.parent.mkdir(parents=True)
+    second.touch()
+    with pytest.raises(
+        ModelError, match=r"2 trained checkpoints of quant_tfc_w2a2: .*seed1.*, .*seed0.*\. Give the path"
+    ):
+        located("quant_tfc_w2a2")
 
 
 def test_names_are_known_without_torch() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,17 @@ def test_a_checkpoint_is_evaluated_in_both_forms(trained, mnist: Path) -> None:
     assert rows[0][:2] == rows[1][:2] and rows[0][3] == "64"
 
 
-def test_a_checkpoint_is_exported(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_is_exported_by_the_name_of_its_training(
+    trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("A2Q_DATA", raising=False)
     monkeypatch.setenv("A2Q_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     _, folder, _ = trained
-    output = run("export", str(folder / f"{NAME}.pth"), "--out", str(tmp_path / "out"))
+    own = Path("trained", "mnist_seed0", "quant_resnet8_w3a4_a2q_12b.pth")  # a name that this repository has not
+    own.parent.mkdir(parents=True)
+    shutil.copy(folder / f"{NAME}.pth", own)
+    output = run("export", own.stem, "--out", str(tmp_path / "out"))
     assert "10 layers hold Brevitas' integers; outputs agree on 256 golden frames" in output
     assert (tmp_path / "out" / "model.onnx").is_file() and (tmp_path / "out" / "golden.npz").is_file()
 
