@@ -168,13 +168,16 @@ def benchmark(
 def export(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint of `a2q train`, or a name of `a2q models`.")],
     out: Annotated[Path | None, typer.Option(help="The folder to write. (default: exported/<name>)")] = None,
+    packed: Annotated[
+        bool, typer.Option("--packed", help="Instead, a small checkpoint with packed integers for weights.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
     """Write a quantized network as QONNX, proven to hold the integers that it computes."""
     with _messages(verbose, "nothing was written"):
-        from pipeline.training.command import export_command
+        from pipeline.training.command import export_command, pack_command
 
-        _lines(Console())(export_command(checkpoint, out))
+        _lines(Console())((pack_command if packed else export_command)(checkpoint, out))
 
 
 def _lines(console: Console):

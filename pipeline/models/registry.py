@@ -125,10 +125,13 @@ def add_biases(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 def read_state(path: Path) -> dict[str, Tensor]:
     """The weights in a checkpoint by their names, read without running code.
 
-    They are the file's whole content, or in it under `state` (checkpoints of `a2q train`) or `state_dict`. Raises
-    ModelError for a file that is damaged or holds something else.
+    They are the file's whole content, or in it under `state` (checkpoints of `a2q train`) or `state_dict`, some perhaps
+    under `packed`, see `pipeline/models/packed_weights.py`. Raises ModelError for a file that is damaged or holds
+    something else.
     """
     import torch
+
+    from pipeline.models.packed_weights import unpack
 
     content = found = _read(path)
     for key in ("state", "state_dict"):
@@ -137,6 +140,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         kind = type(found).__name__ if not isinstance(found, dict) else "dict of other things"
         raise ModelError(f"The checkpoint {path} holds a {kind}; expected the weights of a network by name.")
+    if isinstance(content, dict) and isinstance(content.get("packed"), dict):
+        try:
+            return {**found, **unpack(content["packed"])}
+        except (ModelError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(f"The checkpoint {path} cannot be read: {error}") from None
     return dict(found)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.table import Table
 
-from pipeline.errors import ConfigError, ModelError
+from pipeline.errors import ConfigError, ModelError, VerificationError
 from pipeline.models.names import TRAINED, located
 from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, load_train_config
 
-__all__ = ["benchmark_command", "evaluate_command", "export_command", "train_command"]
+__all__ = ["benchmark_command", "evaluate_command", "export_command", "pack_command", "train_command"]
 
 _BATCH = 100
 _PROVEN_ON = 16  # images on which each step from a network to its layer graph is compared
@@ -111,6 +111,35 @@ def export_command(model: str, out: Path | None) -> str:
     return (
         f"{folder / 'model.onnx'}: {result.layers} layers hold Brevitas' integers; outputs agree on {result.frames} "
         f"golden frames to {result.largest_difference:.1g} ({chosen.source})"
+    )
+
+
+def pack_command(model: str, out: Path | None) -> str:
+    """Write a checkpoint anew with packed integers for weights, as small as it gets; a sentence on what was proven."""
+    _prepare_brevitas(jit=False)
+    import torch
+
+    from pipeline.models.registry import checkpoint_record, load_checkpoint, trained_network
+    from pipeline.models.registry import network as network_of
+    from pipeline.stages.resolve import golden_frames
+    from pipeline.training.checkpoints import save_checkpoint
+
+    spec, network, path = trained_network(model)
+    if spec.quantization is None:
+        raise ConfigError(f"{spec.name} is a float network; integers are packed of quantized ones.")
+    frames = torch.from_numpy(golden_frames(spec, seed=0, count=_GOLDEN).frames)
+    target = (out or Path("exported", spec.name)) / f"{spec.name}.pth"
+    record = {key: value for key, value in checkpoint_record(path).items() if key != "sha256"}
+    with torch.no_grad():
+        expected = network(frames)
+        packed = save_checkpoint(network, target, {**spec.as_record(), **record}, packed=True)
+        again = network_of(spec)
+        load_checkpoint(again, target)
+        if not torch.equal(again.eval()(frames), expected):
+            raise VerificationError(f"{target}: its outputs are not those of {path}. Keep that checkpoint.")
+    return (
+        f"{target}: {target.stat().st_size:,} bytes of {path.stat().st_size:,}, the weights of {packed} layers packed; "
+        f"outputs equal on {len(frames)} golden frames"
     )
 
 

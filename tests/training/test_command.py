@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from typer.testing import CliRunner
 
@@ -40,6 +41,14 @@ def test_a_checkpoint_is_exported_by_the_name_of_its_training(
     output = run("export", own.stem, "--out", str(tmp_path / "out"))
     assert "10 layers hold Brevitas' integers; outputs agree on 256 golden frames" in output
     assert (tmp_path / "out" / "model.onnx").is_file() and (tmp_path / "out" / "golden.npz").is_file()
+
+
+def test_a_checkpoint_is_packed(trained, tmp_path: Path) -> None:
+    _, folder, _ = trained
+    output = run("export", str(folder / f"{NAME}.pth"), "--packed", "--out", str(tmp_path))
+    assert "the weights of 2 layers packed; outputs equal on 256 golden frames" in output
+    packed = torch.load(tmp_path / f"{NAME}.pth", weights_only=True)
+    assert packed["record"] == torch.load(folder / f"{NAME}.pth", weights_only=True)["record"]
 
 
 def test_a_benchmark_trains_what_is_missing_and_no_more(mnist: Path, tmp_path: Path) -> None:

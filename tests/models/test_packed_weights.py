@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from brevitas.core.scaling import ParameterFromRuntimeStatsScaling
+
+from pipeline.errors import ModelError
+from pipeline.models.names import spec_of
+from pipeline.models.quantization import Quantization
+from pipeline.models.registry import load_checkpoint, network, read_state
+from pipeline.training.checkpoints import save_checkpoint
+
+PLAIN = [(8, 4, "channel"), (4, 4, "channel"), (3, 3, "tensor"), (2, 2, "channel"), (5, 2, "tensor")]
+
+
+def settled(quantization: Quantization, seed: int = 0):
+    """A small network whose activation scales are found."""
+    torch.manual_seed(seed)
+    spec = spec_of("resnet8", quantization, width=0.5)
+    model = network(spec)
+    for module in model.modules():
+        if isinstance(module, ParameterFromRuntimeStatsScaling):
+            module.counter = module.collect_stats_steps + 1
+    return spec, model
+
+
+def outputs_again(spec, path: Path, images):
+    model = network(spec)
+    load_checkpoint(model, path)
+    return model.eval()(images)
+
+
+@pytest.mark.parametrize(("weight_bits", "act_bits", "scaling"), PLAIN)
+def test_all_weights_are_packed_and_compute_the_same(weight_bits, act_bits, scaling, tmp_path: Path) -> None:
+    spec, model = settled(Quantization(weight_bits, act_bits, weight_scaling=scaling), seed=weight_bits)
+    with torch.no_grad():
+        images = torch.rand(8, 3, 32, 32)
+        expected = model(images)
+        whole, small = tmp_path / "whole.pth", tmp_path / "small.pth"
+        save_checkpoint(model, whole, spec.as_record())
+        assert save_checkpoint(model, small, spec.as_record(), packed=True) == 10
+        assert torch.equal(model(images), expected)
+        assert torch.equal(outputs_again(spec, small, images), expected)
+    weights = sum(w.numel() for name, w in read_state(whole).items() if name.endswith(("conv1.weight", "conv2.weight")))
+    saved = whole.stat().st_size - small.stat().st_size
+    assert saved > 0.9 * weights * (32 - weight_bits) / 8  # a file has more entries in it
+
+
+def test_a2q_weights_stay_as_they_are(tmp_path: Path) -> None:
+    spec, model = settled(Quantization(4, 4, accumulator_method="a2q", accumulator_bits=14))
+    path = tmp_path / "a2q.pth"
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with torch.no_grad():
+        images = torch.rand(4, 3, 32, 32)
+        expected = model(images)
+        assert save_checkpoint(model, path, spec.as_record(), packed=True) == 2  # stem and classifier
+        assert torch.equal(outputs_again(spec, path, images), expected)
+    assert torch.equal(read_state(path)["layer1.0.conv1.weight"], before["layer1.0.conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda entry: entry.pop("codes"), "packed weights are damaged: conv1 needs bits, codes, largest, shape"),
+        (lambda entry: entry.update(codes=entry["codes"][:-1]), "packed weights are damaged: conv1 has .* bytes"),
+        (lambda entry: entry.update(bits=33), "packed weights are damaged: conv1 has"),
+        (lambda entry: entry.update(shape="no"), "cannot be read"),
+    ],
+)
+def test_damage_is_told(change, message, tmp_path: Path) -> None:
+    spec, model = settled(Quantization(4, 4))
+    path = tmp_path / "net.pth"
+    save_checkpoint(model, path, spec.as_record(), packed=True)
+    content = torch.load(path, weights_only=True)
+    change(content["packed"]["conv1"])
+    torch.save(content, path)
+    with pytest.raises(ModelError, match=message) as caught:
+        read_state(path)
+    assert str(path) in str(caught.value)
