@@ -1,18 +1,19 @@
 // The sum of signed inputs, with a register after every two levels of adders and after the last.
 //
-// Latency is ceil(ceil(log2 Inputs) / 2) cycles; one input passes through combinationally. A node is as wide as its
-// inputs demand and never wider than the sum: two's-complement addition wraps, so the sum is exact modulo 2^SumWidth
-// either way.
+// One input passes through combinationally. A node is as wide as its inputs demand and never wider than the sum:
+// two's-complement addition wraps, so the sum is exact modulo 2^SumWidth either way.
 //
 // Inputs:      numbers to add, at least 1.
-// InputWidth:  bits of each, two's complement.
+// InputWidth:  bits of each, at least 1, two's complement.
 // SumWidth:    bits of the sum, at most InputWidth + ceil(log2 Inputs) and at least InputWidth.
+// Latency:     cycles from inputs to sum, ceil(ceil(log2 Inputs) / 2), as its user counts them; checked.
 `default_nettype none
 
 module adder_tree #(
   parameter int unsigned Inputs = 4,
   parameter int unsigned InputWidth = 9,
-  parameter int unsigned SumWidth = 11
+  parameter int unsigned SumWidth = 11,
+  parameter int unsigned Latency = 1
 ) (
   input  wire                          clk_i,
   input  wire                          en_i,
@@ -22,8 +23,14 @@ module adder_tree #(
 
   localparam int unsigned Levels = $clog2(Inputs);
 
-  if (SumWidth < InputWidth || SumWidth > InputWidth + Levels) begin : gen_check
+  if (Inputs < 1 || InputWidth < 1) begin : gen_check_sizes
+    $error("%m: Inputs and InputWidth must be at least 1");
+  end
+  if (SumWidth < InputWidth || SumWidth > InputWidth + Levels) begin : gen_check_sum
     $error("%m: SumWidth must be in InputWidth to InputWidth + ceil(log2 Inputs)");
+  end
+  if (Latency != (Levels + 1) / 2) begin : gen_check_latency
+    $error("%m: Latency must be half the levels of adders, rounded up");
   end
 
   for (genvar l = 0; l <= Levels; l++) begin : gen_level

@@ -163,6 +163,7 @@ module convolution_input_generator #(
   wire [AddressWidth-1:0] ahead = read_address_q + turn[AddressWidth-1:0];
   wire [AddressWidth:0] wrapped = {1'b0, read_address_q} + (turn - (AddressWidth + 1)'(Depth));
 
+  // apart from the choice of the step: Yosys takes more look-up tables if both are made in one block
   always_comb begin
     if (!last_beat) turn = (AddressWidth + 1)'(TurnBeat);
     else if (!last_kernel_row) turn = (AddressWidth + 1)'(TurnRow);

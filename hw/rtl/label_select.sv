@@ -37,11 +37,18 @@ module label_select #(
   output wire  [OutputWidth-1:0] out_data_o
 );
 
-  if (Labels < 1 || (Labels > 1 && $clog2(Labels) > OutputWidth)) begin : gen_check_labels
+  if (Labels < 1 || InputWidth < 1 || OutputWidth < 1) begin : gen_check_sizes
+    $error("%m: Labels, InputWidth and OutputWidth must be at least 1");
+  end
+  if ($clog2(Labels) > OutputWidth) begin : gen_check_labels
     $error("%m: OutputWidth must hold the index of every label");
   end
   if (ScoreWidth < InputWidth + (InputSigned ? 0 : 1)) begin : gen_check_score
     $error("%m: ScoreWidth must hold every input, signed");
+  end
+  // an offset is a score less a product, so it may have a bit more than they
+  if (MultiplierWidth > ScoreWidth || OffsetWidth > ScoreWidth + 1) begin : gen_check_constants
+    $error("%m: ScoreWidth does not hold every product and every score");
   end
 
   localparam int unsigned IndexWidth = (Labels > 1) ? $clog2(Labels) : 1;

@@ -77,10 +77,12 @@ module mvau #(
   localparam int unsigned NeuronWidth = (NeuronFolds > 1) ? $clog2(NeuronFolds) : 1;
   localparam int unsigned StepWidth = (Steps > 1) ? $clog2(Steps) : 1;
 
-  // cycles from the operands to their sum: product_pair, then adder_tree
+  // cycles from the operands to their sum: product_pair, then adder_tree; both check theirs
   localparam int unsigned Digits =
       !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
-  localparam int unsigned DotLatency = (Digits + 1) / 2 + $clog2(Simd) / 2;
+  localparam int unsigned ProductLatency = (Digits + 1) / 2;
+  localparam int unsigned TreeLatency = $clog2(Simd) / 2;
+  localparam int unsigned DotLatency = ProductLatency + TreeLatency;
 
   wire en;
 
@@ -206,7 +208,9 @@ module mvau #(
       .ProductWidth(ProductWidth),
       .AccWidth(AccWidth),
       .HasBias(HasBias),
-      .StartWidth(BiasWidth)
+      .StartWidth(BiasWidth),
+      .ProductLatency(ProductLatency),
+      .TreeLatency(TreeLatency)
     ) u_mvau_pe (
       .clk_i(clk_i),
       .rst_ni(rst_ni),

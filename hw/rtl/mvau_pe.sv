@@ -1,8 +1,8 @@
 // One lane of an MVAU: the dot product of SIMD inputs and SIMD weights, added to an accumulator.
 //
-// Operands come with the clock edge before; their sum reaches the accumulator stage after DotLatency enabled cycles,
-// where valid_i, first_i and last_i must be aligned with it. The result of a row is at acc_o in the cycle after its
-// last_i. No node is wider than the accumulator.
+// Operands come with the clock edge before; their sum reaches the accumulator stage after ProductLatency + TreeLatency
+// enabled cycles, where valid_i, first_i and last_i must be aligned with it. The result of a row is at acc_o in the
+// cycle after its last_i. No node is wider than the accumulator.
 //
 // Simd:          products a cycle.
 // InputWidth:    bits of an input.
@@ -13,6 +13,7 @@
 // AccWidth:      bits of the accumulator, two's complement.
 // HasBias:       the accumulator starts from start_i, else from 0.
 // StartWidth:    bits of start_i, two's complement.
+// ProductLatency, TreeLatency: cycles in product_pair and adder_tree, which check them.
 `default_nettype none
 
 module mvau_pe #(
@@ -24,7 +25,9 @@ module mvau_pe #(
   parameter int unsigned ProductWidth = 8,
   parameter int unsigned AccWidth = 14,
   parameter bit HasBias = 1'b0,
-  parameter int unsigned StartWidth = 1
+  parameter int unsigned StartWidth = 1,
+  parameter int unsigned ProductLatency = 1,
+  parameter int unsigned TreeLatency = 1
 ) (
   input  wire                         clk_i,
   input  wire                         rst_ni,
@@ -67,7 +70,8 @@ module mvau_pe #(
       .FactorSigned(RecodeInput ? 1'b1 : InputSigned),
       .RecodedWidth(RecodedWidth),
       .RecodedSigned(RecodeInput ? InputSigned : 1'b1),
-      .SumWidth(PairWidth)
+      .SumWidth(PairWidth),
+      .Latency(ProductLatency)
     ) u_product_pair (
       .clk_i(clk_i),
       .en_i(en_i),
@@ -81,7 +85,8 @@ module mvau_pe #(
   adder_tree #(
     .Inputs(Pairs),
     .InputWidth(PairWidth),
-    .SumWidth(SumWidth)
+    .SumWidth(SumWidth),
+    .Latency(TreeLatency)
   ) u_adder_tree (
     .clk_i(clk_i),
     .en_i(en_i),

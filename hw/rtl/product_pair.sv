@@ -3,7 +3,7 @@
 // A digit of the recoded factor, in -2 … 2, selects a row: the other factor shifted, inverted or zero. A row bit is a
 // function of five signals, so it shares the LUT6 of the adder that sums it up, and the +1 of a negation is the adder's
 // carry in. Rows are added digit by digit, both products in turn, so that low bits are final early and adders stay
-// short. A register follows every two digits: Stages cycles from operands to sum.
+// short. A register follows every two digits.
 //
 // Terms:          products to add, 1 or 2.
 // FactorWidth:    bits of the factor that is taken whole.
@@ -11,6 +11,7 @@
 // RecodedWidth:   bits of the factor that is recoded.
 // RecodedSigned:  it is two's complement.
 // SumWidth:       bits of the result, which is exact modulo 2^SumWidth.
+// Latency:        cycles from operands to sum, as its user counts them; checked.
 `default_nettype none
 
 module product_pair #(
@@ -19,7 +20,8 @@ module product_pair #(
   parameter bit FactorSigned = 1'b0,
   parameter int unsigned RecodedWidth = 4,
   parameter bit RecodedSigned = 1'b1,
-  parameter int unsigned SumWidth = 9
+  parameter int unsigned SumWidth = 9,
+  parameter int unsigned Latency = 1
 ) (
   input  wire                           clk_i,
   input  wire                           en_i,
@@ -28,12 +30,18 @@ module product_pair #(
   output wire  [SumWidth-1:0]           sum_o
 );
 
-  if (Terms < 1 || Terms > 2) begin : gen_check
-    $error("%m: Terms must be 1 or 2");
-  end
-
   localparam int unsigned Digits = RecodedSigned ? (RecodedWidth + 1) / 2 : RecodedWidth / 2 + 1;
   localparam int unsigned Stages = (Digits + 1) / 2;
+
+  if (Terms < 1 || Terms > 2) begin : gen_check_terms
+    $error("%m: Terms must be 1 or 2");
+  end
+  if (FactorWidth < 1 || RecodedWidth < 1 || SumWidth < 1) begin : gen_check_widths
+    $error("%m: the widths must be at least 1");
+  end
+  if (Latency != Stages) begin : gen_check_latency
+    $error("%m: Latency must be half the digits of the recoded factor, rounded up");
+  end
 
   for (genvar s = 0; s < Stages; s++) begin : gen_stage
     wire [Terms*FactorWidth-1:0] factor;

@@ -5,7 +5,7 @@
 // out_ready_i within a cycle.
 //
 // Width: bits of a beat, at least 1.
-// Depth: beats it holds, at least 1; any number.
+// Depth: beats it holds, at least 1; any number. One of 1 holds two.
 `default_nettype none
 
 module streaming_fifo #(

@@ -38,6 +38,10 @@ module threshold_search #(
   output wire  [Lanes*Stages-1:0]    counts_o
 );
 
+  if (Lanes < 1 || Folds < 1 || NumThresholds < 1) begin : gen_check
+    $error("%m: Lanes, Folds and NumThresholds must be at least 1");
+  end
+
   localparam int unsigned FoldWidth = (Folds > 1) ? $clog2(Folds) : 1;
   localparam int unsigned LaneWords = Folds * ((1 << Stages) - 1);
 
@@ -70,6 +74,14 @@ module threshold_search #(
 
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     localparam int unsigned ValueWidth = 32'(ValueWidths[8*l+:8]);
+    localparam int unsigned CompareWidth = 32'(CompareWidths[8*l+:8]);
+
+    if (ValueWidth < 1 || ValueWidth > LaneWidth) begin : gen_check_value
+      $error("%m: ValueWidths must be in 1 to LaneWidth");
+    end
+    if (CompareWidth < ValueWidth || CompareWidth > ThresholdWidth) begin : gen_check_compare
+      $error("%m: CompareWidths must be in those of the values to ThresholdWidth");
+    end
 
     if (LaneWidth > ValueWidth) begin : gen_unused
       wire unused_value = &{1'b0, values_i[l*LaneWidth+ValueWidth+:LaneWidth-ValueWidth]};
@@ -86,7 +98,7 @@ module threshold_search #(
         .Folds(Folds),
         .Stage(s),
         .ValueWidth(ValueWidth),
-        .CompareWidth(32'(CompareWidths[8*l+:8])),
+        .CompareWidth(CompareWidth),
         .Signed(Signed),
         .FileWords(Lanes * LaneWords),
         .FileWidth(ThresholdWidth),
@@ -114,9 +126,10 @@ module threshold_search #(
         end
         assign value = value_q;
       end
+      if (s == Stages - 1) begin : gen_last
+        assign counts_o[l*Stages+:Stages] = index_q;
+      end
     end
-
-    assign counts_o[l*Stages+:Stages] = gen_step[Stages-1].index_q;
   end
 
 endmodule

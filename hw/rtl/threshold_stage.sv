@@ -35,6 +35,17 @@ module threshold_stage #(
 );
 
   localparam int unsigned Depth = Folds << Stage;
+
+  if (Folds < 1 || ValueWidth < 1) begin : gen_check_sizes
+    $error("%m: Folds and ValueWidth must be at least 1");
+  end
+  if (CompareWidth < ValueWidth || CompareWidth > FileWidth) begin : gen_check_compare
+    $error("%m: CompareWidth must be in ValueWidth to FileWidth");
+  end
+  if (Base + Depth > FileWords) begin : gen_check_file
+    $error("%m: FileWords must hold Folds << Stage words from Base on");
+  end
+
   localparam int unsigned AddressWidth = (Depth > 1) ? $clog2(Depth) : 1;
 
   logic [FileWidth-1:0] file[FileWords];

@@ -202,8 +202,8 @@ def simulate(
 
 def _verilate(design: Design, folder: Path) -> None:
     command = [
-        _binary(), "--cc", "-O3", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-DA2Q_STATS",
-        "--top-module", design.name, "--prefix", "Vtop", "--Mdir", str(folder), "--output-split", "20000",
+        _binary(), "--cc", "-O3", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Werror-USERERROR",
+        "-DA2Q_STATS", "--top-module", design.name, "--prefix", "Vtop", "--Mdir", str(folder), "--output-split", "20000",
         *map(str, design.sources),
     ]  # fmt: skip
     _call(command, f"verilating {design.name}", cwd=design.folder, env=_environment())

@@ -66,6 +66,7 @@ CONFIGURATIONS = {
     "one_column_254_levels": _mvau(4, 1, unsigned(8), 1, 254, output_lo=-128, pe=2, simd=1, bias=True),
     "odd_widths": _mvau(6, 10, unsigned(3), 5, 6, pe=3, simd=2, bias=True, per_row=True),
     "one_bit_signed_inputs": _mvau(4, 6, IntType(-1, 0), 3, pe=1, simd=6),
+    "inputs_of_three_digits_recoded": _mvau(2, 34, unsigned(5), 7, 3, pe=1, simd=17, bias=True),
 }
 
 

@@ -1,0 +1,50 @@
+"""Modules refuse parameters that do not fit together, in Verilator and in the synthesis front end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ToolError
+from pipeline.stages.codegen import rtl_sources
+from pipeline.tools import verilator, yosys
+
+MODULES = rtl_sources()
+
+
+@pytest.mark.parametrize(
+    ("module", "parameters", "message"),
+    [
+        ("adder_tree", ".Inputs(0), .InputWidth(11), .Latency(0)", "Inputs and InputWidth must be at least 1"),
+        ("adder_tree", ".SumWidth(12)", "SumWidth must be in InputWidth to InputWidth"),
+        ("adder_tree", ".Latency(2)", "Latency must be half the levels of adders"),
+        ("label_select", ".OutputWidth(3)", "OutputWidth must hold the index of every label"),
+        ("label_select", ".Labels(0)", "Labels, InputWidth and OutputWidth must be at least 1"),
+        ("label_select", ".ScoreWidth(7)", "ScoreWidth must hold every input, signed"),
+        ("label_select", ".MultiplierWidth(9)", "ScoreWidth does not hold every product and every score"),
+        ("label_select", ".OffsetWidth(10)", "ScoreWidth does not hold every product and every score"),
+        ("mvau_pe", ".ProductLatency(2)", "Latency must be half the digits of the recoded factor"),
+        ("mvau_pe", ".TreeLatency(2)", "Latency must be half the levels of adders"),
+        ("product_pair", ".Terms(3)", "Terms must be 1 or 2"),
+        ("product_pair", ".FactorWidth(0)", "the widths must be at least 1"),
+        ("product_pair", ".Latency(2)", "Latency must be half the digits of the recoded factor"),
+        ("threshold_search", ".Folds(0)", "Lanes, Folds and NumThresholds must be at least 1"),
+        ("threshold_search", ".NumThresholds(0)", "Lanes, Folds and NumThresholds must be at least 1"),
+        ("threshold_search", ".LaneWidth(7)", "ValueWidths must be in 1 to LaneWidth"),
+        ("threshold_search", ".CompareWidths(8'd7)", "CompareWidths must be in those of the values to ThresholdWidth"),
+        ("threshold_search", ".ThresholdWidth(7)", "CompareWidths must be in those of the values to ThresholdWidth"),
+        ("threshold_stage", ".Folds(0)", "Folds and ValueWidth must be at least 1"),
+        ("threshold_stage", ".ValueWidth(9)", "CompareWidth must be in ValueWidth to FileWidth"),
+        ("threshold_stage", ".FileWidth(7)", "CompareWidth must be in ValueWidth to FileWidth"),
+        ("threshold_stage", ".Stage(1), .FileWords(3), .Base(2)", "FileWords must hold"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(module: str, parameters: str, message: str, tmp_path: Path):
+    wrapper = tmp_path / "wrapper.sv"
+    wrapper.write_text(f"module wrapper;\n  {module} #({parameters}) u_module ();\nendmodule\n")
+    assert message in verilator.lint([*MODULES, wrapper], "wrapper")
+    with pytest.raises(ToolError) as caught:
+        yosys.parse("wrapper", yosys.needed_sources(wrapper, MODULES), cache=tmp_path / "cache")
+    (log,) = (tmp_path / "cache").glob("*.log")
+    assert message in log.read_text(), caught.value
