@@ -122,6 +122,7 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of what the file says.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of what the file says.")] = None,
+    init: Annotated[str | None, typer.Option(help="The name or path of a checkpoint to begin with.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
     """Train a network, with or without a bound on its accumulators; goes on where it was stopped."""
@@ -129,7 +130,7 @@ def train(
         from pipeline.training.command import train_command
 
         console = Console()
-        train_command(config, {"epochs": epochs, "seed": seed}, out, _lines(console), console.is_terminal)
+        train_command(config, {"epochs": epochs, "seed": seed, "init": init}, out, _lines(console), console.is_terminal)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from pipeline.errors import ConfigError
 from pipeline.training.benchmark import l1_bound, load_benchmark
 from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, load_train_config
 
+BENCHMARKS = sorted((TRAIN_CONFIGS.parent / "benchmark").glob("*.yaml"))
 SHIPPED = sorted(path for path in TRAIN_CONFIGS.glob("*.yaml") if path.name != "base.yaml")
 BITS = {"weight_bits": 4, "act_bits": 4}
 
@@ -108,8 +109,17 @@ def test_a_benchmark_names_the_row_that_is_wrong(tmp_path: Path) -> None:
         load_benchmark(path)
 
 
-def test_the_shipped_benchmark_has_both_methods_at_five_widths() -> None:
-    _, rows = load_benchmark(TRAIN_CONFIGS.parent / "benchmark" / "cifar10.yaml")
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_a_shipped_benchmark_begins_with_earlier_rows(path: Path) -> None:
+    _, rows = load_benchmark(path)
+    names = [row.name for row in rows]
+    assert rows[0].quantization is None and rows[0].init is None
+    assert all(row.init in names[: names.index(row.name)] for row in rows[1:])
+
+
+@pytest.mark.parametrize("stem", ["cifar10", "cifar10_resnet20"])
+def test_a_shipped_benchmark_has_both_methods_at_five_widths(stem: str) -> None:
+    _, rows = load_benchmark(TRAIN_CONFIGS.parent / "benchmark" / f"{stem}.yaml")
     bounds = {(row.accumulator.method, row.accumulator.bit_width) for row in rows}
     assert bounds == {("none", None), *((m, p) for m in ("a2q", "a2q_plus") for p in range(12, 17))}
     # ‖w‖₁ ≤ 127.9 for 4-bit inputs at P = 12
