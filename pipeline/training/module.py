@@ -50,6 +50,7 @@ class Training(lightning.LightningModule):
             self._penalty.remove()
 
     def on_train_epoch_start(self) -> None:
+        self.trainer.train_dataloader.set_epoch(self.current_epoch)  # Lightning tells torch's own samplers only
         # draws depend on the epoch alone, so that a resumed training goes on as if it had not stopped
         torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
 

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.datasets.augment import Augmentation
+from pipeline.datasets.catalog import load
+from pipeline.datasets.loader import batches_of
 from pipeline.errors import ConfigError, VerificationError
 from pipeline.models import registry
 from pipeline.models.integer_weights import integer_weights
 from pipeline.training.evaluate import integer_outputs, network_outputs
 from pipeline.training.fit import fit
+from pipeline.training.module import Training
 from tests.training.digits import TESTS, config
 
 
@@ -52,6 +56,32 @@ def test_what_was_trained_is_exported_exactly(trained) -> None:
     images = torch.rand(8, 1, 28, 28)
     integers = integer_outputs(network, images)(images)
     assert np.array_equal(integers.argmax(1), network_outputs(network)(images).argmax(1))
+
+
+def test_every_epoch_has_its_own_order_and_augmentation(mnist: Path, tmp_path: Path, monkeypatch) -> None:
+    seen: dict[int, list[torch.Tensor]] = {}
+    step = Training.training_step
+
+    def watched(self, batch):
+        seen.setdefault(self.current_epoch, []).append(batch[0].clone())
+        return step(self, batch)
+
+    monkeypatch.setattr(Training, "training_step", watched)
+    chosen = config(mnist, epochs=3)
+    fit(chosen, tmp_path / "run", lambda line: None)
+    batches = batches_of(
+        load("mnist", "train", mnist, chosen.images),
+        chosen.batch_size,
+        training=True,
+        seed=chosen.seed,
+        augmentation=Augmentation(chosen.augmentation.crop, chosen.augmentation.flip),
+    )
+    for epoch in range(3):
+        batches.set_epoch(epoch)
+        expected = [images for images, _ in batches]
+        assert len(expected) == len(seen[epoch])
+        assert all(torch.equal(a, b) for a, b in zip(expected, seen[epoch], strict=True))
+    assert not torch.equal(torch.cat(seen[0]), torch.cat(seen[1]))
 
 
 def test_a_training_that_was_stopped_ends_as_if_it_had_not(mnist: Path, tmp_path: Path, monkeypatch) -> None:
