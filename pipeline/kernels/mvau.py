@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.accumulators.bounds import exact_range, range_bits
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -114,19 +115,13 @@ class MVAU(Kernel):
     # -- accumulators -----------------------------------------------------------------------------------------------
 
     def accumulator_range(self) -> tuple[np.ndarray, np.ndarray]:
-        """The smallest and largest sum of each row, int64 of (MH,): bias + Σ min(w·xmin, w·xmax), the same with max.
-
-        Exact over all inputs of `input_type`. Two's-complement addition wraps, so in a width that holds this interval
-        every order of summation gives the exact sum, whatever the partial sums do.
-        """
-        at_lo, at_hi = self.weights * self.input_type.lo, self.weights * self.input_type.hi
-        start = 0 if self.bias is None else self.bias
-        return start + np.minimum(at_lo, at_hi).sum(axis=1), start + np.maximum(at_lo, at_hi).sum(axis=1)
+        """The smallest and largest sum of each row, int64 of (MH,), exact over all inputs of `input_type`."""
+        lo, hi = exact_range(self.weights, self.input_type, self.bias)
+        return np.array(lo), np.array(hi)
 
     def exact_accumulator_bits(self) -> tuple[int, ...]:
         """The fewest bits, two's complement, that hold `accumulator_range` of each row."""
-        ranges = zip(*self.accumulator_range(), strict=True)
-        return tuple(IntType(min(int(lo), -1), max(int(hi), 0)).bits for lo, hi in ranges)
+        return tuple(map(range_bits, *exact_range(self.weights, self.input_type, self.bias)))
 
     def lane_accumulator_bits(self) -> tuple[int, ...]:
         """The accumulator width of each of the PE lanes: that of the widest row it computes."""

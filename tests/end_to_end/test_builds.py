@@ -22,6 +22,7 @@ DATA = Path(os.environ.get("A2Q_DATA", ""), "models")
 needs_data = pytest.mark.skipif(
     not (os.environ.get("A2Q_DATA") and DATA.is_dir()), reason="A2Q_DATA names no folder with others' networks"
 )
+pytestmark = pytest.mark.timeout(2400)  # twenty minutes beside other work on a slow machine
 
 
 class Build:

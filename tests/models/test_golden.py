@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 
+from pipeline.datasets import catalog
 from pipeline.errors import ConfigError, InputError
 from pipeline.models import golden
 from pipeline.models.names import Preprocessing
@@ -14,6 +17,9 @@ from pipeline.models.names import Preprocessing
 def no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("A2Q_DATA", raising=False)
     monkeypatch.setenv("A2Q_CACHE", str(tmp_path))
+    # nor what the system's packages hold
+    nowhere = {name: replace(spec, system_folders=()) for name, spec in catalog.DATASETS.items()}
+    monkeypatch.setattr(catalog, "DATASETS", MappingProxyType(nowhere))
     return tmp_path
 
 
