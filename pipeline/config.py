@@ -116,9 +116,16 @@ class BuildConfig(Section):
 
 
 def config_for(model: str) -> Path:
-    """The file that a build of `model` takes where none is named: the model's own, or else the base."""
-    own = CONFIG_FOLDER / f"{Path(model).stem if is_path(model) else model}.yaml"
-    return own if own.is_file() else CONFIG_FOLDER / "base.yaml"
+    """The file that a build of `model` takes where none is named.
+
+    It has the model's name, or as much of its beginning as there is a file for: `quant_resnet8_w4a4.yaml` is every
+    accumulator's. Where there is none, it is the base.
+    """
+    parts = (Path(model).stem if is_path(model) else model).split("_")
+    names = ["_".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next(
+        (file for name in names if (file := CONFIG_FOLDER / f"{name}.yaml").is_file()), CONFIG_FOLDER / "base.yaml"
+    )
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> BuildConfig:

@@ -61,7 +61,7 @@ def test_a_record_describes_the_network(family: str, quantization: Quantization 
 
 
 def test_defaults_by_family() -> None:
-    tfc, vgg = find("quant_tfc_w2a2"), find("vgg11")
+    tfc, vgg = find("quant_tfc_w3a3"), find("vgg11")
     assert (tfc.dataset, tfc.input_shape, tfc.num_classes, tfc.method) == ("mnist", (1, 28, 28), 10, "")
     assert (vgg.dataset, vgg.input_shape, vgg.quantization, vgg.accumulator_bits) == (
         "cifar10",
@@ -110,23 +110,23 @@ def test_checkpoints_in_the_repository(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_name_is_the_only_training_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert located("quant_tfc_w2a2") == "quant_tfc_w2a2"
-    first = Path("trained", "mnist_quant_tfc_w2a2_seed0", "quant_tfc_w2a2.pth")
+    assert located("quant_tfc_w3a3") == "quant_tfc_w3a3"
+    first = Path("trained", "mnist_quant_tfc_w3a3_seed0", "quant_tfc_w3a3.pth")
     first.parent.mkdir(parents=True)
     first.touch()
-    first.with_name("quant_tfc_w2a2_a2q_12b.pth").touch()
-    assert located("quant_tfc_w2a2") == str(first)
-    assert located("other/quant_tfc_w2a2.pth") == "other/quant_tfc_w2a2.pth"
+    first.with_name("quant_tfc_w3a3_a2q_12b.pth").touch()
+    assert located("quant_tfc_w3a3") == str(first)
+    assert located("other/quant_tfc_w3a3.pth") == "other/quant_tfc_w3a3.pth"
     own = first.with_name("quant_resnet8_w4a4_a2q_14b.pth")
     own.touch()
     assert located(own.stem) == own.stem  # this repository's goes before
-    second = Path("trained", "benchmark_mnist", "quant_tfc_w2a2_seed1", "quant_tfc_w2a2.pth")
+    second = Path("trained", "benchmark_mnist", "quant_tfc_w3a3_seed1", "quant_tfc_w3a3.pth")
     second.parent.mkdir(parents=True)
     second.touch()
     with pytest.raises(
-        ModelError, match=r"2 trained checkpoints of quant_tfc_w2a2: .*seed1.*, .*seed0.*\. Give the path"
+        ModelError, match=r"2 trained checkpoints of quant_tfc_w3a3: .*seed1.*, .*seed0.*\. Give the path"
     ):
-        located("quant_tfc_w2a2")
+        located("quant_tfc_w3a3")
 
 
 def test_names_are_known_without_torch() -> None:
