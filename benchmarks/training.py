@@ -10,14 +10,11 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib.util
-import os
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
-
-os.environ["BREVITAS_JIT"] = "1"  # as `a2q train` sets it, before Brevitas is imported
 
 import torch
 from rich.console import Console

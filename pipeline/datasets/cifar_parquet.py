@@ -62,11 +62,12 @@ def _decoded(encoded: pyarrow.ChunkedArray) -> tuple[np.ndarray, set[str]]:
     for index, data in enumerate(encoded):
         try:
             with Image.open(io.BytesIO(data.as_py()), formats=("PNG", "JPEG")) as image:
-                size, pixels = image.size, np.asarray(image.convert("RGB"))
+                size = image.size
+                pixels = np.asarray(image.convert("RGB")) if size == (_SIDE, _SIDE) else None
                 formats.add(image.format)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise ValueError(f"image {index} is damaged, or neither PNG nor JPEG") from None
-        if size != (_SIDE, _SIDE):
+        if pixels is None:
             raise ValueError(f"image {index} has {size[0]}x{size[1]} pixels; expected {_SIDE}x{_SIDE}")
         images[index] = pixels.transpose(2, 0, 1)
     return images, formats

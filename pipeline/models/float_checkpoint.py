@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
+from pipeline.models.a2q import a2q_layers, norms_from_weights, weights_from_norms
 from pipeline.models.names import MODELS
-from pipeline.models.registry import a2q_layers, add_biases, checkpoint_record, read_state
+from pipeline.models.registry import add_biases, checkpoint_record, read_state
 
 __all__ = ["load_float"]
 
@@ -58,6 +59,10 @@ def load_float(model: nn.Module, path: Path) -> None:
     _check_norms(model, quantizers, path)
     taken = {name: tensor for name, tensor in quantizers.items() if not name.endswith("bit_width")}
     model.load_state_dict({**state, **taken}, strict=False)
+    if any(".pre_scaling_impl." in name for name in taken):
+        weights_from_norms(model)
+    else:
+        norms_from_weights(model)
 
 
 def _check_norms(model: nn.Module, quantizers: dict[str, Tensor], path: Path) -> None:

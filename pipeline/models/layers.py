@@ -28,6 +28,7 @@ from brevitas_examples.imagenet_classification.a2q.quant import (
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
+from pipeline.models.a2q import norms_from_weights
 from pipeline.models.quantization import Quantization
 
 if TYPE_CHECKING:
@@ -241,6 +242,7 @@ class ImageNetwork(nn.Module):
         self.input_shape = tuple(input_shape)
         self.num_classes = num_classes
         self.quantization = quantization
+        self.normalization = normalization
         self.normalize = Normalize(normalization.mean, normalization.std) if normalization else nn.Identity()
         self.input_quant = Layers(quantization).input(normalization)
 
@@ -248,6 +250,7 @@ class ImageNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        norms_from_weights(self)
 
 
 def channels(count: int, width: float) -> int:

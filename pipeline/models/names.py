@@ -64,6 +64,10 @@ _PUBLISHED_TOP1 = {
 }
 
 
+# what a checkpoint's record may ask for
+_WIDEST, _MOST_CLASSES, _LARGEST_SIDE = 8, 100_000, 1024
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How a network takes an 8-bit pixel: (pixel / 255 − mean) / std, a mean and std for each channel."""
@@ -164,8 +168,8 @@ def parse_name(name: str) -> tuple[str, Quantization | None]:
 
     Raises ModelError with the grammar, the families and the closest name.
     """
-    family, _, suffix = name.removeprefix("quant_").partition("_")
-    if family not in FAMILIES or (name.startswith("quant_") and not suffix):
+    family, separator, suffix = name.removeprefix("quant_").partition("_")
+    if family not in FAMILIES or ((separator or name.startswith("quant_")) and not suffix):
         raise _unknown(name)
     if not suffix:
         return family, None
@@ -218,6 +222,7 @@ def recorded(name: str, record: Mapping[str, Any]) -> ModelSpec:
             if record.get("quantization"):
                 quantization = Quantization.from_dict(record["quantization"])
         normalization, shape = record.get("normalization"), record.get("input_shape")
+        _check_sizes(record.get("width", 1.0), shape, record.get("num_classes"))
         spec = spec_of(
             family,
             quantization,
@@ -232,6 +237,16 @@ def recorded(name: str, record: Mapping[str, Any]) -> ModelSpec:
     except (ConfigError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"The record of the checkpoint of {name} does not describe a network: {error}") from None
     return replace(spec, name=name)
+
+
+def _check_sizes(width: object, shape: object, classes: object) -> None:
+    """Numbers from outside, before a network is made by them. Raises ConfigError."""
+    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width <= _WIDEST:
+        raise ConfigError(f"width is {width!r}; expected a number above 0, up to {_WIDEST}.")
+    if classes is not None and classes not in range(1, _MOST_CLASSES + 1):
+        raise ConfigError(f"num_classes is {classes!r}; expected a whole number from 1 to {_MOST_CLASSES}.")
+    if shape is not None and (len(shape) != 3 or any(size not in range(1, _LARGEST_SIDE + 1) for size in shape)):
+        raise ConfigError(f"input_shape is {shape!r}; expected channels, height and width of 1 to {_LARGEST_SIDE}.")
 
 
 def find(name: str) -> ModelSpec:

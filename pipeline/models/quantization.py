@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError
 
 __all__ = ["Quantization"]
 
-_SUFFIX = re.compile(r"w(?P<weight>\d+)a(?P<act>\d+)(?:_(?P<method>a2q_plus|a2q)_(?P<bits>\d+)b)?")
+_SUFFIX = re.compile(r"w(?P<weight>[1-9]\d*)a(?P<act>[1-9]\d*)(?:_(?P<method>a2q_plus|a2q)_(?P<bits>[1-9]\d*)b)?")
 _METHODS = ("none", "a2q", "a2q_plus")
 _SCALINGS = ("channel", "tensor")
 

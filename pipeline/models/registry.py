@@ -11,14 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
-from pipeline.models.names import CHECKPOINTS, FAMILIES, MODELS, ModelSpec, find, is_checkpoint, located, recorded
+from pipeline.models.names import (
+    CHECKPOINTS,
+    FAMILIES,
+    MODELS,
+    ModelSpec,
+    Preprocessing,
+    find,
+    is_checkpoint,
+    located,
+    recorded,
+)
 from pipeline.user_cache import cache_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = [
-    "a2q_layers",
     "add_biases",
     "checkpoint_facts",
     "checkpoint_record",
@@ -76,6 +85,10 @@ def checkpoint_facts(spec: ModelSpec) -> dict:
 
 def network(spec: ModelSpec) -> nn.Module:
     """The network of `spec`, float or Brevitas', with weights as they are initialised, in evaluation mode."""
+    import brevitas.config
+
+    if brevitas.config.JIT_ENABLED:  # by who imported it before this package
+        raise ModelError("Brevitas was loaded with its JIT, which loses A2Q's penalty: set BREVITAS_JIT=0.")
     if spec.url:
         return _released(spec).eval()
     from pipeline.models.cnv import CNV
@@ -188,28 +201,36 @@ def trained_network(model: str) -> tuple[ModelSpec, nn.Module, Path]:
 def initialise(model: nn.Module, source: str) -> None:
     """Begin `model` with the weights of another network of its family, float or quantized.
 
-    `source` is a path (*.pth, *.pt, *.th) or the name of a model with a checkpoint. Raises ModelError.
+    `source` is a path (*.pth, *.pt, *.th) or the name of a model with a checkpoint. Raises ModelError, also for one
+    that is known to take images normalised in another way.
     """
     from pipeline.models.float_checkpoint import load_float
 
     source = located(source)
-    load_float(model, Path(source) if is_checkpoint(source) else fetch(find(source)))
+    if is_checkpoint(source):
+        path, theirs = Path(source), None
+        record = checkpoint_record(path)
+        if "network" in record:  # others do not say how they take pixels
+            theirs = recorded(path.stem, record)
+    else:
+        theirs = find(source)
+        path = fetch(theirs)
+    if theirs is not None:
+        _check_pixels(model, theirs, path)
+    load_float(model, path)
 
 
-def a2q_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """The layers of `model` whose weights are trained for an accumulator width, by their names."""
-    from brevitas.core.scaling import AccumulatorAwareParameterPreScaling
-
-    return {
-        name: layer
-        for name, layer in model.named_modules()
-        if isinstance(_pre_scaling(layer), AccumulatorAwareParameterPreScaling)
-    }
-
-
-def _pre_scaling(layer: nn.Module) -> nn.Module | None:
-    quantizer = getattr(getattr(layer, "weight_quant", None), "tensor_quant", None)
-    return getattr(quantizer, "pre_scaling_impl", None)
+def _check_pixels(model: nn.Module, theirs: ModelSpec, path: Path) -> None:
+    channels = model.input_shape[0]
+    taken, own = (
+        (chosen.mean[:channels], chosen.std[:channels])
+        for chosen in (theirs.normalization or theirs.preprocessing, model.normalization or Preprocessing())
+    )
+    if taken != own:
+        raise ModelError(
+            f"The checkpoint {path} is of a network for pixels with the mean {taken[0]} and the standard deviation "
+            f"{taken[1]}; this network has {own[0]} and {own[1]}. Set normalization to the same."
+        )
 
 
 def _read(path: Path) -> object:

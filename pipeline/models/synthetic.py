@@ -15,9 +15,9 @@ from brevitas.nn import QuantReLU
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError, VerificationError
-from pipeline.models.registry import a2q_layers
+from pipeline.models.a2q import a2q_layers, largest_l1_norm
 
-__all__ = ["SPARSITY", "draw_row", "fill", "largest_l1_norm", "usual_sparsity"]
+__all__ = ["SPARSITY", "draw_row", "fill", "usual_sparsity"]
 
 # Share of zeros by accumulator width. A2Q+ table 3 (arXiv 2401.10432), ResNet-18 W4A4, gives 12, 14 and 16 bits; 13
 # and 15 lie half-way.
@@ -29,13 +29,6 @@ _PUBLISHED_INPUT_BITS = 4
 _MEAN_MAGNITUDE = 2.5  # of the weights that are not zero, where the bound allows it
 # A2Q rounds towards zero, so float weights are written this much larger than their integers.
 _MARGIN = 1 / 64
-
-
-def largest_l1_norm(method: str, accumulator_bits: int, input_bits: int, *, signed_input: bool = False) -> float:
-    """The bound on a row's ‖w‖₁: A2Q (arXiv 2308.13504), or A2Q+ (arXiv 2401.10432) for rows that sum to zero."""
-    if method == "a2q_plus":
-        return (2**accumulator_bits - 2) / (2**input_bits - 1)
-    return (2 ** (accumulator_bits - 1) - 1) / 2 ** (input_bits - int(signed_input))
 
 
 def usual_sparsity(method: str, accumulator_bits: int, input_bits: int) -> float:

@@ -12,7 +12,6 @@ import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import brevitas.config
 import numpy as np
 import onnx
 import torch
@@ -71,8 +70,6 @@ def export_brevitas(
 
     Raises VerificationError, naming layer and channel or image, where the file does not hold what the network computes.
     """
-    if brevitas.config.JIT_ENABLED:
-        raise ModelError("Brevitas was loaded with its JIT, with which it cannot export: set BREVITAS_JIT=0.")
     folder.mkdir(parents=True, exist_ok=True)
     network = network.eval()
     images = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))

@@ -20,7 +20,6 @@ from pipeline.models import golden
 from pipeline.models.golden import GoldenFrames
 from pipeline.models.names import ModelSpec, Preprocessing, find, is_checkpoint, is_path, located, recorded
 from pipeline.models.registry import (
-    a2q_layers,
     checkpoint_facts,
     checkpoint_record,
     fetch,
@@ -154,6 +153,8 @@ def _resolve_checkpoint(
 def _brevitas(
     spec: ModelSpec, model: nn.Module, weights: str, provenance: str, path: Path, chosen: GoldenFrames
 ) -> ResolvedModel:
+    from pipeline.models.a2q import a2q_layers
+
     return ResolvedModel(
         name=spec.name,
         kind="brevitas",

@@ -16,8 +16,9 @@ from pydantic import Field, ValidationError
 from pipeline import config_file
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
+from pipeline.models.a2q import largest_l1_norm
 from pipeline.report import markdown
-from pipeline.training.config import TrainConfig, load_train_config
+from pipeline.training.config import TrainConfig, anchor, load_train_config
 
 __all__ = ["BenchmarkConfig", "Row", "Run", "benchmark", "load_benchmark", "write_results"]
 
@@ -66,6 +67,9 @@ def load_benchmark(path: Path) -> tuple[BenchmarkConfig, list[TrainConfig]]:
         except ConfigError as error:
             raise ConfigError(f"{path}, row {number}: {error}") from None
     names = [row.name for row in rows]
+    for number, row in enumerate(rows):
+        if row.init in names[number:]:
+            raise ConfigError(f"{path}, row {number + 1}: init is {row.init}, which is trained later; move its row up.")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{path}: {twice[0]} is in two rows; each network may be in one.")
@@ -76,9 +80,9 @@ def benchmark(path: Path, folder: Path, say: Callable[[str], None], *, bar: bool
     """Train every row of the benchmark `path` with every seed, in `folder`/NAME_seed<N>; those that are done are kept.
 
     The table and the plot are written anew after every training. Seeds are the outer loop, so that the first full
-    table comes early. Returns the rows.
+    table comes early. Returns the rows. Raises ConfigError where a folder holds a training of another configuration.
     """
-    from pipeline.training.fit import fit
+    from pipeline.training.fit import claim, fit
 
     config, rows = load_benchmark(path)
     names = [row.name for row in rows]
@@ -87,11 +91,13 @@ def benchmark(path: Path, folder: Path, say: Callable[[str], None], *, bar: bool
         for row in rows:
             place = folder / f"{row.name}_seed{seed}"
             checkpoint = place / f"{row.name}.pth"
+            own: dict[str, Any] = {"seed": seed}
+            if row.init in names:
+                own["init"] = str(folder / f"{row.init}_seed{seed}" / f"{row.init}.pth")
+            chosen = row.model_copy(update=own)
+            claim(place, chosen)
             if not checkpoint.is_file():
-                own: dict[str, Any] = {"seed": seed}
-                if row.init in names:
-                    own["init"] = str(folder / f"{row.init}_seed{seed}" / f"{row.init}.pth")
-                fit(row.model_copy(update=own), place, say, bar=bar)
+                fit(chosen, place, say, bar=bar)
             record = torch.load(checkpoint, map_location="cpu", weights_only=True)["record"]
             done[row.name].append(Run(seed, record))
             results = [Row(each, tuple(done[each.name])) for each in rows]
@@ -171,16 +177,11 @@ def _cells(row: Row, seeds: list[int]) -> list[str]:
 
 
 def l1_bound(config: TrainConfig) -> float | None:
-    """The largest ‖w‖₁ of a hidden channel that `config` allows; None without a bound.
-
-    For N-bit unsigned inputs: A2Q (2^(P−1) − 1) / 2^N, arXiv 2308.13504; A2Q+ (2^P − 2) / (2^N − 1), arXiv 2401.10432.
-    """
+    """The largest ‖w‖₁ of a hidden channel that `config` allows; None without a bound."""
     bound, quantization = config.accumulator, config.quantization
     if bound.bit_width is None or quantization is None:
         return None
-    if bound.method == "a2q":
-        return (2 ** (bound.bit_width - 1) - 1) / 2**quantization.act_bits
-    return (2**bound.bit_width - 2) / (2**quantization.act_bits - 1)
+    return largest_l1_norm(bound.method, bound.bit_width, quantization.act_bits)
 
 
 def _draw(rows: list[Row], path: Path) -> None:
@@ -228,3 +229,6 @@ def _draw(rows: list[Row], path: Path) -> None:
 def _anchor(values: dict[str, Any], folder: Path) -> None:
     if isinstance(values.get("base"), str):
         values["base"] = folder / values["base"]
+    for row in values.get("rows") or ():
+        if isinstance(row, dict):
+            anchor(row, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import time
 from collections.abc import Callable
@@ -11,13 +12,16 @@ from typing import Any
 
 import lightning
 
+from pipeline.errors import VerificationError
+
 __all__ = ["EpochLines", "History"]
 
 
 class History(lightning.Callback):
     """Every epoch's metrics, in `folder`/metrics.csv and curves.png. Part of a checkpoint: a resumed one is whole.
 
-    The integer weights are looked at after every epoch, and one that breaks its bound ends the training.
+    The integer weights are looked at after every epoch, and one that breaks its bound ends the training; so does a loss
+    that is no number.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,6 +39,12 @@ class History(lightning.Callback):
         self._begun = time.monotonic()
 
     def on_train_epoch_end(self, trainer, pl_module) -> None:
+        loss = float(trainer.callback_metrics["train_loss"])
+        if not math.isfinite(loss):
+            raise VerificationError(
+                f"The loss is {loss} after epoch {trainer.current_epoch + 1}. Set a smaller "
+                "optimizer.lr, or begin with another checkpoint; the epochs before are kept."
+            )
         facts = pl_module.integer_facts()
         pl_module.log_dict(facts)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in facts}

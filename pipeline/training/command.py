@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +25,7 @@ def train_command(
 ) -> None:
     """Train what the configuration `path` says, and tell how well it does and how to go on."""
     config = load_train_config(_found(path), {key: value for key, value in overrides.items() if value is not None})
-    _prepare_brevitas(jit=True)
+    _quiet_brevitas()
     from pipeline.training.fit import fit
 
     folder = out or default_folder(config)
@@ -55,7 +54,7 @@ def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], 
     from pipeline.training.benchmark import benchmark, load_benchmark
 
     load_benchmark(path)  # first of all, for its mistakes
-    _prepare_brevitas(jit=True)
+    _quiet_brevitas()
     folder = out or Path(TRAINED, f"benchmark_{path.stem}")
     folder.mkdir(parents=True, exist_ok=True)
     benchmark(path, folder, say, bar=bar)
@@ -67,25 +66,39 @@ def evaluate_command(model: str, dataset: str | None, folder: Path | None, image
 
     Also whether both forms of a quantized network give every image the same class.
     """
-    _prepare_brevitas(jit=False)
+    _quiet_brevitas()
     from rich.progress import track
 
-    from pipeline.datasets.catalog import load
+    from pipeline.datasets.catalog import find, load
     from pipeline.datasets.loader import batches_of
+    from pipeline.models.layers import Normalize
     from pipeline.models.registry import checkpoint_record, trained_network
     from pipeline.training.evaluate import integer_outputs, network_outputs, outputs_of, scores_of
+    from pipeline.training.module import LOSSES
 
     spec, network, path = trained_network(model)
-    data = load(dataset or spec.dataset, "test", folder, images)
-    batches = batches_of(data, _BATCH, pad_to=spec.input_shape[1])
+    chosen = find(dataset or spec.dataset)
+    channels, side = spec.input_shape[:2]
+    if (chosen.classes, chosen.shape[0]) != (spec.num_classes, channels) or chosen.shape[1] > side:
+        raise ConfigError(
+            f"{spec.name} tells {spec.num_classes} classes of {channels}×{side}×{side} pixels apart; {chosen.title} has "
+            f"{chosen.classes} of {'×'.join(map(str, chosen.shape))}. Name another --dataset."
+        )
+    data = load(chosen.name, "test", folder, images)
+    batches = batches_of(data, _BATCH, pad_to=side)
+    prepare = Normalize(spec.preprocessing.mean[:channels], spec.preprocessing.std[:channels])
     forms = {"Brevitas" if spec.quantization else "float": network_outputs(network)}
     if spec.quantization:
-        forms["integer graph"] = integer_outputs(network, next(iter(batches))[0][:_PROVEN_ON])
+        forms["integer graph"] = integer_outputs(network, prepare(next(iter(batches))[0][:_PROVEN_ON]))
     table = Table("form", "top-1", "top-5", "loss", "images", title=f"{spec.name} on the {data.source}", box=None)
-    loss = checkpoint_record(path).get("config", {}).get("loss", "cross_entropy")
+    config = checkpoint_record(path).get("config")
+    loss = config.get("loss") if isinstance(config, dict) else None
+    loss = loss if loss in LOSSES else "cross_entropy"
     classes = []
     for name, function in forms.items():
-        outputs, labels = outputs_of(function, track(batches, f"{name} ", transient=True))
+        outputs, labels = outputs_of(
+            lambda pixels, function=function: function(prepare(pixels)), track(batches, f"{name} ", transient=True)
+        )
         scores = scores_of(outputs, labels, loss)
         classes.append(outputs.argmax(axis=1))
         table.add_row(name, f"{scores.top1:.2%}", f"{scores.top5:.2%}", f"{scores.loss:.4f}", f"{scores.images:,}")
@@ -97,7 +110,7 @@ def evaluate_command(model: str, dataset: str | None, folder: Path | None, image
 
 def export_command(model: str, out: Path | None) -> str:
     """Write a checkpoint as QONNX, with golden inputs and outputs beside it; a sentence on what was proven."""
-    _prepare_brevitas(jit=False)
+    _quiet_brevitas()
     from pipeline.models.registry import trained_network
     from pipeline.stages.export import export_brevitas
     from pipeline.stages.resolve import golden_frames
@@ -116,7 +129,7 @@ def export_command(model: str, out: Path | None) -> str:
 
 def pack_command(model: str, out: Path | None) -> str:
     """Write a checkpoint anew with packed integers for weights, as small as it gets; a sentence on what was proven."""
-    _prepare_brevitas(jit=False)
+    _quiet_brevitas()
     import torch
 
     from pipeline.models.registry import checkpoint_record, load_checkpoint, trained_network
@@ -149,7 +162,6 @@ def _found(path: Path) -> Path:
     return known if not path.is_file() and path.parent == Path() and known.is_file() else path
 
 
-def _prepare_brevitas(*, jit: bool) -> None:
-    """Say, before its import, whether Brevitas compiles: trains faster with it, and cannot export."""
-    os.environ["BREVITAS_JIT"] = "1" if jit else "0"
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas\.|torch\.jit\.")  # of their own code
+def _quiet_brevitas() -> None:
+    """Keep warnings of Brevitas' own code, which a user can do nothing about, off the terminal."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas\.")

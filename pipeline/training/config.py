@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline import config_file
 from pipeline.config_file import Section
+from pipeline.datasets.catalog import find
 from pipeline.errors import ConfigError
 from pipeline.models.quantization import Quantization
 
@@ -23,6 +24,7 @@ __all__ = [
     "QuantizationSection",
     "Schedule",
     "TrainConfig",
+    "anchor",
     "load_train_config",
 ]
 
@@ -52,7 +54,7 @@ class Normalization(Section):
     """(pixel / 255 − mean) / std before the network, for those that a float checkpoint begins."""
 
     mean: tuple[float, ...] = Field(description="a number for each channel")
-    std: tuple[float, ...] = Field(description="a number for each channel")
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(description="a number above 0 for each channel")
 
 
 class Augmentation(Section):
@@ -99,7 +101,9 @@ class TrainConfig(Section):
     data_folder: Path | None = Field(None, description="the path of the data set's folder, or null to look for it")
     images: int | None = Field(None, ge=1, description="null for all training images, or how many of the first")
     validation: int = Field(0, ge=0, description="how many training images are held out to choose the best epoch by")
-    augmentation: Augmentation = Field(Augmentation(), description="a mapping of crop and flip")
+    augmentation: Augmentation | None = Field(
+        None, description="null for what the data set is usually trained with, or a mapping of crop and flip"
+    )
 
     seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more")
     epochs: int = Field(24, ge=1, le=10_000, description="a whole number of epochs of 1 or more")
@@ -124,8 +128,14 @@ class TrainConfig(Section):
                 f"precision is {self.precision!r} for a quantized network: its scales and roundings are computed in "
                 "float32, and the integers would be others when it is exported. Use precision: 32."
             )
+        if self.dataset == "imagenet" and self.augmentation:
+            raise ConfigError(
+                "augmentation is given for imagenet, which has its own, of crops of every size: leave it out."
+            )
         if self.early_stopping and not self.validation:
             raise ConfigError("early_stopping needs images to judge by: set validation to how many are held out.")
+        if self.schedule.warmup >= self.epochs:
+            raise ConfigError(f"schedule.warmup is {self.schedule.warmup:g} of {self.epochs} epochs; expected fewer.")
         if self.schedule.name == "step" and not self.schedule.milestones:
             raise ConfigError("schedule.milestones is empty; step needs the epochs after which the rate falls.")
         if self.quantization is None and self.accumulator.method != "none":
@@ -141,11 +151,22 @@ class TrainConfig(Section):
         """The network's quantization; None for float. Raises ConfigError for one that there cannot be."""
         if self.quantization is None:
             return None
-        return Quantization(
-            **self.quantization.model_dump(),
-            accumulator_method=self.accumulator.method,
-            accumulator_bits=self.accumulator.bit_width,
-        )
+        try:
+            return Quantization(
+                **self.quantization.model_dump(),
+                accumulator_method=self.accumulator.method,
+                accumulator_bits=self.accumulator.bit_width,
+            )
+        except ConfigError as error:  # with the names that the keys have in the file
+            text = str(error).replace("accumulator_bits", "accumulator.bit_width")
+            raise ConfigError(text.replace("accumulator_method", "accumulator.method")) from None
+
+    def augmented(self) -> Augmentation:
+        """How training images are augmented: as said, or as the data set usually is."""
+        if self.augmentation:
+            return self.augmentation
+        usual = find(self.dataset).augmentation
+        return Augmentation(crop=usual.crop_padding, flip=usual.flip)
 
     @property
     def name(self) -> str:
@@ -153,15 +174,11 @@ class TrainConfig(Section):
         quantization = self.quantized()
         return f"quant_{self.network}_{quantization.suffix}" if quantization else self.network
 
-    def steps(self, images: int) -> int:
-        """Optimizer steps in an epoch over `images` images; the last, smaller batch is left out."""
-        return max(1, images // self.batch_size)
-
     def rate(self, step: int, steps: int) -> float:
         """The learning rate in `step`, of `steps` an epoch, as a share of its peak.
 
-        one_cycle is torch's OneCycleLR: cosine from 1/25 up, for a fifth of the steps without `warmup`, and down to
-        1/250,000.
+        one_cycle has the shape of torch's OneCycleLR, a cosine from 1/25 up and then down to 1/250,000, but its rise is
+        `warmup` or else a fifth of the steps, and momentum stays as it is.
         """
         schedule, total = self.schedule, self.epochs * steps
         warmup = schedule.warmup * steps
@@ -169,7 +186,7 @@ class TrainConfig(Section):
             peak = max(1.0, (warmup or 0.2 * total) - 1)
             if step <= peak:
                 return _cosine(1 / 25, 1.0, step / peak)
-            return _cosine(1.0, 1 / 250_000, (step - peak) / (total - 1 - peak))
+            return _cosine(1.0, 1 / 250_000, (step - peak) / max(1.0, total - 1 - peak))
         if step < warmup:
             return (step + 1) / (warmup + 1)
         if schedule.name == "cosine":
@@ -185,7 +202,7 @@ def load_train_config(path: Path, overrides: Mapping[str, Any] | None = None) ->
     Raises ConfigError with the file, the key, its value and what is allowed.
     """
     given = dict(overrides or {})
-    values = config_file.merge(config_file.read(path, _anchor), given)
+    values = config_file.merge(config_file.read(path, anchor), given)
     try:
         return TrainConfig.model_validate(values)
     except ConfigError as error:
@@ -194,7 +211,8 @@ def load_train_config(path: Path, overrides: Mapping[str, Any] | None = None) ->
         raise ConfigError(config_file.explain(path, error, TrainConfig, given)) from None
 
 
-def _anchor(values: dict[str, Any], folder: Path) -> None:
+def anchor(values: dict[str, Any], folder: Path) -> None:
+    """Let the paths in `values`, read from a file in `folder`, be relative to it."""
     if isinstance(values.get("data_folder"), str):
         values["data_folder"] = folder / values["data_folder"]
     if isinstance(values.get("init"), str) and values["init"].endswith((".pth", ".th", ".pt")):

@@ -31,9 +31,9 @@ from pipeline.training.callbacks import EpochLines, History
 from pipeline.training.checkpoints import save_checkpoint
 from pipeline.training.config import TrainConfig
 from pipeline.training.evaluate import Scores, score
-from pipeline.training.module import Training
+from pipeline.training.module import Training, forget_statistics
 
-__all__ = ["fit", "spec_for"]
+__all__ = ["claim", "fit", "spec_for"]
 
 _LAST = "last.ckpt"
 _CONFIG = "config.json"
@@ -62,7 +62,12 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
 
     Raises ConfigError where `folder` holds another training, InputError for a data set that is not there.
     """
-    _claim(folder, config)
+    claim(folder, config)
+    path = folder / f"{config.name}.pth"
+    if path.is_file():
+        say(f"{path} is trained already")
+        test = load(config.dataset, "test", config.data_folder)
+        return path, score(registry.trained_network(str(path))[1], _in_order(test, config), config.loss)
     random.seed(config.seed)
     np.random.seed(config.seed)
     training = load(config.dataset, "train", config.data_folder, config.images)
@@ -73,15 +78,19 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
     spec = spec_for(config)
     torch.manual_seed(config.seed)
     network = registry.network(spec)
-    resumed = (folder / _LAST).is_file()
-    if not resumed:
+    last = folder / _LAST
+    resumed = last.is_file()
+    if resumed:
+        _fit_biases(network, last)
+    else:
         _prepare(network, config, training)
+    augmentation = config.augmented()
     batches = batches_of(
         training,
         config.batch_size,
         training=True,
         seed=config.seed,
-        augmentation=Augmentation(config.augmentation.crop, config.augmentation.flip),
+        augmentation=Augmentation(augmentation.crop, augmentation.flip),
         pad_to=_side(config),
     )
     # on CPUs a float ResNet-8 trains in two thirds of the time with channels last
@@ -90,19 +99,20 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
     trainer = _trainer(config, folder, history, say, bar)
     say(f"{config.name} on the {training.source}: {len(training):,} images, {len(batches):,} batches an epoch")
     if resumed:
-        say(f"going on from {folder / _LAST}")
+        say(f"going on from {last}")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=PossibleUserWarning)  # Lightning's advice on how to use it
         warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(
-            module,
-            batches,
-            _in_order(held_out, config) if held_out else None,
-            ckpt_path=str(folder / _LAST) if resumed else None,
-            weights_only=True,
-        )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(
+                module,
+                batches,
+                _in_order(held_out, config) if held_out else None,
+                ckpt_path=str(last) if resumed else None,
+                weights_only=True,
+            )
+        except SystemExit:  # Lightning's answer to an interrupt
+            raise KeyboardInterrupt from None
     best = folder / "best.ckpt"
     if held_out is not None and best.is_file():
         module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
@@ -110,14 +120,13 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
     if config.bias_correction_images:
         _correct_biases(network, training, config)
     scores = score(network, _in_order(test, config), config.loss)
-    path = folder / f"{config.name}.pth"
     save_checkpoint(network, path, _record(config, spec, network, scores, training, test, history))
     return path, scores
 
 
-def _claim(folder: Path, config: TrainConfig) -> None:
-    """Make `folder`, or see that it holds a training of the same configuration."""
-    own = json.loads(config.model_dump_json())
+def claim(folder: Path, config: TrainConfig) -> None:
+    """Make `folder`, or see that it holds a training of the same configuration. Raises ConfigError."""
+    own = _described(config)
     path = folder / _CONFIG
     if path.is_file():
         other = json.loads(path.read_text())
@@ -131,6 +140,15 @@ def _claim(folder: Path, config: TrainConfig) -> None:
     path.write_text(json.dumps(own, indent=2) + "\n")
 
 
+def _described(config: TrainConfig) -> dict:
+    """`config` as plain values without this machine's paths, as a training's folder and its checkpoint have it."""
+    values = json.loads(config.model_dump_json(exclude={"data_folder"}))
+    if values["init"]:
+        values["init"] = Path(values["init"]).name
+    values["augmentation"] = config.augmented().model_dump()
+    return values
+
+
 def _side(config: TrainConfig) -> int:
     """Pixels of an image's side. CNV has no padding and takes what is 28 pixels wide in the middle of 32."""
     side = find(config.dataset).shape[1]
@@ -142,9 +160,15 @@ def _input_shape(config: TrainConfig) -> tuple[int, int, int]:
 
 
 def _in_order(images: ImageSet | ImageFolder, config: TrainConfig, count: int | None = None) -> BatchSource:
-    """The first `count` of `images` without augmentation."""
-    chosen = images if count is None else images.pick(np.arange(min(count, len(images))), images.source)
+    """`images`, or `count` of them, without augmentation."""
+    chosen = images if count is None else images.take(count)
     return batches_of(chosen, config.batch_size, pad_to=_side(config))
+
+
+def _fit_biases(network: nn.Module, last: Path) -> None:
+    """Give `network` the biases that the training in `last` was begun with."""
+    state = torch.load(last, map_location="cpu", weights_only=True)["state_dict"]
+    registry.add_biases(network, {name.removeprefix("network."): tensor for name, tensor in state.items()})
 
 
 def _prepare(network: nn.Module, config: TrainConfig, training: ImageSet | ImageFolder) -> None:
@@ -157,6 +181,7 @@ def _prepare(network: nn.Module, config: TrainConfig, training: ImageSet | Image
     network.eval()
     with torch.no_grad():
         if config.calibration_images:
+            forget_statistics(network)
             with calibration_mode(network):
                 for images, _ in _in_order(training, config, config.calibration_images):
                     network(images)
@@ -214,9 +239,6 @@ def _record(
     history: History,
 ) -> dict:
     """What a checkpoint says of itself: plain values, and none of this machine's paths."""
-    dumped = json.loads(config.model_dump_json(exclude={"data_folder"}))
-    if dumped["init"]:
-        dumped["init"] = Path(dumped["init"]).name
     record = {
         **spec.as_record(),
         "training_data": training.source,
@@ -228,7 +250,7 @@ def _record(
         "epochs": len(history.rows),
         "training_seconds": round(sum(row["seconds"] for row in history.rows)),
         "packages": {name: version(name) for name in ("torch", "brevitas", "lightning")},
-        "config": dumped,
+        "config": _described(config),
     }
     if spec.quantization:
         layers = integer_weights(network, torch.zeros(1, *spec.input_shape))

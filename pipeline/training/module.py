@@ -6,16 +6,16 @@ from typing import Any
 
 import lightning
 import torch
-from brevitas.core.scaling import AccumulatorAwareParameterPreScaling, ParameterFromRuntimeStatsScaling
-from brevitas.function import abs_binary_sign_grad
+from brevitas.core.scaling import ParameterFromRuntimeStatsScaling
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.errors import VerificationError
+from pipeline.models.a2q import a2q_layers, norms, pre_scaling
 from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
 from pipeline.training.config import TrainConfig
 
-__all__ = ["Training", "loss_function"]
+__all__ = ["LOSSES", "Training", "forget_statistics", "loss_function"]
 
 
 class Training(lightning.LightningModule):
@@ -101,13 +101,16 @@ class Training(lightning.LightningModule):
 
 def loss_function(name: str):
     """The mean loss of outputs (N, classes) for labels (N,), by its name in a configuration."""
-    return {"cross_entropy": functional.cross_entropy, "squared_hinge": _squared_hinge}[name]
+    return LOSSES[name]
 
 
 def _squared_hinge(outputs: Tensor, labels: Tensor) -> Tensor:
     """Σ max(0, 1 − t·y)² / (N · classes), t being 1 for the label and −1 for the others, as in BNN-PYNQ."""
     targets = 2.0 * functional.one_hot(labels, outputs.shape[1]).to(outputs) - 1.0
     return torch.relu(1.0 - targets * outputs).square().mean()
+
+
+LOSSES = {"cross_entropy": functional.cross_entropy, "squared_hinge": _squared_hinge}
 
 
 def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -128,23 +131,24 @@ def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer
 
 
 class _Penalty:
-    """Sums max(0, g − T·s) over the A2Q layers of a network in each forward pass: arXiv 2308.13504, section 4.1."""
+    """Sums max(0, g − T·s) over the A2Q layers of a network in each forward pass, as Brevitas' examples of A2Q do."""
 
     def __init__(self, network: nn.Module) -> None:
         self.total: Tensor | float = 0.0
-        scalings = {
-            name: module
-            for name, module in network.named_modules()
-            if isinstance(module, AccumulatorAwareParameterPreScaling)
-        }
-        self.layers = [name.split(".weight_quant")[0] for name in scalings]
-        self._hooks = [module.register_forward_hook(self._add) for module in scalings.values()]
+        self.layers = a2q_layers(network)
+        self._hooks = [
+            pre_scaling(layer).register_forward_hook(self._listener(layer)) for layer in self.layers.values()
+        ]
 
-    def _add(self, module, inputs, _output) -> None:
-        weights, input_bit_width, input_is_signed = inputs
-        norm = abs_binary_sign_grad(module.restrict_clamp_scaling(module.value))
-        bound = module.calc_max_l1_norm(input_bit_width, input_is_signed) * module.scaling_impl(weights)
-        self.total = self.total + torch.relu(norm - bound).sum()
+    def _listener(self, layer: nn.Module):
+        def add(module, inputs, _output) -> None:
+            _, input_bit_width, input_is_signed = inputs
+            norm, scale = norms(layer)
+            self.total = (
+                self.total + torch.relu(norm - module.calc_max_l1_norm(input_bit_width, input_is_signed) * scale).sum()
+            )
+
+        return add
 
     def reset(self) -> None:
         self.total = 0.0
@@ -161,6 +165,16 @@ def _statistics(network: nn.Module) -> dict[str, dict[str, Any]]:
         for name, module in network.named_modules()
         if isinstance(module, ParameterFromRuntimeStatsScaling) and module.counter <= module.collect_stats_steps
     }
+
+
+def forget_statistics(network: nn.Module) -> None:
+    """Let the activation quantizers find their scales anew, from the next batches."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, ParameterFromRuntimeStatsScaling):
+                module.counter = 0
+                module.buffer.fill_(1.0)
+                module.value.fill_(1.0)
 
 
 def _restore_statistics(network: nn.Module, statistics: dict[str, dict[str, Any]]) -> None:

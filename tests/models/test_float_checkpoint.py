@@ -170,4 +170,22 @@ def test_shortcuts_without_parameters_become_convolutions(tmp_path: Path) -> Non
 
     quantized = registry.network(spec_of("resnet20", A2Q, normalization=normalization))
     load_float(quantized, tmp_path / "w.th")
-    assert torch.equal(quantized.layer2[0].downsample[0].weight, model.layer2[0].downsample[0].weight)
+    shortcut = quantized.layer2[0].downsample[0].weight
+    assert torch.allclose(shortcut, model.layer2[0].downsample[0].weight, atol=1e-3)
+    outputs = quantized.train()(images)
+    outputs.square().sum().backward()
+    assert torch.isfinite(outputs).all(), "channels of zeros have no direction"
+    assert all(torch.isfinite(p.grad).all() for p in quantized.parameters() if p.grad is not None)
+
+
+def test_pixels_are_taken_as_the_checkpoint_takes_them(trained: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    record = spec_of("resnet8", None, width=0.25).as_record()
+    torch.save({"record": record, "state": trained.state_dict()}, path)
+    normalization = Preprocessing((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    other = registry.network(spec_of("resnet8", None, width=0.25, normalization=normalization))
+    with pytest.raises(
+        ModelError, match=r"mean \(0.0, 0.0, 0.0\).*this network has \(0.5, 0.5, 0.5\).*Set normalization"
+    ):
+        registry.initialise(other, str(path))
+    registry.initialise(tiny(None), str(path))

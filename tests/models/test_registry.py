@@ -10,10 +10,10 @@ import torch
 
 from pipeline.errors import ModelError
 from pipeline.models import registry
+from pipeline.models.a2q import a2q_layers
 from pipeline.models.names import MODELS, find, spec_of
 from pipeline.models.quantization import Quantization
 from pipeline.models.registry import (
-    a2q_layers,
     checkpoint_record,
     fetch,
     load_checkpoint,

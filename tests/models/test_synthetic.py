@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
+from pipeline.models.a2q import a2q_layers, largest_l1_norm
 from pipeline.models.golden import from_photographs
 from pipeline.models.names import find, spec_of
 from pipeline.models.quantization import Quantization
-from pipeline.models.registry import a2q_layers, load_checkpoint, network
-from pipeline.models.synthetic import SPARSITY, draw_row, fill, largest_l1_norm, usual_sparsity
+from pipeline.models.registry import load_checkpoint, network
+from pipeline.models.synthetic import SPARSITY, draw_row, fill, usual_sparsity
 
 INPUT_BITS = 4
 

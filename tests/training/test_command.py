@@ -74,3 +74,14 @@ def test_a_benchmark_trains_what_is_missing_and_no_more(mnist: Path, tmp_path: P
     second = run("benchmark", str(path), "--out", str(out))
     assert second.count("epoch 1 of 1") == 1
     assert "seed 1" in (out / "benchmark.md").read_text()
+    base.write_text(base.read_text().replace("epochs: 1", "epochs: 2"))
+    result = runner.invoke(app, ["benchmark", str(path), "--out", str(out)])
+    assert result.exit_code == 1 and "holds a training of another configuration; epochs differs" in result.output
+
+
+def test_a_data_set_of_other_classes_is_refused(trained) -> None:
+    result = runner.invoke(app, ["evaluate", str(trained[1] / f"{NAME}.pth"), "--dataset", "cifar100"])
+    assert result.exit_code == 1
+    assert "10 classes of 1×28×28 pixels apart; CIFAR-100 has 100 of 3×32×32. Name another" in " ".join(
+        result.output.split()
+    )

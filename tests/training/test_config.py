@@ -56,6 +56,10 @@ def test_a_name_says_family_bits_and_bound() -> None:
         ("accumulator: {method: a2q, bit_width: 14}", "accumulator.method needs a quantized network"),
         ("quantization: {weight_bits: 4}\nprecision: '16'", "computed in float32"),
         ("early_stopping: 3", "early_stopping needs images to judge by"),
+        ("schedule: {warmup: 24}", "schedule.warmup is 24 of 24 epochs; expected fewer"),
+        ("dataset: imagenet\naugmentation: {crop: 4}", "augmentation is given for imagenet, which has its own"),
+        ("normalization: {mean: [0.5], std: [0]}", "normalization.std is 0; expected a number above 0"),
+        ("quantization: {}\naccumulator: {method: a2q}", "accumulator.bit_width is None; expected a whole number"),
         ("schedule: {name: step}", "schedule.milestones is empty"),
         ("inherit: nowhere.yaml", "cannot be read"),
     ],
@@ -89,10 +93,15 @@ def test_one_cycle_is_that_of_torch() -> None:
             theirs.step()
 
 
-@given(st.sampled_from(["constant", "step", "cosine", "one_cycle"]), st.integers(1, 9), st.integers(1, 20))
-def test_a_rate_is_a_share_of_its_peak(name: str, epochs: int, steps: int) -> None:
-    config = TrainConfig(epochs=epochs, schedule={"name": name, "warmup": 0.5, "milestones": [1, 2]})
-    rates = [config.rate(step, steps) for step in range(epochs * steps)]
+@given(
+    st.sampled_from(["constant", "step", "cosine", "one_cycle"]),
+    st.integers(1, 9),
+    st.integers(1, 20),
+    st.sampled_from([0, 0.5, 0.99]),
+)
+def test_a_rate_is_a_share_of_its_peak(name: str, epochs: int, steps: int, warmup: float) -> None:
+    config = TrainConfig(epochs=epochs, schedule={"name": name, "warmup": warmup, "milestones": [1, 2]})
+    rates = [config.rate(step, steps) for step in range(epochs * steps + 1)]  # LambdaLR asks for one more
     assert all(0 <= rate <= 1 for rate in rates)
     if name == "step" and epochs > 2:
         assert rates[-1] == pytest.approx(0.01)
@@ -107,6 +116,11 @@ def test_a_benchmark_names_the_row_that_is_wrong(tmp_path: Path) -> None:
     path.write_text(f"base: {base}\nrows: [{{}}, {{epochs: 3}}]\n")
     with pytest.raises(ConfigError, match="quant_resnet8_w4a4 is in two rows"):
         load_benchmark(path)
+    path.write_text(f"base: {base}\nrows: [{{init: resnet8}}, {{quantization: null}}]\n")
+    with pytest.raises(ConfigError, match="row 1: init is resnet8, which is trained later; move its row up"):
+        load_benchmark(path)
+    path.write_text(f"base: {base}\nrows: [{{init: mine/w.pth}}]\n")
+    assert load_benchmark(path)[1][0].init == str(tmp_path / "mine" / "w.pth")
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,10 @@ from pipeline.datasets.catalog import load
 from pipeline.datasets.loader import batches_of
 from pipeline.errors import ConfigError, VerificationError
 from pipeline.models import registry
+from pipeline.models.a2q import a2q_layers, largest_l1_norm, norms
 from pipeline.models.integer_weights import integer_weights
 from pipeline.training.evaluate import integer_outputs, network_outputs
-from pipeline.training.fit import fit
+from pipeline.training.fit import fit, spec_for
 from pipeline.training.module import Training
 from tests.training.digits import TESTS, config
 
@@ -125,7 +127,14 @@ def test_a_broken_bound_ends_the_training(mnist: Path, tmp_path: Path, monkeypat
 def test_a_constrained_network_begins_with_an_unconstrained_one(mnist: Path, tmp_path: Path) -> None:
     free = config(mnist, accumulator={}, epochs=1, calibration_images=32, bias_correction_images=32)
     path, _ = fit(free, tmp_path / "free", lambda line: None)
-    bound = config(mnist, init=str(path), epochs=1, optimizer={"lr": 1e-6})
+    bound = config(mnist, init=str(path), epochs=2, optimizer={"lr": 1e-6})
+
+    def stop(line: str) -> None:
+        if line.startswith("epoch 1"):
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):  # biases that came with the other's are found again
+        fit(bound, tmp_path / "bound", stop)
     constrained, _ = fit(bound, tmp_path / "bound", lambda line: None)
     before, after = (torch.load(p, weights_only=True)["state"] for p in (path, constrained))
     assert torch.allclose(before["conv1.weight"], after["conv1.weight"], atol=1e-3)
@@ -142,3 +151,100 @@ def test_a_float_network_is_trained_by_the_same_command(mnist: Path, tmp_path: P
     )
     path, scores = fit(chosen, tmp_path, lambda line: None)
     assert path.name == "resnet8.pth" and scores.images == TESTS
+
+
+def test_projection_and_penalty_have_their_effect(mnist: Path, tmp_path: Path) -> None:
+    free, _ = fit(config(mnist, accumulator={}), tmp_path / "free", lambda line: None)
+
+    def trained_with(name: str, **accumulator) -> torch.nn.Module:
+        chosen = config(
+            mnist,
+            init=str(free),
+            epochs=1,
+            optimizer={"lr": 0.01},
+            accumulator={"method": "a2q", "bit_width": 9, **accumulator},
+        )
+        return registry.trained_network(str(fit(chosen, tmp_path / name, lambda line: None)[0]))[1]
+
+    def beyond(network: torch.nn.Module) -> float:
+        """How far norms are above their bounds, summed."""
+        total = 0.0
+        for layer in a2q_layers(network).values():
+            norm, scale = norms(layer)
+            total += float(torch.relu(norm - largest_l1_norm("a2q", 9, 4) * scale).sum())
+        return total
+
+    neither = beyond(trained_with("neither", ep_init=False, regularization=0))
+    penalty = beyond(trained_with("penalty", ep_init=False, regularization=1))
+    projected = beyond(trained_with("projected", ep_init=True, regularization=0))
+    assert neither > 10 and penalty < 0.8 * neither and projected < 0.1 * neither
+
+
+def test_weights_decay_and_scales_norms_and_biases_do_not(mnist: Path) -> None:
+    network = registry.network(spec_for(config(mnist)))
+    optimizer = Training(network, config(mnist, optimizer={"weight_decay": 0.1}), 1).configure_optimizers()["optimizer"]
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    decays = {names[id(p)]: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert decays.keys() == dict(network.named_parameters()).keys()
+    decayed = {name for name, decay in decays.items() if decay == 0.1}
+    assert decayed == {name + ".weight" for name in integer_weights(network.eval(), torch.zeros(1, 1, 28, 28))}
+    assert all(decay == 0 for name, decay in decays.items() if name not in decayed)
+
+
+def test_the_best_epoch_on_held_out_images_is_kept_and_training_stops_early(mnist: Path, tmp_path: Path) -> None:
+    chosen = config(
+        mnist, epochs=20, validation=64, early_stopping=1, optimizer={"lr": 0.3}, schedule={"name": "constant"}
+    )
+    path, _ = fit(chosen, tmp_path, lambda line: None)
+    losses = [float(row["val_loss"]) for row in rows(tmp_path)]
+    assert len(losses) < 20 and losses[-1] > min(losses)
+    best = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    assert best["epoch"] == losses.index(min(losses))
+    state = torch.load(path, weights_only=True)["state"]
+    assert torch.equal(state["linear.weight"], best["state_dict"]["network.linear.weight"])
+    lines: list[str] = []
+    assert fit(chosen, tmp_path, lines.append)[0] == path and lines == [f"{path} is trained already"]
+    assert len(rows(tmp_path)) == len(losses)
+
+
+def test_scales_are_found_anew_whatever_training_begins_with(mnist: Path, tmp_path: Path) -> None:
+    free, _ = fit(config(mnist, accumulator={}), tmp_path / "free", lambda line: None)
+    options = {"accumulator": {}, "epochs": 1, "optimizer": {"lr": 1e-9}, "init": str(free)}
+    scales = {}
+    for images in (0, 32, 320):
+        path, _ = fit(config(mnist, calibration_images=images, **options), tmp_path / str(images), lambda line: None)
+        state = torch.load(path, weights_only=True)["state"]
+        scales[images] = next(value for name, value in state.items() if "act_quant" in name and name.endswith("value"))
+    assert float(scales[32] / scales[320]) == pytest.approx(1, abs=0.15)
+    assert float(scales[32] / scales[0]) == pytest.approx(1, abs=0.6)
+
+
+def test_a_loss_that_is_no_number_ends_the_training(mnist: Path, tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match=r"The loss is nan after epoch 1. Set a smaller optimizer.lr"):
+        fit(
+            config(
+                mnist,
+                init=None,
+                optimizer={"lr": 10.0, "momentum": 0.99},
+                schedule={"name": "constant"},
+                epochs=1,
+                loss="squared_hinge",
+                batch_size=1,
+                images=64,
+            ),
+            tmp_path,
+            lambda line: None,
+        )
+
+
+def test_an_interrupt_is_told_as_one(mnist: Path, tmp_path: Path) -> None:
+    def interrupt(line: str) -> None:
+        if line.startswith("epoch 1"):
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(config(mnist), tmp_path, interrupt)
+    finally:
+        signal.signal(signal.SIGINT, handler)
