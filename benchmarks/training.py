@@ -10,11 +10,14 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib.util
+import os
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # both loops on the CPU
 
 import torch
 from rich.console import Console

@@ -75,6 +75,8 @@ def _weights(entry: object, name: str) -> Tensor:
         raise ModelError(f"its packed weights are damaged: {name} needs {', '.join(sorted(_KEYS))}")
     bits, shape, codes, largest = entry["bits"], entry["shape"], entry["codes"], entry["largest"]
     count = int(np.prod(shape))
+    if tuple(torch.broadcast_shapes(largest.shape, shape)) != tuple(shape) or not codes.is_contiguous():
+        raise ModelError(f"its packed weights are damaged: {name} is not of the shape that it says")
     if not 1 <= bits <= 8 or codes.dtype != torch.uint8 or codes.numel() != -(-count * bits // 8):
         raise ModelError(f"its packed weights are damaged: {name} has {codes.numel()} bytes for {count} of {bits} bits")
     digits = np.unpackbits(codes.numpy(), bitorder="little", count=count * bits).reshape(count, bits)

@@ -68,6 +68,8 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
         say(f"{path} is trained already")
         test = load(config.dataset, "test", config.data_folder)
         return path, score(registry.trained_network(str(path))[1], _in_order(test, config), config.loss)
+    if config.precision == "16" and (config.device == "cpu" or not torch.cuda.is_available()):
+        raise ConfigError("precision is '16', which is for GPUs, and there is none here. Use bf16 or 32.")
     random.seed(config.seed)
     np.random.seed(config.seed)
     training = load(config.dataset, "train", config.data_folder, config.images)
@@ -116,10 +118,12 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
     best = folder / "best.ckpt"
     if held_out is not None and best.is_file():
         module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
-    network = module.network.cpu().to(memory_format=torch.contiguous_format).eval()
+    # where it was trained; Lightning has moved it to the CPU
+    network = module.network.to(trainer.strategy.root_device, memory_format=torch.contiguous_format).eval()
     if config.bias_correction_images:
         _correct_biases(network, training, config)
     scores = score(network, _in_order(test, config), config.loss)
+    network.cpu()
     save_checkpoint(network, path, _record(config, spec, network, scores, training, test, history))
     return path, scores
 
@@ -192,9 +196,10 @@ def _prepare(network: nn.Module, config: TrainConfig, training: ImageSet | Image
 def _correct_biases(network: nn.Module, training: ImageSet | ImageFolder, config: TrainConfig) -> None:
     from brevitas.graph.calibrate import bias_correction_mode
 
+    device = next(network.parameters()).device
     with torch.no_grad(), bias_correction_mode(network):
         for images, _ in _in_order(training, config, config.bias_correction_images):
-            network(images)
+            network(images.to(device))
 
 
 def _trainer(

@@ -65,6 +65,10 @@ def test_a2q_weights_stay_as_they_are(tmp_path: Path) -> None:
     [
         (lambda entry: entry.pop("codes"), "packed weights are damaged: conv1 needs bits, codes, largest, shape"),
         (lambda entry: entry.update(codes=entry["codes"][:-1]), "packed weights are damaged: conv1 has .* bytes"),
+        (
+            lambda entry: entry.update(largest=torch.ones(9, 1, 1, 1, 1)),
+            "conv1 is not of the shape that it says",
+        ),
         (lambda entry: entry.update(bits=33), "packed weights are damaged: conv1 has"),
         (lambda entry: entry.update(shape="no"), "cannot be read"),
     ],
