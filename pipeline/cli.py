@@ -43,6 +43,11 @@ def _messages(verbose: bool, kept: str = "finished stages are kept") -> Iterator
             raise
         Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
+    except OSError as error:
+        if verbose or error.filename is None:
+            raise
+        Console(stderr=True).print(f"[red]error:[/] {escape(f'{error.filename}: {error.strerror}.')}", soft_wrap=True)
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         Console(stderr=True).print(f"interrupted; {kept}, the same command goes on from there")
         raise typer.Exit(130) from None
@@ -51,7 +56,8 @@ def _messages(verbose: bool, kept: str = "finished stages are kept") -> Iterator
 @app.command()
 def build(
     model: Annotated[
-        str | None, typer.Argument(help=f"A model's name (see `a2q models`) or a .onnx file. (default: {_DEFAULT})")
+        str | None,
+        typer.Argument(help=f"A model's name (see `a2q models`), a .onnx or a .pth file. (default: {_DEFAULT})"),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A file of build_configs/. (default: the model's)")] = None,
     board: Annotated[str | None, typer.Option(help="A board of hw/boards. (default: KV260)")] = None,
@@ -116,7 +122,7 @@ def show(build: Annotated[Path, typer.Argument(help="A build's folder, or its na
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A file of build_configs/train/.")],
+    config: Annotated[Path, typer.Argument(help="A file of build_configs/train/, or its name.")],
     out: Annotated[
         Path | None, typer.Option(help="Where it goes. (default: trained/<data set>_<name>_seed<n>)")
     ] = None,
@@ -153,7 +159,7 @@ def evaluate(
 
 @app.command()
 def benchmark(
-    config: Annotated[Path, typer.Argument(help="A file of build_configs/benchmark/.")],
+    config: Annotated[Path, typer.Argument(help="A file of build_configs/benchmark/, or its name.")],
     out: Annotated[Path | None, typer.Option(help="Where it goes. (default: trained/benchmark_<file>)")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:

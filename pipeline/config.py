@@ -133,7 +133,7 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Build
 
     Raises ConfigError with the file, the key, its value and what is allowed.
     """
-    values = config_file.read(path, _anchor, _merged)
+    values = config_file.read(path, _anchor, CONFIG_FOLDER, _merged)
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
         return BuildConfig.model_validate(_merged(values, given))

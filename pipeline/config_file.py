@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import ConfigError
 
-__all__ = ["Section", "explain", "merge", "read"]
+__all__ = ["Section", "explain", "find", "merge", "read"]
 
 Values = dict[str, Any]
 
@@ -33,14 +33,22 @@ def merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
     return merged
 
 
+def find(name: str, folder: Path, shipped: Path) -> Path:
+    """The file `name`, relative to `folder`, or one of that plain name that comes with the project in `shipped`."""
+    path = folder / name
+    return shipped / name if not path.is_file() and Path(name).name == name and (shipped / name).is_file() else path
+
+
 def read(
     path: Path,
     anchor: Callable[[Values, Path], None],
+    shipped: Path,
     merged: Callable[[Mapping[str, Any], Mapping[str, Any]], Values] = merge,
     readers: tuple[Path, ...] = (),
 ) -> Values:
     """The values of the YAML file `path`, over those of the file that its key `inherit` names, relative to it.
 
+    What is not there may be the name of a file in `shipped`, the folder that comes with the project.
     `anchor` makes paths among a file's own values relative to the folder that it is given. Raises ConfigError for a
     file that cannot be read.
     """
@@ -64,17 +72,24 @@ def read(
         return values
     if not isinstance(parent, str):
         raise ConfigError(f"{path}: inherit is {parent!r}; expected the path of another configuration.")
-    return merged(read(path.parent / parent, anchor, merged, (*readers, path)), values)
+    inherited = read(find(parent, path.parent, shipped), anchor, shipped, merged, (*readers, path))
+    return merged(inherited, values)
 
 
-def explain(path: Path, error: ValidationError, kind: type[Section], given: Mapping[str, Any]) -> str:
+def explain(
+    path: Path,
+    error: ValidationError,
+    kind: type[Section],
+    given: Mapping[str, Any],
+    giver: str = "the command line",
+) -> str:
     """The first thing that is wrong with a configuration of type `kind`, in a sentence; unknown keys before values.
 
-    `path` is where it was read, `given` what the command line says.
+    `path` is where it was read, `given` what `giver` says over it.
     """
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     place = [str(part) for part in first["loc"]]
-    where = "the command line" if place[0] in given else str(path)
+    where = giver if place[0] in given else str(path)
     section: type[BaseModel] = kind
     for depth, name in enumerate(place):
         if name not in section.model_fields:

@@ -40,7 +40,7 @@ def model_table() -> Table:
         with suppress(OSError, ValueError, ModelError):  # a record that cannot be read is reported to who builds it
             record = json.loads(path.with_suffix(".json").read_text())
             dataset = DATASETS[recorded(path.stem, record).dataset].title
-            table.add_row(path.stem, dataset, *_figures(record), str(TRAINED))
+            table.add_row(path.stem, dataset, *_figures(record), str(path.parent))
     return table
 
 

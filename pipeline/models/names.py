@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.errors import ConfigError, ModelError
+from pipeline.datasets.catalog import find as find_dataset
+from pipeline.errors import ConfigError, InputError, ModelError
 from pipeline.models.quantization import Quantization
 
 __all__ = [
@@ -234,7 +235,8 @@ def recorded(name: str, record: Mapping[str, Any]) -> ModelSpec:
             if normalization
             else None,
         )
-    except (ConfigError, KeyError, TypeError, AttributeError) as error:
+        find_dataset(spec.dataset)
+    except (InputError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"The record of the checkpoint of {name} does not describe a network: {error}") from None
     return replace(spec, name=name)
 

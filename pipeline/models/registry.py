@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +51,11 @@ def fetch(spec: ModelSpec) -> Path:
     """
     if spec.name not in MODELS and not spec.url:
         synthetic = ", or build with synthetic weights: WEIGHTS=synthetic (--weights synthetic)"
+        from pipeline.training.config import TRAIN_CONFIGS
+
+        recipe = next((file.stem for file in sorted(TRAIN_CONFIGS.glob(f"*_{spec.name}.yaml"))), "CONFIG")
         raise ModelError(
-            f"There is no checkpoint of {spec.name} here. Train it (a2q train CONFIG)"
+            f"There is no checkpoint of {spec.name} here. Train it (a2q train {recipe})"
             f"{synthetic if spec.quantization else ''}."
         )
     if not spec.url:
@@ -116,6 +120,11 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
     ModelError for a file that is damaged or belongs to another network.
     """
     state = read_state(path)
+    broken = next((name for name, tensor in state.items() if not tensor.isfinite().all()), None)
+    if broken:
+        raise ModelError(
+            f"The checkpoint {path} is of a training that diverged: {broken} has values that are no numbers."
+        )
     add_biases(model, state)
     try:
         model.load_state_dict(state)
@@ -187,6 +196,8 @@ def trained_network(model: str) -> tuple[ModelSpec, nn.Module, Path]:
     Raises ModelError for one that is not to be had, or damaged.
     """
     model = located(model)
+    if model.endswith((".onnx", ".ckpt")):
+        raise ModelError(f"{model} is no checkpoint of a network; expected a .pth file, such as `a2q train` leaves.")
     if is_checkpoint(model):
         path = Path(model)
         spec = recorded(path.stem, checkpoint_record(path))
@@ -236,13 +247,19 @@ def _check_pixels(model: nn.Module, theirs: ModelSpec, path: Path) -> None:
 def _read(path: Path) -> object:
     import torch
 
+    if not path.is_file():
+        raise ModelError(f"There is no checkpoint {path}.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ModelError(
-            f"The checkpoint {path} cannot be read: {reason} It is damaged, or not a PyTorch checkpoint of weights."
-        ) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of what is in a file that it refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(f"The checkpoint {path} cannot be read: {error.strerror}.") from None
+    except pickle.UnpicklingError as error:
+        reason = "it holds more than weights and plain values" if "GLOBAL" in str(error) else "it is damaged"
+    except (RuntimeError, EOFError, ValueError, KeyError):
+        reason = "it is damaged, or no checkpoint of PyTorch's"
+    raise ModelError(f"The checkpoint {path} is not loaded: {reason}.")
 
 
 def _released(spec: ModelSpec) -> nn.Module:

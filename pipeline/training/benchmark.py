@@ -8,17 +8,17 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import torch
 from pydantic import Field, ValidationError
 
 from pipeline import config_file
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
 from pipeline.models.a2q import largest_l1_norm
+from pipeline.models.registry import checkpoint_record
 from pipeline.report import markdown
-from pipeline.training.config import TrainConfig, anchor, load_train_config
+from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, anchor, load_train_config
 
 __all__ = ["BenchmarkConfig", "Row", "Run", "benchmark", "load_benchmark", "write_results"]
 
@@ -27,7 +27,9 @@ class BenchmarkConfig(Section):
     """The trainings of a benchmark. A row is what differs from `base`; its `init` may name an earlier row."""
 
     base: Path = Field(description="the path of a training's configuration")
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="a list of seeds, each trains every row once")
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
+        (0, 1, 2), min_length=1, description="a list of different seeds of 0 or more, each trains every row once"
+    )
     rows: tuple[dict[str, Any], ...] = Field(min_length=1, description="a list of mappings, keys as in `base`")
 
 
@@ -57,15 +59,17 @@ def load_benchmark(path: Path) -> tuple[BenchmarkConfig, list[TrainConfig]]:
     Raises ConfigError with the file, the row, the key and what is allowed.
     """
     try:
-        config = BenchmarkConfig.model_validate(config_file.read(path, _anchor))
+        config = BenchmarkConfig.model_validate(config_file.read(path, _anchor, path.parent))
     except ValidationError as error:
         raise ConfigError(config_file.explain(path, error, BenchmarkConfig, {})) from None
     rows = []
     for number, row in enumerate(config.rows, start=1):
         try:
-            rows.append(load_train_config(config.base, row))
+            rows.append(load_train_config(config.base, row, "its values"))
         except ConfigError as error:
             raise ConfigError(f"{path}, row {number}: {error}") from None
+    if len(set(config.seeds)) < len(config.seeds):
+        raise ConfigError(f"{path}: seeds is {list(config.seeds)}; expected each once.")
     names = [row.name for row in rows]
     for number, row in enumerate(rows):
         if row.init in names[number:]:
@@ -82,7 +86,7 @@ def benchmark(path: Path, folder: Path, say: Callable[[str], None], *, bar: bool
     The table and the plot are written anew after every training. Seeds are the outer loop, so that the first full
     table comes early. Returns the rows. Raises ConfigError where a folder holds a training of another configuration.
     """
-    from pipeline.training.fit import claim, fit
+    from pipeline.training.fit import fit, refuse_other
 
     config, rows = load_benchmark(path)
     names = [row.name for row in rows]
@@ -95,10 +99,10 @@ def benchmark(path: Path, folder: Path, say: Callable[[str], None], *, bar: bool
             if row.init in names:
                 own["init"] = str(folder / f"{row.init}_seed{seed}" / f"{row.init}.pth")
             chosen = row.model_copy(update=own)
-            claim(place, chosen)
+            refuse_other(place, chosen)
             if not checkpoint.is_file():
                 fit(chosen, place, say, bar=bar)
-            record = torch.load(checkpoint, map_location="cpu", weights_only=True)["record"]
+            record = checkpoint_record(checkpoint)
             done[row.name].append(Run(seed, record))
             results = [Row(each, tuple(done[each.name])) for each in rows]
             write_results(results, folder)
@@ -228,7 +232,7 @@ def _draw(rows: list[Row], path: Path) -> None:
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
     if isinstance(values.get("base"), str):
-        values["base"] = folder / values["base"]
+        values["base"] = config_file.find(values["base"], folder, TRAIN_CONFIGS)
     for row in values.get("rows") or ():
         if isinstance(row, dict):
             anchor(row, folder)

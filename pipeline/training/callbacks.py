@@ -59,9 +59,10 @@ class History(lightning.Callback):
             writer.writerows(self.rows)
         passing.replace(self.folder / "metrics.csv")
 
-    def on_train_end(self, trainer, pl_module) -> None:
+    def draw(self, title: str) -> None:
+        """Write `folder`/curves.png."""
         if self.rows:
-            _plot(self.rows, self.folder / "curves.png")
+            _plot(self.rows, self.folder / "curves.png", title)
 
 
 class EpochLines(lightning.Callback):
@@ -82,7 +83,7 @@ class EpochLines(lightning.Callback):
         self._say(", ".join(parts) + f", {row['seconds']:.0f} s")
 
 
-def _plot(rows: list[dict[str, float]], path: Path) -> None:
+def _plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     """Loss, top-1 and the weights' sparsity and norm over epochs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -91,6 +92,7 @@ def _plot(rows: list[dict[str, float]], path: Path) -> None:
     quantized = "sparsity" in rows[0]
     figure = Figure(figsize=(9, 6.4 if quantized else 3.4), layout="constrained")
     FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=10)
     axes = figure.subplots(2 if quantized else 1, 2, squeeze=False).ravel()
     panels = [
         ("loss", {"train_loss": "training images, augmented", "val_loss": "held-out images"}),
@@ -99,17 +101,17 @@ def _plot(rows: list[dict[str, float]], path: Path) -> None:
         ("largest ‖w‖₁ of a hidden channel", {"largest_l1": None}),
     ]
     colours = ("#0072b2", "#e69f00")
-    for axis, (title, series) in zip(axes, panels, strict=False):
+    for axis, (panel, series) in zip(axes, panels, strict=False):
         for (name, label), colour in zip(series.items(), colours, strict=False):
             points = [(row["epoch"], row[name]) for row in rows if name in row]
             if points:
                 axis.plot(*zip(*points, strict=True), color=colour, label=label, marker="o", markersize=3)
-        axis.set_title(title, fontsize=10)
+        axis.set_title(panel, fontsize=10)
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
-        if title in ("top-1", "sparsity of hidden weights"):
-            axis.yaxis.set_major_formatter(PercentFormatter(1.0))
-        if len(axis.get_lines()) > 1:
+        if panel in ("top-1", "sparsity of hidden weights"):
+            axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+        if any(series.values()):
             axis.legend(fontsize=8)
     figure.savefig(path, dpi=120)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +26,9 @@ def train_command(
     path: Path, overrides: dict[str, Any], out: Path | None, say: Callable[[str], None], bar: bool
 ) -> None:
     """Train what the configuration `path` says, and tell how well it does and how to go on."""
-    config = load_train_config(_found(path), {key: value for key, value in overrides.items() if value is not None})
+    config = load_train_config(
+        _found(path, TRAIN_CONFIGS), {key: value for key, value in overrides.items() if value is not None}
+    )
     _quiet_brevitas()
     from pipeline.training.fit import fit
 
@@ -53,12 +57,13 @@ def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], 
     """Train every row of the benchmark `path`, and print its table."""
     from pipeline.training.benchmark import benchmark, load_benchmark
 
+    path = _found(path, TRAIN_CONFIGS.parent / "benchmark")
     load_benchmark(path)  # first of all, for its mistakes
     _quiet_brevitas()
     folder = out or Path(TRAINED, f"benchmark_{path.stem}")
     folder.mkdir(parents=True, exist_ok=True)
     benchmark(path, folder, say, bar=bar)
-    say(f"{folder / 'benchmark.md'}: the table and the plot")
+    say(f"{folder / 'benchmark.md'}: the table and what it shows")
 
 
 def evaluate_command(model: str, dataset: str | None, folder: Path | None, images: int | None) -> tuple[Table, bool]:
@@ -90,10 +95,12 @@ def evaluate_command(model: str, dataset: str | None, folder: Path | None, image
     forms = {"Brevitas" if spec.quantization else "float": network_outputs(network)}
     if spec.quantization:
         forms["integer graph"] = integer_outputs(network, prepare(next(iter(batches))[0][:_PROVEN_ON]))
-    table = Table("form", "top-1", "top-5", "loss", "images", title=f"{spec.name} on the {data.source}", box=None)
     config = checkpoint_record(path).get("config")
     loss = config.get("loss") if isinstance(config, dict) else None
     loss = loss if loss in LOSSES else "cross_entropy"
+    table = Table(
+        "form", "top-1", "top-5", loss.replace("_", " "), "images", title=f"{spec.name} on the {data.source}", box=None
+    )
     classes = []
     for name, function in forms.items():
         outputs, labels = outputs_of(
@@ -120,7 +127,11 @@ def export_command(model: str, out: Path | None) -> str:
         raise ConfigError(f"{spec.name} is a float network; QONNX is exported of quantized ones.")
     chosen = golden_frames(spec, seed=0, count=_GOLDEN)
     folder = out or Path("exported", spec.name)
-    _, _, result = export_brevitas(network, chosen.frames, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as passing:  # what is not proven is not left there
+        _, _, result = export_brevitas(network, chosen.frames, Path(passing))
+        for file in sorted(Path(passing).iterdir()):
+            file.replace(folder / file.name)
     return (
         f"{folder / 'model.onnx'}: {result.layers} layers hold Brevitas' integers; outputs agree on {result.frames} "
         f"golden frames to {result.largest_difference:.1g} ({chosen.source})"
@@ -142,6 +153,10 @@ def pack_command(model: str, out: Path | None) -> str:
         raise ConfigError(f"{spec.name} is a float network; integers are packed of quantized ones.")
     frames = torch.from_numpy(golden_frames(spec, seed=0, count=_GOLDEN).frames)
     target = (out or Path("exported", spec.name)) / f"{spec.name}.pth"
+    if target.resolve() == path.resolve():
+        raise ConfigError(
+            f"{path} itself would be replaced, and training cannot go on from packed weights. Name --out."
+        )
     record = {key: value for key, value in checkpoint_record(path).items() if key != "sha256"}
     with torch.no_grad():
         expected = network(frames)
@@ -156,10 +171,17 @@ def pack_command(model: str, out: Path | None) -> str:
     )
 
 
-def _found(path: Path) -> Path:
-    """`path`, or the file of that name among the configurations that come with the project."""
-    known = TRAIN_CONFIGS / f"{path.name.removesuffix('.yaml')}.yaml"
-    return known if not path.is_file() and path.parent == Path() and known.is_file() else path
+def _found(path: Path, shipped: Path) -> Path:
+    """`path`, or the file of that name in `shipped`, which come with the project. Raises ConfigError."""
+    if path.is_file() or path.parent != Path():
+        return path
+    name = path.name.removesuffix(".yaml")
+    names = sorted(file.stem for file in shipped.glob("*.yaml"))
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"Did you mean {close[0]}? " if close else ""
+        raise ConfigError(f"There is no file {path}. {hint}By name there are: {', '.join(names)}.")
+    return shipped / f"{name}.yaml"
 
 
 def _quiet_brevitas() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline import config_file
 from pipeline.config_file import Section
-from pipeline.datasets.catalog import find
+from pipeline.datasets.catalog import DATASETS, find
 from pipeline.errors import ConfigError
+from pipeline.models.names import FAMILIES
 from pipeline.models.quantization import Quantization
 
 __all__ = [
@@ -81,8 +83,14 @@ class Schedule(Section):
         "one_cycle", description="constant, step, cosine or one_cycle"
     )
     warmup: float = Field(0.0, ge=0, description="a number of epochs of 0 or more")
-    milestones: tuple[int, ...] = Field((), description="epochs after which step multiplies the rate by gamma")
+    milestones: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="epochs of 1 or more, after which step multiplies the rate by gamma"
+    )
     gamma: float = Field(0.1, gt=0, le=1, description="a number above 0, up to 1")
+
+
+def _as_text(value: object) -> object:
+    return str(value) if type(value) is int else value  # as YAML reads 16
 
 
 class TrainConfig(Section):
@@ -118,11 +126,18 @@ class TrainConfig(Section):
     )
     calibration_images: int = Field(0, ge=0, description="training images on which activation scales are found first")
     bias_correction_images: int = Field(0, ge=0, description="training images on which biases are corrected at the end")
-    precision: Literal["32", "bf16", "16"] = Field("32", description="32, bf16 or 16")
+    precision: Annotated[Literal["32", "bf16", "16"], BeforeValidator(_as_text)] = Field(
+        "32", description="32, bf16 or 16"
+    )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto, cpu or gpu")
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainConfig:
+        for key, value, known in (("network", self.network, FAMILIES), ("dataset", self.dataset, DATASETS)):
+            if value not in known:
+                close = difflib.get_close_matches(value.removeprefix("quant_"), known, n=1)
+                hint = f"Did you mean {close[0]}? " if close else ""
+                raise ConfigError(f"{key} is {value!r}. {hint}Expected one of: {', '.join(known)}.")
         if self.precision != "32" and self.quantization:
             raise ConfigError(
                 f"precision is {self.precision!r} for a quantized network: its scales and roundings are computed in "
@@ -138,10 +153,8 @@ class TrainConfig(Section):
             raise ConfigError(f"schedule.warmup is {self.schedule.warmup:g} of {self.epochs} epochs; expected fewer.")
         if self.schedule.name == "step" and not self.schedule.milestones:
             raise ConfigError("schedule.milestones is empty; step needs the epochs after which the rate falls.")
-        if self.quantization is None and self.accumulator.method != "none":
-            raise ConfigError(
-                "accumulator.method needs a quantized network: set quantization.weight_bits and act_bits."
-            )
+        if self.quantization is None and (self.accumulator.method != "none" or self.accumulator.bit_width):
+            raise ConfigError("accumulator needs a quantized network: set quantization.weight_bits and act_bits.")
         if self.quantization is None and (self.calibration_images or self.bias_correction_images):
             raise ConfigError("calibration_images and bias_correction_images are for quantized networks.")
         self.quantized()
@@ -196,19 +209,21 @@ class TrainConfig(Section):
         return 1.0
 
 
-def load_train_config(path: Path, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
-    """The configuration in the YAML file `path`, with `overrides` over it, mappings key by key.
+def load_train_config(
+    path: Path, overrides: Mapping[str, Any] | None = None, giver: str = "the command line"
+) -> TrainConfig:
+    """The configuration in the YAML file `path`, with `overrides` of `giver` over it, mappings key by key.
 
     Raises ConfigError with the file, the key, its value and what is allowed.
     """
     given = dict(overrides or {})
-    values = config_file.merge(config_file.read(path, anchor), given)
+    values = config_file.merge(config_file.read(path, anchor, TRAIN_CONFIGS), given)
     try:
         return TrainConfig.model_validate(values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, TrainConfig, given)) from None
+        raise ConfigError(config_file.explain(path, error, TrainConfig, given, giver)) from None
 
 
 def anchor(values: dict[str, Any], folder: Path) -> None:

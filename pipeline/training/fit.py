@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import random
 import warnings
 from collections.abc import Callable
@@ -33,7 +34,7 @@ from pipeline.training.config import TrainConfig
 from pipeline.training.evaluate import Scores, score
 from pipeline.training.module import Training, forget_statistics
 
-__all__ = ["claim", "fit", "spec_for"]
+__all__ = ["fit", "refuse_other", "spec_for"]
 
 _LAST = "last.ckpt"
 _CONFIG = "config.json"
@@ -62,7 +63,7 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
 
     Raises ConfigError where `folder` holds another training, InputError for a data set that is not there.
     """
-    claim(folder, config)
+    refuse_other(folder, config)
     path = folder / f"{config.name}.pth"
     if path.is_file():
         say(f"{path} is trained already")
@@ -70,11 +71,18 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
         return path, score(registry.trained_network(str(path))[1], _in_order(test, config), config.loss)
     if config.precision == "16" and (config.device == "cpu" or not torch.cuda.is_available()):
         raise ConfigError("precision is '16', which is for GPUs, and there is none here. Use bf16 or 32.")
+    if config.device == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("device is 'gpu', and PyTorch finds none here. Use auto or cpu.")
     random.seed(config.seed)
     np.random.seed(config.seed)
     training = load(config.dataset, "train", config.data_folder, config.images)
     test = load(config.dataset, "test", config.data_folder)
     held_out = None
+    if len(training) - config.validation < config.batch_size:
+        raise ConfigError(
+            f"batch_size is {config.batch_size}, and {len(training) - config.validation} of the {len(training)} images "
+            f"of the {training.source} are left after {config.validation} for validation; expected as many or more."
+        )
     if config.validation:
         training, held_out = split_validation(training, config.validation, config.seed)
     spec = spec_for(config)
@@ -97,6 +105,8 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
     )
     # on CPUs a float ResNet-8 trains in two thirds of the time with channels last
     module = Training(network.train().to(memory_format=torch.channels_last), config, len(batches))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _CONFIG).write_text(json.dumps(_described(config), indent=2) + "\n")
     history = History(folder)
     trainer = _trainer(config, folder, history, say, bar)
     say(f"{config.name} on the {training.source}: {len(training):,} images, {len(batches):,} batches an epoch")
@@ -115,33 +125,47 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
             )
         except SystemExit:  # Lightning's answer to an interrupt
             raise KeyboardInterrupt from None
+    history.draw(f"{config.name} on {training.source}")
+    if len(history.rows) < config.epochs:
+        say(f"stopped early: no better loss on held-out images for {config.early_stopping} epochs")
     best = folder / "best.ckpt"
+    best_epoch = None
     if held_out is not None and best.is_file():
-        module.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+        saved = torch.load(best, map_location="cpu", weights_only=True)
+        module.load_state_dict(saved["state_dict"])
+        best_epoch = saved["epoch"] + 1
+        say(f"kept is epoch {best_epoch}, the best on {len(held_out):,} held-out images")
     # where it was trained; Lightning has moved it to the CPU
     network = module.network.to(trainer.strategy.root_device, memory_format=torch.contiguous_format).eval()
     if config.bias_correction_images:
         _correct_biases(network, training, config)
+    say(f"scoring on the {test.source}: {len(test):,} images")
     scores = score(network, _in_order(test, config), config.loss)
     network.cpu()
-    save_checkpoint(network, path, _record(config, spec, network, scores, training, test, history))
+    record = _record(config, spec, network, scores, training, test, history)
+    if best_epoch is not None:
+        record["best_epoch"] = best_epoch
+    if record.get("sparsity") == 1:
+        say("every hidden weight is 0, and each image gets the same class: choose a wider accumulator")
+    save_checkpoint(network, path, record)
     return path, scores
 
 
-def claim(folder: Path, config: TrainConfig) -> None:
-    """Make `folder`, or see that it holds a training of the same configuration. Raises ConfigError."""
+def refuse_other(folder: Path, config: TrainConfig) -> None:
+    """Raise ConfigError where `folder` holds a training of another configuration."""
     own = _described(config)
     path = folder / _CONFIG
     if path.is_file():
-        other = json.loads(path.read_text())
+        try:
+            other = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError):
+            raise ConfigError(f"{path} is damaged, and with it this training. Delete {folder}.") from None
         if other != own:
             changed = ", ".join(sorted(key for key in {*own, *other} if own.get(key) != other.get(key)))
             raise ConfigError(
                 f"{folder} holds a training of another configuration; {changed} differs. Name another folder with "
                 "--out, or delete this one."
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(own, indent=2) + "\n")
 
 
 def _described(config: TrainConfig) -> dict:
@@ -171,7 +195,10 @@ def _in_order(images: ImageSet | ImageFolder, config: TrainConfig, count: int | 
 
 def _fit_biases(network: nn.Module, last: Path) -> None:
     """Give `network` the biases that the training in `last` was begun with."""
-    state = torch.load(last, map_location="cpu", weights_only=True)["state_dict"]
+    try:
+        state = torch.load(last, map_location="cpu", weights_only=True)["state_dict"]
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+        raise ConfigError(f"{last} is damaged. Delete it, and the training begins anew.") from None
     registry.add_biases(network, {name.removeprefix("network."): tensor for name, tensor in state.items()})
 
 
@@ -218,6 +245,8 @@ def _trainer(
         callbacks.append(EarlyStopping("val_loss", patience=config.early_stopping))
     if bar:
         callbacks.append(RichProgressBar(leave=False))
+    logger = TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False)
+    logger.log_hyperparams(_described(config))
     return lightning.Trainer(
         default_root_dir=folder,
         max_epochs=config.epochs,
@@ -225,7 +254,7 @@ def _trainer(
         devices=1,
         precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision],
         callbacks=callbacks,
-        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        logger=logger,
         enable_progress_bar=bar,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -157,13 +157,16 @@ def test_damaged_checkpoints(resnet8, tmp_path: Path) -> None:
     whole = path.read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"not a checkpoint"):
         path.write_bytes(content)
-        with pytest.raises(ModelError, match=r"w\.pth cannot be read: .* It is damaged, or not a PyTorch checkpoint"):
+        with pytest.raises(ModelError, match=r"w\.pth is not loaded: it is damaged"):
             load_checkpoint(resnet8, path)
     torch.save([1, 2], path)
     with pytest.raises(ModelError, match="holds a list; expected the weights of a network by name"):
         load_checkpoint(resnet8, path)
     torch.save({"epoch": 3}, path)
     with pytest.raises(ModelError, match="holds a dict of other things; expected the weights"):
+        load_checkpoint(resnet8, path)
+    torch.save({**resnet8.state_dict(), "bn1.bias": torch.full((4,), torch.nan)}, path)
+    with pytest.raises(ModelError, match="of a training that diverged: bn1.bias has values that are no numbers"):
         load_checkpoint(resnet8, path)
     state = resnet8.state_dict()
     del state["conv1.weight"]
@@ -181,7 +184,7 @@ class Runs:
 
 def test_a_checkpoint_runs_no_code(resnet8, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     torch.save({"conv1.weight": Runs()}, tmp_path / "w.pth")
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="w.pth is not loaded: it holds more than weights and plain values"):
         load_checkpoint(resnet8, tmp_path / "w.pth")
     assert "code ran" not in capsys.readouterr().out
 

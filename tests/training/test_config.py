@@ -53,7 +53,7 @@ def test_a_name_says_family_bits_and_bound() -> None:
         ("loss: mse", "loss is 'mse'; expected cross_entropy or squared_hinge"),
         ("quantization: {weight_bits: 9}", "quantization.weight_bits is 9; expected a whole number of bits from 1"),
         ("quantization: {bits: 9}", "there is no option 'bits' in quantization"),
-        ("accumulator: {method: a2q, bit_width: 14}", "accumulator.method needs a quantized network"),
+        ("accumulator: {method: a2q, bit_width: 14}", "accumulator needs a quantized network"),
         ("quantization: {weight_bits: 4}\nprecision: '16'", "computed in float32"),
         ("early_stopping: 3", "early_stopping needs images to judge by"),
         ("schedule: {warmup: 24}", "schedule.warmup is 24 of 24 epochs; expected fewer"),
