@@ -95,8 +95,8 @@ def _plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     figure.suptitle(title, fontsize=10)
     axes = figure.subplots(2 if quantized else 1, 2, squeeze=False).ravel()
     panels = [
-        ("loss", {"train_loss": "training images, augmented", "val_loss": "held-out images"}),
-        ("top-1", {"train_top1": "training images, augmented", "val_top1": "held-out images"}),
+        ("loss", {"train_loss": "training images", "val_loss": "held-out images"}),
+        ("top-1", {"train_top1": "training images", "val_top1": "held-out images"}),
         ("sparsity of hidden weights", {"sparsity": None}),
         ("largest ‖w‖₁ of a hidden channel", {"largest_l1": None}),
     ]

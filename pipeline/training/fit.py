@@ -125,7 +125,7 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
             )
         except SystemExit:  # Lightning's answer to an interrupt
             raise KeyboardInterrupt from None
-    history.draw(f"{config.name} on {training.source}")
+    history.draw(f"{config.name} on {find(config.dataset).title}")
     if len(history.rows) < config.epochs:
         say(f"stopped early: no better loss on held-out images for {config.early_stopping} epochs")
     best = folder / "best.ckpt"
@@ -134,7 +134,7 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
         saved = torch.load(best, map_location="cpu", weights_only=True)
         module.load_state_dict(saved["state_dict"])
         best_epoch = saved["epoch"] + 1
-        say(f"kept is epoch {best_epoch}, the best on {len(held_out):,} held-out images")
+        say(f"kept is epoch {best_epoch}, the best by its loss on {len(held_out):,} held-out images")
     # where it was trained; Lightning has moved it to the CPU
     network = module.network.to(trainer.strategy.root_device, memory_format=torch.contiguous_format).eval()
     if config.bias_correction_images:

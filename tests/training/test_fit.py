@@ -36,7 +36,7 @@ def test_the_loss_falls_and_every_epoch_is_told(trained) -> None:
     assert float(last["train_loss"]) < float(first["train_loss"])
     assert {"val_loss", "val_top1", "sparsity", "largest_l1", "seconds"} <= set(first)
     assert [line.split(",")[0] for line in lines if line.startswith("epoch")] == ["epoch 1 of 2", "epoch 2 of 2"]
-    assert any(re.fullmatch(r"kept is epoch [12], the best on 32 held-out images", line) for line in lines)
+    assert any(re.fullmatch(r"kept is epoch [12], the best by its loss on 32 held-out images", line) for line in lines)
     assert (folder / "curves.png").stat().st_size > 10_000 and list((folder / "tensorboard").iterdir())
 
 
