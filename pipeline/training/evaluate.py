@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.datasets.loader import BatchSource
 from pipeline.errors import VerificationError
-from pipeline.training.module import loss_function
+from pipeline.training.module import LOSSES
 
 __all__ = ["Scores", "integer_outputs", "network_outputs", "outputs_of", "score", "scores_of"]
 
@@ -86,7 +86,7 @@ def scores_of(outputs: np.ndarray, labels: np.ndarray, loss: str) -> Scores:
     """The scores of `outputs` (N, classes) for `labels` (N,), with the loss of that name. Equal outputs rank by index."""
     ranked = np.argsort(-outputs, axis=1, kind="stable")
     hits = ranked == labels[:, None]
-    mean = loss_function(loss)(torch.from_numpy(outputs).double(), torch.from_numpy(labels))
+    mean = LOSSES[loss](torch.from_numpy(outputs).double(), torch.from_numpy(labels))
     return Scores(float(hits[:, 0].mean()), float(hits[:, :5].any(axis=1).mean()), float(mean), len(labels))
 
 

@@ -15,7 +15,7 @@ from pipeline.models.a2q import a2q_layers, norms, pre_scaling
 from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
 from pipeline.training.config import TrainConfig
 
-__all__ = ["LOSSES", "Training", "forget_statistics", "loss_function"]
+__all__ = ["LOSSES", "Training", "forget_statistics"]
 
 
 class Training(lightning.LightningModule):
@@ -29,7 +29,7 @@ class Training(lightning.LightningModule):
         self.network = network
         self.config = config
         self.steps = steps
-        self._loss = loss_function(config.loss)
+        self._loss = LOSSES[config.loss]
         self._penalty: _Penalty | None = None
         self._restored: dict[str, dict[str, Any]] = {}
 
@@ -99,17 +99,13 @@ class Training(lightning.LightningModule):
         self._restored = checkpoint.get("statistics", {})
 
 
-def loss_function(name: str):
-    """The mean loss of outputs (N, classes) for labels (N,), by its name in a configuration."""
-    return LOSSES[name]
-
-
 def _squared_hinge(outputs: Tensor, labels: Tensor) -> Tensor:
     """Σ max(0, 1 − t·y)² / (N · classes), t being 1 for the label and −1 for the others, as in BNN-PYNQ."""
     targets = 2.0 * functional.one_hot(labels, outputs.shape[1]).to(outputs) - 1.0
     return torch.relu(1.0 - targets * outputs).square().mean()
 
 
+# mean losses of outputs (N, classes) for labels (N,), by their names in a configuration
 LOSSES = {"cross_entropy": functional.cross_entropy, "squared_hinge": _squared_hinge}
 
 
