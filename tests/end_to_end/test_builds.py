@@ -83,6 +83,10 @@ def test_the_default_network(tmp_path):
         assert "CIFAR-10" in record.golden_source
 
 
+def test_a_kept_network_by_its_name(tmp_path):
+    Build("quant_tfc_w2a2", tmp_path).check()
+
+
 @needs_data
 def test_the_mlp_on_digits(tmp_path):
     Build(str(DATA / "TFC_2W2A.onnx"), tmp_path).check()

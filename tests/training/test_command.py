@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.datasets.catalog import load
+from pipeline.models import registry
+from pipeline.models.names import Preprocessing, find
 
 runner = CliRunner()
 NAME = "quant_resnet8_w4a4_a2q_12b"
@@ -26,6 +31,34 @@ def test_a_checkpoint_is_evaluated_in_both_forms(trained, mnist: Path) -> None:
     assert "Brevitas" in output and "integer graph" in output and "images with another class: 0" in output
     rows = [line.split()[-4:] for line in output.splitlines() if line.strip().startswith(("Brevitas", "integer"))]
     assert rows[0][:2] == rows[1][:2] and rows[0][3] == "64"
+
+
+class Seen(torch.nn.Module):
+    """Keeps what it is given, and finds class 0 in all of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+        self.images: list[torch.Tensor] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.images.append(images)
+        return torch.eye(10)[torch.zeros(len(images), dtype=torch.long)]
+
+
+def test_a_network_that_does_not_normalise_is_given_normalised_pixels(
+    mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The released networks of the papers are of this kind."""
+    path = tmp_path / "theirs.pth"
+    torch.save({}, path)
+    spec = replace(find("tfc"), preprocessing=Preprocessing((0.25,), (0.5,)))
+    network = Seen()
+    monkeypatch.setattr(registry, "trained_network", lambda _: (spec, network, path))
+    monkeypatch.setattr(registry, "checkpoint_record", lambda _: {})
+    run("evaluate", str(path), "--dataset", "mnist", "--data-folder", str(mnist))
+    pixels = load("mnist", "test", mnist).images.astype(np.float32) / 255
+    np.testing.assert_allclose(torch.cat(network.images).numpy(), (pixels - 0.25) / 0.5, atol=1e-6)
 
 
 def test_a_checkpoint_is_exported_by_the_name_of_its_training(
