@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pipeline.accumulators.bounds import RowBounds
 from pipeline.errors import AccumulatorError, ConfigError
-from pipeline.kernels.mvau import MAX_ACCUMULATOR_BITS
+from pipeline.kernels.matrix_vector import MAX_ACCUMULATOR_BITS
 
 __all__ = ["POLICIES", "Policy"]
 

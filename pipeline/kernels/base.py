@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.dataflow.types import IntType
 
-__all__ = ["Kernel", "Memory", "Shape"]
+__all__ = ["Companion", "Kernel", "Memory", "Shape", "Wire"]
 
 Shape = tuple[int, int, int]
 
@@ -32,6 +32,23 @@ class Memory:
         return "".join(f"{word:0{digits}x}\n" for word in self.words)
 
 
+@dataclass(frozen=True)
+class Wire:
+    """What connects an instance of a layer to its companion: `bits` from one port to the other."""
+
+    bits: int
+    instance_port: str
+    companion_port: str
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A generated module beside the instance of a layer. Besides `wires` it has the port clk_i."""
+
+    text: str
+    wires: tuple[Wire, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel(ABC):
     """One hardware layer: a node of the layer graph. Immutable; folding it is `dataclasses.replace`.
@@ -46,6 +63,7 @@ class Kernel(ABC):
 
     op_type: ClassVar[str]  # FINN's name of the layer
     module: ClassVar[str]  # the module in hw/rtl, and the file that holds it
+    has_companion: ClassVar[bool] = False  # whether a module that is generated for each layer stands beside it
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -106,6 +124,10 @@ class Kernel(ABC):
     def memories(self) -> dict[str, Memory]:
         """The read-only memories, by the name of the parameter that takes the file."""
         return {}
+
+    def companion(self, name: str) -> Companion | None:
+        """The module `name` that is generated for this layer and stands beside its instance, if it has one."""
+        return None
 
     def connections(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
         """Port to expression, for streams whose signals are called <stream>_valid, <stream>_ready and <stream>_data."""

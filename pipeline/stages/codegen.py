@@ -57,18 +57,25 @@ class Port:
 
 @dataclass(frozen=True)
 class Design:
-    """A generated top module: `folder` holds <name>.sv and its memory files, which it names relative to `folder`."""
+    """A generated top module: `folder` holds <name>.sv, the modules that are generated for single layers, and memory
+    files, which are named relative to `folder`."""
 
     name: str
     folder: Path
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     instances: dict[str, str]  # instance name in the top module → layer name
+    companions: tuple[str, ...]  # generated modules beside the top
 
     @property
     def sources(self) -> list[Path]:
         """Every file to read: the modules of hw/rtl first, the top module last."""
-        return [*rtl_sources(), self.folder / f"{self.name}.sv"]
+        return [*rtl_sources(), *self.generated]
+
+    @property
+    def generated(self) -> list[Path]:
+        """The files that were generated, the top module last."""
+        return [self.folder / f"{module}.sv" for module in (*self.companions, self.name)]
 
 
 def rtl_sources() -> list[Path]:
@@ -87,6 +94,7 @@ def describe_design(
         tuple(Port(f"s_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(inputs)),
         tuple(Port(f"m_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(outputs)),
         {_instance_name(layer): layer.name for layer in layers},
+        tuple(_companion_name(layer) for layer in layers if layer.has_companion),
     )
 
 
@@ -112,6 +120,9 @@ def write_design(
         connections = layer.connections(
             tuple(signals[s] for s in layer.inputs), tuple(signals[s] for s in layer.outputs)
         )
+        companion = layer.companion(_companion_name(layer))
+        if companion:
+            _write(folder / f"{_companion_name(layer)}.sv", companion.text)
         instances.append(
             {
                 "module": layer.module,
@@ -120,6 +131,8 @@ def write_design(
                 "comment": layer.source,
                 "parameters": parameters,
                 "connections": connections,
+                "companion": _companion_name(layer) if companion else None,
+                "wires": companion.wires if companion else (),
             }
         )
     text = _TEMPLATES.get_template("top.sv.jinja").render(
@@ -151,6 +164,10 @@ def _stream_facts(layers: Sequence[Kernel]) -> dict[str, tuple[Shape, IntType, i
 
 def _instance_name(layer: Kernel) -> str:
     return f"u_{_identifier(layer.name)}"
+
+
+def _companion_name(layer: Kernel) -> str:
+    return f"{_identifier(layer.name)}_adder_graph"
 
 
 def _identifier(name: str) -> str:

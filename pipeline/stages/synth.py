@@ -155,7 +155,8 @@ def _synthesize_all(
     jobs: dict[str, tuple[Design, list[Path], list[Path]]] = {}
     keys = []
     for design in designs:
-        sources = yosys.needed_sources(design.folder / f"{design.name}.sv", library)
+        *companions, top = design.generated
+        sources = yosys.needed_sources(top, [*library, *companions])
         memories = sorted(design.folder.glob("*.mem"))
         key = yosys.result_key(design.name, sources, memories, family, {})
         jobs.setdefault(key, (design, sources, memories))

@@ -41,7 +41,7 @@ class SimulationResult:
     cycles: int
     first_cycles: dict[str, int]  # when the first beat of each output left
     frames: dict[str, list[int]]  # when the last beat of each frame of each output left
-    input_cycles: dict[str, int]  # when the last beat of each input was taken
+    input_cycles: dict[str, int]  # when the last beat of each input was taken, if before the last output left
     stats: dict[str, dict[str, list]] = field(repr=False)  # instance path → key → values
 
     @property
@@ -105,7 +105,7 @@ class Model:
             report.end,
             {port.stream: report.first[port.name] for port in self.design.outputs},
             {port.stream: report.frames[port.name] for port in self.design.outputs},
-            {port.stream: report.input[port.name] for port in self.design.inputs},
+            {port.stream: report.input[port.name] for port in self.design.inputs if port.name in report.input},
             report.stats,
         )
 

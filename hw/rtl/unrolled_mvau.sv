@@ -1,0 +1,245 @@
+// MVAU of which the weights are the circuit: around a generated graph of adders, what turns it into a layer.
+//
+// A beat in is a whole vector, a beat out all of its results. The vector goes through the graph in Digits parts, the
+// most significant first, one in a cycle: digits of DigitWidth bits of every element. The graph adds up each digit's
+// sums; the accumulators shift what they have by a digit and add those. A vector stays at the input until its last
+// digit is taken. The pipeline stands still while the output register is full.
+//
+// Elements that are two's complement and come in several digits are taken as unsigned ones, the sign bit inverted:
+// larger by 2^(InputWidth − 1), which the start values make up for.
+//
+// Mw, Mh:          columns and rows of the matrix.
+// InputWidth:      bits of an input element.
+// InputSigned:     inputs are two's complement.
+// Digits:          cycles a vector; 1 gives the graph whole elements, as they are.
+// DigitWidth:      bits of a digit, InputWidth / Digits rounded up.
+// GraphLatency:    enabled cycles from graph_inputs_o to graph_results_i.
+// ResultWidth:     bits of a result of the graph, two's complement.
+// AccWidths:       for each row, in 8 bits, the bits of its accumulator, two's complement.
+// LaneWidth:       the largest of them.
+// Starts:          for each row, in LaneWidth bits, what its accumulator starts from.
+// HasStart:        whether any of them is not zero.
+// NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
+// ThresholdWidth:  bits of a word of the thresholds' memory file.
+// CompareWidths:   for each row, in 8 bits, the bits of its comparisons (see threshold_search).
+// OutputWidth:     bits of an output element.
+// OutputOffset:    the output for no threshold reached; not used without thresholds.
+// ThresholdFile:   the thresholds (see threshold_search).
+`default_nettype none
+
+module unrolled_mvau #(
+  parameter int unsigned Mw = 1,
+  parameter int unsigned Mh = 1,
+  parameter int unsigned InputWidth = 4,
+  parameter bit InputSigned = 1'b0,
+  parameter int unsigned Digits = 1,
+  parameter int unsigned DigitWidth = InputWidth,
+  parameter int unsigned GraphLatency = 1,
+  parameter int unsigned ResultWidth = 8,
+  parameter logic [Mh*8-1:0] AccWidths = {Mh{8'd8}},
+  parameter int unsigned LaneWidth = 8,
+  parameter bit HasStart = 1'b0,
+  parameter logic [Mh*LaneWidth-1:0] Starts = '0,
+  parameter int unsigned NumThresholds = 0,
+  parameter int unsigned ThresholdWidth = 1,
+  parameter logic [Mh*8-1:0] CompareWidths = AccWidths,
+  parameter int unsigned OutputWidth = 8,
+  parameter logic [OutputWidth-1:0] OutputOffset = '0,
+  parameter ThresholdFile = ""
+) (
+  input  wire                       clk_i,
+  input  wire                       rst_ni,
+
+  input  wire                       in_valid_i,
+  output wire                       in_ready_o,
+  input  wire  [Mw*InputWidth-1:0]  in_data_i,
+
+  output wire                       out_valid_o,
+  input  wire                       out_ready_i,
+  output wire  [Mh*OutputWidth-1:0] out_data_o,
+
+  output wire                       graph_en_o,
+  output wire  [Mw*DigitWidth-1:0]  graph_inputs_o,
+  input  wire  [Mh*ResultWidth-1:0] graph_results_i
+);
+
+  if (Digits < 1 || Digits > InputWidth || DigitWidth != (InputWidth + Digits - 1) / Digits) begin : gen_check_digits
+    $error("%m: Digits must be in 1 to InputWidth and DigitWidth InputWidth / Digits, rounded up");
+  end
+  if (GraphLatency < 1) begin : gen_check_latency
+    $error("%m: GraphLatency must be at least 1");
+  end
+
+  localparam int unsigned DigitCountWidth = (Digits > 1) ? $clog2(Digits) : 1;
+
+  wire en;
+  assign graph_en_o = en;
+
+  // -- the digits of the vector
+
+  wire [DigitCountWidth-1:0] digit;  // counts down
+  wire last_digit = digit == '0;
+  if (Digits > 1) begin : gen_digits
+    localparam int unsigned Padded = Digits * DigitWidth;
+    logic [DigitCountWidth-1:0] digit_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) digit_q <= DigitCountWidth'(Digits - 1);
+      else if (en && in_valid_i) digit_q <= last_digit ? DigitCountWidth'(Digits - 1) : digit_q - 1'b1;
+    end
+    assign digit = digit_q;
+    for (genvar c = 0; c < Mw; c++) begin : gen_element
+      localparam bit [InputWidth-1:0] Sign = InputWidth'(InputSigned) << (InputWidth - 1);
+      wire [Padded-1:0] element = Padded'(in_data_i[c*InputWidth+:InputWidth] ^ Sign);
+      assign graph_inputs_o[c*DigitWidth+:DigitWidth] = element[32'(digit)*DigitWidth+:DigitWidth];
+    end
+  end else begin : gen_whole
+    assign digit = '0;
+    assign graph_inputs_o = in_data_i;
+  end
+  assign in_ready_o = en && last_digit;
+
+  logic [GraphLatency-1:0] valid_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else if (en) valid_q <= GraphLatency'({valid_q, in_valid_i});
+  end
+  wire result_valid = valid_q[GraphLatency-1];
+
+  // -- accumulators; a graph of whole elements that start from zero needs none
+
+  localparam bit Accumulates = Digits > 1 || HasStart;
+  wire sums_valid;
+  wire [DigitCountWidth-1:0] result_digit;
+  if (Accumulates) begin : gen_control
+    logic sums_valid_q;
+    logic [DigitCountWidth-1:0] result_digit_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        sums_valid_q <= 1'b0;
+        result_digit_q <= DigitCountWidth'(Digits - 1);
+      end else if (en) begin
+        sums_valid_q <= result_valid && result_digit == '0;
+        if (result_valid)
+          result_digit_q <= (result_digit == '0) ? DigitCountWidth'(Digits - 1) : result_digit - 1'b1;
+      end
+    end
+    assign result_digit = result_digit_q;
+    assign sums_valid = sums_valid_q;
+  end else begin : gen_no_control
+    assign result_digit = '0;
+    assign sums_valid = result_valid;
+    wire unused_digit = &{1'b0, result_digit};
+  end
+
+  wire [Mh*LaneWidth-1:0] sums;
+  for (genvar r = 0; r < Mh; r++) begin : gen_row
+    localparam int unsigned AccWidth = 32'(AccWidths[8*r+:8]);
+    if (AccWidth < 1 || AccWidth > LaneWidth) begin : gen_check_width
+      $error("%m: AccWidths must be in 1 to LaneWidth");
+    end
+    wire [ResultWidth-1:0] result = graph_results_i[r*ResultWidth+:ResultWidth];
+    wire [AccWidth-1:0] addend = AccWidth'($signed(result));
+    wire [AccWidth-1:0] sum;
+    if (AccWidth < ResultWidth) begin : gen_unused
+      wire unused_result = &{1'b0, result[ResultWidth-1:AccWidth]};
+    end
+    if (Accumulates) begin : gen_accumulator
+      // what a shift by a digit leaves empty is the next digit of the start value
+      localparam int unsigned StartWidth = (Digits - 1) * DigitWidth + AccWidth;
+      localparam logic [StartWidth-1:0] Start = StartWidth'($signed(Starts[r*LaneWidth+:LaneWidth]));
+      logic [AccWidth-1:0] sum_q;
+      logic [AccWidth-1:0] so_far;
+      always_comb begin
+        so_far = Start[StartWidth-1-:AccWidth];
+        if (result_digit != DigitCountWidth'(Digits - 1)) begin
+          so_far = sum_q << DigitWidth;
+          for (int unsigned i = 0; i < DigitWidth && i < AccWidth; i++)
+            so_far[i] = Start[32'(result_digit)*DigitWidth+i];
+        end
+      end
+      always_ff @(posedge clk_i) if (en && result_valid) sum_q <= so_far + addend;
+      assign sum = sum_q;
+    end else begin : gen_sum
+      assign sum = addend;
+    end
+    assign sums[r*LaneWidth+:LaneWidth] = LaneWidth'($signed(sum));
+
+`ifdef A2Q_STATS
+    longint acc_min, acc_max;
+    bit seen;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        seen <= 1'b0;
+      end else if (en && sums_valid) begin
+        automatic longint value = longint'($signed(sum));
+        if (!seen || value < acc_min) acc_min <= value;
+        if (!seen || value > acc_max) acc_max <= value;
+        seen <= 1'b1;
+      end
+    end
+    final begin
+      if (seen) begin
+        $display("stat %m acc_min %0d", acc_min);
+        $display("stat %m acc_max %0d", acc_max);
+      end
+    end
+`endif
+  end
+
+  // -- results
+
+  wire results_valid;
+  wire [Mh*OutputWidth-1:0] results;
+  if (NumThresholds > 0) begin : gen_thresholds
+    localparam int unsigned CountWidth = $clog2(NumThresholds + 1);
+    if (CountWidth > OutputWidth) begin : gen_check_output
+      $error("%m: OutputWidth does not hold NumThresholds");
+    end
+    wire [Mh*CountWidth-1:0] counts;
+    threshold_search #(
+      .Lanes(Mh),
+      .Folds(1),
+      .LaneWidth(LaneWidth),
+      .ValueWidths(AccWidths),
+      .CompareWidths(CompareWidths),
+      .Signed(1'b1),
+      .NumThresholds(NumThresholds),
+      .ThresholdWidth(ThresholdWidth),
+      .ThresholdFile(ThresholdFile)
+    ) u_threshold_search (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .en_i(en),
+      .valid_i(sums_valid),
+      .values_i(sums),
+      .valid_o(results_valid),
+      .counts_o(counts)
+    );
+    for (genvar r = 0; r < Mh; r++) begin : gen_result
+      assign results[r*OutputWidth+:OutputWidth] = OutputOffset + OutputWidth'(counts[r*CountWidth+:CountWidth]);
+    end
+  end else begin : gen_sums
+    assign results_valid = sums_valid;
+    for (genvar r = 0; r < Mh; r++) begin : gen_result
+      wire [LaneWidth-1:0] sum = sums[r*LaneWidth+:LaneWidth];
+      wire unused_sum = &{1'b0, sum};
+      assign results[r*OutputWidth+:OutputWidth] = OutputWidth'($signed(sum));
+    end
+  end
+
+  spill_register #(
+    .Width(Mh * OutputWidth)
+  ) u_spill_register (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .in_valid_i(results_valid),
+    .in_ready_o(en),
+    .in_data_i(results),
+    .out_valid_o(out_valid_o),
+    .out_ready_i(out_ready_i),
+    .out_data_o(out_data_o)
+  );
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,126 @@
+"""MatrixVector: what every matrix-vector-activation unit computes, whatever hardware computes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.accumulators.bounds import exact_range, range_bits
+from pipeline.dataflow.types import IntType
+from pipeline.errors import UnsupportedError
+from pipeline.kernels.base import Kernel, Shape
+from pipeline.kernels.thresholding import check_thresholds, count_thresholds
+
+__all__ = ["MAX_ACCUMULATOR_BITS", "MatrixVector"]
+
+MAX_ACCUMULATOR_BITS = 63
+# a float holds every integer up to here, so BLAS computes exact sums as long as no partial sum can exceed it
+_EXACT_UP_TO = ((1 << 24, np.float32), (1 << 53, np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixVector(Kernel):
+    """weights · vector + bias for each pixel, then output_type.lo + the number of thresholds that the sum reaches.
+
+    `weights` is int64 (MH, MW), `thresholds` int64 (MH, T), non-decreasing along axis 1, or None: then the sums
+    themselves go out. `bias` is int64 (MH,) or None; the accumulator starts from it. A frame is (OH, OW, MW) in and
+    (OH, OW, MH) out, `pixels` being (OH, OW). `accumulator_bits` gives the width of each row's accumulator, two's
+    complement; None is the smallest that is exact for all rows.
+
+    Raises UnsupportedError for what cannot be built.
+    """
+
+    weights: np.ndarray
+    input_type: IntType
+    output_type: IntType
+    pixels: tuple[int, int]
+    thresholds: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    accumulator_bits: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 2 or 0 in self.weights.shape:
+            raise UnsupportedError(f"layer {self.name} has weights of shape {self.weights.shape}; expected (MH, MW).")
+        self._check_shapes()
+        lo, hi = self.accumulator_range()
+        if self.thresholds is not None:
+            check_thresholds(self.name, self.thresholds, self.output_type)
+        elif int(lo.min()) < self.output_type.lo or int(hi.max()) > self.output_type.hi:
+            raise UnsupportedError(
+                f"layer {self.name}: its sums lie in [{lo.min()}, {hi.max()}], which does not fit the output type "
+                f"[{self.output_type.lo}, {self.output_type.hi}]."
+            )
+
+    def _check_shapes(self) -> None:
+        rows = self.mh
+        if self.thresholds is not None and (self.thresholds.ndim != 2 or len(self.thresholds) != rows):
+            raise UnsupportedError(
+                f"layer {self.name} has thresholds of shape {self.thresholds.shape}; expected ({rows}, T)."
+            )
+        if self.bias is not None and self.bias.shape != (rows,):
+            raise UnsupportedError(f"layer {self.name} has a bias of shape {self.bias.shape}; expected ({rows},).")
+        bits = self.accumulator_bits
+        if bits is not None and len(bits) != rows:
+            raise UnsupportedError(f"layer {self.name} has {len(bits)} accumulator widths for its {rows} rows.")
+        widest = max(bits if bits is not None else self.exact_accumulator_bits())
+        if (bits is not None and min(bits) < 1) or widest > MAX_ACCUMULATOR_BITS:
+            raise UnsupportedError(
+                f"layer {self.name} asks for accumulators of {widest} bits; 1 to {MAX_ACCUMULATOR_BITS} can be built."
+            )
+
+    # -- sizes ------------------------------------------------------------------------------------------------------
+
+    @property
+    def mh(self) -> int:
+        return self.weights.shape[0]
+
+    @property
+    def mw(self) -> int:
+        return self.weights.shape[1]
+
+    @property
+    def weight_type(self) -> IntType:
+        """The smallest signed type that holds the weights."""
+        return IntType(min(int(self.weights.min()), -1), max(int(self.weights.max()), 0))
+
+    # -- accumulators -----------------------------------------------------------------------------------------------
+
+    def accumulator_range(self) -> tuple[np.ndarray, np.ndarray]:
+        """The smallest and largest sum of each row, int64 of (MH,), exact over all inputs of `input_type`."""
+        lo, hi = exact_range(self.weights, self.input_type, self.bias)
+        return np.array(lo), np.array(hi)
+
+    def exact_accumulator_bits(self) -> tuple[int, ...]:
+        """The fewest bits, two's complement, that hold `accumulator_range` of each row."""
+        return tuple(map(range_bits, *exact_range(self.weights, self.input_type, self.bias)))
+
+    # -- streams ----------------------------------------------------------------------------------------------------
+
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return ((*self.pixels, self.mw),)
+
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return ((*self.pixels, self.mh),)
+
+    def input_types(self) -> tuple[IntType, ...]:
+        return (self.input_type,)
+
+    def output_types(self) -> tuple[IntType, ...]:
+        return (self.output_type,)
+
+    # -- behaviour --------------------------------------------------------------------------------------------------
+
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        (values,) = inputs
+        sums = self._sums(values)
+        if self.thresholds is None:
+            return (sums,)
+        return (self.output_type.lo + count_thresholds(sums, self.thresholds),)
+
+    def _sums(self, values: np.ndarray) -> np.ndarray:
+        reach = max(abs(self.input_type.lo), abs(self.input_type.hi)) * int(np.abs(self.weights).sum(axis=1).max())
+        number = next((type_ for limit, type_ in _EXACT_UP_TO if reach < limit), np.int64)
+        vectors = values.reshape(-1, self.mw).astype(number)  # two dimensions: BLAS is not used for more
+        sums = (vectors @ self.weights.T.astype(number)).astype(np.int64).reshape(*values.shape[:-1], self.mh)
+        return sums if self.bias is None else sums + self.bias

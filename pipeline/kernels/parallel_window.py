@@ -1,0 +1,140 @@
+"""ParallelWindow: whole sliding windows of a padded frame, one a cycle, for layers that take a window at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.types import IntType
+from pipeline.errors import UnsupportedError
+from pipeline.kernels.base import Kernel, Shape
+
+__all__ = ["ParallelWindow"]
+
+
+@dataclass(frozen=True, eq=False)
+class ParallelWindow(Kernel):
+    """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C) with
+    `pads` (top, left, bottom, right) pixels of `value` around them.
+
+    A beat is a whole pixel in and a whole window, ordered ky, kx, c with c fastest, out. It is what FMPadding and
+    ConvolutionInputGenerator are together, with FINN's parallel_window. Raises UnsupportedError for a window that does
+    not fit the padded image or may lie outside of the image.
+    """
+
+    shape: Shape
+    type: IntType
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    value: int = 0
+
+    op_type: ClassVar[str] = "ParallelWindow"
+    module: ClassVar[str] = "parallel_window"
+
+    def __post_init__(self) -> None:
+        top, left, bottom, right = self.pads
+        for axis, size, kernel, stride, before, after in (
+            ("height", self.shape[0], self.kernel[0], self.stride[0], top, bottom),
+            ("width", self.shape[1], self.kernel[1], self.stride[1], left, right),
+        ):
+            if not 1 <= kernel <= size + before + after or stride < 1:
+                raise UnsupportedError(
+                    f"layer {self.name} has windows of {axis} {kernel} at a stride of {stride} over a padded image of "
+                    f"{axis} {size + before + after}; expected a {axis} of 1 to that and a stride of at least 1."
+                )
+            if not (0 <= before < kernel and 0 <= after < kernel):
+                raise UnsupportedError(
+                    f"layer {self.name} has pads of {before} and {after} for windows of {axis} {kernel}; expected pads "
+                    f"of 0 to {kernel - 1}, so that every window has a pixel of the image."
+                )
+        if self.shape[1] < 2:
+            raise UnsupportedError(f"layer {self.name} has images of width 1; ParallelWindow takes 2 or more.")
+        if not self.type.lo <= self.value <= self.type.hi:
+            raise UnsupportedError(
+                f"layer {self.name} pads with {self.value}, which its type {self.type.name} in [{self.type.lo}, "
+                f"{self.type.hi}] does not hold."
+            )
+
+    # -- sizes ------------------------------------------------------------------------------------------------------
+
+    @property
+    def output_pixels(self) -> tuple[int, int]:
+        """(OH, OW)."""
+        height, width, _ = self.shape
+        top, left, bottom, right = self.pads
+        return (
+            (top + height + bottom - self.kernel[0]) // self.stride[0] + 1,
+            (left + width + right - self.kernel[1]) // self.stride[1] + 1,
+        )
+
+    @property
+    def columns(self) -> int:
+        """Columns that are read for a row of windows, those of the border on the right included."""
+        return (self.output_pixels[1] - 1) * self.stride[1] + self.kernel[1] - self.pads[1]
+
+    # -- streams ----------------------------------------------------------------------------------------------------
+
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return (self.shape,)
+
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return ((*self.output_pixels, self.kernel[0] * self.kernel[1] * self.shape[2]),)
+
+    def input_types(self) -> tuple[IntType, ...]:
+        return (self.type,)
+
+    def output_types(self) -> tuple[IntType, ...]:
+        return (self.type,)
+
+    def input_lanes(self) -> tuple[int, ...]:
+        return (self.shape[2],)
+
+    def output_lanes(self) -> tuple[int, ...]:
+        return (self.output_shapes()[0][2],)
+
+    # -- behaviour --------------------------------------------------------------------------------------------------
+
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        (frames,) = inputs
+        top, left, bottom, right = self.pads
+        padded = np.pad(frames, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=self.value)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self.kernel, axis=(1, 2))
+        windows = windows[:, :: self.stride[0], :: self.stride[1]]  # (N, OH, OW, C, KH, KW)
+        return (windows.transpose(0, 1, 2, 4, 5, 3).reshape(len(frames), *self.output_shapes()[0]),)
+
+    def cycles(self) -> int:
+        return max(self.input_beats()[0], self.output_pixels[0] * self.columns)
+
+    def latency(self) -> int:
+        """Written to a row, read from it, moved into the window."""
+        return 3
+
+    def inputs_needed(self) -> np.ndarray:
+        (height, width, _), (top, left, _, _) = self.shape, self.pads
+        out_height, out_width = self.output_pixels
+        rows = np.minimum(np.arange(out_height) * self.stride[0] - top + self.kernel[0], height) - 1
+        columns = np.minimum(np.arange(out_width) * self.stride[1] - left + self.kernel[1], width) - 1
+        return np.maximum.accumulate((rows[:, None] * width + columns).ravel().astype(np.int64)) + 1
+
+    # -- hardware ---------------------------------------------------------------------------------------------------
+
+    def parameters(self) -> dict[str, int]:
+        channels = self.shape[2]
+        return {
+            "Width": channels * self.type.bits,
+            "ImageHeight": self.shape[0],
+            "ImageWidth": self.shape[1],
+            "KernelHeight": self.kernel[0],
+            "KernelWidth": self.kernel[1],
+            "StrideHeight": self.stride[0],
+            "StrideWidth": self.stride[1],
+            "PadTop": self.pads[0],
+            "PadLeft": self.pads[1],
+            "OutHeight": self.output_pixels[0],
+            "OutWidth": self.output_pixels[1],
+            "Border": pack_word([self.value] * channels, self.type.bits),
+        }

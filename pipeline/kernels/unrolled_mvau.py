@@ -1,0 +1,164 @@
+"""UnrolledMVAU: a matrix-vector-activation unit of which the weights are the circuit, a graph of adders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.adder_graph.graph import AdderGraph
+from pipeline.adder_graph.module import AdderGraphModule
+from pipeline.adder_graph.solver import adder_graph_of
+from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, VerificationError
+from pipeline.kernels.base import Companion, Memory, Wire
+from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.thresholding import SearchTable, search_stages
+
+__all__ = ["UnrolledMVAU"]
+
+
+@dataclass(frozen=True, eq=False)
+class UnrolledMVAU(MatrixVector):
+    """A MatrixVector that takes a vector in `digits` cycles, whole vectors in and all rows out.
+
+    Elements go through the graph in `digits` parts of as many bits each; 1 is a vector a cycle. `adders` and `results`
+    are the AdderGraph, for digits of `digit_type`; both None has it found and proven. `levels` of adders lie between two
+    registers. Every node of the graph is as wide as its own interval; `accumulator_bits` is what sums are kept in.
+
+    Raises ConfigError for digits that the elements do not have, UnsupportedError for what cannot be built,
+    VerificationError for a graph that does not multiply by `weights`.
+    """
+
+    digits: int = 1
+    levels: int = 2
+    adders: np.ndarray | None = field(default=None, repr=False)
+    results: np.ndarray | None = field(default=None, repr=False)
+
+    op_type: ClassVar[str] = "UnrolledMVAU"
+    module: ClassVar[str] = "unrolled_mvau"
+    has_companion: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        bits = self.input_type.bits
+        if not 1 <= self.digits <= bits or self.digits * (-(-bits // self.digits) - 1) >= bits:
+            raise ConfigError(f"layer {self.name}: its elements of {bits} bits cannot be taken in {self.digits} digits.")
+        if self.levels < 1:
+            raise ConfigError(f"layer {self.name}: {self.levels} levels of adders between registers; 1 is the least.")
+        if self.adders is None or self.results is None:
+            graph = adder_graph_of(self.weights, self.digit_type)
+            object.__setattr__(self, "adders", graph.adders)
+            object.__setattr__(self, "results", graph.results)
+        elif not np.array_equal(self.graph.matrix(), self.weights):
+            raise VerificationError(f"layer {self.name} has a graph of adders that does not multiply by its weights.")
+
+    # -- the graph --------------------------------------------------------------------------------------------------
+
+    @property
+    def digit_bits(self) -> int:
+        return -(-self.input_type.bits // self.digits)
+
+    @property
+    def digit_type(self) -> IntType:
+        """What an input of the graph can be: the element itself, or an unsigned digit of it."""
+        return self.input_type if self.digits == 1 else IntType.of_bits(self.digit_bits, signed=False)
+
+    @property
+    def graph(self) -> AdderGraph:
+        assert self.adders is not None and self.results is not None
+        return AdderGraph(self.mw, self.adders, self.results)
+
+    @cached_property
+    def graph_module(self) -> AdderGraphModule:
+        return AdderGraphModule(self.graph, self.digit_type, self.levels)
+
+    # -- streams ----------------------------------------------------------------------------------------------------
+
+    def input_lanes(self) -> tuple[int, ...]:
+        return (self.mw,)
+
+    def output_lanes(self) -> tuple[int, ...]:
+        return (self.mh,)
+
+    # -- behaviour --------------------------------------------------------------------------------------------------
+
+    def cycles(self) -> int:
+        return self.pixels[0] * self.pixels[1] * self.digits
+
+    def latency(self) -> int:
+        """From the cycle in which the first digit of a vector is there to that of its results."""
+        search = 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
+        output = 1
+        return self.digits - 1 + self.graph_module.latency + int(self._accumulates()) + search + output
+
+    def inputs_needed(self) -> np.ndarray:
+        return np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
+
+    # -- hardware ---------------------------------------------------------------------------------------------------
+
+    def row_accumulator_bits(self) -> tuple[int, ...]:
+        """The accumulator width of each row."""
+        return self.accumulator_bits or self.exact_accumulator_bits()
+
+    def starts(self) -> np.ndarray:
+        """What each accumulator starts from: the bias, less what unsigned digits of signed elements add. (MH,)"""
+        bias = np.zeros(self.mh, np.int64) if self.bias is None else self.bias
+        if self.digits == 1 or not self.input_type.signed:
+            return bias
+        return bias - (self.weights.sum(axis=1) << (self.input_type.bits - 1))
+
+    def _accumulates(self) -> bool:
+        return self.digits > 1 or bool(self.starts().any())
+
+    def parameters(self) -> dict[str, int]:
+        widths = self.row_accumulator_bits()
+        parameters = {
+            "Mw": self.mw,
+            "Mh": self.mh,
+            "InputWidth": self.input_type.bits,
+            "InputSigned": int(self.input_type.signed),
+            "Digits": self.digits,
+            "DigitWidth": self.digit_bits,
+            "GraphLatency": self.graph_module.latency,
+            "ResultWidth": self.graph_module.result_bits,
+            "AccWidths": pack_word(widths, 8),
+            "LaneWidth": max(widths),
+            "HasStart": int(self.starts().any()),
+            "Starts": pack_word(self.starts(), max(widths)),
+            "NumThresholds": 0,
+            "OutputWidth": self.output_type.bits,
+            "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits)
+            if self.thresholds is not None
+            else 0,
+        }
+        if self.thresholds is not None:
+            table = self._table()
+            parameters |= {
+                "NumThresholds": self.thresholds.shape[1],
+                "ThresholdWidth": table.memory.width,
+                "CompareWidths": pack_word(table.widths, 8),
+            }
+        return parameters
+
+    def memories(self) -> dict[str, Memory]:
+        return {} if self.thresholds is None else {"ThresholdFile": self._table().memory}
+
+    def companion(self, name: str) -> Companion:
+        module = self.graph_module
+        return Companion(
+            module.text(name),
+            (
+                Wire(1, "graph_en_o", "en_i"),
+                Wire(self.mw * self.digit_bits, "graph_inputs_o", "inputs_i"),
+                Wire(self.mh * module.result_bits, "graph_results_i", "results_o"),
+            ),
+        )
+
+    def _table(self) -> SearchTable:
+        assert self.thresholds is not None
+        lo, hi = self.accumulator_range()
+        return SearchTable.build(self.thresholds, lo, hi, self.mh, self.row_accumulator_bits(), signed=True)

@@ -1,0 +1,86 @@
+"""UnrolledMVAU: the hardware against the reference at corner widths, in one digit and in several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, VerificationError
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from tests.kernels.side_by_side import simulate_side_by_side
+
+unsigned = partial(IntType.of_bits, signed=False)
+signed = partial(IntType.of_bits, signed=True)
+
+
+def _layer(
+    mh: int,
+    mw: int,
+    input_type: IntType,
+    weight_bits: int,
+    thresholds: int = 0,
+    *,
+    bias: bool = False,
+    density: float = 1.0,
+    output_lo: int = 0,
+    **fields,
+) -> UnrolledMVAU:
+    """A layer with random weights of the whole range, `density` of them, and thresholds around what sums reach."""
+    rng = np.random.default_rng([mh, mw, weight_bits, thresholds])
+    half = 1 << (weight_bits - 1)
+    weights = rng.choice([-1, 1], (mh, mw)) if weight_bits == 1 else rng.integers(-half, half, (mh, mw))
+    weights[rng.random((mh, mw)) >= density] = 0
+    start = rng.integers(-50, 50, mh) if bias else None
+    open_type = IntType(-(1 << 60), 1 << 60)
+    sums = MVAU("layer", ("x",), ("y",), weights, input_type, open_type, (2, 3), None, start)
+    lo, hi = sums.accumulator_range()
+    output_type, levels = IntType(int(lo.min()), int(hi.max())), None
+    if thresholds:
+        levels = np.sort(rng.integers(lo[:, None] - 5, hi[:, None] + 6, (mh, thresholds)), axis=1)
+        output_type = IntType(output_lo, output_lo + thresholds)
+    return UnrolledMVAU(
+        "layer", ("x",), ("y",), weights, input_type, output_type, (2, 3), levels, start,
+        sums.exact_accumulator_bits(), **fields,
+    )  # fmt: skip
+
+
+CONFIGURATIONS = {
+    "a_layer": _layer(8, 24, unsigned(4), 4, 15, density=0.3),
+    "a_bit_at_a_time": _layer(8, 24, unsigned(4), 4, 15, density=0.3, digits=4),
+    "two_bits_at_a_time": _layer(8, 24, unsigned(4), 4, 15, density=0.3, digits=2),
+    "a_stem": _layer(5, 27, signed(8), 8, 15),
+    "a_stem_in_digits": _layer(5, 27, signed(8), 8, 15, bias=True, digits=4),
+    "digits_that_do_not_divide": _layer(3, 6, signed(7), 4, 3, digits=3, levels=1),
+    "sums_with_a_bias": _layer(4, 9, unsigned(5), 5, bias=True),
+    "sums_with_a_bias_in_digits": _layer(4, 9, unsigned(5), 5, bias=True, digits=5, levels=3),
+    "sums_of_signed_digits": _layer(4, 7, signed(3), 3, digits=3),
+    "bipolar": _layer(6, 10, IntType(-1, 1), 1, 1, output_lo=-1),
+    "bits": _layer(6, 10, unsigned(1), 1, 2),
+    "all_zero": _layer(3, 5, unsigned(4), 4, 3, density=0.0),
+    "rows_of_zeros": _layer(9, 4, unsigned(2), 3, density=0.2, digits=2),
+    "one_weight": _layer(1, 1, unsigned(8), 8, digits=2),
+    "deep": _layer(2, 60, unsigned(2), 4, 15, levels=1),
+    "never_registered_but_at_the_end": _layer(2, 60, unsigned(2), 4, 15, levels=50),
+}
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    return simulate_side_by_side(list(CONFIGURATIONS.values()), tmp_path_factory.mktemp("unrolled"))
+
+
+def test_hardware_is_exact_with_and_without_stalls(simulated):
+    simulated.assert_exact()
+
+
+def test_frames_follow_each_other_without_a_gap(simulated):
+    simulated.assert_cycles()
+
+
+def test_latency(simulated):
+    simulated.assert_latency()
