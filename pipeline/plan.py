@@ -189,7 +189,7 @@ def _codegen(context: Context) -> str:
 
 def _rtlsim(context: Context) -> str:
     from pipeline.accumulators.witness import witness_inputs
-    from pipeline.kernels.mvau import MVAU
+    from pipeline.kernels.matrix_vector import MatrixVector
     from pipeline.stages import codegen, fold, resolve, rtlsim
 
     options = context.options
@@ -198,7 +198,7 @@ def _rtlsim(context: Context) -> str:
     candidates = graph.input_transform.apply(raw[:_CANDIDATES])
     chosen = rtlsim.choose_frames(graph, candidates, options["simulation"]["frames"])
     frames = candidates[chosen]
-    witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MVAU)}
+    witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MatrixVector)}
     design = codegen.describe_design(
         graph.layers, [graph.input], [graph.output], context.inputs["codegen"] / "stitched_ip", "finn_design_wrapper"
     )

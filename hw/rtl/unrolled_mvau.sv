@@ -1,9 +1,9 @@
 // MVAU of which the weights are the circuit: around a generated graph of adders, what turns it into a layer.
 //
-// A beat in is a whole vector, a beat out all of its results. The vector goes through the graph in Digits parts, the
-// most significant first, one in a cycle: digits of DigitWidth bits of every element. The graph adds up each digit's
-// sums; the accumulators shift what they have by a digit and add those. A vector stays at the input until its last
-// digit is taken. The pipeline stands still while the output register is full.
+// A beat in is a whole vector, a beat out all of its results. The vector goes through the graph in Digits parts, one in
+// a cycle, the most significant first: digits of DigitWidth bits of every element. The accumulators shift what they have
+// by a digit and add what the graph makes of the next. With more than one digit the vector waits in a register, so that
+// the next one can be made meanwhile. The pipeline stands still while the output register is full.
 //
 // Elements that are two's complement and come in several digits are taken as unsigned ones, the sign bit inverted:
 // larger by 2^(InputWidth − 1), which the start values make up for.
@@ -79,29 +79,43 @@ module unrolled_mvau #(
 
   wire [DigitCountWidth-1:0] digit;  // counts down
   wire last_digit = digit == '0;
+  wire digit_valid;
   if (Digits > 1) begin : gen_digits
     localparam int unsigned Padded = Digits * DigitWidth;
+    logic [Mw*InputWidth-1:0] vector_q;
     logic [DigitCountWidth-1:0] digit_q;
+    logic vector_valid_q;
+    wire vector_free = !vector_valid_q || (en && last_digit);
     always_ff @(posedge clk_i) begin
-      if (!rst_ni) digit_q <= DigitCountWidth'(Digits - 1);
-      else if (en && in_valid_i) digit_q <= last_digit ? DigitCountWidth'(Digits - 1) : digit_q - 1'b1;
+      if (!rst_ni) begin
+        vector_valid_q <= 1'b0;
+        digit_q <= DigitCountWidth'(Digits - 1);
+      end else begin
+        if (vector_free) vector_valid_q <= in_valid_i;
+        if (en && vector_valid_q) digit_q <= last_digit ? DigitCountWidth'(Digits - 1) : digit_q - 1'b1;
+      end
+      if (vector_free) vector_q <= in_data_i;
     end
     assign digit = digit_q;
+    assign digit_valid = vector_valid_q;
+    assign in_ready_o = vector_free;
     for (genvar c = 0; c < Mw; c++) begin : gen_element
       localparam bit [InputWidth-1:0] Sign = InputWidth'(InputSigned) << (InputWidth - 1);
-      wire [Padded-1:0] element = Padded'(in_data_i[c*InputWidth+:InputWidth] ^ Sign);
+      wire [Padded-1:0] element = Padded'(vector_q[c*InputWidth+:InputWidth] ^ Sign);
       assign graph_inputs_o[c*DigitWidth+:DigitWidth] = element[32'(digit)*DigitWidth+:DigitWidth];
     end
   end else begin : gen_whole
     assign digit = '0;
+    assign digit_valid = in_valid_i;
+    assign in_ready_o = en;
     assign graph_inputs_o = in_data_i;
+    wire unused_last = last_digit;
   end
-  assign in_ready_o = en && last_digit;
 
   logic [GraphLatency-1:0] valid_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
-    else if (en) valid_q <= GraphLatency'({valid_q, in_valid_i});
+    else if (en) valid_q <= GraphLatency'({valid_q, digit_valid});
   end
   wire result_valid = valid_q[GraphLatency-1];
 

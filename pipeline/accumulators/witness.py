@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.dataflow.types import IntType
-from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.matrix_vector import MatrixVector
 
 __all__ = ["Witness", "lane_witnesses", "witness_inputs"]
 
@@ -31,7 +31,7 @@ class Witness:
         return np.where(high, np.int64(input_type.hi), np.int64(input_type.lo))
 
     @classmethod
-    def of(cls, mvau: MVAU, channel: int, *, highest: bool) -> Witness:
+    def of(cls, mvau: MatrixVector, channel: int, *, highest: bool) -> Witness:
         """The witness of row `channel` of `mvau` for its highest, or else its lowest, sum."""
         row = mvau.weights[channel]
         high = row > 0 if highest else row < 0
@@ -42,7 +42,7 @@ class Witness:
         return cls(channel, value, at_high)
 
 
-def lane_witnesses(mvau: MVAU) -> tuple[Witness, ...]:
+def lane_witnesses(mvau: MatrixVector) -> tuple[Witness, ...]:
     """For each of the PE lanes, the witnesses of the lowest and of the highest sum among the rows that it computes."""
     lo, hi = mvau.accumulator_range()
     found = []
@@ -53,7 +53,7 @@ def lane_witnesses(mvau: MVAU) -> tuple[Witness, ...]:
     return tuple(found)
 
 
-def witness_inputs(mvau: MVAU) -> np.ndarray:
+def witness_inputs(mvau: MatrixVector) -> np.ndarray:
     """Input vectors that take the accumulator of every PE lane to both ends of its exact range.
 
     int64 of shape (n, MW), n at most 2 · PE, no vector twice. With pe = 1 these are the extremes of the layer.

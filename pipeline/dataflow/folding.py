@@ -11,7 +11,7 @@ wait for them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -41,15 +41,15 @@ _LANE_FIELDS = {
 class Folding:
     """One way to fold a layer: the fields it sets, and what follows from them."""
 
-    fields: dict[str, int]  # pe, simd
+    fields: dict[str, int]  # pe, simd; or digits, of a layer that is unrolled
     input_lanes: int
     output_lanes: int
     cycles: int
 
     @property
-    def multipliers(self) -> int:
-        """PE · SIMD."""
-        return self.fields.get("pe", 1) * self.fields.get("simd", 1)
+    def price(self) -> int:
+        """PE · SIMD, the multipliers; of an unrolled layer how few digits there are, of which each is a cycle."""
+        return self.fields.get("pe", 1) * self.fields.get("simd", 1) - self.fields.get("digits", 0)
 
 
 def divisors(number: int) -> tuple[int, ...]:
@@ -61,10 +61,16 @@ def divisors(number: int) -> tuple[int, ...]:
     return tuple(d for d in range(1, number + 1) if number % d == 0)
 
 
-def foldings(layer: Kernel) -> tuple[Folding, ...]:
-    """Every folding of `layer`."""
+def foldings(layer: Kernel, *, unrolled: bool = False) -> tuple[Folding, ...]:
+    """Every folding of `layer`; if it is to be unrolled, every number of digits that differs in what a digit is."""
     if isinstance(layer, MVAU):
         pixels = layer.pixels[0] * layer.pixels[1]
+        if unrolled:
+            bits = layer.input_type.bits
+            return tuple(
+                Folding({"digits": digits}, layer.mw, layer.mh, pixels * digits)
+                for digits in sorted({-(-bits // width) for width in range(1, bits + 1)})
+            )
         return tuple(
             Folding({"pe": pe, "simd": simd}, simd, pe, pixels * (layer.mh // pe) * (layer.mw // simd))
             for pe, simd in product(divisors(layer.mh), divisors(layer.mw))
@@ -79,14 +85,16 @@ def foldings(layer: Kernel) -> tuple[Folding, ...]:
     return tuple(found)
 
 
-def choose_foldings(graph: LayerGraph, budget: int | None, config: FoldingConfig | None = None) -> tuple[Folding, ...]:
-    """The folding of each layer of `graph`, in its order.
+def choose_foldings(
+    graph: LayerGraph, budget: int | None, config: FoldingConfig | None = None, unrolled: Collection[str] = ()
+) -> tuple[Folding, ...]:
+    """The folding of each layer of `graph`, in its order. The MVAUs named in `unrolled` get a number of digits.
 
     `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
     = 1, as in FINN. What `config` asks for is done, within the budget or not. Raises ConfigError if `config` asks for a
     folding that does not divide, or if the budget is out of reach.
     """
-    options = [_configured(layer, config) for layer in graph]
+    options = [_configured(layer, config, unrolled=layer.name in unrolled) for layer in graph]
     free = [config is None or not _wanted_lanes(layer, config) for layer in graph]
     if budget is not None:
         _check_reach(graph, options, free, budget)
@@ -127,10 +135,10 @@ def _wanted_lanes(layer: Kernel, config: FoldingConfig) -> dict[str, int]:
     return {name.lower(): value for name, value in config.wanted(layer).items() if name in ("PE", "SIMD")}
 
 
-def _configured(layer: Kernel, config: FoldingConfig | None) -> tuple[Folding, ...]:
-    """The foldings of `layer` that `config` allows."""
-    found = foldings(layer)
-    if config is None:
+def _configured(layer: Kernel, config: FoldingConfig | None, *, unrolled: bool) -> tuple[Folding, ...]:
+    """The foldings of `layer` that `config` allows; it has no say about one that is unrolled."""
+    found = foldings(layer, unrolled=unrolled)
+    if config is None or unrolled:
         return found
     for field, value in _wanted_lanes(layer, config).items():
         allowed = sorted({folding.fields[field] for folding in found})
@@ -168,8 +176,8 @@ def _cheapest(found: tuple[Folding, ...], budget: int | None) -> tuple[Folding, 
     """The foldings with the fewest multipliers among those that meet the budget, or else among the fastest."""
     fastest = min(folding.cycles for folding in found)
     within = [folding for folding in found if budget is None or folding.cycles <= max(budget, fastest)]
-    least = min(folding.multipliers for folding in within)
-    return tuple(folding for folding in within if folding.multipliers == least)
+    least = min(folding.price for folding in within)
+    return tuple(folding for folding in within if folding.price == least)
 
 
 def _cost(layer: Kernel, folding: Folding) -> int:

@@ -24,10 +24,12 @@ from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.pool import Pool
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
 __all__ = ["load_graph", "save_graph"]
 
@@ -35,7 +37,7 @@ _CLASSES = {
     c.__name__: c
     for c in (
         *(AddStreams, ConvolutionInputGenerator, DuplicateStreams, FMPadding, LabelSelect, MVAU, Pool),
-        *(StreamingDataWidthConverter, StreamingFIFO, Thresholding),
+        *(ParallelWindow, StreamingDataWidthConverter, StreamingFIFO, Thresholding, UnrolledMVAU),
         *(HostStep, InputTransform, IntType, LayerGraph, OutputTransform),
     )
 }

@@ -27,8 +27,10 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
 __all__ = ["Prediction", "predict"]
 
@@ -72,11 +74,12 @@ def _paces(graph: LayerGraph, limit: int) -> tuple[dict[str, np.ndarray], int]:
     reader = {stream: layer for layer in graph for stream in layer.inputs}
     paces, interval = {}, 0
     for layer in graph:
-        if isinstance(layer, ConvolutionInputGenerator):
-            spacing = _window_spacing(layer, reader)
+        if isinstance(layer, ConvolutionInputGenerator | ParallelWindow):
+            whole = isinstance(layer, ParallelWindow)
+            spacing = _whole_window_spacing(layer, reader) if whole else _window_spacing(layer, reader)
             sent, _ = _fire(layer, np.zeros(_FRAMES * layer.input_beats()[0], np.int64), _FRAMES, spacing)
             ends = sent.reshape(_FRAMES, -1)[:, -1]
-            if ends[-1] - ends[-2] <= limit:
+            if whole or ends[-1] - ends[-2] <= limit:
                 paces[layer.name] = spacing
                 interval = max(interval, int(ends[-1] - ends[-2]))
     return paces, interval
@@ -115,6 +118,9 @@ def _fire(
     """
     if isinstance(layer, MVAU):
         return _fire_mvau(layer, arrivals)
+    if isinstance(layer, UnrolledMVAU):
+        taken = _running_max(arrivals, np.arange(len(arrivals), dtype=np.int64) * layer.digits)
+        return taken + layer.latency(), taken
     frame = np.arange(frames, dtype=np.int64)[:, None]
     needed = (layer.inputs_needed() + frame * layer.input_beats()[0]).ravel()
     if spacing is None:
@@ -127,7 +133,7 @@ def _fire(
         sent = _running_max(ready + latency, spacing)
         room = np.where(before > 0, sent[np.maximum(before, 1) - 1] - latency + 1, 0)
         later = _running_max(np.maximum(arrivals, room), np.arange(len(arrivals), dtype=np.int64))
-        if not _looks_ahead(layer) or np.array_equal(later, taken):
+        if not isinstance(layer, ConvolutionInputGenerator | ParallelWindow) or np.array_equal(later, taken):
             return sent, later
         taken = later
 
@@ -157,6 +163,17 @@ def _window_spacing(generator: ConvolutionInputGenerator, reader: Mapping[str, K
     return np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // generator.output_beats()[0])
 
 
+def _whole_window_spacing(generator: ParallelWindow, reader: Mapping[str, Kernel]) -> np.ndarray:
+    """The spacing of whole windows: a cycle a column, and no faster than the layer that they go straight to."""
+    follower = reader.get(generator.outputs[0])
+    (height, width), step = generator.output_pixels, generator.stride[1]
+    if isinstance(follower, UnrolledMVAU):
+        step = max(step, follower.digits)
+    row = max(generator.columns, width * step)
+    rows = np.arange(_FRAMES * height, dtype=np.int64)[:, None] * row
+    return (rows + np.arange(width) * step).ravel()
+
+
 def _spacing(layer: Kernel, beats: int) -> np.ndarray:
     """The earliest cycle of each output beat after the first, counted from the first, if inputs are always there."""
     (out_beats, *_), (in_beats, *_) = layer.output_beats(), layer.input_beats()
@@ -168,13 +185,15 @@ def _spacing(layer: Kernel, beats: int) -> np.ndarray:
 
 def _looks_ahead(layer: Kernel) -> bool:
     """Whether `layer` has a line buffer, which takes input that only later windows need."""
-    return isinstance(layer, ConvolutionInputGenerator) and not layer.ordered
+    return isinstance(layer, ParallelWindow) or (isinstance(layer, ConvolutionInputGenerator) and not layer.ordered)
 
 
 def _sent_before_taking(layer: Kernel, needed: np.ndarray, beats: int, frames: int) -> np.ndarray:
     """For each input beat, how many output beats `layer` must have sent to have room for it."""
     if not _looks_ahead(layer):
         return np.searchsorted(needed, np.arange(beats), side="right")  # all that do without it
+    if isinstance(layer, ParallelWindow):
+        return _windows_before_taking(layer, beats)
     height, width, channels = layer.shape
     folds = channels // layer.simd
     (out_height, out_width, window) = layer.output_shapes()[0]
@@ -184,6 +203,23 @@ def _sent_before_taking(layer: Kernel, needed: np.ndarray, beats: int, frames: i
     first = np.repeat(corners * folds, window // layer.simd)  # of each output beat, the oldest input beat of its window
     first = (first + np.arange(frames)[:, None] * height * width * folds).ravel()
     return np.searchsorted(first, np.arange(beats) - layer.buffer_depth, side="right")
+
+
+def _windows_before_taking(layer: ParallelWindow, beats: int) -> np.ndarray:
+    """As `_sent_before_taking`. A pixel takes the place of the one KH rows above it: that row must be behind the
+    windows, or be their first and have been read up to the pixel."""
+    (height, width, _), (out_height, out_width) = layer.shape, layer.output_pixels
+    frame, rest = np.divmod(np.arange(beats, dtype=np.int64), height * width)
+    row, column = np.divmod(rest, width)
+    replaced = frame * height + row - layer.kernel[0]  # counted through the frames
+    firsts = np.arange(out_height) * layer.stride[0] - layer.pads[0]
+    count = int(beats // (height * width)) + 2
+    firsts = (firsts + np.arange(count)[:, None] * height).ravel()  # the first row of each row of windows
+    behind = np.searchsorted(firsts, replaced, side="left")  # rows of windows that begin above it
+    same = (behind < len(firsts)) & (firsts[np.minimum(behind, len(firsts) - 1)] == replaced)
+    completes = layer.kernel[1] - 1 - layer.pads[1]  # the column that completes the first window
+    read = np.clip(1 - (completes - column) // layer.stride[1], 1, out_width)  # windows until it has been read
+    return behind * out_width + np.where(same, read, 0)
 
 
 def _running_max(earliest: np.ndarray, spacing: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ class ParallelWindow(Kernel):
                     f"of 0 to {kernel - 1}, so that every window has a pixel of the image."
                 )
         if self.shape[1] < 2:
-            raise UnsupportedError(f"layer {self.name} has images of width 1; ParallelWindow takes 2 or more.")
+            raise UnsupportedError(f"layer {self.name} has images of width 1; whole windows are made of wider ones.")
         if not self.type.lo <= self.value <= self.type.hi:
             raise UnsupportedError(
                 f"layer {self.name} pads with {self.value}, which its type {self.type.name} in [{self.type.lo}, "

@@ -90,10 +90,11 @@ class UnrolledMVAU(MatrixVector):
         return self.pixels[0] * self.pixels[1] * self.digits
 
     def latency(self) -> int:
-        """From the cycle in which the first digit of a vector is there to that of its results."""
+        """From the cycle in which a vector is taken to that of its results, through the stages that the sum names."""
+        vector = self.digits if self.digits > 1 else 0  # a register, then all digits but the first
         search = 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
         output = 1
-        return self.digits - 1 + self.graph_module.latency + int(self._accumulates()) + search + output
+        return vector + self.graph_module.latency + int(self._accumulates()) + search + output
 
     def inputs_needed(self) -> np.ndarray:
         return np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)

@@ -18,9 +18,11 @@ from pipeline.dataflow.folding_config import ATTRIBUTES, FoldingConfig
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.stitching import stitch, with_depths
 from pipeline.dataflow.storage import load_graph, save_graph
+from pipeline.dataflow.styles import unrolled, with_whole_windows
 from pipeline.dataflow.timing import Prediction
 from pipeline.errors import ConfigError, ModelError
 from pipeline.kernels.base import Kernel
+from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
@@ -61,7 +63,11 @@ def cycle_budget(target_fps: float, synth_clk_period_ns: float) -> int:
 
 
 def fold(
-    graph: LayerGraph, budget: int | None = None, folding_config: Path | Mapping[str, dict] | None = None
+    graph: LayerGraph,
+    budget: int | None = None,
+    folding_config: Path | Mapping[str, dict] | None = None,
+    *,
+    mvau_style: str | Mapping[str, str] = "folded",
 ) -> Folded:
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
 
@@ -71,9 +77,15 @@ def fold(
     not divide and for a budget out of reach.
     """
     config = _read_config(folding_config)
-    chosen = choose_foldings(graph, budget, config)
+    names = _unrolled_names(graph, mvau_style)
+    graph = with_whole_windows(graph, names)
+    chosen = choose_foldings(graph, budget, config, names)
     layers = tuple(
-        replace(layer, **folding.fields) if folding.fields else layer
+        unrolled(layer, folding.fields["digits"])
+        if layer.name in names
+        else replace(layer, **folding.fields)
+        if folding.fields
+        else layer
         for layer, folding in zip(graph, chosen, strict=True)
     )
     stitched = stitch(replace(graph, layers=layers))
@@ -95,6 +107,13 @@ def fold(
         ignored=(*config.ignored, *config.without_layer(stitched.layers)) if config else (),
         raised=raised,
     )
+
+
+def _unrolled_names(graph: LayerGraph, mvau_style: str | Mapping[str, str]) -> frozenset[str]:
+    mvaus = [layer.name for layer in graph if isinstance(layer, MVAU)]
+    if isinstance(mvau_style, str):
+        return frozenset(mvaus) if mvau_style == "unrolled" else frozenset()
+    return frozenset(name for name in mvaus if mvau_style.get(name) == "unrolled")
 
 
 def folding_of(layer: Kernel) -> dict[str, int]:
@@ -193,14 +212,14 @@ def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:
 
 
 def _count(layer: Kernel) -> dict[str, int]:
-    if isinstance(layer, MVAU):
+    if isinstance(layer, MatrixVector):
         narrow, wide = sorted((layer.input_type.bits, layer.weight_type.bits))
         own = {
             f"op_mac_{narrow}bx{wide}b": layer.weights.size * layer.pixels[0] * layer.pixels[1],
             f"param_weight_{layer.weight_type.bits}b": layer.weights.size,
         }
         if layer.thresholds is not None:
-            own[f"param_threshold_{max(layer.lane_accumulator_bits())}b"] = layer.thresholds.size
+            own[f"param_threshold_{max(layer.accumulator_bits or layer.exact_accumulator_bits())}b"] = layer.thresholds.size
         return own
     if isinstance(layer, Thresholding):
         return {f"param_threshold_{layer.input_type.bits}b": layer.thresholds.size}

@@ -18,7 +18,7 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import VerificationError
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.label_select import LabelSelect
-from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.stages.codegen import Design, write_design
 from pipeline.tools.verilator import Model, SimulationResult, build_model
@@ -130,7 +130,7 @@ def run_layers(
     for layer in layers:
         ends = full_speed.frames[layer.outputs[0]]
         extremes = None
-        if isinstance(layer, MVAU):
+        if isinstance(layer, MatrixVector):
             extremes = _extremes(layer, full_speed, f"TOP.{design.name}.{instances[layer.name]}")
         runs.append(
             LayerRun(
@@ -267,7 +267,7 @@ def _as_frames(vectors: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return vectors[index].reshape(count, height, width, channels)
 
 
-def _extremes(layer: MVAU, result: SimulationResult, path: str) -> AccumulatorExtremes:
+def _extremes(layer: MatrixVector, result: SimulationResult, path: str) -> AccumulatorExtremes:
     lows, highs = layer.accumulator_range()
     proven = (int(lows.min()), int(highs.max()))
     lanes = [stats for name, stats in result.stats.items() if name.startswith(f"{path}.")]

@@ -34,6 +34,9 @@ CONFIGURATIONS = {
     "columns_far_apart": _layer((4, 11, 1), (3, 2), (1, 4), (1, 0, 1, 0)),
     "whole_image": _layer((4, 5, 1), (4, 5), (1, 1)),
     "one_bit": _layer((4, 4, 3), (3, 3), (1, 1), (1, 1, 1, 1), IntType(-1, 0)),
+    "two_columns": _layer((6, 2, 2), (3, 2), (1, 1), (1, 0, 1, 1)),
+    "two_columns_at_stride_two": _layer((6, 2, 1), (3, 2), (2, 2)),
+    "two_columns_read_singly": _layer((6, 2, 1), (3, 1), (1, 1), (1, 0, 1, 0)),
     "one_by_one": _layer((4, 4, 3), (1, 1), (2, 2)),
 }
 
@@ -81,5 +84,7 @@ def test_what_cannot_be_built_is_refused():
         _layer((2, 4, 1), (5, 3), (1, 1), (1, 1, 1, 1))
     with pytest.raises(UnsupportedError, match="pads of 3 and 0 for windows of width 3; expected pads of 0 to 2"):
         _layer((4, 4, 1), (3, 3), (1, 1), (0, 3, 0, 0))
+    with pytest.raises(UnsupportedError, match="images of width 1"):
+        _layer((4, 1, 1), (3, 1), (1, 1))
     with pytest.raises(UnsupportedError, match="pads with 16"):
         _layer((4, 4, 1), (3, 3), (1, 1), (1, 1, 1, 1), value=16)
