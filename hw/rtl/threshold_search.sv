@@ -72,6 +72,9 @@ module threshold_search #(
   end
   assign valid_o = valid_q[Stages-1];
 
+  logic [ThresholdWidth-1:0] file[Lanes*LaneWords];
+  initial $readmemh(ThresholdFile, file);
+
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     localparam int unsigned ValueWidth = 32'(ValueWidths[8*l+:8]);
     localparam int unsigned CompareWidth = 32'(CompareWidths[8*l+:8]);
@@ -94,22 +97,31 @@ module threshold_search #(
       wire reached;
       logic [s:0] index_q;
 
-      threshold_stage #(
-        .Folds(Folds),
-        .Stage(s),
-        .ValueWidth(ValueWidth),
-        .CompareWidth(CompareWidth),
-        .Signed(Signed),
-        .FileWords(Lanes * LaneWords),
-        .FileWidth(ThresholdWidth),
-        .Base(l * LaneWords + Folds * ((1 << s) - 1)),
-        .ThresholdFile(ThresholdFile)
-      ) u_threshold_stage (
-        .fold_i(folds[s]),
-        .index_i(index),
-        .value_i(value),
-        .reached_o(reached)
-      );
+      // the Folds << s thresholds of this step, at addresses that are constants, so that only these are kept, as logic
+      localparam int unsigned Depth = Folds << s;
+      localparam int unsigned Base = l * LaneWords + Folds * ((1 << s) - 1);
+      wire [CompareWidth-1:0] thresholds[Depth];
+      for (genvar i = 0; i < Depth; i++) begin : gen_threshold
+        assign thresholds[i] = file[Base+i][CompareWidth-1:0];
+      end
+      wire [CompareWidth-1:0] threshold;
+      if (Depth == 1) begin : gen_only
+        assign threshold = thresholds[0];
+      end else if (Folds == 1) begin : gen_indexed
+        assign threshold = thresholds[index];
+      end else if (s == 0) begin : gen_folded
+        assign threshold = thresholds[folds[s]];
+      end else begin : gen_both
+        assign threshold = thresholds[{folds[s], index}];
+      end
+      wire unused_address = &{1'b0, folds[s], index};
+
+      if (Signed) begin : gen_signed
+        wire signed [CompareWidth-1:0] compared = CompareWidth'($signed(value));
+        assign reached = compared >= $signed(threshold);
+      end else begin : gen_unsigned
+        assign reached = CompareWidth'(value) >= threshold;
+      end
 
       if (s == 0) begin : gen_first
         assign index = '0;

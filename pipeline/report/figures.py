@@ -26,7 +26,7 @@ _PURPOSES = {
     "weights": ("rom",),
     "products": ("product_pair", "digit_adder"),
     "sums": ("adder_tree", "adder", "mvau_pe"),
-    "thresholds": ("threshold_search", "threshold_stage"),
+    "thresholds": ("threshold_search",),
     "other arithmetic": ("add_streams", "pool", "label_select"),
     "buffers": ("simple_dual_port_ram",),
 }

@@ -34,10 +34,6 @@ MODULES = rtl_sources()
         ("threshold_search", ".LaneWidth(7)", "ValueWidths must be in 1 to LaneWidth"),
         ("threshold_search", ".CompareWidths(8'd7)", "CompareWidths must be in those of the values to ThresholdWidth"),
         ("threshold_search", ".ThresholdWidth(7)", "CompareWidths must be in those of the values to ThresholdWidth"),
-        ("threshold_stage", ".Folds(0)", "Folds and ValueWidth must be at least 1"),
-        ("threshold_stage", ".ValueWidth(9)", "CompareWidth must be in ValueWidth to FileWidth"),
-        ("threshold_stage", ".FileWidth(7)", "CompareWidth must be in ValueWidth to FileWidth"),
-        ("threshold_stage", ".Stage(1), .FileWords(3), .Base(2)", "FileWords must hold"),
     ],
 )
 def test_what_cannot_be_built_is_refused(module: str, parameters: str, message: str, tmp_path: Path):
