@@ -60,6 +60,9 @@ class Synthesis(Section):
     )
 
 
+MvauStyle = Literal["folded", "unrolled"]
+
+
 class BuildConfig(Section):
     """One build. Every field is read by a stage; which one, `pipeline/plan.py` says."""
 
@@ -77,6 +80,10 @@ class BuildConfig(Section):
         0.0, gt=0.5, le=1000, description="a clock period in nanoseconds, above 0.5 and up to 1000"
     )
     target_fps: float = Field(1000.0, gt=0, le=1e9, description="a number of frames a second above 0")
+    mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
+        "folded",
+        description="folded or unrolled, or a mapping of layers (MVAU_3) to these; layers not named are folded",
+    )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     output: Literal["top1", "logits"] = Field("top1", description="top1 or logits")
 

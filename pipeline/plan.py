@@ -151,6 +151,7 @@ def _fold(context: Context) -> str:
         load_graph(context.inputs["accumulators"]),
         fold.cycle_budget(options["target_fps"], clock),
         options["folding_config_file"],
+        mvau_style=options["mvau_style"],
     )
     fold.save(folded, context.folder)
     fold.write_reports(folded, context.folder, clock)
@@ -289,9 +290,9 @@ STAGES: tuple[Stage, ...] = (
         "fold",
         "PE and SIMD for the frame rate, FIFOs that cannot deadlock",
         _fold,
-        reads=("target_fps", "synth_clk_period_ns", "folding_config_file"),
+        reads=("target_fps", "synth_clk_period_ns", "mvau_style", "folding_config_file"),
         needs=("accumulators",),
-        packages=("numpy",),
+        packages=("da4ml", "numpy"),
         files=_folding_files,
     ),
     Stage(

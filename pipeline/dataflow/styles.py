@@ -30,7 +30,11 @@ def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
     changed: dict[str, Kernel | None] = {}
     for layer in graph:
         generator = writer.get(layer.inputs[0])
-        if layer.name not in names or not isinstance(generator, ConvolutionInputGenerator) or generator.kernel == (1, 1):
+        if (
+            layer.name not in names
+            or not isinstance(generator, ConvolutionInputGenerator)
+            or generator.kernel == (1, 1)
+        ):
             continue
         padding = writer.get(generator.inputs[0])
         first: Kernel = generator

@@ -46,7 +46,9 @@ class UnrolledMVAU(MatrixVector):
         super().__post_init__()
         bits = self.input_type.bits
         if not 1 <= self.digits <= bits or self.digits * (-(-bits // self.digits) - 1) >= bits:
-            raise ConfigError(f"layer {self.name}: its elements of {bits} bits cannot be taken in {self.digits} digits.")
+            raise ConfigError(
+                f"layer {self.name}: its elements of {bits} bits cannot be taken in {self.digits} digits."
+            )
         if self.levels < 1:
             raise ConfigError(f"layer {self.name}: {self.levels} levels of adders between registers; 1 is the least.")
         if self.adders is None or self.results is None:
@@ -101,8 +103,8 @@ class UnrolledMVAU(MatrixVector):
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
-    def row_accumulator_bits(self) -> tuple[int, ...]:
-        """The accumulator width of each row."""
+    def lane_accumulator_bits(self) -> tuple[int, ...]:
+        """The accumulator width of each row, which is a lane."""
         return self.accumulator_bits or self.exact_accumulator_bits()
 
     def starts(self) -> np.ndarray:
@@ -116,7 +118,7 @@ class UnrolledMVAU(MatrixVector):
         return self.digits > 1 or bool(self.starts().any())
 
     def parameters(self) -> dict[str, int]:
-        widths = self.row_accumulator_bits()
+        widths = self.lane_accumulator_bits()
         parameters = {
             "Mw": self.mw,
             "Mh": self.mh,
@@ -162,4 +164,4 @@ class UnrolledMVAU(MatrixVector):
     def _table(self) -> SearchTable:
         assert self.thresholds is not None
         lo, hi = self.accumulator_range()
-        return SearchTable.build(self.thresholds, lo, hi, self.mh, self.row_accumulator_bits(), signed=True)
+        return SearchTable.build(self.thresholds, lo, hi, self.mh, self.lane_accumulator_bits(), signed=True)

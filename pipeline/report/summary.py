@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.report.facts import BuildFacts
 from pipeline.report.markdown import number, percent, span, table
 from pipeline.tools.yosys import Utilization
@@ -148,7 +149,7 @@ def _speed(facts: BuildFacts) -> str:
         run = facts.layers[layer.name]
         name = f"**{layer.name}**" if layer.name == facts.folded.slowest else layer.name
         observed = "–" if run.observed_cycles is None else number(run.observed_cycles)
-        rows.append([name, _folding(layer, "pe"), _folding(layer, "simd"), run.predicted_cycles, observed])
+        rows.append([name, *_folding(layer), run.predicted_cycles, observed])
     whole = [
         ["between frames", prediction.cycles_between_frames, _or_dash(network.steady_cycles)],
         ["to the first output beat", prediction.first_output, network.first_output_cycle],
@@ -166,8 +167,11 @@ def _speed(facts: BuildFacts) -> str:
     )
 
 
-def _folding(layer: Kernel, field: str) -> str:
-    return str(getattr(layer, field, "–"))
+def _folding(layer: Kernel) -> tuple[str, str]:
+    """PE and SIMD; an unrolled MVAU computes all rows at once, of all columns, a digit of each in a cycle."""
+    if isinstance(layer, UnrolledMVAU):
+        return f"{layer.mh}, unrolled", f"{layer.mw} × {layer.digit_bits} bits"
+    return str(getattr(layer, "pe", "–")), str(getattr(layer, "simd", "–"))
 
 
 def _or_dash(value: int | None) -> str:

@@ -71,6 +71,8 @@ def fold(
 ) -> Folded:
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
 
+    `mvau_style` is what computes the matrices, `folded` or `unrolled`, of all layers or by layer.
+
     `budget` is the most clock cycles a frame may take, see `cycle_budget`; without it whatever `folding_config` leaves
     open is folded to one lane. `folding_config` is a FINN folding file, or its content; what it asks for comes before
     the budget. A FIFO depth that it gives is used unless it is below what is proven enough against deadlock. Raises ConfigError for a folding that does
@@ -110,10 +112,13 @@ def fold(
 
 
 def _unrolled_names(graph: LayerGraph, mvau_style: str | Mapping[str, str]) -> frozenset[str]:
-    mvaus = [layer.name for layer in graph if isinstance(layer, MVAU)]
-    if isinstance(mvau_style, str):
-        return frozenset(mvaus) if mvau_style == "unrolled" else frozenset()
-    return frozenset(name for name in mvaus if mvau_style.get(name) == "unrolled")
+    """The MVAUs that are to be unrolled. Raises ConfigError for a layer that the graph does not have."""
+    names = [layer.name for layer in graph if isinstance(layer, MVAU)]
+    styles = dict.fromkeys(names, mvau_style) if isinstance(mvau_style, str) else mvau_style
+    for name in styles:
+        if name not in names:
+            raise ConfigError(f"mvau_style names {name}, which is no MVAU of this network; it has {', '.join(names)}.")
+    return frozenset(name for name, style in styles.items() if style == "unrolled")
 
 
 def folding_of(layer: Kernel) -> dict[str, int]:
@@ -219,7 +224,9 @@ def _count(layer: Kernel) -> dict[str, int]:
             f"param_weight_{layer.weight_type.bits}b": layer.weights.size,
         }
         if layer.thresholds is not None:
-            own[f"param_threshold_{max(layer.accumulator_bits or layer.exact_accumulator_bits())}b"] = layer.thresholds.size
+            own[f"param_threshold_{max(layer.accumulator_bits or layer.exact_accumulator_bits())}b"] = (
+                layer.thresholds.size
+            )
         return own
     if isinstance(layer, Thresholding):
         return {f"param_threshold_{layer.input_type.bits}b": layer.thresholds.size}

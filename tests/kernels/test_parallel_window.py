@@ -63,9 +63,7 @@ def test_windows_are_those_of_padding_and_generator(layer):
     frames = np.random.default_rng(0).integers(layer.type.lo, layer.type.hi + 1, (2, *layer.shape))
     padding = FMPadding("p", ("x",), ("p",), layer.shape, layer.type, layer.pads, layer.value)
     (padded,) = padding.reference(frames)
-    generator = ConvolutionInputGenerator(
-        "g", ("p",), ("y",), padded.shape[1:], layer.type, layer.kernel, layer.stride
-    )
+    generator = ConvolutionInputGenerator("g", ("p",), ("y",), padded.shape[1:], layer.type, layer.kernel, layer.stride)
     np.testing.assert_array_equal(layer.reference(frames)[0], generator.reference(padded)[0])
 
 

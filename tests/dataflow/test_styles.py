@@ -1,0 +1,61 @@
+"""The same network in every style of MVAU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.dataflow.styles import with_whole_windows
+from pipeline.errors import ConfigError
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.stages.fold import fold
+from pipeline.tools.verilator import simulate
+from tests.dataflow.residual import residual_network
+
+STYLES = {
+    "folded": (200, "folded"),
+    "a_vector_a_cycle": (42, "unrolled"),
+    "a_bit_a_cycle": (72, "unrolled"),
+    "mixed": (200, {"MVAU_0": "folded", "MVAU_1": "unrolled"}),
+}
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    graph = residual_network()
+    frames = np.random.default_rng(3).integers(0, 4, (8, 6, 6, 4))
+    found = {}
+    for name, (budget, style) in STYLES.items():
+        folded = fold(graph, budget, mvau_style=style).graph
+        simulated = simulate(folded.layers, {"in": frames}, tmp_path_factory.mktemp(name))
+        found[name] = simulated.outputs[folded.output]
+    return graph.run(frames), found
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_hardware_of_every_style_gives_the_same(style, outputs):
+    expected, found = outputs
+    np.testing.assert_array_equal(found[style], expected)
+    np.testing.assert_array_equal(found[style], found["folded"])
+
+
+@pytest.mark.parametrize(("budget", "digits"), [(42, 1), (71, 1), (72, 2), (1000, 2)])
+def test_as_many_digits_as_the_budget_allows(budget, digits):
+    folded = fold(residual_network(), budget, mvau_style="unrolled")
+    assert {layer.digits for layer in folded.graph if isinstance(layer, UnrolledMVAU)} == {digits}
+    assert folded.prediction.cycles_between_frames <= budget
+
+
+def test_padding_and_generator_become_whole_windows_only_before_what_is_unrolled():
+    graph = residual_network()
+    changed = with_whole_windows(graph, {"MVAU_1"})
+    kinds = {layer.name: layer.op_type for layer in changed}
+    assert kinds["ConvolutionInputGenerator_1"] == "ParallelWindow" and "FMPadding_1" not in kinds
+    assert kinds["ConvolutionInputGenerator_0"] == "ConvolutionInputGenerator" and "FMPadding_0" in kinds
+    frames = np.random.default_rng(3).integers(0, 4, (3, 6, 6, 4))
+    np.testing.assert_array_equal(changed.run(frames), graph.run(frames))
+
+
+def test_a_layer_that_there_is_not_is_refused():
+    with pytest.raises(ConfigError, match="mvau_style names MVAU_9, which is no MVAU of this network; it has MVAU_0"):
+        fold(residual_network(), mvau_style={"MVAU_9": "unrolled"})
