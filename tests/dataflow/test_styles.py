@@ -13,10 +13,10 @@ from pipeline.tools.verilator import simulate
 from tests.dataflow.residual import residual_network
 
 STYLES = {
-    "folded": (200, "folded"),
+    "folded": (400, "folded"),
     "a_vector_a_cycle": (42, "unrolled"),
     "a_bit_a_cycle": (72, "unrolled"),
-    "mixed": (200, {"MVAU_0": "folded", "MVAU_1": "unrolled"}),
+    "mixed": (400, {"MVAU_0": "folded", "MVAU_1": "unrolled"}),
 }
 
 

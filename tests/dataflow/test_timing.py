@@ -11,7 +11,6 @@ from pipeline.stages.fold import fold
 from pipeline.tools.verilator import simulate
 from tests.dataflow.residual import residual_network
 
-
 FOLDS = {
     "folded": (residual_network(stride=2), 1000, "folded"),
     "unrolled": (residual_network(8, stride=2, blocks=2), 80, "unrolled"),

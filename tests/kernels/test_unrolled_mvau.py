@@ -12,6 +12,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, VerificationError
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.tools.verilator import simulate
 from tests.kernels.side_by_side import simulate_side_by_side
 
 unsigned = partial(IntType.of_bits, signed=False)
@@ -84,3 +85,24 @@ def test_frames_follow_each_other_without_a_gap(simulated):
 
 def test_latency(simulated):
     simulated.assert_latency()
+
+
+def test_what_cannot_be_built_is_refused():
+    layer = CONFIGURATIONS["a_layer"]
+    with pytest.raises(ConfigError, match="elements of 4 bits cannot be taken in 5 digits"):
+        replace(layer, digits=5, adders=None, results=None)
+    with pytest.raises(ConfigError, match="0 levels of adders between registers; 1 is the least"):
+        replace(layer, levels=0)
+    with pytest.raises(VerificationError, match="a graph of adders that does not multiply by its weights"):
+        replace(layer, weights=-layer.weights)
+
+
+def test_an_accumulator_holds_its_extremes_and_one_bit_less_does_not(tmp_path):
+    layer = UnrolledMVAU(
+        "layer", ("x",), ("y",), np.array([[7, -8, 7, 7]]), unsigned(4), IntType(-120, 315), (1, 2), None, None, (10,)
+    )
+    witnesses = np.where(layer.weights[0] > 0, [[15], [0]], [[0], [15]]).reshape(1, 1, 2, 4)
+    exact = simulate([layer], {"x": witnesses}, tmp_path / "exact").outputs["y"]
+    assert exact.ravel().tolist() == [315, -120]
+    narrow = simulate([replace(layer, accumulator_bits=(9,))], {"x": witnesses}, tmp_path / "narrow").outputs["y"]
+    assert narrow.ravel().tolist() == [315 - 512, -120]
