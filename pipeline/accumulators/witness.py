@@ -43,20 +43,21 @@ class Witness:
 
 
 def lane_witnesses(mvau: MatrixVector) -> tuple[Witness, ...]:
-    """For each of the PE lanes, the witnesses of the lowest and of the highest sum among the rows that it computes."""
+    """For each lane of accumulators, the witnesses of the lowest and of the highest sum among the rows that it computes."""
     lo, hi = mvau.accumulator_range()
     found = []
-    for lane in range(mvau.pe):
-        rows = np.arange(lane, mvau.mh, mvau.pe)
+    lanes = len(mvau.lane_accumulator_bits())
+    for lane in range(lanes):
+        rows = np.arange(lane, mvau.mh, lanes)
         found.append(Witness.of(mvau, int(rows[lo[rows].argmin()]), highest=False))
         found.append(Witness.of(mvau, int(rows[hi[rows].argmax()]), highest=True))
     return tuple(found)
 
 
 def witness_inputs(mvau: MatrixVector) -> np.ndarray:
-    """Input vectors that take the accumulator of every PE lane to both ends of its exact range.
+    """Input vectors that take the accumulator of every lane to both ends of its exact range.
 
-    int64 of shape (n, MW), n at most 2 · PE, no vector twice. With pe = 1 these are the extremes of the layer.
+    int64 of shape (n, MW), n at most twice the lanes, no vector twice. With one lane these are the extremes of the layer.
     """
     vectors = [witness.vector(mvau.input_type, mvau.mw) for witness in lane_witnesses(mvau)]
     distinct = {vector.tobytes(): vector for vector in vectors}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,10 @@ class MatrixVector(Kernel):
     def exact_accumulator_bits(self) -> tuple[int, ...]:
         """The fewest bits, two's complement, that hold `accumulator_range` of each row."""
         return tuple(map(range_bits, *exact_range(self.weights, self.input_type, self.bias)))
+
+    @abstractmethod
+    def lane_accumulator_bits(self) -> tuple[int, ...]:
+        """The width of each accumulator; row r is summed up by the r-th of them, modulo how many there are."""
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
