@@ -14,6 +14,7 @@ from pipeline.errors import VerificationError
 __all__ = ["adder_graph_of"]
 
 _INPUT, _ADD, _SUBTRACT = -1, 0, 1  # da4ml's codes of operations
+_BLOCK = 2000  # weights that are not zero in a block of columns
 _DELAY = 2  # adders that a way may be longer than the shortest one possible, in exchange for fewer of them
 
 
@@ -24,25 +25,39 @@ class _Term(NamedTuple):
     shift: int
     sign: int
 
+    def __neg__(self) -> _Term:
+        return self._replace(sign=-self.sign)
+
+    def shifted(self, by: int) -> _Term:
+        return self._replace(shift=self.shift + int(by))
+
+
+_NOTHING = _Term(ZERO, 0, 1)
+
 
 def adder_graph_of(weights: np.ndarray, element: IntType) -> AdderGraph:
     """A graph of few and narrow adders that multiplies vectors of `element` by int64 `weights` (MH, MW).
 
-    The same matrix and type give the same graph. Raises VerificationError where what da4ml found is not the matrix.
+    The same matrix and type give the same graph. The time that da4ml takes grows with the square of the weights that
+    are not zero, and more; so wide matrices are cut into blocks of columns, of which the sums are then added. Raises
+    VerificationError where what was found is not the matrix.
     """
-    rows, columns = np.flatnonzero(weights.any(axis=1)), np.flatnonzero(weights.any(axis=0))
-    results = np.tile(np.array([ZERO, 0, 1], np.int64), (len(weights), 1))
-    adders = np.empty((0, 5), np.int64)
-    if len(rows):
+    builder = _Builder(weights.shape[1])
+    parts: list[list[_Term]] = [[] for _ in weights]  # of each row's sum
+    for columns in _blocks(weights):
+        block = weights[:, columns]
+        rows = np.flatnonzero(block.any(axis=1))
         found = solve(
-            np.ascontiguousarray(weights[np.ix_(rows, columns)].T, np.float32),
+            np.ascontiguousarray(block[rows].T, np.float32),
             hard_dc=_DELAY,
             qintervals=[(float(element.lo), float(max(element.hi, element.lo + 1)), 1.0)] * len(columns),
             adder_size=1,
             carry_size=-1,
         )
-        adders, results[rows] = _flattened(found.solutions, columns, weights.shape[1])
-    graph = without_unused(AdderGraph(weights.shape[1], adders, results))
+        for row, term in zip(rows, builder.cascade(found.solutions, columns), strict=True):
+            parts[row].append(term)
+    results = np.array([builder.total(terms) for terms in parts], np.int64).reshape(-1, 3)
+    graph = without_unused(AdderGraph(weights.shape[1], np.array(builder.adders, np.int64).reshape(-1, 5), results))
     if not np.array_equal(graph.matrix(), weights):
         raise VerificationError(
             f"the adder graph that da4ml found for a matrix of shape {weights.shape} does not compute it."
@@ -50,40 +65,62 @@ def adder_graph_of(weights: np.ndarray, element: IntType) -> AdderGraph:
     return graph
 
 
-def _flattened(stages: tuple, columns: np.ndarray, inputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """The adders and the results of da4ml's cascade, the first stage of which takes `columns` of the vector."""
-    terms = [_Term(int(column), 0, 1) for column in columns]
-    adders: list[tuple[int, int, int, int, int]] = []
+def _blocks(weights: np.ndarray) -> list[np.ndarray]:
+    """The columns that are not all zero, cut into runs of about as many weights that are not zero."""
+    columns = np.flatnonzero(weights.any(axis=0))
+    if not len(columns):
+        return []
+    before = np.cumsum(np.count_nonzero(weights[:, columns], axis=0))
+    count = min(-(-int(before[-1]) // _BLOCK), len(columns))
+    ends = np.searchsorted(before, before[-1] * np.arange(1, count) // count)
+    return [block for block in np.split(columns, ends) if len(block)]
 
-    def sum_of(a: _Term, b: _Term) -> _Term:
+
+class _Builder:
+    """Adders, one after the other, over `inputs` elements."""
+
+    def __init__(self, inputs: int) -> None:
+        self.inputs = inputs
+        self.adders: list[tuple[int, int, int, int, int]] = []
+        self.levels = [0] * inputs
+
+    def sum_of(self, a: _Term, b: _Term) -> _Term:
         if a.sign < b.sign:
             a, b = b, a
         if a.sign == b.sign and a.shift > b.shift:
             a, b = b, a
         least = min(a.shift, b.shift)
-        adders.append((a.node, a.shift - least, b.node, b.shift - least, a.sign * b.sign))
-        return _Term(inputs + len(adders) - 1, least, a.sign)
+        self.adders.append((a.node, a.shift - least, b.node, b.shift - least, a.sign * b.sign))
+        self.levels.append(max(self.levels[a.node], self.levels[b.node]) + 1)
+        return _Term(self.inputs + len(self.adders) - 1, least, a.sign)
 
-    for stage in stages:
-        values: list[_Term] = []
-        for operation in stage.ops:
-            if operation.opcode == _INPUT:
-                source = operation.id0
-                value = _shifted(terms[source], stage.inp_shifts[source])
-            elif operation.opcode in (_ADD, _SUBTRACT):
-                second = _shifted(values[operation.id1], operation.data)
-                if operation.opcode == _SUBTRACT:
-                    second = second._replace(sign=-second.sign)
-                value = sum_of(values[operation.id0], second)
-            else:
-                raise VerificationError(f"da4ml made an operation {operation.opcode} that is no adder.")
-            values.append(value)
-        terms = []
-        for source, shift, negated in zip(stage.out_idxs, stage.out_shifts, stage.out_negs, strict=True):
-            term = _Term(ZERO, 0, 1) if source < 0 else _shifted(values[source], shift)
-            terms.append(term._replace(sign=-term.sign) if negated else term)
-    return np.array(adders, np.int64).reshape(-1, 5), np.array(terms, np.int64).reshape(-1, 3)
+    def total(self, terms: list[_Term]) -> _Term:
+        """The sum of `terms`, those first that are there first."""
+        if not terms:
+            return _NOTHING
+        waiting = list(terms)
+        while len(waiting) > 1:
+            waiting.sort(key=lambda term: self.levels[term.node], reverse=True)
+            waiting.append(self.sum_of(waiting.pop(), waiting.pop()))
+        return waiting[0]
 
-
-def _shifted(term: _Term, shift: int) -> _Term:
-    return term._replace(shift=term.shift + int(shift))
+    def cascade(self, stages: tuple, columns: np.ndarray) -> list[_Term]:
+        """The results of da4ml's cascade of `stages`, the first of which takes `columns` of the vector."""
+        terms = [_Term(int(column), 0, 1) for column in columns]
+        for stage in stages:
+            values: list[_Term] = []
+            for operation in stage.ops:
+                if operation.opcode == _INPUT:
+                    source = operation.id0
+                    value = terms[source].shifted(stage.inp_shifts[source])
+                elif operation.opcode in (_ADD, _SUBTRACT):
+                    second = values[operation.id1].shifted(operation.data)
+                    value = self.sum_of(values[operation.id0], -second if operation.opcode == _SUBTRACT else second)
+                else:
+                    raise VerificationError(f"da4ml made an operation {operation.opcode} that is no adder.")
+                values.append(value)
+            terms = []
+            for source, shift, negated in zip(stage.out_idxs, stage.out_shifts, stage.out_negs, strict=True):
+                term = _NOTHING if source < 0 else values[source].shifted(shift)
+                terms.append(-term if negated else term)
+        return terms

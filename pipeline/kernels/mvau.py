@@ -12,6 +12,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 from pipeline.kernels.base import Memory
 from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.recoding import product_latency, product_width, recodes_input
 from pipeline.kernels.thresholding import SearchTable, search_stages
 
 __all__ = ["MVAU"]
@@ -75,7 +76,7 @@ class MVAU(MatrixVector):
 
     def latency(self) -> int:
         """From the last beat of a vector to the first of its results, through the stages that the sum below names."""
-        products = (_digits(self._recoded_type()) + 1) // 2
+        products = product_latency(self.input_type, self.weight_type)
         tree = (self.simd - 1).bit_length() // 2
         search = 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
         replay = int(self.neuron_folds > 1)
@@ -97,8 +98,8 @@ class MVAU(MatrixVector):
             "InputWidth": self.input_type.bits,
             "InputSigned": int(self.input_type.signed),
             "WeightWidth": self.weight_type.bits,
-            "RecodeInput": int(self._recodes_input()),
-            "ProductWidth": self._product_width(),
+            "RecodeInput": int(recodes_input(self.input_type, self.weight_type)),
+            "ProductWidth": product_width(self.input_type, self.weight_type),
             "AccWidths": pack_word(self.lane_accumulator_bits(), 8),
             "OutputWidth": self.output_type.bits,
             "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits)
@@ -128,21 +129,6 @@ class MVAU(MatrixVector):
             memories["BiasFile"] = Memory(width * self.pe, words)
         return memories
 
-    def _recodes_input(self) -> bool:
-        """Whether the multipliers are smaller if they recode the input and not the weight: rows times bits of a row."""
-        weight, input_ = self.weight_type, self.input_type
-        return _digits(input_) * (weight.bits + 2) < _digits(weight) * (input_.bits + 2)
-
-    def _recoded_type(self) -> IntType:
-        return self.input_type if self._recodes_input() else self.weight_type
-
-    def _product_width(self) -> int:
-        """Bits, two's complement, of every product of an input and a weight."""
-        weight = IntType.of_bits(self.weight_type.bits, signed=True)
-        input_ = IntType.of_bits(self.input_type.bits, signed=self.input_type.signed)
-        ends = [a * b for a in (weight.lo, weight.hi) for b in (input_.lo, input_.hi)]
-        return IntType(min(ends), max(ends)).bits
-
     def _weight_memory(self) -> Memory:
         """One word for each pair of folds, neuron fold first: lane by lane, the SIMD weights of the lane."""
         width = self.weight_type.bits
@@ -158,8 +144,3 @@ class MVAU(MatrixVector):
         assert self.thresholds is not None
         lo, hi = self.accumulator_range()
         return SearchTable.build(self.thresholds, lo, hi, self.pe, self.lane_accumulator_bits(), signed=True)
-
-
-def _digits(factor: IntType) -> int:
-    """Radix-4 digits, in -2 … 2, of a recoded factor: an unsigned one needs a digit for the sign it lacks."""
-    return (factor.bits + 1) // 2 if factor.signed else factor.bits // 2 + 1

@@ -10,44 +10,16 @@ import pytest
 
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, VerificationError
-from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.tools.verilator import simulate
+from tests.kernels.matrices import matrix_layer
 from tests.kernels.side_by_side import simulate_side_by_side
 
 unsigned = partial(IntType.of_bits, signed=False)
 signed = partial(IntType.of_bits, signed=True)
 
 
-def _layer(
-    mh: int,
-    mw: int,
-    input_type: IntType,
-    weight_bits: int,
-    thresholds: int = 0,
-    *,
-    bias: bool = False,
-    density: float = 1.0,
-    output_lo: int = 0,
-    **fields,
-) -> UnrolledMVAU:
-    """A layer with random weights of the whole range, `density` of them, and thresholds around what sums reach."""
-    rng = np.random.default_rng([mh, mw, weight_bits, thresholds])
-    half = 1 << (weight_bits - 1)
-    weights = rng.choice([-1, 1], (mh, mw)) if weight_bits == 1 else rng.integers(-half, half, (mh, mw))
-    weights[rng.random((mh, mw)) >= density] = 0
-    start = rng.integers(-50, 50, mh) if bias else None
-    open_type = IntType(-(1 << 60), 1 << 60)
-    sums = MVAU("layer", ("x",), ("y",), weights, input_type, open_type, (2, 3), None, start)
-    lo, hi = sums.accumulator_range()
-    output_type, levels = IntType(int(lo.min()), int(hi.max())), None
-    if thresholds:
-        levels = np.sort(rng.integers(lo[:, None] - 5, hi[:, None] + 6, (mh, thresholds)), axis=1)
-        output_type = IntType(output_lo, output_lo + thresholds)
-    return UnrolledMVAU(
-        "layer", ("x",), ("y",), weights, input_type, output_type, (2, 3), levels, start,
-        sums.exact_accumulator_bits(), **fields,
-    )  # fmt: skip
+_layer = partial(matrix_layer, UnrolledMVAU)
 
 
 CONFIGURATIONS = {

@@ -1,0 +1,333 @@
+// MVAU that multiplies by the weights that are not zero, and by no others.
+//
+// Rows are dealt to Pe walkers so that all of them finish together. A walker goes through the entries of its rows, one
+// a cycle: where in the window the element is, and its weight. All walkers are at the same step, so one memory holds
+// what all of them do. Two windows are kept: while one is walked the next comes in, Simd elements a cycle. A walker's
+// sums wait in a FIFO until it is their row's turn to leave, Lanes rows a beat: row r in lane r % Lanes, from one of
+// the walkers l with l % Lanes = r % Lanes.
+//
+// Mw, Mh:          columns and rows of the matrix.
+// Simd:            elements of an input beat, divides Mw.
+// Pe:              walkers.
+// Lanes:           elements of an output beat, divides Mh and Pe.
+// Steps:           entries of the longest walk; the others are filled up with zeros.
+// InputWidth:      bits of an input element.
+// InputSigned:     inputs are two's complement.
+// WeightWidth:     bits of a weight, two's complement.
+// RecodeInput:     recode the input in the multipliers instead of the weight (see product_pair).
+// ProductWidth:    bits that hold every product, two's complement.
+// AccWidths:       for each walker, in 8 bits, the bits of its sums, two's complement.
+// LaneWidth:       bits that hold every sum and every sum with its bias.
+// Results:         for each walker, in 16 bits, the sums that its FIFO holds, at least all of a window's.
+// HasBias:         a bias is added to each sum.
+// NumThresholds:   thresholds of a row; 0 puts out the sum itself.
+// ThresholdWidth:  bits of a word of the thresholds' memory file.
+// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see threshold_search).
+// OutputWidth:     bits of an output element.
+// OutputOffset:    the output for no threshold reached; not used without thresholds.
+// WalkFile:        a word for each step: walker by walker the weight, the element of the beat, the beat, and whether the
+//                  row ends.
+// OrderFile:       a word for each output beat: lane by lane the number of the walker among those of the lane.
+// BiasFile:        a word for each output beat: Lanes biases of LaneWidth bits.
+// ThresholdFile:   the thresholds (see threshold_search).
+`default_nettype none
+
+module sparse_mvau #(
+  parameter int unsigned Mw = 4,
+  parameter int unsigned Mh = 1,
+  parameter int unsigned Simd = 1,
+  parameter int unsigned Pe = 1,
+  parameter int unsigned Lanes = 1,
+  parameter int unsigned Steps = 4,
+  parameter int unsigned InputWidth = 4,
+  parameter bit InputSigned = 1'b0,
+  parameter int unsigned WeightWidth = 4,
+  parameter bit RecodeInput = 1'b0,
+  parameter int unsigned ProductWidth = 8,
+  parameter logic [Pe*8-1:0] AccWidths = {Pe{8'd12}},
+  parameter int unsigned LaneWidth = 12,
+  parameter logic [Pe*16-1:0] Results = {Pe{16'd2}},
+  parameter bit HasBias = 1'b0,
+  parameter int unsigned NumThresholds = 0,
+  parameter int unsigned ThresholdWidth = 1,
+  parameter logic [Lanes*8-1:0] CompareWidths = {Lanes{8'(LaneWidth)}},
+  parameter int unsigned OutputWidth = 12,
+  parameter logic [OutputWidth-1:0] OutputOffset = '0,
+  parameter WalkFile = "",
+  parameter OrderFile = "",
+  parameter BiasFile = "",
+  parameter ThresholdFile = ""
+) (
+  input  wire                          clk_i,
+  input  wire                          rst_ni,
+
+  input  wire                          in_valid_i,
+  output wire                          in_ready_o,
+  input  wire  [Simd*InputWidth-1:0]   in_data_i,
+
+  output wire                          out_valid_o,
+  input  wire                          out_ready_i,
+  output wire  [Lanes*OutputWidth-1:0] out_data_o
+);
+
+  if (Mw % Simd != 0 || Mh % Lanes != 0 || Pe % Lanes != 0) begin : gen_check_folding
+    $error("%m: Simd must divide Mw, and Lanes must divide Mh and Pe");
+  end
+  if (Steps < 1) begin : gen_check_steps
+    $error("%m: Steps must be at least 1");
+  end
+
+  localparam int unsigned Words = Mw / Simd;
+  localparam int unsigned WordWidth = (Words > 1) ? $clog2(Words) : 1;
+  localparam int unsigned ElementWidth = (Simd > 1) ? $clog2(Simd) : 1;
+  localparam int unsigned EntryWidth = WeightWidth + ElementWidth + WordWidth + 1;
+  localparam int unsigned StepWidth = (Steps > 1) ? $clog2(Steps) : 1;
+  localparam int unsigned Beats = Mh / Lanes;
+  localparam int unsigned BeatWidth = (Beats > 1) ? $clog2(Beats) : 1;
+  localparam int unsigned Share = Pe / Lanes;  // walkers of a lane
+  localparam int unsigned OwnerWidth = (Share > 1) ? $clog2(Share) : 1;
+
+  // cycles of a product, as product_pair checks them
+  localparam int unsigned Digits =
+      !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
+  localparam int unsigned ProductLatency = (Digits + 1) / 2;
+
+  wire [Pe-1:0] walker_ready;
+  wire en = &walker_ready;
+
+  // -- windows come in: which half of the memories is written, and how many halves are free
+
+  logic [WordWidth-1:0] load_word_q;
+  logic load_half_q;
+  logic [1:0] free_q, waiting_q;  // halves that may be written; windows whose walk has not ended
+  wire load = in_valid_i && in_ready_o;
+  wire loaded = load && load_word_q == WordWidth'(Words - 1);
+  wire walked, released;
+  assign in_ready_o = free_q != 2'd0;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      load_word_q <= '0;
+      load_half_q <= 1'b0;
+      free_q <= 2'd2;
+      waiting_q <= 2'd0;
+    end else begin
+      if (load) load_word_q <= loaded ? '0 : load_word_q + 1'b1;
+      if (loaded) load_half_q <= !load_half_q;
+      free_q <= free_q + 2'(released) - 2'(loaded);
+      waiting_q <= waiting_q + 2'(loaded) - 2'(walked);
+    end
+  end
+
+  // -- the walk: a half is free again when the last element has been read from it
+
+  logic [StepWidth-1:0] step_q;
+  logic walk_half_q, entry_valid_q, entry_half_q, entry_final_q;
+  wire step_valid = waiting_q != 2'd0;
+  wire step_final = step_q == StepWidth'(Steps - 1);
+  assign walked = en && step_valid && step_final;
+  assign released = en && entry_valid_q && entry_final_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      step_q <= '0;
+      walk_half_q <= 1'b0;
+      entry_valid_q <= 1'b0;
+    end else if (en) begin
+      if (step_valid) step_q <= step_final ? '0 : step_q + 1'b1;
+      if (step_valid && step_final) walk_half_q <= !walk_half_q;
+      entry_valid_q <= step_valid;
+    end
+    if (en) begin
+      entry_half_q <= walk_half_q;
+      entry_final_q <= step_final;
+    end
+  end
+
+  wire [Pe*EntryWidth-1:0] entries;
+  rom #(
+    .Width(Pe * EntryWidth),
+    .Depth(Steps),
+    .File(WalkFile)
+  ) u_walk (
+    .clk_i(clk_i),
+    .en_i(en),
+    .address_i(step_q),
+    .data_o(entries)
+  );
+
+  // -- walkers
+
+  wire [Pe-1:0] sum_valid, sum_ready;
+  wire [LaneWidth-1:0] sums[Pe];
+  for (genvar p = 0; p < Pe; p++) begin : gen_lane
+    localparam int unsigned AccWidth = 32'(AccWidths[8*p+:8]);
+    wire [AccWidth-1:0] sum;
+    sparse_mvau_pe #(
+      .Words(Words),
+      .Simd(Simd),
+      .InputWidth(InputWidth),
+      .InputSigned(InputSigned),
+      .WeightWidth(WeightWidth),
+      .AccWidth(AccWidth),
+      .ProductLatency(ProductLatency),
+      .RecodeInput(RecodeInput),
+      .ProductWidth(ProductWidth),
+      .Results(32'(Results[16*p+:16]))
+    ) u_sparse_mvau_pe (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .write_i(load),
+      .write_half_i(load_half_q),
+      .write_word_i(load_word_q),
+      .write_data_i(in_data_i),
+      .en_i(en),
+      .valid_i(entry_valid_q),
+      .half_i(entry_half_q),
+      .word_i(entries[p*EntryWidth+WeightWidth+ElementWidth+:WordWidth]),
+      .element_i(entries[p*EntryWidth+WeightWidth+:ElementWidth]),
+      .weight_i(entries[p*EntryWidth+:WeightWidth]),
+      .last_i(entries[p*EntryWidth+EntryWidth-1]),
+      .ready_o(walker_ready[p]),
+      .out_valid_o(sum_valid[p]),
+      .out_ready_i(sum_ready[p]),
+      .out_data_o(sum)
+    );
+    assign sums[p] = LaneWidth'($signed(sum));
+  end
+
+  // -- sums leave in the order of the rows
+
+  wire out_en;
+  logic [BeatWidth-1:0] beat_q;
+  wire [Lanes-1:0] lane_valid;
+  wire take = out_en && &lane_valid;
+  wire [BeatWidth-1:0] next_beat = !take ? beat_q : (beat_q == BeatWidth'(Beats - 1)) ? '0 : beat_q + 1'b1;
+  always_ff @(posedge clk_i) beat_q <= rst_ni ? next_beat : '0;
+
+  wire [Lanes*OwnerWidth-1:0] owners;
+  rom #(
+    .Width(Lanes * OwnerWidth),
+    .Depth(Beats),
+    .File(OrderFile)
+  ) u_order (
+    .clk_i(clk_i),
+    .en_i(1'b1),
+    .address_i(rst_ni ? next_beat : '0),
+    .data_o(owners)
+  );
+
+  logic [Lanes*LaneWidth-1:0] chosen_q;
+  logic chosen_valid_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) chosen_valid_q <= 1'b0;
+    else if (out_en) chosen_valid_q <= take;
+  end
+  for (genvar l = 0; l < Lanes; l++) begin : gen_choice
+    wire [OwnerWidth-1:0] owner = owners[l*OwnerWidth+:OwnerWidth];
+    wire [Share-1:0] valid;
+    wire [LaneWidth-1:0] values[Share];
+    for (genvar s = 0; s < Share; s++) begin : gen_walker
+      assign valid[s] = sum_valid[s*Lanes+l];
+      assign values[s] = sums[s*Lanes+l];
+      assign sum_ready[s*Lanes+l] = take && (Share == 1 || owner == OwnerWidth'(s));
+    end
+    if (Share > 1) begin : gen_several
+      assign lane_valid[l] = valid[owner];
+      always_ff @(posedge clk_i) if (out_en) chosen_q[l*LaneWidth+:LaneWidth] <= values[owner];
+    end else begin : gen_one
+      assign lane_valid[l] = valid[0];
+      always_ff @(posedge clk_i) if (out_en) chosen_q[l*LaneWidth+:LaneWidth] <= values[0];
+      wire unused_owner = &{1'b0, owner};
+    end
+  end
+
+  wire biased_valid;
+  wire [Lanes*LaneWidth-1:0] biased;
+  if (HasBias) begin : gen_bias
+    wire [Lanes*LaneWidth-1:0] biases;
+    logic [Lanes*LaneWidth-1:0] biased_q;
+    logic biased_valid_q;
+    rom #(
+      .Width(Lanes * LaneWidth),
+      .Depth(Beats),
+      .File(BiasFile)
+    ) u_biases (
+      .clk_i(clk_i),
+      .en_i(out_en),
+      .address_i(beat_q),
+      .data_o(biases)
+    );
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) biased_valid_q <= 1'b0;
+      else if (out_en) biased_valid_q <= chosen_valid_q;
+    end
+    for (genvar l = 0; l < Lanes; l++) begin : gen_sum
+      always_ff @(posedge clk_i) begin
+        if (out_en) biased_q[l*LaneWidth+:LaneWidth] <= chosen_q[l*LaneWidth+:LaneWidth] + biases[l*LaneWidth+:LaneWidth];
+      end
+    end
+    assign biased_valid = biased_valid_q;
+    assign biased = biased_q;
+  end else begin : gen_no_bias
+    assign biased_valid = chosen_valid_q;
+    assign biased = chosen_q;
+  end
+
+  // -- results
+
+  wire results_valid;
+  wire [Lanes*OutputWidth-1:0] results;
+  if (NumThresholds > 0) begin : gen_thresholds
+    localparam int unsigned CountWidth = $clog2(NumThresholds + 1);
+    if (CountWidth > OutputWidth) begin : gen_check_output
+      $error("%m: OutputWidth does not hold NumThresholds");
+    end
+    wire [Lanes*CountWidth-1:0] counts;
+    threshold_search #(
+      .Lanes(Lanes),
+      .Folds(Beats),
+      .LaneWidth(LaneWidth),
+      .ValueWidths({Lanes{8'(LaneWidth)}}),
+      .CompareWidths(CompareWidths),
+      .Signed(1'b1),
+      .NumThresholds(NumThresholds),
+      .ThresholdWidth(ThresholdWidth),
+      .ThresholdFile(ThresholdFile)
+    ) u_threshold_search (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .en_i(out_en),
+      .valid_i(biased_valid),
+      .values_i(biased),
+      .valid_o(results_valid),
+      .counts_o(counts)
+    );
+    for (genvar l = 0; l < Lanes; l++) begin : gen_result
+      assign results[l*OutputWidth+:OutputWidth] = OutputOffset + OutputWidth'(counts[l*CountWidth+:CountWidth]);
+    end
+  end else begin : gen_sums
+    assign results_valid = biased_valid;
+    for (genvar l = 0; l < Lanes; l++) begin : gen_result
+      wire [LaneWidth-1:0] sum = biased[l*LaneWidth+:LaneWidth];
+      wire unused_sum = &{1'b0, sum};
+      assign results[l*OutputWidth+:OutputWidth] = OutputWidth'($signed(sum));
+    end
+  end
+
+  spill_register #(
+    .Width(Lanes * OutputWidth)
+  ) u_spill_register (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .in_valid_i(results_valid),
+    .in_ready_o(out_en),
+    .in_data_i(results),
+    .out_valid_o(out_valid_o),
+    .out_ready_i(out_ready_i),
+    .out_data_o(out_data_o)
+  );
+
+endmodule
+
+`default_nettype wire

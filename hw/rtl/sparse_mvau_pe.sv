@@ -1,0 +1,189 @@
+// One walker of a sparse MVAU: its copy of the window, the product of an element and a weight, and the sums of rows.
+//
+// An entry is an address in the window and a weight. Entries of a row follow each other; the last one of a row is
+// marked, and its sum goes into a FIFO. The walker stands still while en_i is low; the FIFO and the window do not.
+//
+// Words:           beats of a window; the memory holds two windows.
+// Simd:            elements of a beat.
+// InputWidth:      bits of an element.
+// InputSigned:     elements are two's complement.
+// WeightWidth:     bits of a weight, two's complement.
+// AccWidth:        bits of a sum, two's complement.
+// ProductLatency:  cycles that a product takes (see product_pair).
+// RecodeInput:     recode the element in the multiplier instead of the weight.
+// ProductWidth:    bits that hold every product, two's complement.
+// Results:         sums that the FIFO holds, at least all of a window's.
+`default_nettype none
+
+module sparse_mvau_pe #(
+  parameter int unsigned Words = 4,
+  parameter int unsigned Simd = 1,
+  parameter int unsigned InputWidth = 4,
+  parameter bit InputSigned = 1'b0,
+  parameter int unsigned WeightWidth = 4,
+  parameter int unsigned AccWidth = 12,
+  parameter int unsigned ProductLatency = 1,
+  parameter bit RecodeInput = 1'b0,
+  parameter int unsigned ProductWidth = 8,
+  parameter int unsigned Results = 2,
+  localparam int unsigned WordWidth = (Words > 1) ? $clog2(Words) : 1,
+  localparam int unsigned ElementWidth = (Simd > 1) ? $clog2(Simd) : 1
+) (
+  input  wire                        clk_i,
+  input  wire                        rst_ni,
+
+  input  wire                        write_i,
+  input  wire                        write_half_i,
+  input  wire  [WordWidth-1:0]       write_word_i,
+  input  wire  [Simd*InputWidth-1:0] write_data_i,
+
+  input  wire                        en_i,
+  input  wire                        valid_i,
+  input  wire                        half_i,
+  input  wire  [WordWidth-1:0]       word_i,
+  input  wire  [ElementWidth-1:0]    element_i,
+  input  wire  [WeightWidth-1:0]     weight_i,
+  input  wire                        last_i,
+  output wire                        ready_o,
+
+  output wire                        out_valid_o,
+  input  wire                        out_ready_i,
+  output wire  [AccWidth-1:0]        out_data_o
+);
+
+  // -- the window
+
+  localparam int unsigned Depth = (1 << WordWidth) + Words;
+  wire [Simd*InputWidth-1:0] word;
+  simple_dual_port_ram #(
+    .Width(Simd * InputWidth),
+    .Depth(Depth)
+  ) u_window (
+    .clk_i(clk_i),
+    .write_i(write_i),
+    .write_address_i({write_half_i, write_word_i}),
+    .data_i(write_data_i),
+    .read_i(en_i),
+    .read_address_i({half_i, word_i}),
+    .data_o(word)
+  );
+
+  // -- the element and its weight; each stage has its own copy of what goes along
+
+  localparam int unsigned Stages = 2 + ProductLatency;
+  logic [Stages-1:0] valid_q, last_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else if (en_i) valid_q <= {valid_q[Stages-2:0], valid_i};
+    if (en_i) last_q <= {last_q[Stages-2:0], last_i};
+  end
+
+  logic [WeightWidth-1:0] read_weight_q, weight_q;
+  logic [ElementWidth-1:0] read_element_q;
+  logic [InputWidth-1:0] element_q;
+  always_ff @(posedge clk_i) begin
+    if (en_i) begin
+      read_weight_q <= weight_i;
+      weight_q <= read_weight_q;
+      read_element_q <= element_i;
+    end
+  end
+  if (Simd > 1) begin : gen_select
+    wire [InputWidth-1:0] elements[Simd];
+    for (genvar i = 0; i < Simd; i++) begin : gen_element
+      assign elements[i] = word[i*InputWidth+:InputWidth];
+    end
+    always_ff @(posedge clk_i) if (en_i) element_q <= elements[read_element_q];
+  end else begin : gen_only
+    always_ff @(posedge clk_i) if (en_i) element_q <= word;
+    wire unused_element = &{1'b0, read_element_q};
+  end
+
+  wire [ProductWidth-1:0] product;
+  if (RecodeInput) begin : gen_recode_input
+    product_pair #(
+      .Terms(1),
+      .FactorWidth(WeightWidth),
+      .FactorSigned(1'b1),
+      .RecodedWidth(InputWidth),
+      .RecodedSigned(InputSigned),
+      .SumWidth(ProductWidth),
+      .Latency(ProductLatency)
+    ) u_product (
+      .clk_i(clk_i),
+      .en_i(en_i),
+      .factor_i(weight_q),
+      .recoded_i(element_q),
+      .sum_o(product)
+    );
+  end else begin : gen_recode_weight
+    product_pair #(
+      .Terms(1),
+      .FactorWidth(InputWidth),
+      .FactorSigned(InputSigned),
+      .RecodedWidth(WeightWidth),
+      .RecodedSigned(1'b1),
+      .SumWidth(ProductWidth),
+      .Latency(ProductLatency)
+    ) u_product (
+      .clk_i(clk_i),
+      .en_i(en_i),
+      .factor_i(element_q),
+      .recoded_i(weight_q),
+      .sum_o(product)
+    );
+  end
+
+  // -- the sum, cleared by the flip-flops' reset, so that the adder needs no multiplexer before it
+
+  wire entry_valid = valid_q[Stages-1];
+  wire entry_last = last_q[Stages-1];
+  logic [AccWidth-1:0] acc_q, result_q;
+  logic result_valid_q;
+  wire [AccWidth-1:0] acc_d = acc_q + AccWidth'($signed(product));
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || (en_i && entry_valid && entry_last)) acc_q <= '0;
+    else if (en_i && entry_valid) acc_q <= acc_d;
+    if (!rst_ni) result_valid_q <= 1'b0;
+    else if (en_i) result_valid_q <= entry_valid && entry_last;
+    if (en_i) result_q <= acc_d;
+  end
+
+  streaming_fifo #(
+    .Width(AccWidth),
+    .Depth(Results)
+  ) u_results (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .in_valid_i(result_valid_q && en_i),
+    .in_ready_o(ready_o),
+    .in_data_i(result_q),
+    .out_valid_o(out_valid_o),
+    .out_ready_i(out_ready_i),
+    .out_data_o(out_data_o)
+  );
+
+`ifdef A2Q_STATS
+  longint acc_min, acc_max;
+  bit seen;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      seen <= 1'b0;
+    end else if (en_i && entry_valid && entry_last) begin
+      automatic longint value = longint'($signed(acc_d));
+      if (!seen || value < acc_min) acc_min <= value;
+      if (!seen || value > acc_max) acc_max <= value;
+      seen <= 1'b1;
+    end
+  end
+  final begin
+    if (seen) begin
+      $display("stat %m acc_min %0d", acc_min);
+      $display("stat %m acc_max %0d", acc_max);
+    end
+  end
+`endif
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,215 @@
+"""SparseMVAU: a matrix-vector-activation unit that stores and multiplies by no weight that is zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.accumulators.bounds import exact_range, range_bits
+from pipeline.dataflow.packing import pack_word
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.base import Memory
+from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.recoding import product_latency, product_width, recodes_input
+from pipeline.kernels.thresholding import SearchTable, search_stages
+
+__all__ = ["SparseMVAU"]
+
+_MOST_RESULTS = (1 << 16) - 1  # of a walker and a window, as the hardware counts them
+
+
+@dataclass(frozen=True, eq=False)
+class SparseMVAU(MatrixVector):
+    """A MatrixVector of which `pe` walkers go through the weights that are not zero, one each in a cycle.
+
+    `simd` elements a beat go in and `lanes` rows a beat come out: row r in lane r % lanes, computed by one of the
+    walkers p with p % lanes == r % lanes. All walkers take as long as the longest walk. A walker's sums are as wide as
+    the widest of its rows.
+
+    Raises ConfigError for a folding that does not divide, UnsupportedError for what cannot be built.
+    """
+
+    pe: int = 1
+    simd: int = 1
+    lanes: int = 1
+
+    op_type: ClassVar[str] = "SparseMVAU"
+    module: ClassVar[str] = "sparse_mvau"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for what, fold, size, of in (
+            ("SIMD", self.simd, self.mw, "columns (MW)"),
+            ("lanes", self.lanes, self.mh, "rows (MH)"),
+            ("lanes", self.lanes, self.pe, "walkers (PE)"),
+        ):
+            if fold < 1 or size < 1 or size % fold:
+                raise ConfigError(f"layer {self.name}: {what} = {fold} does not divide its {size} {of}.")
+        if self.pe > self.mh:
+            raise ConfigError(f"layer {self.name}: PE = {self.pe} is more than its {self.mh} rows (MH).")
+        if max(map(len, self.walks)) > _MOST_RESULTS // 2:
+            raise UnsupportedError(f"layer {self.name} has {self.mh} rows for {self.pe} walkers; use more walkers.")
+
+    # -- who computes what ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def walks(self) -> tuple[tuple[int, ...], ...]:
+        """The rows of each walker, in rising order: the longest first, each to the walker that has the least to do."""
+        lengths = np.maximum(np.count_nonzero(self.weights, axis=1), 1)
+        rows: list[list[int]] = [[] for _ in range(self.pe)]
+        work = [0] * self.pe
+        for row in sorted(range(self.mh), key=lambda r: (-lengths[r], r)):
+            walker = min(range(row % self.lanes, self.pe, self.lanes), key=lambda p: (work[p], len(rows[p]), p))
+            rows[walker].append(row)
+            work[walker] += int(lengths[row])
+        return tuple(tuple(sorted(own)) for own in rows)
+
+    @property
+    def steps(self) -> int:
+        """Cycles of the longest walk."""
+        return max(sum(max(int(np.count_nonzero(self.weights[r])), 1) for r in own) for own in self.walks)
+
+    @property
+    def non_zeros(self) -> int:
+        return int(np.count_nonzero(self.weights))
+
+    # -- accumulators -----------------------------------------------------------------------------------------------
+
+    def _row_bits(self) -> tuple[int, ...]:
+        """What holds the sum of each row, before its bias is added and after."""
+        before = map(range_bits, *exact_range(self.weights, self.input_type))
+        return tuple(map(max, before, self.accumulator_bits or self.exact_accumulator_bits()))
+
+    def lane_accumulator_bits(self) -> tuple[int, ...]:
+        """The width of the sums of each walker."""
+        bits = self._row_bits()
+        return tuple(max((bits[row] for row in own), default=1) for own in self.walks)
+
+    # -- streams ----------------------------------------------------------------------------------------------------
+
+    def input_lanes(self) -> tuple[int, ...]:
+        return (self.simd,)
+
+    def output_lanes(self) -> tuple[int, ...]:
+        return (self.lanes,)
+
+    # -- behaviour --------------------------------------------------------------------------------------------------
+
+    def cycles(self) -> int:
+        """A vector takes as long as its walk, its beats in, or those of its results out; or, as there are two halves of
+        memory, half of what one is busy with a vector: until it is loaded, and walked, and a cycle."""
+        vectors, words = self.pixels[0] * self.pixels[1], self.mw // self.simd
+        return max(
+            vectors * max(self.steps, words, self.mh // self.lanes), (vectors * (words + self.steps + 1) + 1) // 2
+        )
+
+    def latency(self) -> int:
+        """From the last beat of a vector to the first of its results, if the walk of its first rows is the first to end.
+
+        Then the stages that the sum names.
+        """
+        search = 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
+        loaded = step = word = element = total = chosen = output = 1
+        products = product_latency(self.input_type, self.weight_type)
+        waits = 1 if max(map(len, self.walks)) == 1 else 2  # cycles in the FIFO
+        bias = int(self.bias is not None)
+        first = max(self.finished()[: self.lanes])
+        return loaded + step + first + word + element + products + total + waits + chosen + bias + search + output
+
+    def finished(self) -> tuple[int, ...]:
+        """The step of its walk, counted from 0, in which the sum of each row is complete."""
+        ends = [0] * self.mh
+        for own in self.walks:
+            done = 0
+            for row in own:
+                done += max(int(np.count_nonzero(self.weights[row])), 1)
+                ends[row] = done - 1
+        return tuple(ends)
+
+    def inputs_needed(self) -> np.ndarray:
+        vectors = np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
+        return np.repeat(vectors * (self.mw // self.simd), self.mh // self.lanes)
+
+    # -- hardware ---------------------------------------------------------------------------------------------------
+
+    def parameters(self) -> dict[str, int]:
+        weight, input_ = self.weight_type, self.input_type
+        parameters = {
+            "Mw": self.mw,
+            "Mh": self.mh,
+            "Simd": self.simd,
+            "Pe": self.pe,
+            "Lanes": self.lanes,
+            "Steps": self.steps,
+            "InputWidth": input_.bits,
+            "InputSigned": int(input_.signed),
+            "WeightWidth": weight.bits,
+            "RecodeInput": int(recodes_input(input_, weight)),
+            "ProductWidth": product_width(input_, weight),
+            "AccWidths": pack_word(self.lane_accumulator_bits(), 8),
+            "LaneWidth": max(self.lane_accumulator_bits()),
+            # two windows' sums: those of one may wait for their turn while the next is walked
+            "Results": pack_word([max(2 * len(own), 1) for own in self.walks], 16),
+            "HasBias": int(self.bias is not None),
+            "NumThresholds": 0,
+            "OutputWidth": self.output_type.bits,
+            "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits)
+            if self.thresholds is not None
+            else 0,
+        }
+        if self.thresholds is not None:
+            table = self._table()
+            parameters |= {
+                "NumThresholds": self.thresholds.shape[1],
+                "ThresholdWidth": table.memory.width,
+                "CompareWidths": pack_word(table.widths, 8),
+            }
+        return parameters
+
+    def memories(self) -> dict[str, Memory]:
+        memories = {"WalkFile": self._walk_memory(), "OrderFile": self._order_memory()}
+        if self.bias is not None:
+            width = max(self.lane_accumulator_bits())
+            words = tuple(pack_word(row, width) for row in self.bias.reshape(-1, self.lanes))
+            memories["BiasFile"] = Memory(width * self.lanes, words)
+        if self.thresholds is not None:
+            memories["ThresholdFile"] = self._table().memory
+        return memories
+
+    def _walk_memory(self) -> Memory:
+        """One word a step: walker by walker the weight, the element of the beat, the beat, and whether the row ends."""
+        element_bits = max((self.simd - 1).bit_length(), 1)
+        word_bits = max((self.mw // self.simd - 1).bit_length(), 1)
+        weight_bits = self.weight_type.bits
+        width = weight_bits + element_bits + word_bits + 1
+        mask = (1 << weight_bits) - 1
+        words = [0] * self.steps
+        for walker, own in enumerate(self.walks):
+            step = 0
+            for row in own:
+                columns = np.flatnonzero(self.weights[row]).tolist() or [0]
+                for column in columns:
+                    word, element = divmod(column, self.simd)
+                    entry = int(self.weights[row, column]) & mask
+                    entry |= element << weight_bits | word << (weight_bits + element_bits)
+                    entry |= int(column == columns[-1]) << (width - 1)
+                    words[step] |= entry << (walker * width)
+                    step += 1
+        return Memory(width * self.pe, tuple(words))
+
+    def _order_memory(self) -> Memory:
+        """One word an output beat: lane by lane the number of the walker among those of the lane."""
+        bits = max((self.pe // self.lanes - 1).bit_length(), 1)
+        owner = {row: walker // self.lanes for walker, own in enumerate(self.walks) for row in own}
+        beats = range(0, self.mh, self.lanes)
+        words = tuple(pack_word([owner[row + lane] for lane in range(self.lanes)], bits) for row in beats)
+        return Memory(bits * self.lanes, words)
+
+    def _table(self) -> SearchTable:
+        assert self.thresholds is not None
+        lo, hi = self.accumulator_range()
+        widths = (max(self.lane_accumulator_bits()),) * self.lanes
+        return SearchTable.build(self.thresholds, lo, hi, self.lanes, widths, signed=True)
