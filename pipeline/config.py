@@ -60,7 +60,7 @@ class Synthesis(Section):
     )
 
 
-MvauStyle = Literal["folded", "unrolled"]
+MvauStyle = Literal["folded", "unrolled", "sparse"]
 
 
 class BuildConfig(Section):
@@ -82,7 +82,7 @@ class BuildConfig(Section):
     target_fps: float = Field(1000.0, gt=0, le=1e9, description="a number of frames a second above 0")
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
         "folded",
-        description="folded or unrolled, or a mapping of layers (MVAU_3) to these; layers not named are folded",
+        description="folded, unrolled or sparse, or a mapping of layers (MVAU_3) to these; others are folded",
     )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     output: Literal["top1", "logits"] = Field("top1", description="top1 or logits")

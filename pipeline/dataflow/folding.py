@@ -11,7 +11,7 @@ wait for them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -23,6 +23,7 @@ from pipeline.dataflow.lane_matching import cheapest_selection, converter_cost
 from pipeline.errors import ConfigError
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.sparse_mvau import deal, longest_walk, row_lengths, sparse_cycles
 from pipeline.kernels.thresholding import Thresholding, search_stages
 
 __all__ = ["Folding", "choose_foldings", "divisors", "foldings"]
@@ -41,15 +42,17 @@ _LANE_FIELDS = {
 class Folding:
     """One way to fold a layer: the fields it sets, and what follows from them."""
 
-    fields: dict[str, int]  # pe, simd; or digits, of a layer that is unrolled
+    fields: dict[str, int]  # pe, simd; digits of a layer that is unrolled; pe, simd, lanes of one that is sparse
     input_lanes: int
     output_lanes: int
     cycles: int
 
     @property
     def price(self) -> int:
-        """PE · SIMD, the multipliers; of an unrolled layer how few digits there are, of which each is a cycle."""
-        return self.fields.get("pe", 1) * self.fields.get("simd", 1) - self.fields.get("digits", 0)
+        """What grows with the cost: the multipliers, PE · SIMD or the walkers, or how few digits there are."""
+        if "digits" in self.fields:
+            return -self.fields["digits"]
+        return self.fields.get("pe", 1) * (1 if "lanes" in self.fields else self.fields.get("simd", 1))
 
 
 def divisors(number: int) -> tuple[int, ...]:
@@ -61,16 +64,22 @@ def divisors(number: int) -> tuple[int, ...]:
     return tuple(d for d in range(1, number + 1) if number % d == 0)
 
 
-def foldings(layer: Kernel, *, unrolled: bool = False) -> tuple[Folding, ...]:
-    """Every folding of `layer`; if it is to be unrolled, every number of digits that differs in what a digit is."""
+def foldings(layer: Kernel, style: str = "folded") -> tuple[Folding, ...]:
+    """Every folding of `layer`. `style` is what an MVAU becomes, see `pipeline/dataflow/styles.py`.
+
+    If it is to be unrolled, these are the numbers of digits that differ in what a digit is; if sparse, for each number
+    of output lanes those numbers of walkers with which a walk is as short as no fewer could make it.
+    """
     if isinstance(layer, MVAU):
         pixels = layer.pixels[0] * layer.pixels[1]
-        if unrolled:
+        if style == "unrolled":
             bits = layer.input_type.bits
             return tuple(
                 Folding({"digits": digits}, layer.mw, layer.mh, pixels * digits)
                 for digits in sorted({-(-bits // width) for width in range(1, bits + 1)})
             )
+        if style == "sparse":
+            return tuple(_sparse_foldings(layer))
         return tuple(
             Folding({"pe": pe, "simd": simd}, simd, pe, pixels * (layer.mh // pe) * (layer.mw // simd))
             for pe, simd in product(divisors(layer.mh), divisors(layer.mw))
@@ -85,16 +94,31 @@ def foldings(layer: Kernel, *, unrolled: bool = False) -> tuple[Folding, ...]:
     return tuple(found)
 
 
+def _sparse_foldings(layer: MVAU) -> Iterator[Folding]:
+    pixels = layer.pixels[0] * layer.pixels[1]
+    lengths = row_lengths(layer.weights)
+    for lanes in divisors(layer.mh):
+        shortest = None
+        for share in range(1, layer.mh // lanes + 1):
+            steps = longest_walk(lengths, deal(lengths, lanes * share, lanes))
+            if shortest is not None and steps >= shortest:
+                continue
+            shortest = steps
+            for simd in divisors(layer.mw):
+                cycles = sparse_cycles(pixels, steps, layer.mw // simd, layer.mh // lanes)
+                yield Folding({"pe": lanes * share, "simd": simd, "lanes": lanes}, simd, lanes, cycles)
+
+
 def choose_foldings(
-    graph: LayerGraph, budget: int | None, config: FoldingConfig | None = None, unrolled: Collection[str] = ()
+    graph: LayerGraph, budget: int | None, config: FoldingConfig | None = None, styles: Mapping[str, str] | None = None
 ) -> tuple[Folding, ...]:
-    """The folding of each layer of `graph`, in its order. The MVAUs named in `unrolled` get a number of digits.
+    """The folding of each layer of `graph`, in its order. `styles` is what MVAUs become, by name: folded by default.
 
     `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
     = 1, as in FINN. What `config` asks for is done, within the budget or not. Raises ConfigError if `config` asks for a
     folding that does not divide, or if the budget is out of reach.
     """
-    options = [_configured(layer, config, unrolled=layer.name in unrolled) for layer in graph]
+    options = [_configured(layer, config, (styles or {}).get(layer.name, "folded")) for layer in graph]
     free = [config is None or not _wanted_lanes(layer, config) for layer in graph]
     if budget is not None:
         _check_reach(graph, options, free, budget)
@@ -135,10 +159,10 @@ def _wanted_lanes(layer: Kernel, config: FoldingConfig) -> dict[str, int]:
     return {name.lower(): value for name, value in config.wanted(layer).items() if name in ("PE", "SIMD")}
 
 
-def _configured(layer: Kernel, config: FoldingConfig | None, *, unrolled: bool) -> tuple[Folding, ...]:
-    """The foldings of `layer` that `config` allows; it has no say about one that is unrolled."""
-    found = foldings(layer, unrolled=unrolled)
-    if config is None or unrolled:
+def _configured(layer: Kernel, config: FoldingConfig | None, style: str) -> tuple[Folding, ...]:
+    """The foldings of `layer` that `config` allows; it has no say about an MVAU that is not folded."""
+    found = foldings(layer, style)
+    if config is None or style != "folded":
         return found
     for field, value in _wanted_lanes(layer, config).items():
         allowed = sorted({folding.fields[field] for folding in found})

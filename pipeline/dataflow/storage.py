@@ -26,6 +26,7 @@ from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.pool import Pool
+from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
@@ -37,7 +38,7 @@ _CLASSES = {
     c.__name__: c
     for c in (
         *(AddStreams, ConvolutionInputGenerator, DuplicateStreams, FMPadding, LabelSelect, MVAU, Pool),
-        *(ParallelWindow, StreamingDataWidthConverter, StreamingFIFO, Thresholding, UnrolledMVAU),
+        *(ParallelWindow, SparseMVAU, StreamingDataWidthConverter, StreamingFIFO, Thresholding, UnrolledMVAU),
         *(HostStep, InputTransform, IntType, LayerGraph, OutputTransform),
     )
 }

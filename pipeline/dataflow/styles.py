@@ -1,4 +1,8 @@
-"""Which hardware computes a matrix: `folded`, multipliers that take turns, or `unrolled`, a graph of adders.
+"""Which hardware computes a matrix.
+
+    folded    multipliers that take turns with all weights
+    unrolled  a graph of adders, of which the weights are the circuit
+    sparse    walkers through the weights that are not zero
 
 A layer that is unrolled takes whole vectors. Where these are windows, padding and generator become one ParallelWindow,
 which makes a whole window a cycle.
@@ -6,18 +10,23 @@ which makes a whole window a cycle.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
+from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
-__all__ = ["unrolled", "with_whole_windows"]
+__all__ = ["STYLES", "styled", "with_whole_windows"]
+
+STYLES = ("folded", "unrolled", "sparse")
 
 
 def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
@@ -58,19 +67,10 @@ def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
     return replace(graph, layers=tuple(layer for layer in layers if layer is not None))
 
 
-def unrolled(layer: MVAU, digits: int) -> UnrolledMVAU:
-    """`layer` as a graph of adders that takes a vector in `digits` cycles."""
-    return UnrolledMVAU(
-        layer.name,
-        layer.inputs,
-        layer.outputs,
-        weights=layer.weights,
-        input_type=layer.input_type,
-        output_type=layer.output_type,
-        pixels=layer.pixels,
-        thresholds=layer.thresholds,
-        bias=layer.bias,
-        accumulator_bits=layer.accumulator_bits,
-        digits=digits,
-        source=layer.source,
-    )
+def styled(layer: MVAU, style: str, fields: Mapping[str, int]) -> MatrixVector:
+    """`layer` in the style, with the `fields` of a folding of it."""
+    if style == "folded":
+        return replace(layer, **fields)
+    kind = {"unrolled": UnrolledMVAU, "sparse": SparseMVAU}[style]
+    same = {each.name: getattr(layer, each.name) for each in dataclass_fields(MatrixVector)}
+    return kind(**same, **fields)

@@ -28,6 +28,7 @@ from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
@@ -121,6 +122,8 @@ def _fire(
     if isinstance(layer, UnrolledMVAU):
         taken = _running_max(arrivals, np.arange(len(arrivals), dtype=np.int64) * layer.digits)
         return taken + layer.latency(), taken
+    if isinstance(layer, SparseMVAU):
+        return _fire_sparse(layer, arrivals)
     frame = np.arange(frames, dtype=np.int64)[:, None]
     needed = (layer.inputs_needed() + frame * layer.input_beats()[0]).ravel()
     if spacing is None:
@@ -146,6 +149,23 @@ def _fire_mvau(layer: MVAU, arrivals: np.ndarray) -> tuple[np.ndarray, np.ndarra
     taken = _running_max(arrivals, (vectors * (neuron * synapse) + np.arange(synapse)).ravel())
     last = taken.reshape(-1, synapse)[:, -1:]  # steps of each vector's first fold
     return (last + synapse * np.arange(neuron) + layer.latency()).ravel(), taken
+
+
+def _fire_sparse(layer: SparseMVAU, arrivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A sparse MVAU walks a vector when all of it is there, while the next one takes the place of the one before."""
+    words, beats, steps = layer.mw // layer.simd, layer.mh // layer.lanes, layer.steps
+    finished = np.maximum.accumulate(np.array(layer.finished()).reshape(beats, layer.lanes).max(axis=1))
+    behind = layer.latency() - 1 - finished[0]  # from the step in which a beat's rows are complete to the beat
+    each = np.arange(words, dtype=np.int64)
+    taken = np.empty_like(arrivals)
+    starts: list[int] = []
+    for vector in range(len(arrivals) // words):
+        own = slice(vector * words, (vector + 1) * words)
+        after = max(int(taken[own.start - 1]) + 1 if vector else 0, starts[vector - 2] + steps + 1 if vector > 1 else 0)
+        taken[own] = _running_max(np.maximum(arrivals[own], after), each)
+        starts.append(max(int(taken[own.stop - 1]) + 1, starts[-1] + steps if starts else 0))
+    sent = (np.array(starts)[:, None] + finished + behind).ravel()
+    return _running_max(sent, np.arange(len(sent), dtype=np.int64)), taken
 
 
 def _window_spacing(generator: ConvolutionInputGenerator, reader: Mapping[str, Kernel]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -16,7 +17,7 @@ from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.recoding import product_latency, product_width, recodes_input
 from pipeline.kernels.thresholding import SearchTable, search_stages
 
-__all__ = ["SparseMVAU"]
+__all__ = ["SparseMVAU", "deal", "longest_walk", "row_lengths", "sparse_cycles"]
 
 _MOST_RESULTS = (1 << 16) - 1  # of a walker and a window, as the hardware counts them
 
@@ -57,20 +58,13 @@ class SparseMVAU(MatrixVector):
 
     @cached_property
     def walks(self) -> tuple[tuple[int, ...], ...]:
-        """The rows of each walker, in rising order: the longest first, each to the walker that has the least to do."""
-        lengths = np.maximum(np.count_nonzero(self.weights, axis=1), 1)
-        rows: list[list[int]] = [[] for _ in range(self.pe)]
-        work = [0] * self.pe
-        for row in sorted(range(self.mh), key=lambda r: (-lengths[r], r)):
-            walker = min(range(row % self.lanes, self.pe, self.lanes), key=lambda p: (work[p], len(rows[p]), p))
-            rows[walker].append(row)
-            work[walker] += int(lengths[row])
-        return tuple(tuple(sorted(own)) for own in rows)
+        """The rows of each walker, in rising order."""
+        return deal(row_lengths(self.weights), self.pe, self.lanes)
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Cycles of the longest walk."""
-        return max(sum(max(int(np.count_nonzero(self.weights[r])), 1) for r in own) for own in self.walks)
+        return longest_walk(row_lengths(self.weights), self.walks)
 
     @property
     def non_zeros(self) -> int:
@@ -99,12 +93,7 @@ class SparseMVAU(MatrixVector):
     # -- behaviour --------------------------------------------------------------------------------------------------
 
     def cycles(self) -> int:
-        """A vector takes as long as its walk, its beats in, or those of its results out; or, as there are two halves of
-        memory, half of what one is busy with a vector: until it is loaded, and walked, and a cycle."""
-        vectors, words = self.pixels[0] * self.pixels[1], self.mw // self.simd
-        return max(
-            vectors * max(self.steps, words, self.mh // self.lanes), (vectors * (words + self.steps + 1) + 1) // 2
-        )
+        return sparse_cycles(self.pixels[0] * self.pixels[1], self.steps, self.mw // self.simd, self.mh // self.lanes)
 
     def latency(self) -> int:
         """From the last beat of a vector to the first of its results, if the walk of its first rows is the first to end.
@@ -121,11 +110,12 @@ class SparseMVAU(MatrixVector):
 
     def finished(self) -> tuple[int, ...]:
         """The step of its walk, counted from 0, in which the sum of each row is complete."""
+        lengths = row_lengths(self.weights)
         ends = [0] * self.mh
         for own in self.walks:
             done = 0
             for row in own:
-                done += max(int(np.count_nonzero(self.weights[row])), 1)
+                done += int(lengths[row])
                 ends[row] = done - 1
         return tuple(ends)
 
@@ -213,3 +203,39 @@ class SparseMVAU(MatrixVector):
         lo, hi = self.accumulator_range()
         widths = (max(self.lane_accumulator_bits()),) * self.lanes
         return SearchTable.build(self.thresholds, lo, hi, self.lanes, widths, signed=True)
+
+
+def row_lengths(weights: np.ndarray) -> np.ndarray:
+    """The entries of each row: its weights that are not zero, and at least one. int64 of (MH,)."""
+    return np.maximum(np.count_nonzero(weights, axis=1), 1)
+
+
+def deal(lengths: np.ndarray, pe: int, lanes: int) -> tuple[tuple[int, ...], ...]:
+    """The rows of each of `pe` walkers, in rising order; row r goes to a walker p with p % lanes == r % lanes.
+
+    The longest rows first, each to the walker that has the least to do (Graham, "Bounds on multiprocessing timing
+    anomalies", 1969: no more than 4/3 of the best).
+    """
+    rows: list[list[int]] = [[] for _ in range(pe)]
+    for lane in range(lanes):
+        queue = [(0, 0, walker) for walker in range(lane, pe, lanes)]
+        own = np.arange(lane, len(lengths), lanes)
+        for row in own[np.argsort(-lengths[own], kind="stable")].tolist():
+            work, count, walker = queue[0]
+            rows[walker].append(row)
+            heapq.heapreplace(queue, (work + int(lengths[row]), count + 1, walker))
+    return tuple(tuple(sorted(own)) for own in rows)
+
+
+def longest_walk(lengths: np.ndarray, walks: tuple[tuple[int, ...], ...]) -> int:
+    """The entries of the walker that has the most of them."""
+    return max(int(lengths[list(own)].sum()) for own in walks)
+
+
+def sparse_cycles(vectors: int, steps: int, words: int, beats: int) -> int:
+    """Cycles for `vectors` of `words` beats in and `beats` out, walked in `steps`.
+
+    A vector takes as long as its walk, its beats in, or those of its results out; or, as there are two halves of
+    memory, half of what one is busy with a vector: until it is loaded, and walked, and a cycle.
+    """
+    return max(vectors * max(steps, words, beats), (vectors * (words + steps + 1) + 1) // 2)

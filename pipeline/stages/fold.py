@@ -18,7 +18,7 @@ from pipeline.dataflow.folding_config import ATTRIBUTES, FoldingConfig
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.stitching import stitch, with_depths
 from pipeline.dataflow.storage import load_graph, save_graph
-from pipeline.dataflow.styles import unrolled, with_whole_windows
+from pipeline.dataflow.styles import styled, with_whole_windows
 from pipeline.dataflow.timing import Prediction
 from pipeline.errors import ConfigError, ModelError
 from pipeline.kernels.base import Kernel
@@ -71,7 +71,7 @@ def fold(
 ) -> Folded:
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
 
-    `mvau_style` is what computes the matrices, `folded` or `unrolled`, of all layers or by layer.
+    `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/dataflow/styles.py`.
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`; without it whatever `folding_config` leaves
     open is folded to one lane. `folding_config` is a FINN folding file, or its content; what it asks for comes before
@@ -79,15 +79,13 @@ def fold(
     not divide and for a budget out of reach.
     """
     config = _read_config(folding_config)
-    names = _unrolled_names(graph, mvau_style)
-    graph = with_whole_windows(graph, names)
-    chosen = choose_foldings(graph, budget, config, names)
+    styles = _styles(graph, mvau_style)
+    graph = with_whole_windows(graph, [name for name, style in styles.items() if style == "unrolled"])
+    chosen = choose_foldings(graph, budget, config, styles)
     layers = tuple(
-        unrolled(layer, folding.fields["digits"])
-        if layer.name in names
+        styled(layer, styles[layer.name], folding.fields)
+        if isinstance(layer, MVAU)
         else replace(layer, **folding.fields)
-        if folding.fields
-        else layer
         for layer, folding in zip(graph, chosen, strict=True)
     )
     stitched = stitch(replace(graph, layers=layers))
@@ -111,14 +109,15 @@ def fold(
     )
 
 
-def _unrolled_names(graph: LayerGraph, mvau_style: str | Mapping[str, str]) -> frozenset[str]:
-    """The MVAUs that are to be unrolled. Raises ConfigError for a layer that the graph does not have."""
+def _styles(graph: LayerGraph, mvau_style: str | Mapping[str, str]) -> dict[str, str]:
+    """The style of each MVAU. Raises ConfigError for a layer that the graph does not have."""
     names = [layer.name for layer in graph if isinstance(layer, MVAU)]
-    styles = dict.fromkeys(names, mvau_style) if isinstance(mvau_style, str) else mvau_style
-    for name in styles:
+    if isinstance(mvau_style, str):
+        return dict.fromkeys(names, mvau_style)
+    for name in mvau_style:
         if name not in names:
             raise ConfigError(f"mvau_style names {name}, which is no MVAU of this network; it has {', '.join(names)}.")
-    return frozenset(name for name, style in styles.items() if style == "unrolled")
+    return {name: mvau_style.get(name, "folded") for name in names}
 
 
 def folding_of(layer: Kernel) -> dict[str, int]:

@@ -57,7 +57,7 @@ def test_every_folding_divides_and_meets_the_budget_with_the_fewest_multipliers(
     mvau, folding = graph.layers[-1], chosen[-1]
     assert mvau.mh % folding.fields["pe"] == 0 and mvau.mw % folding.fields["simd"] == 0
     assert channels % chosen[0].fields["simd"] == channels % chosen[1].fields["simd"] == 0
-    cheaper = [other for other in foldings(mvau) if other.cycles <= budget and other.multipliers < folding.multipliers]
+    cheaper = [other for other in foldings(mvau) if other.cycles <= budget and other.price < folding.price]
     assert not cheaper
 
 
@@ -72,7 +72,7 @@ def test_cycles_are_those_of_the_folded_layer(layer):
 def test_of_equal_foldings_the_one_without_converters_is_taken():
     # 18 multipliers can be 9, 3 or 18 wide; only what divides the 3 channels needs no converter behind the generator
     chosen = choose_foldings(convolution(32, 32, 3, 12), 1024 * 27 * 12 // 18)
-    assert chosen[-1].multipliers == 18
+    assert chosen[-1].price == 18
     assert [folding.fields["simd"] for folding in chosen] == [3, 3, 3]
 
 

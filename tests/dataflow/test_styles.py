@@ -16,7 +16,9 @@ STYLES = {
     "folded": (400, "folded"),
     "a_vector_a_cycle": (42, "unrolled"),
     "a_bit_a_cycle": (72, "unrolled"),
-    "mixed": (400, {"MVAU_0": "folded", "MVAU_1": "unrolled"}),
+    "sparse": (4000, "sparse"),
+    "sparse_and_fast": (1200, "sparse"),
+    "mixed": (1300, {"MVAU_0": "sparse", "MVAU_1": "unrolled"}),
 }
 
 

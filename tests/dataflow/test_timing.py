@@ -14,6 +14,7 @@ from tests.dataflow.residual import residual_network
 FOLDS = {
     "folded": (residual_network(stride=2), 1000, "folded"),
     "unrolled": (residual_network(8, stride=2, blocks=2), 80, "unrolled"),
+    "sparse": (residual_network(stride=2), 400, "sparse"),
     "mixed": (residual_network(stride=2), 300, {"MVAU_1": "unrolled"}),
 }
 
