@@ -14,7 +14,7 @@ from pipeline.errors import VerificationError
 __all__ = ["adder_graph_of"]
 
 _INPUT, _ADD, _SUBTRACT = -1, 0, 1  # da4ml's codes of operations
-_BLOCK = 2000  # weights that are not zero in a block of columns
+_BLOCK = 4000  # weights that are not zero in a block of columns
 _DELAY = 2  # adders that a way may be longer than the shortest one possible, in exchange for fewer of them
 
 

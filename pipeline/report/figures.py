@@ -25,7 +25,7 @@ _GREY, _BLACK = "#999999", "#000000"
 _PURPOSES = {
     "weights": ("rom",),
     "products": ("product_pair", "digit_adder"),
-    "sums": ("adder_tree", "adder", "mvau_pe", "layer_adder_graph"),
+    "sums": ("adder_tree", "adder", "mvau_pe", "layer_adder_graph", "sparse_mvau_pe"),
     "thresholds": ("threshold_search",),
     "other arithmetic": ("add_streams", "pool", "label_select"),
     "buffers": ("simple_dual_port_ram",),
