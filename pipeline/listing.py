@@ -25,7 +25,8 @@ __all__ = ["family_table", "model_table", "show_build", "stage_table"]
 def model_table() -> Table:
     """The networks with a checkpoint: name, data set, what is known of it, and where it comes from.
 
-    After those of this repository and the releases come the ones that were trained in the working directory.
+    After those of this repository and the releases come the ones that were trained in the working directory, but for
+    those that a name cannot mean because the repository has one of that name.
     """
     table = Table(
         Column("model", no_wrap=True), Column("data set", no_wrap=True), "top-1", "zeros", "‖w‖₁", "from", box=None
@@ -40,7 +41,8 @@ def model_table() -> Table:
         with suppress(OSError, ValueError, ModelError):  # a record that cannot be read is reported to who builds it
             record = json.loads(path.with_suffix(".json").read_text())
             dataset = DATASETS[recorded(path.stem, record).dataset].title
-            table.add_row(path.stem, dataset, *_figures(record), str(path.parent))
+            if path.stem not in MODELS:
+                table.add_row(path.stem, dataset, *_figures(record), "trained")
     return table
 
 

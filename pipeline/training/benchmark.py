@@ -191,13 +191,13 @@ def l1_bound(config: TrainConfig) -> float | None:
 def _draw(rows: list[Row], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 
     widths = sorted({row.config.accumulator.bit_width for row in rows if row.config.accumulator.bit_width})
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 3)
-    titles = {"top1": "top-1 on the test set", "sparsity": "sparsity", "largest_l1": "largest ‖w‖₁ of a channel"}
+    titles = {"top1": "top-1", "sparsity": "sparsity", "largest_l1": "largest ‖w‖₁ of a channel"}
     styles = {"a2q": ("A2Q", "#E69F00", "s"), "a2q_plus": ("A2Q+", "#0072B2", "o")}
     for axis, (metric, title) in zip(panels, titles.items(), strict=True):
         for method, (label, colour, marker) in styles.items():
@@ -208,9 +208,19 @@ def _draw(rows: list[Row], path: Path) -> None:
             )
             if bounded:
                 own = [width for width, _ in bounded]
-                axis.plot(own, [statistics.mean(found) for _, found in bounded], color=colour, label=label)
-                for width, found in bounded:
-                    axis.plot([width] * len(found), found, color=colour, marker=marker, linestyle="", markersize=5)
+                means = [statistics.mean(found) for _, found in bounded]
+                axis.plot(own, means, color=colour, marker=marker, markersize=5, label=label)
+                for width, found in bounded:  # each seed, paler than the mean
+                    axis.plot([width] * len(found), found, color=colour, marker=marker, linestyle="", alpha=0.4)
+            if metric == "largest_l1" and bounded:
+                allowed = sorted(
+                    {
+                        (row.config.accumulator.bit_width, l1_bound(row.config))
+                        for row in rows
+                        if row.config.accumulator.method == method
+                    }
+                )
+                axis.plot(*zip(*allowed, strict=True), color=colour, linestyle=":", label=f"what {label} allows")
         for row in rows:
             if row.config.accumulator.method == "none" and row.values(metric):
                 mean = statistics.mean(row.values(metric))
@@ -226,7 +236,11 @@ def _draw(rows: list[Row], path: Path) -> None:
             axis.yaxis.set_major_formatter(PercentFormatter(1.0))
         else:
             axis.set_yscale("log", base=2)
+            axis.yaxis.set_major_formatter(ScalarFormatter())
+            axis.yaxis.set_minor_locator(NullLocator())
+            axis.legend(fontsize=8)
     panels[0].legend(fontsize=8)
+    figure.suptitle(", ".join(sorted({run.record["test_data"] for row in rows for run in row.runs})), fontsize=10)
     figure.savefig(path, dpi=140)
 
 
