@@ -26,6 +26,7 @@ from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
 __all__ = ["Folded", "cycle_budget", "fold", "folding_of", "load", "save", "write_reports"]
 
@@ -157,7 +158,8 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     estimate_layer_cycles.json, estimate_network_performance.json, op_and_param_counts.json. critical_path_cycles is
     FINN's: the layers' cycles summed along the longest path, without any overlap. Beside FINN's keys
     estimate_network_performance.json has what the beat-level analysis predicts: predicted_cycles_between_frames,
-    predicted_first_output_cycles, predicted_first_frame_cycles.
+    predicted_first_output_cycles, predicted_first_frame_cycles. Where layers are unrolled, adder_graphs.json has their
+    graphs, with the interval of every node: what it takes to check them.
     """
     report = folder / "report"
     critical = _critical_path(folded)
@@ -178,6 +180,9 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
         },
     )
     _write_json(report / "op_and_param_counts.json", _operations_and_parameters(folded.graph))
+    graphs = {layer.name: _adder_graph(layer) for layer in folded.graph if isinstance(layer, UnrolledMVAU)}
+    if graphs:
+        _write_json(report / "adder_graphs.json", graphs)
     _write_json(folder / "auto_folding_config.json", _folding_config(folded.graph))
 
 
@@ -230,6 +235,24 @@ def _count(layer: Kernel) -> dict[str, int]:
     if isinstance(layer, Thresholding):
         return {f"param_threshold_{layer.input_type.bits}b": layer.thresholds.size}
     return {}
+
+
+def _adder_graph(layer: UnrolledMVAU) -> dict[str, object]:
+    """The graph of an unrolled layer, node by node: the operands as in AdderGraph, then the interval."""
+    graph, module = layer.graph, layer.graph_module
+    intervals = [[type_.lo, type_.hi] for type_ in module.types[graph.inputs :]]
+    return {
+        "elements": graph.inputs,
+        "element_type": layer.digit_type.name,
+        "digits": layer.digits,
+        "levels": int(graph.levels().max()),
+        "register_stages": module.latency,
+        "register_bits": module.register_bits,
+        "adders": [[*adder, *interval] for adder, interval in zip(graph.adders.tolist(), intervals, strict=True)],
+        "results": graph.results.tolist(),
+        "how": "adders are [a, p, b, q, sign, lowest, highest]: node elements + i is (a << p) + sign (b << q) and lies "
+        "in that interval, exactly; results are [node or -1 for zero, shift, sign]",
+    }
 
 
 def _folding_config(graph: LayerGraph) -> dict[str, dict[str, int]]:

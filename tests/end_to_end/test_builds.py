@@ -87,6 +87,19 @@ def test_a_kept_network_by_its_name(tmp_path):
     Build("quant_tfc_w2a2", tmp_path).check()
 
 
+def test_a_network_of_sparse_units(tmp_path):
+    Build("quant_tfc_w2a2", tmp_path, mvau_style="sparse").check()
+
+
+def test_an_unrolled_network_fits_the_board_at_its_rate(tmp_path):
+    built = Build("quant_resnet8_w4a4_a2q_12b", tmp_path, mvau_style="unrolled", target_fps=180_000)
+    built.check()
+    assert built.report("rtlsim_performance")["steady_cycles"] <= 1100
+    counted = built.report("ooc_synth_and_timing")
+    assert counted["LUT"] <= counted["capacity"]["LUT"] == 117_120
+    assert counted["DSP"] == 0
+
+
 @needs_data
 def test_the_mlp_on_digits(tmp_path):
     Build(str(DATA / "TFC_2W2A.onnx"), tmp_path).check()

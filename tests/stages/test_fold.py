@@ -110,6 +110,19 @@ def test_reports_have_the_keys_of_finn(tmp_path):
     assert counts["total"]["param_weight_3b"] == 2 * 36 * 4
 
 
+def test_the_graph_of_an_unrolled_layer_can_be_checked_from_its_report(tmp_path):
+    graph = residual_network()
+    write_reports(fold(graph, 100, mvau_style="unrolled"), tmp_path, 5.0)
+    report = json.loads((tmp_path / "report" / "adder_graphs.json").read_text())["MVAU_0"]
+    forms = list(np.eye(report["elements"], dtype=np.int64))
+    for a, p, b, q, sign, lowest, highest in report["adders"]:
+        forms.append((forms[a] << p) + sign * (forms[b] << q))
+        digits = 2 ** (2 // report["digits"]) - 1
+        assert (lowest, highest) == (digits * forms[-1].clip(max=0).sum(), digits * forms[-1].clip(min=0).sum())
+    rows = [sign * (forms[node] << shift) if node >= 0 else 0 * forms[0] for node, shift, sign in report["results"]]
+    np.testing.assert_array_equal(rows, graph.layer("MVAU_0").weights)
+
+
 def test_what_is_saved_is_loaded(tmp_path):
     folded = fold(residual_network(), 700)
     save(folded, tmp_path)
