@@ -41,16 +41,18 @@ def test_help_names_the_commands() -> None:
 
 
 def test_models(elsewhere: Path) -> None:
-    folder = elsewhere / "trained" / "fashion_mnist_quant_tfc_w2a2_seed0"
-    folder.mkdir(parents=True)
     record = {"dataset": "fashion_mnist", "top1": 0.87654, "sparsity": 0.4, "largest_l1": 49}
-    (folder / "quant_tfc_w2a2.json").write_text(json.dumps(record))
-    (folder / "quant_tfc_w2a2.pth").touch()
+    for name in ("quant_tfc_w3a3", "quant_tfc_w2a2"):  # the second name means the repository's own
+        folder = elsewhere / "trained" / f"fashion_mnist_{name}_seed0"
+        folder.mkdir(parents=True)
+        (folder / f"{name}.json").write_text(json.dumps(record))
+        (folder / f"{name}.pth").touch()
     result = runner.invoke(app, ["models"])
     assert result.exit_code == 0
     assert "quant_resnet8_w4a4_a2q_14b" in result.output and "quant_resnet18_w4a4_a2q_plus_16b" in result.output
     assert all(family in result.output for family in ("cnv", "mobilenetv1", "resnet152", "vgg19", "tfc"))
-    assert re.search(r"quant_tfc_w2a2 +Fashion-MNIST +87\.7 % +40\.0 % +49 +trained", result.output)
+    assert re.search(r"quant_tfc_w3a3 +Fashion-MNIST +87\.7 % +40\.0 % +49 +trained", result.output)
+    assert re.findall(r"quant_tfc_w2a2 +Fashion-MNIST +(\S+ %).* (\w+) *\n", result.output) == [("88.3 %", "here")]
 
 
 def test_stages() -> None:
