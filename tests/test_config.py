@@ -69,6 +69,8 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("golden_frames: 0", "golden_frames is 0; expected a whole number of frames from 1 to 10000."),
         ("synth_clk_period_ns: -5", "synth_clk_period_ns is -5; expected a clock period in nanoseconds"),
         ("weights: trainned", "weights is 'trainned'; expected trained or synthetic."),
+        ("mvau_style: fold", "mvau_style is 'fold'; expected folded, unrolled or sparse, or a mapping of layers"),
+        ("mvau_style: {MVAU_3: x}", "mvau_style is {'MVAU_3': 'x'}; expected folded, unrolled or sparse"),
         ("simulation: {stall_seed: x}", "simulation.stall_seed is 'x'; expected a whole number of 0 or more."),
         ("simulation: 3", "simulation is 3; expected a mapping of frames and stall_seed."),
         ("board: KV261", "There is no board called 'KV261'. Choose one of: KV260"),
