@@ -77,14 +77,6 @@ class AdderGraph:
                 used[self.adders[node - self.inputs, [0, 2]]] = True
         return used
 
-    def evaluate(self, vectors: np.ndarray) -> np.ndarray:
-        """The results (N, MH) for int64 `vectors` (N, MW), adder by adder."""
-        values: list[np.ndarray] = list(vectors.T)
-        for a, p, b, q, sign in self.adders.tolist():
-            values.append((values[a] << p) + sign * (values[b] << q))
-        zero = np.zeros(len(vectors), np.int64)
-        return np.stack([zero if n == ZERO else s * (values[n] << p) for n, p, s in self.results.tolist()], axis=1)
-
 
 def without_unused(graph: AdderGraph) -> AdderGraph:
     """`graph` without adders that no result depends on."""

@@ -24,9 +24,7 @@ from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
-__all__ = ["STYLES", "styled", "with_whole_windows"]
-
-STYLES = ("folded", "unrolled", "sparse")
+__all__ = ["styled", "with_whole_windows"]
 
 
 def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:

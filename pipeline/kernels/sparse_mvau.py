@@ -66,10 +66,6 @@ class SparseMVAU(MatrixVector):
         """Cycles of the longest walk."""
         return longest_walk(row_lengths(self.weights), self.walks)
 
-    @property
-    def non_zeros(self) -> int:
-        return int(np.count_nonzero(self.weights))
-
     # -- accumulators -----------------------------------------------------------------------------------------------
 
     def _row_bits(self) -> tuple[int, ...]:

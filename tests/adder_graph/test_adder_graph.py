@@ -32,8 +32,12 @@ elements = st.builds(IntType.of_bits, st.integers(1, 8), signed=st.booleans()) |
 def test_a_graph_multiplies_by_its_matrix(weights: np.ndarray, element: IntType) -> None:
     graph = adder_graph_of(weights, element)
     np.testing.assert_array_equal(graph.matrix(), weights)
-    vectors = np.random.default_rng(0).integers(element.lo, element.hi + 1, (8, weights.shape[1]))
-    np.testing.assert_array_equal(graph.evaluate(vectors), vectors @ weights.T)
+    values = list(np.random.default_rng(0).integers(element.lo, element.hi + 1, (weights.shape[1], 8)))
+    vectors = np.stack(values)
+    for a, p, b, q, sign in graph.adders.tolist():
+        values.append((values[a] << p) + sign * (values[b] << q))
+    sums = [sign * (values[node] << p) if node != ZERO else 0 * values[0] for node, p, sign in graph.results.tolist()]
+    np.testing.assert_array_equal(sums, weights @ vectors)
     assert graph.used()[graph.inputs :].all()
 
 
