@@ -17,12 +17,12 @@
 // BiasWidth:       bits of a bias, two's complement.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
 // ThresholdWidth:  bits of a word of the thresholds' memory file.
-// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see threshold_search).
+// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see thresholding).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
 // BiasFile:        a word for each beat of results: Pe biases.
-// ThresholdFile:   the thresholds (see threshold_search).
+// ThresholdFile:   the thresholds (see thresholding).
 `default_nettype none
 
 module mvau #(
@@ -226,54 +226,24 @@ module mvau #(
     assign accs[l*LaneWidth+:LaneWidth] = LaneWidth'(acc);
   end
 
-  // results
-  wire results_valid;
-  wire [Pe*OutputWidth-1:0] results;
-  if (NumThresholds > 0) begin : gen_thresholds
-    localparam int unsigned CountWidth = $clog2(NumThresholds + 1);
-    if (CountWidth > OutputWidth) begin : gen_check_output
-      $error("%m: OutputWidth does not hold NumThresholds");
-    end
-    wire [Pe*CountWidth-1:0] counts;
-    threshold_search #(
-      .Lanes(Pe),
-      .Folds(NeuronFolds),
-      .LaneWidth(LaneWidth),
-      .ValueWidths(AccWidths),
-      .CompareWidths(CompareWidths),
-      .Signed(1'b1),
-      .NumThresholds(NumThresholds),
-      .ThresholdWidth(ThresholdWidth),
-      .ThresholdFile(ThresholdFile)
-    ) u_threshold_search (
-      .clk_i(clk_i),
-      .rst_ni(rst_ni),
-      .en_i(en),
-      .valid_i(acc_valid_q),
-      .values_i(accs),
-      .valid_o(results_valid),
-      .counts_o(counts)
-    );
-    for (genvar l = 0; l < Pe; l++) begin : gen_result
-      assign results[l*OutputWidth+:OutputWidth] = OutputOffset + OutputWidth'(counts[l*CountWidth+:CountWidth]);
-    end
-  end else begin : gen_sums
-    assign results_valid = acc_valid_q;
-    for (genvar l = 0; l < Pe; l++) begin : gen_result
-      wire [LaneWidth-1:0] acc = accs[l*LaneWidth+:LaneWidth];
-      wire unused_acc = &{1'b0, acc};
-      assign results[l*OutputWidth+:OutputWidth] = OutputWidth'($signed(acc));
-    end
-  end
-
-  spill_register #(
-    .Width(Pe * OutputWidth)
-  ) u_spill_register (
+  thresholding #(
+    .Pe(Pe),
+    .Folds(NeuronFolds),
+    .InputWidth(LaneWidth),
+    .ValueWidths(AccWidths),
+    .InputSigned(1'b1),
+    .NumThresholds(NumThresholds),
+    .ThresholdWidth(ThresholdWidth),
+    .CompareWidths(CompareWidths),
+    .OutputWidth(OutputWidth),
+    .OutputOffset(OutputOffset),
+    .ThresholdFile(ThresholdFile)
+  ) u_thresholding (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .in_valid_i(results_valid),
+    .in_valid_i(acc_valid_q),
     .in_ready_o(en),
-    .in_data_i(results),
+    .in_data_i(accs),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o)

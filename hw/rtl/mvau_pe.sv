@@ -119,29 +119,23 @@ module mvau_pe #(
   end
 
 `ifdef A2Q_STATS
-  longint acc_min, acc_max;
-  bit seen;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      seen <= 1'b0;
-    end else if (en_i && valid_i) begin
-      automatic longint value = longint'($signed(acc_d));
-      automatic longint low = value;
-      automatic longint high = value;
-      if (first_i) begin
-        if (longint'($signed(start)) < low) low = longint'($signed(start));
-        if (longint'($signed(start)) > high) high = longint'($signed(start));
-      end
-      if (!seen || low < acc_min) acc_min <= low;
-      if (!seen || high > acc_max) acc_max <= high;
-      seen <= 1'b1;
-    end
-  end
-  final begin
-    if (seen) begin
-      $display("stat %m acc_min %0d", acc_min);
-      $display("stat %m acc_max %0d", acc_max);
-    end
+  range_monitor #(
+    .Width(AccWidth)
+  ) u_range_monitor (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .valid_i(en_i && valid_i),
+    .value_i(acc_d)
+  );
+  if (HasBias) begin : gen_start_monitor
+    range_monitor #(
+      .Width(AccWidth)
+    ) u_range_monitor (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .valid_i(en_i && valid_i && first_i),
+      .value_i(start)
+    );
   end
 `endif
 

@@ -22,14 +22,14 @@
 // HasBias:         a bias is added to each sum.
 // NumThresholds:   thresholds of a row; 0 puts out the sum itself.
 // ThresholdWidth:  bits of a word of the thresholds' memory file.
-// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see threshold_search).
+// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see thresholding).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // WalkFile:        a word for each step: walker by walker the weight, the element of the beat, the beat, and whether the
 //                  row ends.
 // OrderFile:       a word for each output beat: lane by lane the number of the walker among those of the lane.
 // BiasFile:        a word for each output beat: Lanes biases of LaneWidth bits.
-// ThresholdFile:   the thresholds (see threshold_search).
+// ThresholdFile:   the thresholds (see thresholding).
 `default_nettype none
 
 module sparse_mvau #(
@@ -274,55 +274,24 @@ module sparse_mvau #(
     assign biased = chosen_q;
   end
 
-  // -- results
-
-  wire results_valid;
-  wire [Lanes*OutputWidth-1:0] results;
-  if (NumThresholds > 0) begin : gen_thresholds
-    localparam int unsigned CountWidth = $clog2(NumThresholds + 1);
-    if (CountWidth > OutputWidth) begin : gen_check_output
-      $error("%m: OutputWidth does not hold NumThresholds");
-    end
-    wire [Lanes*CountWidth-1:0] counts;
-    threshold_search #(
-      .Lanes(Lanes),
-      .Folds(Beats),
-      .LaneWidth(LaneWidth),
-      .ValueWidths({Lanes{8'(LaneWidth)}}),
-      .CompareWidths(CompareWidths),
-      .Signed(1'b1),
-      .NumThresholds(NumThresholds),
-      .ThresholdWidth(ThresholdWidth),
-      .ThresholdFile(ThresholdFile)
-    ) u_threshold_search (
-      .clk_i(clk_i),
-      .rst_ni(rst_ni),
-      .en_i(out_en),
-      .valid_i(biased_valid),
-      .values_i(biased),
-      .valid_o(results_valid),
-      .counts_o(counts)
-    );
-    for (genvar l = 0; l < Lanes; l++) begin : gen_result
-      assign results[l*OutputWidth+:OutputWidth] = OutputOffset + OutputWidth'(counts[l*CountWidth+:CountWidth]);
-    end
-  end else begin : gen_sums
-    assign results_valid = biased_valid;
-    for (genvar l = 0; l < Lanes; l++) begin : gen_result
-      wire [LaneWidth-1:0] sum = biased[l*LaneWidth+:LaneWidth];
-      wire unused_sum = &{1'b0, sum};
-      assign results[l*OutputWidth+:OutputWidth] = OutputWidth'($signed(sum));
-    end
-  end
-
-  spill_register #(
-    .Width(Lanes * OutputWidth)
-  ) u_spill_register (
+  thresholding #(
+    .Pe(Lanes),
+    .Folds(Beats),
+    .InputWidth(LaneWidth),
+    .ValueWidths({Lanes{8'(LaneWidth)}}),
+    .InputSigned(1'b1),
+    .NumThresholds(NumThresholds),
+    .ThresholdWidth(ThresholdWidth),
+    .CompareWidths(CompareWidths),
+    .OutputWidth(OutputWidth),
+    .OutputOffset(OutputOffset),
+    .ThresholdFile(ThresholdFile)
+  ) u_thresholding (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .in_valid_i(results_valid),
+    .in_valid_i(biased_valid),
     .in_ready_o(out_en),
-    .in_data_i(results),
+    .in_data_i(biased),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o)

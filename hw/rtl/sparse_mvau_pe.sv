@@ -164,24 +164,14 @@ module sparse_mvau_pe #(
   );
 
 `ifdef A2Q_STATS
-  longint acc_min, acc_max;
-  bit seen;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      seen <= 1'b0;
-    end else if (en_i && entry_valid && entry_last) begin
-      automatic longint value = longint'($signed(acc_d));
-      if (!seen || value < acc_min) acc_min <= value;
-      if (!seen || value > acc_max) acc_max <= value;
-      seen <= 1'b1;
-    end
-  end
-  final begin
-    if (seen) begin
-      $display("stat %m acc_min %0d", acc_min);
-      $display("stat %m acc_max %0d", acc_max);
-    end
-  end
+  range_monitor #(
+    .Width(AccWidth)
+  ) u_range_monitor (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .valid_i(en_i && entry_valid && entry_last),
+    .value_i(acc_d)
+  );
 `endif
 
 endmodule

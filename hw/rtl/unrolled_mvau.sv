@@ -21,10 +21,10 @@
 // HasStart:        whether any of them is not zero.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
 // ThresholdWidth:  bits of a word of the thresholds' memory file.
-// CompareWidths:   for each row, in 8 bits, the bits of its comparisons (see threshold_search).
+// CompareWidths:   for each row, in 8 bits, the bits of its comparisons (see thresholding).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
-// ThresholdFile:   the thresholds (see threshold_search).
+// ThresholdFile:   the thresholds (see thresholding).
 `default_nettype none
 
 module unrolled_mvau #(
@@ -179,76 +179,35 @@ module unrolled_mvau #(
     assign sums[r*LaneWidth+:LaneWidth] = LaneWidth'($signed(sum));
 
 `ifdef A2Q_STATS
-    longint acc_min, acc_max;
-    bit seen;
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) begin
-        seen <= 1'b0;
-      end else if (en && sums_valid) begin
-        automatic longint value = longint'($signed(sum));
-        if (!seen || value < acc_min) acc_min <= value;
-        if (!seen || value > acc_max) acc_max <= value;
-        seen <= 1'b1;
-      end
-    end
-    final begin
-      if (seen) begin
-        $display("stat %m acc_min %0d", acc_min);
-        $display("stat %m acc_max %0d", acc_max);
-      end
-    end
+    range_monitor #(
+      .Width(AccWidth)
+    ) u_range_monitor (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .valid_i(en && sums_valid),
+      .value_i(sum)
+    );
 `endif
   end
 
-  // -- results
-
-  wire results_valid;
-  wire [Mh*OutputWidth-1:0] results;
-  if (NumThresholds > 0) begin : gen_thresholds
-    localparam int unsigned CountWidth = $clog2(NumThresholds + 1);
-    if (CountWidth > OutputWidth) begin : gen_check_output
-      $error("%m: OutputWidth does not hold NumThresholds");
-    end
-    wire [Mh*CountWidth-1:0] counts;
-    threshold_search #(
-      .Lanes(Mh),
-      .Folds(1),
-      .LaneWidth(LaneWidth),
-      .ValueWidths(AccWidths),
-      .CompareWidths(CompareWidths),
-      .Signed(1'b1),
-      .NumThresholds(NumThresholds),
-      .ThresholdWidth(ThresholdWidth),
-      .ThresholdFile(ThresholdFile)
-    ) u_threshold_search (
-      .clk_i(clk_i),
-      .rst_ni(rst_ni),
-      .en_i(en),
-      .valid_i(sums_valid),
-      .values_i(sums),
-      .valid_o(results_valid),
-      .counts_o(counts)
-    );
-    for (genvar r = 0; r < Mh; r++) begin : gen_result
-      assign results[r*OutputWidth+:OutputWidth] = OutputOffset + OutputWidth'(counts[r*CountWidth+:CountWidth]);
-    end
-  end else begin : gen_sums
-    assign results_valid = sums_valid;
-    for (genvar r = 0; r < Mh; r++) begin : gen_result
-      wire [LaneWidth-1:0] sum = sums[r*LaneWidth+:LaneWidth];
-      wire unused_sum = &{1'b0, sum};
-      assign results[r*OutputWidth+:OutputWidth] = OutputWidth'($signed(sum));
-    end
-  end
-
-  spill_register #(
-    .Width(Mh * OutputWidth)
-  ) u_spill_register (
+  thresholding #(
+    .Pe(Mh),
+    .Folds(1),
+    .InputWidth(LaneWidth),
+    .ValueWidths(AccWidths),
+    .InputSigned(1'b1),
+    .NumThresholds(NumThresholds),
+    .ThresholdWidth(ThresholdWidth),
+    .CompareWidths(CompareWidths),
+    .OutputWidth(OutputWidth),
+    .OutputOffset(OutputOffset),
+    .ThresholdFile(ThresholdFile)
+  ) u_thresholding (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .in_valid_i(results_valid),
+    .in_valid_i(sums_valid),
     .in_ready_o(en),
-    .in_data_i(results),
+    .in_data_i(sums),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o)

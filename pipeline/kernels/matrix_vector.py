@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.accumulators.bounds import exact_range, range_bits
+from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
-from pipeline.kernels.base import Kernel, Shape
-from pipeline.kernels.thresholding import check_thresholds, count_thresholds
+from pipeline.kernels.base import Kernel, Memory, Shape
+from pipeline.kernels.thresholding import SearchTable, check_thresholds, count_thresholds, search_stages
 
 __all__ = ["MAX_ACCUMULATOR_BITS", "MatrixVector"]
 
@@ -129,3 +130,42 @@ class MatrixVector(Kernel):
         vectors = values.reshape(-1, self.mw).astype(number)  # two dimensions: BLAS is not used for more
         sums = (vectors @ self.weights.T.astype(number)).astype(np.int64).reshape(*values.shape[:-1], self.mh)
         return sums if self.bias is None else sums + self.bias
+
+    # -- hardware ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def sum_bits(self) -> tuple[int, ...]:
+        """The width of the sums in each output lane, as thresholds are compared with them."""
+
+    def search_latency(self) -> int:
+        """Cycles that the search among the thresholds takes."""
+        return 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
+
+    def parameters(self) -> dict[str, int]:
+        """Those of the input, of the weights' type, and of hw/rtl/thresholding.sv at the end."""
+        parameters = {
+            "Mw": self.mw,
+            "Mh": self.mh,
+            "InputWidth": self.input_type.bits,
+            "InputSigned": int(self.input_type.signed),
+            "OutputWidth": self.output_type.bits,
+            "OutputOffset": 0,
+            "NumThresholds": 0,
+        }
+        if self.thresholds is not None:
+            table = self._search_table()
+            parameters |= {
+                "NumThresholds": self.thresholds.shape[1],
+                "ThresholdWidth": table.memory.width,
+                "CompareWidths": pack_word(table.widths, 8),
+                "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits),
+            }
+        return parameters
+
+    def memories(self) -> dict[str, Memory]:
+        return {} if self.thresholds is None else {"ThresholdFile": self._search_table().memory}
+
+    def _search_table(self) -> SearchTable:
+        assert self.thresholds is not None
+        (lanes,) = self.output_lanes()
+        return SearchTable.build(self.thresholds, *self.accumulator_range(), lanes, self.sum_bits(), signed=True)

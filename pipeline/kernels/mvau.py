@@ -13,7 +13,6 @@ from pipeline.errors import ConfigError
 from pipeline.kernels.base import Memory
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.recoding import product_latency, product_width, recodes_input
-from pipeline.kernels.thresholding import SearchTable, search_stages
 
 __all__ = ["MVAU"]
 
@@ -78,10 +77,9 @@ class MVAU(MatrixVector):
         """From the last beat of a vector to the first of its results, through the stages that the sum below names."""
         products = product_latency(self.input_type, self.weight_type)
         tree = (self.simd - 1).bit_length() // 2
-        search = 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
         replay = int(self.neuron_folds > 1)
         operands = accumulator = output = 1
-        return replay + operands + products + tree + accumulator + search + output
+        return replay + operands + products + tree + accumulator + self.search_latency() + output
 
     def inputs_needed(self) -> np.ndarray:
         vectors = np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
@@ -89,40 +87,25 @@ class MVAU(MatrixVector):
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
+    def sum_bits(self) -> tuple[int, ...]:
+        return self.lane_accumulator_bits()
+
     def parameters(self) -> dict[str, int]:
-        parameters = {
-            "Mw": self.mw,
-            "Mh": self.mh,
+        parameters = super().parameters() | {
             "Simd": self.simd,
             "Pe": self.pe,
-            "InputWidth": self.input_type.bits,
-            "InputSigned": int(self.input_type.signed),
             "WeightWidth": self.weight_type.bits,
             "RecodeInput": int(recodes_input(self.input_type, self.weight_type)),
             "ProductWidth": product_width(self.input_type, self.weight_type),
             "AccWidths": pack_word(self.lane_accumulator_bits(), 8),
-            "OutputWidth": self.output_type.bits,
-            "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits)
-            if self.thresholds is not None
-            else 0,
-            "NumThresholds": 0,
             "HasBias": int(self.bias is not None),
         }
-        if self.thresholds is not None:
-            table = self._table()
-            parameters |= {
-                "NumThresholds": self.thresholds.shape[1],
-                "ThresholdWidth": table.memory.width,
-                "CompareWidths": pack_word(table.widths, 8),
-            }
         if self.bias is not None:
             parameters["BiasWidth"] = self._bias_width()
         return parameters
 
     def memories(self) -> dict[str, Memory]:
-        memories = {"WeightFile": self._weight_memory()}
-        if self.thresholds is not None:
-            memories["ThresholdFile"] = self._table().memory
+        memories = super().memories() | {"WeightFile": self._weight_memory()}
         if self.bias is not None:
             width = self._bias_width()
             words = tuple(pack_word(row, width) for row in self.bias.reshape(self.neuron_folds, self.pe))
@@ -139,8 +122,3 @@ class MVAU(MatrixVector):
     def _bias_width(self) -> int:
         assert self.bias is not None
         return IntType(min(int(self.bias.min()), -1), max(int(self.bias.max()), 0)).bits
-
-    def _table(self) -> SearchTable:
-        assert self.thresholds is not None
-        lo, hi = self.accumulator_range()
-        return SearchTable.build(self.thresholds, lo, hi, self.pe, self.lane_accumulator_bits(), signed=True)

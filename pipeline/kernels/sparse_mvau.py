@@ -15,7 +15,6 @@ from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.base import Memory
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.recoding import product_latency, product_width, recodes_input
-from pipeline.kernels.thresholding import SearchTable, search_stages
 
 __all__ = ["SparseMVAU", "deal", "longest_walk", "row_lengths", "sparse_cycles"]
 
@@ -96,13 +95,25 @@ class SparseMVAU(MatrixVector):
 
         Then the stages that the sum names.
         """
-        search = 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
         loaded = step = word = element = total = chosen = output = 1
         products = product_latency(self.input_type, self.weight_type)
         waits = 1 if max(map(len, self.walks)) == 1 else 2  # cycles in the FIFO
         bias = int(self.bias is not None)
         first = max(self.finished()[: self.lanes])
-        return loaded + step + first + word + element + products + total + waits + chosen + bias + search + output
+        return (
+            loaded
+            + step
+            + first
+            + word
+            + element
+            + products
+            + total
+            + waits
+            + chosen
+            + bias
+            + self.search_latency()
+            + output
+        )
 
     def finished(self) -> tuple[int, ...]:
         """The step of its walk, counted from 0, in which the sum of each row is complete."""
@@ -121,17 +132,16 @@ class SparseMVAU(MatrixVector):
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
+    def sum_bits(self) -> tuple[int, ...]:
+        return (max(self.lane_accumulator_bits()),) * self.lanes
+
     def parameters(self) -> dict[str, int]:
         weight, input_ = self.weight_type, self.input_type
-        parameters = {
-            "Mw": self.mw,
-            "Mh": self.mh,
+        return super().parameters() | {
             "Simd": self.simd,
             "Pe": self.pe,
             "Lanes": self.lanes,
             "Steps": self.steps,
-            "InputWidth": input_.bits,
-            "InputSigned": int(input_.signed),
             "WeightWidth": weight.bits,
             "RecodeInput": int(recodes_input(input_, weight)),
             "ProductWidth": product_width(input_, weight),
@@ -140,29 +150,14 @@ class SparseMVAU(MatrixVector):
             # two windows' sums: those of one may wait for their turn while the next is walked
             "Results": pack_word([max(2 * len(own), 1) for own in self.walks], 16),
             "HasBias": int(self.bias is not None),
-            "NumThresholds": 0,
-            "OutputWidth": self.output_type.bits,
-            "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits)
-            if self.thresholds is not None
-            else 0,
         }
-        if self.thresholds is not None:
-            table = self._table()
-            parameters |= {
-                "NumThresholds": self.thresholds.shape[1],
-                "ThresholdWidth": table.memory.width,
-                "CompareWidths": pack_word(table.widths, 8),
-            }
-        return parameters
 
     def memories(self) -> dict[str, Memory]:
-        memories = {"WalkFile": self._walk_memory(), "OrderFile": self._order_memory()}
+        memories = super().memories() | {"WalkFile": self._walk_memory(), "OrderFile": self._order_memory()}
         if self.bias is not None:
             width = max(self.lane_accumulator_bits())
             words = tuple(pack_word(row, width) for row in self.bias.reshape(-1, self.lanes))
             memories["BiasFile"] = Memory(width * self.lanes, words)
-        if self.thresholds is not None:
-            memories["ThresholdFile"] = self._table().memory
         return memories
 
     def _walk_memory(self) -> Memory:
@@ -193,12 +188,6 @@ class SparseMVAU(MatrixVector):
         beats = range(0, self.mh, self.lanes)
         words = tuple(pack_word([owner[row + lane] for lane in range(self.lanes)], bits) for row in beats)
         return Memory(bits * self.lanes, words)
-
-    def _table(self) -> SearchTable:
-        assert self.thresholds is not None
-        lo, hi = self.accumulator_range()
-        widths = (max(self.lane_accumulator_bits()),) * self.lanes
-        return SearchTable.build(self.thresholds, lo, hi, self.lanes, widths, signed=True)
 
 
 def row_lengths(weights: np.ndarray) -> np.ndarray:

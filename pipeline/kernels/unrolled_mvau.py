@@ -14,9 +14,8 @@ from pipeline.adder_graph.solver import adder_graph_of
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, VerificationError
-from pipeline.kernels.base import Companion, Memory, Wire
+from pipeline.kernels.base import Companion, Wire
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.kernels.thresholding import SearchTable, search_stages
 
 __all__ = ["UnrolledMVAU"]
 
@@ -94,9 +93,8 @@ class UnrolledMVAU(MatrixVector):
     def latency(self) -> int:
         """From the cycle in which a vector is taken to that of its results, through the stages that the sum names."""
         vector = self.digits if self.digits > 1 else 0  # a register, then all digits but the first
-        search = 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
         output = 1
-        return vector + self.graph_module.latency + int(self._accumulates()) + search + output
+        return vector + self.graph_module.latency + int(self._accumulates()) + self.search_latency() + output
 
     def inputs_needed(self) -> np.ndarray:
         return np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
@@ -117,13 +115,12 @@ class UnrolledMVAU(MatrixVector):
     def _accumulates(self) -> bool:
         return self.digits > 1 or bool(self.starts().any())
 
+    def sum_bits(self) -> tuple[int, ...]:
+        return self.lane_accumulator_bits()
+
     def parameters(self) -> dict[str, int]:
         widths = self.lane_accumulator_bits()
-        parameters = {
-            "Mw": self.mw,
-            "Mh": self.mh,
-            "InputWidth": self.input_type.bits,
-            "InputSigned": int(self.input_type.signed),
+        return super().parameters() | {
             "Digits": self.digits,
             "DigitWidth": self.digit_bits,
             "GraphLatency": self.graph_module.latency,
@@ -132,23 +129,7 @@ class UnrolledMVAU(MatrixVector):
             "LaneWidth": max(widths),
             "HasStart": int(self.starts().any()),
             "Starts": pack_word(self.starts(), max(widths)),
-            "NumThresholds": 0,
-            "OutputWidth": self.output_type.bits,
-            "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits)
-            if self.thresholds is not None
-            else 0,
         }
-        if self.thresholds is not None:
-            table = self._table()
-            parameters |= {
-                "NumThresholds": self.thresholds.shape[1],
-                "ThresholdWidth": table.memory.width,
-                "CompareWidths": pack_word(table.widths, 8),
-            }
-        return parameters
-
-    def memories(self) -> dict[str, Memory]:
-        return {} if self.thresholds is None else {"ThresholdFile": self._table().memory}
 
     def companion(self, name: str) -> Companion:
         module = self.graph_module
@@ -160,8 +141,3 @@ class UnrolledMVAU(MatrixVector):
                 Wire(self.mh * module.result_bits, "graph_results_i", "results_o"),
             ),
         )
-
-    def _table(self) -> SearchTable:
-        assert self.thresholds is not None
-        lo, hi = self.accumulator_range()
-        return SearchTable.build(self.thresholds, lo, hi, self.mh, self.lane_accumulator_bits(), signed=True)
