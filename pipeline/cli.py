@@ -61,7 +61,7 @@ def build(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A file of build_configs/. (default: the model's)")] = None,
     board: Annotated[str | None, typer.Option(help="A board of hw/boards. (default: KV260)")] = None,
-    target_fps: Annotated[float | None, typer.Option(help="Frames a second to fold for.")] = None,
+    target_fps: Annotated[str | None, typer.Option(help="Frames a second to fold for, or max.")] = None,
     out: Annotated[Path | None, typer.Option(help="The build's folder. (default: build/<model>)")] = None,
     weights: Annotated[str | None, typer.Option(help="trained or synthetic.")] = None,
     until: Annotated[str | None, typer.Option(help="Stop after this stage (see `a2q stages`).")] = None,

@@ -60,7 +60,10 @@ class Synthesis(Section):
     )
 
 
-MvauStyle = Literal["folded", "unrolled", "sparse"]
+MvauStyle = Literal["folded", "unrolled", "sparse", "auto"]
+
+
+FrameRate = Annotated[float, Field(gt=0, le=1e9)]
 
 
 class BuildConfig(Section):
@@ -79,10 +82,12 @@ class BuildConfig(Section):
     synth_clk_period_ns: float = Field(
         0.0, gt=0.5, le=1000, description="a clock period in nanoseconds, above 0.5 and up to 1000"
     )
-    target_fps: float = Field(1000.0, gt=0, le=1e9, description="a number of frames a second above 0")
+    target_fps: FrameRate | Literal["max"] = Field(
+        1000.0, description="a number of frames a second above 0, or max for as many as fit the board"
+    )
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
         "folded",
-        description="folded, unrolled or sparse, or a mapping of layers (MVAU_3) to these; others are folded",
+        description="folded, unrolled, sparse or auto, or a mapping of layers (MVAU_3) to these; others are folded",
     )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     output: Literal["top1", "logits"] = Field("top1", description="top1 or logits")

@@ -142,16 +142,18 @@ def _accumulators(context: Context) -> str:
 
 
 def _fold(context: Context) -> str:
+    from pipeline.boards import load_board
     from pipeline.dataflow.storage import load_graph
     from pipeline.stages import fold
 
     options = context.options
-    clock = options["synth_clk_period_ns"]
+    clock, rate = options["synth_clk_period_ns"], options["target_fps"]
     folded = fold.fold(
         load_graph(context.inputs["accumulators"]),
-        fold.cycle_budget(options["target_fps"], clock),
+        "max" if rate == "max" else fold.cycle_budget(rate, clock),
         options["folding_config_file"],
         mvau_style=options["mvau_style"],
+        board=load_board(options["board"]),
     )
     fold.save(folded, context.folder)
     fold.write_reports(folded, context.folder, clock)
@@ -290,9 +292,10 @@ STAGES: tuple[Stage, ...] = (
         "fold",
         "PE and SIMD for the frame rate, FIFOs that cannot deadlock",
         _fold,
-        reads=("target_fps", "synth_clk_period_ns", "mvau_style", "folding_config_file"),
+        reads=("target_fps", "synth_clk_period_ns", "mvau_style", "folding_config_file", "board"),
         needs=("accumulators",),
-        packages=("da4ml", "numpy"),
+        packages=("da4ml", "numpy", "scipy"),
+        sources=("hw/boards/*.yaml", "pipeline/resources/coefficients.json"),
         files=_folding_files,
     ),
     Stage(

@@ -66,6 +66,10 @@ class LayerGraph:
     def layer(self, name: str) -> Kernel:
         return next(layer for layer in self.layers if layer.name == name)
 
+    def writer(self, stream: str) -> Kernel | None:
+        """The layer that writes `stream`; None for the input of the graph."""
+        return next((layer for layer in self.layers if stream in layer.outputs), None)
+
     @property
     def streams(self) -> dict[str, Stream]:
         """Every stream by its name, in the order in which the layers write them."""

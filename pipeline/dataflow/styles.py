@@ -24,7 +24,33 @@ from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
-__all__ = ["styled", "with_whole_windows"]
+__all__ = ["styled", "whole_window", "window_makers", "with_whole_windows"]
+
+
+def window_makers(graph: LayerGraph, layer: Kernel) -> tuple[ConvolutionInputGenerator, FMPadding | None] | None:
+    """The generator that makes the windows of `layer`, if they have more than a pixel, and the padding before it."""
+    generator = graph.writer(layer.inputs[0])
+    if not isinstance(generator, ConvolutionInputGenerator) or generator.kernel == (1, 1):
+        return None
+    padding = graph.writer(generator.inputs[0])
+    return generator, padding if isinstance(padding, FMPadding) else None
+
+
+def whole_window(generator: ConvolutionInputGenerator, padding: FMPadding | None) -> ParallelWindow:
+    """What takes the place of both. Raises UnsupportedError for windows that cannot be made whole."""
+    first = padding or generator
+    return ParallelWindow(
+        generator.name,
+        first.inputs,
+        generator.outputs,
+        shape=first.input_shapes()[0],
+        type=generator.type,
+        kernel=generator.kernel,
+        stride=generator.stride,
+        pads=padding.pads if padding else (0, 0, 0, 0),
+        value=padding.value if padding else 0,
+        source=generator.source,
+    )
 
 
 def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
@@ -33,34 +59,14 @@ def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
     It has the name of the generator; the padding before that, if any, is gone. Raises UnsupportedError for windows that
     cannot be made whole.
     """
-    writer = {stream: layer for layer in graph for stream in layer.outputs}
     changed: dict[str, Kernel | None] = {}
     for layer in graph:
-        generator = writer.get(layer.inputs[0])
-        if (
-            layer.name not in names
-            or not isinstance(generator, ConvolutionInputGenerator)
-            or generator.kernel == (1, 1)
-        ):
-            continue
-        padding = writer.get(generator.inputs[0])
-        first: Kernel = generator
-        pads, value = (0, 0, 0, 0), 0
-        if isinstance(padding, FMPadding):
-            first, pads, value = padding, padding.pads, padding.value
-            changed[padding.name] = None
-        changed[generator.name] = ParallelWindow(
-            generator.name,
-            first.inputs,
-            generator.outputs,
-            shape=first.input_shapes()[0],
-            type=generator.type,
-            kernel=generator.kernel,
-            stride=generator.stride,
-            pads=pads,
-            value=value,
-            source=generator.source,
-        )
+        makers = window_makers(graph, layer) if layer.name in names else None
+        if makers:
+            generator, padding = makers
+            changed[generator.name] = whole_window(generator, padding)
+            if padding:
+                changed[padding.name] = None
     layers = (changed.get(layer.name, layer) for layer in graph)
     return replace(graph, layers=tuple(layer for layer in layers if layer is not None))
 

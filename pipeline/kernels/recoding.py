@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pipeline.dataflow.types import IntType
 
-__all__ = ["product_latency", "product_width", "recodes_input"]
+__all__ = ["product_latency", "product_width", "recoded_digits", "recodes_input"]
 
 
 def recodes_input(input_type: IntType, weight_type: IntType) -> bool:
     """Whether the multipliers are smaller if they recode the input and not the weight: rows times bits of a row."""
-    return _digits(input_type) * (weight_type.bits + 2) < _digits(weight_type) * (input_type.bits + 2)
+    return recoded_digits(input_type) * (weight_type.bits + 2) < recoded_digits(weight_type) * (input_type.bits + 2)
 
 
 def product_latency(input_type: IntType, weight_type: IntType) -> int:
     """Cycles of a product: one for every two digits of the recoded factor."""
     recoded = input_type if recodes_input(input_type, weight_type) else weight_type
-    return (_digits(recoded) + 1) // 2
+    return (recoded_digits(recoded) + 1) // 2
 
 
 def product_width(input_type: IntType, weight_type: IntType) -> int:
@@ -26,6 +26,6 @@ def product_width(input_type: IntType, weight_type: IntType) -> int:
     return IntType(min(*ends, -1), max(*ends, 0)).bits
 
 
-def _digits(factor: IntType) -> int:
+def recoded_digits(factor: IntType) -> int:
     """Radix-4 digits, in -2 … 2, of a recoded factor: an unsigned one needs a digit for the sign it lacks."""
     return (factor.bits + 1) // 2 if factor.signed else factor.bits // 2 + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from pipeline.kernels.base import Memory
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.recoding import product_latency, product_width, recodes_input
 
-__all__ = ["SparseMVAU", "deal", "longest_walk", "row_lengths", "sparse_cycles"]
+__all__ = ["SparseMVAU", "deal", "longest_walk", "row_lengths", "sparse_cycles", "walk_of"]
 
 _MOST_RESULTS = (1 << 16) - 1  # of a walker and a window, as the hardware counts them
 
@@ -188,6 +188,14 @@ class SparseMVAU(MatrixVector):
         beats = range(0, self.mh, self.lanes)
         words = tuple(pack_word([owner[row + lane] for lane in range(self.lanes)], bits) for row in beats)
         return Memory(bits * self.lanes, words)
+
+
+@lru_cache(maxsize=4096)
+def walk_of(layer: MatrixVector, pe: int, lanes: int) -> tuple[tuple[tuple[int, ...], ...], int]:
+    """The rows of each walker through the weights of `layer`, and the entries of the longest walk."""
+    lengths = row_lengths(layer.weights)
+    walks = deal(lengths, pe, lanes)
+    return walks, longest_walk(lengths, walks)
 
 
 def row_lengths(weights: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 A name is a family of networks for a float network, such as `resnet20`, and `quant_FAMILY_wWaA`,
 `quant_FAMILY_wWaA_a2q_Pb` or `quant_FAMILY_wWaA_a2q_plus_Pb` for one with weights of W, activations of A and
-accumulators of P bits.
+accumulators of P bits. FAMILYx2 has twice the channels of FAMILY, FAMILYx1.5 half as many again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import glob
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -159,25 +160,34 @@ def is_checkpoint(model: str) -> bool:
     return model.endswith((".pth", ".pt", ".th"))
 
 
-def model_name(family: str, quantization: Quantization | None) -> str:
-    """The name of a network: `resnet8`, `quant_resnet8_w4a4_a2q_14b`."""
-    return f"quant_{family}_{quantization.suffix}" if quantization else family
+def model_name(family: str, quantization: Quantization | None, width: float = 1.0) -> str:
+    """The name of a network: `resnet8`, `resnet8x2`, `quant_resnet8_w4a4_a2q_14b`."""
+    wide = family if width == 1 else f"{family}x{width:g}"
+    return f"quant_{wide}_{quantization.suffix}" if quantization else wide
 
 
-def parse_name(name: str) -> tuple[str, Quantization | None]:
-    """Family and quantization that `name` says; `quant_` may be left out where bits follow.
+def parse_name(name: str) -> tuple[str, Quantization | None, float]:
+    """Family, quantization and width that `name` says; `quant_` may be left out where bits follow.
 
     Raises ModelError with the grammar, the families and the closest name.
     """
-    family, separator, suffix = name.removeprefix("quant_").partition("_")
-    if family not in FAMILIES or ((separator or name.startswith("quant_")) and not suffix):
+    wide, separator, suffix = name.removeprefix("quant_").partition("_")
+    family, times, factor = wide.partition("x")
+    unnamed = (separator or name.startswith("quant_")) and not suffix
+    if family not in FAMILIES or unnamed or (times and not re.fullmatch(r"[1-9]\d*(\.\d*[1-9])?|0\.\d*[1-9]", factor)):
         raise _unknown(name)
-    if not suffix:
-        return family, None
+    width = float(factor) if times else 1.0
     try:
-        return family, Quantization.parse(suffix)
+        _check_sizes(width, None, None)
+        return family, Quantization.parse(suffix) if suffix else None, width
     except ConfigError as error:
         raise _unknown(name, str(error)) from None
+
+
+def _named(name: str) -> ModelSpec:
+    """The network that only its name describes."""
+    family, quantization, width = parse_name(name)
+    return spec_of(family, quantization, width=width)
 
 
 def spec_of(
@@ -198,7 +208,7 @@ def spec_of(
     if chosen is None:
         raise _unknown(family)
     return ModelSpec(
-        model_name(family, quantization),
+        model_name(family, quantization, width),
         family,
         quantization,
         dataset=dataset or chosen.dataset,
@@ -217,20 +227,21 @@ def recorded(name: str, record: Mapping[str, Any]) -> ModelSpec:
     try:
         if "network" in record:
             family, quantization = record["network"], record.get("quantization")
-            quantization = Quantization.from_dict(quantization) if quantization else None
+            quantization, width = Quantization.from_dict(quantization) if quantization else None, 1.0
         else:
-            family, quantization = parse_name(name)
+            family, quantization, width = parse_name(name)
             if record.get("quantization"):
                 quantization = Quantization.from_dict(record["quantization"])
         normalization, shape = record.get("normalization"), record.get("input_shape")
-        _check_sizes(record.get("width", 1.0), shape, record.get("num_classes"))
+        width = record.get("width", width)
+        _check_sizes(width, shape, record.get("num_classes"))
         spec = spec_of(
             family,
             quantization,
             dataset=record.get("dataset"),
             input_shape=tuple(shape) if shape else None,
             num_classes=record.get("num_classes"),
-            width=record.get("width", 1.0),
+            width=width,
             normalization=Preprocessing(*(tuple(normalization[key]) for key in ("mean", "std")))
             if normalization
             else None,
@@ -256,7 +267,7 @@ def find(name: str) -> ModelSpec:
 
     Raises ModelError with the grammar, the names there are and the closest one.
     """
-    return MODELS.get(name) or spec_of(*parse_name(name))
+    return MODELS.get(name) or _named(name)
 
 
 def located(model: str) -> str:
@@ -297,7 +308,7 @@ def _own_models() -> dict[str, ModelSpec]:
             found[path.stem] = recorded(path.stem, record if isinstance(record, dict) else {})
         except (OSError, ValueError, ModelError):
             with suppress(ModelError):
-                found[path.stem] = spec_of(*parse_name(path.stem))
+                found[path.stem] = _named(path.stem)
     return found
 
 
@@ -309,7 +320,8 @@ def _unknown(name: str, reason: str = "") -> ModelError:
     return ModelError(
         f"There is no model called {name!r}. {reason}{hint}Give the path of a QONNX file (*.onnx), a name of the form "
         "FAMILY for a float network, quant_FAMILY_wWaA, quant_FAMILY_wWaA_a2q_Pb or quant_FAMILY_wWaA_a2q_plus_Pb for "
-        f"weights of W, activations of A and accumulators of P bits, with a FAMILY of {', '.join(FAMILIES)}; or one "
+        f"weights of W, activations of A and accumulators of P bits, with a FAMILY of {', '.join(FAMILIES)}, and x2 "
+        "behind it for twice the channels; or one "
         f"with a checkpoint: {', '.join(MODELS)}."
     )
 

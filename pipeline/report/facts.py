@@ -70,7 +70,7 @@ class BuildFacts:
     resources: ResourceReport
     verified: tuple[VerifiedOutput, ...]
     stages: tuple[StageCost, ...]
-    target_fps: float
+    target_fps: float | str  # or "max"
 
     @property
     def throughput_fps(self) -> float | None:
@@ -90,7 +90,7 @@ class BuildFacts:
         return extremes.observed[0] == proven.lowest.value, extremes.observed[1] == proven.highest.value
 
 
-def read_facts(results: Mapping[str, Path], target_fps: float) -> BuildFacts:
+def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFacts:
     """The facts of a build from the folders of its stages' `results`, by stage in the order they ran.
 
     Raises ModelError for a result that is missing or damaged.

@@ -72,8 +72,11 @@ def draw_cycles(facts: BuildFacts, path: Path) -> None:
         axes.plot(*zip(*seen, strict=True), "o", color=_BLACK, markersize=4, zorder=3, label="observed, layer alone")
     if facts.network.steady_cycles:
         axes.axvline(facts.network.steady_cycles, color=_ORANGE, linewidth=1.5, label="observed, whole network")
-    budget = facts.network.clock_mhz * 1e6 / facts.target_fps
-    axes.axvline(budget, color=_BLUE, linewidth=1.5, linestyle="--", label=f"target, {facts.target_fps:,.0f} frames/s")
+    if not isinstance(facts.target_fps, str):
+        budget = facts.network.clock_mhz * 1e6 / facts.target_fps
+        axes.axvline(
+            budget, color=_BLUE, linewidth=1.5, linestyle="--", label=f"target, {facts.target_fps:,.0f} frames/s"
+        )
     axes.set_xlim(left=0)
     _finish(figure, axes, [layer.name for layer in layers], f"Cycles in {facts.model.name}", path)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import median
+
+from pipeline.dataflow.folding import STYLES
 from pipeline.kernels.base import Kernel
+from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
@@ -32,6 +36,7 @@ def summary(facts: BuildFacts) -> str:
         _verification(facts),
         _accumulators(facts),
         _speed(facts),
+        *([_choice(facts)] if facts.folded.choices else []),
         _resources(facts),
         _fifos(facts),
         _stages(facts),
@@ -81,11 +86,13 @@ def _input(facts: BuildFacts) -> str:
 def _throughput(facts: BuildFacts) -> str:
     if facts.throughput_fps is None:
         return "not observed: one frame was simulated"
-    verdict = "reached" if facts.throughput_fps >= facts.target_fps else "missed"
-    return (
-        f"{facts.throughput_fps:,.0f} frames/s, {number(facts.network.steady_cycles)} cycles between frames "
-        f"(target {facts.target_fps:,.0f} frames/s {verdict})"
-    )
+    if isinstance(facts.target_fps, str):
+        target = "the most that is estimated to fit"
+    else:
+        verdict = "reached" if facts.throughput_fps >= facts.target_fps else "missed"
+        target = f"target {facts.target_fps:,.0f} frames/s {verdict}"
+    cycles = number(facts.network.steady_cycles)
+    return f"{facts.throughput_fps:,.0f} frames/s, {cycles} cycles between frames ({target})"
 
 
 def _verification(facts: BuildFacts) -> str:
@@ -174,6 +181,26 @@ def _folding(layer: Kernel) -> tuple[str, str]:
     return str(getattr(layer, "pe", "–")), str(getattr(layer, "simd", "–"))
 
 
+def _choice(facts: BuildFacts) -> str:
+    rows = []
+    for name, choice in facts.folded.choices.items():
+        other = ["**chosen**" if style == choice.style else _more(choice.more_lut[style]) for style in STYLES]
+        layer = facts.folded.graph.layer(name)
+        counted = facts.resources.layers[name].total.lut
+        rows.append([name, f"{choice.cycles:,}", *_folding(layer), number(round(choice.lut)), number(counted), *other])
+    return (
+        "## Choice\n\n"
+        "What computes each matrix where `mvau_style` is auto: all layers together take the fewest LUTs that meet the "
+        "rate and fit the board, by estimates. The last columns say what the whole network would take more with another "
+        "style in that layer; a dash, that it would miss the rate or not fit.\n\n"
+        + table(["layer", "cycles", "PE", "SIMD", "LUT estimated", "counted", *STYLES], rows)
+    )
+
+
+def _more(lut: float | None) -> str:
+    return "–" if lut is None else f"+ {number(round(lut))}"
+
+
 def _or_dash(value: int | None) -> str:
     return "–" if value is None else number(value)
 
@@ -183,26 +210,44 @@ def _resources(facts: BuildFacts) -> str:
     rows = []
     for layer in facts.folded.graph:
         if not isinstance(layer, _PLUMBING):
-            rows.append([layer.name, *_cells(resources.layers[layer.name].total)])
+            estimate = round(facts.folded.estimates[layer.name].lut)
+            rows.append([layer.name, estimate, *_cells(resources.layers[layer.name].total)])
     for kind in _PLUMBING:
-        of_kind = [resources.layers[layer.name].total for layer in facts.folded.graph if isinstance(layer, kind)]
-        if of_kind:
-            rows.append([f"{len(of_kind)} × {kind.op_type}", *_cells(sum(of_kind, Utilization()))])
-    rows.append(["**total**", *(f"**{number(cell)}**" for cell in _cells(resources.total))])
+        names = [layer.name for layer in facts.folded.graph if isinstance(layer, kind)]
+        if names:
+            counted = sum((resources.layers[name].total for name in names), Utilization())
+            estimate = round(sum(facts.folded.estimates[name].lut for name in names))
+            rows.append([f"{len(names)} × {kind.op_type}", estimate, *_cells(counted)])
+    estimated = sum(estimate.lut for estimate in facts.folded.estimates.values())
+    totals = [round(estimated), *_cells(resources.total)]
+    rows.append(["**total**", *(f"**{number(cell)}**" for cell in totals)])
     if resources.whole:
-        rows.append(["stitched network in one run", *_cells(resources.whole)])
+        rows.append(["stitched network in one run", "", *_cells(resources.whole)])
     capacity = {**resources.capacity, "BRAM": resources.capacity["BRAM_18K"] / 2}
     share = {**resources.utilization, "BRAM": resources.utilization["BRAM_18K"]}
     header = ["layer", "LUT", "in RAM", "in SRL", "FF", "carry", "BRAM", "URAM", "DSP"]
-    rows.append([f"{resources.board} has", *(capacity.get(column, "") for column in header[1:])])
-    rows.append(["utilization", *(percent(share[column]) if column in share else "" for column in header[1:])])
+    rows.append([f"{resources.board} has", "", *(capacity.get(column, "") for column in header[1:])])
+    rows.append(["utilization", "", *(percent(share[column]) if column in share else "" for column in header[1:])])
     return (
         "## Resources\n\n"
         f"{resources.method[0].upper()}{resources.method[1:]}. BRAM in blocks of 36 Kb; `in RAM` and "
         "`in SRL` are the LUTs that serve as memories and shift registers. Counts of placed designs differ.\n\n"
-        + table(header, rows)
+        + table([header[0], "LUT estimated", *header[1:]], rows)
+        + f"\n\nEstimates are those that foldings are chosen by (`pipeline/resources`). {_accuracy(facts)}"
         + f"\n\n![LUTs by layer]({LUTS_FIGURE})"
     )
+
+
+def _accuracy(facts: BuildFacts) -> str:
+    """How far the estimates are off, by layer and in all."""
+    counted = {name: layer.total.lut for name, layer in facts.resources.layers.items()}
+    total = sum(estimate.lut for estimate in facts.folded.estimates.values()) / facts.resources.total.lut - 1
+    errors = [
+        abs(estimate.lut / counted[name] - 1)
+        for name, estimate in facts.folded.estimates.items()
+        if isinstance(facts.folded.graph.layer(name), MatrixVector)
+    ]
+    return f"Of the MVAUs' LUTs the median error is {percent(median(errors))}, of the total it is {total:+.1%}."
 
 
 def _cells(used: Utilization) -> list[int | float]:

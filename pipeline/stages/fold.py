@@ -7,15 +7,19 @@ that a FIFO stands on every stream between two layers, and that the graph comput
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
+from pipeline.boards import Board, load_board
+from pipeline.dataflow.choice import FoldingProblem, Foldings, fastest, too_large
 from pipeline.dataflow.fifo_depths import fifo_depths
-from pipeline.dataflow.folding import choose_foldings
+from pipeline.dataflow.folding import STYLES
 from pipeline.dataflow.folding_config import ATTRIBUTES, FoldingConfig
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.selection import Capacity
 from pipeline.dataflow.stitching import stitch, with_depths
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.dataflow.styles import styled, with_whole_windows
@@ -27,8 +31,20 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.resources.model import Estimate
 
-__all__ = ["Folded", "cycle_budget", "fold", "folding_of", "load", "save", "write_reports"]
+__all__ = ["Folded", "MvauChoice", "cycle_budget", "fold", "folding_of", "load", "save", "write_reports"]
+
+
+@dataclass(frozen=True)
+class MvauChoice:
+    """What was chosen for an MVAU, and why: the fewest LUTs. Estimates."""
+
+    style: str
+    fields: dict[str, int]  # of the folding, see `pipeline/dataflow/folding.py`
+    cycles: int  # between frames
+    lut: float  # of the MVAU alone
+    more_lut: dict[str, float | None]  # by other style, what the network would take more; None if it cannot be had
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,8 @@ class Folded:
     slowest: str  # the layer with the most
     prediction: Prediction
     deadlock_bounds: dict[str, int]  # by FIFO at the end of a reconvergent path: beats that are enough against deadlock
+    estimates: dict[str, Estimate]  # by layer, FIFOs included
+    choices: dict[str, MvauChoice]  # by MVAU of which the style was left open
     ignored: tuple[str, ...]  # what of the folding file has no meaning for this network
     raised: dict[str, int]  # FIFOs that the folding file makes too shallow, and the depth they have instead
 
@@ -65,60 +83,101 @@ def cycle_budget(target_fps: float, synth_clk_period_ns: float) -> int:
 
 def fold(
     graph: LayerGraph,
-    budget: int | None = None,
+    budget: int | Literal["max"] | None = None,
     folding_config: Path | Mapping[str, dict] | None = None,
     *,
     mvau_style: str | Mapping[str, str] = "folded",
+    board: Board | None = None,
 ) -> Folded:
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
 
-    `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/dataflow/styles.py`.
+    `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/dataflow/styles.py`. "auto"
+    leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; KV260 by default.
 
-    `budget` is the most clock cycles a frame may take, see `cycle_budget`; without it whatever `folding_config` leaves
-    open is folded to one lane. `folding_config` is a FINN folding file, or its content; what it asks for comes before
-    the budget. A FIFO depth that it gives is used unless it is below what is proven enough against deadlock. Raises ConfigError for a folding that does
-    not divide and for a budget out of reach.
+    `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
+    fits the board; without it whatever `folding_config` leaves open is folded to one lane. `folding_config` is a FINN
+    folding file, or its content; what it asks for comes before the budget. A FIFO depth that it gives is used unless it
+    is below what is proven enough against deadlock. Raises ConfigError for a folding that does not divide, for a budget
+    out of reach, and where nothing fits the board that was asked to.
     """
     config = _read_config(folding_config)
-    styles = _styles(graph, mvau_style)
-    graph = with_whole_windows(graph, [name for name, style in styles.items() if style == "unrolled"])
-    chosen = choose_foldings(graph, budget, config, styles)
-    layers = tuple(
-        styled(layer, styles[layer.name], folding.fields)
-        if isinstance(layer, MVAU)
-        else replace(layer, **folding.fields)
-        for layer, folding in zip(graph, chosen, strict=True)
-    )
-    stitched = stitch(replace(graph, layers=layers))
-    sized = fifo_depths(stitched, budget)
+    board = board or load_board("KV260")
+    allowed = _styles(graph, mvau_style)
+    capacity = Capacity(board.luts, board.ffs, 2 * board.bram36)
+    if budget == "max":
+        budget = fastest(graph, capacity, config, allowed, family=board.family)
+    problem = FoldingProblem(graph, budget, config, allowed, family=board.family)
+    open_ = [name for name, styles in allowed.items() if len(styles) > 1]
+    chosen = problem.solve(capacity if open_ else None)
+    if chosen is None:
+        raise ConfigError(too_large(problem, capacity))
+    folded = stitch(_as_chosen(graph, chosen))
+    sized = fifo_depths(folded, budget)
     depths, raised = dict(sized.depths), {}
-    for layer in stitched:
+    for layer in folded:
         if config and isinstance(layer, StreamingFIFO) and "depth" in config.wanted(layer):
             wanted, least = config.wanted(layer)["depth"], max(2, sized.deadlock_bounds.get(layer.name, 1))
             depths[layer.name] = max(wanted, least)
             if wanted < least:
                 raised[layer.name] = least
-    cycles = {layer.name: layer.cycles() for layer in stitched if not isinstance(layer, StreamingFIFO)}
+    cycles = {layer.name: layer.cycles() for layer in folded if not isinstance(layer, StreamingFIFO)}
+    folded = with_depths(folded, depths)
     return Folded(
-        graph=with_depths(stitched, depths),
+        graph=folded,
         cycles=cycles,
         slowest=max(cycles, key=lambda name: cycles[name]),
         prediction=sized.prediction,
         deadlock_bounds=sized.deadlock_bounds,
-        ignored=(*config.ignored, *config.without_layer(stitched.layers)) if config else (),
+        estimates={layer.name: problem.model.layer(layer) for layer in folded},
+        choices=_explained(problem, chosen, capacity, open_) if open_ else {},
+        ignored=(*config.ignored, *config.without_layer(folded.layers)) if config else (),
         raised=raised,
     )
 
 
-def _styles(graph: LayerGraph, mvau_style: str | Mapping[str, str]) -> dict[str, str]:
-    """The style of each MVAU. Raises ConfigError for a layer that the graph does not have."""
+def _styles(graph: LayerGraph, mvau_style: str | Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The styles that each MVAU may have. Raises ConfigError for a layer that the graph does not have."""
     names = [layer.name for layer in graph if isinstance(layer, MVAU)]
     if isinstance(mvau_style, str):
-        return dict.fromkeys(names, mvau_style)
+        mvau_style = dict.fromkeys(names, mvau_style)
     for name in mvau_style:
         if name not in names:
             raise ConfigError(f"mvau_style names {name}, which is no MVAU of this network; it has {', '.join(names)}.")
-    return {name: mvau_style.get(name, "folded") for name in names}
+    wanted = {name: mvau_style.get(name, "folded") for name in names}
+    return {name: STYLES if style == "auto" else (style,) for name, style in wanted.items()}
+
+
+def _as_chosen(graph: LayerGraph, chosen: Foldings) -> LayerGraph:
+    by_name = {layer.name: folding for layer, folding in zip(graph, chosen.layers, strict=True)}
+    graph = with_whole_windows(graph, [name for name, folding in by_name.items() if folding.style == "unrolled"])
+    layers: list[Kernel] = []
+    for layer in graph:
+        folding = by_name[layer.name]
+        if isinstance(layer, MVAU):
+            layers.append(styled(layer, folding.style, folding.fields))
+        else:
+            layers.append(replace(layer, **folding.fields))
+    return replace(graph, layers=tuple(layers))
+
+
+def _explained(
+    problem: FoldingProblem, chosen: Foldings, capacity: Capacity, names: Collection[str]
+) -> dict[str, MvauChoice]:
+    others = problem.others(chosen, names, capacity)
+    return {
+        layer.name: MvauChoice(
+            folding.style,
+            folding.fields,
+            folding.cycles,
+            problem.estimate(layer, folding).lut,
+            {
+                style: None if total is None else total.lut - chosen.total.lut
+                for style, total in others[layer.name].items()
+            },
+        )
+        for layer, folding in zip(problem.graph, chosen.layers, strict=True)
+        if layer.name in names
+    }
 
 
 def folding_of(layer: Kernel) -> dict[str, int]:
@@ -134,6 +193,8 @@ def save(folded: Folded, folder: Path) -> None:
         "slowest": folded.slowest,
         "prediction": asdict(folded.prediction),
         "deadlock_bounds": folded.deadlock_bounds,
+        "estimates": {name: asdict(estimate) for name, estimate in folded.estimates.items()},
+        "choices": {name: asdict(choice) for name, choice in folded.choices.items()},
         "ignored": list(folded.ignored),
         "raised": folded.raised,
     }
@@ -147,6 +208,8 @@ def load(folder: Path) -> Folded:
         content = json.loads(path.read_text())
         prediction = Prediction(**content.pop("prediction"))
         ignored = tuple(content.pop("ignored"))
+        content["estimates"] = {name: Estimate(**own) for name, own in content["estimates"].items()}
+        content["choices"] = {name: MvauChoice(**own) for name, own in content["choices"].items()}
         return Folded(graph=load_graph(folder), prediction=prediction, ignored=ignored, **content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The folded graph in {folder} cannot be read: {error!r}. Build it again.") from error
@@ -155,7 +218,8 @@ def load(folder: Path) -> Folded:
 def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> None:
     """Write FINN's reports, with its keys, into `folder`/report, and `folder`/auto_folding_config.json.
 
-    estimate_layer_cycles.json, estimate_network_performance.json, op_and_param_counts.json. critical_path_cycles is
+    estimate_layer_cycles.json, estimate_layer_resources.json, estimate_network_performance.json,
+    op_and_param_counts.json. critical_path_cycles is
     FINN's: the layers' cycles summed along the longest path, without any overlap. Beside FINN's keys
     estimate_network_performance.json has what the beat-level analysis predicts: predicted_cycles_between_frames,
     predicted_first_output_cycles, predicted_first_frame_cycles. Where layers are unrolled, adder_graphs.json has their
@@ -179,6 +243,7 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
             "along the longest path, as if no two overlapped; the predicted cycles by an analysis beat by beat",
         },
     )
+    _write_json(report / "estimate_layer_resources.json", _estimates(folded.estimates))
     _write_json(report / "op_and_param_counts.json", _operations_and_parameters(folded.graph))
     graphs = {layer.name: _adder_graph(layer) for layer in folded.graph if isinstance(layer, UnrolledMVAU)}
     if graphs:
@@ -200,6 +265,18 @@ def _critical_path(folded: Folded) -> int:
         reached = max(arrival[stream] for stream in layer.inputs) + folded.cycles.get(layer.name, 0)
         arrival |= dict.fromkeys(layer.outputs, reached)
     return arrival[folded.graph.output]
+
+
+def _estimates(estimates: Mapping[str, Estimate]) -> dict[str, object]:
+    """By layer, and in total, with FINN's keys."""
+    everything = {**estimates, "total": sum(estimates.values(), Estimate())}
+    return {
+        **{
+            name: {"LUT": round(own.lut), "FF": round(own.ff), "BRAM_18K": round(own.bram_18k), "URAM": 0, "DSP": 0}
+            for name, own in everything.items()
+        },
+        "how": "estimated by pipeline/resources, before synthesis",
+    }
 
 
 def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:

@@ -15,10 +15,11 @@ from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, s
 __all__ = ["run"]
 
 
-def run(results: Mapping[str, Path], folder: Path, *, target_fps: float) -> BuildFacts:
+def run(results: Mapping[str, Path], folder: Path, *, target_fps: float | str) -> BuildFacts:
     """Write `folder`/summary.md and its figures.
 
-    `results` has the folder of every earlier stage, in the order they ran; see `pipeline/report/facts.py`. Returns the
+    `results` has the folder of every earlier stage, in the order they ran; see `pipeline/report/facts.py`. `target_fps`
+    is what the build was asked for, "max" included. Returns the
     facts that the report is made of. Raises ModelError for a result that is missing or damaged.
     """
     facts = read_facts(results, target_fps)

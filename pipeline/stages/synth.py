@@ -22,7 +22,7 @@ from pipeline.stages.codegen import Design, rtl_sources, write_design
 from pipeline.tools import yosys
 from pipeline.tools.yosys import SynthesisResult, Utilization
 
-__all__ = ["FILE", "LayerResources", "ResourceReport", "load", "run"]
+__all__ = ["FILE", "LayerResources", "ResourceReport", "count", "load", "run"]
 
 FILE = "ooc_synth_and_timing.json"
 
@@ -83,8 +83,7 @@ def run(
     fails.
     """
     with tempfile.TemporaryDirectory(prefix="a2q-synth-") as scratch:
-        designs = {layer.name: _alone(layer, Path(scratch, str(i))) for i, layer in enumerate(graph)}
-        tops = list(designs.values())
+        tops = [_alone(layer, Path(scratch, str(i))) for i, layer in enumerate(graph)]
         if whole:
             tops.append(write_design(graph.layers, [graph.input], [graph.output], Path(scratch, "whole"), "whole"))
         results = _synthesize_all(tops, board.family, cache, workers, on_progress)
@@ -113,6 +112,20 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(json.dumps(_to_json(report), indent=2) + "\n")
     return report
+
+
+def count(
+    layers: Sequence[Kernel],
+    family: str,
+    *,
+    cache: Path,
+    workers: int = 2,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Utilization]:
+    """What each of `layers` takes of Yosys' `family`, out of context, as `run` counts it."""
+    with tempfile.TemporaryDirectory(prefix="a2q-synth-") as scratch:
+        tops = [_alone(layer, Path(scratch, str(i))) for i, layer in enumerate(layers)]
+        return [result.total for result in _synthesize_all(tops, family, cache, workers, on_progress)]
 
 
 def load(path: Path) -> ResourceReport:

@@ -14,7 +14,7 @@ from pipeline import config_file
 from pipeline.config_file import Section
 from pipeline.datasets.catalog import DATASETS, find
 from pipeline.errors import ConfigError
-from pipeline.models.names import FAMILIES
+from pipeline.models.names import FAMILIES, model_name
 from pipeline.models.quantization import Quantization
 
 __all__ = [
@@ -184,8 +184,7 @@ class TrainConfig(Section):
     @property
     def name(self) -> str:
         """The network's name in the registry, such as quant_resnet20_w4a4_a2q_plus_13b."""
-        quantization = self.quantized()
-        return f"quant_{self.network}_{quantization.suffix}" if quantization else self.network
+        return model_name(self.network, self.quantized(), self.width)
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate in `step`, of `steps` an epoch, as a share of its peak.

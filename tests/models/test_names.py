@@ -34,16 +34,16 @@ def quantizations(draw: st.DrawFn) -> Quantization:
     return Quantization(weights, acts, accumulator_method=method, accumulator_bits=bits)
 
 
-@given(st.sampled_from(list(FAMILIES)), st.none() | quantizations())
-def test_every_name_is_read_as_it_is_written(family: str, quantization: Quantization | None) -> None:
-    name = model_name(family, quantization)
-    assert parse_name(name) == (family, quantization)
+@given(st.sampled_from(list(FAMILIES)), st.none() | quantizations(), st.sampled_from([1.0, 0.25, 1.5, 2.0]))
+def test_every_name_is_read_as_it_is_written(family: str, quantization: Quantization | None, width: float) -> None:
+    name = model_name(family, quantization, width)
+    assert parse_name(name) == (family, quantization, width)
     spec = find(name)
-    assert (spec.name, spec.family) == (name, family)
+    assert (spec.name, spec.family, spec.width) == (name, family, width)
     if name not in MODELS:  # one with a checkpoint may have another stem and classifier
         assert spec.quantization == quantization
     if quantization:
-        assert parse_name(name.removeprefix("quant_")) == (family, quantization)
+        assert parse_name(name.removeprefix("quant_")) == (family, quantization, width)
 
 
 @given(st.sampled_from(list(FAMILIES)), st.none() | quantizations(), st.sampled_from([1.0, 0.25]))
@@ -87,6 +87,9 @@ def test_defaults_by_family() -> None:
         ("quant_cnv_w9a4", r"weight_bits is 9; expected a whole number from 1 to 8. Did you mean quant_cnv_w4a4\?"),
         ("quant_cnv_w1a4_a2q_14b", "weight_bits is 1 with accumulator_method a2q"),
         ("quant_quant_cnv_w2a2", "There is no model called"),
+        ("resnet8x", "There is no model called"),
+        ("resnet8x02", "There is no model called"),
+        ("resnet8x9", "width is 9.0; expected a number above 0, up to 8"),
     ],
 )
 def test_what_is_no_name(name: str, message: str) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from pipeline.boards import load_board
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError, ModelError
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
@@ -105,6 +107,9 @@ def test_reports_have_the_keys_of_finn(tmp_path):
     assert performance["max_cycles_node_name"] == folded.slowest
     assert performance["estimated_throughput_fps"] == 1e9 / (5.0 * folded.max_cycles)
     assert performance["estimated_latency_ns"] == 5.0 * performance["critical_path_cycles"]
+    resources = report["estimate_layer_resources"]
+    assert set(resources) == {layer.name for layer in folded.graph} | {"total", "how"}
+    assert resources["MVAU_0"]["LUT"] == round(folded.estimates["MVAU_0"].lut)
     counts = report["op_and_param_counts"]
     assert counts["MVAU_0"]["op_mac_2bx3b"] == 36 * 36 * 4
     assert counts["total"]["param_weight_3b"] == 2 * 36 * 4
@@ -123,11 +128,39 @@ def test_the_graph_of_an_unrolled_layer_can_be_checked_from_its_report(tmp_path)
     np.testing.assert_array_equal(rows, graph.layer("MVAU_0").weights)
 
 
+def test_a_style_that_is_left_open_is_chosen_and_explained():
+    folded = fold(residual_network(), 700, mvau_style={"MVAU_0": "auto"})
+    assert list(folded.choices) == ["MVAU_0"]
+    choice = folded.choices["MVAU_0"]
+    layer = folded.graph.layer("MVAU_0")
+    assert {"MVAU": "folded", "UnrolledMVAU": "unrolled", "SparseMVAU": "sparse"}[layer.op_type] == choice.style
+    assert choice.cycles == layer.cycles() <= 700
+    assert choice.lut == folded.estimates["MVAU_0"].lut
+    assert {choice.style, *choice.more_lut} == {"folded", "unrolled", "sparse"}
+    assert all(more is None or more >= 0 for more in choice.more_lut.values())
+    assert folded.graph.layer("MVAU_1").op_type == "MVAU"
+
+
+def test_the_fastest_that_fits_the_board():
+    graph, board = residual_network(), load_board("KV260")
+    fast = fold(graph, "max", mvau_style="auto", board=board)
+    assert fast.max_cycles == 36  # a pixel a cycle, which no style can better
+    few = replace(board, luts=1100)
+    slower = fold(graph, "max", mvau_style="auto", board=few)
+    assert slower.max_cycles > 36
+    assert sum(estimate.lut for estimate in slower.estimates.values()) < 1.2 * 1100  # FIFOs grow afterwards
+    with pytest.raises(ConfigError, match="does not fit the board"):
+        fold(graph, 36, mvau_style="auto", board=few)
+
+
 def test_what_is_saved_is_loaded(tmp_path):
-    folded = fold(residual_network(), 700)
+    folded = fold(residual_network(), 700, mvau_style="auto")
     save(folded, tmp_path)
     loaded = load(tmp_path)
-    for field in ("cycles", "slowest", "prediction", "deadlock_bounds", "ignored", "raised"):
+    for field in (
+        *("cycles", "slowest", "prediction", "deadlock_bounds"),
+        *("estimates", "choices", "ignored", "raised"),
+    ):
         assert getattr(loaded, field) == getattr(folded, field)
     assert [layer.name for layer in loaded.graph] == [layer.name for layer in folded.graph]
     (tmp_path / "folded.json").write_text("{}")

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dataflow.folding import choose_foldings, divisors, foldings
+from pipeline.dataflow.choice import FoldingProblem, fastest
+from pipeline.dataflow.folding import STYLES, Folding, divisors, foldings
 from pipeline.dataflow.folding_config import FoldingConfig
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.selection import Capacity
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
@@ -36,29 +38,34 @@ def convolution(height: int, width: int, channels: int, filters: int) -> LayerGr
     )
 
 
+def choose_foldings(graph: LayerGraph, budget: int | None, config: FoldingConfig | None = None) -> tuple[Folding, ...]:
+    return FoldingProblem(graph, budget, config).solve().layers
+
+
 @given(st.integers(1, 500))
 def test_divisors(number):
     assert divisors(number) == tuple(d for d in range(1, number + 1) if not number % d)
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 12), st.integers(1, 12), st.integers(1, 40_000))
-@settings(deadline=None, max_examples=80)
-def test_every_folding_divides_and_meets_the_budget_with_the_fewest_multipliers(
-    height, width, channels, filters, budget
-):
+@settings(deadline=None, max_examples=60)
+def test_every_folding_divides_and_meets_the_budget_with_the_fewest_luts(height, width, channels, filters, budget):
     graph = convolution(height, width, channels, filters)
     least = max(min(folding.cycles for folding in foldings(layer)) for layer in graph)
     if budget < least:
         with pytest.raises(ConfigError, match=rf"takes {least} cycles even when it is fully parallel"):
             choose_foldings(graph, budget)
         return
-    chosen = choose_foldings(graph, budget)
+    problem = FoldingProblem(graph, budget)
+    chosen = problem.solve().layers
     assert max(folding.cycles for folding in chosen) <= budget
     mvau, folding = graph.layers[-1], chosen[-1]
     assert mvau.mh % folding.fields["pe"] == 0 and mvau.mw % folding.fields["simd"] == 0
     assert channels % chosen[0].fields["simd"] == channels % chosen[1].fields["simd"] == 0
-    cheaper = [other for other in foldings(mvau) if other.cycles <= budget and other.price < folding.price]
-    assert not cheaper
+    lanes = folding.input_lanes, folding.output_lanes
+    for other in foldings(mvau):
+        if other.cycles <= budget and (other.input_lanes, other.output_lanes) == lanes:
+            assert problem.estimate(mvau, folding).lut <= problem.estimate(mvau, other).lut
 
 
 @pytest.mark.parametrize("layer", convolution(4, 4, 6, 4).layers, ids=lambda layer: layer.name)
@@ -69,11 +76,62 @@ def test_cycles_are_those_of_the_folded_layer(layer):
         assert (folding.input_lanes, folding.output_lanes) == (folded.input_lanes()[0], folded.output_lanes()[0])
 
 
-def test_of_equal_foldings_the_one_without_converters_is_taken():
+def test_a_converter_is_avoided_where_the_layer_itself_costs_as_much():
     # 18 multipliers can be 9, 3 or 18 wide; only what divides the 3 channels needs no converter behind the generator
     chosen = choose_foldings(convolution(32, 32, 3, 12), 1024 * 27 * 12 // 18)
-    assert chosen[-1].price == 18
     assert [folding.fields["simd"] for folding in chosen] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("budget", [16, 36, 100, 600, 5000])
+def test_of_all_styles_the_cheapest_is_taken(budget):
+    graph = convolution(4, 4, 4, 4)
+    totals = {}
+    for styles in (*((style,) for style in STYLES), STYLES):
+        try:
+            found = FoldingProblem(graph, budget, styles={"MVAU_0": styles}).solve()
+        except ConfigError:  # too fast for this style
+            continue
+        totals[styles] = found.total.lut
+        assert max(folding.cycles for folding in found.layers) <= budget
+    best = totals.pop(STYLES)
+    assert best == pytest.approx(min(totals.values()))
+
+
+def test_what_is_unrolled_has_whole_windows_and_nothing_else_has():
+    graph = convolution(4, 4, 4, 4)
+    fast = FoldingProblem(graph, 16, styles={"MVAU_0": STYLES}).solve().layers
+    assert [folding.style for folding in fast] == ["whole", "whole", "unrolled"]
+    slow = FoldingProblem(graph, 5000, styles={"MVAU_0": ("folded", "sparse")}).solve().layers
+    assert "whole" not in {folding.style for folding in slow}
+
+
+def test_the_other_styles_cost_more_or_cannot_be():
+    graph = convolution(4, 4, 4, 4)
+    problem = FoldingProblem(graph, 600, styles={"MVAU_0": STYLES})
+    chosen = problem.solve()
+    others = problem.others(chosen, ["MVAU_0"])["MVAU_0"]
+    assert set(others) == set(STYLES) - {chosen.layers[-1].style}
+    assert all(total.lut >= chosen.total.lut for total in others.values() if total)
+    fast = FoldingProblem(graph, 16, styles={"MVAU_0": STYLES})
+    assert fast.others(fast.solve(), ["MVAU_0"])["MVAU_0"] == {"folded": None, "sparse": None}
+
+
+def test_the_fastest_that_fits_is_found():
+    graph, styles = convolution(8, 8, 4, 8), {"MVAU_0": STYLES}
+    unlimited = Capacity(1e9, 1e9, 1e9)
+    assert fastest(graph, unlimited, styles=styles) == 64
+    small = Capacity(FoldingProblem(graph, 1000, styles=styles).solve().total.lut, 1e9, 1e9)
+    budget = fastest(graph, small, styles=styles)
+    assert 64 < budget <= 1000
+    assert FoldingProblem(graph, budget, styles=styles).solve(small)
+    assert FoldingProblem(graph, budget - 1, styles=styles).solve(small) is None
+
+
+def test_what_fits_no_board_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"does not fit the board: with the fewest LUTs it takes an estimated .* LUT of 10,"
+    ):
+        fastest(convolution(8, 8, 4, 8), Capacity(10, 1e9, 1e9))
 
 
 def test_without_a_budget_everything_has_one_lane():

@@ -1,0 +1,328 @@
+"""How every layer is folded, and what computes the matrices: with as few LUTs as the budget of clock cycles allows.
+
+What each folding takes is estimated (`pipeline/resources`); what stands between layers of unlike lanes counts, too.
+Layers other than MVAUs take at most half the cycles of the slowest MVAU, where they can: they wait in bursts, for the
+first rows of a frame above all, and must catch up. They cost little; the MVAU must never wait for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from math import lcm
+
+from pipeline.dataflow.folding import STYLES, Folding, foldings, within
+from pipeline.dataflow.folding_config import FoldingConfig
+from pipeline.dataflow.graph import LayerGraph, Stream
+from pipeline.dataflow.selection import Capacity, Choice, Link, Program, Solution
+from pipeline.dataflow.styles import whole_window, window_makers
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.resources.model import Estimate, ResourceModel
+
+__all__ = ["FoldingProblem", "Foldings", "fastest", "too_large"]
+
+_NOTHING = Estimate()
+
+
+@dataclass(frozen=True)
+class Foldings:
+    """The folding of each layer, in the order of the graph, and what they and all between them take, estimated."""
+
+    layers: tuple[Folding, ...]
+    total: Estimate
+    options: tuple[int, ...]  # by index, among those of the problem
+
+
+class FoldingProblem:
+    """The foldings of the layers of `graph` that meet `budget`, in the `styles` that its MVAUs may have, by name.
+
+    `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
+    = 1, as in FINN. What `config` asks for is done, within the budget or not; it has no say about what is not folded.
+    Raises ConfigError if `config` asks for a folding that does not divide, or if the budget is out of reach, and
+    UnsupportedError for a layer that must be unrolled and cannot.
+    """
+
+    def __init__(
+        self,
+        graph: LayerGraph,
+        budget: int | None,
+        config: FoldingConfig | None = None,
+        styles: Mapping[str, Collection[str]] | None = None,
+        *,
+        family: str = "xcup",
+    ) -> None:
+        self.graph = graph
+        self.budget = budget
+        self.model = ResourceModel.load(family)
+        self._index = {layer.name: i for i, layer in enumerate(graph)}
+        self._windows: dict[str, ParallelWindow] = {}  # what a generator may become, by its name
+        self._gone: set[str] = set()  # paddings that may be part of one
+        styles = {layer.name: ("folded",) for layer in graph if isinstance(layer, MVAU)} | dict(styles or {})
+        self.domains = self._domains(config, styles)
+        self._program = Program(
+            [
+                [Choice(f.input_lanes, f.output_lanes, self.estimate(layer, f)) for f in domain]
+                for layer, domain in zip(graph, self.domains, strict=True)
+            ],
+            self._links(),
+            self._together(),
+        )
+
+    def solve(self, capacity: Capacity | None = None, without: Collection[tuple[int, int]] = ()) -> Foldings | None:
+        """The cheapest foldings, or None if all take more than `capacity`; `without` are (layer, option), by index."""
+        solution: Solution | None = self._program.solve(capacity, without)
+        if solution is None:
+            return None
+        chosen = tuple(domain[option] for domain, option in zip(self.domains, solution.options, strict=True))
+        return Foldings(chosen, solution.total, solution.options)
+
+    def estimate(self, layer: Kernel, folding: Folding) -> Estimate:
+        """What `layer` takes in this folding."""
+        if isinstance(layer, MVAU):
+            return self.model.matrix(layer, folding.fields)
+        if folding.style == "whole":
+            return self.model.layer(self._windows[layer.name]) if layer.name in self._windows else _NOTHING
+        return self.model.layer(replace(layer, **folding.fields))
+
+    # -- what is possible -------------------------------------------------------------------------------------------
+
+    def _domains(
+        self, config: FoldingConfig | None, styles: Mapping[str, Collection[str]]
+    ) -> tuple[tuple[Folding, ...], ...]:
+        found: list[tuple[Folding, ...]] = []
+        for layer in self.graph:
+            own = [] if isinstance(layer, MVAU) else list(_configured(layer, foldings(layer), config))
+            for style in styles.get(layer.name, ()):
+                if style == "unrolled" and not self._has_whole_windows(layer, must="folded" not in styles[layer.name]):
+                    continue
+                of_style = foldings(layer, style, self.budget)
+                own += _configured(layer, of_style, config) if style == "folded" else of_style
+            found.append(tuple(own))
+        for name, window in self._windows.items():
+            i = self._index[name]
+            whole = Folding({}, window.input_lanes()[0], window.output_lanes()[0], window.cycles(), "whole")
+            found[i] = (*found[i], whole)
+        for name in self._gone:
+            i = self._index[name]
+            channels = self.graph.layers[i].input_shapes()[0][2]
+            found[i] = (*found[i], Folding({}, channels, channels, 0, "whole"))
+        if self.budget is not None:
+            free = [config is None or not _wanted_lanes(layer, config) for layer in self.graph]
+            _check_reach(self.graph, found, free, self.budget)
+        found = [
+            within(own, self.budget) if isinstance(layer, MVAU) else own
+            for layer, own in zip(self.graph, found, strict=True)
+        ]
+        pace = max(
+            (
+                max(folding.cycles for folding in own)
+                for layer, own in zip(self.graph, found, strict=True)
+                if isinstance(layer, MVAU)
+            ),
+            default=self.budget,
+        )
+        return tuple(
+            own if isinstance(layer, MVAU) or pace is None else _in_time(own, pace, self.budget)
+            for layer, own in zip(self.graph, found, strict=True)
+        )
+
+    def _has_whole_windows(self, layer: Kernel, *, must: bool) -> bool:
+        """Whether `layer` can be given whole windows; they are noted. Raises UnsupportedError if they `must` be."""
+        makers = window_makers(self.graph, layer)
+        if makers is None:
+            return True
+        generator, padding = makers
+        try:
+            self._windows[generator.name] = whole_window(generator, padding)
+        except UnsupportedError:
+            if must:
+                raise
+            return False
+        if padding:
+            self._gone.add(padding.name)
+        return True
+
+    # -- the program ------------------------------------------------------------------------------------------------
+
+    def _links(self) -> list[Link]:
+        links = []
+        for stream in self.graph.streams.values():
+            if stream.producer and stream.consumer:
+                whole = self._windows.get(stream.producer)
+                links.append(
+                    Link(
+                        self._index[stream.producer],
+                        self._index[stream.consumer],
+                        _between(self.model, stream, whole.output_lanes()[0] if whole else None),
+                    )
+                )
+        return links
+
+    def _together(self) -> list[tuple[list[tuple[int, int]], list[tuple[int, int]]]]:
+        """Whole windows stand before what is unrolled, and nowhere else; with the padding in them, if there is any."""
+        pairs = []
+        for layer in self.graph:
+            makers = window_makers(self.graph, layer)
+            if makers and makers[0].name in self._windows:
+                generator, padding = makers
+                whole = self._of_style(generator, "whole")
+                pairs.append((self._of_style(layer, "unrolled"), whole))
+                if padding:
+                    pairs.append((whole, self._of_style(padding, "whole")))
+        return pairs
+
+    def _of_style(self, layer: Kernel, style: str) -> list[tuple[int, int]]:
+        i = self._index[layer.name]
+        return [(i, option) for option, folding in enumerate(self.domains[i]) if folding.style == style]
+
+    # -- what else there is -----------------------------------------------------------------------------------------
+
+    def others(
+        self, chosen: Foldings, names: Collection[str], capacity: Capacity | None = None
+    ) -> dict[str, dict[str, Estimate | None]]:
+        """For each MVAU of `names` what the network would take with it in another style; None if that cannot be."""
+        result: dict[str, dict[str, Estimate | None]] = {}
+        for name in names:
+            i = self._index[name]
+            own = result[name] = {}
+            for style in STYLES:
+                if style == chosen.layers[i].style:
+                    continue
+                barred = [(i, option) for option, folding in enumerate(self.domains[i]) if folding.style != style]
+                other = self.solve(capacity, barred) if len(barred) < len(self.domains[i]) else None
+                own[style] = other.total if other else None
+        return result
+
+
+def fastest(
+    graph: LayerGraph,
+    capacity: Capacity,
+    config: FoldingConfig | None = None,
+    styles: Mapping[str, Collection[str]] | None = None,
+    *,
+    family: str = "xcup",
+) -> int:
+    """The fewest clock cycles a frame for which something is estimated to fit `capacity`.
+
+    Raises ConfigError if nothing does, however slow.
+    """
+    slowest = max(max(f.cycles for f in foldings(layer, budget=None)) for layer in graph)
+    problem = FoldingProblem(graph, slowest, config, styles, family=family)
+    found = problem.solve(capacity)
+    if found is None:
+        raise ConfigError(too_large(problem, capacity))
+    too_fast, best = 0, _cycles(found)
+    while best - too_fast > 1:
+        budget = (too_fast + best) // 2
+        try:
+            found = FoldingProblem(graph, budget, config, styles, family=family).solve(capacity)
+        except ConfigError:  # out of reach with any folding
+            found = None
+        too_fast, best = (budget, best) if found is None else (too_fast, min(budget, _cycles(found)))
+    return best
+
+
+def too_large(problem: FoldingProblem, capacity: Capacity) -> str:
+    """What to tell a user of whose foldings none fits: how much the cheapest is estimated to take."""
+    least = problem.solve()
+    rate = f"A frame every {problem.budget} cycles"
+    if least is None:
+        return f"{rate} cannot be had from the styles that mvau_style allows."
+    wanted = ", ".join(
+        f"{getattr(least.total, field):,.0f} {name} of {getattr(capacity, field):,.0f}"
+        for field, name in (("lut", "LUT"), ("ff", "FF"), ("bram_18k", "BRAM_18K"))
+    )
+    return (
+        f"{rate} does not fit the board: with the fewest LUTs it takes an estimated {wanted}. Lower target_fps, allow "
+        "more styles (mvau_style: auto), or choose a larger board."
+    )
+
+
+def _cycles(found: Foldings) -> int:
+    return max(folding.cycles for folding in found.layers)
+
+
+def _in_time(own: Sequence[Folding], pace: int, budget: int | None) -> tuple[Folding, ...]:
+    """Of a layer that is no MVAU: whole windows that meet the budget, and lanes that take half of `pace` where some do."""
+    lanes = [folding for folding in own if folding.style != "whole"]
+    limit = max(pace // 2, min(folding.cycles for folding in lanes))
+    whole = [folding for folding in own if folding.style == "whole"]
+    if whole and budget is not None and limit > budget:
+        return tuple(whole)
+    return (*(folding for folding in lanes if folding.cycles <= limit), *whole)
+
+
+def _wanted_lanes(layer: Kernel, config: FoldingConfig) -> dict[str, int]:
+    return {name.lower(): value for name, value in config.wanted(layer).items() if name in ("PE", "SIMD")}
+
+
+def _configured(layer: Kernel, found: tuple[Folding, ...], config: FoldingConfig | None) -> tuple[Folding, ...]:
+    """Those that `config` allows. Raises ConfigError if there are none."""
+    if config is None:
+        return found
+    for field, value in _wanted_lanes(layer, config).items():
+        allowed = sorted({folding.fields[field] for folding in found})
+        if value not in allowed:
+            size = allowed[-1]
+            what = {"pe": "rows (MH)", "simd": "columns (MW)"}[field] if isinstance(layer, MVAU) else "channels"
+            of = f" ({layer.source})" if layer.source else ""
+            raise ConfigError(
+                f"The folding file {config.path} has {config.key_of(layer)}: {field.upper()} = {value}, which does not "
+                f"divide the {size} {what} of layer {layer.name}{of}. Choose one of {', '.join(map(str, allowed))}."
+            )
+        found = tuple(folding for folding in found if folding.fields[field] == value)
+    return found
+
+
+def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free: Sequence[bool], budget: int) -> None:
+    """Raise ConfigError if a layer that the configuration leaves free cannot meet the budget with all its
+    parallelism."""
+    fastest = [
+        (min(folding.cycles for folding in found), layer)
+        for layer, found, is_free in zip(graph, options, free, strict=True)
+        if is_free
+    ]
+    cycles, layer = max(fastest, key=lambda pair: pair[0], default=(0, None))
+    if layer is not None and cycles > budget:
+        of = f" ({layer.source})" if layer.source else ""
+        raise ConfigError(
+            f"A frame every {budget} cycles cannot be reached: layer {layer.name}{of} takes {cycles} cycles even when it "
+            f"is fully parallel. Lower target_fps to {budget / cycles:.4g} of what it is, or less, or shorten "
+            "synth_clk_period_ns by that factor."
+        )
+
+
+def _between(model: ResourceModel, stream: Stream, whole: int | None):
+    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
+
+    @cache
+    def estimate(written: int, read: int) -> Estimate:
+        if written == whole:
+            return _NOTHING
+        total = _fifo(model, stream.type, written)
+        wide = lcm(written, read)
+        for narrow, out in ((written, wide), (read, read)):
+            if narrow != wide:
+                total += _converter(model, stream.type, narrow, wide) + _fifo(model, stream.type, out)
+        return total
+
+    return estimate
+
+
+def _fifo(model: ResourceModel, type_: IntType, lanes: int) -> Estimate:
+    return model.layer(StreamingFIFO("fifo", ("x",), ("y",), shape=(1, 1, lanes), type=type_, lanes=lanes, depth=2))
+
+
+def _converter(model: ResourceModel, type_: IntType, narrow: int, wide: int) -> Estimate:
+    return model.layer(
+        StreamingDataWidthConverter(
+            "converter", ("x",), ("y",), shape=(1, 1, wide), type=type_, in_lanes=narrow, out_lanes=wide
+        )
+    )

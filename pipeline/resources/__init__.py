@@ -1,0 +1,1 @@
+"""What layers will take of an FPGA, estimated before anything is synthesized."""

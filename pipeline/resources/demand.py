@@ -1,0 +1,304 @@
+"""What decides how much a layer takes: bits of its adders, of its registers, of its memories.
+
+A layer's LUTs and flip-flops are sums of these with a constant factor each, which `model.py` has from synthesis; its
+blocks of memory follow from the sizes of its memories.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import log2
+
+import numpy as np
+
+from pipeline.kernels.add_streams import AddStreams
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.duplicate_streams import DuplicateStreams
+from pipeline.kernels.fm_padding import FMPadding
+from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.pool import Pool
+from pipeline.kernels.recoding import product_width, recoded_digits, recodes_input
+from pipeline.kernels.sparse_mvau import SparseMVAU, walk_of
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.kernels.thresholding import Thresholding, search_stages
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.resources.memories import Storage, ram, rom
+
+__all__ = ["Demand", "csd_digits", "demand", "matrix_demand"]
+
+
+@dataclass
+class Demand:
+    """What a layer of the kind `op_type` needs: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb."""
+
+    op_type: str
+    terms: dict[str, float] = field(default_factory=lambda: defaultdict(float, layer=1.0))
+    bram_18k: int = 0
+
+    def add(self, **terms: float) -> None:
+        for name, amount in terms.items():
+            self.terms[name] += float(amount)
+
+    def store(self, what: str, storage: Storage, count: int = 1) -> None:
+        """`count` memories that are read into registers."""
+        self.add(**{what: count * storage.lut, f"{what}_output": count * storage.ff})
+        self.bram_18k += count * storage.bram_18k
+
+    def search(self, thresholds: int, folds: int, lanes: int, bits: float) -> None:
+        """A binary search in `lanes` lanes, for values of `bits` bits in all of them together."""
+        stages = search_stages(thresholds)
+        tables = sum(-(-(folds << stage) // 64) for stage in range(stages) if folds << stage > 1)
+        self.add(compared=stages * bits, tables=tables * bits, found=lanes * stages * (stages + 1) / 2)
+
+
+def demand(layer: Kernel, family: str) -> Demand:
+    """The demand of `layer`, folded as it is, in Yosys' `family`."""
+    if isinstance(layer, MVAU):
+        return matrix_demand(layer, {"pe": layer.pe, "simd": layer.simd}, family)
+    if isinstance(layer, UnrolledMVAU):
+        return matrix_demand(layer, {"digits": layer.digits}, family)
+    if isinstance(layer, SparseMVAU):
+        return matrix_demand(layer, {"pe": layer.pe, "simd": layer.simd, "lanes": layer.lanes}, family)
+    result = Demand(layer.op_type)
+    _STREAMING[type(layer)](result, layer, family)
+    return result
+
+
+def matrix_demand(layer: MatrixVector, fields: Mapping[str, int], family: str) -> Demand:
+    """The demand of the matrix of `layer` with the `fields` of a folding, which say what computes it: `digits` for
+    UnrolledMVAU, `lanes` for SparseMVAU (see `pipeline/dataflow/folding.py`)."""
+    if "digits" in fields:
+        return _unrolled(_matrix(layer), fields["digits"])
+    if "lanes" in fields:
+        return _sparse(layer, fields["pe"], fields["simd"], fields["lanes"], family)
+    return _folded(_matrix(layer), fields["pe"], fields["simd"], family)
+
+
+def csd_digits(weights: np.ndarray) -> np.ndarray:
+    """The digits other than 0 of each weight in canonical signed-digit form: the terms that its products are sums of.
+
+    >>> csd_digits(np.array([0, 1, 7, -7, 11]))
+    array([0, 1, 2, 2, 3])
+    """
+    size = np.abs(weights)
+    changed = size ^ (3 * size)  # Reitwiesner, "Binary arithmetic", 1960: n + 2n carries where the digits are
+    return np.bitwise_count(changed).astype(np.int64)
+
+
+# -- matrices -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """What of a MatrixVector counts, whatever computes it."""
+
+    rows: int
+    columns: int
+    input_bits: int
+    input_signed: bool
+    weight_bits: int
+    product_adders: int  # bits of the adders of one product
+    product_bits: int
+    row_bits: np.ndarray  # of accumulators
+    digits: np.ndarray  # signed digits of each row's weights that are not 0
+    thresholds: int
+    bias_bits: int
+    output_bits: int
+
+
+@lru_cache(maxsize=256)
+def _matrix(layer: MatrixVector) -> _Matrix:
+    input_, weight = layer.input_type, layer.weight_type
+    recoded, factor = (input_, weight) if recodes_input(input_, weight) else (weight, input_)
+    return _Matrix(
+        rows=layer.mh,
+        columns=layer.mw,
+        input_bits=input_.bits,
+        input_signed=input_.signed,
+        weight_bits=weight.bits,
+        product_adders=recoded_digits(recoded) * (factor.bits + 2),
+        product_bits=product_width(input_, weight),
+        row_bits=np.array(layer.accumulator_bits or layer.exact_accumulator_bits()),
+        digits=csd_digits(layer.weights).sum(axis=1),
+        thresholds=0 if layer.thresholds is None else layer.thresholds.shape[1],
+        bias_bits=0 if layer.bias is None else int(np.abs(layer.bias).max()).bit_length() + 1,
+        output_bits=layer.output_type.bits,
+    )
+
+
+def _folded(matrix: _Matrix, pe: int, simd: int, family: str) -> Demand:
+    result = Demand(MVAU.op_type)
+    neurons, synapses = matrix.rows // pe, matrix.columns // simd
+    lanes = matrix.row_bits.reshape(neurons, pe).max(axis=0)
+    pairs = (simd + 1) // 2
+    sums = np.minimum(matrix.product_bits + 1 + max(pairs - 1, 0).bit_length() / 2, lanes)
+    result.add(
+        products=pe * simd * matrix.product_adders,
+        factors=pe * simd * matrix.product_bits,
+        tree=(pairs - 1) * sums.sum(),
+        accumulators=lanes.sum(),
+        inputs=simd * matrix.input_bits,
+        counters=log2(neurons * synapses),
+    )
+    result.store("weights", rom(pe * simd * matrix.weight_bits, neurons * synapses))
+    if neurons > 1:
+        result.store("replay", ram(simd * matrix.input_bits, max(synapses, 2), family))
+    if matrix.bias_bits:
+        result.store("biases", rom(pe * matrix.bias_bits, neurons))
+    _end(result, matrix, pe, float(lanes.sum()))
+    return result
+
+
+def _unrolled(matrix: _Matrix, digits: int) -> Demand:
+    result = Demand(UnrolledMVAU.op_type)
+    bits = -(-matrix.input_bits // digits)
+    terms = matrix.digits[matrix.digits > 0]
+    adders = float((terms - 1).sum())
+    depth = float(((terms - 1) * np.log2(np.maximum(terms, 1))).sum())
+    dense = adders / matrix.columns / max(len(terms), 1)  # how much there is for rows to share
+    result.add(
+        adders=adders,
+        adder_bits=adders * bits,
+        adder_growth=depth,
+        shared=adders * dense,
+        inputs=matrix.columns * bits,
+        results=float(np.log2(np.maximum(terms, 1)).sum()) + len(terms) * bits,
+    )
+    if digits > 1:
+        result.add(accumulators=matrix.row_bits.sum(), vector=matrix.columns * matrix.input_bits)
+    elif matrix.bias_bits:
+        result.add(accumulators=matrix.row_bits.sum())
+    _end(result, matrix, matrix.rows, float(matrix.row_bits.sum()))
+    return result
+
+
+def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) -> Demand:
+    matrix = _matrix(layer)
+    result = Demand(SparseMVAU.op_type)
+    walks, steps = walk_of(layer, pe, lanes)
+    words = matrix.columns // simd
+    word_bits, element_bits = max((words - 1).bit_length(), 1), max((simd - 1).bit_length(), 1)
+    sums = [max((int(matrix.row_bits[row]) for row in own), default=1) for own in walks]
+    widest = max(sums)
+    result.store("window", ram(simd * matrix.input_bits, (1 << word_bits) + words, family), pe)
+    for own, width in zip(walks, sums, strict=True):
+        result.add(result_registers=2 * width)
+        if len(own) > 1:
+            result.store("results", ram(width, 2 * len(own) - 1, family))
+            result.add(result_counters=log2(2 * len(own)))
+    result.store("walk", rom(pe * (matrix.weight_bits + element_bits + word_bits + 1), steps))
+    result.add(
+        walkers=pe,
+        products=pe * matrix.product_adders,
+        factors=pe * (matrix.product_bits + 2 * matrix.weight_bits),
+        selection=pe * matrix.input_bits * simd if simd > 1 else 0,
+        accumulators=sum(sums),
+        counters=log2(steps) + log2(words) + log2(matrix.rows // lanes + 1),
+        choice=pe * widest if pe > lanes else 0,
+    )
+    if matrix.bias_bits:
+        result.store("biases", rom(lanes * widest, matrix.rows // lanes))
+        result.add(bias_adders=lanes * widest)
+    _end(result, matrix, lanes, float(lanes * widest))
+    return result
+
+
+def _end(result: Demand, matrix: _Matrix, lanes: int, bits: float) -> None:
+    """The thresholds of a matrix, in `lanes` lanes with sums of `bits` bits together, and the output register."""
+    if matrix.thresholds:
+        result.search(matrix.thresholds, matrix.rows // lanes, lanes, bits)
+    result.add(outputs=lanes * matrix.output_bits)
+
+
+# -- layers that pass a stream on -----------------------------------------------------------------------------------
+
+
+def _thresholding(result: Demand, layer: Thresholding, family: str) -> None:
+    folds = 1 if len(layer.thresholds) == 1 else len(layer.thresholds) // layer.pe
+    result.search(layer.thresholds.shape[1], folds, layer.pe, layer.pe * layer.input_type.bits)
+    result.add(outputs=layer.pe * layer.output_type.bits)
+
+
+def _generator(result: Demand, layer: ConvolutionInputGenerator, family: str) -> None:
+    bits = layer.simd * layer.type.bits
+    result.store("lines", ram(bits, layer.buffer_depth, family))
+    result.add(data=bits, counters=log2(layer.buffer_depth) + log2(layer.shape[0] * layer.shape[1] * layer.folds))
+
+
+def _parallel_window(result: Demand, layer: ParallelWindow, family: str) -> None:
+    height, width, channels = layer.shape
+    bits = channels * layer.type.bits
+    for _ in range(layer.kernel[0]):
+        result.store("lines", ram(bits, width, family))
+    result.add(
+        column=layer.kernel[0] * bits,
+        turned=layer.kernel[0] ** 2 * bits,
+        window=layer.kernel[0] * (layer.kernel[1] - 1) * bits,
+        counters=log2(height) + log2(width),
+    )
+
+
+def _padding(result: Demand, layer: FMPadding, family: str) -> None:
+    height, width, channels = layer.shape
+    result.add(data=layer.simd * layer.type.bits, counters=log2(height) + log2(width) + log2(channels // layer.simd))
+
+
+def _pool(result: Demand, layer: Pool, family: str) -> None:
+    parameters = layer.parameters()
+    bits = layer.pe * parameters["AccWidth"]
+    result.add(data=bits, outputs=layer.pe * parameters["OutputWidth"], counters=log2(layer.folds * layer.window))
+    if layer.folds > 1:
+        result.store("gathered", ram(bits, layer.folds, family))
+
+
+def _add_streams(result: Demand, layer: AddStreams, family: str) -> None:
+    (output,) = layer.output_types()
+    scaled = int(sum(csd_digits(np.array(layer.multipliers)) - 1))
+    result.add(sums=layer.pe * output.bits, scaled=layer.pe * scaled * output.bits)
+
+
+def _duplicate(result: Demand, layer: DuplicateStreams, family: str) -> None:
+    result.add(data=layer.copies * layer.pe * layer.type.bits, copies=layer.copies)
+
+
+def _label_select(result: Demand, layer: LabelSelect, family: str) -> None:
+    parameters = layer.parameters()
+    score, multiplier = parameters["ScoreWidth"], parameters["MultiplierWidth"]
+    result.add(score=score, product=score * multiplier, offset=parameters["OffsetWidth"], labels=log2(layer.labels + 1))
+
+
+def _converter(result: Demand, layer: StreamingDataWidthConverter, family: str) -> None:
+    wide, narrow = (count * layer.type.bits for count in sorted((layer.in_lanes, layer.out_lanes), reverse=True))
+    widens = layer.out_lanes > layer.in_lanes
+    result.add(**{"widened" if widens else "narrowed": wide, "part": narrow, "counters": log2(wide / narrow)})
+
+
+def _fifo(result: Demand, layer: StreamingFIFO, family: str) -> None:
+    bits = layer.lanes * layer.type.bits
+    if layer.depth <= 2:
+        result.add(registers=bits)
+    else:
+        result.store("memory", ram(bits, max(layer.depth - 1, 2), family))
+        result.add(counters=log2(layer.depth), deep=1)
+
+
+_STREAMING: Mapping[type[Kernel], Callable] = {
+    AddStreams: _add_streams,
+    ConvolutionInputGenerator: _generator,
+    DuplicateStreams: _duplicate,
+    FMPadding: _padding,
+    LabelSelect: _label_select,
+    ParallelWindow: _parallel_window,
+    Pool: _pool,
+    StreamingDataWidthConverter: _converter,
+    StreamingFIFO: _fifo,
+    Thresholding: _thresholding,
+}

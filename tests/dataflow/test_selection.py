@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.dataflow.selection import Capacity, Choice, Link, Program
+from pipeline.resources.model import Estimate
+
+
+def drawn(seed: int, sizes: list[int], pairs: list[tuple[int, int]]):
+    """Layers of random options, and what random streams between them cost."""
+    rng = np.random.default_rng(seed)
+
+    def estimate() -> Estimate:
+        return Estimate(*map(float, rng.integers(0, 20, 3)))
+
+    choices = [[Choice(*map(int, rng.integers(1, 4, 2)), estimate()) for _ in range(size)] for size in sizes]
+    tables = {pair: {lanes: estimate() for lanes in product(range(1, 4), repeat=2)} for pair in pairs}
+    links = [Link(*pair, lambda out, into, table=table: table[out, into]) for pair, table in tables.items()]
+
+    def total(selection) -> Estimate:
+        chosen = [own[option] for own, option in zip(choices, selection, strict=True)]
+        between = (table[chosen[i].output_lanes, chosen[j].input_lanes] for (i, j), table in tables.items())
+        return sum(between, sum((choice.estimate for choice in chosen), Estimate()))
+
+    return choices, links, total
+
+
+def price(taken: Estimate) -> float:
+    return taken.lut + taken.ff / 1000
+
+
+def fits(taken: Estimate, capacity: Capacity) -> bool:
+    return taken.lut <= capacity.lut and taken.ff <= capacity.ff and taken.bram_18k <= capacity.bram_18k
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_the_solution_is_the_cheapest_of_all_that_fit(data):
+    sizes = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=5))
+    pairs = [(i, j) for i in range(len(sizes)) for j in range(i + 1, len(sizes))]
+    streams = data.draw(st.lists(st.sampled_from(pairs), unique=True) if pairs else st.just([]))
+    choices, links, total = drawn(data.draw(st.integers(0, 2**32 - 1)), sizes, streams)
+    capacity = Capacity(*(data.draw(st.integers(0, 80)) for _ in range(3)))
+    allowed = [total(s) for s in product(*map(range, sizes)) if fits(total(s), capacity)]
+
+    found = Program(choices, links).solve(capacity)
+    if not allowed:
+        assert found is None
+        return
+    assert price(total(found.options)) == pytest.approx(min(map(price, allowed)))
+    assert found.total.lut == pytest.approx(total(found.options).lut)
+
+
+def test_what_is_barred_is_not_taken():
+    choices, links, total = drawn(5, [3, 3], [(0, 1)])
+    program = Program(choices, links)
+    first = program.solve()
+    second = program.solve(without=[(0, first.options[0])])
+    assert second.options[0] != first.options[0]
+    rest = [s for s in product(range(3), repeat=2) if s[0] != first.options[0]]
+    assert price(total(second.options)) == pytest.approx(min(price(total(s)) for s in rest))
+    assert program.solve(without=[(0, 0), (0, 1), (0, 2)]) is None
+
+
+def test_options_that_go_together():
+    choices, links, total = drawn(7, [3, 3], [])
+    together = [([(0, 0)], [(1, 2)])]
+    found = Program(choices, links, together).solve()
+    allowed = [s for s in product(range(3), repeat=2) if (s[0] == 0) == (s[1] == 2)]
+    assert price(total(found.options)) == pytest.approx(min(price(total(s)) for s in allowed))

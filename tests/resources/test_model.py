@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from statistics import median
+
+import numpy as np
+import pytest
+
+from pipeline.dataflow.folding import foldings
+from pipeline.dataflow.styles import styled
+from pipeline.kernels.mvau import MVAU
+from pipeline.resources.demand import csd_digits
+from pipeline.resources.model import COEFFICIENTS, ResourceModel
+from pipeline.stages import synth
+from pipeline.stages.fold import fold
+from pipeline.tools import yosys
+from tests.dataflow.residual import residual_network
+
+
+@pytest.mark.parametrize("number", range(-300, 300))
+def test_signed_digits_are_as_few_as_possible(number):
+    # the fewest powers of 2, added or subtracted, that give the number
+    fewest, reached = 0, {0}
+    while number not in reached:
+        fewest += 1
+        reached = {value + sign * 2**power for value in reached for sign in (-1, 1) for power in range(10)}
+    assert csd_digits(np.array([number])).tolist() == [fewest]
+
+
+@pytest.mark.parametrize("style", ["folded", "unrolled", "sparse"])
+def test_a_layer_and_a_folding_of_it_are_estimated_alike(style):
+    layer = next(layer for layer in residual_network() if isinstance(layer, MVAU))
+    model = ResourceModel.load("xcup")
+    for folding in foldings(layer, style, budget=200):
+        assert model.layer(styled(layer, style, folding.fields)) == model.matrix(layer, folding.fields)
+
+
+@pytest.mark.parametrize("style", ["folded", "unrolled", "sparse"])
+def test_estimates_come_near_to_what_is_counted(style, tmp_path):
+    graph = fold(
+        residual_network(stride=2), {"folded": 150, "unrolled": 40, "sparse": 400}[style], mvau_style=style
+    ).graph
+    counted = synth.count(graph.layers, "xcup", cache=tmp_path)
+    model = ResourceModel.load("xcup")
+    estimates = [model.layer(layer) for layer in graph]
+    assert sum(e.lut for e in estimates) == pytest.approx(sum(c.lut for c in counted), rel=0.25)
+    assert sum(e.ff for e in estimates) == pytest.approx(sum(c.ff for c in counted), rel=0.25)
+    assert sum(e.bram_18k for e in estimates) == sum(c.bram_18k for c in counted)
+
+
+def test_more_lanes_take_more():
+    layer = next(layer for layer in residual_network() if isinstance(layer, MVAU))
+    model = ResourceModel.load("xc7")
+    few, many = (model.layer(replace(layer, pe=lanes, simd=4 * lanes)) for lanes in (1, 4))
+    assert 2 * few.lut < many.lut
+
+
+def test_every_kind_of_layer_has_factors_and_says_how_good_they_are():
+    families = json.loads(COEFFICIENTS.read_text())["families"]
+    assert set(families) == set(yosys.FAMILIES)
+    for family in families.values():
+        assert all(own["lut"] and own["ff"] for own in family.values())
+        assert median(own["lut_error"]["median"] for own in family.values()) < 0.1
