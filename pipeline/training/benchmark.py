@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -16,9 +16,13 @@ from pipeline import config_file
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
 from pipeline.models.a2q import largest_l1_norm
+from pipeline.models.names import model_name
 from pipeline.models.registry import checkpoint_record
 from pipeline.report import markdown
 from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, anchor, load_train_config
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["BenchmarkConfig", "Row", "Run", "benchmark", "load_benchmark", "write_results"]
 
@@ -188,45 +192,26 @@ def l1_bound(config: TrainConfig) -> float | None:
     return largest_l1_norm(bound.method, bound.bit_width, quantization.act_bits)
 
 
+_METHODS = {"a2q": ("A2Q", "#E69F00", "s"), "a2q_plus": ("A2Q+", "#0072B2", "o")}
+_LINES = ("-", "--", "-.", (0, (1, 1)))  # of the first network, the second and so on
+
+
 def _draw(rows: list[Row], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator, PercentFormatter, ScalarFormatter
 
     widths = sorted({row.config.accumulator.bit_width for row in rows if row.config.accumulator.bit_width})
+    networks = list(dict.fromkeys(model_name(row.config.network, None, row.config.width) for row in rows))
     figure = Figure(figsize=(11, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 3)
     titles = {"top1": "top-1", "sparsity": "sparsity", "largest_l1": "largest ‖w‖₁ of a channel"}
-    styles = {"a2q": ("A2Q", "#E69F00", "s"), "a2q_plus": ("A2Q+", "#0072B2", "o")}
     for axis, (metric, title) in zip(panels, titles.items(), strict=True):
-        for method, (label, colour, marker) in styles.items():
-            bounded = sorted(
-                (row.config.accumulator.bit_width, row.values(metric))
-                for row in rows
-                if row.config.accumulator.method == method and row.values(metric)
-            )
-            if bounded:
-                own = [width for width, _ in bounded]
-                means = [statistics.mean(found) for _, found in bounded]
-                axis.plot(own, means, color=colour, marker=marker, markersize=5, label=label)
-                for width, found in bounded:  # each seed, paler than the mean
-                    axis.plot([width] * len(found), found, color=colour, marker=marker, linestyle="", alpha=0.4)
-            if metric == "largest_l1" and bounded:
-                allowed = sorted(
-                    {
-                        (row.config.accumulator.bit_width, l1_bound(row.config))
-                        for row in rows
-                        if row.config.accumulator.method == method
-                    }
-                )
-                axis.plot(*zip(*allowed, strict=True), color=colour, linestyle=":", label=f"what {label} allows")
-        for row in rows:
-            if row.config.accumulator.method == "none" and row.values(metric):
-                mean = statistics.mean(row.values(metric))
-                style = "--" if row.config.quantization else ":"
-                label = "no bound" if row.config.quantization else "float"
-                axis.axhline(mean, color="black", linestyle=style, linewidth=1, label=label)
+        for number, network in enumerate(networks):
+            own = [row for row in rows if model_name(row.config.network, None, row.config.width) == network]
+            of = f", {network}" if len(networks) > 1 else ""
+            _draw_network(axis, own, metric, _LINES[number % len(_LINES)], of)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("accumulator bits P")
         axis.set_xticks(widths)
@@ -242,6 +227,40 @@ def _draw(rows: list[Row], path: Path) -> None:
     panels[0].legend(fontsize=8)
     figure.suptitle(", ".join(sorted({run.record["test_data"] for row in rows for run in row.runs})), fontsize=10)
     figure.savefig(path, dpi=140)
+
+
+def _draw_network(axis: Axes, rows: list[Row], metric: str, line: Any, of: str) -> None:
+    """A metric of the trainings of one network: a line for each method, each seed beside it, and those without a
+    bound."""
+    for method, (label, colour, marker) in _METHODS.items():
+        bounded = sorted(
+            (row.config.accumulator.bit_width, row.values(metric))
+            for row in rows
+            if row.config.accumulator.method == method and row.values(metric)
+        )
+        if not bounded:
+            continue
+        means = [statistics.mean(found) for _, found in bounded]
+        axis.plot(
+            [width for width, _ in bounded], means, color=colour, marker=marker, markersize=5, linestyle=line,
+            label=label + of,
+        )  # fmt: skip
+        for width, found in bounded:  # each seed, paler than the mean
+            axis.plot([width] * len(found), found, color=colour, marker=marker, linestyle="", alpha=0.4)
+        if metric == "largest_l1":
+            allowed = sorted(
+                {
+                    (row.config.accumulator.bit_width, l1_bound(row.config))
+                    for row in rows
+                    if row.config.accumulator.method == method
+                }
+            )
+            axis.plot(*zip(*allowed, strict=True), color=colour, linestyle=":", label=f"what {label} allows")
+    for row in rows:
+        if row.config.accumulator.method == "none" and row.values(metric):
+            style = "--" if row.config.quantization else ":"
+            label = ("no bound" if row.config.quantization else "float") + of
+            axis.axhline(statistics.mean(row.values(metric)), color="black", linestyle=style, linewidth=1, label=label)
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
