@@ -1,4 +1,4 @@
-"""LUTs, flip-flops and block RAM of layers by a linear model, which `benchmarks/resource_model.py` fits to synthesis.
+"""LUTs, flip-flops and block RAM of layers by a linear model, which `calibrate.py` fits to synthesis.
 
 A layer takes Σ coefficient · term (see `demand.py`), with coefficients of its kind and of the FPGA's family, none of
 them negative. They stand in coefficients.json with how they were found and how far off they are.

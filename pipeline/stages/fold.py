@@ -223,7 +223,8 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     FINN's: the layers' cycles summed along the longest path, without any overlap. Beside FINN's keys
     estimate_network_performance.json has what the beat-level analysis predicts: predicted_cycles_between_frames,
     predicted_first_output_cycles, predicted_first_frame_cycles. Where layers are unrolled, adder_graphs.json has their
-    graphs, with the interval of every node: what it takes to check them.
+    graphs, with the interval of every node: what it takes to check them. Where styles were left open, mvau_styles.json
+    says what was chosen.
     """
     report = folder / "report"
     critical = _critical_path(folded)
@@ -245,6 +246,10 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     )
     _write_json(report / "estimate_layer_resources.json", _estimates(folded.estimates))
     _write_json(report / "op_and_param_counts.json", _operations_and_parameters(folded.graph))
+    if folded.choices:
+        chosen = {name: asdict(choice) for name, choice in folded.choices.items()}
+        how = "the fewest LUTs in all, estimated; more_lut: what the network would take more with that style there"
+        _write_json(report / "mvau_styles.json", {"layers": chosen, "how": how})
     graphs = {layer.name: _adder_graph(layer) for layer in folded.graph if isinstance(layer, UnrolledMVAU)}
     if graphs:
         _write_json(report / "adder_graphs.json", graphs)
