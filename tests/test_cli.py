@@ -70,7 +70,7 @@ def test_stages() -> None:
         ),
         (["build", "none.onnx"], "error: The model none.onnx cannot be read: No such file or directory."),
         (["build", "--board", "KV261"], "There is no board called 'KV261'. Choose one of: KV260"),
-        (["build", "--target-fps", "-3"], "error: the command line: target_fps is -3.0; expected a number"),
+        (["build", "--target-fps", "-3"], "error: the command line: target_fps is '-3'; expected a number"),
         (["build", "--weights", "none"], "error: the command line: weights is 'none'; expected trained or synthetic."),
         (["build", "--config", "none.yaml"], "none.yaml cannot be read: No such file or directory."),
         (["build", "--until", "bitfile"], "error: There is no stage called 'bitfile'. The stages are: resolve, export"),

@@ -247,7 +247,7 @@ def _accuracy(facts: BuildFacts) -> str:
         for name, estimate in facts.folded.estimates.items()
         if isinstance(facts.folded.graph.layer(name), MatrixVector)
     ]
-    return f"Of the MVAUs' LUTs the median error is {percent(median(errors))}, of the total it is {total:+.1%}."
+    return f"Of the MVAUs' LUTs the median error is {percent(median(errors))}, of the total it is {'+' if total > 0 else '−'}{percent(abs(total))}."
 
 
 def _cells(used: Utilization) -> list[int | float]:

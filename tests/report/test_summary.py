@@ -5,6 +5,8 @@ from dataclasses import replace
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
+from pipeline.resources.model import Estimate
+from pipeline.stages.fold import MvauChoice
 from pipeline.stages.rtlsim import AccumulatorExtremes
 from pipeline.tools.yosys import Utilization
 from tests.report.sample import sample_facts
@@ -83,15 +85,44 @@ def test_resources_add_up_and_fifos_share_a_row():
     by_name = {row[0].strip("|* "): row for row in table}
     assert f"{len(fifos)} × StreamingFIFO" in by_name
     totals = list(by_name).index("total")
-    luts = [int(row[1].strip("*").replace(",", "")) for row in table[: totals + 1]]
+    estimates, luts = (
+        [int(row[column].strip("*").replace(",", "")) for row in table[: totals + 1]] for column in (1, 2)
+    )
     assert sum(luts[:totals]) == luts[totals] == FACTS.resources.total.lut
+    assert estimates[totals] == round(sum(estimate.lut for estimate in FACTS.folded.estimates.values()))
+    assert abs(sum(estimates[:totals]) - estimates[totals]) <= totals  # each row is rounded
     assert "stitched network in one run" not in by_name
-    assert by_name["utilization"][7] == "–"  # the part of the sample has no URAM
+    assert by_name["utilization"][8] == "–"  # the part of the sample has no URAM
 
 
 def test_the_whole_network_is_shown_where_it_was_counted():
     resources = replace(FACTS.resources, whole=Utilization(lut=4321))
-    assert "| stitched network in one run | 4,321 |" in summary(sample_facts(resources=resources))
+    assert "| stitched network in one run |  | 4,321 |" in summary(sample_facts(resources=resources))
+
+
+def test_estimates_stand_beside_counts_with_their_median_error():
+    counted = {name: Utilization(lut=100) for name in FACTS.resources.layers}
+    matrices = [layer.name for layer in FACTS.folded.graph if isinstance(layer, MVAU)]
+    estimates = {name: Estimate(lut=100.0) for name in counted}
+    estimates |= {name: Estimate(lut=lut) for name, lut in zip(matrices, (110.0, 70.0, 105.0, 100.0), strict=True)}
+    layers = {name: replace(FACTS.resources.layers[name], total=own) for name, own in counted.items()}
+    resources = replace(FACTS.resources, layers=layers, total=sum(counted.values(), Utilization()))
+    text = summary(sample_facts(resources=resources, folded=replace(FACTS.folded, estimates=estimates)))
+    assert "Of the MVAUs' LUTs the median error is 7.5 %, of the total it is −0." in text
+    assert "## Choice" not in text
+
+
+def test_what_was_chosen_is_explained():
+    choice = MvauChoice("folded", {"pe": 2, "simd": 9}, 648, 410.4, {"unrolled": None, "sparse": 1234.5})
+    facts = sample_facts(folded=replace(FACTS.folded, choices={"MVAU_1": choice}))
+    (row,) = rows(summary(facts), "Choice")[1:]
+    counted = f"{facts.resources.layers['MVAU_1'].total.lut}"
+    assert row[0].strip("| ") == "MVAU_1" and row[1] == "648"
+    assert row[4:] == ["410", counted, "**chosen**", "–", "+ 1,234 |"]
+
+
+def test_the_fastest_is_called_so():
+    assert "(the most that is estimated to fit)" in summary(sample_facts(target_fps="max"))
 
 
 def test_the_deepest_fifos_are_listed_and_the_rest_counted():
