@@ -25,11 +25,13 @@ from pipeline.errors import ToolError
 from pipeline.tools import rtlil, yosys_worker
 
 __all__ = [
+    "ECP5_NETLIST",
     "FAMILIES",
     "PRIMITIVES",
     "SynthesisResult",
     "Utilization",
     "count_primitives",
+    "map_ecp5",
     "needed_sources",
     "parse",
     "recipe",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 FAMILIES = ("xc7", "xcup")
+ECP5_NETLIST = "ecp5.json"
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _LOG_LINES = 20
@@ -200,6 +203,17 @@ def synthesize(
         staged.write_text(json.dumps(asdict(result)))
         os.replace(staged, entry)
     return result
+
+
+def map_ecp5(top: str, sources: Sequence[Path], memories: Sequence[Path], folder: Path) -> dict[str, int]:
+    """Write the netlist of `top` for a Lattice ECP5 to `folder`/ECP5_NETLIST; the cells by type are returned."""
+    _copy([*sources, *memories], folder)
+    job = {
+        "read": [_read_command(top, sources, {})],
+        "synthesize": [f"synth_ecp5 -nodsp -top {top} -json {ECP5_NETLIST}", "tee -q -o stat.json stat -json"],
+    }
+    _run(job, folder, log=folder / "yosys.log", what=f"synthesis of {top} for ECP5")
+    return json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
 
 
 def parse(top: str, sources: Sequence[Path], *, memories: Sequence[Path] = (), cache: Path) -> None:

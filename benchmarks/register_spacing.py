@@ -1,0 +1,93 @@
+"""How many levels of adders should lie between two registers: flip-flops against the clock, by place and route.
+
+The adder graph of one unrolled layer of a kept network, for whole elements and for digits of a bit, between registers
+that are filled and emptied bit by bit. Placed and routed by nextpnr on an ECP5, three seeds each; the medians count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from whole_build import measured_build
+
+from pipeline.adder_graph.module import AdderGraphModule
+from pipeline.dataflow.storage import load_graph
+from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.tools import nextpnr
+
+_HARNESS = """module harness (input wire clk_i, input wire en_i, input wire bit_i, output logic bit_o);
+  logic [{inputs}-1:0] chain_q, inputs_q;
+  logic [{outputs}-1:0] results_q;
+  logic en_q;
+  wire [{outputs}-1:0] results;
+  always_ff @(posedge clk_i) begin
+    en_q <= en_i;
+    chain_q <= {{chain_q, bit_i}};
+    if (en_q) inputs_q <= chain_q;
+    results_q <= en_q ? results : results_q << 1;
+    bit_o <= results_q[{outputs}-1];
+  end
+  graph u_graph (.clk_i(clk_i), .en_i(en_q), .inputs_i(inputs_q), .results_o(results));
+endmodule
+"""
+
+
+def _layer(model: str, name: str, folder: Path) -> MatrixVector:
+    measured_build(folder / "build", model, "--until", "accumulators")
+    (path,) = folder.glob(".cache/accumulators/*/graph.json")
+    return load_graph(path.parent).layer(name)
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="quant_resnet8_w4a4_a2q_12b")
+    parser.add_argument("--layer", default="MVAU_1")
+    parser.add_argument("--levels", type=int, nargs="+", default=[1, 2, 3, 4])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    options = parser.parse_args()
+    table = Table(
+        "bits a digit",
+        "levels",
+        "register stages",
+        "registers",
+        "LUT4",
+        "CCU2C",
+        "FF",
+        "MHz",
+        "least",
+        "most",
+        box=None,
+    )
+    with tempfile.TemporaryDirectory(prefix="a2q-bench-") as scratch:
+        layer = _layer(options.model, options.layer, Path(scratch))
+        same = {field.name: getattr(layer, field.name) for field in fields(MatrixVector)}
+        for digits in (1, layer.input_type.bits):
+            unrolled = UnrolledMVAU(**same, digits=digits)
+            for levels in options.levels:
+                module = AdderGraphModule(unrolled.graph, unrolled.digit_type, levels)
+                sizes = {"inputs": layer.mw * unrolled.digit_bits, "outputs": layer.mh * module.result_bits}
+                sources = [Path(scratch, "graph.sv"), Path(scratch, "harness.sv")]
+                sources[0].write_text(module.text("graph"))
+                sources[1].write_text(_HARNESS.format(**sizes))
+                found = nextpnr.route("harness", sources, seeds=options.seeds)
+                counts = (module.latency, module.register_bits, found.lut4, found.carry, found.ff)
+                rates = (found.median_mhz, min(found.mhz), max(found.mhz))
+                table.add_row(
+                    str(unrolled.digit_bits),
+                    str(levels),
+                    *(f"{count:,}" for count in counts),
+                    *(f"{rate:.0f}" for rate in rates),
+                )
+    console = Console()
+    console.print(f"{options.model}, {options.layer}, on {nextpnr.DEVICE} (nextpnr {nextpnr.version()})")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    _main()
