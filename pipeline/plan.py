@@ -19,7 +19,7 @@ from pipeline.models.names import is_path, located
 
 __all__ = ["STAGES"]
 
-_CANDIDATES = 64  # golden frames from which those to simulate are chosen
+_CANDIDATES = 64  # golden frames from which those to simulate are chosen, where that many do
 _CHECKPOINTS = "pipeline/models/checkpoints/*"
 _HARDWARE = ("hw/rtl/*.sv", "pipeline/stages/templates/*")
 
@@ -198,8 +198,9 @@ def _rtlsim(context: Context) -> str:
     options = context.options
     graph = fold.load(context.inputs["fold"]).graph
     _, raw = resolve.load(context.inputs["resolve"])
-    candidates = graph.input_transform.apply(raw[:_CANDIDATES])
-    chosen = rtlsim.choose_frames(graph, candidates, options["simulation"]["frames"])
+    count = options["simulation"]["frames"]
+    candidates = graph.input_transform.apply(raw[: max(count, _CANDIDATES)])
+    chosen = rtlsim.choose_frames(graph, candidates, count)
     frames = candidates[chosen]
     witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MatrixVector)}
     design = codegen.describe_design(

@@ -156,7 +156,7 @@ def _speed(facts: BuildFacts) -> str:
         run = facts.layers[layer.name]
         name = f"**{layer.name}**" if layer.name == facts.folded.slowest else layer.name
         observed = "–" if run.observed_cycles is None else number(run.observed_cycles)
-        rows.append([name, *_folding(layer), run.predicted_cycles, observed])
+        rows.append([name, *_folding(layer), run.predicted_cycles, observed, layer.latency()])
     whole = [
         ["between frames", prediction.cycles_between_frames, _or_dash(network.steady_cycles)],
         ["to the first output beat", prediction.first_output, network.first_output_cycle],
@@ -168,8 +168,9 @@ def _speed(facts: BuildFacts) -> str:
         f"{network.frames} frames; {number(network.total_cycles)} cycles in all. The same outputs came with random "
         f"gaps on every port ({network.stalled_frames} frames).\n\n"
         + table(["the network", "predicted", "observed"], whole)
-        + "\n\nEvery layer alone, in clock cycles between frames, neither starved nor stalled; the slowest in bold.\n\n"
-        + table(["layer", "PE", "SIMD", "predicted", "observed"], rows)
+        + "\n\nEvery layer alone, in clock cycles between frames, neither starved nor stalled; the slowest in bold. "
+        "`depth` is its pipeline: cycles from the last input that an output needs to that output.\n\n"
+        + table(["layer", "PE", "SIMD", "predicted", "observed", "depth"], rows)
         + f"\n\n![cycles by layer]({CYCLES_FIGURE})"
     )
 
