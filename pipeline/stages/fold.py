@@ -102,7 +102,7 @@ def fold(
     """
     config = _read_config(folding_config)
     board = board or load_board("KV260")
-    allowed = _styles(graph, mvau_style)
+    allowed = _styles(graph, mvau_style, config)
     capacity = Capacity(board.luts, board.ffs, 2 * board.bram36)
     if budget == "max":
         budget = fastest(graph, capacity, config, allowed, family=board.family)
@@ -135,8 +135,13 @@ def fold(
     )
 
 
-def _styles(graph: LayerGraph, mvau_style: str | Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """The styles that each MVAU may have. Raises ConfigError for a layer that the graph does not have."""
+def _styles(
+    graph: LayerGraph, mvau_style: str | Mapping[str, str], config: FoldingConfig | None
+) -> dict[str, tuple[str, ...]]:
+    """The styles that each MVAU may have; one whose PE or SIMD `config` sets is left open no more, but folded.
+
+    Raises ConfigError for a layer that the graph does not have.
+    """
     names = [layer.name for layer in graph if isinstance(layer, MVAU)]
     if isinstance(mvau_style, str):
         mvau_style = dict.fromkeys(names, mvau_style)
@@ -144,6 +149,9 @@ def _styles(graph: LayerGraph, mvau_style: str | Mapping[str, str]) -> dict[str,
         if name not in names:
             raise ConfigError(f"mvau_style names {name}, which is no MVAU of this network; it has {', '.join(names)}.")
     wanted = {name: mvau_style.get(name, "folded") for name in names}
+    for name, style in wanted.items():
+        if style == "auto" and config and {"PE", "SIMD"} & set(config.wanted(graph.layer(name))):
+            wanted[name] = "folded"
     return {name: STYLES if style == "auto" else (style,) for name, style in wanted.items()}
 
 

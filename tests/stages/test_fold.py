@@ -141,6 +141,13 @@ def test_a_style_that_is_left_open_is_chosen_and_explained():
     assert folded.graph.layer("MVAU_1").op_type == "MVAU"
 
 
+def test_a_folding_file_comes_before_the_choice():
+    folded = fold(residual_network(), 700, {"MVAU_0": {"PE": 4, "SIMD": 9}}, mvau_style="auto")
+    layer = folded.graph.layer("MVAU_0")
+    assert (layer.op_type, layer.pe, layer.simd) == ("MVAU", 4, 9)
+    assert list(folded.choices) == ["MVAU_1"]
+
+
 def test_the_fastest_that_fits_the_board():
     graph, board = residual_network(), load_board("KV260")
     fast = fold(graph, "max", mvau_style="auto", board=board)
