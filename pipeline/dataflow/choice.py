@@ -37,7 +37,6 @@ class Foldings:
 
     layers: tuple[Folding, ...]
     total: Estimate
-    options: tuple[int, ...]  # by index, among those of the problem
 
 
 class FoldingProblem:
@@ -65,7 +64,11 @@ class FoldingProblem:
         self._windows: dict[str, ParallelWindow] = {}  # what a generator may become, by its name
         self._gone: set[str] = set()  # paddings that may be part of one
         styles = {layer.name: ("folded",) for layer in graph if isinstance(layer, MVAU)} | dict(styles or {})
-        self.domains = self._domains(config, styles)
+        every = self._every_folding(config, styles)
+        if budget is not None:
+            free = [config is None or not _wanted_lanes(layer, config) for layer in graph]
+            _check_reach(graph, every, free, budget)
+        self.domains = self._in_budget(every)
         self._program = Program(
             [
                 [Choice(f.input_lanes, f.output_lanes, self.estimate(layer, f)) for f in domain]
@@ -81,7 +84,7 @@ class FoldingProblem:
         if solution is None:
             return None
         chosen = tuple(domain[option] for domain, option in zip(self.domains, solution.options, strict=True))
-        return Foldings(chosen, solution.total, solution.options)
+        return Foldings(chosen, solution.total)
 
     def estimate(self, layer: Kernel, folding: Folding) -> Estimate:
         """What `layer` takes in this folding."""
@@ -93,41 +96,33 @@ class FoldingProblem:
 
     # -- what is possible -------------------------------------------------------------------------------------------
 
-    def _domains(
+    def _every_folding(
         self, config: FoldingConfig | None, styles: Mapping[str, Collection[str]]
-    ) -> tuple[tuple[Folding, ...], ...]:
-        found: list[tuple[Folding, ...]] = []
+    ) -> list[tuple[Folding, ...]]:
+        """The foldings of each layer, whole windows included, within the budget or not."""
+        found: dict[str, tuple[Folding, ...]] = {}
         for layer in self.graph:
-            own = [] if isinstance(layer, MVAU) else list(_configured(layer, foldings(layer), config))
+            own = () if isinstance(layer, MVAU) else _configured(layer, foldings(layer), config)
             for style in styles.get(layer.name, ()):
                 if style == "unrolled" and not self._has_whole_windows(layer, must="folded" not in styles[layer.name]):
                     continue
                 of_style = foldings(layer, style, self.budget)
                 own += _configured(layer, of_style, config) if style == "folded" else of_style
-            found.append(tuple(own))
+            found[layer.name] = own
         for name, window in self._windows.items():
-            i = self._index[name]
-            whole = Folding({}, window.input_lanes()[0], window.output_lanes()[0], window.cycles(), "whole")
-            found[i] = (*found[i], whole)
+            found[name] += (Folding({}, window.input_lanes()[0], window.output_lanes()[0], window.cycles(), "whole"),)
         for name in self._gone:
-            i = self._index[name]
-            channels = self.graph.layers[i].input_shapes()[0][2]
-            found[i] = (*found[i], Folding({}, channels, channels, 0, "whole"))
-        if self.budget is not None:
-            free = [config is None or not _wanted_lanes(layer, config) for layer in self.graph]
-            _check_reach(self.graph, found, free, self.budget)
+            channels = self.graph.layer(name).input_shapes()[0][2]
+            found[name] += (Folding({}, channels, channels, 0, "whole"),)
+        return list(found.values())
+
+    def _in_budget(self, every: Sequence[tuple[Folding, ...]]) -> tuple[tuple[Folding, ...], ...]:
         found = [
             within(own, self.budget) if isinstance(layer, MVAU) else own
-            for layer, own in zip(self.graph, found, strict=True)
+            for layer, own in zip(self.graph, every, strict=True)
         ]
-        pace = max(
-            (
-                max(folding.cycles for folding in own)
-                for layer, own in zip(self.graph, found, strict=True)
-                if isinstance(layer, MVAU)
-            ),
-            default=self.budget,
-        )
+        matrices = [own for layer, own in zip(self.graph, found, strict=True) if isinstance(layer, MVAU)]
+        pace = max((folding.cycles for own in matrices for folding in own), default=self.budget)
         return tuple(
             own if isinstance(layer, MVAU) or pace is None else _in_time(own, pace, self.budget)
             for layer, own in zip(self.graph, found, strict=True)
