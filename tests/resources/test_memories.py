@@ -11,8 +11,9 @@ from pipeline.tools import yosys
 SOURCES = {path.stem: path for path in rtl_sources()}
 
 
-@pytest.mark.parametrize("family", yosys.FAMILIES)
-@pytest.mark.parametrize(("width", "depth"), [(4, 20), (36, 64), (36, 100), (144, 1024)])
+@pytest.mark.parametrize(
+    ("width", "depth", "family"), [(36, 64, "xcup"), (36, 100, "xcup"), (4, 20, "xc7"), (36, 64, "xc7")]
+)
 def test_a_memory_becomes_what_yosys_makes_of_it(width, depth, family, tmp_path):
     top = SOURCES["simple_dual_port_ram"]
     counted = yosys.synthesize(
@@ -22,7 +23,7 @@ def test_a_memory_becomes_what_yosys_makes_of_it(width, depth, family, tmp_path)
     assert (counted.lut, counted.bram_18k, counted.ff) == (expected.lut, expected.bram_18k, expected.ff)
 
 
-@pytest.mark.parametrize(("width", "depth"), [(16, 32), (64, 256), (16, 1024), (144, 256)])
+@pytest.mark.parametrize(("width", "depth"), [(64, 256), (144, 256)])
 def test_constants_become_what_yosys_makes_of_them(width, depth, tmp_path):
     drawn = random.Random(width)
     (tmp_path / "words.mem").write_text(
