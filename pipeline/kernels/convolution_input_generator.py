@@ -12,7 +12,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.base import Kernel, Shape
 
-__all__ = ["ConvolutionInputGenerator"]
+__all__ = ["ConvolutionInputGenerator", "windows_of"]
 
 _ORDERED_DEPTH = 2  # words that pass a beat in every cycle, one written while the other is read
 
@@ -103,9 +103,7 @@ class ConvolutionInputGenerator(Kernel):
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (frames,) = inputs
-        windows = np.lib.stride_tricks.sliding_window_view(frames, self.kernel, axis=(1, 2))
-        windows = windows[:, :: self.stride[0], :: self.stride[1]]  # (N, OH, OW, C, KH, KW)
-        return (windows.transpose(0, 1, 2, 4, 5, 3).reshape(len(frames), *self.output_shapes()[0]),)
+        return (windows_of(frames, self.kernel, self.stride),)
 
     def cycles(self) -> int:
         return max(self.input_beats()[0], self.output_beats()[0])
@@ -134,6 +132,13 @@ class ConvolutionInputGenerator(Kernel):
             "Depth": self.buffer_depth,
             "Ordered": int(self.ordered),
         }
+
+
+def windows_of(frames: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
+    """The windows of `frames` (N, H, W, C), (N, OH, OW, KH · KW · C), ordered ky, kx, c with c fastest."""
+    windows = np.lib.stride_tricks.sliding_window_view(frames, kernel, axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1]].transpose(0, 1, 2, 4, 5, 3)
+    return windows.reshape(*windows.shape[:3], -1)
 
 
 def _window_starts(image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:

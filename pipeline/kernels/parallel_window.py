@@ -11,6 +11,7 @@ from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.kernels.base import Kernel, Shape
+from pipeline.kernels.convolution_input_generator import windows_of
 
 __all__ = ["ParallelWindow"]
 
@@ -102,9 +103,7 @@ class ParallelWindow(Kernel):
         (frames,) = inputs
         top, left, bottom, right = self.pads
         padded = np.pad(frames, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=self.value)
-        windows = np.lib.stride_tricks.sliding_window_view(padded, self.kernel, axis=(1, 2))
-        windows = windows[:, :: self.stride[0], :: self.stride[1]]  # (N, OH, OW, C, KH, KW)
-        return (windows.transpose(0, 1, 2, 4, 5, 3).reshape(len(frames), *self.output_shapes()[0]),)
+        return (windows_of(padded, self.kernel, self.stride),)
 
     def cycles(self) -> int:
         return max(self.input_beats()[0], self.output_pixels[0] * self.columns)
