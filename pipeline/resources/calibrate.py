@@ -257,8 +257,9 @@ def _main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/.cache/resource_model"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=2, help="fit to every so manieth layer of a kind")
     options = parser.parse_args()
-    layers = Drawn(options.seed).layers()
+    layers = Drawn(options.seed).layers()[:: options.every]
     content = json.loads(COEFFICIENTS.read_text()) if COEFFICIENTS.is_file() else {"families": {}}
     for family in options.family or yosys.FAMILIES:
         with Progress() as progress:
