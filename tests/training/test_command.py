@@ -16,7 +16,7 @@ from pipeline.models import registry
 from pipeline.models.names import Preprocessing, find
 
 runner = CliRunner()
-NAME = "quant_resnet8_w4a4_a2q_12b"
+NAME = "quant_resnet8x0.25_w4a4_a2q_12b"
 
 
 def run(*arguments: str) -> str:
@@ -68,7 +68,7 @@ def test_a_checkpoint_is_exported_by_the_name_of_its_training(
     monkeypatch.setenv("A2Q_CACHE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     _, folder, _ = trained
-    own = Path("trained", "mnist_seed0", "quant_resnet8_w3a4_a2q_12b.pth")  # a name that this repository has not
+    own = Path("trained", "mnist_seed0", "quant_resnet8x0.25_w3a4_a2q_12b.pth")  # a name that this repository has not
     own.parent.mkdir(parents=True)
     shutil.copy(folder / f"{NAME}.pth", own)
     output = run("export", own.stem, "--out", str(tmp_path / "out"))
@@ -91,7 +91,7 @@ def test_a_benchmark_trains_what_is_missing_and_no_more(mnist: Path, tmp_path: P
     rows = [
         {"quantization": None},
         {},
-        {"init": "quant_resnet8_w4a4", "accumulator": {"method": "a2q", "bit_width": 12}},
+        {"init": "quant_resnet8x0.25_w4a4", "accumulator": {"method": "a2q", "bit_width": 12}},
     ]
     path = tmp_path / "b.yaml"
     path.write_text(yaml.safe_dump({"base": "base.yaml", "seeds": [0], "rows": rows}))
@@ -99,7 +99,7 @@ def test_a_benchmark_trains_what_is_missing_and_no_more(mnist: Path, tmp_path: P
     first = run("benchmark", str(path), "--out", str(out))
     assert first.count("epoch 1 of 1") == 3
     page = (out / "benchmark.md").read_text()
-    assert all(f"| {name} |" in page for name in ("resnet8", "quant_resnet8_w4a4", NAME))
+    assert all(f"| {name} |" in page for name in ("resnet8x0.25", "quant_resnet8x0.25_w4a4", NAME))
     assert (out / "accuracy_by_accumulator.png").is_file() and len(
         (out / "benchmark.csv").read_text().splitlines()
     ) == 4

@@ -42,7 +42,7 @@ def test_the_loss_falls_and_every_epoch_is_told(trained) -> None:
 
 def test_the_checkpoint_says_what_it_is_and_keeps_its_bound(trained) -> None:
     _, folder, _ = trained
-    path = folder / "quant_resnet8_w4a4_a2q_12b.pth"
+    path = folder / "quant_resnet8x0.25_w4a4_a2q_12b.pth"
     content = torch.load(path, weights_only=True)
     record = content["record"]
     assert record["seed"] == 0 and record["config"]["epochs"] == 2 and "data_folder" not in record["config"]
@@ -55,7 +55,7 @@ def test_the_checkpoint_says_what_it_is_and_keeps_its_bound(trained) -> None:
 
 def test_what_was_trained_is_exported_exactly(trained) -> None:
     _, folder, _ = trained
-    path = folder / "quant_resnet8_w4a4_a2q_12b.pth"
+    path = folder / "quant_resnet8x0.25_w4a4_a2q_12b.pth"
     _, network, _ = registry.trained_network(str(path))
     images = torch.rand(8, 1, 28, 28)
     integers = integer_outputs(network, images)(images)
@@ -102,7 +102,7 @@ def test_a_training_that_was_stopped_ends_as_if_it_had_not(mnist: Path, tmp_path
     fit(chosen, tmp_path / "stopped", lines.append)
     assert any("going on from" in line for line in lines)
     assert [line.split(",")[0] for line in lines if line.startswith("epoch")] == ["epoch 2 of 3", "epoch 3 of 3"]
-    name = "quant_resnet8_w4a4_a2q_12b.pth"
+    name = "quant_resnet8x0.25_w4a4_a2q_12b.pth"
     whole, stopped = (torch.load(tmp_path / f / name, weights_only=True) for f in ("whole", "stopped"))
     assert all(torch.equal(value, stopped["state"][key]) for key, value in whole["state"].items())
     assert whole["record"]["loss"] == stopped["record"]["loss"]
@@ -152,7 +152,7 @@ def test_a_float_network_is_trained_by_the_same_command(mnist: Path, tmp_path: P
         mnist, quantization=None, accumulator={}, loss="squared_hinge", optimizer={"name": "adamw"}, epochs=1
     )
     path, scores = fit(chosen, tmp_path, lambda line: None)
-    assert path.name == "resnet8.pth" and scores.images == TESTS
+    assert path.name == "resnet8x0.25.pth" and scores.images == TESTS
 
 
 def test_projection_and_penalty_have_their_effect(mnist: Path, tmp_path: Path) -> None:
