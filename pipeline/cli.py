@@ -97,7 +97,8 @@ def models() -> None:
     _print(family_table())
     console.print(
         "\nNames of networks: FAMILY for float, quant_FAMILY_wWaA, quant_FAMILY_wWaA_a2q_Pb and "
-        "quant_FAMILY_wWaA_a2q_plus_Pb for weights of W, activations of A and accumulators of P bits.",
+        "quant_FAMILY_wWaA_a2q_plus_Pb for weights of W, activations of A and accumulators of P bits. "
+        "FAMILYx2 has twice the channels.",
         highlight=False,
     )
 
