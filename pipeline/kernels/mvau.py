@@ -12,7 +12,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 from pipeline.kernels.base import Memory
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.kernels.recoding import product_latency, product_width, recodes_input
+from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
 __all__ = ["MVAU"]
 

@@ -14,7 +14,7 @@ from pipeline.dataflow.packing import pack_word
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.base import Memory
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.kernels.recoding import product_latency, product_width, recodes_input
+from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
 __all__ = ["SparseMVAU", "deal", "longest_walk", "row_lengths", "sparse_cycles", "walk_of"]
 

@@ -257,7 +257,7 @@ def _main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("build/.cache/resource_model"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=int, default=2, help="fit to every so manieth layer of a kind")
+    parser.add_argument("--every", type=int, default=2, help="fit to one in so many of the drawn layers")
     options = parser.parse_args()
     layers = Drawn(options.seed).layers()[:: options.every]
     content = json.loads(COEFFICIENTS.read_text()) if COEFFICIENTS.is_file() else {"families": {}}
@@ -284,8 +284,8 @@ def _main() -> None:
             table.add_row(kind, str(own["layers"]), *(f"{error:.1%}" for error in errors), str(own["bram_18k_wrong"]))
         Console().print(table)
     content["method"] = (
-        f"non-negative least squares of relative errors on {len(layers)} drawn layers (seed {options.seed}) that Yosys "
-        f"(pyosys {yosys.version()}) counted; errors on layers left out of the fit"
+        f"non-negative least squares of relative errors on drawn layers (seed {options.seed}) that Yosys (pyosys "
+        f"{yosys.version()}) counted, as many of a kind as `layers` says; errors on layers left out of the fit"
     )
     COEFFICIENTS.write_text(json.dumps({"method": content["method"], "families": content["families"]}, indent=1) + "\n")
 

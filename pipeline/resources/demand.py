@@ -24,7 +24,7 @@ from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.pool import Pool
-from pipeline.kernels.recoding import product_width, recoded_digits, recodes_input
+from pipeline.kernels.product_pair import product_width, recoded_digits, recodes_input
 from pipeline.kernels.sparse_mvau import SparseMVAU, walk_of
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
