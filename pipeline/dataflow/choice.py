@@ -15,7 +15,7 @@ from math import lcm
 from pipeline.dataflow.folding import STYLES, Folding, foldings, within
 from pipeline.dataflow.folding_config import FoldingConfig
 from pipeline.dataflow.graph import LayerGraph, Stream
-from pipeline.dataflow.selection import Capacity, Choice, Link, Program, Solution
+from pipeline.dataflow.selection import Capacity, Choice, Link, Program
 from pipeline.dataflow.styles import whole_window, window_makers
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -26,7 +26,7 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.resources.model import Estimate, ResourceModel
 
-__all__ = ["FoldingProblem", "Foldings", "fastest", "too_large"]
+__all__ = ["FoldingProblem", "Foldings", "does_not_fit", "fastest", "too_large"]
 
 _NOTHING = Estimate()
 
@@ -71,16 +71,16 @@ class FoldingProblem:
         self.domains = self._in_budget(every)
         self._program = Program(
             [
-                [Choice(f.input_lanes, f.output_lanes, self.estimate(layer, f)) for f in domain]
+                [Choice(f.input_lanes, f.output_lanes, self.estimate(layer, f), f.style) for f in domain]
                 for layer, domain in zip(graph, self.domains, strict=True)
             ],
             self._links(),
             self._together(),
         )
 
-    def solve(self, capacity: Capacity | None = None, without: Collection[tuple[int, int]] = ()) -> Foldings | None:
-        """The cheapest foldings, or None if all take more than `capacity`; `without` are (layer, option), by index."""
-        solution: Solution | None = self._program.solve(capacity, without)
+    def solve(self, capacity: Capacity | None = None) -> Foldings | None:
+        """The cheapest foldings, or None if all take more than `capacity`."""
+        solution = self._program.solve(capacity)
         if solution is None:
             return None
         chosen = tuple(domain[option] for domain, option in zip(self.domains, solution.options, strict=True))
@@ -160,38 +160,41 @@ class FoldingProblem:
                 )
         return links
 
-    def _together(self) -> list[tuple[list[tuple[int, int]], list[tuple[int, int]]]]:
+    def _together(self) -> list[tuple[tuple[int, str], tuple[int, str]]]:
         """Whole windows stand before what is unrolled, and nowhere else; with the padding in them, if there is any."""
         pairs = []
         for layer in self.graph:
             makers = window_makers(self.graph, layer)
             if makers and makers[0].name in self._windows:
-                generator, padding = makers
-                whole = self._of_style(generator, "whole")
-                pairs.append((self._of_style(layer, "unrolled"), whole))
-                if padding:
-                    pairs.append((whole, self._of_style(padding, "whole")))
+                generator, padding = (self._index[maker.name] if maker else None for maker in makers)
+                pairs.append(((self._index[layer.name], "unrolled"), (generator, "whole")))
+                if padding is not None:
+                    pairs.append(((generator, "whole"), (padding, "whole")))
         return pairs
-
-    def _of_style(self, layer: Kernel, style: str) -> list[tuple[int, int]]:
-        i = self._index[layer.name]
-        return [(i, option) for option, folding in enumerate(self.domains[i]) if folding.style == style]
 
     # -- what else there is -----------------------------------------------------------------------------------------
 
     def others(
         self, chosen: Foldings, names: Collection[str], capacity: Capacity | None = None
     ) -> dict[str, dict[str, Estimate | None]]:
-        """For each MVAU of `names` what the network would take with it in another style; None if that cannot be."""
+        """For each MVAU of `names` what the network would take with it in another style and all other MVAUs as they
+        are; None if that cannot be."""
+        matrices = {
+            i: self.domains[i].index(folding)
+            for i, (layer, folding) in enumerate(zip(self.graph, chosen.layers, strict=True))
+            if isinstance(layer, MVAU)
+        }
         result: dict[str, dict[str, Estimate | None]] = {}
         for name in names:
             i = self._index[name]
             own = result[name] = {}
+            fixed = {layer: option for layer, option in matrices.items() if layer != i}
             for style in STYLES:
                 if style == chosen.layers[i].style:
                     continue
-                barred = [(i, option) for option, folding in enumerate(self.domains[i]) if folding.style != style]
-                other = self.solve(capacity, barred) if len(barred) < len(self.domains[i]) else None
+                possible = any(folding.style == style for folding in self.domains[i])
+                barred = [(i, each) for each in STYLES if each != style]
+                other = self._program.solve(capacity, barred, fixed) if possible else None
                 own[style] = other.total if other else None
         return result
 
@@ -208,40 +211,39 @@ def fastest(
 
     Raises ConfigError if nothing does, however slow.
     """
-    slowest = max(max(f.cycles for f in foldings(layer, budget=None)) for layer in graph)
-    problem = FoldingProblem(graph, slowest, config, styles, family=family)
-    found = problem.solve(capacity)
-    if found is None:
+    best = max(max(folding.cycles for folding in foldings(layer, budget=None)) for layer in graph)
+    problem = FoldingProblem(graph, best, config, styles, family=family)
+    if problem.solve(capacity) is None:
         raise ConfigError(too_large(problem, capacity))
-    too_fast, best = 0, _cycles(found)
+    too_fast = 0
     while best - too_fast > 1:
         budget = (too_fast + best) // 2
         try:
             found = FoldingProblem(graph, budget, config, styles, family=family).solve(capacity)
         except ConfigError:  # out of reach with any folding
             found = None
-        too_fast, best = (budget, best) if found is None else (too_fast, min(budget, _cycles(found)))
+        too_fast, best = (budget, best) if found is None else (too_fast, budget)
     return best
 
 
 def too_large(problem: FoldingProblem, capacity: Capacity) -> str:
     """What to tell a user of whose foldings none fits: how much the cheapest is estimated to take."""
     least = problem.solve()
-    rate = f"A frame every {problem.budget} cycles"
     if least is None:
-        return f"{rate} cannot be had from the styles that mvau_style allows."
+        return f"A frame every {problem.budget} cycles cannot be had from the styles that mvau_style allows."
+    return does_not_fit(problem.budget, least.total, capacity)
+
+
+def does_not_fit(cycles: int | None, taken: Estimate, capacity: Capacity) -> str:
+    """What to tell a user whose network would take too much."""
     wanted = ", ".join(
-        f"{getattr(least.total, field):,.0f} {name} of {getattr(capacity, field):,.0f}"
+        f"{getattr(taken, field):,.0f} {name} of {getattr(capacity, field):,.0f}"
         for field, name in (("lut", "LUT"), ("ff", "FF"), ("bram_18k", "BRAM_18K"))
     )
     return (
-        f"{rate} does not fit the board: with the fewest LUTs it takes an estimated {wanted}. Lower target_fps, allow "
-        "more styles (mvau_style: auto), or choose a larger board."
+        f"A frame every {cycles} cycles does not fit the board: with the fewest LUTs it takes an estimated {wanted}. "
+        "Lower target_fps, allow more styles (mvau_style: auto), or choose a larger board."
     )
-
-
-def _cycles(found: Foldings) -> int:
-    return max(folding.cycles for folding in found.layers)
 
 
 def _in_time(own: Sequence[Folding], pace: int, budget: int | None) -> tuple[Folding, ...]:

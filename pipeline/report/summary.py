@@ -193,7 +193,7 @@ def _choice(facts: BuildFacts) -> str:
         "## Choice\n\n"
         "What computes each matrix where `mvau_style` is auto: all layers together take the fewest LUTs that meet the "
         "rate and fit the board, by estimates. The last columns say what the whole network would take more with another "
-        "style in that layer; a dash, that it would miss the rate or not fit.\n\n"
+        "style in that layer and all other matrices as they are; a dash, that it would miss the rate or not fit.\n\n"
         + table(["layer", "cycles", "PE", "SIMD", "LUT estimated", "counted", *STYLES], rows)
     )
 

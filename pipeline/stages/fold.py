@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.boards import Board, load_board
-from pipeline.dataflow.choice import FoldingProblem, Foldings, fastest, too_large
-from pipeline.dataflow.fifo_depths import fifo_depths
+from pipeline.dataflow.choice import FoldingProblem, Foldings, does_not_fit, fastest, too_large
+from pipeline.dataflow.fifo_depths import FifoDepths, fifo_depths
 from pipeline.dataflow.folding import STYLES
 from pipeline.dataflow.folding_config import ATTRIBUTES, FoldingConfig
 from pipeline.dataflow.graph import LayerGraph
@@ -35,6 +35,8 @@ from pipeline.resources.model import Estimate
 
 __all__ = ["Folded", "MvauChoice", "cycle_budget", "fold", "folding_of", "load", "save", "write_reports"]
 
+_ROUNDS = 8  # in which what FIFOs need is made room for
+
 
 @dataclass(frozen=True)
 class MvauChoice:
@@ -44,7 +46,7 @@ class MvauChoice:
     fields: dict[str, int]  # of the folding, see `pipeline/dataflow/folding.py`
     cycles: int  # between frames
     lut: float  # of the MVAU alone
-    more_lut: dict[str, float | None]  # by other style, what the network would take more; None if it cannot be had
+    more_lut: dict[str, float | None]  # by other style here, what the network would take more; None if it cannot be had
 
 
 @dataclass(frozen=True)
@@ -103,36 +105,70 @@ def fold(
     config = _read_config(folding_config)
     board = board or load_board("KV260")
     allowed = _styles(graph, mvau_style, config)
-    capacity = Capacity(board.luts, board.ffs, 2 * board.bram36)
-    if budget == "max":
-        budget = fastest(graph, capacity, config, allowed, family=board.family)
-    problem = FoldingProblem(graph, budget, config, allowed, family=board.family)
     open_ = [name for name, styles in allowed.items() if len(styles) > 1]
-    chosen = problem.solve(capacity if open_ else None)
-    if chosen is None:
-        raise ConfigError(too_large(problem, capacity))
-    folded = stitch(_as_chosen(graph, chosen))
-    sized = fifo_depths(folded, budget)
+    whole = Capacity(board.luts, board.ffs, 2 * board.bram36)
+    made: dict[tuple, Kernel] = {}
+    capacity, larger = whole, None  # for all but what FIFOs need beyond the least depth, which is known afterwards
+    for _ in range(_ROUNDS):
+        try:
+            cycles = fastest(graph, capacity, config, allowed, family=board.family) if budget == "max" else budget
+            problem = FoldingProblem(graph, cycles, config, allowed, family=board.family)
+            chosen = problem.solve(capacity if open_ else None)
+            if chosen is None:
+                raise ConfigError(too_large(problem, capacity))
+        except ConfigError:
+            if larger is None:
+                raise
+            capacity = _between(capacity, larger)
+            continue
+        folded, sized, raised = _with_fifos(stitch(_as_chosen(graph, chosen, made)), cycles, config)
+        estimates = {layer.name: problem.model.layer(layer) for layer in folded}
+        total = sum(estimates.values(), Estimate())
+        if not open_ or whole.holds(total):
+            break
+        capacity, larger = _less(capacity, whole, total), capacity
+    else:
+        raise ConfigError(f"{does_not_fit(cycles, total, whole)} A part of it are FIFOs that keep this rate.")
+    layer_cycles = {layer.name: layer.cycles() for layer in folded if not isinstance(layer, StreamingFIFO)}
+    return Folded(
+        graph=folded,
+        cycles=layer_cycles,
+        slowest=max(layer_cycles, key=lambda name: layer_cycles[name]),
+        prediction=sized.prediction,
+        deadlock_bounds=sized.deadlock_bounds,
+        estimates=estimates,
+        choices=_explained(problem, chosen, capacity, open_) if open_ else {},
+        ignored=(*config.ignored, *config.without_layer(folded.layers)) if config else (),
+        raised=raised,
+    )
+
+
+def _less(capacity: Capacity, whole: Capacity, taken: Estimate) -> Capacity:
+    """`capacity` less what `taken` is more than `whole`."""
+    return Capacity(
+        capacity.lut - max(taken.lut - whole.lut, 0),
+        capacity.ff - max(taken.ff - whole.ff, 0),
+        capacity.bram_18k - max(taken.bram_18k - whole.bram_18k, 0),
+    )
+
+
+def _between(one: Capacity, other: Capacity) -> Capacity:
+    return Capacity((one.lut + other.lut) / 2, (one.ff + other.ff) / 2, (one.bram_18k + other.bram_18k) / 2)
+
+
+def _with_fifos(
+    stitched: LayerGraph, budget: int | None, config: FoldingConfig | None
+) -> tuple[LayerGraph, FifoDepths, dict[str, int]]:
+    """`stitched` with the depths of its FIFOs, what is known of them, and those that `config` makes too shallow."""
+    sized = fifo_depths(stitched, budget)
     depths, raised = dict(sized.depths), {}
-    for layer in folded:
+    for layer in stitched:
         if config and isinstance(layer, StreamingFIFO) and "depth" in config.wanted(layer):
             wanted, least = config.wanted(layer)["depth"], max(2, sized.deadlock_bounds.get(layer.name, 1))
             depths[layer.name] = max(wanted, least)
             if wanted < least:
                 raised[layer.name] = least
-    cycles = {layer.name: layer.cycles() for layer in folded if not isinstance(layer, StreamingFIFO)}
-    folded = with_depths(folded, depths)
-    return Folded(
-        graph=folded,
-        cycles=cycles,
-        slowest=max(cycles, key=lambda name: cycles[name]),
-        prediction=sized.prediction,
-        deadlock_bounds=sized.deadlock_bounds,
-        estimates={layer.name: problem.model.layer(layer) for layer in folded},
-        choices=_explained(problem, chosen, capacity, open_) if open_ else {},
-        ignored=(*config.ignored, *config.without_layer(folded.layers)) if config else (),
-        raised=raised,
-    )
+    return with_depths(stitched, depths), sized, raised
 
 
 def _styles(
@@ -155,16 +191,20 @@ def _styles(
     return {name: STYLES if style == "auto" else (style,) for name, style in wanted.items()}
 
 
-def _as_chosen(graph: LayerGraph, chosen: Foldings) -> LayerGraph:
+def _as_chosen(graph: LayerGraph, chosen: Foldings, made: dict[tuple, Kernel]) -> LayerGraph:
+    """`graph` folded so. MVAUs that are `made`, by name and folding, are not made again; new ones are noted there."""
     by_name = {layer.name: folding for layer, folding in zip(graph, chosen.layers, strict=True)}
     graph = with_whole_windows(graph, [name for name, folding in by_name.items() if folding.style == "unrolled"])
     layers: list[Kernel] = []
     for layer in graph:
         folding = by_name[layer.name]
-        if isinstance(layer, MVAU):
-            layers.append(styled(layer, folding.style, folding.fields))
-        else:
+        if not isinstance(layer, MVAU):
             layers.append(replace(layer, **folding.fields))
+            continue
+        key = (layer.name, folding.style, *folding.fields.values())
+        if key not in made:  # an adder graph may take a minute to find
+            made[key] = styled(layer, folding.style, folding.fields)
+        layers.append(made[key])
     return replace(graph, layers=tuple(layers))
 
 
@@ -256,7 +296,9 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     _write_json(report / "op_and_param_counts.json", _operations_and_parameters(folded.graph))
     if folded.choices:
         chosen = {name: asdict(choice) for name, choice in folded.choices.items()}
-        how = "the fewest LUTs in all, estimated; more_lut: what the network would take more with that style there"
+        how = (
+            "the fewest LUTs in all, estimated; more_lut: what the network would take more with that style there alone"
+        )
         _write_json(report / "mvau_styles.json", {"layers": chosen, "how": how})
     graphs = {layer.name: _adder_graph(layer) for layer in folded.graph if isinstance(layer, UnrolledMVAU)}
     if graphs:

@@ -56,20 +56,23 @@ def test_the_solution_is_the_cheapest_of_all_that_fit(data):
     assert found.total.lut == pytest.approx(total(found.options).lut)
 
 
-def test_what_is_barred_is_not_taken():
-    choices, links, total = drawn(5, [3, 3], [(0, 1)])
-    program = Program(choices, links)
-    first = program.solve()
-    second = program.solve(without=[(0, first.options[0])])
-    assert second.options[0] != first.options[0]
-    rest = [s for s in product(range(3), repeat=2) if s[0] != first.options[0]]
-    assert price(total(second.options)) == pytest.approx(min(price(total(s)) for s in rest))
-    assert program.solve(without=[(0, 0), (0, 1), (0, 2)]) is None
+def of_two_kinds(choices):
+    return [[c._replace(kind="ab"[option > 0]) for option, c in enumerate(own)] for own in choices]
 
 
-def test_options_that_go_together():
-    choices, links, total = drawn(7, [3, 3], [])
-    together = [([(0, 0)], [(1, 2)])]
-    found = Program(choices, links, together).solve()
-    allowed = [s for s in product(range(3), repeat=2) if (s[0] == 0) == (s[1] == 2)]
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_barred_is_not_taken(seed):
+    choices, links, total = drawn(seed, [3, 3], [(0, 1)])
+    program = Program(of_two_kinds(choices), links)
+    found = program.solve(without=[(0, "b")])
+    assert found.options[0] == 0
+    assert price(total(found.options)) == pytest.approx(min(price(total((0, option))) for option in range(3)))
+    assert program.solve(without=[(0, "a"), (0, "b")]) is None
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_kinds_that_go_together(seed):
+    choices, links, total = drawn(seed, [3, 3], [(0, 1)])
+    found = Program(of_two_kinds(choices), links, [((0, "a"), (1, "b"))]).solve()
+    allowed = [s for s in product(range(3), repeat=2) if (s[0] == 0) == (s[1] > 0)]
     assert price(total(found.options)) == pytest.approx(min(price(total(s)) for s in allowed))
