@@ -1,7 +1,8 @@
 """What a network takes at one rate, by the accumulator it was trained for: accuracy against LUTs, one curve a width P.
 
 Each network is built with `mvau_style: auto` for the same rate on a part large enough for all of them: to the estimates
-of its LUTs, or with --until report simulated exactly and synthesized, some ten minutes each. Writes luts_by_accumulator.md and .png into --out.
+of its LUTs, or, for those of --synthesize, simulated exactly and synthesized, some ten minutes each. Writes
+luts_by_accumulator.md and .png into --out.
 """
 
 from __future__ import annotations
@@ -83,11 +84,11 @@ def _draw(points: list[Point], path: Path) -> None:
         label = f"P = {bits}" if bits else "no bound"
         axes.plot([p.lut for p in own], [p.top1 for p in own], "-", color=colour, linewidth=1, label=label)
         for point in own:
-            axes.plot(point.lut, point.top1, _MARKERS[point.spec.method], color=colour, markersize=6)
+            fill = "none" if point.counted_lut is None else "full"
+            axes.plot(point.lut, point.top1, _MARKERS[point.spec.method], color=colour, markersize=6, fillstyle=fill)
             text = f"×{point.spec.width:g} {_METHODS[point.spec.method]}"
             axes.annotate(text, (point.lut, point.top1), (5, -9), textcoords="offset points", fontsize=7, color=colour)
-    how = "counted by Yosys" if all(p.counted_lut is not None for p in points) else "estimated"
-    axes.set_xlabel(f"LUT at {_RATE:,} frames/s, {how}")
+    axes.set_xlabel(f"LUT at {_RATE:,} frames/s: filled, counted by Yosys; hollow, estimated")
     axes.set_ylabel("top-1, CIFAR-10 re-compressed as JPEG")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -99,11 +100,15 @@ def _draw(points: list[Point], path: Path) -> None:
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", help="names or checkpoints; default: every kept ResNet-8")
-    parser.add_argument("--until", choices=("fold", "synth", "report"), default="fold")
+    parser.add_argument("--synthesize", nargs="*", default=[], help="those of them to simulate and synthesize")
     parser.add_argument("--out", type=Path, default=Path("build/luts_by_accumulator"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    points = [_point(model, options.until, options.out) for model in options.models or _default_models()]
+    models = options.models or _default_models()
+    if unknown := set(options.synthesize) - set(models):
+        parser.error(f"--synthesize names {', '.join(sorted(unknown))}, which is none of {', '.join(models)}")
+    until = {model: "report" if model in options.synthesize else "fold" for model in models}
+    points = [_point(model, until[model], options.out) for model in models]
     points.sort(key=lambda point: point.lut)
     rows = [
         [
