@@ -133,6 +133,10 @@ class MatrixVector(Kernel):
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
+    def weight_memory_bits(self) -> int:
+        """Bits that the weights take in memories, with what says where each belongs; 0 where they are the circuit."""
+        return 0
+
     @abstractmethod
     def sum_bits(self) -> tuple[int, ...]:
         """The width of the sums in each output lane, as thresholds are compared with them."""

@@ -112,6 +112,9 @@ class MVAU(MatrixVector):
             memories["BiasFile"] = Memory(width * self.pe, words)
         return memories
 
+    def weight_memory_bits(self) -> int:
+        return self.weights.size * self.weight_type.bits
+
     def _weight_memory(self) -> Memory:
         """One word for each pair of folds, neuron fold first: lane by lane, the SIMD weights of the lane."""
         width = self.weight_type.bits

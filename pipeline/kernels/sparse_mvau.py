@@ -160,12 +160,20 @@ class SparseMVAU(MatrixVector):
             memories["BiasFile"] = Memory(width * self.lanes, words)
         return memories
 
+    def weight_memory_bits(self) -> int:
+        order = self._order_memory()
+        return self.pe * self._entry_bits() * self.steps + order.width * len(order.words)
+
+    def _entry_bits(self) -> int:
+        element_bits = max((self.simd - 1).bit_length(), 1)
+        word_bits = max((self.mw // self.simd - 1).bit_length(), 1)
+        return self.weight_type.bits + element_bits + word_bits + 1
+
     def _walk_memory(self) -> Memory:
         """One word a step: walker by walker the weight, the element of the beat, the beat, and whether the row ends."""
         element_bits = max((self.simd - 1).bit_length(), 1)
-        word_bits = max((self.mw // self.simd - 1).bit_length(), 1)
         weight_bits = self.weight_type.bits
-        width = weight_bits + element_bits + word_bits + 1
+        width = self._entry_bits()
         mask = (1 << weight_bits) - 1
         words = [0] * self.steps
         for walker, own in enumerate(self.walks):

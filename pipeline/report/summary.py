@@ -234,8 +234,19 @@ def _resources(facts: BuildFacts) -> str:
         f"{resources.method[0].upper()}{resources.method[1:]}. BRAM in blocks of 36 Kb; `in RAM` and "
         "`in SRL` are the LUTs that serve as memories and shift registers. Counts of placed designs differ.\n\n"
         + table([header[0], "LUT estimated", *header[1:]], rows)
+        + f"\n\n{_weight_memory(facts)}"
         + f"\n\nEstimates are those that foldings are chosen by (`pipeline/resources`). {_accuracy(facts)}"
         + f"\n\n![LUTs by layer]({LUTS_FIGURE})"
+    )
+
+
+def _weight_memory(facts: BuildFacts) -> str:
+    layers = [layer for layer in facts.folded.graph if isinstance(layer, MatrixVector)]
+    stored = sum(layer.weight_memory_bits() for layer in layers)
+    dense = sum(layer.weights.size * layer.weight_type.bits for layer in layers)
+    return (
+        f"The weights take {stored / 1e6:.3g} Mbit of memory, with the indices of sparse layers; all of them stored one "
+        f"by one would take {dense / 1e6:.3g} Mbit."
     )
 
 

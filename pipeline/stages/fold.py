@@ -338,7 +338,8 @@ def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:
     """By layer, and in total: multiply-accumulates a frame, weights and thresholds, by their bits.
 
     As in FINN, of the two operands of op_mac the narrower is named first, and a threshold has the accumulator's bits.
-    FINN counts one threshold a channel, whatever its levels; here every threshold counts.
+    FINN counts one threshold a channel, whatever its levels; here every threshold counts. Beside FINN's keys,
+    weight_memory_bits is what the weights are stored in, with the indices of those of sparse layers.
     """
     counts: dict[str, dict[str, int]] = {}
     for layer in graph:
@@ -358,6 +359,7 @@ def _count(layer: Kernel) -> dict[str, int]:
         own = {
             f"op_mac_{narrow}bx{wide}b": layer.weights.size * layer.pixels[0] * layer.pixels[1],
             f"param_weight_{layer.weight_type.bits}b": layer.weights.size,
+            "weight_memory_bits": layer.weight_memory_bits(),
         }
         if layer.thresholds is not None:
             own[f"param_threshold_{max(layer.accumulator_bits or layer.exact_accumulator_bits())}b"] = (

@@ -83,6 +83,8 @@ def test_only_weights_that_are_not_zero_are_stored():
     entries = len(memory.words) * layer.pe
     assert np.count_nonzero(layer.weights) <= entries < layer.weights.size / 2
     assert memory.width == layer.pe * (4 + 2 + 3 + 1)  # the weight, the element of the beat, the beat, the end of a row
+    order = layer.memories()["OrderFile"]
+    assert layer.weight_memory_bits() == sum(each.width * len(each.words) for each in (memory, order))
 
 
 def test_what_cannot_be_built_is_refused():

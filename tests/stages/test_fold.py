@@ -113,6 +113,7 @@ def test_reports_have_the_keys_of_finn(tmp_path):
     counts = report["op_and_param_counts"]
     assert counts["MVAU_0"]["op_mac_2bx3b"] == 36 * 36 * 4
     assert counts["total"]["param_weight_3b"] == 2 * 36 * 4
+    assert counts["total"]["weight_memory_bits"] == 2 * 36 * 4 * 3
 
 
 def test_the_graph_of_an_unrolled_layer_can_be_checked_from_its_report(tmp_path):
