@@ -38,7 +38,8 @@ endmodule
 """
 
 
-def _layer(model: str, name: str, folder: Path) -> MatrixVector:
+def layer_of(model: str, name: str, folder: Path) -> MatrixVector:
+    """The MVAU `name` of a kept network, as a build into `folder` has it before it is folded."""
     measured_build(folder / "build", model, "--until", "accumulators")
     (path,) = folder.glob(".cache/accumulators/*/graph.json")
     return load_graph(path.parent).layer(name)
@@ -65,7 +66,7 @@ def _main() -> None:
         box=None,
     )
     with tempfile.TemporaryDirectory(prefix="a2q-bench-") as scratch:
-        layer = _layer(options.model, options.layer, Path(scratch))
+        layer = layer_of(options.model, options.layer, Path(scratch))
         same = {field.name: getattr(layer, field.name) for field in fields(MatrixVector)}
         for digits in (1, layer.input_type.bits):
             unrolled = UnrolledMVAU(**same, digits=digits)
