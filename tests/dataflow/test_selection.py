@@ -76,3 +76,14 @@ def test_kinds_that_go_together(seed):
     found = Program(of_two_kinds(choices), links, [((0, "a"), (1, "b"))]).solve()
     allowed = [s for s in product(range(3), repeat=2) if (s[0] == 0) == (s[1] > 0)]
     assert price(total(found.options)) == pytest.approx(min(price(total(s)) for s in allowed))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_fixed_stays_and_the_rest_is_the_cheapest_for_it(seed):
+    choices, links, total = drawn(seed, [3, 3, 3], [(0, 1), (1, 2)])
+    program = Program(of_two_kinds(choices), links)
+    first = program.solve()
+    found = program.solve(without=[(0, "b")], fixed={1: first.options[1]})
+    assert (found.options[0], found.options[1]) == (0, first.options[1])
+    allowed = [s for s in product(range(3), repeat=3) if s[0] == 0 and s[1] == first.options[1]]
+    assert price(total(found.options)) == pytest.approx(min(price(total(s)) for s in allowed))
