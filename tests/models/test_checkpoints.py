@@ -10,13 +10,13 @@ from pipeline.models.integer_weights import hidden_sparsity, integer_weights, la
 from pipeline.models.names import MODELS
 from pipeline.models.registry import checkpoint_facts, trained_network
 
-LARGEST = {"resnet8": 400_000, "tfc": 400_000, "cnv": 500_000}  # bytes
+LARGEST = {"resnet8": 400_000, "tfc": 400_000, "cnv": 500_000}  # bytes, at width 1; the weights grow with its square
 
 
 @pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if not spec.url])
 def test_a_checkpoint_is_what_its_record_says(name: str) -> None:
     spec, network, path = trained_network(name)  # its SHA-256 is checked
-    assert path.stat().st_size <= LARGEST[spec.family]
+    assert path.stat().st_size <= LARGEST[spec.family] * spec.width**2
     facts = checkpoint_facts(spec)
     assert 0.7 < facts["top1"] < 1
     if spec.quantization is None:
