@@ -18,14 +18,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from whole_build import measured_build
 
+from pipeline.boards import load_board
 from pipeline.models.names import CHECKPOINTS, ModelSpec, find, is_path, recorded
 from pipeline.models.registry import checkpoint_record
 from pipeline.report import markdown
 
 _RATE, _BOARD, _CLOCK_NS = 180_000, "U250", 5.0
+_USUAL_BOARD = "KV260"  # of which the plot says what fits
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7")  # Okabe and Ito
 _MARKERS = {"": "D", "a2q": "s", "a2q_plus": "o"}
-_METHODS = {"": "no bound", "a2q": "A2Q", "a2q_plus": "A2Q+"}
+_METHODS = {"a2q": "A2Q", "a2q_plus": "A2Q+"}
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,14 @@ def _draw(points: list[Point], path: Path) -> None:
         for point in own:
             fill = "none" if point.counted_lut is None else "full"
             axes.plot(point.lut, point.top1, _MARKERS[point.spec.method], color=colour, markersize=6, fillstyle=fill)
-            text = f"×{point.spec.width:g} {_METHODS[point.spec.method]}"
-            axes.annotate(text, (point.lut, point.top1), (5, -9), textcoords="offset points", fontsize=7, color=colour)
+            if point.spec.width != 1:
+                place = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+                axes.annotate(
+                    f"width ×{point.spec.width:g}", (point.lut, point.top1), fontsize=8, color=colour, **place
+                )
+    for method in dict.fromkeys(point.spec.method for point in points if point.spec.method):
+        axes.plot([], [], _MARKERS[method], color="grey", fillstyle="none", label=_METHODS[method])
+    axes.axvline(load_board(_USUAL_BOARD).luts, color="grey", linestyle=":", label=f"{_USUAL_BOARD}, all of it")
     axes.set_xlabel(f"LUT at {_RATE:,} frames/s: filled, counted by Yosys; hollow, estimated")
     axes.set_ylabel("top-1, CIFAR-10 re-compressed as JPEG")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
