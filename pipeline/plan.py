@@ -238,7 +238,8 @@ def _synth(context: Context) -> str:
     for name, layer in report.layers.items():
         context.log(f"{name}: {layer.total}")
     share = report.utilization["LUT"] or 0.0
-    return f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys"
+    too_large = f"; DOES NOT FIT: too much {', '.join(report.exceeded)}" if report.exceeded else ""
+    return f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys{too_large}"
 
 
 def _report(context: Context) -> str:

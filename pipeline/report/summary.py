@@ -60,6 +60,8 @@ def _overview(facts: BuildFacts) -> str:
         f"{number(used.lut)} LUT ({percent(share['LUT'])}), {number(used.ff)} FF ({percent(share['FF'])}), "
         f"{number(used.bram_36k)} BRAM ({percent(share['BRAM_18K'])}), {number(used.uram)} URAM, {number(used.dsp)} DSP"
     )
+    if resources.exceeded:
+        counts += f": **does not fit**, too much {', '.join(resources.exceeded)}"
     witnessed = f"both ends of the range reached in simulation in {facts.witnessed} of {len(widths)} layers"
     rows = [
         ["weights", model.provenance, _WEIGHTS_KNOWN[model.weights]],

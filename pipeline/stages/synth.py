@@ -65,6 +65,12 @@ class ResourceReport:
         used = _finn(self.total)
         return {key: used[key] / capacity if capacity else None for key, capacity in self.capacity.items()}
 
+    @property
+    def exceeded(self) -> tuple[str, ...]:
+        """The resources of which `total` takes more than the part has."""
+        used = _finn(self.total)
+        return tuple(key for key, capacity in self.capacity.items() if used[key] > capacity)
+
 
 def run(
     graph: LayerGraph,

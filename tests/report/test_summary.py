@@ -30,6 +30,13 @@ def test_the_overview_says_what_is_known_and_how():
     assert f"{FACTS.resources.total.lut:,} LUT" in text and "counted by synthesis" in text
 
 
+def test_what_does_not_fit_is_said_in_the_overview():
+    assert "does not fit" not in summary(FACTS)
+    capacity = {**FACTS.resources.capacity, "LUT": FACTS.resources.total.lut - 1}
+    text = summary(sample_facts(resources=replace(FACTS.resources, capacity=capacity)))
+    assert "**does not fit**, too much LUT |" in text
+
+
 def test_throughput_is_the_clock_over_the_observed_cycles():
     network = replace(FACTS.network, steady_cycles=400_000)
     assert sample_facts(network=network).throughput_fps == 500.0

@@ -90,6 +90,13 @@ def test_a_resource_that_a_part_lacks_has_no_utilization(runs, tmp_path):
     assert "-family xc7" in report.method
 
 
+def test_a_network_that_is_too_large_is_said_to_be(runs, tmp_path):
+    report = synth.run(fifos(4, 8), KV260, tmp_path, cache=tmp_path)
+    assert report.exceeded == ()
+    small = replace(KV260, luts=report.total.lut - 1, bram36=0)
+    assert synth.run(fifos(4, 8), small, tmp_path, cache=tmp_path).exceeded == ("LUT", "BRAM_18K")
+
+
 def test_progress_counts_runs(runs, tmp_path):
     told: list[tuple[int, int]] = []
     synth.run(fifos(4, 8, 4), KV260, tmp_path, cache=tmp_path, workers=1, on_progress=lambda *step: told.append(step))
