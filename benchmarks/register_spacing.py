@@ -11,8 +11,6 @@ import tempfile
 from dataclasses import fields
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
 from whole_build import measured_build
 
 from pipeline.adder_graph.module import AdderGraphModule
@@ -21,6 +19,8 @@ from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.tools import nextpnr
 
+_HEADER = ("digit bits", "levels", "latency", "registers", "LUT4", "CCU2C", "FF", "MHz", "least", "most")
+_COLUMN = 11
 _HARNESS = """module harness (input wire clk_i, input wire en_i, input wire bit_i, output logic bit_o);
   logic [{inputs}-1:0] chain_q, inputs_q;
   logic [{outputs}-1:0] results_q;
@@ -52,19 +52,8 @@ def _main() -> None:
     parser.add_argument("--levels", type=int, nargs="+", default=[1, 2, 3, 4])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
-    table = Table(
-        "bits a digit",
-        "levels",
-        "register stages",
-        "registers",
-        "LUT4",
-        "CCU2C",
-        "FF",
-        "MHz",
-        "least",
-        "most",
-        box=None,
-    )
+    print(f"{options.model}, {options.layer}, on {nextpnr.DEVICE} (nextpnr {nextpnr.version()})")
+    print("".join(f"{name:>{_COLUMN}}" for name in _HEADER))
     with tempfile.TemporaryDirectory(prefix="a2q-bench-") as scratch:
         layer = layer_of(options.model, options.layer, Path(scratch))
         same = {field.name: getattr(layer, field.name) for field in fields(MatrixVector)}
@@ -79,15 +68,9 @@ def _main() -> None:
                 found = nextpnr.route("harness", sources, seeds=options.seeds)
                 counts = (module.latency, module.register_bits, found.lut4, found.carry, found.ff)
                 rates = (found.median_mhz, min(found.mhz), max(found.mhz))
-                table.add_row(
-                    str(unrolled.digit_bits),
-                    str(levels),
-                    *(f"{count:,}" for count in counts),
-                    *(f"{rate:.0f}" for rate in rates),
-                )
-    console = Console()
-    console.print(f"{options.model}, {options.layer}, on {nextpnr.DEVICE} (nextpnr {nextpnr.version()})")
-    console.print(table)
+                cells = [str(unrolled.digit_bits), str(levels), *(f"{count:,}" for count in counts)]
+                cells += [f"{rate:.0f}" for rate in rates]
+                print("".join(f"{cell:>{_COLUMN}}" for cell in cells), flush=True)  # each takes minutes
 
 
 if __name__ == "__main__":
