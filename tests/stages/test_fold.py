@@ -157,7 +157,7 @@ def test_the_fastest_that_fits_the_board():
     slower = fold(graph, "max", mvau_style="auto", board=few)
     assert slower.max_cycles > 42
     # with FIFOs as deep as they turn out, and as much to spare as estimates were too low
-    assert sum(estimate.lut for estimate in slower.estimates.values()) <= 0.93 * 900
+    assert sum(estimate.lut for estimate in slower.estimates.values()) <= 0.92 * 900
     with pytest.raises(ConfigError, match="does not fit the board"):
         fold(graph, 42, mvau_style="auto", board=few)
     with pytest.raises(ConfigError, match="FIFOs"):  # the layers alone would fit
