@@ -30,7 +30,7 @@ _MARKERS = {"": "D", "a2q": "s", "a2q_plus": "o"}
 _METHODS = {"a2q": "A2Q", "a2q_plus": "A2Q+"}
 _PAGE = f"""# LUTs by accumulator width
 
-Built with `mvau_style: auto` for {_RATE:,} frames/s at {1000 / _CLOCK_NS:g} MHz, on a part that holds all of them. LUTs are
+Built with `mvau_style: auto` for {_RATE:,} frames/s at {1000 / _CLOCK_NS:g} MHz on {_BOARD}, which holds all of them. LUTs are
 estimated (`pipeline/resources`) and, where the network was simulated exactly and synthesized, counted by Yosys; cycles
 between frames are then observed, else predicted. Top-1 is quoted from the training, on CIFAR-10 re-compressed as JPEG.
 
@@ -94,12 +94,13 @@ def _draw(points: list[Point], path: Path) -> None:
     for colour, bits in zip(_COLOURS, widths, strict=False):
         own = sorted((p for p in points if (p.spec.accumulator_bits or 0) == bits), key=lambda p: p.lut)
         label = f"P = {bits}" if bits else "no bound"
-        axes.plot([p.lut for p in own], [p.top1 for p in own], "-", color=colour, linewidth=1, label=label)
+        line = "-" if len(own) > 1 else _MARKERS[own[0].spec.method]
+        axes.plot([p.lut for p in own], [p.top1 for p in own], line, color=colour, linewidth=1, label=label)
         for point in own:
             fill = "none" if point.counted_lut is None else "full"
             axes.plot(point.lut, point.top1, _MARKERS[point.spec.method], color=colour, markersize=6, fillstyle=fill)
             if point.spec.width != 1:
-                place = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+                place = {"xytext": (-6, 5), "textcoords": "offset points", "ha": "right"}
                 axes.annotate(
                     f"width ×{point.spec.width:g}", (point.lut, point.top1), fontsize=8, color=colour, **place
                 )

@@ -164,8 +164,10 @@ def _fold(context: Context) -> str:
     for layer in folded.graph:
         context.log(f"{layer.name}: {', '.join(f'{k} {v}' for k, v in fold.folding_of(layer).items())}")
     rate = 1e9 / (clock * folded.max_cycles)
+    lut = sum(estimate.lut for estimate in folded.estimates.values())
     line = (
-        f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:g} ns; slowest is {folded.slowest}"
+        f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:g} ns; slowest is {folded.slowest}; "
+        f"{lut:,.0f} LUT estimated"
     )
     return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
 
