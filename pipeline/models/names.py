@@ -318,11 +318,10 @@ def _unknown(name: str, reason: str = "") -> ModelError:
     reason = f"{reason} " if reason else ""
     hint = f"Did you mean {close[0]}? " if close else ""
     return ModelError(
-        f"There is no model called {name!r}. {reason}{hint}Give the path of a QONNX file (*.onnx), a name of the form "
-        "FAMILY for a float network, quant_FAMILY_wWaA, quant_FAMILY_wWaA_a2q_Pb or quant_FAMILY_wWaA_a2q_plus_Pb for "
-        f"weights of W, activations of A and accumulators of P bits, with a FAMILY of {', '.join(FAMILIES)}, and x2 "
-        "behind it for twice the channels; or one "
-        f"with a checkpoint: {', '.join(MODELS)}."
+        f"There is no model called {name!r}. {reason}{hint}Give the path of a QONNX file (*.onnx), a name that `a2q "
+        "models` lists, or one of the form quant_FAMILY_wWaA, quant_FAMILY_wWaA_a2q_Pb or quant_FAMILY_wWaA_a2q_plus_Pb, "
+        "for weights of W, activations of A and accumulators of P bits, or FAMILY for a float network. FAMILY is one of "
+        f"{', '.join(FAMILIES)}, with x2 or x1.5 behind it for as many times the channels."
     )
 
 
