@@ -28,16 +28,11 @@ _USUAL_BOARD = "KV260"  # of which the plot says what fits
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7")  # Okabe and Ito
 _MARKERS = {"": "D", "a2q": "s", "a2q_plus": "o"}
 _METHODS = {"a2q": "A2Q", "a2q_plus": "A2Q+"}
-_PAGE = f"""# LUTs by accumulator width
+_INTRODUCTION = f"""# LUTs by accumulator width
 
 Built with `mvau_style: auto` for {_RATE:,} frames/s at {1000 / _CLOCK_NS:g} MHz on {_BOARD}, which holds all of them. LUTs are
 estimated (`pipeline/resources`) and, where the network was simulated exactly and synthesized, counted by Yosys; cycles
-between frames are then observed, else predicted. Top-1 is quoted from the training, on CIFAR-10 re-compressed as JPEG.
-
-{{table}}
-
-![top-1 against LUTs](luts_by_accumulator.png)
-"""
+between frames are then observed, else predicted. Top-1 is quoted from the training, on CIFAR-10 re-compressed as JPEG."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +137,7 @@ def _main() -> None:
         for p in points
     ]
     header = ["network", "P", "top-1", "LUT estimated", "LUT counted", "cycles a frame", "layers"]
-    page = _PAGE.format(table=markdown.table(header, rows))
+    page = f"{_INTRODUCTION}\n\n{markdown.table(header, rows)}\n\n![top-1 against LUTs](luts_by_accumulator.png)\n"
     (options.out / "luts_by_accumulator.md").write_text(page)
     _draw(points, options.out / "luts_by_accumulator.png")
     print(page)

@@ -242,7 +242,7 @@ def does_not_fit(cycles: int | None, taken: Estimate, capacity: Capacity) -> str
     )
     return (
         f"A frame every {cycles} cycles does not fit the board: with the fewest LUTs it takes an estimated {wanted}. "
-        "Lower target_fps, or let it be max for the fastest that fits; or choose a larger board."
+        "Choose a larger board."
     )
 
 

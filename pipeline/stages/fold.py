@@ -36,7 +36,9 @@ from pipeline.resources.model import Estimate
 __all__ = ["Folded", "MvauChoice", "cycle_budget", "fold", "folding_of", "load", "save", "write_reports"]
 
 _ROUNDS = 8  # in which what FIFOs need is made room for
-_LUT_SHARE = 0.92  # of the board's, for what is filled to the brim: estimates of ResNet-8 were up to 8 % too low
+_LUT_SHARE = 0.92  # of the board's with "max": estimates are up to 8 % too low in docs/luts_by_accumulator.md
+_ADVICE = "Or lower target_fps; max finds the fastest that is estimated to fit."
+_ADVICE_MAX = f"{1 - _LUT_SHARE:.0%} of the board's LUTs stay free: by so much estimates may be too low."
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,9 @@ def fold(
     leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; KV260 by default.
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
-    fits the board with some LUTs to spare; without it whatever `folding_config` leaves open is folded to one lane. `folding_config` is a FINN
-    folding file, or its content; what it asks for comes before the budget. A FIFO depth that it gives is used unless it
-    is below what is proven enough against deadlock. Raises ConfigError for a folding that does not divide, for a budget
+    fits the board with some LUTs to spare; without it whatever `folding_config` leaves open is folded to one lane.
+    `folding_config` is a FINN folding file, or its content; what it asks for comes before the budget. A FIFO depth that
+    it gives is used unless it is below what is proven enough against deadlock. Raises ConfigError for a folding that does not divide, for a budget
     out of reach, and where nothing fits the board that was asked to.
     """
     config = _read_config(folding_config)
@@ -116,7 +118,7 @@ def fold(
             problem = FoldingProblem(graph, cycles, config, allowed, family=board.family)
             chosen = problem.solve(capacity if open_ else None)
             if chosen is None:
-                raise ConfigError(too_large(problem, capacity))
+                raise ConfigError(f"{too_large(problem, capacity)} {_ADVICE}")
         except ConfigError:
             if larger is None:
                 raise
@@ -129,7 +131,8 @@ def fold(
             break
         capacity, larger = _less(capacity, whole, total), capacity
     else:
-        raise ConfigError(f"{does_not_fit(cycles, total, whole)} A part of it are FIFOs that keep this rate.")
+        advice = _ADVICE_MAX if budget == "max" else _ADVICE
+        raise ConfigError(f"{does_not_fit(cycles, total, whole)} {advice} A part of it are FIFOs that keep this rate.")
     layer_cycles = {layer.name: layer.cycles() for layer in folded if not isinstance(layer, StreamingFIFO)}
     return Folded(
         graph=folded,

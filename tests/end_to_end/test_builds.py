@@ -92,7 +92,7 @@ def test_a_kept_network_by_its_name(tmp_path):
 
 
 def test_a_network_of_sparse_units(tmp_path):
-    Build("quant_tfc_w2a2", tmp_path, until="rtlsim", mvau_style="sparse").check_simulation()
+    Build("quant_tfc_w2a2", tmp_path, mvau_style="sparse").check()
 
 
 def test_an_unrolled_network_is_exact_at_its_rate(tmp_path):
@@ -122,4 +122,4 @@ def test_keyword_spotting_gives_its_authors_answer(tmp_path):
 
 @needs_data
 def test_a_residual_network_with_biases_and_power_of_two_scales(tmp_path):
-    Build(str(DATA / "nn2fpga_resnet8_a4w4b32.onnx"), tmp_path, until="rtlsim", output="logits").check_simulation()
+    Build(str(DATA / "nn2fpga_resnet8_a4w4b32.onnx"), tmp_path, output="logits").check()
