@@ -8,6 +8,7 @@ run at full speed and again with random gaps on every port.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -105,9 +106,24 @@ def run_layers(
 ) -> list[LayerRun]:
     """Simulate every layer alone on the first of `frames`, (N, H, W, C), and each MVAU on its `witnesses`, (n, MW).
 
-    Raises VerificationError naming the layer whose output differs, or whose accumulator left its proven range.
+    Compiled models are kept in `folder`, which other builds may use at the same time. Raises VerificationError naming
+    the layer whose output differs, or whose accumulator left its proven range.
     """
-    design, layers = write_layer_bench(graph, folder / "layers")
+    with tempfile.TemporaryDirectory(prefix="a2q-layers-") as own:
+        design, layers = write_layer_bench(graph, Path(own))
+        return _run_layers(design, layers, graph, frames, witnesses, folder, stall_seed, log)
+
+
+def _run_layers(
+    design: Design,
+    layers: tuple[Kernel, ...],
+    graph: LayerGraph,
+    frames: np.ndarray,
+    witnesses: Mapping[str, np.ndarray],
+    folder: Path,
+    stall_seed: int,
+    log: Callable[[str], None],
+) -> list[LayerRun]:
     model = build_model(design, folder / "models")
     log(f"compiled {len(layers)} layers side by side")
     values = graph.execute(frames[:_LAYER_FRAMES])

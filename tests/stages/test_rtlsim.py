@@ -72,6 +72,25 @@ def test_witnesses_drive_accumulators_to_both_ends_of_the_proven_range(graph, la
             assert runs[layer.name].accumulator is None
 
 
+def test_two_builds_that_share_a_folder_do_not_get_each_others_memories(graph, frames, folder, layer_runs):
+    """The other build begins when the first has written and compiled its layers, and has other weights in them."""
+    other = replace(
+        graph,
+        layers=tuple(
+            replace(layer, weights=layer.weights[::-1].copy()) if isinstance(layer, MVAU) else layer for layer in graph
+        ),
+    )
+    interrupted = []
+
+    def interrupt(line: str) -> None:
+        if line.startswith("compiled"):
+            interrupted.append(rtlsim.run_layers(other, frames, {}, folder, stall_seed=1, log=_silent))
+
+    runs = rtlsim.run_layers(graph, frames, {}, folder, stall_seed=1, log=interrupt)
+    assert [run.layer for run in runs] == [run.layer for run in layer_runs]
+    assert len(interrupted) == 1
+
+
 def test_the_network_is_exact_and_its_fifos_hold_their_peaks(graph, frames, network_run):
     run, outputs = network_run
     np.testing.assert_array_equal(outputs, graph.run(frames))
