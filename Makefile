@@ -1,13 +1,14 @@
 # One-word commands. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: setup build train test lint bench clean help
+.PHONY: setup board-setup build deploy validate train test lint bench clean help
 .DELETE_ON_ERROR:
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 PYTHON ?= python3.11
 VENV ?= .venv
+BOARD_VENV ?= .venv-board
 BOOTSTRAP ?= .bootstrap
 JOBS ?= 2
 
@@ -17,9 +18,14 @@ BOARD ?=
 TARGET_FPS ?=
 OUT ?=
 WEIGHTS ?=
+HOST ?=
+PORT ?=
+N ?= 20
 
 stamp := $(VENV)/.a2q-installed
+board_stamp := $(BOARD_VENV)/.a2q-installed
 bin := $(VENV)/bin
+export A2Q_BOARD_PYTHON ?= $(abspath $(BOARD_VENV))/bin/python
 # uv does not read pip's settings: where PIP_FIND_LINKS offers a local CPU build of torch, that is taken
 uv := $(if $(PIP_FIND_LINKS),UV_FIND_LINKS="$(PIP_FIND_LINKS)") $(BOOTSTRAP)/bin/uv
 torch := $(if $(PIP_FIND_LINKS),,--torch-backend cpu)
@@ -35,19 +41,44 @@ $(stamp): pyproject.toml | $(BOOTSTRAP)/bin/uv
 	$(uv) pip install --python $(bin)/python $(torch) --editable '.[dev]'
 	touch $@
 
+board-setup: $(board_stamp)  ## make the environment in .venv-board for what talks to boards (deploy, validate and test do it too)
+
+# pynq needs an older numpy than the pipeline
+$(board_stamp): hw/driver/requirements.txt | $(BOOTSTRAP)/bin/uv
+	test -x $(BOARD_VENV)/bin/python || $(BOOTSTRAP)/bin/uv venv --quiet --python $(PYTHON) $(BOARD_VENV)
+	$(uv) pip install --python $(BOARD_VENV)/bin/python --requirement $<
+	touch $@
+
 build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= OUT= WEIGHTS=
 	@$(bin)/a2q build $(if $(MODEL),'$(MODEL)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(BOARD),--board '$(BOARD)') \
 	    $(if $(TARGET_FPS),--target-fps '$(TARGET_FPS)') $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)')
 
+ifneq ($(filter deploy validate,$(MAKECMDGOALS)),)
+$(if $(BOARD),,$(error BOARD= is missing: BOARD=sim, or the name of a board that `a2q boards` lists, with HOST=<its address>))
+endif
+
+on_board = '$(BOARD)' \
+    $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(MODEL),--model '$(MODEL)') \
+    $(if $(CONFIG),--config '$(CONFIG)') $(if $(TARGET_FPS),--target-fps '$(TARGET_FPS)') \
+    $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+
+deploy: $(stamp) $(board_stamp)  ## build, and run the golden frames on a board: BOARD=sim, or BOARD=Pynq-Z2 HOST=<address>
+	@$(bin)/a2q deploy $(on_board)
+
+validate: $(stamp) $(board_stamp)  ## build, and run N= test images on a board, as deploy does
+	@$(bin)/a2q validate $(on_board) --images '$(N)'
+
 train: $(stamp)  ## train a network: CONFIG= names a file of build_configs/train/, OUT= where it goes
 	@$(bin)/a2q train $(or $(CONFIG),cifar10_quant_resnet8_w4a4) $(if $(OUT),--out '$(OUT)')
 
-test: $(stamp)  ## run all tests; A2Q_DATA= names the folder of data sets and networks that some need
+test: $(stamp) $(board_stamp)  ## run all tests; A2Q_DATA= names the folder of data sets and networks that some need
 	@$(bin)/python -m pytest -n $(JOBS)
 
-lint: $(stamp)  ## check Python with ruff, and every module of hw/rtl with Verilator
+lint: $(stamp)  ## check Python with ruff, docker/ with hadolint and shellcheck, and hw/rtl with Verilator
 	@$(bin)/ruff check
 	@$(bin)/ruff format --check
+	@$(bin)/hadolint docker/*Dockerfile
+	@$(bin)/shellcheck docker/*.sh .ci/run
 	@$(bin)/python -m pytest --quiet -p no:cacheprovider tests/hw/test_lint.py
 
 bench: $(stamp)  ## measure time, memory and cost with the scripts of benchmarks/
@@ -57,4 +88,4 @@ clean:  ## remove build/, with all results that are kept there
 	rm -rf build
 
 help:  ## this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +14,12 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.boards import PYNQ_PORT, SIMULATED
 from pipeline.config import BuildConfig, config_for, load_config
 from pipeline.errors import A2QError
+from pipeline.flow import BuildResult
 from pipeline.flow import build as run_build
-from pipeline.listing import family_table, model_table, show_build, stage_table
+from pipeline.listing import board_facts, board_table, family_table, model_table, show_build, stage_table
 from pipeline.models.names import find, is_path
 from pipeline.plan import STAGES
 from pipeline.progress import Screen
@@ -67,18 +69,113 @@ def build(
     until: Annotated[str | None, typer.Option(help="Stop after this stage (see `a2q stages`).")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")] = False,
 ) -> None:
-    """Build an accelerator: verified RTL, a proof of its accumulator widths, and its resources."""
+    """Build an accelerator: verified RTL, a proof of its accumulator widths, its resources, and a package to deploy."""
     with _messages(verbose):
-        file = config or config_for(model or _DEFAULT)
-        overrides = {"model": model, "board": board, "target_fps": target_fps, "weights": weights}
-        chosen = load_config(file, overrides)
-        name = Path(chosen.model).stem if is_path(chosen.model) else chosen.model
-        if not is_path(chosen.model):
-            find(chosen.model)  # before a folder is made for it
-        # this stdout, also while a stage's own output is logged
-        screen = Screen(Console(file=sys.stdout), verbose=verbose)
-        result = run_build(chosen, out or Path("build", name), STAGES, screen, until=until)
-        screen.note(f"{result.folder}: {len(result.stages)} stages, {result.seconds:.1f} s")
+        overrides = {"board": board, "target_fps": target_fps, "weights": weights}
+        result = _build(model, config, overrides, out, until, verbose)
+        _screen(verbose).note(f"{result.folder}: {len(result.stages)} stages, {result.seconds:.1f} s")
+
+
+def _build(
+    model: str | None, config: Path | None, overrides: Mapping[str, str | None], out: Path | None, until, verbose: bool
+) -> BuildResult:
+    chosen = load_config(config or config_for(model or _DEFAULT), {"model": model, **overrides})
+    name = Path(chosen.model).stem if is_path(chosen.model) else chosen.model
+    if not is_path(chosen.model):
+        find(chosen.model)  # before a folder is made for it
+    return run_build(chosen, out or Path("build", name), STAGES, _screen(verbose), until=until)
+
+
+def _screen(verbose: bool) -> Screen:
+    return Screen(Console(file=sys.stdout), verbose=verbose)  # this stdout, also while a stage's own output is logged
+
+
+_BoardArgument = Annotated[str, typer.Argument(help="sim for the simulated board, or a board of `a2q boards`.")]
+_HostOption = Annotated[str | None, typer.Option(help="The board's address; its PYNQ.remote server must run.")]
+_PortOption = Annotated[int, typer.Option(min=1, max=65535, help="The port of that server.")]
+_ModelOption = Annotated[str | None, typer.Option(help="What `a2q build` takes as its model.")]
+
+
+@app.command()
+def deploy(
+    board: _BoardArgument,
+    host: _HostOption = None,
+    port: _PortOption = PYNQ_PORT,
+    model: _ModelOption = None,
+    config: Annotated[Path | None, typer.Option(help="As for `a2q build`.")] = None,
+    target_fps: Annotated[str | None, typer.Option(help="As for `a2q build`.")] = None,
+    out: Annotated[Path | None, typer.Option(help="As for `a2q build`.")] = None,
+    weights: Annotated[str | None, typer.Option(help="As for `a2q build`.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")] = False,
+) -> None:
+    """Build, load the accelerator onto a board, and compare what it gives for the golden frames."""
+    with _messages(verbose):
+        from pipeline.deployment import destination, validate_build
+
+        address = destination(board, host, port)  # before hours are spent
+        result = _build_for(board, model, config, target_fps, out, weights, verbose)
+        if not validate_build(result, address, None, _screen(verbose).note):
+            raise typer.Exit(1)
+
+
+@app.command()
+def validate(
+    board: _BoardArgument,
+    images: Annotated[int, typer.Option(min=1, help="Test images.")] = 20,
+    host: _HostOption = None,
+    port: _PortOption = PYNQ_PORT,
+    model: _ModelOption = None,
+    config: Annotated[Path | None, typer.Option(help="As for `a2q build`.")] = None,
+    target_fps: Annotated[str | None, typer.Option(help="As for `a2q build`.")] = None,
+    out: Annotated[Path | None, typer.Option(help="As for `a2q build`.")] = None,
+    weights: Annotated[str | None, typer.Option(help="As for `a2q build`.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")] = False,
+) -> None:
+    """Build, load the accelerator onto a board, and compare test images with the integer graph, one by one."""
+    with _messages(verbose):
+        from pipeline.deployment import destination, validate_build
+
+        address = destination(board, host, port)  # before hours are spent
+        result = _build_for(board, model, config, target_fps, out, weights, verbose)
+        if not validate_build(result, address, images, _screen(verbose).note):
+            raise typer.Exit(1)
+
+
+def _build_for(
+    board: str,
+    model: str | None,
+    config: Path | None,
+    target_fps: str | None,
+    out: Path | None,
+    weights: str | None,
+    verbose: bool,
+) -> BuildResult:
+    """A build for `board`; for the simulated one, for the board that the configuration names."""
+    overrides = {"board": None if board == SIMULATED else board, "target_fps": target_fps, "weights": weights}
+    return _build(model, config, overrides, out, None, verbose)
+
+
+@app.command("board-sim")
+def board_sim(
+    package: Annotated[Path, typer.Argument(help="The folder deploy/ of a build.")],
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for one that is free.")] = PYNQ_PORT,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
+) -> None:
+    """Be a board: a PYNQ.remote server over the Verilator model of the RTL in a package; interrupt it to end it."""
+    with _messages(verbose, "nothing was written"):
+        from pipeline.deployment import serve
+
+        raise typer.Exit(serve(package, host, port))
+
+
+@app.command()
+def boards(
+    name: Annotated[str | None, typer.Argument(help="One of them, with the source of each figure.")] = None,
+) -> None:
+    """List the boards that can be built for."""
+    with _messages(False):
+        _print(board_facts(name) if name else board_table())
 
 
 @app.command()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from pipeline import config_file
+from pipeline.board_design.description import check_clock
 from pipeline.boards import BOARDS_FOLDER, load_board, read_board
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
@@ -92,6 +93,9 @@ class BuildConfig(Section):
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     output: Literal["top1", "logits"] = Field("top1", description="top1 or logits")
 
+    check_overflow: bool = Field(
+        False, description="true or false: a debug build, whose hardware watches its accumulators for overflows"
+    )
     accumulators: Accumulators = Field(Accumulators(), description="a mapping of policy, per_pe and layers")
     simulation: Simulation = Field(Simulation(), description="a mapping of frames and stall_seed")
     synthesis: Synthesis = Field(Synthesis(), description="a mapping of whole")
@@ -115,6 +119,11 @@ class BuildConfig(Section):
         if values.get("synth_clk_period_ns") is None:
             values["synth_clk_period_ns"] = board.clock_period_ns
         return values
+
+    @model_validator(mode="after")
+    def _clock_can_be_made(self) -> Self:
+        check_clock(load_board(self.board), self.synth_clk_period_ns)
+        return self
 
     def read(self, names: Iterable[str]) -> dict[str, Any]:
         """The values of the fields `names`, dotted for those of a section; whole sections as plain dictionaries."""

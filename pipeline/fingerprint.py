@@ -14,7 +14,7 @@ from pathlib import Path
 
 __all__ = ["code", "combine", "file", "files", "folder", "package_version", "program_version"]
 
-_PACKAGE = "pipeline"
+_PACKAGES = {"pipeline": "pipeline", "a2q_driver": "hw/driver/a2q_driver"}  # the folders of this repository's packages
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -67,8 +67,8 @@ def program_version(name: str) -> str:
 
 
 def code(function: Callable) -> str:
-    """The digest of a function's own code: its text, what it uses of its module, and every module of this package that
-    these import, wherever the import stands, and so on. Other packages are left to their versions.
+    """The digest of a function's own code: its text, what it uses of its module, and every module of this repository's
+    packages that these import, wherever the import stands, and so on. Other packages are left to their versions.
     """
     path = Path(inspect.getfile(function)).resolve()
     text, tree = _parsed(path)
@@ -127,7 +127,7 @@ def _module_imports(path: Path) -> tuple[Path, ...]:
 
 
 def _imports(node: ast.AST, path: Path) -> list[Path]:
-    """The files of this package's modules that `node`, which stands in the file `path`, imports."""
+    """The files of this repository's modules that `node`, which stands in the file `path`, imports."""
     found = []
     for inner in ast.walk(node):
         if isinstance(inner, ast.Import):
@@ -135,18 +135,26 @@ def _imports(node: ast.AST, path: Path) -> list[Path]:
         elif isinstance(inner, ast.ImportFrom):
             base = inner.module or ""
             if inner.level:
-                parents = path.relative_to(_REPOSITORY).parts[: -inner.level]
-                base = ".".join((*parents, base)).rstrip(".")
+                base = ".".join((*_module_path(path)[: -inner.level], base)).rstrip(".")
             names = [base, *(f"{base}.{alias.name}" for alias in inner.names)]
         else:
             continue
-        found += [file for name in names if name.partition(".")[0] == _PACKAGE for file in _module_files(name)]
+        found += [file for name in names if name.partition(".")[0] in _PACKAGES for file in _module_files(name)]
     return found
+
+
+def _module_path(path: Path) -> tuple[str, ...]:
+    """The names of the packages around the module in the file `path`, and the file's own, which stands for the module."""
+    for package, folder in _PACKAGES.items():
+        if path.is_relative_to(_REPOSITORY / folder):
+            return package, *path.relative_to(_REPOSITORY / folder).parts
+    return path.relative_to(_REPOSITORY).parts
 
 
 @cache
 def _module_files(name: str) -> tuple[Path, ...]:
     """The file of a module and those of the packages around it; what is not a module has none of its own."""
-    parts = name.split(".")
-    around = [_REPOSITORY.joinpath(*parts[:end], "__init__.py") for end in range(1, len(parts) + 1)]
-    return tuple(path for path in (*around, _REPOSITORY.joinpath(*parts).with_suffix(".py")) if path.is_file())
+    package, *parts = name.split(".")
+    folder = _REPOSITORY / _PACKAGES[package]
+    around = [folder.joinpath(*parts[:end], "__init__.py") for end in range(len(parts) + 1)]
+    return tuple(path for path in (*around, folder.joinpath(*parts).with_suffix(".py")) if path.is_file())

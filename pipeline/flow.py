@@ -51,7 +51,7 @@ from pipeline.progress import Screen
 __all__ = ["BUILD_RECORD", "PUBLISHED", "BuildResult", "Context", "Stage", "StageRun", "build"]
 
 PUBLISHED = (
-    *("report", "intermediate_models", "stitched_ip", "verification_output"),
+    *("report", "intermediate_models", "stitched_ip", "verification_output", "bitfile", "deploy"),
     *("summary.md", "auto_folding_config.json", "*.png"),
 )
 BUILD_RECORD = Path("report", "build.json")
@@ -105,11 +105,15 @@ class StageRun:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """A finished build: the folder, its stages, and the seconds that this build took, cached stages and all."""
+    """A finished build: the folder, its stages, and the seconds that this build took, cached stages and all.
+
+    `results` has the folder of each stage's result, by the stage's name: read-only.
+    """
 
     folder: Path
     stages: tuple[StageRun, ...]
     seconds: float
+    results: Mapping[str, Path]
 
 
 @dataclass
@@ -153,7 +157,8 @@ def build(
         if isinstance(error, ResourceError) or not _disk_is_full(error, out.parent):
             raise
         raise _full(build.cache, stage_name) from error
-    return BuildResult(out, tuple(build.runs), time.monotonic() - build.begun)
+    results = {name: entry.folder for name, entry in done.items()}
+    return BuildResult(out, tuple(build.runs), time.monotonic() - build.begun, results)
 
 
 def _up_to(stages: Sequence[Stage], until: str | None) -> Sequence[Stage]:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Column, Table
 
+from pipeline.boards import Board, board_names, load_board
 from pipeline.datasets.catalog import DATASETS
 from pipeline.errors import InputError, ModelError
 from pipeline.flow import BUILD_RECORD, Stage
@@ -19,7 +20,7 @@ from pipeline.models.names import FAMILIES, MODELS, TRAINED, Family, recorded
 from pipeline.models.registry import checkpoint_facts
 from pipeline.report.markdown import percent
 
-__all__ = ["family_table", "model_table", "show_build", "stage_table"]
+__all__ = ["board_facts", "board_table", "family_table", "model_table", "show_build", "stage_table"]
 
 
 def model_table() -> Table:
@@ -66,6 +67,52 @@ def family_table() -> Table:
         shape = "×".join(map(str, family.input_shape))
         table.add_row(" ".join(names), DATASETS[family.dataset].title, shape, str(family.num_classes))
     return table
+
+
+_SYSTEMS = {"zynq7": "Zynq-7000", "zynq_ultra": "Zynq UltraScale+"}
+
+
+def board_table() -> Table:
+    """The boards of hw/boards: the part, what it holds, and the default clock in MHz; 80 columns wide."""
+    table = Table(
+        Column("board", no_wrap=True), Column("part", no_wrap=True), box=None, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for name in ("LUT", "FF", "BRAM", "URAM", "DSP", "MHz"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for board in map(load_board, board_names()):
+        counts = (board.luts, board.ffs, board.bram36, board.urams, board.dsps)
+        table.add_row(board.name, board.part, *(f"{count:,}" for count in counts), f"{board.clock_mhz:g}")
+    return table
+
+
+def board_facts(name: str) -> Table:
+    """All that is known of the board called `name`, each figure with its source. Raises ConfigError for no board."""
+    board = load_board(name)
+    system = board.processing_system
+    facts = {
+        "part": board.part,
+        "board_part": board.board_part,
+        "LUT": f"{board.luts:,}",
+        "FF": f"{board.ffs:,}",
+        "BRAM36": f"{board.bram36:,}",
+        "URAM": f"{board.urams:,}",
+        "DSP": f"{board.dsps:,}",
+        "clock_mhz": f"{board.clock_mhz:g}",
+        "processing_system": _system(board),
+    }
+    if system:
+        facts["reference_clock_mhz"] = f"{system.reference_clock_mhz:.9g}"
+        facts["pll_multiplier"] = str(system.pll_multiplier)
+        facts["memory"] = f"{system.memory_size >> 20} MiB from 0x{system.memory_base:08X}"
+    table = Table(Column(board.name, no_wrap=True), Column("", no_wrap=True), Column("source"), box=None)
+    for key, value in facts.items():
+        table.add_row(key, escape(value), escape(board.sources[key]))
+    return table
+
+
+def _system(board: Board) -> str:
+    """The processors of `board`, in a word or two."""
+    return _SYSTEMS[board.processing_system.kind] if board.processing_system else "none"
 
 
 def stage_table(stages: Sequence[Stage]) -> Table:

@@ -11,11 +11,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.flow import Context, Stage
 from pipeline.models.golden import data_files
 from pipeline.models.names import is_path, located
+
+if TYPE_CHECKING:
+    from pipeline.stages.codegen import Design
 
 __all__ = ["STAGES"]
 
@@ -179,15 +182,21 @@ def _folding_files(options: Mapping[str, Any]) -> list[Path]:
 def _codegen(context: Context) -> str:
     import shutil
 
-    from pipeline.stages import codegen, fold
+    from pipeline.stages import accelerator, codegen, fold
 
     graph = fold.load(context.inputs["fold"]).graph
     design = codegen.write_design(
-        graph.layers, [graph.input], [graph.output], context.folder / "stitched_ip", "finn_design_wrapper"
+        graph.layers,
+        [graph.input],
+        [graph.output],
+        context.folder / "stitched_ip",
+        "finn_design_wrapper",
+        check_overflow=context.options["check_overflow"],
     )
     for source in codegen.rtl_sources():
         shutil.copyfile(source, design.folder / source.name)
     (design.folder / f"{design.name}.f").write_text("".join(f"{source.name}\n" for source in design.sources))
+    accelerator.write_accelerator(design, design.folder, accelerator.config_hash(design.folder))
     files = sum(1 for path in design.folder.iterdir() if path.suffix == ".mem")
     return f"{len(design.instances)} instances, {files} memory files, top module {design.name}"
 
@@ -195,7 +204,7 @@ def _codegen(context: Context) -> str:
 def _rtlsim(context: Context) -> str:
     from pipeline.accumulators.witness import witness_inputs
     from pipeline.kernels.matrix_vector import MatrixVector
-    from pipeline.stages import codegen, fold, resolve, rtlsim
+    from pipeline.stages import fold, resolve, rtlsim
 
     options = context.options
     graph = fold.load(context.inputs["fold"]).graph
@@ -205,9 +214,7 @@ def _rtlsim(context: Context) -> str:
     chosen = rtlsim.choose_frames(graph, candidates, count)
     frames = candidates[chosen]
     witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MatrixVector)}
-    design = codegen.describe_design(
-        graph.layers, [graph.input], [graph.output], context.inputs["codegen"] / "stitched_ip", "finn_design_wrapper"
-    )
+    design = _stitched(context)
     seed = options["simulation"]["stall_seed"]
     work = context.shared("verilator")
     layers = rtlsim.run_layers(graph, frames, witnesses, work, stall_seed=seed, log=context.log)
@@ -233,6 +240,7 @@ def _synth(context: Context) -> str:
         context.folder / "report",
         cache=context.shared("yosys"),
         whole=context.options["synthesis.whole"],
+        check_overflow=context.options["check_overflow"],
         workers=len(os.sched_getaffinity(0)),
         on_progress=lambda done, total: context.progress(done, total, "layers"),
     )
@@ -242,6 +250,79 @@ def _synth(context: Context) -> str:
     share = report.utilization["LUT"] or 0.0
     too_large = f"; DOES NOT FIT: too much {', '.join(report.exceeded)}" if report.exceeded else ""
     return f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys{too_large}"
+
+
+def _bitfile(context: Context) -> str:
+    from pipeline.boards import load_board
+    from pipeline.stages import accelerator, bitfile
+
+    board = load_board(context.options["board"])
+    if board.processing_system is None:
+        return f"none: the {board.name} has no processors beside its logic, and block designs are made around those"
+    design = _stitched(context)
+    widths = accelerator.stream_widths(design)
+    result = bitfile.run(
+        design.folder,
+        board,
+        context.options["synth_clk_period_ns"],
+        context.folder / "bitfile",
+        input_stream_bytes=widths.input,
+        output_stream_bytes=widths.output,
+        work=context.shared("vivado"),
+        jobs=len(os.sched_getaffinity(0)),
+        log=context.log,
+    )
+    return result.summary
+
+
+def _package(context: Context) -> str:
+    import numpy as np
+
+    from pipeline.boards import load_board
+    from pipeline.stages import accelerator, bitfile, fold, package, resolve
+
+    board = load_board(context.options["board"])
+    if board.processing_system is None:
+        return f"none, as there is no block design for the {board.name}"
+    made = bitfile.load(context.inputs["bitfile"] / "bitfile")
+    design = _stitched(context)
+    record, raw = resolve.load(context.inputs["resolve"])
+    simulated = json.loads((context.inputs["rtlsim"] / "report" / "rtlsim_performance.json").read_text())
+    (outputs,) = (context.inputs["rtlsim"] / "verification_output").glob("*_SUCCESS.npy")
+    result = package.run(
+        fold.load(context.inputs["fold"]).graph,
+        record,
+        raw[simulated["golden_frames"]],
+        np.load(outputs),
+        design.folder,
+        [*(source.name for source in design.sources), f"{accelerator.TOP}.v"],
+        context.inputs["accumulators"] / "report" / "accumulators.json",
+        board,
+        accelerator.config_hash(design.folder),
+        made.clock_mhz,
+        made.address_map,
+        made.hwh,
+        made.bit,
+        context.folder / "deploy",
+    )
+    kind = "with the bitstream" if result.bitstream == "vivado" else "for the simulated board only"
+    return f"{result.files} files, {result.frames} golden frames, {kind}; see docs/deploy.md"
+
+
+def _stitched(context: Context) -> Design:
+    """The design that `codegen` wrote."""
+    from pipeline.stages import codegen, fold
+
+    graph = fold.load(context.inputs["fold"]).graph
+    folder = context.inputs["codegen"] / "stitched_ip"
+    return codegen.describe_design(
+        graph.layers,
+        [graph.input],
+        [graph.output],
+        folder,
+        "finn_design_wrapper",
+        check_overflow=context.options["check_overflow"],
+    )
 
 
 def _report(context: Context) -> str:
@@ -306,6 +387,7 @@ STAGES: tuple[Stage, ...] = (
         "codegen",
         "SystemVerilog and memory files",
         _codegen,
+        reads=("check_overflow",),
         needs=("fold",),
         packages=("jinja2", "numpy"),
         sources=_HARDWARE,
@@ -314,7 +396,7 @@ STAGES: tuple[Stage, ...] = (
         "rtlsim",
         "every layer and the whole network in Verilator, exact",
         _rtlsim,
-        reads=("simulation", "synth_clk_period_ns"),
+        reads=("simulation", "synth_clk_period_ns", "check_overflow"),
         needs=("resolve", "fold", "codegen"),
         packages=("verilator", "numpy"),
         programs=("g++",),
@@ -324,10 +406,29 @@ STAGES: tuple[Stage, ...] = (
         "synth",
         "LUT, FF, carry, BRAM, URAM and DSP, counted by Yosys",
         _synth,
-        reads=("board", "fpga_part", "synthesis.whole"),
+        reads=("board", "fpga_part", "synthesis.whole", "check_overflow"),
         needs=("fold",),
         packages=("pyosys",),
         sources=(*_HARDWARE, "hw/boards/*.yaml", "pipeline/tools/yosys_worker.py"),
+    ),
+    Stage(
+        "bitfile",
+        "the block design for the board, and its bitstream where Vivado is on PATH",
+        _bitfile,
+        reads=("board", "synth_clk_period_ns", "check_overflow"),
+        needs=("fold", "codegen"),
+        packages=("jinja2",),
+        programs=("vivado",),
+        sources=("hw/boards/*.yaml", "hw/boards/templates/*"),
+    ),
+    Stage(
+        "package",
+        "all that a board needs, in one folder",
+        _package,
+        reads=("board", "check_overflow"),
+        needs=("resolve", "accumulators", "fold", "codegen", "rtlsim", "bitfile"),
+        packages=("numpy",),
+        sources=("hw/boards/*.yaml", "hw/driver/*", "hw/driver/a2q_driver/*.py"),
     ),
     Stage(
         "report",
@@ -336,7 +437,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("target_fps",),
         needs=(
             *("resolve", "export", "streamline", "dataflow", "accumulators"),
-            *("fold", "codegen", "rtlsim", "synth"),
+            *("fold", "codegen", "rtlsim", "synth", "bitfile", "package"),
         ),
         packages=("matplotlib", "numpy"),
     ),

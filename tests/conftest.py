@@ -1,8 +1,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 # Before torch is imported: several workers with a thread for each core would wait for each other's threads, which made
 # tests that train ten times slower.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What talks to boards runs in an environment of its own; `make test` makes it and names it.
+_BOARD_PYTHON = Path(__file__).resolve().parents[1] / ".venv-board" / "bin" / "python"
+if _BOARD_PYTHON.is_file():
+    os.environ.setdefault("A2Q_BOARD_PYTHON", str(_BOARD_PYTHON))

@@ -73,7 +73,7 @@ def test_stages() -> None:
         (["build", "--target-fps", "-3"], "error: the command line: target_fps is '-3'; expected a number"),
         (["build", "--weights", "none"], "error: the command line: weights is 'none'; expected trained or synthetic."),
         (["build", "--config", "none.yaml"], "none.yaml cannot be read: No such file or directory."),
-        (["build", "--until", "bitfile"], "error: There is no stage called 'bitfile'. The stages are: resolve, export"),
+        (["build", "--until", "infer"], "error: There is no stage called 'infer'. The stages are: resolve, export"),
         (["build", "m.onnx", "--weights", "synthetic"], "Synthetic weights are for named models."),
         (["show", "none"], "error: There is no build in none: none/report/build.json is missing. There are no builds"),
         (["train", "none.yaml"], "There is no file none.yaml. By name there are: base, cifar10_quant_cnv_w4a4,"),

@@ -82,6 +82,27 @@ def test_code_is_what_the_function_uses_of_its_module(package: Path) -> None:
     assert after[0] != before[0] and after[1] == before[1]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["from a2q_driver import packing", "import a2q_driver.packing", "from a2q_driver.packing import pack"],
+)
+def test_code_is_what_the_function_reaches_of_the_driver(package: Path, statement: str) -> None:
+    driver = package.parent / "hw" / "driver" / "a2q_driver"
+    driver.mkdir(parents=True)
+    (driver / "__init__.py").write_text("")
+    (driver / "packing.py").write_text("from .errors import DriverError\n\npack = DriverError\n")
+    (driver / "errors.py").write_text("DriverError = Exception\n")
+    (driver / "accelerator.py").write_text("VALUE = 1\n")
+    (package / "near.py").write_text(f"def work():\n    {statement}\n")
+    before = code_of(package, "run"), code_of(package, "other")
+    (driver / "accelerator.py").write_text("VALUE = 2\n")
+    assert code_of(package, "run") == before[0], "a module of the driver that is not imported does not count"
+    (driver / "errors.py").write_text("DriverError = ValueError\n")
+    after = code_of(package, "run"), code_of(package, "other")
+    assert after[0] != before[0], "a module of the driver that is imported by way of another counts"
+    assert after[1] == before[1]
+
+
 def test_versions() -> None:
     assert fingerprint.package_version("numpy")[0].isdigit()
     assert fingerprint.package_version("no-such-package") == "absent"

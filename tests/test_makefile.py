@@ -24,7 +24,10 @@ def test_alone_it_prints_help() -> None:
     assert printed == make("help")
     assert [line.split()[1] for line in printed.splitlines()] == [
         "setup",
+        "board-setup",
         "build",
+        "deploy",
+        "validate",
         "train",
         "test",
         "lint",
@@ -53,6 +56,28 @@ def test_build_is_a_thin_line(tmp_path: Path) -> None:
         "--weights 'synthetic'"
     )
     assert planned("build", f"VENV={tmp_path}", f"--assume-old={stamp}") == f"{tmp_path}/bin/a2q build"
+
+
+def test_deploy_and_validate_are_thin_lines(tmp_path: Path) -> None:
+    stamp = tmp_path / ".a2q-installed"
+    stamp.touch()
+    made = (f"VENV={tmp_path}", f"BOARD_VENV={tmp_path}", f"--assume-old={stamp}")
+    assert planned("deploy", *made, "BOARD=sim") == f"{tmp_path}/bin/a2q deploy 'sim'"
+    line = planned("validate", *made, "BOARD=Pynq-Z2", "HOST=192.168.2.99", "N=7", "MODEL=a.onnx", "CONFIG=c.yaml")
+    assert line == (
+        f"{tmp_path}/bin/a2q validate 'Pynq-Z2' --host '192.168.2.99' --model 'a.onnx' --config 'c.yaml' --images '7'"
+    )
+
+
+@pytest.mark.parametrize("goal", ["deploy", "validate"])
+def test_a_board_that_is_not_named_is_an_error_before_anything_is_made(goal: str) -> None:
+    done = subprocess.run(["make", "--dry-run", goal], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode and "BOARD= is missing" in done.stderr and not done.stdout
+
+
+def test_what_talks_to_boards_has_an_environment_of_its_own(tmp_path: Path) -> None:
+    line = planned("board-setup", f"BOARD_VENV={tmp_path}/board", f"BOOTSTRAP={tmp_path}/bootstrap")
+    assert f"--python {tmp_path}/board/bin/python --requirement hw/driver/requirements.txt" in line
 
 
 @pytest.mark.parametrize("links", ["", "/some/wheels"])

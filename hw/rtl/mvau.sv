@@ -23,6 +23,8 @@
 // WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
 // BiasFile:        a word for each beat of results: Pe biases.
 // ThresholdFile:   the thresholds (see thresholding).
+// CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of an accumulator; 0 otherwise.
+//                  Where 0 is no input, sums may also leave a width that holds the last of them, and come back.
 `default_nettype none
 
 module mvau #(
@@ -45,7 +47,8 @@ module mvau #(
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter WeightFile = "",
   parameter BiasFile = "",
-  parameter ThresholdFile = ""
+  parameter ThresholdFile = "",
+  parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                        clk_i,
   input  wire                        rst_ni,
@@ -56,7 +59,9 @@ module mvau #(
 
   output wire                        out_valid_o,
   input  wire                        out_ready_i,
-  output wire  [Pe*OutputWidth-1:0]  out_data_o
+  output wire  [Pe*OutputWidth-1:0]  out_data_o,
+
+  output wire                        overflow_o
 );
 
   if (Mw % Simd != 0 || Mh % Pe != 0) begin : gen_check_folding
@@ -196,6 +201,7 @@ module mvau #(
   end
 
   wire [Pe*LaneWidth-1:0] accs;
+  wire [Pe-1:0] overflows;
   for (genvar l = 0; l < Pe; l++) begin : gen_lane
     localparam int unsigned AccWidth = 32'(AccWidths[8*l+:8]);
     wire signed [AccWidth-1:0] acc;
@@ -210,7 +216,8 @@ module mvau #(
       .HasBias(HasBias),
       .StartWidth(BiasWidth),
       .ProductLatency(ProductLatency),
-      .TreeLatency(TreeLatency)
+      .TreeLatency(TreeLatency),
+      .CheckOverflow(CheckOverflow)
     ) u_mvau_pe (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
@@ -221,9 +228,17 @@ module mvau #(
       .first_i(first_q),
       .last_i(sum_last),
       .start_i(starts[l*BiasWidth+:BiasWidth]),
-      .acc_o(acc)
+      .acc_o(acc),
+      .overflow_o(overflows[l])
     );
     assign accs[l*LaneWidth+:LaneWidth] = LaneWidth'(acc);
+  end
+
+  if (CheckOverflow) begin : gen_check
+    assign overflow_o = |overflows;
+  end else begin : gen_no_check
+    assign overflow_o = 1'b0;
+    wire unused_overflows = &{1'b0, overflows};
   end
 
   thresholding #(

@@ -2,7 +2,8 @@
 //
 // Operands come with the clock edge before; their sum reaches the accumulator stage after ProductLatency + TreeLatency
 // enabled cycles, where valid_i, first_i and last_i must be aligned with it. The result of a row is at acc_o in the
-// cycle after its last_i. No node is wider than the accumulator.
+// cycle after its last_i. No node is wider than the accumulator, unless CheckOverflow asks for all there is to a sum:
+// overflow_o is high for the cycle after one in which an addition left the accumulator's width.
 //
 // Simd:          products a cycle.
 // InputWidth:    bits of an input.
@@ -14,6 +15,7 @@
 // HasBias:       the accumulator starts from start_i, else from 0.
 // StartWidth:    bits of start_i, two's complement.
 // ProductLatency, TreeLatency: cycles in product_pair and adder_tree, which check them.
+// CheckOverflow: drive overflow_o, which is 0 otherwise.
 `default_nettype none
 
 module mvau_pe #(
@@ -27,7 +29,8 @@ module mvau_pe #(
   parameter bit HasBias = 1'b0,
   parameter int unsigned StartWidth = 1,
   parameter int unsigned ProductLatency = 1,
-  parameter int unsigned TreeLatency = 1
+  parameter int unsigned TreeLatency = 1,
+  parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                         clk_i,
   input  wire                         rst_ni,
@@ -40,14 +43,15 @@ module mvau_pe #(
   input  wire                         first_i,
   input  wire                         last_i,
   input  wire  [StartWidth-1:0]       start_i,
-  output wire  [AccWidth-1:0]         acc_o
+  output wire  [AccWidth-1:0]         acc_o,
+  output wire                         overflow_o
 );
 
   localparam int unsigned Pairs = (Simd + 1) / 2;
   localparam int unsigned PairNatural = ProductWidth + ((Simd > 1) ? 1 : 0);
-  localparam int unsigned PairWidth = (PairNatural < AccWidth) ? PairNatural : AccWidth;
+  localparam int unsigned PairWidth = (CheckOverflow || PairNatural < AccWidth) ? PairNatural : AccWidth;
   localparam int unsigned SumNatural = ProductWidth + $clog2(Simd);
-  localparam int unsigned SumWidth = (SumNatural < AccWidth) ? SumNatural : AccWidth;
+  localparam int unsigned SumWidth = (CheckOverflow || SumNatural < AccWidth) ? SumNatural : AccWidth;
   localparam int unsigned FactorWidth = RecodeInput ? WeightWidth : InputWidth;
   localparam int unsigned RecodedWidth = RecodeInput ? InputWidth : WeightWidth;
 
@@ -116,6 +120,21 @@ module mvau_pe #(
     end
     assign acc_o = result_q;
     wire unused_control = &{1'b0, start_i, first_i, start};
+  end
+
+  if (CheckOverflow) begin : gen_check
+    // the same addition, in as many bits as it takes
+    localparam int unsigned TermWidth = (SumWidth > AccWidth) ? SumWidth : AccWidth;
+    localparam int unsigned ExactWidth = ((TermWidth > StartWidth) ? TermWidth : StartWidth) + 1;
+    wire [ExactWidth-1:0] held =
+        (HasBias && first_i) ? ExactWidth'($signed(start_i)) : ExactWidth'($signed(acc_q));
+    wire [ExactWidth-1:0] exact = held + ExactWidth'($signed(sum));
+    wire fits = exact[ExactWidth-1:AccWidth-1] == {(ExactWidth-AccWidth+1){exact[AccWidth-1]}};
+    logic overflow_q;
+    always_ff @(posedge clk_i) overflow_q <= rst_ni && en_i && valid_i && !fits;
+    assign overflow_o = overflow_q;
+  end else begin : gen_no_check
+    assign overflow_o = 1'b0;
   end
 
 `ifdef A2Q_STATS

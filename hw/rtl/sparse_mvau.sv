@@ -30,6 +30,8 @@
 // OrderFile:       a word for each output beat: lane by lane the number of the walker among those of the lane.
 // BiasFile:        a word for each output beat: Lanes biases of LaneWidth bits.
 // ThresholdFile:   the thresholds (see thresholding).
+// CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of a sum, or that of a sum with
+//                  its bias LaneWidth; 0 otherwise. As in mvau, it may come back where 0 is no input.
 `default_nettype none
 
 module sparse_mvau #(
@@ -56,7 +58,8 @@ module sparse_mvau #(
   parameter WalkFile = "",
   parameter OrderFile = "",
   parameter BiasFile = "",
-  parameter ThresholdFile = ""
+  parameter ThresholdFile = "",
+  parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                          clk_i,
   input  wire                          rst_ni,
@@ -67,7 +70,9 @@ module sparse_mvau #(
 
   output wire                          out_valid_o,
   input  wire                          out_ready_i,
-  output wire  [Lanes*OutputWidth-1:0] out_data_o
+  output wire  [Lanes*OutputWidth-1:0] out_data_o,
+
+  output wire                          overflow_o
 );
 
   if (Mw % Simd != 0 || Mh % Lanes != 0 || Pe % Lanes != 0) begin : gen_check_folding
@@ -160,6 +165,7 @@ module sparse_mvau #(
 
   wire [Pe-1:0] sum_valid, sum_ready;
   wire [LaneWidth-1:0] sums[Pe];
+  wire [Pe-1:0] overflows;
   for (genvar p = 0; p < Pe; p++) begin : gen_lane
     localparam int unsigned AccWidth = 32'(AccWidths[8*p+:8]);
     wire [AccWidth-1:0] sum;
@@ -173,7 +179,8 @@ module sparse_mvau #(
       .ProductLatency(ProductLatency),
       .RecodeInput(RecodeInput),
       .ProductWidth(ProductWidth),
-      .Results(32'(Results[16*p+:16]))
+      .Results(32'(Results[16*p+:16])),
+      .CheckOverflow(CheckOverflow)
     ) u_sparse_mvau_pe (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
@@ -191,7 +198,8 @@ module sparse_mvau #(
       .ready_o(walker_ready[p]),
       .out_valid_o(sum_valid[p]),
       .out_ready_i(sum_ready[p]),
-      .out_data_o(sum)
+      .out_data_o(sum),
+      .overflow_o(overflows[p])
     );
     assign sums[p] = LaneWidth'($signed(sum));
   end
@@ -242,7 +250,7 @@ module sparse_mvau #(
     end
   end
 
-  wire biased_valid;
+  wire biased_valid, biased_overflow;
   wire [Lanes*LaneWidth-1:0] biased;
   if (HasBias) begin : gen_bias
     wire [Lanes*LaneWidth-1:0] biases;
@@ -269,9 +277,38 @@ module sparse_mvau #(
     end
     assign biased_valid = biased_valid_q;
     assign biased = biased_q;
+    if (CheckOverflow) begin : gen_check
+      // two of a sign do not add up to the other one
+      wire [Lanes-1:0] wraps;
+      for (genvar l = 0; l < Lanes; l++) begin : gen_lane_check
+        localparam int unsigned Sign = l * LaneWidth + LaneWidth - 1;
+        logic same_q, sign_q;
+        always_ff @(posedge clk_i) begin
+          if (out_en) begin
+            same_q <= chosen_q[Sign] == biases[Sign];
+            sign_q <= chosen_q[Sign];
+          end
+        end
+        assign wraps[l] = same_q && sign_q != biased_q[Sign];
+      end
+      // a beat may wait: what it shows is said once
+      logic fresh_q;
+      always_ff @(posedge clk_i) fresh_q <= rst_ni && out_en && chosen_valid_q;
+      assign biased_overflow = fresh_q && |wraps;
+    end else begin : gen_no_check
+      assign biased_overflow = 1'b0;
+    end
   end else begin : gen_no_bias
     assign biased_valid = chosen_valid_q;
     assign biased = chosen_q;
+    assign biased_overflow = 1'b0;
+  end
+
+  if (CheckOverflow) begin : gen_check
+    assign overflow_o = |overflows || biased_overflow;
+  end else begin : gen_no_check
+    assign overflow_o = 1'b0;
+    wire unused_overflows = &{1'b0, overflows, biased_overflow};
   end
 
   thresholding #(

@@ -2,6 +2,7 @@
 //
 // An entry is an address in the window and a weight. Entries of a row follow each other; the last one of a row is
 // marked, and its sum goes into a FIFO. The walker stands still while en_i is low; the FIFO and the window do not.
+// overflow_o is high for the cycle after one in which an addition left the width of a sum, where CheckOverflow asks.
 //
 // Words:           beats of a window; the memory holds two windows.
 // Simd:            elements of a beat.
@@ -13,6 +14,7 @@
 // RecodeInput:     recode the element in the multiplier instead of the weight.
 // ProductWidth:    bits that hold every product, two's complement.
 // Results:         sums that the FIFO holds, at least all of a window's.
+// CheckOverflow:   drive overflow_o, which is 0 otherwise.
 `default_nettype none
 
 module sparse_mvau_pe #(
@@ -26,6 +28,7 @@ module sparse_mvau_pe #(
   parameter bit RecodeInput = 1'b0,
   parameter int unsigned ProductWidth = 8,
   parameter int unsigned Results = 2,
+  parameter bit CheckOverflow = 1'b0,
   localparam int unsigned WordWidth = (Words > 1) ? $clog2(Words) : 1,
   localparam int unsigned ElementWidth = (Simd > 1) ? $clog2(Simd) : 1
 ) (
@@ -48,7 +51,9 @@ module sparse_mvau_pe #(
 
   output wire                        out_valid_o,
   input  wire                        out_ready_i,
-  output wire  [AccWidth-1:0]        out_data_o
+  output wire  [AccWidth-1:0]        out_data_o,
+
+  output wire                        overflow_o
 );
 
   // -- the window
@@ -162,6 +167,18 @@ module sparse_mvau_pe #(
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o)
   );
+
+  if (CheckOverflow) begin : gen_check
+    // the same addition, in as many bits as it takes
+    localparam int unsigned ExactWidth = ((ProductWidth > AccWidth) ? ProductWidth : AccWidth) + 1;
+    wire [ExactWidth-1:0] exact = ExactWidth'($signed(acc_q)) + ExactWidth'($signed(product));
+    wire fits = exact[ExactWidth-1:AccWidth-1] == {(ExactWidth-AccWidth+1){exact[AccWidth-1]}};
+    logic overflow_q;
+    always_ff @(posedge clk_i) overflow_q <= rst_ni && en_i && entry_valid && !fits;
+    assign overflow_o = overflow_q;
+  end else begin : gen_no_check
+    assign overflow_o = 1'b0;
+  end
 
 `ifdef A2Q_STATS
   range_monitor #(

@@ -8,6 +8,10 @@
 // Elements that are two's complement and come in several digits are taken as unsigned ones, the sign bit inverted:
 // larger by 2^(InputWidth − 1), which the start values make up for.
 //
+// With CheckOverflow, overflow_o is high for a cycle when a vector's sum has not fitted its accumulator. On the way
+// there, digit by digit, an accumulator may wrap and come back, so its additions are not watched but a second sum, wide
+// enough for all. Nodes of the graph are not watched: each is as wide as its own interval.
+//
 // Mw, Mh:          columns and rows of the matrix.
 // InputWidth:      bits of an input element.
 // InputSigned:     inputs are two's complement.
@@ -17,7 +21,8 @@
 // ResultWidth:     bits of a result of the graph, two's complement.
 // AccWidths:       for each row, in 8 bits, the bits of its accumulator, two's complement.
 // LaneWidth:       the largest of them.
-// Starts:          for each row, in LaneWidth bits, what its accumulator starts from.
+// StartWidth:      bits of a start value, two's complement.
+// Starts:          for each row what its accumulator starts from.
 // HasStart:        whether any of them is not zero.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
 // ThresholdWidth:  bits of a word of the thresholds' memory file.
@@ -25,6 +30,7 @@
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // ThresholdFile:   the thresholds (see thresholding).
+// CheckOverflow:   drive overflow_o, which is 0 otherwise.
 `default_nettype none
 
 module unrolled_mvau #(
@@ -39,13 +45,15 @@ module unrolled_mvau #(
   parameter logic [Mh*8-1:0] AccWidths = {Mh{8'd8}},
   parameter int unsigned LaneWidth = 8,
   parameter bit HasStart = 1'b0,
-  parameter logic [Mh*LaneWidth-1:0] Starts = '0,
+  parameter int unsigned StartWidth = 1,
+  parameter logic [Mh*StartWidth-1:0] Starts = '0,
   parameter int unsigned NumThresholds = 0,
   parameter int unsigned ThresholdWidth = 1,
   parameter logic [Mh*8-1:0] CompareWidths = AccWidths,
   parameter int unsigned OutputWidth = 8,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter ThresholdFile = ""
+  parameter ThresholdFile = "",
+  parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                       clk_i,
   input  wire                       rst_ni,
@@ -57,6 +65,8 @@ module unrolled_mvau #(
   output wire                       out_valid_o,
   input  wire                       out_ready_i,
   output wire  [Mh*OutputWidth-1:0] out_data_o,
+
+  output wire                       overflow_o,
 
   output wire                       graph_en_o,
   output wire  [Mw*DigitWidth-1:0]  graph_inputs_o,
@@ -146,11 +156,14 @@ module unrolled_mvau #(
   end
 
   wire [Mh*LaneWidth-1:0] sums;
+  wire [Mh-1:0] overflows;
   for (genvar r = 0; r < Mh; r++) begin : gen_row
     localparam int unsigned AccWidth = 32'(AccWidths[8*r+:8]);
     if (AccWidth < 1 || AccWidth > LaneWidth) begin : gen_check_width
       $error("%m: AccWidths must be in 1 to LaneWidth");
     end
+    localparam logic [StartWidth-1:0] ExactStart = Starts[r*StartWidth+:StartWidth];
+    localparam logic [LaneWidth-1:0] LaneStart = LaneWidth'($signed(ExactStart));
     wire [ResultWidth-1:0] result = graph_results_i[r*ResultWidth+:ResultWidth];
     wire [AccWidth-1:0] addend = AccWidth'($signed(result));
     wire [AccWidth-1:0] sum;
@@ -159,12 +172,12 @@ module unrolled_mvau #(
     end
     if (Accumulates) begin : gen_accumulator
       // what a shift by a digit leaves empty is the next digit of the start value
-      localparam int unsigned StartWidth = (Digits - 1) * DigitWidth + AccWidth;
-      localparam logic [StartWidth-1:0] Start = StartWidth'($signed(Starts[r*LaneWidth+:LaneWidth]));
+      localparam int unsigned ShiftedWidth = (Digits - 1) * DigitWidth + AccWidth;
+      localparam logic [ShiftedWidth-1:0] Start = ShiftedWidth'($signed(LaneStart));
       logic [AccWidth-1:0] sum_q;
       logic [AccWidth-1:0] so_far;
       always_comb begin
-        so_far = Start[StartWidth-1-:AccWidth];
+        so_far = Start[ShiftedWidth-1-:AccWidth];
         if (result_digit != DigitCountWidth'(Digits - 1)) begin
           so_far = sum_q << DigitWidth;
           for (int unsigned i = 0; i < DigitWidth && i < AccWidth; i++)
@@ -178,6 +191,24 @@ module unrolled_mvau #(
     end
     assign sums[r*LaneWidth+:LaneWidth] = LaneWidth'($signed(sum));
 
+    if (CheckOverflow) begin : gen_check
+      // the results of all digits, and the start
+      localparam int unsigned TermWidth = ResultWidth + (Digits - 1) * DigitWidth + 1;
+      localparam int unsigned WidestWidth = (TermWidth > StartWidth) ? TermWidth : StartWidth;
+      localparam int unsigned ExactWidth = ((WidestWidth > AccWidth) ? WidestWidth : AccWidth) + 1;
+      logic [ExactWidth-1:0] digits_q;  // without the start
+      logic overflow_q;
+      wire first = result_digit == DigitCountWidth'(Digits - 1);
+      wire [ExactWidth-1:0] digits_d = (first ? '0 : digits_q << DigitWidth) + ExactWidth'($signed(result));
+      wire [ExactWidth-1:0] exact = digits_d + ExactWidth'($signed(ExactStart));
+      wire fits = exact[ExactWidth-1:AccWidth-1] == {(ExactWidth-AccWidth+1){exact[AccWidth-1]}};
+      always_ff @(posedge clk_i) begin
+        if (en && result_valid) digits_q <= digits_d;
+        overflow_q <= rst_ni && en && result_valid && result_digit == '0 && !fits;
+      end
+      assign overflows[r] = overflow_q;
+    end
+
 `ifdef A2Q_STATS
     range_monitor #(
       .Width(AccWidth)
@@ -188,6 +219,14 @@ module unrolled_mvau #(
       .value_i(sum)
     );
 `endif
+  end
+
+  if (CheckOverflow) begin : gen_check
+    assign overflow_o = |overflows;
+  end else begin : gen_no_check
+    assign overflow_o = 1'b0;
+    assign overflows = '0;
+    wire unused_overflows = &{1'b0, overflows};
   end
 
   thresholding #(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.dataflow.input_transform import InputTransform
+from a2q_driver.input_transform import InputTransform
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
 from pipeline.kernels.base import Kernel, Shape

@@ -1,17 +1,17 @@
-"""How integers lie in the beats of a stream: lane 0 in the least significant bits, beats padded to whole bytes."""
+"""How integers lie in the beats of a stream: lane 0 in the least significant bits, beats padded to whole bytes.
+
+The boards' driver packs the same beats, so that the work is done there: `hw/driver/a2q_driver/packing.py`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from a2q_driver import packing
+from a2q_driver.packing import beat_bytes
 from pipeline.dataflow.types import IntType
 
 __all__ = ["beat_bytes", "pack", "pack_word", "unpack"]
-
-
-def beat_bytes(lanes: int, bits: int) -> int:
-    """Bytes a beat takes on an AXI stream."""
-    return (lanes * bits + 7) // 8
 
 
 def pack(values: np.ndarray, type_: IntType, lanes: int) -> np.ndarray:
@@ -21,19 +21,12 @@ def pack(values: np.ndarray, type_: IntType, lanes: int) -> np.ndarray:
     """
     if not type_.contains(values):
         raise ValueError(f"values in [{values.min()}, {values.max()}] do not fit {type_}")
-    elements = np.ascontiguousarray(values).reshape(-1, lanes, 1)
-    bits = ((elements >> np.arange(type_.bits)) & 1).astype(np.uint8)
-    return np.packbits(bits.reshape(len(elements), -1), axis=1, bitorder="little")
+    return packing.pack(values, type_.bits, type_.signed, lanes, beat_bytes(lanes, type_.bits))
 
 
 def unpack(beats: np.ndarray, type_: IntType, lanes: int, shape: tuple[int, int, int]) -> np.ndarray:
     """The inverse of `pack`: int64 values of shape (N, *shape)."""
-    bits = np.unpackbits(beats, axis=1, count=lanes * type_.bits, bitorder="little")
-    bits = bits.reshape(-1, type_.bits).astype(np.int64)
-    weights = np.int64(1) << np.arange(type_.bits, dtype=np.int64)
-    if type_.signed:
-        weights[-1] = -weights[-1]
-    return (bits @ weights).reshape(-1, *shape)
+    return packing.unpack(beats, type_.bits, type_.signed, lanes).astype(np.int64).reshape(-1, *shape)
 
 
 def pack_word(values: np.ndarray, bits: int) -> int:

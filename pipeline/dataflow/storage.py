@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from a2q_driver.input_transform import HostStep, InputTransform
 from pipeline.dataflow.graph import LayerGraph, OutputTransform
-from pipeline.dataflow.input_transform import HostStep, InputTransform
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError
 from pipeline.kernels.add_streams import AddStreams

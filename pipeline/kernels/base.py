@@ -64,6 +64,7 @@ class Kernel(ABC):
     op_type: ClassVar[str]  # FINN's name of the layer
     module: ClassVar[str]  # the module in hw/rtl, and the file that holds it
     has_companion: ClassVar[bool] = False  # whether a module that is generated for each layer stands beside it
+    has_overflow: ClassVar[bool] = False  # whether the module has overflow_o, which the parameter CheckOverflow enables
 
     # -- streams ----------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -40,6 +41,8 @@ class MatrixVector(Kernel):
     thresholds: np.ndarray | None = None
     bias: np.ndarray | None = None
     accumulator_bits: tuple[int, ...] | None = None
+
+    has_overflow: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:

@@ -120,6 +120,8 @@ class UnrolledMVAU(MatrixVector):
 
     def parameters(self) -> dict[str, int]:
         widths = self.lane_accumulator_bits()
+        starts = self.starts()
+        start_width = IntType(min(int(starts.min()), -1), max(int(starts.max()), 0)).bits
         return super().parameters() | {
             "Digits": self.digits,
             "DigitWidth": self.digit_bits,
@@ -127,8 +129,9 @@ class UnrolledMVAU(MatrixVector):
             "ResultWidth": self.graph_module.result_bits,
             "AccWidths": pack_word(widths, 8),
             "LaneWidth": max(widths),
-            "HasStart": int(self.starts().any()),
-            "Starts": pack_word(self.starts(), max(widths)),
+            "HasStart": int(starts.any()),
+            "StartWidth": start_width,
+            "Starts": pack_word(starts, start_width),
         }
 
     def companion(self, name: str) -> Companion:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from a2q_driver import preprocessing as driver
 from pipeline.datasets import catalog
 from pipeline.errors import ConfigError
 from pipeline.models.names import Preprocessing
@@ -26,6 +27,7 @@ __all__ = [
     "from_file",
     "from_photographs",
     "is_image",
+    "normalised",
 ]
 
 _IN_MEMORY = ("cifar10", "cifar100", "fashion_mnist", "mnist")  # data sets whose images are not files of their own
@@ -75,7 +77,7 @@ def from_dataset(dataset: str, shape: tuple[int, ...], preprocessing: Preprocess
         return None
     top, left = (shape[1] - height) // 2, (shape[2] - width) // 2
     margins = ((0, 0), (0, 0), (top, shape[1] - height - top), (left, shape[2] - width - left))
-    return GoldenFrames(_normalised(np.pad(images.images, margins), preprocessing), f"the {images.source}")
+    return GoldenFrames(normalised(np.pad(images.images, margins), preprocessing), f"the {images.source}")
 
 
 def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count: int, seed: int) -> GoldenFrames:
@@ -97,7 +99,7 @@ def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count
     source = (
         f"{count} crops of the photographs that scikit-learn ships (china.jpg, flower.jpg), not the model's data set"
     )
-    return GoldenFrames(_normalised(crops, preprocessing), source)
+    return GoldenFrames(normalised(crops, preprocessing), source)
 
 
 def from_draw(shape: tuple[int, ...], low: float, high: float, count: int, seed: int) -> GoldenFrames:
@@ -113,7 +115,6 @@ def is_image(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) >= _SMALLEST_IMAGE
 
 
-def _normalised(images: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    channels = images.shape[1]
-    mean, std = (np.reshape(v[:channels], (1, -1, 1, 1)) for v in (preprocessing.mean, preprocessing.std))
-    return ((images.astype(np.float32) / np.float32(255) - mean) / std).astype(np.float32)
+def normalised(images: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """What a network with this `preprocessing` takes for uint8 `images` (N, C, H, W): float32, as the driver makes it."""
+    return driver.normalised(images, preprocessing.mean, preprocessing.std)

@@ -12,7 +12,8 @@ import numpy as np
 from pipeline.accumulators.certificate import Certificate
 from pipeline.cache import read_entry
 from pipeline.errors import ModelError
-from pipeline.stages import fold, resolve, synth
+from pipeline.stages import bitfile, fold, resolve, synth
+from pipeline.stages.bitfile import BitfileResult
 from pipeline.stages.fold import Folded
 from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import AccumulatorExtremes, LayerRun
@@ -58,7 +59,7 @@ class BuildFacts:
     """One build.
 
     `input_quantizer` is None where the network has its own; else it has the keys `scale`, `largest_difference`,
-    `same_top1` and `frames`.
+    `same_top1` and `frames`. `bitfile` is None for a board that no block design is made for.
     """
 
     model: ResolvedModel
@@ -68,6 +69,7 @@ class BuildFacts:
     layers: dict[str, LayerRun]
     network: NetworkSimulation
     resources: ResourceReport
+    bitfile: BitfileResult | None
     verified: tuple[VerifiedOutput, ...]
     stages: tuple[StageCost, ...]
     target_fps: float | str  # or "max"
@@ -115,6 +117,7 @@ def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFac
                 fifo_peaks={name: fifo["peak"] for name, fifo in performance["fifos"].items()},
             ),
             resources=synth.load(results["synth"] / "report" / synth.FILE),
+            bitfile=bitfile.load(made) if (made := results["bitfile"] / "bitfile").is_dir() else None,
             verified=tuple(
                 VerifiedOutput(path.name, len(np.load(path, mmap_mode="r")))
                 for folder in results.values()

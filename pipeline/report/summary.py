@@ -71,8 +71,25 @@ def _overview(facts: BuildFacts) -> str:
         ["throughput", _throughput(facts), f"cycles simulated; {network.clock_mhz:g} MHz configured, not timed"],
         ["latency", latency, "cycles simulated, at the same clock"],
         [f"{resources.board} ({resources.part})", counts, "counted by synthesis"],
+        _bitstream(facts),
     ]
     return f"# {model.name}\n\n" + table(["", "", "how it is known"], rows, left=3)
+
+
+def _bitstream(facts: BuildFacts) -> list[str]:
+    made = facts.bitfile
+    if made is None:
+        return ["bitstream", f"none: the {facts.resources.board} has no processors beside its logic", "not supported"]
+    if made.vivado is None:
+        found = "none: Vivado was not on PATH; where it is, `bitfile/build.tcl` makes it"
+        return ["bitstream", found, "`deploy/` is for the simulated board"]
+    own = f", {number(made.accelerator['LUT'])} of them the accelerator's" if made.accelerator else ""
+    counts = f"{number(made.utilization['LUT'])} LUT{own}, {number(made.utilization['FF'])} FF"
+    return [
+        "bitstream",
+        f"{counts}; {made.clock_mhz:g} MHz kept with {made.wns_ns:g} ns to spare",
+        f"measured by Vivado {made.vivado} on the routed design",
+    ]
 
 
 def _input(facts: BuildFacts) -> str:

@@ -17,7 +17,7 @@ from pipeline.dataflow.packing import beat_bytes
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.base import Kernel, Shape
 
-__all__ = ["RTL_FOLDER", "Design", "Port", "describe_design", "rtl_sources", "write_design"]
+__all__ = ["RTL_FOLDER", "Design", "Port", "describe_design", "rtl_sources", "write_design", "write_template"]
 
 RTL_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "rtl"
 
@@ -66,6 +66,7 @@ class Design:
     outputs: tuple[Port, ...]
     instances: dict[str, str]  # instance name in the top module → layer name
     companions: tuple[str, ...]  # generated modules beside the top
+    overflow_layers: tuple[str, ...] = ()  # those that the bits of the port `overflow` stand for; none: no such port
 
     @property
     def sources(self) -> list[Path]:
@@ -84,7 +85,13 @@ def rtl_sources() -> list[Path]:
 
 
 def describe_design(
-    layers: Sequence[Kernel], inputs: Sequence[str], outputs: Sequence[str], folder: Path, name: str
+    layers: Sequence[Kernel],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    folder: Path,
+    name: str,
+    *,
+    check_overflow: bool = False,
 ) -> Design:
     """The design that `write_design` writes for the same arguments."""
     facts = _stream_facts(layers)
@@ -95,18 +102,27 @@ def describe_design(
         tuple(Port(f"m_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(outputs)),
         {_instance_name(layer): layer.name for layer in layers},
         tuple(_companion_name(layer) for layer in layers if layer.has_companion),
+        tuple(layer.name for layer in layers if layer.has_overflow and check_overflow),
     )
 
 
 def write_design(
-    layers: Sequence[Kernel], inputs: Sequence[str], outputs: Sequence[str], folder: Path, name: str
+    layers: Sequence[Kernel],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    folder: Path,
+    name: str,
+    *,
+    check_overflow: bool = False,
 ) -> Design:
     """Write the top module `name` and the memory files of `layers` into `folder`.
 
-    `layers` in topological order; `inputs` and `outputs` name the streams that become ports, in order. A file whose
-    content has not changed is not written again, so that tools which look at its time stay idle.
+    `layers` in topological order; `inputs` and `outputs` name the streams that become ports, in order. With
+    `check_overflow` the layers that have a matrix watch their accumulators, and the top has a port `overflow` with a bit
+    for each of them, in the order of `layers`, high for a cycle when one overflows. A file whose content has not changed
+    is not written again, so that tools which look at its time stay idle.
     """
-    design = describe_design(layers, inputs, outputs, folder, name)
+    design = describe_design(layers, inputs, outputs, folder, name, check_overflow=check_overflow)
     folder.mkdir(parents=True, exist_ok=True)
     facts = _stream_facts(layers)
     signals = {stream: _identifier(stream) for stream in facts}
@@ -120,6 +136,12 @@ def write_design(
         connections = layer.connections(
             tuple(signals[s] for s in layer.inputs), tuple(signals[s] for s in layer.outputs)
         )
+        unread = ""
+        if layer.name in design.overflow_layers:
+            parameters["CheckOverflow"] = "1"
+            connections["overflow_o"] = f"overflow[{design.overflow_layers.index(layer.name)}]"
+        elif layer.has_overflow:
+            unread = connections["overflow_o"] = f"unused_{_instance_name(layer)}_overflow"
         companion = layer.companion(_companion_name(layer))
         if companion:
             _write(folder / f"{_companion_name(layer)}.sv", companion.text)
@@ -131,20 +153,29 @@ def write_design(
                 "comment": layer.source,
                 "parameters": parameters,
                 "connections": connections,
+                "unread": unread,
                 "companion": _companion_name(layer) if companion else None,
                 "wires": companion.wires if companion else (),
             }
         )
-    text = _TEMPLATES.get_template("top.sv.jinja").render(
+    write_template(
+        "top.sv.jinja",
+        folder / f"{name}.sv",
         name=name,
         inputs=design.inputs,
         outputs=design.outputs,
+        overflow_layers=design.overflow_layers,
         signals=[(signals[s], lanes * type_.bits) for s, (_, type_, lanes) in facts.items()],
         signal_of=signals,
         instances=instances,
+        instance_of={layer.name: _instance_name(layer) for layer in layers},
     )
-    _write(folder / f"{name}.sv", text)
     return design
+
+
+def write_template(template: str, path: Path, **values: object) -> None:
+    """Write `template`, one of templates/, to `path` with `values` filled in, unless that is what it holds already."""
+    _write(path, _TEMPLATES.get_template(template).render(**values))
 
 
 def _stream_facts(layers: Sequence[Kernel]) -> dict[str, tuple[Shape, IntType, int]]:

@@ -79,19 +79,23 @@ def run(
     *,
     cache: Path,
     whole: bool = False,
+    check_overflow: bool = False,
     workers: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ResourceReport:
     """Synthesize every layer of `graph` for `board`, and the stitched top too if `whole`; write `folder`/FILE.
+
+    With `check_overflow` they are those of a debug build, which watches its accumulators.
 
     Results are taken from and added to the folder `cache`. `workers` runs go in parallel; the widest layers take some
     0.6 GiB each. `on_progress` is told how many of how many runs are done. Raises ToolError if Yosys is missing or
     fails.
     """
     with tempfile.TemporaryDirectory(prefix="a2q-synth-") as scratch:
-        tops = [_alone(layer, Path(scratch, str(i))) for i, layer in enumerate(graph)]
+        tops = [_alone(layer, Path(scratch, str(i)), check_overflow) for i, layer in enumerate(graph)]
         if whole:
-            tops.append(write_design(graph.layers, [graph.input], [graph.output], Path(scratch, "whole"), "whole"))
+            network = (graph.layers, [graph.input], [graph.output], Path(scratch, "whole"), "whole")
+            tops.append(write_design(*network, check_overflow=check_overflow))
         results = _synthesize_all(tops, board.family, cache, workers, on_progress)
     layers = {
         layer.name: LayerResources(
@@ -154,12 +158,12 @@ def load(path: Path) -> ResourceReport:
     )
 
 
-def _alone(layer: Kernel, folder: Path) -> Design:
+def _alone(layer: Kernel, folder: Path, check_overflow: bool = False) -> Design:
     """The wrapper of one layer, with all names that do not matter taken out, so that equal layers give equal files."""
     inputs = tuple(f"in{i}" for i in range(len(layer.inputs)))
     outputs = tuple(f"out{i}" for i in range(len(layer.outputs)))
     nameless = replace(layer, name="layer", source="", inputs=inputs, outputs=outputs)
-    return write_design([nameless], inputs, outputs, folder, "ooc")
+    return write_design([nameless], inputs, outputs, folder, "ooc", check_overflow=check_overflow)
 
 
 def _synthesize_all(

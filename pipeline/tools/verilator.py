@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +26,12 @@ from pipeline.kernels.base import Kernel
 from pipeline.stages.codegen import Design, write_design
 from pipeline.user_cache import cache_folder
 
-__all__ = ["Model", "SimulationResult", "build_model", "lint", "simulate", "version"]
+__all__ = ["Model", "SimulationResult", "build_model", "compile_model", "content_key", "lint", "simulate", "version"]
 
 _TESTBENCH = Path(__file__).resolve().parents[2] / "hw" / "tb" / "stream_tb.cpp"
 _CXX_FLAGS = ["-O1", "-std=gnu++17", "-DVL_TIME_CONTEXT", "-DVM_SC=0", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-w"]
+# Hidden, each library keeps to its own copy of the runtime. Its testbench says what warnings and errors do.
+_LIBRARY_FLAGS = ["-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-DVL_USER_WARN", "-DVL_USER_FATAL"]
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 
 
@@ -170,24 +172,65 @@ def lint(sources: Sequence[Path], top: str, parameters: Mapping[str, int] | None
 
 def build_model(design: Design, folder: Path, *, jobs: int = 2) -> Model:
     """Compile `design`. A model of the same sources that `folder` already holds is used again."""
-    key = _key(design)
-    executable = folder / f"{design.name}-{key}"
-    if executable.is_file():
-        return Model(design, executable)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="verilator-", dir=folder) as scratch:
-        objects = Path(scratch)
-        _verilate(design, objects)
-        (objects / "ports.h").write_text(_ports_header(design))
-        sources = [_TESTBENCH, *sorted(objects.glob("V*.cpp"))]
-        include = _root() / "include"
-        flags = [f"-I{objects}", f"-I{include}", f"-I{include}/vltstd"]
-        built = objects / "model"
-        with ThreadPoolExecutor(jobs) as pool:
-            compiled = list(pool.map(lambda s: _compile(s, objects / (s.stem + ".o"), [*_CXX_FLAGS, *flags]), sources))
-        _call(["g++", "-o", built, *compiled, *_runtime_objects(), "-pthread"], f"linking {design.name}")
-        os.replace(built, executable)
+    executable = folder / f"{design.name}-{content_key([*design.sources, _TESTBENCH])}"
+    if not executable.is_file():
+        compile_model(
+            design.name,
+            design.sources,
+            _TESTBENCH,
+            executable,
+            folder=design.folder,
+            headers={"ports.h": _ports_header(design)},
+            defines=("A2Q_STATS",),
+            jobs=jobs,
+        )
     return Model(design, executable)
+
+
+def content_key(files: Iterable[Path], *, shared: bool = False) -> str:
+    """16 hexadecimal digits of what the model depends on that `files` are compiled to: they, Verilator and the flags."""
+    digest = hashlib.sha256(" ".join([version(), *_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ())]).encode())
+    for path in files:
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def compile_model(
+    top: str,
+    sources: Sequence[Path],
+    testbench: Path,
+    target: Path,
+    *,
+    folder: Path,
+    headers: Mapping[str, str] | None = None,
+    defines: Sequence[str] = (),
+    shared: bool = False,
+    jobs: int = 2,
+) -> None:
+    """Compile the module `top` of `sources` with the C++ of `testbench` to `target`, an executable.
+
+    With `shared` it is a library that shows only what the testbench says, so that one process can load several of them.
+    The testbench finds the class Vtop in Vtop.h, and each of `headers`, text by file name. Verilator runs in `folder`,
+    from where the sources name files. `target` appears when it is complete. Raises ToolError with the output of the tool
+    that failed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    flags = [*_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ())]
+    include = _root() / "include"
+    with tempfile.TemporaryDirectory(prefix="verilator-", dir=target.parent) as scratch:
+        objects = Path(scratch).resolve()
+        _verilate(top, sources, objects, folder, defines)
+        for name, text in (headers or {}).items():
+            (objects / name).write_text(text)
+        flags += [f"-I{objects}", f"-I{include}", f"-I{include}/vltstd"]
+        units = [testbench, *sorted(objects.glob("V*.cpp"))]
+        with ThreadPoolExecutor(jobs) as pool:
+            compiled = list(pool.map(lambda s: _compile(s, objects / (s.stem + ".o"), flags), units))
+        built = objects / "model"
+        linked = ["-shared"] if shared else []
+        _call(["g++", *linked, "-o", built, *compiled, *_runtime_objects(shared), "-pthread"], f"linking {top}")
+        os.replace(built, target)
 
 
 def simulate(
@@ -200,13 +243,13 @@ def simulate(
     return build_model(design, folder / "model").run(inputs, stalls=stalls)
 
 
-def _verilate(design: Design, folder: Path) -> None:
+def _verilate(top: str, sources: Sequence[Path], objects: Path, folder: Path, defines: Sequence[str]) -> None:
     command = [
         _binary(), "--cc", "-O3", "--x-assign", "unique", "--x-initial", "unique", "-Wno-fatal", "-Werror-USERERROR",
-        "-DA2Q_STATS", "--top-module", design.name, "--prefix", "Vtop", "--Mdir", str(folder), "--output-split", "20000",
-        *map(str, design.sources),
+        *(f"-D{name}" for name in defines), "--top-module", top, "--prefix", "Vtop", "--Mdir", str(objects),
+        "--output-split", "20000", *(str(source.resolve()) for source in sources),
     ]  # fmt: skip
-    _call(command, f"verilating {design.name}", cwd=design.folder, env=_environment())
+    _call(command, f"verilating {top}", cwd=folder, env=_environment())
 
 
 def _ports_header(design: Design) -> str:
@@ -223,10 +266,10 @@ def _compile(source: Path, target: Path, flags: Sequence[str]) -> Path:
     return target
 
 
-def _runtime_objects() -> list[Path]:
+def _runtime_objects(shared: bool) -> list[Path]:
     """Verilator's runtime, compiled once for each version and compiler into the user's cache."""
     compiler = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=False).stdout.strip()
-    folder = cache_folder() / f"verilator-{version()}-g++-{compiler}"
+    folder = cache_folder() / f"verilator-{version()}-g++-{compiler}{'-library' if shared else ''}"
     include = _root() / "include"
     targets = []
     for name in _RUNTIME:
@@ -234,18 +277,11 @@ def _runtime_objects() -> list[Path]:
         if not target.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                flags = [*_CXX_FLAGS, "-O2", f"-I{include}", f"-I{include}/vltstd"]
+                flags = [*_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ()), "-O2"]
+                flags += [f"-I{include}", f"-I{include}/vltstd"]
                 os.replace(_compile(include / name, Path(scratch, "object.o"), flags), target)
         targets.append(target)
     return targets
-
-
-def _key(design: Design) -> str:
-    digest = hashlib.sha256(" ".join([version(), *_CXX_FLAGS]).encode())
-    for path in [*design.sources, _TESTBENCH]:
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _root() -> Path:

@@ -16,6 +16,18 @@ MODULES = rtl_sources()
 @pytest.mark.parametrize(
     ("module", "parameters", "message"),
     [
+        (
+            "accelerator_shell",
+            ".InputBytes(0)",
+            "InputBytes, OutputBytes, InputWords and OutputWords must be at least 1",
+        ),
+        (
+            "accelerator_shell",
+            ".OutputWords(0)",
+            "InputBytes, OutputBytes, InputWords and OutputWords must be at least 1",
+        ),
+        ("accelerator_shell", ".OverflowFlags(0)", "OverflowFlags must be at least 1"),
+        ("axi_lite_slave", ".AddressWidth(0)", "AddressWidth must be at least 1"),
         ("adder_tree", ".Inputs(0), .InputWidth(11), .Latency(0)", "Inputs and InputWidth must be at least 1"),
         ("adder_tree", ".SumWidth(12)", "SumWidth must be in InputWidth to InputWidth"),
         ("adder_tree", ".Latency(2)", "Latency must be half the levels of adders"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.report.facts import BuildFacts, NetworkSimulation, StageCost, VerifiedOutput
 from pipeline.stages.accumulators import assign
+from pipeline.stages.bitfile import BitfileResult
 from pipeline.stages.fold import fold
 from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import AccumulatorExtremes, LayerRun
@@ -17,7 +19,10 @@ from tests.dataflow.residual import residual_network
 
 __all__ = ["STAGES", "sample_facts"]
 
-STAGES = ("resolve", "export", "streamline", "dataflow", "accumulators", "fold", "codegen", "rtlsim", "synth")
+STAGES = (
+    *("resolve", "export", "streamline", "dataflow", "accumulators", "fold", "codegen", "rtlsim", "synth"),
+    *("bitfile", "package"),
+)
 
 _MODEL = ResolvedModel(
     name="residual",
@@ -69,6 +74,9 @@ def sample_facts(**changes) -> BuildFacts:
             layers=resources,
             total=sum((layer.total for layer in resources.values()), Utilization()),
             whole=None,
+        ),
+        bitfile=BitfileResult(
+            "KV260", "xck26", 5.0, 200.0, 100.0, {}, None, None, Path("x.hwh"), None, None, None, None
         ),
         verified=(VerifiedOutput("verify_stitched_ip_rtlsim_0_SUCCESS.npy", 10),),
         stages=tuple(StageCost(name, f"{name} is fine", 1.5, 400.0 + i) for i, name in enumerate(STAGES)),

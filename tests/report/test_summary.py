@@ -37,6 +37,18 @@ def test_what_does_not_fit_is_said_in_the_overview():
     assert "**does not fit**, too much LUT |" in text
 
 
+def test_the_overview_says_whether_there_is_a_bitstream():
+    assert "| none: Vivado was not on PATH" in summary(FACTS)
+    assert "| none: the KV260 has no processors beside its logic" in summary(sample_facts(bitfile=None))
+    placed = {"LUT": 30_000, "FF": 40_000}
+    made = replace(
+        FACTS.bitfile, vivado="2024.2", utilization=placed, accelerator={"LUT": 25_000}, wns_ns=0.125, clock_mhz=200.0
+    )
+    text = summary(sample_facts(bitfile=made))
+    assert "| 30,000 LUT, 25,000 of them the accelerator's, 40,000 FF; 200 MHz kept with 0.125 ns to spare |" in text
+    assert "measured by Vivado 2024.2" in text
+
+
 def test_throughput_is_the_clock_over_the_observed_cycles():
     network = replace(FACTS.network, steady_cycles=400_000)
     assert sample_facts(network=network).throughput_fps == 500.0
@@ -143,6 +155,6 @@ def test_the_deepest_fifos_are_listed_and_the_rest_counted():
 def test_figures_are_shown_and_stages_summed():
     text = summary(FACTS)
     assert all(f"]({name})" in text for name in (LUTS_FIGURE, CYCLES_FIGURE, WIDTHS_FIGURE))
-    assert "| **sum, peak** | **13.5** | **408** |" in text
+    assert "| **sum, peak** | **16.5** | **410** |" in text
     assert "| rtlsim | SUCCESS | rtlsim is fine |" in text
     assert "`verification_output/verify_stitched_ip_rtlsim_0_SUCCESS.npy` (10 frames)" in text

@@ -10,7 +10,7 @@ from pipeline.boards import load_board
 from pipeline.cache import Slot
 from pipeline.errors import ModelError
 from pipeline.report.facts import BuildFacts
-from pipeline.stages import fold, report, rtlsim, synth
+from pipeline.stages import bitfile, fold, report, rtlsim, synth
 from pipeline.stages.rtlsim import NetworkRun
 from pipeline.tools import yosys
 from pipeline.tools.yosys import SynthesisResult, Utilization
@@ -50,6 +50,8 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     share = Utilization(lut=7)
     monkeypatch.setattr(yosys, "synthesize", lambda *a, **k: SynthesisResult(share, {"m": share}))
     synth.run(FACTS.folded.graph, load_board("KV260"), folders["synth"] / "report", cache=tmp_path)
+    made = folders["bitfile"] / "bitfile"
+    bitfile.run(tmp_path, load_board("KV260"), 5.0, made, input_stream_bytes=4, output_stream_bytes=1, work=tmp_path)
     for cost in FACTS.stages:
         folder = folders[cost.name]
         slot = Slot(None, folder.rename(folder.with_suffix(".partial")), folder)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.dataflow.input_transform import InputTransform
+from a2q_driver.input_transform import InputTransform
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.base import Kernel, Shape
 from pipeline.kernels.duplicate_streams import DuplicateStreams

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from a2q_driver.input_transform import InputTransform
 from pipeline.dataflow.conversion.builder import INPUT, Checkpoint, LayerBuilder
 from pipeline.dataflow.conversion.order import increasing
 from pipeline.dataflow.conversion.tensors import HostTensor, StreamTensor, describe, per_channel
-from pipeline.dataflow.input_transform import InputTransform
 from pipeline.dataflow.thresholds import derive_thresholds
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError

@@ -10,7 +10,7 @@ import onnx
 import torch
 from onnx import helper
 
-from pipeline.dataflow.input_transform import HostStep
+from a2q_driver.input_transform import HostStep
 from pipeline.errors import UnsupportedError
 
 __all__ = [

@@ -1,0 +1,92 @@
+"""What driver.py and validate.py have in common: options, arrays from files, and how errors are told."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from a2q_driver.accelerator import PYNQ_PORT, Accelerator
+from a2q_driver.errors import DriverError, FileError
+from a2q_driver.manifest import read_manifest
+
+__all__ = ["FAILED", "add_batch_option", "add_board_options", "load_array", "open_accelerator", "run"]
+
+FAILED = 2  # the exit status of what could not be run, as argparse has it
+_TIMEOUT, _SIMULATED_TIMEOUT = 10.0, 120.0  # seconds
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+def add_board_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say where the accelerator is, and how it is driven."""
+    parser.add_argument(
+        "--bitfile", type=Path, metavar="FILE", help="a bitfile of a package (default: that of this one)"
+    )
+    parser.add_argument("--host", help="the address of a board whose PYNQ.remote server runs (default: this board)")
+    parser.add_argument("--port", type=_positive, default=PYNQ_PORT, help="its port (default: %(default)s)")
+    parser.add_argument(
+        "--no-download", action="store_true", help="do not load the bitfile: it is on the board already"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"within which a frame must go in or come out (default: {_TIMEOUT:g}; {_SIMULATED_TIMEOUT:g} for a package "
+        "without a bitstream, on the simulated board)",
+    )
+
+
+def add_batch_option(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--batchsize", type=_positive, metavar="FRAMES", help=what)
+
+
+def open_accelerator(options: argparse.Namespace, batch: int | None) -> Accelerator:
+    """The accelerator that the options name, with `batch` frames a transfer at most. Raises DriverError."""
+    package = options.bitfile or _PACKAGE
+    timeout = options.timeout
+    if timeout is None:
+        simulated = options.bitfile is None and read_manifest(_PACKAGE)["bitstream"].get("kind") == "simulation"
+        timeout = _SIMULATED_TIMEOUT if simulated else _TIMEOUT
+    download = not options.no_download
+    return Accelerator(package, options.host, options.port, download=download, timeout_s=timeout, batch=batch)
+
+
+def load_array(path: Path) -> np.ndarray:
+    """The array in a .npy file. Raises FileError for a file that is missing, cut short, or something else."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise FileError(f"{path} cannot be read as a .npy file: {error}.") from error
+    if not isinstance(array, np.ndarray) or array.ndim == 0:
+        raise FileError(f"{path} holds no array of frames.")
+    return array
+
+
+def run(main: Callable[[], int]) -> None:
+    """Run `main`, and exit with what it returns; with FAILED and one line for an error of the driver."""
+    try:
+        status = main()
+    except DriverError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value

@@ -1,0 +1,99 @@
+"""transform.npz: what the host does before and after the accelerator. No pickle: reading it runs no code.
+
+raw_shape, shape, scale, zero_point, range, rounding, bipolar, flat    of the InputTransform
+step_ops, step_0, step_1, …    its steps: the operations, and the operand of each
+mean, std                      of images' preprocessing, where it is known
+lookup                         the table that stands for both, where there is one
+output_scale, output_bias      real output = scale · integer + bias; absent where the output is a label
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from a2q_driver.errors import PackageError
+from a2q_driver.input_transform import HostStep, InputTransform
+from a2q_driver.preprocessing import ImageTransform
+
+__all__ = ["Transforms", "load_transforms", "save_transforms"]
+
+
+@dataclass(frozen=True, eq=False)
+class Transforms:
+    """What the host does. `images` is None where preprocessing is not known, `scale` and `bias` for a label."""
+
+    input: InputTransform
+    images: ImageTransform | None
+    scale: np.ndarray | None
+    bias: np.ndarray | None
+
+    @property
+    def gives_label(self) -> bool:
+        """Whether the accelerator's output is the index of a class; real outputs of the network otherwise."""
+        return self.scale is None
+
+    def outputs(self, integers: np.ndarray) -> np.ndarray:
+        """What the network gives for output `integers` (N, H, W, C): classes, int64 (N,), or real outputs.
+
+        Those are float64, of shape (N, classes) where the network gives vectors.
+        """
+        if self.scale is None or self.bias is None:
+            return integers.reshape(-1)
+        outputs = integers * self.scale + self.bias
+        return outputs.reshape(len(outputs), -1) if outputs.shape[1:3] == (1, 1) else outputs
+
+
+def save_transforms(path: Path, transforms: Transforms) -> None:
+    """Write `transforms` to the file `path`: the same bytes for the same transforms."""
+    source = transforms.input
+    arrays = {
+        "raw_shape": np.array(source.raw_shape, np.int64),
+        "shape": np.array(source.shape, np.int64),
+        "scale": source.scale,
+        "zero_point": np.int64(source.zero_point),
+        "range": np.array([source.lo, source.hi], np.int64),
+        "rounding": np.str_(source.rounding),
+        "bipolar": np.bool_(source.bipolar),
+        "flat": np.bool_(source.flat),
+        "step_ops": np.array([step.op for step in source.steps], np.str_),
+        **{f"step_{index}": step.operand for index, step in enumerate(source.steps)},
+    }
+    if transforms.images is not None:
+        arrays |= {"mean": np.array(transforms.images.mean), "std": np.array(transforms.images.std)}
+        if transforms.images.lookup is not None:
+            arrays["lookup"] = transforms.images.lookup
+    if transforms.scale is not None and transforms.bias is not None:
+        arrays |= {"output_scale": transforms.scale, "output_bias": transforms.bias}
+    np.savez(path, **arrays)
+
+
+def load_transforms(path: Path) -> Transforms:
+    """What `save_transforms` wrote. Raises PackageError for a file that is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        lo, hi = arrays["range"].tolist()
+        operations = arrays["step_ops"].tolist()
+        source = InputTransform(
+            raw_shape=tuple(arrays["raw_shape"].tolist()),
+            shape=tuple(arrays["shape"].tolist()),
+            steps=tuple(HostStep(op, arrays[f"step_{index}"]) for index, op in enumerate(operations)),
+            scale=arrays["scale"],
+            zero_point=int(arrays["zero_point"]),
+            lo=lo,
+            hi=hi,
+            rounding=str(arrays["rounding"]),
+            bipolar=bool(arrays["bipolar"]),
+            flat=bool(arrays["flat"]),
+        )
+        images = None
+        if "mean" in arrays:
+            mean, std = tuple(arrays["mean"].tolist()), tuple(arrays["std"].tolist())
+            images = ImageTransform(source, mean, std, arrays.get("lookup"))
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise PackageError(f"{path} cannot be read: {error!r}.") from error
+    return Transforms(source, images, arrays.get("output_scale"), arrays.get("output_bias"))

@@ -1,0 +1,359 @@
+// What stands between a network and a processor: registers over AXI4-Lite, streams from and to memory, a reset.
+//
+// Words from memory go to the network (core_in), words of the network to memory (core_out), each through a spill
+// register: a word a cycle, no path from one side to the other. The shell counts them, and so knows the frames. It
+// marks the last word of every BATCH-th output frame with out_last_o, which ends a transfer, and checks that in_last_i
+// comes at the end of a frame only; a last word of which in_keep_i leaves out bytes ends before that.
+//
+// The network is held in reset by core_rst_no, which comes from a flip-flop: with rst_ni, while RESET is set, and for
+// ResetCycles after either. Meanwhile no word is taken or offered, and one that was offered is withdrawn: whoever
+// resets the network resets the DMA, too.
+//
+// Registers, by their address in bytes. Others, writes to those that are read only (RO), and values that a register
+// does not have are answered with SLVERR.
+//   00  ID             RO  41325131, "A2Q1"
+//   04  VERSION        RO  of these registers: major, minor, 16 bits each
+//   08  CONFIG0..3     RO  ConfigHash in four words, the most significant first
+//   18  CONTROL            bit 0 RESET: holds the network in reset. Setting it clears all counters and sticky bits,
+//                          makes BATCH 1 and frees LOCK
+//   1C  STATUS         RO  bit 0 BUSY: a frame has begun to come in and has not left; 1 MISALIGNED: in_last_i came
+//                          elsewhere than at the end of a frame, sticky; 2 OVERFLOW: any of OVERFLOW_FLAGS; 3 DEBUG
+//   20  BATCH              output frames a transfer, at least 1. Writing it starts a transfer with the next word
+//   24  FRAMES_IN      RO  whole frames taken
+//   28  FRAMES_OUT     RO  whole frames given
+//   2C  LOCK               a read that finds it free gives 0 and takes it, one that finds it taken gives 1; 0 frees it
+//   30  CYCLES_LO      RO  cycles while BUSY; a read keeps the upper half for CYCLES_HI
+//   34  CYCLES_HI      RO
+//   38  INPUT_STARVED  RO  cycles in which a word in the middle of a frame would have been taken and none was offered
+//   3C  INPUT_STALLED  RO  cycles in which a word was offered and not taken
+//   40  OUTPUT_STALLED RO  cycles in which a word was offered to memory and not taken
+//   44  OVERFLOW_FLAGS RO  bit i: overflow_i[i] was high, sticky; bit 31 stands for all from 31 on
+//   48  INPUT_WORDS    RO  words of an input frame
+//   4C  OUTPUT_WORDS   RO  words of an output frame
+// Counters have 32 bits, CYCLES 64, and wrap.
+//
+// InputBytes, OutputBytes:  bytes of a word of each stream, at least 1.
+// InputWords, OutputWords:  words of a frame, at least 1.
+// ConfigHash:               what says which network this is.
+// OverflowFlags:            bits of overflow_i, at least 1.
+// Debug:                    whether the network drives overflow_i.
+`default_nettype none
+
+module accelerator_shell #(
+  parameter int unsigned InputBytes = 4,
+  parameter int unsigned OutputBytes = 4,
+  parameter int unsigned InputWords = 16,
+  parameter int unsigned OutputWords = 1,
+  parameter bit [127:0] ConfigHash = '0,
+  parameter int unsigned OverflowFlags = 1,
+  parameter bit Debug = 1'b0
+) (
+  input  wire                     clk_i,
+  input  wire                     rst_ni,
+
+  // registers
+  input  wire [11:0]              awaddr_i,
+  input  wire                     awvalid_i,
+  output wire                     awready_o,
+  input  wire [31:0]              wdata_i,
+  input  wire [3:0]               wstrb_i,
+  input  wire                     wvalid_i,
+  output wire                     wready_o,
+  output wire [1:0]               bresp_o,
+  output wire                     bvalid_o,
+  input  wire                     bready_i,
+  input  wire [11:0]              araddr_i,
+  input  wire                     arvalid_i,
+  output wire                     arready_o,
+  output wire [31:0]              rdata_o,
+  output wire [1:0]               rresp_o,
+  output wire                     rvalid_o,
+  input  wire                     rready_i,
+
+  // from memory
+  input  wire                     in_valid_i,
+  output wire                     in_ready_o,
+  input  wire [InputBytes*8-1:0]  in_data_i,
+  input  wire [InputBytes-1:0]    in_keep_i,
+  input  wire                     in_last_i,
+
+  // to memory
+  output wire                     out_valid_o,
+  input  wire                     out_ready_i,
+  output wire [OutputBytes*8-1:0] out_data_o,
+  output wire [OutputBytes-1:0]   out_keep_o,
+  output wire                     out_last_o,
+
+  // the network
+  output wire                     core_rst_no,
+  output wire                     core_in_valid_o,
+  input  wire                     core_in_ready_i,
+  output wire [InputBytes*8-1:0]  core_in_data_o,
+  input  wire                     core_out_valid_i,
+  output wire                     core_out_ready_o,
+  input  wire [OutputBytes*8-1:0] core_out_data_i,
+  input  wire [OverflowFlags-1:0] overflow_i
+);
+
+  if (InputBytes < 1 || OutputBytes < 1 || InputWords < 1 || OutputWords < 1) begin : gen_check_sizes
+    $error("%m: InputBytes, OutputBytes, InputWords and OutputWords must be at least 1");
+  end
+  if (OverflowFlags < 1) begin : gen_check_flags
+    $error("%m: OverflowFlags must be at least 1");
+  end
+
+  localparam bit [31:0] Id = 32'h4132_5131;
+  localparam bit [31:0] Version = 32'h0001_0000;
+  localparam int unsigned ResetCycles = 8;
+
+  localparam bit [11:0] AddressId = 12'h000;
+  localparam bit [11:0] AddressVersion = 12'h004;
+  localparam bit [11:0] AddressConfig0 = 12'h008;
+  localparam bit [11:0] AddressConfig1 = 12'h00C;
+  localparam bit [11:0] AddressConfig2 = 12'h010;
+  localparam bit [11:0] AddressConfig3 = 12'h014;
+  localparam bit [11:0] AddressControl = 12'h018;
+  localparam bit [11:0] AddressStatus = 12'h01C;
+  localparam bit [11:0] AddressBatch = 12'h020;
+  localparam bit [11:0] AddressFramesIn = 12'h024;
+  localparam bit [11:0] AddressFramesOut = 12'h028;
+  localparam bit [11:0] AddressLock = 12'h02C;
+  localparam bit [11:0] AddressCyclesLo = 12'h030;
+  localparam bit [11:0] AddressCyclesHi = 12'h034;
+  localparam bit [11:0] AddressInputStarved = 12'h038;
+  localparam bit [11:0] AddressInputStalled = 12'h03C;
+  localparam bit [11:0] AddressOutputStalled = 12'h040;
+  localparam bit [11:0] AddressOverflowFlags = 12'h044;
+  localparam bit [11:0] AddressInputWords = 12'h048;
+  localparam bit [11:0] AddressOutputWords = 12'h04C;
+
+  // -- the registers' port
+
+  wire write, read;
+  wire [11:0] write_address, read_address;
+  wire [31:0] write_data;
+  logic write_accept, read_accept;
+  logic [31:0] read_data;
+
+  axi_lite_slave #(
+    .AddressWidth(12)
+  ) u_axi_lite_slave (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .awaddr_i(awaddr_i),
+    .awvalid_i(awvalid_i),
+    .awready_o(awready_o),
+    .wdata_i(wdata_i),
+    .wstrb_i(wstrb_i),
+    .wvalid_i(wvalid_i),
+    .wready_o(wready_o),
+    .bresp_o(bresp_o),
+    .bvalid_o(bvalid_o),
+    .bready_i(bready_i),
+    .araddr_i(araddr_i),
+    .arvalid_i(arvalid_i),
+    .arready_o(arready_o),
+    .rdata_o(rdata_o),
+    .rresp_o(rresp_o),
+    .rvalid_o(rvalid_o),
+    .rready_i(rready_i),
+    .write_o(write),
+    .write_address_o(write_address),
+    .write_data_o(write_data),
+    .write_accept_i(write_accept),
+    .read_o(read),
+    .read_address_o(read_address),
+    .read_data_i(read_data),
+    .read_accept_i(read_accept)
+  );
+
+  always_comb begin
+    case (write_address)
+      AddressControl: write_accept = 1'b1;
+      AddressBatch: write_accept = write_data != '0;
+      AddressLock: write_accept = write_data == '0;
+      default: write_accept = 1'b0;
+    endcase
+  end
+
+  wire write_control = write && write_address == AddressControl;
+  wire write_batch = write && write_address == AddressBatch && write_accept;
+  wire write_lock = write && write_address == AddressLock && write_accept;
+  wire read_lock = read && read_address == AddressLock;
+  wire read_cycles = read && read_address == AddressCyclesLo;
+  wire clear = write_control && write_data[0];
+
+  // -- reset of the network and of all that is counted
+
+  localparam int unsigned HoldWidth = $clog2(ResetCycles);
+  logic reset_q, core_rst_nq;
+  logic [HoldWidth-1:0] hold_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      reset_q <= 1'b0;
+      hold_q <= HoldWidth'(ResetCycles - 1);
+      core_rst_nq <= 1'b0;
+    end else begin
+      if (write_control) reset_q <= write_data[0];
+      if (reset_q) hold_q <= HoldWidth'(ResetCycles - 1);
+      else if (hold_q != '0) hold_q <= hold_q - 1'b1;
+      core_rst_nq <= !reset_q && hold_q == '0;
+    end
+  end
+  assign core_rst_no = core_rst_nq;
+
+  // -- input
+
+  localparam int unsigned InputCountWidth = (InputWords > 1) ? $clog2(InputWords) : 1;
+  logic [InputCountWidth-1:0] in_word_q;
+  logic misaligned_q;
+
+  wire in_ready;
+  wire in_take = in_valid_i && in_ready_o;
+  wire in_frame_end = in_word_q == InputCountWidth'(InputWords - 1);
+  assign in_ready_o = in_ready && core_rst_nq;
+
+  spill_register #(
+    .Width(InputBytes * 8)
+  ) u_input (
+    .clk_i(clk_i),
+    .rst_ni(core_rst_nq),
+    .in_valid_i(in_valid_i),
+    .in_ready_o(in_ready),
+    .in_data_i(in_data_i),
+    .out_valid_o(core_in_valid_o),
+    .out_ready_i(core_in_ready_i),
+    .out_data_o(core_in_data_o)
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (!core_rst_nq) begin
+      in_word_q <= '0;
+      misaligned_q <= 1'b0;
+    end else if (in_take) begin
+      in_word_q <= in_frame_end ? '0 : in_word_q + 1'b1;
+      misaligned_q <= misaligned_q || (in_last_i && !(in_frame_end && &in_keep_i));
+    end
+  end
+
+  // -- output; a word takes its marks along, so that what is offered stays the same when BATCH is written
+
+  localparam int unsigned OutputCountWidth = (OutputWords > 1) ? $clog2(OutputWords) : 1;
+  logic [OutputCountWidth-1:0] out_word_q;
+  logic [31:0] batch_q, frames_left_q;  // frames_left_q: of the transfer, after the one that is coming out
+
+  wire core_out_take = core_out_valid_i && core_out_ready_o;
+  wire core_frame_end = out_word_q == OutputCountWidth'(OutputWords - 1);
+  wire core_transfer_end = core_frame_end && frames_left_q == '0;
+  wire out_valid, out_frame_end;
+  wire out_take = out_valid_o && out_ready_i;
+  assign out_valid_o = out_valid && core_rst_nq;
+  assign out_keep_o = '1;
+
+  spill_register #(
+    .Width(OutputBytes * 8 + 2)
+  ) u_output (
+    .clk_i(clk_i),
+    .rst_ni(core_rst_nq),
+    .in_valid_i(core_out_valid_i),
+    .in_ready_o(core_out_ready_o),
+    .in_data_i({core_transfer_end, core_frame_end, core_out_data_i}),
+    .out_valid_o(out_valid),
+    .out_ready_i(out_ready_i),
+    .out_data_o({out_last_o, out_frame_end, out_data_o})
+  );
+
+  always_ff @(posedge clk_i) begin
+    if (!core_rst_nq) out_word_q <= '0;
+    else if (core_out_take) out_word_q <= core_frame_end ? '0 : out_word_q + 1'b1;
+
+    if (!rst_ni || clear) begin
+      batch_q <= 32'd1;
+      frames_left_q <= '0;
+    end else if (write_batch) begin
+      batch_q <= write_data;
+      frames_left_q <= write_data - 1'b1;
+    end else if (core_rst_nq && core_out_take && core_frame_end) begin
+      frames_left_q <= (frames_left_q == '0) ? batch_q - 1'b1 : frames_left_q - 1'b1;
+    end
+  end
+
+  // -- what is counted
+
+  logic [31:0] frames_in_q, frames_out_q, input_starved_q, input_stalled_q, output_stalled_q, cycles_hi_q;
+  logic [63:0] cycles_q;
+  logic [OverflowFlags-1:0] overflow_q;
+  wire busy = in_word_q != '0 || frames_in_q != frames_out_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!core_rst_nq) begin
+      frames_in_q <= '0;
+      frames_out_q <= '0;
+      input_starved_q <= '0;
+      input_stalled_q <= '0;
+      output_stalled_q <= '0;
+      cycles_q <= '0;
+      cycles_hi_q <= '0;
+      overflow_q <= '0;
+    end else begin
+      if (in_take && in_frame_end) frames_in_q <= frames_in_q + 1'b1;
+      if (out_take && out_frame_end) frames_out_q <= frames_out_q + 1'b1;
+      if (in_word_q != '0 && in_ready_o && !in_valid_i) input_starved_q <= input_starved_q + 1'b1;
+      if (in_valid_i && !in_ready_o) input_stalled_q <= input_stalled_q + 1'b1;
+      if (out_valid_o && !out_ready_i) output_stalled_q <= output_stalled_q + 1'b1;
+      if (busy) cycles_q <= cycles_q + 1'b1;
+      if (read_cycles) cycles_hi_q <= cycles_q[63:32];
+      overflow_q <= overflow_q | overflow_i;
+    end
+  end
+
+  wire [31:0] overflow_flags;
+  if (OverflowFlags > 32) begin : gen_merge_flags
+    assign overflow_flags = {|overflow_q[OverflowFlags-1:31], overflow_q[30:0]};
+  end else begin : gen_flags
+    assign overflow_flags = 32'(overflow_q);
+  end
+
+  // -- a lock for programs that share the board; a read that takes it wins over a write that frees it already
+
+  logic lock_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || clear) lock_q <= 1'b0;
+    else if (read_lock && !lock_q) lock_q <= 1'b1;
+    else if (write_lock) lock_q <= 1'b0;
+  end
+
+  always_comb begin
+    read_accept = 1'b1;
+    case (read_address)
+      AddressId: read_data = Id;
+      AddressVersion: read_data = Version;
+      AddressConfig0: read_data = ConfigHash[127:96];
+      AddressConfig1: read_data = ConfigHash[95:64];
+      AddressConfig2: read_data = ConfigHash[63:32];
+      AddressConfig3: read_data = ConfigHash[31:0];
+      AddressControl: read_data = {31'd0, reset_q};
+      AddressStatus: read_data = {28'd0, Debug, |overflow_q, misaligned_q, busy};
+      AddressBatch: read_data = batch_q;
+      AddressFramesIn: read_data = frames_in_q;
+      AddressFramesOut: read_data = frames_out_q;
+      AddressLock: read_data = {31'd0, lock_q};
+      AddressCyclesLo: read_data = cycles_q[31:0];
+      AddressCyclesHi: read_data = cycles_hi_q;
+      AddressInputStarved: read_data = input_starved_q;
+      AddressInputStalled: read_data = input_stalled_q;
+      AddressOutputStalled: read_data = output_stalled_q;
+      AddressOverflowFlags: read_data = overflow_flags;
+      AddressInputWords: read_data = 32'(InputWords);
+      AddressOutputWords: read_data = 32'(OutputWords);
+      default: begin
+        read_data = '0;
+        read_accept = 1'b0;
+      end
+    endcase
+  end
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,62 @@
+"""Serve the simulated board until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from pipeline.board_sim.board import Board
+from pipeline.board_sim.package import read_package
+from pipeline.errors import A2QError
+
+_PORT = 7967  # of PYNQ.remote
+
+
+def _main() -> int:
+    arguments = _arguments()
+    logging.basicConfig(format="%(message)s")
+    ended = threading.Event()
+
+    def end(*_: object) -> None:
+        ended.set()  # an exception alone could be lost in a callback of an import
+        sys.exit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    try:
+        package = read_package(arguments.package)
+        board = Board(package, arguments.library)
+        from pipeline.board_sim.server import start_server  # pynq takes seconds to import
+
+        server, port = start_server(board, arguments.host, arguments.port)
+    except A2QError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    try:
+        print(f"simulated {package.board} with {package.model} on {arguments.host}:{port}", flush=True)
+        ended.wait()
+    finally:
+        server.stop(grace=None).wait()
+        board.close()
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.board_sim", description="The simulated board: PYNQ.remote's services over a model."
+    )
+    parser.add_argument("--package", type=Path, required=True, help="the folder deploy/ of a build")
+    parser.add_argument("--library", type=Path, required=True, help="what pipeline.tools.board_model built of its RTL")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen on (default: %(default)s, this machine)"
+    )
+    parser.add_argument("--port", type=int, default=_PORT, help="0 takes a free one (default: %(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,204 @@
+"""A package in use: on the simulated board or a real one, from this machine, through the unmodified pynq package.
+
+pynq needs an older numpy than the pipeline, so that what talks to a board, and the simulated board itself, run in an
+environment of their own, which `make board-setup` makes; A2Q_BOARD_PYTHON names another one's Python.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.boards import SIMULATED, load_board
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.errors import ConfigError, ResourceError, ToolError
+from pipeline.flow import BuildResult
+from pipeline.stages import fold, resolve
+from pipeline.stages.resolve import ResolvedModel
+from pipeline.user_cache import cache_folder
+
+__all__ = ["Address", "Frames", "board_python", "destination", "serve", "simulated_board", "validate_build"]
+
+_REPOSITORY = Path(__file__).resolve().parents[1]
+_START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a board's PYNQ.remote server listens; `process` is that server's number, where it was started here."""
+
+    host: str
+    port: int
+    process: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames to validate a board with.
+
+    `inputs` are uint8 images (N, H, W, C), or raw frames as the network takes them where it takes no images; `expected`
+    what the integer graph gives, (N, *output shape); `labels` (N,) are those of the data set, None without one.
+    """
+
+    inputs: np.ndarray
+    expected: np.ndarray
+    labels: np.ndarray | None
+    source: str
+
+
+def board_python() -> Path:
+    """The Python of the environment that holds pynq. Raises ResourceError where there is none."""
+    path = Path(os.environ.get("A2Q_BOARD_PYTHON") or _REPOSITORY / ".venv-board" / "bin" / "python")
+    if not path.is_file():
+        raise ResourceError(
+            f"The environment for boards is not there: {path} is missing. `make board-setup` makes it; A2Q_BOARD_PYTHON "
+            "may name the Python of another one that holds what hw/driver/requirements.txt lists."
+        )
+    return path
+
+
+def destination(board: str, host: str | None, port: int) -> Address | None:
+    """Where `board` is reached; None for the simulated one, which is started for it.
+
+    Raises ConfigError where board and address do not go together, ResourceError where pynq's environment is missing.
+    """
+    board_python()
+    if board == SIMULATED:
+        if host is not None:
+            raise ConfigError(f"The simulated board is started here, so it takes no address; {host!r} was given.")
+        return None
+    name = load_board(board).name
+    if host is None:
+        raise ConfigError(
+            f"The address of the {name} is missing: name it with --host (HOST= with make). On the board itself, run "
+            "driver/validate.py of the package instead."
+        )
+    return Address(host, port)
+
+
+def validate_build(result: BuildResult, address: Address | None, count: int | None, say: Callable[[str], None]) -> bool:
+    """Run frames through the package of a finished build, on the board at `address`, or simulated where it is None.
+
+    `count` test images, or the package's golden frames where that is None. Returns whether every output is that of the
+    integer graph. Raises ConfigError for a real board and a package without a bitstream.
+    """
+    from a2q_driver.manifest import read_manifest
+
+    package = result.folder / "deploy"
+    manifest = read_manifest(package)
+    if address is not None and manifest["bitstream"]["kind"] != "vivado":
+        raise ConfigError(
+            f"{package} holds no bitstream for the {manifest['board']}, because Vivado was not on PATH when it was "
+            "built. Run the same build where it is, or take BOARD=sim for the simulated board."
+        )
+    frames = None
+    if count is not None:
+        record, golden = resolve.load(result.results["resolve"])
+        frames = _test_frames(record, golden, fold.load(result.results["fold"]).graph, count)
+        say(f"inputs: {frames.source}")
+    if address is not None:
+        return _run_validation(package, address, frames)
+    say(f"simulated {manifest['board']}: building its model of the RTL in {package}")
+    with simulated_board(package) as simulated:
+        say(f"simulated {manifest['board']}: listening on {simulated.host}:{simulated.port}")
+        return _run_validation(package, simulated, frames)
+
+
+@contextmanager
+def simulated_board(package: Path) -> Iterator[Address]:
+    """The simulated board with `package`, on a free port of the loopback interface, until the block is left.
+
+    Raises ModelError for a package that is not as it was made, ToolError where its model cannot be built or started.
+    """
+    command = [*_board_command(package), "--port", "0"]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE, stderr=said, text=True)
+        try:
+            line = process.stdout.readline()
+            if not line:
+                process.wait(_START_SECONDS)
+                said.seek(0)
+                raise ToolError(f"the simulated board did not start: {said.read().strip()[-2000:]}")
+            host, _, port = line.split()[-1].rpartition(":")
+            yield Address(host, int(port), process.pid)
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def serve(package: Path, host: str, port: int) -> int:
+    """Run the simulated board with `package` in the foreground until it is interrupted. Returns its exit status."""
+    command = [*_board_command(package), "--host", host, "--port", str(port)]
+    with subprocess.Popen(command, env=_environment()) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # it has had the same interrupt
+            return process.wait(10)
+
+
+def _board_command(package: Path) -> list[str]:
+    from a2q_driver.manifest import read_manifest
+    from pipeline.stages.package import verify
+    from pipeline.tools.board_model import build_library
+
+    verify(package)
+    rtl = read_manifest(package)["rtl"]
+    sources = [package / source for source in rtl["sources"]]
+    library = build_library(package / "rtl", rtl["top"], sources, cache_folder() / "board-models")
+    return [
+        *(str(board_python()), "-B", "-W", "ignore::UserWarning", "-m", "pipeline.board_sim"),
+        *("--package", str(package.absolute()), "--library", str(library)),
+    ]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1"}
+
+
+def _run_validation(package: Path, address: Address, frames: Frames | None) -> bool:
+    """Run the package's own validate.py against the board at `address`; its lines go to this program's output."""
+    command = [str(board_python()), "-B", "validate.py", "--host", address.host, "--port", str(address.port)]
+    with tempfile.TemporaryDirectory(prefix="a2q-validate-") as scratch:
+        if frames is not None:
+            arrays = {"inputfile": frames.inputs, "expected": frames.expected, "labels": frames.labels}
+            for option, array in arrays.items():
+                if array is not None:
+                    np.save(Path(scratch, f"{option}.npy"), array)
+                    command += [f"--{option}", f"{scratch}/{option}.npy"]
+        sys.stdout.flush()
+        return subprocess.run(command, cwd=package / "driver", check=False).returncode == 0
+
+
+def _test_frames(record: ResolvedModel, golden: np.ndarray, graph: LayerGraph, count: int) -> Frames:
+    """`count` test images of the model's data set, or as many golden frames where it is not at hand.
+
+    `golden` are raw frames (N, *input shape), repeated from the first where there are fewer; what is expected of each
+    is computed by `graph`. Raises ConfigError for a graph without a transform of its input.
+    """
+    from pipeline.datasets import catalog
+    from pipeline.models.golden import normalised
+
+    if graph.input_transform is None:
+        raise ConfigError(f"{record.name} has no transform of its input, so no frames can be given to it.")
+    known = record.preprocessing is not None and record.dataset in catalog.DATASETS
+    if known and catalog.files(record.dataset, "test"):
+        images = catalog.load(record.dataset, "test", limit=count)
+        raw = normalised(images.images, record.preprocessing)
+        if raw.shape[1:] == graph.input_transform.raw_shape:
+            inputs, labels, source = np.moveaxis(images.images, 1, -1), images.labels, f"the {images.source}"
+            return Frames(inputs, graph.run(graph.input_transform.apply(raw)), labels, source)
+    raw = golden[np.arange(count) % len(golden)]
+    source = f"the first {count} golden frames of: {record.golden_source}"
+    return Frames(raw, graph.run(graph.input_transform.apply(raw)), None, source)

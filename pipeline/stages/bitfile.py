@@ -1,0 +1,234 @@
+"""bitfile: the accelerator in a block design for a board, as a bitstream where Vivado is on PATH.
+
+The script and the description of the block design are written in any case, so that both can be carried to a machine
+with Vivado; and the hardware handoff that pynq reads, Vivado's own where there is a bitstream.
+
+Requires the RTL with the module a2q_accelerator in one folder. Ensures that a bitstream keeps its clock, and that
+Vivado gave the cells the addresses that the description says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from pipeline.board_design import hwh, tcl
+from pipeline.board_design.description import ACCELERATOR, BlockDesign, describe
+from pipeline.boards import Board
+from pipeline.errors import ToolError
+from pipeline.tools import vivado
+
+__all__ = ["DESCRIPTION", "FILE", "SCRIPT", "BitfileResult", "load", "run"]
+
+FILE = "bitfile.json"
+SCRIPT = "build.tcl"
+DESCRIPTION = "block_design.json"
+
+_FACTS = "result.txt"
+_REPORTS = ("utilization.rpt", "utilization.xml", "timing_summary.rpt", _FACTS)
+_COLUMNS = {"Total LUTs": "LUT", "LUTRAMs": "LUTRAM", "SRLs": "SRL", "FFs": "FF", "URAM": "URAM"}
+
+
+@dataclass(frozen=True)
+class BitfileResult:
+    """What is in the folder `bitfile`.
+
+    `clock_mhz` is the accelerator's, made of the processing system's clock 0 of `pl_clock_mhz`: where Vivado ran, both
+    are as it has them, else as they are asked for, and `vivado`, `bit` and all that is measured are None. `address_map` gives base and size in bytes of each cell's registers. `utilization`
+    is the whole design's, `accelerator` the accelerator's share of it, both by FINN's names of resources; `wns_ns` and
+    `whs_ns` the worst slack to setup and to hold.
+    """
+
+    board: str
+    part: str
+    clock_period_ns: float  # asked for
+    clock_mhz: float
+    pl_clock_mhz: float
+    address_map: dict[str, tuple[int, int]]
+    vivado: str | None
+    bit: Path | None
+    hwh: Path
+    utilization: dict[str, int] | None
+    accelerator: dict[str, int] | None
+    wns_ns: float | None
+    whs_ns: float | None
+
+    @property
+    def summary(self) -> str:
+        """One sentence: what was made, or how to make it."""
+        if self.vivado is None:
+            return (
+                "no bitstream, as vivado is not on PATH; where it is, `vivado -mode batch -source "
+                f"bitfile/{SCRIPT} -tclargs stitched_ip` in this build's folder makes it"
+            )
+        return (
+            f"a bitstream for the {self.board} by Vivado {self.vivado}: {self.utilization['LUT']:,} LUT, "
+            f"{self.clock_mhz:g} MHz kept with {self.wns_ns:.3f} ns to spare"
+        )
+
+
+def run(
+    rtl: Path,
+    board: Board,
+    clock_period_ns: float,
+    folder: Path,
+    *,
+    input_stream_bytes: int,
+    output_stream_bytes: int,
+    work: Path,
+    jobs: int = 2,
+    log: Callable[[str], None] | None = None,
+) -> BitfileResult:
+    """Write the block design of the RTL in the folder `rtl` into `folder`, and make the bitstream if Vivado is on PATH.
+
+    The streams of the accelerator have `input_stream_bytes` and `output_stream_bytes`. Vivado's project lies in a
+    folder of its own in `work`, and stays there where it fails; `jobs` of its runs go at once, and what it prints goes
+    to `log`.
+
+    Raises UnsupportedError for a board without a processing system, ConfigError for a clock that it cannot have. Raises
+    ToolError where Vivado fails, leaves out a result, finds the design too slow for its clock, or gives a cell another
+    address.
+    """
+    design = describe(
+        board, clock_period_ns, input_stream_bytes=input_stream_bytes, output_stream_bytes=output_stream_bytes
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SCRIPT).write_text(tcl.render(design))
+    (folder / DESCRIPTION).write_text(json.dumps(_facts_of(design), indent=2) + "\n")
+    facts = {
+        "board": board.name,
+        "part": board.part,
+        "clock_period_ns": clock_period_ns,
+        "address_map": dict(design.address_map),
+        "hwh": folder / f"{tcl.BITSTREAM}.hwh",
+    }
+    if vivado.find() is None:
+        (folder / f"{tcl.BITSTREAM}.hwh").write_text(hwh.render(design))
+        nothing = dict.fromkeys(("vivado", "bit", "utilization", "accelerator", "wns_ns", "whs_ns"))
+        clocks = {"clock_mhz": design.clock_mhz, "pl_clock_mhz": design.pl_clock_mhz}
+        result = BitfileResult(**facts, **clocks, **nothing)
+    else:
+        result = BitfileResult(**facts, **_implement(rtl, design, folder, work, jobs, log))
+    content = asdict(result) | {"bit": result.bit and result.bit.name, "hwh": result.hwh.name}
+    (folder / FILE).write_text(json.dumps(content, indent=2) + "\n")
+    return result
+
+
+def load(folder: Path) -> BitfileResult:
+    """What `run` wrote to `folder`."""
+    content = json.loads((folder / FILE).read_text())
+    addresses = {name: tuple(span) for name, span in content["address_map"].items()}
+    bit = folder / content["bit"] if content["bit"] else None
+    return BitfileResult(**content | {"address_map": addresses, "bit": bit, "hwh": folder / content["hwh"]})
+
+
+def _implement(
+    rtl: Path, design: BlockDesign, folder: Path, work: Path, jobs: int, log: Callable[[str], None] | None
+) -> dict:
+    """Run Vivado, and take its results into `folder`. Gives the fields of a result that it makes known."""
+    project = work / f"{design.board.name}-{_key(rtl, folder / SCRIPT)}"
+    shutil.rmtree(project, ignore_errors=True)
+    made = project / "output"
+    arguments = [str(path.absolute()) for path in (rtl, made, project)]
+    version = vivado.version()
+    status = vivado.run(folder / SCRIPT, [*arguments, str(jobs)], project, statuses=(0, tcl.TIMING_STATUS), on_line=log)
+    facts = _read_facts(made / _FACTS)
+    slack = float(facts["wns_ns"]), float(facts["whs_ns"])
+    if status or min(slack) < 0:
+        raise ToolError(_too_slow(design, *slack, made))
+    for name in (*_REPORTS, f"{tcl.BITSTREAM}.bit", f"{tcl.BITSTREAM}.hwh"):
+        if not (made / name).is_file():
+            raise ToolError(f"Vivado ended well but left no {name}; its project and its log are in {project}.")
+        shutil.copyfile(made / name, folder / name)
+    handoff = folder / f"{tcl.BITSTREAM}.hwh"
+    text = hwh.complete(handoff.read_text(encoding="utf-8"))
+    hwh.verify(text, design)
+    handoff.write_text(text, encoding="utf-8")
+    rows = _read_utilization(folder / "utilization.xml")
+    shutil.rmtree(project)
+    return {
+        "clock_mhz": float(facts["clock_mhz"]),
+        "pl_clock_mhz": float(facts["pl_clock_mhz"]),
+        "vivado": version,
+        "bit": folder / f"{tcl.BITSTREAM}.bit",
+        "utilization": next(iter(rows.values())),
+        "accelerator": rows.get(ACCELERATOR),
+        "wns_ns": slack[0],
+        "whs_ns": slack[1],
+    }
+
+
+def _key(rtl: Path, script: Path) -> str:
+    """A name for the project of just this design, so that two builds do not meet in it."""
+    digest = hashlib.sha256()
+    for path in (script, *sorted(rtl.iterdir())):
+        if path.is_file():
+            digest.update(f"{path.name} {path.stat().st_size} ".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _too_slow(design: BlockDesign, wns: float, whs: float, reports: Path) -> str:
+    found = (
+        f"On the {design.board.name} the design does not keep its clock, synth_clk_period_ns = "
+        f"{design.clock_period_ns:g} ({design.clock_mhz:g} MHz): the worst slack is {wns:.3f} ns to setup and "
+        f"{whs:.3f} ns to hold."
+    )
+    if wns < 0:
+        enough = math.ceil((design.clock_period_ns - wns) * 100) / 100
+        advice = f"Give a slower clock, synth_clk_period_ns of {enough:g} or more."
+    else:
+        advice = "A slower clock does not mend a hold violation; the paths say what does."
+    return f"{found} {advice} The paths are in {reports / 'timing_summary.rpt'}."
+
+
+def _read_facts(path: Path) -> dict[str, str]:
+    """The lines `key value` that the script leaves. Raises ToolError where one that is needed is not there."""
+    try:
+        facts = dict(line.split(" ", 1) for line in path.read_text().splitlines())
+        for key in ("clock_mhz", "pl_clock_mhz", "wns_ns", "whs_ns"):
+            float(facts[key])
+    except (OSError, ValueError, KeyError) as error:
+        raise ToolError(
+            f"Vivado left no complete {path.name} ({error}); its log is beside the folder {path.parent}."
+        ) from None
+    return facts
+
+
+def _read_utilization(path: Path) -> dict[str, dict[str, int]]:
+    """Resources by instance, the whole design first, from `report_utilization -hierarchical -format xml`.
+
+    A block RAM of 36 Kb counts as two of 18. Raises ToolError for another table.
+    """
+    rows: dict[str, dict[str, int]] = {}
+    header: list[str] = []
+    try:
+        for row in ElementTree.parse(path).iter("tablerow"):
+            heads = [cell.get("contents", "").strip() for cell in row.findall("tableheader")]
+            cells = [cell.get("contents", "").strip() for cell in row.findall("tablecell")]
+            header = heads or header
+            if cells:
+                rows.setdefault(cells[0], _resources(dict(zip(header, cells, strict=True))))
+        if not rows:
+            raise ValueError("no rows")
+    except (ElementTree.ParseError, ValueError, KeyError) as error:
+        raise ToolError(f"Vivado's table of resources {path} is not as expected ({error!r}).") from None
+    return rows
+
+
+def _resources(row: dict[str, str]) -> dict[str, int]:
+    counts = {ours: int(row[theirs]) for theirs, ours in _COLUMNS.items() if theirs != "URAM" or theirs in row}
+    counts["BRAM_18K"] = 2 * int(row["RAMB36"]) + int(row["RAMB18"])
+    counts["DSP"] = sum(int(value) for column, value in row.items() if column.startswith("DSP"))
+    return {"URAM": 0} | counts
+
+
+def _facts_of(design: BlockDesign) -> dict:
+    """The description as plain data; of the board only its name, as the rest does not matter to the design."""
+    return asdict(design) | {"board": design.board.name, "part": design.board.part}

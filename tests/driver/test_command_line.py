@@ -1,0 +1,89 @@
+"""driver.py and validate.py as a user calls them, where there is no board."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.stages.package import DRIVER_FOLDER
+from tests.driver.packages import label_graph, make_package
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("package")
+    make_package(folder, label_graph())
+    return folder / "deploy"
+
+
+def call(package: Path, script: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-B", str(package / "driver" / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+
+
+@pytest.mark.parametrize("script", ["driver.py", "validate.py"])
+def test_help_is_there_without_pynq(package, tmp_path, script):
+    found = call(package, script, "--help", folder=tmp_path)
+    assert found.returncode == 0
+    assert all(option in found.stdout for option in ("--host", "--port", "--no-download", "--timeout", "--batchsize"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("driver.py", "--exec_mode", "fast"), "invalid choice: 'fast'"),
+        (("driver.py", "--batchsize", "0"), "0 is not above 0"),
+        (("driver.py", "--timeout", "inf"), "inf is not a number of seconds above 0"),
+        (("driver.py", "--inputfile", "none.npy"), "error: none.npy cannot be read as a .npy file"),
+        (("driver.py", "--inputfile", "short.npy"), "error: short.npy cannot be read as a .npy file"),
+        (("driver.py", "--inputfile", "pickle.npy"), "error: pickle.npy cannot be read as a .npy file"),
+        (("driver.py", "--inputfile", "number.npy"), "error: number.npy holds no array of frames."),
+        (("driver.py", "--inputfile", "frames.npy", "--bitfile", "frames.npy"), "frames.npy lies in no package"),
+        (("validate.py", "--inputfile", "frames.npy"), "--inputfile and --expected go together"),
+        (("validate.py", "--labels", "frames.npy"), "--labels needs --inputfile and --expected"),
+        (("validate.py", "--inputfile", "frames.npy", "--expected", "none.npy"), "error: none.npy cannot be read"),
+    ],
+)
+def test_what_cannot_be_run_is_told_in_one_line(package, tmp_path, arguments, message):
+    np.save(tmp_path / "frames.npy", np.zeros((2, 3, 4, 4), np.float32))
+    np.save(tmp_path / "number.npy", np.float32(1))
+    np.save(tmp_path / "pickle.npy", np.array([{}], object), allow_pickle=True)
+    (tmp_path / "short.npy").write_bytes((tmp_path / "frames.npy").read_bytes()[:-4])
+    found = call(package, *arguments, folder=tmp_path)
+    assert found.returncode == 2
+    assert message in found.stderr.splitlines()[-1]
+    assert found.stdout == ""
+
+
+def test_pynq_is_asked_for_where_a_board_is_needed(package, tmp_path):
+    found = call(package, "validate.py", folder=tmp_path)
+    assert found.returncode == 2
+    assert "pynq cannot be imported" in found.stderr and "requirements.txt" in found.stderr
+
+
+def test_a_damaged_package_is_refused_before_the_board_is_touched(package, tmp_path):
+    path = package / "driver" / "transform.npz"
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-1])
+        found = call(package, "validate.py", folder=tmp_path)
+    finally:
+        path.write_bytes(whole)
+    assert found.returncode == 2
+    assert "transform.npz has changed" in found.stderr and "Copy the folder deploy/" in found.stderr
+
+
+def test_the_driver_imports_nothing_but_numpy_and_pynq():
+    allowed = {*sys.stdlib_module_names, "a2q_driver", "numpy", "pynq", "grpc"}
+    for path in DRIVER_FOLDER.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert {name.partition(".")[0] for name in names} <= allowed, path
+            lazy = {"board.py", "remote.py"}
+            assert not any(name.startswith("pynq") for name in names) or path.name in lazy, path

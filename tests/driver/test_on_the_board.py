@@ -1,0 +1,158 @@
+"""The driver of a package on the simulated board: what goes wrong is told, and the next call works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.deployment import board_python, simulated_board
+from pipeline.errors import ModelError, ResourceError
+from tests.driver.packages import label_graph, logits_graph, make_package
+
+SCRIPT = Path(__file__).with_name("on_the_board.py")
+
+
+def _has_environment() -> bool:
+    try:
+        return board_python().is_file()
+    except ResourceError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(not _has_environment(), reason="no environment with pynq; `make board-setup` makes it")
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("labels")
+    make_package(folder, label_graph())
+    return folder / "deploy"
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("logits")
+    make_package(folder, logits_graph(), config_hash="f" * 64)
+    return folder / "deploy"
+
+
+@pytest.fixture(scope="module")
+def board(package):
+    with simulated_board(package) as address:
+        yield address
+
+
+def scenario(name: str, package: Path, address, *arguments: object) -> dict:
+    command = [board_python(), "-B", SCRIPT, name, package, address.port, *arguments]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_wrong_bitfile_is_refused_and_does_not_pass_for_what_is_there(package, other, board):
+    found = scenario("wrong_bitfile", package, board, other)
+    assert found["refused"][0] == "ProgrammingError"
+    assert found["attached"][0] in ("PackageError", "WrongBitfileError")
+    assert found["works"] and found["works_attached"]
+
+
+def test_arrays_that_cannot_be_and_batches_of_all_sizes(package, board):
+    found = scenario("wrong_arrays", package, board)
+    assert found["shape"][0] == found["raw_shape"][0] == "ShapeError"
+    assert found["dtype"][0] == found["image_dtype"][0] == "DtypeError"
+    assert found["range"][0] == "RangeError"
+    assert all(found["sizes"]) and found["raw"] and found["classes"]
+    assert found["cycles"] > 0
+
+
+def test_input_that_ends_in_the_middle_of_a_frame(package, board):
+    found = scenario("short_input", package, board)
+    assert found["before"] and found["after"]
+    assert found["error"][0] == "MisalignedError"
+
+
+def test_a_stalled_stream_names_the_channel_and_the_counters(package, board):
+    found = scenario("stalled", package, board)
+    assert found["before"] and found["after"]
+    name, text = found["error"]
+    assert name == "TransferTimeoutError"
+    assert "The DMA's channel S2MM hangs" in text and "FRAMES_IN 11, FRAMES_OUT 11" in text  # 6 frames, and 5 of 6
+    assert found["seconds"] < 10
+
+
+def test_a_reset_by_another_program(package, board):
+    found = scenario("reset_by_another", package, board)
+    assert found["before"] and found["after"]
+    assert found["error"][0] in ("ReconfiguredError", "DmaError", "TransferTimeoutError")
+
+
+def test_a_lock_whose_holder_is_gone_is_taken_over(package, board):
+    assert scenario("abandoned_lock", package, board)["works"]
+
+
+def test_who_cannot_wait_as_long_as_another_computes_is_told_so(package, board):
+    found = scenario("busy", package, board)
+    assert found["error"][0] == "BusyError"
+    assert found["first"] and found["second"]
+
+
+def test_two_programs_at_once_take_turns(package, board):
+    assert scenario("two_clients", package, board) == {"first": True, "both": [10, 10]}
+
+
+def test_a_bitfile_that_another_program_loads_meanwhile(package, board):
+    found = scenario("reprogrammed", package, board)
+    assert found["error"][0] in ("ReconfiguredError", "DmaError")  # the DMA is as new, too
+    assert found["after"]
+
+
+def test_a_server_that_is_killed_in_a_transfer(package):
+    """And one that is started again then."""
+    with simulated_board(package) as address:
+        found = scenario("lost", package, address, address.process)
+    assert found["error"][0] == "BoardLostError"
+    assert found["again"][0] == "BoardLostError"
+    with simulated_board(package) as address:
+        assert scenario("registers", package, address)["after"]
+
+
+def test_counters_and_reset(package, board):
+    found = scenario("registers", package, board)
+    assert found["counted"][0] == found["counted"][1] >= 6
+    assert found["status"] == 0
+    assert found["cleared"] == [0, 0, 0] and found["after"]
+
+
+@pytest.mark.parametrize("file", ["bitfile/finn-accel.hwh", "driver/io_shape_dict.json", "golden/expected_output.npy"])
+def test_a_damaged_package_is_not_used(package, board, tmp_path, file):
+    damaged = tmp_path / "deploy"
+    shutil.copytree(package, damaged)
+    content = bytearray((damaged / file).read_bytes())
+    content[-2] ^= 1
+    (damaged / file).write_bytes(content)
+    command = [board_python(), "-B", "validate.py", "--host", board.host, "--port", str(board.port)]
+    done = subprocess.run(list(map(str, command)), cwd=damaged / "driver", capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and f"{damaged / file} has changed" in done.stderr, done.stderr
+    with pytest.raises(ModelError, match="has changed"), simulated_board(damaged):
+        pass
+    done = subprocess.run(list(map(str, command)), cwd=package / "driver", capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "6 of 6 images give exactly" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("mode", ["execute", "throughput_test"])
+def test_finns_options(package, board, tmp_path, mode):
+    command = [board_python(), "-B", package / "driver" / "driver.py", "--exec_mode", mode, "--batchsize", 3]
+    command += ["--host", board.host, "--port", board.port, "--bitfile", package / "bitfile" / "finn-accel.bit"]
+    command += ["--inputfile", package / "golden" / "images.npy", "--outputfile", tmp_path / "output.npy"]
+    done = subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if mode == "execute":
+        expected = np.load(package / "golden" / "expected_output.npy")
+        assert np.array_equal(np.load(tmp_path / "output.npy"), expected)
+    else:
+        assert "throughput_by_cycles[images/s]" in (tmp_path / "nw_metrics.txt").read_text()

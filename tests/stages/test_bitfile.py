@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.board_design import hwh, tcl
+from pipeline.board_design.description import ACCELERATOR, DMA, describe
+from pipeline.boards import load_board
+from pipeline.errors import ConfigError, ToolError, UnsupportedError
+from pipeline.stages import bitfile
+from tests.tools import vivado_stand_in
+
+KV260 = load_board("KV260")
+STREAMS = {"input_stream_bytes": 8, "output_stream_bytes": 2}
+
+
+@pytest.fixture
+def rtl(tmp_path: Path) -> Path:
+    folder = tmp_path / "stitched_ip"
+    folder.mkdir()
+    (folder / "a2q_accelerator.v").write_text("module a2q_accelerator; endmodule\n")
+    (folder / "weights.mem").write_text("0\n")
+    return folder
+
+
+@pytest.fixture
+def without(tmp_path, monkeypatch) -> None:
+    """No Vivado."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Puts a stand-in for Vivado on PATH."""
+
+    def install(board=KV260, period_ns=5.0, change=lambda text: text, **changes):
+        behaviour = {"period": f"{period_ns:.3f}", "pl_clock": "99.999001"} | changes
+        handoff = tmp_path / "handoff.hwh"
+        handoff.write_text(change(hwh.render(describe(board, period_ns, **STREAMS))))
+        return vivado_stand_in.install(tmp_path, monkeypatch, handoff=str(handoff), **behaviour)
+
+    return install
+
+
+def run(rtl: Path, tmp_path: Path, board=KV260, period_ns=5.0, **options) -> bitfile.BitfileResult:
+    return bitfile.run(rtl, board, period_ns, tmp_path / "bitfile", **STREAMS, work=tmp_path / "work", **options)
+
+
+@pytest.mark.usefixtures("without")
+class TestWithoutVivado:
+    def test_the_project_is_written_with_how_to_run_it(self, rtl, tmp_path):
+        result = run(rtl, tmp_path)
+        folder = tmp_path / "bitfile"
+        assert {path.name for path in folder.iterdir()} == {
+            *(bitfile.FILE, bitfile.SCRIPT, bitfile.DESCRIPTION, "finn-accel.hwh")
+        }
+        design = describe(KV260, 5.0, **STREAMS)
+        assert (folder / bitfile.SCRIPT).read_text() == tcl.render(design)
+        assert result.hwh.read_text() == hwh.render(design)
+        assert (result.vivado, result.bit, result.utilization, result.wns_ns) == (None, None, None, None)
+        assert (result.clock_mhz, result.pl_clock_mhz) == (200.0, 100.0) == (design.clock_mhz, design.pl_clock_mhz)
+        assert result.address_map == design.address_map
+        assert result.summary == (
+            "no bitstream, as vivado is not on PATH; where it is, `vivado -mode batch -source bitfile/build.tcl "
+            "-tclargs stitched_ip` in this build's folder makes it"
+        )
+        assert not (tmp_path / "work").exists()
+
+    def test_it_is_read_again(self, rtl, tmp_path):
+        result = run(rtl, tmp_path)
+        assert bitfile.load(tmp_path / "bitfile") == result
+
+    def test_nothing_in_it_depends_on_where_and_when(self, rtl, tmp_path):
+        run(rtl, tmp_path)
+        first = {path.name: path.read_bytes() for path in (tmp_path / "bitfile").iterdir()}
+        other = tmp_path / "elsewhere"
+        other.mkdir()
+        run(rtl, other)
+        assert {path.name: path.read_bytes() for path in (other / "bitfile").iterdir()} == first
+        assert not any(str(tmp_path).encode() in content for content in first.values())
+
+    def test_the_description_is_plain(self, rtl, tmp_path):
+        run(rtl, tmp_path)
+        content = json.loads((tmp_path / "bitfile" / bitfile.DESCRIPTION).read_text())
+        assert (content["board"], content["part"]) == ("KV260", KV260.part)
+        assert content["address_map"] == {DMA: [0xA0000000, 0x10000], ACCELERATOR: [0xA0010000, 0x1000]}
+        assert [cell["name"] for cell in content["cells"]][:4] == ["ps", "clk_wiz_0", DMA, ACCELERATOR]
+
+    def test_a_card_without_processors_is_refused_and_nothing_written(self, rtl, tmp_path):
+        with pytest.raises(UnsupportedError, match="A bitstream for the U250 cannot be made"):
+            run(rtl, tmp_path, load_board("U250"), 4.0)
+        assert not (tmp_path / "bitfile").exists()
+
+    def test_a_clock_that_cannot_be_made_is_refused_and_nothing_written(self, rtl, tmp_path):
+        with pytest.raises(
+            ConfigError, match="A bitstream for the KV260 cannot have a clock of .* = 200: .* 1.5 to 160"
+        ):
+            run(rtl, tmp_path, KV260, 200.0)
+        assert not (tmp_path / "bitfile").exists()
+
+
+def test_a_bitstream_with_what_was_measured(rtl, tmp_path, stand_in):
+    program = stand_in(period="5.001")
+    lines = []
+    result = run(rtl, tmp_path, jobs=5, log=lines.append)
+    folder = tmp_path / "bitfile"
+    assert result.bit == folder / "finn-accel.bit" and result.bit.read_text() == "a bitstream"
+    assert (result.board, result.part, result.vivado) == ("KV260", KV260.part, "2024.2")
+    assert (result.clock_mhz, result.pl_clock_mhz) == (199.960008, 99.999001)
+    assert (result.wns_ns, result.whs_ns) == (0.125, 0.011)
+    whole = {"LUT": 12345, "LUTRAM": 900, "SRL": 445, "FF": 9876, "BRAM_18K": 17, "URAM": 0, "DSP": 4}
+    assert result.utilization == whole
+    assert result.accelerator == whole | {"LUT": 10000, "LUTRAM": 700, "SRL": 300, "FF": 8000, "BRAM_18K": 13, "DSP": 0}
+    assert result.summary == (
+        "a bitstream for the KV260 by Vivado 2024.2: 12,345 LUT, 199.96 MHz kept with 0.125 ns to spare"
+    )
+    assert bitfile.load(folder) == result
+    reports = {"utilization.rpt", "utilization.xml", "timing_summary.rpt", "result.txt"}
+    assert reports < {path.name for path in folder.iterdir()}
+    assert lines == ["A2Q DONE setup 0.125 ns, hold 0.011 ns at 199.960008 MHz"]
+    assert list((tmp_path / "work").iterdir()) == []
+    command = program.of("vivado")[0]
+    assert command[5:7] == ["-source", str(folder / bitfile.SCRIPT)] and command[8] == str(rtl) and command[-1] == "5"
+    assert ["synth_1", "-jobs", "5"] in program.of("launch_runs")
+
+
+def test_the_handoff_is_vivados_with_what_pynq_needs(rtl, tmp_path, stand_in):
+    board = load_board("Pynq-Z2")
+    of_pynq = "PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ"
+
+    def as_vivado_does(text: str) -> str:
+        return text.replace(f'        <PARAMETER NAME="{of_pynq}" VALUE="100.000000" />\n', "<!-- by Vivado -->")
+
+    stand_in(board, 10.0, as_vivado_does)
+    result = run(rtl, tmp_path, board, 10.0)
+    text = result.hwh.read_text()
+    assert "<!-- by Vivado -->" in text
+    assert f'<PARAMETER NAME="{of_pynq}" VALUE="100.000000"/>' in text
+
+
+def test_a_design_that_is_too_slow_for_its_clock(rtl, tmp_path, stand_in):
+    stand_in(wns="-0.123")
+    with pytest.raises(ToolError) as raised:
+        run(rtl, tmp_path)
+    message = str(raised.value)
+    (project,) = (tmp_path / "work").iterdir()
+    assert message.startswith(
+        "On the KV260 the design does not keep its clock, synth_clk_period_ns = 5 (200 MHz): the worst slack is -0.123 ns "
+        "to setup and 0.011 ns to hold. Give a slower clock, synth_clk_period_ns of 5.13 or more."
+    )
+    assert message.endswith(f"The paths are in {project / 'output' / 'timing_summary.rpt'}.")
+    assert (project / "output" / "timing_summary.rpt").is_file()
+    assert not (tmp_path / "bitfile" / "finn-accel.bit").exists()
+    assert not (tmp_path / "bitfile" / bitfile.FILE).exists()
+
+
+def test_a_hold_violation_is_not_mended_by_a_slower_clock(rtl, tmp_path, stand_in):
+    stand_in(whs="-0.02")
+    with pytest.raises(ToolError, match="0.125 ns to setup and -0.020 ns to hold. A slower clock does not mend"):
+        run(rtl, tmp_path)
+
+
+def test_an_error_of_vivado_is_told_and_its_project_kept(rtl, tmp_path, stand_in):
+    stand_in(failing="synth_1")
+    with pytest.raises(
+        ToolError, match=r"ERROR: \[Synth 8-439\] module 'rom' not found The whole log is .*vivado\.log"
+    ):
+        run(rtl, tmp_path)
+    (project,) = (tmp_path / "work").iterdir()
+    assert (project / "vivado.log").is_file() and project.name.startswith("KV260-")
+    with pytest.raises(ToolError):
+        run(rtl, tmp_path)
+    assert list((tmp_path / "work").iterdir()) == [project]  # begun anew in the same folder
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("bit", r"Vivado ended well but left no finn-accel\.bit; its project"),
+        ("utilization.xml", r"left no utilization\.xml"),
+        ("hwh", r"Vivado ended with status 1: ERROR: \[A2Q\] Vivado wrote no a2q\.hwh"),
+    ],
+)
+def test_an_output_that_is_missing_is_named(rtl, tmp_path, stand_in, missing, message):
+    stand_in(without=missing)
+    with pytest.raises(ToolError, match=message):
+        run(rtl, tmp_path)
+
+
+def test_other_addresses_are_an_error(rtl, tmp_path, stand_in):
+    stand_in(change=lambda text: text.replace("0xA0010000", "0xA0020000").replace("0xA0010FFF", "0xA0020FFF"))
+    with pytest.raises(
+        ToolError, match="a2q_accelerator_0 the addresses 0xA0020000 to 0xA0020FFF; expected 0xA0010000"
+    ):
+        run(rtl, tmp_path)
+
+
+TABLE = """<?xml version="1.0"?>
+<RptDoc><section><table>
+<tablerow>{head}</tablerow>
+<tablerow>{row}</tablerow>
+</table></section></RptDoc>
+"""
+
+
+def table(**columns: str) -> str:
+    head = "".join(f'<tableheader contents="{name.replace("_", " ")}"/>' for name in columns)
+    row = "".join(f'<tablecell contents="{value}"/>' for value in columns.values())
+    return TABLE.format(head=head, row=row)
+
+
+def test_the_table_of_a_7_series_part_has_no_ultra_rams(tmp_path):
+    columns = {"Instance": "top", "Module": "(top)", "Total_LUTs": "5", "Logic_LUTs": "4", "LUTRAMs": "1", "SRLs": "0"}
+    path = tmp_path / "utilization.xml"
+    path.write_text(table(**columns, FFs="7", RAMB36="1", RAMB18="1", DSP48_Blocks="2"))
+    assert bitfile._read_utilization(path) == {
+        "top": {"URAM": 0, "LUT": 5, "LUTRAM": 1, "SRL": 0, "FF": 7, "BRAM_18K": 3, "DSP": 2}
+    }
+
+
+@pytest.mark.parametrize("text", ["<", "<RptDoc/>", table(Instance="top", Total_LUTs="many"), table(Instance="top")])
+def test_another_table_is_refused(tmp_path, text):
+    path = tmp_path / "utilization.xml"
+    path.write_text(text)
+    with pytest.raises(ToolError, match="Vivado's table of resources .* is not as expected"):
+        bitfile._read_utilization(path)
+
+
+@pytest.mark.parametrize("text", ["", "clock_mhz 100\nwns_ns 0\nwhs_ns 0\n", "clock_mhz\n"])
+def test_incomplete_facts_are_refused(tmp_path, text):
+    path = tmp_path / "result.txt"
+    path.write_text(text)
+    with pytest.raises(ToolError, match="Vivado left no complete result.txt"):
+        bitfile._read_facts(path)
