@@ -72,7 +72,7 @@ train: $(stamp)  ## train a network: CONFIG= names a file of build_configs/train
 	@$(bin)/a2q train $(or $(CONFIG),cifar10_quant_resnet8_w4a4) $(if $(OUT),--out '$(OUT)')
 
 test: $(stamp) $(board_stamp)  ## run all tests; A2Q_DATA= names the folder of data sets and networks that some need
-	@$(bin)/python -m pytest -n $(JOBS)
+	@$(bin)/python -m pytest -n $(JOBS) --dist loadgroup
 
 lint: $(stamp)  ## check Python with ruff, docker/ with hadolint and shellcheck, and hw/rtl with Verilator
 	@$(bin)/ruff check

@@ -16,6 +16,8 @@ from pipeline.board_sim.package import read_package
 from pipeline.errors import InputError
 from tests.board_sim.deploy import layer
 
+pytestmark = pytest.mark.xdist_group("board_sim")  # they share a package and its model
+
 DMA, ACCELERATOR = 0xA0000000, 0xA0010000
 BATCH, FRAMES_IN, CYCLES_LO = ACCELERATOR + 0x20, ACCELERATOR + 0x24, ACCELERATOR + 0x30
 MANAGER = "/sys/class/fpga_manager/fpga0/"

@@ -13,6 +13,8 @@ from pipeline.board_sim.package import firmware, read_package
 from pipeline.errors import InputError
 from tests.board_sim.deploy import CONFIG_HASH, bit_file
 
+pytestmark = pytest.mark.xdist_group("board_sim")  # they share a package and its model
+
 
 def test_firmware_is_the_data_with_the_bytes_of_its_words_reversed():
     assert firmware(bit_file("design", "part", bytes(range(8)))) == bytes([3, 2, 1, 0, 7, 6, 5, 4])

@@ -28,9 +28,12 @@ from tests.board_sim.deploy import (
     start,
 )
 
-pytestmark = pytest.mark.skipif(
-    not Path(board_python()).is_file(), reason="there is no environment with pynq; `make board-setup` makes it"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not Path(board_python()).is_file(), reason="there is no environment with pynq; `make board-setup` makes it"
+    ),
+    pytest.mark.xdist_group("board_sim"),  # they share a package and its model
+]
 
 
 @pytest.fixture(scope="module")

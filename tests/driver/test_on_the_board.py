@@ -24,7 +24,10 @@ def _has_environment() -> bool:
         return False
 
 
-pytestmark = pytest.mark.skipif(not _has_environment(), reason="no environment with pynq; `make board-setup` makes it")
+pytestmark = [
+    pytest.mark.skipif(not _has_environment(), reason="no environment with pynq; `make board-setup` makes it"),
+    pytest.mark.xdist_group("driver_on_the_board"),  # they share a board
+]
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,11 @@ from rich.console import Console
 from pipeline.config import config_for, load_config
 from pipeline.dataflow.storage import load_graph
 from pipeline.datasets import catalog
+from pipeline.deployment import validate_build
 from pipeline.flow import build
 from pipeline.plan import STAGES
 from pipeline.progress import Screen
-from pipeline.stages import resolve
+from pipeline.stages import package, resolve
 
 DATA = Path(os.environ.get("A2Q_DATA", ""), "models")
 needs_data = pytest.mark.skipif(
@@ -31,8 +32,8 @@ class Build:
     def __init__(self, model: str, folder: Path, until: str | None = None, **overrides) -> None:
         config = load_config(config_for(model), {"model": model, **overrides})
         self.out = folder / "out"
-        result = build(config, self.out, STAGES, Screen(Console(quiet=True)), until=until)
-        self.stages = {run.name: run for run in result.stages}
+        self.result = build(config, self.out, STAGES, Screen(Console(quiet=True)), until=until)
+        self.stages = {run.name: run for run in self.result.stages}
         self.cache = folder / ".cache"
 
     def report(self, name: str) -> dict:
@@ -51,6 +52,7 @@ class Build:
         self.check_simulation()
         assert self.report("ooc_synth_and_timing")["LUT"] > 0
         assert (self.out / "summary.md").is_file()
+        package.verify(self.out / "deploy")
         assert list(self.out.glob("*.png"))
 
     def check_simulation(self) -> None:
@@ -73,7 +75,7 @@ class Build:
         assert abs(observed - predicted) <= 0.1 * predicted
 
 
-def test_the_default_network(tmp_path):
+def test_the_default_network_from_its_checkpoint_to_the_simulated_board(tmp_path, capfd):
     built = Build("quant_resnet8_w4a4_a2q_14b", tmp_path)
     built.check()
     hidden = [entry for entry in built.report("accumulators")["layers"] if entry["P_claimed"]]
@@ -85,14 +87,23 @@ def test_the_default_network(tmp_path):
     if catalog.files("cifar10", "test"):
         record, _ = resolve.load(built.stage("resolve"))
         assert "CIFAR-10" in record.golden_source
+    said: list[str] = []
+    assert validate_build(built.result, None, 20, said.append)
+    printed = capfd.readouterr().out
+    assert "quant_resnet8_w4a4_a2q_14b: 20 of 20 images give exactly the integers that they must" in printed
+    assert "at 200 MHz, from the" in printed
 
 
 def test_a_kept_network_by_its_name(tmp_path):
     Build("quant_tfc_w2a2", tmp_path).check()
 
 
-def test_a_network_of_sparse_units(tmp_path):
-    Build("quant_tfc_w2a2", tmp_path, mvau_style="sparse").check()
+def test_a_debug_build_of_sparse_units_on_the_simulated_board(tmp_path):
+    """No accumulator overflows: the board's driver raises an error if one sets its flag."""
+    built = Build("quant_tfc_w2a2", tmp_path, mvau_style="sparse", check_overflow=True)
+    built.check()
+    assert "CheckOverflow(1)" in (built.out / "stitched_ip" / "finn_design_wrapper.sv").read_text()
+    assert validate_build(built.result, None, None, lambda line: None)
 
 
 def test_an_unrolled_network_is_exact_at_its_rate(tmp_path):
