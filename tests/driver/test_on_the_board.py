@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -159,3 +161,23 @@ def test_finns_options(package, board, tmp_path, mode):
         assert np.array_equal(np.load(tmp_path / "output.npy"), expected)
     else:
         assert "throughput_by_cycles[images/s]" in (tmp_path / "nw_metrics.txt").read_text()
+
+
+@pytest.mark.parametrize("page", ["docs/deploy.md", "hw/driver/README.md"])
+def test_the_documented_program(package, board, page):
+    """The lines of Python in the documentation, with the address of this board."""
+    lines = (SCRIPT.parents[2] / page).read_text().split("    import numpy as np\n")[1].splitlines()
+    code = "\n".join(["import numpy as np", *(line[4:] for line in itertools.takewhile(_is_code, lines))])
+    assert "predict(" in code
+    code = re.sub(r'host="[^"]*"', f'host="{board.host}", port={board.port}', code)
+    done = subprocess.run(
+        [board_python(), "-B", "-c", code], cwd=package / "driver", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    expected = np.load(package / "golden" / "expected_output.npy").ravel()
+    printed = done.stdout.strip().strip("[]").split()
+    assert [int(label) for label in printed] == expected[: len(printed)].tolist() and printed
+
+
+def _is_code(line: str) -> bool:
+    return not line or line.startswith("    ")
