@@ -147,7 +147,7 @@ def test_the_simulated_board_takes_it(made):
     [
         (lambda folder: (folder / "golden" / "input.npy").unlink(), "input.npy is missing"),
         (lambda folder: (folder / BITFILE).write_bytes(b""), "finn-accel.bit has changed"),
-        (lambda folder: (folder / "driver" / "output.npy").write_bytes(b""), "output.npy is not listed"),
+        (lambda folder: (folder / "driver" / "numpy.py").write_bytes(b""), "numpy.py is not listed"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "format None"),
         (lambda folder: os.remove(folder / "manifest.json"), "cannot be read"),
     ],
