@@ -19,9 +19,10 @@ import numpy as np
 
 from pipeline.boards import SIMULATED, load_board
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.errors import ConfigError, ResourceError, ToolError
+from pipeline.errors import ConfigError, ModelError, ResourceError, ToolError
 from pipeline.flow import BuildResult
 from pipeline.stages import fold, resolve
+from pipeline.stages.package import verify
 from pipeline.stages.resolve import ResolvedModel
 from pipeline.user_cache import cache_folder
 
@@ -88,12 +89,16 @@ def validate_build(result: BuildResult, address: Address | None, count: int | No
     """Run frames through the package of a finished build, on the board at `address`, or simulated where it is None.
 
     `count` test images, or the package's golden frames where that is None. Returns whether every output is that of the
-    integer graph. Raises ConfigError for a real board and a package without a bitstream.
+    integer graph. Raises ModelError for a build without a package, ConfigError for a real board and a package without a
+    bitstream.
     """
-    from a2q_driver.manifest import read_manifest
-
     package = result.folder / "deploy"
-    manifest = read_manifest(package)
+    if not package.is_dir():
+        raise ModelError(
+            f"There is no package in {result.folder}: packages are made for boards with processors. `a2q boards NAME` "
+            "says what a board has."
+        )
+    manifest = verify(package)
     if address is not None and manifest["bitstream"]["kind"] != "vivado":
         raise ConfigError(
             f"{package} holds no bitstream for the {manifest['board']}, because Vivado was not on PATH when it was "

@@ -18,10 +18,10 @@ Of what a stage writes, PUBLISHED is linked into the build's folder as soon as t
 VerificationError.
 
 A stage's key is the SHA-256 digest of: the contents of the results it needs, the options it reads, the content of
-the files its options name (`files`), its code (the function in `plan.py` and every module of this package that it
-imports, found by reading them), other sources it uses (`sources`, patterns relative to the repository) and the
-versions of the packages and programs it calls. Same key, same result: it is not run again. See `pipeline/cache.py`
-for how results are kept.
+the files its options name (`files`), its code (the function in `plan.py` and every module of `pipeline` and `a2q_driver`
+that it imports, found by reading them), other sources it uses (`sources`, patterns relative to the repository) and the
+versions of the packages and programs it calls. Same key, same result: it is not run again. See `pipeline/cache.py` for
+how results are kept.
 """
 
 from __future__ import annotations

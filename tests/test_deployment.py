@@ -1,0 +1,89 @@
+"""Which board is meant, and what is said where it cannot be: before anything is built, where that is possible."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.deployment import Address, destination, simulated_board, validate_build
+from pipeline.errors import ConfigError, ModelError, ResourceError
+from pipeline.flow import BuildResult
+from tests.driver.packages import label_graph, make_package
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """What talks to boards has its environment; nothing of it runs here."""
+    monkeypatch.setenv("A2Q_BOARD_PYTHON", sys.executable)
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory) -> BuildResult:
+    folder = tmp_path_factory.mktemp("build")
+    make_package(folder, label_graph())
+    return BuildResult(folder, (), 0.0, {})
+
+
+def test_the_simulated_board_is_started_here_and_a_real_one_has_an_address(environment):
+    assert destination("sim", None, 7967) is None
+    assert destination("pynq-z2", "192.168.2.99", 1234) == Address("192.168.2.99", 1234)
+
+
+@pytest.mark.parametrize(
+    ("board", "host", "message"),
+    [
+        (
+            "sim",
+            "192.168.2.99",
+            "The simulated board is started here, so it takes no address; '192.168.2.99' was given",
+        ),
+        ("Pynq-Z2", None, "The address of the Pynq-Z2 is missing: name it with --host"),
+        ("Pynq-Z9", "192.168.2.99", "There is no board called 'Pynq-Z9'. Choose one of: KV260"),
+    ],
+)
+def test_boards_that_cannot_be_meant(environment, board, host, message):
+    with pytest.raises(ConfigError) as error:
+        destination(board, host, 7967)
+    assert message in str(error.value)
+
+
+def test_without_the_environment_for_boards_it_is_said_how_to_make_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("A2Q_BOARD_PYTHON", str(tmp_path / "none"))
+    with pytest.raises(ResourceError, match="`make board-setup` makes it"):
+        destination("sim", None, 7967)
+
+
+def test_a_package_without_a_bitstream_is_not_sent_to_a_board(environment, build):
+    with pytest.raises(ConfigError, match="holds no bitstream for the KV260, because Vivado was not on PATH"):
+        validate_build(build, Address("192.168.2.99", 7967), None, print)
+
+
+def test_a_build_for_a_board_without_processors_has_no_package(environment, tmp_path):
+    with pytest.raises(ModelError, match="There is no package in"):
+        validate_build(BuildResult(tmp_path, (), 0.0, {}), None, None, print)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense"])
+def test_a_package_that_is_none_is_no_board(environment, tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(ModelError, match="cannot be read"), simulated_board(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(
+    "A2Q_BOARD_PYTHON" not in os.environ, reason="no environment with pynq; `make board-setup` makes it"
+)
+def test_a_port_that_is_taken_ends_the_server_with_a_message(build):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [Path(sys.executable).with_name("a2q"), "board-sim", build.folder / "deploy", "--port", str(port)]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 1
+    assert str(port) in done.stderr and "Traceback" not in done.stderr
