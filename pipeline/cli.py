@@ -55,19 +55,30 @@ def _messages(verbose: bool, kept: str = "finished stages are kept") -> Iterator
         raise typer.Exit(130) from None
 
 
+_Model = Annotated[
+    str | None, typer.Argument(help=f"A model's name (see `a2q models`), a .onnx or a .pth file. (default: {_DEFAULT})")
+]
+_Named = Annotated[str | None, typer.Option("--model", help="What `a2q build` takes as its model.")]
+_Config = Annotated[Path | None, typer.Option(help="A file of build_configs/. (default: the model's)")]
+_TargetFps = Annotated[str | None, typer.Option(help="Frames a second to fold for, or max.")]
+_Out = Annotated[Path | None, typer.Option(help="The build's folder. (default: build/<model>)")]
+_Weights = Annotated[str | None, typer.Option(help="trained or synthetic.")]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")]
+_Target = Annotated[str, typer.Argument(help="sim for the simulated board, or a board of `a2q boards`.")]
+_Host = Annotated[str | None, typer.Option(help="The board's address; its PYNQ.remote server must run.")]
+_Port = Annotated[int, typer.Option(min=1, max=65535, help="The port of that server.")]
+
+
 @app.command()
 def build(
-    model: Annotated[
-        str | None,
-        typer.Argument(help=f"A model's name (see `a2q models`), a .onnx or a .pth file. (default: {_DEFAULT})"),
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="A file of build_configs/. (default: the model's)")] = None,
-    board: Annotated[str | None, typer.Option(help="A board of hw/boards. (default: KV260)")] = None,
-    target_fps: Annotated[str | None, typer.Option(help="Frames a second to fold for, or max.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The build's folder. (default: build/<model>)")] = None,
-    weights: Annotated[str | None, typer.Option(help="trained or synthetic.")] = None,
+    model: _Model = None,
+    config: _Config = None,
+    board: Annotated[str | None, typer.Option(help="A board of `a2q boards`. (default: KV260)")] = None,
+    target_fps: _TargetFps = None,
+    out: _Out = None,
+    weights: _Weights = None,
     until: Annotated[str | None, typer.Option(help="Stop after this stage (see `a2q stages`).")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")] = False,
+    verbose: _Verbose = False,
 ) -> None:
     """Build an accelerator: verified RTL, a proof of its accumulator widths, its resources, and a package to deploy."""
     with _messages(verbose):
@@ -90,69 +101,59 @@ def _screen(verbose: bool) -> Screen:
     return Screen(Console(file=sys.stdout), verbose=verbose)  # this stdout, also while a stage's own output is logged
 
 
-_BoardArgument = Annotated[str, typer.Argument(help="sim for the simulated board, or a board of `a2q boards`.")]
-_HostOption = Annotated[str | None, typer.Option(help="The board's address; its PYNQ.remote server must run.")]
-_PortOption = Annotated[int, typer.Option(min=1, max=65535, help="The port of that server.")]
-_ModelOption = Annotated[str | None, typer.Option(help="What `a2q build` takes as its model.")]
-
-
 @app.command()
 def deploy(
-    board: _BoardArgument,
-    host: _HostOption = None,
-    port: _PortOption = PYNQ_PORT,
-    model: _ModelOption = None,
-    config: Annotated[Path | None, typer.Option(help="As for `a2q build`.")] = None,
-    target_fps: Annotated[str | None, typer.Option(help="As for `a2q build`.")] = None,
-    out: Annotated[Path | None, typer.Option(help="As for `a2q build`.")] = None,
-    weights: Annotated[str | None, typer.Option(help="As for `a2q build`.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")] = False,
+    board: _Target,
+    host: _Host = None,
+    port: _Port = PYNQ_PORT,
+    model: _Named = None,
+    config: _Config = None,
+    target_fps: _TargetFps = None,
+    out: _Out = None,
+    weights: _Weights = None,
+    verbose: _Verbose = False,
 ) -> None:
     """Build, load the accelerator onto a board, and compare what it gives for the golden frames."""
-    with _messages(verbose):
-        from pipeline.deployment import destination, validate_build
-
-        address = destination(board, host, port)  # before hours are spent
-        result = _build_for(board, model, config, target_fps, out, weights, verbose)
-        if not validate_build(result, address, None, _screen(verbose).note):
-            raise typer.Exit(1)
+    _on_board(board, host, port, None, model, config, {"target_fps": target_fps, "weights": weights}, out, verbose)
 
 
 @app.command()
 def validate(
-    board: _BoardArgument,
+    board: _Target,
     images: Annotated[int, typer.Option(min=1, help="Test images.")] = 20,
-    host: _HostOption = None,
-    port: _PortOption = PYNQ_PORT,
-    model: _ModelOption = None,
-    config: Annotated[Path | None, typer.Option(help="As for `a2q build`.")] = None,
-    target_fps: Annotated[str | None, typer.Option(help="As for `a2q build`.")] = None,
-    out: Annotated[Path | None, typer.Option(help="As for `a2q build`.")] = None,
-    weights: Annotated[str | None, typer.Option(help="As for `a2q build`.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")] = False,
+    host: _Host = None,
+    port: _Port = PYNQ_PORT,
+    model: _Named = None,
+    config: _Config = None,
+    target_fps: _TargetFps = None,
+    out: _Out = None,
+    weights: _Weights = None,
+    verbose: _Verbose = False,
 ) -> None:
     """Build, load the accelerator onto a board, and compare test images with the integer graph, one by one."""
+    _on_board(board, host, port, images, model, config, {"target_fps": target_fps, "weights": weights}, out, verbose)
+
+
+def _on_board(
+    board: str,
+    host: str | None,
+    port: int,
+    images: int | None,
+    model: str | None,
+    config: Path | None,
+    overrides: Mapping[str, str | None],
+    out: Path | None,
+    verbose: bool,
+) -> None:
+    """Build for `board`, and for the simulated one for the board that the configuration names; then validate."""
     with _messages(verbose):
         from pipeline.deployment import destination, validate_build
 
         address = destination(board, host, port)  # before hours are spent
-        result = _build_for(board, model, config, target_fps, out, weights, verbose)
+        built_for = None if board == SIMULATED else board
+        result = _build(model, config, {"board": built_for, **overrides}, out, None, verbose)
         if not validate_build(result, address, images, _screen(verbose).note):
             raise typer.Exit(1)
-
-
-def _build_for(
-    board: str,
-    model: str | None,
-    config: Path | None,
-    target_fps: str | None,
-    out: Path | None,
-    weights: str | None,
-    verbose: bool,
-) -> BuildResult:
-    """A build for `board`; for the simulated one, for the board that the configuration names."""
-    overrides = {"board": None if board == SIMULATED else board, "target_fps": target_fps, "weights": weights}
-    return _build(model, config, overrides, out, None, verbose)
 
 
 @app.command("board-sim")

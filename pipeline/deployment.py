@@ -71,18 +71,16 @@ def destination(board: str, host: str | None, port: int) -> Address | None:
 
     Raises ConfigError where board and address do not go together, ResourceError where pynq's environment is missing.
     """
-    board_python()
-    if board == SIMULATED:
-        if host is not None:
-            raise ConfigError(f"The simulated board is started here, so it takes no address; {host!r} was given.")
-        return None
-    name = load_board(board).name
-    if host is None:
+    name = board if board == SIMULATED else load_board(board).name
+    if name == SIMULATED and host is not None:
+        raise ConfigError(f"The simulated board is started here, so it takes no address; {host!r} was given.")
+    if name != SIMULATED and host is None:
         raise ConfigError(
             f"The address of the {name} is missing: name it with --host (HOST= with make). On the board itself, run "
             "driver/validate.py of the package instead."
         )
-    return Address(host, port)
+    board_python()
+    return Address(host, port) if host else None
 
 
 def validate_build(result: BuildResult, address: Address | None, count: int | None, say: Callable[[str], None]) -> bool:

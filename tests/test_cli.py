@@ -36,7 +36,11 @@ def test_help_names_the_commands() -> None:
     result = runner.invoke(app, ["--help"])
     assert result.exit_code == 0
     assert all(
-        command in result.output for command in ("build", "models", "stages", "show", "train", "evaluate", "benchmark")
+        command in result.output
+        for command in (
+            *("build", "models", "stages", "show", "train", "evaluate", "benchmark"),
+            *("deploy", "validate", "board-sim", "boards"),
+        )
     )
 
 
@@ -74,6 +78,14 @@ def test_stages() -> None:
         (["build", "--weights", "none"], "error: the command line: weights is 'none'; expected trained or synthetic."),
         (["build", "--config", "none.yaml"], "none.yaml cannot be read: No such file or directory."),
         (["build", "--until", "infer"], "error: There is no stage called 'infer'. The stages are: resolve, export"),
+        (["deploy", "Pynq-Z2"], "error: The address of the Pynq-Z2 is missing: name it with --host"),
+        (
+            ["deploy", "Pynq-Z9", "--host", "10.0.0.9"],
+            "error: There is no board called 'Pynq-Z9'. Choose one of: KV260",
+        ),
+        (["validate", "sim", "--host", "10.0.0.9"], "error: The simulated board is started here"),
+        (["board-sim", "none"], "error: The manifest none/manifest.json cannot be read"),
+        (["boards", "KV261"], "error: There is no board called 'KV261'. Choose one of: KV260"),
         (["build", "m.onnx", "--weights", "synthetic"], "Synthetic weights are for named models."),
         (["show", "none"], "error: There is no build in none: none/report/build.json is missing. There are no builds"),
         (["train", "none.yaml"], "There is no file none.yaml. By name there are: base, cifar10_quant_cnv_w4a4,"),
