@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Installs Vivado without a screen from AMD's single-file installer.
 #
-# usage: install_vivado <installer .tar> <version> <folder>
+# usage: install_vivado <installer .tar> <version> <folder> <edition>
 set -euo pipefail
 
-if [[ $# -ne 3 ]]; then
-    echo "usage: install_vivado <installer .tar> <version> <folder>" >&2
+if [[ $# -ne 4 ]]; then
+    echo "usage: install_vivado <installer .tar> <version> <folder> <edition>" >&2
     exit 2
 fi
-installer=$1 version=$2 folder=$3
+installer=$1 version=$2 folder=$3 edition=$4
 
 if [[ ! -f "$installer" ]]; then
     echo "error: there is no file $installer. Download the single-file installer of Vivado $version (a .tar) from AMD, and" \
@@ -25,8 +25,7 @@ if [[ ! -x "$unpacked/xsetup" ]]; then
     exit 1
 fi
 
-# the parts of hw/boards: Zynq-7000 and Zynq UltraScale+, RFSoC among them
-"$unpacked/xsetup" --batch Install --agree XilinxEULA,3rdPartyEULA --product Vivado --edition "Vivado ML Standard" \
+"$unpacked/xsetup" --batch Install --agree XilinxEULA,3rdPartyEULA --product Vivado --edition "$edition" \
     --location "$folder"
 
 if [[ ! -x "$folder/Vivado/$version/bin/vivado" && ! -x "$folder/$version/Vivado/bin/vivado" ]]; then

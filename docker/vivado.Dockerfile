@@ -4,12 +4,15 @@
 #   docker build --file docker/vivado.Dockerfile --build-context installer=/folder/of/the/tar \
 #       --build-arg INSTALLER=FPGAs_AdaptiveSoCs_Unified_2024.2_1113_1001.tar --build-arg VERSION=2024.2 \
 #       --tag a2q-pipeline-vivado docker
+#   mkdir -p results
 #   docker run --rm --volume "$PWD/results:/home/a2q/a2q-pipeline/build" a2q-pipeline-vivado make build
 ARG BASE=a2q-pipeline:latest
 FROM ${BASE}
 
 ARG INSTALLER
 ARG VERSION=2024.2
+# "Vivado ML Standard" needs no licence; it does not know the parts of ZCU102 and RFSoC2x2, "Vivado ML Enterprise" does
+ARG EDITION="Vivado ML Standard"
 
 SHELL ["/bin/bash", "-eu", "-o", "pipefail", "-c"]
 USER 0
@@ -25,7 +28,7 @@ ENV LANG=en_US.UTF-8
 
 COPY install_vivado.sh /usr/local/bin/install_vivado
 RUN --mount=type=bind,from=installer,target=/installer \
-    install_vivado "/installer/${INSTALLER:?name it with --build-arg INSTALLER=<file>.tar}" "${VERSION}" /opt/xilinx
+    install_vivado "/installer/${INSTALLER:?name it with --build-arg INSTALLER=<file>.tar}" "${VERSION}" /opt/xilinx "${EDITION}"
 
 # the folder is called Vivado/2024.2 up to that version and 2025.1/Vivado from then on
 ENV PATH="/opt/xilinx/Vivado/${VERSION}/bin:/opt/xilinx/${VERSION}/Vivado/bin:${PATH}"

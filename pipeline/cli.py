@@ -66,7 +66,7 @@ _Weights = Annotated[str | None, typer.Option(help="trained or synthetic.")]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")]
 _Target = Annotated[str, typer.Argument(help="sim for the simulated board, or a board of `a2q boards`.")]
 _Host = Annotated[str | None, typer.Option(help="The board's address; its PYNQ.remote server must run.")]
-_Port = Annotated[int, typer.Option(min=1, max=65535, help="The port of that server.")]
+_Port = Annotated[int | None, typer.Option(min=1, max=65535, help=f"The port of that server. (default: {PYNQ_PORT})")]
 
 
 @app.command()
@@ -105,7 +105,7 @@ def _screen(verbose: bool) -> Screen:
 def deploy(
     board: _Target,
     host: _Host = None,
-    port: _Port = PYNQ_PORT,
+    port: _Port = None,
     model: _Named = None,
     config: _Config = None,
     target_fps: _TargetFps = None,
@@ -122,7 +122,7 @@ def validate(
     board: _Target,
     images: Annotated[int, typer.Option(min=1, help="Test images.")] = 20,
     host: _Host = None,
-    port: _Port = PYNQ_PORT,
+    port: _Port = None,
     model: _Named = None,
     config: _Config = None,
     target_fps: _TargetFps = None,
@@ -137,7 +137,7 @@ def validate(
 def _on_board(
     board: str,
     host: str | None,
-    port: int,
+    port: int | None,
     images: int | None,
     model: str | None,
     config: Path | None,
@@ -167,7 +167,7 @@ def board_sim(
     with _messages(verbose, "nothing was written"):
         from pipeline.deployment import serve
 
-        raise typer.Exit(serve(package, host, port))
+        serve(package, host, port)
 
 
 @app.command()

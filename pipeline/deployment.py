@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
-from pipeline.boards import SIMULATED, load_board
+from a2q_driver.manifest import MANIFEST
+from pipeline.boards import PYNQ_PORT, SIMULATED, load_board
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError, ModelError, ResourceError, ToolError
 from pipeline.flow import BuildResult
@@ -66,21 +68,30 @@ def board_python() -> Path:
     return path
 
 
-def destination(board: str, host: str | None, port: int) -> Address | None:
+def destination(board: str, host: str | None, port: int | None) -> Address | None:
     """Where `board` is reached; None for the simulated one, which is started for it.
 
-    Raises ConfigError where board and address do not go together, ResourceError where pynq's environment is missing.
+    Raises ConfigError where board and address do not go together, or no package can be made for the board;
+    ResourceError where pynq's environment is missing.
     """
-    name = board if board == SIMULATED else load_board(board).name
-    if name == SIMULATED and host is not None:
-        raise ConfigError(f"The simulated board is started here, so it takes no address; {host!r} was given.")
-    if name != SIMULATED and host is None:
-        raise ConfigError(
-            f"The address of the {name} is missing: name it with --host (HOST= with make). On the board itself, run "
-            "driver/validate.py of the package instead."
-        )
+    if board == SIMULATED:
+        if (host, port) != (None, None):
+            given = host or f"port {port}"
+            raise ConfigError(f"The simulated board is started here, so it takes no address; {given!r} was given.")
+    else:
+        known = load_board(board)
+        if known.processing_system is None:
+            raise ConfigError(
+                f"There are no packages for the {known.name}: it has no processors beside its logic, and block designs "
+                "are made around those."
+            )
+        if host is None:
+            raise ConfigError(
+                f"The address of the {known.name} is missing: name it with --host (HOST= with make). On the board "
+                "itself, run driver/validate.py of the package instead."
+            )
     board_python()
-    return Address(host, port) if host else None
+    return Address(host, port or PYNQ_PORT) if host else None
 
 
 def validate_build(result: BuildResult, address: Address | None, count: int | None, say: Callable[[str], None]) -> bool:
@@ -91,12 +102,7 @@ def validate_build(result: BuildResult, address: Address | None, count: int | No
     bitstream.
     """
     package = result.folder / "deploy"
-    if not package.is_dir():
-        raise ModelError(
-            f"There is no package in {result.folder}: packages are made for boards with processors. `a2q boards NAME` "
-            "says what a board has."
-        )
-    manifest = verify(package)
+    manifest = verify(_package_in(package))
     if address is not None and manifest["bitstream"]["kind"] != "vivado":
         raise ConfigError(
             f"{package} holds no bitstream for the {manifest['board']}, because Vivado was not on PATH when it was "
@@ -141,33 +147,42 @@ def simulated_board(package: Path) -> Iterator[Address]:
                 process.wait()
 
 
-def serve(package: Path, host: str, port: int) -> int:
-    """Run the simulated board with `package` in the foreground until it is interrupted. Returns its exit status."""
+def serve(package: Path, host: str, port: int) -> NoReturn:
+    """Become the simulated board with `package`: this process is its server from here on, with all signals it gets.
+
+    Raises ModelError for a folder that is no package, or not as it was made; ToolError where its model cannot be built.
+    """
     command = [*_board_command(package), "--host", host, "--port", str(port)]
-    with subprocess.Popen(command, env=_environment()) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # it has had the same interrupt
-            return process.wait(10)
+    sys.stdout.flush()
+    os.execve(command[0], command, _environment())
+
+
+def _package_in(folder: Path) -> Path:
+    """The absolute path of the package `folder`. Raises ModelError for a folder that is none."""
+    if not (folder / MANIFEST).is_file():
+        raise ModelError(
+            f"There is no package in {folder}: {MANIFEST} is missing. A package is the folder deploy/ of a build for a "
+            "board with processors."
+        )
+    return folder.absolute()
 
 
 def _board_command(package: Path) -> list[str]:
-    from a2q_driver.manifest import read_manifest
-    from pipeline.stages.package import verify
     from pipeline.tools.board_model import build_library
 
-    verify(package)
-    rtl = read_manifest(package)["rtl"]
+    package = _package_in(package)
+    rtl = verify(package)["rtl"]
     sources = [package / source for source in rtl["sources"]]
     library = build_library(package / "rtl", rtl["top"], sources, cache_folder() / "board-models")
     return [
         *(str(board_python()), "-B", "-W", "ignore::UserWarning", "-m", "pipeline.board_sim"),
-        *("--package", str(package.absolute()), "--library", str(library)),
+        *("--package", str(package), "--library", str(library)),
     ]
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    quiet = {"GRPC_VERBOSITY": "NONE"}  # its own lines about what is told anyway, such as a port that is taken
+    return {**quiet, **os.environ, "PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1"}
 
 
 def _run_validation(package: Path, address: Address, frames: Frames | None) -> bool:
@@ -185,10 +200,10 @@ def _run_validation(package: Path, address: Address, frames: Frames | None) -> b
 
 
 def _test_frames(record: ResolvedModel, golden: np.ndarray, graph: LayerGraph, count: int) -> Frames:
-    """`count` test images of the model's data set, or as many golden frames where it is not at hand.
+    """`count` test images of the model's data set; where it is not at hand up to `count` golden frames.
 
-    `golden` are raw frames (N, *input shape), repeated from the first where there are fewer; what is expected of each
-    is computed by `graph`. Raises ConfigError for a graph without a transform of its input.
+    `golden` are raw frames (N, *input shape); what is expected of each is computed by `graph`. Raises ConfigError for a
+    graph without a transform of its input.
     """
     from pipeline.datasets import catalog
     from pipeline.models.golden import normalised
@@ -202,6 +217,6 @@ def _test_frames(record: ResolvedModel, golden: np.ndarray, graph: LayerGraph, c
         if raw.shape[1:] == graph.input_transform.raw_shape:
             inputs, labels, source = np.moveaxis(images.images, 1, -1), images.labels, f"the {images.source}"
             return Frames(inputs, graph.run(graph.input_transform.apply(raw)), labels, source)
-    raw = golden[np.arange(count) % len(golden)]
-    source = f"the first {count} golden frames of: {record.golden_source}"
+    raw = golden[:count]
+    source = f"{len(raw)} golden frames, not test images: {record.golden_source}"
     return Frames(raw, graph.run(graph.input_transform.apply(raw)), None, source)

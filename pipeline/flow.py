@@ -335,6 +335,9 @@ def _publish(result: Path, out: Path, stage: str, key: str, later: Sequence[str]
     published[stage] = {"key": key, "files": names}
     for name in gone.difference(*(each["files"] for each in published.values())):
         (out / name).unlink(missing_ok=True)
+        for folder in Path(name).parents[:-1]:
+            with contextlib.suppress(OSError):  # it holds something else
+                (out / folder).rmdir()
     _write(manifest, json.dumps(published, indent=1) + "\n")
 
 

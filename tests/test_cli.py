@@ -84,7 +84,10 @@ def test_stages() -> None:
             "error: There is no board called 'Pynq-Z9'. Choose one of: KV260",
         ),
         (["validate", "sim", "--host", "10.0.0.9"], "error: The simulated board is started here"),
-        (["board-sim", "none"], "error: The manifest none/manifest.json cannot be read"),
+        (
+            ["board-sim", "none"],
+            "error: There is no package in none: manifest.json is missing. A package is the folder deploy/ of a build",
+        ),
         (["boards", "KV261"], "error: There is no board called 'KV261'. Choose one of: KV260"),
         (["build", "m.onnx", "--weights", "synthetic"], "Synthetic weights are for named models."),
         (["show", "none"], "error: There is no build in none: none/report/build.json is missing. There are no builds"),

@@ -30,8 +30,9 @@ def build(tmp_path_factory) -> BuildResult:
 
 
 def test_the_simulated_board_is_started_here_and_a_real_one_has_an_address(environment):
-    assert destination("sim", None, 7967) is None
+    assert destination("sim", None, None) is None
     assert destination("pynq-z2", "192.168.2.99", 1234) == Address("192.168.2.99", 1234)
+    assert destination("pynq-z2", "192.168.2.99", None) == Address("192.168.2.99", 7967)
 
 
 @pytest.mark.parametrize(
@@ -43,19 +44,20 @@ def test_the_simulated_board_is_started_here_and_a_real_one_has_an_address(envir
             "The simulated board is started here, so it takes no address; '192.168.2.99' was given",
         ),
         ("Pynq-Z2", None, "The address of the Pynq-Z2 is missing: name it with --host"),
+        ("U250", "192.168.2.99", "There are no packages for the U250: it has no processors beside its logic"),
         ("Pynq-Z9", "192.168.2.99", "There is no board called 'Pynq-Z9'. Choose one of: KV260"),
     ],
 )
 def test_boards_that_cannot_be_meant(environment, board, host, message):
     with pytest.raises(ConfigError) as error:
-        destination(board, host, 7967)
+        destination(board, host, None)
     assert message in str(error.value)
 
 
 def test_without_the_environment_for_boards_it_is_said_how_to_make_it(monkeypatch, tmp_path):
     monkeypatch.setenv("A2Q_BOARD_PYTHON", str(tmp_path / "none"))
     with pytest.raises(ResourceError, match="`make board-setup` makes it"):
-        destination("sim", None, 7967)
+        destination("sim", None, None)
 
 
 def test_a_package_without_a_bitstream_is_not_sent_to_a_board(environment, build):
@@ -83,7 +85,24 @@ def test_a_port_that_is_taken_ends_the_server_with_a_message(build):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = [Path(sys.executable).with_name("a2q"), "board-sim", build.folder / "deploy", "--port", str(port)]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=300)
+        command = [Path(sys.executable).with_name("a2q"), "board-sim", "deploy", "--port", str(port)]
+        done = subprocess.run(
+            list(map(str, command)), cwd=build.folder, capture_output=True, text=True, check=False, timeout=300
+        )
     assert done.returncode == 1
     assert str(port) in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(
+    "A2Q_BOARD_PYTHON" not in os.environ, reason="no environment with pynq; `make board-setup` makes it"
+)
+def test_the_simulated_board_ends_with_the_command_that_started_it(build):
+    command = [str(Path(sys.executable).with_name("a2q")), "board-sim", "deploy", "--port", "0"]
+    with subprocess.Popen(command, cwd=build.folder, stdout=subprocess.PIPE, text=True) as process:
+        port = int(process.stdout.readline().rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10):
+            pass
+        process.terminate()
+        process.wait(10)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=10)

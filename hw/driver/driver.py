@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from a2q_driver.command_line import add_batch_option, add_board_options, load_array, open_accelerator, run
+from a2q_driver.command_line import add_batch_option, add_board_options, load_array, open_accelerator, run, start_file
 
 _METRICS = Path("nw_metrics.txt")  # as FINN calls it
 
@@ -16,13 +16,14 @@ def _main() -> int:
     options = _options()
     if options.exec_mode == "execute":
         frames = load_array(options.inputfile)
-        options.outputfile.unlink(missing_ok=True)  # a file of another run is not to be taken for this one's
+        start_file(options.outputfile)
         with open_accelerator(options, options.batchsize) as accelerator:
             outputs = accelerator.execute(frames)
-        np.save(options.outputfile, outputs)
+        with options.outputfile.open("wb") as stream:  # by that very name
+            np.save(stream, outputs)
         print(f"outputs of {len(frames)} frames written to {options.outputfile}")
     else:
-        _METRICS.unlink(missing_ok=True)
+        start_file(_METRICS)
         with open_accelerator(options, None) as accelerator:
             metrics = accelerator.throughput_test(options.batchsize or 1)
         _METRICS.write_text(str(metrics))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from a2q_driver.accelerator import Accelerator
-from a2q_driver.command_line import add_batch_option, add_board_options, load_array, open_accelerator, run
+from a2q_driver.command_line import add_batch_option, add_board_options, load_array, open_accelerator, run, start_file
 from a2q_driver.errors import ShapeError
 from a2q_driver.manifest import verify
 
@@ -26,6 +26,8 @@ def _main() -> int:
     given = load_array(options.inputfile) if options.inputfile else None
     expected = load_array(options.expected) if options.expected else None
     labels = load_array(options.labels) if options.labels else None
+    if options.json:
+        start_file(options.json)
     with open_accelerator(options, options.batchsize) as accelerator:
         if given is None or expected is None:
             given, expected = _golden(accelerator.package)
@@ -111,7 +113,7 @@ def _show(result: dict[str, Any], got: np.ndarray, expected: np.ndarray) -> None
         print(f"top-1: {100 * result['top1']:.1f} % ({result['right']} of {count}); {result['weights']}")
     print(
         f"accelerator: {result['throughput_by_cycles[images/s]']:,.0f} frames/s at {result['fclk[mhz]']:g} MHz, from the "
-        f"{result['cycles']:,} cycles that it counted for them"
+        f"{result['cycles']:,} cycles that it counted for them, filling it included"
     )
     host = "simulator" if result["simulated"] else "host"
     steps = result[f"{host}_seconds_by_step"]

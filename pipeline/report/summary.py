@@ -81,7 +81,7 @@ def _bitstream(facts: BuildFacts) -> list[str]:
     if made is None:
         return ["bitstream", f"none: the {facts.resources.board} has no processors beside its logic", "not supported"]
     if made.vivado is None:
-        found = "none: Vivado was not on PATH; where it is, `bitfile/build.tcl` makes it"
+        found = "none: Vivado was not on PATH; the same build makes one where it is"
         return ["bitstream", found, "`deploy/` is for the simulated board"]
     own = f", {number(made.accelerator['LUT'])} of them the accelerator's" if made.accelerator else ""
     counts = f"{number(made.utilization['LUT'])} LUT{own}, {number(made.utilization['FF'])} FF"

@@ -63,10 +63,7 @@ class BitfileResult:
     def summary(self) -> str:
         """One sentence: what was made, or how to make it."""
         if self.vivado is None:
-            return (
-                "no bitstream, as vivado is not on PATH; where it is, `vivado -mode batch -source "
-                f"bitfile/{SCRIPT} -tclargs stitched_ip` in this build's folder makes it"
-            )
+            return f"no bitstream, as vivado is not on PATH: run the same build where it is (its script is bitfile/{SCRIPT})"
         return (
             f"a bitstream for the {self.board} by Vivado {self.vivado}: {self.utilization['LUT']:,} LUT, "
             f"{self.clock_mhz:g} MHz kept with {self.wns_ns:.3f} ns to spare"

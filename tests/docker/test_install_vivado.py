@@ -30,7 +30,7 @@ def _installer(folder: Path, place: str, program: str = "xsetup") -> Path:
 
 
 def _install(installer: Path, folder: Path, version: str = "2024.2") -> subprocess.CompletedProcess:
-    command = [SCRIPT, installer, version, folder]
+    command = [SCRIPT, installer, version, folder, "Vivado ML Standard"]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
 
 
@@ -40,7 +40,7 @@ def test_installs_without_a_screen_into_the_folder(tmp_path, place):
     assert done.returncode == 0, done.stderr
     call = (tmp_path / "calls").read_text().split()
     assert call[:2] == ["--batch", "Install"]
-    assert call[-2:] == ["--location", str(tmp_path / "xilinx")]
+    assert call[-6:] == ["--edition", "Vivado", "ML", "Standard", "--location", str(tmp_path / "xilinx")]
     assert (tmp_path / "xilinx" / place / "bin" / "vivado").is_file()
 
 

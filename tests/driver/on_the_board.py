@@ -73,8 +73,11 @@ def wrong_arrays(port: str) -> dict:
         sizes = (0, 1, 3, 4, 5, 11, len(many))
         result["sizes"] = [bool(np.array_equal(accelerator.execute(many[:n]), expected[:n])) for n in sizes]
         result["raw"] = bool(np.array_equal(accelerator.execute(np.load(PACKAGE / "golden" / "input.npy")), EXPECTED))
+        nan = np.full((1, *accelerator.transforms.input.raw_shape), np.nan, np.float32)
+        result["nan"] = said(lambda: accelerator.execute(nan))
         result["classes"] = bool(np.array_equal(accelerator.predict(IMAGES), EXPECTED.ravel()))
         result["cycles"] = accelerator.throughput_test(9)["cycles"]
+    result["closed"] = said(lambda: accelerator.execute(IMAGES))
     return result
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from a2q_driver.board import Board, Registers
 from a2q_driver.dma import DmaEngine
-from a2q_driver.errors import DriverError, DtypeError, PackageError, ShapeError
+from a2q_driver.errors import BoardError, DriverError, DtypeError, PackageError, RangeError, ShapeError
 from a2q_driver.manifest import MANIFEST, verify
 from a2q_driver.metrics import throughput_metrics
 from a2q_driver.shell import Counters, Shell
@@ -83,6 +83,7 @@ class Accelerator:
         self.input, self.output = streams_of(_read_json(self.package / _IO_SHAPES))
         self.transforms = load_transforms(self.package / _TRANSFORM)
         self.last_batch: Batch | None = None
+        self._closed = False
         largest = max(self.input.frame_bytes, self.output.frame_bytes)
         self._most = batch or max(1, _BUFFER_BYTES // largest)
         self._board = Board(host, port, device)
@@ -114,6 +115,7 @@ class Accelerator:
 
     def close(self) -> None:
         """Give the buffers back, and end the connection. The bitfile stays on the board."""
+        self._closed = True
         try:
             self._transfers.close()
         except DriverError:
@@ -141,6 +143,7 @@ class Accelerator:
 
         Raises DataError for other frames, BoardError and TransferError for what `errors` draws below them.
         """
+        self._check_open()
         frames = np.asarray(frames)
         integers_of = self._reading(frames)
         if len(frames) == 0:
@@ -170,6 +173,7 @@ class Accelerator:
 
         `how` in it says of each how it is known; see `metrics`. Raises what `execute` raises.
         """
+        self._check_open()
         if frames < 1:
             raise ShapeError(f"A throughput test of {frames} frames; 1 is the least.")
         transfers, left, seconds = self._transfers, frames, 0.0
@@ -196,6 +200,10 @@ class Accelerator:
         """Reset the accelerator and the DMA, whatever they do and whichever program holds them."""
         self._transfers.recover()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BoardError("This Accelerator is closed; open another one.")
+
     def _registers(self, overlay: Any, cell: str) -> Registers:
         """The registers of a cell, where the overlay has them. Raises PackageError if the manifest says otherwise."""
         with self._board.translated():
@@ -220,6 +228,8 @@ class Accelerator:
         if frames.ndim == 0 or frames.shape[1:] != raw.raw_shape:
             expected = ", ".join(map(str, raw.raw_shape))
             raise ShapeError(f"Frames of shape {frames.shape}; the network takes (N, {expected}).")
+        if not np.isfinite(frames).all():
+            raise RangeError("Frames hold NaN or infinity.")
         return raw.apply
 
     def _chunk(self, frames: int) -> int:

@@ -13,7 +13,7 @@ from a2q_driver.accelerator import PYNQ_PORT, Accelerator
 from a2q_driver.errors import DriverError, FileError
 from a2q_driver.manifest import read_manifest
 
-__all__ = ["FAILED", "add_batch_option", "add_board_options", "load_array", "open_accelerator", "run"]
+__all__ = ["FAILED", "add_batch_option", "add_board_options", "load_array", "open_accelerator", "run", "start_file"]
 
 FAILED = 2  # the exit status of what could not be run, as argparse has it
 _TIMEOUT, _SIMULATED_TIMEOUT = 10.0, 120.0  # seconds
@@ -59,10 +59,19 @@ def load_array(path: Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise FileError(f"{path} cannot be read as a .npy file: {error}.") from error
+        what = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise FileError(f"{path} cannot be read as a .npy file: {what}.") from error
     if not isinstance(array, np.ndarray) or array.ndim == 0:
         raise FileError(f"{path} holds no array of frames.")
     return array
+
+
+def start_file(path: Path) -> None:
+    """Empty the file `path`: one of another run is not to be taken for this one's. Raises FileError if that cannot be."""
+    try:
+        path.write_bytes(b"")
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def run(main: Callable[[], int]) -> None:

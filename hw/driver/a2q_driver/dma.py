@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from a2q_driver.board import Registers
-from a2q_driver.errors import DmaError
+from a2q_driver.errors import DmaError, ReconfiguredError
 from a2q_driver.registers import DMA_CHANNEL, Dma, DmaControl, DmaStatus
 
 __all__ = ["DmaEngine"]
@@ -41,13 +41,16 @@ class DmaEngine:
         return all(self.status(channel) == DmaStatus.IDLE for channel in DMA_CHANNEL)
 
     def done(self, channel: str) -> bool:
-        """Whether the channel's transfer is complete. Raises DmaError if it stopped with an error instead."""
+        """Whether the channel's transfer is complete.
+
+        Raises DmaError if it stopped with an error instead, ReconfiguredError if another program stopped it.
+        """
         status = self.status(channel)
         for error, meaning in _ERRORS.items():
             if status & error:
                 raise DmaError(f"The DMA's channel {channel} stopped with an {meaning}.")
         if status & DmaStatus.HALTED:
-            raise DmaError(f"The DMA's channel {channel} was stopped by somebody.")
+            raise ReconfiguredError(f"The DMA's channel {channel} was stopped: another program reset it, or the board.")
         return bool(status & DmaStatus.IDLE)
 
     def reset(self) -> None:

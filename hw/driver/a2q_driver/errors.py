@@ -72,7 +72,7 @@ class PackageError(DriverError):
 class DataError(DriverError, ValueError):
     """What is to be computed cannot be taken."""
 
-    advice = "Give frames as io_shape_dict.json says the accelerator takes them."
+    advice = "The README beside the driver says what goes in."
 
 
 class ShapeError(DataError):
@@ -97,7 +97,7 @@ class RangeError(DataError):
 class FileError(DataError):
     """A file does not hold the array that it should."""
 
-    advice = "Write the file again with numpy.save."
+    advice = "Name a file that numpy.save wrote, or for outputs one in a folder that is there."
 
 
 class BoardError(DriverError):
