@@ -1,6 +1,7 @@
 """Runs an accelerator from its package: on the board itself, or from a host over the network.
 
-`Accelerator` is where to begin. The modules import numpy alone, and pynq only where a board is needed.
+`Accelerator` is where to begin. The modules import numpy alone, pynq only where a board is needed, and grpc, which pynq
+brings, only for a board over the network.
 """
 
 from __future__ import annotations
