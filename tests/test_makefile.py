@@ -10,13 +10,19 @@ ROOT = Path(__file__).parents[1]
 
 
 def make(*arguments: str, **environment: str) -> str:
-    """What make prints; without the variables that an outer make hands down."""
+    """What make prints; it must succeed."""
+    done = run_make(*arguments, **environment)
+    done.check_returncode()
+    return done.stdout
+
+
+def run_make(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """make without the variables that an outer make hands down."""
     inherited = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PIP_FIND_LINKS")}
     command = ["make", "--no-print-directory", *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**inherited, **environment}, capture_output=True, text=True, check=True
+    return subprocess.run(
+        command, cwd=ROOT, env={**inherited, **environment}, capture_output=True, text=True, check=False
     )
-    return done.stdout
 
 
 def test_alone_it_prints_help() -> None:
@@ -71,7 +77,7 @@ def test_deploy_and_validate_are_thin_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("goal", ["deploy", "validate"])
 def test_a_board_that_is_not_named_is_an_error_before_anything_is_made(goal: str) -> None:
-    done = subprocess.run(["make", "--dry-run", goal], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_make("--dry-run", goal)
     assert done.returncode and "BOARD= is missing" in done.stderr and not done.stdout
 
 
