@@ -127,9 +127,11 @@ def simulated_board(package: Path) -> Iterator[Address]:
 
     Raises ModelError for a package that is not as it was made, ToolError where its model cannot be built or started.
     """
-    command = [*_board_command(package), "--port", "0"]
+    command = [*_board_command(package), "--port", "0", "--until-input-ends"]
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE, stderr=said, text=True)
+        process = subprocess.Popen(
+            command, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
+        )
         try:
             line = process.stdout.readline()
             if not line:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,29 @@ def test_the_simulated_board_ends_with_the_command_that_started_it(build):
         process.wait(10)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+@pytest.mark.skipif(
+    "A2Q_BOARD_PYTHON" not in os.environ, reason="no environment with pynq; `make board-setup` makes it"
+)
+def test_a_simulated_board_does_not_outlive_who_started_it(build):
+    code = """
+import sys, time
+from pathlib import Path
+from pipeline.deployment import simulated_board
+with simulated_board(Path("deploy")) as address:
+    print(address.port, flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=build.folder, stdout=subprocess.PIPE, text=True) as process:
+        port = int(process.stdout.readline())
+        process.kill()
+        process.wait(10)
+    end = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+        except ConnectionRefusedError:
+            break
+        assert time.monotonic() < end, "the server listens still"
+        time.sleep(0.1)

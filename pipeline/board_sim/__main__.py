@@ -1,4 +1,4 @@
-"""Serve the simulated board until SIGTERM or SIGINT."""
+"""Serve the simulated board until SIGTERM or SIGINT, or until standard input ends."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ def _main() -> int:
         return 1
     try:
         print(f"simulated {package.board} with {package.model} on {arguments.host}:{port}", flush=True)
+        if arguments.until_input_ends:
+            threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
         ended.wait()
     finally:
         server.stop(grace=None).wait()
@@ -55,6 +57,11 @@ def _arguments() -> argparse.Namespace:
         "--host", default="127.0.0.1", help="the address to listen on (default: %(default)s, this machine)"
     )
     parser.add_argument("--port", type=int, default=_PORT, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--until-input-ends",
+        action="store_true",
+        help="end with standard input, too: with the program at its other end, however that ends",
+    )
     return parser.parse_args()
 
 
