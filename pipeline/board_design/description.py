@@ -13,14 +13,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from a2q_driver.manifest import ACCELERATOR, DMA
 from a2q_driver.packing import WIDEST_STREAM
 from pipeline.boards import Board, ProcessingSystem
 from pipeline.errors import ConfigError, UnsupportedError
 
-__all__ = ["ACCELERATOR", "DMA", "BlockDesign", "Cell", "Interface", "Link", "Net", "check_clock", "describe"]
-
-DMA = "axi_dma_0"
-ACCELERATOR = "a2q_accelerator_0"
+__all__ = ["BlockDesign", "Cell", "Interface", "Link", "Net", "check_clock", "describe"]
 
 _CLOCK_MANAGER = "clk_wiz_0"
 _PL_CLOCK_MHZ = 100.0

@@ -10,7 +10,8 @@ import re
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from pipeline.board_design.description import ACCELERATOR, DMA, BlockDesign, Cell, Interface, Net
+from a2q_driver.manifest import ACCELERATOR, DMA
+from pipeline.board_design.description import BlockDesign, Cell, Interface, Net
 from pipeline.errors import ToolError
 
 __all__ = ["complete", "render", "verify"]

@@ -6,7 +6,8 @@ import re
 
 import jinja2
 
-from pipeline.board_design.description import ACCELERATOR, DMA, BlockDesign
+from a2q_driver.manifest import ACCELERATOR, DMA
+from pipeline.board_design.description import BlockDesign
 from pipeline.boards import BOARDS_FOLDER
 
 __all__ = ["BITSTREAM", "TIMING_STATUS", "render"]

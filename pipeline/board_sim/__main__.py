@@ -9,11 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
+from a2q_driver.accelerator import PYNQ_PORT
 from pipeline.board_sim.board import Board
 from pipeline.board_sim.package import read_package
 from pipeline.errors import A2QError
-
-_PORT = 7967  # of PYNQ.remote
 
 
 def _main() -> int:
@@ -56,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--host", default="127.0.0.1", help="the address to listen on (default: %(default)s, this machine)"
     )
-    parser.add_argument("--port", type=int, default=_PORT, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=PYNQ_PORT, help="0 takes a free one (default: %(default)s)")
     parser.add_argument(
         "--until-input-ends",
         action="store_true",

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from a2q_driver.manifest import ACCELERATOR, DMA
 from pipeline.board_sim.dma import Dma
 from pipeline.board_sim.errors import BusError, OutOfMemoryError, RequestError
 from pipeline.board_sim.files import Files
 from pipeline.board_sim.memory import Buffer, Memory
 from pipeline.board_sim.model import OKAY, Model
-from pipeline.board_sim.package import ACCELERATOR, DMA, Package
+from pipeline.board_sim.package import Package
 from pipeline.board_sim.registers import ProcessorRegisters, Window
 from pipeline.board_sim.turns import Turns
 from pipeline.errors import InputError

@@ -10,17 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from a2q_driver.errors import PackageError
-from a2q_driver.manifest import MANIFEST, verify
+from a2q_driver.manifest import ACCELERATOR, DMA, MANIFEST, SIMULATION, verify
 from pipeline.board_sim.errors import ProgrammingError
 from pipeline.board_sim.registers import Window
 from pipeline.errors import InputError
 
-__all__ = ["ACCELERATOR", "DMA", "Package", "firmware", "read_package"]
+__all__ = ["Package", "firmware", "read_package"]
 
-ACCELERATOR = "a2q_accelerator_0"  # cells of the block design
-DMA = "axi_dma_0"
-
-_MAGIC = b"A2Q-SIMULATION\0\0"
 _HASH_BYTES = 32
 
 
@@ -103,8 +99,8 @@ def firmware(bit: bytes) -> bytes:
 
 def _describe(data: bytes) -> str:
     swapped = np.frombuffer(data[: len(data) // 4 * 4], ">u4").astype("<u4").tobytes()
-    if swapped.startswith(_MAGIC):
-        hashes = swapped[len(_MAGIC) :]
+    if swapped.startswith(SIMULATION):
+        hashes = swapped[len(SIMULATION) :]
         config, handoff = hashes[:_HASH_BYTES].hex(), hashes[_HASH_BYTES : 2 * _HASH_BYTES].hex()
         return f"a simulation's bitfile with configuration {config[:16]}… and hardware handoff {handoff[:16]}…"
     return f"{len(data)} bytes of a bitstream with the SHA-256 {hashlib.sha256(data).hexdigest()[:16]}…"

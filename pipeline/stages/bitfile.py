@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from a2q_driver.manifest import ACCELERATOR
 from pipeline.board_design import hwh, tcl
-from pipeline.board_design.description import ACCELERATOR, BlockDesign, describe
+from pipeline.board_design.description import BlockDesign, describe
 from pipeline.boards import Board
 from pipeline.errors import ToolError
 from pipeline.tools import vivado

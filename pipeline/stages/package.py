@@ -49,7 +49,6 @@ _LEVELS = 256  # of a pixel
 
 # Of a bit file without a bitstream
 _DESIGN = "a2q-simulation-only"
-_MAGIC = b"A2Q-SIMULATION\0\0"
 _DATE, _TIME = "1980/01/01", "00:00:00"  # so that the bytes stay the same
 _SYNC = bytes.fromhex("0ff00ff00ff00ff000")  # the first field of every bit file
 
@@ -150,7 +149,7 @@ def simulation_bitfile(part: str, config_hash: str, handoff: bytes) -> bytes:
 
     It is of the configuration `config_hash` and of the .hwh with the content `handoff`, whose hash it holds.
     """
-    data = _MAGIC + bytes.fromhex(config_hash) + hashlib.sha256(handoff).digest()
+    data = manifest.SIMULATION + bytes.fromhex(config_hash) + hashlib.sha256(handoff).digest()
     data += bytes(-len(data) % 4)
     texts = {"a": f"{_DESIGN};Version=none", "b": part, "c": _DATE, "d": _TIME}
     fields = b"".join(key.encode() + _with_length(f"{text}\0".encode()) for key, text in texts.items())

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.board_design.description import ACCELERATOR, DMA, describe
+from a2q_driver.manifest import ACCELERATOR, DMA
+from pipeline.board_design.description import describe
 from pipeline.boards import board_names, load_board
 from pipeline.errors import ConfigError, UnsupportedError
 from tests.board_design.designs import DESIGNS

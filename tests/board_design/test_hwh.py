@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from a2q_driver.manifest import ACCELERATOR, DMA
 from pipeline.board_design import hwh
-from pipeline.board_design.description import ACCELERATOR, DMA
 from pipeline.errors import ToolError
 from tests.board_design.designs import DESIGNS, check_golden
 

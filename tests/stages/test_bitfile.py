@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from a2q_driver.manifest import ACCELERATOR, DMA
 from pipeline.board_design import hwh, tcl
-from pipeline.board_design.description import ACCELERATOR, DMA, describe
+from pipeline.board_design.description import describe
 from pipeline.boards import load_board
 from pipeline.errors import ConfigError, ToolError, UnsupportedError
 from pipeline.stages import bitfile

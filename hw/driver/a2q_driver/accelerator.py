@@ -24,16 +24,15 @@ import numpy as np
 from a2q_driver.board import Board, Registers
 from a2q_driver.dma import DmaEngine
 from a2q_driver.errors import BoardError, DriverError, DtypeError, PackageError, RangeError, ShapeError
-from a2q_driver.manifest import MANIFEST, verify
+from a2q_driver.manifest import ACCELERATOR, DMA, MANIFEST, verify
 from a2q_driver.metrics import throughput_metrics
 from a2q_driver.shell import Counters, Shell
-from a2q_driver.streams import DMA_NAME, streams_of
+from a2q_driver.streams import streams_of
 from a2q_driver.transfers import Transfers
 from a2q_driver.transforms import load_transforms
 
-__all__ = ["ACCELERATOR_NAME", "PYNQ_PORT", "Accelerator", "Batch"]
+__all__ = ["PYNQ_PORT", "Accelerator", "Batch"]
 
-ACCELERATOR_NAME = "a2q_accelerator_0"
 PYNQ_PORT = 7967
 
 _IO_SHAPES = "driver/io_shape_dict.json"
@@ -90,12 +89,12 @@ class Accelerator:
         try:
             self._overlay = overlay = self._board.load(bitfile, download)
             words = (self.input.words, self.output.words)
-            shell = Shell(self._registers(overlay, ACCELERATOR_NAME), self.manifest["config_hash"], words)
+            shell = Shell(self._registers(overlay, ACCELERATOR), self.manifest["config_hash"], words)
             self._transfers = Transfers(
                 self._board,
                 shell,
-                DmaEngine(self._registers(overlay, DMA_NAME)),
-                lambda: getattr(overlay, DMA_NAME),
+                DmaEngine(self._registers(overlay, DMA)),
+                lambda: getattr(overlay, DMA),
                 input_bytes=self.input.frame_bytes,
                 output_bytes=self.output.frame_bytes,
                 limit=timeout_s,

@@ -23,10 +23,22 @@ from typing import Any
 
 from a2q_driver.errors import PackageError
 
-__all__ = ["FORMAT", "MANIFEST", "file_hash", "read_manifest", "verify", "write_manifest"]
+__all__ = [
+    "ACCELERATOR",
+    "DMA",
+    "FORMAT",
+    "MANIFEST",
+    "SIMULATION",
+    "file_hash",
+    "read_manifest",
+    "verify",
+    "write_manifest",
+]
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+ACCELERATOR, DMA = "a2q_accelerator_0", "axi_dma_0"  # the cells of the block design that have registers
+SIMULATION = b"A2Q-SIMULATION\0\0"  # how the data of a bitfile begin that only the simulated board takes
 
 _KEYS = {
     **dict.fromkeys(("model", "weights", "board", "part", "family", "config_hash"), str),

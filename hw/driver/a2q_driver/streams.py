@@ -12,10 +12,9 @@ import numpy as np
 
 from a2q_driver import packing
 from a2q_driver.errors import PackageError, ShapeError
+from a2q_driver.manifest import DMA
 
-__all__ = ["DMA_NAME", "Stream", "io_shape_dict", "streams_of", "type_name"]
-
-DMA_NAME = "axi_dma_0"
+__all__ = ["Stream", "io_shape_dict", "streams_of", "type_name"]
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,8 @@ def io_shape_dict(input_: Stream, output: Stream) -> dict[str, Any]:
         for side, stream in (("i", input_), ("o", output)):
             content[f"{side}shape_{kind}"] = [[1, *shape_of(stream)]]
     return content | {
-        "input_dma_name": [DMA_NAME],
-        "output_dma_name": [DMA_NAME],
+        "input_dma_name": [DMA],
+        "output_dma_name": [DMA],
         "num_inputs": 1,
         "num_outputs": 1,
         "number_of_external_weights": 0,
