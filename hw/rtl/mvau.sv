@@ -20,6 +20,9 @@
 // CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see thresholding).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
+// RamStyle:        what holds the weights: "distributed" is look-up tables, "block" block RAM, "auto" what synthesis
+//                  finds cheapest of these; "ultra" is UltraRAM, which is loaded after each reset, before any input is
+//                  taken.
 // WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
 // BiasFile:        a word for each beat of results: Pe biases.
 // ThresholdFile:   the thresholds (see thresholding).
@@ -45,6 +48,7 @@ module mvau #(
   parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
   parameter int unsigned OutputWidth = 14,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
+  parameter string RamStyle = "auto",
   parameter WeightFile = "",
   parameter BiasFile = "",
   parameter ThresholdFile = "",
@@ -60,6 +64,13 @@ module mvau #(
   output wire                        out_valid_o,
   input  wire                        out_ready_i,
   output wire  [Pe*OutputWidth-1:0]  out_data_o,
+
+  // the weight stream, where RamStyle is "ultra": see loaded_uram
+  input  wire                        load_valid_i,
+  input  wire  [31:0]                load_data_i,
+  output wire                        load_valid_o,
+  output wire  [31:0]                load_data_o,
+  output wire                        weights_loaded_o,
 
   output wire                        overflow_o
 );
@@ -96,10 +107,10 @@ module mvau #(
   logic [StepWidth-1:0] step_q;
   logic take_q;  // the first rows: beats come from the stream
 
-  wire step_valid = !take_q || in_valid_i;
+  wire step_valid = !take_q || (in_valid_i && weights_loaded_o);
   wire synapse_last = synapse_q == SynapseWidth'(SynapseFolds - 1);
   wire step_last = step_q == StepWidth'(Steps - 1);
-  assign in_ready_o = en && take_q;
+  assign in_ready_o = en && take_q && weights_loaded_o;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -144,16 +155,39 @@ module mvau #(
   end
 
   wire [Pe*Simd*WeightWidth-1:0] weights;
-  rom #(
-    .Width(Pe * Simd * WeightWidth),
-    .Depth(Steps),
-    .File(WeightFile)
-  ) u_weights (
-    .clk_i(clk_i),
-    .en_i(en),
-    .address_i(operand_step),
-    .data_o(weights)
-  );
+  if (RamStyle == "ultra") begin : gen_loaded
+    loaded_uram #(
+      .Width(Pe * Simd * WeightWidth),
+      .Depth(Steps)
+    ) u_weights (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .load_valid_i(load_valid_i),
+      .load_data_i(load_data_i),
+      .load_valid_o(load_valid_o),
+      .load_data_o(load_data_o),
+      .loaded_o(weights_loaded_o),
+      .en_i(en),
+      .address_i(operand_step),
+      .data_o(weights)
+    );
+  end else begin : gen_constant
+    rom #(
+      .Width(Pe * Simd * WeightWidth),
+      .Depth(Steps),
+      .RamStyle(RamStyle),
+      .File(WeightFile)
+    ) u_weights (
+      .clk_i(clk_i),
+      .en_i(en),
+      .address_i(operand_step),
+      .data_o(weights)
+    );
+    assign load_valid_o = 1'b0;
+    assign load_data_o = '0;
+    assign weights_loaded_o = 1'b1;
+    wire unused_load = &{1'b0, load_valid_i, load_data_i};
+  end
 
   // bit 0 belongs to the operands, bit DotLatency to their sum
   logic [DotLatency:0] valid_q, last_q;

@@ -25,6 +25,9 @@
 // CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see thresholding).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
+// RamStyle:        what holds the weights: "distributed" is look-up tables, "block" block RAM, "auto" what synthesis
+//                  finds cheapest of these; "ultra" is UltraRAM, which is loaded after each reset, before any input is
+//                  taken.
 // WalkFile:        a word for each step: walker by walker the weight, the element of the beat, the beat, and whether the
 //                  row ends.
 // OrderFile:       a word for each output beat: lane by lane the number of the walker among those of the lane.
@@ -55,6 +58,7 @@ module sparse_mvau #(
   parameter logic [Lanes*8-1:0] CompareWidths = {Lanes{8'(LaneWidth)}},
   parameter int unsigned OutputWidth = 12,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
+  parameter string RamStyle = "auto",
   parameter WalkFile = "",
   parameter OrderFile = "",
   parameter BiasFile = "",
@@ -71,6 +75,13 @@ module sparse_mvau #(
   output wire                          out_valid_o,
   input  wire                          out_ready_i,
   output wire  [Lanes*OutputWidth-1:0] out_data_o,
+
+  // the weight stream, where RamStyle is "ultra": see loaded_uram
+  input  wire                          load_valid_i,
+  input  wire  [31:0]                  load_data_i,
+  output wire                          load_valid_o,
+  output wire  [31:0]                  load_data_o,
+  output wire                          weights_loaded_o,
 
   output wire                          overflow_o
 );
@@ -108,7 +119,7 @@ module sparse_mvau #(
   wire load = in_valid_i && in_ready_o;
   wire loaded = load && load_word_q == WordWidth'(Words - 1);
   wire walked, released;
-  assign in_ready_o = free_q != 2'd0;
+  assign in_ready_o = weights_loaded_o && free_q != 2'd0;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -150,16 +161,39 @@ module sparse_mvau #(
   end
 
   wire [Pe*EntryWidth-1:0] entries;
-  rom #(
-    .Width(Pe * EntryWidth),
-    .Depth(Steps),
-    .File(WalkFile)
-  ) u_walk (
-    .clk_i(clk_i),
-    .en_i(en),
-    .address_i(step_q),
-    .data_o(entries)
-  );
+  if (RamStyle == "ultra") begin : gen_loaded
+    loaded_uram #(
+      .Width(Pe * EntryWidth),
+      .Depth(Steps)
+    ) u_walk (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .load_valid_i(load_valid_i),
+      .load_data_i(load_data_i),
+      .load_valid_o(load_valid_o),
+      .load_data_o(load_data_o),
+      .loaded_o(weights_loaded_o),
+      .en_i(en),
+      .address_i(step_q),
+      .data_o(entries)
+    );
+  end else begin : gen_constant
+    rom #(
+      .Width(Pe * EntryWidth),
+      .Depth(Steps),
+      .RamStyle(RamStyle),
+      .File(WalkFile)
+    ) u_walk (
+      .clk_i(clk_i),
+      .en_i(en),
+      .address_i(step_q),
+      .data_o(entries)
+    );
+    assign load_valid_o = 1'b0;
+    assign load_data_o = '0;
+    assign weights_loaded_o = 1'b1;
+    wire unused_load = &{1'b0, load_valid_i, load_data_i};
+  end
 
   // -- walkers
 

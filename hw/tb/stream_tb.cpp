@@ -1,11 +1,15 @@
 // Drives every AXI stream of a Verilator model from files and writes what comes out to files.
 //
-// usage: stream_tb <idle limit> <stall seed> then, for each input, <file> and, for each output,
-//        <file> <beats a frame> <frames>
+// usage: stream_tb <idle limit> <stall seed> then, where weights are loaded, <file>, for each input, <file> and, for each
+//        output, <file> <beats a frame> <frames>
 //
 // A stall seed of 0 offers a beat in every cycle and takes one in every cycle; another seed leaves gaps and holds back at
-// random, half of the time. A simulation in which no port moves for <idle limit> cycles ends with status 3. On standard
-// output, with cycles counted from the release of reset:
+// random, half of the time. A simulation in which no port moves for <idle limit> cycles ends with status 3.
+//
+// Where the model loads weights, input waits until they are there; with a stall seed it does not, which a layer must
+// stand, and there are other weights and another reset before: half of them, or all, by the seed.
+//
+// On standard output, with cycles counted from the release of reset, or from when the weights are there:
 //     first <port> <cycle>    the first beat of an output
 //     frame <port> <cycle>    the last beat of a frame of an output
 //     input <port> <cycle>    the last beat of an input
@@ -13,7 +17,7 @@
 //     port <port> <beats moved> <beats expected> <valid> <ready>
 // and then what the model itself prints.
 //
-// ports.h, generated, names the model's class and lists its streams.
+// ports.h, generated, names the model's class and lists its streams; WEIGHT_STREAMS is that of the weights, or nothing.
 
 #include <cstdint>
 #include <cstdio>
@@ -69,6 +73,7 @@ class Coin {
 struct Source {
     std::vector<uint8_t> bytes;
     size_t beat_bytes;
+    bool waits;  // until the weights are there
     size_t sent = 0;
     bool offered = false;
     bool done() const { return sent * beat_bytes >= bytes.size(); }
@@ -124,8 +129,12 @@ int main(int argc, char** argv) {
     const uint64_t seed = std::strtoull(argument(), nullptr, 10);
     Coin coin(seed);
 
+#define SOURCES(X) WEIGHT_STREAMS(X) INPUT_STREAMS(X)
     std::vector<Source> sources;
-#define ADD_SOURCE(port, width_bytes) sources.push_back({read_file(argument()), width_bytes});
+    bool waits = false;
+#define ADD_SOURCE(port, width_bytes) sources.push_back({read_file(argument()), width_bytes, waits});
+    WEIGHT_STREAMS(ADD_SOURCE)
+    waits = seed == 0;
     INPUT_STREAMS(ADD_SOURCE)
     std::vector<Sink> sinks;
 #define ADD_SINK(port, width_bytes)                                                                    \
@@ -143,22 +152,40 @@ int main(int argc, char** argv) {
         top.eval();
         top.ap_clk = 0;
     };
-    top.ap_clk = 0;
-    top.ap_rst_n = 0;
-#define QUIET_INPUT(port, width_bytes) top.port##_tvalid = 0;
-#define QUIET_OUTPUT(port, width_bytes) top.port##_tready = 0;
-    INPUT_STREAMS(QUIET_INPUT)
-    OUTPUT_STREAMS(QUIET_OUTPUT)
-    for (int cycle = 0; cycle < 8; ++cycle) {
-        top.eval();
-        tick();
+    auto reset = [&]() {
+        top.ap_clk = 0;
+        top.ap_rst_n = 0;
+#define QUIET_SOURCE(port, width_bytes) top.port##_tvalid = 0;
+#define QUIET_SINK(port, width_bytes) top.port##_tready = 0;
+        SOURCES(QUIET_SOURCE)
+        OUTPUT_STREAMS(QUIET_SINK)
+        for (int cycle = 0; cycle < 8; ++cycle) {
+            top.eval();
+            tick();
+        }
+        top.ap_rst_n = 1;
+    };
+    reset();
+#define LOAD_OTHERS(port, width_bytes)                                                                 \
+    if (seed != 0) {                                                                                   \
+        const size_t words = sources[0].bytes.size() / width_bytes >> (seed & 1);                      \
+        for (size_t word = 0; word < words; ++word) {                                                  \
+            load(top.port##_tdata, &sources[0].bytes[word * width_bytes], width_bytes);                \
+            top.port##_tdata = ~top.port##_tdata;                                                      \
+            top.port##_tvalid = 1;                                                                     \
+            top.eval();                                                                                \
+            tick();                                                                                    \
+        }                                                                                              \
+        reset();                                                                                       \
     }
-    top.ap_rst_n = 1;
+    WEIGHT_STREAMS(LOAD_OTHERS)
 
     uint64_t cycle = 0, idle = 0;
     std::vector<uint8_t> beat(65536);
-    bool hang = false;
-    for (;; ++cycle) {
+    bool hang = false, loaded = true;
+    for (;; cycle += loaded) {
+#define LOOK(port, width_bytes) loaded = top.weights_loaded;
+        WEIGHT_STREAMS(LOOK)
         bool finished = true;
         for (const Sink& sink : sinks) finished = finished && sink.taken >= sink.expected;
         if (finished) break;
@@ -171,13 +198,13 @@ int main(int argc, char** argv) {
 #define OFFER(port, width_bytes)                                                                       \
     {                                                                                                  \
         Source& source = sources[index++];                                                             \
-        if (!source.offered && !source.done() && coin.toss()) {                                        \
+        if (!source.offered && !source.done() && (loaded || !source.waits) && coin.toss()) {           \
             source.offered = true;                                                                     \
             load(top.port##_tdata, &source.bytes[source.sent * width_bytes], width_bytes);             \
         }                                                                                              \
         top.port##_tvalid = source.offered;                                                            \
     }
-        INPUT_STREAMS(OFFER)
+        SOURCES(OFFER)
         index = 0;
 #define ACCEPT(port, width_bytes)                                                                      \
     {                                                                                                  \
@@ -212,7 +239,7 @@ int main(int argc, char** argv) {
             if (source.done()) note("input", #port, cycle);                                            \
         }                                                                                              \
     }
-        INPUT_STREAMS(ADVANCE)
+        SOURCES(ADVANCE)
         idle = moved ? 0 : idle + 1;
         tick();
     }
@@ -224,7 +251,7 @@ int main(int argc, char** argv) {
         std::printf("port " #port " %zu %zu %d %d\n", source.sent, source.bytes.size() / width_bytes,  \
                     int(top.port##_tvalid), int(top.port##_tready));                                   \
     }
-    INPUT_STREAMS(REPORT_INPUT)
+    SOURCES(REPORT_INPUT)
     index = 0;
 #define REPORT_OUTPUT(port, width_bytes)                                                               \
     {                                                                                                  \

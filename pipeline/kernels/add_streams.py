@@ -78,8 +78,8 @@ class AddStreams(Kernel):
         return (self.pe,)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        a, b = inputs
-        return (a * self.multipliers[0] + b * self.multipliers[1],)
+        a, b = (np.multiply(x, by, dtype=np.int64) for x, by in zip(inputs, self.multipliers, strict=True))
+        return (a + b,)
 
     def cycles(self) -> int:
         return self.input_beats()[0]

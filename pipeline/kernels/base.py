@@ -7,6 +7,7 @@ lane 0 sits in the least significant bits. All arithmetic of the references is o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -30,6 +31,16 @@ class Memory:
         """The text of a $readmemh file."""
         digits = (self.width + 3) // 4
         return "".join(f"{word:0{digits}x}\n" for word in self.words)
+
+    def stream(self) -> np.ndarray:
+        """The content as hw/rtl/loaded_uram.sv takes it, uint32 (n,): each word in ceil(width / 32), low bits first.
+
+        >>> [hex(word) for word in Memory(40, (0x1122334455, 7)).stream()]
+        ['0x22334455', '0x11', '0x7', '0x0']
+        """
+        size = 4 * -(-self.width // 32)
+        content = b"".join(word.to_bytes(size, "little") for word in self.words)
+        return np.frombuffer(content, "<u4").astype(np.uint32)
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,7 @@ class Kernel(ABC):
     module: ClassVar[str]  # the module in hw/rtl, and the file that holds it
     has_companion: ClassVar[bool] = False  # whether a module that is generated for each layer stands beside it
     has_overflow: ClassVar[bool] = False  # whether the module has overflow_o, which the parameter CheckOverflow enables
+    has_load_port: ClassVar[bool] = False  # whether the module has a place in the chain of the weight stream
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -98,7 +110,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The outputs for `inputs`, int64 arrays of shape (N, H, W, C)."""
+        """The outputs for `inputs`, integers of any width of shape (N, H, W, C). What is calculated is int64."""
 
     @abstractmethod
     def cycles(self) -> int:
@@ -119,12 +131,21 @@ class Kernel(ABC):
     # -- hardware ---------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def parameters(self) -> dict[str, int]:
+    def parameters(self) -> Mapping[str, int | str]:
         """The parameters of the instance, by their names in SystemVerilog, memory files excepted."""
 
     def memories(self) -> dict[str, Memory]:
         """The read-only memories, by the name of the parameter that takes the file."""
         return {}
+
+    def loaded_memory(self) -> Memory | None:
+        """The memory that is written at start-up, over the weight stream, if there is one."""
+        return None
+
+    @property
+    def loads_weights(self) -> bool:
+        """Whether weights come over the weight stream at start-up. No input is taken before they are there."""
+        return False
 
     def companion(self, name: str) -> Companion | None:
         """The module `name` that is generated for this layer and stands beside its instance, if it has one."""

@@ -74,7 +74,7 @@ class LabelSelect(Kernel):
         return (1,)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        (scores,) = inputs
+        scores = inputs[0].astype(np.int64, copy=False)
         if self.multipliers is not None:
             scores = scores * self.multipliers
         if self.offsets is not None:

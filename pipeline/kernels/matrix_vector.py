@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -11,15 +12,18 @@ import numpy as np
 from pipeline.accumulators.bounds import exact_range, range_bits
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
-from pipeline.errors import UnsupportedError
+from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.base import Kernel, Memory, Shape
 from pipeline.kernels.thresholding import SearchTable, check_thresholds, count_thresholds, search_stages
 
-__all__ = ["MAX_ACCUMULATOR_BITS", "MatrixVector"]
+__all__ = ["MAX_ACCUMULATOR_BITS", "RAM_STYLES", "MatrixVector", "StoredMatrixVector"]
 
 MAX_ACCUMULATOR_BITS = 63
+RAM_STYLES = ("auto", "distributed", "block", "ultra")
 # a float holds every integer up to here, so BLAS computes exact sums as long as no partial sum can exceed it
 _EXACT_UP_TO = ((1 << 24, np.float32), (1 << 53, np.float64))
+_BLOCK = 1 << 20  # factors of vectors at a time: they stay in the cache
+_FEWEST_ROWS = 256  # with fewer vectors at a time, the weights are read too often
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,7 @@ class MatrixVector(Kernel):
     accumulator_bits: tuple[int, ...] | None = None
 
     has_overflow: ClassVar[bool] = True
+    mem_mode: ClassVar[str]  # FINN's word for where the weights are
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:
@@ -93,12 +98,16 @@ class MatrixVector(Kernel):
 
     def accumulator_range(self) -> tuple[np.ndarray, np.ndarray]:
         """The smallest and largest sum of each row, int64 of (MH,), exact over all inputs of `input_type`."""
-        lo, hi = exact_range(self.weights, self.input_type, self.bias)
+        lo, hi = self._ends
         return np.array(lo), np.array(hi)
 
     def exact_accumulator_bits(self) -> tuple[int, ...]:
         """The fewest bits, two's complement, that hold `accumulator_range` of each row."""
-        return tuple(map(range_bits, *exact_range(self.weights, self.input_type, self.bias)))
+        return tuple(map(range_bits, *self._ends))
+
+    @cached_property
+    def _ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return exact_range(self.weights, self.input_type, self.bias)
 
     @abstractmethod
     def lane_accumulator_bits(self) -> tuple[int, ...]:
@@ -124,15 +133,25 @@ class MatrixVector(Kernel):
         (values,) = inputs
         sums = self._sums(values)
         if self.thresholds is None:
-            return (sums,)
+            return (sums.astype(np.int64, copy=False),)
         return (self.output_type.lo + count_thresholds(sums, self.thresholds),)
 
     def _sums(self, values: np.ndarray) -> np.ndarray:
+        factors = self._factors
+        vectors = values.reshape(-1, self.mw)  # two dimensions: BLAS is not used for more
+        sums = np.empty((len(vectors), self.mh), np.int32 if factors.dtype == np.float32 else np.int64)
+        rows = max(_BLOCK // self.mw, _FEWEST_ROWS)
+        for begin in range(0, len(vectors), rows):
+            sums[begin : begin + rows] = vectors[begin : begin + rows].astype(factors.dtype) @ factors
+        sums = sums.reshape(*values.shape[:-1], self.mh)
+        return sums if self.bias is None else sums + self.bias
+
+    @cached_property
+    def _factors(self) -> np.ndarray:
+        """The weights (MW, MH) as the type of number in which their sums are exact, and fastest."""
         reach = max(abs(self.input_type.lo), abs(self.input_type.hi)) * int(np.abs(self.weights).sum(axis=1).max())
         number = next((type_ for limit, type_ in _EXACT_UP_TO if reach < limit), np.int64)
-        vectors = values.reshape(-1, self.mw).astype(number)  # two dimensions: BLAS is not used for more
-        sums = (vectors @ self.weights.T.astype(number)).astype(np.int64).reshape(*values.shape[:-1], self.mh)
-        return sums if self.bias is None else sums + self.bias
+        return np.ascontiguousarray(self.weights.T, number)
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
@@ -148,9 +167,9 @@ class MatrixVector(Kernel):
         """Cycles that the search among the thresholds takes."""
         return 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
 
-    def parameters(self) -> dict[str, int]:
+    def parameters(self) -> dict[str, int | str]:
         """Those of the input, of the weights' type, and of hw/rtl/thresholding.sv at the end."""
-        parameters = {
+        parameters: dict[str, int | str] = {
             "Mw": self.mw,
             "Mh": self.mh,
             "InputWidth": self.input_type.bits,
@@ -176,3 +195,46 @@ class MatrixVector(Kernel):
         assert self.thresholds is not None
         (lanes,) = self.output_lanes()
         return SearchTable.build(self.thresholds, *self.accumulator_range(), lanes, self.sum_bits(), signed=True)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredMatrixVector(MatrixVector):
+    """A MatrixVector whose weights stand in a memory beside the multipliers.
+
+    `ram_style` is what the memory is made of: `distributed` is LUTs, `block` block RAM, `ultra` UltraRAM, and `auto`
+    whichever of LUTs and block RAM synthesis finds cheaper. UltraRAM has no content after configuration (UG573,
+    "UltraRAM Resources"): such weights are loaded over the weight stream.
+
+    Raises ConfigError for another `ram_style`.
+    """
+
+    ram_style: str = field(default="auto", kw_only=True)
+
+    mem_mode: ClassVar[str] = "internal_decoupled"
+    has_load_port: ClassVar[bool] = True
+    weight_file: ClassVar[str]  # the parameter that takes the file of the weights
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ram_style not in RAM_STYLES:
+            raise ConfigError(
+                f"layer {self.name}: ram_style = {self.ram_style}; expected one of {', '.join(RAM_STYLES)}."
+            )
+
+    @abstractmethod
+    def weight_memory(self) -> Memory:
+        """What the memory of the weights holds."""
+
+    @property
+    def loads_weights(self) -> bool:
+        return self.ram_style == "ultra"
+
+    def loaded_memory(self) -> Memory | None:
+        return self.weight_memory() if self.loads_weights else None
+
+    def memories(self) -> dict[str, Memory]:
+        own = {} if self.loads_weights else {self.weight_file: self.weight_memory()}
+        return super().memories() | own
+
+    def parameters(self) -> dict[str, int | str]:
+        return super().parameters() | {"RamStyle": self.ram_style}

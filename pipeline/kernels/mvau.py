@@ -11,15 +11,15 @@ from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 from pipeline.kernels.base import Memory
-from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.matrix_vector import StoredMatrixVector
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
 __all__ = ["MVAU"]
 
 
 @dataclass(frozen=True, eq=False)
-class MVAU(MatrixVector):
-    """A MatrixVector of which `simd` elements a beat go in and `pe` come out.
+class MVAU(StoredMatrixVector):
+    """A StoredMatrixVector of which `simd` elements a beat go in and `pe` come out.
 
     Row r is computed by lane r % pe in fold r // pe, column c by multiplier c % simd of the lane in fold c // simd, as in
     FINN. A lane's accumulator is as wide as the widest of its rows.
@@ -32,6 +32,7 @@ class MVAU(MatrixVector):
 
     op_type: ClassVar[str] = "MVAU"
     module: ClassVar[str] = "mvau"
+    weight_file: ClassVar[str] = "WeightFile"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,7 +91,7 @@ class MVAU(MatrixVector):
     def sum_bits(self) -> tuple[int, ...]:
         return self.lane_accumulator_bits()
 
-    def parameters(self) -> dict[str, int]:
+    def parameters(self) -> dict[str, int | str]:
         parameters = super().parameters() | {
             "Simd": self.simd,
             "Pe": self.pe,
@@ -105,7 +106,7 @@ class MVAU(MatrixVector):
         return parameters
 
     def memories(self) -> dict[str, Memory]:
-        memories = super().memories() | {"WeightFile": self._weight_memory()}
+        memories = super().memories()
         if self.bias is not None:
             width = self._bias_width()
             words = tuple(pack_word(row, width) for row in self.bias.reshape(self.neuron_folds, self.pe))
@@ -115,7 +116,7 @@ class MVAU(MatrixVector):
     def weight_memory_bits(self) -> int:
         return self.weights.size * self.weight_type.bits
 
-    def _weight_memory(self) -> Memory:
+    def weight_memory(self) -> Memory:
         """One word for each pair of folds, neuron fold first: lane by lane, the SIMD weights of the lane."""
         width = self.weight_type.bits
         folded = self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd).swapaxes(1, 2)

@@ -86,7 +86,7 @@ class Pool(Kernel):
         elements = windows.reshape(*windows.shape[:3], self.window, self.channels)
         if self.function == "max":
             return (elements.max(axis=3),)
-        return (elements.sum(axis=3) >> self.shift,)
+        return (elements.sum(axis=3, dtype=np.int64) >> self.shift,)
 
     def cycles(self) -> int:
         return self.input_beats()[0]

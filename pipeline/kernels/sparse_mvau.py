@@ -13,7 +13,7 @@ from pipeline.accumulators.bounds import exact_range, range_bits
 from pipeline.dataflow.packing import pack_word
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.base import Memory
-from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
 __all__ = ["SparseMVAU", "deal", "longest_walk", "row_lengths", "sparse_cycles", "walk_of"]
@@ -22,8 +22,8 @@ _MOST_RESULTS = (1 << 16) - 1  # of a walker and a window, as the hardware count
 
 
 @dataclass(frozen=True, eq=False)
-class SparseMVAU(MatrixVector):
-    """A MatrixVector of which `pe` walkers go through the weights that are not zero, one each in a cycle.
+class SparseMVAU(StoredMatrixVector):
+    """A StoredMatrixVector of which `pe` walkers go through the weights that are not zero, one each in a cycle.
 
     `simd` elements a beat go in and `lanes` rows a beat come out: row r in lane r % lanes, computed by one of the
     walkers p with p % lanes == r % lanes. All walkers take as long as the longest walk. A walker's sums are as wide as
@@ -38,6 +38,7 @@ class SparseMVAU(MatrixVector):
 
     op_type: ClassVar[str] = "SparseMVAU"
     module: ClassVar[str] = "sparse_mvau"
+    weight_file: ClassVar[str] = "WalkFile"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -135,7 +136,7 @@ class SparseMVAU(MatrixVector):
     def sum_bits(self) -> tuple[int, ...]:
         return (max(self.lane_accumulator_bits()),) * self.lanes
 
-    def parameters(self) -> dict[str, int]:
+    def parameters(self) -> dict[str, int | str]:
         weight, input_ = self.weight_type, self.input_type
         return super().parameters() | {
             "Simd": self.simd,
@@ -153,7 +154,7 @@ class SparseMVAU(MatrixVector):
         }
 
     def memories(self) -> dict[str, Memory]:
-        memories = super().memories() | {"WalkFile": self._walk_memory(), "OrderFile": self._order_memory()}
+        memories = super().memories() | {"OrderFile": self._order_memory()}
         if self.bias is not None:
             width = max(self.lane_accumulator_bits())
             words = tuple(pack_word(row, width) for row in self.bias.reshape(-1, self.lanes))
@@ -169,7 +170,7 @@ class SparseMVAU(MatrixVector):
         word_bits = max((self.mw // self.simd - 1).bit_length(), 1)
         return self.weight_type.bits + element_bits + word_bits + 1
 
-    def _walk_memory(self) -> Memory:
+    def weight_memory(self) -> Memory:
         """One word a step: walker by walker the weight, the element of the beat, the beat, and whether the row ends."""
         element_bits = max((self.simd - 1).bit_length(), 1)
         weight_bits = self.weight_type.bits

@@ -15,6 +15,8 @@ from pipeline.kernels.base import Kernel, Memory, Shape
 __all__ = ["MAX_THRESHOLDS", "SearchTable", "Thresholding", "check_thresholds", "count_thresholds", "search_stages"]
 
 MAX_THRESHOLDS = 255
+_FEW = 31  # thresholds up to which comparing with each is faster than to search among them
+_BLOCK = 1 << 16  # elements at a time, so that they stay in the cache
 
 
 def search_stages(count: int) -> int:
@@ -28,12 +30,28 @@ def count_thresholds(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     `values` is (..., C); `thresholds` is (C, T) or (1, T), non-decreasing along axis 1. Returns int64 of the shape of
     `values`.
     """
+    if thresholds.shape[1] <= _FEW:
+        return _compare_with_each(values, thresholds)
     if len(thresholds) == 1:
         return np.searchsorted(thresholds[0], values, side="right").astype(np.int64)
     counts = np.empty(values.shape, np.int64)
     for channel, row in enumerate(thresholds):
         counts[..., channel] = np.searchsorted(row, values[..., channel], side="right")
     return counts
+
+
+def _compare_with_each(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    rows = values.reshape(-1, values.shape[-1])
+    limits = np.iinfo(values.dtype)
+    fit = limits.min <= thresholds.min() and thresholds.max() <= limits.max
+    columns = np.ascontiguousarray(thresholds.T, values.dtype if fit else np.int64)
+    counts = np.zeros(rows.shape, np.uint8)
+    step = max(_BLOCK // rows.shape[1], 1)
+    for begin in range(0, len(rows), step):
+        block, counted = rows[begin : begin + step], counts[begin : begin + step]
+        for column in columns:
+            counted += (block >= column).view(np.uint8)
+    return counts.reshape(values.shape).astype(np.int64)
 
 
 def check_thresholds(layer: str, thresholds: np.ndarray, output_type: IntType) -> None:

@@ -39,6 +39,7 @@ class UnrolledMVAU(MatrixVector):
 
     op_type: ClassVar[str] = "UnrolledMVAU"
     module: ClassVar[str] = "unrolled_mvau"
+    mem_mode: ClassVar[str] = "internal_embedded"
     has_companion: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -118,7 +119,7 @@ class UnrolledMVAU(MatrixVector):
     def sum_bits(self) -> tuple[int, ...]:
         return self.lane_accumulator_bits()
 
-    def parameters(self) -> dict[str, int]:
+    def parameters(self) -> dict[str, int | str]:
         widths = self.lane_accumulator_bits()
         starts = self.starts()
         start_width = IntType(min(int(starts.min()), -1), max(int(starts.max()), 0)).bits

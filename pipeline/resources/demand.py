@@ -30,18 +30,27 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding, search_stages
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.resources.memories import Storage, ram, rom
+from pipeline.resources.memories import Storage, loaded_uram, ram, rom
 
 __all__ = ["Demand", "csd_digits", "demand", "matrix_demand"]
+
+_SLICE = 256  # words of a memory of LUTs that the multiplexers of a slice join (UG474, UG574)
+_BANK = 2048  # words of a block of 18 Kb that is 9 bits wide: deeper memories of constants are made of such banks
 
 
 @dataclass
 class Demand:
-    """What a layer of the kind `op_type` needs: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb."""
+    """What a layer of the kind `op_type` needs: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb.
+
+    `uram` are UltraRAMs, `lut` and `ff` what loads them, which is known without a fit.
+    """
 
     op_type: str
     terms: dict[str, float] = field(default_factory=lambda: defaultdict(float, layer=1.0))
     bram_18k: int = 0
+    uram: int = 0
+    lut: int = 0
+    ff: int = 0
 
     def add(self, **terms: float) -> None:
         for name, amount in terms.items():
@@ -52,34 +61,52 @@ class Demand:
         self.add(**{what: count * storage.lut, f"{what}_output": count * storage.ff})
         self.bram_18k += count * storage.bram_18k
 
+    def store_weights(self, what: str, width: int, depth: int, ram_style: str) -> None:
+        """A memory of weights, of `depth` words of `width` bits."""
+        if ram_style != "ultra":
+            storage = rom(width, depth, ram_style)
+            self.store(what, storage)
+            if storage.bram_18k and depth > _BANK:
+                self.add(banks=width * -(-depth // (4 * _BANK)))  # a LUT is a multiplexer of four
+            return
+        storage = loaded_uram(width, depth)
+        self.uram += storage.uram
+        self.lut += storage.lut
+        self.ff += storage.ff
+
     def search(self, thresholds: int, folds: int, lanes: int, bits: float) -> None:
         """A binary search in `lanes` lanes, for values of `bits` bits in all of them together."""
         stages = search_stages(thresholds)
-        tables = sum(-(-(folds << stage) // 64) for stage in range(stages) if folds << stage > 1)
+        words = [folds << stage for stage in range(stages)]
+        tables = sum(-(-size // 64) for size in words if size > 1)
+        deep = sum(-(-size // 64) for size in words if size > _SLICE)
         self.add(compared=stages * bits, tables=tables * bits, found=lanes * stages * (stages + 1) / 2)
+        self.add(deep_tables=deep * bits)
 
 
 def demand(layer: Kernel, family: str) -> Demand:
     """The demand of `layer`, folded as it is, in Yosys' `family`."""
     if isinstance(layer, MVAU):
-        return matrix_demand(layer, {"pe": layer.pe, "simd": layer.simd}, family)
+        return matrix_demand(layer, {"pe": layer.pe, "simd": layer.simd, "ram_style": layer.ram_style}, family)
     if isinstance(layer, UnrolledMVAU):
         return matrix_demand(layer, {"digits": layer.digits}, family)
     if isinstance(layer, SparseMVAU):
-        return matrix_demand(layer, {"pe": layer.pe, "simd": layer.simd, "lanes": layer.lanes}, family)
+        fields = {"pe": layer.pe, "simd": layer.simd, "lanes": layer.lanes, "ram_style": layer.ram_style}
+        return matrix_demand(layer, fields, family)
     result = Demand(layer.op_type)
     _STREAMING[type(layer)](result, layer, family)
     return result
 
 
-def matrix_demand(layer: MatrixVector, fields: Mapping[str, int], family: str) -> Demand:
+def matrix_demand(layer: MatrixVector, fields: Mapping[str, int | str], family: str) -> Demand:
     """The demand of the matrix of `layer` with the `fields` of a folding, which say what computes it: `digits` for
-    UnrolledMVAU, `lanes` for SparseMVAU (see `pipeline/dataflow/folding.py`)."""
+    UnrolledMVAU, `lanes` for SparseMVAU (see `pipeline/dataflow/folding.py`); weights are in `ram_style`, else "auto"."""
     if "digits" in fields:
         return _unrolled(_matrix(layer), fields["digits"])
+    style = fields.get("ram_style", "auto")
     if "lanes" in fields:
-        return _sparse(layer, fields["pe"], fields["simd"], fields["lanes"], family)
-    return _folded(_matrix(layer), fields["pe"], fields["simd"], family)
+        return _sparse(layer, fields["pe"], fields["simd"], fields["lanes"], style, family)
+    return _folded(_matrix(layer), fields["pe"], fields["simd"], style, family)
 
 
 def csd_digits(weights: np.ndarray) -> np.ndarray:
@@ -134,7 +161,7 @@ def _matrix(layer: MatrixVector) -> _Matrix:
     )
 
 
-def _folded(matrix: _Matrix, pe: int, simd: int, family: str) -> Demand:
+def _folded(matrix: _Matrix, pe: int, simd: int, ram_style: str, family: str) -> Demand:
     result = Demand(MVAU.op_type)
     neurons, synapses = matrix.rows // pe, matrix.columns // simd
     lanes = matrix.row_bits.reshape(neurons, pe).max(axis=0)
@@ -148,7 +175,7 @@ def _folded(matrix: _Matrix, pe: int, simd: int, family: str) -> Demand:
         inputs=simd * matrix.input_bits,
         counters=log2(neurons * synapses),
     )
-    result.store("weights", rom(pe * simd * matrix.weight_bits, neurons * synapses))
+    result.store_weights("weights", pe * simd * matrix.weight_bits, neurons * synapses, ram_style)
     if neurons > 1:
         result.store("replay", ram(simd * matrix.input_bits, max(synapses, 2), family))
     if matrix.bias_bits:
@@ -180,27 +207,21 @@ def _unrolled(matrix: _Matrix, digits: int) -> Demand:
     return result
 
 
-def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) -> Demand:
+def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, ram_style: str, family: str) -> Demand:
     matrix = _matrix(layer)
-    result = Demand(SparseMVAU.op_type)
-    walks, steps = walk_of(layer, pe, lanes)
+    waiting, sums, widest = _walkers(layer, pe, lanes, family)
+    result = Demand(SparseMVAU.op_type, waiting.terms.copy(), waiting.bram_18k)
+    steps = walk_of(layer, pe, lanes)[1]
     words = matrix.columns // simd
     word_bits, element_bits = max((words - 1).bit_length(), 1), max((simd - 1).bit_length(), 1)
-    sums = [max((int(matrix.row_bits[row]) for row in own), default=1) for own in walks]
-    widest = max(sums)
     result.store("window", ram(simd * matrix.input_bits, (1 << word_bits) + words, family), pe)
-    for own, width in zip(walks, sums, strict=True):
-        result.add(result_registers=2 * width)
-        if len(own) > 1:
-            result.store("results", ram(width, 2 * len(own) - 1, family))
-            result.add(result_counters=log2(2 * len(own)))
-    result.store("walk", rom(pe * (matrix.weight_bits + element_bits + word_bits + 1), steps))
+    result.store_weights("walk", pe * (matrix.weight_bits + element_bits + word_bits + 1), steps, ram_style)
     result.add(
         walkers=pe,
         products=pe * matrix.product_adders,
         factors=pe * (matrix.product_bits + 2 * matrix.weight_bits),
         selection=pe * matrix.input_bits * simd if simd > 1 else 0,
-        accumulators=sum(sums),
+        accumulators=sums,
         counters=log2(steps) + log2(words) + log2(matrix.rows // lanes + 1),
         choice=pe * widest if pe > lanes else 0,
     )
@@ -209,6 +230,22 @@ def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) ->
         result.add(bias_adders=lanes * widest)
     _end(result, matrix, lanes, float(lanes * widest))
     return result
+
+
+@lru_cache(maxsize=4096)
+def _walkers(layer: MatrixVector, pe: int, lanes: int, family: str) -> tuple[Demand, int, int]:
+    """What sums need that wait for their turn, whatever the lanes of the input; the bits of all sums and of the
+    widest."""
+    matrix = _matrix(layer)
+    result = Demand(SparseMVAU.op_type)
+    walks, _ = walk_of(layer, pe, lanes)
+    sums = [int(matrix.row_bits[list(own)].max()) if own else 1 for own in walks]
+    for own, width in zip(walks, sums, strict=True):
+        result.add(result_registers=2 * width)
+        if len(own) > 1:
+            result.store("results", ram(width, 2 * len(own) - 1, family))
+            result.add(result_counters=log2(2 * len(own)))
+    return result, sum(sums), max(sums)
 
 
 def _end(result: Demand, matrix: _Matrix, lanes: int, bits: float) -> None:

@@ -1,4 +1,4 @@
-"""Which primitives Yosys makes of a memory, and how many: the rule of hw/rtl/rom.sv and simple_dual_port_ram.sv.
+"""Which primitives Yosys makes of a memory, and how many: hw/rtl/rom.sv, simple_dual_port_ram.sv and loaded_uram.sv.
 
 Yosys maps a memory to whatever costs least by its own libraries. What is here repeats that choice; the sizes of the
 primitives are those of UG474 and UG574, the prices found by synthesizing memories of 4 to 144 bits and 8 to 4,096
@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Storage", "ram", "rom"]
+__all__ = ["Storage", "loaded_uram", "ram", "rom"]
 
 # LUTs of a distributed memory, and the bits it is wide, at 32 and at 64 words
 _DISTRIBUTED = {"xcup": ((8, 14), (8, 7)), "xc7": ((4, 6), (4, 3))}
 _BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))  # of 18 Kb: words, bits
 _BLOCK_PRICE_RAM, _BLOCK_PRICE_ROM = 72, 136  # LUTs that are worth a block of 18 Kb
+_ULTRA_WORDS, _ULTRA_BITS = 4096, 72  # of a URAM288, which has no other shape
 
 
 class Storage(NamedTuple):
-    """LUTs and 18 Kb blocks of a memory, one or the other; and the flip-flops of its output, which a block has."""
+    """LUTs, blocks of 18 Kb or UltraRAMs of a memory; and the flip-flops of its output, which a block has."""
 
     lut: int
     bram_18k: int
     ff: int
+    uram: int = 0
 
 
 def ram(width: int, depth: int, family: str) -> Storage:
@@ -35,11 +37,34 @@ def ram(width: int, depth: int, family: str) -> Storage:
     return _cheaper(luts, _blocks(width, depth), _BLOCK_PRICE_RAM, width)
 
 
-def rom(width: int, depth: int) -> Storage:
-    """A memory of `depth` constant words of `width` bits; a single word is no memory."""
+def rom(width: int, depth: int, ram_style: str = "auto") -> Storage:
+    """A memory of `depth` constant words of `width` bits in the `ram_style` of hw/rtl/rom.sv; a single word is no
+    memory."""
     if depth < 2:
         return Storage(0, 0, 0)
-    return _cheaper(width * -(-depth // 64), _blocks(width, depth), _BLOCK_PRICE_ROM, width)
+    if ram_style == "block":
+        return Storage(0, _blocks(width, depth), 0)
+    luts = width * -(-depth // 64)
+    if ram_style == "distributed":
+        # the multiplexers of a slice join 256 words; beyond them a third more was counted, for 512 to 2,048 words
+        return Storage(luts if depth <= 256 else 4 * luts // 3, 0, width)
+    return _cheaper(luts, _blocks(width, depth), _BLOCK_PRICE_ROM, width)
+
+
+def loaded_uram(width: int, depth: int) -> Storage:
+    """A memory of `depth` words of `width` bits that is written at start-up, with what puts its words together.
+
+    UltraRAMs and flip-flops are exact, LUTs within a few.
+    """
+    parts, address = -(-width // 32), (depth - 1).bit_length()
+    part = (parts - 1).bit_length()
+    luts = address // 2 + part + 3
+    ff = 32 * (parts - 1) + part + address + 34  # parts of a word, counters, its place in the chain
+    if depth < 2:
+        return Storage(luts, 0, ff + 2 * width)
+    banks = -(-depth // _ULTRA_WORDS)
+    luts += width * -(-(banks - 1) // 3)  # a LUT is a multiplexer of four
+    return Storage(luts, 0, ff + (banks - 1).bit_length(), banks * -(-width // _ULTRA_BITS))
 
 
 def _cheaper(luts: int, blocks: int, price: int, width: int) -> Storage:

@@ -23,14 +23,17 @@ COEFFICIENTS = Path(__file__).resolve().parent / "coefficients.json"
 
 @dataclass(frozen=True)
 class Estimate:
-    """What something will take. DSPs and UltraRAM are not used by anything that is built here."""
+    """What something will take. DSPs are not used by anything that is built here."""
 
     lut: float = 0.0
     ff: float = 0.0
     bram_18k: float = 0.0
+    uram: float = 0.0
 
     def __add__(self, other: Estimate) -> Estimate:
-        return Estimate(self.lut + other.lut, self.ff + other.ff, self.bram_18k + other.bram_18k)
+        return Estimate(
+            self.lut + other.lut, self.ff + other.ff, self.bram_18k + other.bram_18k, self.uram + other.uram
+        )
 
 
 class ResourceModel:
@@ -61,4 +64,4 @@ class ResourceModel:
             sum(factor * wanted.terms.get(name, 0.0) for name, factor in own[resource].items())
             for resource in ("lut", "ff")
         )
-        return Estimate(lut, ff, wanted.bram_18k)
+        return Estimate(wanted.lut + lut, wanted.ff + ff, wanted.bram_18k, wanted.uram)

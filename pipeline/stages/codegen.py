@@ -2,24 +2,38 @@
 
 A design is one top module with FINN's port names (ap_clk, ap_rst_n, s_axis_<i>_*, m_axis_<i>_*) that instantiates one
 module of hw/rtl for each layer. The same function writes the stitched network and a single layer on its own.
+
+Where weights are loaded at start-up the top has the stream s_axis_weights_*, of 32-bit words, and weights_loaded. Words go
+down a chain of those layers: each takes its own, then passes on what comes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
+import numpy as np
 
 from pipeline.dataflow.packing import beat_bytes
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.base import Kernel, Shape
 
-__all__ = ["RTL_FOLDER", "Design", "Port", "describe_design", "rtl_sources", "write_design", "write_template"]
+__all__ = [
+    "RTL_FOLDER",
+    "WEIGHT_FILE",
+    "Design",
+    "Port",
+    "describe_design",
+    "rtl_sources",
+    "write_design",
+    "write_template",
+]
 
 RTL_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "rtl"
+WEIGHT_FILE = "weights.bin"  # the words of the weight stream, little endian
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("pipeline.stages"),
@@ -58,7 +72,8 @@ class Port:
 @dataclass(frozen=True)
 class Design:
     """A generated top module: `folder` holds <name>.sv, the modules that are generated for single layers, and memory
-    files, which are named relative to `folder`."""
+    files, which are named relative to `folder`. `weight_words`, uint32 (n,), is what the weight stream must bring after
+    each reset; where it is empty there is no such port, else they are in WEIGHT_FILE too."""
 
     name: str
     folder: Path
@@ -67,6 +82,7 @@ class Design:
     instances: dict[str, str]  # instance name in the top module → layer name
     companions: tuple[str, ...]  # generated modules beside the top
     overflow_layers: tuple[str, ...] = ()  # those that the bits of the port `overflow` stand for; none: no such port
+    weight_words: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint32), repr=False, compare=False)
 
     @property
     def sources(self) -> list[Path]:
@@ -103,6 +119,7 @@ def describe_design(
         {_instance_name(layer): layer.name for layer in layers},
         tuple(_companion_name(layer) for layer in layers if layer.has_companion),
         tuple(layer.name for layer in layers if layer.has_overflow and check_overflow),
+        _weight_words(layers),
     )
 
 
@@ -119,13 +136,17 @@ def write_design(
 
     `layers` in topological order; `inputs` and `outputs` name the streams that become ports, in order. With
     `check_overflow` the layers that have a matrix watch their accumulators, and the top has a port `overflow` with a bit
-    for each of them, in the order of `layers`, high for a cycle when one overflows. A file whose content has not changed
-    is not written again, so that tools which look at its time stay idle.
+    for each of them, in the order of `layers`, high for a cycle when one overflows. Weights that are loaded go to
+    `folder`/WEIGHT_FILE. A file whose content has not changed is not written again, so that tools which look at its time
+    stay idle.
     """
     design = describe_design(layers, inputs, outputs, folder, name, check_overflow=check_overflow)
     folder.mkdir(parents=True, exist_ok=True)
     facts = _stream_facts(layers)
     signals = {stream: _identifier(stream) for stream in facts}
+    if len(design.weight_words):
+        _write(folder / WEIGHT_FILE, design.weight_words.astype("<u4").tobytes())
+    loading = [layer.name for layer in layers if layer.loads_weights]
     instances = []
     for layer in layers:
         parameters = {key: _literal(value) for key, value in layer.parameters().items()}
@@ -136,12 +157,19 @@ def write_design(
         connections = layer.connections(
             tuple(signals[s] for s in layer.inputs), tuple(signals[s] for s in layer.outputs)
         )
-        unread = ""
+        unread = {}  # wires that nothing reads, and their bits
         if layer.name in design.overflow_layers:
             parameters["CheckOverflow"] = "1"
             connections["overflow_o"] = f"overflow[{design.overflow_layers.index(layer.name)}]"
         elif layer.has_overflow:
-            unread = connections["overflow_o"] = f"unused_{_instance_name(layer)}_overflow"
+            connections["overflow_o"] = f"unused_{_instance_name(layer)}_overflow"
+            unread[connections["overflow_o"]] = 1
+        if layer.loads_weights:
+            connections |= _chained(loading.index(layer.name))
+        elif layer.has_load_port:
+            unused = f"unused_{_instance_name(layer)}_load"
+            connections |= _unchained(unused)
+            unread[unused] = 34
         companion = layer.companion(_companion_name(layer))
         if companion:
             _write(folder / f"{_companion_name(layer)}.sv", companion.text)
@@ -165,6 +193,7 @@ def write_design(
         inputs=design.inputs,
         outputs=design.outputs,
         overflow_layers=design.overflow_layers,
+        loading_layers=loading,
         signals=[(signals[s], lanes * type_.bits) for s, (_, type_, lanes) in facts.items()],
         signal_of=signals,
         instances=instances,
@@ -193,6 +222,33 @@ def _stream_facts(layers: Sequence[Kernel]) -> dict[str, tuple[Shape, IntType, i
     return facts
 
 
+def _weight_words(layers: Sequence[Kernel]) -> np.ndarray:
+    memories = [memory.stream() for memory in (layer.loaded_memory() for layer in layers) if memory]
+    return np.concatenate([np.zeros(0, np.uint32), *memories])
+
+
+def _chained(place: int) -> dict[str, str]:
+    """The connections of the layer that is the `place`-th in the chain of the weight stream."""
+    return {
+        "load_valid_i": f"weight_chain_valid[{place}]",
+        "load_data_i": f"weight_chain_data[{place}]",
+        "load_valid_o": f"weight_chain_valid[{place + 1}]",
+        "load_data_o": f"weight_chain_data[{place + 1}]",
+        "weights_loaded_o": f"weight_chain_loaded[{place}]",
+    }
+
+
+def _unchained(unused: str) -> dict[str, str]:
+    """Those of a layer that loads nothing; `unused` is a wire of 34 bits."""
+    return {
+        "load_valid_i": "1'b0",
+        "load_data_i": "32'd0",
+        "load_valid_o": f"{unused}[0]",
+        "load_data_o": f"{unused}[32:1]",
+        "weights_loaded_o": f"{unused}[33]",
+    }
+
+
 def _instance_name(layer: Kernel) -> str:
     return f"u_{_identifier(layer.name)}"
 
@@ -207,13 +263,16 @@ def _identifier(name: str) -> str:
     return identifier if re.match(r"[A-Za-z_]", identifier) else f"_{identifier}"
 
 
-def _literal(value: int) -> str:
+def _literal(value: int | str) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
     if -(2**31) <= value < 2**31:
         return str(int(value))
     width = max(int(value).bit_length() + (value < 0), 33)
     return f"{width}'h{int(value) & ((1 << width) - 1):x}"
 
 
-def _write(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_text() != text:
-        path.write_text(text)
+def _write(path: Path, content: str | bytes) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    if not path.is_file() or path.read_bytes() != data:
+        path.write_bytes(data)

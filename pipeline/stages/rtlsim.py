@@ -52,7 +52,11 @@ class LayerRun:
 
 @dataclass(frozen=True)
 class NetworkRun:
-    """The stitched network. Cycles count from the release of reset; input is offered in every cycle."""
+    """The stitched network. Cycles count from the release of reset; input is offered in every cycle.
+
+    Where it loads `weight_words` over its weight stream they count from when the last is there: what needs no input, as
+    the first row of a padding, has been computed by then, so the first frame may leave a little earlier.
+    """
 
     frames: int
     first_output_cycle: int
@@ -64,6 +68,7 @@ class NetworkRun:
     stalled_frames: int
     fifo_peaks: dict[str, tuple[int, int]]  # FIFO → peak, depth
     golden_frames: tuple[int, ...] = ()  # the golden frames that were simulated, by their indices
+    weight_words: int = 0
 
     def performance(self, clock_ns: float) -> dict:
         """FINN's rtlsim_performance.json."""
@@ -230,6 +235,7 @@ def run_network(
         stalled_cycles=stalled.cycles,
         stalled_frames=len(frames),
         fifo_peaks=peaks,
+        weight_words=len(design.weight_words),
     )
 
 
@@ -242,6 +248,7 @@ def write_report(layers: list[LayerRun], network: NetworkRun, clock_ns: float, f
         **network.performance(clock_ns),
         "first_output_cycle": network.first_output_cycle,
         "steady_cycles": network.steady_cycles,
+        "weight_words": network.weight_words,
         "frame_cycles": network.frame_cycles,
         "stalled": {"frames": network.stalled_frames, "cycles": network.stalled_cycles},
         "golden_frames": list(network.golden_frames),

@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.dataflow.packing import pack, unpack
 from pipeline.errors import DeadlockError, ToolError
 from pipeline.kernels.base import Kernel
-from pipeline.stages.codegen import Design, write_design
+from pipeline.stages.codegen import WEIGHT_FILE, Design, write_design
 from pipeline.user_cache import cache_folder
 
 __all__ = ["Model", "SimulationResult", "build_model", "compile_model", "content_key", "lint", "simulate", "version"]
@@ -37,7 +37,11 @@ _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """What a simulation gave. Cycles count from the release of reset; by stream, in the order of the ports."""
+    """What a simulation gave, by stream, in the order of the ports.
+
+    Cycles count from the release of reset, or from when all weights are there where a design loads some: 0 is what
+    happened before.
+    """
 
     outputs: dict[str, np.ndarray]  # (N, H, W, C), int64
     cycles: int
@@ -74,13 +78,16 @@ class Model:
         """Send `inputs`, int64 arrays of shape (N, H, W, C) by stream, and take `frames` from the outputs.
 
         `frames` may be left out if every input has as many frames as every output gives. `stalls` is the seed of random
-        gaps on every port; None is full speed. Raises DeadlockError if no port moves for `idle_limit` cycles.
+        gaps on every port; None is full speed. Weights that the design loads are sent first, and with gaps input is
+        offered meanwhile. Raises DeadlockError if no port moves for `idle_limit` cycles.
         """
         if frames is None:
             (count,) = {len(array) for array in inputs.values()}
             frames = dict.fromkeys((port.stream for port in self.design.outputs), count)
         with tempfile.TemporaryDirectory(prefix="a2q-sim-") as scratch:
             arguments = [str(idle_limit), str(0 if stalls is None else stalls + 1)]
+            if len(self.design.weight_words):
+                arguments.append(WEIGHT_FILE)
             for port in self.design.inputs:
                 path = Path(scratch, port.name)
                 pack(inputs[port.stream], port.type, port.lanes).tofile(path)
@@ -255,8 +262,10 @@ def _verilate(top: str, sources: Sequence[Path], objects: Path, folder: Path, de
 def _ports_header(design: Design) -> str:
     inputs = " ".join(f"X({port.name}, {port.bytes})" for port in design.inputs)
     outputs = " ".join(f"X({port.name}, {port.bytes})" for port in design.outputs)
+    weights = "X(s_axis_weights, 4)" if len(design.weight_words) else ""
     return (
         '#include "Vtop.h"\n#define TOP_CLASS Vtop\n'
+        f"#define WEIGHT_STREAMS(X) {weights}\n"
         f"#define INPUT_STREAMS(X) {inputs}\n#define OUTPUT_STREAMS(X) {outputs}\n"
     )
 

@@ -62,6 +62,21 @@ def test_the_search_table_counts(thresholds, value):
     assert table.widths == (5,)
 
 
+@pytest.mark.parametrize("count", [1, 31, 32, 255])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int64])
+@pytest.mark.parametrize("rows", [1, 5])
+def test_thresholds_are_counted_by_their_definition(count: int, kind: type, rows: int):
+    """Few are counted in another way than many; some lie outside what the values' type can hold."""
+    rng = np.random.default_rng(count)
+    values = rng.integers(0, 256, (2, 3, 4, 5)).astype(kind)
+    values[0, 0, 0] = (0, 1, 127, 254, 255)
+    thresholds = np.sort(rng.integers(-40, 300, (rows, count)), axis=1)
+    thresholds[:, -1] = 1 << 40
+    counts = count_thresholds(values, thresholds)
+    assert counts.dtype == np.int64
+    assert np.array_equal(counts, (values[..., None] >= thresholds).sum(axis=-1))
+
+
 def test_comparisons_are_wider_only_where_a_threshold_demands_it():
     full, part = unsigned(8), IntType(0, 200)
     for input_type, width in ((full, 9), (part, 8)):

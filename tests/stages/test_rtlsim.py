@@ -102,6 +102,22 @@ def test_the_network_is_exact_and_its_fifos_hold_their_peaks(graph, frames, netw
     assert all(peak <= depth + 2 for peak, depth in run.fifo_peaks.values())
 
 
+def test_a_network_that_loads_its_weights_runs_as_one_that_has_them(graph, frames, folder, network_run):
+    loading = replace(
+        graph,
+        layers=tuple(replace(layer, ram_style="ultra") if isinstance(layer, MVAU) else layer for layer in graph),
+    )
+    design = write_design(loading.layers, [graph.input], [graph.output], folder / "loading", "loading")
+    run = rtlsim.run_network(design, loading, frames, folder, folder / "loaded", stall_seed=1, log=_silent)
+    assert run.weight_words == len(design.weight_words) > 0
+    constant = network_run[0]
+    assert constant.weight_words == 0
+    assert np.diff(run.frame_cycles).tolist() == np.diff(constant.frame_cycles).tolist()
+    # the padding's first rows, which need no input, leave while weights are loaded
+    assert constant.first_frame_cycle - 20 < run.first_frame_cycle <= constant.first_frame_cycle
+    assert rtlsim.run_layers(loading, frames, {}, folder, stall_seed=1, log=_silent)
+
+
 def test_performance_has_finns_keys_and_the_configured_clock(network_run):
     performance = network_run[0].performance(5.0)
     assert performance["fclk[mhz]"] == 200
