@@ -9,15 +9,22 @@
 // ResetCycles after either. Meanwhile no word is taken or offered, and one that was offered is withdrawn: whoever
 // resets the network resets the DMA, too.
 //
+// Where the network loads weights (WeightWords > 0), words from memory go to its weight stream (weights) while LOAD is
+// set, and are no frames: joined to 32 bits or split, the least significant first, at most 32 bits a cycle. in_last_i and
+// in_keep_i mean nothing then. The network lets no frame pass before it has all its weights, and keeps what has come of
+// them until RESET; what follows the last word is lost.
+//
 // Registers, by their address in bytes. Others, writes to those that are read only (RO), and values that a register
 // does not have are answered with SLVERR.
 //   00  ID             RO  41325131, "A2Q1"
 //   04  VERSION        RO  of these registers: major, minor, 16 bits each
 //   08  CONFIG0..3     RO  ConfigHash in four words, the most significant first
 //   18  CONTROL            bit 0 RESET: holds the network in reset. Setting it clears all counters and sticky bits,
-//                          makes BATCH 1 and frees LOCK
+//                          makes BATCH 1 and frees LOCK; 1 LOAD: words from memory are weights. It stays 0 where the
+//                          network loads none. Setting it while BUSY is answered with SLVERR, unless with RESET
 //   1C  STATUS         RO  bit 0 BUSY: a frame has begun to come in and has not left; 1 MISALIGNED: in_last_i came
-//                          elsewhere than at the end of a frame, sticky; 2 OVERFLOW: any of OVERFLOW_FLAGS; 3 DEBUG
+//                          elsewhere than at the end of a frame, sticky; 2 OVERFLOW: any of OVERFLOW_FLAGS; 3 DEBUG;
+//                          4 WEIGHTS_LOADED: all weights have come since the network was reset
 //   20  BATCH              output frames a transfer, at least 1. Writing it starts a transfer with the next word
 //   24  FRAMES_IN      RO  whole frames taken
 //   28  FRAMES_OUT     RO  whole frames given
@@ -30,6 +37,7 @@
 //   44  OVERFLOW_FLAGS RO  bit i: overflow_i[i] was high, sticky; bit 31 stands for all from 31 on
 //   48  INPUT_WORDS    RO  words of an input frame
 //   4C  OUTPUT_WORDS   RO  words of an output frame
+//   50  WEIGHT_WORDS   RO  32-bit words of weights that the network loads, 0 where it loads none
 // Counters have 32 bits, CYCLES 64, and wrap.
 //
 // InputBytes, OutputBytes:  bytes of a word of each stream, at least 1.
@@ -37,6 +45,8 @@
 // ConfigHash:               what says which network this is.
 // OverflowFlags:            bits of overflow_i, at least 1.
 // Debug:                    whether the network drives overflow_i.
+// WeightWords:              32-bit words of weights that the network loads. 0: none, and what weights_* would bring is
+//                           not read; else InputBytes is a power of two.
 `default_nettype none
 
 module accelerator_shell #(
@@ -46,7 +56,8 @@ module accelerator_shell #(
   parameter int unsigned OutputWords = 1,
   parameter bit [127:0] ConfigHash = '0,
   parameter int unsigned OverflowFlags = 1,
-  parameter bit Debug = 1'b0
+  parameter bit Debug = 1'b0,
+  parameter int unsigned WeightWords = 0
 ) (
   input  wire                     clk_i,
   input  wire                     rst_ni,
@@ -92,7 +103,13 @@ module accelerator_shell #(
   input  wire                     core_out_valid_i,
   output wire                     core_out_ready_o,
   input  wire [OutputBytes*8-1:0] core_out_data_i,
-  input  wire [OverflowFlags-1:0] overflow_i
+  input  wire [OverflowFlags-1:0] overflow_i,
+
+  // its weights
+  output wire                     weights_valid_o,
+  input  wire                     weights_ready_i,
+  output wire [31:0]              weights_data_o,
+  input  wire                     weights_loaded_i
 );
 
   if (InputBytes < 1 || OutputBytes < 1 || InputWords < 1 || OutputWords < 1) begin : gen_check_sizes
@@ -101,9 +118,12 @@ module accelerator_shell #(
   if (OverflowFlags < 1) begin : gen_check_flags
     $error("%m: OverflowFlags must be at least 1");
   end
+  if (WeightWords > 0 && (InputBytes & (InputBytes - 1)) != 0) begin : gen_check_weights
+    $error("%m: InputBytes must be a power of two where weights are loaded");
+  end
 
   localparam bit [31:0] Id = 32'h4132_5131;
-  localparam bit [31:0] Version = 32'h0001_0000;
+  localparam bit [31:0] Version = 32'h0001_0001;
   localparam int unsigned ResetCycles = 8;
 
   localparam bit [11:0] AddressId = 12'h000;
@@ -126,12 +146,15 @@ module accelerator_shell #(
   localparam bit [11:0] AddressOverflowFlags = 12'h044;
   localparam bit [11:0] AddressInputWords = 12'h048;
   localparam bit [11:0] AddressOutputWords = 12'h04C;
+  localparam bit [11:0] AddressWeightWords = 12'h050;
 
   // -- the registers' port
 
   wire write, read;
   wire [11:0] write_address, read_address;
   wire [31:0] write_data;
+  wire load_asked = WeightWords > 0 && write_data[1];
+  wire frame_inside;
   logic write_accept, read_accept;
   logic [31:0] read_data;
 
@@ -169,14 +192,14 @@ module accelerator_shell #(
 
   always_comb begin
     case (write_address)
-      AddressControl: write_accept = 1'b1;
+      AddressControl: write_accept = !(load_asked && !write_data[0] && frame_inside);
       AddressBatch: write_accept = write_data != '0;
       AddressLock: write_accept = write_data == '0;
       default: write_accept = 1'b0;
     endcase
   end
 
-  wire write_control = write && write_address == AddressControl;
+  wire write_control = write && write_address == AddressControl && write_accept;
   wire write_batch = write && write_address == AddressBatch && write_accept;
   wire write_lock = write && write_address == AddressLock && write_accept;
   wire read_lock = read && read_address == AddressLock;
@@ -186,16 +209,20 @@ module accelerator_shell #(
   // -- reset of the network and of all that is counted
 
   localparam int unsigned HoldWidth = $clog2(ResetCycles);
-  logic reset_q, core_rst_nq;
+  logic reset_q, load_q, core_rst_nq;
   logic [HoldWidth-1:0] hold_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       reset_q <= 1'b0;
+      load_q <= 1'b0;
       hold_q <= HoldWidth'(ResetCycles - 1);
       core_rst_nq <= 1'b0;
     end else begin
-      if (write_control) reset_q <= write_data[0];
+      if (write_control) begin
+        reset_q <= write_data[0];
+        load_q <= load_asked;
+      end
       if (reset_q) hold_q <= HoldWidth'(ResetCycles - 1);
       else if (hold_q != '0) hold_q <= hold_q - 1'b1;
       core_rst_nq <= !reset_q && hold_q == '0;
@@ -209,17 +236,17 @@ module accelerator_shell #(
   logic [InputCountWidth-1:0] in_word_q;
   logic misaligned_q;
 
-  wire in_ready;
-  wire in_take = in_valid_i && in_ready_o;
+  wire in_ready, load_ready;
+  wire in_take = in_valid_i && in_ready_o && !load_q;
   wire in_frame_end = in_word_q == InputCountWidth'(InputWords - 1);
-  assign in_ready_o = in_ready && core_rst_nq;
+  assign in_ready_o = (load_q ? load_ready : in_ready) && core_rst_nq;
 
   spill_register #(
     .Width(InputBytes * 8)
   ) u_input (
     .clk_i(clk_i),
     .rst_ni(core_rst_nq),
-    .in_valid_i(in_valid_i),
+    .in_valid_i(in_valid_i && !load_q),
     .in_ready_o(in_ready),
     .in_data_i(in_data_i),
     .out_valid_o(core_in_valid_o),
@@ -235,6 +262,32 @@ module accelerator_shell #(
       in_word_q <= in_frame_end ? '0 : in_word_q + 1'b1;
       misaligned_q <= misaligned_q || (in_last_i && !(in_frame_end && &in_keep_i));
     end
+  end
+
+  // -- weights
+
+  wire weights_loaded;
+  if (WeightWords > 0) begin : gen_weights
+    assign weights_loaded = weights_loaded_i;
+    streaming_data_width_converter #(
+      .InputWidth(InputBytes * 8),
+      .OutputWidth(32)
+    ) u_weights (
+      .clk_i(clk_i),
+      .rst_ni(core_rst_nq),
+      .in_valid_i(in_valid_i && load_q),
+      .in_ready_o(load_ready),
+      .in_data_i(in_data_i),
+      .out_valid_o(weights_valid_o),
+      .out_ready_i(weights_ready_i),
+      .out_data_o(weights_data_o)
+    );
+  end else begin : gen_no_weights
+    wire unused_weights = &{1'b0, weights_ready_i, weights_loaded_i};
+    assign load_ready = 1'b0;
+    assign weights_loaded = 1'b0;
+    assign weights_valid_o = 1'b0;
+    assign weights_data_o = '0;
   end
 
   // -- output; a word takes its marks along, so that what is offered stays the same when BATCH is written
@@ -285,6 +338,7 @@ module accelerator_shell #(
   logic [63:0] cycles_q;
   logic [OverflowFlags-1:0] overflow_q;
   wire busy = in_word_q != '0 || frames_in_q != frames_out_q;
+  assign frame_inside = (busy || in_take) && core_rst_nq && !reset_q;  // a reset takes some cycles to empty the network
 
   always_ff @(posedge clk_i) begin
     if (!core_rst_nq) begin
@@ -333,8 +387,8 @@ module accelerator_shell #(
       AddressConfig1: read_data = ConfigHash[95:64];
       AddressConfig2: read_data = ConfigHash[63:32];
       AddressConfig3: read_data = ConfigHash[31:0];
-      AddressControl: read_data = {31'd0, reset_q};
-      AddressStatus: read_data = {28'd0, Debug, |overflow_q, misaligned_q, busy};
+      AddressControl: read_data = {30'd0, load_q, reset_q};
+      AddressStatus: read_data = {27'd0, weights_loaded, Debug, |overflow_q, misaligned_q, busy};
       AddressBatch: read_data = batch_q;
       AddressFramesIn: read_data = frames_in_q;
       AddressFramesOut: read_data = frames_out_q;
@@ -347,6 +401,7 @@ module accelerator_shell #(
       AddressOverflowFlags: read_data = overflow_flags;
       AddressInputWords: read_data = 32'(InputWords);
       AddressOutputWords: read_data = 32'(OutputWords);
+      AddressWeightWords: read_data = 32'(WeightWords);
       default: begin
         read_data = '0;
         read_accept = 1'b0;

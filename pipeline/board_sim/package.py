@@ -11,6 +11,7 @@ import numpy as np
 
 from a2q_driver.errors import PackageError
 from a2q_driver.manifest import ACCELERATOR, DMA, MANIFEST, SIMULATION, verify
+from a2q_driver.weights import load_weights
 from pipeline.board_sim.errors import ProgrammingError
 from pipeline.board_sim.registers import Window
 from pipeline.errors import InputError
@@ -49,6 +50,7 @@ def read_package(folder: Path) -> Package:
     """The package in `folder`. Raises InputError unless every file is there as it was made, and no other."""
     try:
         manifest = verify(folder)
+        load_weights(folder)
     except PackageError as error:
         raise InputError(str(error)) from error
     try:

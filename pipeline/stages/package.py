@@ -1,7 +1,7 @@
 """package: all that a board needs, in one folder that can be copied there.
 
     manifest.json               what the package is, and the SHA-256 of every other file
-    bitfile/                    finn-accel.bit, and the .hwh that pynq reads
+    bitfile/                    finn-accel.bit, the .hwh that pynq reads, and weights.bin where layers load their weights
     driver/                     what runs on the board: hw/driver, and how frames of this network lie in memory
     golden/                     input.npy, images.npy where the frames are images, expected_output.npy
     rtl/                        the sources and memory files that the accelerator is made of
@@ -30,19 +30,21 @@ from a2q_driver.packing import slot_bytes, stream_bytes
 from a2q_driver.preprocessing import ImageTransform, lookup_table, normalised
 from a2q_driver.streams import Stream, io_shape_dict
 from a2q_driver.transforms import Transforms, save_transforms
+from a2q_driver.weights import load_weights
 from pipeline.boards import Board
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ModelError
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.models.names import Preprocessing
 from pipeline.stages.accelerator import TOP
-from pipeline.stages.codegen import Port, describe_design
+from pipeline.stages.codegen import WEIGHT_FILE, Port, describe_design
 from pipeline.stages.resolve import ResolvedModel
 
-__all__ = ["BITFILE", "DRIVER_FOLDER", "Package", "run", "simulation_bitfile", "verify"]
+__all__ = ["BITFILE", "DRIVER_FOLDER", "RUNTIME_WEIGHTS", "Package", "run", "simulation_bitfile", "verify"]
 
 DRIVER_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "driver"
 BITFILE = "bitfile/finn-accel.bit"
+RUNTIME_WEIGHTS = "bitfile/weights.bin"
 
 _DRIVER_FILES = ("driver.py", "validate.py", "requirements.txt", "README.md", "a2q_driver/*.py")
 _LEVELS = 256  # of a pixel
@@ -108,7 +110,8 @@ def run(
         (folder / BITFILE).write_bytes(simulation_bitfile(board.part, config_hash, handoff.read_bytes()))
     else:
         shutil.copyfile(bitstream, folder / BITFILE)
-    _copy_files(rtl, folder / "rtl", [path.relative_to(rtl) for path in rtl.rglob("*") if path.is_file()])
+    sources_and_memories = [path.relative_to(rtl) for path in rtl.rglob("*") if path.is_file()]
+    _copy_files(rtl, folder / "rtl", [name for name in sources_and_memories if name != Path(WEIGHT_FILE)])
     _copy_files(certificate.parent, folder / "report", [Path(certificate.name)])
     facts = {
         "model": record.name,
@@ -123,6 +126,9 @@ def run(
         "streams": {name: _layout(port) for name, port in ports.items()},
         "rtl": {"top": TOP, "sources": [f"rtl/{source}" for source in sources]},
     }
+    if design.weight_words.size:
+        shutil.copyfile(rtl / WEIGHT_FILE, folder / RUNTIME_WEIGHTS)
+        facts["runtime_weights"] = {"file": RUNTIME_WEIGHTS, "words": int(design.weight_words.size)}
     manifest.write_manifest(folder, facts)
     written = verify(folder)
     missing = [source for source in written["rtl"]["sources"] if source not in written["files"]]
@@ -136,9 +142,10 @@ def run(
 def verify(folder: Path) -> dict[str, Any]:
     """Compare every file of the package in `folder` with its manifest, which is returned.
 
-    Raises ModelError for a file that is missing, changed or not listed.
+    Raises ModelError for a file that is missing, changed, not listed, or of another size than the manifest says.
     """
     try:
+        load_weights(folder)
         return manifest.verify(folder)
     except PackageError as error:
         raise ModelError(f"{error.found} Build the package again.") from error

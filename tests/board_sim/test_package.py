@@ -59,6 +59,8 @@ def test_other_firmware_is_refused_with_what_it_is(deployment, length):
         ("address_map", {"axi_dma_0": 1}, "is not the manifest of a package: TypeError"),
         ("bitstream", {"kind": "simulation", "file": "bitfile/none.bit"}, "is not the manifest.*FileNotFoundError"),
         ("bitstream", {"kind": "simulation", "file": "bitfile/finn-accel.hwh"}, "is not the manifest.*no field"),
+        ("runtime_weights", {"file": "bitfile/finn-accel.bit", "words": 1}, "manifest.json says 1 words of 4 bytes"),
+        ("runtime_weights", {"file": "rtl/weights.bin", "words": 1}, "rtl/weights.bin is not listed"),
         ("format", 2, "format 2"),
         ("board", None, "has board = None"),
     ],

@@ -65,7 +65,7 @@ def test_frames_are_exact_and_the_board_is_what_the_package_says(deployment, por
     assert result["state"] == "operating\n"
     assert result["moved"] == [32 * 12, 32 * 12, 6 * 12]
     registers = result["registers"]
-    assert registers[0] == 0x41325131 and registers[1] == 0x00010000
+    assert registers[0] == 0x41325131 and registers[1] == 0x00010001
     assert "".join(f"{word:08x}" for word in registers[2:6]) == CONFIG_HASH[:32]
     assert registers[9:11] == [70, 70]  # frames in and out
     assert result["mhz"] == pytest.approx(100, rel=1e-4)  # from which the design makes its own clock

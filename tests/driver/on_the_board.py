@@ -201,6 +201,105 @@ def lost(port: str, server: str) -> dict:
     return result
 
 
+def loading(port: str) -> dict:
+    """Weights that are loaded: before the first frames, after each reset, and not again for the next program."""
+    with opened(port) as accelerator:
+        loads = watch_loads(accelerator)
+        result = {"new": [status(accelerator), len(loads)]}
+        result["first"] = [works(accelerator), works(accelerator), status(accelerator), len(loads)]
+        accelerator.recover()
+        result["reset"] = [status(accelerator), len(loads)]
+        result["cycles"] = accelerator.throughput_test(9)["cycles"]
+        result["again"] = [works(accelerator), status(accelerator), len(loads)]
+        result["freed"] = [freed(accelerator, buffer) for buffer in loads]
+    with opened(port, download=False) as accelerator:
+        loads = watch_loads(accelerator)
+        result["attached"] = [status(accelerator), works(accelerator), len(loads)]
+    with opened(port) as accelerator:
+        loads = watch_loads(accelerator)
+        result["downloaded"] = [status(accelerator), works(accelerator), len(loads)]
+    return result
+
+
+def watch_loads(accelerator: Accelerator) -> list[Any]:
+    """The buffers from which weights are sent from now on."""
+    transfers, found = accelerator._transfers, []
+    load, allocate = transfers._load_weights, accelerator._board.allocate
+
+    def watched_load() -> None:
+        def watched_allocate(size: int) -> Any:
+            found.append(allocate(size))
+            return found[-1]
+
+        accelerator._board.allocate = watched_allocate
+        try:
+            load()
+        finally:
+            accelerator._board.allocate = allocate
+
+    transfers._load_weights = watched_load
+    return found
+
+
+def freed(accelerator: Accelerator, buffer: Any) -> bool:
+    """Whether the board holds a buffer no more."""
+
+    def ask() -> None:
+        with accelerator._board.translated():
+            buffer.invalidate()
+
+    return said(ask)[0] != ""
+
+
+def status(accelerator: Accelerator) -> int:
+    return accelerator._transfers._shell.read(Register.STATUS)
+
+
+def weights_that_stay_away(port: str) -> dict:
+    """Half of the weights are sent; all are, and to where frames go. Both are told, and the next batch works."""
+    with opened(port) as accelerator:
+        result = {"before": works(accelerator)}
+        channel, shell = accelerator._transfers._channels.sendchannel, accelerator._transfers._shell
+        whole, begin = channel.transfer, shell.begin_load
+        channel.transfer = lambda buffer, *rest: whole(buffer[: len(buffer) // 2], *rest)
+        accelerator.recover()
+        result["half"] = said(lambda: accelerator.execute(IMAGES))
+        channel.transfer = whole
+        result["after_half"] = works(accelerator)
+        shell.begin_load = lambda: None
+        accelerator.recover()
+        begun = time.monotonic()
+        result["as_frames"] = said(lambda: accelerator.execute(IMAGES))
+        result["seconds"] = time.monotonic() - begun
+        shell.begin_load = begin
+        result["after_frames"] = works(accelerator)
+        channel.transfer = lambda buffer, *rest: (whole(buffer, *rest), shell.hold_in_reset(), shell.release_reset())
+        accelerator.recover()
+        result["reset_meanwhile"] = said(lambda: accelerator.execute(IMAGES))
+        channel.transfer = whole
+        result["after_reset"] = works(accelerator)
+    return result
+
+
+def abandoned_load(port: str, lock: str) -> dict:
+    """A program is gone in the middle of loading, with the lock or without; the next one begins anew."""
+    with opened(port) as gone:
+        works(gone)
+        transfers = gone._transfers
+        transfers._reset()
+        if lock == "free":
+            transfers._shell.free()
+        transfers._shell.begin_load()
+        half = gone._board.allocate(len(transfers._weights) // 2)
+        np.asarray(half)[:] = 0x55
+        transfers._channels.sendchannel.transfer(half)
+        while not transfers._dma.done("MM2S"):
+            time.sleep(0.01)
+    with opened(port, download=False) as accelerator:
+        loads = watch_loads(accelerator)
+        return {"found": status(accelerator), "works": works(accelerator), "loads": len(loads)}
+
+
 def registers(port: str) -> dict:
     """Counters after a batch; and what resetting does to them."""
     with opened(port) as accelerator:

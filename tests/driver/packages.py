@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,15 @@ from pipeline.stages import codegen, package
 from pipeline.stages.accelerator import write_accelerator
 from pipeline.stages.resolve import ResolvedModel
 
-__all__ = ["CONFIG_HASH", "PREPROCESSING", "golden_images", "label_graph", "logits_graph", "make_package"]
+__all__ = [
+    "CONFIG_HASH",
+    "PREPROCESSING",
+    "golden_images",
+    "label_graph",
+    "loading_graph",
+    "logits_graph",
+    "make_package",
+]
 
 CONFIG_HASH = "0123456789abcdef8796a5b4c3d2e1f0" + "5a" * 16
 PREPROCESSING = Preprocessing((0.491, 0.482, 0.447), (0.247, 0.243, 0.262))
@@ -41,6 +50,13 @@ def label_graph() -> LayerGraph:
     layers = (dense, LabelSelect("label", ("scores",), ("output",), 5, sums))
     after = OutputTransform(np.ones(5), np.zeros(5))
     return LayerGraph("labels", layers, "input", "output", after, transform)
+
+
+def loading_graph() -> LayerGraph:
+    """The same as `label_graph`, with the weights in UltraRAM."""
+    graph = label_graph()
+    dense, label = graph.layers
+    return replace(graph, name="loading", layers=(replace(dense, ram_style="ultra"), label))
 
 
 def logits_graph() -> LayerGraph:

@@ -83,6 +83,13 @@ def test_what_python_leaves_is_no_fault(package):
             json.dumps({"format": 1, **FACTS, "config_hash": 7, "files": {}}),
             "config_hash = 7; expected a value of type str",
         ),
+        *(
+            (
+                json.dumps({"format": 1, **FACTS, "files": {}, "runtime_weights": weights}),
+                "expected a file and the number",
+            )
+            for weights in (None, [], {"file": "weights.bin"}, {"file": 1, "words": 1}, {"file": "a", "words": True})
+        ),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(package, text, found):

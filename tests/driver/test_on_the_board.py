@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.deployment import board_python, simulated_board
 from pipeline.errors import ModelError, ResourceError
-from tests.driver.packages import label_graph, logits_graph, make_package
+from tests.driver.packages import label_graph, loading_graph, logits_graph, make_package
 
 SCRIPT = Path(__file__).with_name("on_the_board.py")
 
@@ -49,6 +49,19 @@ def other(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def board(package):
     with simulated_board(package) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def loading(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("loading")
+    make_package(folder, loading_graph(), config_hash="e" * 64)
+    return folder / "deploy"
+
+
+@pytest.fixture(scope="module")
+def loading_board(loading):
+    with simulated_board(loading) as address:
         yield address
 
 
@@ -148,6 +161,59 @@ def test_a_damaged_package_is_not_used(package, board, tmp_path, file):
         pass
     done = subprocess.run(list(map(str, command)), cwd=package / "driver", capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "6 of 6 images give exactly" in done.stdout, done.stderr
+
+
+WEIGHTS_LOADED = 16  # of STATUS
+
+
+def test_weights_are_loaded_before_the_first_frames_and_after_each_reset(loading, loading_board):
+    found = scenario("loading", loading, loading_board)
+    assert found["new"] == [0, 0]
+    assert found["first"] == [True, True, WEIGHTS_LOADED, 1]
+    assert found["reset"] == [0, 1]
+    assert found["cycles"] > 0 and found["again"] == [True, WEIGHTS_LOADED, 2]
+    assert found["freed"] == [True, True]
+    assert found["attached"] == [WEIGHTS_LOADED, True, 0]
+    assert found["downloaded"] == [0, True, 1]
+
+
+def test_weights_that_do_not_arrive_are_told_and_sent_again_with_the_next_batch(loading, loading_board):
+    found = scenario("weights_that_stay_away", loading, loading_board)
+    assert found["before"] and found["after_half"] and found["after_frames"] and found["after_reset"]
+    for name, register, channel in (("half", 0x0, "took them all"), ("as_frames", 0x1, "hangs")):
+        kind, text = found[name]
+        assert kind == "WeightsError"
+        assert f"STATUS reads 0x{register:X}, expected 0x10 (WEIGHTS_LOADED)" in text
+        assert "It wants 40 words of 32 bits; 160 bytes were sent" in text and f"MM2S {channel}." in text
+        assert "load the bitfile of this package once more" in text
+    assert found["seconds"] < 10
+    assert found["reset_meanwhile"][0] == "WeightsError"
+
+
+@pytest.mark.parametrize("lock", ["held", "free"])
+def test_a_load_that_a_program_left_begins_anew(loading, loading_board, lock):
+    assert scenario("abandoned_load", loading, loading_board, lock) == {"found": 0, "works": True, "loads": 1}
+
+
+def test_a_network_that_loads_its_weights_from_the_command_line(loading, loading_board):
+    command = [board_python(), "-B", "validate.py", "--host", loading_board.host, "--port", loading_board.port]
+    for options in ([], ["--no-download"]):
+        done = subprocess.run(
+            list(map(str, command + options)), cwd=loading / "driver", capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0 and "6 of 6 images give exactly" in done.stdout, done.stderr
+
+
+def test_damaged_weights_are_not_loaded(loading, loading_board, tmp_path):
+    damaged = shutil.copytree(loading, tmp_path / "deploy")
+    content = bytearray((damaged / "bitfile" / "weights.bin").read_bytes())
+    content[7] ^= 1
+    (damaged / "bitfile" / "weights.bin").write_bytes(content)
+    command = [board_python(), "-B", "validate.py", "--host", loading_board.host, "--port", loading_board.port]
+    done = subprocess.run(list(map(str, command)), cwd=damaged / "driver", capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and f"{damaged}/bitfile/weights.bin has changed" in done.stderr, done.stderr
+    with pytest.raises(ModelError, match="weights.bin has changed"), simulated_board(damaged):
+        pass
 
 
 @pytest.mark.parametrize("mode", ["execute", "throughput_test"])

@@ -10,17 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from a2q_driver.packing import stream_bytes
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.stages.accelerator import TOP, stream_words, write_accelerator
 from pipeline.stages.codegen import rtl_sources, write_design
 from pipeline.tools.board_model import build_library
 from pipeline.tools.verilator import lint
-from tests.hw.simulated_board import HASH, SLVERR, Board, Register, build_accelerator
+from tests.hw.simulated_board import HASH, SLVERR, Accelerator, Board, Register, build_accelerator
 
 pytestmark = pytest.mark.xdist_group("accelerator_shell")  # they share compiled models
 
@@ -34,10 +36,10 @@ LAYERS = {
 }
 WORDS = {"one_byte": (12, 25), "three_bytes": (6, 6), "seventy_bytes": (4, 6)}  # of a frame, in and out
 STREAMS = {"one_byte": (1, 1), "three_bytes": (4, 4), "seventy_bytes": (64, 64)}  # bytes
-READ_ONLY = [*range(0x00, 0x18, 4), 0x1C, 0x24, 0x28, *range(0x30, 0x50, 4)]
+READ_ONLY = [*range(0x00, 0x18, 4), 0x1C, 0x24, 0x28, *range(0x30, 0x54, 4)]
 STARTED = {
     0x00: 0x41325131,
-    0x04: 0x00010000,
+    0x04: 0x00010001,
     0x08: 0x01234567,
     0x0C: 0x89ABCDEF,
     0x10: 0x8796A5B4,
@@ -45,8 +47,11 @@ STARTED = {
     0x18: 0,
     0x1C: 0,
     0x20: 1,
-    **dict.fromkeys((0x24, 0x28, 0x30, 0x34, 0x38, 0x3C, 0x40, 0x44), 0),
+    **dict.fromkeys((0x24, 0x28, 0x30, 0x34, 0x38, 0x3C, 0x40, 0x44, 0x50), 0),
 }
+LOADED = {1: 2, 4: 6, 64: 140}  # elements of 4 bits a beat of the networks that load weights, by the bytes of a word
+RESET, LOAD = 1, 2  # of CONTROL
+BUSY, MISALIGNED, WEIGHTS_LOADED = 1, 2, 16  # of STATUS
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +62,32 @@ def accelerators(tmp_path_factory):
 @pytest.fixture(params=LAYERS)
 def accelerator(request, accelerators):
     return accelerators[request.param]
+
+
+def loading_layers(simd: int) -> list:
+    """A layer that loads its weights, one that has them, another that loads; words of 32 bits and others."""
+    rng = np.random.default_rng(simd)
+    first, second = rng.integers(-3, 4, (4, 2 * simd)), rng.integers(-7, 8, (4, 4))
+    last = np.array([[2, 0, -1, 2], [0, -2, 2, 0], [1, 2, 0, -2]])
+    steps = np.sort(rng.integers(-40, 41, (4, 15)), axis=1)
+    return [
+        MVAU("first", ("x",), ("s",), first, UINT4, UINT4, (1, 2), steps, pe=2, simd=simd, ram_style="ultra"),
+        MVAU("second", ("s",), ("t",), second, UINT4, UINT4, (1, 2), steps, pe=2, simd=2),
+        SparseMVAU("last", ("t",), ("y",), last, UINT4, IntType(-128, 127), (1, 2), pe=2, simd=2, ram_style="ultra"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def loading_accelerators(tmp_path_factory):
+    return {
+        n: build_accelerator(loading_layers(simd), tmp_path_factory.mktemp(f"loads_{n}")) for n, simd in LOADED.items()
+    }
+
+
+@pytest.fixture(params=LOADED)
+def loading(request, loading_accelerators):
+    """Their weights come over streams of 1, 4 and 64 bytes."""
+    return loading_accelerators[request.param]
 
 
 @pytest.fixture
@@ -385,6 +416,162 @@ def test_however_short_the_reset_is_held_for_eight_cycles(small):
     assert board.read(Register.STATUS) == 1
 
 
+# -- weights that are loaded ------------------------------------------------------------------------------------------
+
+
+def weight_stream(accelerator: Accelerator) -> np.ndarray:
+    """The weights as words of the DMA's stream, uint8 (n, bytes a word), the last one padded with zeros."""
+    width = stream_bytes(accelerator.design.inputs[0].bytes)
+    content = accelerator.design.weight_words.astype("<u4").tobytes()
+    return np.frombuffer(content + bytes(-len(content) % width), np.uint8).reshape(-1, width)
+
+
+def send(board: Board, words: np.ndarray, seed: int) -> None:
+    """Send `words` with random gaps, in transfers that end anywhere."""
+    rng = np.random.default_rng(seed)
+    sent, pending = 0, False
+    while sent < len(words):
+        end = min(sent + max(int(rng.integers(-3, 6)), int(pending)), len(words))
+        run = board.run(int(rng.integers(1, 9)), words[sent:end], last=bool(rng.integers(2)))
+        pending = run.taken < end - sent
+        sent += run.taken
+        assert board.cycles < LIMIT
+
+
+def load(board: Board, accelerator: Accelerator, seed: int = 0) -> None:
+    board.write(Register.CONTROL, LOAD)
+    send(board, weight_stream(accelerator), seed)
+    board.run(50)
+    assert board.read(Register.STATUS) == WEIGHTS_LOADED
+    board.write(Register.CONTROL, 0)
+
+
+def check_frames(board: Board, accelerator: Accelerator, seed: int = 0) -> None:
+    before = np.array([board.read(Register.FRAMES_IN), board.read(Register.FRAMES_OUT)])
+    frames = accelerator.frames(5, seed)
+    expected = accelerator.expected(frames)
+    got, _ = exchange(board, accelerator.words(frames), len(expected), seed)
+    np.testing.assert_array_equal(got, expected)
+    assert board.read(Register.STATUS) == WEIGHTS_LOADED
+    assert (np.array([board.read(Register.FRAMES_IN), board.read(Register.FRAMES_OUT)]) - before == 5).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_loaded_weights_give_exact_frames(loading, seed):
+    board = loading.board(seed)
+    assert board.read(Register.WEIGHT_WORDS) == len(loading.design.weight_words) > 0
+    assert (board.read(Register.CONTROL), board.read(Register.STATUS)) == (0, 0)
+    load(board, loading, seed)
+    assert (board.read(Register.FRAMES_IN), board.read(Register.CYCLES_LO)) == (0, 0)
+    check_frames(board, loading, seed)
+
+
+def test_weights_come_in_at_full_speed(loading):
+    board = loading.board()
+    words, stream = len(loading.design.weight_words), weight_stream(loading)
+    board.run(10)  # out of reset
+    board.write(Register.CONTROL, LOAD)
+    cycles = board.run(LIMIT, stream).cycles
+    parts = stream.size // 4  # of 32 bits, those of zeros at the end too
+    assert max(len(stream), parts) - 16 <= cycles <= max(len(stream), parts) + 3
+    assert words <= parts < words + 16
+    board.run(50)
+    assert board.read(Register.STATUS) == WEIGHTS_LOADED
+
+
+def test_the_weights_are_loaded_with_the_last_word_and_no_sooner(loading_accelerators):
+    accelerator = loading_accelerators[4]
+    board = accelerator.board()
+    stream = weight_stream(accelerator)
+    board.write(Register.CONTROL, LOAD)
+    send(board, stream[:-1], 1)
+    board.run(50)
+    assert board.read(Register.STATUS) == 0
+    send(board, stream[-1:], 1)
+    board.run(50)
+    assert board.read(Register.STATUS) == WEIGHTS_LOADED
+    send(board, np.full((7, 4), 0xFF, np.uint8), 1)  # what comes then is lost
+    board.run(50)
+    board.write(Register.CONTROL, 0)
+    check_frames(board, accelerator)
+
+
+def test_frames_before_the_weights_do_not_pass(loading):
+    board = loading.board()
+    frames = loading.frames(2)
+    run = board.run(200, loading.words(frames), 100)
+    assert (len(run.words), board.read(Register.STATUS)) == (0, BUSY)
+    assert board.try_write(Register.CONTROL, LOAD) == SLVERR
+    assert board.read(Register.CONTROL) == 0
+    board.write(Register.CONTROL, RESET | LOAD)  # that is for the reset to take away
+    assert board.read(Register.CONTROL) == RESET | LOAD
+    assert board.run(50, weight_stream(loading)).taken == 0
+    board.run(1)  # the DMA is reset, too
+    load(board, loading)
+    check_frames(board, loading)
+
+
+def test_no_load_begins_while_a_frame_is_inside(loading_accelerators):
+    """Neither in the middle of its way in, nor before its last word is out; the frame comes to no harm."""
+    accelerator = loading_accelerators[4]
+    board = accelerator.board(1)
+    load(board, accelerator)
+    frames = accelerator.frames(1)
+    words, expected = accelerator.words(frames), accelerator.expected(frames)
+    taken, got = 0, np.empty((0, board.output_bytes), np.uint8)
+    while len(got) < len(expected):
+        offered = words[taken : taken + 1] if taken < len(words) else None
+        run = board.run(1, offered, len(expected) - len(got), last=False)
+        taken += run.taken
+        got = np.concatenate([got, run.words])
+        if taken and len(got) < len(expected):
+            assert board.try_write(Register.CONTROL, LOAD) == SLVERR
+            assert board.read(Register.CONTROL) == 0
+    np.testing.assert_array_equal(got, expected)
+    load(board, accelerator, 3)  # the weights are there: these are lost
+    check_frames(board, accelerator)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.99])
+def test_a_reset_in_the_middle_of_a_load_begins_it_anew(loading, share):
+    board = loading.board()
+    stream = weight_stream(loading)
+    cut = int(share * len(stream)) | 1  # in the middle of 32 bits, where a word has 8
+    board.write(Register.CONTROL, LOAD)
+    send(board, stream[: min(cut, len(stream) - 1)], 2)
+    assert board.read(Register.STATUS) == 0
+    board.reset()
+    load(board, loading)
+    check_frames(board, loading)
+    board.reset()
+    assert board.read(Register.STATUS) == 0  # after a whole one, too
+    load(board, loading, 1)
+    check_frames(board, loading, 1)
+
+
+def test_a_load_that_was_left_goes_on_where_it_was(loading):
+    board = loading.board()
+    stream = weight_stream(loading)
+    cut = len(stream) // 2 | 1
+    board.write(Register.CONTROL, LOAD)
+    send(board, stream[:cut], 1)
+    board.write(Register.CONTROL, 0)
+    assert (board.read(Register.STATUS), board.read(Register.CONTROL)) == (0, 0)
+    board.write(Register.CONTROL, LOAD)
+    send(board, stream[cut:], 2)
+    board.run(50)
+    board.write(Register.CONTROL, 0)
+    check_frames(board, loading)
+
+
+def test_what_loads_no_weights_does_not_take_any(small):
+    board = small.board()
+    board.write(Register.CONTROL, LOAD)
+    assert (board.read(Register.CONTROL), board.read(Register.STATUS), board.read(Register.WEIGHT_WORDS)) == (0, 0, 0)
+    frames = small.frames(2)
+    np.testing.assert_array_equal(board.run(LIMIT, small.words(frames), 12).words, small.expected(frames)[:6])
+
+
 # -- several boards ---------------------------------------------------------------------------------------------------
 
 
@@ -450,22 +637,29 @@ def test_the_top_lints_clean(accelerator):
     assert lint([*design.sources, design.folder / f"{TOP}.v"], TOP) == ""
 
 
+def test_the_top_of_what_loads_weights_lints_clean(loading):
+    design = loading.design
+    assert lint([*design.sources, design.folder / f"{TOP}.v"], TOP) == ""
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
         {"InputWords": 1, "OutputWords": 1, "InputBytes": 1, "OutputBytes": 64},
         {"InputWords": 2**31, "OutputWords": 3, "OverflowFlags": 32, "Debug": 1},
         {"InputWords": 16, "OverflowFlags": 33, "Debug": 1},
+        {"InputBytes": 1, "WeightWords": 1},
+        {"InputBytes": 16, "WeightWords": 2**31},
     ],
 )
 def test_the_shell_lints_clean_with_other_parameters(parameters):
     assert lint(rtl_sources(), "accelerator_shell", parameters) == ""
 
 
-def test_the_top_is_verilog_2001(accelerator):
+def test_the_top_is_verilog_2001(small, loading):
     """Yosys reads it as such: without -sv it knows no word of SystemVerilog."""
-    path = accelerator.design.folder / f"{TOP}.v"
-    script = f"from pyosys import libyosys; libyosys.run_pass('read_verilog {path}', libyosys.Design())"
+    paths = " ".join(str(each.design.folder / f"{TOP}.v") for each in (small, loading))
+    script = f"from pyosys import libyosys; libyosys.run_pass('read_verilog -overwrite {paths}', libyosys.Design())"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -16,12 +16,21 @@ import pytest
 from a2q_driver.preprocessing import normalised
 from a2q_driver.streams import streams_of
 from a2q_driver.transforms import load_transforms
+from a2q_driver.weights import load_weights
 from pipeline.board_sim.package import read_package
 from pipeline.dataflow.packing import pack
 from pipeline.errors import ModelError
 from pipeline.stages import package
 from pipeline.stages.package import BITFILE, Package, simulation_bitfile, verify
-from tests.driver.packages import CONFIG_HASH, PREPROCESSING, golden_images, label_graph, logits_graph, make_package
+from tests.driver.packages import (
+    CONFIG_HASH,
+    PREPROCESSING,
+    golden_images,
+    label_graph,
+    loading_graph,
+    logits_graph,
+    make_package,
+)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +145,23 @@ def test_the_stand_in_is_a_bit_file_of_this_configuration_and_handoff(made):
     data = bit[offset + 5 :]
     assert struct.unpack_from(">I", bit, offset + 1) == (len(data),) and len(data) % 4 == 0
     assert data == b"A2Q-SIMULATION\0\0" + bytes.fromhex(CONFIG_HASH) + hashlib.sha256(handoff).digest()
+
+
+def test_weights_that_are_loaded_lie_beside_the_bitstream(tmp_path):
+    graph = loading_graph()
+    make_package(tmp_path, graph)
+    deploy = tmp_path / "deploy"
+    manifest = verify(deploy)
+    words = load_weights(deploy)
+    assert manifest["runtime_weights"] == {"file": "bitfile/weights.bin", "words": len(words)}
+    np.testing.assert_array_equal(words, graph.layers[0].loaded_memory().stream())
+    assert "bitfile/weights.bin" in manifest["files"] and "rtl/weights.bin" not in manifest["files"]
+    assert read_package(deploy).model == "loading"
+
+
+def test_without_weights_to_load_there_is_no_such_file(made):
+    assert "runtime_weights" not in verify(made)
+    assert not any("weights.bin" in name for name in verify(made)["files"])
 
 
 def test_the_simulated_board_takes_it(made):

@@ -30,6 +30,7 @@ from a2q_driver.shell import Counters, Shell
 from a2q_driver.streams import streams_of
 from a2q_driver.transfers import Transfers
 from a2q_driver.transforms import load_transforms
+from a2q_driver.weights import in_memory, load_weights
 
 __all__ = ["PYNQ_PORT", "Accelerator", "Batch"]
 
@@ -45,7 +46,8 @@ _BUFFER_BYTES = 4 << 20  # of a buffer, where `batch` does not say how many fram
 class Batch:
     """What is known of a batch: `counted` by the accelerator, `seconds` by this machine.
 
-    `seconds` are those of pack, send, wait, fetch and unpack, which it did, and of all, from begin to end.
+    `seconds` are those of pack, send, wait, fetch and unpack, which it did, and of all, from when the accelerator was
+    ready to the end.
     """
 
     frames: int
@@ -57,9 +59,10 @@ class Accelerator:
     """The accelerator of the package in the folder `package`, or of the package whose bitfile `package` is.
 
     It is on this board, on `device` of pynq, or on the board whose PYNQ.remote server listens at `host` and `port`. The
-    bitfile is loaded unless `download` is False; the board must hold it already then. `timeout_s` is the time in which a
-    frame must go in or come out, and in which another program must give the accelerator free. `batch` is the most
-    frames of a transfer; without it, as many as fit 4 MiB.
+    bitfile is loaded unless `download` is False; the board must hold it already then. Weights in UltraRAM, which a bitfile
+    cannot bring, are loaded before the first frames, and again after each reset. `timeout_s` is the time in which a frame
+    must go in or come out, in which those weights must be loaded, and in which another program must give the accelerator
+    free. `batch` is the most frames of a transfer; without it, as many as fit 4 MiB.
 
     Raises PackageError for a damaged package, BoardError for a board that cannot be used; see `errors`.
     """
@@ -81,6 +84,7 @@ class Accelerator:
         self.manifest = verify(self.package, (*names, _IO_SHAPES, _TRANSFORM))
         self.input, self.output = streams_of(_read_json(self.package / _IO_SHAPES))
         self.transforms = load_transforms(self.package / _TRANSFORM)
+        weights = load_weights(self.package)
         self.last_batch: Batch | None = None
         self._closed = False
         largest = max(self.input.frame_bytes, self.output.frame_bytes)
@@ -89,7 +93,8 @@ class Accelerator:
         try:
             self._overlay = overlay = self._board.load(bitfile, download)
             words = (self.input.words, self.output.words)
-            shell = Shell(self._registers(overlay, ACCELERATOR), self.manifest["config_hash"], words)
+            registers = self._registers(overlay, ACCELERATOR)
+            shell = Shell(registers, self.manifest["config_hash"], words, len(weights))
             self._transfers = Transfers(
                 self._board,
                 shell,
@@ -97,6 +102,7 @@ class Accelerator:
                 lambda: getattr(overlay, DMA),
                 input_bytes=self.input.frame_bytes,
                 output_bytes=self.output.frame_bytes,
+                weights=in_memory(weights, self.input.word_bytes),
                 limit=timeout_s,
             )
             shell.check_identity()
@@ -147,8 +153,8 @@ class Accelerator:
         integers_of = self._reading(frames)
         if len(frames) == 0:
             return np.empty((0, *self.output.shape), np.int64)
-        begun = time.monotonic()
         with self._transfers.batch(len(frames)) as before:
+            begun = time.monotonic()
             outputs = self._run(frames, integers_of)
             counted = self._transfers.finish(before, len(frames))
             seconds = {**self._transfers.seconds, "all": time.monotonic() - begun}

@@ -34,8 +34,8 @@ def add_board_options(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         type=_seconds,
         metavar="SECONDS",
-        help=f"within which a frame must go in or come out (default: {_TIMEOUT:g}; {_SIMULATED_TIMEOUT:g} for a package "
-        "without a bitstream, on the simulated board)",
+        help="within which a frame must go in or come out, and weights be loaded (default: "
+        f"{_TIMEOUT:g}; {_SIMULATED_TIMEOUT:g} for a package without a bitstream, on the simulated board)",
     )
 
 

@@ -19,6 +19,7 @@ DriverError                   everything that this package raises on purpose
     ├── TransferTimeoutError  a DMA channel hangs
     ├── DmaError              a DMA channel stopped with an error
     ├── MisalignedError       frames ended where none should
+    ├── WeightsError          the accelerator does not have its weights after they were sent
     └── OverflowFlagError     an accumulator left its width, in a build that watches for it
 
 Each error's text says what was found and what was expected; the error's `advice`, which ends it, says what to do.
@@ -46,6 +47,7 @@ __all__ = [
     "ShapeError",
     "TransferError",
     "TransferTimeoutError",
+    "WeightsError",
     "WrongBitfileError",
 ]
 
@@ -174,6 +176,15 @@ class DmaError(TransferError):
 
 class MisalignedError(TransferError):
     """The accelerator saw the end of a transfer where no frame ended."""
+
+
+class WeightsError(TransferError):
+    """The accelerator's UltraRAM was not filled by the weights that were sent to it."""
+
+    advice = (
+        "Try again; where that does not help, load the bitfile of this package once more: leave out --no-download "
+        "(download=True)."
+    )
 
 
 class OverflowFlagError(TransferError):

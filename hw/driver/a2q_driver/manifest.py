@@ -10,6 +10,7 @@ manifest.json lies in the package's folder, beside the folders of its files:
     address_map     [base, size] of the registers of axi_dma_0 and a2q_accelerator_0
     streams         input and output: slot_bytes, stream_bytes, beats
     rtl             top, and sources in the order in which they are read
+    runtime_weights file, and its words of 32 bits: what is loaded at start-up; only where there is some
     files           the SHA-256 of every other file, by its path in the package
 """
 
@@ -63,6 +64,12 @@ def read_manifest(package: Path) -> dict[str, Any]:
     for key, type_ in _KEYS.items():
         if not isinstance(manifest.get(key), type_):
             raise PackageError(f"{path} has {key} = {manifest.get(key)!r}; expected a value of type {type_.__name__}.")
+    if "runtime_weights" in manifest:
+        weights = manifest["runtime_weights"]
+        if not isinstance(weights, dict) or [type(weights.get(key)) for key in ("file", "words")] != [str, int]:
+            raise PackageError(
+                f"{path} has runtime_weights = {weights!r}; expected a file and the number of its words."
+            )
     return manifest
 
 

@@ -7,7 +7,7 @@ from enum import IntEnum, IntFlag
 __all__ = ["DMA_CHANNEL", "ID", "VERSION", "Control", "Dma", "DmaControl", "DmaStatus", "Register", "Status"]
 
 ID = 0x41325131  # "A2Q1"
-VERSION = 0x00010000  # major << 16 | minor; another minor has what this one has, and more
+VERSION = 0x00010001  # major << 16 | minor; another minor has what this one has, and more
 
 
 class Register(IntEnum):
@@ -33,12 +33,14 @@ class Register(IntEnum):
     OVERFLOW_FLAGS = 0x44  # bit i: the i-th matrix layer's accumulator left its width
     INPUT_WORDS = 0x48  # words of the DMA's stream a frame
     OUTPUT_WORDS = 0x4C
+    WEIGHT_WORDS = 0x50  # 32-bit words of weights that are to be loaded
 
 
 class Control(IntFlag):
     """Bits of CONTROL."""
 
     RESET = 1 << 0
+    LOAD = 1 << 1  # what comes to the accelerator are weights
 
 
 class Status(IntFlag):
@@ -48,6 +50,7 @@ class Status(IntFlag):
     MISALIGNED = 1 << 1
     OVERFLOW = 1 << 2
     DEBUG = 1 << 3
+    WEIGHTS_LOADED = 1 << 4
 
 
 class Dma(IntEnum):

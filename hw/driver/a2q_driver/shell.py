@@ -50,13 +50,15 @@ class Counters:
 class Shell:
     """The accelerator whose `registers` these are, of the configuration `config_hash`, 64 hexadecimal digits.
 
-    `words` are those of the DMA's streams that a frame takes, in and out.
+    `words` are those of the DMA's streams that a frame takes, in and out; `weight_words` the words of 32 bits of the
+    weights that are to be loaded, 0 where there are none.
     """
 
-    def __init__(self, registers: Registers, config_hash: str, words: tuple[int, int]) -> None:
+    def __init__(self, registers: Registers, config_hash: str, words: tuple[int, int], weight_words: int) -> None:
         self._registers = registers
         self._config = config_hash[: 8 * len(_CONFIG)]
         self._words = words
+        self._weight_words = weight_words
 
     def check_identity(self) -> None:
         """Raise NotAnAcceleratorError or WrongBitfileError unless this is the accelerator that is meant."""
@@ -82,6 +84,12 @@ class Shell:
             raise NotAnAcceleratorError(
                 f"The accelerator's frames are {words[0]} words of its input stream and {words[1]} of its output "
                 f"stream; the package says {self._words[0]} and {self._words[1]}."
+            )
+        weight_words = self.read(Register.WEIGHT_WORDS)
+        if weight_words != self._weight_words:
+            raise NotAnAcceleratorError(
+                f"The accelerator's WEIGHT_WORDS reads {weight_words}; the package has {self._weight_words} words of "
+                "weights to load."
             )
 
     def check_same(self) -> None:
@@ -110,6 +118,19 @@ class Shell:
             raise OverflowFlagError(f"Accumulators left their widths, in matrix layers {layers}, counted from 0.")
         if status & Status.MISALIGNED:
             raise MisalignedError("The accelerator saw a transfer to it end in the middle of a frame.")
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether all weights are there: they are loaded since the last reset, or need not be."""
+        return not self._weight_words or bool(self.read(Register.STATUS) & Status.WEIGHTS_LOADED)
+
+    def begin_load(self) -> None:
+        """What is sent from now on are weights. No frame may be in the accelerator."""
+        self._registers.write(Register.CONTROL, Control.LOAD)
+
+    def end_load(self) -> None:
+        """What is sent from now on are frames again."""
+        self._registers.write(Register.CONTROL, 0)
 
     def begin_transfer(self, frames: int) -> None:
         """The next transfer from it ends with the last of `frames`."""

@@ -38,9 +38,14 @@ class Stream:
         return self.beats * self.slot
 
     @property
+    def word_bytes(self) -> int:
+        """Bytes of a word of the DMA's stream."""
+        return min(self.slot, packing.WIDEST_STREAM)
+
+    @property
     def words(self) -> int:
         """Words of the DMA's stream a frame."""
-        return self.frame_bytes // min(self.slot, packing.WIDEST_STREAM)
+        return self.frame_bytes // self.word_bytes
 
     def pack(self, frames: np.ndarray, memory: np.ndarray) -> None:
         """Write `frames`, integers of shape (N, *shape), to `memory`, uint8 of at least N · frame_bytes.

@@ -21,9 +21,10 @@ from a2q_driver.errors import (
     MisalignedError,
     ReconfiguredError,
     TransferTimeoutError,
+    WeightsError,
 )
 from a2q_driver.patience import Patience
-from a2q_driver.registers import DMA_CHANNEL, DmaStatus, Register
+from a2q_driver.registers import DMA_CHANNEL, DmaStatus, Register, Status
 from a2q_driver.shell import Counters, Shell
 
 __all__ = ["Transfers"]
@@ -35,7 +36,8 @@ class Transfers:
     """Transfers of frames of `input_bytes` to the accelerator behind `shell`, and of `output_bytes` from it.
 
     `channels` gives pynq's object for the DMA whose registers `dma` knows; making it waits without end for a DMA that is
-    halted, so that it is made when that runs. `limit` is the time in seconds in which a frame must move. There are two
+    halted, so that it is made when that runs. `limit` is the time in seconds in which a frame must move, and in which
+    `weights`, uint8 in whole words of the stream to the accelerator, must be loaded; there may be none. There are two
     input and two output buffers; those of a side, 0 or 1, go together. `seconds` is what this machine took for what.
     """
 
@@ -48,6 +50,7 @@ class Transfers:
         *,
         input_bytes: int,
         output_bytes: int,
+        weights: np.ndarray,
         limit: float,
     ) -> None:
         self._board = board
@@ -57,6 +60,7 @@ class Transfers:
         self._channels: Any = None
         self._input_bytes = input_bytes
         self._output_bytes = output_bytes
+        self._weights = weights
         self._limit = limit
         self._buffers: _Buffers | None = None
         self.seconds: Counter[str] = Counter()
@@ -65,19 +69,22 @@ class Transfers:
     def batch(self, frames: int) -> Iterator[Counters]:
         """The accelerator to oneself for `frames` frames, and ready; yields what it has counted before.
 
-        The block is to end with `finish`. After an error the accelerator is reset, unless it is not the same any more, or
-        another program's. Raises BusyError, ReconfiguredError, DmaError and BoardLostError.
+        It has its weights then: those that are to be loaded are, unless they have been since the last reset. The block
+        is to end with `finish`. After an error the accelerator is reset, unless it is not the same any more, or another
+        program's. Raises BusyError, ReconfiguredError, DmaError, WeightsError and BoardLostError.
         """
         self._shell.check_same()
         if not self._shell.acquire(self._limit):
             self._reset()
         before = None
         try:
-            if not self._dma.ready:
+            if not (self._dma.ready and self._shell.has_weights):
                 self._reset()
             if self._channels is None:
                 with self._board.translated():
                     self._channels = self._make_channels()
+            if not self._shell.has_weights:
+                self._load_weights()
             self.seconds.clear()
             before = self._shell.counters()
             yield before
@@ -177,6 +184,34 @@ class Transfers:
                 raise MisalignedError(
                     f"The accelerator ended a transfer after {self._dma.received()} bytes; expected {expected}."
                 )
+
+    def _load_weights(self) -> None:
+        """Send the weights to the accelerator, which was reset. Raises WeightsError, DmaError and MemoryFullError."""
+        buffer = self._board.allocate(len(self._weights))
+        try:
+            np.asarray(buffer)[:] = self._weights
+            self._shell.begin_load()
+            with self._board.translated(DmaError):
+                self._channels.sendchannel.transfer(buffer)
+            patience = Patience(self._limit, lambda: None)
+            while not (self._dma.done("MM2S") and self._shell.has_weights):
+                if patience.spent:
+                    raise WeightsError(self._described_load())
+                patience.pause()
+            self._shell.end_load()
+        finally:
+            with self._board.translated():
+                buffer.freebuffer()
+
+    def _described_load(self) -> str:
+        """What is known of weights that do not get where they should."""
+        sent = "took them all" if self._dma.done("MM2S") else "hangs"
+        return (
+            f"The accelerator has not got its weights within {self._limit:g} s: STATUS reads "
+            f"0x{self._shell.read(Register.STATUS):X}, expected 0x{int(Status.WEIGHTS_LOADED):X} (WEIGHTS_LOADED). It wants "
+            f"{self._shell.read(Register.WEIGHT_WORDS)} words of 32 bits; {len(self._weights)} bytes were sent, and the "
+            f"DMA's channel MM2S {sent}."
+        )
 
     def _described(self) -> str:
         """What is known of a transfer that does not end."""
