@@ -1,7 +1,7 @@
 """How many levels of adders should lie between two registers: flip-flops against the clock, by place and route.
 
-The adder graph of one unrolled layer of a kept network, for whole elements and for digits of a bit, between registers
-that are filled and emptied bit by bit. Placed and routed by nextpnr on an ECP5, three seeds each; the medians count.
+The adder graph of one unrolled layer of a kept network, for whole elements and for digits of a bit, as a unit alone.
+Placed and routed by nextpnr on an ECP5, three seeds each; the medians count.
 """
 
 from __future__ import annotations
@@ -21,21 +21,6 @@ from pipeline.tools import nextpnr
 
 _HEADER = ("digit bits", "levels", "latency", "registers", "LUT4", "CCU2C", "FF", "MHz", "least", "most")
 _COLUMN = 11
-_HARNESS = """module harness (input wire clk_i, input wire en_i, input wire bit_i, output logic bit_o);
-  logic [{inputs}-1:0] chain_q, inputs_q;
-  logic [{outputs}-1:0] results_q;
-  logic en_q;
-  wire [{outputs}-1:0] results;
-  always_ff @(posedge clk_i) begin
-    en_q <= en_i;
-    chain_q <= {{chain_q, bit_i}};
-    if (en_q) inputs_q <= chain_q;
-    results_q <= en_q ? results : results_q << 1;
-    bit_o <= results_q[{outputs}-1];
-  end
-  graph u_graph (.clk_i(clk_i), .en_i(en_q), .inputs_i(inputs_q), .results_o(results));
-endmodule
-"""
 
 
 def layer_of(model: str, name: str, folder: Path) -> MatrixVector:
@@ -61,11 +46,9 @@ def _main() -> None:
             unrolled = UnrolledMVAU(**same, digits=digits)
             for levels in options.levels:
                 module = AdderGraphModule(unrolled.graph, unrolled.digit_type, levels)
-                sizes = {"inputs": layer.mw * unrolled.digit_bits, "outputs": layer.mh * module.result_bits}
-                sources = [Path(scratch, "graph.sv"), Path(scratch, "harness.sv")]
-                sources[0].write_text(module.text("graph"))
-                sources[1].write_text(_HARNESS.format(**sizes))
-                found = nextpnr.route("harness", sources, seeds=options.seeds)
+                source = Path(scratch, "graph.sv")
+                source.write_text(module.text("graph"))
+                found = nextpnr.route("graph", [source], seeds=options.seeds, cache=Path(scratch, "routed"))
                 counts = (module.latency, module.register_bits, found.lut4, found.carry, found.ff)
                 rates = (found.median_mhz, min(found.mhz), max(found.mhz))
                 cells = [str(unrolled.digit_bits), str(levels), *(f"{count:,}" for count in counts)]

@@ -1,4 +1,4 @@
-"""The script that makes a bitstream of the block design in Vivado."""
+"""The scripts for Vivado: one makes a bitstream of the block design, the other places and routes one unit alone."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import jinja2
 from a2q_driver.manifest import ACCELERATOR, DMA
 from pipeline.board_design.description import BlockDesign
 from pipeline.boards import BOARDS_FOLDER
+from pipeline.tools import harness
 
-__all__ = ["BITSTREAM", "TIMING_STATUS", "render"]
+__all__ = ["BITSTREAM", "TIMING_STATUS", "UNROUTED_STATUS", "render", "render_out_of_context"]
 
 BITSTREAM = "finn-accel"  # as FINN's deploy folder calls it
 TIMING_STATUS = 3  # what Vivado exits with where the design is not fast enough
+UNROUTED_STATUS = 4  # where not every net of a unit could be routed
 
 _PLAIN = re.compile(r"[\w.:/*+-]+")
 
@@ -59,4 +61,17 @@ def render(design: BlockDesign) -> str:
         dma=DMA,
         bitstream=BITSTREAM,
         timing_status=TIMING_STATUS,
+    )
+
+
+def render_out_of_context(script: str, part: str, period_ns: float) -> str:
+    """The script, called `script`, that places and routes a unit in its harness on `part` at a clock of `period_ns`."""
+    return _TEMPLATES.get_template("out_of_context.tcl.jinja").render(
+        script=script,
+        part=part,
+        period_ns=period_ns,
+        top=harness.MODULE,
+        unit=harness.UNIT,
+        clock=harness.CLOCK,
+        unrouted_status=UNROUTED_STATUS,
     )

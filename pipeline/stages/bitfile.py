@@ -16,7 +16,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 from a2q_driver.manifest import ACCELERATOR
 from pipeline.board_design import hwh, tcl
@@ -33,7 +32,6 @@ DESCRIPTION = "block_design.json"
 
 _FACTS = "result.txt"
 _REPORTS = ("utilization.rpt", "utilization.xml", "timing_summary.rpt", _FACTS)
-_COLUMNS = {"Total LUTs": "LUT", "LUTRAMs": "LUTRAM", "SRLs": "SRL", "FFs": "FF", "URAM": "URAM"}
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ def _implement(
     text = hwh.complete(handoff.read_text(encoding="utf-8"))
     hwh.verify(text, design)
     handoff.write_text(text, encoding="utf-8")
-    rows = _read_utilization(folder / "utilization.xml")
+    rows = vivado.read_utilization(folder / "utilization.xml")
     shutil.rmtree(project)
     return {
         "clock_mhz": float(facts["clock_mhz"]),
@@ -197,34 +195,6 @@ def _read_facts(path: Path) -> dict[str, str]:
             f"Vivado left no complete {path.name} ({error}); its log is beside the folder {path.parent}."
         ) from None
     return facts
-
-
-def _read_utilization(path: Path) -> dict[str, dict[str, int]]:
-    """Resources by instance, the whole design first, from `report_utilization -hierarchical -format xml`.
-
-    A block RAM of 36 Kb counts as two of 18. Raises ToolError for another table.
-    """
-    rows: dict[str, dict[str, int]] = {}
-    header: list[str] = []
-    try:
-        for row in ElementTree.parse(path).iter("tablerow"):
-            heads = [cell.get("contents", "").strip() for cell in row.findall("tableheader")]
-            cells = [cell.get("contents", "").strip() for cell in row.findall("tablecell")]
-            header = heads or header
-            if cells:
-                rows.setdefault(cells[0], _resources(dict(zip(header, cells, strict=True))))
-        if not rows:
-            raise ValueError("no rows")
-    except (ElementTree.ParseError, ValueError, KeyError) as error:
-        raise ToolError(f"Vivado's table of resources {path} is not as expected ({error!r}).") from None
-    return rows
-
-
-def _resources(row: dict[str, str]) -> dict[str, int]:
-    counts = {ours: int(row[theirs]) for theirs, ours in _COLUMNS.items() if theirs != "URAM" or theirs in row}
-    counts["BRAM_18K"] = 2 * int(row["RAMB36"]) + int(row["RAMB18"])
-    counts["DSP"] = sum(int(value) for column, value in row.items() if column.startswith("DSP"))
-    return {"URAM": 0} | counts
 
 
 def _facts_of(design: BlockDesign) -> dict:

@@ -11,20 +11,24 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pipeline.boards import Board
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.kernels.base import Kernel
+from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.stages.codegen import Design, rtl_sources, write_design
 from pipeline.tools import yosys
+from pipeline.tools.pool import side_by_side
 from pipeline.tools.yosys import SynthesisResult, Utilization
 
-__all__ = ["FILE", "LayerResources", "ResourceReport", "count", "load", "run"]
+__all__ = ["FILE", "LayerResources", "ResourceReport", "alone", "count", "load", "run"]
 
 FILE = "ooc_synth_and_timing.json"
+
+_TOGETHER = 16  # layers without a matrix, which are small, in one run: Yosys takes longer to begin than for one of them
 
 _FINN_KEYS = {
     "LUT": "lut",
@@ -62,14 +66,25 @@ class ResourceReport:
     @property
     def utilization(self) -> dict[str, float | None]:
         """The share of each resource of the part that `total` takes; None where the part has none of it."""
-        used = _finn(self.total)
+        used = self.used
         return {key: used[key] / capacity if capacity else None for key, capacity in self.capacity.items()}
 
     @property
     def exceeded(self) -> tuple[str, ...]:
         """The resources of which `total` takes more than the part has."""
-        used = _finn(self.total)
+        used = self.used
         return tuple(key for key, capacity in self.capacity.items() if used[key] > capacity)
+
+    @property
+    def excess(self) -> str:
+        """How much of what is exceeded is taken, of how much; empty if nothing is."""
+        used = self.used
+        return ", ".join(f"{used[key]:,} {key} of {self.capacity[key]:,}" for key in self.exceeded)
+
+    @property
+    def used(self) -> dict[str, int]:
+        """What `total` takes, by FINN's keys."""
+        return _finn(self.total)
 
 
 def run(
@@ -92,11 +107,12 @@ def run(
     fails.
     """
     with tempfile.TemporaryDirectory(prefix="a2q-synth-") as scratch:
-        tops = [_alone(layer, Path(scratch, str(i)), check_overflow) for i, layer in enumerate(graph)]
+        tops = [alone(layer, Path(scratch, str(i)), check_overflow) for i, layer in enumerate(graph)]
         if whole:
             network = (graph.layers, [graph.input], [graph.output], Path(scratch, "whole"), "whole")
             tops.append(write_design(*network, check_overflow=check_overflow))
-        results = _synthesize_all(tops, board.family, cache, workers, on_progress)
+        small = [not isinstance(layer, MatrixVector) for layer in graph] + [False] * whole
+        results = _synthesize_all(tops, small, board.family, cache, workers, on_progress)
     layers = {
         layer.name: LayerResources(
             layer.op_type, result.total, {m: own for m, own in result.by_module.items() if own != Utilization()}
@@ -134,8 +150,9 @@ def count(
 ) -> list[Utilization]:
     """What each of `layers` takes of Yosys' `family`, out of context, as `run` counts it."""
     with tempfile.TemporaryDirectory(prefix="a2q-synth-") as scratch:
-        tops = [_alone(layer, Path(scratch, str(i))) for i, layer in enumerate(layers)]
-        return [result.total for result in _synthesize_all(tops, family, cache, workers, on_progress)]
+        tops = [alone(layer, Path(scratch, str(i))) for i, layer in enumerate(layers)]
+        small = [not isinstance(layer, MatrixVector) for layer in layers]
+        return [result.total for result in _synthesize_all(tops, small, family, cache, workers, on_progress)]
 
 
 def load(path: Path) -> ResourceReport:
@@ -158,7 +175,7 @@ def load(path: Path) -> ResourceReport:
     )
 
 
-def _alone(layer: Kernel, folder: Path, check_overflow: bool = False) -> Design:
+def alone(layer: Kernel, folder: Path, check_overflow: bool = False) -> Design:
     """The wrapper of one layer, with all names that do not matter taken out, so that equal layers give equal files."""
     inputs = tuple(f"in{i}" for i in range(len(layer.inputs)))
     outputs = tuple(f"out{i}" for i in range(len(layer.outputs)))
@@ -168,49 +185,43 @@ def _alone(layer: Kernel, folder: Path, check_overflow: bool = False) -> Design:
 
 def _synthesize_all(
     designs: Sequence[Design],
+    small: Sequence[bool],
     family: str,
     cache: Path,
     workers: int,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[SynthesisResult]:
-    """The result of each design, each distinct one synthesized once, the largest first."""
+    """The result of each design, each distinct one synthesized once: the largest first, the `small` ones together."""
     library = rtl_sources()
-    jobs: dict[str, tuple[Design, list[Path], list[Path]]] = {}
-    keys = []
-    for design in designs:
+    keys: list[str] = []
+    large: dict[str, yosys.Unit] = {}
+    others: dict[str, yosys.Unit] = {}
+    for design, is_small in zip(designs, small, strict=True):
         *companions, top = design.generated
-        sources = yosys.needed_sources(top, [*library, *companions])
         memories = sorted(design.folder.glob("*.mem"))
-        key = yosys.result_key(design.name, sources, memories, family, {})
-        jobs.setdefault(key, (design, sources, memories))
-        keys.append(key)
-    largest_first = sorted(jobs, key=lambda key: -sum(path.stat().st_size for path in jobs[key][2]))
-    with ThreadPoolExecutor(workers) as pool:
-        futures: dict[str, Future[SynthesisResult]] = {}
-        for key in largest_first:
-            design, sources, memories = jobs[key]
-            futures[key] = pool.submit(
-                yosys.synthesize, design.name, sources, memories=memories, family=family, cache=cache
-            )
-        _await(list(futures.values()), on_progress)
-    return [futures[key].result() for key in keys]
+        unit = yosys.Unit(design.name, yosys.needed_sources(top, [*library, *companions]), memories)
+        keys.append(unit.key(family))
+        (others if is_small else large).setdefault(keys[-1], unit)
+    runs = [[key] for key in sorted(large, key=lambda key: _memory_bytes(large[key]), reverse=True)]
+    size = min(_TOGETHER, max(len(others) // workers, 1))
+    runs += [list(others)[start : start + size] for start in range(0, len(others), size)]
+    units = large | others
+    finished: list[int] = []  # the units of each run that is done
+
+    def counted(run: Sequence[str]) -> dict[str, SynthesisResult]:
+        found = yosys.synthesize([units[key] for key in run], family, cache=cache)
+        finished.append(len(run))
+        return dict(zip(run, found, strict=True))
+
+    told = on_progress and (lambda *runs: on_progress(sum(finished), len(units)))
+    results: dict[str, SynthesisResult] = {}
+    for own in side_by_side([partial(counted, run) for run in runs], workers, told):
+        results |= own
+    return [results[key] for key in keys]
 
 
-def _await(futures: list[Future], on_progress: Callable[[int, int], None] | None) -> None:
-    """Wait for all; at the first failure, or an interrupt, drop those that have not begun and raise it."""
-    pending = set(futures)
-    try:
-        while pending:
-            done, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-            if on_progress:
-                on_progress(len(futures) - len(pending), len(futures))
-    except BaseException:
-        for future in pending:
-            future.cancel()
-        yosys.stop()
-        raise
+def _memory_bytes(unit: yosys.Unit) -> int:
+    return sum(path.stat().st_size for path in unit.memories)
 
 
 def _finn(used: Utilization) -> dict[str, int]:

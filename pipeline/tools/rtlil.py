@@ -1,17 +1,19 @@
-"""RTLIL, Yosys' text format: two simplifications of what the SystemVerilog front end gives, which Yosys itself lacks.
+"""RTLIL, Yosys' text format: what is done to designs that the SystemVerilog front end gives, and Yosys itself lacks.
 
 The front end makes one module of every instance. Where the hierarchy is kept, an MVAU of 16 × 32 multipliers then holds
 512 equal modules, and Yosys maps each of them anew. And what reads a memory file word by word at constant addresses
 becomes thousands of read ports, which Yosys compares pair by pair. Neither changes a count: nothing is optimized across
-a module boundary, and a word of a read-only memory is a constant. Both take minutes off an MVAU of 8-bit outputs.
+a module boundary, and a word of a read-only memory is a constant. Both take minutes off an MVAU of 8-bit outputs. And
+as Yosys takes seconds to begin, whatever the design, small ones are put side by side into one.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["fold_constant_reads", "merge_equal_modules"]
+__all__ = ["fold_constant_reads", "merge_equal_modules", "side_by_side"]
 
 _CELL = re.compile(r"^(  cell )(\\\S+)( .*)$", re.MULTILINE)
 _LOCATION = re.compile(r"^ *attribute \\(?:src|hdlname) .*\n", re.MULTILINE)
@@ -54,6 +56,30 @@ def merge_equal_modules(text: str) -> str:
         visit(module.name)
     chosen = set(kept.values())
     return _join(preamble, [module for module in by_name.values() if module.name in chosen])
+
+
+def side_by_side(texts: Sequence[str], top: str) -> str:
+    """One design of those in `texts`: a module `top` that holds an instance of the top module of each.
+
+    The modules of the i-th get names that end in $<i>. The instances are not connected, but kept.
+    """
+    preambles, together, instances = [], [], []
+    for i, text in enumerate(texts):
+        preamble, modules = _split(text)
+        preambles.append(preamble)
+        own = {module.name: f"{module.name}${i}" for module in modules}
+        for module in modules:
+            body = _CELL.sub(lambda m, own=own: f"{m[1]}{own.get(m[2], m[2])}{m[3]}", module.body)
+            together.append(_Module(own[module.name], module.head, body))
+            if "attribute \\top " in module.head:
+                instances.append(f"  attribute \\keep 1\n  cell {own[module.name]} \\u_{i}\n  end\n")
+    together.append(_Module(f"\\{top}", "attribute \\top 1\n", "".join(instances)))
+    return _join(max(preambles, key=_autoidx), together)
+
+
+def _autoidx(preamble: str) -> int:
+    """The number from which Yosys goes on when it makes up names; a preamble has it after the word autoidx."""
+    return int(preamble.split("autoidx", 1)[1].split()[0])
 
 
 def fold_constant_reads(text: str) -> str:

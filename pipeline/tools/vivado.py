@@ -1,18 +1,55 @@
-"""Vivado in batch mode, where it is on PATH. What a script does is its own matter."""
+"""Vivado in batch mode, where it is on PATH: any script, and one that places and routes a unit alone.
+
+Results of units are kept in a cache folder by the content that they depend on.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
+from pipeline.board_design import tcl
 from pipeline.errors import ToolError
+from pipeline.tools.harness import MODULE, UNIT, harness
+from pipeline.tools.pool import ending_with_the_others
 
-__all__ = ["LOG", "find", "run", "version"]
+__all__ = ["LOG", "Implemented", "find", "read_utilization", "route", "run", "version"]
 
 LOG = "vivado.log"
+
+_SCRIPT = "out_of_context.tcl"
+_COLUMNS = {"Total LUTs": "LUT", "LUTRAMs": "LUTRAM", "SRLs": "SRL", "FFs": "FF", "URAM": "URAM"}
+# What Vivado says of a design that is too large for the part: the check before placement, and the placer.
+_NO_ROOM = re.compile(r"^ERROR: \[(?:DRC UTLZ-1|Place 30-(?:484|487|640))\] (.*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Implemented:
+    """What Vivado `version` made of a unit on `part`, out of context, when it was asked for a clock of `period_ns`.
+
+    `resources` are the unit's, without the registers around it: LUT, LUTRAM, SRL, FF, BRAM_18K, URAM, DSP and Carry.
+    Where `problem` is not empty it says why there is no slack, and no resources.
+    """
+
+    version: str
+    part: str
+    period_ns: float
+    wns_ns: float | None  # the worst slack to setup
+    resources: dict[str, int]
+    problem: str = ""
+
+    @property
+    def fmax_mhz(self) -> float | None:
+        """The frequency at which the slowest path has no slack: 1000 / (period − worst slack)."""
+        return None if self.wns_ns is None else 1000 / (self.period_ns - self.wns_ns)
 
 
 def find() -> Path | None:
@@ -60,6 +97,7 @@ def run(
             text=True,
             errors="replace",
         ) as process,
+        ending_with_the_others(process),
     ):
         try:
             for line in process.stdout:
@@ -75,6 +113,107 @@ def run(
         first = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "it printed nothing")
         raise ToolError(f"Vivado ended with status {process.returncode}: {first.strip()} The whole log is {log}.")
     return process.returncode
+
+
+def route(
+    top: str,
+    sources: Sequence[Path],
+    *,
+    memories: Sequence[Path] = (),
+    part: str,
+    period_ns: float,
+    cache: Path,
+    on_line: Callable[[str], None] | None = None,
+) -> Implemented:
+    """Place and route the module `top` out of context, between registers, on `part`; or take that from the folder `cache`.
+
+    One of `sources` is `top`.sv; see pipeline/tools/harness.py for what surrounds it. `memories` are the files that the
+    design reads, by the names it calls them. A unit that the part does not hold, or that cannot be routed, is a result
+    with a `problem`. Raises ToolError where Vivado is not on PATH, fails, or leaves out a result; its work stays then.
+    """
+    (unit,) = (source for source in sources if source.stem == top)
+    files = {path.name: path.read_bytes() for path in (*sources, *memories)} | {f"{MODULE}.v": harness(unit).encode()}
+    script = tcl.render_out_of_context(_SCRIPT, part, period_ns)
+    found_version = version()
+    key = _key(found_version, script, files)
+    entry = cache / f"{key}.json"
+    if entry.is_file():
+        return Implemented(**json.loads(entry.read_text()))
+    folder = cache / key[:16]
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "rtl").mkdir(parents=True)
+    for name, content in files.items():
+        (folder / "rtl" / name).write_bytes(content)
+    (folder / _SCRIPT).write_text(script)
+    wns, resources, problem = _route(folder, on_line)
+    result = Implemented(found_version, part, period_ns, wns, resources, problem)
+    staged = folder / entry.name
+    staged.write_text(json.dumps(asdict(result)))
+    os.replace(staged, entry)
+    shutil.rmtree(folder)
+    return result
+
+
+def _key(found_version: str, script: str, files: dict[str, bytes]) -> str:
+    digest = hashlib.sha256(f"{found_version}\n{script}".encode())
+    for name in sorted(files):
+        digest.update(f"{name}:{len(files[name])}:".encode())
+        digest.update(files[name])
+    return digest.hexdigest()
+
+
+def _route(folder: Path, on_line: Callable[[str], None] | None) -> tuple[float | None, dict[str, int], str]:
+    """Worst slack, resources and problem of the unit in `folder`."""
+    arguments = [str((folder / name).absolute()) for name in ("rtl", "output", "work")]
+    try:
+        status = run(folder / _SCRIPT, arguments, folder, statuses=(0, tcl.UNROUTED_STATUS), on_line=on_line)
+    except ToolError:
+        log = folder / LOG
+        full = _NO_ROOM.search(log.read_text()) if log.is_file() else None
+        if full is None:
+            raise
+        return None, {}, f"does not fit: {full[1].strip()}"
+    if status == tcl.UNROUTED_STATUS:
+        return None, {}, "not every net could be routed"
+    facts = folder / "output" / "result.txt"
+    try:
+        values = dict(line.split(" ", 1) for line in facts.read_text().splitlines())
+        wns, carry = float(values["wns_ns"]), int(values["carry"])
+        own = read_utilization(folder / "output" / "utilization.xml")[UNIT]
+    except (OSError, ValueError, KeyError) as error:
+        raise ToolError(
+            f"Vivado ended well but left no complete {facts.name} and utilization.xml with {UNIT} ({error!r}); its work "
+            f"and its log are in {folder}."
+        ) from None
+    return wns, own | {"Carry": carry}, ""
+
+
+def read_utilization(path: Path) -> dict[str, dict[str, int]]:
+    """Resources by instance, the whole design first, from `report_utilization -hierarchical -format xml`.
+
+    A block RAM of 36 Kb counts as two of 18. Raises ToolError for another table.
+    """
+    rows: dict[str, dict[str, int]] = {}
+    header: list[str] = []
+    try:
+        for row in ElementTree.parse(path).iter("tablerow"):
+            heads = [cell.get("contents", "").strip() for cell in row.findall("tableheader")]
+            cells = [cell.get("contents", "").strip() for cell in row.findall("tablecell")]
+            header = heads or header
+            if cells:
+                rows.setdefault(cells[0], _resources(dict(zip(header, cells, strict=True))))
+        if not rows:
+            raise ValueError("no rows")
+    except (ElementTree.ParseError, ValueError, KeyError) as error:
+        raise ToolError(f"Vivado's table of resources {path} is not as expected ({error!r}).") from None
+    return rows
+
+
+def _resources(row: dict[str, str]) -> dict[str, int]:
+    counts = {ours: int(row[theirs]) for theirs, ours in _COLUMNS.items() if theirs != "URAM" or theirs in row}
+    counts["BRAM_18K"] = 2 * int(row["RAMB36"]) + int(row["RAMB18"])
+    counts["DSP"] = sum(int(value) for column, value in row.items() if column.startswith("DSP"))
+    return {"URAM": 0} | counts
 
 
 def _program() -> str:

@@ -13,29 +13,33 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from pipeline.errors import ToolError
 from pipeline.tools import rtlil, yosys_worker
+from pipeline.tools.harness import MODULE, declaration, harness
+from pipeline.tools.pool import ending_with_the_others
 
 __all__ = [
     "ECP5_NETLIST",
     "FAMILIES",
     "PRIMITIVES",
     "SynthesisResult",
+    "Unit",
     "Utilization",
+    "content_key",
     "count_primitives",
     "map_ecp5",
     "needed_sources",
     "parse",
     "recipe",
-    "result_key",
     "synthesize",
     "version",
 ]
@@ -45,6 +49,7 @@ ECP5_NETLIST = "ecp5.json"
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _LOG_LINES = 20
+_TOGETHER = "together"  # the module that holds all designs of a run
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,22 @@ class Utilization:
 
     def __mul__(self, count: int) -> Utilization:
         return Utilization(*(getattr(self, f.name) * count for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A design to count: its top module, the files that it needs, that of the top last, the memory files that they read,
+    by the names they call them, and the parameters of the top that are not as the source has them."""
+
+    top: str
+    sources: Sequence[Path]
+    memories: Sequence[Path] = ()
+    parameters: Mapping[str, int] = field(default_factory=dict)
+
+    def key(self, family: str) -> str:
+        """The SHA-256 of everything that its count depends on."""
+        facts = (recipe(family), self.top, json.dumps(dict(self.parameters), sort_keys=True))
+        return content_key(facts, self.sources, self.memories)
 
 
 def _table() -> dict[str, Utilization]:
@@ -119,9 +140,6 @@ class SynthesisResult:
     by_module: dict[str, Utilization]
 
 
-_running: set[subprocess.Popen] = set()
-
-
 def version() -> str:
     """The version of the pyosys package. Raises ToolError if it is not installed."""
     try:
@@ -153,12 +171,10 @@ def needed_sources(top: Path, library: Iterable[Path]) -> list[Path]:
     return [*(by_stem[stem] for stem in sorted(found)), top]
 
 
-def result_key(
-    top: str, sources: Sequence[Path], memories: Sequence[Path], family: str, parameters: Mapping[str, int]
-) -> str:
-    """The SHA-256 of everything a result depends on."""
+def content_key(facts: Iterable[str], sources: Sequence[Path], memories: Sequence[Path]) -> str:
+    """The SHA-256 of `facts`, the files of a design by name and content, and Yosys with what prepares designs for it."""
     digest = hashlib.sha256()
-    for item in (version(), recipe(family), top, json.dumps(dict(parameters), sort_keys=True)):
+    for item in (version(), *facts):
         digest.update(f"{len(item)}:{item}".encode())
     for module in (rtlil, yosys_worker):
         digest.update(Path(module.__file__).read_bytes())
@@ -169,50 +185,63 @@ def result_key(
     return digest.hexdigest()
 
 
-def synthesize(
-    top: str,
-    sources: Sequence[Path],
-    *,
-    memories: Sequence[Path] = (),
-    family: str,
-    parameters: Mapping[str, int] | None = None,
-    cache: Path,
-) -> SynthesisResult:
-    """Count what the module `top` of `sources` takes in `family`, or take the count from the folder `cache`.
+def synthesize(units: Sequence[Unit], family: str, *, cache: Path) -> list[SynthesisResult]:
+    """Count what each of `units` takes in `family`, or take the count from the folder `cache`; the others in one run.
 
-    `memories` are the files that the design reads, by the names it calls them. Raises ToolError, with the end of the
-    log and the path of the whole, if Yosys is missing or fails.
+    Together or alone, the counts are the same. Raises ToolError, with the end of the log and the path of the whole, if
+    Yosys is missing or fails.
     """
-    parameters = parameters or {}
-    key = result_key(top, sources, memories, family, parameters)
-    entry = cache / f"{key}.json"
-    if entry.is_file():
-        return _load(json.loads(entry.read_text()))
-    job = {
-        "read": [_read_command(top, sources, parameters)],
-        "synthesize": [f"{recipe(family)} -top {top}", "tee -q -o stat.json stat -json"],
-    }
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="yosys-", dir=cache) as scratch:
-        folder = Path(scratch)
-        _copy([*sources, *memories], folder)
-        _run(job, folder, log=cache / f"{key}.log", what=f"synthesis of {top}")
-        total, by_module = count_primitives(json.loads((folder / "stat.json").read_text()), top)
-        result = SynthesisResult(total, by_module)
-        staged = folder / "result.json"
-        staged.write_text(json.dumps(asdict(result)))
-        os.replace(staged, entry)
-    return result
+    entries = [cache / f"{unit.key(family)}.json" for unit in units]
+    missing = {entry: unit for entry, unit in zip(entries, units, strict=True) if not entry.is_file()}
+    if missing:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="yosys-", dir=cache) as scratch:
+            counted = _synthesize(
+                list(missing.values()), family, Path(scratch), cache / f"{next(iter(missing)).stem}.log"
+            )
+            for entry, result in zip(missing, counted, strict=True):
+                staged = Path(scratch, "result.json")
+                staged.write_text(json.dumps(asdict(result)))
+                os.replace(staged, entry)
+    return [_load(json.loads(entry.read_text())) for entry in entries]
 
 
-def map_ecp5(top: str, sources: Sequence[Path], memories: Sequence[Path], folder: Path) -> dict[str, int]:
-    """Write the netlist of `top` for a Lattice ECP5 to `folder`/ECP5_NETLIST; the cells by type are returned."""
+def _synthesize(units: Sequence[Unit], family: str, folder: Path, log: Path) -> list[SynthesisResult]:
+    designs = []
+    for i, unit in enumerate(units):
+        own = folder / str(i)
+        own.mkdir()
+        _copy([*unit.sources, *unit.memories], own)
+        designs.append([own.name, _read_command(unit.top, unit.sources, unit.parameters)])
+    commands = [f"{recipe(family)} -top {_TOGETHER}", "tee -q -o stat.json stat -json"]
+    names = ", ".join(dict.fromkeys(unit.top for unit in units))
+    _run({"designs": designs, "top": _TOGETHER, "synthesize": commands}, folder, log=log, what=f"synthesis of {names}")
+    stat = json.loads((folder / "stat.json").read_text())
+    return [SynthesisResult(*count_primitives(stat, f"{unit.top}${i}")) for i, unit in enumerate(units)]
+
+
+def map_ecp5(top: str, sources: Sequence[Path], memories: Sequence[Path], folder: Path, *, log: Path) -> dict[str, int]:
+    """Write the netlist of `top` for a Lattice ECP5, between the registers of a harness, to `folder`/ECP5_NETLIST.
+
+    Returns the cells of `top` by type, without the harness: it is mapped alone, so that neither changes the other.
+    UltraRAM, which an ECP5 has not, becomes what memories become there. Raises ToolError as `synthesize` does.
+    """
+    (unit,) = (source for source in sources if source.stem == top)
     _copy([*sources, *memories], folder)
+    for name, text in (("declaration.v", declaration(unit)), (f"{MODULE}.v", harness(unit))):
+        (folder / name).write_text(text)
     job = {
-        "read": [_read_command(top, sources, {})],
-        "synthesize": [f"synth_ecp5 -nodsp -top {top} -json {ECP5_NETLIST}", "tee -q -o stat.json stat -json"],
+        "designs": [[".", _read_command(top, sources, {})]],
+        "top": None,
+        "synthesize": [
+            "setattr -unset ram_style m:* a:ram_style=ultra %i",
+            *(f"synth_ecp5 -nodsp -top {top}", "tee -q -o stat.json stat -json", "design -stash unit"),
+            *("read_verilog -lib declaration.v", f"read_verilog {MODULE}.v", f"synth_ecp5 -top {MODULE}"),
+            *(f"delete {top}", f"design -copy-from unit {top}", f"hierarchy -top {MODULE}"),
+            *("flatten", "opt_clean -purge", f"write_json {ECP5_NETLIST}"),
+        ],
     }
-    _run(job, folder, log=folder / "yosys.log", what=f"synthesis of {top} for ECP5")
+    _run(job, folder, log=log, what=f"synthesis of {top} for ECP5")
     return json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
 
 
@@ -222,14 +251,8 @@ def parse(top: str, sources: Sequence[Path], *, memories: Sequence[Path] = (), c
     with tempfile.TemporaryDirectory(prefix="yosys-", dir=cache) as scratch:
         folder = Path(scratch)
         _copy([*sources, *memories], folder)
-        job = {"read": [_read_command(top, sources, {})], "synthesize": []}
+        job = {"designs": [[".", _read_command(top, sources, {})]], "top": None, "synthesize": []}
         _run(job, folder, log=cache / f"parse-{top}.log", what=f"reading {top}")
-
-
-def stop() -> None:
-    """End the runs of other threads, which fail; a pass of Yosys does not listen to an interrupt."""
-    for process in list(_running):
-        process.kill()
 
 
 def count_primitives(stat: Mapping, top: str) -> tuple[Utilization, dict[str, Utilization]]:
@@ -283,7 +306,8 @@ def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
     if importlib.util.find_spec("pyosys") is None:
         version()
     search = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
-    with open(log, "wb") as output:
+    written = folder / "log.txt"  # another build may be at the same
+    with open(written, "wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", yosys_worker.__name__],
             stdin=subprocess.PIPE,
@@ -292,17 +316,15 @@ def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
             cwd=folder,
             env={**os.environ, "PYTHONPATH": search},
         )
-        _running.add(process)
-        try:
+        with ending_with_the_others(process):
             process.communicate(json.dumps(job).encode())
-        finally:
-            _running.discard(process)
     if process.returncode:
-        tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:])
+        shutil.copyfile(written, log)
+        tail = "\n".join(written.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:])
         raise ToolError(
             f"{what} by Yosys ended with status {process.returncode}; the whole log is {log}. It ends:\n{tail}"
         )
-    log.unlink()
+    log.unlink(missing_ok=True)
 
 
 def _load(entry: Mapping) -> SynthesisResult:

@@ -51,6 +51,11 @@ def test_the_script_is_the_golden_one(name):
     check_golden(f"{name}.tcl", tcl.render(DESIGNS[name]))
 
 
+def test_the_script_for_a_unit_alone_is_the_golden_one():
+    text = tcl.render_out_of_context("out_of_context.tcl", "xck26-sfvc784-2LV-c", 5.0)
+    check_golden("out_of_context.tcl", text)
+
+
 @EVERY_DESIGN
 def test_it_makes_the_design_that_is_described(build, name):
     design = DESIGNS[name]

@@ -197,37 +197,6 @@ def test_other_addresses_are_an_error(rtl, tmp_path, stand_in):
         run(rtl, tmp_path)
 
 
-TABLE = """<?xml version="1.0"?>
-<RptDoc><section><table>
-<tablerow>{head}</tablerow>
-<tablerow>{row}</tablerow>
-</table></section></RptDoc>
-"""
-
-
-def table(**columns: str) -> str:
-    head = "".join(f'<tableheader contents="{name.replace("_", " ")}"/>' for name in columns)
-    row = "".join(f'<tablecell contents="{value}"/>' for value in columns.values())
-    return TABLE.format(head=head, row=row)
-
-
-def test_the_table_of_a_7_series_part_has_no_ultra_rams(tmp_path):
-    columns = {"Instance": "top", "Module": "(top)", "Total_LUTs": "5", "Logic_LUTs": "4", "LUTRAMs": "1", "SRLs": "0"}
-    path = tmp_path / "utilization.xml"
-    path.write_text(table(**columns, FFs="7", RAMB36="1", RAMB18="1", DSP48_Blocks="2"))
-    assert bitfile._read_utilization(path) == {
-        "top": {"URAM": 0, "LUT": 5, "LUTRAM": 1, "SRL": 0, "FF": 7, "BRAM_18K": 3, "DSP": 2}
-    }
-
-
-@pytest.mark.parametrize("text", ["<", "<RptDoc/>", table(Instance="top", Total_LUTs="many"), table(Instance="top")])
-def test_another_table_is_refused(tmp_path, text):
-    path = tmp_path / "utilization.xml"
-    path.write_text(text)
-    with pytest.raises(ToolError, match="Vivado's table of resources .* is not as expected"):
-        bitfile._read_utilization(path)
-
-
 @pytest.mark.parametrize("text", ["", "clock_mhz 100\nwns_ns 0\nwhs_ns 0\n", "clock_mhz\n"])
 def test_incomplete_facts_are_refused(tmp_path, text):
     path = tmp_path / "result.txt"

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import ToolError
+from pipeline.stages.codegen import rtl_sources
 from pipeline.tools import yosys
-from pipeline.tools.yosys import PRIMITIVES, SynthesisResult, Utilization
+from pipeline.tools.yosys import PRIMITIVES, SynthesisResult, Unit, Utilization
 
 LANE = """module lane (input wire clk_i, input wire [3:0] a_i, output logic [7:0] sum_o);
   always_ff @(posedge clk_i) sum_o <= sum_o + 8'(a_i);
@@ -33,9 +36,8 @@ def sources(tmp_path: Path) -> list[Path]:
 
 def test_counts_every_instance_of_a_module_that_is_mapped_once(sources, tmp_path):
     for lanes in (1, 2):
-        found = yosys.synthesize(
-            "pair", sources, family="xcup", parameters={"Lanes": lanes}, cache=tmp_path / f"cache {lanes}"
-        )
+        unit = Unit("pair", sources, parameters={"Lanes": lanes})
+        (found,) = yosys.synthesize([unit], "xcup", cache=tmp_path / f"cache {lanes}")
         assert found.total.ff == 8 * lanes
         assert found.by_module["lane"] == found.total
         if lanes == 1:
@@ -46,35 +48,75 @@ def test_counts_every_instance_of_a_module_that_is_mapped_once(sources, tmp_path
 
 def test_the_same_content_is_synthesized_once(sources, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
-    first = yosys.synthesize("lane", sources[:1], family="xc7", cache=cache)
+    first = yosys.synthesize([Unit("lane", sources[:1])], "xc7", cache=cache)
     assert [path.suffix for path in cache.iterdir()] == [".json"]
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    assert yosys.synthesize("lane", sources[:1], family="xc7", cache=cache) == first
+    assert yosys.synthesize([Unit("lane", sources[:1])], "xc7", cache=cache) == first
     with pytest.raises(ToolError):
-        yosys.synthesize("lane", sources[:1], family="xcup", cache=cache)
+        yosys.synthesize([Unit("lane", sources[:1])], "xcup", cache=cache)
 
 
 def test_the_key_covers_everything_a_run_reads(sources, tmp_path):
     memory = tmp_path / "m.mem"
     memory.write_text("0\n")
-    base = ("pair", sources, [memory], "xcup", {"Lanes": 2})
-    keys = {yosys.result_key(*base)}
-    keys.add(yosys.result_key("lane", *base[1:]))
-    keys.add(yosys.result_key(*base[:3], "xc7", base[4]))
-    keys.add(yosys.result_key(*base[:4], {"Lanes": 3}))
-    keys.add(yosys.result_key("pair", sources[:1], *base[2:]))
+    unit = Unit("pair", sources, [memory], {"Lanes": 2})
+    keys = {unit.key("xcup"), unit.key("xc7")}
+    keys.add(replace(unit, top="lane").key("xcup"))
+    keys.add(replace(unit, parameters={"Lanes": 3}).key("xcup"))
+    keys.add(replace(unit, sources=sources[:1]).key("xcup"))
     memory.write_text("1\n")
-    keys.add(yosys.result_key(*base))
+    keys.add(unit.key("xcup"))
     sources[0].write_text(LANE + "\n")
-    keys.add(yosys.result_key(*base))
+    keys.add(unit.key("xcup"))
     assert len(keys) == 7
+
+
+def test_together_they_are_counted_as_alone_in_one_run(tmp_path, monkeypatch):
+    """Memories of the same name with other contents, modules of the same name with other parameters."""
+    units = [unit for i, depth in enumerate((2, 40, 300)) for unit in fifo_and_rom(tmp_path / str(i), depth)]
+    alone = [
+        found for i, unit in enumerate(units) for found in yosys.synthesize([unit], "xcup", cache=tmp_path / f"c{i}")
+    ]
+    runs = []
+    started = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **named: runs.append(1) or started(*given, **named))
+    together = yosys.synthesize(units, "xcup", cache=tmp_path / "cache")
+    assert together == alone
+    assert len({found.total.lut for found in alone}) > 3
+    assert len(runs) == 1
+    assert yosys.synthesize([units[4], units[1]], "xcup", cache=tmp_path / "cache") == [alone[4], alone[1]]
+    assert len(runs) == 1
+
+
+def fifo_and_rom(folder: Path, depth: int) -> list[Unit]:
+    folder.mkdir()
+    rtl = {path.stem: path for path in rtl_sources()}
+    (folder / "fifo.sv").write_text(
+        f"""module fifo (input wire c, input wire r, input wire iv, output wire ir, input wire [7:0] i,
+  output wire ov, input wire o_r, output wire [7:0] o);
+  streaming_fifo #(.Width(8), .Depth({depth})) u_fifo (.clk_i(c), .rst_ni(r), .in_valid_i(iv), .in_ready_o(ir),
+    .in_data_i(i), .out_valid_o(ov), .out_ready_i(o_r), .out_data_o(o));
+endmodule
+"""
+    )
+    (folder / "words.mem").write_text("".join(f"{i * i % 251:02x}\n" for i in range(depth)))
+    (folder / "lookup.sv").write_text(
+        f"""module lookup (input wire c, input wire [{(depth - 1).bit_length() - 1}:0] a, output wire [7:0] d);
+  rom #(.Width(8), .Depth({depth}), .File("words.mem")) u_rom (.clk_i(c), .en_i(1'b1), .address_i(a), .data_o(d));
+endmodule
+"""
+    )
+    return [
+        Unit("fifo", yosys.needed_sources(folder / "fifo.sv", rtl.values())),
+        Unit("lookup", yosys.needed_sources(folder / "lookup.sv", rtl.values()), [folder / "words.mem"]),
+    ]
 
 
 def test_an_error_in_yosys_is_told_with_the_end_of_its_log(tmp_path):
     source = tmp_path / "broken.sv"
     source.write_text("module broken (output wire a);\n  assign a = missing;\nendmodule\n")
     with pytest.raises(ToolError, match="synthesis of broken by Yosys ended with status 1") as caught:
-        yosys.synthesize("broken", [source], family="xcup", cache=tmp_path / "cache")
+        yosys.synthesize([Unit("broken", [source])], "xcup", cache=tmp_path / "cache")
     assert "undeclared identifier 'missing'" in str(caught.value)
     (log,) = (tmp_path / "cache").glob("*.log")
     assert str(log) in str(caught.value) and "SLANG frontend" in log.read_text()
@@ -87,7 +129,7 @@ def test_a_missing_package_is_told_with_what_to_do(sources, tmp_path, monkeypatc
 
     monkeypatch.setattr(yosys.importlib.metadata, "version", missing)
     with pytest.raises(ToolError, match="needs the Python package `pyosys`.*make setup"):
-        yosys.synthesize("lane", sources, family="xcup", cache=tmp_path)
+        yosys.synthesize([Unit("lane", sources)], "xcup", cache=tmp_path)
 
 
 def test_an_unknown_family_is_refused():
@@ -100,7 +142,7 @@ def test_two_files_of_one_name_are_refused(sources, tmp_path):
     twin = tmp_path / "other" / "lane.sv"
     twin.write_text(LANE)
     with pytest.raises(ToolError, match=r"two files of one design are called lane\.sv"):
-        yosys.synthesize("pair", [*sources, twin], family="xcup", cache=tmp_path / "cache")
+        yosys.synthesize([Unit("pair", [*sources, twin])], "xcup", cache=tmp_path / "cache")
 
 
 def test_only_the_files_that_the_top_needs_are_read(sources, tmp_path):
@@ -139,7 +181,7 @@ def test_memories_are_counted_by_what_they_take():
 
 
 def test_cached_results_are_whole(sources, tmp_path):
-    found = yosys.synthesize("lane", sources[:1], family="xc7", cache=tmp_path / "c")
+    (found,) = yosys.synthesize([Unit("lane", sources[:1])], "xc7", cache=tmp_path / "c")
     (entry,) = (tmp_path / "c").glob("*.json")
     content = json.loads(entry.read_text())
     assert found == SynthesisResult(

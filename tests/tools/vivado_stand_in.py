@@ -68,6 +68,8 @@ def install(folder: Path, monkeypatch, **behaviour: str) -> StandIn:
         "wns": "0.125",
         "whs": "0.011",
         "failing": "",
+        "message": "",
+        "routed": "1",
         "without": "",
         "handoff": "",
     }

@@ -1,4 +1,4 @@
-# Stands in for Vivado below its Tcl commands: it knows those that build.tcl calls and no others, refuses what Vivado
+# Stands in for Vivado below its Tcl commands: it knows those that our scripts call and no others, refuses what Vivado
 # would refuse of them as far as that shows, answers as Vivado does, and leaves files where Vivado leaves them.
 # Runs the script SCRIPT. Every call goes to the file RECORD as a line of JSON. BEHAVIOUR is a dictionary:
 #
@@ -6,8 +6,10 @@
 #   ips      the IPs that there are, beside those that were packaged
 #   period   that of the clock which the clock manager gives, in nanoseconds, "" for none
 #   pl_clock what the processing system gives, in megahertz
-#   wns whs  the worst slack to setup and to hold
-#   failing  the run that fails, "" for none
+#   wns whs  the worst slack to setup and to hold; "" for no path that is timed
+#   failing  the run or the step that fails, "" for none
+#   message  what the step that fails says
+#   routed   whether route_design routes every net
 #   without  an output that is left out: hwh, bit or utilization.xml
 #   handoff  the file that becomes the .hwh
 
@@ -17,6 +19,8 @@ set behaviour $env(BEHAVIOUR)
 set packaged {}
 set project {}
 set runs_done {}
+set sources {}
+set synthesized ""
 
 proc quoted {text} {
   return "\"[string map [list \\ \\\\ \" \\\" \n \\n \t \\t] $text]\""
@@ -57,7 +61,7 @@ proc vivado_error {text} {
 
 foreach name {
   set_property update_compile_order update_ip_catalog set_msg_config close_project create_bd_design apply_bd_automation
-  connect_bd_net connect_bd_intf_net assign_bd_address validate_bd_design save_bd_design open_run
+  connect_bd_net connect_bd_intf_net assign_bd_address validate_bd_design save_bd_design open_run create_clock
   ipx::create_xgui_files ipx::update_checksums
 } {
   namespace eval [namespace qualifiers ::$name] {}
@@ -74,6 +78,7 @@ vivado_command version { return 2024.2 }
 
 vivado_command create_project {
   set words [lsearch -all -inline -not -exact $words -force]
+  if {"-in_memory" in $words} return
   set ::project [lindex $words 1]
   file mkdir $::project
 }
@@ -139,7 +144,28 @@ vivado_command get_runs {
   return {synth_1 impl_1}
 }
 
-vivado_command get_timing_paths { return [lindex [lsearch -all -inline -regexp $words {^-(setup|hold)$}] 0] }
+vivado_command read_verilog {
+  foreach path [lindex $words end] {
+    if {![file isfile $path]} { vivado_error "\[Common 17-55\] '$path' does not exist" }
+    lappend ::sources [file tail $path]
+  }
+}
+vivado_command read_xdc { source [lindex $words end] }
+vivado_command get_ports { return [lindex $words end] }
+# A step that fails says `message`.
+proc fail_if_told {name} {
+  if {[of failing] eq $name} { vivado_error [of message] }
+}
+vivado_command synth_design {
+  fail_if_told synth_design
+  set ::synthesized [option $words -top]
+  if {"$::synthesized.v" ni $::sources} { vivado_error "\[Synth 8-439\] module '$::synthesized' not found" }
+}
+foreach name {opt_design place_design route_design} { vivado_command $name "fail_if_told $name" }
+vivado_command report_route_status { return [of routed] }
+vivado_command get_cells { return {u_unit/sum_reg_i_1 u_unit/sum_reg_i_2} }
+
+vivado_command get_timing_paths { if {[of wns] eq ""} { return {} }; return [lindex [lsearch -all -inline -regexp $words {^-(setup|hold)$}] 0] }
 
 vivado_command get_clocks {
   if {[option $words -of_objects] ne "a2q_i/clk_wiz_0/clk_out1" || [of period] eq ""} { return {} }
@@ -168,6 +194,10 @@ vivado_command report_utilization {
     {a2q_wrapper (top) 12345 11000 900 445 9876 7 3 0 4}
     {{  a2q_i} a2q 12345 11000 900 445 9876 7 3 0 4}
     {{    a2q_accelerator_0} a2q_a2q_accelerator_0_0 10000 9000 700 300 8000 6 1 0 0}
+  }
+  if {$::synthesized ne ""} {
+    set rows [list [lindex $rows 0] [list $::synthesized (top) 2300 2200 90 10 5000 3 1 2 0] \
+      {{  u_unit} ooc 2200 2100 90 10 1200 3 1 2 0} {{    u_layer} mvau 2190 2090 90 10 1190 3 1 2 0}]
   }
   set text ""
   foreach row $rows {
