@@ -18,6 +18,7 @@ __all__ = [
     "SIMULATED",
     "Board",
     "ProcessingSystem",
+    "all_boards",
     "board_names",
     "load_board",
     "read_board",
@@ -93,7 +94,7 @@ def load_board(name: str) -> Board:
 
     Raises ConfigError for a board that is not in hw/boards, with the names of those that are.
     """
-    boards = [read_board(path) for path in sorted(BOARDS_FOLDER.glob("*.yaml"))]
+    boards = all_boards()
     for board in boards:
         if _plain(name) in map(_plain, (board.name, *board.aliases)):
             return board
@@ -101,9 +102,14 @@ def load_board(name: str) -> Board:
     raise ConfigError(f"There is no board called {name!r}. Choose one of: {known}; or add a file to {BOARDS_FOLDER}.")
 
 
+def all_boards() -> tuple[Board, ...]:
+    """The boards of hw/boards, in alphabetical order of their files."""
+    return tuple(read_board(path) for path in sorted(BOARDS_FOLDER.glob("*.yaml")))
+
+
 def board_names() -> tuple[str, ...]:
     """The names of all boards, in alphabetical order of their files."""
-    return tuple(read_board(path).name for path in sorted(BOARDS_FOLDER.glob("*.yaml")))
+    return tuple(board.name for board in all_boards())
 
 
 def read_board(path: Path) -> Board:

@@ -19,7 +19,16 @@ from pipeline.config_file import Section
 from pipeline.errors import ConfigError
 from pipeline.models.names import is_path
 
-__all__ = ["CONFIG_FOLDER", "Accumulators", "BuildConfig", "Simulation", "Synthesis", "config_for", "load_config"]
+__all__ = [
+    "CONFIG_FOLDER",
+    "Accumulators",
+    "BuildConfig",
+    "Simulation",
+    "Synthesis",
+    "Timing",
+    "config_for",
+    "load_config",
+]
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "build_configs"
 _OF_A_BOARD = ("board", "fpga_part", "synth_clk_period_ns")
@@ -61,7 +70,19 @@ class Synthesis(Section):
     )
 
 
+class Timing(Section):
+    """Whether every MVAU is placed and routed alone: on an ECP5 with the seeds 1 to `seeds`, and by Vivado if it is there."""
+
+    place_and_route: bool = Field(False, description="true or false: whether every MVAU is placed and routed, alone")
+    seeds: int = Field(
+        3, ge=1, le=100, description="a whole number of seeds of the open place and route, from 1 to 100"
+    )
+
+
 MvauStyle = Literal["folded", "unrolled", "sparse", "auto"]
+
+
+RamStyle = Literal["auto", "distributed", "block", "ultra"]
 
 
 FrameRate = Annotated[float, Field(gt=0, le=1e9)]
@@ -90,6 +111,10 @@ class BuildConfig(Section):
         "folded",
         description="folded, unrolled, sparse or auto, or a mapping of layers (MVAU_3) to these; others are folded",
     )
+    ram_style: RamStyle | dict[str, RamStyle] = Field(
+        "auto",
+        description="auto, distributed, block or ultra, or a mapping of layers (MVAU_3) to these; others are auto",
+    )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     output: Literal["top1", "logits"] = Field("top1", description="top1 or logits")
 
@@ -99,6 +124,7 @@ class BuildConfig(Section):
     accumulators: Accumulators = Field(Accumulators(), description="a mapping of policy, per_pe and layers")
     simulation: Simulation = Field(Simulation(), description="a mapping of frames and stall_seed")
     synthesis: Synthesis = Field(Synthesis(), description="a mapping of whole")
+    timing: Timing = Field(Timing(), description="a mapping of place_and_route and seeds")
 
     @model_validator(mode="before")
     @classmethod

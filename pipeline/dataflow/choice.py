@@ -7,12 +7,12 @@ first rows of a frame above all, and must catch up. They cost little; the MVAU m
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from math import lcm
 
-from pipeline.dataflow.folding import STYLES, Folding, foldings, within
+from pipeline.dataflow.folding import STYLES, Folding, foldings, stored_in, within
 from pipeline.dataflow.folding_config import FoldingConfig
 from pipeline.dataflow.graph import LayerGraph, Stream
 from pipeline.dataflow.selection import Capacity, Choice, Link, Program
@@ -26,9 +26,10 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.resources.model import Estimate, ResourceModel
 
-__all__ = ["FoldingProblem", "Foldings", "does_not_fit", "fastest", "too_large"]
+__all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
 
 _NOTHING = Estimate()
+_GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Foldings:
 
 
 class FoldingProblem:
-    """The foldings of the layers of `graph` that meet `budget`, in the `styles` that its MVAUs may have, by name.
+    """The foldings of the layers of `graph` that meet `budget`, in the `styles` that its MVAUs may have, by name, and
+    with their weights in one of the `memories`, by name; without them in what synthesis finds cheapest ("auto").
 
     `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
     = 1, as in FINN. What `config` asks for is done, within the budget or not; it has no say about what is not folded.
@@ -55,6 +57,7 @@ class FoldingProblem:
         config: FoldingConfig | None = None,
         styles: Mapping[str, Collection[str]] | None = None,
         *,
+        memories: Mapping[str, Collection[str]] | None = None,
         family: str = "xcup",
     ) -> None:
         self.graph = graph
@@ -66,21 +69,38 @@ class FoldingProblem:
         styles = {layer.name: ("folded",) for layer in graph if isinstance(layer, MVAU)} | dict(styles or {})
         every = self._every_folding(config, styles)
         if budget is not None:
-            free = [config is None or not _wanted_lanes(layer, config) for layer in graph]
+            free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
             _check_reach(graph, every, free, budget)
-        self.domains = self._in_budget(every)
+        self.domains = tuple(
+            stored_in(own, (memories or {}).get(layer.name, ("auto",))) if isinstance(layer, MVAU) else own
+            for layer, own in zip(graph, self._in_budget(every), strict=True)
+        )
+        self._precision = {"gap": _GAP_OF_MEMORIES} if any(len(own) > 1 for own in (memories or {}).values()) else {}
         self._program = Program(
             [
-                [Choice(f.input_lanes, f.output_lanes, self.estimate(layer, f), f.style) for f in domain]
+                [
+                    Choice(
+                        f.input_lanes,
+                        f.output_lanes,
+                        self.estimate(layer, f),
+                        f.style,
+                        str(f.fields.get("ram_style", "")),
+                    )
+                    for f in domain
+                ]
                 for layer, domain in zip(graph, self.domains, strict=True)
             ],
             self._links(),
             self._together(),
         )
 
+    def fits(self, capacity: Capacity) -> bool:
+        """Whether there are foldings that take no more than `capacity`."""
+        return self._program.solve(capacity, cheapest=False) is not None
+
     def solve(self, capacity: Capacity | None = None) -> Foldings | None:
         """The cheapest foldings, or None if all take more than `capacity`."""
-        solution = self._program.solve(capacity)
+        solution = self._program.solve(capacity, **self._precision)
         if solution is None:
             return None
         chosen = tuple(domain[option] for domain, option in zip(self.domains, solution.options, strict=True))
@@ -89,7 +109,7 @@ class FoldingProblem:
     def estimate(self, layer: Kernel, folding: Folding) -> Estimate:
         """What `layer` takes in this folding."""
         if isinstance(layer, MVAU):
-            return self.model.matrix(layer, folding.fields)
+            return _matrix(self.model, layer, tuple(folding.fields.items()))
         if folding.style == "whole":
             return self.model.layer(self._windows[layer.name]) if layer.name in self._windows else _NOTHING
         return self.model.layer(replace(layer, **folding.fields))
@@ -106,8 +126,8 @@ class FoldingProblem:
             for style in styles.get(layer.name, ()):
                 if style == "unrolled" and not self._has_whole_windows(layer, must="folded" not in styles[layer.name]):
                     continue
-                of_style = foldings(layer, style, self.budget)
-                own += _configured(layer, of_style, config) if style == "folded" else of_style
+                wanted = config.lanes(layer, style) if config else {}
+                own += _configured(layer, foldings(layer, style, self.budget, wanted.get("pe")), config, style)
             found[layer.name] = own
         for name, window in self._windows.items():
             found[name] += (Folding({}, window.input_lanes()[0], window.output_lanes()[0], window.cycles(), "whole"),)
@@ -199,51 +219,31 @@ class FoldingProblem:
         return result
 
 
-def fastest(
-    graph: LayerGraph,
-    capacity: Capacity,
-    config: FoldingConfig | None = None,
-    styles: Mapping[str, Collection[str]] | None = None,
-    *,
-    family: str = "xcup",
-) -> int:
-    """The fewest clock cycles a frame for which something is estimated to fit `capacity`.
+def slowest(graph: LayerGraph) -> int:
+    """The clock cycles a frame takes with one lane everywhere: what no folding exceeds."""
+    return max(max(folding.cycles for folding in foldings(layer)) for layer in graph)
 
-    Raises ConfigError if nothing does, however slow.
+
+def fastest(fits: Callable[[int], bool], too_fast: int, best: int, precision: float = 0.0) -> int | None:
+    """The fewest clock cycles a frame that `fits`, above `too_fast` and up to `best`; None if `best` does not fit.
+
+    With a `precision` it may be more by that part. A rate that is out of reach with any folding does not fit.
     """
-    best = max(max(folding.cycles for folding in foldings(layer, budget=None)) for layer in graph)
-    problem = FoldingProblem(graph, best, config, styles, family=family)
-    if problem.solve(capacity) is None:
-        raise ConfigError(too_large(problem, capacity))
-    too_fast = 0
-    while best - too_fast > 1:
+    if not fits(best):
+        return None
+    while best - too_fast > max(1, precision * best):
         budget = (too_fast + best) // 2
-        try:
-            found = FoldingProblem(graph, budget, config, styles, family=family).solve(capacity)
-        except ConfigError:  # out of reach with any folding
-            found = None
-        too_fast, best = (budget, best) if found is None else (too_fast, budget)
+        if precision and too_fast:
+            budget = max(int((too_fast * best) ** 0.5), too_fast + 1)
+        too_fast, best = (too_fast, budget) if _is_within_reach(fits, budget) else (budget, best)
     return best
 
 
-def too_large(problem: FoldingProblem, capacity: Capacity) -> str:
-    """What to tell a user of whose foldings none fits: how much the cheapest is estimated to take."""
-    least = problem.solve()
-    if least is None:
-        return f"A frame every {problem.budget} cycles cannot be had from the styles that mvau_style allows."
-    return does_not_fit(problem.budget, least.total, capacity)
-
-
-def does_not_fit(cycles: int | None, taken: Estimate, capacity: Capacity) -> str:
-    """What to tell a user whose network would take too much."""
-    wanted = ", ".join(
-        f"{getattr(taken, field):,.0f} {name} of {getattr(capacity, field):,.0f}"
-        for field, name in (("lut", "LUT"), ("ff", "FF"), ("bram_18k", "BRAM_18K"))
-    )
-    return (
-        f"A frame every {cycles} cycles does not fit the board: with the fewest LUTs it takes an estimated {wanted}. "
-        "Choose a larger board."
-    )
+def _is_within_reach(fits: Callable[[int], bool], budget: int) -> bool:
+    try:
+        return fits(budget)
+    except ConfigError:
+        return False
 
 
 def _in_time(own: Sequence[Folding], pace: int, budget: int | None) -> tuple[Folding, ...]:
@@ -256,25 +256,34 @@ def _in_time(own: Sequence[Folding], pace: int, budget: int | None) -> tuple[Fol
     return (*(folding for folding in lanes if folding.cycles <= limit), *whole)
 
 
-def _wanted_lanes(layer: Kernel, config: FoldingConfig) -> dict[str, int]:
-    return {name.lower(): value for name, value in config.wanted(layer).items() if name in ("PE", "SIMD")}
+def _settled(layer: Kernel, styles: Collection[str], config: FoldingConfig) -> bool:
+    """Whether `config` says how parallel `layer` is."""
+    return any(config.lanes(layer, style) for style in styles)
 
 
-def _configured(layer: Kernel, found: tuple[Folding, ...], config: FoldingConfig | None) -> tuple[Folding, ...]:
-    """Those that `config` allows. Raises ConfigError if there are none."""
+def _configured(
+    layer: Kernel, found: tuple[Folding, ...], config: FoldingConfig | None, style: str = ""
+) -> tuple[Folding, ...]:
+    """Those that `config` allows of the foldings of `layer`, an MVAU in `style`. Raises ConfigError if there are
+    none."""
     if config is None:
         return found
-    for field, value in _wanted_lanes(layer, config).items():
-        allowed = sorted({folding.fields[field] for folding in found})
-        if value not in allowed:
-            size = allowed[-1]
-            what = {"pe": "rows (MH)", "simd": "columns (MW)"}[field] if isinstance(layer, MVAU) else "channels"
+    for field, value in config.lanes(layer, style).items():
+        left = tuple(folding for folding in found if folding.fields[field] == value)
+        if not left:
+            allowed = sorted({int(folding.fields[field]) for folding in found})
+            name = {"pe": "PE", "simd": "SIMD"}.get(field, field)
             of = f" ({layer.source})" if layer.source else ""
+            if style in ("sparse", "unrolled"):
+                which = f"which the {style} layer {layer.name}{of} cannot have"
+            else:
+                what = {"pe": "rows (MH)", "simd": "columns (MW)"}[field] if style else "channels"
+                which = f"which does not divide the {allowed[-1]} {what} of layer {layer.name}{of}"
+            choose = f" Choose one of {', '.join(map(str, allowed))}." if allowed else ""
             raise ConfigError(
-                f"The folding file {config.path} has {config.key_of(layer)}: {field.upper()} = {value}, which does not "
-                f"divide the {size} {what} of layer {layer.name}{of}. Choose one of {', '.join(map(str, allowed))}."
+                f"The folding file {config.path} has {config.key_of(layer)}: {name} = {value}, {which}.{choose}"
             )
-        found = tuple(folding for folding in found if folding.fields[field] == value)
+        found = left
     return found
 
 
@@ -313,10 +322,17 @@ def _between(model: ResourceModel, stream: Stream, whole: int | None):
     return estimate
 
 
+@lru_cache(maxsize=1 << 16)
+def _matrix(model: ResourceModel, layer: MVAU, fields: tuple[tuple[str, int | str], ...]) -> Estimate:
+    return model.matrix(layer, dict(fields))
+
+
+@lru_cache(maxsize=4096)
 def _fifo(model: ResourceModel, type_: IntType, lanes: int) -> Estimate:
     return model.layer(StreamingFIFO("fifo", ("x",), ("y",), shape=(1, 1, lanes), type=type_, lanes=lanes, depth=2))
 
 
+@lru_cache(maxsize=4096)
 def _converter(model: ResourceModel, type_: IntType, narrow: int, wide: int) -> Estimate:
     return model.layer(
         StreamingDataWidthConverter(

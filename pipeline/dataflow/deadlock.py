@@ -24,7 +24,8 @@ the joins are taken one by one, for each fork at which their paths part for the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 
@@ -44,26 +45,28 @@ def deadlock_bounds(graph: LayerGraph) -> dict[str, int]:
     `graph` has a StreamingFIFO on every stream between layers, on each input of a join in particular.
     """
     writer = {stream: layer for layer in graph for stream in layer.outputs}
+    paths = cache(lambda start: _path_counts(graph, start))
     bounds: dict[str, int] = {}
     for join in graph:
         if len(join.inputs) > 1:
             for fork in graph:
-                if len(fork.outputs) > 1 and _part_here(graph, fork, join):
+                if len(fork.outputs) > 1 and _part_here(graph, fork, join, paths):
                     for name, depth in _bounds_of_pair(graph, fork, join, writer).items():
                         bounds[name] = max(depth, bounds.get(name, 1))
     return bounds
 
 
-def _part_here(graph: LayerGraph, fork: Kernel, join: Kernel) -> bool:
-    """Whether paths lead from `fork` to two inputs of `join` with no layer in between that all of them share."""
-    forward = _path_counts(graph, fork)
+def _part_here(graph: LayerGraph, fork: Kernel, join: Kernel, paths: Callable[[Kernel], Mapping[str, int]]) -> bool:
+    """Whether paths lead from `fork` to two inputs of `join` with no layer in between that all of them share; `paths`
+    are `_path_counts` from a layer."""
+    forward = paths(fork)
     total = forward.get(join.name, 0)
     reached = [stream for stream in join.inputs if forward.get(f"stream {stream}", 0)]
     if len(reached) < 2:
         return False
     for layer in graph:
         between = layer.name not in (fork.name, join.name) and forward.get(layer.name, 0) > 0
-        if between and forward[layer.name] * _path_counts(graph, layer).get(join.name, 0) == total:
+        if between and forward[layer.name] * paths(layer).get(join.name, 0) == total:
             return False
     return True
 

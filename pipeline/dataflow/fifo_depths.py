@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from pipeline.dataflow.deadlock import deadlock_bounds
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.stitching import MINIMUM_DEPTH, with_depths
-from pipeline.dataflow.timing import Prediction, predict
+from pipeline.dataflow.timing import Paces, Prediction, fifo_peaks, paces, predict
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 __all__ = ["SLACK", "FifoDepths", "fifo_depths"]
@@ -21,7 +22,13 @@ class FifoDepths:
 
     depths: dict[str, int]
     deadlock_bounds: dict[str, int]
-    prediction: Prediction
+    graph: LayerGraph  # with these depths
+    paces: Paces
+
+    @cached_property
+    def prediction(self) -> Prediction:
+        """The timing with these depths."""
+        return predict(self.graph, self.paces)
 
 
 def fifo_depths(graph: LayerGraph, budget: int | None = None) -> FifoDepths:
@@ -36,8 +43,9 @@ def fifo_depths(graph: LayerGraph, budget: int | None = None) -> FifoDepths:
     bounds = deadlock_bounds(graph)
     names = [layer.name for layer in graph if isinstance(layer, StreamingFIFO)]
     depths = {name: max(MINIMUM_DEPTH, bounds.get(name, 1)) for name in names}
-    prediction = predict(graph, budget)
+    pace, sized = paces(graph, budget), graph
     for _ in range(2):
-        depths = {name: max(depth, prediction.fifo_peaks[name] + SLACK) for name, depth in depths.items()}
-        prediction = predict(with_depths(graph, depths), budget)
-    return FifoDepths(depths, bounds, prediction)
+        peaks = fifo_peaks(sized, pace)
+        depths = {name: max(depth, peaks[name] + SLACK) for name, depth in depths.items()}
+        sized = with_depths(graph, depths)
+    return FifoDepths(depths, bounds, sized, pace)

@@ -10,7 +10,7 @@ from pipeline.kernels.base import Kernel
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import row_lengths, sparse_cycles, walk_of
 
-__all__ = ["LANE_FIELDS", "STYLES", "Folding", "divisors", "foldings", "within"]
+__all__ = ["LANE_FIELDS", "STYLES", "Folding", "divisors", "foldings", "stored_in", "within"]
 
 STYLES = ("folded", "unrolled", "sparse")
 
@@ -32,7 +32,8 @@ class Folding:
     ParallelWindow takes its place.
     """
 
-    fields: dict[str, int]  # pe, simd; digits of a layer that is unrolled; pe, simd, lanes of one that is sparse
+    # pe, simd; digits of a layer that is unrolled; pe, simd, lanes of one that is sparse; ram_style unless it is auto
+    fields: dict[str, int | str]
     input_lanes: int
     output_lanes: int
     cycles: int
@@ -48,11 +49,14 @@ def divisors(number: int) -> tuple[int, ...]:
     return tuple(d for d in range(1, number + 1) if number % d == 0)
 
 
-def foldings(layer: Kernel, style: str = "folded", budget: int | None = None) -> tuple[Folding, ...]:
+def foldings(
+    layer: Kernel, style: str = "folded", budget: int | None = None, walkers: int | None = None
+) -> tuple[Folding, ...]:
     """The foldings of `layer`; `style` is what an MVAU becomes.
 
     If it is to be unrolled, these are the numbers of digits that differ in what a digit is; if sparse, for each number
-    of lanes in and out the fewest walkers that take no more than `budget` cycles a frame, or all that there can be.
+    of lanes in and out the fewest walkers that take no more than `budget` cycles a frame, or all that there can be; or
+    as many `walkers` as are given.
     """
     if isinstance(layer, MVAU):
         pixels = layer.pixels[0] * layer.pixels[1]
@@ -63,7 +67,7 @@ def foldings(layer: Kernel, style: str = "folded", budget: int | None = None) ->
                 for digits in sorted({-(-bits // width) for width in range(1, bits + 1)})
             )
         if style == "sparse":
-            return tuple(_sparse_foldings(layer, budget))
+            return tuple(_sparse_foldings(layer, budget, walkers))
         return tuple(
             Folding({"pe": pe, "simd": simd}, simd, pe, pixels * (layer.mh // pe) * (layer.mw // simd), style)
             for pe, simd in product(divisors(layer.mh), divisors(layer.mw))
@@ -78,6 +82,16 @@ def foldings(layer: Kernel, style: str = "folded", budget: int | None = None) ->
     return tuple(found)
 
 
+def stored_in(found: Iterable[Folding], ram_styles: Iterable[str]) -> tuple[Folding, ...]:
+    """Each of `found` with the weights in each of `ram_styles`; what is unrolled has none to store."""
+    kinds = tuple({} if kind == "auto" else {"ram_style": kind} for kind in ram_styles)
+    return tuple(
+        replace(folding, fields=folding.fields | kind)
+        for folding in found
+        for kind in (kinds if folding.style != "unrolled" else ({},))
+    )
+
+
 def within(found: Iterable[Folding], budget: int | None) -> tuple[Folding, ...]:
     """Those that take `budget` cycles a frame or less, else the fastest; without a budget the slowest."""
     found = tuple(found)
@@ -88,11 +102,13 @@ def within(found: Iterable[Folding], budget: int | None) -> tuple[Folding, ...]:
     return tuple(folding for folding in found if folding.cycles <= limit)
 
 
-def _sparse_foldings(layer: MVAU, budget: int | None) -> Iterator[Folding]:
+def _sparse_foldings(layer: MVAU, budget: int | None, walkers: int | None) -> Iterator[Folding]:
     pixels = layer.pixels[0] * layer.pixels[1]
     entries = int(row_lengths(layer.weights).sum())
     for lanes in divisors(layer.mh):
         shares = range(1, layer.mh // lanes + 1)
+        if walkers is not None:
+            shares = [walkers // lanes] if walkers % lanes == 0 and walkers <= layer.mh else []
         for simd in divisors(layer.mw):
             words, beats = layer.mw // simd, layer.mh // lanes
             for share in shares:

@@ -1,4 +1,4 @@
-"""FINN's folding JSON: which PE, SIMD and FIFO depths a user wants, layer by layer.
+"""FINN's folding JSON: which PE, SIMD, memories and FIFO depths a user wants, layer by layer.
 
 A file of FINN loads unchanged. A name such as MVAU_hls_0 or MVAU_rtl_0 means our MVAU_0. FINN counts the HLS and the
 RTL layers of one operator apart; where a file has both, they are numbered in the order in which the file has them,
@@ -7,6 +7,9 @@ which is that of FINN's graph. `Defaults` gives attributes to all layers ("all")
 
 FINN's attributes that choose among implementations which do not exist here are accepted and reported as ignored, and so
 are layers that the network does not have, such as a Thresholding that is fused into an MVAU here.
+
+What FINN has no word for: `mvau_style` says that an MVAU is sparse or unrolled, see `styles.py`. Then its PE, SIMD and
+lanes, or its digits, are those of this style; else PE and SIMD are those of a folded one.
 """
 
 from __future__ import annotations
@@ -17,14 +20,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.dataflow.folding import STYLES
 from pipeline.errors import ConfigError
 from pipeline.kernels.base import Kernel
+from pipeline.kernels.matrix_vector import RAM_STYLES
 
-__all__ = ["ATTRIBUTES", "FoldingConfig", "LayerFolding"]
+__all__ = ["ATTRIBUTES", "LANES", "FoldingConfig", "LayerFolding"]
 
 # What of FINN's attributes decides something here. LabelSelect compares one element a cycle whatever its PE.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "MVAU": ("PE", "SIMD"),
+    "MVAU": ("PE", "SIMD", "ram_style", "mem_mode", "mvau_style", "lanes", "digits"),
     "ConvolutionInputGenerator": ("SIMD",),
     "FMPadding": ("SIMD",),
     "Thresholding": ("PE",),
@@ -32,6 +37,14 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "AddStreams": ("PE",),
     "DuplicateStreams": ("PE",),
     "StreamingFIFO": ("depth",),
+}
+
+LANES = {"folded": ("PE", "SIMD"), "sparse": ("PE", "SIMD", "lanes"), "unrolled": ("digits",)}  # of an MVAU, by style
+_MEM_MODES = {"const": "internal_embedded", "decoupled": "internal_decoupled"}  # as older files say
+_WORDS: dict[str, tuple[str, ...]] = {
+    "ram_style": RAM_STYLES,
+    "mem_mode": ("internal_embedded", "internal_decoupled", "external"),
+    "mvau_style": STYLES,
 }
 
 _NAME = re.compile(r"(?P<op>.+?)(_(?P<backend>hls|rtl))?_(?P<index>\d+)")
@@ -42,7 +55,7 @@ class LayerFolding:
     """What the file asks for one layer; `key` is the layer's name in the file."""
 
     key: str
-    values: dict[str, int]
+    values: dict[str, int | str]
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,7 @@ class FoldingConfig:
 
     path: str
     layers: dict[str, LayerFolding]
-    defaults: dict[str, dict[str, int]]  # operator, or "all", to values
+    defaults: dict[str, dict[str, int | str]]  # operator, or "all", to values
     ignored: tuple[str, ...]
 
     @classmethod
@@ -78,18 +91,27 @@ class FoldingConfig:
                 continue
             meaning = ATTRIBUTES.get(names[key].rpartition("_")[0], ())
             layers[names[key]] = LayerFolding(
-                key, {name: _count(path, key, name, value) for name, value in entry.items() if name in meaning}
+                key, {name: _value(path, key, name, value) for name, value in entry.items() if name in meaning}
             )
             ignored += [f"{key}.{name}" for name in entry if name not in meaning]
         defaults, without_meaning = _defaults(path, content.get("Defaults", {}))
         return cls(path, layers, defaults, tuple(ignored + without_meaning))
 
-    def wanted(self, layer: Kernel) -> dict[str, int]:
+    def wanted(self, layer: Kernel) -> dict[str, int | str]:
         """The values for `layer`, by FINN's attribute: the defaults for all, those of its operator, its own."""
         meaning = ATTRIBUTES.get(layer.op_type, ())
         own = self.layers[layer.name].values if layer.name in self.layers else {}
         found = {**self.defaults.get("all", {}), **self.defaults.get(layer.op_type, {}), **own}
         return {name: value for name, value in found.items() if name in meaning}
+
+    def lanes(self, layer: Kernel, style: str = "") -> dict[str, int]:
+        """The parallelism it asks for, by the fields of a folding (`folding.py`); none for an MVAU that it wants in
+        another `style`."""
+        wanted = self.wanted(layer)
+        names = LANES.get(style, ("PE", "SIMD"))
+        if style and wanted.get("mvau_style", "folded") != style:
+            return {}
+        return {name.lower(): value for name, value in wanted.items() if name in names}  # type: ignore[misc]
 
     def key_of(self, layer: Kernel) -> str:
         """What the file calls `layer`, for messages."""
@@ -119,13 +141,13 @@ def _our_names(keys: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return names, ignored
 
 
-def _defaults(path: str, content: Mapping) -> tuple[dict[str, dict[str, int]], list[str]]:
+def _defaults(path: str, content: Mapping) -> tuple[dict[str, dict[str, int | str]], list[str]]:
     """By operator, or "all", the default values; and what has no meaning here.
 
     A bare value, {"PE": 4}, which FINN's own loader refuses, is taken for all layers.
     """
     known = {name for names in ATTRIBUTES.values() for name in names}
-    defaults: dict[str, dict[str, int]] = {}
+    defaults: dict[str, dict[str, int | str]] = {}
     ignored = []
     for name, entry in content.items():
         if name not in known:
@@ -140,11 +162,18 @@ def _defaults(path: str, content: Mapping) -> tuple[dict[str, dict[str, int]], l
         for value, operators in zip(pairs[::2], pairs[1::2], strict=True):
             for operator in [operators] if isinstance(operators, str) else operators:
                 plain = re.sub(r"_(hls|rtl)$", "", str(operator))
-                defaults.setdefault(plain, {})[name] = _count(path, "Defaults", name, value)
+                defaults.setdefault(plain, {})[name] = _value(path, "Defaults", name, value)
     return defaults, ignored
 
 
-def _count(path: str, layer: str, name: str, value: object) -> int:
+def _value(path: str, layer: str, name: str, value: object) -> int | str:
+    if name in _WORDS:
+        word = _MEM_MODES.get(str(value), value) if name == "mem_mode" else value
+        if word not in _WORDS[name]:
+            raise ConfigError(
+                f"The folding file {path} has {layer}.{name} = {value!r}; expected one of {', '.join(_WORDS[name])}."
+            )
+        return str(word)
     if type(value) is not int or value < 1:
         raise ConfigError(f"The folding file {path} has {layer}.{name} = {value!r}; expected an integer of 1 or more.")
     return value

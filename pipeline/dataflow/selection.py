@@ -14,18 +14,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array
 
 from pipeline.errors import ToolError
 from pipeline.resources.model import Estimate
 
 __all__ = ["Capacity", "Choice", "Link", "Program"]
 
-_FF_WEIGHT = 1e-3  # LUTs that a flip-flop is worth: of two choices with as many LUTs the one with fewer is taken
+_RESOURCES = ("lut", "ff", "bram_18k", "uram")
+# LUTs that each is worth. Of two choices with as many LUTs the one with fewer flip-flops is taken. Block RAM is there to
+# be used. UltraRAM has to be loaded at every start, so it is used only where it spares something.
+_WORTH = (1.0, 1e-3, 0.0, 20.0)
 _GAP = 1e-6  # how far from the least, relatively, a solution may be
 _INFEASIBLE = 2  # scipy's status
 
@@ -37,6 +41,7 @@ class Choice(NamedTuple):
     output_lanes: int
     estimate: Estimate
     kind: str = ""  # those of one kind are alike to `without` and `together`
+    memory: str = ""  # what its weights are stored in
 
 
 class Link(NamedTuple):
@@ -54,9 +59,10 @@ class Capacity:
     lut: float
     ff: float
     bram_18k: float
+    uram: float = 0.0
 
     def holds(self, taken: Estimate) -> bool:
-        return taken.lut <= self.lut and taken.ff <= self.ff and taken.bram_18k <= self.bram_18k
+        return all(getattr(taken, name) <= getattr(self, name) for name in _RESOURCES)
 
 
 class Program:
@@ -83,7 +89,7 @@ class Program:
         for one, other in together:
             row = dict.fromkeys(self._of_kind(*one), 1.0) | dict.fromkeys(self._of_kind(*other), -1.0)
             self._rows.append((row, 0.0))
-        self._taken = np.array([(e.lut, e.ff, e.bram_18k) for e in self._estimates])
+        self._taken = np.array([_amounts(estimate) for estimate in self._estimates])
         self._equalities = self._matrix()
 
     def solve(
@@ -91,36 +97,48 @@ class Program:
         capacity: Capacity | None = None,
         without: Collection[tuple[int, str]] = (),
         fixed: Mapping[int, int] | None = None,
+        *,
+        cheapest: bool = True,
+        gap: float = _GAP,
     ) -> Solution | None:
-        """The option of each layer, and what all take together; None if nothing fits.
+        """The option of each layer, and what all take together; None if nothing fits. Any that fit if they need not be
+        the `cheapest`; by `gap`, relatively, they may be from it.
 
         `without` are kinds of options (layer, kind) that may not be taken; `fixed` are the options, by layer, that are
         taken in any case, out of a solution without them.
         """
-        upper = np.ones(len(self._estimates))
+        upper = np.ones(self._options)
         for layer, option in (fixed or {}).items():
             upper[self._first[layer] : self._first[layer + 1]] = 0
             upper[self._variable(layer, self._kept[layer].index(option))] = 1
         upper[[variable for kind in without for variable in self._of_kind(*kind)]] = 0
-        constraints = [LinearConstraint(self._equalities, *(2 * [[value for _, value in self._rows]]))]
+        free = self._possible(upper)
+        taken = self._taken[free]
+        constraints = [LinearConstraint(self._equalities[:, free], *(2 * [[value for _, value in self._rows]]))]
         if capacity is not None:
-            most = [capacity.lut, capacity.ff, capacity.bram_18k]
-            constraints.append(LinearConstraint(self._taken.T, ub=most))
-        integral = np.zeros(len(upper))
-        integral[: self._options] = 1
+            constraints.append(LinearConstraint(taken.T, ub=_amounts(capacity)))
         result = milp(
-            self._taken @ [1, _FF_WEIGHT, 0],
-            integrality=integral,
-            bounds=Bounds(0, upper),
+            taken @ _WORTH if cheapest else np.zeros(len(free)),
+            integrality=free < self._options,
+            bounds=Bounds(0, 1),
             constraints=constraints,
-            options={"mip_rel_gap": _GAP},
+            options={"mip_rel_gap": gap},
         )
         if result.status == _INFEASIBLE:
             return None
         if not result.success:
             raise ToolError(f"The choice of foldings has no solution: HiGHS says {result.message}")
-        taken = [kept[result.x[a:b].argmax()] for kept, (a, b) in zip(self._kept, pairwise(self._first), strict=True)]
-        return Solution(tuple(taken), Estimate(*(result.x @ self._taken).tolist()))
+        found = np.zeros(len(self._estimates))
+        found[free] = result.x
+        options = [kept[found[a:b].argmax()] for kept, (a, b) in zip(self._kept, pairwise(self._first), strict=True)]
+        return Solution(tuple(options), Estimate(*(found @ self._taken).tolist()))
+
+    def _possible(self, upper: np.ndarray) -> np.ndarray:
+        """The variables that are not 0 anyway where those of the options are at most `upper`."""
+        ends = self._equalities.astype(bool).astype(float)
+        no_option = (ends[:, : self._options] @ upper == 0).astype(float)
+        lost = no_option @ ends[:, self._options :] > 0
+        return np.flatnonzero(np.concatenate([upper > 0, ~lost]))
 
     def _variable(self, layer: int, option: int) -> int:
         return int(self._first[layer]) + option
@@ -143,10 +161,10 @@ class Program:
                 ends["written", out][variable] = ends["read", into][variable] = 1.0
         self._rows += [(row, 0.0) for row in ends.values()]
 
-    def _matrix(self) -> csr_array:
+    def _matrix(self) -> csc_array:
         entries = [(i, variable, factor) for i, (row, _) in enumerate(self._rows) for variable, factor in row.items()]
         rows, columns, factors = (np.array(part) for part in zip(*entries, strict=True))
-        return csr_array((factors, (rows, columns)), shape=(len(self._rows), len(self._estimates)))
+        return csc_array((factors, (rows, columns)), shape=(len(self._rows), len(self._estimates)))
 
 
 @dataclass(frozen=True)
@@ -155,6 +173,10 @@ class Solution:
 
     options: tuple[int, ...]
     total: Estimate
+
+
+def _amounts(of: Estimate | Capacity) -> tuple[float, ...]:
+    return tuple(getattr(of, name) for name in _RESOURCES)
 
 
 def _by_lanes(choices: Sequence[Choice], lanes: Callable[[Choice], int]) -> Mapping[int, list[int]]:
@@ -166,30 +188,34 @@ def _by_lanes(choices: Sequence[Choice], lanes: Callable[[Choice], int]) -> Mapp
 
 # -- options that need not be looked at -----------------------------------------------------------------------------
 
+_KIND_AND_MEMORY, _KIND = attrgetter("kind", "memory"), attrgetter("kind")
+
 
 def _worth_keeping(choices: Sequence[Sequence[Choice]], links: Sequence[Link]) -> list[list[int]]:
     """The options of each layer without those that another one of the layer can take the place of."""
     kept = [list(range(len(own))) for own in choices]
-    while True:
-        now = [[own[option] for option in left] for own, left in zip(choices, kept, strict=True)]
-        extra = [np.zeros((len(own), len(own), 3)) for own in now]
-        for link in links:
-            out = [choice.output_lanes for choice in now[link.writer]]
-            into = [choice.input_lanes for choice in now[link.reader]]
-            between, writer, reader = _table(link, out, into)
-            extra[link.writer] += _most_more(between)[writer[:, None], writer]
-            extra[link.reader] += _most_more(between.swapaxes(0, 1))[reader[:, None], reader]
-        left = [[kept[i][option] for option in _undominated(own, extra[i])] for i, own in enumerate(now)]
-        if left == kept:
-            return kept
-        kept = left
+    for alike in (_KIND_AND_MEMORY, _KIND):  # in smaller groups first: each is compared with each of its group
+        while True:
+            now = [[own[option] for option in left] for own, left in zip(choices, kept, strict=True)]
+            extra: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in now]
+            for link in links:
+                out = [choice.output_lanes for choice in now[link.writer]]
+                into = [choice.input_lanes for choice in now[link.reader]]
+                between, writer, reader = _table(link, out, into)
+                extra[link.writer].append((_most_more(between), writer))
+                extra[link.reader].append((_most_more(between.swapaxes(0, 1)), reader))
+            left = [[kept[i][option] for option in _undominated(own, extra[i], alike)] for i, own in enumerate(now)]
+            if left == kept:
+                break
+            kept = left
+    return kept
 
 
 def _table(link: Link, out: Sequence[int], into: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What is between the ends for each lanes [written, read] that there are, and each option's index in it."""
     (written, writer), (read, reader) = (np.unique(lanes, return_inverse=True) for lanes in (out, into))
     found = (link.between(int(a), int(b)) for a in written for b in read)
-    between = np.array([(e.lut, e.ff, e.bram_18k) for e in found]).reshape(len(written), len(read), 3)
+    between = np.array([_amounts(estimate) for estimate in found]).reshape(len(written), len(read), len(_RESOURCES))
     return between, writer, reader
 
 
@@ -198,12 +224,25 @@ def _most_more(between: np.ndarray) -> np.ndarray:
     return np.stack([(own - between).max(axis=1) for own in between])
 
 
-def _undominated(choices: Sequence[Choice], extra: np.ndarray) -> list[int]:
-    """The options without those for which another of their kind takes no more; `extra`[a, b] is what a's lanes cost
-    beyond those of b. Of options that take the same the first stays."""
-    taken = np.array([(e.lut, e.ff, e.bram_18k) for *_, e, _ in choices])
-    kinds = np.array([choice.kind for choice in choices])
-    no_more = (kinds[:, None] == kinds) & (taken[:, None] + extra <= taken).all(axis=2)
-    earlier = np.tri(len(choices), k=-1, dtype=bool).T
-    replaces = no_more & (~no_more.T | earlier)
-    return np.flatnonzero(~replaces.any(axis=0)).tolist()
+def _undominated(
+    choices: Sequence[Choice],
+    extra: Sequence[tuple[np.ndarray, np.ndarray]],
+    alike: Callable[[Choice], object],
+) -> list[int]:
+    """The options without those for which another that is `alike` takes no more. For each stream of the layer `extra`
+    has [a, b, resource], what the lanes a cost beyond the lanes b, and the lanes of each option. Of options that take
+    the same the first stays."""
+    groups: dict[object, list[int]] = {}
+    for option, choice in enumerate(choices):
+        groups.setdefault(alike(choice), []).append(option)
+    left = []
+    for own in groups.values():
+        taken = np.array([_amounts(choices[option].estimate) for option in own])
+        more = np.zeros((len(own), len(own), len(_RESOURCES)))
+        for table, lanes in extra:
+            more += table[lanes[own][:, None], lanes[own]]
+        no_more = (taken[:, None] + more <= taken).all(axis=2)
+        earlier = np.tri(len(own), k=-1, dtype=bool).T
+        replaces = no_more & (~no_more.T | earlier)
+        left += [own[i] for i in np.flatnonzero(~replaces.any(axis=0))]
+    return sorted(left)

@@ -33,9 +33,10 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Paces", "Prediction", "fifo_peaks", "paces", "predict"]
 
 _FRAMES = 3  # the first fills the pipeline, the last is the steady state
+_AT_ONCE = 4096  # input beats of a generator that are looked at together
 
 
 @dataclass(frozen=True)
@@ -48,32 +49,39 @@ class Prediction:
     fifo_peaks: dict[str, int]  # the most beats in each FIFO at one time
 
 
-def predict(graph: LayerGraph, budget: int | None = None) -> Prediction:
-    """The timing of `graph`, which has a StreamingFIFO on every stream between layers.
+@dataclass(frozen=True)
+class Paces:
+    """How fast the input and the generators of a graph go, whatever the depths of its FIFOs."""
 
-    `budget` is the most clock cycles that a frame may take; None is what the slowest layer takes.
-    """
-    slowest = max(layer.cycles() for layer in graph)
-    paces, interval = _paces(graph, max(slowest, budget or 0))
-    interval = max(interval, slowest)
-    first = next(layer for layer in graph if graph.input in layer.inputs)
-    beats = first.input_beats()[first.inputs.index(graph.input)]
+    spacing: dict[str, np.ndarray]  # of each generator that goes at the pace of the layer behind it
+    interval: int  # clock cycles between frames of the input
+
+
+def predict(graph: LayerGraph, pace: Paces) -> Prediction:
+    """The timing of `graph`, which has a StreamingFIFO on every stream between layers, at its `paces`."""
+    beats = _source_beats(graph)
     eager, _ = _run(graph, np.arange(beats, dtype=np.int64), 1, {})
-    even = np.arange(_FRAMES * beats, dtype=np.int64) * interval // beats
-    steady, peaks = _run(graph, even, _FRAMES, paces)
+    steady, peaks = _steady(graph, pace)
     ends = steady.reshape(_FRAMES, -1)[:, -1]
     return Prediction(int(ends[-1] - ends[-2]), int(eager[0]), int(eager[-1]), peaks)
 
 
-def _paces(graph: LayerGraph, limit: int) -> tuple[dict[str, np.ndarray], int]:
-    """The spacing of the generators that can go at the pace of the layer behind them, and the cycles a frame then
-    takes.
+def fifo_peaks(graph: LayerGraph, pace: Paces) -> dict[str, int]:
+    """What `predict` says of the FIFOs alone."""
+    return _steady(graph, pace)[1]
 
-    A generator with less than a frame's lead stalls between frames, until it has the first rows of the next. Where that
-    would take a frame beyond `limit` cycles, it goes as fast as it can instead and the FIFO behind it holds its lead.
+
+def paces(graph: LayerGraph, budget: int | None = None) -> Paces:
+    """Lets generators go at the pace of the layer behind them where that is fast enough.
+
+    `budget` is the most clock cycles that a frame may take; None is what the slowest layer takes. A generator with less
+    than a frame's lead stalls between frames, until it has the first rows of the next. Where that would take a frame
+    beyond the budget, it goes as fast as it can instead and the FIFO behind it holds its lead.
     """
+    slowest = max(layer.cycles() for layer in graph)
+    limit = max(slowest, budget or 0)
     reader = {stream: layer for layer in graph for stream in layer.inputs}
-    paces, interval = {}, 0
+    spacings, interval = {}, slowest
     for layer in graph:
         if isinstance(layer, ConvolutionInputGenerator | ParallelWindow):
             whole = isinstance(layer, ParallelWindow)
@@ -81,13 +89,24 @@ def _paces(graph: LayerGraph, limit: int) -> tuple[dict[str, np.ndarray], int]:
             sent, _ = _fire(layer, np.zeros(_FRAMES * layer.input_beats()[0], np.int64), _FRAMES, spacing)
             ends = sent.reshape(_FRAMES, -1)[:, -1]
             if whole or ends[-1] - ends[-2] <= limit:
-                paces[layer.name] = spacing
+                spacings[layer.name] = spacing
                 interval = max(interval, int(ends[-1] - ends[-2]))
-    return paces, interval
+    return Paces(spacings, interval)
+
+
+def _steady(graph: LayerGraph, pace: Paces) -> tuple[np.ndarray, dict[str, int]]:
+    beats = _source_beats(graph)
+    even = np.arange(_FRAMES * beats, dtype=np.int64) * pace.interval // beats
+    return _run(graph, even, _FRAMES, pace.spacing)
+
+
+def _source_beats(graph: LayerGraph) -> int:
+    first = next(layer for layer in graph if graph.input in layer.inputs)
+    return first.input_beats()[first.inputs.index(graph.input)]
 
 
 def _run(
-    graph: LayerGraph, source: np.ndarray, frames: int, paces: Mapping[str, np.ndarray]
+    graph: LayerGraph, source: np.ndarray, frames: int, spacing: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, dict[str, int]]:
     """The cycles in which beats of the output leave, and the FIFOs' peaks, if beats of the input arrive in cycles
     `source`."""
@@ -100,7 +119,7 @@ def _run(
             fifos[layer.outputs[0]] = layer.name, arrivals
             times[layer.outputs[0]] = arrivals + layer.latency()
             continue
-        sent, taken = _fire(layer, arrivals, frames, paces.get(layer.name))
+        sent, taken = _fire(layer, arrivals, frames, spacing.get(layer.name))
         times |= dict.fromkeys(layer.outputs, sent)
         for stream in layer.inputs:
             if stream in fifos:
@@ -129,16 +148,42 @@ def _fire(
     if spacing is None:
         spacing = _spacing(layer, len(needed))
     before = _sent_before_taking(layer, needed, len(arrivals), frames)
-    latency = layer.latency()
-    taken = _running_max(arrivals, np.arange(len(arrivals), dtype=np.int64))
-    while True:
-        ready = np.where(needed > 0, taken[np.maximum(needed, 1) - 1], 0)
-        sent = _running_max(ready + latency, spacing)
-        room = np.where(before > 0, sent[np.maximum(before, 1) - 1] - latency + 1, 0)
-        later = _running_max(np.maximum(arrivals, room), np.arange(len(arrivals), dtype=np.int64))
-        if not isinstance(layer, ConvolutionInputGenerator | ParallelWindow) or np.array_equal(later, taken):
-            return sent, later
-        taken = later
+    if isinstance(layer, ConvolutionInputGenerator | ParallelWindow):
+        return _fire_generator(arrivals, needed, before, spacing, layer.latency())
+    beats = np.arange(len(arrivals), dtype=np.int64)
+    sent = _running_max(_of_count(_running_max(arrivals, beats), needed) + layer.latency(), spacing)
+    room = _of_count(sent - layer.latency() + 1, before)
+    return sent, _running_max(np.maximum(arrivals, room), beats)
+
+
+def _fire_generator(
+    arrivals: np.ndarray, needed: np.ndarray, before: np.ndarray, spacing: np.ndarray, latency: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A generator waits for room in its buffer, which it has when it has sent; so the cycles are found by repetition,
+    some beats at a time, as no beat waits for a later one."""
+    sent, taken = np.empty_like(needed), np.empty_like(arrivals)
+    beats = np.arange(len(arrivals), dtype=np.int64)
+    done = 0
+    for start in range(0, len(arrivals), _AT_ONCE):
+        own = slice(start, min(start + _AT_ONCE, len(arrivals)))
+        new = slice(done, int(np.searchsorted(needed, own.stop, side="right")))
+        done = new.stop
+        taken_ahead = taken[start - 1] - beats[start - 1] if start else None
+        sent_ahead = sent[new.start - 1] - spacing[new.start - 1] if new.start else None
+        taken[own] = _running_max(arrivals[own], beats[own], taken_ahead)
+        while True:
+            sent[new] = _running_max(_of_count(taken, needed[new]) + latency, spacing[new], sent_ahead)
+            room = np.where(before[own] > 0, _of_count(sent, before[own]) - latency + 1, 0)
+            later = _running_max(np.maximum(arrivals[own], room), beats[own], taken_ahead)
+            if np.array_equal(later, taken[own]):
+                break
+            taken[own] = later
+    return sent, taken
+
+
+def _of_count(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`values` of the beat that is the count-th, 0 for a count of 0."""
+    return np.where(counts > 0, values[np.maximum(counts, 1) - 1], 0)
 
 
 def _fire_mvau(layer: MVAU, arrivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -211,7 +256,7 @@ def _looks_ahead(layer: Kernel) -> bool:
 def _sent_before_taking(layer: Kernel, needed: np.ndarray, beats: int, frames: int) -> np.ndarray:
     """For each input beat, how many output beats `layer` must have sent to have room for it."""
     if not _looks_ahead(layer):
-        return np.searchsorted(needed, np.arange(beats), side="right")  # all that do without it
+        return np.cumsum(np.bincount(needed, minlength=beats))[:beats]  # all that do without it
     if isinstance(layer, ParallelWindow):
         return _windows_before_taking(layer, beats)
     height, width, channels = layer.shape
@@ -242,10 +287,11 @@ def _windows_before_taking(layer: ParallelWindow, beats: int) -> np.ndarray:
     return behind * out_width + np.where(same, read, 0)
 
 
-def _running_max(earliest: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+def _running_max(earliest: np.ndarray, spacing: np.ndarray, ahead: int | None = None) -> np.ndarray:
     """The first cycles that are no earlier than `earliest` and at least as far apart as `spacing`, a rising sequence,
-    is."""
-    return np.maximum.accumulate(earliest - spacing) + spacing
+    is; `ahead` is by how much the cycle before the first is later than its spacing."""
+    late = np.maximum.accumulate(earliest - spacing)
+    return (late if ahead is None else np.maximum(late, ahead)) + spacing
 
 
 def _peak(entered: np.ndarray, left: np.ndarray) -> int:

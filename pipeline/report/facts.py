@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.accumulators.certificate import Certificate
 from pipeline.cache import read_entry
 from pipeline.errors import ModelError
-from pipeline.stages import bitfile, fold, resolve, synth
+from pipeline.stages import bitfile, fold, resolve, synth, timing
 from pipeline.stages.bitfile import BitfileResult
 from pipeline.stages.fold import Folded
 from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import AccumulatorExtremes, LayerRun
 from pipeline.stages.synth import ResourceReport
+from pipeline.stages.timing import TimingReport
+
+if TYPE_CHECKING:
+    from pipeline.resources.finn import FinnEstimate
 
 __all__ = ["BuildFacts", "NetworkSimulation", "StageCost", "VerifiedOutput", "read_facts"]
 
@@ -59,7 +64,8 @@ class BuildFacts:
     """One build.
 
     `input_quantizer` is None where the network has its own; else it has the keys `scale`, `largest_difference`,
-    `same_top1` and `frames`. `bitfile` is None for a board that no block design is made for.
+    `same_top1` and `frames`. `timing` is None where no place and route was asked for, `bitfile` for a board that no
+    block design is made for.
     """
 
     model: ResolvedModel
@@ -69,10 +75,12 @@ class BuildFacts:
     layers: dict[str, LayerRun]
     network: NetworkSimulation
     resources: ResourceReport
+    timing: TimingReport | None
     bitfile: BitfileResult | None
     verified: tuple[VerifiedOutput, ...]
     stages: tuple[StageCost, ...]
     target_fps: float | str  # or "max"
+    finn: Mapping[str, tuple[FinnEstimate, ...]] = field(default_factory=dict)  # by layer; empty until FINN was asked
 
     @property
     def throughput_fps(self) -> float | None:
@@ -117,6 +125,7 @@ def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFac
                 fifo_peaks={name: fifo["peak"] for name, fifo in performance["fifos"].items()},
             ),
             resources=synth.load(results["synth"] / "report" / synth.FILE),
+            timing=timing.load(results["timing"] / "report" / timing.FILE),
             bitfile=bitfile.load(made) if (made := results["bitfile"] / "bitfile").is_dir() else None,
             verified=tuple(
                 VerifiedOutput(path.name, len(np.load(path, mmap_mode="r")))

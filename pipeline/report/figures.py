@@ -13,32 +13,13 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.report.facts import BuildFacts
+from pipeline.report.purposes import COLOURS, PURPOSES, layer_lut_by_purpose
 
 __all__ = ["draw_cycles", "draw_luts", "draw_widths"]
 
 # Okabe and Ito's palette: told apart in every common colour blindness
-_BLUE, _ORANGE, _GREEN, _PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
-_SKY, _YELLOW = "#56B4E9", "#F0E442"
+_BLUE, _ORANGE, _SKY = "#0072B2", "#E69F00", "#56B4E9"
 _GREY, _BLACK = "#999999", "#000000"
-
-# what a module of hw/rtl is there for; those not named here move data and control it
-_PURPOSES = {
-    "weights": ("rom",),
-    "products": ("product_pair", "digit_adder"),
-    "sums": ("adder_tree", "adder", "mvau_pe", "layer_adder_graph", "sparse_mvau_pe"),
-    "thresholds": ("threshold_search",),
-    "other arithmetic": ("add_streams", "pool", "label_select"),
-    "buffers": ("simple_dual_port_ram",),
-}
-_COLOURS = {
-    "weights": _BLUE,
-    "products": _ORANGE,
-    "sums": _GREEN,
-    "thresholds": _PURPLE,
-    "other arithmetic": _YELLOW,
-    "buffers": _SKY,
-    "control, streams": _GREY,
-}
 _ROW_INCHES = 0.24
 _DOTS_PER_INCH = 150
 
@@ -48,8 +29,8 @@ def draw_luts(facts: BuildFacts, path: Path) -> None:
     labels, shares = _lut_shares(facts)
     figure, axes = _figure(len(labels), "LUT, counted by synthesis")
     left = [0] * len(labels)
-    for purpose, colour in _COLOURS.items():
-        counts = [share.get(purpose, 0) for share in shares]
+    for purpose, colour in COLOURS.items():
+        counts = [share[purpose] for share in shares]
         if any(counts):
             axes.barh(range(len(labels)), counts, left=left, color=colour, label=purpose, height=0.7)
             left = [total + count for total, count in zip(left, counts, strict=True)]
@@ -102,15 +83,11 @@ def draw_widths(facts: BuildFacts, path: Path) -> None:
 
 def _lut_shares(facts: BuildFacts) -> tuple[list[str], list[dict[str, int]]]:
     """The bars' labels, and for each the LUTs by purpose."""
-    purpose_of = {module: purpose for purpose, modules in _PURPOSES.items() for module in modules}
     labels: list[str] = []
     shares: list[dict[str, int]] = []
     plumbing: dict[str, list[dict[str, int]]] = {}
     for layer in facts.folded.graph:
-        share: dict[str, int] = {}
-        for module, own in facts.resources.layers[layer.name].modules.items():
-            purpose = purpose_of.get(module, "control, streams")
-            share[purpose] = share.get(purpose, 0) + own.lut
+        share = layer_lut_by_purpose(facts.resources.layers[layer.name])
         if isinstance(layer, StreamingFIFO | StreamingDataWidthConverter):
             plumbing.setdefault(layer.op_type, []).append(share)
         else:
@@ -118,7 +95,7 @@ def _lut_shares(facts: BuildFacts) -> tuple[list[str], list[dict[str, int]]]:
             shares.append(share)
     for op_type, parts in plumbing.items():
         labels.append(f"{len(parts)} × {op_type}")
-        shares.append({key: sum(part.get(key, 0) for part in parts) for key in _COLOURS})
+        shares.append({purpose: sum(part[purpose] for part in parts) for purpose in PURPOSES})
     return labels, shares
 
 

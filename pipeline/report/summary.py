@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
 from pipeline.dataflow.folding import STYLES
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.report.boards import boards_section
 from pipeline.report.facts import BuildFacts
 from pipeline.report.markdown import number, percent, span, table
+from pipeline.stages.timing import LayerTiming
 from pipeline.tools.yosys import Utilization
 
 __all__ = ["CYCLES_FIGURE", "LUTS_FIGURE", "WIDTHS_FIGURE", "summary"]
@@ -38,6 +42,8 @@ def summary(facts: BuildFacts) -> str:
         _speed(facts),
         *([_choice(facts)] if facts.folded.choices else []),
         _resources(facts),
+        boards_section(facts),
+        _timing(facts),
         _fifos(facts),
         _stages(facts),
     )
@@ -61,7 +67,7 @@ def _overview(facts: BuildFacts) -> str:
         f"{number(used.bram_36k)} BRAM ({percent(share['BRAM_18K'])}), {number(used.uram)} URAM, {number(used.dsp)} DSP"
     )
     if resources.exceeded:
-        counts += f": **does not fit**, too much {', '.join(resources.exceeded)}"
+        counts += f": **does not fit**, {resources.excess}"
     witnessed = f"both ends of the range reached in simulation in {facts.witnessed} of {len(widths)} layers"
     rows = [
         ["weights", model.provenance, _WEIGHTS_KNOWN[model.weights]],
@@ -207,18 +213,19 @@ def _choice(facts: BuildFacts) -> str:
         other = ["**chosen**" if style == choice.style else _more(choice.more_lut[style]) for style in STYLES]
         layer = facts.folded.graph.layer(name)
         counted = facts.resources.layers[name].total.lut
-        rows.append([name, f"{choice.cycles:,}", *_folding(layer), number(round(choice.lut)), number(counted), *other])
+        sizes = (number(round(choice.lut)), number(counted))
+        rows.append([name, f"{choice.cycles:,}", *_folding(layer), getattr(layer, "ram_style", "–"), *sizes, *other])
     return (
         "## Choice\n\n"
         "What computes each matrix where `mvau_style` is auto: all layers together take the fewest LUTs that meet the "
         "rate and fit the board, by estimates. The last columns say what the whole network would take more with another "
         "style in that layer and all other matrices as they are; a dash, that it would miss the rate or not fit.\n\n"
-        + table(["layer", "cycles", "PE", "SIMD", "LUT estimated", "counted", *STYLES], rows)
+        + table(["layer", "cycles", "PE", "SIMD", "ram_style", "LUT estimated", "counted", *STYLES], rows)
     )
 
 
 def _more(lut: float | None) -> str:
-    return "–" if lut is None else f"+ {number(round(lut))}"
+    return "–" if lut is None else f"{'+' if lut >= 0 else '−'} {number(abs(round(lut)))}"
 
 
 def _or_dash(value: int | None) -> str:
@@ -231,30 +238,32 @@ def _resources(facts: BuildFacts) -> str:
     for layer in facts.folded.graph:
         if not isinstance(layer, _PLUMBING):
             estimate = round(facts.folded.estimates[layer.name].lut)
-            rows.append([layer.name, estimate, *_cells(resources.layers[layer.name].total)])
+            cells = _cells(resources.layers[layer.name].total)
+            rows.append([layer.name, estimate, _finn_lut(facts, [layer.name]), *cells])
     for kind in _PLUMBING:
         names = [layer.name for layer in facts.folded.graph if isinstance(layer, kind)]
         if names:
             counted = sum((resources.layers[name].total for name in names), Utilization())
             estimate = round(sum(facts.folded.estimates[name].lut for name in names))
-            rows.append([f"{len(names)} × {kind.op_type}", estimate, *_cells(counted)])
+            rows.append([f"{len(names)} × {kind.op_type}", estimate, _finn_lut(facts, names), *_cells(counted)])
     estimated = sum(estimate.lut for estimate in facts.folded.estimates.values())
-    totals = [round(estimated), *_cells(resources.total)]
-    rows.append(["**total**", *(f"**{number(cell)}**" for cell in totals)])
+    totals = [f"**{number(cell)}**" for cell in (round(estimated), *_cells(resources.total))]
+    rows.append(["**total**", totals[0], "", *totals[1:]])
     if resources.whole:
-        rows.append(["stitched network in one run", "", *_cells(resources.whole)])
+        rows.append(["stitched network in one run", "", "", *_cells(resources.whole)])
     capacity = {**resources.capacity, "BRAM": resources.capacity["BRAM_18K"] / 2}
     share = {**resources.utilization, "BRAM": resources.utilization["BRAM_18K"]}
     header = ["layer", "LUT", "in RAM", "in SRL", "FF", "carry", "BRAM", "URAM", "DSP"]
-    rows.append([f"{resources.board} has", "", *(capacity.get(column, "") for column in header[1:])])
-    rows.append(["utilization", "", *(percent(share[column]) if column in share else "" for column in header[1:])])
+    rows.append([f"{resources.board} has", "", "", *(capacity.get(column, "") for column in header[1:])])
+    rows.append(["utilization", "", "", *(percent(share[column]) if column in share else "" for column in header[1:])])
     return (
         "## Resources\n\n"
         f"{resources.method[0].upper()}{resources.method[1:]}. BRAM in blocks of 36 Kb; `in RAM` and "
         "`in SRL` are the LUTs that serve as memories and shift registers. Counts of placed designs differ.\n\n"
-        + table([header[0], "LUT estimated", *header[1:]], rows)
+        + table([header[0], "LUT estimated", "FINN's estimate", *header[1:]], rows)
         + f"\n\n{_weight_memory(facts)}"
         + f"\n\nEstimates are those that foldings are chosen by (`pipeline/resources`). {_accuracy(facts)}"
+        + _beside_finn(facts)
         + f"\n\n![LUTs by layer]({LUTS_FIGURE})"
     )
 
@@ -265,8 +274,24 @@ def _weight_memory(facts: BuildFacts) -> str:
     dense = sum(layer.weights.size * layer.weight_type.bits for layer in layers)
     return (
         f"The weights take {stored / 1e6:.3g} Mbit of memory, with the indices of sparse layers; all of them stored one "
-        f"by one would take {dense / 1e6:.3g} Mbit."
+        f"by one would take {dense / 1e6:.3g} Mbit.{_memories(layers)}"
     )
+
+
+_IN = {
+    "distributed": "in LUTs",
+    "block": "in block RAM",
+    "ultra": "in UltraRAM, which is loaded over a stream at start-up",
+}
+
+
+def _memories(layers: Sequence[MatrixVector]) -> str:
+    """Where weights are whose memory was not left to synthesis."""
+    parts = []
+    for style, where in _IN.items():
+        if names := [layer.name for layer in layers if getattr(layer, "ram_style", "auto") == style]:
+            parts.append(f"those of {', '.join(names)} are {where}")
+    return f" By `ram_style` {'; '.join(parts)}; the others are in what synthesis finds cheapest." if parts else ""
 
 
 def _accuracy(facts: BuildFacts) -> str:
@@ -281,8 +306,92 @@ def _accuracy(facts: BuildFacts) -> str:
     return f"Of the MVAUs' LUTs the median error is {percent(median(errors))}, of the total it is {'+' if total > 0 else '−'}{percent(abs(total))}."
 
 
+def _finn_lut(facts: BuildFacts, names: Sequence[str]) -> int | str:
+    """FINN's estimate of the LUTs of layers together; a dash where it has none of one of them."""
+    found = [facts.finn.get(name) for name in names]
+    return sum(own[0].lut for own in found if own) if all(found) else "–"
+
+
+def _beside_finn(facts: BuildFacts) -> str:
+    """What FINN's own estimate is, and how far it is off for the MVAUs that it has a counterpart of."""
+    text = (
+        "\n\nFINN's estimate is what FINN's code says of its own units with the same folding; a dash stands where it has "
+        "no such unit, or no estimate of its LUTs."
+    )
+    names = [layer.name for layer in facts.folded.graph if isinstance(layer, MVAU) and facts.finn.get(layer.name)]
+    if not names:
+        return text
+    counted = {name: facts.resources.layers[name].total.lut for name in names}
+    ours = median(abs(facts.folded.estimates[name].lut / lut - 1) for name, lut in counted.items())
+    finns = median(abs(facts.finn[name][0].lut / lut - 1) for name, lut in counted.items())
+    dsps = sum(facts.finn[name][1].dsp for name in names)
+    return (
+        f"{text} For the folded MVAUs it is that of `MVAU_hls` with multipliers of LUTs: of what is counted here its median "
+        f"error is {percent(finns)}, that of the estimates beside it {percent(ours)}. For `MVAU_rtl`, which takes DSPs, FINN "
+        f"estimates 0 LUT and {number(dsps)} DSP in these layers. `docs/estimator.md` has the errors on many layers."
+    )
+
+
 def _cells(used: Utilization) -> list[int | float]:
     return [used.lut, used.lutram, used.srl, used.ff, used.carry, used.bram_36k, used.uram, used.dsp]
+
+
+def _timing(facts: BuildFacts) -> str:
+    found, board = facts.timing, facts.resources
+    if found is None:
+        return (
+            "## Timing\n\nNo place and route was asked for, so nothing says what clock the hardware reaches; "
+            "`timing: {place_and_route: true}` in the build's configuration measures every MVAU alone."
+        )
+    seeds = f"{len(found.seeds)} seeds" if len(found.seeds) > 1 else "one seed"
+    text = (
+        f"## Timing\n\nFmax of each MVAU, placed and routed on a Lattice {found.device}, by {found.method}; the median of "
+        f"{seeds}, the least and the most. **That is another device than the {board.board}'s**, of 40 nm with 4-input LUTs: "
+        "the figures compare layers with each other and say nothing of the board's clock."
+    )
+    if found.slowest:
+        slowest = found.layers[found.slowest].ecp5
+        text += f" The slowest is {found.slowest}, {number(round(slowest.median_mhz))} MHz."
+    made = next((layer.vivado for layer in found.layers.values() if layer.vivado), None)
+    header = ["layer", "MHz on ECP5", "least", "most", "LUT4", "FF"]
+    if made:
+        header += ["MHz by Vivado", "slack ns", "LUT", "FF", "carry", "BRAM", "URAM", "DSP"]
+        text += (
+            f"\n\nMeasured by Vivado {made.version} for {made.part}, each MVAU alone out of context, placed and routed for a "
+            f"clock of {made.period_ns:g} ns: Fmax is 1000 / (period − worst slack). Beside the rest of a network it can be "
+            "less."
+        )
+        if found.slowest_by_vivado:
+            slowest = found.layers[found.slowest_by_vivado].vivado
+            text += f" The slowest is {found.slowest_by_vivado}, {number(round(slowest.fmax_mhz))} MHz."
+    else:
+        text += f" Vivado was not on PATH, so nothing was measured for {board.part}."
+    rows = [[name, *_on_ecp5(layer), *(_by_vivado(layer) if made else [])] for name, layer in found.layers.items()]
+    problems = [f"- {name} {kind}: {why}." for name, layer in found.layers.items() for kind, why in _problems(layer)]
+    return "\n\n".join([text, table(header, rows), *(["\n".join(problems)] if problems else [])])
+
+
+def _on_ecp5(layer: LayerTiming) -> list[int | str]:
+    cells, reached = layer.ecp5, layer.ecp5.mhz
+    rates = (cells.median_mhz, min(reached), max(reached)) if reached else ()
+    return [*([round(rate) for rate in rates] or "–––"), cells.lut4, cells.ff]
+
+
+def _by_vivado(layer: LayerTiming) -> list[int | float | str]:
+    made = layer.vivado
+    if made is None or made.fmax_mhz is None:
+        return list("––––––––")
+    used = made.resources
+    counts = (used["LUT"], used["FF"], used["Carry"], used["BRAM_18K"] / 2, used["URAM"], used["DSP"])
+    return [round(made.fmax_mhz), f"{made.wns_ns:.3f}", *counts]
+
+
+def _problems(layer: LayerTiming) -> list[tuple[str, str]]:
+    """Where there is no figure, and why."""
+    found = [("on the ECP5", layer.ecp5.problem)]
+    if layer.vivado:
+        found.append(("by Vivado", layer.vivado.problem))
+    return [(kind, why) for kind, why in found if why]
 
 
 def _fifos(facts: BuildFacts) -> str:

@@ -8,37 +8,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 from pipeline.boards import Board, load_board
-from pipeline.dataflow.choice import FoldingProblem, Foldings, does_not_fit, fastest, too_large
-from pipeline.dataflow.fifo_depths import FifoDepths, fifo_depths
-from pipeline.dataflow.folding import STYLES
-from pipeline.dataflow.folding_config import ATTRIBUTES, FoldingConfig
+from pipeline.dataflow.allowed import allowed
+from pipeline.dataflow.fitting import Design, Fitter
+from pipeline.dataflow.folding_config import ATTRIBUTES, LANES, FoldingConfig
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.selection import Capacity
-from pipeline.dataflow.stitching import stitch, with_depths
 from pipeline.dataflow.storage import load_graph, save_graph
-from pipeline.dataflow.styles import styled, with_whole_windows
+from pipeline.dataflow.styles import style_of
 from pipeline.dataflow.timing import Prediction
 from pipeline.errors import ConfigError, ModelError
 from pipeline.kernels.base import Kernel
-from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.resources.fit import Fit
 from pipeline.resources.model import Estimate
 
 __all__ = ["Folded", "MvauChoice", "cycle_budget", "fold", "folding_of", "load", "save", "write_reports"]
-
-_ROUNDS = 8  # in which what FIFOs need is made room for
-_LUT_SHARE = 0.92  # of the board's with "max": estimates are up to 8 % too low in docs/luts_by_accumulator.md
-_ADVICE = "Or lower target_fps; max finds the fastest that is estimated to fit."
-_ADVICE_MAX = f"{1 - _LUT_SHARE:.0%} of the board's LUTs stay free: by so much estimates may be too low."
 
 
 @dataclass(frozen=True)
@@ -46,7 +38,7 @@ class MvauChoice:
     """What was chosen for an MVAU, and why: the fewest LUTs. Estimates."""
 
     style: str
-    fields: dict[str, int]  # of the folding, see `pipeline/dataflow/folding.py`
+    fields: dict[str, int | str]  # of the folding, see `pipeline/dataflow/folding.py`
     cycles: int  # between frames
     lut: float  # of the MVAU alone
     more_lut: dict[str, float | None]  # by other style here, what the network would take more; None if it cannot be had
@@ -65,6 +57,7 @@ class Folded:
     choices: dict[str, MvauChoice]  # by MVAU of which the style was left open
     ignored: tuple[str, ...]  # what of the folding file has no meaning for this network
     raised: dict[str, int]  # FIFOs that the folding file makes too shallow, and the depth they have instead
+    fit: Fit
 
     @property
     def max_cycles(self) -> int:
@@ -92,130 +85,47 @@ def fold(
     folding_config: Path | Mapping[str, dict] | None = None,
     *,
     mvau_style: str | Mapping[str, str] = "folded",
+    ram_style: str | Mapping[str, str] = "auto",
     board: Board | None = None,
 ) -> Folded:
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
 
     `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/dataflow/styles.py`. "auto"
     leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; KV260 by default.
+    `ram_style` is what the weights are stored in: distributed, block, ultra, or "auto", which is what synthesis finds
+    cheapest, or whatever else there must be for the network to fit the board. What fits in no way is folded as if the
+    board were larger, and `Folded.fit` says so.
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
     fits the board with some LUTs to spare; without it whatever `folding_config` leaves open is folded to one lane.
     `folding_config` is a FINN folding file, or its content; what it asks for comes before the budget. A FIFO depth that
-    it gives is used unless it is below what is proven enough against deadlock. Raises ConfigError for a folding that does not divide, for a budget
-    out of reach, and where nothing fits the board that was asked to.
+    it gives is used unless it is below what is proven enough against deadlock. Raises ConfigError for a folding that
+    does not divide, for a budget out of reach, and for UltraRAM on a board without.
     """
     config = _read_config(folding_config)
     board = board or load_board("KV260")
-    allowed = _styles(graph, mvau_style, config)
-    open_ = [name for name, styles in allowed.items() if len(styles) > 1]
-    whole = Capacity(board.luts * (_LUT_SHARE if budget == "max" else 1), board.ffs, 2 * board.bram36)
-    made: dict[tuple, Kernel] = {}
-    capacity, larger = whole, None  # for all but what FIFOs need beyond the least depth, which is known afterwards
-    for _ in range(_ROUNDS):
-        try:
-            cycles = fastest(graph, capacity, config, allowed, family=board.family) if budget == "max" else budget
-            problem = FoldingProblem(graph, cycles, config, allowed, family=board.family)
-            chosen = problem.solve(capacity if open_ else None)
-            if chosen is None:
-                raise ConfigError(f"{too_large(problem, capacity)} {_ADVICE}")
-        except ConfigError:
-            if larger is None:
-                raise
-            capacity = _between(capacity, larger)
-            continue
-        folded, sized, raised = _with_fifos(stitch(_as_chosen(graph, chosen, made)), cycles, config)
-        estimates = {layer.name: problem.model.layer(layer) for layer in folded}
-        total = sum(estimates.values(), Estimate())
-        if not open_ or whole.holds(total):
-            break
-        capacity, larger = _less(capacity, whole, total), capacity
-    else:
-        advice = _ADVICE_MAX if budget == "max" else _ADVICE
-        raise ConfigError(f"{does_not_fit(cycles, total, whole)} {advice} A part of it are FIFOs that keep this rate.")
+    wishes = allowed(graph, mvau_style, ram_style, config, board)
+    fitter = Fitter(graph, budget, config, wishes, board)
+    design = fitter.design()
+    folded = design.graph
     layer_cycles = {layer.name: layer.cycles() for layer in folded if not isinstance(layer, StreamingFIFO)}
     return Folded(
         graph=folded,
         cycles=layer_cycles,
         slowest=max(layer_cycles, key=lambda name: layer_cycles[name]),
-        prediction=sized.prediction,
-        deadlock_bounds=sized.deadlock_bounds,
-        estimates=estimates,
-        choices=_explained(problem, chosen, capacity, open_) if open_ else {},
-        ignored=(*config.ignored, *config.without_layer(folded.layers)) if config else (),
-        raised=raised,
+        prediction=design.sized.prediction,
+        deadlock_bounds=design.sized.deadlock_bounds,
+        estimates=design.estimates,
+        choices=_explained(design, wishes.open),
+        ignored=(*wishes.ignored, *config.ignored, *config.without_layer(folded.layers)) if config else (),
+        raised=design.raised,
+        fit=fitter.fit(design),
     )
 
 
-def _less(capacity: Capacity, whole: Capacity, taken: Estimate) -> Capacity:
-    """`capacity` less what `taken` is more than `whole`."""
-    return Capacity(
-        capacity.lut - max(taken.lut - whole.lut, 0),
-        capacity.ff - max(taken.ff - whole.ff, 0),
-        capacity.bram_18k - max(taken.bram_18k - whole.bram_18k, 0),
-    )
-
-
-def _between(one: Capacity, other: Capacity) -> Capacity:
-    return Capacity((one.lut + other.lut) / 2, (one.ff + other.ff) / 2, (one.bram_18k + other.bram_18k) / 2)
-
-
-def _with_fifos(
-    stitched: LayerGraph, budget: int | None, config: FoldingConfig | None
-) -> tuple[LayerGraph, FifoDepths, dict[str, int]]:
-    """`stitched` with the depths of its FIFOs, what is known of them, and those that `config` makes too shallow."""
-    sized = fifo_depths(stitched, budget)
-    depths, raised = dict(sized.depths), {}
-    for layer in stitched:
-        if config and isinstance(layer, StreamingFIFO) and "depth" in config.wanted(layer):
-            wanted, least = config.wanted(layer)["depth"], max(2, sized.deadlock_bounds.get(layer.name, 1))
-            depths[layer.name] = max(wanted, least)
-            if wanted < least:
-                raised[layer.name] = least
-    return with_depths(stitched, depths), sized, raised
-
-
-def _styles(
-    graph: LayerGraph, mvau_style: str | Mapping[str, str], config: FoldingConfig | None
-) -> dict[str, tuple[str, ...]]:
-    """The styles that each MVAU may have; one whose PE or SIMD `config` sets is left open no more, but folded.
-
-    Raises ConfigError for a layer that the graph does not have.
-    """
-    names = [layer.name for layer in graph if isinstance(layer, MVAU)]
-    if isinstance(mvau_style, str):
-        mvau_style = dict.fromkeys(names, mvau_style)
-    for name in mvau_style:
-        if name not in names:
-            raise ConfigError(f"mvau_style names {name}, which is no MVAU of this network; it has {', '.join(names)}.")
-    wanted = {name: mvau_style.get(name, "folded") for name in names}
-    for name, style in wanted.items():
-        if style == "auto" and config and {"PE", "SIMD"} & set(config.wanted(graph.layer(name))):
-            wanted[name] = "folded"
-    return {name: STYLES if style == "auto" else (style,) for name, style in wanted.items()}
-
-
-def _as_chosen(graph: LayerGraph, chosen: Foldings, made: dict[tuple, Kernel]) -> LayerGraph:
-    """`graph` folded so. MVAUs that are `made`, by name and folding, are not made again; new ones are noted there."""
-    by_name = {layer.name: folding for layer, folding in zip(graph, chosen.layers, strict=True)}
-    graph = with_whole_windows(graph, [name for name, folding in by_name.items() if folding.style == "unrolled"])
-    layers: list[Kernel] = []
-    for layer in graph:
-        folding = by_name[layer.name]
-        if not isinstance(layer, MVAU):
-            layers.append(replace(layer, **folding.fields))
-            continue
-        key = (layer.name, folding.style, *folding.fields.values())
-        if key not in made:  # an adder graph may take a minute to find
-            made[key] = styled(layer, folding.style, folding.fields)
-        layers.append(made[key])
-    return replace(graph, layers=tuple(layers))
-
-
-def _explained(
-    problem: FoldingProblem, chosen: Foldings, capacity: Capacity, names: Collection[str]
-) -> dict[str, MvauChoice]:
-    others = problem.others(chosen, names, capacity)
+def _explained(design: Design, names: Collection[str]) -> dict[str, MvauChoice]:
+    problem, chosen = design.problem, design.chosen
+    others = problem.others(chosen, names, design.capacity)
     return {
         layer.name: MvauChoice(
             folding.style,
@@ -232,8 +142,15 @@ def _explained(
     }
 
 
-def folding_of(layer: Kernel) -> dict[str, int]:
-    """What a FINN folding file would say of `layer`."""
+def folding_of(layer: Kernel) -> dict[str, int | str]:
+    """What a FINN folding file says of `layer` (see `folding_config.py`)."""
+    if isinstance(layer, MatrixVector):
+        style = style_of(layer)
+        own = {} if style == "folded" else {"mvau_style": style}
+        own |= {name: getattr(layer, name.lower()) for name in LANES[style]}
+        if isinstance(layer, StoredMatrixVector):
+            own["ram_style"] = layer.ram_style
+        return own | {"mem_mode": layer.mem_mode}
     return {name: getattr(layer, name.lower()) for name in ATTRIBUTES.get(layer.op_type, ())}
 
 
@@ -249,6 +166,7 @@ def save(folded: Folded, folder: Path) -> None:
         "choices": {name: asdict(choice) for name, choice in folded.choices.items()},
         "ignored": list(folded.ignored),
         "raised": folded.raised,
+        "fit": asdict(folded.fit),
     }
     _write_json(folder / "folded.json", content)
 
@@ -262,7 +180,10 @@ def load(folder: Path) -> Folded:
         ignored = tuple(content.pop("ignored"))
         content["estimates"] = {name: Estimate(**own) for name, own in content["estimates"].items()}
         content["choices"] = {name: MvauChoice(**own) for name, own in content["choices"].items()}
-        return Folded(graph=load_graph(folder), prediction=prediction, ignored=ignored, **content)
+        fit = content.pop("fit")
+        fit["exceeded"] = {name: tuple(pair) for name, pair in fit["exceeded"].items()}
+        fit = Fit(**fit | {name: tuple(fit[name]) for name in ("settings", "boards")})
+        return Folded(graph=load_graph(folder), prediction=prediction, ignored=ignored, fit=fit, **content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The folded graph in {folder} cannot be read: {error!r}. Build it again.") from error
 
@@ -331,7 +252,13 @@ def _estimates(estimates: Mapping[str, Estimate]) -> dict[str, object]:
     everything = {**estimates, "total": sum(estimates.values(), Estimate())}
     return {
         **{
-            name: {"LUT": round(own.lut), "FF": round(own.ff), "BRAM_18K": round(own.bram_18k), "URAM": 0, "DSP": 0}
+            name: {
+                "LUT": round(own.lut),
+                "FF": round(own.ff),
+                "BRAM_18K": round(own.bram_18k),
+                "URAM": round(own.uram),
+                "DSP": 0,
+            }
             for name, own in everything.items()
         },
         "how": "estimated by pipeline/resources, before synthesis",
@@ -393,9 +320,9 @@ def _adder_graph(layer: UnrolledMVAU) -> dict[str, object]:
     }
 
 
-def _folding_config(graph: LayerGraph) -> dict[str, dict[str, int]]:
-    """The folding in the layout of FINN's files, which `fold` reads back."""
-    content: dict[str, dict[str, int]] = {"Defaults": {}}
+def _folding_config(graph: LayerGraph) -> dict[str, dict[str, int | str]]:
+    """The folding in the layout of FINN's files, which `fold` reads back where `mvau_style` is as it was, or auto."""
+    content: dict[str, dict[str, int | str]] = {"Defaults": {}}
     for layer in graph:
         if own := folding_of(layer):
             content[layer.name] = own

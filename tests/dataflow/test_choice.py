@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.dataflow.choice import FoldingProblem, fastest
+from pipeline.dataflow.choice import FoldingProblem, fastest, slowest
 from pipeline.dataflow.folding import STYLES, Folding, divisors, foldings
 from pipeline.dataflow.folding_config import FoldingConfig
 from pipeline.dataflow.graph import LayerGraph
@@ -117,21 +117,19 @@ def test_the_other_styles_cost_more_or_cannot_be():
 
 
 def test_the_fastest_that_fits_is_found():
-    graph, styles = convolution(8, 8, 4, 8), {"MVAU_0": STYLES}
-    unlimited = Capacity(1e9, 1e9, 1e9)
-    assert fastest(graph, unlimited, styles=styles) == 72
-    small = Capacity(FoldingProblem(graph, 1000, styles=styles).solve().total.lut, 1e9, 1e9)
-    budget = fastest(graph, small, styles=styles)
+    graph = convolution(8, 8, 4, 8)
+
+    def fits(capacity: Capacity):
+        return lambda cycles: FoldingProblem(graph, cycles, styles={"MVAU_0": STYLES}).fits(capacity)
+
+    assert fastest(fits(Capacity(1e9, 1e9, 1e9)), 0, slowest(graph)) == 72
+    small = Capacity(FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total.lut, 1e9, 1e9)
+    budget = fastest(fits(small), 0, slowest(graph))
     assert 72 < budget <= 1000
-    assert FoldingProblem(graph, budget, styles=styles).solve(small)
-    assert FoldingProblem(graph, budget - 1, styles=styles).solve(small) is None
-
-
-def test_what_fits_no_board_is_refused():
-    with pytest.raises(
-        ConfigError, match=r"does not fit the board: with the fewest LUTs it takes an estimated .* LUT of 10,"
-    ):
-        fastest(convolution(8, 8, 4, 8), Capacity(10, 1e9, 1e9))
+    assert fits(small)(budget) and not fits(small)(budget - 1)
+    near = fastest(fits(small), 72, slowest(graph), precision=0.02)
+    assert budget <= near <= 1.03 * budget and fits(small)(near)
+    assert fastest(fits(Capacity(10, 1e9, 1e9)), 0, slowest(graph)) is None
 
 
 def test_without_a_budget_everything_has_one_lane():
@@ -154,6 +152,62 @@ def test_what_a_configuration_leaves_open_meets_the_budget():
     config = FoldingConfig.parse({"MVAU_0": {"PE": 2}}, "f.json")
     folding = choose_foldings(convolution(4, 4, 4, 4), 400, config)[-1]
     assert folding.fields["pe"] == 2 and folding.cycles <= 400
+
+
+@pytest.mark.parametrize(
+    ("style", "content", "fields"),
+    [
+        ("sparse", {"PE": 4, "SIMD": 2, "lanes": 2}, {"pe": 4, "simd": 2, "lanes": 2}),
+        ("sparse", {"PE": 3, "SIMD": 1, "lanes": 1}, {"pe": 3, "simd": 1, "lanes": 1}),
+        ("unrolled", {"digits": 2}, {"digits": 2}),
+    ],
+)
+def test_a_configured_folding_of_another_style(style, content, fields):
+    config = FoldingConfig.parse({"MVAU_0": {"mvau_style": style, **content}}, "f.json")
+    for budget in (None, 5000):
+        problem = FoldingProblem(convolution(4, 4, 4, 4), budget, config, {"MVAU_0": (style,)})
+        assert problem.solve().layers[-1].fields == fields
+    folded = FoldingProblem(convolution(4, 4, 4, 4), 5000, config, {"MVAU_0": ("folded",)}).solve().layers[-1]
+    assert folded == choose_foldings(convolution(4, 4, 4, 4), 5000)[-1]
+
+
+@pytest.mark.parametrize(
+    ("style", "content", "message"),
+    [
+        ("sparse", {"PE": 3, "lanes": 2}, r"lanes = 2, which the sparse layer MVAU_0 cannot have\. Choose one of 1\."),
+        (
+            "unrolled",
+            {"digits": 3},
+            r"digits = 3, which the unrolled layer MVAU_0 cannot have\. Choose one of 1, 2, 4\.",
+        ),
+    ],
+)
+def test_a_folding_that_the_style_cannot_have_is_refused(style, content, message):
+    config = FoldingConfig.parse({"MVAU_0": {"mvau_style": style, **content}}, "f.json")
+    with pytest.raises(ConfigError, match=message):
+        FoldingProblem(convolution(4, 4, 4, 4), 5000, config, {"MVAU_0": (style,)})
+
+
+@pytest.mark.parametrize("style", ["folded", "sparse"])
+def test_of_the_memories_that_are_offered_the_cheapest_that_fits_is_taken(style):
+    graph, names = convolution(4, 4, 32, 32), {"MVAU_0": (style,)}
+    alone = {
+        kind: FoldingProblem(graph, 60_000, styles=names, memories={"MVAU_0": (kind,)}).solve().total
+        for kind in ("distributed", "block", "ultra")
+    }
+    assert alone["distributed"].bram_18k < alone["block"].bram_18k and alone["block"].lut < alone["distributed"].lut
+    assert alone["ultra"].uram > 0
+    offered = FoldingProblem(graph, 60_000, styles=names, memories={"MVAU_0": tuple(alone)})
+    for kind, total in alone.items():
+        chosen = offered.solve(Capacity(total.lut, total.ff, total.bram_18k, total.uram))
+        assert chosen.layers[-1].fields["ram_style"] == kind
+        assert chosen.total.lut == pytest.approx(total.lut, rel=0.02)
+
+
+def test_what_is_unrolled_has_no_memory_to_choose():
+    memories = {"MVAU_0": ("block", "ultra")}
+    problem = FoldingProblem(convolution(4, 4, 4, 4), 600, styles={"MVAU_0": ("unrolled",)}, memories=memories)
+    assert all("ram_style" not in folding.fields for folding in problem.domains[-1])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pipeline.dataflow.deadlock import deadlock_bounds
 from pipeline.dataflow.fifo_depths import SLACK, fifo_depths
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.stitching import stitch, with_depths
-from pipeline.dataflow.timing import predict
+from pipeline.dataflow.timing import paces, predict
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.stages.fold import fold
 from tests.dataflow.residual import residual_network
@@ -132,12 +132,13 @@ def test_depths_hold_the_bounds_and_the_peaks(folded):
 
 def test_frames_follow_each_other_as_fast_as_the_slowest_layer_allows(folded):
     slowest = max(layer.cycles() for layer in folded)
-    assert slowest <= predict(folded).cycles_between_frames <= 1500
+    assert slowest <= predict(folded, paces(folded)).cycles_between_frames <= 1500
 
 
 def test_the_first_output_waits_for_all_it_depends_on():
     graph = residual_network(size=6, channels=4, depth=1)
-    prediction = predict(stitch(graph))
+    stitched = stitch(graph)
+    prediction = predict(stitched, paces(stitched))
     window = graph.layer("ConvolutionInputGenerator_0").inputs_needed()[35]
     assert prediction.first_output > window
     assert prediction.first_frame > graph.layer("MVAU_0").cycles()

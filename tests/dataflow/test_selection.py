@@ -16,7 +16,7 @@ def drawn(seed: int, sizes: list[int], pairs: list[tuple[int, int]]):
     rng = np.random.default_rng(seed)
 
     def estimate() -> Estimate:
-        return Estimate(*map(float, rng.integers(0, 20, 3)))
+        return Estimate(*map(float, rng.integers(0, 20, 4)))
 
     choices = [[Choice(*map(int, rng.integers(1, 4, 2)), estimate()) for _ in range(size)] for size in sizes]
     tables = {pair: {lanes: estimate() for lanes in product(range(1, 4), repeat=2)} for pair in pairs}
@@ -31,11 +31,11 @@ def drawn(seed: int, sizes: list[int], pairs: list[tuple[int, int]]):
 
 
 def price(taken: Estimate) -> float:
-    return taken.lut + taken.ff / 1000
+    return taken.lut + taken.ff / 1000 + 20 * taken.uram
 
 
 def fits(taken: Estimate, capacity: Capacity) -> bool:
-    return taken.lut <= capacity.lut and taken.ff <= capacity.ff and taken.bram_18k <= capacity.bram_18k
+    return all(getattr(taken, name) <= getattr(capacity, name) for name in ("lut", "ff", "bram_18k", "uram"))
 
 
 @given(st.data())
@@ -45,7 +45,7 @@ def test_the_solution_is_the_cheapest_of_all_that_fit(data):
     pairs = [(i, j) for i in range(len(sizes)) for j in range(i + 1, len(sizes))]
     streams = data.draw(st.lists(st.sampled_from(pairs), unique=True) if pairs else st.just([]))
     choices, links, total = drawn(data.draw(st.integers(0, 2**32 - 1)), sizes, streams)
-    capacity = Capacity(*(data.draw(st.integers(0, 80)) for _ in range(3)))
+    capacity = Capacity(*(data.draw(st.integers(0, 80)) for _ in range(4)))
     allowed = [total(s) for s in product(*map(range, sizes)) if fits(total(s), capacity)]
 
     found = Program(choices, links).solve(capacity)

@@ -46,6 +46,15 @@ def test_a_graph_comes_back_as_it_was(tmp_path: Path) -> None:
     assert same(graph.output_transform.scale, again.output_transform.scale)
 
 
+def test_small_integers_take_a_byte_on_disk(tmp_path: Path) -> None:
+    stored(tmp_path)
+    with np.load(tmp_path / "graph.npz") as arrays:
+        assert {array.dtype.kind for array in arrays.values()} <= {"i", "u", "f"}
+        integers = [array for array in arrays.values() if array.dtype.kind in "iu"]
+    assert any(array.dtype == np.int8 for array in integers), "the weights, of four bits"
+    assert not any(array.dtype == np.int64 for array in integers)
+
+
 def test_an_unknown_class_is_an_error(tmp_path: Path) -> None:
     stored(tmp_path)
     text = (tmp_path / "graph.json").read_text()

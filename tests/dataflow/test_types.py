@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,3 +19,8 @@ def test_narrow_and_names():
     assert IntType.of_bits(2, signed=True, narrow=True) == IntType(-1, 1)
     assert IntType(0, 0).name == "UINT1"
     assert IntType(-128, 127).name == "INT8"
+
+
+@pytest.mark.parametrize(("lo", "hi", "name"), [(0, 256, "uint16"), (-129, 0, "int16"), (0, 1 << 32, "int64")])
+def test_the_numpy_type_holds_the_interval(lo: int, hi: int, name: str) -> None:
+    assert IntType(lo, hi).dtype == name

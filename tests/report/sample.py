@@ -21,7 +21,7 @@ __all__ = ["STAGES", "sample_facts"]
 
 STAGES = (
     *("resolve", "export", "streamline", "dataflow", "accumulators", "fold", "codegen", "rtlsim", "synth"),
-    *("bitfile", "package"),
+    *("timing", "bitfile", "package"),
 )
 
 _MODEL = ResolvedModel(
@@ -75,6 +75,7 @@ def sample_facts(**changes) -> BuildFacts:
             total=sum((layer.total for layer in resources.values()), Utilization()),
             whole=None,
         ),
+        timing=None,
         bitfile=BitfileResult(
             "KV260", "xck26", 5.0, 200.0, 100.0, {}, None, None, Path("x.hwh"), None, None, None, None
         ),

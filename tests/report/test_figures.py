@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline.report import figures
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
+from pipeline.report.purposes import lut_by_purpose
 from tests.report.sample import sample_facts
 
 FACTS = sample_facts()
@@ -29,6 +30,8 @@ def test_bars_of_luts_add_up(monkeypatch, tmp_path: Path):
     )
     draw_luts(FACTS, tmp_path / "luts.png")
     assert sum(bar.get_width() for bar in seen["axes"].patches) == FACTS.resources.total.lut
+    drawn = {bars.get_label(): sum(bar.get_width() for bar in bars) for bars in seen["axes"].containers}
+    assert drawn == {purpose: lut for purpose, lut in lut_by_purpose(FACTS.resources).items() if lut}
     assert [label.split(" × ")[-1] for label in seen["labels"][-2:]] == [
         "StreamingFIFO",
         "StreamingDataWidthConverter",

@@ -2,12 +2,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.boards import board_names
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
+from pipeline.resources.finn import FinnEstimate
+from pipeline.resources.fit import Fit
 from pipeline.resources.model import Estimate
 from pipeline.stages.fold import MvauChoice
 from pipeline.stages.rtlsim import AccumulatorExtremes
+from pipeline.stages.timing import LayerTiming, TimingReport
+from pipeline.tools.nextpnr import Routed
+from pipeline.tools.vivado import Implemented
 from pipeline.tools.yosys import Utilization
 from tests.report.sample import sample_facts
 
@@ -34,7 +40,43 @@ def test_what_does_not_fit_is_said_in_the_overview():
     assert "does not fit" not in summary(FACTS)
     capacity = {**FACTS.resources.capacity, "LUT": FACTS.resources.total.lut - 1}
     text = summary(sample_facts(resources=replace(FACTS.resources, capacity=capacity)))
-    assert "**does not fit**, too much LUT |" in text
+    lut = FACTS.resources.total.lut
+    assert f"**does not fit**, {lut:,} LUT of {lut - 1:,} |" in text
+
+
+def test_every_board_is_said_to_hold_it_or_not():
+    used = Utilization(lut=100_000, ff=100_000, bram_18k=400, uram=32)
+    resources = replace(FACTS.resources, total=used)
+    table = {row[0].strip("|* "): row[1:] for row in rows(summary(sample_facts(resources=resources)), "Boards")[1:]}
+    assert set(table) == set(board_names())
+    assert table["KV260"] == ["too much BRAM", "85.4 %", "42.7 %", "138.9 %", "50.0 %", "0.0 % |"]
+    assert table["ZCU104"][0] == "fits" and table["ZCU104"][3:5] == ["64.1 %", "33.3 %"]
+    assert table["ZCU102"][0] == "too much URAM" and table["ZCU102"][4] == "32 of none"
+    assert table["Pynq-Z2"][0] == "too much LUT, BRAM, URAM; counted for xcup, this is xc7"
+    without = {row[0].strip("|* "): row[1:] for row in rows(summary(FACTS), "Boards")[1:]}
+    assert without["Pynq-Z2"][0] == "fits; counted for xcup, this is xc7" and without["Pynq-Z2"][4] == "–"
+
+
+def test_what_fold_advised_is_repeated():
+    assert "`fold` said" not in summary(FACTS)
+    fit = Fit("KV260", {"LUT": (200_000, 117_120)}, 250_000, ("mvau_style auto",), ("ZCU104", "U250"))
+    text = summary(sample_facts(folded=replace(FACTS.folded, fit=fit)))
+    assert (
+        "Before synthesis, `fold` said: DOES NOT FIT the KV260: 200,000 LUT of 117,120 estimated. What is estimated to "
+        "fit: target_fps 800 or less; mvau_style auto at this rate; a larger board as it is: ZCU104, U250."
+    ) in text
+
+
+def test_chosen_memories_are_named():
+    assert "UltraRAM" not in summary(FACTS)
+    layers = tuple(
+        replace(layer, ram_style="ultra") if layer.name == "MVAU_1" else layer for layer in FACTS.folded.graph
+    )
+    graph = replace(FACTS.folded.graph, layers=layers)
+    text = summary(sample_facts(folded=replace(FACTS.folded, graph=graph)))
+    assert (
+        "By `ram_style` those of MVAU_1 are in UltraRAM, which is loaded over a stream at start-up; the others" in text
+    )
 
 
 def test_the_overview_says_whether_there_is_a_bitstream():
@@ -105,18 +147,18 @@ def test_resources_add_up_and_fifos_share_a_row():
     assert f"{len(fifos)} × StreamingFIFO" in by_name
     totals = list(by_name).index("total")
     estimates, luts = (
-        [int(row[column].strip("*").replace(",", "")) for row in table[: totals + 1]] for column in (1, 2)
+        [int(row[column].strip("*").replace(",", "")) for row in table[: totals + 1]] for column in (1, 3)
     )
     assert sum(luts[:totals]) == luts[totals] == FACTS.resources.total.lut
     assert estimates[totals] == round(sum(estimate.lut for estimate in FACTS.folded.estimates.values()))
     assert abs(sum(estimates[:totals]) - estimates[totals]) <= totals  # each row is rounded
     assert "stitched network in one run" not in by_name
-    assert by_name["utilization"][8] == "–"  # the part of the sample has no URAM
+    assert by_name["utilization"][9] == "–"  # the part of the sample has no URAM
 
 
 def test_the_whole_network_is_shown_where_it_was_counted():
     resources = replace(FACTS.resources, whole=Utilization(lut=4321))
-    assert "| stitched network in one run |  | 4,321 |" in summary(sample_facts(resources=resources))
+    assert "| stitched network in one run |  |  | 4,321 |" in summary(sample_facts(resources=resources))
 
 
 def test_estimates_stand_beside_counts_with_their_median_error():
@@ -137,7 +179,7 @@ def test_what_was_chosen_is_explained():
     (row,) = rows(summary(facts), "Choice")[1:]
     counted = f"{facts.resources.layers['MVAU_1'].total.lut}"
     assert row[0].strip("| ") == "MVAU_1" and row[1] == "648"
-    assert row[4:] == ["410", counted, "**chosen**", "–", "+ 1,234 |"]
+    assert row[4] == "auto" and row[5:] == ["410", counted, "**chosen**", "–", "+ 1,234 |"]
 
 
 def test_the_fastest_is_called_so():
@@ -155,6 +197,87 @@ def test_the_deepest_fifos_are_listed_and_the_rest_counted():
 def test_figures_are_shown_and_stages_summed():
     text = summary(FACTS)
     assert all(f"]({name})" in text for name in (LUTS_FIGURE, CYCLES_FIGURE, WIDTHS_FIGURE))
-    assert "| **sum, peak** | **16.5** | **410** |" in text
+    assert "| **sum, peak** | **18.0** | **411** |" in text
     assert "| rtlsim | SUCCESS | rtlsim is fine |" in text
     assert "`verification_output/verify_stitched_ip_rtlsim_0_SUCCESS.npy` (10 frames)" in text
+
+
+def test_finns_estimate_stands_beside_ours():
+    folded = {layer.name: layer for layer in FACTS.folded.graph if isinstance(layer, MVAU)}
+    first = next(iter(folded))
+    finn = {name: (FinnEstimate("MVAU_hls", 300, 0, 0, 0), FinnEstimate("MVAU_rtl", 0, 0, 0, 7)) for name in folded}
+    finn |= {layer.name: () for layer in FACTS.folded.graph if layer.name not in finn}
+    counts = FACTS.resources.layers | {
+        name: replace(FACTS.resources.layers[name], total=Utilization(lut=200)) for name in folded
+    }
+    text = summary(sample_facts(finn=finn, resources=replace(FACTS.resources, layers=counts)))
+    table = {row[0].strip("|* "): row for row in rows(text, "Resources")}
+    assert table["layer"][1:4] == ["LUT estimated", "FINN's estimate", "LUT"]
+    assert table[first][2:4] == ["300", "200"]
+    others = [layer.name for layer in FACTS.folded.graph if layer.name in table and layer.name not in folded]
+    assert others and all(table[name][2] == "–" for name in others)
+    assert "its median error is 50.0 %" in text
+    assert f"FINN estimates 0 LUT and {7 * len(folded)} DSP in these layers" in text
+
+
+def test_without_folded_mvaus_finns_error_is_not_stated():
+    text = summary(sample_facts(finn={layer.name: () for layer in FACTS.folded.graph}))
+    assert "a dash stands where it has no such unit" in text
+    assert "MVAU_hls" not in text
+
+
+CELLS = {"lut4": 1234, "carry": 5, "ff": 678, "lutram": 0, "bram_18k": 0}
+ON_ECP5 = {
+    "MVAU_0": LayerTiming("MVAU", Routed((71.2, 68.0, 74.9), **CELLS), None),
+    "MVAU_1": LayerTiming("MVAU", Routed((), **CELLS, problem="does not fit: more DP16KD than the device has"), None),
+    "MVAU_2": LayerTiming("MVAU", Routed((150.0, 140.0, 155.0), **CELLS), None),
+}
+TIMING = TimingReport("nextpnr 1.0, each layer alone", "ECP5-85F, speed grade 6", (1, 2, 3), ON_ECP5)
+
+
+def timing_section(text: str) -> str:
+    return text.split("## Timing\n")[1].split("\n## ")[0]
+
+
+def test_where_no_place_and_route_was_asked_for_that_is_all_that_is_said():
+    section = timing_section(summary(FACTS)).strip()
+    assert section.startswith("No place and route was asked for") and "\n" not in section
+    assert "`timing: {place_and_route: true}`" in section
+
+
+def test_frequencies_of_another_device_are_called_so():
+    text = summary(sample_facts(timing=TIMING))
+    section = timing_section(text)
+    assert "Lattice ECP5-85F, speed grade 6, by nextpnr 1.0, each layer alone; the median of 3 seeds" in section
+    assert "**That is another device than the KV260's**" in section and "say nothing of the board's clock" in section
+    assert "The slowest is MVAU_0, 71 MHz." in section
+    assert "Vivado was not on PATH, so nothing was measured for xck26." in section
+    assert rows(text, "Timing") == [
+        ["| layer", "MHz on ECP5", "least", "most", "LUT4", "FF |"],
+        ["| MVAU_0", "71", "68", "75", "1,234", "678 |"],
+        ["| MVAU_1", "–", "–", "–", "1,234", "678 |"],
+        ["| MVAU_2", "150", "140", "155", "1,234", "678 |"],
+    ]
+    assert "- MVAU_1 on the ECP5: does not fit: more DP16KD than the device has." in section
+    # the rate is at the configured clock as before
+    assert "cycles simulated; 200 MHz configured, not timed" in text
+
+
+def test_what_vivado_measured_stands_beside_it():
+    used = {"LUT": 900, "LUTRAM": 0, "SRL": 0, "FF": 640, "BRAM_18K": 3, "URAM": 1, "DSP": 2, "Carry": 44}
+    made = [
+        Implemented("2024.2", "xck26", 5.0, -1.25, used),
+        Implemented("2024.2", "xck26", 5.0, 1.0, used),
+        Implemented("2024.2", "xck26", 5.0, None, {}, "not every net could be routed"),
+    ]
+    both = {name: replace(entry, vivado=own) for (name, entry), own in zip(ON_ECP5.items(), made, strict=True)}
+    text = summary(sample_facts(timing=replace(TIMING, layers=both)))
+    section = timing_section(text)
+    assert "Measured by Vivado 2024.2 for xck26, each MVAU alone out of context" in section
+    assert "for a clock of 5 ns: Fmax is 1000 / (period − worst slack)" in section
+    assert "The slowest is MVAU_0, 160 MHz." in section and "not on PATH" not in section
+    table = rows(text, "Timing")
+    assert table[0][6:] == ["MHz by Vivado", "slack ns", "LUT", "FF", "carry", "BRAM", "URAM", "DSP |"]
+    assert table[1][6:] == ["160", "-1.250", "900", "640", "44", "1.5", "1", "2 |"]
+    assert table[2][6:8] == ["250", "1.000"] and table[3][6:] == [*["–"] * 7, "– |"]
+    assert "- MVAU_2 by Vivado: not every net could be routed." in section

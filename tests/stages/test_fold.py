@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pipeline.boards import load_board
+from pipeline.boards import board_names, load_board
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.styles import style_of
+from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, ModelError
+from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages.fold import cycle_budget, fold, load, save, write_reports
+from pipeline.resources.fit import Fit
+from pipeline.resources.model import Estimate
+from pipeline.stages.fold import cycle_budget, fold, folding_of, load, save, write_reports
 from tests.dataflow.residual import residual_network
 
 
@@ -83,8 +89,7 @@ def test_a_folding_file_of_finn(tmp_path):
     shallow = folded.deadlock_bounds["StreamingFIFO_1"]
     assert folded.raised == {"StreamingFIFO_1": shallow} and folded.graph.layer("StreamingFIFO_1").depth == shallow > 2
     assert set(folded.ignored) == {
-        *("ConvolutionInputGenerator_rtl_0.ram_style", "MVAU_hls_0.ram_style", "MVAU_hls_0.resType"),
-        *("MVAU_hls_0.mem_mode", "MVAU_hls_7"),
+        *("ConvolutionInputGenerator_rtl_0.ram_style", "MVAU_hls_0.resType", "MVAU_hls_7"),
     }
 
 
@@ -96,6 +101,29 @@ def test_the_written_folding_gives_the_same_again(tmp_path):
     assert again.cycles == folded.cycles
     assert [getattr(x, "depth", None) for x in again.graph] == [getattr(x, "depth", None) for x in folded.graph]
     assert again.ignored == ()
+
+
+@pytest.mark.parametrize("budget", [1100, 3000])
+def test_the_written_folding_of_every_style_and_memory_gives_the_same_again(tmp_path, budget):
+    graph = residual_network(blocks=2)
+    styles = {"MVAU_0": "sparse", "MVAU_1": "unrolled", "MVAU_2": "sparse", "MVAU_3": "auto"}
+    folded = fold(graph, budget, mvau_style=styles, ram_style={"MVAU_0": "block", "MVAU_2": "ultra"})
+    write_reports(folded, tmp_path, 5.0)
+    written = tmp_path / "auto_folding_config.json"
+    content = json.loads(written.read_text())
+    assert content["MVAU_0"]["ram_style"] == "block" and content["MVAU_0"]["mem_mode"] == "internal_decoupled"
+    assert content["MVAU_1"] == {
+        "mvau_style": "unrolled",
+        "digits": folded.graph.layer("MVAU_1").digits,
+        "mem_mode": "internal_embedded",
+    }
+    for wanted in ("auto", {name: style_of(folded.graph.layer(name)) for name in styles}):
+        again = fold(graph, None, written, mvau_style=wanted)
+        assert again.ignored == ()
+        assert again.cycles == folded.cycles
+        for one, other in zip(folded.graph, again.graph, strict=True):
+            assert folding_of(one) == folding_of(other) and one.input_lanes() == other.input_lanes()
+            assert getattr(one, "depth", None) == getattr(other, "depth", None)
 
 
 def test_reports_have_the_keys_of_finn(tmp_path):
@@ -158,19 +186,92 @@ def test_the_fastest_that_fits_the_board():
     assert slower.max_cycles > 42
     # with FIFOs as deep as they turn out, and as much to spare as estimates were too low
     assert sum(estimate.lut for estimate in slower.estimates.values()) <= 0.92 * 900
-    with pytest.raises(ConfigError, match="does not fit the board"):
-        fold(graph, 42, mvau_style="auto", board=few)
-    with pytest.raises(ConfigError, match="FIFOs"):  # the layers alone would fit
-        fold(graph, "max", mvau_style="auto", board=replace(board, luts=600))
+    assert not slower.fit.exceeded
+
+
+def test_what_does_not_fit_is_folded_and_says_what_would():
+    graph, board = residual_network(), load_board("KV260")
+    roomy = fold(graph, 400, board=board)
+    assert roomy.fit == Fit("KV260", {})
+    total = sum(roomy.estimates.values(), Estimate())
+    few = replace(board, luts=round(0.7 * total.lut))
+    folded = fold(graph, 400, board=few)
+    assert folded.cycles == roomy.cycles and folded.estimates == roomy.estimates
+    fit = folded.fit
+    assert fit.exceeded == {"LUT": (round(total.lut), few.luts)}
+    assert fit.boards == board_names()
+    slower = fold(graph, fit.cycles, board=few)
+    assert fit.cycles > 400 and not slower.fit.exceeded
+    assert "DOES NOT FIT the KV260: " in fit.sentence(5.0)
+    rate = float(re.search(r"target_fps ([\d,.]+) or less", fit.sentence(5.0))[1].replace(",", ""))
+    assert 0.99 * 1e9 / (5 * fit.cycles) <= rate <= 1e9 / (5 * fit.cycles)
+
+
+def test_a_style_that_would_fit_is_advised():
+    graph, board = residual_network(), load_board("KV260")
+    cheap = sum(fold(graph, 400, mvau_style="auto", board=board).estimates.values(), Estimate())
+    tight = replace(board, luts=round(1.13 * cheap.lut), bram36=0, urams=0)
+    fit = fold(graph, 400, board=tight).fit
+    assert fit.exceeded and fit.settings == ("mvau_style auto",)
+    assert "mvau_style auto at this rate" in fit.sentence(5.0)
+    assert not fold(graph, 400, mvau_style="auto", board=tight).fit.exceeded
+
+
+@pytest.mark.parametrize("mvau_style", ["folded", "auto"])
+def test_what_fits_at_no_rate_says_so(mvau_style):
+    tiny = replace(load_board("KV260"), luts=100)
+    folded = fold(residual_network(), "max", mvau_style=mvau_style, board=tiny)
+    assert folded.fit.exceeded["LUT"][1] == 100 and folded.fit.cycles is None and folded.fit.settings == ()
+    assert "target_fps" not in folded.fit.sentence(5.0) and "U250" in folded.fit.sentence(5.0)
+
+
+def weights_in_blocks(**kwargs):
+    """A layer whose weights synthesis would put into block RAM."""
+    weights = np.random.default_rng(0).integers(-7, 8, (64, 576))
+    lo, hi = -7 * 15 * 576, 7 * 15 * 576
+    layer = MVAU("MVAU_0", ("in",), ("out",), weights, IntType(0, 15), IntType(lo, hi), (4, 4))
+    return fold(LayerGraph("one", (layer,), "in", "out"), **{"budget": 64 * 576, **kwargs})
+
+
+def test_memories_are_chosen_so_that_it_fits():
+    board = load_board("KV260")
+    free = weights_in_blocks(board=board)
+    assert free.graph.layer("MVAU_0").ram_style == "auto" and free.estimates["MVAU_0"].bram_18k > 1
+    no_blocks = weights_in_blocks(board=replace(board, bram36=0))
+    taken = no_blocks.estimates["MVAU_0"]
+    assert no_blocks.graph.layer("MVAU_0").ram_style == "ultra" and taken.uram > 0 and taken.bram_18k == 0
+    neither = weights_in_blocks(board=replace(board, bram36=0, urams=0))
+    assert neither.graph.layer("MVAU_0").ram_style == "distributed"
+    assert neither.estimates["MVAU_0"].lut > taken.lut
+    assert not no_blocks.fit.exceeded and not neither.fit.exceeded
+
+
+def test_memories_are_chosen_with_the_styles():
+    few = replace(load_board("KV260"), bram36=0, luts=1800)
+    folded = weights_in_blocks(board=few, mvau_style="auto")
+    assert folded.choices["MVAU_0"].fields["ram_style"] == "ultra" and not folded.fit.exceeded
+    total = sum(folded.estimates.values(), Estimate())
+    assert 0 < total.uram <= few.urams and total.lut <= 1800
+    without = weights_in_blocks(board=replace(few, urams=0), mvau_style="auto")
+    assert without.fit.exceeded
+
+
+def test_a_memory_that_is_asked_for_is_taken_and_one_that_would_fit_advised():
+    board = replace(load_board("KV260"), bram36=0)
+    for style in ("distributed", "block", "ultra"):
+        assert weights_in_blocks(ram_style=style).graph.layer("MVAU_0").ram_style == style
+    folded = weights_in_blocks(ram_style={"MVAU_0": "block"}, board=board)
+    assert folded.graph.layer("MVAU_0").ram_style == "block"
+    assert set(folded.fit.exceeded) == {"BRAM_18K"} and "ram_style auto" in folded.fit.settings
 
 
 def test_what_is_saved_is_loaded(tmp_path):
-    folded = fold(residual_network(), 700, mvau_style="auto")
+    folded = fold(residual_network(), 700, mvau_style="auto", board=replace(load_board("KV260"), luts=100))
     save(folded, tmp_path)
     loaded = load(tmp_path)
     for field in (
         *("cycles", "slowest", "prediction", "deadlock_bounds"),
-        *("estimates", "choices", "ignored", "raised"),
+        *("estimates", "choices", "ignored", "raised", "fit"),
     ):
         assert getattr(loaded, field) == getattr(folded, field)
     assert [layer.name for layer in loaded.graph] == [layer.name for layer in folded.graph]
