@@ -1,7 +1,7 @@
 # One-word commands. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: setup board-setup build deploy validate train test lint bench clean help
+.PHONY: setup board-setup build compare deploy validate train test lint bench clean help
 .DELETE_ON_ERROR:
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -21,6 +21,10 @@ WEIGHTS ?=
 HOST ?=
 PORT ?=
 N ?= 20
+POLICY ?=
+BITS ?=
+SEED ?=
+SCHEDULER ?=
 
 stamp := $(VENV)/.a2q-installed
 board_stamp := $(BOARD_VENV)/.a2q-installed
@@ -36,9 +40,10 @@ $(BOOTSTRAP)/bin/uv:
 	$(PYTHON) -m venv $(BOOTSTRAP)
 	$(BOOTSTRAP)/bin/python -m pip install --quiet uv==0.13.8
 
+# compiled here once: where a build cannot write bytecode, as in a container, imports alone take it 13 s more each time
 $(stamp): pyproject.toml | $(BOOTSTRAP)/bin/uv
 	test -x $(bin)/python || $(BOOTSTRAP)/bin/uv venv --quiet --python $(PYTHON) $(VENV)
-	$(uv) pip install --python $(bin)/python $(torch) --editable '.[dev]'
+	$(uv) pip install --python $(bin)/python --compile-bytecode $(torch) --editable '.[dev]'
 	touch $@
 
 board-setup: $(board_stamp)  ## make the environment in .venv-board for what talks to boards (deploy, validate and test do it too)
@@ -52,6 +57,14 @@ $(board_stamp): hw/driver/requirements.txt | $(BOOTSTRAP)/bin/uv
 build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= OUT= WEIGHTS=
 	@$(bin)/a2q build $(if $(MODEL),'$(MODEL)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(BOARD),--board '$(BOARD)') \
 	    $(if $(TARGET_FPS),--target-fps '$(TARGET_FPS)') $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+
+each = $(foreach value,$(2),--$(1) '$(value)')
+
+compare: $(stamp)  ## build and compare, each a list: MODEL= POLICY= BITS= BOARD= TARGET_FPS= SEED=; CONFIG= OUT= WEIGHTS= SCHEDULER=
+	@$(bin)/a2q compare $(foreach name,$(MODEL),'$(name)') $(if $(CONFIG),--config '$(CONFIG)') \
+	    $(call each,policy,$(POLICY)) $(call each,bits,$(BITS)) $(call each,board,$(BOARD)) \
+	    $(call each,target-fps,$(TARGET_FPS)) $(call each,seed,$(SEED)) $(if $(WEIGHTS),--weights '$(WEIGHTS)') \
+	    $(if $(OUT),--out '$(OUT)') $(if $(SCHEDULER),--scheduler '$(SCHEDULER)')
 
 ifneq ($(filter deploy validate,$(MAKECMDGOALS)),)
 $(if $(BOARD),,$(error BOARD= is missing: BOARD=sim, or the name of a board that `a2q boards` lists, with HOST=<its address>))

@@ -171,6 +171,42 @@ def board_sim(
 
 
 @app.command()
+def compare(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Models' names, patterns of names in quotes, or files. (default: {_DEFAULT})"),
+    ] = None,
+    config: _Config = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(help="exact, target, l1, datatype or fixed:n; with /pe a width for each PE. (default: five)"),
+    ] = None,
+    bits: Annotated[list[int] | None, typer.Option(help="P, in place of that in names, or among matches.")] = None,
+    board: Annotated[list[str] | None, typer.Option(help="Boards of `a2q boards`.")] = None,
+    target_fps: Annotated[list[str] | None, typer.Option(help="Frames a second to fold for, or max.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Seeds of draws, such as synthetic weights.")] = None,
+    weights: _Weights = None,
+    out: Annotated[Path | None, typer.Option(help="The comparison's folder. (default: compare/<model>)")] = None,
+    work: Annotated[Path, typer.Option(help="Where builds go, and their cache.")] = Path("build"),
+    jobs: Annotated[int | None, typer.Option(min=1, help="Builds at once. (default: one for two cores)")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Build on the Dask cluster of this address instead.")] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Build and compare: models by policies, P, boards, rates and seeds, each option as often as it has values."""
+    with _messages(verbose, "finished builds and stages are kept"):
+        from pipeline.compare.command import compare_command
+        from pipeline.compare.points import DEFAULT_POLICIES, Axes
+
+        given = (policy or DEFAULT_POLICIES, bits or (), board or (), target_fps or (), seed or ())
+        axes = Axes(*map(tuple, given))
+        console = Console(file=sys.stdout)
+        if not compare_command(
+            names or [_DEFAULT], axes, config, weights, out, work, scheduler, jobs, console, verbose
+        ):
+            raise typer.Exit(1)
+
+
+@app.command()
 def boards(
     name: Annotated[str | None, typer.Argument(help="One of them, with the source of each figure.")] = None,
 ) -> None:

@@ -48,7 +48,17 @@ from pipeline.config import BuildConfig
 from pipeline.errors import A2QError, ConfigError, ResourceError, VerificationError
 from pipeline.progress import Screen
 
-__all__ = ["BUILD_RECORD", "PUBLISHED", "BuildResult", "Context", "Stage", "StageRun", "build"]
+__all__ = [
+    "BUILD_RECORD",
+    "PUBLISHED",
+    "BuildResult",
+    "Context",
+    "Stage",
+    "StageRun",
+    "asked_of",
+    "build",
+    "made_by",
+]
 
 PUBLISHED = (
     *("report", "intermediate_models", "stitched_ip", "verification_output", "bitfile", "deploy"),
@@ -187,20 +197,34 @@ def _run_or_reuse(build: _Build, stage: Stage, done: Mapping[str, Entry]) -> Ent
 
 
 def _key(stage: Stage, options: Mapping[str, Any], done: Mapping[str, Entry]) -> str:
-    sources = sorted({path for pattern in stage.sources for path in _REPOSITORY.glob(pattern) if path.is_file()})
     return fingerprint.combine(
         {
-            "stage": stage.name,
-            "options": json.dumps({name: options[name] for name in stage.reads}, sort_keys=True, default=str),
+            **asked_of(stage, options),
+            **made_by(stage),
             "needs": {name: done[name].content for name in stage.needs},
-            "files": [fingerprint.file(path) for path in stage.files(options)],
-            "code": fingerprint.code(stage.run),
-            "sources": fingerprint.files(sources, _REPOSITORY),
-            "packages": {name: fingerprint.package_version(name) for name in stage.packages},
             "programs": {name: fingerprint.program_version(name) for name in stage.programs},
-            "python": sys.version_info[:2],
         }
     )
+
+
+def asked_of(stage: Stage, options: Mapping[str, Any]) -> dict[str, object]:
+    """What of a stage's key is the user's: the options it reads, and the content of the files that they name."""
+    return {
+        "options": json.dumps({name: options[name] for name in stage.reads}, sort_keys=True, default=str),
+        "files": [fingerprint.file(path) for path in stage.files(options)],
+    }
+
+
+def made_by(stage: Stage) -> dict[str, object]:
+    """What of a stage's key is the same for every build of this checkout in this environment."""
+    sources = sorted({path for pattern in stage.sources for path in _REPOSITORY.glob(pattern) if path.is_file()})
+    return {
+        "stage": stage.name,
+        "code": fingerprint.code(stage.run),
+        "sources": fingerprint.files(sources, _REPOSITORY),
+        "packages": {name: fingerprint.package_version(name) for name in stage.packages},
+        "python": sys.version_info[:2],
+    }
 
 
 def _run(build: _Build, stage: Stage, options: Mapping[str, Any], done: Mapping[str, Entry], slot: Slot) -> Entry:

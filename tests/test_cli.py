@@ -38,7 +38,7 @@ def test_help_names_the_commands() -> None:
     assert all(
         command in result.output
         for command in (
-            *("build", "models", "stages", "show", "train", "evaluate", "benchmark"),
+            *("build", "compare", "models", "stages", "show", "train", "evaluate", "benchmark"),
             *("deploy", "validate", "board-sim", "boards"),
         )
     )
@@ -88,6 +88,10 @@ def test_stages() -> None:
             ["board-sim", "none"],
             "error: There is no package in none: manifest.json is missing. A package is the folder deploy/ of a build",
         ),
+        (["compare", "quant_resnet9_*"], "error: No quantized network matches 'quant_resnet9_*'."),
+        (["compare", "--policy", "exakt"], "error: The accumulator policy 'exakt' is not known; choose exact, target,"),
+        (["compare", "--board", "KV261"], "There is no board called 'KV261'. Choose one of: KV260"),
+        (["compare", "none.onnx", "--bits", "12"], "error: --bits is given, but none.onnx has no P in its name"),
         (["boards", "KV261"], "error: There is no board called 'KV261'. Choose one of: KV260"),
         (["build", "m.onnx", "--weights", "synthetic"], "Synthetic weights are for named models."),
         (["show", "none"], "error: There is no build in none: none/report/build.json is missing. There are no builds"),
@@ -137,7 +141,19 @@ def test_show(elsewhere: Path) -> None:
 
 
 def test_nothing_heavy_is_imported_before_a_stage_runs() -> None:
-    heavy = ("torch", "onnx", "qonnx", "brevitas", "finn", "sklearn", "matplotlib", "pyarrow", "psutil", "jinja2")
+    heavy = (
+        "torch",
+        "onnx",
+        "qonnx",
+        "brevitas",
+        "finn",
+        "sklearn",
+        "matplotlib",
+        "pyarrow",
+        "psutil",
+        "jinja2",
+        "distributed",
+    )
     script = f"import sys, pipeline.cli; print([name for name in {heavy} if name in sys.modules])"
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)

@@ -32,6 +32,7 @@ def test_alone_it_prints_help() -> None:
         "setup",
         "board-setup",
         "build",
+        "compare",
         "deploy",
         "validate",
         "train",
@@ -64,6 +65,21 @@ def test_build_is_a_thin_line(tmp_path: Path) -> None:
     assert planned("build", f"VENV={tmp_path}", f"--assume-old={stamp}") == f"{tmp_path}/bin/a2q build"
 
 
+def test_compare_takes_lists(tmp_path: Path) -> None:
+    stamp = tmp_path / ".a2q-installed"
+    stamp.touch()
+    made = (f"VENV={tmp_path}", f"--assume-old={stamp}")
+    assert planned("compare", *made) == f"{tmp_path}/bin/a2q compare"
+    axes = ("POLICY=exact/pe fixed:32", "BITS=12 14", "BOARD=KV260 ZCU104", "TARGET_FPS=1000 max", "SEED=0 1")
+    others = ("CONFIG=c.yaml", "WEIGHTS=synthetic", "OUT=o", "SCHEDULER=tcp://10.0.0.1:8786")
+    line = planned("compare", *made, "MODEL=quant_resnet8_w4a4_a2q_* a.onnx", *axes, *others)
+    assert line == (
+        f"{tmp_path}/bin/a2q compare 'quant_resnet8_w4a4_a2q_*' 'a.onnx' --config 'c.yaml' --policy 'exact/pe' "
+        "--policy 'fixed:32' --bits '12' --bits '14' --board 'KV260' --board 'ZCU104' --target-fps '1000' "
+        "--target-fps 'max' --seed '0' --seed '1' --weights 'synthetic' --out 'o' --scheduler 'tcp://10.0.0.1:8786'"
+    )
+
+
 def test_deploy_and_validate_are_thin_lines(tmp_path: Path) -> None:
     stamp = tmp_path / ".a2q-installed"
     stamp.touch()
@@ -93,6 +109,11 @@ def test_setup_takes_a_local_torch_where_pip_has_one(tmp_path: Path, links: str)
     assert (f'UV_FIND_LINKS="{links}"' in line) == bool(links)
     assert ("--torch-backend cpu" in line) == (not links)
     assert "--editable '.[dev]'" in line
+
+
+def test_setup_compiles_what_it_installs(tmp_path: Path) -> None:
+    line = planned("setup", f"VENV={tmp_path}/venv", f"BOOTSTRAP={tmp_path}/bootstrap")
+    assert "--compile-bytecode" in line
 
 
 def test_ci_runs_what_a_developer_runs() -> None:

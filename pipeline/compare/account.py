@@ -1,0 +1,72 @@
+"""What a comparison says in sentences: what was compared, and how each figure came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pipeline.compare.ratios import rate_label
+from pipeline.compare.record import Failure, PointRecord
+
+__all__ = ["HOW_KNOWN", "describe", "describe_networks", "exceeded", "one_of_each_network"]
+
+HOW_KNOWN = (
+    ("LUT, FF, BRAM, URAM, DSP", "counted by synthesis (Yosys) of each layer alone and summed; not placed, not routed"),
+    ("cycles", "clock cycles between frames of the whole network, simulated (Verilator) with exact outputs"),
+    ("frames/s", "the configured clock over the simulated cycles; nothing here confirms that the clock is reached"),
+    (
+        "accumulator bits",
+        "of a layer's widest accumulator, the narrowest layer to the widest; proven to hold every sum",
+    ),
+    ("top-1", "as said of each network below; untrained networks have none"),
+    ("zeros", "counted among the integer weights of hidden layers"),
+)
+"""The figures of a comparison, and how each is known."""
+
+
+def describe(records: Sequence[PointRecord], failures: Sequence[Failure]) -> str:
+    """How many accelerators, where and for what rate; how many do not fit and how many could not be built."""
+    parts = []
+    if records:
+        boards = ", ".join(dict.fromkeys(record.board for record in records))
+        rates = ", ".join(dict.fromkeys(rate_label(record.target_fps) for record in records))
+        clocks = ", ".join(f"{clock:g} MHz" for clock in dict.fromkeys(record.clock_mhz for record in records))
+        networks = len(one_of_each_network(records))
+        parts.append(
+            f"{_count(len(records), 'accelerator')} of {_count(networks, 'network')} on {boards}, for {rates} at {clocks}."
+        )
+    if large := [record for record in records if exceeded(record)]:
+        takes = "takes" if len(large) == 1 else "take"
+        parts.append(f"{_count(len(large), 'accelerator')} {takes} more of a resource than the board has.")
+    if failures:
+        parts.append(f"{_count(len(failures), 'build')} failed.")
+    return " ".join(parts)
+
+
+def describe_networks(records: Sequence[PointRecord]) -> list[tuple[str, str]]:
+    """The name of each network, and where its weights and its accuracy are from."""
+    lines = []
+    for record in one_of_each_network(records):
+        text = record.provenance
+        if record.weights == "synthetic":
+            text = f"UNTRAINED: {text}; it has no accuracy, and its LUTs are those of weights that nobody trained"
+        elif record.top1 is not None:
+            text += f". Top-1 {record.top1:.2f} %, {record.top1_how}"
+        lines.append((record.model, text))
+    return lines
+
+
+def exceeded(record: PointRecord) -> tuple[str, ...]:
+    """The resources of which a record takes more than its part has, as its fields are called."""
+    return tuple(name for name, capacity in record.capacity.items() if getattr(record, name) > capacity)
+
+
+def one_of_each_network(records: Iterable[PointRecord]) -> list[PointRecord]:
+    """The first record of each set of weights; what it says of the network holds for the others."""
+    first: dict[tuple, PointRecord] = {}
+    for record in records:
+        first.setdefault((record.model, record.weights, record.provenance, record.seed), record)
+    return list(first.values())
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

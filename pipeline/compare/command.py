@@ -1,0 +1,58 @@
+"""What `a2q compare` does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from pipeline.compare.points import Axes, points
+from pipeline.compare.run import compare
+from pipeline.compare.table import write
+from pipeline.compare.view import View
+
+__all__ = ["compare_command", "default_folder"]
+
+
+def compare_command(
+    names: Sequence[str],
+    axes: Axes,
+    config: Path | None,
+    weights: str | None,
+    out: Path | None,
+    work: Path,
+    scheduler: str | None,
+    jobs: int | None,
+    console: Console,
+    verbose: bool,
+) -> bool:
+    """Build and compare, and print the table; whether no build failed."""
+    chosen = points(names, axes, config, weights)
+    folder = out or default_folder(names)
+    folder.mkdir(parents=True, exist_ok=True)
+    view = View(console, chosen)
+    found = compare(chosen, folder, work, view, scheduler=scheduler, jobs=jobs, verbose=verbose)
+    text = write(found.records, found.failures, folder)
+    view.note("")
+    console.print(
+        Markdown(text, hyperlinks=False) if console.is_terminal else text, markup=False, highlight=False, soft_wrap=True
+    )
+    kept = len(found.records) - found.built
+    view.note(
+        f"{folder / 'comparison.html'}: {len(found.records)} builds, {kept} of them kept from before, "
+        f"{len(found.failures)} failed; the same as comparison.md, .csv and .json"
+    )
+    return not found.failures
+
+
+def default_folder(names: Sequence[str]) -> Path:
+    """Where a comparison goes if no folder is named: compare/<the first of the models>.
+
+    >>> default_folder(["quant_resnet8_w4a4_a2q_*"]).as_posix()
+    'compare/quant_resnet8_w4a4_a2q'
+    """
+    first = Path(names[0]).stem if names[0].endswith((".onnx", ".pth")) else names[0]
+    return Path("compare", re.sub(r"[^\w.]+", "_", first).strip("_") or "all")

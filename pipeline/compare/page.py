@@ -1,0 +1,43 @@
+"""The page of a comparison: one HTML file that opens from disk and loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jinja2
+from plotly.offline import get_plotlyjs
+
+from pipeline.compare.account import HOW_KNOWN, describe, describe_networks
+from pipeline.compare.plots import draw_plots
+from pipeline.compare.ratios import group_by_policy
+from pipeline.compare.record import Failure, PointRecord
+from pipeline.compare.table import draw_table
+
+__all__ = ["to_html"]
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("pipeline.compare"),
+    undefined=jinja2.StrictUndefined,
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def to_html(records: Sequence[PointRecord], failures: Sequence[Failure]) -> str:
+    """The page of `records` and `failures`: ratios, plots, table, what failed, how each figure is known.
+
+    plotly.js is part of it, so it has some 5 MB. The data of the plots is in the element `plots`, as JSON.
+    """
+    plots = draw_plots(records) if records else []
+    return _TEMPLATES.get_template("comparison.html.jinja").render(
+        about=describe(records, failures),
+        groups=group_by_policy(records),
+        plots=plots,
+        figures={plot.key: plot.figure.to_plotly_json() for plot in plots if plot.figure is not None},
+        table=draw_table(records) if records else None,
+        how_known=HOW_KNOWN,
+        networks=describe_networks(records),
+        failures=failures,
+        plotly_js=get_plotlyjs(),
+    )

@@ -1,0 +1,177 @@
+"""What a worker of a comparison does: find a folding, build a point, and send back what is worth keeping.
+
+Both are pure in what they return: a worker that is killed loses nothing, as another does its task from the stages that
+are in the cache, or from the beginning where there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from distributed import get_worker
+from rich.console import Console
+
+from pipeline import fingerprint
+from pipeline.compare.collection import digest_of
+from pipeline.compare.folding import Folding, read_folding, references
+from pipeline.compare.points import Point
+from pipeline.compare.record import PointRecord, read_record
+from pipeline.config import BuildConfig
+from pipeline.errors import A2QError, ToolError
+from pipeline.flow import asked_of, build, made_by
+from pipeline.plan import STAGES
+from pipeline.progress import Screen
+
+__all__ = ["Built", "Failed", "Place", "build_point", "checkout", "find_folding", "keys"]
+
+_COLLECTED = ("report/*.json", "summary.md", "auto_folding_config.json", "*.png")
+_FOLDINGS = ".foldings"
+_one_at_a_time = threading.Lock()  # a build takes over its process's output
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and as what a worker builds: the folder `work`, the `checkout` that it must have, and whom it tells.
+
+    What happens is logged as events of `topic`; with `verbose` also what tools say.
+    """
+
+    work: Path
+    checkout: str
+    topic: str
+    verbose: bool
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished point: its record, and its small files by path as digests of `contents`."""
+
+    record: PointRecord
+    files: dict[str, str]
+    contents: dict[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A build that ended with an error, and the stage that it ended in."""
+
+    stage: str
+    message: str
+
+
+@cache
+def checkout() -> str:
+    """The digest of what builds: this repository's code and sources, the versions of its packages."""
+    parts = {stage.name: fingerprint.combine(made_by(stage)) for stage in STAGES}
+    return fingerprint.combine({**parts, "record": fingerprint.code(read_record)})
+
+
+def keys(points: Sequence[Point], made: str) -> dict[str, str]:
+    """By point (its slug), the digest of all that its record follows from, `made` being the checkout.
+
+    Of another machine's programs, such as its C++ compiler, nothing is in it: what is built does not depend on them.
+    """
+    known: dict[str, dict[str, object]] = {}
+    asked = {slug: [_asked(config, known) for config in configs] for slug, configs in references(points).items()}
+    return {
+        point.slug: fingerprint.combine(
+            {"checkout": made, "name": point.name, "own": _asked(point.config, known), "alike": asked[point.slug]}
+        )
+        for point in points
+    }
+
+
+def _asked(config: BuildConfig, known: dict[str, dict[str, object]]) -> str:
+    """The digest of what `config` asks of the stages; `known` is what was found of the same options before."""
+    parts = {}
+    for stage in STAGES:
+        options = config.read(stage.reads)
+        label = f"{stage.name} {options}"
+        if label not in known:  # data sets are read for it
+            known[label] = asked_of(stage, options)
+        parts[stage.name] = fingerprint.combine(known[label])
+    return fingerprint.combine(parts)
+
+
+def find_folding(candidates: Sequence[BuildConfig], place: Place) -> Folding | Failed:
+    """The folding of the first of `candidates` that can be folded; what the last one failed with, if none can."""
+    failed = Failed("fold", "nothing to fold")
+    for config in candidates:
+        point = Point.of(config)
+        with _reported(point, place) as told:
+            try:
+                return read_folding(config, build(config, place.work / point.slug, STAGES, told, until="fold"))
+            except A2QError as error:
+                failed = Failed(told.stage, str(error))
+    return failed
+
+
+def build_point(point: Point, folding: Folding | Failed, place: Place) -> Built | Failed:
+    """Build `point`, folded as `folding` says, in its folder of `place.work`."""
+    if isinstance(folding, Failed):
+        return folding
+    with _reported(point, place) as told:
+        try:
+            config = folding.given_to(point.config, place.work / _FOLDINGS)
+            result = build(config, place.work / point.slug, STAGES, told)
+            record = read_record(point, result.results)
+        except A2QError as error:
+            return Failed(told.stage, str(error))
+    paths = sorted(path for pattern in _COLLECTED for path in result.folder.glob(pattern))
+    found = {path.relative_to(result.folder).as_posix(): path.read_bytes() for path in paths}
+    files = {name: digest_of(content) for name, content in found.items()}
+    return Built(record, files, {files[name]: content for name, content in found.items()})
+
+
+@contextmanager
+def _reported(point: Point, place: Place) -> Iterator[Told]:
+    """While a build of this process runs, and its screen."""
+    worker = get_worker()
+    where = f"{socket.gethostname()}:{os.getpid()}"
+    told = Told(
+        lambda event: worker.log_event(place.topic, {"point": point.slug, "where": where, **event}), place.verbose
+    )
+    with _one_at_a_time:
+        if checkout() != place.checkout:
+            raise ToolError(
+                f"The worker {where} has another checkout or environment of this repository "
+                "than the one that compares. Give all workers the same."
+            )
+        yield told
+
+
+class Told(Screen):
+    """A build's screen on a worker: what there is to show becomes events, which `tell` sends. `stage` is the last."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], None], verbose: bool) -> None:
+        super().__init__(Console(quiet=True), verbose=verbose)
+        self.stage = "set-up"
+        self._tell = tell
+
+    @contextmanager
+    def running(self, stage: str) -> Iterator[None]:
+        self.stage = stage
+        self._tell({"what": "running", "stage": stage})
+        yield
+
+    def advance(self, done: int, total: int, what: str) -> None:
+        self._tell({"what": "advance", "stage": self.stage, "text": f"{done}/{total} {what}"})
+
+    def log(self, text: str) -> None:
+        if self.verbose:
+            self._tell({"what": "log", "stage": self.stage, "text": text})
+
+    def done(self, stage: str, summary: str, seconds: float, *, cached: bool) -> None:
+        self.stage = stage
+        self._tell({"what": "done", "stage": stage, "text": summary, "seconds": seconds, "cached": cached})
+
+    def note(self, text: str) -> None:
+        self._tell({"what": "note", "stage": self.stage, "text": text})
