@@ -69,9 +69,11 @@ def exact_range(
     Both ends are reached by the inputs of `pipeline.accumulators.witness`.
     """
     exact = _wide_enough(weights, input_type, bias)
-    ends = np.stack([exact * input_type.lo, exact * input_type.hi])
+    positive = np.maximum(exact, 0).sum(axis=1)
+    negative = exact.sum(axis=1) - positive
     start = 0 if bias is None else bias.astype(exact.dtype)
-    lo, hi = ends.min(axis=0).sum(axis=1) + start, ends.max(axis=0).sum(axis=1) + start
+    lo = positive * input_type.lo + negative * input_type.hi + start
+    hi = positive * input_type.hi + negative * input_type.lo + start
     return tuple(map(int, lo)), tuple(map(int, hi))
 
 
@@ -122,4 +124,4 @@ def _wide_enough(weights: np.ndarray, input_type: IntType, bias: np.ndarray | No
     reach = max(abs(input_type.lo), abs(input_type.hi))
     start = 0 if bias is None else max(abs(int(bias.min())), abs(int(bias.max())))
     fits = weights.shape[1] * largest * reach + start <= _INT64_MAX
-    return weights.astype(np.int64 if fits else object)
+    return weights.astype(np.int64 if fits else object, copy=False)

@@ -91,7 +91,10 @@ class LayerGraph:
         return found
 
     def execute(self, frames: np.ndarray) -> dict[str, np.ndarray]:
-        """The value of every stream, by name, for `frames`: an int64 array of shape (N, H, W, C)."""
+        """The value of every stream, by name, for `frames`, integers of shape (N, H, W, C).
+
+        Each is of the narrowest type of numpy that holds the stream's type: widen it before calculating with it.
+        """
         values = {self.input: frames}
         streams = self.streams
         for layer in self.layers:
@@ -102,9 +105,9 @@ class LayerGraph:
                         f"layer {layer.name} gives {value.shape[1:]} in [{value.min()}, {value.max()}] on stream "
                         f"{name}, declared {streams[name].shape} {streams[name].type}"
                     )
-                values[name] = value
+                values[name] = value.astype(streams[name].type.dtype, copy=False)
         return values
 
     def run(self, frames: np.ndarray) -> np.ndarray:
-        """The output stream for `frames`."""
-        return self.execute(frames)[self.output]
+        """The output stream for `frames`, int64."""
+        return self.execute(frames)[self.output].astype(np.int64)

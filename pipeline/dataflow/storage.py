@@ -1,7 +1,8 @@
 """A layer graph on disk: JSON for the structure, one .npz for the arrays. No pickle: reading it runs no code.
 
-Any field of a layer is stored that is a number, a text, an IntType, an int64 array or a tuple of these. A class that is
-not a layer of this package is an error.
+Any field of a layer is stored that is a number, a text, an IntType, an array or a tuple of these. Arrays of integers
+take no more bytes an element than their values need, and are int64 when they are read. A class that is not a layer of
+this package is an error.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def load_graph(folder: Path) -> LayerGraph:
     try:
         structure = json.loads((folder / "graph.json").read_text())
         with np.load(folder / "graph.npz", allow_pickle=False) as stored:
-            arrays = dict(stored)
+            arrays = {name: _widened(array) for name, array in stored.items()}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ModelError(f"The layer graph in {folder} cannot be read: {error}. Build it again.") from error
     graph = _decode(structure, arrays, folder)
@@ -72,7 +73,7 @@ def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         return value
     if isinstance(value, np.ndarray):
         key = f"a{len(arrays)}"
-        arrays[key] = value
+        arrays[key] = _narrowed(value)
         return {"array": key}
     if isinstance(value, tuple):
         return [_encode(item, arrays) for item in value]
@@ -82,6 +83,16 @@ def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         content = {f.name: _encode(getattr(value, f.name), arrays) for f in fields(value)}
         return {"class": type(value).__name__, **content}
     raise TypeError(f"a {type(value).__name__} cannot be stored")
+
+
+def _narrowed(array: np.ndarray) -> np.ndarray:
+    if array.dtype != np.int64 or not array.size:
+        return array
+    return array.astype(IntType(int(array.min()), int(array.max())).dtype)
+
+
+def _widened(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.int64) if array.dtype.kind in "iu" else array
 
 
 def _decode(value: Any, arrays: dict[str, np.ndarray], folder: Path) -> Any:

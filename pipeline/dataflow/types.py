@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from a2q_driver.packing import element_type
+
 __all__ = ["IntType"]
 
 
@@ -46,6 +48,15 @@ class IntType:
     def name(self) -> str:
         """FINN's name of the type that holds the interval, such as UINT4 or INT13."""
         return f"{'INT' if self.signed else 'UINT'}{self.bits}"
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The narrowest integer type of numpy that holds the interval; int64 instead of uint64, which mixes with none.
+
+        >>> IntType(0, 255).dtype, IntType(-1, 255).dtype
+        (dtype('uint8'), dtype('int16'))
+        """
+        return np.dtype(np.int64) if self.bits > 32 else element_type(self.bits, self.signed)
 
     def contains(self, values: np.ndarray) -> bool:
         return values.size == 0 or (int(values.min()) >= self.lo and int(values.max()) <= self.hi)

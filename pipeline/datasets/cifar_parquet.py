@@ -34,7 +34,8 @@ def read_parquet(path: Path, title: str, classes: int, limit: int | None = None)
         missing = sorted({"img", column} - set(parquet.read_schema(path).names))
         if missing:
             raise ValueError(f"it has no column {' and no column '.join(missing)}")
-        table = parquet.read_table(path, columns=["img", column])
+        with parquet.ParquetFile(path) as file:  # read_table does the same, and imports pandas for it
+            table = file.read(columns=["img", column])
         total = table.num_rows
         table = table.slice(0, limit)
         encoded = pyarrow.chunked_array([chunk.field("bytes") for chunk in table.column("img").chunks])

@@ -7,6 +7,7 @@ quantizer.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 _IN_MEMORY = ("cifar10", "cifar100", "fashion_mnist", "mnist")  # data sets whose images are not files of their own
+_PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 _SMALLEST_IMAGE = 16
 
 
@@ -83,10 +85,12 @@ def from_dataset(dataset: str, shape: tuple[int, ...], preprocessing: Preprocess
 def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count: int, seed: int) -> GoldenFrames:
     """`count` square crops, drawn with `seed`, of scikit-learn's photographs, as `shape`: (C, H, W), C is 1 or 3."""
     from PIL import Image
-    from sklearn.datasets import load_sample_images
 
     generator = np.random.default_rng(seed)
-    photographs = [Image.fromarray(image) for image in load_sample_images().images]
+    photographs = []
+    for name in _PHOTOGRAPHS:
+        with Image.open(_photograph_folder() / name) as image:
+            photographs.append(image.copy())
     channels, height, width = shape
     crops = np.empty((count, channels, height, width), np.uint8)
     for index in range(count):
@@ -100,6 +104,12 @@ def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count
         f"{count} crops of the photographs that scikit-learn ships (china.jpg, flower.jpg), not the model's data set"
     )
     return GoldenFrames(normalised(crops, preprocessing), source)
+
+
+def _photograph_folder() -> Path:
+    """scikit-learn's own, found without importing it, which takes seconds."""
+    (package,) = importlib.util.find_spec("sklearn").submodule_search_locations
+    return Path(package, "datasets", "images")
 
 
 def from_draw(shape: tuple[int, ...], low: float, high: float, count: int, seed: int) -> GoldenFrames:

@@ -52,18 +52,22 @@ def quantized_weights(network: nn.Module, image: Tensor) -> dict[str, tuple[Quan
     `image` is a batch of one or more: an A2Q layer's weights depend on the type of its input.
     """
     found: dict[str, tuple[QuantTensor, QuantTensor | None]] = {}
+    computed: dict[nn.Module, QuantTensor | Tensor] = {}
+
+    def keep(proxy: nn.Module, _arguments: tuple, weight: QuantTensor | Tensor) -> None:
+        computed[proxy] = weight
 
     def record(name: str):
         def hook(layer: nn.Module, arguments: tuple, _output) -> None:
-            quant_input = arguments[0] if isinstance(arguments[0], QuantTensor) else None
-            weight = layer.quant_weight(quant_input)
+            weight = computed.pop(layer.weight_quant)
             if isinstance(weight, QuantTensor):
-                found[name] = weight, quant_input
+                found[name] = weight, arguments[0] if isinstance(arguments[0], QuantTensor) else None
 
         return hook
 
     layers = [(n, m) for n, m in network.named_modules() if isinstance(m, QuantWeightBiasInputOutputLayer)]
-    hooks = [layer.register_forward_hook(record(name)) for name, layer in layers]
+    hooks = [layer.weight_quant.register_forward_hook(keep) for _, layer in layers]
+    hooks += [layer.register_forward_hook(record(name)) for name, layer in layers]
     was_training = network.training
     try:
         with torch.no_grad():

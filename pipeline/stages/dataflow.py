@@ -7,6 +7,8 @@ order of summation decides no rounding; the outputs must then agree to float32 r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +20,13 @@ from pipeline.dataflow.conversion.walk import Conversion, convert_graph
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.errors import VerificationError
-from pipeline.streamline.executor import execute, graph_output
+from pipeline.streamline.executor import Evaluation, graph_output
 
 __all__ = ["DataflowResult", "convert", "load", "run"]
 
 # the host's scale and bias are float32: half a unit in the last place of each, and of the network's own products
 _OUTPUT_ROUNDING = 2.0**-22
-_BATCH = 8
+_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,15 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str
     VerificationError, with layer, quantizer and channel, where the integers differ.
     """
     conversion = convert_graph(model, top1=top1, name=name)
+    evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
+    keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
     difference = 0.0
-    for i in range(0, len(inputs), _BATCH):
-        difference = max(difference, _compare(model, conversion, inputs[i : i + _BATCH], i))
+    with ThreadPoolExecutor(1) as beside:
+        for i in range(0, len(inputs), _BATCH):
+            frames = inputs[i : i + _BATCH]
+            tensors = beside.submit(evaluation.run, frames, keep=keep)
+            streams = conversion.graph.execute(conversion.graph.input_transform.apply(frames))
+            difference = max(difference, _compare(conversion, streams, tensors.result(), output, i))
     return DataflowResult(conversion.graph, len(conversion.checkpoints), len(inputs), difference)
 
 
@@ -63,22 +71,29 @@ def load(folder: Path) -> LayerGraph:
     return load_graph(folder)
 
 
-def _compare(model: onnx.ModelProto, conversion: Conversion, inputs: np.ndarray, first: int) -> float:
-    """The largest difference of an output, of frames whose integers are equal."""
-    graph, output = conversion.graph, graph_output(model.graph)
-    streams = graph.execute(graph.input_transform.apply(inputs))
-    tensors = execute(model, inputs, precise=True, keep={c.tensor for c in conversion.checkpoints})
+def _compare(
+    conversion: Conversion,
+    streams: Mapping[str, np.ndarray],
+    tensors: Mapping[str, np.ndarray],
+    output: str,
+    first: int,
+) -> float:
+    """The largest difference of the real `output`, one of the network's `tensors`, for frames whose integers are equal.
+
+    `streams` are of the same frames: golden frame `first` and those after it.
+    """
+    graph, frames = conversion.graph, len(tensors[output])
     for checkpoint in conversion.checkpoints:
         _compare_integers(conversion, checkpoint, streams[checkpoint.stream], tensors[checkpoint.tensor], first)
     real = streams[conversion.logits] * conversion.transform.scale + conversion.transform.bias
-    real = real.reshape(len(inputs), -1)[:, conversion.layout.ravel()]
-    expected = tensors[output].reshape(len(inputs), -1)
+    real = real.reshape(frames, -1)[:, conversion.layout.ravel()]
+    expected = tensors[output].reshape(frames, -1)
     difference = float(np.abs(real - expected).max())
     largest = _magnitude(conversion, streams[conversion.logits])
     if difference > _OUTPUT_ROUNDING * largest:
         raise VerificationError(
             f"The layer graph's outputs differ from the network's by {difference:.3g}, more than float32 rounding of "
-            f"values up to {largest:.3g} explains, in golden frames {first} to {first + len(inputs) - 1}."
+            f"values up to {largest:.3g} explains, in golden frames {first} to {first + frames - 1}."
         )
     if not np.array_equal(real.argmax(axis=1), expected.argmax(axis=1)):
         frame = first + int(np.flatnonzero(real.argmax(axis=1) != expected.argmax(axis=1))[0])
@@ -98,17 +113,19 @@ def _magnitude(conversion: Conversion, integers: np.ndarray) -> float:
 def _compare_integers(
     conversion: Conversion, checkpoint: Checkpoint, stream: np.ndarray, tensor: np.ndarray, first: int
 ) -> None:
-    found = stream.reshape(len(stream), -1)[:, checkpoint.layout.ravel()].reshape(tensor.shape)
+    found = np.take(stream.reshape(len(stream), -1), checkpoint.layout.ravel(), axis=1).reshape(tensor.shape)
     scale = np.broadcast_to(checkpoint.scale, stream.shape[1:]).ravel()[checkpoint.layout.ravel()]
-    expected = np.round(tensor / scale.reshape(tensor.shape[1:])).astype(np.int64)
-    if np.array_equal(found, expected):
+    scale = scale.reshape(tensor.shape[1:])
+    wrong = found * scale != tensor  # the quantizer's own product, in double as well
+    if not wrong.any():
         return
-    place = tuple(int(i) for i in np.argwhere(found != expected)[0])
+    expected = np.round(tensor / scale)
+    place = tuple(int(i) for i in np.argwhere(wrong)[0])
     writer = next((x for x in conversion.graph.layers if checkpoint.stream in x.outputs), None)
     layer = f"Layer {writer.name} ({writer.source})" if writer else "The input transform"
     raise VerificationError(
         f"{layer} gives {found[place]} where the network's quantizer {checkpoint.tensor} gives "
-        f"{expected[place]}, in golden "
-        f"frame {first + place[0]}, channel {place[1]}; {int((found != expected).sum())} of {found.size} "
+        f"{expected[place]:.0f}, in golden "
+        f"frame {first + place[0]}, channel {place[1]}; {int(wrong.sum())} of {found.size} "
         "elements differ."
     )

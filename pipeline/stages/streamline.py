@@ -11,7 +11,9 @@ FINN's builder is not used: it cannot be imported without Vivado.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,9 +91,10 @@ def streamline(
     frames = inputs[:checked]
     expected = run_graph(wrapper.model, frames, precise=True)
     before = wrapper.model.SerializeToString(deterministic=True)
-    for transformation in _TRANSFORMATIONS:
+    for index, transformation in enumerate(_TRANSFORMATIONS):
         name = type(transformation).__name__
-        wrapper = wrapper.transform(transformation, make_deepcopy=False)
+        with _reproducible(index):
+            wrapper = wrapper.transform(transformation, make_deepcopy=False)
         after = wrapper.model.SerializeToString(deterministic=True)
         if after == before:
             continue
@@ -108,6 +111,17 @@ def streamline(
         on_step("InsertInputQuantizer", wrapper.model)
     quantizer, outputs = inserted
     return StreamlineResult(wrapper.model, outputs, quantizer)
+
+
+@contextlib.contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """QONNX draws names for new tensors: here the same ones each time, so that the same network gives the same file."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def save_step(folder: Path, index: int, name: str, model: onnx.ModelProto) -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from pipeline.streamline.executor import constants, execute, graph_input, run_graph
+from pipeline.streamline.executor import Evaluation, constants, graph_input, run_graph
 from pipeline.streamline.operators import ELEMENTWISE_FUNCTIONS
 from pipeline.streamline.quantizers import QUANTIZER_OPS
 
@@ -47,7 +47,7 @@ def insert_input_quantizer(
     tensor = _float_tensor(model.graph)
     if tensor is None:
         return None
-    extreme = float(np.abs(execute(model, inputs, until=tensor)[tensor]).max())
+    extreme = float(np.abs(Evaluation(model).run(inputs, until=tensor)[tensor]).max())
     scale = np.float32(extreme / (2 ** (_BITS - 1) - 1)) if extreme else np.float32(1)
     _insert(model.graph, tensor, scale)
     after = run_graph(model, inputs)

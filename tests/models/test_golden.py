@@ -6,6 +6,8 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_image
 
 from pipeline.datasets import catalog
 from pipeline.errors import ConfigError, InputError
@@ -54,6 +56,11 @@ def test_photographs_are_drawn_by_seed_and_called_so() -> None:
     pixels = first.frames * 255
     assert np.abs(pixels - np.round(pixels)).max() < 1e-4
     assert golden.from_photographs((1, 28, 28), Preprocessing(), 2, 0).frames.shape == (2, 1, 28, 28)
+
+
+def test_photographs_are_those_that_scikit_learn_gives() -> None:
+    whole = {name: np.asarray(Image.open(golden._photograph_folder() / name)) for name in ("china.jpg", "flower.jpg")}
+    assert all(np.array_equal(whole[name], load_sample_image(name)) for name in whole)
 
 
 def test_the_data_set_where_it_is_at_hand(no_data: Path) -> None:

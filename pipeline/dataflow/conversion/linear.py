@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from pipeline.accumulators.bounds import exact_range
 from pipeline.dataflow.conversion.builder import INPUT, LayerBuilder
 from pipeline.dataflow.conversion.tensors import (
     Constant,
@@ -124,8 +125,7 @@ def _flatten_input(builder: LayerBuilder) -> np.ndarray:
 
 def _add_mvau(builder, node, weight: Constant, stream: str, pixels, rows, scale, offset) -> StreamTensor:
     input_type = builder.type(stream)
-    ends = rows * input_type.lo, rows * input_type.hi
-    lo, hi = np.minimum(*ends).sum(axis=1), np.maximum(*ends).sum(axis=1)
+    lo, hi = (np.array(end, np.int64) for end in exact_range(rows, input_type))
     output = builder.add(
         MVAU,
         (stream,),

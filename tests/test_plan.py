@@ -1,0 +1,47 @@
+"""What a change makes run again, of the stages as they are declared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipeline.config import config_for, load_config
+from pipeline.flow import build
+from pipeline.plan import STAGES
+from pipeline.progress import Screen
+
+MODEL = "quant_tfc_w2a2"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the model has been built until `fold`."""
+    folder = tmp_path_factory.mktemp("builds")
+    assert run(folder) == ["resolve", "export", "streamline", "dataflow", "accumulators", "fold"]
+    return folder
+
+
+def run(folder: Path, **overrides) -> list[str]:
+    """The stages that a build with `overrides` until `fold` runs anew."""
+    config = load_config(config_for(MODEL), {"model": MODEL, "golden_frames": 16, **overrides})
+    result = build(config, folder / "out", STAGES, Screen(Console(quiet=True)), until="fold")
+    return [stage.name for stage in result.stages if not stage.cached]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({}, []),
+        ({"target_fps": 1000}, ["fold"]),
+        ({"synth_clk_period_ns": 4.0}, ["fold"]),
+        ({"accumulators": {"policy": "datatype"}}, ["accumulators", "fold"]),
+        ({"output": "logits"}, ["dataflow", "accumulators", "fold"]),
+        ({"check_overflow": True}, []),
+        ({"simulation": {"frames": 7}}, []),
+    ],
+    ids=str,
+)
+def test_only_what_depends_on_a_field_runs(folder: Path, overrides: dict, expected: list[str]) -> None:
+    assert run(folder, **overrides) == expected
