@@ -9,7 +9,10 @@ import pytest
 from pipeline.boards import load_board
 from pipeline.cache import Slot
 from pipeline.errors import ModelError
+from pipeline.kernels.fm_padding import FMPadding
+from pipeline.kernels.mvau import MVAU
 from pipeline.report.facts import BuildFacts
+from pipeline.resources.finn import estimate
 from pipeline.stages import bitfile, fold, report, rtlsim, synth
 from pipeline.stages.rtlsim import NetworkRun
 from pipeline.tools import yosys
@@ -48,7 +51,7 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     verified.mkdir()
     np.save(verified / FACTS.verified[0].file, np.zeros((10, 1, 1, 1), np.int64))
     share = Utilization(lut=7)
-    monkeypatch.setattr(yosys, "synthesize", lambda *a, **k: SynthesisResult(share, {"m": share}))
+    monkeypatch.setattr(yosys, "synthesize", lambda units, *a, **k: [SynthesisResult(share, {"m": share})] * len(units))
     synth.run(FACTS.folded.graph, load_board("KV260"), folders["synth"] / "report", cache=tmp_path)
     made = folders["bitfile"] / "bitfile"
     bitfile.run(tmp_path, load_board("KV260"), 5.0, made, input_stream_bytes=4, output_stream_bytes=1, work=tmp_path)
@@ -65,8 +68,22 @@ def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results
         assert getattr(found, name) == getattr(FACTS, name), name
     assert found.resources.total.lut == 7 * len(FACTS.folded.graph.layers)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"summary.md", "luts_per_layer.png", "cycles_per_layer.png", "accumulator_widths.png"}
-    assert all(f"({name})" in (tmp_path / "out" / "summary.md").read_text() for name in names - {"summary.md"})
+    figures = {"luts_per_layer.png", "cycles_per_layer.png", "accumulator_widths.png"}
+    assert names == {"summary.md", "report"} | figures
+    assert all(f"({name})" in (tmp_path / "out" / "summary.md").read_text() for name in figures)
+
+
+def test_finns_own_estimate_of_each_layer_is_written(results, tmp_path):
+    found = report.run(results, tmp_path / "out", target_fps=1000.0)
+    content = json.loads((tmp_path / "out" / "report" / report.FINN_FILE).read_text())
+    assert "FINN" in content.pop("how")
+    assert set(content) == {layer.name for layer in FACTS.folded.graph}
+    mvau = next(layer for layer in FACTS.folded.graph if isinstance(layer, MVAU))
+    (hls, rtl) = estimate(mvau, load_board("KV260"))
+    assert content[mvau.name]["MVAU_hls"] == {"LUT": hls.lut, "BRAM_18K": hls.bram_18k, "URAM": 0, "DSP": 0}
+    assert content[mvau.name]["MVAU_rtl"]["DSP"] == rtl.dsp > 0
+    assert content[next(layer.name for layer in FACTS.folded.graph if isinstance(layer, FMPadding))] is None
+    assert found.finn[mvau.name] == (hls, rtl)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]"])
