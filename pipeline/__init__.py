@@ -6,7 +6,8 @@ import os
 # and exports would fail. Its own default, before its import.
 os.environ["BREVITAS_JIT"] = "0"
 
-# The threads of torch (OpenMP) and numpy (OpenBLAS) spin while they wait for each other. Beside any other work, a second
-# build for one, they then take three times the processor time and five times as long. Read when these are loaded.
+# Read when torch (OpenMP) and numpy (OpenBLAS) are loaded, whose threads spin while they wait for each other: beside any
+# other work, a second build for one, that takes three times the processor time and up to five times as long. torch's can
+# sleep instead; of numpy's, whose matrix products are small here, there is one.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")  # 2^10 cycles, then asleep
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
