@@ -137,7 +137,8 @@ def _main() -> None:
     kinds = {kind: own for kind, own in drawn.items() if not options.kind or kind in options.kind}
     content = json.loads(COEFFICIENTS.read_text())
     rows = published.read(ESTIMATOR_CSV) if ESTIMATOR_CSV.is_file() else []
-    for family in options.family or yosys.FAMILIES:
+    families = options.family or yosys.FAMILIES
+    for family in families:
         counted = _counted(kinds, family, options.cache, options.workers)
         for kind, layers in kinds.items():
             fitted = fit(layers, counted[kind], family, len(large.get(kind, [])))
@@ -147,7 +148,9 @@ def _main() -> None:
         f"non-negative least squares of relative errors on drawn layers (seed {options.seed}) that Yosys (pyosys "
         f"{yosys.version()}) counted, as many of a kind as `layers` says; errors on layers left out of the fit"
     )
-    COEFFICIENTS.write_text(json.dumps(content, indent=1) + "\n")
+    if not options.kind:  # what is said of older counts holds no longer
+        content["notes"] = {name: note for name, note in content["notes"].items() if name not in families}
+    COEFFICIENTS.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     published.write(sorted(rows, key=lambda row: (row.family, row.kind)), ESTIMATOR_CSV)
     published.publish()
 

@@ -37,9 +37,12 @@ _HEAD = """# How far the resource estimates are off
 
 `fold` chooses PE, SIMD and what computes a matrix by estimates: LUTs and flip-flops of a layer are sums of what it
 consists of (`pipeline/resources/demand.py`), each with a factor of its kind and of the FPGA's family
-(`pipeline/resources/coefficients.json`). The factors were found by {method}. An error is the difference as a share of the
-count, where less than 20 count as 20. Block RAM follows from the sizes of memories without a factor; the last column
-says for how many layers that was wrong."""
+(`pipeline/resources/coefficients.json`). How they were found:
+{method}.
+
+An error is the difference as a share of the count, where less than 20 count as 20. `large` are those of the layers that
+have more than 64 × 576 weights. Block RAM follows from the sizes of memories without a factor; the last column says for
+how many layers that was wrong."""
 _EACH = f"""## Each layer
 
 `{ESTIMATOR_CSV.name}` has what is in the plot, layer by layer: what Yosys counted, and what was predicted when the layer
@@ -102,7 +105,7 @@ def page(content: Mapping[str, Any], rows: Sequence[LeftOut]) -> str:
     """docs/estimator.md, from the content of coefficients.json and the layers left out."""
     sections = [
         _HEAD.format(method=content["method"]),
-        *(_family(name, kinds) for name, kinds in content["families"].items()),
+        *(_family(name, kinds, content["notes"].get(name, "")) for name, kinds in content["families"].items()),
         _large(rows),
         _beside_finn(rows),
         _each(content, rows),
@@ -110,7 +113,7 @@ def page(content: Mapping[str, Any], rows: Sequence[LeftOut]) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _family(name: str, kinds: Mapping[str, Mapping[str, Any]]) -> str:
+def _family(name: str, kinds: Mapping[str, Mapping[str, Any]], note: str) -> str:
     header = ["kind of layer", "layers", "large", "LUT, median", "worst", "FF, median", "worst", "BRAM wrong"]
     body = [
         [
@@ -122,7 +125,7 @@ def _family(name: str, kinds: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         for kind, own in kinds.items()
     ]
-    return f"## {_FAMILIES[name]}\n\n" + table(header, body)
+    return f"## {_FAMILIES[name]}\n\n" + table(header, body) + (f"\n\n{note}" if note else "")
 
 
 def _each(content: Mapping[str, Any], rows: Sequence[LeftOut]) -> str:
@@ -142,8 +145,8 @@ def _large(rows: Sequence[LeftOut]) -> str:
         return ""
     return (
         "## Large matrices\n\n"
-        "Those of the layers above with more than 64 × 576 weights, up to the 512 × 4,608 of ResNet-18, left out of the "
-        "fit as the others:\n\n" + table(["family", "kind", "layers", "LUT, median", "worst"], body, left=2)
+        "The errors on the large ones among them, up to the 512 × 4,608 weights of ResNet-18, left out as the others:\n\n"
+        + table(["family", "kind", "layers", "LUT, median", "worst"], body, left=2)
     )
 
 
@@ -170,11 +173,11 @@ def _beside_finn(rows: Sequence[LeftOut]) -> str:
     ]
     return (
         "## Beside FINN's own estimate\n\n"
-        "For the same layers with the same folding FINN's code (finn-plus) was asked: `node_res_estimation` of FINN's own "
-        "units, told the accumulators' width and which memories lie in LUTs. What is counted is the hardware here, so the "
-        "error of FINN's estimate says how far off a folding of this hardware by it would be, not how well FINN knows its "
-        "own units. The last column is the median of its estimate over the count. Where an MVAU takes DSPs, as FINN's "
-        "`MVAU_rtl` does, FINN estimates 0 LUT. Of sparse and unrolled MVAUs FINN has no counterpart; of FMPadding, Pool, "
+        "For the same layers with the same folding FINN's code (finn-plus) was asked: `node_res_estimation` of FINN's own\n"
+        "units, told the accumulators' width and which memories lie in LUTs. What is counted is the hardware here, so the\n"
+        "error of FINN's estimate says how far off a folding of this hardware by it would be, not how well FINN knows its\n"
+        "own units. The last column is the median of its estimate over the count. Where an MVAU takes DSPs, as FINN's\n"
+        "`MVAU_rtl` does, FINN estimates 0 LUT. Of sparse and unrolled MVAUs FINN has no counterpart; of FMPadding, Pool,\n"
         "AddStreams, DuplicateStreams and LabelSelect it estimates no LUTs.\n\n" + table(header, body, left=2)
     )
 
@@ -207,7 +210,10 @@ def _scatter(axes: Axes, rows: Sequence[LeftOut]) -> None:
         if own:
             counted, predicted = [max(row.lut, 1) for row in own], [max(row.lut_predicted, 1) for row in own]
             axes.scatter(counted, predicted, s=16, color=colour, label=f"{kind}, predicted", edgecolors="none")
-    ends = (1, 1.6 * max(max(row.lut, row.lut_predicted, row.finn_lut) for row in rows))
+    ends = (
+        max(min(min(row.lut, row.lut_predicted) for row in rows) / 1.6, 1),
+        1.6 * max(max(row.lut, row.lut_predicted, row.finn_lut) for row in rows),
+    )
     axes.plot(ends, ends, color="black", linewidth=0.8)
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="LUT, counted by Yosys", ylabel="LUT, estimated")
     axes.grid(True, which="major", linewidth=0.4, alpha=0.5)
