@@ -226,13 +226,13 @@ def _rtlsim(context: Context) -> str:
     verified = context.folder / "verification_output"
     network = rtlsim.run_network(design, graph, frames, work, verified, stall_seed=seed, log=context.log)
     distinct = rtlsim.labels_among(graph, frames)
-    labels = f" of {distinct} classes" if distinct else ""
+    labels = f" of {distinct} class{'es' if distinct > 1 else ''}" if distinct else ""
     network = replace(network, golden_frames=tuple(chosen.tolist()))
     rtlsim.write_report(layers, network, options["synth_clk_period_ns"], context.folder / "report")
-    return (
-        f"{network.frames} frames{labels} exact, with and without stalls; {network.steady_cycles} cycles between frames, "
-        f"{network.first_output_cycle} to the first output"
-    )
+    cycles = f"{network.first_output_cycle} cycles to the first output"
+    if network.steady_cycles:
+        cycles = f"{network.steady_cycles} cycles between frames, {network.first_output_cycle} to the first output"
+    return f"{network.frames} frame{'s' if network.frames > 1 else ''}{labels} exact, with and without stalls; {cycles}"
 
 
 def _synth(context: Context) -> str:
