@@ -48,7 +48,7 @@ def test_divisors(number):
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 12), st.integers(1, 12), st.integers(1, 40_000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_folding_divides_and_meets_the_budget_with_the_fewest_luts(height, width, channels, filters, budget):
     graph = convolution(height, width, channels, filters)
     least = max(min(folding.cycles for folding in foldings(layer)) for layer in graph)

@@ -39,7 +39,7 @@ def fits(taken: Estimate, capacity: Capacity) -> bool:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_solution_is_the_cheapest_of_all_that_fit(data):
     sizes = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=5))
     pairs = [(i, j) for i in range(len(sizes)) for j in range(i + 1, len(sizes))]

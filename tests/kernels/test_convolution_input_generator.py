@@ -74,7 +74,7 @@ def test_a_beat_needs_the_beats_up_to_its_own(layer):
     np.testing.assert_array_equal(layer.inputs_needed(), np.maximum.accumulate(needed))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     image=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     channels=st.integers(1, 3),

@@ -55,7 +55,7 @@ def test_latency(simulated):
     simulated.assert_latency()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 24), st.integers(1, 30), st.floats(0, 1), st.integers(0, 1 << 30), st.data())
 def test_rows_are_dealt_so_that_no_walk_is_much_longer(rows, columns, density, seed, data):
     rng = np.random.default_rng(seed)

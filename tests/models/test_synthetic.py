@@ -19,7 +19,7 @@ from pipeline.models.synthetic import SPARSITY, draw_row, fill, usual_sparsity
 INPUT_BITS = 4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     size=st.integers(9, 700),
     bits=st.integers(12, 16),
