@@ -20,9 +20,7 @@
 // CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see thresholding).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
-// RamStyle:        what holds the weights: "distributed" is look-up tables, "block" block RAM, "auto" what synthesis
-//                  finds cheapest of these; "ultra" is UltraRAM, which is loaded after each reset, before any input is
-//                  taken.
+// RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
 // WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
 // BiasFile:        a word for each beat of results: Pe biases.
 // ThresholdFile:   the thresholds (see thresholding).
@@ -65,7 +63,7 @@ module mvau #(
   input  wire                        out_ready_i,
   output wire  [Pe*OutputWidth-1:0]  out_data_o,
 
-  // the weight stream, where RamStyle is "ultra": see loaded_uram
+  // the weight stream, where RamStyle is "ultra": see weight_memory
   input  wire                        load_valid_i,
   input  wire  [31:0]                load_data_i,
   output wire                        load_valid_o,
@@ -155,39 +153,23 @@ module mvau #(
   end
 
   wire [Pe*Simd*WeightWidth-1:0] weights;
-  if (RamStyle == "ultra") begin : gen_loaded
-    loaded_uram #(
-      .Width(Pe * Simd * WeightWidth),
-      .Depth(Steps)
-    ) u_weights (
-      .clk_i(clk_i),
-      .rst_ni(rst_ni),
-      .load_valid_i(load_valid_i),
-      .load_data_i(load_data_i),
-      .load_valid_o(load_valid_o),
-      .load_data_o(load_data_o),
-      .loaded_o(weights_loaded_o),
-      .en_i(en),
-      .address_i(operand_step),
-      .data_o(weights)
-    );
-  end else begin : gen_constant
-    rom #(
-      .Width(Pe * Simd * WeightWidth),
-      .Depth(Steps),
-      .RamStyle(RamStyle),
-      .File(WeightFile)
-    ) u_weights (
-      .clk_i(clk_i),
-      .en_i(en),
-      .address_i(operand_step),
-      .data_o(weights)
-    );
-    assign load_valid_o = 1'b0;
-    assign load_data_o = '0;
-    assign weights_loaded_o = 1'b1;
-    wire unused_load = &{1'b0, load_valid_i, load_data_i};
-  end
+  weight_memory #(
+    .Width(Pe * Simd * WeightWidth),
+    .Depth(Steps),
+    .RamStyle(RamStyle),
+    .File(WeightFile)
+  ) u_weights (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .load_valid_i(load_valid_i),
+    .load_data_i(load_data_i),
+    .load_valid_o(load_valid_o),
+    .load_data_o(load_data_o),
+    .loaded_o(weights_loaded_o),
+    .en_i(en),
+    .address_i(operand_step),
+    .data_o(weights)
+  );
 
   // bit 0 belongs to the operands, bit DotLatency to their sum
   logic [DotLatency:0] valid_q, last_q;

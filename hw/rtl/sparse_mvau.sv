@@ -25,9 +25,7 @@
 // CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see thresholding).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
-// RamStyle:        what holds the weights: "distributed" is look-up tables, "block" block RAM, "auto" what synthesis
-//                  finds cheapest of these; "ultra" is UltraRAM, which is loaded after each reset, before any input is
-//                  taken.
+// RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
 // WalkFile:        a word for each step: walker by walker the weight, the element of the beat, the beat, and whether the
 //                  row ends.
 // OrderFile:       a word for each output beat: lane by lane the number of the walker among those of the lane.
@@ -76,7 +74,7 @@ module sparse_mvau #(
   input  wire                          out_ready_i,
   output wire  [Lanes*OutputWidth-1:0] out_data_o,
 
-  // the weight stream, where RamStyle is "ultra": see loaded_uram
+  // the weight stream, where RamStyle is "ultra": see weight_memory
   input  wire                          load_valid_i,
   input  wire  [31:0]                  load_data_i,
   output wire                          load_valid_o,
@@ -161,39 +159,23 @@ module sparse_mvau #(
   end
 
   wire [Pe*EntryWidth-1:0] entries;
-  if (RamStyle == "ultra") begin : gen_loaded
-    loaded_uram #(
-      .Width(Pe * EntryWidth),
-      .Depth(Steps)
-    ) u_walk (
-      .clk_i(clk_i),
-      .rst_ni(rst_ni),
-      .load_valid_i(load_valid_i),
-      .load_data_i(load_data_i),
-      .load_valid_o(load_valid_o),
-      .load_data_o(load_data_o),
-      .loaded_o(weights_loaded_o),
-      .en_i(en),
-      .address_i(step_q),
-      .data_o(entries)
-    );
-  end else begin : gen_constant
-    rom #(
-      .Width(Pe * EntryWidth),
-      .Depth(Steps),
-      .RamStyle(RamStyle),
-      .File(WalkFile)
-    ) u_walk (
-      .clk_i(clk_i),
-      .en_i(en),
-      .address_i(step_q),
-      .data_o(entries)
-    );
-    assign load_valid_o = 1'b0;
-    assign load_data_o = '0;
-    assign weights_loaded_o = 1'b1;
-    wire unused_load = &{1'b0, load_valid_i, load_data_i};
-  end
+  weight_memory #(
+    .Width(Pe * EntryWidth),
+    .Depth(Steps),
+    .RamStyle(RamStyle),
+    .File(WalkFile)
+  ) u_walk (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .load_valid_i(load_valid_i),
+    .load_data_i(load_data_i),
+    .load_valid_o(load_valid_o),
+    .load_data_o(load_data_o),
+    .loaded_o(weights_loaded_o),
+    .en_i(en),
+    .address_i(step_q),
+    .data_o(entries)
+  );
 
   // -- walkers
 

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from pipeline.report.facts import BuildFacts
     from pipeline.stages.resolve import ResolvedModel
 
-__all__ = ["Failure", "LayerRecord", "PointRecord", "folding_digest", "network_of", "read_record", "style_of"]
+__all__ = [
+    "Failure",
+    "LayerRecord",
+    "PointAxes",
+    "PointRecord",
+    "axes_of",
+    "folding_digest",
+    "network_of",
+    "read_record",
+    "style_of",
+]
 
 _FOLDING_FIELDS = ("pe", "simd", "lanes", "digits", "ram_style")  # of a layer, those that it has
 _BOUND = re.compile(r"_a2q(_plus)?_\d+b$")
@@ -49,7 +59,34 @@ class LayerRecord:
 
 
 @dataclass(frozen=True)
-class PointRecord:
+class PointAxes:
+    """Where a build stands in its comparison; `name` says it for people."""
+
+    name: str
+    model: str
+    policy: str
+    per_pe: bool
+    board: str
+    target_fps: float | str
+    seed: int
+
+
+def axes_of(point: Point) -> dict[str, Any]:
+    """The fields of PointAxes for `point`, by name."""
+    config = point.config
+    return {
+        "name": point.name,
+        "model": point.model,
+        "policy": config.accumulators.policy,
+        "per_pe": config.accumulators.per_pe,
+        "board": config.board,
+        "target_fps": config.target_fps,
+        "seed": config.seed,
+    }
+
+
+@dataclass(frozen=True)
+class PointRecord(PointAxes):
     """A finished build of a comparison: the point, the network, the accelerator.
 
     `lut` to `dsp` are counted by synthesis, `cycles` and `fps` simulated, at the configured clock `clock_mhz`;
@@ -57,17 +94,10 @@ class PointRecord:
     `purposes` is what the LUTs are for, by the names in `pipeline/report/purposes.py`; they sum to `lut`.
     """
 
-    name: str  # of the point, for people
-    model: str
     network: str  # the model's name without method and P
     method: str  # a2q, a2q_plus, or empty for a network without a bound
     p: int | None  # the accumulator bits that hidden layers were trained for
-    policy: str
-    per_pe: bool
-    board: str
     part: str
-    target_fps: float | str
-    seed: int
     weights: str  # trained, synthetic, or user's file
     provenance: str
     top1: float | None  # percent; None where it is not known, and always for weights that were not trained
@@ -110,16 +140,9 @@ class PointRecord:
 
 
 @dataclass(frozen=True)
-class Failure:
+class Failure(PointAxes):
     """A point of a comparison that could not be built: the stage that failed, and what it said."""
 
-    name: str
-    model: str
-    policy: str
-    per_pe: bool
-    board: str
-    target_fps: float | str
-    seed: int
     stage: str
     message: str
 
@@ -132,24 +155,17 @@ def read_record(point: Point, results: Mapping[str, Path]) -> PointRecord:
     from pipeline.report.facts import read_facts
     from pipeline.report.purposes import lut_by_purpose
 
-    config = point.config
-    facts = read_facts(results, config.target_fps)
+    facts = read_facts(results, point.config.target_fps)
     model, resources = facts.model, facts.resources
-    top1, top1_how = _accuracy(config.model, model)
+    top1, top1_how = _accuracy(point.config.model, model)
     used = resources.total
     capacity = resources.capacity
     return PointRecord(
-        name=point.name,
-        model=model.name,
+        **axes_of(point),
         network=network_of(model.name),
         method=model.method,
         p=model.accumulator_bits,
-        policy=config.accumulators.policy,
-        per_pe=config.accumulators.per_pe,
-        board=resources.board,
         part=resources.part,
-        target_fps=config.target_fps,
-        seed=config.seed,
         weights=model.weights,
         provenance=model.provenance,
         top1=top1,

@@ -19,7 +19,7 @@ from pipeline.compare import cluster
 from pipeline.compare.collection import Collection
 from pipeline.compare.folding import references
 from pipeline.compare.points import Point
-from pipeline.compare.record import Failure, PointRecord
+from pipeline.compare.record import Failure, PointRecord, axes_of
 from pipeline.compare.task import Built, Failed, Place, build_point, checkout, find_folding, keys
 from pipeline.compare.view import View
 from pipeline.errors import A2QError
@@ -78,7 +78,7 @@ def compare(
                     records[point.slug] = built.record
                     view.built(point, built.record)
                 else:
-                    failures[point.slug] = _failure(point, built)
+                    failures[point.slug] = Failure(**axes_of(point), stage=built.stage, message=built.message)
                     view.failed(point, built)
     order = [point.slug for point in points]
     return Comparison(
@@ -122,19 +122,3 @@ def _built(
     except BaseException:  # an interrupt: what has not begun is not to begin
         client.cancel([*foldings.values(), *futures], force=True)
         raise
-
-
-def _failure(point: Point, failed: Failed) -> Failure:
-    config = point.config
-    accumulators = config.accumulators
-    return Failure(
-        name=point.name,
-        model=point.model,
-        policy=accumulators.policy,
-        per_pe=accumulators.per_pe,
-        board=config.board,
-        target_fps=config.target_fps,
-        seed=config.seed,
-        stage=failed.stage,
-        message=failed.message,
-    )

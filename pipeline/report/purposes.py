@@ -57,6 +57,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "unrolled_mvau": "accumulators",
         "thresholding": "thresholds",
         "threshold_search": "thresholds",
+        "weight_memory": "weight memory",
         "rom": "weight memory",
         "loaded_uram": "weight memory",
         "convolution_input_generator": "sliding windows",

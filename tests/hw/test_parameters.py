@@ -43,7 +43,6 @@ MODULES = rtl_sources()
         ("label_select", ".OffsetWidth(10)", "ScoreWidth does not hold every product and every score"),
         ("loaded_uram", ".Width(0)", "Width and Depth must be at least 1"),
         ("loaded_uram", ".Depth(0)", "Width and Depth must be at least 1"),
-        ("mvau", '.RamStyle("lut")', "RamStyle must be auto, distributed or block"),
         ("mvau_pe", ".ProductLatency(2)", "Latency must be half the digits of the recoded factor"),
         ("mvau_pe", ".TreeLatency(2)", "Latency must be half the levels of adders"),
         ("parallel_window", ".Width(0)", "Width and ImageHeight must be at least 1, ImageWidth at least 2"),
@@ -72,6 +71,7 @@ MODULES = rtl_sources()
         ("threshold_search", ".LaneWidth(7)", "ValueWidths must be in 1 to LaneWidth"),
         ("threshold_search", ".CompareWidths(8'd7)", "CompareWidths must be in those of the values to ThresholdWidth"),
         ("threshold_search", ".ThresholdWidth(7)", "CompareWidths must be in those of the values to ThresholdWidth"),
+        ("weight_memory", '.RamStyle("lut")', "RamStyle must be auto, distributed or block"),
     ],
 )
 def test_what_cannot_be_built_is_refused(module: str, parameters: str, message: str, tmp_path: Path):
