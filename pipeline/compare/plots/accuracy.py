@@ -27,6 +27,10 @@ __all__ = ["accuracy_against_luts", "accuracy_against_p", "pareto_front", "spars
 
 _NO_ACCURACY = "There is no plot, as the accuracy of none of these networks is known."
 _NO_BOUND = "There is no plot, as none of these networks was trained for a P."
+_ONE_NETWORK = (
+    "There is no plot of a single network. Name several, with other P, such as those that a pattern matches: "
+    "'quant_resnet8_w4a4_a2q_*'."
+)
 
 
 def accuracy_against_luts(records: Sequence[PointRecord]) -> list[Plot]:
@@ -53,7 +57,7 @@ def accuracy_against_p(records: Sequence[PointRecord]) -> list[Plot]:
     for group in split(known, lambda record: record.top1_how):
         how = f"Top-1 {group[0].top1_how}.{_left_out(records)}"
         figure = _draw_against_p(group, "top-1, %", lambda record: record.top1)
-        plots.append(Plot(f"accuracy-{len(plots)}", title, how if figure else _NO_BOUND, figure))
+        plots.append(Plot(f"accuracy-{len(plots)}", title, how if figure else _why_none(group), figure))
     return plots
 
 
@@ -62,7 +66,7 @@ def sparsity_against_p(records: Sequence[PointRecord]) -> list[Plot]:
     known = [record for record in one_of_each_network(records) if record.sparsity is not None]
     figure = _draw_against_p(known, "zeros among hidden weights, %", lambda record: 100 * record.sparsity)
     if figure is None:
-        return [Plot("sparsity-0", "Sparsity against P", _NO_BOUND, None)]
+        return [Plot("sparsity-0", "Sparsity against P", _why_none(known), None)]
     figure.update_yaxes(rangemode="tozero")
     how = (
         "The share of zeros, counted among the integer weights of the layers that have a bound, and in a network "
@@ -125,9 +129,9 @@ def _draw_front(group: Sequence[PointRecord]) -> go.Figure:
 def _draw_against_p(
     records: Sequence[PointRecord], label: str, value: Callable[[PointRecord], float]
 ) -> go.Figure | None:
-    """None where no network of `records` has a P."""
+    """None where no network of `records` has a P, or there is one network only."""
     bits = [record.p for record in records if record.p is not None]
-    if not bits:
+    if not bits or len(records) < 2:
         return None
     figure = new_figure("P, accumulator bits that a network was trained for", label)
     ends = [min(bits) - 0.5, max(bits) + 0.5]
@@ -146,6 +150,11 @@ def _draw_against_p(
         )
     figure.update_xaxes(dtick=1, range=ends)
     return figure
+
+
+def _why_none(records: Sequence[PointRecord]) -> str:
+    """What is said in place of a plot against P."""
+    return _ONE_NETWORK if any(record.p is not None for record in records) else _NO_BOUND
 
 
 def _colour(record: PointRecord) -> str:

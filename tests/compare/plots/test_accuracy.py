@@ -45,3 +45,13 @@ def test_sparsity_is_drawn_in_percent_and_untrained_weights_dashed():
     assert (list(trained.y), trained.line.dash) == ([87.5], "solid")
     assert (list(drawn.y), drawn.line.dash, drawn.name) == ([70.0], "dash", "quant_resnet8_w4a4, A2Q, untrained")
     assert "UNTRAINED" in plot.how
+
+
+def test_a_single_network_is_no_line_over_p():
+    for plots in (accuracy_against_p, sparsity_against_p):
+        for records, why in (
+            ([sample_record(), sample_record(policy="target")], "single network"),
+            ([sample_record(method="", p=None)], "none of these networks"),
+        ):
+            (plot,) = plots(records)
+            assert plot.figure is None and why in plot.how
