@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # Before torch is imported: several workers with a thread for each core would wait for each other's threads, which made
@@ -18,3 +20,14 @@ if _BOARD_PYTHON.is_file():
 # A test that fails because the machine is busy says nothing; benchmarks/ measures time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Tests that share what a fixture of their module makes run on one worker, which makes it once."""
+    for item in items:
+        module = item.getparent(pytest.Module).nodeid
+        fixtures = [definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values()]
+        shared = any(fixture.scope == "module" and fixture.baseid == module for fixture in fixtures)
+        if shared and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(module))

@@ -30,8 +30,6 @@ from pipeline.errors import ConfigError
 from pipeline.flow import BUILD_RECORD
 from tests.compare.networks import write_network
 
-pytestmark = pytest.mark.xdist_group("compare")
-
 ROOT = Path(__file__).parents[2]
 TOOLS = {"verilator_bin", "cc1plus", "g++"}
 POLICIES = ("fixed:24", "exact", "fixed:3")  # the last holds no sum of the network

@@ -26,10 +26,7 @@ def _has_environment() -> bool:
         return False
 
 
-pytestmark = [
-    pytest.mark.skipif(not _has_environment(), reason="no environment with pynq; `make board-setup` makes it"),
-    pytest.mark.xdist_group("driver_on_the_board"),  # they share a board
-]
+pytestmark = pytest.mark.skipif(not _has_environment(), reason="no environment with pynq; `make board-setup` makes it")
 
 
 @pytest.fixture(scope="module")

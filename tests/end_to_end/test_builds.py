@@ -133,4 +133,5 @@ def test_keyword_spotting_gives_its_authors_answer(tmp_path):
 
 @needs_data
 def test_a_residual_network_with_biases_and_power_of_two_scales(tmp_path):
-    Build(str(DATA / "nn2fpga_resnet8_a4w4b32.onnx"), tmp_path, output="logits").check()
+    """At a rate at which its synthesis is short."""
+    Build(str(DATA / "nn2fpga_resnet8_a4w4b32.onnx"), tmp_path, output="logits", target_fps=2000).check()

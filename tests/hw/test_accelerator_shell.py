@@ -24,8 +24,6 @@ from pipeline.tools.board_model import build_library
 from pipeline.tools.verilator import lint
 from tests.hw.simulated_board import HASH, SLVERR, Accelerator, Board, Register, build_accelerator
 
-pytestmark = pytest.mark.xdist_group("accelerator_shell")  # they share compiled models
-
 LIMIT = 100_000  # cycles; no run here takes as many
 UINT4, UINT8 = IntType(0, 15), IntType(0, 255)
 LEVELS = np.sort(np.random.default_rng(5).integers(0, 256, (3, 63)), axis=1)

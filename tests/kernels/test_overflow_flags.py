@@ -21,8 +21,6 @@ from pipeline.tools.verilator import build_model, lint
 from tests.kernels.matrices import matrix_layer
 from tests.kernels.test_matrix_styles import MATRICES, in_all_styles
 
-pytestmark = pytest.mark.xdist_group("overflow_flags")  # they share compiled models
-
 UINT4, INT5 = IntType(0, 15), IntType(-16, 15)
 FRAMES = 6
 

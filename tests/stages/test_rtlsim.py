@@ -17,8 +17,6 @@ from pipeline.stages.fold import fold
 from tests.dataflow.networks import Network
 from tests.dataflow.residual import residual_network
 
-pytestmark = pytest.mark.xdist_group("rtlsim")  # they share compiled models
-
 
 def _silent(line: str) -> None:
     del line
