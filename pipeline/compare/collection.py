@@ -49,7 +49,9 @@ class Collection:
             return None
         return record
 
-    def add(self, slug: str, key: str, record: PointRecord, files: Mapping[str, str], contents: Mapping[str, bytes]):
+    def add(
+        self, slug: str, key: str, record: PointRecord, files: Mapping[str, str], contents: Mapping[str, bytes]
+    ) -> None:
         """Keep the build of the point `slug`: its `files` by path, as digests of `contents`.
 
         Raises VerificationError for a content that is not what its digest says.

@@ -30,9 +30,8 @@ from pipeline.resources.model import Estimate
 __all__ = ["Design", "Fitter"]
 
 _ROUNDS = 8  # in which what FIFOs need is made room for
-_LUT_SHARE = (
-    0.92  # of the board's where a rate is looked for: estimates are up to 8 % low in docs/luts_by_accumulator.md
-)
+# of the board's where a rate is looked for: estimates are up to 8 % low in docs/luts_by_accumulator.md
+_LUT_SHARE = 0.92
 _SPARE = 0.01  # of a resource, more than FIFOs were too much of it: other choices have other FIFOs
 _PRECISION = 0.02  # of the rate that a user is advised
 
