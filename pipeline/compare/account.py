@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pipeline.compare.ratios import rate_label
 from pipeline.compare.record import Failure, PointRecord
 
-__all__ = ["HOW_KNOWN", "describe", "describe_networks", "exceeded", "one_of_each_network"]
+__all__ = ["describe", "describe_networks", "exceeded", "how_known", "one_of_each_network"]
 
-HOW_KNOWN = (
+_HOW_KNOWN = (
     ("LUT, FF, BRAM, URAM, DSP", "counted by synthesis (Yosys) of each layer alone and summed; not placed, not routed"),
     ("cycles", "clock cycles between frames of the whole network, simulated (Verilator) with exact outputs"),
     ("frames/s", "the configured clock over the simulated cycles; nothing here confirms that the clock is reached"),
@@ -20,7 +20,16 @@ HOW_KNOWN = (
     ("top-1", "as said of each network below; untrained networks have none"),
     ("zeros", "counted among the integer weights of hidden layers"),
 )
-"""The figures of a comparison, and how each is known."""
+_TIMING_KNOWN = (
+    ("MHz on ECP5", "of the slowest MVAU alone, by nextpnr on a Lattice ECP5: not the board's device, it compares rows"),
+    ("MHz by Vivado", "of the slowest MVAU, placed and routed alone on the board's part, where Vivado was on PATH"),
+)
+
+
+def how_known(records: Sequence[PointRecord]) -> tuple[tuple[str, str], ...]:
+    """The figures of a comparison, and how each is known."""
+    timed = any(record.ecp5_mhz or record.vivado_mhz for record in records)
+    return _HOW_KNOWN + (_TIMING_KNOWN if timed else ())
 
 
 def describe(records: Sequence[PointRecord], failures: Sequence[Failure]) -> str:

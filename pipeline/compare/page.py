@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jinja2
 from plotly.offline import get_plotlyjs
 
-from pipeline.compare.account import HOW_KNOWN, describe, describe_networks
+from pipeline.compare.account import describe, describe_networks, how_known
 from pipeline.compare.plots import draw_plots
 from pipeline.compare.ratios import group_by_policy
 from pipeline.compare.record import Failure, PointRecord
@@ -36,7 +36,7 @@ def to_html(records: Sequence[PointRecord], failures: Sequence[Failure]) -> str:
         plots=plots,
         figures={plot.key: plot.figure.to_plotly_json() for plot in plots if plot.figure is not None},
         table=draw_table(records) if records else None,
-        how_known=HOW_KNOWN,
+        how_known=how_known(records),
         networks=describe_networks(records),
         failures=failures,
         plotly_js=get_plotlyjs(),

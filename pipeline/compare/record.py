@@ -92,6 +92,8 @@ class PointRecord(PointAxes):
     `lut` to `dsp` are counted by synthesis, `cycles` and `fps` simulated, at the configured clock `clock_mhz`;
     `lut_estimated` is what `fold` went by. `capacity` is what the part has, by the names of the fields `lut` to `dsp`.
     `purposes` is what the LUTs are for, by the names in `pipeline/report/purposes.py`; they sum to `lut`.
+    `ecp5_mhz` and `vivado_mhz` are of the slowest MVAU, placed and routed alone on an ECP5 and on the board's part;
+    None where that was not asked for, or Vivado was not there.
     """
 
     network: str  # the model's name without method and P
@@ -106,6 +108,8 @@ class PointRecord(PointAxes):
     cycles: int | None  # between frames; None where one frame was simulated
     fps: float | None
     clock_mhz: float
+    ecp5_mhz: float | None
+    vivado_mhz: float | None
     lut: int
     ff: int
     bram_36k: float
@@ -174,6 +178,8 @@ def read_record(point: Point, results: Mapping[str, Path]) -> PointRecord:
         cycles=facts.network.steady_cycles,
         fps=facts.throughput_fps,
         clock_mhz=facts.network.clock_mhz,
+        ecp5_mhz=facts.timing.slowest_mhz if facts.timing else None,
+        vivado_mhz=facts.timing.slowest_mhz_by_vivado if facts.timing else None,
         lut=used.lut,
         ff=used.ff,
         bram_36k=used.bram_36k,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from pipeline.compare.account import HOW_KNOWN, describe, describe_networks, exceeded
+from pipeline.compare.account import describe, describe_networks, exceeded, how_known
 from pipeline.compare.ratios import REFERENCES, Group, group_by_policy, policy_label
 from pipeline.compare.record import Failure, PointRecord
 from pipeline.report import markdown
@@ -45,10 +45,11 @@ def write(records: Sequence[PointRecord], failures: Sequence[Failure], folder: P
 
 def draw_table(records: Sequence[PointRecord]) -> Table:
     """A row a record, of which there is at least one; those that differ in their policy alone stand together. Board and
-    rate have columns where they are not the same for all."""
+    rate have columns where they are not the same for all, frequencies where there are any."""
     rows = [_cells(record, group) for group in group_by_policy(records) for record in group.records]
-    same = {axis for axis in ("board", "target") if len({row[axis] for row in rows}) == 1}
-    columns = [column for column in rows[0] if column not in same]
+    absent = {axis for axis in ("board", "target") if len({row[axis] for row in rows}) == 1}
+    absent |= {axis for axis in ("MHz on ECP5", "MHz by Vivado") if {row[axis] for row in rows} == {"–"}}
+    columns = [column for column in rows[0] if column not in absent]
     return Table(tuple(columns), tuple(tuple(row[column] for column in columns) for row in rows), left=2)
 
 
@@ -60,7 +61,7 @@ def to_markdown(records: Sequence[PointRecord], failures: Sequence[Failure]) -> 
         sections += [
             _list(f"{group.title}: {group.found()}" for group in group_by_policy(records)),
             markdown.table(table.header, table.rows, left=table.left),
-            _list(f"{what}: {how}." for what, how in HOW_KNOWN),
+            _list(f"{what}: {how}." for what, how in how_known(records)),
             "## Networks",
             _list(f"`{model}`: {text}." for model, text in describe_networks(records)),
         ]
@@ -115,6 +116,8 @@ def _cells(record: PointRecord, group: Group) -> dict[str, str]:
         "DSP": number(record.dsp),
         "frames/s": "–" if record.fps is None else f"{record.fps:,.0f}",
         "cycles": _or_dash(record.cycles),
+        "MHz on ECP5": _or_dash(record.ecp5_mhz and round(record.ecp5_mhz)),
+        "MHz by Vivado": _or_dash(record.vivado_mhz and round(record.vivado_mhz)),
         "accumulator bits": span(layer.used_bits for layer in record.layers) if record.layers else "–",
         **{
             f"LUT / {policy}": "–" if (ratio := group.ratio(record, policy)) is None else f"{ratio:.3f}"

@@ -59,6 +59,11 @@ class TimingReport:
         return min(reached, key=reached.__getitem__) if reached else None
 
     @property
+    def slowest_mhz(self) -> float | None:
+        """The median of `slowest`."""
+        return None if self.slowest is None else self.layers[self.slowest].ecp5.median_mhz
+
+    @property
     def slowest_by_vivado(self) -> str | None:
         """The layer with the lowest frequency by Vivado; None where Vivado was not there, or gave none."""
         reached = {
@@ -67,12 +72,18 @@ class TimingReport:
         return min(reached, key=reached.__getitem__) if reached else None
 
     @property
+    def slowest_mhz_by_vivado(self) -> float | None:
+        """The frequency of `slowest_by_vivado`."""
+        found = self.slowest_by_vivado and self.layers[self.slowest_by_vivado].vivado
+        return found.fmax_mhz if found else None
+
+    @property
     def summary(self) -> str:
         """One sentence."""
         if self.slowest is None:
             line = f"no MVAU could be placed and routed on {self.device}"
         else:
-            line = f"slowest is {self.slowest}, {self.layers[self.slowest].ecp5.median_mhz:.0f} MHz on {self.device}"
+            line = f"slowest is {self.slowest}, {self.slowest_mhz:.0f} MHz on {self.device}"
             if missing := sum(not layer.ecp5.mhz for layer in self.layers.values()):
                 line += f" ({missing} without a figure)"
         line += ", which is another device than the board's"

@@ -28,6 +28,8 @@ def sample_record(**changes) -> PointRecord:
         "cycles": 18432,
         "fps": 10850.694444444445,
         "clock_mhz": 200.0,
+        "ecp5_mhz": None,
+        "vivado_mhz": None,
         "lut": 25_124,
         "ff": 17_732,
         "bram_36k": 17.5,

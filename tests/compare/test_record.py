@@ -12,6 +12,9 @@ from pipeline.errors import ModelError
 from pipeline.report import facts as facts_module
 from pipeline.stages.accumulators import assign
 from pipeline.stages.fold import fold
+from pipeline.stages.timing import LayerTiming, TimingReport
+from pipeline.tools.nextpnr import Routed
+from pipeline.tools.vivado import Implemented
 from tests.compare.sample import sample_record
 from tests.dataflow.residual import residual_network
 from tests.report.sample import sample_facts
@@ -91,3 +94,15 @@ def test_the_digest_of_a_folding_is_of_lanes_and_styles():
     assert folding_digest(folded("exact", 700)) == own
     assert folding_digest(folded("exact", 7000)) != own
     assert folding_digest(folded("exact", 7000, mvau_style="sparse")) != folding_digest(folded("exact", 7000))
+
+
+def test_the_slowest_unit_says_how_fast_it_is_where_it_was_placed_and_routed(monkeypatch):
+    def timed(*mhz: float) -> LayerTiming:
+        return LayerTiming("MVAU", Routed(mhz, 10, 0, 5, 0, 0), Implemented("2024.1", "xck26", 5.0, -1.0, {}))
+
+    layers = {"MVAU_0": timed(90.0, 80.0, 85.0), "MVAU_1": timed(70.0), "MVAU_2": timed()}
+    facts = replace(sample_facts(), timing=TimingReport("nextpnr", "ECP5-85F", (1, 2, 3), layers))
+    monkeypatch.setattr(facts_module, "read_facts", lambda results, target_fps: facts)
+    monkeypatch.setattr("pipeline.models.registry.checkpoint_facts", lambda spec: {})
+    record = read_record(Point.of(BuildConfig(model="quant_resnet8_w4a4_a2q_14b")), {})
+    assert (record.ecp5_mhz, record.vivado_mhz) == (70.0, 1000 / 6)

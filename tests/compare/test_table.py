@@ -46,6 +46,14 @@ def test_board_and_rate_have_columns_where_they_differ():
     assert [(row["board"], row["target"]) for row in rows] == [("KV260", "10,000"), ("ZCU104", "max")]
 
 
+def test_frequencies_have_columns_and_a_source_where_there_are_any():
+    records = [sample_record(policy="fixed:32", ecp5_mhz=78.4), sample_record()]
+    rows = cells(records)
+    assert [row["MHz on ECP5"] for row in rows] == ["78", "–"] and "MHz by Vivado" not in rows[0]
+    assert "MHz on ECP5: of the slowest MVAU" in to_markdown(records, [])
+    assert "MHz" not in " ".join(cells([sample_record()])[0]) and "ECP5" not in to_markdown([sample_record()], [])
+
+
 def test_ratios_stand_in_the_table():
     rows = cells([sample_record(policy=policy, lut=lut) for policy, lut in (("fixed:32", 4000), ("exact", 3000))])
     assert [row["LUT / fixed:32"] for row in rows] == ["1.000", "0.750"]
