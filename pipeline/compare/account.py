@@ -21,7 +21,10 @@ _HOW_KNOWN = (
     ("zeros", "counted among the integer weights of hidden layers"),
 )
 _TIMING_KNOWN = (
-    ("MHz on ECP5", "of the slowest MVAU alone, by nextpnr on a Lattice ECP5: not the board's device, it compares rows"),
+    (
+        "MHz on ECP5",
+        "of the slowest MVAU alone, by nextpnr on a Lattice ECP5: not the board's device, it compares rows",
+    ),
     ("MHz by Vivado", "of the slowest MVAU, placed and routed alone on the board's part, where Vivado was on PATH"),
 )
 

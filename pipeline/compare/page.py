@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs
 
 from pipeline.compare.account import describe, describe_networks, how_known
 from pipeline.compare.plots import draw_plots
-from pipeline.compare.ratios import group_by_policy
+from pipeline.compare.ratios import NO_RATIOS, describe_ratios
 from pipeline.compare.record import Failure, PointRecord
 from pipeline.compare.table import draw_table
 
@@ -32,7 +32,8 @@ def to_html(records: Sequence[PointRecord], failures: Sequence[Failure]) -> str:
     plots = draw_plots(records) if records else []
     return _TEMPLATES.get_template("comparison.html.jinja").render(
         about=describe(records, failures),
-        groups=group_by_policy(records),
+        ratios=describe_ratios(records),
+        no_ratios=NO_RATIOS,
         plots=plots,
         figures={plot.key: plot.figure.to_plotly_json() for plot in plots if plot.figure is not None},
         table=draw_table(records) if records else None,

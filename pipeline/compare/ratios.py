@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pipeline.compare.record import PointRecord
 from pipeline.report.markdown import number
 
-__all__ = ["REFERENCES", "Group", "group_by_policy", "policy_label", "rate_label"]
+__all__ = ["NO_RATIOS", "REFERENCES", "Group", "describe_ratios", "group_by_policy", "policy_label", "rate_label"]
 
 REFERENCES = ("fixed:32", "datatype")
 """The policies that others are compared with: accumulators of a processor, and those that data types alone ask for."""
+
+NO_RATIOS = f"There are no ratios: {' or '.join(REFERENCES)} and another policy must be built of the same network."
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,9 @@ class Group:
         return record.lut / reference.lut if reference else None
 
     def found(self) -> str:
-        """The ratios in words, and whether they are of equal foldings."""
+        """The ratios in words, and whether they are of equal foldings; empty where there is none."""
         parts = [part for policy in REFERENCES if (part := self._against(policy))]
-        if not parts:
-            return f"no ratio, for which {' or '.join(REFERENCES)} and another policy must be built."
-        return f"{'; '.join(parts)}. {self._foldings()}"
+        return f"{'; '.join(parts)}. {self._foldings()}" if parts else ""
 
     def _against(self, policy: str) -> str:
         reference = self.reference(policy)
@@ -65,6 +65,11 @@ def group_by_policy(records: Sequence[PointRecord]) -> list[Group]:
         found.setdefault(key, []).append(record)
     seeds = len({record.seed for record in records}) > 1
     return [Group(_title(members[0], seeds), tuple(members)) for members in found.values()]
+
+
+def describe_ratios(records: Sequence[PointRecord]) -> list[tuple[str, str]]:
+    """The title of each group that has ratios, and these in words."""
+    return [(group.title, found) for group in group_by_policy(records) if (found := group.found())]
 
 
 def policy_label(record: PointRecord) -> str:

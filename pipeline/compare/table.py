@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pipeline.compare.account import describe, describe_networks, exceeded, how_known
-from pipeline.compare.ratios import REFERENCES, Group, group_by_policy, policy_label
+from pipeline.compare.ratios import NO_RATIOS, REFERENCES, Group, describe_ratios, group_by_policy, policy_label
 from pipeline.compare.record import Failure, PointRecord
 from pipeline.report import markdown
 from pipeline.report.markdown import number, percent, span
@@ -59,7 +59,7 @@ def to_markdown(records: Sequence[PointRecord], failures: Sequence[Failure]) -> 
     if records:
         table = draw_table(records)
         sections += [
-            _list(f"{group.title}: {group.found()}" for group in group_by_policy(records)),
+            _list(f"{title}: {found}" for title, found in describe_ratios(records)) or NO_RATIOS,
             markdown.table(table.header, table.rows, left=table.left),
             _list(f"{what}: {how}." for what, how in how_known(records)),
             "## Networks",

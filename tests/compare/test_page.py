@@ -42,7 +42,8 @@ class Page(HTMLParser):
         return json.loads(self.scripts["script plots"])
 
 
-RECORDS = [*sample_records(), sample_record(p=13, weights="synthetic", provenance="synthetic weights, not trained")]
+DRAWN = {"p": 13, "weights": "synthetic", "provenance": "synthetic weights, not trained"}
+RECORDS = [*sample_records(), *(sample_record(policy=policy, **DRAWN) for policy in ("exact", "fixed:32"))]
 
 
 @pytest.fixture(scope="module")

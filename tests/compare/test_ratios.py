@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from pipeline.compare.ratios import group_by_policy
+from pipeline.compare.ratios import NO_RATIOS, describe_ratios, group_by_policy
+from pipeline.compare.table import to_markdown
 from tests.compare.sample import sample_record, sample_records
 
 
@@ -48,7 +49,8 @@ def test_foldings_that_differ_are_named():
 
 def test_without_a_reference_there_is_no_ratio():
     for records in ([sample_record(policy="exact")], [sample_record(policy="fixed:32")]):
-        assert group_by_policy(records)[0].found().startswith("no ratio")
+        assert describe_ratios(records) == []
+    assert to_markdown([sample_record(p=12), sample_record()], []).count(NO_RATIOS) == 1
 
 
 def test_titles_say_untrained_and_the_seed_where_it_differs():

@@ -92,7 +92,7 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
 
 def _draw_front(group: Sequence[PointRecord]) -> go.Figure:
     figure = new_figure("LUT, counted by synthesis", "top-1, %")
-    figure.update_xaxes(rangemode="tozero", tickformat=",")
+    figure.update_xaxes(tickformat=",")
     front = pareto_front((record.lut, record.top1) for record in group)
     figure.add_scatter(
         x=[lut for lut, _ in front],
@@ -102,15 +102,13 @@ def _draw_front(group: Sequence[PointRecord]) -> go.Figure:
         line={"shape": "hv", "color": GREY, "width": 2},
         hoverinfo="skip",
     )
-    by_model = split(group, lambda record: record.model)
-    labelled = {min(members, key=lambda record: record.lut).name for members in by_model}
     policies = list(dict.fromkeys(policy_label(record) for record in group))
     for points in split(group, lambda record: (record.method, policy_label(record))):
         method, policy = points[0].method, policy_label(points[0])
         figure.add_scatter(
             x=[record.lut for record in points],
             y=[record.top1 for record in points],
-            text=[_label(record, group) if record.name in labelled else "" for record in points],
+            text=[_label(record, group) if (record.lut, record.top1) in front else "" for record in points],
             hovertext=[plain(record.name) for record in points],
             name=plain(f"{METHODS[method]}, {policy}"),
             mode="markers+text",

@@ -21,6 +21,8 @@ def test_every_build_with_an_accuracy_is_a_point():
     points = [point for trace in series for point in zip(trace.x, trace.y, strict=True)]
     assert sorted(points) == sorted((record.lut, record.top1) for record in records)
     assert list(zip(front.x, front.y, strict=True)) == pareto_front(points)
+    named = [(x, y) for trace in series for x, y, text in zip(trace.x, trace.y, trace.text, strict=True) if text]
+    assert sorted(named) == pareto_front(points)
     assert "1 of 6 networks have no known accuracy and are not shown." in plot.how
 
 
