@@ -60,11 +60,12 @@ build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= OUT=
 
 each = $(foreach value,$(2),--$(1) '$(value)')
 
-compare: $(stamp)  ## build and compare, each a list: MODEL= POLICY= BITS= BOARD= TARGET_FPS= SEED=; CONFIG= OUT= WEIGHTS= SCHEDULER=
+compare: $(stamp)  ## build and compare, each a list: MODEL= POLICY= BITS= BOARD= TARGET_FPS= SEED=; CONFIG= OUT= WEIGHTS= SCHEDULER= JOBS=
 	@$(bin)/a2q compare $(foreach name,$(MODEL),'$(name)') $(if $(CONFIG),--config '$(CONFIG)') \
 	    $(call each,policy,$(POLICY)) $(call each,bits,$(BITS)) $(call each,board,$(BOARD)) \
 	    $(call each,target-fps,$(TARGET_FPS)) $(call each,seed,$(SEED)) $(if $(WEIGHTS),--weights '$(WEIGHTS)') \
-	    $(if $(OUT),--out '$(OUT)') $(if $(SCHEDULER),--scheduler '$(SCHEDULER)')
+	    $(if $(OUT),--out '$(OUT)') $(if $(SCHEDULER),--scheduler '$(SCHEDULER)') \
+	    $(if $(filter-out file,$(origin JOBS)),--jobs '$(JOBS)')
 
 ifneq ($(filter deploy validate,$(MAKECMDGOALS)),)
 $(if $(BOARD),,$(error BOARD= is missing: BOARD=sim, or the name of a board that `a2q boards` lists, with HOST=<its address>))

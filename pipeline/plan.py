@@ -138,15 +138,19 @@ def _accumulators(context: Context) -> str:
     certificate.write(context.folder / "report" / "accumulators.json")
     widths = [layer.bits_used for layer in certificate.layers]
     by_type = [layer.bits["datatype"] for layer in certificate.layers]
-    return (
+    line = (
         f"{min(widths)} to {max(widths)} bits by the policy {certificate.policy}, proven; "
         f"{min(by_type)} to {max(by_type)} by data types alone"
     )
+    if certificate.policy == "target" and not any(layer.claimed for layer in certificate.layers):
+        line += "; no layer was trained for a P, so this is exact"
+    return line
 
 
 def _fold(context: Context) -> str:
     from pipeline.boards import load_board
     from pipeline.dataflow.storage import load_graph
+    from pipeline.resources.model import Estimate
     from pipeline.stages import fold
 
     options = context.options
@@ -168,10 +172,10 @@ def _fold(context: Context) -> str:
     for layer in folded.graph:
         context.log(f"{layer.name}: {', '.join(f'{k} {v}' for k, v in fold.folding_of(layer).items())}")
     rate = 1e9 / (clock * folded.max_cycles)
-    lut = sum(estimate.lut for estimate in folded.estimates.values())
+    total = sum(folded.estimates.values(), Estimate())
     line = (
         f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:g} ns; slowest is {folded.slowest}; "
-        f"{lut:,.0f} LUT estimated"
+        f"{total.lut:,.0f} LUT, {total.bram_18k / 2:g} BRAM estimated"
     )
     if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:
         line += f"; weights in UltraRAM: {', '.join(loaded)}"

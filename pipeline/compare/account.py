@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pipeline.compare.ratios import rate_label
 from pipeline.compare.record import Failure, PointRecord
 
-__all__ = ["describe", "describe_networks", "exceeded", "how_known", "one_of_each_network"]
+__all__ = ["count", "describe", "describe_networks", "exceeded", "how_known", "one_of_each_network"]
 
 _HOW_KNOWN = (
     ("LUT, FF, BRAM, URAM, DSP", "counted by synthesis (Yosys) of each layer alone and summed; not placed, not routed"),
@@ -18,7 +18,7 @@ _HOW_KNOWN = (
         "of a layer's widest accumulator, the narrowest layer to the widest; proven to hold every sum",
     ),
     ("top-1", "as said of each network below; untrained networks have none"),
-    ("zeros", "counted among the integer weights of hidden layers"),
+    ("sparsity", "the share of zeros, counted among the integer weights of hidden layers"),
 )
 _TIMING_KNOWN = (
     (
@@ -44,13 +44,13 @@ def describe(records: Sequence[PointRecord], failures: Sequence[Failure]) -> str
         clocks = ", ".join(f"{clock:g} MHz" for clock in dict.fromkeys(record.clock_mhz for record in records))
         networks = len(one_of_each_network(records))
         parts.append(
-            f"{_count(len(records), 'accelerator')} of {_count(networks, 'network')} on {boards}, for {rates} at {clocks}."
+            f"{count(len(records), 'accelerator')} of {count(networks, 'network')} on {boards}, for {rates} at {clocks}."
         )
     if large := [record for record in records if exceeded(record)]:
         takes = "takes" if len(large) == 1 else "take"
-        parts.append(f"{_count(len(large), 'accelerator')} {takes} more of a resource than the board has.")
+        parts.append(f"{count(len(large), 'accelerator')} {takes} more of a resource than the board has.")
     if failures:
-        parts.append(f"{_count(len(failures), 'build')} failed.")
+        parts.append(f"{count(len(failures), 'build')} failed.")
     return " ".join(parts)
 
 
@@ -80,5 +80,10 @@ def one_of_each_network(records: Iterable[PointRecord]) -> list[PointRecord]:
     return list(first.values())
 
 
-def _count(number: int, what: str) -> str:
+def count(number: int, what: str) -> str:
+    """`number` of `what`, in words.
+
+    >>> count(1, "build"), count(2, "build")
+    ('1 build', '2 builds')
+    """
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import dask
 import psutil
 from distributed import Client, LocalCluster, Worker
+from distributed.comm import get_address_host_port
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from pipeline.errors import ConfigError
@@ -70,6 +71,7 @@ def here(cores: list[list[int]]) -> Iterator[Client]:
 def remote(address: str) -> Iterator[Client]:
     """A client of the scheduler at `address`, such as tcp://10.0.0.1:8786. Raises ConfigError if none answers."""
     try:
+        get_address_host_port(address, strict=True)
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(

@@ -34,6 +34,10 @@ class Collection:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def points(self) -> set[str]:
+        """The points, by slug, that were collected, also before."""
+        return {path.parent.name for path in self.folder.glob(f"points/*/{_POINT}")}
+
     def find(self, slug: str, key: str) -> PointRecord | None:
         """The record of the point `slug` if it was built from the same; its files are laid out again if they are not."""
         try:

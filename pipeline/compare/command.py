@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
+from pipeline.compare.account import count
+from pipeline.compare.collection import Collection
 from pipeline.compare.points import Axes, points
 from pipeline.compare.run import compare
 from pipeline.compare.table import write
@@ -42,9 +44,14 @@ def compare_command(
     )
     kept = len(found.records) - found.built
     view.note(
-        f"{folder / 'comparison.html'}: {len(found.records)} builds, {kept} of them kept from before, "
+        f"{folder / 'comparison.html'}: {count(len(found.records), 'build')}, {kept} of them kept from before, "
         f"{len(found.failures)} failed; the same as comparison.md, .csv and .json"
     )
+    if others := Collection(folder).points() - {point.slug for point in chosen}:
+        view.note(
+            f"{count(len(others), 'build')} of earlier comparisons {'is' if len(others) == 1 else 'are'} kept there too, "
+            "and not in these tables: they come back with the names and axes that they were built by"
+        )
     return not found.failures
 
 

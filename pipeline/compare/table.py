@@ -45,10 +45,10 @@ def write(records: Sequence[PointRecord], failures: Sequence[Failure], folder: P
 
 def draw_table(records: Sequence[PointRecord]) -> Table:
     """A row a record, of which there is at least one; those that differ in their policy alone stand together. Board and
-    rate have columns where they are not the same for all, frequencies where there are any."""
+    rate have columns where they are not the same for all, other figures where there are any."""
     rows = [_cells(record, group) for group in group_by_policy(records) for record in group.records]
     absent = {axis for axis in ("board", "target") if len({row[axis] for row in rows}) == 1}
-    absent |= {axis for axis in ("MHz on ECP5", "MHz by Vivado") if {row[axis] for row in rows} == {"–"}}
+    absent |= {column for column in rows[0] if {row[column] for row in rows} == {"–"}}
     columns = [column for column in rows[0] if column not in absent]
     return Table(tuple(columns), tuple(tuple(row[column] for column in columns) for row in rows), left=2)
 

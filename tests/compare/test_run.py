@@ -197,20 +197,23 @@ def test_the_command_takes_stages_from_the_cache_writes_the_tables_and_tells_of_
         f"comparison.{kind}" for kind in ("md", "csv", "json", "html")
     }
     assert collected(out) == collected(folder / "cluster")
+    fewer = CliRunner().invoke(app, [*arguments, "--policy", "exact", "--work", str(folder / "work")])
+    assert fewer.exit_code == 0 and "1 build of earlier comparisons is kept there too" in fewer.output
     after = {path: path.stat().st_mtime_ns for path in (folder / "work" / ".cache").glob("*/*/entry.json")}
     assert after == begun, "nothing was built"
     assert (folder / "work" / "tiny-exact-KV260-20000000fps-seed0" / BUILD_RECORD).is_file()
 
 
-def test_a_scheduler_that_does_not_answer_is_an_error(chosen, folder, monkeypatch):
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere"])
+def test_a_scheduler_that_does_not_answer_is_an_error(chosen, folder, monkeypatch, address):
     monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 1)
-    with pytest.raises(ConfigError, match="No Dask scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(ConfigError, match=f"No Dask scheduler answers at {address}"):
         compare(
             chosen,
             folder / "none",
             folder / "none",
             View(Console(file=StringIO()), chosen),
-            scheduler="tcp://127.0.0.1:9",
+            scheduler=address,
         )
 
 

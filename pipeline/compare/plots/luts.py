@@ -26,7 +26,8 @@ def luts_against_p(records: Sequence[PointRecord]) -> list[Plot]:
     for group in split(records, lambda r: (r.network, r.weights, r.seed, r.board, r.target_fps)):
         first = group[0]
         name = f"{first.network}{untrained(first)}{seed(first, records)}"
-        title = f"LUT against P: {name}, on {first.board} for {rate_label(first.target_fps)}"
+        what = "LUT by policy" if all(record.p is None for record in group) else "LUT against P"
+        title = f"{what}: {name}, on {first.board} for {rate_label(first.target_fps)}"
         how = f"The weights are UNTRAINED. {_HOW}" if first.weights == "synthetic" else _HOW
         plots.append(Plot(f"luts-{len(plots)}", title, how, _draw(group)))
     return plots
