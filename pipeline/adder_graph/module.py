@@ -1,4 +1,4 @@
-"""An adder graph as a SystemVerilog module, with registers after every few levels of adders.
+"""An adder graph as a SystemVerilog module, with registers after every few levels of adders, and as C++ without.
 
 A node is a wire of the bits that its own interval takes: two's complement where it can be negative, else unsigned. Sums
 modulo a power of two hold every value of the interval, whatever their operands are extended to. Where the second operand
@@ -103,6 +103,30 @@ class AdderGraphModule:
             stages=stages,
             results=[self._result(*row) for row in self.graph.results.tolist()],
         )
+
+    def hls_text(self, name: str) -> str:
+        """The header of the structure `name`, for hw/hls/unrolled_mvau.hpp. Where registers are, Vitis HLS decides."""
+        used = np.flatnonzero(self.graph.used()).tolist()
+        return _TEMPLATES.get_template("adder_graph.hpp.jinja").render(
+            name=name,
+            module=self,
+            bits=self.element.bits,
+            signed=self.element.signed,
+            inputs=[node for node in used if node < self.graph.inputs],
+            nodes=[self._hls_node(node) for node in used if node >= self.graph.inputs],
+            results=[self._hls_result(*row) for row in self.graph.results.tolist()],
+        )
+
+    def _hls_node(self, node: int) -> str:
+        a, p, b, q, sign = self.graph.adders[node - self.graph.inputs].tolist()
+        type_ = self.types[node]
+        adder = "plus" if sign > 0 else "minus"
+        return f"n{node} = {adder}<Numbers, {type_.bits}, {str(type_.signed).lower()}>(n{a}, {p}, n{b}, {q})"
+
+    def _hls_result(self, node: int, shift: int, sign: int) -> str:
+        if node == ZERO:
+            return "0"
+        return f"{'' if sign > 0 else '-'}extended<ResultWidth>(n{node}, {shift})"
 
     def _registers(self) -> np.ndarray:
         """How many registers each node's value passes."""

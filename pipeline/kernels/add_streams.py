@@ -48,9 +48,10 @@ class AddStreams(Kernel):
                 f"layer {self.name} has multipliers {self.multipliers}; at most {_MAX_MULTIPLIER} can be built. Use "
                 "coarser scales."
             )
-        if self.output_types()[0].bits > _MAX_BITS:  # int64 in the reference
+        bits = max(type_.bits for type_ in (*self._terms(), *self.output_types()))
+        if bits > _MAX_BITS:  # int64 in the reference
             raise UnsupportedError(
-                f"layer {self.name} has sums of {self.output_types()[0].bits} bits; at most {_MAX_BITS} can be built."
+                f"layer {self.name} has terms or sums of {bits} bits; at most {_MAX_BITS} can be built."
             )
         if self.pe < 1 or self.shape[2] % self.pe:
             raise ConfigError(
@@ -68,8 +69,8 @@ class AddStreams(Kernel):
         return self.types
 
     def output_types(self) -> tuple[IntType, ...]:
-        (a, b), (by_a, by_b) = self.types, self.multipliers
-        return (a.scaled(by_a) + b.scaled(by_b),)
+        a, b = self._terms()
+        return (a + b,)
 
     def input_lanes(self) -> tuple[int, ...]:
         return (self.pe, self.pe)
@@ -102,6 +103,23 @@ class AddStreams(Kernel):
             "Multiplier1": self.multipliers[1],
             "OutputWidth": self.output_types()[0].bits,
         }
+
+    def hls_parameters(self) -> dict[str, int | bool]:
+        parameters: dict[str, int | bool] = {"Beats": self.input_beats()[0], "Pe": self.pe}
+        for i, (type_, term) in enumerate(zip(self.types, self._terms(), strict=True)):
+            parameters |= {
+                f"Width{i}": type_.bits,
+                f"Signed{i}": type_.signed,
+                f"Multiplier{i}": self.multipliers[i],
+                f"TermWidth{i}": term.bits,
+                f"TermSigned{i}": term.signed,
+            }
+        (total,) = self.output_types()
+        return parameters | {"OutputWidth": total.bits, "OutputSigned": total.signed}
+
+    def _terms(self) -> tuple[IntType, ...]:
+        """What each input can be, times its multiplier."""
+        return tuple(type_.scaled(by) for type_, by in zip(self.types, self.multipliers, strict=True))
 
     def connections(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
         (output,) = outputs

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.dataflow.types import IntType
 
-__all__ = ["Companion", "Kernel", "Memory", "Shape", "Wire"]
+__all__ = ["Companion", "Kernel", "Memory", "Shape", "Table", "Wire"]
 
 Shape = tuple[int, int, int]
 
@@ -41,6 +41,19 @@ class Memory:
         size = 4 * -(-self.width // 32)
         content = b"".join(word.to_bytes(size, "little") for word in self.words)
         return np.frombuffer(content, "<u4").astype(np.uint32)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Constants of a layer in HLS C++: an array of integers of `type`, int64 of any shape."""
+
+    values: np.ndarray
+    type: IntType
+
+    @classmethod
+    def absent(cls, dimensions: int) -> Table:
+        """What stands for a table that a layer does not have: one 0."""
+        return cls(np.zeros((1,) * dimensions, np.int64), IntType(0, 0))
 
 
 @dataclass(frozen=True)
@@ -150,6 +163,28 @@ class Kernel(ABC):
     def companion(self, name: str) -> Companion | None:
         """The module `name` that is generated for this layer and stands beside its instance, if it has one."""
         return None
+
+    # -- HLS C++ ----------------------------------------------------------------------------------------------------
+
+    has_hls: ClassVar[bool] = True  # whether hw/hls has `module`; a FIFO is a stream itself
+
+    def hls_parameters(self) -> Mapping[str, int | bool | tuple[int, ...]]:
+        """The members of the layer's structure in C++, by their names in hw/hls; of a tuple, a function of its index."""
+        raise NotImplementedError(f"{self.op_type} has no form in HLS C++")
+
+    def hls_tables(self) -> dict[str, Table]:
+        """The arrays of constants, by name, in the order in which the kernel takes them behind its streams."""
+        return {}
+
+    def hls_pragmas(self, name: str) -> tuple[str, ...]:
+        """Pragmas of the function that calls the kernel, where table `t` is the array <name>_t."""
+        return ()
+
+    def hls_companion(self, name: str) -> str | None:
+        """The text of the header that is generated for this layer, called `name`.hpp, if it has one."""
+        return None
+
+    # -- connections ------------------------------------------------------------------------------------------------
 
     def connections(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
         """Port to expression, for streams whose signals are called <stream>_valid, <stream>_ready and <stream>_data."""

@@ -120,8 +120,19 @@ class ConvolutionInputGenerator(Kernel):
     # -- hardware ---------------------------------------------------------------------------------------------------
 
     def parameters(self) -> dict[str, int]:
+        return {"Width": self.simd * self.type.bits, **self._sizes(), "Ordered": int(self.ordered)}
+
+    def hls_parameters(self) -> dict[str, int | bool]:
         return {
-            "Width": self.simd * self.type.bits,
+            "ElementWidth": self.type.bits,
+            "ElementSigned": self.type.signed,
+            "Simd": self.simd,
+            **self._sizes(),
+            "Ordered": self.ordered,
+        }
+
+    def _sizes(self) -> dict[str, int]:
+        return {
             "Folds": self.folds,
             "ImageHeight": self.shape[0],
             "ImageWidth": self.shape[1],
@@ -130,7 +141,6 @@ class ConvolutionInputGenerator(Kernel):
             "StrideHeight": self.stride[0],
             "StrideWidth": self.stride[1],
             "Depth": self.buffer_depth,
-            "Ordered": int(self.ordered),
         }
 
 

@@ -77,6 +77,15 @@ class DuplicateStreams(Kernel):
     def parameters(self) -> dict[str, int]:
         return {"Width": self.pe * self.type.bits, "Copies": self.copies}
 
+    def hls_parameters(self) -> dict[str, int | bool]:
+        return {
+            "Beats": self.input_beats()[0],
+            "Pe": self.pe,
+            "ElementWidth": self.type.bits,
+            "ElementSigned": self.type.signed,
+            "Copies": self.copies,
+        }
+
     def connections(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
         (stream,) = inputs
         ends = outputs[::-1]  # the first output is the lowest of each port

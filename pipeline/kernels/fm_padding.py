@@ -84,10 +84,24 @@ class FMPadding(Kernel):
         return np.cumsum(np.repeat(inside.ravel(), channels // self.simd), dtype=np.int64)
 
     def parameters(self) -> dict[str, int]:
+        return {
+            "ElementWidth": self.type.bits,
+            **self._sizes(),
+            "Value": pack_word([self.value], self.type.bits),
+        }
+
+    def hls_parameters(self) -> dict[str, int | bool]:
+        return {
+            "ElementWidth": self.type.bits,
+            "ElementSigned": self.type.signed,
+            **self._sizes(),
+            "Value": self.value,
+        }
+
+    def _sizes(self) -> dict[str, int]:
         top, left, bottom, right = self.pads
         height, width, channels = self.shape
         return {
-            "ElementWidth": self.type.bits,
             "Simd": self.simd,
             "Folds": channels // self.simd,
             "ImageHeight": height,
@@ -96,5 +110,4 @@ class FMPadding(Kernel):
             "PadLeft": left,
             "PadBottom": bottom,
             "PadRight": right,
-            "Value": pack_word([self.value], self.type.bits),
         }

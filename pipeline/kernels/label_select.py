@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.base import Kernel, Memory, Shape
+from pipeline.kernels.base import Kernel, Memory, Shape, Table
 
 __all__ = ["LabelSelect"]
 
@@ -112,6 +112,15 @@ class LabelSelect(Kernel):
                 memories[parameter] = Memory(width, tuple(pack_word([value], width) for value in values))
         return memories
 
+    def hls_parameters(self) -> dict[str, int | bool]:
+        return {**self.parameters(), "InputSigned": self.input_type.signed}
+
+    def hls_tables(self) -> dict[str, Table]:
+        return {
+            "multipliers": _table(self.multipliers, self._multiplier_width(), signed=False),
+            "offsets": _table(self.offsets, self._offset_width(), signed=True),
+        }
+
     def _multiplier_width(self) -> int:
         """Bits of the unsigned multipliers; 0 if there are none."""
         return 0 if self.multipliers is None else IntType(0, int(self.multipliers.max())).bits
@@ -133,3 +142,7 @@ class LabelSelect(Kernel):
             for end in (self.input_type.lo, self.input_type.hi):
                 ends += [multiplier * end, multiplier * end + offset]
         return IntType(min(ends), max(ends))
+
+
+def _table(values: np.ndarray | None, bits: int, *, signed: bool) -> Table:
+    return Table.absent(1) if values is None else Table(values, IntType.of_bits(bits, signed=signed))

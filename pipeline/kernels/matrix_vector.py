@@ -13,8 +13,14 @@ from pipeline.accumulators.bounds import exact_range, range_bits
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.base import Kernel, Memory, Shape
-from pipeline.kernels.thresholding import SearchTable, check_thresholds, count_thresholds, search_stages
+from pipeline.kernels.base import Kernel, Memory, Shape, Table
+from pipeline.kernels.thresholding import (
+    SearchTable,
+    check_thresholds,
+    count_thresholds,
+    search_stages,
+    sorted_table,
+)
 
 __all__ = ["MAX_ACCUMULATOR_BITS", "RAM_STYLES", "MatrixVector", "StoredMatrixVector"]
 
@@ -191,6 +197,28 @@ class MatrixVector(Kernel):
     def memories(self) -> dict[str, Memory]:
         return {} if self.thresholds is None else {"ThresholdFile": self._search_table().memory}
 
+    def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
+        thresholds = self.thresholds
+        return {
+            "Vectors": self.pixels[0] * self.pixels[1],
+            "Mw": self.mw,
+            "Mh": self.mh,
+            "InputWidth": self.input_type.bits,
+            "InputSigned": self.input_type.signed,
+            "OutputWidth": self.output_type.bits,
+            "OutputSigned": self.output_type.signed,
+            "OutputOffset": 0 if thresholds is None else self.output_type.lo,
+            "NumThresholds": 0 if thresholds is None else thresholds.shape[1],
+            "HasBias": self.bias is not None,
+        }
+
+    def hls_thresholds(self) -> Table:
+        """The thresholds (MH / lanes, lanes, entries); row r is in lane r % lanes of fold r // lanes."""
+        if self.thresholds is None:
+            return Table.absent(3)
+        (lanes,) = self.output_lanes()
+        return sorted_table(self.thresholds, *self.accumulator_range(), lanes)
+
     def _search_table(self) -> SearchTable:
         assert self.thresholds is not None
         (lanes,) = self.output_lanes()
@@ -238,3 +266,8 @@ class StoredMatrixVector(MatrixVector):
 
     def parameters(self) -> dict[str, int | str]:
         return super().parameters() | {"RamStyle": self.ram_style}
+
+    def hls_pragmas(self, name: str) -> tuple[str, ...]:
+        """Where the weights are to be. Vitis HLS gives UltraRAM no content either, and loads none: it chooses then."""
+        kind = {"distributed": "lutram", "block": "bram"}.get(self.ram_style)
+        return (f"bind_storage variable={name}_weights type=rom_np impl={kind}",) if kind else ()

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
-from pipeline.kernels.base import Memory
+from pipeline.kernels.base import Memory, Table
 from pipeline.kernels.matrix_vector import StoredMatrixVector
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
@@ -119,9 +119,31 @@ class MVAU(StoredMatrixVector):
     def weight_memory(self) -> Memory:
         """One word for each pair of folds, neuron fold first: lane by lane, the SIMD weights of the lane."""
         width = self.weight_type.bits
-        folded = self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd).swapaxes(1, 2)
-        words = tuple(pack_word(word, width) for word in folded.reshape(-1, self.pe * self.simd))
+        words = tuple(pack_word(word, width) for word in self._folded_weights().reshape(-1, self.pe * self.simd))
         return Memory(width * self.pe * self.simd, words)
+
+    def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
+        return super().hls_parameters() | {
+            "Simd": self.simd,
+            "Pe": self.pe,
+            "WeightWidth": self.weight_type.bits,
+            "acc_width": self.lane_accumulator_bits(),
+            "Accumulators": self.pe,
+        }
+
+    def hls_tables(self) -> dict[str, Table]:
+        weights = self._folded_weights().reshape(-1, self.pe, self.simd)
+        if self.bias is None:
+            biases = Table.absent(2)
+        else:
+            biases = Table(
+                self.bias.reshape(self.neuron_folds, self.pe), IntType.of_bits(self._bias_width(), signed=True)
+            )
+        return {"weights": Table(weights, self.weight_type), "biases": biases, "thresholds": self.hls_thresholds()}
+
+    def _folded_weights(self) -> np.ndarray:
+        """(neuron folds, synapse folds, PE, SIMD)."""
+        return self.weights.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd).swapaxes(1, 2)
 
     def _bias_width(self) -> int:
         assert self.bias is not None

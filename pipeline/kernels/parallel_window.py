@@ -125,6 +125,21 @@ class ParallelWindow(Kernel):
         channels = self.shape[2]
         return {
             "Width": channels * self.type.bits,
+            **self._sizes(),
+            "Border": pack_word([self.value] * channels, self.type.bits),
+        }
+
+    def hls_parameters(self) -> dict[str, int | bool]:
+        return {
+            "ElementWidth": self.type.bits,
+            "ElementSigned": self.type.signed,
+            "Channels": self.shape[2],
+            **self._sizes(),
+            "Border": self.value,
+        }
+
+    def _sizes(self) -> dict[str, int]:
+        return {
             "ImageHeight": self.shape[0],
             "ImageWidth": self.shape[1],
             "KernelHeight": self.kernel[0],
@@ -135,5 +150,4 @@ class ParallelWindow(Kernel):
             "PadLeft": self.pads[1],
             "OutHeight": self.output_pixels[0],
             "OutWidth": self.output_pixels[1],
-            "Border": pack_word([self.value] * channels, self.type.bits),
         }

@@ -113,6 +113,14 @@ class Pool(Kernel):
             "OutputWidth": self.output_types()[0].bits,
         }
 
+    def hls_parameters(self) -> dict[str, int | bool]:
+        return {
+            "Windows": self.pixels[0] * self.pixels[1],
+            **self.parameters(),
+            "InputSigned": self.type.signed,
+            "Sum": self.function == "sum",
+        }
+
     def _reach(self) -> IntType:
         """What the accumulator holds when a window is complete."""
         return self.type.scaled(self.window) if self.function == "sum" else self.type

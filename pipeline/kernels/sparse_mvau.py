@@ -11,8 +11,9 @@ import numpy as np
 
 from pipeline.accumulators.bounds import exact_range, range_bits
 from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.base import Memory
+from pipeline.kernels.base import Memory, Table
 from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
@@ -175,28 +176,85 @@ class SparseMVAU(StoredMatrixVector):
         element_bits = max((self.simd - 1).bit_length(), 1)
         weight_bits = self.weight_type.bits
         width = self._entry_bits()
-        mask = (1 << weight_bits) - 1
-        words = [0] * self.steps
+        weights, words, elements, ends = self._entries()
+        entries = weights & ((1 << weight_bits) - 1)
+        entries |= elements << weight_bits | words << (weight_bits + element_bits) | ends << (width - 1)
+        return Memory(width * self.pe, tuple(pack_word(step, width) for step in entries))
+
+    def _entries(self) -> np.ndarray:
+        """For each step and walker the weight, the beat, the element of the beat, and whether the row ends.
+
+        int64 of (4, steps, PE), zero after the end of a walk.
+        """
+        entries = np.zeros((4, self.steps, self.pe), np.int64)
         for walker, own in enumerate(self.walks):
             step = 0
             for row in own:
-                columns = np.flatnonzero(self.weights[row]).tolist() or [0]
-                for column in columns:
-                    word, element = divmod(column, self.simd)
-                    entry = int(self.weights[row, column]) & mask
-                    entry |= element << weight_bits | word << (weight_bits + element_bits)
-                    entry |= int(column == columns[-1]) << (width - 1)
-                    words[step] |= entry << (walker * width)
-                    step += 1
-        return Memory(width * self.pe, tuple(words))
+                columns = np.flatnonzero(self.weights[row])
+                if not columns.size:
+                    columns = np.zeros(1, np.int64)
+                words, elements = np.divmod(columns, self.simd)
+                ends = np.arange(len(columns)) == len(columns) - 1
+                entries[:, step : step + len(columns), walker] = self.weights[row, columns], words, elements, ends
+                step += len(columns)
+        return entries
+
+    def _order(self) -> np.ndarray:
+        """For each row the number of its walker among those of its lane, and its own number among those of the walker.
+
+        int64 of (2, MH).
+        """
+        order = np.zeros((2, self.mh), np.int64)
+        for walker, own in enumerate(self.walks):
+            order[:, own] = np.full(len(own), walker // self.lanes), np.arange(len(own))
+        return order
 
     def _order_memory(self) -> Memory:
         """One word an output beat: lane by lane the number of the walker among those of the lane."""
         bits = max((self.pe // self.lanes - 1).bit_length(), 1)
-        owner = {row: walker // self.lanes for walker, own in enumerate(self.walks) for row in own}
-        beats = range(0, self.mh, self.lanes)
-        words = tuple(pack_word([owner[row + lane] for lane in range(self.lanes)], bits) for row in beats)
-        return Memory(bits * self.lanes, words)
+        owners, _ = self._order()
+        return Memory(bits * self.lanes, tuple(pack_word(beat, bits) for beat in owners.reshape(-1, self.lanes)))
+
+    def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
+        walkers = self.lane_accumulator_bits()
+        widths = walkers + (max(walkers),) * self.lanes if self.bias is not None else walkers
+        lengths = row_lengths(self.weights)
+        return super().hls_parameters() | {
+            "Simd": self.simd,
+            "Pe": self.pe,
+            "Lanes": self.lanes,
+            "Steps": self.steps,
+            "Rows": max(map(len, self.walks)),
+            "WeightWidth": self.weight_type.bits,
+            "LaneWidth": max(walkers),
+            "acc_width": widths,
+            "walk_length": tuple(int(lengths[list(own)].sum()) for own in self.walks),
+            "Accumulators": len(widths),
+        }
+
+    def hls_tables(self) -> dict[str, Table]:
+        weights, *positions = self._entries()
+        owners, places = (own.reshape(-1, self.lanes) for own in self._order())
+        biases = Table.absent(2)
+        if self.bias is not None:
+            lane_type = IntType.of_bits(max(self.lane_accumulator_bits()), signed=True)
+            biases = Table(self.bias.reshape(-1, self.lanes), lane_type)
+        counts = dict(zip(("words", "elements", "ends"), positions, strict=True)) | {"order": owners, "places": places}
+        return {
+            "weights": Table(weights, self.weight_type),
+            **{name: Table(values, IntType(0, int(values.max()))) for name, values in counts.items()},
+            "biases": biases,
+            "thresholds": self.hls_thresholds(),
+        }
+
+    def hls_pragmas(self, name: str) -> tuple[str, ...]:
+        """All that an entry of a walk has is where the weights are."""
+        weights = f"{name}_weights"
+        return tuple(
+            pragma.replace(weights, f"{name}_{table}")
+            for pragma in super().hls_pragmas(name)
+            for table in ("weights", "words", "elements", "ends")
+        )
 
 
 @lru_cache(maxsize=4096)

@@ -71,3 +71,12 @@ class StreamingDataWidthConverter(Kernel):
 
     def parameters(self) -> dict[str, int]:
         return {"InputWidth": self.in_lanes * self.type.bits, "OutputWidth": self.out_lanes * self.type.bits}
+
+    def hls_parameters(self) -> dict[str, int | bool]:
+        return {
+            "Beats": max(self.input_beats()[0], self.output_beats()[0]),
+            "ElementWidth": self.type.bits,
+            "ElementSigned": self.type.signed,
+            "InLanes": self.in_lanes,
+            "OutLanes": self.out_lanes,
+        }

@@ -10,9 +10,17 @@ import numpy as np
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.base import Kernel, Memory, Shape
+from pipeline.kernels.base import Kernel, Memory, Shape, Table
 
-__all__ = ["MAX_THRESHOLDS", "SearchTable", "Thresholding", "check_thresholds", "count_thresholds", "search_stages"]
+__all__ = [
+    "MAX_THRESHOLDS",
+    "SearchTable",
+    "Thresholding",
+    "check_thresholds",
+    "count_thresholds",
+    "search_stages",
+    "sorted_table",
+]
 
 MAX_THRESHOLDS = 255
 _FEW = 31  # thresholds up to which comparing with each is faster than to search among them
@@ -100,9 +108,7 @@ class SearchTable:
         """
         channels, count = thresholds.shape
         stages = search_stages(count)
-        lowest, never = np.asarray(lo)[:, None], np.asarray(hi)[:, None] + 1
-        padding = np.broadcast_to(never, (channels, (1 << stages) - 1 - count))
-        table = np.hstack([np.clip(thresholds, lowest, never), padding])
+        table = _padded(thresholds, lo, hi)
         ordered = np.empty((pe, 0), np.int64)
         for stage in range(stages):
             step = 1 << (stages - stage)
@@ -114,6 +120,21 @@ class SearchTable:
         compared = tuple(max(pair) for pair in zip(widths, needed, strict=True))
         width = max(compared)
         return cls(Memory(width, tuple(pack_word([value], width) for value in ordered.flat)), compared)
+
+
+def sorted_table(thresholds: np.ndarray, lo: np.ndarray, hi: np.ndarray, pe: int) -> Table:
+    """The thresholds (channels / pe, pe, 2^stages - 1) for hw/hls/thresholding.hpp, of values in [lo, hi] by channel."""
+    table = _padded(thresholds, lo, hi)
+    smallest = IntType(min(int(table.min()), -1), max(int(table.max()), 0))
+    return Table(table.reshape(-1, pe, table.shape[1]), smallest)
+
+
+def _padded(thresholds: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+    """(channels, T) `thresholds` moved into [lo, hi + 1], and filled up to 2^stages - 1 with what is never reached."""
+    channels, count = thresholds.shape
+    lowest, never = np.asarray(lo)[:, None], np.asarray(hi)[:, None] + 1
+    padding = np.broadcast_to(never, (channels, (1 << search_stages(count)) - 1 - count))
+    return np.hstack([np.clip(thresholds, lowest, never), padding])
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,12 +218,32 @@ class Thresholding(Kernel):
     def memories(self) -> dict[str, Memory]:
         return {"ThresholdFile": self._table().memory}
 
+    def hls_parameters(self) -> dict[str, int | bool]:
+        return {
+            "Beats": self.cycles(),
+            "Pe": self.pe,
+            "Folds": self._folds(),
+            "InputWidth": self.input_type.bits,
+            "InputSigned": self.input_type.signed,
+            "OutputWidth": self.output_type.bits,
+            "OutputSigned": self.output_type.signed,
+            "OutputOffset": self.output_type.lo,
+            "Entries": (1 << search_stages(self.thresholds.shape[1])) - 1,
+        }
+
+    def hls_tables(self) -> dict[str, Table]:
+        return {"thresholds": sorted_table(*self._rows(), self.pe)}
+
     def _folds(self) -> int:
         """Beats after which the thresholds repeat."""
         return 1 if len(self.thresholds) == 1 else len(self.thresholds) // self.pe
 
-    def _table(self) -> SearchTable:
+    def _rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The thresholds of each lane and fold, and the ends of their inputs."""
         rows = np.broadcast_to(self.thresholds, (self.pe * self._folds(), self.thresholds.shape[1]))
-        ends = (np.full(len(rows), end, np.int64) for end in (self.input_type.lo, self.input_type.hi))
+        lo, hi = (np.full(len(rows), end, np.int64) for end in (self.input_type.lo, self.input_type.hi))
+        return rows, lo, hi
+
+    def _table(self) -> SearchTable:
         widths = (self.input_type.bits,) * self.pe
-        return SearchTable.build(rows, *ends, self.pe, widths, signed=self.input_type.signed)
+        return SearchTable.build(*self._rows(), self.pe, widths, signed=self.input_type.signed)

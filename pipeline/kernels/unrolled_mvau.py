@@ -14,7 +14,7 @@ from pipeline.adder_graph.solver import adder_graph_of
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, VerificationError
-from pipeline.kernels.base import Companion, Wire
+from pipeline.kernels.base import Companion, Table, Wire
 from pipeline.kernels.matrix_vector import MatrixVector
 
 __all__ = ["UnrolledMVAU"]
@@ -134,6 +134,26 @@ class UnrolledMVAU(MatrixVector):
             "StartWidth": start_width,
             "Starts": pack_word(starts, start_width),
         }
+
+    def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
+        return super().hls_parameters() | {
+            "Digits": self.digits,
+            "DigitWidth": self.digit_bits,
+            "acc_width": self.lane_accumulator_bits(),
+            "Accumulators": self.mh,
+            "HasStart": bool(self.starts().any()),
+        }
+
+    def hls_tables(self) -> dict[str, Table]:
+        starts = Table.absent(2)
+        if self.starts().any():
+            digits = np.stack([self.starts() >> (digit * self.digit_bits) for digit in range(self.digits)])
+            digits[:-1] &= (1 << self.digit_bits) - 1
+            starts = Table(digits, IntType(min(int(digits.min()), -1), max(int(digits.max()), 0)))
+        return {"starts": starts, "thresholds": self.hls_thresholds()}
+
+    def hls_companion(self, name: str) -> str:
+        return self.graph_module.hls_text(name)
 
     def companion(self, name: str) -> Companion:
         module = self.graph_module

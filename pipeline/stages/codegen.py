@@ -27,9 +27,13 @@ __all__ = [
     "Design",
     "Port",
     "describe_design",
+    "identifier",
+    "render_template",
     "rtl_sources",
+    "stream_facts",
     "write_design",
     "write_template",
+    "write_text",
 ]
 
 RTL_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "rtl"
@@ -110,7 +114,7 @@ def describe_design(
     check_overflow: bool = False,
 ) -> Design:
     """The design that `write_design` writes for the same arguments."""
-    facts = _stream_facts(layers)
+    facts = stream_facts(layers)
     return Design(
         name,
         folder,
@@ -142,17 +146,17 @@ def write_design(
     """
     design = describe_design(layers, inputs, outputs, folder, name, check_overflow=check_overflow)
     folder.mkdir(parents=True, exist_ok=True)
-    facts = _stream_facts(layers)
-    signals = {stream: _identifier(stream) for stream in facts}
+    facts = stream_facts(layers)
+    signals = {stream: identifier(stream) for stream in facts}
     if len(design.weight_words):
-        _write(folder / WEIGHT_FILE, design.weight_words.astype("<u4").tobytes())
+        write_text(folder / WEIGHT_FILE, design.weight_words.astype("<u4").tobytes())
     loading = [layer.name for layer in layers if layer.loads_weights]
     instances = []
     for layer in layers:
         parameters = {key: _literal(value) for key, value in layer.parameters().items()}
         for parameter, memory in layer.memories().items():
-            file = f"{_identifier(layer.name)}_{parameter}.mem"
-            _write(folder / file, memory.hex())
+            file = f"{identifier(layer.name)}_{parameter}.mem"
+            write_text(folder / file, memory.hex())
             parameters[parameter] = f'"{file}"'
         connections = layer.connections(
             tuple(signals[s] for s in layer.inputs), tuple(signals[s] for s in layer.outputs)
@@ -172,7 +176,7 @@ def write_design(
             unread[unused] = 34
         companion = layer.companion(_companion_name(layer))
         if companion:
-            _write(folder / f"{_companion_name(layer)}.sv", companion.text)
+            write_text(folder / f"{_companion_name(layer)}.sv", companion.text)
         instances.append(
             {
                 "module": layer.module,
@@ -204,10 +208,15 @@ def write_design(
 
 def write_template(template: str, path: Path, **values: object) -> None:
     """Write `template`, one of templates/, to `path` with `values` filled in, unless that is what it holds already."""
-    _write(path, _TEMPLATES.get_template(template).render(**values))
+    write_text(path, render_template(template, **values))
 
 
-def _stream_facts(layers: Sequence[Kernel]) -> dict[str, tuple[Shape, IntType, int]]:
+def render_template(template: str, **values: object) -> str:
+    """The text of `template`, one of templates/, with `values` filled in."""
+    return _TEMPLATES.get_template(template).render(**values)
+
+
+def stream_facts(layers: Sequence[Kernel]) -> dict[str, tuple[Shape, IntType, int]]:
     """Shape, type and lanes of each stream. Raises ValueError where a stream's two ends disagree."""
     facts: dict[str, tuple[Shape, IntType, int]] = {}
     for layer in layers:
@@ -250,14 +259,14 @@ def _unchained(unused: str) -> dict[str, str]:
 
 
 def _instance_name(layer: Kernel) -> str:
-    return f"u_{_identifier(layer.name)}"
+    return f"u_{identifier(layer.name)}"
 
 
 def _companion_name(layer: Kernel) -> str:
-    return f"{_identifier(layer.name)}_adder_graph"
+    return f"{identifier(layer.name)}_adder_graph"
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
     """`name` as a SystemVerilog identifier."""
     identifier = re.sub(r"\W", "_", name)
     return identifier if re.match(r"[A-Za-z_]", identifier) else f"_{identifier}"
@@ -272,7 +281,8 @@ def _literal(value: int | str) -> str:
     return f"{width}'h{int(value) & ((1 << width) - 1):x}"
 
 
-def _write(path: Path, content: str | bytes) -> None:
+def write_text(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path`, unless that is what it holds already."""
     data = content.encode() if isinstance(content, str) else content
     if not path.is_file() or path.read_bytes() != data:
         path.write_bytes(data)

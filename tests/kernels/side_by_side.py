@@ -19,9 +19,11 @@ FRAMES = 4
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Layers, what they should give, and what they gave at full speed and in runs with random gaps on all ports."""
+    """Layers, what they were given, what they should give, and what they gave: at full speed, and with random gaps on all
+    ports."""
 
     layers: tuple[Kernel, ...]
+    inputs: dict[str, np.ndarray]
     expected: dict[str, np.ndarray]
     full_speed: SimulationResult
     stalled: tuple[SimulationResult, ...]
@@ -69,4 +71,4 @@ def simulate_side_by_side(layers: Sequence[Kernel], folder: Path) -> SideBySide:
     design = write_design(layers, list(inputs), list(expected), folder, "bench")
     model = build_model(design, folder)
     stalled = tuple(model.run(inputs, stalls=seed) for seed in range(3))
-    return SideBySide(layers, expected, model.run(inputs), stalled)
+    return SideBySide(layers, inputs, expected, model.run(inputs), stalled)

@@ -52,6 +52,8 @@ def test_what_cannot_be_built_is_refused():
         _layer((IntType(0, 1), IntType(0, 1)), (1, -(2**31)))
     with pytest.raises(UnsupportedError, match="sums of 64 bits"):
         _layer((IntType(0, 1), IntType.of_bits(63, signed=False)), (1, 2))
+    with pytest.raises(UnsupportedError, match="terms or sums of 65 bits"):
+        _layer((IntType(1 << 62, 1 << 62), IntType(-1 << 62, -1 << 62)), (4, 4))
     with pytest.raises(UnsupportedError, match="expected two of each"):
         AddStreams("layer", ("a", "b", "c"), ("y",), (1, 1, 1), (IntType(0, 1), IntType(0, 1)))
     with pytest.raises(ConfigError, match="PE = 3 does not divide"):

@@ -1,0 +1,105 @@
+// ConvolutionInputGenerator: the sliding windows of a frame, from a circular line buffer.
+//
+// A frame is ImageHeight × ImageWidth pixels of Folds beats. Windows leave in raster order, their pixels row by row. A
+// step sends the next beat if it was written in an earlier one, and takes a beat if there is room, which a beat makes
+// once no window needs it. When all windows have left, the rest of the frame is taken too.
+//
+// ElementWidth, ElementSigned:  the elements' bits and sign.
+// Simd:                         elements of a beat.
+// Folds:                        beats of a pixel.
+// ImageHeight, ImageWidth:      pixels of a frame.
+// KernelHeight, KernelWidth:    pixels of a window; not more than those of a frame.
+// StrideHeight, StrideWidth:    pixels from a window to the next; may be more than the window's.
+// Depth:                        beats of the buffer; unless Ordered it must span a window.
+// Ordered:                      no beat is read twice or after a later one; room is made by beats then, not windows.
+#ifndef A2Q_CONVOLUTION_INPUT_GENERATOR_HPP
+#define A2Q_CONVOLUTION_INPUT_GENERATOR_HPP
+
+#include "numbers.hpp"
+
+namespace a2q {
+
+// How far a step of `beats`, forwards or backwards, takes an address of a circular buffer forwards.
+constexpr int turn_of(int beats, int depth) { return (beats % depth + depth) % depth; }
+
+template <class Numbers, class Layer>
+void convolution_input_generator(
+    stream<Numbers, Layer::Simd, Layer::ElementWidth, Layer::ElementSigned> &in,
+    stream<Numbers, Layer::Simd, Layer::ElementWidth, Layer::ElementSigned> &out) {
+  using Element = typename Numbers::template number<Layer::ElementWidth, Layer::ElementSigned>;
+  constexpr int OutHeight = (Layer::ImageHeight - Layer::KernelHeight) / Layer::StrideHeight + 1;
+  constexpr int OutWidth = (Layer::ImageWidth - Layer::KernelWidth) / Layer::StrideWidth + 1;
+  constexpr int Beats = Layer::KernelWidth * Layer::Folds;  // of a row of a window
+
+  // in beats of the frame: from the first of a window to its last, and to the first of the next window, in the same
+  // row and in the next
+  constexpr int Row = Layer::ImageWidth * Layer::Folds;
+  constexpr int Last = (Layer::KernelHeight - 1) * Row + Beats - 1;
+  constexpr int ToWindow = Layer::StrideWidth * Layer::Folds;
+  constexpr int ToRow = Layer::StrideHeight * Row - (OutWidth - 1) * ToWindow;
+  static_assert(Layer::Ordered || Layer::Depth > Last, "Depth holds all beats from the first of a window to its last");
+
+  // from a beat to the next one that is read
+  constexpr int StepRow = Row - Beats + 1;
+  constexpr int StepWindow = ToWindow - Last;
+  constexpr int StepNextRow = ToRow - Last;
+
+  constexpr int Taken = Layer::ImageHeight * Row;
+  constexpr int Sent = OutHeight * OutWidth * Layer::KernelHeight * Beats;
+  constexpr int Moved = Taken + Sent;
+
+  beat<Element, Layer::Simd> buffer[Layer::Depth];
+#pragma HLS aggregate variable=buffer
+#pragma HLS bind_storage variable=buffer type=ram_s2p
+  int to_take = Taken, to_send = Sent, to_move = Moved;
+  int available = 0;  // beats written that the read index has not passed, negative if it is ahead
+  int room = Layer::Depth;
+  int read_address = 0, write_address = 0;
+  int beat_index = 0, kernel_row = 0, window = 0;  // of a row of the window, of the window, of a row of windows
+  while (to_move > 0) {
+#pragma HLS pipeline II=1
+#pragma HLS loop_tripcount min=Sent max=Moved
+    const bool sends = to_send > 0 && available > 0;
+    const bool takes = to_take > 0 && (room > 0 || to_send == 0);
+    // read before the beat of this step is written: it is never the one that is sent
+    if (sends) out.write(buffer[read_address]);
+    to_move -= int(sends) + int(takes);
+    if (takes) {
+      buffer[write_address] = in.read();
+      write_address = write_address == Layer::Depth - 1 ? 0 : write_address + 1;
+      to_take--;
+      available++;
+      room--;
+    }
+    if (sends) {
+      const bool last_beat = beat_index == Beats - 1;
+      const bool last_kernel_row = kernel_row == Layer::KernelHeight - 1;
+      const bool last_window = window == OutWidth - 1;
+      int step = 1, turn = turn_of(1, Layer::Depth), freed = 0;
+      if (last_beat && !last_kernel_row) {
+        step = StepRow;
+        turn = turn_of(StepRow, Layer::Depth);
+      } else if (last_beat && !last_window) {
+        step = StepWindow;
+        turn = turn_of(StepWindow, Layer::Depth);
+        freed = ToWindow;
+      } else if (last_beat) {
+        step = StepNextRow;
+        turn = turn_of(StepNextRow, Layer::Depth);
+        freed = ToRow;
+      }
+      const int turned = read_address + turn;
+      read_address = turned >= Layer::Depth ? turned - Layer::Depth : turned;
+      to_send--;
+      available -= step;
+      room += Layer::Ordered ? step : freed;
+      beat_index = last_beat ? 0 : beat_index + 1;
+      if (last_beat) kernel_row = last_kernel_row ? 0 : kernel_row + 1;
+      if (last_beat && last_kernel_row) window = last_window ? 0 : window + 1;
+    }
+  }
+}
+
+}  // namespace a2q
+
+#endif

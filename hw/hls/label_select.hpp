@@ -1,0 +1,43 @@
+// LabelSelect: the index of the largest element of a frame, each multiplied by and added to a constant of its own first;
+// the lowest index of equal ones.
+//
+// Labels:           elements of a frame, one a beat.
+// InputWidth, InputSigned:  an element's bits and sign.
+// MultiplierWidth:  bits of `multipliers`, unsigned; 0 multiplies by nothing.
+// OffsetWidth:      bits of `offsets`, two's complement; 0 adds nothing.
+// ScoreWidth:       bits that hold every product and every score, two's complement.
+// OutputWidth:      bits of the index.
+#ifndef A2Q_LABEL_SELECT_HPP
+#define A2Q_LABEL_SELECT_HPP
+
+#include "numbers.hpp"
+
+namespace a2q {
+
+template <class Numbers, class Layer, class Multiplier, int Multipliers, class Offset, int Offsets>
+void label_select(
+    stream<Numbers, 1, Layer::InputWidth, Layer::InputSigned> &in,
+    stream<Numbers, 1, Layer::OutputWidth, false> &out,
+    const Multiplier (&multipliers)[Multipliers],
+    const Offset (&offsets)[Offsets]) {
+  using Score = typename Numbers::template number<Layer::ScoreWidth, true>;
+  using Label = typename Numbers::template number<Layer::OutputWidth, false>;
+  Score best;
+  beat<Label, 1> best_label;
+  for (unsigned label = 0; label < Layer::Labels; label++) {
+#pragma HLS pipeline II=1
+    const auto values = in.read();
+    Score score(values.lane[0]);
+    if (Layer::MultiplierWidth > 0) score = values.lane[0] * multipliers[Layer::MultiplierWidth > 0 ? label : 0];
+    if (Layer::OffsetWidth > 0) score = score + offsets[Layer::OffsetWidth > 0 ? label : 0];
+    if (label == 0 || score > best) {
+      best = score;
+      best_label.lane[0] = Label(label);
+    }
+    if (label == Layer::Labels - 1) out.write(best_label);
+  }
+}
+
+}  // namespace a2q
+
+#endif

@@ -1,0 +1,103 @@
+// MVAU: an integer matrix times the vectors of a stream, plus bias, then thresholds.
+//
+// A vector is Mw / Simd beats. It is taken once, while the first Mh / Pe rows are computed from it, and replayed from a
+// buffer for the others. A beat of Pe results leaves after every Mw / Simd steps.
+//
+// Vectors:            vectors of a frame.
+// Mw, Mh:             columns and rows of the matrix.
+// Simd, Pe:           elements of an input and of an output beat. Row r is computed by lane r % Pe.
+// InputWidth, InputSigned, OutputWidth, OutputSigned:  the elements' bits and signs.
+// WeightWidth:        bits of a weight, two's complement.
+// acc_width(lane):    bits of a lane's accumulator, two's complement.
+// HasBias:            accumulators start from `biases`, else from 0.
+// NumThresholds, Entries, OutputOffset:  see thresholding; without thresholds the sums themselves go out.
+// weights:            a word for each beat of a vector, for each beat of its results.
+#ifndef A2Q_MVAU_HPP
+#define A2Q_MVAU_HPP
+
+#include "lanes.hpp"
+#include "thresholding.hpp"
+
+namespace a2q {
+
+// A step of the lanes: one beat of the vector, for Pe rows.
+template <class Numbers, class Layer, class Weights, class Biases, class Thresholds>
+struct mvau_step {
+  using Input = typename Numbers::template number<Layer::InputWidth, Layer::InputSigned>;
+  using Output = typename Numbers::template number<Layer::OutputWidth, Layer::OutputSigned>;
+  using Product = typename Numbers::template number<Layer::InputWidth + Layer::WeightWidth, true>;
+
+  accumulators<Numbers, Layer> &sums;
+  const beat<Input, Layer::Simd> &inputs;
+  const Weights &weights;
+  const Biases &biases;
+  const Thresholds &thresholds;
+  beat<Output, Layer::Pe> &results;
+  const bool first, last;
+
+  template <std::size_t Lane>
+  void lane() {
+#pragma HLS inline
+    constexpr bool has_thresholds = Layer::NumThresholds > 0;
+    auto &sum = sums.template get<Lane>();
+    if (first) sum.start(biases[Layer::HasBias ? Lane : 0]);
+    for (int s = 0; s < Layer::Simd; s++) {
+#pragma HLS unroll
+      const Product product = inputs.lane[s] * weights[Lane][s];
+      sum.add(product);
+      watch<Layer, Layer::acc_width(Lane)>(Lane, sum, last && s == Layer::Simd - 1);
+    }
+    if (last) {
+      results.lane[Lane] = activate<Layer, Output>(
+          std::integral_constant<bool, has_thresholds>(), sum.value(), thresholds[has_thresholds ? Lane : 0]);
+    }
+  }
+};
+
+template <class Numbers, class Layer, class Weight, class Bias, int BiasFolds, int BiasLanes, class Threshold,
+          int ThresholdFolds, int ThresholdLanes, int Entries>
+void mvau(
+    stream<Numbers, Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in,
+    stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
+    const Weight (&weights)[Layer::Mh / Layer::Pe * (Layer::Mw / Layer::Simd)][Layer::Pe][Layer::Simd],
+    const Bias (&biases)[BiasFolds][BiasLanes],
+    const Threshold (&thresholds)[ThresholdFolds][ThresholdLanes][Entries]) {
+#pragma HLS array_reshape variable=weights complete dim=2
+#pragma HLS array_reshape variable=weights complete dim=3
+#pragma HLS array_partition variable=biases complete dim=2
+#pragma HLS array_partition variable=thresholds complete dim=2
+#pragma HLS array_partition variable=thresholds complete dim=3
+  static_assert(Layer::Mw % Layer::Simd == 0 && Layer::Mh % Layer::Pe == 0, "Simd divides Mw, and Pe divides Mh");
+  using Step = mvau_step<Numbers, Layer, Weight[Layer::Pe][Layer::Simd], Bias[BiasLanes], Threshold[ThresholdLanes][Entries]>;
+  constexpr unsigned SynapseFolds = Layer::Mw / Layer::Simd;
+  constexpr unsigned NeuronFolds = Layer::Mh / Layer::Pe;
+
+  beat<typename Step::Input, Layer::Simd> vector[SynapseFolds];
+#pragma HLS aggregate variable=vector
+  accumulators<Numbers, Layer> sums;
+  unsigned synapse_fold = 0, neuron_fold = 0, word = 0;
+  for (unsigned n = 0; n < Layer::Vectors * NeuronFolds * SynapseFolds; n++) {
+#pragma HLS pipeline II=1
+    beat<typename Step::Input, Layer::Simd> inputs;
+    if (neuron_fold == 0) {
+      inputs = in.read();
+      vector[synapse_fold] = inputs;
+    } else {
+      inputs = vector[synapse_fold];
+    }
+    const bool last = synapse_fold == SynapseFolds - 1;
+    beat<typename Step::Output, Layer::Pe> results;
+    Step step = {sums, inputs, weights[word], biases[BiasFolds > 1 ? neuron_fold : 0],
+                 thresholds[ThresholdFolds > 1 ? neuron_fold : 0], results, synapse_fold == 0, last};
+    for_each_lane<Layer::Pe>(step);
+    if (last) out.write(results);
+    const bool vector_done = last && neuron_fold == NeuronFolds - 1;
+    synapse_fold = last ? 0 : synapse_fold + 1;
+    if (last) neuron_fold = vector_done ? 0 : neuron_fold + 1;
+    word = vector_done ? 0 : word + 1;
+  }
+}
+
+}  // namespace a2q
+
+#endif

@@ -1,0 +1,139 @@
+// The numbers that kernels calculate with, and the streams between them.
+//
+// Every kernel is a template on `Numbers`, one of two classes:
+//
+//   a2q::strict  ap_int and ap_uint: what Vitis HLS synthesizes, and a simulation to the bit
+//   a2q::fast    native integers that check their ranges: the same results, many times faster
+//
+// Both have  number<Width, Signed>  an integer of Width bits, two's complement if Signed
+//            accumulator<Width>     a sum in exactly Width bits, two's complement (see accumulator.hpp)
+//
+// A strict number drops bits that do not fit, as hardware does; a fast one raises std::range_error.
+#ifndef A2Q_NUMBERS_HPP
+#define A2Q_NUMBERS_HPP
+
+#include <cstdint>
+#include <type_traits>
+
+#include <ap_int.h>
+#include <hls_stream.h>
+
+#ifndef __SYNTHESIS__
+#include <stdexcept>
+#include <string>
+#endif
+
+namespace a2q {
+
+// The smallest native integer of at least Width bits.
+template <int Width, bool Signed>
+struct native_of {
+  static_assert(Width >= 1 && Width <= 64, "a number has 1 to 64 bits");
+  using signed_type = typename std::conditional<(Width <= 8), std::int8_t,
+      typename std::conditional<(Width <= 16), std::int16_t,
+      typename std::conditional<(Width <= 32), std::int32_t, std::int64_t>::type>::type>::type;
+  using type = typename std::conditional<Signed, signed_type, typename std::make_unsigned<signed_type>::type>::type;
+};
+template <int Width, bool Signed>
+using native = typename native_of<Width, Signed>::type;
+
+template <int Width, bool Signed>
+using arbitrary = typename std::conditional<Signed, ap_int<Width>, ap_uint<Width>>::type;
+
+// An element of a table: as wide as it is in hardware, and initialized before a simulation starts.
+#ifdef __SYNTHESIS__
+template <int Width, bool Signed>
+using constant = arbitrary<Width, Signed>;
+#else
+template <int Width, bool Signed>
+using constant = native<Width, Signed>;
+#endif
+
+#ifndef __SYNTHESIS__
+// A native integer that raises std::range_error for a value that Width bits do not hold.
+template <int Width, bool Signed>
+class checked {
+ public:
+  static constexpr std::int64_t lowest() { return Signed ? -(std::int64_t(1) << (Width - 1)) : 0; }
+  static constexpr std::int64_t highest() {
+    return Signed ? ~lowest() : std::int64_t((std::uint64_t(1) << (Width - 1)) * 2 - 1);
+  }
+
+  checked() = default;
+  checked(std::int64_t value) : value_(static_cast<native<Width, Signed>>(value)) {
+    static_assert(Width < 64 || Signed, "an unsigned number has 1 to 63 bits");
+    if (value < lowest() || value > highest()) {
+      throw std::range_error(std::to_string(value) + " does not fit " + std::to_string(Width) + " bits, " +
+                             (Signed ? "signed" : "unsigned"));
+    }
+  }
+  operator std::int64_t() const { return value_; }
+
+ private:
+  native<Width, Signed> value_ = 0;
+};
+#endif
+
+template <int Width>
+class strict_accumulator;
+template <int Width>
+class fast_accumulator;
+
+struct strict {
+  template <int Width, bool Signed>
+  using number = arbitrary<Width, Signed>;
+  template <int Width>
+  using accumulator = strict_accumulator<Width>;
+};
+
+#ifndef __SYNTHESIS__
+struct fast {
+  template <int Width, bool Signed>
+  using number = checked<Width, Signed>;
+  template <int Width>
+  using accumulator = fast_accumulator<Width>;
+};
+#endif
+
+// The value of any number as a 64-bit integer. Simulation only: in synthesis numbers keep their widths.
+#ifndef __SYNTHESIS__
+template <int Width>
+std::int64_t value_of(const ap_int<Width> &number) { return number.to_int64(); }
+template <int Width>
+std::int64_t value_of(const ap_uint<Width> &number) { return number.to_int64(); }
+inline std::int64_t value_of(std::int64_t number) { return number; }
+#endif
+
+// A beat of a stream: neighbouring channels, lane 0 in the least significant bits.
+template <class Number, int Lanes>
+struct beat {
+  Number lane[Lanes];
+};
+
+template <class Numbers, int Lanes, int Width, bool Signed>
+using stream = hls::stream<beat<typename Numbers::template number<Width, Signed>, Lanes>>;
+
+#ifndef __SYNTHESIS__
+// The layer that a simulation is in, for its errors.
+inline std::string &current_layer() {
+  static std::string layer;
+  return layer;
+}
+#endif
+
+// To be called as a layer begins.
+inline void enter_layer(const char *name) {
+#pragma HLS inline
+#ifndef __SYNTHESIS__
+  current_layer() = name;
+#else
+  (void)name;
+#endif
+}
+
+// The bits that count from 0 to Count - 1, at least 1.
+constexpr int index_bits(unsigned count) { return count <= 2 ? 1 : 1 + index_bits((count + 1) / 2); }
+
+}  // namespace a2q
+
+#endif

@@ -1,0 +1,96 @@
+// ParallelWindow: the sliding windows of a frame and its border, whole pixels in and whole windows out.
+//
+// A beat out is a window, its pixels row by row, the first in the least significant bits. What lies outside of the
+// image is Border. A step is a pixel of the frame, or of its border on the right and below; the pixels above it come
+// from the line buffers and move up by one of them.
+//
+// ElementWidth, ElementSigned:      the elements' bits and sign.
+// Channels:                         elements of a pixel.
+// ImageHeight, ImageWidth:          pixels of a frame; at least 2 in a row.
+// KernelHeight, KernelWidth:        pixels of a window.
+// StrideHeight, StrideWidth:        pixels from a window to the next.
+// PadTop, PadLeft:                  pixels of the border above and to the left, fewer than the window's.
+// OutHeight, OutWidth:              windows of a frame; the last may lie in the border below and to the right.
+// Border:                           an element of the border.
+#ifndef A2Q_PARALLEL_WINDOW_HPP
+#define A2Q_PARALLEL_WINDOW_HPP
+
+#include "numbers.hpp"
+
+namespace a2q {
+
+template <class Numbers, class Layer>
+void parallel_window(
+    stream<Numbers, Layer::Channels, Layer::ElementWidth, Layer::ElementSigned> &in,
+    stream<Numbers, Layer::KernelHeight * Layer::KernelWidth * Layer::Channels, Layer::ElementWidth,
+           Layer::ElementSigned> &out) {
+  using Element = typename Numbers::template number<Layer::ElementWidth, Layer::ElementSigned>;
+  using Pixel = beat<Element, Layer::Channels>;
+  constexpr int Height = Layer::KernelHeight, Width = Layer::KernelWidth;
+  static_assert(Layer::PadTop < Height && Layer::PadLeft < Width, "every window has a pixel of the image");
+  // the row and the column that complete the first window, and how many there are to go through
+  constexpr int FirstRow = Height - 1 - Layer::PadTop;
+  constexpr int FirstColumn = Width - 1 - Layer::PadLeft;
+  constexpr int WindowRows = FirstRow + (Layer::OutHeight - 1) * Layer::StrideHeight + 1;
+  constexpr int WindowColumns = FirstColumn + (Layer::OutWidth - 1) * Layer::StrideWidth + 1;
+  constexpr int Rows = WindowRows > Layer::ImageHeight ? WindowRows : Layer::ImageHeight;
+  constexpr int Columns = WindowColumns > Layer::ImageWidth ? WindowColumns : Layer::ImageWidth;
+
+  Pixel lines[Height > 1 ? Height - 1 : 1][Layer::ImageWidth];  // the rows above, the last of them nearest
+#pragma HLS aggregate variable=lines
+#pragma HLS array_partition variable=lines complete dim=1
+  // a word is read again a row after it was written
+#pragma HLS dependence variable=lines type=inter dependent=false
+  Pixel window[Height][Width];
+#pragma HLS aggregate variable=window
+#pragma HLS array_partition variable=window complete dim=0
+  Pixel border;
+  for (int channel = 0; channel < Layer::Channels; channel++) {
+#pragma HLS unroll
+    border.lane[channel] = Element(Layer::Border);
+  }
+
+  int rows_until = 0, columns_until = 0;  // rows and columns until the next window is complete
+  for (int row = 0; row < Rows; row++) {
+    for (int column = 0; column < Columns; column++) {
+#pragma HLS pipeline II=1
+      const bool inside_columns = column < Layer::ImageWidth;
+      Pixel pixels[Height];  // of this column
+      for (int k = 0; k < Height - 1; k++) {
+#pragma HLS unroll
+        pixels[k] = border;
+        if (inside_columns && row >= Height - 1 - k) pixels[k] = lines[k][column];
+      }
+      pixels[Height - 1] = border;
+      if (inside_columns && row < Layer::ImageHeight) pixels[Height - 1] = in.read();
+      for (int k = 1; k < Height; k++) {
+#pragma HLS unroll
+        if (inside_columns) lines[k - 1][column] = pixels[k];
+      }
+
+      beat<Element, Height * Width * Layer::Channels> results;
+      for (int r = 0; r < Height; r++) {
+#pragma HLS unroll
+        for (int c = 0; c < Width; c++) {
+#pragma HLS unroll
+          window[r][c] = c == Width - 1 ? pixels[r] : column == 0 ? border : window[r][(c + 1) % Width];
+          for (int channel = 0; channel < Layer::Channels; channel++) {
+#pragma HLS unroll
+            results.lane[(r * Width + c) * Layer::Channels + channel] = window[r][c].lane[channel];
+          }
+        }
+      }
+      const bool row_done = column == Columns - 1;
+      const bool in_rows = row >= FirstRow && rows_until == 0;
+      const bool in_columns = column >= FirstColumn && columns_until == 0;
+      if (in_rows && in_columns) out.write(results);
+      if (column >= FirstColumn) columns_until = columns_until == 0 ? Layer::StrideWidth - 1 : columns_until - 1;
+      if (row_done) columns_until = 0;
+      if (row_done && row >= FirstRow) rows_until = rows_until == 0 ? Layer::StrideHeight - 1 : rows_until - 1;
+    }
+  }
+}
+
+}  // namespace a2q
+
+#endif

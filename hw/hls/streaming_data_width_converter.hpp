@@ -1,0 +1,53 @@
+// StreamingDataWidthConverter: joins narrow beats into wide ones, or splits wide ones, the lowest lanes first.
+//
+// The narrow side moves a beat in every step.
+//
+// Beats:               of a frame on the narrow side.
+// ElementWidth, ElementSigned:  the elements' bits and sign.
+// InLanes, OutLanes:   elements of an input and of an output beat; one is a multiple of the other.
+#ifndef A2Q_STREAMING_DATA_WIDTH_CONVERTER_HPP
+#define A2Q_STREAMING_DATA_WIDTH_CONVERTER_HPP
+
+#include "numbers.hpp"
+
+namespace a2q {
+
+template <class Numbers, class Layer>
+void streaming_data_width_converter(
+    stream<Numbers, Layer::InLanes, Layer::ElementWidth, Layer::ElementSigned> &in,
+    stream<Numbers, Layer::OutLanes, Layer::ElementWidth, Layer::ElementSigned> &out) {
+  using Element = typename Numbers::template number<Layer::ElementWidth, Layer::ElementSigned>;
+  constexpr bool Widen = Layer::OutLanes > Layer::InLanes;
+  constexpr int Lanes = Widen ? Layer::InLanes : Layer::OutLanes;
+  constexpr int Parts = (Widen ? Layer::OutLanes : Layer::InLanes) / Lanes;
+  static_assert(Layer::InLanes * (Widen ? Parts : 1) == Layer::OutLanes * (Widen ? 1 : Parts),
+                "InLanes or OutLanes is a multiple of the other");
+
+  Element held[Parts][Lanes];  // the wide beat
+#pragma HLS array_partition variable=held complete dim=0
+  int part = 0;
+  for (unsigned n = 0; n < Layer::Beats; n++) {
+#pragma HLS pipeline II=1
+    const bool last = part == Parts - 1;
+    if (Widen || part == 0) {
+      const auto values = in.read();
+      for (int lane = 0; lane < Layer::InLanes; lane++) {
+#pragma HLS unroll
+        held[Widen ? part : lane / Lanes][lane % Lanes] = values.lane[lane];
+      }
+    }
+    if (!Widen || last) {
+      beat<Element, Layer::OutLanes> results;
+      for (int lane = 0; lane < Layer::OutLanes; lane++) {
+#pragma HLS unroll
+        results.lane[lane] = held[Widen ? lane / Lanes : part][lane % Lanes];
+      }
+      out.write(results);
+    }
+    part = last ? 0 : part + 1;
+  }
+}
+
+}  // namespace a2q
+
+#endif

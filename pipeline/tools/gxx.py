@@ -1,0 +1,210 @@
+"""g++: layers in HLS C++ become a program that takes streams from files and gives streams back.
+
+The headers of ap_int and hls::stream are Vitis HLS's own where it is installed (XILINX_HLS, or vitis_hls on PATH), else
+those that the hls4ml package ships.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import ToolError, VerificationError
+from pipeline.stages.hls import HLS_FOLDER, HlsLayer
+from pipeline.tools.pool import ending_with_the_others, side_by_side
+
+__all__ = ["FLAGS", "Extremes", "Program", "build_program", "headers", "headers_version", "version"]
+
+_HARNESS = HLS_FOLDER.parent / "tb" / "cppsim.hpp"
+_MAIN = '#include "cppsim.hpp"\n\nint main(int count, char **words) { return a2q::main(count, words); }\n'
+FLAGS = ("-std=c++14", "-O1", "-DA2Q_CPPSIM")
+_PRECOMPILE_FROM = 12  # files to compile; with fewer it takes longer than it saves
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """What was seen of one accumulator of a layer, `width` bits wide: of every partial sum, and of those that were used.
+
+    None where there was no such sum.
+    """
+
+    width: int
+    partial: tuple[int, int] | None
+    used: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Program:
+    """Compiled layers, by name; a network is one too."""
+
+    executable: Path
+    layers: Mapping[str, HlsLayer]
+
+    def run(
+        self, name: str, inputs: Sequence[np.ndarray], numbers: str
+    ) -> tuple[list[np.ndarray], dict[str, list[Extremes]]]:
+        """What the layer `name` gives for `inputs`, integers (N, H, W, C) each, and by layer what its accumulators held.
+
+        `numbers` is strict or fast, see hw/hls/numbers.hpp. Raises VerificationError, naming the layer, for a number that
+        leaves its range, and for a stream that is read when it is empty or in which something is left.
+        """
+        layer = self.layers[name]
+        (frames,) = {len(array) for array in inputs}
+        with tempfile.TemporaryDirectory(prefix="a2q-cppsim-") as scratch:
+            files = [[str(Path(scratch, port.name)) for port in ports] for ports in (layer.inputs, layer.outputs)]
+            for port, file, values in zip(layer.inputs, files[0], inputs, strict=True):
+                values.astype(_dtype(port.type.bits, port.type.signed)).tofile(file)
+            done = _finished([self.executable, numbers, layer.layer, frames, *files[0], "--", *files[1]])
+            if done.returncode == 1:
+                raise VerificationError(f"C++ simulation in {numbers} numbers: layer {done.stderr.strip()}")
+            if done.returncode:
+                raise ToolError(
+                    f"the C++ simulation of {name} ended with status {done.returncode}: {done.stderr[-500:]}"
+                )
+            said = [line for line in done.stdout.splitlines() if not line.startswith("extremes ")]
+            if said:  # hls::stream says there what it holds against its use
+                raise VerificationError(f"C++ simulation in {numbers} numbers: layer {name}: {said[0]}")
+            outputs = [
+                np.fromfile(file, _dtype(port.type.bits, port.type.signed))
+                .astype(np.int64)
+                .reshape(frames, *port.shape)
+                for port, file in zip(layer.outputs, files[1], strict=True)
+            ]
+        return outputs, _extremes(done.stdout)
+
+
+def build_program(
+    layers: Sequence[HlsLayer],
+    folder: Path,
+    *,
+    include: Path = HLS_FOLDER,
+    flags: Sequence[str] = FLAGS,
+    jobs: int = 2,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Program:
+    """Compile `layers`, `jobs` files at once, with the kernels of `include`.
+
+    What `folder` holds of the same sources is used again; other builds may use it at the same time. `on_progress` is told
+    how many files of how many are compiled. Raises ToolError with what g++ said.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    common = hashlib.sha256(" ".join([version(), *flags]).encode())
+    for path in [*sorted(include.glob("*.hpp")), _HARNESS, headers() / "ap_int.h", headers() / "hls_stream.h"]:
+        common.update(path.read_bytes())
+    with (
+        tempfile.TemporaryDirectory(prefix="a2q-g++-") as large,
+        tempfile.TemporaryDirectory(prefix="g++-", dir=folder) as scratch,
+    ):
+        main = Path(scratch, "main.cpp")
+        main.write_text(_MAIN)
+        objects, missing = [], {}  # of each object its source
+        for source, own in ((main, ()), *((layer.source, layer.headers) for layer in layers)):
+            digest = common.copy()
+            for path in (source, *own):
+                digest.update(path.read_bytes())
+            objects.append(folder / f"{source.stem}-{digest.hexdigest()[:16]}.o")
+            if not objects[-1].is_file():
+                missing[objects[-1]] = source
+        options = [*flags, f"-I{include}", f"-I{_HARNESS.parent}", "-isystem", str(headers())]
+        if len(missing) >= _PRECOMPILE_FROM:
+            options += _precompiled(options, Path(large))
+
+        def compile_object(target: Path, source: Path) -> None:
+            new = Path(scratch, target.name)
+            _call(["g++", "-c", *options, f"-I{source.parent}", "-o", new, source], f"compiling {source.name}")
+            os.replace(new, target)
+
+        side_by_side([partial(compile_object, *each) for each in missing.items()], jobs, on_progress)
+        key = hashlib.sha256("\n".join(path.name for path in objects).encode()).hexdigest()[:16]
+        executable = folder / f"cppsim-{key}"
+        if not executable.is_file():
+            built = Path(scratch, "program")
+            _call(["g++", "-o", built, *objects], "linking the C++ simulation")
+            os.replace(built, executable)
+    return Program(executable, {layer.layer: layer for layer in layers})
+
+
+def _precompiled(options: Sequence[str], folder: Path) -> list[str]:
+    """What tells g++ to take the harness, and with it most of what kernels include, as it is precompiled in `folder`."""
+    header = folder / "precompiled.hpp"
+    header.write_text(f'#include "{_HARNESS.name}"\n')
+    _call(["g++", *options, "-x", "c++-header", "-o", f"{header}.gch", header], f"precompiling {_HARNESS.name}")
+    return ["-include", str(header)]
+
+
+def headers() -> Path:
+    """The folder of ap_int.h and hls_stream.h."""
+    vitis = _vitis()
+    return vitis / "include" if vitis else _hls4ml() / "templates" / "vivado" / "ap_types"
+
+
+def headers_version() -> str:
+    """Whose headers these are: Vitis HLS with the name of its folder, which is its version, or hls4ml with its own."""
+    vitis = _vitis()
+    return f"Vitis HLS {vitis.name}" if vitis else f"hls4ml {importlib.metadata.version('hls4ml')}"
+
+
+def _vitis() -> Path | None:
+    named, tool = os.environ.get("XILINX_HLS"), shutil.which("vitis_hls")
+    for root in (Path(named) if named else None, Path(tool).resolve().parents[1] if tool else None):
+        if root and all((root / "include" / name).is_file() for name in ("ap_int.h", "hls_stream.h")):
+            return root
+    return None
+
+
+def _hls4ml() -> Path:
+    spec = importlib.util.find_spec("hls4ml")
+    if spec is None or spec.origin is None:
+        raise ToolError("the Python package `hls4ml` is not installed; `make setup` installs it")
+    return Path(spec.origin).parent
+
+
+def version() -> str:
+    """The version of g++. Raises ToolError where there is none."""
+    if shutil.which("g++") is None:
+        raise ToolError("the C++ simulation needs g++, which is not on PATH; install it and try again")
+    return subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _dtype(bits: int, signed: bool) -> np.dtype:
+    """As `native` in hw/hls/numbers.hpp."""
+    size = next(size for size in (1, 2, 4, 8) if bits <= 8 * size)
+    return np.dtype(f"{'i' if signed else 'u'}{size}")
+
+
+def _extremes(text: str) -> dict[str, list[Extremes]]:
+    found: dict[str, list[Extremes]] = {}
+    for line in text.splitlines():
+        match line.split():
+            case ["extremes", layer, _, *values]:
+                width, *ends = map(int, values)
+                partial, used = (tuple(pair) if pair[0] <= pair[1] else None for pair in (ends[:2], ends[2:]))
+                found.setdefault(layer, []).append(Extremes(width, partial, used))
+    return found
+
+
+def _call(command: Sequence, what: str) -> None:
+    done = _finished(command)
+    if done.returncode:
+        raise ToolError(f"{what} failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
+
+
+def _finished(command: Sequence) -> subprocess.CompletedProcess[str]:
+    words = [str(word) for word in command]
+    with (
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        ending_with_the_others(process),
+    ):
+        said = process.communicate()
+    return subprocess.CompletedProcess(words, process.returncode, *said)

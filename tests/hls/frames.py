@@ -1,0 +1,32 @@
+"""Frames for layers: the ends of their ranges, the sums' extremes, and random ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.accumulators.witness import witness_inputs
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.matrix_vector import MatrixVector
+
+__all__ = ["frames_of"]
+
+_FRAMES = 10
+_WITNESSES = slice(5, 8)
+
+
+def frames_of(layer: Kernel) -> list[np.ndarray]:
+    """int64 (N, H, W, C) for each input: first every input at either end, with the other inputs at either of theirs."""
+    rng = np.random.default_rng(0)
+    inputs = []
+    for index, (shape, type_) in enumerate(zip(layer.input_shapes(), layer.input_types(), strict=True)):
+        ends = np.array([type_.lo, type_.hi])
+        frames = rng.integers(type_.lo, type_.hi, (_FRAMES, *shape), endpoint=True)
+        for frame in range(4):
+            frames[frame] = ends[(frame >> index) & 1]
+        frames[4] = rng.choice(ends, shape)
+        if isinstance(layer, MatrixVector):
+            vectors = frames[_WITNESSES].reshape(-1, layer.mw)
+            witnesses = witness_inputs(layer)[: len(vectors)]
+            vectors[: len(witnesses)] = witnesses
+        inputs.append(frames)
+    return inputs

@@ -1,0 +1,158 @@
+"""Every kernel in HLS C++ against its reference, at corner widths, in ap_int and in native integers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pipeline.dataflow.types import IntType
+from pipeline.errors import VerificationError
+from pipeline.kernels.add_streams import AddStreams
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.duplicate_streams import DuplicateStreams
+from pipeline.kernels.fm_padding import FMPadding
+from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.pool import Pool
+from pipeline.kernels.sparse_mvau import SparseMVAU
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.thresholding import Thresholding
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.stages.hls import HLS_FOLDER, write_layer
+from pipeline.tools.gxx import FLAGS, build_program
+from tests.hls.frames import frames_of
+from tests.kernels.matrices import matrix_layer
+
+pytestmark = pytest.mark.xdist_group("hls_kernels")  # they share a compiled program
+
+signed = partial(IntType.of_bits, signed=True)
+unsigned = partial(IntType.of_bits, signed=False)
+_RNG = np.random.default_rng(0)
+
+
+def _thresholding(channels, type_, count, lo=0, *, rows=None, pe=1):
+    values = _RNG.integers(type_.lo - 3, type_.hi + 4, (rows or channels, count))
+    output_type = IntType(lo, lo + count)
+    return Thresholding("layer", ("x",), ("y",), (2, 3, channels), type_, output_type, np.sort(values, axis=1), pe)
+
+
+def _add(types, multipliers=(1, 1), pe=1):
+    return AddStreams("layer", ("a", "b"), ("y",), (2, 3, 4), types, multipliers, pe)
+
+
+def _copies(count, type_, pe):
+    return DuplicateStreams("layer", ("x",), tuple(f"y{i}" for i in range(count)), (2, 3, 4), type_, count, pe)
+
+
+def _padding(shape, pads, type_, value, simd):
+    return FMPadding("layer", ("x",), ("y",), shape, type_, pads, value, simd)
+
+
+def _pool(channels, window, type_, function, shift=0, pe=1):
+    return Pool("layer", ("x",), ("y",), (2, 2), channels, window, type_, function, shift, pe)
+
+
+def _label(labels, type_, **fields):
+    return LabelSelect("layer", ("x",), ("y",), labels, type_, **fields)
+
+
+def _converter(in_lanes, out_lanes, type_):
+    return StreamingDataWidthConverter("layer", ("x",), ("y",), (2, 3, 12), type_, in_lanes, out_lanes)
+
+
+def _generator(shape, type_, kernel, stride, simd):
+    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd)
+
+
+def _window(shape, type_, kernel, stride, pads, value):
+    return ParallelWindow("layer", ("x",), ("y",), shape, type_, kernel, stride, pads, value)
+
+
+LAYERS: dict[str, Kernel] = {
+    "mvau_lanes_of_different_widths": matrix_layer(MVAU, 8, 12, unsigned(4), 4, 15, density=0.4, pe=4, simd=3),
+    "mvau_bits": matrix_layer(MVAU, 3, 6, unsigned(1), 1, 1),
+    "mvau_all_at_once": matrix_layer(MVAU, 3, 5, signed(2), 2, 2, output_lo=-1, pe=3, simd=5),
+    "mvau_sums_with_a_bias": matrix_layer(MVAU, 4, 9, signed(8), 8, bias=True, pe=2, simd=3),
+    "mvau_negative_outputs": matrix_layer(MVAU, 4, 6, IntType(-1, 0), 3, 5, bias=True, output_lo=-8, pe=1, simd=6),
+    "mvau_wide_thresholds": matrix_layer(MVAU, 3, 8, unsigned(16), 24, 7, bias=True, pe=1, simd=4),
+    "mvau_wide_sums": matrix_layer(MVAU, 2, 4, signed(16), 30, pe=2, simd=1),
+    "thresholding_255": _thresholding(4, unsigned(8), 255, pe=2),
+    "thresholding_shared_ternary": _thresholding(6, signed(2), 2, -1, rows=1, pe=3),
+    "thresholding_bits": _thresholding(3, unsigned(1), 1, pe=3),
+    "thresholding_wide": _thresholding(2, signed(44), 6, -128),
+    "add_streams_all_at_once": _add((unsigned(1), unsigned(4)), pe=4),
+    "add_streams_negative_multiplier": _add((signed(2), IntType(-1, 0)), (-3, 5), pe=2),
+    "add_streams_terms_wider_than_sums": _add((IntType(-128, -100), IntType(99, 100))),
+    "add_streams_wide": _add((unsigned(8), signed(20)), (2**31 - 1, 1 - 2**31), pe=2),
+    "duplicate_streams_two": _copies(2, signed(8), 4),
+    "duplicate_streams_five": _copies(5, unsigned(41), 1),
+    "fm_padding_on_every_side": _padding((3, 2, 4), (1, 2, 3, 1), unsigned(1), 0, 2),
+    "fm_padding_of_the_least_value": _padding((1, 1, 3), (3, 0, 0, 1), signed(40), -(1 << 39), 3),
+    "fm_padding_on_no_side": _padding((2, 2, 2), (0, 0, 0, 0), signed(2), 1, 1),
+    "pool_max_signed": _pool(4, 9, signed(2), "max", pe=2),
+    "pool_max_unsigned": _pool(3, 4, unsigned(8), "max", pe=3),
+    "pool_sum_of_bits": _pool(6, 5, unsigned(1), "sum"),
+    "pool_sum_shifted_away": _pool(2, 2, signed(2), "sum", shift=7),
+    "pool_sum_wide": _pool(2, 9, signed(40), "sum", shift=3, pe=2),
+    "label_select_bits": _label(10, unsigned(1)),
+    "label_select_scaled": _label(
+        12, signed(8), multipliers=_RNG.integers(1, 100, 12), offsets=_RNG.integers(-5000, 5000, 12)
+    ),
+    "label_select_wide": _label(
+        3, signed(40), multipliers=np.array([1, 1 << 20, 3]), offsets=np.array([1 << 60, 0, -9])
+    ),
+    "label_select_one": _label(1, unsigned(4), offsets=np.array([-16])),
+    "converter_to_wide": _converter(2, 6, signed(2)),
+    "converter_to_narrow": _converter(12, 4, unsigned(8)),
+    "converter_to_single_bits": _converter(12, 1, unsigned(1)),
+    "converter_of_equal_sides": _converter(3, 3, signed(41)),
+    "generator_three_by_three": _generator((6, 7, 4), signed(2), (3, 3), (1, 1), 2),
+    "generator_wide": _generator((5, 6, 3), unsigned(41), (2, 1), (2, 3), 3),
+    "window_with_a_border": _window((4, 5, 2), signed(8), (3, 3), (2, 2), (1, 1, 1, 1), -1),
+    "window_of_bits": _window((4, 4, 3), unsigned(1), (3, 2), (1, 1), (0, 1, 0, 0), 1),
+    "sparse_thresholds": matrix_layer(SparseMVAU, 8, 24, unsigned(4), 4, 15, density=0.3, pe=4, simd=4, lanes=2),
+    "sparse_wide_sums_with_a_bias": matrix_layer(
+        SparseMVAU, 4, 9, signed(16), 26, bias=True, density=0.6, pe=4, simd=9, lanes=4
+    ),
+    "unrolled_thresholds": matrix_layer(UnrolledMVAU, 8, 12, unsigned(4), 4, 15, density=0.4),
+    "unrolled_without_a_weight": matrix_layer(UnrolledMVAU, 2, 3, unsigned(4), 4, 3, density=0.0),
+    "unrolled_sums_in_digits": matrix_layer(UnrolledMVAU, 4, 7, signed(16), 20, bias=True, digits=4),
+}
+
+
+# any is an error, but of pragmas, which g++ does not know, and in ap_int.h, which reads what it has not written yet
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-maybe-uninitialized", "-Wno-uninitialized")
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kernels")
+    layers = [write_layer(replace(layer, name=name), folder) for name, layer in LAYERS.items()]
+    return build_program(layers, folder / "objects", flags=[*FLAGS, *WARNINGS])
+
+
+@pytest.mark.parametrize("numbers", ["strict", "fast"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_kernel_is_exact(program, name, numbers):
+    layer = LAYERS[name]
+    inputs = frames_of(layer)
+    outputs, _ = program.run(name, inputs, numbers)
+    for got, expected in zip(outputs, layer.reference(*inputs), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_a_fast_number_does_not_leave_its_width_silently(program):
+    frames = frames_of(LAYERS["converter_to_wide"])
+    frames[0][3, 1, 2, 4] = 2
+    with pytest.raises(VerificationError, match="layer converter_to_wide: 2 does not fit 2 bits, signed"):
+        program.run("converter_to_wide", frames, "fast")
+
+
+def test_every_kernel_is_here():
+    rtl = {path.stem for path in (HLS_FOLDER.parent / "rtl").glob("*.sv")}
+    assert {layer.module for layer in LAYERS.values()} == rtl & {path.stem for path in HLS_FOLDER.glob("*.hpp")}

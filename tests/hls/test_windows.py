@@ -1,0 +1,68 @@
+"""Sliding windows in HLS C++ against their reference: shapes, strides, borders and folds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.dataflow.types import IntType
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.stages.hls import write_layer
+from pipeline.tools.gxx import build_program
+from tests.hls.frames import frames_of
+
+pytestmark = pytest.mark.xdist_group("hls_windows")  # they share a compiled program
+
+_UINT4, _INT3 = IntType(0, 15), IntType(-4, 3)
+
+
+def _generator(shape, kernel, stride, simd, type_=_UINT4):
+    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd)
+
+
+def _parallel(shape, kernel, stride, pads, type_=_UINT4, value=0):
+    return ParallelWindow("layer", ("x",), ("y",), shape, type_, kernel, stride, pads, value)
+
+
+LAYERS: dict[str, Kernel] = {
+    "generator_folded": _generator((6, 7, 6), (3, 3), (1, 1), 2),
+    "generator_whole_pixels": _generator((7, 5, 3), (3, 3), (2, 2), 3, _INT3),
+    "generator_single_channels": _generator((5, 6, 3), (2, 3), (1, 2), 1),
+    "generator_five_by_five": _generator((7, 8, 2), (5, 5), (1, 1), 2),
+    "generator_of_the_whole_image": _generator((4, 5, 2), (4, 5), (1, 1), 1, _INT3),
+    "generator_one_by_one": _generator((3, 4, 4), (1, 1), (1, 1), 2),
+    "generator_one_by_one_in_steps": _generator((5, 4, 2), (1, 1), (2, 3), 1),
+    "generator_that_leaves_pixels_out": _generator((7, 7, 2), (2, 2), (3, 3), 2, _INT3),
+    "generator_with_unused_rows": _generator((6, 6, 2), (3, 3), (2, 2), 1),
+    "generator_of_a_row": _generator((1, 9, 2), (1, 3), (1, 1), 1),
+    "generator_of_a_column": _generator((9, 1, 4), (3, 1), (2, 1), 2, _INT3),
+    "parallel_without_border": _parallel((5, 6, 2), (3, 3), (1, 1), (0, 0, 0, 0)),
+    "parallel_with_border": _parallel((5, 6, 2), (3, 3), (1, 1), (1, 1, 1, 1), _INT3, -2),
+    "parallel_with_uneven_border": _parallel((5, 4, 3), (3, 4), (2, 1), (0, 2, 2, 1), value=15),
+    "parallel_five_by_five": _parallel((6, 5, 1), (5, 5), (2, 2), (2, 2, 2, 2)),
+    "parallel_one_by_one": _parallel((3, 4, 2), (1, 1), (1, 1), (0, 0, 0, 0), _INT3),
+    "parallel_one_by_one_in_steps": _parallel((5, 5, 2), (1, 1), (3, 2), (0, 0, 0, 0)),
+    "parallel_of_the_whole_image": _parallel((3, 2, 2), (3, 2), (1, 1), (0, 0, 0, 0)),
+    "parallel_wider_than_the_image": _parallel((1, 2, 2), (3, 4), (1, 1), (1, 2, 1, 1), _INT3, 3),
+    "parallel_that_leaves_pixels_out": _parallel((8, 7, 2), (2, 2), (3, 3), (1, 0, 0, 1), _INT3, 1),
+}
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("windows")
+    layers = [write_layer(replace(layer, name=name), folder) for name, layer in LAYERS.items()]
+    return build_program(layers, folder / "objects")
+
+
+@pytest.mark.parametrize("numbers", ["strict", "fast"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_windows_are_exact_frame_after_frame(program, name, numbers):
+    layer = LAYERS[name]
+    inputs = frames_of(layer)
+    (windows,), _ = program.run(name, inputs, numbers)
+    np.testing.assert_array_equal(windows, layer.reference(*inputs)[0])
