@@ -18,7 +18,8 @@ from pipeline.stages.codegen import write_design
 from pipeline.tools.verilator import build_model
 
 
-def _folded(model: str, weights: str, folder: Path) -> LayerGraph:
+def folded(model: str, weights: str, folder: Path) -> LayerGraph:
+    """The graph of the network `model`, built in `folder` as far as its folding."""
     measured_build(folder / "build", model, "--weights", weights, "--until", "fold")
     (result,) = (path for path in (folder / ".cache" / "fold").iterdir() if path.is_dir())
     return fold.load(result).graph
@@ -31,7 +32,7 @@ def _main() -> None:
     parser.add_argument("--frames", type=int, default=10)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="a2q-bench-") as scratch:
-        graph = _folded(options.model, options.weights, Path(scratch))
+        graph = folded(options.model, options.weights, Path(scratch))
         design = write_design(graph.layers, [graph.input], [graph.output], Path(scratch, "design"), "stitched")
         begun = time.monotonic()
         model = build_model(design, Path(scratch, "models"))

@@ -56,9 +56,15 @@ class Accumulators(Section):
 
 
 class Simulation(Section):
-    """Frames of the stitched network at full speed; `stall_seed` draws the gaps of a second run with random stalls."""
+    """Frames of the stitched network at full speed; `stall_seed` draws the gaps of a second run with random stalls.
+
+    `cppsim_frames` of the network in C++, or as many golden frames as there are; with 0 nothing is run in C++.
+    """
 
     frames: int = Field(10, ge=1, le=10_000, description="a whole number of frames from 1 to 10000")
+    cppsim_frames: int = Field(
+        100, ge=0, le=10_000, description="a whole number of frames from 1 to 10000, or 0 for no simulation of the C++"
+    )
     stall_seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more")
 
 
@@ -83,6 +89,9 @@ MvauStyle = Literal["folded", "unrolled", "sparse", "auto"]
 
 
 RamStyle = Literal["auto", "distributed", "block", "ultra"]
+
+
+ImplStyle = Literal["rtl", "hls"]
 
 
 FrameRate = Annotated[float, Field(gt=0, le=1e9)]
@@ -116,13 +125,21 @@ class BuildConfig(Section):
         description="auto, distributed, block or ultra, or a mapping of layers (MVAU_3) to these; others are auto",
     )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
+    preferred_impl_style: ImplStyle | dict[str, ImplStyle] = Field(
+        "rtl",
+        description="rtl or hls, or a mapping of layers (MVAU_3) and operators (MVAU) to these, others being rtl; for "
+        "hls Vitis HLS estimates resources where it is on PATH, and the hardware stays that of hw/rtl",
+    )
+    specialize_layers_config_file: Path | None = Field(
+        None, description="a path to a file of preferred_impl_style by layer and operator in FINN's JSON"
+    )
     output: Literal["top1", "logits"] = Field("top1", description="top1 or logits")
 
     check_overflow: bool = Field(
         False, description="true or false: a debug build, whose hardware watches its accumulators for overflows"
     )
     accumulators: Accumulators = Field(Accumulators(), description="a mapping of policy, per_pe and layers")
-    simulation: Simulation = Field(Simulation(), description="a mapping of frames and stall_seed")
+    simulation: Simulation = Field(Simulation(), description="a mapping of frames, cppsim_frames and stall_seed")
     synthesis: Synthesis = Field(Synthesis(), description="a mapping of whole")
     timing: Timing = Field(Timing(), description="a mapping of place_and_route and seeds")
 
@@ -199,7 +216,7 @@ def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
-    for key in ("golden_inputs", "folding_config_file"):
+    for key in ("golden_inputs", "folding_config_file", "specialize_layers_config_file"):
         if isinstance(values.get(key), str):
             values[key] = folder / values[key]
     if isinstance(values.get("model"), str) and is_path(values["model"]):

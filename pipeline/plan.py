@@ -18,13 +18,21 @@ from pipeline.models.golden import data_files
 from pipeline.models.names import is_path, located
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.dataflow.graph import LayerGraph
+    from pipeline.dataflow.impl_styles import ImplStyles
     from pipeline.stages.codegen import Design
 
 __all__ = ["STAGES"]
 
 _CANDIDATES = 64  # golden frames from which those to simulate are chosen, where that many do
 _CHECKPOINTS = "pipeline/models/checkpoints/*"
-_HARDWARE = ("hw/rtl/*.sv", "pipeline/stages/templates/*")
+_HARDWARE = ("hw/rtl/*.sv", "pipeline/stages/templates/*.sv.jinja", "pipeline/stages/templates/*.v.jinja")
+_CPP = ("hw/hls/*.hpp", "pipeline/stages/templates/*.hpp.jinja", "pipeline/stages/templates/*.cpp.jinja")
+_TOP = "finn_design_wrapper"  # in SystemVerilog
+_CPP_TOP = "finn_design"
+_STYLES = ("preferred_impl_style", "specialize_layers_config_file")
 
 
 def _resolve(context: Context) -> str:
@@ -191,15 +199,16 @@ def _folding_files(options: Mapping[str, Any]) -> list[Path]:
 def _codegen(context: Context) -> str:
     import shutil
 
-    from pipeline.stages import accelerator, codegen, fold
+    from pipeline.stages import accelerator, codegen, fold, hls
 
     graph = fold.load(context.inputs["fold"]).graph
+    _impl_styles(context, graph)  # one that cannot be had is refused here, before the stages that take long
     design = codegen.write_design(
         graph.layers,
         [graph.input],
         [graph.output],
         context.folder / "stitched_ip",
-        "finn_design_wrapper",
+        _TOP,
         check_overflow=context.options["check_overflow"],
     )
     for source in codegen.rtl_sources():
@@ -207,31 +216,63 @@ def _codegen(context: Context) -> str:
     (design.folder / f"{design.name}.f").write_text("".join(f"{source.name}\n" for source in design.sources))
     accelerator.write_accelerator(design, design.folder, accelerator.config_hash(design.folder))
     files = sum(1 for path in design.folder.iterdir() if path.suffix == ".mem")
-    return f"{len(design.instances)} instances, {files} memory files, top module {design.name}"
+    network = hls.write_network(graph, context.folder / "hls", _CPP_TOP)
+    return (
+        f"{len(design.instances)} instances, {files} memory files, top module {design.name}; in HLS C++ "
+        f"{len(network.layers)} layers, top function {network.whole.name}"
+    )
+
+
+def _impl_styles(context: Context, graph: LayerGraph) -> ImplStyles:
+    from pipeline.dataflow.impl_styles import impl_styles
+
+    options = context.options
+    return impl_styles(graph, options["preferred_impl_style"], options["specialize_layers_config_file"])
+
+
+def _specialize_files(options: Mapping[str, Any]) -> list[Path]:
+    return [options["specialize_layers_config_file"]] if options["specialize_layers_config_file"] else []
+
+
+def _cppsim(context: Context) -> str:
+    from pipeline.stages import cppsim, fold, hls
+
+    count = context.options["simulation.cppsim_frames"]
+    if not count:
+        return "none: the HLS C++ was not run, as no frames were asked for (simulation: {cppsim_frames: 0})"
+    graph = fold.load(context.inputs["fold"]).graph
+    frames, chosen = _simulated_frames(context, graph, count, again=False)
+    result = cppsim.run(
+        graph,
+        hls.describe_network(graph, context.inputs["codegen"] / "hls", _CPP_TOP),
+        frames,
+        chosen,
+        _witnesses(graph),
+        context.shared("g++"),
+        context.folder / "verification_output",
+        workers=len(os.sched_getaffinity(0)),
+        log=context.log,
+        on_progress=context.progress,
+    )
+    result.save(context.folder / "report")
+    return result.summary
 
 
 def _rtlsim(context: Context) -> str:
-    from pipeline.accumulators.witness import witness_inputs
-    from pipeline.kernels.matrix_vector import MatrixVector
-    from pipeline.stages import fold, resolve, rtlsim
+    from pipeline.stages import comparison, fold, rtlsim
 
     options = context.options
     graph = fold.load(context.inputs["fold"]).graph
-    _, raw = resolve.load(context.inputs["resolve"])
-    count = options["simulation"]["frames"]
-    candidates = graph.input_transform.apply(raw[: max(count, _CANDIDATES)])
-    chosen = rtlsim.choose_frames(graph, candidates, count)
-    frames = candidates[chosen]
-    witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MatrixVector)}
+    frames, chosen = _simulated_frames(context, graph, options["simulation.frames"], again=True)
     design = _stitched(context)
-    seed = options["simulation"]["stall_seed"]
+    seed = options["simulation.stall_seed"]
     work = context.shared("verilator")
-    layers = rtlsim.run_layers(graph, frames, witnesses, work, stall_seed=seed, log=context.log)
+    layers = rtlsim.run_layers(graph, frames, _witnesses(graph), work, stall_seed=seed, log=context.log)
     verified = context.folder / "verification_output"
     network = rtlsim.run_network(design, graph, frames, work, verified, stall_seed=seed, log=context.log)
-    distinct = rtlsim.labels_among(graph, frames)
+    distinct = comparison.labels_among(graph, frames)
     labels = f" of {distinct} class{'es' if distinct > 1 else ''}" if distinct else ""
-    network = replace(network, golden_frames=tuple(chosen.tolist()))
+    network = replace(network, golden_frames=chosen)
     rtlsim.write_report(layers, network, options["synth_clk_period_ns"], context.folder / "report")
     cycles = f"{network.first_output_cycle} cycles to the first output"
     if network.steady_cycles:
@@ -239,17 +280,44 @@ def _rtlsim(context: Context) -> str:
     return f"{network.frames} frame{'s' if network.frames > 1 else ''}{labels} exact, with and without stalls; {cycles}"
 
 
+def _simulated_frames(
+    context: Context, graph: LayerGraph, count: int, *, again: bool
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """`count` golden frames as `graph` takes them, and their indices. Where there are not as many, they are fewer, or some
+    are taken `again`."""
+    from pipeline.stages import comparison, resolve
+
+    _, raw = resolve.load(context.inputs["resolve"])
+    candidates = graph.input_transform.apply(raw[: max(count, _CANDIDATES)])
+    chosen = comparison.choose_frames(graph, candidates, count if again else min(count, len(candidates)))
+    return candidates[chosen], tuple(chosen.tolist())
+
+
+def _witnesses(graph: LayerGraph) -> dict[str, np.ndarray]:
+    """By layer, the inputs that take its accumulators to the ends of their ranges."""
+    from pipeline.accumulators.witness import witness_inputs
+    from pipeline.kernels.matrix_vector import MatrixVector
+
+    return {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MatrixVector)}
+
+
 def _synth(context: Context) -> str:
     from pipeline.boards import load_board
     from pipeline.stages import fold, synth
 
+    graph = fold.load(context.inputs["fold"]).graph
+    board, clock = load_board(context.options["board"]), context.options["synth_clk_period_ns"]
+    styles = _impl_styles(context, graph)
+    synth.write_scripts(graph, _CPP_TOP, board.part, clock, context.folder / "hls")
     report = synth.run(
-        fold.load(context.inputs["fold"]).graph,
-        load_board(context.options["board"]),
+        graph,
+        board,
         context.folder / "report",
         cache=context.shared("yosys"),
         whole=context.options["synthesis.whole"],
         check_overflow=context.options["check_overflow"],
+        styles=styles.styles,
+        clock_period_ns=clock,
         workers=len(os.sched_getaffinity(0)),
         on_progress=lambda done, total: context.progress(done, total, "layers"),
     )
@@ -258,7 +326,10 @@ def _synth(context: Context) -> str:
         context.log(f"{name}: {layer.total}")
     share = report.utilization["LUT"] or 0.0
     too_large = f"; DOES NOT FIT: {report.excess}; summary.md says which boards hold it" if report.exceeded else ""
-    return f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys{too_large}"
+    line = f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys"
+    for told in (report.in_hls, styles.ignored and f"of no effect in the file of styles: {', '.join(styles.ignored)}"):
+        line += f"; {told}" if told else ""
+    return line + too_large
 
 
 def _timing(context: Context) -> str:
@@ -354,7 +425,7 @@ def _stitched(context: Context) -> Design:
         [graph.input],
         [graph.output],
         folder,
-        "finn_design_wrapper",
+        _TOP,
         check_overflow=context.options["check_overflow"],
     )
 
@@ -419,31 +490,47 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "codegen",
-        "SystemVerilog and memory files",
+        "SystemVerilog with memory files, and HLS C++",
         _codegen,
-        reads=("check_overflow",),
+        reads=("check_overflow", *_STYLES),
         needs=("fold",),
         packages=("jinja2", "numpy"),
-        sources=_HARDWARE,
+        sources=(*_HARDWARE, *_CPP),
+        files=_specialize_files,
+    ),
+    Stage(
+        "cppsim",
+        "every layer and the whole network in C++, exact",
+        _cppsim,
+        reads=("simulation.cppsim_frames",),
+        needs=("resolve", "fold", "codegen"),
+        packages=("hls4ml", "numpy"),
+        programs=("g++", "vitis_hls"),
+        sources=("hw/tb/*.hpp",),
     ),
     Stage(
         "rtlsim",
         "every layer and the whole network in Verilator, exact",
         _rtlsim,
-        reads=("simulation", "synth_clk_period_ns", "check_overflow"),
+        reads=("simulation.frames", "simulation.stall_seed", "synth_clk_period_ns", "check_overflow"),
         needs=("resolve", "fold", "codegen"),
         packages=("verilator", "numpy"),
         programs=("g++",),
-        sources=(*_HARDWARE, "hw/tb/*"),
+        sources=(*_HARDWARE, "hw/tb/*.cpp"),
     ),
     Stage(
         "synth",
-        "LUT, FF, carry, BRAM, URAM and DSP, counted by Yosys",
+        "LUT, FF, carry, BRAM, URAM and DSP, counted by Yosys; of HLS C++ by Vitis HLS where it is on PATH",
         _synth,
-        reads=("board", "fpga_part", "synthesis.whole", "check_overflow"),
+        reads=("board", "fpga_part", "synth_clk_period_ns", "synthesis.whole", "check_overflow", *_STYLES),
         needs=("fold",),
-        packages=("pyosys",),
-        sources=(*_HARDWARE, "hw/boards/*.yaml", "pipeline/tools/yosys_worker.py"),
+        packages=("pyosys", "jinja2", "numpy"),
+        programs=("vitis_hls", "vitis-run"),
+        sources=(
+            *(*_HARDWARE, *_CPP, "pipeline/stages/templates/*.tcl.jinja"),
+            *("hw/boards/*.yaml", "pipeline/tools/yosys_worker.py"),
+        ),
+        files=_specialize_files,
     ),
     Stage(
         "timing",
@@ -481,7 +568,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("target_fps",),
         needs=(
             *("resolve", "export", "streamline", "dataflow", "accumulators"),
-            *("fold", "codegen", "rtlsim", "synth", "timing", "bitfile", "package"),
+            *("fold", "codegen", "cppsim", "rtlsim", "synth", "timing", "bitfile", "package"),
         ),
         packages=("finn-plus", "matplotlib", "numpy"),
         sources=("hw/boards/*.yaml",),

@@ -73,6 +73,8 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("mvau_style: fold", "mvau_style is 'fold'; expected folded, unrolled, sparse or auto, or a mapping of layers"),
         ("ram_style: uram", "ram_style is 'uram'; expected auto, distributed, block or ultra, or a mapping of layers"),
         ("ram_style: {MVAU_3: x}", "ram_style is {'MVAU_3': 'x'}; expected auto, distributed, block or ultra"),
+        ("preferred_impl_style: vhdl", "preferred_impl_style is 'vhdl'; expected rtl or hls, or a mapping of layers"),
+        ("preferred_impl_style: {MVAU: x}", "preferred_impl_style is {'MVAU': 'x'}; expected rtl or hls, or a mapping"),
         ("mvau_style: {MVAU_3: x}", "mvau_style is {'MVAU_3': 'x'}; expected folded, unrolled, sparse or auto"),
         ("simulation: {stall_seed: x}", "simulation.stall_seed is 'x'; expected a whole number of 0 or more."),
         (
@@ -80,7 +82,7 @@ def test_every_option_is_read_by_a_stage() -> None:
             "timing.seeds is 0; expected a whole number of seeds of the open place and route, from 1",
         ),
         ("timing: {place_and_route: fast}", "timing.place_and_route is 'fast'; expected true or false"),
-        ("simulation: 3", "simulation is 3; expected a mapping of frames and stall_seed."),
+        ("simulation: 3", "simulation is 3; expected a mapping of frames, cppsim_frames and stall_seed."),
         ("board: KV261", "There is no board called 'KV261'. Choose one of: KV260"),
         ("fpga_part: xc7", "fpga_part is 'xc7', which no board of"),
         ("{board: KV260, fpga_part: xc7z020clg400-1}", "the board KV260 carries xck26-sfvc784-2LV-c"),
@@ -117,11 +119,15 @@ def test_inheritance_merges_sections(write) -> None:
 
 def test_paths_are_relative_to_the_file(write, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    write("{model: net.onnx, golden_inputs: in.npy, folding_config_file: fold.json}", "sub/base.yaml")
+    write(
+        "{model: net.onnx, golden_inputs: in.npy, folding_config_file: fold.json, specialize_layers_config_file: s.json}",
+        "sub/base.yaml",
+    )
     config = load_config(write("inherit: sub/base.yaml"))
     folder = tmp_path / "sub"
     assert config.model == str(folder / "net.onnx")
     assert config.golden_inputs == folder / "in.npy" and config.folding_config_file == folder / "fold.json"
+    assert config.specialize_layers_config_file == folder / "s.json"
 
 
 def test_the_board_brings_part_and_clock(write) -> None:

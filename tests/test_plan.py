@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.config import config_for, load_config
-from pipeline.flow import build
+from pipeline.flow import Context, build
 from pipeline.plan import STAGES
 from pipeline.progress import Screen
 
@@ -40,8 +40,19 @@ def run(folder: Path, **overrides) -> list[str]:
         ({"output": "logits"}, ["dataflow", "accumulators", "fold"]),
         ({"check_overflow": True}, []),
         ({"simulation": {"frames": 7}}, []),
+        ({"simulation": {"cppsim_frames": 0}}, []),
     ],
     ids=str,
 )
 def test_only_what_depends_on_a_field_runs(folder: Path, overrides: dict, expected: list[str]) -> None:
     assert run(folder, **overrides) == expected
+
+
+def test_without_frames_nothing_is_run_in_cpp(tmp_path: Path) -> None:
+    stage = next(stage for stage in STAGES if stage.name == "cppsim")
+    said: list[str] = []
+    context = Context(
+        tmp_path, {"simulation.cppsim_frames": 0}, {}, said.append, lambda *_: None, lambda name: tmp_path
+    )
+    assert stage.run(context).startswith("none: the HLS C++ was not run")
+    assert not said and not list(tmp_path.iterdir())

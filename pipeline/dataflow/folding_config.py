@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from pipeline.errors import ConfigError
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.matrix_vector import RAM_STYLES
 
-__all__ = ["ATTRIBUTES", "LANES", "FoldingConfig", "LayerFolding"]
+__all__ = ["ATTRIBUTES", "LANES", "FoldingConfig", "LayerFolding", "by_operator", "our_names", "read_json"]
 
 # What of FINN's attributes decides something here. LabelSelect compares one element a cycle whatever its PE.
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
@@ -70,13 +70,7 @@ class FoldingConfig:
     @classmethod
     def load(cls, path: Path) -> FoldingConfig:
         """Read the JSON file `path`. Raises ConfigError for a file that cannot be read or has values that cannot be."""
-        try:
-            content = json.loads(path.read_text())
-        except OSError as error:
-            raise ConfigError(f"The folding file {path} cannot be read: {error.strerror}.") from error
-        except ValueError as error:
-            raise ConfigError(f"The folding file {path} is not JSON: {error}.") from error
-        return cls.parse(content, str(path))
+        return cls.parse(read_json(path, f"The folding file {path}"), str(path))
 
     @classmethod
     def parse(cls, content: object, path: str) -> FoldingConfig:
@@ -84,7 +78,7 @@ class FoldingConfig:
         if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
             raise ConfigError(f'The folding file {path} must be an object of objects: {{"MVAU_0": {{"PE": 2}}, …}}.')
         entries = {key: entry for key, entry in content.items() if key != "Defaults"}
-        names, ignored = _our_names(list(entries))
+        names, ignored = our_names(list(entries))
         layers = {}
         for key, entry in entries.items():
             if key not in names:
@@ -123,7 +117,17 @@ class FoldingConfig:
         return tuple(entry.key for name, entry in self.layers.items() if name not in names)
 
 
-def _our_names(keys: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def read_json(path: Path, called: str) -> object:
+    """The content of the JSON file `path`, which errors call `called`. Raises ConfigError if it cannot be read."""
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{called} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{called} is not JSON: {error}.") from error
+
+
+def our_names(keys: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Our name for each of the file's, and the file's names that are no layer's."""
     found: dict[str, list[tuple[str, str | None, int]]] = {}
     ignored = []
@@ -153,17 +157,22 @@ def _defaults(path: str, content: Mapping) -> tuple[dict[str, dict[str, int | st
         if name not in known:
             ignored.append(f"Defaults.{name}")
             continue
-        pairs = entry if isinstance(entry, list) else [entry, "all"]
-        if len(pairs) % 2:
-            raise ConfigError(
-                f"The folding file {path} has Defaults.{name} = {entry!r}; expected [value, operators], with operators "
-                '"all" or a list such as ["MVAU_hls"].'
-            )
-        for value, operators in zip(pairs[::2], pairs[1::2], strict=True):
-            for operator in [operators] if isinstance(operators, str) else operators:
-                plain = re.sub(r"_(hls|rtl)$", "", str(operator))
-                defaults.setdefault(plain, {})[name] = _value(path, "Defaults", name, value)
+        for operator, value in by_operator(f"The folding file {path}", name, entry):
+            defaults.setdefault(operator, {})[name] = _value(path, "Defaults", name, value)
     return defaults, ignored
+
+
+def by_operator(called: str, name: str, entry: object) -> Iterator[tuple[str, object]]:
+    """Operator, or "all", and value, of what the file that errors call `called` has as Defaults.`name`."""
+    pairs = entry if isinstance(entry, list) else [entry, "all"]
+    if len(pairs) % 2:
+        raise ConfigError(
+            f"{called} has Defaults.{name} = {entry!r}; expected [value, operators], with operators "
+            '"all" or a list such as ["MVAU_hls"].'
+        )
+    for value, operators in zip(pairs[::2], pairs[1::2], strict=True):
+        for operator in [operators] if isinstance(operators, str) else operators:
+            yield re.sub(r"_(hls|rtl)$", "", str(operator)), value
 
 
 def _value(path: str, layer: str, name: str, value: object) -> int | str:

@@ -13,11 +13,13 @@ import numpy as np
 from pipeline.accumulators.certificate import Certificate
 from pipeline.cache import read_entry
 from pipeline.errors import ModelError
-from pipeline.stages import bitfile, fold, resolve, synth, timing
+from pipeline.stages import bitfile, cppsim, fold, resolve, synth, timing
 from pipeline.stages.bitfile import BitfileResult
+from pipeline.stages.comparison import AccumulatorExtremes
+from pipeline.stages.cppsim import CppSimulation
 from pipeline.stages.fold import Folded
 from pipeline.stages.resolve import ResolvedModel
-from pipeline.stages.rtlsim import AccumulatorExtremes, LayerRun
+from pipeline.stages.rtlsim import LayerRun
 from pipeline.stages.synth import ResourceReport
 from pipeline.stages.timing import TimingReport
 
@@ -65,7 +67,7 @@ class BuildFacts:
 
     `input_quantizer` is None where the network has its own; else it has the keys `scale`, `largest_difference`,
     `same_top1` and `frames`. `timing` is None where no place and route was asked for, `bitfile` for a board that no
-    block design is made for.
+    block design is made for, `cpp` where no frames were asked for in C++.
     """
 
     model: ResolvedModel
@@ -74,6 +76,7 @@ class BuildFacts:
     folded: Folded
     layers: dict[str, LayerRun]
     network: NetworkSimulation
+    cpp: CppSimulation | None
     resources: ResourceReport
     timing: TimingReport | None
     bitfile: BitfileResult | None
@@ -124,6 +127,7 @@ def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFac
                 stalled_frames=performance["stalled"]["frames"],
                 fifo_peaks={name: fifo["peak"] for name, fifo in performance["fifos"].items()},
             ),
+            cpp=cppsim.load(results["cppsim"] / "report" / cppsim.FILE),
             resources=synth.load(results["synth"] / "report" / synth.FILE),
             timing=timing.load(results["timing"] / "report" / timing.FILE),
             bitfile=bitfile.load(made) if (made := results["bitfile"] / "bitfile").is_dir() else None,

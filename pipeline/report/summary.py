@@ -15,6 +15,7 @@ from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.report.boards import boards_section
 from pipeline.report.facts import BuildFacts
 from pipeline.report.markdown import number, percent, span, table
+from pipeline.stages.synth import ResourceReport
 from pipeline.stages.timing import LayerTiming
 from pipeline.tools.yosys import Utilization
 
@@ -121,16 +122,25 @@ def _throughput(facts: BuildFacts) -> str:
 
 
 def _verification(facts: BuildFacts) -> str:
-    steps = ("export", "streamline", "dataflow", "accumulators", "rtlsim")
+    steps = ("export", "streamline", "dataflow", "accumulators", "cppsim", "rtlsim")
     costs = {stage.name: stage for stage in facts.stages}
     text = (
         "## Verification\n\n"
         "From dataflow on every step is an equality of integers in every element; before it, of real numbers but for "
         "rounding. A build stops at the first that fails.\n\n"
     )
-    compared = [step for step in steps if step != "export" or facts.model.kind == "brevitas"]
-    rows = [[s, "SUCCESS" if s in compared else "not needed", costs[s].summary] for s in steps]
+    left_out = {}
+    if facts.model.kind != "brevitas":
+        left_out["export"] = "not needed"
+    if facts.cpp is None:
+        left_out["cppsim"] = "not asked for"
+    rows = [[s, left_out.get(s, "SUCCESS"), costs[s].summary] for s in steps]
     text += table(["step", "result", "what was found"], rows, left=3)
+    if facts.cpp:
+        text += (
+            f"\n\nThe C++ of `hls/` was compiled by {facts.cpp.compiler} with the headers of {facts.cpp.headers}: what Vitis "
+            "HLS would make of it was not simulated."
+        )
     files = [f"`verification_output/{output.file}` ({output.frames} frames)" for output in facts.verified]
     return text + (f"\n\nOutputs: {', '.join(files)}." if files else "")
 
@@ -240,12 +250,14 @@ def _resources(facts: BuildFacts) -> str:
             estimate = round(facts.folded.estimates[layer.name].lut)
             cells = _cells(resources.layers[layer.name].total)
             rows.append([layer.name, estimate, _finn_lut(facts, [layer.name]), *cells])
+            rows += _rows_in_hls(resources, [layer.name])
     for kind in _PLUMBING:
         names = [layer.name for layer in facts.folded.graph if isinstance(layer, kind)]
         if names:
             counted = sum((resources.layers[name].total for name in names), Utilization())
             estimate = round(sum(facts.folded.estimates[name].lut for name in names))
             rows.append([f"{len(names)} × {kind.op_type}", estimate, _finn_lut(facts, names), *_cells(counted)])
+            rows += _rows_in_hls(resources, names)
     estimated = sum(estimate.lut for estimate in facts.folded.estimates.values())
     totals = [f"**{number(cell)}**" for cell in (round(estimated), *_cells(resources.total))]
     rows.append(["**total**", totals[0], "", *totals[1:]])
@@ -261,11 +273,38 @@ def _resources(facts: BuildFacts) -> str:
         f"{resources.method[0].upper()}{resources.method[1:]}. BRAM in blocks of 36 Kb; `in RAM` and "
         "`in SRL` are the LUTs that serve as memories and shift registers. Counts of placed designs differ.\n\n"
         + table([header[0], "LUT estimated", "FINN's estimate", *header[1:]], rows)
+        + _in_hls(resources)
         + f"\n\n{_weight_memory(facts)}"
         + f"\n\nEstimates are those that foldings are chosen by (`pipeline/resources`). {_accuracy(facts)}"
         + _beside_finn(facts)
         + f"\n\n![LUTs by layer]({LUTS_FIGURE})"
     )
+
+
+def _rows_in_hls(resources: ResourceReport, names: Sequence[str]) -> list[list]:
+    """A row for each layer of which Vitis HLS had the C++, without what it does not tell."""
+    rows: list[list] = []
+    for name in names:
+        if found := resources.layers[name].hls:
+            lut, _, _, ff, _, *memories = _cells(found.utilization)
+            rows.append([f"{name} in HLS C++, {found.how}", "", "", lut, "", "", ff, "", *memories])
+    return rows
+
+
+def _in_hls(resources: ResourceReport) -> str:
+    """What is known of the layers that `preferred_impl_style` wants in HLS C++, if there are any."""
+    if not resources.in_hls:
+        return ""
+    text = (
+        f"\n\nBy `preferred_impl_style`: {resources.in_hls}. The accelerator holds the RTL of every layer, so the total "
+        "and the utilization are those of the RTL."
+    )
+    slow = [
+        f"{name} ({layer.hls.estimated_period_ns:g} ns for {layer.hls.period_ns:g})"
+        for name, layer in resources.layers.items()
+        if layer.hls and layer.hls.estimated_period_ns > layer.hls.period_ns
+    ]
+    return text + (f" Slower in HLS C++ than the clock, by its estimate: {', '.join(slow)}." if slow else "")
 
 
 def _weight_memory(facts: BuildFacts) -> str:

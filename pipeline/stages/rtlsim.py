@@ -16,26 +16,17 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.errors import VerificationError
 from pipeline.kernels.base import Kernel
-from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.stages.codegen import Design, write_design
+from pipeline.stages.comparison import AccumulatorExtremes, as_frames, compare
 from pipeline.tools.verilator import Model, SimulationResult, build_model
 
-__all__ = ["AccumulatorExtremes", "LayerRun", "NetworkRun", "run_layers", "run_network", "write_layer_bench"]
+__all__ = ["LayerRun", "NetworkRun", "run_layers", "run_network", "write_layer_bench"]
 
 _LAYER_FRAMES = 2  # two frames show the distance between frames
 _STALL_FRAMES = 1
-
-
-@dataclass(frozen=True)
-class AccumulatorExtremes:
-    """Accumulator values of a layer: what is proven possible, and what simulation saw, witnesses included."""
-
-    proven: tuple[int, int]
-    observed: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -140,7 +131,7 @@ def _run_layers(
     for layer in layers:
         if layer.name in witnesses:
             inputs[layer.inputs[0]] = np.concatenate(
-                [inputs[layer.inputs[0]], _as_frames(witnesses[layer.name], layer.input_shapes()[0])]
+                [inputs[layer.inputs[0]], as_frames(witnesses[layer.name], layer.input_shapes()[0])]
             )
     full_speed = _run_bench(model, layers, inputs, None, "at full speed")
     stalled = {name: array[:_STALL_FRAMES] for name, array in inputs.items()}
@@ -164,29 +155,6 @@ def _run_layers(
             )
         )
     return runs
-
-
-def choose_frames(graph: LayerGraph, frames: np.ndarray, count: int) -> np.ndarray:
-    """The indices of `count` of `frames` (N, H, W, C) to simulate, again from the first where there are fewer.
-
-    Where the output is a label those come first that have labels of their own: a circuit that always gives the same
-    one must not pass.
-    """
-    order = np.arange(len(frames))
-    if isinstance(graph.layers[-1], LabelSelect):
-        labels = graph.run(frames).ravel()
-        seen: dict[int, int] = {}
-        turns = []
-        for label in labels.tolist():
-            turns.append(seen.get(label, 0))
-            seen[label] = turns[-1] + 1
-        order = np.argsort(turns, kind="stable")
-    return order[np.arange(count) % len(order)]
-
-
-def labels_among(graph: LayerGraph, frames: np.ndarray) -> int | None:
-    """How many different labels the reference gives `frames`; None where the output is none."""
-    return len(np.unique(graph.run(frames))) if isinstance(graph.layers[-1], LabelSelect) else None
 
 
 def run_network(
@@ -213,10 +181,10 @@ def run_network(
     verified.mkdir(parents=True, exist_ok=True)
     verdict = "SUCCESS" if np.array_equal(got, expected) else "FAIL"
     np.save(verified / f"verify_stitched_ip_rtlsim_0_{verdict}.npy", got)
-    _compare(graph.name, "the stitched network at full speed", got, expected)
+    compare(graph.name, "the stitched network at full speed", got, expected)
     log(f"{len(frames)} frames agree with the reference at full speed")
     stalled = model.run({graph.input: frames}, stalls=stall_seed, idle_limit=idle_limit)
-    _compare(graph.name, "the stitched network with random stalls", stalled.outputs[graph.output], expected)
+    compare(graph.name, "the stitched network with random stalls", stalled.outputs[graph.output], expected)
     log(f"{len(frames)} frames agree with the reference with random stalls")
     peaks = {}
     for layer in graph:
@@ -266,43 +234,17 @@ def _run_bench(
     for layer in layers:
         expected = layer.reference(*(inputs[stream] for stream in layer.inputs))
         for stream, value in zip(layer.outputs, expected, strict=True):
-            _compare(layer.name, f"layer {layer.name} alone, {how}", result.outputs[stream], value)
+            compare(layer.name, f"layer {layer.name} alone, {how}", result.outputs[stream], value)
     return result
 
 
-def _compare(name: str, what: str, got: np.ndarray, expected: np.ndarray) -> None:
-    if np.array_equal(got, expected):
-        return
-    wrong = np.argwhere(got != expected)
-    frame, row, column, channel = wrong[0]
-    raise VerificationError(
-        f"{what} differs from the reference in {len(wrong)} of {expected.size} elements; first at frame {frame}, "
-        f"row {row}, column {column}, channel {channel} of {name}: {got[tuple(wrong[0])]} instead of "
-        f"{expected[tuple(wrong[0])]}"
-    )
-
-
-def _as_frames(vectors: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Vectors (n, C) as whole frames of `shape`, the last vector repeated."""
-    height, width, channels = shape
-    count = -(-len(vectors) // (height * width))
-    index = np.minimum(np.arange(count * height * width), len(vectors) - 1)
-    return vectors[index].reshape(count, height, width, channels)
-
-
 def _extremes(layer: MatrixVector, result: SimulationResult, path: str) -> AccumulatorExtremes:
-    lows, highs = layer.accumulator_range()
-    proven = (int(lows.min()), int(highs.max()))
     lanes = [stats for name, stats in result.stats.items() if name.startswith(f"{path}.")]
     observed = (
         min(value for stats in lanes for value in stats.get("acc_min", [])),
         max(value for stats in lanes for value in stats.get("acc_max", [])),
     )
-    if observed[0] < proven[0] or observed[1] > proven[1]:
-        raise VerificationError(
-            f"layer {layer.name}: accumulators reached {observed}, outside of the proven range {proven}"
-        )
-    return AccumulatorExtremes(proven, observed)
+    return AccumulatorExtremes.of(layer, observed)
 
 
 def _stat(result: SimulationResult, path: str, key: str) -> int:

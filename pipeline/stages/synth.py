@@ -3,6 +3,9 @@
 Every layer is synthesized out of context, alone under the wrapper that codegen writes, and the counts are summed.
 Layers with the same parameters and memory contents are synthesized once. Nothing is placed, routed or timed.
 
+A layer of the style hls (`pipeline/dataflow/impl_styles.py`) is synthesized from its C++ too, by Vitis HLS where that
+is on PATH. Its estimate stands beside the count: totals are those of the RTL, which is what goes on the board.
+
 Requires a folded graph, FIFOs and width converters in place. Ensures that the sum over the layers is the total.
 """
 
@@ -11,23 +14,28 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
+from pipeline import fingerprint
 from pipeline.boards import Board
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.errors import ToolError
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.stages.codegen import Design, rtl_sources, write_design
-from pipeline.tools import yosys
+from pipeline.stages.codegen import Design, identifier, rtl_sources, write_design, write_text
+from pipeline.stages.hls import HlsLayer, write_layer
+from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.pool import side_by_side
+from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.yosys import SynthesisResult, Utilization
 
-__all__ = ["FILE", "LayerResources", "ResourceReport", "alone", "count", "load", "run"]
+__all__ = ["FILE", "LayerResources", "ResourceReport", "alone", "count", "load", "run", "write_scripts"]
 
 FILE = "ooc_synth_and_timing.json"
 
+_NO_VITIS_HLS = "no vitis_hls on PATH"
 _TOGETHER = 16  # layers without a matrix, which are small, in one run: Yosys takes longer to begin than for one of them
 
 _FINN_KEYS = {
@@ -44,11 +52,23 @@ _FINN_KEYS = {
 
 @dataclass(frozen=True)
 class LayerResources:
-    """One layer out of context. `modules` is the share of each module of hw/rtl that has one; the sum is `total`."""
+    """One layer out of context. `modules` is the share of each module of hw/rtl that has one; the sum is `total`.
+
+    `hls` is what Vitis HLS estimates of its C++, where its style is hls and Vitis HLS was there.
+    """
 
     op_type: str
     total: Utilization
     modules: dict[str, Utilization]
+    impl_style: str = "rtl"
+    hls: Estimated | None = None
+
+    @property
+    def how(self) -> str:
+        """How `total` is known."""
+        if self.impl_style == "rtl":
+            return "counted by Yosys"
+        return "counted by Yosys, of its RTL" + ("" if self.hls else f", as there is {_NO_VITIS_HLS}")
 
 
 @dataclass(frozen=True)
@@ -82,6 +102,17 @@ class ResourceReport:
         return ", ".join(f"{used[key]:,} {key} of {self.capacity[key]:,}" for key in self.exceeded)
 
     @property
+    def in_hls(self) -> str:
+        """A line on the layers of the style hls, empty where there are none."""
+        asked = [layer for layer in self.layers.values() if layer.impl_style == "hls"]
+        found = [layer.hls for layer in asked if layer.hls]
+        if not found:
+            return f"{_count_of(len(asked))} of style hls counted in RTL, as there is {_NO_VITIS_HLS}" if asked else ""
+        luts = sum(estimated.utilization.lut for estimated in found)
+        in_rtl = sum(layer.total.lut for layer in asked)
+        return f"{_count_of(len(found))} in HLS C++ {luts:,} LUT, {found[0].how}; in RTL {in_rtl:,}"
+
+    @property
     def used(self) -> dict[str, int]:
         """What `total` takes, by FINN's keys."""
         return _finn(self.total)
@@ -95,17 +126,21 @@ def run(
     cache: Path,
     whole: bool = False,
     check_overflow: bool = False,
+    styles: Mapping[str, str] | None = None,
+    clock_period_ns: float | None = None,
     workers: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ResourceReport:
     """Synthesize every layer of `graph` for `board`, and the stitched top too if `whole`; write `folder`/FILE.
 
-    With `check_overflow` they are those of a debug build, which watches its accumulators.
+    With `check_overflow` they are those of a debug build, which watches its accumulators. The layers that are hls in
+    `styles` are synthesized by Vitis HLS too where it is on PATH, for a clock of `clock_period_ns`, else the board's.
 
     Results are taken from and added to the folder `cache`. `workers` runs go in parallel; the widest layers take some
-    0.6 GiB each. `on_progress` is told how many of how many runs are done. Raises ToolError if Yosys is missing or
-    fails.
+    0.6 GiB each. `on_progress` is told how many of how many runs are done. Raises ToolError if Yosys is missing, or if
+    it or Vitis HLS fails.
     """
+    styles = styles or {}
     with tempfile.TemporaryDirectory(prefix="a2q-synth-") as scratch:
         tops = [alone(layer, Path(scratch, str(i)), check_overflow) for i, layer in enumerate(graph)]
         if whole:
@@ -113,9 +148,16 @@ def run(
             tops.append(write_design(*network, check_overflow=check_overflow))
         small = [not isinstance(layer, MatrixVector) for layer in graph] + [False] * whole
         results = _synthesize_all(tops, small, board.family, cache, workers, on_progress)
+    in_hls = [layer for layer in graph if styles.get(layer.name) == "hls"] if vitis_hls.find() else []
+    clock = clock_period_ns or board.clock_period_ns
+    estimated = _estimate_all(in_hls, board.part, clock, cache / "vitis_hls", workers, on_progress)
     layers = {
         layer.name: LayerResources(
-            layer.op_type, result.total, {m: own for m, own in result.by_module.items() if own != Utilization()}
+            layer.op_type,
+            result.total,
+            {m: own for m, own in result.by_module.items() if own != Utilization()},
+            styles.get(layer.name, "rtl"),
+            estimated.get(layer.name),
         )
         for layer, result in zip(graph, results, strict=False)
     }
@@ -166,7 +208,11 @@ def load(path: Path) -> ResourceReport:
         capacity=content["capacity"],
         layers={
             name: LayerResources(
-                entry["op_type"], _read(entry), {module: _read(own) for module, own in entry["modules"].items()}
+                entry["op_type"],
+                _read(entry),
+                {module: _read(own) for module, own in entry["modules"].items()},
+                entry["impl_style"],
+                _read_estimated(entry["hls"]) if entry["hls"] else None,
             )
             for name, entry in content["layers"].items()
         },
@@ -177,10 +223,50 @@ def load(path: Path) -> ResourceReport:
 
 def alone(layer: Kernel, folder: Path, check_overflow: bool = False) -> Design:
     """The wrapper of one layer, with all names that do not matter taken out, so that equal layers give equal files."""
+    layer = _nameless(layer)
+    return write_design([layer], layer.inputs, layer.outputs, folder, "ooc", check_overflow=check_overflow)
+
+
+def write_scripts(graph: LayerGraph, name: str, part: str, clock_period_ns: float, folder: Path) -> None:
+    """Write scripts for Vitis HLS to `folder`: <layer>.tcl for each layer with a form in HLS C++, <name>.tcl for all.
+
+    They belong beside the sources that `write_network` writes for `graph` and `name`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    layers = [identifier(layer.name) for layer in graph if layer.has_hls]
+    for top, others in [*((layer, []) for layer in layers), (name, layers)]:
+        write_text(folder / f"{top}.tcl", vitis_hls.script(top, part, clock_period_ns, others))
+
+
+def _nameless(layer: Kernel) -> Kernel:
     inputs = tuple(f"in{i}" for i in range(len(layer.inputs)))
     outputs = tuple(f"out{i}" for i in range(len(layer.outputs)))
-    nameless = replace(layer, name="layer", source="", inputs=inputs, outputs=outputs)
-    return write_design([nameless], inputs, outputs, folder, "ooc", check_overflow=check_overflow)
+    return replace(layer, name="layer", source="", inputs=inputs, outputs=outputs)
+
+
+def _estimate_all(
+    layers: Sequence[Kernel],
+    part: str,
+    period_ns: float,
+    cache: Path,
+    workers: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> dict[str, Estimated]:
+    """What Vitis HLS makes of each of `layers`, by name; equal ones are synthesized once."""
+
+    def estimate(name: str, written: HlsLayer) -> Estimated:
+        try:
+            return vitis_hls.synthesize(written, part, period_ns, cache)
+        except ToolError as error:
+            raise ToolError(f"layer {name} in HLS C++: {error}") from error
+
+    with tempfile.TemporaryDirectory(prefix="a2q-hls-") as scratch:
+        written = [write_layer(_nameless(layer), Path(scratch, str(i))) for i, layer in enumerate(layers)]
+        keys = [fingerprint.folder(each.source.parent) for each in written]
+        distinct = {key: (layer.name, each) for key, layer, each in zip(keys, layers, written, strict=True)}
+        results = side_by_side([partial(estimate, *each) for each in distinct.values()], workers, on_progress)
+    found = dict(zip(distinct, results, strict=True))
+    return {layer.name: found[key] for layer, key in zip(layers, keys, strict=True)}
 
 
 def _synthesize_all(
@@ -220,6 +306,10 @@ def _synthesize_all(
     return [results[key] for key in keys]
 
 
+def _count_of(layers: int) -> str:
+    return f"{layers} layer{'s' if layers > 1 else ''}"
+
+
 def _memory_bytes(unit: yosys.Unit) -> int:
     return sum(path.stat().st_size for path in unit.memories)
 
@@ -231,6 +321,17 @@ def _finn(used: Utilization) -> dict[str, int]:
 
 def _read(entry: Mapping) -> Utilization:
     return Utilization(**{field: entry[key] for key, field in _FINN_KEYS.items()})
+
+
+def _read_estimated(entry: Mapping) -> Estimated:
+    facts = {field.name: entry[field.name] for field in fields(Estimated) if field.name != "utilization"}
+    return Estimated(**facts, utilization=_read(entry))
+
+
+def _estimated(found: Estimated) -> dict:
+    facts = asdict(found)
+    del facts["utilization"]
+    return {**_finn(found.utilization), "how": found.how, **facts}
 
 
 def _to_json(report: ResourceReport) -> dict:
@@ -245,6 +346,9 @@ def _to_json(report: ResourceReport) -> dict:
             name: {
                 "op_type": layer.op_type,
                 **_finn(layer.total),
+                "impl_style": layer.impl_style,
+                "how": layer.how,
+                "hls": _estimated(layer.hls) if layer.hls else None,
                 "modules": {module: _finn(own) for module, own in layer.modules.items()},
             }
             for name, layer in report.layers.items()

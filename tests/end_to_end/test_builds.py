@@ -59,6 +59,11 @@ class Build:
         """What holds from `rtlsim` on."""
         graph = load_graph(self.stage("fold"))
         _, raw = resolve.load(self.stage("resolve"))
+        cpp = self.report("cppsim")
+        frames = graph.input_transform.apply(raw[cpp["network"]["golden_frames"]])
+        assert cpp["network"]["fast_frames"] == len(frames) == min(100, len(raw))
+        given = np.load(self.out / "verification_output" / "verify_cppsim_0_SUCCESS.npy")
+        np.testing.assert_array_equal(given, graph.run(frames))
         performance = self.report("rtlsim_performance")
         frames = graph.input_transform.apply(raw[performance["golden_frames"]])
         assert performance["stalled"]["frames"] == performance["N"] == len(frames)
@@ -70,6 +75,7 @@ class Build:
             assert entry["bits_used"] == entry["bits"]["exact"] <= entry["bits"]["datatype"]
             accumulator = layers[entry["layer"]]["accumulator"]
             assert accumulator["observed"] == accumulator["proven"] == entry["range"]
+            assert cpp["layers"][entry["layer"]]["accumulator"] == accumulator
         predicted = self.report("estimate_network_performance")["max_cycles"]
         observed = self.report("rtlsim_performance")["steady_cycles"]
         assert abs(observed - predicted) <= 0.1 * predicted

@@ -10,9 +10,11 @@ from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.report.facts import BuildFacts, NetworkSimulation, StageCost, VerifiedOutput
 from pipeline.stages.accumulators import assign
 from pipeline.stages.bitfile import BitfileResult
+from pipeline.stages.comparison import AccumulatorExtremes
+from pipeline.stages.cppsim import CppLayerRun, CppNetworkRun, CppSimulation
 from pipeline.stages.fold import fold
 from pipeline.stages.resolve import ResolvedModel
-from pipeline.stages.rtlsim import AccumulatorExtremes, LayerRun
+from pipeline.stages.rtlsim import LayerRun
 from pipeline.stages.synth import LayerResources, ResourceReport
 from pipeline.tools.yosys import Utilization
 from tests.dataflow.residual import residual_network
@@ -20,7 +22,7 @@ from tests.dataflow.residual import residual_network
 __all__ = ["STAGES", "sample_facts"]
 
 STAGES = (
-    *("resolve", "export", "streamline", "dataflow", "accumulators", "fold", "codegen", "rtlsim", "synth"),
+    *("resolve", "export", "streamline", "dataflow", "accumulators", "fold", "codegen", "cppsim", "rtlsim", "synth"),
     *("timing", "bitfile", "package"),
 )
 
@@ -46,7 +48,7 @@ def sample_facts(**changes) -> BuildFacts:
     network = residual_network(blocks=2)
     sized, certificate = assign(network, "exact", target_bits={"MVAU_0": 14})
     folded = fold(sized, 700)
-    layers, resources, peaks = {}, {}, {}
+    layers, cpp, resources, peaks = {}, {}, {}, {}
     for index, layer in enumerate(folded.graph):
         extremes = None
         if isinstance(layer, MVAU):
@@ -56,6 +58,8 @@ def sample_facts(**changes) -> BuildFacts:
         if isinstance(layer, StreamingFIFO):
             peaks[layer.name] = layer.depth - 1
         layers[layer.name] = LayerRun(layer.name, 2, 0, layer.cycles(), layer.cycles(), extremes)
+        if layer.has_hls:
+            cpp[layer.name] = CppLayerRun(1, 0, 2, extremes)
         own = Utilization(lut=100 + index, ff=10, bram_18k=index % 2)
         resources[layer.name] = LayerResources(layer.op_type, own, {layer.module: own})
     cycles = folded.prediction.cycles_between_frames
@@ -66,6 +70,7 @@ def sample_facts(**changes) -> BuildFacts:
         folded=folded,
         layers=layers,
         network=NetworkSimulation(10, 12 * cycles, 300, 500, cycles, 200.0, 2, peaks),
+        cpp=CppSimulation("g++ 12.2.0", "hls4ml 1.3.0", 20.0, 10.0, CppNetworkRun(1, 2, (0, 1)), cpp),
         resources=ResourceReport(
             method="counted by hand",
             board="KV260",

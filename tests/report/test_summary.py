@@ -9,10 +9,11 @@ from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, s
 from pipeline.resources.finn import FinnEstimate
 from pipeline.resources.fit import Fit
 from pipeline.resources.model import Estimate
+from pipeline.stages.comparison import AccumulatorExtremes
 from pipeline.stages.fold import MvauChoice
-from pipeline.stages.rtlsim import AccumulatorExtremes
 from pipeline.stages.timing import LayerTiming, TimingReport
 from pipeline.tools.nextpnr import Routed
+from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.vivado import Implemented
 from pipeline.tools.yosys import Utilization
 from tests.report.sample import sample_facts
@@ -156,6 +157,35 @@ def test_resources_add_up_and_fifos_share_a_row():
     assert by_name["utilization"][9] == "–"  # the part of the sample has no URAM
 
 
+def test_what_vitis_hls_estimates_stands_below_the_count_of_the_rtl():
+    estimated = Estimated("2022.2", "xck26", 5.0, Utilization(lut=432, ff=765, bram_18k=3), 5.5, 100, 101)
+    names = ["MVAU_0", next(layer.name for layer in FACTS.folded.graph if layer.op_type.endswith("Converter"))]
+    layers = FACTS.resources.layers | {
+        name: replace(FACTS.resources.layers[name], impl_style="hls", hls=estimated) for name in names
+    }
+    text = summary(sample_facts(resources=replace(FACTS.resources, layers=layers)))
+    table = [[cell.strip("|* ") for cell in row] for row in rows(text, "Resources")]
+    luts = {row[0]: row[3].strip("*") for row in table}
+    places = list(luts)
+    for name in names:
+        label = f"{name} in HLS C++, estimated by Vitis HLS 2022.2"
+        assert luts[label] == "432"
+    assert places.index(f"{names[0]} in HLS C++, estimated by Vitis HLS 2022.2") == places.index(names[0]) + 1
+    assert luts["total"] == f"{FACTS.resources.total.lut:,}"
+    assert "By `preferred_impl_style`: 2 layers in HLS C++ 864 LUT, estimated by Vitis HLS 2022.2; in RTL " in text
+    assert "Slower in HLS C++ than the clock, by its estimate: " in text
+    assert all(f"{name} (5.5 ns for 5)" in text for name in names)
+    assert "preferred_impl_style" not in summary(FACTS)
+
+
+def test_where_vitis_hls_was_not_there_the_page_says_so():
+    layers = FACTS.resources.layers | {"MVAU_0": replace(FACTS.resources.layers["MVAU_0"], impl_style="hls")}
+    text = summary(sample_facts(resources=replace(FACTS.resources, layers=layers)))
+    assert (
+        "1 layer of style hls counted in RTL, as there is no vitis_hls on PATH. The accelerator holds the RTL" in text
+    )
+
+
 def test_the_whole_network_is_shown_where_it_was_counted():
     resources = replace(FACTS.resources, whole=Utilization(lut=4321))
     assert "| stitched network in one run |  |  | 4,321 |" in summary(sample_facts(resources=resources))
@@ -197,9 +227,16 @@ def test_the_deepest_fifos_are_listed_and_the_rest_counted():
 def test_figures_are_shown_and_stages_summed():
     text = summary(FACTS)
     assert all(f"]({name})" in text for name in (LUTS_FIGURE, CYCLES_FIGURE, WIDTHS_FIGURE))
-    assert "| **sum, peak** | **18.0** | **411** |" in text
+    assert "| **sum, peak** | **19.5** | **412** |" in text
     assert "| rtlsim | SUCCESS | rtlsim is fine |" in text
+    assert "| cppsim | SUCCESS | cppsim is fine |" in text
+    assert "compiled by g++ 12.2.0 with the headers of hls4ml 1.3.0" in text
     assert "`verification_output/verify_stitched_ip_rtlsim_0_SUCCESS.npy` (10 frames)" in text
+
+
+def test_a_simulation_that_was_not_asked_for_is_called_so():
+    text = summary(sample_facts(cpp=None))
+    assert "| cppsim | not asked for | cppsim is fine |" in text and "compiled by" not in text
 
 
 def test_finns_estimate_stands_beside_ours():

@@ -46,6 +46,7 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
         stalled_frames=network.stalled_frames,
         fifo_peaks={name: (peak, depths[name]) for name, peak in network.fifo_peaks.items()},
     )
+    FACTS.cpp.save(folders["cppsim"] / "report")
     rtlsim.write_report(list(FACTS.layers.values()), run, 5.0, folders["rtlsim"] / "report")
     verified = folders["rtlsim"] / "verification_output"
     verified.mkdir()
@@ -64,7 +65,7 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
 
 def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results, tmp_path):
     found: BuildFacts = report.run(results, tmp_path / "out", target_fps=1000.0)
-    for name in ("model", "input_quantizer", "certificate", "layers", "network", "verified", "stages"):
+    for name in ("model", "input_quantizer", "certificate", "layers", "network", "cpp", "verified", "stages"):
         assert getattr(found, name) == getattr(FACTS, name), name
     assert found.resources.total.lut == 7 * len(FACTS.folded.graph.layers)
     names = {path.name for path in (tmp_path / "out").iterdir()}

@@ -11,10 +11,9 @@ from pipeline.accumulators.witness import witness_inputs
 from pipeline.errors import DeadlockError, VerificationError
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages import dataflow, rtlsim
+from pipeline.stages import rtlsim
 from pipeline.stages.codegen import write_design
 from pipeline.stages.fold import fold
-from tests.dataflow.networks import Network
 from tests.dataflow.residual import residual_network
 
 
@@ -171,20 +170,3 @@ def test_a_fifo_that_is_too_shallow_is_a_deadlock_that_names_it(graph, frames, t
     with pytest.raises(DeadlockError, match="full") as error:
         rtlsim.run_network(design, shallow, frames, tmp_path, tmp_path / "verified", stall_seed=1, log=_silent)
     assert any(name in str(error.value) for name in bound)
-
-
-def test_frames_with_labels_of_their_own_come_first():
-    network = Network(6)
-    network.quant(0.5, 4)
-    network.matmul(6, 3)
-    network.output_shape = (1, 3)
-    values = network.frames(20)
-    labelled = dataflow.convert(network.model(), values, top1=True).graph
-    frames = labelled.input_transform.apply(values)
-    labels = labelled.run(frames).ravel()
-    distinct = len(set(labels.tolist()))
-    chosen = rtlsim.choose_frames(labelled, frames, distinct)
-    assert distinct > 1 and sorted(labels[chosen].tolist()) == sorted(set(labels.tolist()))
-    assert rtlsim.labels_among(labelled, frames[chosen]) == distinct
-    again = rtlsim.choose_frames(labelled, frames[:2], 5)
-    assert len(again) == 5 and set(again.tolist()) == {0, 1}

@@ -1,21 +1,32 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.boards import load_board
+from pipeline.config import BuildConfig
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
-from pipeline.errors import ToolError
+from pipeline.errors import ConfigError, ToolError
+from pipeline.flow import Context
 from pipeline.kernels.fm_padding import FMPadding
+from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages import synth
-from pipeline.tools import yosys
+from pipeline.plan import STAGES
+from pipeline.stages import hls, synth
+from pipeline.stages.fold import fold, save
+from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.yosys import SynthesisResult, Utilization
+from tests.dataflow.residual import residual_network
+from tests.hls.test_kernels import LAYERS, WARNINGS
+from tests.kernels.matrices import matrix_layer
+from tests.tools import vitis_hls_stand_in
 
 UINT4 = IntType(0, 15)
 KV260 = load_board("KV260")
@@ -121,3 +132,142 @@ def test_counts_of_yosys_itself(tmp_path: Path):
     assert layer.total == report.total == sum(layer.modules.values(), Utilization())
     assert layer.total.lut > 5 and layer.total.ff > 5 and layer.total.dsp == 0
     assert set(layer.modules) <= {"fm_padding", "spill_register"}
+
+
+def mvaus(*folds: int) -> LayerGraph:
+    """A chain of MVAUs of 4 × 4 weights, MVAU_0 and on, each with a SIMD of its own."""
+    layers = tuple(
+        replace(
+            matrix_layer(MVAU, 4, 4, UINT4, 3, 15, simd=simd),
+            name=f"MVAU_{i}",
+            source=f"conv{i}",
+            inputs=(f"s{i}",),
+            outputs=(f"s{i + 1}",),
+        )
+        for i, simd in enumerate(folds)
+    )
+    return LayerGraph("mvaus", layers, "s0", f"s{len(layers)}")
+
+
+@pytest.fixture
+def without_vitis_hls(monkeypatch, tmp_path):
+    monkeypatch.setattr(vitis_hls, "find", lambda: None)
+
+
+def in_hls(*names: str) -> dict[str, str]:
+    return dict.fromkeys(names, "hls")
+
+
+def test_what_is_hls_has_vitis_hls_estimate_beside_the_count(runs, monkeypatch, tmp_path):
+    stand_in = vitis_hls_stand_in.install(tmp_path / "stand-in", monkeypatch, LUT="321")
+    graph = mvaus(1, 2, 1)
+    options = {"styles": in_hls("MVAU_0", "MVAU_2"), "clock_period_ns": 4.0, "cache": tmp_path / "cache"}
+    report = synth.run(graph, KV260, tmp_path, **options)
+    assert len(stand_in.of("csynth_design")) == 1, "equal layers once"
+    assert stand_in.of("create_clock") == [["-period", "4"]]
+    assert [layer.impl_style for layer in report.layers.values()] == ["hls", "rtl", "hls"]
+    first, second, _ = report.layers.values()
+    assert first.hls is not None and first.hls.utilization.lut == 321 and second.hls is None
+    assert first.how == "counted by Yosys, of its RTL" and second.how == "counted by Yosys"
+    assert report.total == sum((layer.total for layer in report.layers.values()), Utilization())
+    assert report.in_hls == "2 layers in HLS C++ 642 LUT, estimated by Vitis HLS 2022.2; in RTL 0"
+    entry = json.loads((tmp_path / synth.FILE).read_text())["layers"]["MVAU_0"]
+    assert (entry["LUT"], entry["how"]) == (0, "counted by Yosys, of its RTL")
+    assert (entry["hls"]["LUT"], entry["hls"]["how"]) == (321, "estimated by Vitis HLS 2022.2")
+    assert entry["hls"]["period_ns"] == 4.0 and entry["hls"]["interval_cycles"] == 2310
+    assert synth.load(tmp_path / synth.FILE) == report
+    assert synth.run(graph, KV260, tmp_path, **options) == report and len(stand_in.of("csynth_design")) == 1
+
+
+@pytest.mark.usefixtures("without_vitis_hls")
+def test_where_vitis_hls_is_not_there_that_is_said_and_the_count_is_what_there_is(runs, tmp_path):
+    report = synth.run(mvaus(1, 2), KV260, tmp_path, cache=tmp_path / "cache", styles=in_hls("MVAU_1"))
+    told = "counted by Yosys, of its RTL, as there is no vitis_hls on PATH"
+    assert [layer.how for layer in report.layers.values()] == ["counted by Yosys", told]
+    assert report.in_hls == "1 layer of style hls counted in RTL, as there is no vitis_hls on PATH"
+    assert json.loads((tmp_path / synth.FILE).read_text())["layers"]["MVAU_1"]["how"] == told
+    assert synth.run(mvaus(1, 2), KV260, tmp_path, cache=tmp_path / "cache").in_hls == ""
+
+
+def test_a_layer_that_vitis_hls_does_not_take_is_named(runs, monkeypatch, tmp_path):
+    failing = {"failing": "csynth_design", "message": "[HLS 214-1] no"}
+    vitis_hls_stand_in.install(tmp_path / "stand-in", monkeypatch, **failing)
+    with pytest.raises(
+        ToolError, match=r"(?s)layer MVAU_1 in HLS C\+\+: Vitis HLS ended with status 1; .*\[HLS 214-1\] no"
+    ):
+        synth.run(mvaus(1, 2), KV260, tmp_path, cache=tmp_path / "cache", styles=in_hls("MVAU_1"))
+
+
+@pytest.fixture
+def stage(tmp_path: Path):
+    """Runs a stage of a build, of which the folded graph is there, with options; gives its line and its folder."""
+    save(fold(residual_network()), tmp_path / "fold")
+
+    def run(name: str, **options) -> tuple[str, Path]:
+        (declared,) = (stage for stage in STAGES if stage.name == name)
+        folder = tmp_path / name
+        folder.mkdir()
+        values = BuildConfig(**options).read(declared.reads)
+        shared = lambda name: tmp_path / "shared" / name
+        inputs = {"fold": tmp_path / "fold"}
+        return declared.run(Context(folder, values, inputs, print, lambda *done: None, shared)), folder
+
+    return run
+
+
+def test_a_style_that_cannot_be_had_is_refused_before_anything_is_simulated(stage):
+    with pytest.raises(ConfigError, match="preferred_impl_style names MVAU_9"):
+        stage("codegen", preferred_impl_style={"MVAU_9": "hls"})
+
+
+@pytest.mark.usefixtures("without_vitis_hls")
+def test_a_build_says_what_of_the_styles_had_no_effect_and_leaves_the_scripts(runs, stage, tmp_path):
+    file = tmp_path / "styles.json"
+    file.write_text('{"MVAU_0": {"preferred_impl_style": "hls"}, "MVAU_9": {"preferred_impl_style": "hls"}}')
+    line, folder = stage("synth", specialize_layers_config_file=file, synth_clk_period_ns=8)
+    assert line.endswith(
+        "counted by Yosys; 1 layer of style hls counted in RTL, as there is no vitis_hls on PATH; of no effect in the "
+        "file of styles: MVAU_9"
+    )
+    assert "create_clock -period 8\n" in (folder / "hls" / "MVAU_0.tcl").read_text()
+
+
+@pytest.fixture
+def generated(tmp_path: Path) -> hls.HlsNetwork:
+    """A residual network in HLS C++, with the scripts, in a folder called `hls code`."""
+    graph = fold(residual_network()).graph
+    folder = tmp_path / "hls code"
+    network = hls.write_network(graph, folder, "finn_design")
+    synth.write_scripts(graph, "finn_design", KV260.part, 4.0, folder)
+    return network
+
+
+def test_scripts_run_by_themselves_where_the_sources_are(generated, monkeypatch, tmp_path):
+    assert generated.include == generated.folder / "include"
+    assert {path.stem for path in generated.folder.glob("*.tcl")} == {
+        path.stem for path in generated.folder.glob("*.cpp")
+    }
+    stand_in = vitis_hls_stand_in.install(tmp_path / "stand-in", monkeypatch)
+    for name, folder, script in (
+        ("MVAU_0", generated.folder, "MVAU_0.tcl"),
+        ("finn_design", tmp_path, generated.folder / "finn_design.tcl"),
+    ):
+        subprocess.run(["vitis_hls", "-f", script], cwd=folder, env={**os.environ}, check=True, capture_output=True)
+        assert (generated.folder / f"{name}_prj" / "solution1" / "syn" / "report" / "csynth.xml").is_file()
+    assert stand_in.of("set_part") == [[KV260.part]] * 2 and stand_in.of("create_clock") == [["-period", "4"]] * 2
+    added = [words[-1] for words in stand_in.of("add_files")]
+    assert added == ["MVAU_0.cpp", "finn_design.cpp", *(f"{layer.name}.cpp" for layer in generated.layers)]
+
+
+def test_every_kernel_compiles_as_it_is_read_for_synthesis(tmp_path):
+    """With __SYNTHESIS__, without what simulation alone has."""
+    kernels = {layer.module: layer for layer in LAYERS.values()}
+    written = [hls.write_layer(replace(layer, name=f"layer_{name}"), tmp_path) for name, layer in kernels.items()]
+    every = tmp_path / "every.cpp"
+    every.write_text("".join(f'#include "{layer.source.name}"\n' for layer in written))
+    headers = [flag for folder in vitis_hls_stand_in.synthesis_headers(tmp_path) for flag in ("-isystem", str(folder))]
+    options = [f"-I{hls.HLS_FOLDER}", "-D__SYNTHESIS__", "-fsyntax-only"]
+    done = subprocess.run(
+        ["g++", "-std=c++14", *options, *WARNINGS, *headers, every], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

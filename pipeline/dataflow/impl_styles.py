@@ -1,0 +1,160 @@
+"""Which implementation of each layer resources are told of.
+
+    rtl  its module of hw/rtl, counted by Yosys
+    hls  its function of hw/hls too, by Vitis HLS where that is installed
+
+The accelerator that is stitched, simulated cycle by cycle and put on the board is that of hw/rtl in either case.
+
+A file that FINN takes as `specialize_layers_config_file` loads unchanged:
+
+    {"Defaults": {"preferred_impl_style": ["rtl", ["MVAU", "Thresholding"]]}, "MVAU_0": {"preferred_impl_style": "hls"}}
+
+"all" stands for all operators, an empty string for no preference. What in it is not of this network has no effect and
+is reported. FINN gives a layer without the style that is asked for the other one; here that is an error, unless all
+layers were asked for at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.dataflow.folding_config import by_operator, our_names, read_json
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.errors import ConfigError
+from pipeline.kernels.base import Kernel
+
+__all__ = ["IMPL_STYLES", "ImplStyles", "impl_styles"]
+
+IMPL_STYLES = ("rtl", "hls")
+
+_OPTION = "preferred_impl_style"
+
+
+@dataclass(frozen=True)
+class ImplStyles:
+    """The style of each layer, by name, and what of the file has no effect."""
+
+    styles: dict[str, str]
+    ignored: tuple[str, ...]
+
+
+def impl_styles(graph: LayerGraph, preferred: str | Mapping[str, str], file: Path | None = None) -> ImplStyles:
+    """The styles of the layers of the folded `graph`.
+
+    `preferred` is one for all layers, or by layer and operator: a layer's own comes before that of its operator. What
+    it leaves open `file` may say, and what both leave open is rtl; one for all layers comes after what `file` says.
+    Raises ConfigError for a file that cannot be used, for a layer or an operator of `preferred` that the graph does not
+    have, and for a layer that cannot be had in HLS C++.
+    """
+    _check_names(graph, preferred)
+    own = {} if isinstance(preferred, str) else preferred
+    rest = preferred if isinstance(preferred, str) else "rtl"
+    read = _File.load(file) if file else _File("", {}, {}, {}, ())
+    styles = {}
+    ignored = [*read.ignored, *read.unknown(graph)]
+    for layer in graph:
+        asked, in_file = _of(own, layer), read.wanted(layer)
+        if asked and in_file and asked != in_file:
+            ignored.append(f"{read.key_of(layer)} (the configuration says {asked})")
+        styles[layer.name] = _possible(layer, asked or in_file, read.of_all(layer) or rest)
+    return ImplStyles(styles, tuple(ignored))
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of FINN. An empty style is no preference."""
+
+    path: str
+    layers: dict[str, str]  # our name to style
+    defaults: dict[str, str]  # operator, or "all", to style
+    keys: dict[str, str]  # our name to the file's
+    ignored: tuple[str, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> _File:
+        called = f"The file {path}"
+        content = read_json(path, called)
+        if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
+            raise ConfigError(f'{called} must be an object of objects: {{"MVAU_0": {{"{_OPTION}": "hls"}}, …}}.')
+        entries = {key: entry for key, entry in content.items() if key != "Defaults"}
+        names, no_layers = our_names(list(entries))
+        layers = {
+            names[key]: _style(called, key, entry[_OPTION])
+            for key, entry in entries.items()
+            if key in names and _OPTION in entry
+        }
+        defaults = {
+            operator: _style(called, "Defaults", value)
+            for name, entry in content.get("Defaults", {}).items()
+            if name == _OPTION
+            for operator, value in by_operator(called, name, entry)
+        }
+        others = [f"{key}.{name}" for key, entry in content.items() for name in entry if name != _OPTION]
+        asking = [key for key in no_layers if entries[key].get(_OPTION)]
+        return cls(str(path), layers, defaults, {own: key for key, own in names.items()}, tuple(asking + others))
+
+    def wanted(self, layer: Kernel) -> str:
+        """What it says of `layer` or of its operator. A layer's empty string takes back what defaults say."""
+        return self.layers[layer.name] if layer.name in self.layers else _of(self.defaults, layer)
+
+    def of_all(self, layer: Kernel) -> str:
+        return "" if layer.name in self.layers else self.defaults.get("all", "")
+
+    def key_of(self, layer: Kernel) -> str:
+        return self.keys[layer.name] if layer.name in self.layers else f"{layer.name} (Defaults)"
+
+    def unknown(self, graph: LayerGraph) -> list[str]:
+        """The file's names of layers with a preference that `graph` does not have."""
+        names = {layer.name for layer in graph}
+        return [self.keys[name] for name, style in self.layers.items() if style and name not in names]
+
+
+def _operators(layer: Kernel) -> tuple[str, ...]:
+    """What the operator of `layer` may be called: a sparse or an unrolled MVAU is an MVAU to FINN."""
+    return (layer.op_type, layer.name.rpartition("_")[0])
+
+
+def _of(styles: Mapping[str, str], layer: Kernel) -> str:
+    """What `styles` has for `layer`, or else for its operator; empty if nothing."""
+    return next((styles[name] for name in (layer.name, *_operators(layer)) if name in styles), "")
+
+
+def _check_names(graph: LayerGraph, preferred: str | Mapping[str, str]) -> None:
+    layers = [layer.name for layer in graph]
+    operators = sorted({operator for layer in graph for operator in _operators(layer)})
+    for name in () if isinstance(preferred, str) else preferred:
+        if name not in layers and name not in operators:
+            raise ConfigError(
+                f"{_OPTION} names {name}, which is no layer and no operator of this network. It has the operators "
+                f"{', '.join(operators)} and the layers {', '.join(layers)}."
+            )
+
+
+def _possible(layer: Kernel, asked: str, of_all: str) -> str:
+    """The style of `layer`: `asked`, if its name or operator was asked for, else `of_all`."""
+    style = asked or of_all
+    if style == "rtl" or (not layer.has_hls and not asked):
+        return "rtl"
+    of = f" ({layer.source})" if layer.source else ""
+    if not layer.has_hls:
+        raise ConfigError(
+            f"layer {layer.name}{of} is to be in HLS C++ ({_OPTION} hls), where {layer.op_type} has no form: a FIFO is "
+            "the depth of a stream there. Choose rtl for it, or leave it out."
+        )
+    if layer.loads_weights:
+        raise ConfigError(
+            f"layer {layer.name}{of} is to be in HLS C++ ({_OPTION} hls), but its weights are in UltraRAM (ram_style "
+            "ultra) and loaded at start-up, which the C++ does not do. Choose rtl for it, or block or distributed as "
+            "its ram_style."
+        )
+    return style
+
+
+def _style(called: str, key: str, value: object) -> str:
+    if value not in ("", *IMPL_STYLES):
+        raise ConfigError(
+            f"{called} has {key}.{_OPTION} = {value!r}; expected one of {', '.join(IMPL_STYLES)}, or an empty string."
+        )
+    return str(value)

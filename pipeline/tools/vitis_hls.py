@@ -1,0 +1,206 @@
+"""Vitis HLS, where it is on PATH: a layer in HLS C++ becomes an estimate of what it takes of an FPGA.
+
+Newer versions have no program vitis_hls but vitis-run, which takes the same scripts. Results are kept in a cache folder
+by the content that they depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from pipeline.errors import ToolError
+from pipeline.stages.codegen import render_template
+from pipeline.stages.hls import HLS_FOLDER, INCLUDE, HlsLayer
+from pipeline.tools.pool import ending_with_the_others
+from pipeline.tools.yosys import Utilization
+
+__all__ = ["LOG", "Estimated", "find", "read_report", "script", "synthesize", "version"]
+
+LOG = "console.log"
+
+_SOLUTION = "solution1"
+_LOG_LINES = 12
+_COUNTS = {"LUT": "lut", "FF": "ff", "BRAM_18K": "bram_18k", "URAM": "uram", "DSP": "dsp"}
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """What Vitis HLS `version` estimates of a layer on `part`, when it is asked for a clock of `period_ns`.
+
+    It does not tell LUTs that are memories or shift registers from others, nor carry chains: these are 0. Latency and
+    interval are the most clock cycles that a frame takes, and from one frame to the next; None where it cannot tell.
+    """
+
+    version: str
+    part: str
+    period_ns: float
+    utilization: Utilization
+    estimated_period_ns: float
+    latency_cycles: int | None
+    interval_cycles: int | None
+
+    @property
+    def how(self) -> str:
+        """How its figures are known."""
+        return f"estimated by Vitis HLS {self.version}"
+
+
+def find() -> Path | None:
+    """The program `vitis_hls` on PATH, or else `vitis-run`; None where there is neither."""
+    found = shutil.which("vitis_hls") or shutil.which("vitis-run")
+    return Path(found) if found else None
+
+
+def version() -> str:
+    """The version of the Vitis HLS on PATH, such as 2022.2. Raises ToolError where there is none or it does not say."""
+    program = _program()
+    option = "-version" if program.name == "vitis_hls" else "--version"
+    done = subprocess.run(
+        [program, option], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
+    found = re.search(r"\bv(\d{4}\.\d[\d.]*)", done.stdout)
+    if not found:
+        raise ToolError(
+            f"{program} {option} ended with status {done.returncode} and names no version; it prints: "
+            f"{(done.stdout + done.stderr).strip()[:500]!r}"
+        )
+    return found[1]
+
+
+def script(top: str, part: str, period_ns: float, called: Sequence[str] = ()) -> str:
+    """The Tcl script that synthesizes the function `top` for `part` at a clock of `period_ns`.
+
+    It stands beside `top`.cpp, and the files of the functions that are `called` there.
+    """
+    return render_template(
+        "layer.tcl.jinja",
+        top=top,
+        sources=(top, *called),
+        part=part,
+        period_ns=period_ns,
+        include=INCLUDE,
+        project=_project(top),
+        solution=_SOLUTION,
+        report=_report(top).as_posix(),
+    )
+
+
+def synthesize(layer: HlsLayer, part: str, period_ns: float, cache: Path) -> Estimated:
+    """What `layer` takes of `part` at a clock of `period_ns`, estimated; or take that from the folder `cache`.
+
+    Raises ToolError where Vitis HLS is not on PATH, fails, or leaves no report; its work stays in `cache` then.
+    """
+    text = script(layer.name, part, period_ns)
+    own = {path.name: path.read_bytes() for path in (layer.source, *layer.headers)}
+    files = own | {f"{INCLUDE}/{path.name}": path.read_bytes() for path in sorted(HLS_FOLDER.glob("*.hpp"))}
+    found_version = version()
+    key = _key(found_version, text, files)
+    entry = cache / f"{key}.json"
+    if entry.is_file():
+        content = json.loads(entry.read_text())
+        return Estimated(**content | {"utilization": Utilization(**content["utilization"])})
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{key[:16]}-", dir=cache))  # another build may be at the same
+    (folder / INCLUDE).mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    (folder / f"{layer.name}.tcl").write_text(text)
+    _run(layer.name, folder)
+    facts = read_report(folder / _report(layer.name))
+    result = Estimated(found_version, part, period_ns, *facts)
+    staged = folder / entry.name
+    staged.write_text(json.dumps(asdict(result)))
+    os.replace(staged, entry)
+    shutil.rmtree(folder)
+    return result
+
+
+def read_report(path: Path) -> tuple[Utilization, float, int | None, int | None]:
+    """Resources, the clock period that is estimated in ns, and cycles of latency and interval, from a csynth.xml.
+
+    Raises ToolError for a report that is missing or has other elements.
+    """
+    try:
+        profile = ElementTree.parse(path).getroot()
+        resources = {child.tag: int(child.text or "") for child in _found(profile, "AreaEstimates/Resources")}
+        utilization = Utilization(**{ours: resources.get(theirs, 0) for theirs, ours in _COUNTS.items()})
+        if "LUT" not in resources:
+            raise ValueError("no LUT")
+        estimates = _found(profile, "PerformanceEstimates")
+        period = float(_found(estimates, "SummaryOfTimingAnalysis/EstimatedClockPeriod").text or "")
+        overall = _found(estimates, "SummaryOfOverallLatency")
+        latency, interval = (_cycles(overall.findtext(name, "")) for name in ("Worst-caseLatency", "Interval-max"))
+    except (OSError, ElementTree.ParseError, ValueError) as error:
+        raise ToolError(f"Vitis HLS left no report as expected in {path} ({error}); its work is beside it.") from None
+    return utilization, period, latency, interval
+
+
+def _found(element: ElementTree.Element, path: str) -> ElementTree.Element:
+    found = element.find(path)
+    if found is None:
+        raise ValueError(f"no {path}")
+    return found
+
+
+def _cycles(text: str) -> int | None:
+    """A number of cycles; what depends on the data is undef, or a question mark."""
+    return int(text) if text.strip().isdecimal() else None
+
+
+def _project(top: str) -> str:
+    return f"{top}_prj"
+
+
+def _report(top: str) -> Path:
+    return Path(_project(top), _SOLUTION, "syn", "report", "csynth.xml")
+
+
+def _key(found_version: str, text: str, files: dict[str, bytes]) -> str:
+    digest = hashlib.sha256(f"{found_version}\n{text}".encode())
+    for name in sorted(files):
+        digest.update(f"{name}:{len(files[name])}:".encode())
+        digest.update(files[name])
+    return digest.hexdigest()
+
+
+def _run(top: str, folder: Path) -> None:
+    """Run `top`.tcl in `folder`; what it prints goes to LOG there."""
+    program = _program()
+    options = ["-f"] if program.name == "vitis_hls" else ["--mode", "hls", "--tcl"]
+    log = folder / LOG
+    with (
+        log.open("w") as printed,
+        subprocess.Popen(
+            [program, *options, f"{top}.tcl"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        ) as process,
+        ending_with_the_others(process),
+    ):
+        process.wait()
+    if process.returncode:
+        tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:])
+        raise ToolError(
+            f"Vitis HLS ended with status {process.returncode}; the whole log is {log}. It ends:\n{tail or '(empty)'}"
+        )
+
+
+def _program() -> Path:
+    program = find()
+    if program is None:
+        raise ToolError(
+            "Vitis HLS is not there: no program called vitis_hls or vitis-run is on PATH. Source its settings64.sh."
+        )
+    return program
