@@ -202,7 +202,7 @@ def _codegen(context: Context) -> str:
     from pipeline.stages import accelerator, codegen, fold, hls
 
     graph = fold.load(context.inputs["fold"]).graph
-    _impl_styles(context, graph)  # one that cannot be had is refused here, before the stages that take long
+    styles = _impl_styles(context, graph)  # one that cannot be had is refused before the stages that take long
     design = codegen.write_design(
         graph.layers,
         [graph.input],
@@ -217,10 +217,15 @@ def _codegen(context: Context) -> str:
     accelerator.write_accelerator(design, design.folder, accelerator.config_hash(design.folder))
     files = sum(1 for path in design.folder.iterdir() if path.suffix == ".mem")
     network = hls.write_network(graph, context.folder / "hls", _CPP_TOP)
-    return (
+    for name, style in styles.styles.items():
+        context.log(f"{name}: {style}")
+    line = (
         f"{len(design.instances)} instances, {files} memory files, top module {design.name}; in HLS C++ "
         f"{len(network.layers)} layers, top function {network.whole.name}"
     )
+    if preferred := sum(style == "hls" for style in styles.styles.values()):
+        line += f"; {preferred} of style hls"
+    return f"{line}; of no effect in the file of styles: {', '.join(styles.ignored)}" if styles.ignored else line
 
 
 def _impl_styles(context: Context, graph: LayerGraph) -> ImplStyles:
@@ -307,7 +312,6 @@ def _synth(context: Context) -> str:
 
     graph = fold.load(context.inputs["fold"]).graph
     board, clock = load_board(context.options["board"]), context.options["synth_clk_period_ns"]
-    styles = _impl_styles(context, graph)
     synth.write_scripts(graph, _CPP_TOP, board.part, clock, context.folder / "hls")
     report = synth.run(
         graph,
@@ -316,7 +320,7 @@ def _synth(context: Context) -> str:
         cache=context.shared("yosys"),
         whole=context.options["synthesis.whole"],
         check_overflow=context.options["check_overflow"],
-        styles=styles.styles,
+        styles=_impl_styles(context, graph).styles,
         clock_period_ns=clock,
         workers=len(os.sched_getaffinity(0)),
         on_progress=lambda done, total: context.progress(done, total, "layers"),
@@ -327,9 +331,7 @@ def _synth(context: Context) -> str:
     share = report.utilization["LUT"] or 0.0
     too_large = f"; DOES NOT FIT: {report.excess}; summary.md says which boards hold it" if report.exceeded else ""
     line = f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys"
-    for told in (report.in_hls, styles.ignored and f"of no effect in the file of styles: {', '.join(styles.ignored)}"):
-        line += f"; {told}" if told else ""
-    return line + too_large
+    return line + (f"; {report.in_hls}" if report.in_hls else "") + too_large
 
 
 def _timing(context: Context) -> str:

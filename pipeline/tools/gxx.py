@@ -29,6 +29,7 @@ __all__ = ["FLAGS", "Extremes", "Program", "build_program", "headers", "headers_
 _HARNESS = HLS_FOLDER.parent / "tb" / "cppsim.hpp"
 _MAIN = '#include "cppsim.hpp"\n\nint main(int count, char **words) { return a2q::main(count, words); }\n'
 FLAGS = ("-std=c++14", "-O1", "-DA2Q_CPPSIM")
+_HEADERS = ("ap_int.h", "hls_stream.h")
 _PRECOMPILE_FROM = 12  # files to compile; with fewer it takes longer than it saves
 
 
@@ -158,8 +159,13 @@ def headers_version() -> str:
 def _vitis() -> Path | None:
     named, tool = os.environ.get("XILINX_HLS"), shutil.which("vitis_hls")
     for root in (Path(named) if named else None, Path(tool).resolve().parents[1] if tool else None):
-        if root and all((root / "include" / name).is_file() for name in ("ap_int.h", "hls_stream.h")):
+        if root and all((root / "include" / name).is_file() for name in _HEADERS):
             return root
+    if named:
+        raise ToolError(
+            f"XILINX_HLS is {named}, but {' or '.join(_HEADERS)} is missing in {Path(named, 'include')}. Name the "
+            "folder of Vitis HLS, or unset it for the headers of hls4ml."
+        )
     return None
 
 
@@ -173,8 +179,17 @@ def _hls4ml() -> Path:
 def version() -> str:
     """The version of g++. Raises ToolError where there is none."""
     if shutil.which("g++") is None:
-        raise ToolError("the C++ simulation needs g++, which is not on PATH; install it and try again")
-    return subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout.strip()
+        raise ToolError(
+            "the C++ simulation needs g++, which is not on PATH; install it and try again, or leave the simulation out "
+            "with simulation: {cppsim_frames: 0}"
+        )
+    done = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=False)
+    if done.returncode or not done.stdout.strip():
+        raise ToolError(
+            f"{shutil.which('g++')} -dumpfullversion ended with status {done.returncode} and names no version: "
+            f"{(done.stdout + done.stderr).strip()[-500:]!r}"
+        )
+    return done.stdout.strip()
 
 
 def _dtype(bits: int, signed: bool) -> np.dtype:

@@ -1,0 +1,43 @@
+"""Which headers and which compiler C++ is simulated with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ToolError
+from pipeline.tools import gxx
+
+
+@pytest.fixture
+def vitis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the headers of Vitis HLS, as XILINX_HLS names it."""
+    folder = tmp_path / "2022.2"
+    (folder / "include").mkdir(parents=True)
+    for name in ("ap_int.h", "hls_stream.h"):
+        (folder / "include" / name).touch()
+    monkeypatch.setenv("XILINX_HLS", str(folder))
+    return folder
+
+
+def test_the_headers_of_vitis_hls_come_before_those_of_hls4ml(vitis, monkeypatch):
+    assert (gxx.headers(), gxx.headers_version()) == (vitis / "include", "Vitis HLS 2022.2")
+    monkeypatch.delenv("XILINX_HLS")
+    monkeypatch.setenv("PATH", "")
+    assert (gxx.headers() / "ap_int.h").is_file() and gxx.headers_version().startswith("hls4ml ")
+
+
+def test_a_folder_of_vitis_hls_without_headers_is_an_error(vitis):
+    (vitis / "include" / "ap_int.h").unlink()
+    with pytest.raises(ToolError, match="ap_int.h or hls_stream.h is missing in .*2022.2/include"):
+        gxx.headers()
+
+
+def test_a_compiler_that_does_not_run_is_an_error(tmp_path, monkeypatch):
+    program = tmp_path / "g++"
+    program.write_text("#!/bin/sh\necho broken >&2\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(ToolError, match="-dumpfullversion ended with status 3 and names no version: 'broken'"):
+        gxx.version()
