@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ import numpy as np
 
 from pipeline.errors import ToolError, VerificationError
 from pipeline.stages.hls import HLS_FOLDER, HlsLayer
+from pipeline.tools.packages import package_folder
 from pipeline.tools.pool import ending_with_the_others, side_by_side
 
 __all__ = ["FLAGS", "Extremes", "Program", "build_program", "headers", "headers_version", "version"]
@@ -147,7 +147,7 @@ def _precompiled(options: Sequence[str], folder: Path) -> list[str]:
 def headers() -> Path:
     """The folder of ap_int.h and hls_stream.h."""
     vitis = _vitis()
-    return vitis / "include" if vitis else _hls4ml() / "templates" / "vivado" / "ap_types"
+    return vitis / "include" if vitis else package_folder("hls4ml") / "templates" / "vivado" / "ap_types"
 
 
 def headers_version() -> str:
@@ -167,13 +167,6 @@ def _vitis() -> Path | None:
             "folder of Vitis HLS, or unset it for the headers of hls4ml."
         )
     return None
-
-
-def _hls4ml() -> Path:
-    spec = importlib.util.find_spec("hls4ml")
-    if spec is None or spec.origin is None:
-        raise ToolError("the Python package `hls4ml` is not installed; `make setup` installs it")
-    return Path(spec.origin).parent
 
 
 def version() -> str:

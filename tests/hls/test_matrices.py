@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,9 +11,8 @@ from pipeline.dataflow.types import IntType
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.stages.hls import write_layer
-from pipeline.tools.gxx import build_program
 from tests.hls.frames import frames_of
+from tests.hls.programs import program_of
 from tests.kernels.matrices import matrix_layer
 
 pytestmark = pytest.mark.xdist_group("hls_matrices")  # they share a compiled program
@@ -45,9 +43,7 @@ LAYERS: dict[str, MatrixVector] = {
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("matrices")
-    layers = [write_layer(replace(layer, name=name), folder) for name, layer in LAYERS.items()]
-    return build_program(layers, folder / "objects")
+    return program_of(LAYERS, tmp_path_factory.mktemp("matrices"))
 
 
 @pytest.mark.parametrize("numbers", ["strict", "fast"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -11,9 +9,8 @@ from pipeline.dataflow.types import IntType
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.parallel_window import ParallelWindow
-from pipeline.stages.hls import write_layer
-from pipeline.tools.gxx import build_program
 from tests.hls.frames import frames_of
+from tests.hls.programs import program_of
 
 pytestmark = pytest.mark.xdist_group("hls_windows")  # they share a compiled program
 
@@ -54,9 +51,7 @@ LAYERS: dict[str, Kernel] = {
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("windows")
-    layers = [write_layer(replace(layer, name=name), folder) for name, layer in LAYERS.items()]
-    return build_program(layers, folder / "objects")
+    return program_of(LAYERS, tmp_path_factory.mktemp("windows"))
 
 
 @pytest.mark.parametrize("numbers", ["strict", "fast"])
