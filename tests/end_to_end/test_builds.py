@@ -124,7 +124,7 @@ def test_an_unrolled_network_is_exact_at_its_rate(tmp_path):
 
 @needs_data
 def test_the_mlp_on_digits(tmp_path):
-    Build(str(DATA / "TFC_2W2A.onnx"), tmp_path).check()
+    Build(str(DATA / "TFC_2W2A.onnx"), tmp_path, until="rtlsim").check_simulation()
 
 
 @needs_data
