@@ -166,11 +166,14 @@ class Kernel(ABC):
 
     # -- HLS C++ ----------------------------------------------------------------------------------------------------
 
-    has_hls: ClassVar[bool] = True  # whether hw/hls has `module`; a FIFO is a stream itself
+    @property
+    def has_hls(self) -> bool:
+        """Whether hw/hls has `module`: a FIFO is the depth of a stream there, and has no parameters of its own."""
+        return type(self).hls_parameters is not Kernel.hls_parameters
 
     def hls_parameters(self) -> Mapping[str, int | bool | tuple[int, ...]]:
         """The members of the layer's structure in C++, by their names in hw/hls; of a tuple, a function of its index."""
-        raise NotImplementedError(f"{self.op_type} has no form in HLS C++")
+        return {}
 
     def hls_tables(self) -> dict[str, Table]:
         """The arrays of constants, by name, in the order in which the kernel takes them behind its streams."""

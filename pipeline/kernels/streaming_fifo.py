@@ -31,7 +31,6 @@ class StreamingFIFO(Kernel):
 
     op_type: ClassVar[str] = "StreamingFIFO"
     module: ClassVar[str] = "streaming_fifo"
-    has_hls: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.depth < 1:
