@@ -220,15 +220,23 @@ def test_a_style_that_cannot_be_had_is_refused_before_anything_is_simulated(stag
         stage("codegen", preferred_impl_style={"MVAU_9": "hls"})
 
 
-@pytest.mark.usefixtures("without_vitis_hls")
-def test_a_build_says_what_of_the_styles_had_no_effect_and_leaves_the_scripts(runs, stage, tmp_path):
+@pytest.fixture
+def file_of_styles(tmp_path: Path) -> Path:
+    """FINN's file of styles, with a layer that the network has and one that it lacks."""
     file = tmp_path / "styles.json"
     file.write_text('{"MVAU_0": {"preferred_impl_style": "hls"}, "MVAU_9": {"preferred_impl_style": "hls"}}')
-    line, folder = stage("synth", specialize_layers_config_file=file, synth_clk_period_ns=8)
-    assert line.endswith(
-        "counted by Yosys; 1 layer of style hls counted in RTL, as there is no vitis_hls on PATH; of no effect in the "
-        "file of styles: MVAU_9"
-    )
+    return file
+
+
+def test_what_of_the_styles_has_no_effect_is_said_where_code_is_written(stage, file_of_styles):
+    line, _ = stage("codegen", specialize_layers_config_file=file_of_styles)
+    assert line.endswith("; 1 of style hls; of no effect in the file of styles: MVAU_9")
+
+
+@pytest.mark.usefixtures("without_vitis_hls")
+def test_synthesis_says_that_there_is_no_vitis_hls_and_leaves_the_scripts_for_it(runs, stage, file_of_styles):
+    line, folder = stage("synth", specialize_layers_config_file=file_of_styles, synth_clk_period_ns=8)
+    assert line.endswith("counted by Yosys; 1 layer of style hls counted in RTL, as there is no vitis_hls on PATH")
     assert "create_clock -period 8\n" in (folder / "hls" / "MVAU_0.tcl").read_text()
 
 
