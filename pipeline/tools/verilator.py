@@ -33,6 +33,7 @@ _CXX_FLAGS = ["-O1", "-std=gnu++17", "-DVL_TIME_CONTEXT", "-DVM_SC=0", "-DVM_TRA
 # Hidden, each library keeps to its own copy of the runtime. Its testbench says what warnings and errors do.
 _LIBRARY_FLAGS = ["-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-DVL_USER_WARN", "-DVL_USER_FATAL"]
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+_UNIT_BYTES = 400_000  # of source in a unit: reading Verilator's headers takes as long as compiling some 300 kB
 
 
 @dataclass(frozen=True)
@@ -231,9 +232,9 @@ def compile_model(
         for name, text in (headers or {}).items():
             (objects / name).write_text(text)
         flags += [f"-I{objects}", f"-I{include}", f"-I{include}/vltstd"]
-        units = [testbench, *sorted(objects.glob("V*.cpp"))]
+        units = _units([testbench.resolve(), *sorted(objects.glob("V*.cpp"))], objects)
         with ThreadPoolExecutor(jobs) as pool:
-            compiled = list(pool.map(lambda s: _compile(s, objects / (s.stem + ".o"), flags), units))
+            compiled = list(pool.map(lambda unit: _compile(unit, unit.with_suffix(".o"), [*flags, *units[unit]]), units))
         built = objects / "model"
         linked = ["-shared"] if shared else []
         _call(["g++", *linked, "-o", built, *compiled, *_runtime_objects(shared), "-pthread"], f"linking {top}")
@@ -257,6 +258,39 @@ def _verilate(top: str, sources: Sequence[Path], objects: Path, folder: Path, de
         "--output-split", "20000", *(str(source.resolve()) for source in sources),
     ]  # fmt: skip
     _call(command, f"verilating {top}", cwd=folder, env=_environment())
+
+
+def _units(sources: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
+    """Files in `folder` that include `sources`, one for all of a small model, with the flags of their own.
+
+    What runs once, when a simulation begins, is not optimized where it is much: that would take longer than it saves.
+    """
+    if sum(source.stat().st_size for source in sources) <= _UNIT_BYTES:
+        groups = [(list(sources), [])]
+    else:
+        once = [source for source in sources if source.stem.endswith("__Slow")]  # so Verilator calls it
+        often = [source for source in sources if source not in once]
+        groups = [(group, []) for group in _packed(often)] + [(group, ["-O0"]) for group in _packed(once)]
+    units = {}
+    for i, (group, flags) in enumerate(groups):
+        unit = folder / f"unit{i}.cc"
+        unit.write_text("".join(f'#include "{source}"\n' for source in group))
+        units[unit] = flags
+    return units
+
+
+def _packed(sources: Sequence[Path]) -> list[list[Path]]:
+    """`sources` in groups of up to _UNIT_BYTES; a larger one is alone."""
+    groups: list[list[Path]] = []
+    room = 0
+    for source in sources:
+        size = source.stat().st_size
+        if size > room:
+            groups.append([])
+            room = _UNIT_BYTES
+        groups[-1].append(source)
+        room -= size
+    return groups
 
 
 def _ports_header(design: Design) -> str:
