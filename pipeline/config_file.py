@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from pipeline.errors import ConfigError
 
@@ -22,6 +22,14 @@ class Section(BaseModel):
     """A configuration, or a part of one: no key that is not known, no infinite number, and no change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python takes true for 1; in a file it is a mistake wherever it is not asked for."""
+        if isinstance(value, bool) and bool not in _kinds(cls.model_fields[info.field_name].annotation):
+            raise ValueError(f"{value} is no number")
+        return value
 
 
 def merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
@@ -95,7 +103,7 @@ def explain(
         if name not in section.model_fields:
             return f"{where}: {_unknown(place[: depth + 1], list(section.model_fields))}"
         field = section.model_fields[name]
-        inner = next((kind for kind in (field.annotation, *get_args(field.annotation)) if _is_section(kind)), None)
+        inner = next((kind for kind in _kinds(field.annotation) if _is_section(kind)), None)
         if depth + 1 == len(place) or inner is None:
             break
         section = inner
@@ -108,6 +116,10 @@ def _reason(error: yaml.YAMLError | UnicodeDecodeError) -> str:
         mark = error.problem_mark
         return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
     return re.sub(r"\s+", " ", str(error))
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    return (annotation, *get_args(annotation))
 
 
 def _is_section(kind: Any) -> bool:

@@ -170,6 +170,7 @@ def _fold(context: Context) -> str:
         mvau_style=options["mvau_style"],
         ram_style=options["ram_style"],
         board=load_board(options["board"]),
+        tell=context.log,
     )
     fold.save(folded, context.folder)
     fold.write_reports(folded, context.folder, clock)

@@ -51,7 +51,8 @@ def allowed(
     """`mvau_style` and `ram_style` are for all MVAUs or by name, others being folded and auto. What they leave open,
     as auto, `config` may settle; one whose PE or SIMD it sets is folded.
 
-    Raises ConfigError for a layer that the graph does not have, and for UltraRAM that the board does not have.
+    Raises ConfigError for a layer that the graph does not have, for memories of what has none, and for UltraRAM that
+    the board does not have.
     """
     mvaus = [layer for layer in graph if isinstance(layer, MVAU)]
     asked_styles = _by_name("mvau_style", mvau_style, mvaus, "folded")
@@ -76,10 +77,16 @@ def allowed(
                 ignored.append(f"{key}.ram_style (the configuration says {memories[layer.name]})")
         if memories[layer.name] == "ultra" and not board.urams:
             of = f" ({layer.source})" if layer.source else ""
+            where = f"{key}.ram_style of {config.path}" if asked_memories[layer.name] == "auto" else "ram_style"
             raise ConfigError(
-                f"layer {layer.name}{of} is to have its weights in UltraRAM (ram_style ultra), but the {board.name} has "
+                f"layer {layer.name}{of} is to have its weights in UltraRAM ({where} is ultra), but the {board.name} has "
                 "none. Choose block, distributed or auto for it, or a board with URAM: `a2q boards` lists them."
             )
+    if isinstance(ram_style, str) and ram_style != "auto" and set(styles.values()) == {("unrolled",)}:
+        raise ConfigError(
+            f"ram_style is {ram_style}, but every MVAU is unrolled: their weights are the circuits, not in memories. Take "
+            "ram_style out, or choose another mvau_style."
+        )
     return Allowed(styles, memories, tuple(ignored))
 
 

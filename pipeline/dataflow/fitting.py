@@ -6,7 +6,7 @@ Where nothing fits it is the cheapest, and what would fit is looked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import astuple, dataclass, fields, replace
 from typing import Literal
 
@@ -58,7 +58,8 @@ class Design:
 
 class Fitter:
     """Looks for foldings of `graph` on `board`. `budget` is the most clock cycles a frame may take, "max" the fewest
-    that fit with some LUTs to spare, None one lane wherever `config` says nothing."""
+    that fit with some LUTs to spare, None one lane wherever `config` says nothing. `tell` gets a line before what takes
+    long."""
 
     def __init__(
         self,
@@ -67,8 +68,10 @@ class Fitter:
         config: FoldingConfig | None,
         allowed: Allowed,
         board: Board,
+        tell: Callable[[str], None],
     ) -> None:
         self.graph, self.budget, self.config, self.allowed, self.board = graph, budget, config, allowed, board
+        self._tell = tell
         self.whole = capacity_of(board, _LUT_SHARE if budget == "max" else 1)
         self._made: dict[tuple, Kernel] = {}  # an adder graph may take a minute to find
         self._problems: dict[tuple, FoldingProblem] = {}
@@ -142,6 +145,8 @@ class Fitter:
         if key not in self._problems:
             if len(self._problems) > _ROUNDS:
                 self._problems.clear()
+            at = f" with {budget} cycles a frame" if budget else ""
+            self._tell(f"looking for the foldings{at} that take the fewest LUTs")
             self._problems[key] = FoldingProblem(
                 self.graph, budget, self.config, styles, memories=memories, family=self.board.family
             )
@@ -169,6 +174,8 @@ class Fitter:
                 continue
             key = (layer.name, folding.style, *folding.fields.values())
             if key not in self._made:
+                if folding.style == "unrolled":
+                    self._tell(f"{layer.name}: looking for an adder graph of {layer.mh} × {layer.mw} weights")
                 self._made[key] = styled(layer, folding.style, folding.fields)
             layers.append(self._made[key])
         return replace(graph, layers=tuple(layers))

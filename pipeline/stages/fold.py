@@ -7,7 +7,7 @@ that a FIFO stands on every stream between two layers, and that the graph comput
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -87,6 +87,7 @@ def fold(
     mvau_style: str | Mapping[str, str] = "folded",
     ram_style: str | Mapping[str, str] = "auto",
     board: Board | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Folded:
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
 
@@ -99,13 +100,14 @@ def fold(
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
     fits the board with some LUTs to spare; without it whatever `folding_config` leaves open is folded to one lane.
     `folding_config` is a FINN folding file, or its content; what it asks for comes before the budget. A FIFO depth that
-    it gives is used unless it is below what is proven enough against deadlock. Raises ConfigError for a folding that
+    it gives is used unless it is below what is proven enough against deadlock. `tell` gets a line before what takes long,
+    as the search for an adder graph. Raises ConfigError for a folding that
     does not divide, for a budget out of reach, and for UltraRAM on a board without.
     """
     config = _read_config(folding_config)
     board = board or load_board("KV260")
     wishes = allowed(graph, mvau_style, ram_style, config, board)
-    fitter = Fitter(graph, budget, config, wishes, board)
+    fitter = Fitter(graph, budget, config, wishes, board, tell)
     design = fitter.design()
     folded = design.graph
     layer_cycles = {layer.name: layer.cycles() for layer in folded if not isinstance(layer, StreamingFIFO)}

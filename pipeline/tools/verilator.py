@@ -234,7 +234,9 @@ def compile_model(
         flags += [f"-I{objects}", f"-I{include}", f"-I{include}/vltstd"]
         units = _units([testbench.resolve(), *sorted(objects.glob("V*.cpp"))], objects)
         with ThreadPoolExecutor(jobs) as pool:
-            compiled = list(pool.map(lambda unit: _compile(unit, unit.with_suffix(".o"), [*flags, *units[unit]]), units))
+            compiled = list(
+                pool.map(lambda unit: _compile(unit, unit.with_suffix(".o"), [*flags, *units[unit]]), units)
+            )
         built = objects / "model"
         linked = ["-shared"] if shared else []
         _call(["g++", *linked, "-o", built, *compiled, *_runtime_objects(shared), "-pthread"], f"linking {top}")

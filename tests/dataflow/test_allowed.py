@@ -75,9 +75,18 @@ def test_only_memories_that_the_board_has_are_offered_and_only_where_they_are_op
     assert found.more_memories(load_board("Pynq-Z2")) == {"MVAU_0": ("block",), "MVAU_1": every[:3]}
 
 
-@pytest.mark.parametrize("given", [{"ram_style": "ultra"}, {"content": {"MVAU_1": {"ram_style": "ultra"}}}])
-def test_ultraram_on_a_board_without_is_refused(given):
-    message = r"layer MVAU_\d is to have its weights in UltraRAM .*but the Pynq-Z2 has none\. Choose block, distributed"
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        ({"ram_style": "ultra"}, r"MVAU_0 .*\(ram_style is ultra\)"),
+        (
+            {"content": {"MVAU_hls_1": {"ram_style": "ultra"}}},
+            r"MVAU_1 .*\(MVAU_hls_1\.ram_style of f\.json is ultra\)",
+        ),
+    ],
+)
+def test_ultraram_on_a_board_without_is_refused(given, where):
+    message = rf"layer {where}, but the Pynq-Z2 has none\. Choose block, distributed"
     with pytest.raises(ConfigError, match=message):
         wishes(board="Pynq-Z2", **given)
     wishes(board="KV260", **given)
@@ -94,3 +103,6 @@ def test_a_layer_that_is_not_there_is_refused(option):
 def test_a_memory_for_what_has_none_is_refused():
     with pytest.raises(ConfigError, match="ram_style names MVAU_1, which is unrolled"):
         wishes(mvau_style={"MVAU_1": "unrolled"}, ram_style={"MVAU_1": "block"})
+    with pytest.raises(ConfigError, match="ram_style is block, but every MVAU is unrolled"):
+        wishes(mvau_style="unrolled", ram_style="block")
+    assert wishes(mvau_style={"MVAU_1": "unrolled"}, ram_style="block").styles["MVAU_1"] == ("unrolled",)
