@@ -29,7 +29,7 @@ __all__ = ["STAGES"]
 _CANDIDATES = 64  # golden frames from which those to simulate are chosen, where that many do
 _CHECKPOINTS = "pipeline/models/checkpoints/*"
 _HARDWARE = ("hw/rtl/*.sv", "pipeline/stages/templates/*.sv.jinja", "pipeline/stages/templates/*.v.jinja")
-_CPP = ("hw/hls/*.hpp", "pipeline/stages/templates/*.hpp.jinja", "pipeline/stages/templates/*.cpp.jinja")
+_CPP = ("hw/hls/*.hpp", *(f"pipeline/stages/templates/*.{kind}.jinja" for kind in ("hpp", "cpp", "tcl")))
 _TOP = "finn_design_wrapper"  # in SystemVerilog
 _CPP_TOP = "finn_design"
 _STYLES = ("preferred_impl_style", "specialize_layers_config_file")
@@ -201,6 +201,7 @@ def _codegen(context: Context) -> str:
     import shutil
 
     from pipeline.stages import accelerator, codegen, fold, hls
+    from pipeline.tools import vitis_hls
 
     graph = fold.load(context.inputs["fold"]).graph
     styles = _impl_styles(context, graph)  # one that cannot be had is refused before the stages that take long
@@ -218,6 +219,7 @@ def _codegen(context: Context) -> str:
     accelerator.write_accelerator(design, design.folder, accelerator.config_hash(design.folder))
     files = sum(1 for path in design.folder.iterdir() if path.suffix == ".mem")
     network = hls.write_network(graph, context.folder / "hls", _CPP_TOP)
+    vitis_hls.write_scripts(network, context.options["fpga_part"], context.options["synth_clk_period_ns"])
     for name, style in styles.styles.items():
         context.log(f"{name}: {style}")
     line = (
@@ -312,17 +314,15 @@ def _synth(context: Context) -> str:
     from pipeline.stages import fold, synth
 
     graph = fold.load(context.inputs["fold"]).graph
-    board, clock = load_board(context.options["board"]), context.options["synth_clk_period_ns"]
-    synth.write_scripts(graph, _CPP_TOP, board.part, clock, context.folder / "hls")
     report = synth.run(
         graph,
-        board,
+        load_board(context.options["board"]),
         context.folder / "report",
         cache=context.shared("yosys"),
         whole=context.options["synthesis.whole"],
         check_overflow=context.options["check_overflow"],
         styles=_impl_styles(context, graph).styles,
-        clock_period_ns=clock,
+        clock_period_ns=context.options["synth_clk_period_ns"],
         workers=len(os.sched_getaffinity(0)),
         on_progress=lambda done, total: context.progress(done, total, "layers"),
     )
@@ -493,9 +493,9 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "codegen",
-        "SystemVerilog with memory files, and HLS C++",
+        "SystemVerilog with memory files, and HLS C++ with its scripts",
         _codegen,
-        reads=("check_overflow", *_STYLES),
+        reads=("check_overflow", "fpga_part", "synth_clk_period_ns", *_STYLES),
         needs=("fold",),
         packages=("jinja2", "numpy"),
         sources=(*_HARDWARE, *_CPP),
@@ -529,10 +529,7 @@ STAGES: tuple[Stage, ...] = (
         needs=("fold",),
         packages=("pyosys", "jinja2", "numpy"),
         programs=("vitis_hls", "vitis-run"),
-        sources=(
-            *(*_HARDWARE, *_CPP, "pipeline/stages/templates/*.tcl.jinja"),
-            *("hw/boards/*.yaml", "pipeline/tools/yosys_worker.py"),
-        ),
+        sources=(*_HARDWARE, *_CPP, "hw/boards/*.yaml", "pipeline/tools/yosys_worker.py"),
         files=_specialize_files,
     ),
     Stage(

@@ -24,14 +24,14 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ToolError
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.stages.codegen import Design, identifier, rtl_sources, write_design, write_text
+from pipeline.stages.codegen import Design, rtl_sources, write_design
 from pipeline.stages.hls import HlsLayer, write_layer
 from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.pool import side_by_side
 from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.yosys import SynthesisResult, Utilization
 
-__all__ = ["FILE", "LayerResources", "ResourceReport", "alone", "count", "load", "run", "write_scripts"]
+__all__ = ["FILE", "LayerResources", "ResourceReport", "alone", "count", "load", "run"]
 
 FILE = "ooc_synth_and_timing.json"
 
@@ -225,17 +225,6 @@ def alone(layer: Kernel, folder: Path, check_overflow: bool = False) -> Design:
     """The wrapper of one layer, with all names that do not matter taken out, so that equal layers give equal files."""
     layer = _nameless(layer)
     return write_design([layer], layer.inputs, layer.outputs, folder, "ooc", check_overflow=check_overflow)
-
-
-def write_scripts(graph: LayerGraph, name: str, part: str, clock_period_ns: float, folder: Path) -> None:
-    """Write scripts for Vitis HLS to `folder`: <layer>.tcl for each layer with a form in HLS C++, <name>.tcl for all.
-
-    They belong beside the sources that `write_network` writes for `graph` and `name`.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    layers = [identifier(layer.name) for layer in graph if layer.has_hls]
-    for top, others in [*((layer, []) for layer in layers), (name, layers)]:
-        write_text(folder / f"{top}.tcl", vitis_hls.script(top, part, clock_period_ns, others))
 
 
 def _nameless(layer: Kernel) -> Kernel:

@@ -19,12 +19,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pipeline.errors import ToolError
-from pipeline.stages.codegen import render_template
-from pipeline.stages.hls import HLS_FOLDER, INCLUDE, HlsLayer
+from pipeline.stages.codegen import render_template, write_text
+from pipeline.stages.hls import HLS_FOLDER, INCLUDE, HlsLayer, HlsNetwork
 from pipeline.tools.pool import ending_with_the_others
 from pipeline.tools.yosys import Utilization
 
-__all__ = ["LOG", "Estimated", "find", "read_report", "script", "synthesize", "version"]
+__all__ = ["LOG", "Estimated", "find", "read_report", "script", "synthesize", "version", "write_scripts"]
 
 LOG = "console.log"
 
@@ -93,6 +93,13 @@ def script(top: str, part: str, period_ns: float, called: Sequence[str] = ()) ->
         solution=_SOLUTION,
         report=_report(top).as_posix(),
     )
+
+
+def write_scripts(network: HlsNetwork, part: str, period_ns: float) -> None:
+    """Write the scripts for each layer of `network` and for the whole, <function>.tcl, beside its sources."""
+    layers = [layer.name for layer in network.layers]
+    for top, called in [*((layer, ()) for layer in layers), (network.whole.name, layers)]:
+        write_text(network.folder / f"{top}.tcl", script(top, part, period_ns, called))
 
 
 def synthesize(layer: HlsLayer, part: str, period_ns: float, cache: Path) -> Estimated:

@@ -233,11 +233,16 @@ def test_what_of_the_styles_has_no_effect_is_said_where_code_is_written(stage, f
     assert line.endswith("; 1 of style hls; of no effect in the file of styles: MVAU_9")
 
 
+def test_code_comes_with_scripts_for_the_part_and_the_clock_of_the_build(stage):
+    _, folder = stage("codegen", board="ZCU104", synth_clk_period_ns=8)
+    script = (folder / "hls" / "MVAU_0.tcl").read_text()
+    assert "create_clock -period 8\n" in script and "set_part xczu7ev-ffvc1156-2-e\n" in script
+
+
 @pytest.mark.usefixtures("without_vitis_hls")
-def test_synthesis_says_that_there_is_no_vitis_hls_and_leaves_the_scripts_for_it(runs, stage, file_of_styles):
-    line, folder = stage("synth", specialize_layers_config_file=file_of_styles, synth_clk_period_ns=8)
+def test_synthesis_says_that_there_is_no_vitis_hls(runs, stage, file_of_styles):
+    line, _ = stage("synth", specialize_layers_config_file=file_of_styles)
     assert line.endswith("counted by Yosys; 1 layer of style hls counted in RTL, as there is no vitis_hls on PATH")
-    assert "create_clock -period 8\n" in (folder / "hls" / "MVAU_0.tcl").read_text()
 
 
 @pytest.fixture
@@ -246,7 +251,7 @@ def generated(tmp_path: Path) -> hls.HlsNetwork:
     graph = fold(residual_network()).graph
     folder = tmp_path / "hls code"
     network = hls.write_network(graph, folder, "finn_design")
-    synth.write_scripts(graph, "finn_design", KV260.part, 4.0, folder)
+    vitis_hls.write_scripts(network, KV260.part, 4.0)
     return network
 
 
