@@ -308,8 +308,13 @@ def _duplicate(result: Demand, layer: DuplicateStreams, family: str) -> None:
 
 def _label_select(result: Demand, layer: LabelSelect, family: str) -> None:
     parameters = layer.parameters()
-    score, multiplier = parameters["ScoreWidth"], parameters["MultiplierWidth"]
-    result.add(score=score, product=score * multiplier, offset=parameters["OffsetWidth"], labels=log2(layer.labels + 1))
+    multiplier, offset = parameters["MultiplierWidth"], parameters["OffsetWidth"]
+    for values in (layer.multipliers, layer.offsets):
+        if values is not None:
+            varying = int(np.bitwise_or.reduce(values ^ values[0])).bit_count()  # the others are constants, not memory
+            result.store("constants", rom(varying, layer.labels))
+    result.add(score=parameters["ScoreWidth"], offset=offset, labels=log2(layer.labels + 1))
+    result.add(product=layer.input_type.bits * multiplier)
 
 
 def _converter(result: Demand, layer: StreamingDataWidthConverter, family: str) -> None:

@@ -177,10 +177,11 @@ class Drawn:
     def label_select(self) -> LabelSelect:
         labels, element = self.one_of([2, 10, 12, 100]), IntType.of_bits(self.one_of([8, 12, 16, 20]), signed=True)
         scaled, moved = self.random.random(2) < 0.6
+        factor, reach = 1 << self.one_of([4, 8, 12, 25, 26]), 1 << self.one_of([12, 28, 36])
         return LabelSelect(
             "layer", **_STREAMS, labels=labels, input_type=element,
-            multipliers=self.random.integers(1, 1 << self.one_of([4, 8, 12]), labels) if scaled else None,
-            offsets=self.random.integers(-(1 << 12), 1 << 12, labels) if moved else None,
+            multipliers=self.random.integers(1, factor, labels) if scaled else None,
+            offsets=self.random.integers(-reach, reach, labels) if moved else None,
         )  # fmt: skip
 
     def converter(self) -> StreamingDataWidthConverter:

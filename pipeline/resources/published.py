@@ -200,11 +200,11 @@ def draw(rows: Sequence[LeftOut], path: Path) -> None:
 
 
 def _scatter(axes: Axes, rows: Sequence[LeftOut]) -> None:
-    finns = [row for row in rows if row.finn_unit == "MVAU_hls"]
-    axes.scatter(
-        [row.lut for row in finns], [row.finn_lut for row in finns],
-        marker="x", s=28, linewidths=1.1, color=_FINN_COLOUR, label="FINN's estimate of a folded MVAU",
-    )  # fmt: skip
+    if finns := [row for row in rows if row.finn_unit == "MVAU_hls"]:
+        axes.scatter(
+            [row.lut for row in finns], [row.finn_lut for row in finns],
+            marker="x", s=28, linewidths=1.1, color=_FINN_COLOUR, label="FINN's estimate of a folded MVAU",
+        )  # fmt: skip
     for kind, colour in _COLOURS.items():
         own = [row for row in rows if (row.kind if row.kind in _COLOURS else "other layers") == kind]
         if own:

@@ -211,8 +211,11 @@ def test_what_does_not_fit_is_folded_and_says_what_would():
 
 def test_a_style_that_would_fit_is_advised():
     graph, board = residual_network(), load_board("KV260")
-    cheap = sum(fold(graph, 400, mvau_style="auto", board=board).estimates.values(), Estimate())
-    tight = replace(board, luts=round(1.13 * cheap.lut), bram36=0, urams=0)
+    cheap, folded = (
+        sum(fold(graph, 400, mvau_style=style, board=board).estimates.values(), Estimate()).lut
+        for style in ("auto", "folded")
+    )
+    tight = replace(board, luts=round((cheap + folded) / 2), bram36=0, urams=0)
     fit = fold(graph, 400, board=tight).fit
     assert fit.exceeded and fit.settings == ("mvau_style auto",)
     assert "mvau_style auto at this rate" in fit.sentence(5.0)
