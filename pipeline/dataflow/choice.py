@@ -8,6 +8,7 @@ first rows of a frame above all, and must catch up. They cost little; the MVAU m
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from math import lcm
@@ -204,18 +205,21 @@ class FoldingProblem:
             for i, (layer, folding) in enumerate(zip(self.graph, chosen.layers, strict=True))
             if isinstance(layer, MVAU)
         }
-        result: dict[str, dict[str, Estimate | None]] = {}
-        for name in names:
+
+        def total(name: str, style: str) -> Estimate | None:
             i = self._index[name]
-            own = result[name] = {}
+            if all(folding.style != style for folding in self.domains[i]):
+                return None
             fixed = {layer: option for layer, option in matrices.items() if layer != i}
-            for style in STYLES:
-                if style == chosen.layers[i].style:
-                    continue
-                possible = any(folding.style == style for folding in self.domains[i])
-                barred = [(i, each) for each in STYLES if each != style]
-                other = self._program.solve(capacity, barred, fixed) if possible else None
-                own[style] = other.total if other else None
+            found = self._program.solve(capacity, [(i, each) for each in STYLES if each != style], fixed)
+            return found.total if found else None
+
+        asked = [(name, style) for name in names for style in STYLES if style != chosen.layers[self._index[name]].style]
+        with ThreadPoolExecutor() as pool:  # HiGHS leaves Python's lock to others while it solves
+            totals = list(pool.map(total, *zip(*asked, strict=True))) if asked else []
+        result: dict[str, dict[str, Estimate | None]] = {name: {} for name in names}
+        for (name, style), found in zip(asked, totals, strict=True):
+            result[name][style] = found
         return result
 
 

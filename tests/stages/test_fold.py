@@ -215,7 +215,7 @@ def test_a_style_that_would_fit_is_advised():
         sum(fold(graph, 400, mvau_style=style, board=board).estimates.values(), Estimate()).lut
         for style in ("auto", "folded")
     )
-    tight = replace(board, luts=round((cheap + folded) / 2), bram36=0, urams=0)
+    tight = replace(board, luts=round(cheap + 0.8 * (folded - cheap)), bram36=0, urams=0)
     fit = fold(graph, 400, board=tight).fit
     assert fit.exceeded and fit.settings == ("mvau_style auto",)
     assert "mvau_style auto at this rate" in fit.sentence(5.0)
