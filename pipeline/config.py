@@ -150,6 +150,8 @@ class BuildConfig(Section):
         if not isinstance(values, dict):
             return values
         values = dict(values)
+        if any(isinstance(values.get(key), bool) for key in ("board", "fpga_part")):
+            return values  # which is refused, field by field
         part = values.get("fpga_part")
         if part and not values.get("board"):
             values["board"] = _board_of(str(part))

@@ -27,8 +27,11 @@ class Section(BaseModel):
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Python takes true for 1; in a file it is a mistake wherever it is not asked for."""
-        if isinstance(value, bool) and bool not in _kinds(cls.model_fields[info.field_name].annotation):
-            raise ValueError(f"{value} is no number")
+        values = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(v, bool) for v in values) and bool not in _kinds(
+            cls.model_fields[info.field_name].annotation
+        ):
+            raise ValueError("true and false are not asked for here")
         return value
 
 

@@ -83,6 +83,7 @@ def test_every_option_is_read_by_a_stage() -> None:
         ),
         ("timing: {place_and_route: fast}", "timing.place_and_route is 'fast'; expected true or false"),
         ("simulation: {cppsim_frames: true}", "simulation.cppsim_frames is True; expected a whole number of frames"),
+        ("board: no", "board is False; expected a board of hw/boards"),
         ("target_fps: yes", "target_fps is True; expected a number of frames a second above 0, or max"),
         ("simulation: 3", "simulation is 3; expected a mapping of frames, cppsim_frames and stall_seed."),
         ("board: KV261", "There is no board called 'KV261'. Choose one of: KV260"),

@@ -57,11 +57,17 @@ def allowed(
     mvaus = [layer for layer in graph if isinstance(layer, MVAU)]
     asked_styles = _by_name("mvau_style", mvau_style, mvaus, "folded")
     asked_memories = _by_name("ram_style", ram_style, mvaus, "auto")
-    styles, memories, ignored = {}, {}, []
+    wishes = {layer.name: config.wanted(layer) if config else {} for layer in mvaus}
+    styles = {name: _styles(asked_styles[name], wanted) for name, wanted in wishes.items()}
+    if isinstance(ram_style, str) and ram_style != "auto" and set(styles.values()) == {("unrolled",)}:
+        raise ConfigError(
+            f"ram_style is {ram_style}, but every MVAU is unrolled: their weights are the circuits, not in memories. Take "
+            "ram_style out, or choose another mvau_style."
+        )
+    memories, ignored = {}, []
     for layer in mvaus:
-        wanted = config.wanted(layer) if config else {}
+        wanted = wishes[layer.name]
         key = config.key_of(layer) if config else ""
-        styles[layer.name] = _styles(asked_styles[layer.name], wanted)
         if unmet := _unmet(wanted, styles[layer.name]):
             ignored += [f"{key}.{name} ({why})" for name, why in unmet.items()]
         if styles[layer.name] == ("unrolled",) and not isinstance(ram_style, str) and layer.name in ram_style:
@@ -75,18 +81,13 @@ def allowed(
                 memories[layer.name] = str(wanted["ram_style"])
             elif memories[layer.name] != wanted["ram_style"]:
                 ignored.append(f"{key}.ram_style (the configuration says {memories[layer.name]})")
-        if memories[layer.name] == "ultra" and not board.urams:
+        if memories[layer.name] == "ultra" and not board.urams and styles[layer.name] != ("unrolled",):
             of = f" ({layer.source})" if layer.source else ""
             where = f"{key}.ram_style of {config.path}" if asked_memories[layer.name] == "auto" else "ram_style"
             raise ConfigError(
                 f"layer {layer.name}{of} is to have its weights in UltraRAM ({where} is ultra), but the {board.name} has "
                 "none. Choose block, distributed or auto for it, or a board with URAM: `a2q boards` lists them."
             )
-    if isinstance(ram_style, str) and ram_style != "auto" and set(styles.values()) == {("unrolled",)}:
-        raise ConfigError(
-            f"ram_style is {ram_style}, but every MVAU is unrolled: their weights are the circuits, not in memories. Take "
-            "ram_style out, or choose another mvau_style."
-        )
     return Allowed(styles, memories, tuple(ignored))
 
 

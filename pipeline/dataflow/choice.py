@@ -30,6 +30,7 @@ from pipeline.resources.model import Estimate, ResourceModel
 __all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
 
 _NOTHING = Estimate()
+_SOLVERS = 2  # at once: each has its own copy of the program
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
 
 
@@ -215,7 +216,7 @@ class FoldingProblem:
             return found.total if found else None
 
         asked = [(name, style) for name in names for style in STYLES if style != chosen.layers[self._index[name]].style]
-        with ThreadPoolExecutor() as pool:  # HiGHS leaves Python's lock to others while it solves
+        with ThreadPoolExecutor(_SOLVERS) as pool:  # HiGHS leaves Python's lock to others while it solves
             totals = list(pool.map(total, *zip(*asked, strict=True))) if asked else []
         result: dict[str, dict[str, Estimate | None]] = {name: {} for name in names}
         for (name, style), found in zip(asked, totals, strict=True):

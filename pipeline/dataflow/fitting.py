@@ -145,8 +145,7 @@ class Fitter:
         if key not in self._problems:
             if len(self._problems) > _ROUNDS:
                 self._problems.clear()
-            at = f" with {budget} cycles a frame" if budget else ""
-            self._tell(f"looking for the foldings{at} that take the fewest LUTs")
+            self._tell(f"foldings of at most {budget} cycles a frame" if budget else "foldings of one lane")
             self._problems[key] = FoldingProblem(
                 self.graph, budget, self.config, styles, memories=memories, family=self.board.family
             )

@@ -114,7 +114,7 @@ def _run(
     times = {graph.input: source}
     fifos: dict[str, tuple[str, np.ndarray]] = {}  # stream behind a FIFO → its name, when beats entered it
     peaks: dict[str, Future[int]] = {}
-    with ThreadPoolExecutor() as pool:  # nothing waits for a peak, and NumPy finds it without Python's lock
+    with ThreadPoolExecutor(1) as pool:  # nothing waits for a peak, and NumPy finds it without Python's lock
         for layer in graph:
             arrivals = np.max([times.pop(stream) for stream in layer.inputs], axis=0)
             if isinstance(layer, StreamingFIFO):

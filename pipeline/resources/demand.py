@@ -309,10 +309,10 @@ def _duplicate(result: Demand, layer: DuplicateStreams, family: str) -> None:
 def _label_select(result: Demand, layer: LabelSelect, family: str) -> None:
     parameters = layer.parameters()
     multiplier, offset = parameters["MultiplierWidth"], parameters["OffsetWidth"]
-    for values in (layer.multipliers, layer.offsets):
+    for values, width in ((layer.multipliers, multiplier), (layer.offsets, offset)):
         if values is not None:
-            varying = int(np.bitwise_or.reduce(values ^ values[0])).bit_count()  # the others are constants, not memory
-            result.store("constants", rom(varying, layer.labels))
+            varying = int(np.bitwise_or.reduce(values ^ values[0])) & ((1 << width) - 1)  # other bits are no memory
+            result.store("constants", rom(varying.bit_count(), layer.labels))
     result.add(score=parameters["ScoreWidth"], offset=offset, labels=log2(layer.labels + 1))
     result.add(product=layer.input_type.bits * multiplier)
 

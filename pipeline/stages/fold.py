@@ -101,8 +101,8 @@ def fold(
     fits the board with some LUTs to spare; without it whatever `folding_config` leaves open is folded to one lane.
     `folding_config` is a FINN folding file, or its content; what it asks for comes before the budget. A FIFO depth that
     it gives is used unless it is below what is proven enough against deadlock. `tell` gets a line before what takes long,
-    as the search for an adder graph. Raises ConfigError for a folding that
-    does not divide, for a budget out of reach, and for UltraRAM on a board without.
+    such as the search for an adder graph. Raises ConfigError for a folding that does not divide, for a budget out of
+    reach, for UltraRAM on a board without, and for a `ram_style` where nothing has memories of weights.
     """
     config = _read_config(folding_config)
     board = board or load_board("KV260")

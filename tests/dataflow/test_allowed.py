@@ -103,6 +103,9 @@ def test_a_layer_that_is_not_there_is_refused(option):
 def test_a_memory_for_what_has_none_is_refused():
     with pytest.raises(ConfigError, match="ram_style names MVAU_1, which is unrolled"):
         wishes(mvau_style={"MVAU_1": "unrolled"}, ram_style={"MVAU_1": "block"})
-    with pytest.raises(ConfigError, match="ram_style is block, but every MVAU is unrolled"):
-        wishes(mvau_style="unrolled", ram_style="block")
+    for memory in ("block", "ultra"):
+        with pytest.raises(ConfigError, match=f"ram_style is {memory}, but every MVAU is unrolled"):
+            wishes(mvau_style="unrolled", ram_style=memory, board="Pynq-Z2")
+    told = wishes({"MVAU_0": {"ram_style": "ultra"}}, mvau_style="unrolled", board="Pynq-Z2").ignored
+    assert told == ("MVAU_0.ram_style (it is unrolled: its weights are the circuit)",)
     assert wishes(mvau_style={"MVAU_1": "unrolled"}, ram_style="block").styles["MVAU_1"] == ("unrolled",)

@@ -9,8 +9,10 @@ import pytest
 
 from pipeline.dataflow.folding import foldings
 from pipeline.dataflow.styles import styled
+from pipeline.dataflow.types import IntType
+from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.mvau import MVAU
-from pipeline.resources.demand import csd_digits
+from pipeline.resources.demand import csd_digits, demand
 from pipeline.resources.model import COEFFICIENTS, ResourceModel
 from pipeline.stages import synth
 from pipeline.stages.fold import fold
@@ -44,6 +46,12 @@ def test_estimates_come_near_to_what_is_counted(tmp_path):
     assert sum(e.lut for e in estimates) == pytest.approx(sum(c.lut for c in counted), rel=0.25)
     assert sum(e.ff for e in estimates) == pytest.approx(sum(c.ff for c in counted), rel=0.25)
     assert sum(e.bram_18k for e in estimates) == sum(c.bram_18k for c in counted)
+
+
+@pytest.mark.parametrize(("offsets", "varying"), [([0, 5, 4], 2), ([-8, 7, -1], 4), ([-8, -8, -8], 0), ([6, -2, 6], 1)])
+def test_bits_of_constants_that_never_change_are_no_memory(offsets, varying):
+    layer = LabelSelect("layer", ("x",), ("y",), labels=3, input_type=IntType(-8, 7), offsets=np.array(offsets))
+    assert demand(layer, "xcup").terms["constants"] == varying
 
 
 def test_more_lanes_take_more():
