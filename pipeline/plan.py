@@ -92,14 +92,14 @@ def _streamline(context: Context) -> str:
 
     result = streamline.streamline(onnx.load(source / "model.onnx"), golden.inputs, golden.outputs, keep)
     onnx.save(result.model, context.folder / "model.onnx")
-    Golden(golden.inputs[: len(result.outputs)], result.outputs).save(context.folder / "golden.npz")
     verified = context.folder / "verification_output"
     verified.mkdir()
     np.save(verified / "verify_streamlined_python_0_SUCCESS.npy", result.outputs)
     added = result.input_quantizer
     (context.folder / "input_quantizer.json").write_text(json.dumps(asdict(added) if added else None) + "\n")
-    frames = len(result.outputs)
-    line = f"{len(names)} transformations, outputs of {frames} golden frames unchanged but for rounding after each"
+    line = (
+        f"{len(names)} transformations, outputs of {result.checked} golden frames unchanged but for rounding after each"
+    )
     if added:
         line += f"; input quantized to 8 bits, top-1 the same on {added.same_top1} of {added.frames} golden frames"
     return line

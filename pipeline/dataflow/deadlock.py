@@ -24,12 +24,13 @@ the joins are taken one by one, for each fork at which their paths part for the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.timing import of_count
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 
@@ -89,15 +90,26 @@ def _bounds_of_pair(graph: LayerGraph, fork: Kernel, join: Kernel, writer: Mappi
     least = dict(most)
     for layer in graph:
         reached = [stream for stream in layer.inputs if stream in most]
-        if reached and layer.name != join.name:
+        if reached and isinstance(layer, StreamingFIFO):
+            most[layer.outputs[0]], least[layer.outputs[0]] = most[reached[0]], least[reached[0]]
+        elif reached and layer.name != join.name:
             needed = (layer.inputs_needed() + frames * layer.input_beats()[0]).ravel()
-            for stream in layer.outputs:
-                most[stream] = np.max([_at(most[name], needed) for name in reached], axis=0)
-                least[stream] = np.min([_at(least[name], needed) for name in reached], axis=0)
+            own = _needed(most, reached, needed, np.max)
+            same = len(reached) == 1 and most[reached[0]] is least[reached[0]]
+            most |= dict.fromkeys(layer.outputs, own)
+            least |= dict.fromkeys(layer.outputs, own if same else _needed(least, reached, needed, np.min))
     inputs = [stream for stream in join.inputs if stream in most]
     beats = 2 * join.input_beats()[0]
     need = np.max([most[stream][:beats] for stream in inputs], axis=0)
     return dict(_bound_of_branch(stream, beats, need, least, writer) for stream in inputs)
+
+
+def _needed(
+    by_stream: Mapping[str, np.ndarray], streams: Sequence[str], counts: np.ndarray, of: Callable[..., np.ndarray]
+) -> np.ndarray:
+    """What `counts` beats of each of `streams` need, by beat, `of` them all."""
+    first, *others = (of_count(by_stream[name], counts) for name in streams)
+    return of([first, *others], axis=0) if others else first
 
 
 def _bound_of_branch(
@@ -111,13 +123,8 @@ def _bound_of_branch(
     layer = writer[stream]
     while not isinstance(layer, StreamingFIFO):
         frames = np.arange(_FRAMES, dtype=np.int64)[:, None]
-        taken = _at((layer.inputs_needed() + frames * layer.input_beats()[0]).ravel(), taken)
+        taken = of_count((layer.inputs_needed() + frames * layer.input_beats()[0]).ravel(), taken)
         stream = layer.inputs[0]
         layer = writer[stream]
     pushed = np.searchsorted(least[layer.inputs[0]], need) + 1
     return layer.name, int((pushed - taken).max())
-
-
-def _at(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """`values` of the beat that is the count-th, 0 for a count of 0."""
-    return np.where(counts > 0, values[np.maximum(counts, 1) - 1], 0)

@@ -195,19 +195,23 @@ def _worth_keeping(choices: Sequence[Sequence[Choice]], links: Sequence[Link]) -
     """The options of each layer without those that another one of the layer can take the place of."""
     kept = [list(range(len(own))) for own in choices]
     for alike in (_KIND_AND_MEMORY, _KIND):  # in smaller groups first: each is compared with each of its group
-        while True:
+        fewer = set(range(len(choices)))  # layers that have lost options: they and their neighbours may lose more
+        while fewer:
+            ends = [{link.writer, link.reader} for link in links]
+            looked_at = fewer.union(*(pair for pair in ends if pair & fewer))
             now = [[own[option] for option in left] for own, left in zip(choices, kept, strict=True)]
             extra: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in now]
-            for link in links:
-                out = [choice.output_lanes for choice in now[link.writer]]
-                into = [choice.input_lanes for choice in now[link.reader]]
-                between, writer, reader = _table(link, out, into)
-                extra[link.writer].append((_most_more(between), writer))
-                extra[link.reader].append((_most_more(between.swapaxes(0, 1)), reader))
-            left = [[kept[i][option] for option in _undominated(own, extra[i], alike)] for i, own in enumerate(now)]
-            if left == kept:
-                break
-            kept = left
+            for link, pair in zip(links, ends, strict=True):
+                if pair & looked_at:
+                    out = [choice.output_lanes for choice in now[link.writer]]
+                    into = [choice.input_lanes for choice in now[link.reader]]
+                    between, writer, reader = _table(link, out, into)
+                    extra[link.writer].append((_most_more(between), writer))
+                    extra[link.reader].append((_most_more(between.swapaxes(0, 1)), reader))
+            left = {i: _undominated(now[i], extra[i], alike) for i in looked_at}
+            fewer = {i for i, options in left.items() if len(options) < len(kept[i])}
+            for i in fewer:
+                kept[i] = [kept[i][option] for option in left[i]]
     return kept
 
 

@@ -34,7 +34,7 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
-__all__ = ["Paces", "Prediction", "fifo_peaks", "paces", "predict"]
+__all__ = ["Paces", "Prediction", "fifo_peaks", "of_count", "paces", "predict"]
 
 _FRAMES = 3  # the first fills the pipeline, the last is the steady state
 _AT_ONCE = 4096  # input beats of a generator that are looked at together
@@ -116,7 +116,8 @@ def _run(
     peaks: dict[str, Future[int]] = {}
     with ThreadPoolExecutor(1) as pool:  # nothing waits for a peak, and NumPy finds it without Python's lock
         for layer in graph:
-            arrivals = np.max([times.pop(stream) for stream in layer.inputs], axis=0)
+            first, *others = (times.pop(stream) for stream in layer.inputs)
+            arrivals = np.max([first, *others], axis=0) if others else first
             if isinstance(layer, StreamingFIFO):
                 fifos[layer.outputs[0]] = layer.name, arrivals
                 times[layer.outputs[0]] = arrivals + layer.latency()
@@ -153,8 +154,8 @@ def _fire(
     if isinstance(layer, ConvolutionInputGenerator | ParallelWindow):
         return _fire_generator(arrivals, needed, before, spacing, layer.latency())
     beats = np.arange(len(arrivals), dtype=np.int64)
-    sent = _running_max(_of_count(_running_max(arrivals, beats), needed) + layer.latency(), spacing)
-    room = _of_count(sent - layer.latency() + 1, before)
+    sent = _running_max(of_count(_running_max(arrivals, beats), needed) + layer.latency(), spacing)
+    room = of_count(sent - layer.latency() + 1, before)
     return sent, _running_max(np.maximum(arrivals, room), beats)
 
 
@@ -174,8 +175,8 @@ def _fire_generator(
         sent_ahead = sent[new.start - 1] - spacing[new.start - 1] if new.start else None
         taken[own] = _running_max(arrivals[own], beats[own], taken_ahead)
         while True:
-            sent[new] = _running_max(_of_count(taken, needed[new]) + latency, spacing[new], sent_ahead)
-            room = np.where(before[own] > 0, _of_count(sent, before[own]) - latency + 1, 0)
+            sent[new] = _running_max(of_count(taken, needed[new]) + latency, spacing[new], sent_ahead)
+            room = np.where(before[own] > 0, of_count(sent, before[own]) - latency + 1, 0)
             later = _running_max(np.maximum(arrivals[own], room), beats[own], taken_ahead)
             if np.array_equal(later, taken[own]):
                 break
@@ -183,9 +184,11 @@ def _fire_generator(
     return sent, taken
 
 
-def _of_count(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """`values` of the beat that is the count-th, 0 for a count of 0."""
-    return np.where(counts > 0, values[np.maximum(counts, 1) - 1], 0)
+def of_count(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`values` of the beat that is the count-th, for rising `counts`; 0 for a count of 0."""
+    found = values[counts - 1]
+    found[: np.searchsorted(counts, 1)] = 0
+    return found
 
 
 def _fire_mvau(layer: MVAU, arrivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -204,13 +207,16 @@ def _fire_sparse(layer: SparseMVAU, arrivals: np.ndarray) -> tuple[np.ndarray, n
     finished = np.maximum.accumulate(np.array(layer.finished()).reshape(beats, layer.lanes).max(axis=1))
     behind = layer.latency() - 1 - finished[0]  # from the step in which a beat's rows are complete to the beat
     each = np.arange(words, dtype=np.int64)
-    taken = np.empty_like(arrivals)
+    alone = np.maximum.accumulate(arrivals.reshape(-1, words) - each, axis=1) + each  # if nothing held a vector back
+    room: list[int] = []  # of each vector: the cycle from which there is a place for it
     starts: list[int] = []
-    for vector in range(len(arrivals) // words):
-        own = slice(vector * words, (vector + 1) * words)
-        after = max(int(taken[own.start - 1]) + 1 if vector else 0, starts[vector - 2] + steps + 1 if vector > 1 else 0)
-        taken[own] = _running_max(np.maximum(arrivals[own], after), each)
-        starts.append(max(int(taken[own.stop - 1]) + 1, starts[-1] + steps if starts else 0))
+    free, walked = 0, 0  # from when on its first word may come, and the walk be free
+    for vector, last in enumerate(alone[:, -1].tolist()):
+        room.append(max(free, starts[vector - 2] + steps + 1) if vector > 1 else free)
+        free = max(last, room[-1] + words - 1) + 1
+        starts.append(max(free, walked))
+        walked = starts[-1] + steps
+    taken = np.maximum(alone, np.array(room)[:, None] + each).ravel()
     sent = (np.array(starts)[:, None] + finished + behind).ravel()
     return _running_max(sent, np.arange(len(sent), dtype=np.int64)), taken
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import log2
 
@@ -103,10 +103,11 @@ def matrix_demand(layer: MatrixVector, fields: Mapping[str, int | str], family: 
     UnrolledMVAU, `lanes` for SparseMVAU (see `pipeline/dataflow/folding.py`); weights are in `ram_style`, else "auto"."""
     if "digits" in fields:
         return _unrolled(_matrix(layer), fields["digits"])
-    style = fields.get("ram_style", "auto")
-    if "lanes" in fields:
-        return _sparse(layer, fields["pe"], fields["simd"], fields["lanes"], style, family)
-    return _folded(_matrix(layer), fields["pe"], fields["simd"], style, family)
+    pe, simd, lanes = (fields.get(name) for name in ("pe", "simd", "lanes"))
+    least, weights = _sparse(layer, pe, simd, lanes, family) if lanes else _folded(layer, pe, simd, family)
+    result = replace(least, terms=least.terms.copy())
+    result.store_weights(*weights, fields.get("ram_style", "auto"))
+    return result
 
 
 def csd_digits(weights: np.ndarray) -> np.ndarray:
@@ -161,7 +162,13 @@ def _matrix(layer: MatrixVector) -> _Matrix:
     )
 
 
-def _folded(matrix: _Matrix, pe: int, simd: int, ram_style: str, family: str) -> Demand:
+_Weights = tuple[str, int, int]  # the term of a memory, the bits of its words, and how many there are
+
+
+@lru_cache(maxsize=1 << 15)
+def _folded(layer: MatrixVector, pe: int, simd: int, family: str) -> tuple[Demand, _Weights]:
+    """What is needed besides the memory of the weights, whatever that is made of, and that memory."""
+    matrix = _matrix(layer)
     result = Demand(MVAU.op_type)
     neurons, synapses = matrix.rows // pe, matrix.columns // simd
     lanes = matrix.row_bits.reshape(neurons, pe).max(axis=0)
@@ -175,13 +182,12 @@ def _folded(matrix: _Matrix, pe: int, simd: int, ram_style: str, family: str) ->
         inputs=simd * matrix.input_bits,
         counters=log2(neurons * synapses),
     )
-    result.store_weights("weights", pe * simd * matrix.weight_bits, neurons * synapses, ram_style)
     if neurons > 1:
         result.store("replay", ram(simd * matrix.input_bits, max(synapses, 2), family))
     if matrix.bias_bits:
         result.store("biases", rom(pe * matrix.bias_bits, neurons))
     _end(result, matrix, pe, float(lanes.sum()))
-    return result
+    return result, ("weights", pe * simd * matrix.weight_bits, neurons * synapses)
 
 
 def _unrolled(matrix: _Matrix, digits: int) -> Demand:
@@ -207,7 +213,9 @@ def _unrolled(matrix: _Matrix, digits: int) -> Demand:
     return result
 
 
-def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, ram_style: str, family: str) -> Demand:
+@lru_cache(maxsize=1 << 15)
+def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) -> tuple[Demand, _Weights]:
+    """As `_folded`."""
     matrix = _matrix(layer)
     waiting, sums, widest = _walkers(layer, pe, lanes, family)
     result = Demand(SparseMVAU.op_type, waiting.terms.copy(), waiting.bram_18k)
@@ -215,7 +223,6 @@ def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, ram_style: str,
     words = matrix.columns // simd
     word_bits, element_bits = max((words - 1).bit_length(), 1), max((simd - 1).bit_length(), 1)
     result.store("window", ram(simd * matrix.input_bits, (1 << word_bits) + words, family), pe)
-    result.store_weights("walk", pe * (matrix.weight_bits + element_bits + word_bits + 1), steps, ram_style)
     result.add(
         walkers=pe,
         products=pe * matrix.product_adders,
@@ -229,7 +236,7 @@ def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, ram_style: str,
         result.store("biases", rom(lanes * widest, matrix.rows // lanes))
         result.add(bias_adders=lanes * widest)
     _end(result, matrix, lanes, float(lanes * widest))
-    return result
+    return result, ("walk", pe * (matrix.weight_bits + element_bits + word_bits + 1), steps)
 
 
 @lru_cache(maxsize=4096)

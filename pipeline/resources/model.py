@@ -60,8 +60,8 @@ class ResourceModel:
     def of(self, wanted: Demand) -> Estimate:
         """What a demand comes to."""
         own = self._coefficients[wanted.op_type]
-        lut, ff = (
-            sum(factor * wanted.terms.get(name, 0.0) for name, factor in own[resource].items())
-            for resource in ("lut", "ff")
-        )
-        return Estimate(wanted.lut + lut, wanted.ff + ff, wanted.bram_18k, wanted.uram)
+        taken = {"lut": 0.0, "ff": 0.0}
+        for resource in taken:
+            for name, factor in own[resource].items():
+                taken[resource] += factor * wanted.terms.get(name, 0.0)
+        return Estimate(wanted.lut + taken["lut"], wanted.ff + taken["ff"], wanted.bram_18k, wanted.uram)

@@ -20,7 +20,7 @@ from pipeline.dataflow.conversion.walk import Conversion, convert_graph
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.errors import VerificationError
-from pipeline.streamline.executor import Evaluation, graph_output
+from pipeline.streamline.executor import AT_ONCE, Evaluation, graph_output
 
 __all__ = ["DataflowResult", "convert", "load", "run"]
 
@@ -56,14 +56,16 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str
     conversion = convert_graph(model, top1=top1, name=name)
     evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
-    difference = 0.0
-    with ThreadPoolExecutor(1) as beside:
-        for i in range(0, len(inputs), _BATCH):
-            frames = inputs[i : i + _BATCH]
-            tensors = beside.submit(evaluation.run, frames, keep=keep)
-            streams = conversion.graph.execute(conversion.graph.input_transform.apply(frames))
-            difference = max(difference, _compare(conversion, streams, tensors.result(), output, i))
-    return DataflowResult(conversion.graph, len(conversion.checkpoints), len(inputs), difference)
+
+    def compare(first: int) -> float:
+        frames = inputs[first : first + _BATCH]
+        tensors = evaluation.run(frames, keep=keep)
+        streams = conversion.graph.execute(conversion.graph.input_transform.apply(frames))
+        return _compare(conversion, streams, tensors, output, first)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        differences = list(pool.map(compare, range(0, len(inputs), _BATCH)))
+    return DataflowResult(conversion.graph, len(conversion.checkpoints), len(inputs), max(differences, default=0.0))
 
 
 def load(folder: Path) -> LayerGraph:

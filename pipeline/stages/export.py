@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from pipeline.errors import ModelError, VerificationError
 from pipeline.models.integer_weights import quantized_weights
 from pipeline.models.qonnx_export import export_qonnx
-from pipeline.streamline.executor import constants, graph_input, run_graph
+from pipeline.streamline.executor import AT_ONCE, constants, graph_input, run_graph
 from pipeline.streamline.quantizers import QUANTIZER_OPS, read_quantizer
 from pipeline.streamline.reading import read_model
 
@@ -83,8 +84,7 @@ def export_brevitas(
     onnx.save(model, path)
     model = read_model(path)
     _compare_weights(model.graph, weights)
-    with torch.no_grad():
-        outputs = torch.cat([_plain(network(batch)) for batch in images.split(_BATCH)]).numpy()
+    outputs = _run(network, images)
     difference = _compare_outputs(run_graph(model, inputs, batch=_BATCH), outputs)
     golden = Golden(images.numpy(), outputs)
     result = ExportResult(len(weights), len(inputs), difference)
@@ -155,6 +155,15 @@ def _compare_outputs(exported: np.ndarray, expected: np.ndarray) -> float:
             f"than float32 rounding of outputs up to {np.abs(expected).max():.3g} explains."
         )
     return float(difference.max())
+
+
+def _run(network: nn.Module, images: Tensor) -> np.ndarray:
+    def run(batch: Tensor) -> Tensor:
+        with torch.no_grad():  # of each thread
+            return _plain(network(batch))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return torch.cat(list(pool.map(run, images.split(_BATCH)))).numpy()
 
 
 def _plain(output: Tensor | QuantTensor) -> Tensor:

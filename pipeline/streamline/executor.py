@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,13 @@ from pipeline.errors import UnsupportedError
 from pipeline.streamline.operators import OPERATORS
 from pipeline.streamline.quantizers import QUANTIZER_OPS, read_quantizer
 
-__all__ = ["Evaluation", "constants", "graph_input", "graph_output", "run_graph"]
+__all__ = ["AT_ONCE", "Evaluation", "constants", "graph_input", "graph_output", "run_graph"]
 
+AT_ONCE = 2  # batches: most operators are too small for torch to spread them over two cores
 _EXACT_IN_FLOAT = 1 << 24  # float32 holds every integer of this magnitude
+# torch takes NNPACK for a single small frame, whose Winograd transform leaves the integers; the switch is the process's,
+# not a thread's
+torch.backends.nnpack.set_flags(False)
 
 
 def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
@@ -129,7 +134,9 @@ class Evaluation:
 def run_graph(model: onnx.ModelProto, frames: np.ndarray, *, precise: bool = False, batch: int = 16) -> np.ndarray:
     """The output of the graph for `frames`, calculated in batches to bound the memory."""
     name, evaluation = graph_output(model.graph), Evaluation(model, precise=precise)
-    return np.concatenate([evaluation.run(frames[i : i + batch])[name] for i in range(0, len(frames), batch)])
+    batches = [frames[i : i + batch] for i in range(0, len(frames), batch)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return np.concatenate(list(pool.map(lambda batch: evaluation.run(batch)[name], batches)))
 
 
 def _real(value: Tensor | _Scaled | None) -> Tensor | None:
@@ -145,6 +152,5 @@ def _integer_convolution(attributes: Mapping[str, Any], x: _Scaled, weights: _Sc
         return None
     if terms * x.reach * weights.reach > _EXACT_IN_FLOAT:
         return None
-    with torch.backends.nnpack.flags(enabled=False):  # its Winograd transform leaves the integers
-        sums = OPERATORS["Conv"](attributes, x.integers.float(), weights.integers.float())
+    sums = OPERATORS["Conv"](attributes, x.integers.float(), weights.integers.float())
     return sums.double() * (x.scale * weights.scale).reshape(-1, 1, 1)

@@ -95,16 +95,56 @@ def test_float_input_gets_a_quantizer_and_its_effect_is_told() -> None:
     assert len(graph.input_transform.steps) == 2
 
 
-def test_a_transformation_that_changes_the_network_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    class DropsTheLastNode(Transformation):
-        def apply(self, model):
-            last = model.graph.node[-1]
-            model.graph.output[0].name = last.input[0]
-            model.graph.node.remove(last)
-            return model, False
+class DropsTheLastNode(Transformation):
+    def apply(self, model):
+        last = model.graph.node[-1]
+        model.graph.output[0].name = last.input[0]
+        model.graph.node.remove(last)
+        return model, False
 
+
+class DoublesTheWeights(Transformation):
+    def apply(self, model):
+        weights = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+        model.set_initializer(weights.name, 2 * model.get_initializer(weights.name))
+        return model, False
+
+
+class DeclaresAShape(Transformation):
+    def apply(self, model):
+        model.graph.value_info.add().CopyFrom(model.graph.input[0])
+        model.graph.value_info[-1].name = model.graph.node[0].output[0]
+        return model, False
+
+
+class Nothing(Transformation):
+    def apply(self, model):
+        return model, False
+
+
+@pytest.mark.parametrize("wrong", [DropsTheLastNode(), DoublesTheWeights()])
+def test_a_transformation_that_changes_the_network_is_named(
+    wrong: Transformation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = dynamic_shape_network()
     model, frames = network.model(), network.frames(2)
-    monkeypatch.setattr(streamline, "_TRANSFORMATIONS", (DropsTheLastNode(),))
-    with pytest.raises(VerificationError, match="DropsTheLastNode changed the golden outputs"):
+    monkeypatch.setattr(streamline, "_TRANSFORMATIONS", (wrong,))
+    with pytest.raises(VerificationError, match=f"{type(wrong).__name__} changed the golden outputs"):
         streamline.streamline(model, frames, run_graph(model, frames))
+
+
+def test_shapes_that_are_written_down_are_a_step_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = float_network()
+    model, frames = network.model(), network.frames(2)
+    model = streamline.streamline(model, frames, run_graph(model, frames)).model
+    steps: list[str] = []
+    monkeypatch.setattr(streamline, "_TRANSFORMATIONS", (DeclaresAShape(), Nothing()))
+    streamline.streamline(model, frames, run_graph(model, frames), lambda name, _: steps.append(name))
+    assert steps == ["DeclaresAShape"]
+
+
+def test_it_says_how_many_frames_were_compared() -> None:
+    network = float_network()
+    model, frames = network.model(), network.frames(6)
+    result = streamline.streamline(model, frames, run_graph(model, frames), checked=4)
+    assert (result.checked, result.input_quantizer.frames, len(result.outputs)) == (4, 6, 6)
