@@ -26,12 +26,13 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python takes true for 1; in a file it is a mistake wherever it is not asked for."""
+        """Python takes true for 1, and pydantic 1 for true; in a file one is a mistake where the other is asked for."""
+        kinds = _kinds(cls.model_fields[info.field_name].annotation)
         values = value if isinstance(value, list | tuple) else [value]
-        if any(isinstance(v, bool) for v in values) and bool not in _kinds(
-            cls.model_fields[info.field_name].annotation
-        ):
+        if bool not in kinds and any(isinstance(v, bool) for v in values):
             raise ValueError("true and false are not asked for here")
+        if kinds == (bool,) and not isinstance(value, bool):
+            raise ValueError("only true and false are asked for here")
         return value
 
 
@@ -111,7 +112,9 @@ def explain(
             break
         section = inner
     key = ".".join(place if name == "layers" else place[: depth + 1])
-    return f"{where}: {key} is {first['input']!r}; expected {field.description}."
+    found = first["input"]
+    shown = str(found).lower() if isinstance(found, bool) else repr(found)  # as YAML has it
+    return f"{where}: {key} is {shown}; expected {field.description}."
 
 
 def _reason(error: yaml.YAMLError | UnicodeDecodeError) -> str:
