@@ -17,7 +17,7 @@ from pipeline.report.facts import BuildFacts
 from pipeline.report.markdown import number, percent, span, table
 from pipeline.stages.synth import ResourceReport
 from pipeline.stages.timing import LayerTiming
-from pipeline.tools.yosys import Utilization
+from pipeline.tools.utilization import Utilization
 
 __all__ = ["CYCLES_FIGURE", "LUTS_FIGURE", "WIDTHS_FIGURE", "summary"]
 

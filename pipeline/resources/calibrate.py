@@ -33,6 +33,7 @@ from pipeline.resources.model import COEFFICIENTS
 from pipeline.resources.published import ESTIMATOR_CSV, LeftOut, relative
 from pipeline.stages import synth
 from pipeline.tools import yosys
+from pipeline.tools.utilization import Utilization
 
 _PARTS = 5  # of the layers of a kind; each is predicted from the others
 _BOARDS = {"xcup": "KV260", "xc7": "Pynq-Z1"}  # whose part FINN is asked about
@@ -46,7 +47,7 @@ class Fit:
     left_out: list[LeftOut]
 
 
-def fit(layers: Sequence[Kernel], counted: Sequence[yosys.Utilization], family: str, large: int = 0) -> Fit:
+def fit(layers: Sequence[Kernel], counted: Sequence[Utilization], family: str, large: int = 0) -> Fit:
     """The factors of LUTs and flip-flops of `layers` of one kind, of which the last `large` ones are large."""
     demands = [demand(layer, family) for layer in layers]
     names = sorted({name for own in demands for name in own.terms})
@@ -109,7 +110,7 @@ def _by_kind(layers: Sequence[Kernel]) -> dict[str, list[Kernel]]:
 
 def _counted(
     kinds: Mapping[str, Sequence[Kernel]], family: str, cache: Path, workers: int
-) -> dict[str, list[yosys.Utilization]]:
+) -> dict[str, list[Utilization]]:
     layers = [layer for own in kinds.values() for layer in own]
     with Progress() as progress:
         task = progress.add_task(f"{family}: layers synthesized", total=len(layers))

@@ -28,8 +28,9 @@ from pipeline.stages.codegen import Design, rtl_sources, write_design
 from pipeline.stages.hls import HlsLayer, write_layer
 from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.pool import side_by_side
+from pipeline.tools.utilization import Utilization
 from pipeline.tools.vitis_hls import Estimated
-from pipeline.tools.yosys import SynthesisResult, Utilization
+from pipeline.tools.yosys import SynthesisResult
 
 __all__ = ["FILE", "LayerResources", "ResourceReport", "alone", "count", "load", "run"]
 

@@ -22,7 +22,7 @@ from pipeline.errors import ToolError
 from pipeline.stages.codegen import render_template, write_text
 from pipeline.stages.hls import HLS_FOLDER, INCLUDE, HlsLayer, HlsNetwork
 from pipeline.tools.pool import ending_with_the_others
-from pipeline.tools.yosys import Utilization
+from pipeline.tools.utilization import Utilization
 
 __all__ = ["LOG", "Estimated", "find", "read_report", "script", "synthesize", "version", "write_scripts"]
 

@@ -19,13 +19,14 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.errors import ToolError
 from pipeline.tools import rtlil, yosys_worker
 from pipeline.tools.harness import MODULE, declaration, harness
 from pipeline.tools.pool import ending_with_the_others
+from pipeline.tools.utilization import Utilization
 
 __all__ = [
     "ECP5_NETLIST",
@@ -33,7 +34,6 @@ __all__ = [
     "PRIMITIVES",
     "SynthesisResult",
     "Unit",
-    "Utilization",
     "content_key",
     "count_primitives",
     "map_ecp5",
@@ -53,34 +53,6 @@ _TOGETHER = "together"  # the module that holds all designs of a run
 # Deletes the vendor's primitives that nothing uses and no step maps to; for each module that abc9 maps Yosys goes over
 # all modules that there are, and over a thousand of these.
 _WITHOUT_IDLE_CELLS = "delete =A:src=*cells_xtra.v:* =t:* %M %d"
-
-
-@dataclass(frozen=True)
-class Utilization:
-    """Resources of an FPGA. `lut` includes `lutram` (LUTs used as memory) and `srl` (as shift registers).
-
-    `carry` counts CARRY4 and CARRY8 cells as Yosys placed them; a RAMB36 is two of `bram_18k`.
-    """
-
-    lut: int = 0
-    lutram: int = 0
-    srl: int = 0
-    ff: int = 0
-    carry: int = 0
-    bram_18k: int = 0
-    uram: int = 0
-    dsp: int = 0
-
-    @property
-    def bram_36k(self) -> float:
-        """Block RAM in units of 36 Kb, as boards are specified; halves occur."""
-        return self.bram_18k / 2
-
-    def __add__(self, other: Utilization) -> Utilization:
-        return Utilization(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-    def __mul__(self, count: int) -> Utilization:
-        return Utilization(*(getattr(self, f.name) * count for f in fields(self)))
 
 
 @dataclass(frozen=True)

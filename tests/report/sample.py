@@ -16,7 +16,7 @@ from pipeline.stages.fold import fold
 from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import LayerRun
 from pipeline.stages.synth import LayerResources, ResourceReport
-from pipeline.tools.yosys import Utilization
+from pipeline.tools.utilization import Utilization
 from tests.dataflow.residual import residual_network
 
 __all__ = ["STAGES", "sample_facts"]

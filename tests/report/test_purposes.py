@@ -16,7 +16,7 @@ from pipeline.report.purposes import COLOURS, MODULES, PURPOSES, layer_lut_by_pu
 from pipeline.stages import synth
 from pipeline.stages.codegen import RTL_FOLDER
 from pipeline.stages.synth import LayerResources
-from pipeline.tools.yosys import Utilization
+from pipeline.tools.utilization import Utilization
 from tests.kernels.matrices import matrix_layer
 
 UINT4 = IntType(0, 15)

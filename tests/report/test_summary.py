@@ -13,9 +13,9 @@ from pipeline.stages.comparison import AccumulatorExtremes
 from pipeline.stages.fold import MvauChoice
 from pipeline.stages.timing import LayerTiming, TimingReport
 from pipeline.tools.nextpnr import Routed
+from pipeline.tools.utilization import Utilization
 from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.vivado import Implemented
-from pipeline.tools.yosys import Utilization
 from tests.report.sample import sample_facts
 
 FACTS = sample_facts()

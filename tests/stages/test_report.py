@@ -16,7 +16,8 @@ from pipeline.resources.finn import estimate
 from pipeline.stages import bitfile, fold, report, rtlsim, synth
 from pipeline.stages.rtlsim import NetworkRun
 from pipeline.tools import yosys
-from pipeline.tools.yosys import SynthesisResult, Utilization
+from pipeline.tools.utilization import Utilization
+from pipeline.tools.yosys import SynthesisResult
 from tests.report.sample import STAGES, sample_facts
 
 FACTS = sample_facts()

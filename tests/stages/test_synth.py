@@ -22,7 +22,8 @@ from pipeline.plan import STAGES
 from pipeline.stages import hls, synth
 from pipeline.stages.fold import fold, save
 from pipeline.tools import vitis_hls, yosys
-from pipeline.tools.yosys import SynthesisResult, Utilization
+from pipeline.tools.utilization import Utilization
+from pipeline.tools.yosys import SynthesisResult
 from tests.dataflow.residual import residual_network
 from tests.hls.test_kernels import LAYERS, WARNINGS
 from tests.kernels.matrices import matrix_layer
