@@ -1,12 +1,14 @@
 // The index of the largest element of a frame, each multiplied by and added to a constant of its own first; the lowest
 // index of equal ones.
 //
-// One element a cycle. The pipeline stands still while the output register is full.
+// One element a cycle, with a multiplier of look-up tables (see product_pair). The pipeline stands still while the output
+// register is full.
 //
 // Labels:           elements of a frame, at least 1.
 // InputWidth:       bits of an element.
 // InputSigned:      elements are two's complement.
 // MultiplierWidth:  bits of the multipliers, unsigned; 0 multiplies by nothing.
+// RecodeInput:      recode the element in the multiplier instead of the constant (see product_pair).
 // OffsetWidth:      bits of the offsets, two's complement; 0 adds nothing.
 // ScoreWidth:       bits that hold every product and every score, two's complement.
 // OutputWidth:      bits of the index.
@@ -19,6 +21,7 @@ module label_select #(
   parameter int unsigned InputWidth = 8,
   parameter bit InputSigned = 1'b1,
   parameter int unsigned MultiplierWidth = 0,
+  parameter bit RecodeInput = 1'b0,
   parameter int unsigned OffsetWidth = 0,
   parameter int unsigned ScoreWidth = 8,
   parameter int unsigned OutputWidth = 4,
@@ -56,23 +59,31 @@ module label_select #(
   wire en;
   assign in_ready_o = en;
 
-  // the element, and the constants of its label
-  logic [IndexWidth-1:0] label_q;
-  logic signed [ScoreWidth-1:0] value_q;
-  wire [ScoreWidth-1:0] value_d;
-  if (InputSigned) begin : gen_signed
-    assign value_d = ScoreWidth'($signed(in_data_i));
-  end else begin : gen_unsigned
-    assign value_d = ScoreWidth'(in_data_i);
-  end
+  // cycles of the product, which product_pair checks
+  localparam int unsigned Digits =
+      !RecodeInput ? MultiplierWidth / 2 + 1 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
+  localparam int unsigned ProductLatency = (MultiplierWidth > 0) ? (Digits + 1) / 2 : 0;
+
+  // an element's stages: the input register, those of the product, and the sum with its offset
+  localparam int unsigned Stages = 1 + ProductLatency + ((OffsetWidth > 0) ? 1 : 0);
+  logic [Stages-1:0] valid_q;
+  wire [Stages:0] valid = {valid_q, in_valid_i};
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) label_q <= '0;
-    else if (en && in_valid_i) label_q <= (label_q == IndexWidth'(Labels - 1)) ? '0 : label_q + 1'b1;
-    if (en) value_q <= value_d;
+    if (!rst_ni) valid_q <= '0;
+    else if (en) valid_q <= valid[Stages-1:0];
   end
+  wire score_valid = valid[Stages];
+
+  logic [InputWidth-1:0] value_q;
+  always_ff @(posedge clk_i) if (en) value_q <= in_data_i;
 
   wire signed [ScoreWidth-1:0] product;
   if (MultiplierWidth > 0) begin : gen_multiply
+    logic [IndexWidth-1:0] label_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) label_q <= '0;
+      else if (en && in_valid_i) label_q <= (label_q == IndexWidth'(Labels - 1)) ? '0 : label_q + 1'b1;
+    end
     wire [MultiplierWidth-1:0] multiplier;
     rom #(
       .Width(MultiplierWidth),
@@ -84,15 +95,53 @@ module label_select #(
       .address_i(label_q),
       .data_o(multiplier)
     );
-    logic signed [ScoreWidth-1:0] product_q;
-    always_ff @(posedge clk_i) if (en) product_q <= value_q * $signed(ScoreWidth'(multiplier));
-    assign product = product_q;
-  end else begin : gen_no_multiply
-    assign product = value_q;
+    if (RecodeInput) begin : gen_recode_input
+      product_pair #(
+        .Terms(1),
+        .FactorWidth(MultiplierWidth),
+        .FactorSigned(1'b0),
+        .RecodedWidth(InputWidth),
+        .RecodedSigned(InputSigned),
+        .SumWidth(ScoreWidth),
+        .Latency(ProductLatency)
+      ) u_product_pair (
+        .clk_i(clk_i),
+        .en_i(en),
+        .factor_i(multiplier),
+        .recoded_i(value_q),
+        .sum_o(product)
+      );
+    end else begin : gen_recode_multiplier
+      product_pair #(
+        .Terms(1),
+        .FactorWidth(InputWidth),
+        .FactorSigned(InputSigned),
+        .RecodedWidth(MultiplierWidth),
+        .RecodedSigned(1'b0),
+        .SumWidth(ScoreWidth),
+        .Latency(ProductLatency)
+      ) u_product_pair (
+        .clk_i(clk_i),
+        .en_i(en),
+        .factor_i(value_q),
+        .recoded_i(multiplier),
+        .sum_o(product)
+      );
+    end
+  end else if (InputSigned) begin : gen_signed
+    assign product = ScoreWidth'($signed(value_q));
+  end else begin : gen_unsigned
+    assign product = ScoreWidth'(value_q);
   end
 
   wire signed [ScoreWidth-1:0] score;
   if (OffsetWidth > 0) begin : gen_add
+    logic [IndexWidth-1:0] label_q;  // of the element that is a stage before its product
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) label_q <= '0;
+      else if (en && valid[ProductLatency])
+        label_q <= (label_q == IndexWidth'(Labels - 1)) ? '0 : label_q + 1'b1;
+    end
     wire signed [OffsetWidth-1:0] offset;
     rom #(
       .Width(OffsetWidth),
@@ -104,28 +153,12 @@ module label_select #(
       .address_i(label_q),
       .data_o(offset)
     );
-    wire signed [OffsetWidth-1:0] aligned;
-    if (MultiplierWidth > 0) begin : gen_align
-      logic signed [OffsetWidth-1:0] offset_q;
-      always_ff @(posedge clk_i) if (en) offset_q <= offset;
-      assign aligned = offset_q;
-    end else begin : gen_aligned
-      assign aligned = offset;
-    end
     logic signed [ScoreWidth-1:0] score_q;
-    always_ff @(posedge clk_i) if (en) score_q <= product + ScoreWidth'(aligned);
+    always_ff @(posedge clk_i) if (en) score_q <= product + ScoreWidth'(offset);
     assign score = score_q;
   end else begin : gen_no_add
     assign score = product;
   end
-
-  localparam int unsigned Stages = 1 + ((MultiplierWidth > 0) ? 1 : 0) + ((OffsetWidth > 0) ? 1 : 0);
-  logic [Stages-1:0] valid_q;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid_q <= '0;
-    else if (en) valid_q <= Stages'({valid_q, in_valid_i});
-  end
-  wire score_valid = valid_q[Stages-1];
 
   // the best so far
   logic [IndexWidth-1:0] index_q, best_index_q;

@@ -11,6 +11,7 @@ from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.base import Kernel, Memory, Shape, Table
+from pipeline.kernels.product_pair import product_latency, recodes_input
 
 __all__ = ["LabelSelect"]
 
@@ -55,6 +56,12 @@ class LabelSelect(Kernel):
                 "built. Use coarser multipliers."
             )
 
+    @property
+    def multiplier_type(self) -> IntType:
+        """The type of the multipliers, which there must be."""
+        assert self.multipliers is not None
+        return IntType(0, int(self.multipliers.max()))
+
     def input_shapes(self) -> tuple[Shape, ...]:
         return ((1, 1, self.labels),)
 
@@ -86,7 +93,10 @@ class LabelSelect(Kernel):
 
     def latency(self) -> int:
         """The input register, the multiplication and the addition where there are any, the output register."""
-        return 2 + (self.multipliers is not None) + (self.offsets is not None)
+        multiplication = 0
+        if self.multipliers is not None:
+            multiplication = product_latency(self.input_type, self.multiplier_type)
+        return 2 + multiplication + (self.offsets is not None)
 
     def inputs_needed(self) -> np.ndarray:
         return np.array([self.labels], np.int64)
@@ -97,6 +107,7 @@ class LabelSelect(Kernel):
             "InputWidth": self.input_type.bits,
             "InputSigned": int(self.input_type.signed),
             "MultiplierWidth": self._multiplier_width(),
+            "RecodeInput": int(self.multipliers is not None and recodes_input(self.input_type, self.multiplier_type)),
             "OffsetWidth": self._offset_width(),
             "ScoreWidth": self._score_type().bits,
             "OutputWidth": self.output_types()[0].bits,
@@ -113,7 +124,8 @@ class LabelSelect(Kernel):
         return memories
 
     def hls_parameters(self) -> dict[str, int | bool]:
-        return {**self.parameters(), "InputSigned": self.input_type.signed}
+        parameters = {name: value for name, value in self.parameters().items() if name != "RecodeInput"}
+        return {**parameters, "InputSigned": self.input_type.signed}
 
     def hls_tables(self) -> dict[str, Table]:
         return {
@@ -123,7 +135,7 @@ class LabelSelect(Kernel):
 
     def _multiplier_width(self) -> int:
         """Bits of the unsigned multipliers; 0 if there are none."""
-        return 0 if self.multipliers is None else IntType(0, int(self.multipliers.max())).bits
+        return 0 if self.multipliers is None else self.multiplier_type.bits
 
     def _offset_width(self) -> int:
         """Bits of the signed offsets; 0 if there are none."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pipeline.dataflow.types import IntType
 
-__all__ = ["product_latency", "product_width", "recoded_digits", "recodes_input"]
+__all__ = ["product_adders", "product_latency", "product_width", "recoded_digits", "recodes_input"]
 
 
 def recodes_input(input_type: IntType, weight_type: IntType) -> bool:
-    """Whether the multipliers are smaller if they recode the input and not the weight: rows times bits of a row."""
-    return recoded_digits(input_type) * (weight_type.bits + 2) < recoded_digits(weight_type) * (input_type.bits + 2)
+    """Whether the multipliers are smaller if they recode the input and not the weight."""
+    return _adders(input_type, weight_type) < _adders(weight_type, input_type)
+
+
+def product_adders(input_type: IntType, weight_type: IntType) -> int:
+    """Bits of the adders of a product."""
+    return min(_adders(input_type, weight_type), _adders(weight_type, input_type))
 
 
 def product_latency(input_type: IntType, weight_type: IntType) -> int:
@@ -29,3 +34,8 @@ def product_width(input_type: IntType, weight_type: IntType) -> int:
 def recoded_digits(factor: IntType) -> int:
     """Radix-4 digits, in -2 … 2, of a recoded factor: an unsigned one needs a digit for the sign it lacks."""
     return (factor.bits + 1) // 2 if factor.signed else factor.bits // 2 + 1
+
+
+def _adders(recoded: IntType, factor: IntType) -> int:
+    """Rows times bits of a row."""
+    return recoded_digits(recoded) * (factor.bits + 2)

@@ -24,7 +24,7 @@ from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.pool import Pool
-from pipeline.kernels.product_pair import product_width, recoded_digits, recodes_input
+from pipeline.kernels.product_pair import product_adders, product_latency, product_width
 from pipeline.kernels.sparse_mvau import SparseMVAU, walk_of
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -145,14 +145,13 @@ class _Matrix:
 @lru_cache(maxsize=256)
 def _matrix(layer: MatrixVector) -> _Matrix:
     input_, weight = layer.input_type, layer.weight_type
-    recoded, factor = (input_, weight) if recodes_input(input_, weight) else (weight, input_)
     return _Matrix(
         rows=layer.mh,
         columns=layer.mw,
         input_bits=input_.bits,
         input_signed=input_.signed,
         weight_bits=weight.bits,
-        product_adders=recoded_digits(recoded) * (factor.bits + 2),
+        product_adders=product_adders(input_, weight),
         product_bits=product_width(input_, weight),
         row_bits=np.array(layer.accumulator_bits or layer.exact_accumulator_bits()),
         digits=csd_digits(layer.weights).sum(axis=1),
@@ -321,7 +320,10 @@ def _label_select(result: Demand, layer: LabelSelect, family: str) -> None:
             varying = int(np.bitwise_or.reduce(values ^ values[0])) & ((1 << width) - 1)  # other bits are no memory
             result.store("constants", rom(varying.bit_count(), layer.labels))
     result.add(score=parameters["ScoreWidth"], offset=offset, labels=log2(layer.labels + 1))
-    result.add(product=layer.input_type.bits * multiplier)
+    if layer.multipliers is not None:
+        types = layer.input_type, layer.multiplier_type
+        registers = parameters["ScoreWidth"] + layer.input_type.bits + multiplier
+        result.add(product=product_adders(*types), stages=product_latency(*types) * registers)
 
 
 def _converter(result: Demand, layer: StreamingDataWidthConverter, family: str) -> None:

@@ -21,6 +21,12 @@ RNG = np.random.default_rng(0)
 CONFIGURATIONS = {
     "plain": _layer(10, IntType.of_bits(4, signed=False)),
     "scaled": _layer(12, INT8, multipliers=RNG.integers(1, 100, 12), offsets=RNG.integers(-5000, 5000, 12)),
+    "recoded_input": _layer(
+        7, INT8, multipliers=RNG.integers(1, 1 << 14, 7), offsets=RNG.integers(-(1 << 20), 1 << 20, 7)
+    ),
+    "recoded_multiplier": _layer(5, IntType.of_bits(12, signed=True), multipliers=RNG.integers(1, 8, 5)),
+    "unsigned": _layer(5, IntType.of_bits(5, signed=False), multipliers=RNG.integers(1, 1 << 11, 5)),
+    "wide": _layer(4, IntType.of_bits(24, signed=True), multipliers=RNG.integers(1 << 24, 1 << 25, 4)),
     "offset_only": _layer(3, INT8, offsets=np.array([5, -300, 0])),
     "one_label": _layer(1, INT8, multipliers=np.array([1])),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.dataflow.types import IntType
-from pipeline.kernels.product_pair import product_latency, product_width, recoded_digits, recodes_input
+from pipeline.kernels.product_pair import product_adders, product_latency, product_width, recoded_digits, recodes_input
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -32,3 +32,4 @@ def test_the_factor_that_makes_fewer_adders_is_recoded():
     assert recodes_input(IntType(0, 1), IntType(-128, 127))
     assert not recodes_input(IntType(0, 255), IntType(-1, 0))
     assert product_latency(IntType(0, 1), IntType(-128, 127)) == 1
+    assert product_adders(IntType(0, 1), IntType(-128, 127)) == 10  # a row of 8 bits and two
