@@ -25,7 +25,7 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _truth_where_it_is_asked_for(cls, value: Any, info: ValidationInfo) -> Any:
         """Python takes true for 1, and pydantic 1 for true; in a file one is a mistake where the other is asked for."""
         kinds = _kinds(cls.model_fields[info.field_name].annotation)
         values = value if isinstance(value, list | tuple) else [value]

@@ -86,6 +86,7 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("board: no", "board is false; expected a board of hw/boards"),
         ("target_fps: yes", "target_fps is true; expected a number of frames a second above 0, or max"),
         ("check_overflow: 1", "check_overflow is 1; expected true or false"),
+        ("check_overflow: 'true'", "check_overflow is 'true'; expected true or false"),
         ("simulation: 3", "simulation is 3; expected a mapping of frames, cppsim_frames and stall_seed."),
         ("board: KV261", "There is no board called 'KV261'. Choose one of: KV260"),
         ("fpga_part: xc7", "fpga_part is 'xc7', which no board of"),

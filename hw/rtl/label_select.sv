@@ -63,6 +63,8 @@ module label_select #(
   localparam int unsigned Digits =
       !RecodeInput ? MultiplierWidth / 2 + 1 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
   localparam int unsigned ProductLatency = (MultiplierWidth > 0) ? (Digits + 1) / 2 : 0;
+  localparam int unsigned FactorWidth = RecodeInput ? MultiplierWidth : InputWidth;
+  localparam int unsigned RecodedWidth = RecodeInput ? InputWidth : MultiplierWidth;
 
   // an element's stages: the input register, those of the product, and the sum with its offset
   localparam int unsigned Stages = 1 + ProductLatency + ((OffsetWidth > 0) ? 1 : 0);
@@ -95,39 +97,30 @@ module label_select #(
       .address_i(label_q),
       .data_o(multiplier)
     );
+    wire [FactorWidth-1:0] factor;
+    wire [RecodedWidth-1:0] recoded;
     if (RecodeInput) begin : gen_recode_input
-      product_pair #(
-        .Terms(1),
-        .FactorWidth(MultiplierWidth),
-        .FactorSigned(1'b0),
-        .RecodedWidth(InputWidth),
-        .RecodedSigned(InputSigned),
-        .SumWidth(ScoreWidth),
-        .Latency(ProductLatency)
-      ) u_product_pair (
-        .clk_i(clk_i),
-        .en_i(en),
-        .factor_i(multiplier),
-        .recoded_i(value_q),
-        .sum_o(product)
-      );
+      assign factor = multiplier;
+      assign recoded = value_q;
     end else begin : gen_recode_multiplier
-      product_pair #(
-        .Terms(1),
-        .FactorWidth(InputWidth),
-        .FactorSigned(InputSigned),
-        .RecodedWidth(MultiplierWidth),
-        .RecodedSigned(1'b0),
-        .SumWidth(ScoreWidth),
-        .Latency(ProductLatency)
-      ) u_product_pair (
-        .clk_i(clk_i),
-        .en_i(en),
-        .factor_i(value_q),
-        .recoded_i(multiplier),
-        .sum_o(product)
-      );
+      assign factor = value_q;
+      assign recoded = multiplier;
     end
+    product_pair #(
+      .Terms(1),
+      .FactorWidth(FactorWidth),
+      .FactorSigned(RecodeInput ? 1'b0 : InputSigned),
+      .RecodedWidth(RecodedWidth),
+      .RecodedSigned(RecodeInput ? InputSigned : 1'b0),
+      .SumWidth(ScoreWidth),
+      .Latency(ProductLatency)
+    ) u_product_pair (
+      .clk_i(clk_i),
+      .en_i(en),
+      .factor_i(factor),
+      .recoded_i(recoded),
+      .sum_o(product)
+    );
   end else if (InputSigned) begin : gen_signed
     assign product = ScoreWidth'($signed(value_q));
   end else begin : gen_unsigned

@@ -194,10 +194,10 @@ _KIND_AND_MEMORY, _KIND = attrgetter("kind", "memory"), attrgetter("kind")
 def _worth_keeping(choices: Sequence[Sequence[Choice]], links: Sequence[Link]) -> list[list[int]]:
     """The options of each layer without those that another one of the layer can take the place of."""
     kept = [list(range(len(own))) for own in choices]
+    ends = [{link.writer, link.reader} for link in links]
     for alike in (_KIND_AND_MEMORY, _KIND):  # in smaller groups first: each is compared with each of its group
         fewer = set(range(len(choices)))  # layers that have lost options: they and their neighbours may lose more
         while fewer:
-            ends = [{link.writer, link.reader} for link in links]
             looked_at = fewer.union(*(pair for pair in ends if pair & fewer))
             now = [[own[option] for option in left] for own, left in zip(choices, kept, strict=True)]
             extra: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in now]

@@ -185,7 +185,7 @@ def _fire_generator(
 
 
 def of_count(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """`values` of the beat that is the count-th, for rising `counts`; 0 for a count of 0."""
+    """`values` of the beat that is the count-th; 0 for a count of 0. In `counts` no 0 comes after another number."""
     found = values[counts - 1]
     found[: np.searchsorted(counts, 1)] = 0
     return found

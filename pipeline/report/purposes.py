@@ -85,7 +85,7 @@ _WHOLE_LAYERS = {
     FMPadding.op_type: "sliding windows",
     ParallelWindow.op_type: "sliding windows",
     StreamingFIFO.op_type: "FIFOs",
-    LabelSelect.op_type: "glue",  # its memory has the classes' scales
+    LabelSelect.op_type: "glue",  # its memory and its multiplier are for the classes' scales
 }
 
 

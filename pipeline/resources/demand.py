@@ -164,7 +164,7 @@ def _matrix(layer: MatrixVector) -> _Matrix:
 _Weights = tuple[str, int, int]  # the term of a memory, the bits of its words, and how many there are
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=256)  # one folding after the other is asked for with each memory
 def _folded(layer: MatrixVector, pe: int, simd: int, family: str) -> tuple[Demand, _Weights]:
     """What is needed besides the memory of the weights, whatever that is made of, and that memory."""
     matrix = _matrix(layer)
@@ -212,7 +212,7 @@ def _unrolled(matrix: _Matrix, digits: int) -> Demand:
     return result
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=256)
 def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) -> tuple[Demand, _Weights]:
     """As `_folded`."""
     matrix = _matrix(layer)

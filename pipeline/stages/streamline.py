@@ -95,8 +95,8 @@ def streamline(
     copy.CopyFrom(model)
     wrapper = ModelWrapper(copy)
     frames = inputs[:checked]
-    expected = run_graph(model, frames, precise=True)
-    before = _Content.of(model)
+    expected = run_graph(wrapper.model, frames, precise=True)
+    before = _Content.of(wrapper.model)
     for index, transformation in enumerate(_TRANSFORMATIONS):
         name = type(transformation).__name__
         with _reproducible(index):

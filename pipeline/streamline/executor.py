@@ -21,8 +21,8 @@ __all__ = ["AT_ONCE", "Evaluation", "constants", "graph_input", "graph_output", 
 
 AT_ONCE = 2  # batches: most operators are too small for torch to spread them over two cores
 _EXACT_IN_FLOAT = 1 << 24  # float32 holds every integer of this magnitude
-# torch takes NNPACK for a single small frame, whose Winograd transform leaves the integers; the switch is the process's,
-# not a thread's
+# Where there is no oneDNN, torch takes NNPACK for batches of 16 and more, whose Winograd transform leaves the integers.
+# The switch is the process's, not a thread's.
 torch.backends.nnpack.set_flags(False)
 
 
@@ -136,7 +136,7 @@ def run_graph(model: onnx.ModelProto, frames: np.ndarray, *, precise: bool = Fal
     name, evaluation = graph_output(model.graph), Evaluation(model, precise=precise)
     batches = [frames[i : i + batch] for i in range(0, len(frames), batch)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return np.concatenate(list(pool.map(lambda batch: evaluation.run(batch)[name], batches)))
+        return np.concatenate(list(pool.map(lambda part: evaluation.run(part)[name], batches)))
 
 
 def _real(value: Tensor | _Scaled | None) -> Tensor | None:

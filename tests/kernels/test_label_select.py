@@ -24,7 +24,13 @@ CONFIGURATIONS = {
     "recoded_input": _layer(
         7, INT8, multipliers=RNG.integers(1, 1 << 14, 7), offsets=RNG.integers(-(1 << 20), 1 << 20, 7)
     ),
-    "recoded_multiplier": _layer(5, IntType.of_bits(12, signed=True), multipliers=RNG.integers(1, 8, 5)),
+    "recoded_multiplier": _layer(
+        6, IntType.of_bits(13, signed=True), multipliers=RNG.integers(64, 128, 6), offsets=RNG.integers(-9999, 9999, 6)
+    ),
+    "recoded_multiplier_of_unsigned": _layer(
+        4, IntType.of_bits(8, signed=False), multipliers=RNG.integers(128, 256, 4), offsets=RNG.integers(-9999, 9999, 4)
+    ),
+    "recoded_small_multiplier": _layer(5, IntType.of_bits(12, signed=True), multipliers=RNG.integers(1, 8, 5)),
     "unsigned": _layer(5, IntType.of_bits(5, signed=False), multipliers=RNG.integers(1, 1 << 11, 5)),
     "wide": _layer(4, IntType.of_bits(24, signed=True), multipliers=RNG.integers(1 << 24, 1 << 25, 4)),
     "offset_only": _layer(3, INT8, offsets=np.array([5, -300, 0])),
@@ -45,6 +51,12 @@ def test_hardware_is_exact(layer, tmp_path):
     assert result.first_output_cycle == layer.labels - 1 + layer.latency()
     stalled = simulate([layer], {"x": frames}, tmp_path, stalls=5)
     np.testing.assert_array_equal(stalled.outputs["y"], expected)
+
+
+def test_the_factor_that_its_name_says_is_recoded():
+    for name, layer in CONFIGURATIONS.items():
+        if name.startswith("recoded"):
+            assert layer.parameters()["RecodeInput"] == (name == "recoded_input"), name
 
 
 def test_the_lowest_of_equal_scores_wins():

@@ -51,7 +51,7 @@ def test_a_memory_belongs_to_the_layer_that_it_is_in():
         "sliding windows": 8,
         "FIFOs": 5,
     }
-    assert taken(layer("LabelSelect", rom=7, label_select=3)) == {"glue": 10}
+    assert taken(layer("LabelSelect", rom=7, digit_adder=20, product_pair=2, label_select=3)) == {"glue": 32}
 
 
 def test_the_vector_that_an_mvau_replays_is_a_window_and_its_control_glue():

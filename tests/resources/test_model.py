@@ -12,7 +12,7 @@ from pipeline.dataflow.styles import styled
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.mvau import MVAU
-from pipeline.resources.demand import csd_digits, demand
+from pipeline.resources.demand import csd_digits, demand, matrix_demand
 from pipeline.resources.model import COEFFICIENTS, ResourceModel
 from pipeline.stages import synth
 from pipeline.stages.fold import fold
@@ -35,6 +35,17 @@ def test_a_layer_and_a_folding_of_it_are_estimated_alike(style):
     model = ResourceModel.load("xcup")
     for folding in foldings(layer, style, budget=200):
         assert model.layer(styled(layer, style, folding.fields)) == model.matrix(layer, folding.fields)
+
+
+def test_what_is_done_to_a_demand_does_not_reach_the_next():
+    layer = next(layer for layer in residual_network() if isinstance(layer, MVAU))
+    for fields in ({"pe": 1, "simd": 3}, {"pe": 1, "simd": 3, "lanes": 1}, {"digits": 1}):
+        first = matrix_demand(layer, fields, "xcup")
+        terms, blocks = dict(first.terms), first.bram_18k
+        first.add(layer=1, counters=1)
+        first.bram_18k += 1
+        again = matrix_demand(layer, fields, "xcup")
+        assert (dict(again.terms), again.bram_18k) == (terms, blocks)
 
 
 def test_estimates_come_near_to_what_is_counted(tmp_path):

@@ -13,7 +13,7 @@ from pipeline.resources.demand import demand
 from pipeline.resources.drawn import Drawn
 from pipeline.resources.model import COEFFICIENTS, ResourceModel
 from pipeline.resources.published import ESTIMATOR_CSV, ESTIMATOR_PAGE, LeftOut, page, relative
-from pipeline.tools.yosys import Utilization
+from pipeline.tools.utilization import Utilization
 
 CONTENT = json.loads(COEFFICIENTS.read_text())
 ROWS = published.read(ESTIMATOR_CSV)

@@ -38,6 +38,15 @@ def float_network() -> Network:
     return n
 
 
+def quantized_network() -> Network:
+    """A convolution between quantizers, which nothing can be taken out of."""
+    n = Network(2, 5, 5)
+    n.quant(0.5, 4)
+    n.conv(2, 3)
+    n.quant(0.5, 4)
+    return n
+
+
 def test_folds_shapes_and_transposes() -> None:
     network = dynamic_shape_network()
     model, frames = network.model(), network.frames(5)
@@ -133,14 +142,36 @@ def test_a_transformation_that_changes_the_network_is_named(
         streamline.streamline(model, frames, run_graph(model, frames))
 
 
-def test_shapes_that_are_written_down_are_a_step_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = float_network()
+def test_what_changes_only_the_name_of_the_output_is_looked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class TakesAnotherOutput(Transformation):
+        def apply(self, model):
+            model.graph.output[0].name = model.graph.node[-1].input[0]
+            return model, False
+
+    network = quantized_network()
     model, frames = network.model(), network.frames(2)
-    model = streamline.streamline(model, frames, run_graph(model, frames)).model
-    steps: list[str] = []
-    monkeypatch.setattr(streamline, "_TRANSFORMATIONS", (DeclaresAShape(), Nothing()))
-    streamline.streamline(model, frames, run_graph(model, frames), lambda name, _: steps.append(name))
-    assert steps == ["DeclaresAShape"]
+    monkeypatch.setattr(streamline, "_TRANSFORMATIONS", (TakesAnotherOutput(),))
+    with pytest.raises(VerificationError, match="TakesAnotherOutput changed the golden outputs"):
+        streamline.streamline(model, frames, run_graph(model, frames))
+
+
+@pytest.mark.parametrize(("change", "steps"), [(DeclaresAShape(), ["DeclaresAShape"]), (Nothing(), [])])
+def test_only_what_changes_something_is_a_step_and_only_calculations_are_run_again(
+    change: Transformation, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = quantized_network()
+    model, frames = network.model(), network.frames(2)
+    outputs, found, runs = run_graph(model, frames), [], []
+
+    def counted(*given, **options) -> np.ndarray:
+        runs.append(given)
+        return run_graph(*given, **options)
+
+    monkeypatch.setattr(streamline, "_TRANSFORMATIONS", (change,))
+    monkeypatch.setattr(streamline, "run_graph", counted)
+    streamline.streamline(model, frames, outputs, lambda name, _: found.append(name))
+    assert found == steps
+    assert len(runs) == 1  # of the network as it was given
 
 
 def test_it_says_how_many_frames_were_compared() -> None:

@@ -12,8 +12,8 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.stages import hls
 from pipeline.stages.hls import HlsLayer, write_layer
 from pipeline.tools import vitis_hls
+from pipeline.tools.utilization import Utilization
 from pipeline.tools.vitis_hls import Estimated
-from pipeline.tools.yosys import Utilization
 from tests.tools import vitis_hls_stand_in
 from tests.tools.vivado_stand_in import StandIn
 

@@ -12,7 +12,8 @@ import pytest
 from pipeline.errors import ToolError
 from pipeline.stages.codegen import rtl_sources
 from pipeline.tools import yosys
-from pipeline.tools.yosys import PRIMITIVES, SynthesisResult, Unit, Utilization
+from pipeline.tools.utilization import Utilization
+from pipeline.tools.yosys import PRIMITIVES, SynthesisResult, Unit
 
 LANE = """module lane (input wire clk_i, input wire [3:0] a_i, output logic [7:0] sum_o);
   always_ff @(posedge clk_i) sum_o <= sum_o + 8'(a_i);
