@@ -102,6 +102,8 @@ def _draw_front(group: Sequence[PointRecord]) -> go.Figure:
         line={"shape": "hv", "color": GREY, "width": 2},
         hoverinfo="skip",
     )
+    luts = [record.lut for record in group]
+    middle = (min(luts) + max(luts)) / 2  # names go towards it, or the axes cut them off
     policies = list(dict.fromkeys(policy_label(record) for record in group))
     for points in split(group, lambda record: (record.method, policy_label(record))):
         method, policy = points[0].method, policy_label(points[0])
@@ -112,7 +114,7 @@ def _draw_front(group: Sequence[PointRecord]) -> go.Figure:
             hovertext=[plain(record.name) for record in points],
             name=plain(f"{METHODS[method]}, {policy}"),
             mode="markers+text",
-            textposition="top left",
+            textposition=["top left" if record.lut > middle else "top right" for record in points],
             textfont_size=11,
             marker={
                 "color": _colour(points[0]),

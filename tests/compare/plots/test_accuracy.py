@@ -26,6 +26,12 @@ def test_every_build_with_an_accuracy_is_a_point():
     assert "1 of 6 networks have no known accuracy and are not shown." in plot.how
 
 
+def test_names_go_towards_the_middle_of_the_plot():
+    (plot,) = accuracy_against_luts(sample_records())
+    places = dict(pair for trace in plot.figure.data[1:] for pair in zip(trace.x, trace.textposition, strict=True))
+    assert (places[min(places)], places[max(places)]) == ("top right", "top left")
+
+
 def test_accuracies_of_different_kinds_are_not_put_together():
     records = [sample_record(), sample_record(p=12, top1_how="quoted: published, on ImageNet")]
     assert [len(plots(records)) for plots in (accuracy_against_luts, accuracy_against_p)] == [2, 2]
