@@ -61,6 +61,9 @@ _Model = Annotated[
 _Named = Annotated[str | None, typer.Option("--model", help="What `a2q build` takes as its model.")]
 _Config = Annotated[Path | None, typer.Option(help="A file of build_configs/. (default: the model's)")]
 _TargetFps = Annotated[str | None, typer.Option(help="Frames a second to fold for, or max.")]
+_InputRange = Annotated[
+    str | None, typer.Option(help="The least and the largest number that a .onnx file takes: 0,255.")
+]
 _Out = Annotated[Path | None, typer.Option(help="The build's folder. (default: build/<model>)")]
 _Weights = Annotated[str | None, typer.Option(help="trained or synthetic.")]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")]
@@ -78,11 +81,25 @@ def build(
     out: _Out = None,
     weights: _Weights = None,
     until: Annotated[str | None, typer.Option(help="Stop after this stage (see `a2q stages`).")] = None,
+    input_range: _InputRange = None,
+    model_class: Annotated[
+        str | None, typer.Option(help="module:Class, what makes the network that a checkpoint of your own fills.")
+    ] = None,
+    input_shape: Annotated[
+        str | None, typer.Option(help="The shape of one input of that network, without the batch: 3,32,32.")
+    ] = None,
     verbose: _Verbose = False,
 ) -> None:
     """Build an accelerator: verified RTL, a proof of its accumulator widths, its resources, and a package to deploy."""
     with _messages(verbose):
-        overrides = {"board": board, "target_fps": target_fps, "weights": weights}
+        overrides = {
+            "board": board,
+            "target_fps": target_fps,
+            "weights": weights,
+            "input_range": input_range,
+            "model_class": model_class,
+            "input_shape": input_shape,
+        }
         result = _build(model, config, overrides, out, until, verbose)
         _screen(verbose).note(f"{result.folder}: {len(result.stages)} stages, {result.seconds:.1f} s")
 
@@ -276,17 +293,27 @@ def train(
 
 @app.command()
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint of `a2q train`, or a name of `a2q models`.")],
-    dataset: Annotated[str | None, typer.Option(help="(default: the one it was trained on)")] = None,
+    model: Annotated[
+        str, typer.Argument(help="A checkpoint of `a2q train`, a name of `a2q models`, or a QONNX file (.onnx).")
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="A data set's name; of a QONNX file also a folder of images by class, or an .npz file of images and "
+            "labels. (default: the one it was trained on)"
+        ),
+    ] = None,
     data_folder: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None,
     images: Annotated[int | None, typer.Option(min=1, help="Test images. (default: all)")] = None,
+    input_range: _InputRange = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
-    """Measure top-1, top-5 and loss, in float or in Brevitas, and of the integers that become hardware."""
+    """Measure top-1, and of checkpoints top-5 and loss, as the network computes and of the integers of the hardware."""
     with _messages(verbose):
         from pipeline.training.command import evaluate_command
 
-        table, equal = evaluate_command(checkpoint, dataset, data_folder, images)
+        ends = load_config(config_for(model), {"input_range": input_range}).input_range if input_range else None
+        table, equal = evaluate_command(model, dataset, data_folder, images, ends)
         _print(table)
         if not equal:
             raise typer.Exit(1)

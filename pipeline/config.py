@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline import config_file
 from pipeline.board_design.description import check_clock
 from pipeline.boards import BOARDS_FOLDER, load_board, read_board
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
-from pipeline.models.names import is_path
+from pipeline.models.names import MODEL_CLASS, is_path
 
 __all__ = [
     "CONFIG_FOLDER",
@@ -47,12 +47,22 @@ def _policy(text: str) -> str:
 PolicyText = Annotated[str, AfterValidator(_policy)]
 
 
+Bits = Annotated[int, Field(ge=2, le=63)]
+
+
 class Accumulators(Section):
-    """How wide sums are. `layers` gives some layers, by name, another policy than the rest."""
+    """How wide sums are. `layers` gives some layers, by name, another policy than the rest.
+
+    `bits` is the P that layers were trained for, where the model does not say it, or says something else.
+    """
 
     policy: PolicyText = Field("exact", description=f"one of {_POLICY}")
     per_pe: bool = Field(False, description="true or false: whether each PE is only as wide as its own rows need")
     layers: dict[str, PolicyText] = Field({}, description=f"a mapping from a layer's name to one of {_POLICY}")
+    bits: Bits | dict[str, Bits] | None = Field(
+        None,
+        description="the P that all layers were trained for, from 2 to 63, or a mapping from a layer's name to its P",
+    )
 
 
 class Simulation(Section):
@@ -94,6 +104,27 @@ RamStyle = Literal["auto", "distributed", "block", "ultra"]
 ImplStyle = Literal["rtl", "hls"]
 
 
+def _numbers(value: Any) -> Any:
+    """The command line's 0,255 is a file's [0, 255]."""
+    return value.split(",") if isinstance(value, str) and "," in value else value
+
+
+def _increasing(ends: tuple[float, float]) -> tuple[float, float]:
+    if not ends[0] < ends[1]:
+        raise ValueError("the lower end comes first")
+    return ends
+
+
+InputRange = Annotated[tuple[float, float], BeforeValidator(_numbers), AfterValidator(_increasing)]
+
+
+InputShape = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1 << 24)], ...],
+    BeforeValidator(_numbers),
+    Field(min_length=1, max_length=3),
+]
+
+
 FrameRate = Annotated[float, Field(gt=0, le=1e9)]
 
 
@@ -107,6 +138,17 @@ class BuildConfig(Section):
     seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more; draws are repeated by it")
     golden_frames: int = Field(256, ge=1, le=10_000, description="a whole number of frames from 1 to 10000")
     golden_inputs: Path | None = Field(None, description="a path to a .npy file of frames (N, *input shape)")
+    input_range: InputRange | None = Field(
+        None, description="the least and the largest number that the network takes, such as [0, 255]"
+    )
+    model_class: str | None = Field(
+        None,
+        pattern=MODEL_CLASS,
+        description="module:Class, what makes the network that a checkpoint of your own fills",
+    )
+    input_shape: InputShape | None = Field(
+        None, description="the shape of one input of model_class, without the batch, such as [3, 32, 32]"
+    )
 
     board: str = Field("KV260", description="a board of hw/boards")
     fpga_part: str = Field("", description="the part of a board of hw/boards")

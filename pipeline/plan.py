@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.flow import Context, Stage
 from pipeline.models.golden import data_files
 from pipeline.models.names import is_path, located
+from pipeline.models.user_class import source_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,9 @@ def _resolve(context: Context) -> str:
         options["golden_frames"],
         options["golden_inputs"],
         context.folder,
+        input_range=options["input_range"],
+        model_class=options["model_class"],
+        input_shape=options["input_shape"],
     )
     context.log(f"golden frames: {record.golden_source}")
     return f"{record.name}: {record.provenance}; golden frames: {record.golden_source}"
@@ -54,7 +58,8 @@ def _resolve(context: Context) -> str:
 def _model_files(options: Mapping[str, Any]) -> list[Path]:
     model = located(options["model"]) if options["weights"] == "trained" else options["model"]
     own = [Path(model)] if is_path(model) else []
-    return own + data_files(options)
+    code = source_files(options["model_class"]) if options["model_class"] else []
+    return own + code + data_files(options)
 
 
 def _export(context: Context) -> str:
@@ -65,7 +70,8 @@ def _export(context: Context) -> str:
     if record.kind == "qonnx":
         export.take_qonnx(folder / record.file, frames, context.folder)
         return f"the file as it is, run on {len(frames)} golden frames"
-    _, _, result = export.export_brevitas(resolve.load_network(record, folder), frames, context.folder)
+    network = resolve.load_network(record, folder)
+    _, _, result = export.export_brevitas(network, frames, context.folder, record.network_record)
     return (
         f"{result.layers} layers hold Brevitas' integers; outputs agree on {result.frames} golden frames to "
         f"{result.largest_difference:.1g}"
@@ -76,9 +82,10 @@ def _streamline(context: Context) -> str:
     import numpy as np
     import onnx
 
-    from pipeline.stages import streamline
+    from pipeline.stages import resolve, streamline
     from pipeline.stages.export import Golden
 
+    record, _ = resolve.load(context.inputs["resolve"])
     source = context.inputs["export"]
     golden = Golden.load(source / "golden.npz")
     steps = context.folder / "intermediate_models"
@@ -90,7 +97,9 @@ def _streamline(context: Context) -> str:
         names.append(name)
         streamline.save_step(steps, len(names), name, model)
 
-    result = streamline.streamline(onnx.load(source / "model.onnx"), golden.inputs, golden.outputs, keep)
+    result = streamline.streamline(
+        onnx.load(source / "model.onnx"), golden.inputs, golden.outputs, keep, ends=record.ends
+    )
     onnx.save(result.model, context.folder / "model.onnx")
     verified = context.folder / "verification_output"
     verified.mkdir()
@@ -101,7 +110,10 @@ def _streamline(context: Context) -> str:
         f"{len(names)} transformations, outputs of {result.checked} golden frames unchanged but for rounding after each"
     )
     if added:
-        line += f"; input quantized to 8 bits, top-1 the same on {added.same_top1} of {added.frames} golden frames"
+        line += (
+            f"; the input, {added.low:g} to {added.high:g} by {added.known_by}, quantized to 8 bits: top-1 the same on "
+            f"{added.same_top1} of {added.frames} golden frames that did not choose this"
+        )
     return line
 
 
@@ -120,7 +132,7 @@ def _dataflow(context: Context) -> str:
     )
     return (
         f"{len(result.graph.layers)} layers on integers; {result.quantizers} tensors equal in every element of "
-        f"{result.frames} golden frames"
+        f"{result.frames} golden frames; the input was {result.seen.input}"
     )
 
 
@@ -130,12 +142,15 @@ def _accumulators(context: Context) -> str:
 
     record, _ = resolve.load(context.inputs["resolve"])
     options = context.options["accumulators"]
+    if options["bits"] is not None and record.bounds:
+        context.log("P is what the configuration says, where it says it, in place of what the model's record says")
     graph, certificate = accumulators.assign(
         load_graph(context.inputs["dataflow"]),
         options["policy"],
         options["layers"],
         options["per_pe"],
         record.target_bits,
+        options["bits"],
     )
     save_graph(graph, context.folder)
     for layer in certificate.layers:
@@ -148,10 +163,10 @@ def _accumulators(context: Context) -> str:
     by_type = [layer.bits["datatype"] for layer in certificate.layers]
     line = (
         f"{min(widths)} to {max(widths)} bits by the policy {certificate.policy}, proven; "
-        f"{min(by_type)} to {max(by_type)} by data types alone"
+        f"{min(by_type)} to {max(by_type)} by data types alone; {certificate.claims}"
     )
     if certificate.policy == "target" and not any(layer.claimed for layer in certificate.layers):
-        line += "; no layer was trained for a P, so this is exact"
+        line += ", so this is exact"
     return line
 
 
@@ -446,8 +461,17 @@ STAGES: tuple[Stage, ...] = (
         "resolve",
         "find the model, check it, and choose golden frames",
         _resolve,
-        reads=("model", "weights", "seed", "golden_frames", "golden_inputs"),
-        packages=("brevitas", "torch", "numpy", "pillow", "scikit-learn"),
+        reads=(
+            "model",
+            "weights",
+            "seed",
+            "golden_frames",
+            "golden_inputs",
+            "input_range",
+            "model_class",
+            "input_shape",
+        ),
+        packages=("brevitas", "torch", "qonnx", "onnx", "numpy", "pillow", "scikit-learn"),
         sources=(_CHECKPOINTS,),
         files=_model_files,
     ),
@@ -462,7 +486,7 @@ STAGES: tuple[Stage, ...] = (
         "streamline",
         "QONNX transformations, each proven to leave the golden outputs as they were",
         _streamline,
-        needs=("export",),
+        needs=("resolve", "export"),
         packages=("qonnx", "onnx", "onnxruntime", "numpy", "torch"),
     ),
     Stage(

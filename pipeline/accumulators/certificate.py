@@ -38,6 +38,8 @@ from pipeline.errors import ModelError
 
 __all__ = ["Certificate", "LayerCertificate"]
 
+_SHOWN = 3  # names of layers in a phrase
+
 
 @dataclass(frozen=True)
 class LayerCertificate:
@@ -88,6 +90,28 @@ class Certificate:
     policy: str
     per_pe: bool
     layers: tuple[LayerCertificate, ...]
+
+    @property
+    def broken(self) -> tuple[LayerCertificate, ...]:
+        """The layers with a row that needs more bits than the layer was trained for."""
+        return tuple(
+            layer for layer in self.layers if layer.claimed is not None and layer.bits["exact"] > layer.claimed
+        )
+
+    @property
+    def claims(self) -> str:
+        """A phrase on what the layers were trained for, and whether they keep to it."""
+        claimed = [layer for layer in self.layers if layer.claimed is not None]
+        if not claimed:
+            return "no layer claims a P"
+        bits = sorted({layer.claimed for layer in claimed})
+        spread = f"P = {bits[0]}" if len(bits) == 1 else f"P from {bits[0]} to {bits[-1]}"
+        text = f"{len(claimed)} of {len(self.layers)} layers claim {spread}"
+        if not self.broken:
+            return f"{text} and keep to it"
+        names = ", ".join(f"{layer.layer} needs {layer.bits['exact']}" for layer in self.broken[:_SHOWN])
+        more = f" and {len(self.broken) - _SHOWN} more" if len(self.broken) > _SHOWN else ""
+        return f"{text}, which is broken: {names}{more}"
 
     def layer(self, name: str) -> LayerCertificate:
         return next(layer for layer in self.layers if layer.layer == name)

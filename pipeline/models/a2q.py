@@ -11,7 +11,18 @@ from brevitas.core.scaling import AccumulatorAwareParameterPreScaling
 from brevitas.function import abs_binary_sign_grad
 from torch import Tensor, nn
 
-__all__ = ["a2q_layers", "largest_l1_norm", "norms", "norms_from_weights", "pre_scaling", "weights_from_norms"]
+from pipeline.models.integer_weights import weight_names
+from pipeline.models.network_record import LayerBound
+
+__all__ = [
+    "a2q_layers",
+    "largest_l1_norm",
+    "layer_bounds",
+    "norms",
+    "norms_from_weights",
+    "pre_scaling",
+    "weights_from_norms",
+]
 
 _NOISE = 1e-3  # of a channel without a direction, as a share of the layer's mean magnitude
 
@@ -26,6 +37,20 @@ def largest_l1_norm(method: str, accumulator_bits: int, input_bits: int, *, sign
 def a2q_layers(model: nn.Module) -> dict[str, nn.Module]:
     """The layers of `model` whose weights are trained for an accumulator width, by their names."""
     return {name: layer for name, layer in model.named_modules() if pre_scaling(layer) is not None}
+
+
+def layer_bounds(model: nn.Module) -> dict[str, LayerBound]:
+    """What the layers of `a2q_layers` were trained for, by name; of layers that share their weights, the first one's.
+
+    Raises ModelError as `weight_names` does.
+    """
+    bounds = {}
+    for name, layer in a2q_layers(model).items():
+        module = pre_scaling(layer)
+        method = "a2q" if getattr(module, "pre_zero_point", None) is None else "a2q_plus"
+        bound = LayerBound(method=method, accumulator_bits=int(module.accumulator_bit_width()))
+        bounds[weight_names(model)[name].removesuffix(".weight")] = bound
+    return bounds
 
 
 def pre_scaling(layer: nn.Module) -> AccumulatorAwareParameterPreScaling | None:

@@ -1,14 +1,15 @@
 """Golden frames: the inputs on which every stage of a build is proven, and where they come from.
 
 In order of preference: the file that the user names; the model's own data set, where it is at hand; crops of the
-photographs that scikit-learn ships, for networks that take images; a seeded draw over the range of the input's
-quantizer.
+photographs that scikit-learn ships, for networks that take images; a seeded draw. For a network that is known by its
+file only, frames reach both ends of the range of its input, which someone must have said: the file's record, the
+quantizer of its input, or the configuration.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,19 +22,29 @@ from pipeline.errors import ConfigError
 from pipeline.models.names import Preprocessing
 
 __all__ = [
+    "Ends",
     "GoldenFrames",
+    "check_range",
     "data_files",
     "from_dataset",
-    "from_draw",
     "from_file",
     "from_photographs",
     "is_image",
     "normalised",
+    "of_range",
+    "range_frames",
 ]
 
 _IN_MEMORY = ("cifar10", "cifar100", "fashion_mnist", "mnist")  # data sets whose images are not files of their own
 _PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 _SMALLEST_IMAGE = 16
+_DRAWN = 4  # frames of images that give way to drawn ones
+# of the user's frames against what the network takes
+_SLACK = 1e-3  # of the range: rounding of a normalisation
+_MOST_OUTSIDE = 1 / 3
+_LEAST_SEEN = 1 / 16
+
+Ends = tuple[np.ndarray, np.ndarray]  # the least and the largest number, float32, that broadcast against one frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +77,83 @@ def from_file(path: Path, shape: tuple[int, ...], limit: int) -> GoldenFrames:
     return GoldenFrames(frames, f"{len(frames)} frames of the user's file {path.name}")
 
 
+def check_range(path: Path, frames: np.ndarray, ends: Ends, said: str) -> None:
+    """Raise ConfigError unless `frames` of the user's file `path` can be inputs of a network that takes numbers between
+    `ends`, as `said` by someone: a third of them may lie outside, where quantizers clip, and they must span a
+    sixteenth of it."""
+    low, high = (np.asarray(end, np.float64) for end in ends)
+    slack = (high - low) * _SLACK
+    outside = float(((frames < low - slack) | (frames > high + slack)).mean())
+    seen = float((frames.max() - frames.min()) / (high.max() - low.min()))
+    if outside <= _MOST_OUTSIDE and seen >= _LEAST_SEEN:
+        return
+    found = f"{outside:.0%} of its numbers lie outside" if outside > _MOST_OUTSIDE else f"it spans {seen:.1%} of that"
+    raise ConfigError(
+        f"golden_inputs: {path} holds numbers from {frames.min():g} to {frames.max():g}, but the network takes "
+        f"{low.min():g} to {high.max():g} by {said}: {found}. Give frames as the network takes them, scaled and normalised."
+    )
+
+
 def from_dataset(dataset: str, shape: tuple[int, ...], preprocessing: Preprocessing, count: int) -> GoldenFrames | None:
     """The first `count` test images of `dataset`, in the middle of zeros where `shape`, (C, H, W), is larger.
 
     None where the data set is not at hand, or has images of another kind. Raises InputError for one that is damaged.
     """
+    found = _dataset_images(dataset, shape, count)
+    return None if found is None else GoldenFrames(normalised(found[0], preprocessing), found[1])
+
+
+def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count: int, seed: int) -> GoldenFrames:
+    """`count` square crops, drawn with `seed`, of scikit-learn's photographs, as `shape`: (C, H, W), C is 1 or 3."""
+    images, source = _photograph_images(shape, count, seed)
+    return GoldenFrames(normalised(images, preprocessing), source)
+
+
+def of_range(
+    shape: tuple[int, ...], ends: Ends, of_pixels: Callable[[np.ndarray], np.ndarray], count: int, seed: int
+) -> GoldenFrames:
+    """`count` frames for a network of which no more is known than what it takes: numbers between `ends`.
+
+    Where `shape` is that of images they are `of_pixels` of a data set of that shape, or of photographs; a few give way to
+    drawn ones, black, white and both at random. Else all are drawn.
+    """
+    if not is_image(shape):
+        found = f"{count} frames drawn over the range of the input, {_span(ends)}, not the model's data set"
+        return GoldenFrames(range_frames(ends, shape, count, seed), found)
+    dataset = {(3, 32, 32): "cifar10", (1, 28, 28): "mnist"}.get(shape, "")
+    images, source = _dataset_images(dataset, shape, count) or _photograph_images(shape, count, seed)
+    drawn = min(_DRAWN, len(images) // 2)
+    if drawn:
+        black_to_white = (np.float32(0), np.float32(255))
+        images[len(images) - drawn :] = np.round(range_frames(black_to_white, shape, drawn, seed)).astype(np.uint8)
+        source = f"{source}; the last {drawn} are drawn instead, from black to white"
+    return GoldenFrames(of_pixels(images), f"{source}; as numbers of {_span(ends)}")
+
+
+def range_frames(ends: Ends, shape: tuple[int, ...], count: int, seed: int) -> np.ndarray:
+    """`count` frames of `shape` that reach the whole range between `ends`, float32, drawn with `seed`.
+
+    One is everywhere at its least, one at its largest; of the others, half are drawn evenly, half are at one of the ends
+    in each element.
+    """
+    generator = np.random.default_rng(seed)
+    low, high = (np.broadcast_to(np.asarray(end, np.float32), shape) for end in ends)
+    frames = np.empty((count, *shape), np.float32)
+    for index in range(count):
+        if index < 2:
+            frames[index] = (low, high)[index]
+        elif index % 2:
+            frames[index] = np.where(generator.random(shape) < 0.5, low, high)
+        else:
+            frames[index] = np.clip(low + (high - low) * generator.random(shape, np.float32), low, high)
+    return frames
+
+
+def _span(ends: Ends) -> str:
+    return f"{np.min(ends[0]):g} to {np.max(ends[1]):g}"
+
+
+def _dataset_images(dataset: str, shape: tuple[int, ...], count: int) -> tuple[np.ndarray, str] | None:
     if dataset not in _IN_MEMORY or not catalog.files(dataset, "test"):
         return None
     images = catalog.load(dataset, "test", limit=count)
@@ -79,11 +162,10 @@ def from_dataset(dataset: str, shape: tuple[int, ...], preprocessing: Preprocess
         return None
     top, left = (shape[1] - height) // 2, (shape[2] - width) // 2
     margins = ((0, 0), (0, 0), (top, shape[1] - height - top), (left, shape[2] - width - left))
-    return GoldenFrames(normalised(np.pad(images.images, margins), preprocessing), f"the {images.source}")
+    return np.pad(images.images, margins), f"the {images.source}"
 
 
-def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count: int, seed: int) -> GoldenFrames:
-    """`count` square crops, drawn with `seed`, of scikit-learn's photographs, as `shape`: (C, H, W), C is 1 or 3."""
+def _photograph_images(shape: tuple[int, ...], count: int, seed: int) -> tuple[np.ndarray, str]:
     from PIL import Image
 
     generator = np.random.default_rng(seed)
@@ -103,21 +185,13 @@ def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count
     source = (
         f"{count} crops of the photographs that scikit-learn ships (china.jpg, flower.jpg), not the model's data set"
     )
-    return GoldenFrames(normalised(crops, preprocessing), source)
+    return crops, source
 
 
 def _photograph_folder() -> Path:
     """scikit-learn's own, found without importing it, which takes seconds."""
     (package,) = importlib.util.find_spec("sklearn").submodule_search_locations
     return Path(package, "datasets", "images")
-
-
-def from_draw(shape: tuple[int, ...], low: float, high: float, count: int, seed: int) -> GoldenFrames:
-    """`count` frames of numbers drawn evenly from `low` to `high`."""
-    frames = np.random.default_rng(seed).uniform(low, high, (count, *shape)).astype(np.float32)
-    return GoldenFrames(
-        frames, f"{count} frames of numbers drawn evenly from {low:g} to {high:g}, not the model's data set"
-    )
 
 
 def is_image(shape: tuple[int, ...]) -> bool:

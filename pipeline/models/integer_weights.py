@@ -9,7 +9,9 @@ from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from brevitas.quant_tensor import QuantTensor
 from torch import Tensor, nn
 
-__all__ = ["IntegerWeights", "hidden_sparsity", "integer_weights", "largest_l1", "quantized_weights"]
+from pipeline.errors import ModelError
+
+__all__ = ["IntegerWeights", "hidden_sparsity", "integer_weights", "largest_l1", "quantized_weights", "weight_names"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,25 @@ def quantized_weights(network: nn.Module, image: Tensor) -> dict[str, tuple[Quan
         network.train(was_training)
         for hook in hooks:
             hook.remove()
+    return found
+
+
+def weight_names(network: nn.Module) -> dict[str, str]:
+    """By the name of each layer that quantizes its weights, the name of the parameter that holds them.
+
+    Raises ModelError for weights that are no parameter, as those of a parametrization.
+    """
+    names = {id(parameter): name for name, parameter in network.named_parameters()}  # of a shared one, the first
+    found = {}
+    for name, layer in network.named_modules():
+        if not isinstance(layer, QuantWeightBiasInputOutputLayer):
+            continue
+        if id(layer.weight) not in names:
+            raise ModelError(
+                f"Layer {name} calculates its weights instead of holding them as a parameter. Remove the parametrization "
+                "before export: torch.nn.utils.parametrize.remove_parametrizations."
+            )
+        found[name] = names[id(layer.weight)]
     return found
 
 

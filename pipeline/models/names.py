@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from pipeline.datasets.catalog import find as find_dataset
 from pipeline.errors import ConfigError, InputError, ModelError
 from pipeline.models.quantization import Quantization
@@ -25,10 +27,12 @@ __all__ = [
     "CHECKPOINTS",
     "FAMILIES",
     "MODELS",
+    "MODEL_CLASS",
     "TRAINED",
     "Family",
     "ModelSpec",
     "Preprocessing",
+    "UnknownModelError",
     "find",
     "is_checkpoint",
     "is_path",
@@ -66,6 +70,8 @@ _PUBLISHED_TOP1 = {
 }
 
 
+MODEL_CLASS = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"  # module:Class
+
 # what a checkpoint's record may ask for
 _WIDEST, _MOST_CLASSES, _LARGEST_SIDE = 8, 100_000, 1024
 
@@ -76,6 +82,18 @@ class Preprocessing:
 
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    @property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the largest number that a pixel becomes, float32 (C, 1, 1)."""
+        mean, std = (np.array(values, np.float32).reshape(-1, 1, 1) for values in (self.mean, self.std))
+        return (0 - mean) / std, (1 - mean) / std
+
+    @classmethod
+    def of_range(cls, low: float, high: float, channels: int) -> Preprocessing:
+        """How pixels become numbers from `low` to `high`."""
+        span = high - low
+        return cls((-low / span,) * channels, (1 / span,) * channels)
 
 
 @dataclass(frozen=True)
@@ -248,6 +266,8 @@ def recorded(name: str, record: Mapping[str, Any]) -> ModelSpec:
         )
         find_dataset(spec.dataset)
     except (InputError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, UnknownModelError) and "network" not in record:
+            raise  # there is no record to blame
         raise ModelError(f"The record of the checkpoint of {name} does not describe a network: {error}") from None
     return replace(spec, name=name)
 
@@ -312,12 +332,16 @@ def _own_models() -> dict[str, ModelSpec]:
     return found
 
 
-def _unknown(name: str, reason: str = "") -> ModelError:
+class UnknownModelError(ModelError):
+    """A name that stands for no network."""
+
+
+def _unknown(name: str, reason: str = "") -> UnknownModelError:
     forms = [f"quant_{family}_w4a4" for family in FAMILIES]
     close = difflib.get_close_matches(name, [*MODELS, *FAMILIES, *forms], n=1)
     reason = f"{reason} " if reason else ""
     hint = f"Did you mean {close[0]}? " if close else ""
-    return ModelError(
+    return UnknownModelError(
         f"There is no model called {name!r}. {reason}{hint}Give the path of a QONNX file (*.onnx), a name that `a2q "
         "models` lists, or one of the form quant_FAMILY_wWaA, quant_FAMILY_wWaA_a2q_Pb or quant_FAMILY_wWaA_a2q_plus_Pb, "
         "for weights of W, activations of A and accumulators of P bits, or FAMILY for a float network. FAMILY is one of "

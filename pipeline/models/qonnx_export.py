@@ -1,16 +1,122 @@
-"""Brevitas' export to QONNX, with 1-bit activations as they are computed.
+"""A Brevitas network as a QONNX file that holds what the network computes, proven, and what is known of it besides.
 
-Brevitas 0.13.4 writes every quantizer of 1 bit as BipolarQuant, whose integers are -1 and 1. An unsigned one, as every
-activation of the networks here is, has 0 and 1, which QONNX's Quant can say.
+What Brevitas 0.13.4's own export leaves to be wished for:
+
+- From 0.12.1 on it writes the float weights of an accumulator-aware (A2Q) layer, not the projected ones, so that the
+  file's integers break the bound that training kept. Here every weight in the file is replaced by what its layer
+  computes, and then the file's integers are compared with the layers'.
+- It writes every quantizer of 1 bit as BipolarQuant, whose integers are -1 and 1. An unsigned one has 0 and 1, which
+  QONNX's Quant can say.
+- By default it goes through torch.export, which names weights slice_1, slice_2 and so on. TorchScript keeps the
+  modules' names.
 """
 
 from __future__ import annotations
 
+import inspect
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import brevitas.config
+import numpy as np
+import onnx
+import torch
 from brevitas.export.onnx.qonnx.function import BrevitasQuantOp
 from brevitas.export.onnx.qonnx.handler import BrevitasActQuantProxyHandler
 from brevitas.export.onnx.qonnx.manager import QONNXManager
+from brevitas.quant_tensor import QuantTensor
+from onnx import numpy_helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from torch import Tensor, nn
 
-__all__ = ["export_qonnx"]
+from pipeline.errors import ModelError, UnsupportedError, VerificationError
+from pipeline.models.a2q import layer_bounds
+from pipeline.models.golden import range_frames
+from pipeline.models.integer_weights import quantized_weights, weight_names
+from pipeline.models.network_record import LayerBound, NetworkRecord, write_record
+from pipeline.streamline.executor import AT_ONCE, constants, graph_input, graph_output, run_graph
+from pipeline.streamline.input_range import quantizer_range
+from pipeline.streamline.quantizers import QUANTIZER_OPS, read_quantizer
+from pipeline.streamline.reading import read_model
+
+__all__ = ["ExportResult", "compare_outputs", "compare_weights", "export_qonnx", "write_proven"]
+
+_OPSET = 13
+_BATCH = 64
+_DRAWN = 16  # inputs on which an export is proven, beside the user's example
+# relative to the largest output: two float32 evaluations of the same sums, of up to 2¹² terms, in different order
+_OUTPUT_ROUNDING = 2.0**-12
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What the export proved. `layers` weight tensors hold the network's integers; on `frames` inputs every largest
+    output is the network's, and no output differs by more than `largest_difference`. `bounds` has the accumulator
+    width that each layer was trained for, by its name."""
+
+    layers: int
+    frames: int
+    largest_difference: float
+    bounds: dict[str, LayerBound]
+
+
+def export_qonnx(
+    model: nn.Module,
+    args: Tensor,
+    export_path: str | os.PathLike[str],
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    input_range: Sequence[float] | None = None,
+    classes: Sequence[str] | None = None,
+    opset_version: int = _OPSET,
+) -> ExportResult:
+    """Write the Brevitas network `model` as QONNX to `export_path`: `brevitas.export.export_qonnx`, proven.
+
+    `args` is an example of its input, (N, ...) float32. The file keeps the names of modules, and it records the method
+    and the accumulator width P of every A2Q and A2Q+ layer, and what is given of the input: `mean` and `std` by
+    channel, if an 8-bit pixel becomes (pixel / 255 − mean) / std before the network takes it; else `input_range`, the
+    least and the largest number that it takes; and the names of `classes`, in the order of the outputs. A build goes by
+    this record, see `pipeline/models/network_record.py`.
+
+    It is proven that the file's weights are the layers' integers, and that its outputs are the network's on `args`, on
+    random inputs and on those that are everywhere at an end of the range. `model` is left as it was. Raises ModelError
+    for a network that cannot be exported, VerificationError, naming layer and channel or input, where the file does not
+    hold what the network computes; then nothing is written.
+    """
+    path = Path(export_path)
+    example = _example(args)
+    bounds = layer_bounds(model)
+    record = NetworkRecord.of(bounds, mean=mean, std=std, input_range=input_range, classes=classes)
+    with _on_cpu_in_evaluation(model), tempfile.TemporaryDirectory(prefix=".export-", dir=_folder(path)) as scratch:
+        passing = Path(scratch, "model.onnx")
+        _write(model, example[:1], passing, record, opset_version)
+        inputs = _proof_inputs(onnx.load(passing), example, record)
+        result, _ = _proven(model, passing, inputs, bounds)
+        os.replace(passing, path)
+    return result
+
+
+def write_proven(
+    network: nn.Module, inputs: np.ndarray, path: Path, record: NetworkRecord | None = None
+) -> tuple[ExportResult, np.ndarray]:
+    """Write `network` to `path`, proven on `inputs` (N, ...), which give the outputs that are returned.
+
+    Of `record` what is said of the input counts; layers are the network's. Raises VerificationError as `export_qonnx`.
+    """
+    bounds = layer_bounds(network)
+    record = (record or NetworkRecord()).model_copy(update={"layers": bounds})
+    images = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
+    with _on_cpu_in_evaluation(network):
+        _write(network, images[:1], path, record, _OPSET)
+        return _proven(network, path, images, bounds)
 
 
 class _ActivationHandler(BrevitasActQuantProxyHandler):
@@ -24,6 +130,163 @@ class _Manager(QONNXManager):
     handlers = (_ActivationHandler, *QONNXManager.handlers)  # the first that fits is taken
 
 
-def export_qonnx(*args, **options):
-    """`brevitas.export.export_qonnx`, by TorchScript: the network, an example of its input, and the file's path."""
-    return _Manager.export(*args, **options)
+def _example(args: object) -> Tensor:
+    if isinstance(args, tuple) and len(args) == 1 and not isinstance(args, QuantTensor):
+        (args,) = args
+    value = args.value if isinstance(args, QuantTensor) else args
+    if not isinstance(value, Tensor) or value.ndim < 2 or not len(value) or not value.is_floating_point():
+        found = f"a tensor of {value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else repr(type(value))
+        raise ModelError(
+            f"The example of the network's input is {found}; expected one float tensor with a batch of one or more in front."
+        )
+    return value.detach().float().cpu()
+
+
+def _folder(path: Path) -> Path:
+    if not path.parent.is_dir():
+        raise ModelError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
+    return path.parent
+
+
+@contextmanager
+def _on_cpu_in_evaluation(model: nn.Module) -> Iterator[None]:
+    training = {module: module.training for module in model.modules()}
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    try:
+        model.cpu().eval()
+        yield
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+        model.to(device)
+
+
+def _write(network: nn.Module, image: Tensor, path: Path, record: NetworkRecord, opset: int) -> None:
+    """The file as Brevitas writes it, with the integers of its layers and `record`."""
+    if brevitas.config.JIT_ENABLED:  # by who imported it before this package
+        raise ModelError("Brevitas was loaded with its JIT, which exports nothing: set BREVITAS_JIT=0.")
+    names = weight_names(network)
+    try:
+        weights = quantized_weights(network, image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer's, about constants that are meant to be
+            options = {"dynamo": False, "opset_version": opset, "input_names": [_input_name(network)]}
+            model = _Manager.export(network, image, None, **options, output_names=["output"])
+    except (
+        RuntimeError,
+        AssertionError,
+        ValueError,
+        TypeError,
+        NotImplementedError,
+        torch.onnx.OnnxExporterError,
+    ) as e:
+        _Manager.set_export_mode(network, enabled=False)  # which it leaves as it is
+        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        raise ModelError(f"The network cannot be exported to QONNX: {reason}") from e
+    if not weights:
+        raise ModelError(
+            "The network has no layer with quantized weights that it uses: it is a float network, or none of Brevitas'. "
+            "Build it from brevitas.nn."
+        )
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for layer, (weight, _) in weights.items():
+        tensor = tensors.get(names[layer])
+        if tensor is None:
+            raise VerificationError(f"layer {layer}: the exported file has no tensor {names[layer]}.")
+        tensor.CopyFrom(numpy_helper.from_array(weight.value.detach().numpy(), tensor.name))
+    write_record(model, record)
+    onnx.save(model, path)
+
+
+def _input_name(network: nn.Module) -> str:
+    return next(iter(inspect.signature(network.forward).parameters), "input")
+
+
+def _proven(
+    network: nn.Module, path: Path, inputs: Tensor, bounds: dict[str, LayerBound]
+) -> tuple[ExportResult, np.ndarray]:
+    """What was proven of the file `path` on `inputs`, and the network's outputs for them."""
+    names = weight_names(network)
+    weights = {names[name]: weight for name, (weight, _) in quantized_weights(network, inputs[:1]).items()}
+    model = onnx.load(path)
+    compare_weights(model.graph, weights)
+    outputs = _run(network, inputs)
+    difference = compare_outputs(_executed(path, inputs.numpy()), outputs)
+    return ExportResult(len(weights), len(inputs), difference, bounds), outputs
+
+
+def _executed(path: Path, inputs: np.ndarray) -> np.ndarray:
+    """What the file gives: by this project's executor, which sums as torch does, or for operators that it does not
+    have by QONNX's, a frame at a time."""
+    try:
+        return run_graph(read_model(path), inputs, batch=_BATCH)
+    except UnsupportedError:
+        wrapper = ModelWrapper(str(path))
+        source, target = graph_input(wrapper.graph).name, graph_output(wrapper.graph)
+        return np.concatenate([execute_onnx(wrapper, {source: frame[None]})[target] for frame in inputs])
+
+
+def _proof_inputs(model: onnx.ModelProto, example: Tensor, record: NetworkRecord) -> Tensor:
+    """The example; numbers drawn over the input's range; and its ends everywhere, and by turns."""
+    known = record.ends or quantizer_range(model) or (example.numpy().min(), example.numpy().max())
+    frames = range_frames(known, tuple(example.shape[1:]), _DRAWN, seed=0)
+    return torch.cat([example, torch.from_numpy(frames)])
+
+
+def compare_weights(graph: onnx.GraphProto, weights: Mapping[str, QuantTensor]) -> None:
+    """Raise VerificationError, naming layer and channel, unless `graph` quantizes each tensor of `weights`, by its name,
+    to the integers of what is given for it."""
+    arrays = constants(graph)
+    for name, weight in weights.items():
+        layer = name.removesuffix(".weight")
+        readers = [node for node in graph.node if node.op_type in QUANTIZER_OPS and node.input[0] == name]
+        if not readers:
+            raise VerificationError(f"layer {layer}: the exported file does not quantize its weights.")
+        for node in readers:
+            quantizer = read_quantizer(node, [arrays.get(operand) for operand in node.input[1:]])
+            exported = quantizer.integers(torch.from_numpy(arrays[name].copy())).long()
+            expected = weight.int(float_datatype=False).long()
+            if torch.equal(exported, expected):
+                continue
+            channel = int((exported != expected).flatten(1).any(dim=1).nonzero()[0])
+            raise VerificationError(
+                f"layer {layer}, channel {channel}: the integers in the exported file are not the ones that Brevitas "
+                f"computes; ‖w‖₁ is {int(exported[channel].abs().sum())}, expected "
+                f"{int(expected[channel].abs().sum())}."
+            )
+
+
+def compare_outputs(exported: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference of outputs (N, ...) that agree. Raises VerificationError, naming the input."""
+    if exported.shape != expected.shape:
+        raise VerificationError(
+            f"the exported file gives outputs of shape {exported.shape}, Brevitas {expected.shape}."
+        )
+    difference = np.abs(exported - expected)
+    exported, flat = (y.reshape(len(y), -1) for y in (exported, expected))
+    wrong = np.flatnonzero(exported.argmax(axis=1) != flat.argmax(axis=1))
+    if len(wrong):
+        raise VerificationError(
+            f"input {wrong[0]}: the exported file says {exported[wrong[0]].argmax()}, Brevitas "
+            f"{flat[wrong[0]].argmax()} ({len(wrong)} of {len(flat)} inputs differ)."
+        )
+    if difference.max() > _OUTPUT_ROUNDING * np.abs(expected).max():
+        index = int(difference.reshape(len(flat), -1).max(axis=1).argmax())
+        raise VerificationError(
+            f"input {index}: an output of the exported file differs from Brevitas by {difference.max():.3g}, more "
+            f"than float32 rounding of outputs up to {np.abs(expected).max():.3g} explains."
+        )
+    return float(difference.max())
+
+
+def _run(network: nn.Module, images: Tensor) -> np.ndarray:
+    def run(batch: Tensor) -> Tensor:
+        with torch.no_grad():  # of each thread
+            return _plain(network(batch))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return torch.cat(list(pool.map(run, images.split(_BATCH)))).numpy()
+
+
+def _plain(output: Tensor | QuantTensor) -> Tensor:
+    return output.value if isinstance(output, QuantTensor) else output

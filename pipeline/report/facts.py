@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.accumulators.certificate import Certificate
 from pipeline.cache import read_entry
+from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.errors import ModelError
 from pipeline.stages import bitfile, cppsim, fold, resolve, synth, timing
 from pipeline.stages.bitfile import BitfileResult
@@ -65,13 +66,14 @@ class VerifiedOutput:
 class BuildFacts:
     """One build.
 
-    `input_quantizer` is None where the network has its own; else it has the keys `scale`, `largest_difference`,
-    `same_top1` and `frames`. `timing` is None where no place and route was asked for, `bitfile` for a board that no
+    `input_quantizer` is None where the network has its own; else it has the fields of an `InputQuantizer`. `seen` is of
+    the golden frames. `timing` is None where no place and route was asked for, `bitfile` for a board that no
     block design is made for, `cpp` where no frames were asked for in C++.
     """
 
     model: ResolvedModel
-    input_quantizer: Mapping[str, float] | None
+    input_quantizer: Mapping[str, Any] | None
+    seen: RangesSeen
     certificate: Certificate
     folded: Folded
     layers: dict[str, LayerRun]
@@ -114,6 +116,7 @@ def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFac
         return BuildFacts(
             model=resolve.load(results["resolve"])[0],
             input_quantizer=_json(results["streamline"] / "input_quantizer.json"),
+            seen=RangesSeen.load(results["dataflow"]),
             certificate=Certificate.read(results["accumulators"] / "report" / "accumulators.json"),
             folded=fold.load(results["fold"]),
             layers={name: _layer_run(entry) for name, entry in runs.items()},

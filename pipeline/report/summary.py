@@ -26,6 +26,12 @@ CYCLES_FIGURE = "cycles_per_layer.png"
 WIDTHS_FIGURE = "accumulator_widths.png"
 
 _FIFOS_SHOWN = 12
+_RANGES_SHOWN = 3
+_NO_BOUND = (
+    "No layer claims a bound: neither the file nor the configuration says what P the network was trained for. A Brevitas "
+    "network that was says it in a file of `pipeline.export_qonnx`; else `accumulators: {bits: 12}` in the configuration "
+    "does, or `bits: {conv1: 12}` for some layers."
+)
 _WEIGHTS_KNOWN = {
     "trained": "accuracy quoted from the training",
     "synthetic": "drawn, so accuracy means nothing",
@@ -72,8 +78,8 @@ def _overview(facts: BuildFacts) -> str:
     witnessed = f"both ends of the range reached in simulation in {facts.witnessed} of {len(widths)} layers"
     rows = [
         ["weights", model.provenance, _WEIGHTS_KNOWN[model.weights]],
-        ["golden frames", model.golden_source, "the frames of every check below"],
-        ["input", _input(facts), "measured on golden frames" if facts.input_quantizer else "read from the network"],
+        ["golden frames", model.golden_source, f"the frames of every check below; the input was {facts.seen.input}"],
+        ["input", _input(facts), _input_known(facts)],
         ["accumulators", accumulators, f"proven; {witnessed}"],
         ["throughput", _throughput(facts), f"cycles simulated; {network.clock_mhz:g} MHz configured, not timed"],
         ["latency", latency, "cycles simulated, at the same clock"],
@@ -104,9 +110,16 @@ def _input(facts: BuildFacts) -> str:
     if quantizer is None:
         return "integers, by the network's own quantizer"
     return (
-        f"float, given an 8-bit quantizer: top-1 stays the same on {number(quantizer['same_top1'])} of "
-        f"{number(quantizer['frames'])} golden frames, outputs differ by up to {quantizer['largest_difference']:.3g}"
+        f"float, given an 8-bit quantizer for {quantizer['low']:g} to {quantizer['high']:g}, by {quantizer['known_by']}: "
+        f"top-1 stays the same on {number(quantizer['same_top1'])} of {number(quantizer['frames'])} golden frames, outputs "
+        f"differ by up to {quantizer['largest_difference']:.3g}"
     )
+
+
+def _input_known(facts: BuildFacts) -> str:
+    if facts.input_quantizer is None:
+        return "read from the network"
+    return "measured on golden frames that did not choose the quantizer"
 
 
 def _throughput(facts: BuildFacts) -> str:
@@ -141,8 +154,23 @@ def _verification(facts: BuildFacts) -> str:
             f"\n\nThe C++ of `hls/` was compiled by {facts.cpp.compiler} with the headers of {facts.cpp.headers}: what Vitis "
             "HLS would make of it was not simulated."
         )
+    text += f"\n\n{_ranges(facts)}"
     files = [f"`verification_output/{output.file}` ({output.frames} frames)" for output in facts.verified]
     return text + (f"\n\nOutputs: {', '.join(files)}." if files else "")
+
+
+def _ranges(facts: BuildFacts) -> str:
+    """How much of every stream's range golden frames reached."""
+    streams = facts.seen.streams
+    text = (
+        f"The golden frames reached the whole range of {facts.seen.whole} of {len(streams)} streams; "
+        "`report/golden_ranges.json` has every one, with what it may carry and what it carried."
+    )
+    least = sorted((name for name in streams if streams[name].share < 1), key=lambda name: streams[name].share)
+    if least:
+        shown = [f"{name} {percent(streams[name].share)}, {streams[name]}" for name in least[:_RANGES_SHOWN]]
+        text += f" The least of all: {'; '.join(shown)}."
+    return text
 
 
 def _accumulators(facts: BuildFacts) -> str:
@@ -172,10 +200,15 @@ def _accumulators(facts: BuildFacts) -> str:
         "are in `report/accumulators.json`; the last column says which ends of the range the hardware's accumulators "
         "reached in simulation."
         + (" Each PE is as wide as its own rows need." if facts.certificate.per_pe else "")
+        + (f" {_NO_BOUND}" if not _claims(facts) else f" By what they were trained for, {facts.certificate.claims}.")
         + "\n\n"
         + table([*header, "proven range", "reached"], rows, left=2)
         + f"\n\n![accumulator widths by layer]({WIDTHS_FIGURE})"
     )
+
+
+def _claims(facts: BuildFacts) -> bool:
+    return any(layer.claimed is not None for layer in facts.certificate.layers)
 
 
 def _reached(ends: tuple[bool, bool]) -> str:

@@ -28,27 +28,30 @@ def assign(
     overrides: Mapping[str, str] | None = None,
     per_pe: bool = False,
     target_bits: Mapping[str, int] | None = None,
+    stated_bits: int | Mapping[str, int] | None = None,
 ) -> tuple[LayerGraph, Certificate]:
     """Give every MVAU of `graph` its accumulator widths.
 
     `policy` is exact, target, l1, datatype or fixed:n; `overrides` gives some layers another. `target_bits` is the
-    model's P, for the layers that have one. Both go by the layer's name, or by its name in the user's network. Without
-    `per_pe` all rows of a layer are as wide as its widest; with it each row has its own width, and a PE lane is as wide
-    as the widest row that the folding gives it. Write the certificate with `Certificate.write`.
+    model's P, for the layers that have one; `stated_bits`, what the configuration says of all layers or of some, goes
+    before it. All go by the layer's name, or by its name in the user's network. Without `per_pe` all rows of a layer are
+    as wide as its widest; with it each row has its own width, and a PE lane is as wide as the widest row that the folding
+    gives it. Write the certificate with `Certificate.write`.
 
     Raises AccumulatorError where a width would not hold a layer's exact range, ConfigError for a policy or a layer that
     is not known.
     """
     default = Policy.parse(policy)
     by_layer = {name: Policy.parse(text) for name, text in (overrides or {}).items()}
-    targets = dict(target_bits or {})
     units = [layer for layer in graph if isinstance(layer, MVAU)]
+    stated = dict.fromkeys((unit.name for unit in units), stated_bits) if isinstance(stated_bits, int) else stated_bits
     _check_names(units, by_layer, "an accumulator policy")
-    _check_names(units, targets, "a target width")
+    _check_names(units, stated or {}, "a P")
+    _check_names(units, target_bits or {}, "a target width")
     assigned, entries = {}, []
     for unit in units:
         rows = row_bounds(unit.weights, unit.input_type, unit.weight_type.bits, unit.bias)
-        target = _lookup(targets, unit)
+        target = _lookup(stated or {}, unit) or _lookup(target_bits or {}, unit)
         chosen = _lookup(by_layer, unit) or default
         called = f"{unit.name} ({unit.source})" if unit.source else unit.name
         widths = chosen.widths(called, rows, target)
@@ -60,13 +63,17 @@ def assign(
     return replace(graph, layers=layers), Certificate(str(default), per_pe, tuple(entries))
 
 
+def _names(unit: MVAU) -> tuple[str, ...]:
+    """What a user may call a layer: its name in hardware, that of its weights, and that of its module."""
+    return tuple(filter(None, (unit.name, unit.source, unit.source.removesuffix(".weight"))))
+
+
 def _lookup(values: Mapping, unit: MVAU):
-    return values.get(unit.name, values.get(unit.source))
+    return next((values[name] for name in _names(unit) if name in values), None)
 
 
 def _check_names(units: list[MVAU], values: Mapping, what: str) -> None:
-    known = {unit.name for unit in units} | {unit.source for unit in units if unit.source}
-    unknown = sorted(set(values) - known)
+    unknown = sorted(set(values) - {name for unit in units for name in _names(unit)})
     if unknown:
         names = ", ".join(f"{unit.name} ({unit.source})" if unit.source else unit.name for unit in units)
         raise ConfigError(f"{unknown[0]} is given {what}, but the network has no such layer. Its layers are: {names}.")

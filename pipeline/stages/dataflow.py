@@ -18,6 +18,7 @@ import onnx
 from pipeline.dataflow.conversion.builder import Checkpoint
 from pipeline.dataflow.conversion.walk import Conversion, convert_graph
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.errors import VerificationError
 from pipeline.streamline.executor import AT_ONCE, Evaluation, graph_output
@@ -32,18 +33,21 @@ _BATCH = 16
 @dataclass(frozen=True)
 class DataflowResult:
     """A layer graph that computes what the network does: `quantizers` tensors were compared in every element, on
-    `frames` frames, and the real outputs differ by at most `largest_difference` (float32 rounding)."""
+    `frames` frames, and the real outputs differ by at most `largest_difference` (float32 rounding). `seen` says how much
+    of every stream's range these frames reached."""
 
     graph: LayerGraph
     quantizers: int
     frames: int
     largest_difference: float
+    seen: RangesSeen
 
 
 def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool, name: str) -> DataflowResult:
     """`convert`, and the layer graph saved in `folder`."""
     result = convert(model, inputs, top1=top1, name=name)
     save_graph(result.graph, folder)
+    result.seen.save(folder)
     return result
 
 
@@ -57,15 +61,16 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str
     evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
 
-    def compare(first: int) -> float:
+    def compare(first: int) -> tuple[float, dict[str, tuple[int, int]]]:
         frames = inputs[first : first + _BATCH]
         tensors = evaluation.run(frames, keep=keep)
         streams = conversion.graph.execute(conversion.graph.input_transform.apply(frames))
-        return _compare(conversion, streams, tensors, output, first)
+        return _compare(conversion, streams, tensors, output, first), RangesSeen.ends(streams)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        differences = list(pool.map(compare, range(0, len(inputs), _BATCH)))
-    return DataflowResult(conversion.graph, len(conversion.checkpoints), len(inputs), max(differences, default=0.0))
+        differences, ends = zip(*pool.map(compare, range(0, len(inputs), _BATCH)), strict=True)
+    seen = RangesSeen.of(conversion.graph, ends)
+    return DataflowResult(conversion.graph, len(conversion.checkpoints), len(inputs), max(differences), seen)
 
 
 def load(folder: Path) -> LayerGraph:

@@ -18,7 +18,17 @@ from pipeline import fingerprint
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import golden
 from pipeline.models.golden import GoldenFrames
-from pipeline.models.names import ModelSpec, Preprocessing, find, is_checkpoint, is_path, located, recorded
+from pipeline.models.names import (
+    ModelSpec,
+    Preprocessing,
+    UnknownModelError,
+    find,
+    is_checkpoint,
+    is_path,
+    located,
+    recorded,
+)
+from pipeline.models.network_record import LayerBound, NetworkRecord
 from pipeline.models.registry import (
     checkpoint_facts,
     checkpoint_record,
@@ -42,7 +52,9 @@ class ResolvedModel:
     """What is known of a model. `file` lies in the stage's folder; its SHA-256 is of that very file.
 
     `weights` says what its weights are: `trained`, `synthetic`, or `user's file`; reports print `provenance`, a
-    sentence on the same. `accumulator_bits` is the width that the layers in `a2q_layers` were trained for.
+    sentence on the same. `bounds` has what its layers were trained for, by the name of the layer. `preprocessing` is
+    what becomes of a pixel before the network takes it, `input_range` the least and the largest number that it takes,
+    each None where it is not known, and `classes` what its outputs are called.
     """
 
     name: str
@@ -52,45 +64,95 @@ class ResolvedModel:
     weights: Literal["trained", "synthetic", "user's file"]
     provenance: str
     input_shape: tuple[int, ...]
-    preprocessing: Preprocessing | None  # None where the file alone knows
+    preprocessing: Preprocessing | None
     dataset: str
-    method: str  # a2q, a2q_plus, or empty where it is not known
-    accumulator_bits: int | None
-    a2q_layers: tuple[str, ...]
+    bounds: dict[str, LayerBound]
     golden_source: str
+    input_range: tuple[float, float] | None = None
+    classes: tuple[str, ...] = ()
     network: dict[str, Any] = field(
         default_factory=dict
     )  # what a checkpoint of the user's is of; else the name says it
 
     @property
+    def method(self) -> str:
+        """a2q or a2q_plus; empty where no layer was trained for an accumulator, or they were by both."""
+        methods = {bound.method for bound in self.bounds.values()}
+        return methods.pop() if len(methods) == 1 else ""
+
+    @property
+    def accumulator_bits(self) -> int | None:
+        """The width that all of `bounds` were trained for; None where there is none, or more than one."""
+        widths = {bound.accumulator_bits for bound in self.bounds.values()}
+        return widths.pop() if len(widths) == 1 else None
+
+    @property
+    def ends(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The least and the largest number that the network takes, float32, which broadcast against one frame; None
+        where that is not known but by the quantizer of the input."""
+        if self.input_range is not None:
+            return np.float32(self.input_range[0]), np.float32(self.input_range[1])
+        return None if self.preprocessing is None else self.preprocessing.ends
+
+    @property
     def target_bits(self) -> dict[str, int]:
         """The width promised to each layer that was trained for one, by the name of its weights in the file."""
-        if self.accumulator_bits is None:
-            return {}
-        return {f"{layer}.weight": self.accumulator_bits for layer in self.a2q_layers}
+        return {f"{layer}.weight": bound.accumulator_bits for layer, bound in self.bounds.items()}
+
+    @property
+    def network_record(self) -> NetworkRecord:
+        """What a QONNX file of it says of it."""
+        channels = self.input_shape[0]
+        taken = self.preprocessing and (self.preprocessing.mean[:channels], self.preprocessing.std[:channels])
+        mean, std = taken or (None, None)
+        return NetworkRecord(layers=self.bounds, mean=mean, std=std, classes=self.classes or None)
 
     def save(self, folder: Path) -> None:
-        (folder / _RECORD).write_text(json.dumps(asdict(self), indent=2) + "\n")
+        bounds = {layer: bound.model_dump() for layer, bound in self.bounds.items()}
+        (folder / _RECORD).write_text(json.dumps({**asdict(self), "bounds": bounds}, indent=2) + "\n")
 
 
 def run(
-    model: str, weights: str, seed: int, golden_frames: int, golden_inputs: Path | None, folder: Path
+    model: str,
+    weights: str,
+    seed: int,
+    golden_frames: int,
+    golden_inputs: Path | None,
+    folder: Path,
+    *,
+    input_range: tuple[float, float] | None = None,
+    model_class: str | None = None,
+    input_shape: tuple[int, ...] | None = None,
 ) -> tuple[ResolvedModel, np.ndarray]:
     """Resolve `model`, with trained or synthetic `weights`, into `folder`. Returns the record and the golden frames.
 
-    Raises ModelError for a model that is not known, not to be had, or damaged.
+    `input_range` is the least and the largest number that a network takes whose file does not say it. `model_class` and
+    `input_shape` say what network a checkpoint of the user's fills, see `pipeline/models/user_class.py`.
+
+    Raises ModelError for a model that is not known, not to be had, or damaged, ConfigError for options that do not fit it.
     """
     if weights == "trained":
         model = located(model)
-    if is_path(model):
-        if weights == "synthetic":
+    if is_path(model) and weights == "synthetic":
+        raise ConfigError(f"weights is 'synthetic', but {model} has its own. Synthetic weights are for named models.")
+    if model_class is not None or input_shape is not None:
+        _check_class(model, model_class, input_shape)
+    if not is_path(model):
+        if input_range is not None:
             raise ConfigError(
-                f"weights is 'synthetic', but {model} has its own. Synthetic weights are for named models."
+                f"input_range is given, but {model} is a named model, whose input is known. Leave it out."
             )
-        resolve = _resolve_checkpoint if is_checkpoint(model) else _resolve_file
-        record, frames = resolve(Path(model), seed, golden_frames, golden_inputs, folder)
-    else:
         record, frames = _resolve_name(find(model), weights, seed, golden_frames, golden_inputs, folder)
+    elif model_class is not None:
+        exported, provenance = _export_class(Path(model), model_class, input_shape, input_range, folder)
+        record, frames = _resolve_file(exported, input_range, seed, golden_frames, golden_inputs, folder)
+        record = replace(record, name=Path(model).stem, provenance=provenance)
+    elif is_checkpoint(model):
+        if input_range is not None:
+            raise ConfigError(f"input_range is given, but {model} is a checkpoint, whose input is known. Leave it out.")
+        record, frames = _resolve_checkpoint(Path(model), seed, golden_frames, golden_inputs, folder)
+    else:
+        record, frames = _resolve_file(Path(model), input_range, seed, golden_frames, golden_inputs, folder)
     np.save(folder / _GOLDEN, frames)
     record.save(folder)
     return record, frames
@@ -103,7 +165,11 @@ def load(folder: Path) -> tuple[ResolvedModel, np.ndarray]:
     if preprocessing is not None:
         preprocessing = Preprocessing(*(tuple(preprocessing[name]) for name in ("mean", "std")))
     values.update(
-        preprocessing=preprocessing, input_shape=tuple(values["input_shape"]), a2q_layers=tuple(values["a2q_layers"])
+        preprocessing=preprocessing,
+        input_shape=tuple(values["input_shape"]),
+        bounds={layer: LayerBound(**bound) for layer, bound in values["bounds"].items()},
+        input_range=tuple(values["input_range"]) if values["input_range"] else None,
+        classes=tuple(values["classes"]),
     )
     return ResolvedModel(**values), np.load(folder / _GOLDEN, allow_pickle=False)
 
@@ -138,7 +204,14 @@ def _resolve_name(
 def _resolve_checkpoint(
     source: Path, seed: int, count: int, golden_inputs: Path | None, folder: Path
 ) -> tuple[ResolvedModel, np.ndarray]:
-    spec, model, _ = trained_network(str(source))
+    try:
+        spec, model, _ = trained_network(str(source))
+    except UnknownModelError:
+        raise ModelError(
+            f"The checkpoint {source} does not say which network it is of: it has no record of `a2q train`, and its name "
+            "is none that `a2q models` lists. Name the class that makes the network (model_class: module:Class, or "
+            "--model-class) with its input_shape, or export it with pipeline.export_qonnx and build the .onnx file."
+        ) from None
     _refuse_float(spec)
     chosen = golden_frames(spec, seed, count, golden_inputs)
     path = folder / "checkpoint.pth"
@@ -153,7 +226,7 @@ def _resolve_checkpoint(
 def _brevitas(
     spec: ModelSpec, model: nn.Module, weights: str, provenance: str, path: Path, chosen: GoldenFrames
 ) -> ResolvedModel:
-    from pipeline.models.a2q import a2q_layers
+    from pipeline.models.a2q import layer_bounds
 
     return ResolvedModel(
         name=spec.name,
@@ -165,9 +238,7 @@ def _brevitas(
         input_shape=spec.input_shape,
         preprocessing=spec.preprocessing,
         dataset=spec.dataset,
-        method=spec.method,
-        accumulator_bits=spec.accumulator_bits,
-        a2q_layers=tuple(a2q_layers(model)),
+        bounds=layer_bounds(model),
         golden_source=chosen.source,
     )
 
@@ -197,34 +268,44 @@ def _top1(facts: dict, spec: ModelSpec) -> str:
 def golden_frames(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | None = None) -> GoldenFrames:
     """The golden frames of a named model: `golden_inputs` if given, its data set, or photographs drawn with `seed`."""
     if golden_inputs is not None:
-        return golden.from_file(golden_inputs, spec.input_shape, count)
+        chosen = golden.from_file(golden_inputs, spec.input_shape, count)
+        golden.check_range(golden_inputs, chosen.frames, spec.preprocessing.ends, "its preprocessing")
+        return chosen
     return golden.from_dataset(spec.dataset, spec.input_shape, spec.preprocessing, count) or golden.from_photographs(
         spec.input_shape, spec.preprocessing, count, seed
     )
 
 
 def _resolve_file(
-    path: Path, seed: int, count: int, golden_inputs: Path | None, folder: Path
+    path: Path,
+    input_range: tuple[float, float] | None,
+    seed: int,
+    count: int,
+    golden_inputs: Path | None,
+    folder: Path,
 ) -> tuple[ResolvedModel, np.ndarray]:
-    from pipeline.streamline.executor import graph_input
+    from pipeline.models.network_input import network_input
+    from pipeline.models.network_record import read_record
     from pipeline.streamline.reading import read_model
 
     model = read_model(path)
-    shape = tuple(d.dim_value for d in graph_input(model.graph).type.tensor_type.shape.dim)[1:]
-    if not shape or min(shape) < 1:
-        raise ModelError(
-            f"The model {path} does not say the shape of its input ({shape}). Export it with a fixed shape."
+    known = read_record(model, path)
+    taken = network_input(model, path, known, input_range)
+    if golden_inputs is not None:
+        chosen = golden.from_file(golden_inputs, taken.shape, count)
+        if taken.ends is not None:
+            golden.check_range(golden_inputs, chosen.frames, taken.ends, taken.known_by)
+    elif taken.ends is not None:
+        chosen = golden.of_range(taken.shape, taken.ends, taken.of_pixels, count, seed)
+    else:
+        raise ConfigError(
+            f"The model {path} takes floats, and nothing says which: it has no quantizer at its input whose range could "
+            "be told, and no record. Give the range of what your program feeds it, such as input_range: [0, 255] "
+            "(--input-range 0,255), or some of its inputs as golden_inputs, or export it with pipeline.export_qonnx."
         )
     copy = folder / "model.onnx"
-    shutil.copyfile(path, copy)
-    if golden_inputs is not None:
-        chosen = golden.from_file(golden_inputs, shape, count)
-    elif golden.is_image(shape):
-        plain = Preprocessing()
-        dataset = {(3, 32, 32): "cifar10", (1, 28, 28): "mnist"}.get(shape, "")
-        chosen = golden.from_dataset(dataset, shape, plain, count) or golden.from_photographs(shape, plain, count, seed)
-    else:
-        chosen = golden.from_draw(shape, *_input_range(model), count, seed)
+    if path != copy:
+        shutil.copyfile(path, copy)
     record = ResolvedModel(
         name=path.stem,
         kind="qonnx",
@@ -232,27 +313,43 @@ def _resolve_file(
         sha256=fingerprint.file(copy),
         weights="user's file",
         provenance=f"the user's file {path.name}",
-        input_shape=shape,
-        preprocessing=None,
+        input_shape=taken.shape,
+        preprocessing=taken.preprocessing,
         dataset="",
-        method="",
-        accumulator_bits=None,
-        a2q_layers=(),
+        bounds=known.layers,
         golden_source=chosen.source,
+        input_range=taken.declared,
+        classes=known.classes or (),
     )
     return record, chosen.frames
 
 
-def _input_range(model) -> tuple[float, float]:
-    """What the quantizer of the network's input can tell apart; −1 to 1 where the input has none of its own."""
-    from pipeline.streamline.executor import constants, graph_input
-    from pipeline.streamline.quantizers import QUANTIZER_OPS, read_quantizer
+def _check_class(model: str, model_class: str | None, input_shape: tuple[int, ...] | None) -> None:
+    if not is_checkpoint(model):
+        raise ConfigError(
+            f"model_class and input_shape say what network a checkpoint (.pth) fills, and the model is {model}. Leave "
+            "them out."
+        )
+    if model_class is None or input_shape is None:
+        missing, given = ("model_class", "input_shape") if model_class is None else ("input_shape", "model_class")
+        raise ConfigError(
+            f"{given} is given without {missing}. A checkpoint of yours needs both: model_class: module:Class and "
+            "input_shape: [3, 32, 32], without the batch."
+        )
 
-    arrays = constants(model.graph)
-    name = graph_input(model.graph).name
-    for node in model.graph.node:
-        if node.op_type in QUANTIZER_OPS and node.input[0] == name:
-            quantizer = read_quantizer(node, [arrays.get(operand) for operand in node.input[1:]])
-            scale = float(np.max(quantizer.scale))
-            return quantizer.lo * scale, quantizer.hi * scale
-    return -1.0, 1.0
+
+def _export_class(
+    source: Path, model_class: str, shape: tuple[int, ...], input_range: tuple[float, float] | None, folder: Path
+) -> tuple[Path, str]:
+    """The network of `model_class` with the weights in `source`, as QONNX; and a sentence on what it is."""
+    import torch
+
+    from pipeline.models.qonnx_export import export_qonnx
+    from pipeline.models.user_class import make_network
+
+    network = make_network(model_class)
+    load_checkpoint(network, source)
+    path = folder / "model.onnx"
+    low, high = input_range or (0.0, 1.0)
+    export_qonnx(network, low + (high - low) * torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)), path)
+    return path, f"the user's checkpoint {source.name} in {model_class}, of unknown accuracy"

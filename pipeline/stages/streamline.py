@@ -83,9 +83,18 @@ class StreamlineResult:
 
 
 def streamline(
-    model: onnx.ModelProto, inputs: np.ndarray, outputs: np.ndarray, on_step: OnStep | None = None, *, checked: int = 64
+    model: onnx.ModelProto,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    on_step: OnStep | None = None,
+    *,
+    ends: tuple[np.ndarray, np.ndarray] | None = None,
+    checked: int = 64,
 ) -> StreamlineResult:
     """Streamline `model`, whose golden `inputs` (N, *input shape) have the golden `outputs`.
+
+    `ends` are the least and the largest input, for a quantizer where the network has none; None where only the golden
+    inputs can tell.
 
     After every transformation that changes a node or a constant the first `checked` golden frames are run; what changes
     neither, such as the shapes that are written down, computes the same. `on_step(name, model)` is called where one
@@ -111,7 +120,7 @@ def streamline(
         before = after
         if on_step is not None:
             on_step(name, wrapper.model)
-    inserted = insert_input_quantizer(wrapper.model, inputs, outputs)
+    inserted = insert_input_quantizer(wrapper.model, inputs, outputs, ends)
     if inserted is None:
         return StreamlineResult(wrapper.model, expected, None, len(frames))
     if on_step is not None:

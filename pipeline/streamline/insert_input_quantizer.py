@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from pipeline.errors import UnsupportedError
 from pipeline.streamline.executor import Evaluation, constants, graph_input, run_graph
 from pipeline.streamline.operators import ELEMENTWISE_FUNCTIONS
 from pipeline.streamline.quantizers import QUANTIZER_OPS
@@ -23,37 +24,66 @@ _HOST_OPS = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class InputQuantizer:
-    """The quantizer that was inserted after `tensor`, and what it does to the outputs of the golden inputs.
+    """The quantizer that was inserted after `tensor`, and what it does to the outputs of golden inputs.
 
-    `largest_difference` is of the real outputs; `same_top1` counts the frames, of `frames`, whose largest output is
-    still the same.
+    It tells numbers from `low` to `high` apart, as is known by what `known_by` says. Of `frames` golden frames that had
+    no part in choosing them, `same_top1` still have the same largest output, and no real output differs by more than
+    `largest_difference`.
     """
 
     tensor: str
     scale: float
+    signed: bool
+    low: float
+    high: float
+    known_by: str
     largest_difference: float
     same_top1: int
     frames: int
 
 
 def insert_input_quantizer(
-    model: onnx.ModelProto, inputs: np.ndarray, outputs: np.ndarray
+    model: onnx.ModelProto,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[InputQuantizer, np.ndarray] | None:
-    """Insert a signed 8-bit quantizer in `model`, in place, where its input would reach a layer as floats.
+    """Insert an 8-bit quantizer in `model`, in place, where its input would reach a layer as floats.
 
-    Its one scale maps the largest magnitude among the golden `inputs`, at that place, to 127. Returns it and what the
-    golden `outputs` become; None, with nothing changed, where the network has a quantizer of its own.
+    `ends` are the least and the largest input, which broadcast against a frame; where they are None the first half of the
+    golden `inputs` stands for all. The quantizer is unsigned where nothing is negative, and its one scale maps the largest
+    magnitude to its largest integer. Returns it and what the golden `outputs` become; None, with nothing changed, where
+    the network has a quantizer of its own.
+
+    Raises UnsupportedError where there is a single golden input and no `ends`: nothing would be left to measure with.
     """
     tensor = _float_tensor(model.graph)
     if tensor is None:
         return None
-    extreme = float(np.abs(Evaluation(model).run(inputs, until=tensor)[tensor]).max())
-    scale = np.float32(extreme / (2 ** (_BITS - 1) - 1)) if extreme else np.float32(1)
-    _insert(model.graph, tensor, scale)
+    choosing, known_by = 0, "what is known of the input"
+    if ends is None:
+        choosing = len(inputs) // 2
+        known_by = f"the first {choosing} golden frames"
+        if not choosing:
+            raise UnsupportedError(
+                "The network takes floats, and one golden frame cannot say which and show what a quantizer does. Give more "
+                "golden_inputs, or input_range."
+            )
+        reached = inputs[:choosing]
+    else:
+        reached = np.stack([np.broadcast_to(end, inputs.shape[1:]) for end in ends])
+    values = Evaluation(model).run(reached, until=tensor)[tensor]  # what comes before it rises or falls in each element
+    low, high = float(values.min()), float(values.max())
+    signed = low < 0
+    scale = np.float32(max(-low, high) / (2 ** (_BITS - signed) - 1)) or np.float32(1)
+    _insert(model.graph, tensor, scale, signed)
     after = run_graph(model, inputs)
-    top1 = [y.reshape(len(y), -1).argmax(axis=1) for y in (outputs, after)]
-    difference = float(np.abs(outputs - after).max())
-    return InputQuantizer(tensor, float(scale), difference, int((top1[0] == top1[1]).sum()), len(inputs)), after
+    rest = slice(choosing, None)
+    top1 = [y[rest].reshape(len(y[rest]), -1).argmax(axis=1) for y in (outputs, after)]
+    difference = float(np.abs(outputs[rest] - after[rest]).max())
+    same = int((top1[0] == top1[1]).sum())
+    quantizer = InputQuantizer(tensor, float(scale), signed, low, high, known_by, difference, same, len(top1[0]))
+    return quantizer, after
 
 
 def _float_tensor(graph: onnx.GraphProto) -> str | None:
@@ -71,7 +101,7 @@ def _float_tensor(graph: onnx.GraphProto) -> str | None:
     return None
 
 
-def _insert(graph: onnx.GraphProto, tensor: str, scale: np.float32) -> None:
+def _insert(graph: onnx.GraphProto, tensor: str, scale: np.float32, signed: bool) -> None:
     names = [f"{tensor}_input_quantizer_{part}" for part in ("scale", "zero_point", "bits", "output")]
     operands = (scale, np.float32(0), np.float32(_BITS))
     for name, value in zip(names, operands, strict=False):
@@ -87,7 +117,7 @@ def _insert(graph: onnx.GraphProto, tensor: str, scale: np.float32) -> None:
         [names[3]],
         "input_quantizer",
         domain="qonnx.custom_op.general",
-        signed=1,
+        signed=int(signed),
         narrow=0,
         rounding_mode="ROUND",
     )

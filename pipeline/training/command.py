@@ -66,12 +66,22 @@ def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], 
     say(f"{folder / 'benchmark.md'}: the table and what it shows")
 
 
-def evaluate_command(model: str, dataset: str | None, folder: Path | None, images: int | None) -> tuple[Table, bool]:
-    """Scores of a checkpoint in each form that it has: float, or Brevitas and the integers that become hardware.
+def evaluate_command(
+    model: str,
+    dataset: str | None,
+    folder: Path | None,
+    images: int | None,
+    input_range: tuple[float, float] | None = None,
+) -> tuple[Table, bool]:
+    """Scores of a network in each form that it has: float, or Brevitas' or its file's and the integers of the hardware.
 
     Also whether both forms of a quantized network give every image the same class.
     """
     _quiet_brevitas()
+    if model.endswith(".onnx"):
+        return _evaluate_file(model, dataset, folder, images, input_range)
+    if input_range is not None:
+        raise ConfigError(f"--input-range is for .onnx files; what {model} takes is known.")
     from rich.progress import track
 
     from pipeline.datasets.catalog import find, load
@@ -115,9 +125,40 @@ def evaluate_command(model: str, dataset: str | None, folder: Path | None, image
     return table, differ == 0
 
 
+def _evaluate_file(
+    model: str,
+    dataset: str | None,
+    folder: Path | None,
+    images: int | None,
+    input_range: tuple[float, float] | None,
+) -> tuple[Table, bool]:
+    from rich.progress import track
+
+    from pipeline.training.evaluate_file import evaluate_file
+
+    if dataset is None:
+        raise ConfigError(
+            f"{model} does not say what data it is for. Name a data set, a folder of images by class, or an .npz file of "
+            "images and labels with --dataset."
+        )
+    scores = evaluate_file(
+        Path(model), dataset, folder, images, input_range, lambda batches: track(batches, "images ", transient=True)
+    )
+    table = Table("form", "top-1", "images", title=f"{Path(model).stem} on {scores.source}", box=None)
+    table.add_row("the file", f"{scores.file:.2%}", f"{scores.images:,}")
+    added = scores.input_quantizer
+    table.add_row("integer graph", f"{scores.integers:.2%}", f"{scores.images:,}")
+    notes = [f"images with another class: {scores.differ}"]
+    if added:
+        notes.append(f"its input, {added.low:g} to {added.high:g} by {added.known_by}, was quantized to 8 bits")
+    table.caption = "; ".join(filter(None, [*notes, scores.pixels]))
+    return table, scores.differ == 0 or added is not None
+
+
 def export_command(model: str, out: Path | None) -> str:
     """Write a checkpoint as QONNX, with golden inputs and outputs beside it; a sentence on what was proven."""
     _quiet_brevitas()
+    from pipeline.models.network_record import NetworkRecord
     from pipeline.models.registry import trained_network
     from pipeline.stages.export import export_brevitas
     from pipeline.stages.resolve import golden_frames
@@ -129,7 +170,10 @@ def export_command(model: str, out: Path | None) -> str:
     folder = out or Path("exported", spec.name)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as passing:  # what is not proven is not left there
-        _, _, result = export_brevitas(network, chosen.frames, Path(passing))
+        preprocessing = spec.preprocessing
+        channels = spec.input_shape[0]
+        record = NetworkRecord(mean=preprocessing.mean[:channels], std=preprocessing.std[:channels])
+        _, _, result = export_brevitas(network, chosen.frames, Path(passing), record)
         for file in sorted(Path(passing).iterdir()):
             file.replace(folder / file.name)
     return (

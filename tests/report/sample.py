@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.dataflow.ranges_seen import RangesSeen, SeenRange
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.models.network_record import LayerBound
 from pipeline.report.facts import BuildFacts, NetworkSimulation, StageCost, VerifiedOutput
 from pipeline.stages.accumulators import assign
 from pipeline.stages.bitfile import BitfileResult
@@ -36,9 +38,7 @@ _MODEL = ResolvedModel(
     input_shape=(4, 6, 6),
     preprocessing=None,
     dataset="CIFAR-10",
-    method="a2q",
-    accumulator_bits=14,
-    a2q_layers=(),
+    bounds={"MVAU_0": LayerBound(method="a2q", accumulator_bits=14)},
     golden_source="the first 256 images of the test set",
 )
 
@@ -65,7 +65,11 @@ def sample_facts(**changes) -> BuildFacts:
     cycles = folded.prediction.cycles_between_frames
     facts = BuildFacts(
         model=_MODEL,
-        input_quantizer={"scale": 0.02, "largest_difference": 0.125, "same_top1": 254, "frames": 256},
+        input_quantizer={
+            **{"low": 0.0, "high": 255.0, "known_by": "input_range"},
+            **{"largest_difference": 0.125, "same_top1": 254, "frames": 256},
+        },
+        seen=RangesSeen({"input": SeenRange("UINT8", 0, 255, 3, 255), "MVAU_0_out0": SeenRange("UINT4", 0, 15, 0, 15)}),
         certificate=certificate,
         folded=folded,
         layers=layers,
