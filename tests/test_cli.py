@@ -102,7 +102,7 @@ def test_stages() -> None:
         (["train", "cifar10_resnet8", "--epochs", "0"], "epochs is 0; expected a whole number of epochs of 1 or more."),
         (["benchmark", "none"], "There is no file none. By name there are: cifar10, cifar10_resnet18,"),
         (["evaluate", "none.pth"], "error: There is no checkpoint none.pth."),
-        (["evaluate", "none.onnx"], "error: none.onnx is no checkpoint of a network; expected a .pth file"),
+        (["evaluate", "none.onnx"], "error: none.onnx does not say what data it is for. Name a data set,"),
         (["export", "quant_resnet20_w4a4"], "error: There is no checkpoint of quant_resnet20_w4a4 here. Train it"),
     ],
 )

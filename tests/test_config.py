@@ -147,6 +147,6 @@ def test_the_board_brings_part_and_clock(write) -> None:
 
 def test_reading_gives_plain_values() -> None:
     assert BuildConfig().read(("accumulators", "simulation.frames")) == {
-        "accumulators": {"policy": "exact", "per_pe": False, "layers": {}},
+        "accumulators": {"policy": "exact", "per_pe": False, "layers": {}, "bits": None},
         "simulation.frames": 10,
     }

@@ -34,6 +34,7 @@ from brevitas.quant_tensor import QuantTensor
 from onnx import numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError, UnsupportedError, VerificationError
@@ -65,6 +66,13 @@ class ExportResult:
     frames: int
     largest_difference: float
     bounds: dict[str, LayerBound]
+
+    def __str__(self) -> str:
+        bounds = ", ".join(f"{name} (P = {bound.accumulator_bits}, {bound.method})" for name, bound in self.bounds.items())
+        return (
+            f"{self.layers} layers hold the network's integers; outputs agree on {self.frames} inputs to "
+            f"{self.largest_difference:.1g}; trained for an accumulator: {bounds or 'none'}"
+        )
 
 
 def export_qonnx(
@@ -221,7 +229,7 @@ def _executed(path: Path, inputs: np.ndarray) -> np.ndarray:
     try:
         return run_graph(read_model(path), inputs, batch=_BATCH)
     except UnsupportedError:
-        wrapper = ModelWrapper(str(path))
+        wrapper = ModelWrapper(str(path)).transform(InferShapes())
         source, target = graph_input(wrapper.graph).name, graph_output(wrapper.graph)
         return np.concatenate([execute_onnx(wrapper, {source: frame[None]})[target] for frame in inputs])
 

@@ -144,7 +144,8 @@ def _evaluate_file(
     scores = evaluate_file(
         Path(model), dataset, folder, images, input_range, lambda batches: track(batches, "images ", transient=True)
     )
-    table = Table("form", "top-1", "images", title=f"{Path(model).stem} on {scores.source}", box=None)
+    title = f"{Path(model).stem} on {scores.source}"
+    table = Table("form", "top-1", "images", title=title, min_width=len(title), box=None)
     table.add_row("the file", f"{scores.file:.2%}", f"{scores.images:,}")
     added = scores.input_quantizer
     table.add_row("integer graph", f"{scores.integers:.2%}", f"{scores.images:,}")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -86,11 +87,61 @@ def test_a_damaged_data_set(no_data: Path) -> None:
         golden.from_dataset("cifar10", (3, 32, 32), Preprocessing(), 2)
 
 
-def test_a_draw_covers_the_range() -> None:
-    drawn = golden.from_draw((1, 10, 49), -2.0, 3.0, 20, seed=0)
+def identity(images: np.ndarray) -> np.ndarray:
+    return images.astype(np.float32)
+
+
+def test_drawn_frames_reach_both_ends_of_the_range() -> None:
+    drawn = golden.of_range((1, 10, 49), (np.float32(-2), np.float32(3)), identity, 20, seed=0)
     assert drawn.frames.shape == (20, 1, 10, 49)
-    assert -2 <= drawn.frames.min() < -1.9 and 2.9 < drawn.frames.max() <= 3
-    assert "drawn evenly from -2 to 3" in drawn.source
+    assert (drawn.frames[0] == -2).all() and (drawn.frames[1] == 3).all()
+    assert -2 < drawn.frames[2].min() < -1.9 and 2.9 < drawn.frames[2].max() < 3
+    assert set(np.unique(drawn.frames[3])) == {-2, 3}
+    assert "drawn over the range of the input, -2 to 3" in drawn.source
+    channels = (np.array([[[0]], [[1]]], np.float32), np.array([[[1]], [[3]]], np.float32))
+    frames = golden.range_frames(channels, (2, 4, 4), 6, seed=0)
+    assert frames[:, 0].max() == 1 and frames[:, 1].min() == 1 and frames[:, 1].max() == 3
+
+
+def test_images_of_a_network_known_by_its_range_reach_black_and_white(no_data: Path) -> None:
+    found = golden.of_range((3, 20, 20), (np.float32(0), np.float32(255)), identity, 8, seed=0)
+    assert (found.frames[4] == 0).all() and (found.frames[5] == 255).all()
+    assert len(np.unique(found.frames)) > 200
+    assert "photographs" in found.source and "the last 4 are drawn" in found.source and "0 to 255" in found.source
+
+
+UNIT = (np.float32(0), np.float32(1))
+BYTES = (np.float32(0), np.float32(255))
+
+
+@pytest.mark.parametrize(
+    "frames, ends, message",
+    [
+        (
+            np.linspace(0, 255, 400),
+            UNIT,
+            "from 0 to 255, but the network takes 0 to 1 by input_range: 100% of its numbers",
+        ),
+        (
+            np.linspace(0, 1, 400),
+            BYTES,
+            "from 0 to 1, but the network takes 0 to 255 by input_range: it spans 0.4% of that",
+        ),
+        (
+            np.linspace(-1, 1, 400),
+            UNIT,
+            "from -1 to 1, but the network takes 0 to 1 by input_range: 50% of its numbers",
+        ),
+    ],
+)
+def test_frames_that_cannot_be_the_networks_are_refused(frames: np.ndarray, ends: golden.Ends, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        golden.check_range(Path("in.npy"), frames.reshape(4, 100), ends, "input_range")
+
+
+@pytest.mark.parametrize("frames", [np.linspace(0, 1, 400), np.linspace(0.2, 0.5, 400), np.linspace(-0.2, 1.1, 400)])
+def test_frames_that_a_quantizer_clips_a_little_may_be_the_networks(frames: np.ndarray) -> None:
+    golden.check_range(Path("in.npy"), frames.reshape(4, 100), UNIT, "the quantizer of its input")
 
 
 def test_a_file_of_the_users(tmp_path: Path) -> None:

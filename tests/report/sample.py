@@ -66,8 +66,12 @@ def sample_facts(**changes) -> BuildFacts:
     facts = BuildFacts(
         model=_MODEL,
         input_quantizer={
-            **{"low": 0.0, "high": 255.0, "known_by": "input_range"},
-            **{"largest_difference": 0.125, "same_top1": 254, "frames": 256},
+            "low": 0.0,
+            "high": 255.0,
+            "known_by": "input_range",
+            "largest_difference": 0.125,
+            "same_top1": 254,
+            "frames": 256,
         },
         seen=RangesSeen({"input": SeenRange("UINT8", 0, 255, 3, 255), "MVAU_0_out0": SeenRange("UINT4", 0, 15, 0, 15)}),
         certificate=certificate,

@@ -32,6 +32,7 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     FACTS.model.save(folders["resolve"])
     np.save(folders["resolve"] / "golden.npy", np.zeros((1, 4, 6, 6), np.float32))
     (folders["streamline"] / "input_quantizer.json").write_text(json.dumps(FACTS.input_quantizer))
+    FACTS.seen.save(folders["dataflow"])
     FACTS.certificate.write(folders["accumulators"] / "report" / "accumulators.json")
     fold.save(FACTS.folded, folders["fold"])
     network = FACTS.network
@@ -66,7 +67,7 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
 
 def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results, tmp_path):
     found: BuildFacts = report.run(results, tmp_path / "out", target_fps=1000.0)
-    for name in ("model", "input_quantizer", "certificate", "layers", "network", "cpp", "verified", "stages"):
+    for name in ("model", "input_quantizer", "seen", "certificate", "layers", "network", "cpp", "verified", "stages"):
         assert getattr(found, name) == getattr(FACTS, name), name
     assert found.resources.total.lut == 7 * len(FACTS.folded.graph.layers)
     names = {path.name for path in (tmp_path / "out").iterdir()}

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
+from a2q_driver.preprocessing import normalised
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.names import Preprocessing
+from pipeline.models.network_record import LayerBound, NetworkRecord, write_record
+from pipeline.models.user_class import make_network, source_files
 from pipeline.stages import resolve
 from tests.dataflow.networks import Network
 
@@ -32,36 +38,163 @@ def test_synthetic_weights_are_called_so(tmp_path: Path) -> None:
     assert (state["layer1.0.conv1.weight"] == 0).float().mean() > 0.5
 
 
-def network_file(path: Path) -> Path:
+def network_file(path: Path, record: NetworkRecord | None = None, *, quantizer: bool = True) -> Path:
     network = Network(6)
-    network.quant(0.5, 4)
+    if quantizer:
+        network.quant(0.5, 4)
     network.matmul(6, 3)
     network.output_shape = (1, 3)
-    path.write_bytes(network.model().SerializeToString())
+    model = network.model()
+    if record is not None:
+        write_record(model, record)
+    path.write_bytes(model.SerializeToString())
     return path
+
+
+def run(path: Path, folder: Path, frames: np.ndarray | None = None, **options):
+    golden_inputs = None
+    if frames is not None:
+        golden_inputs = path.with_name("in.npy")
+        np.save(golden_inputs, frames)
+    folder.mkdir(exist_ok=True)
+    return resolve.run(str(path), "trained", 0, 5, golden_inputs, folder, **options)
 
 
 def test_a_file_of_the_users(tmp_path: Path) -> None:
     path = network_file(tmp_path / "net.onnx")
-    folder = tmp_path / "out"
-    folder.mkdir()
-    record, frames = resolve.run(str(path), "trained", 0, 5, None, folder)
+    record, frames = run(path, tmp_path / "out")
     assert (record.name, record.kind, record.weights) == ("net", "qonnx", "user's file")
-    assert record.target_bits == {} and record.preprocessing is None
-    assert (folder / record.file).read_bytes() == path.read_bytes()
-    assert frames.shape == (5, 6) and "drawn evenly from" in record.golden_source
-    assert resolve.load(folder)[0] == record
+    assert record.target_bits == {} and record.preprocessing is None and record.ends is None
+    assert (tmp_path / "out" / record.file).read_bytes() == path.read_bytes()
+    assert frames.shape == (5, 6) and (frames[0] == -4).all() and (frames[1] == 3.5).all()  # 4 bits of scale 0.5
+    assert resolve.load(tmp_path / "out")[0] == record
+
+
+def test_what_a_file_says_of_itself(tmp_path: Path) -> None:
+    layers = {
+        "fc": LayerBound(method="a2q", accumulator_bits=12),
+        "conv": LayerBound(method="a2q", accumulator_bits=12),
+    }
+    known = NetworkRecord(layers=layers, input_range=(0, 2), classes=("a", "b", "c"))
+    record, frames = run(network_file(tmp_path / "net.onnx", known), tmp_path / "out")
+    assert record.target_bits == {"fc.weight": 12, "conv.weight": 12}
+    assert (record.method, record.accumulator_bits, record.classes) == ("a2q", 12, ("a", "b", "c"))
+    assert record.input_range == (0, 2) and frames.min() == 0 and frames.max() == 2
+    assert resolve.load(tmp_path / "out")[0] == record
+    layers["fc"] = LayerBound(method="a2q_plus", accumulator_bits=14)
+    record, _ = run(network_file(tmp_path / "net.onnx", NetworkRecord(layers=layers)), tmp_path / "out")
+    assert (record.method, record.accumulator_bits) == ("", None)
+    assert record.target_bits == {"fc.weight": 14, "conv.weight": 12}
+
+
+def test_images_of_a_recorded_normalisation_are_as_the_driver_makes_them(tmp_path: Path) -> None:
+    network = Network(3, 20, 20)
+    network.quant(0.02, 8)
+    network.conv(3, 2)
+    network.output_shape = (1, 2, 18, 18)
+    model = network.model()
+    write_record(model, NetworkRecord(mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.2)))
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    record, frames = run(path, tmp_path / "out")
+    assert record.preprocessing == Preprocessing((0.5, 0.4, 0.3), (0.25, 0.2, 0.2))
+    assert np.isin(frames[:, 2], normalised(np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1), (0.3,), (0.2,))).all()
+    assert frames[:, 0].min() == -2 and frames[:, 0].max() == 2
+    write_record(model, NetworkRecord(mean=(0.5,), std=(0.25,)))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"recorded to take images of 1 channels, and it takes \(3, 20, 20\)"):
+        run(path, tmp_path / "out")
+
+
+def test_nothing_is_guessed_of_a_float_input(tmp_path: Path) -> None:
+    path = network_file(tmp_path / "net.onnx", quantizer=False)
+    with pytest.raises(ConfigError, match=r"takes floats, and nothing says which: .*input_range: \[0, 255\]"):
+        run(path, tmp_path / "out")
+    record, frames = run(path, tmp_path / "out", input_range=(0.0, 255.0))
+    assert frames.min() == 0 and frames.max() == 255 and record.input_range == (0, 255)
+    given = np.random.default_rng(0).random((4, 6), np.float32)
+    record, frames = run(path, tmp_path / "out", given)
+    assert np.array_equal(frames, given) and record.ends is None
+    said = network_file(tmp_path / "said.onnx", NetworkRecord(input_range=(0, 1)), quantizer=False)
+    with pytest.raises(ConfigError, match="input_range is given, but the model .* has a record of its own, of 0 to 1"):
+        run(said, tmp_path / "out", input_range=(0.0, 255.0))
 
 
 def test_frames_of_the_users(tmp_path: Path) -> None:
     path = network_file(tmp_path / "net.onnx")
-    np.save(tmp_path / "in.npy", np.arange(12.0).reshape(2, 6))
-    record, frames = resolve.run(str(path), "trained", 0, 5, tmp_path / "in.npy", tmp_path)
-    assert np.array_equal(frames, np.arange(12.0, dtype=np.float32).reshape(2, 6))
-    assert "user's file in.npy" in record.golden_source
-    np.save(tmp_path / "in.npy", np.zeros((2, 7)))
+    given = np.linspace(-4, 3.5, 12, dtype=np.float32).reshape(2, 6)
+    record, frames = run(path, tmp_path, given)
+    assert np.array_equal(frames, given) and "user's file in.npy" in record.golden_source
     with pytest.raises(ConfigError, match=r"expected \(N, \*\(6,\)\)"):
-        resolve.run(str(path), "trained", 0, 5, tmp_path / "in.npy", tmp_path)
+        run(path, tmp_path, np.zeros((2, 7)))
+    with pytest.raises(
+        ConfigError, match="from 0 to 255, but the network takes -4 to 3.5 by the quantizer of its input"
+    ):
+        run(path, tmp_path, np.linspace(0, 255, 12).reshape(2, 6))
+
+
+MODULE = """
+import brevitas.nn as qnn
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(qnn.QuantIdentity(return_quant_tensor=True), qnn.QuantLinear(6, 3, bias=False))
+
+def failing():
+    raise OSError("no such camera")
+
+number = int
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module of the user's in the working directory, and a checkpoint of its network."""
+    (tmp_path / "my_network.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_network", raising=False)
+    network = make_network("my_network:Net").train()
+    network(torch.rand(4, 6))
+    torch.save(network.state_dict(), tmp_path / "mine.pth")
+    return tmp_path / "mine.pth"
+
+
+def test_a_checkpoint_with_the_class_that_makes_its_network(own_module: Path, tmp_path: Path) -> None:
+    record, frames = run(own_module, tmp_path / "out", model_class="my_network:Net", input_shape=(6,))
+    assert (record.name, record.kind) == ("mine", "qonnx") and frames.shape == (5, 6)
+    assert record.provenance == "the user's checkpoint mine.pth in my_network:Net, of unknown accuracy"
+    tensors = {tensor.name for tensor in onnx.load(tmp_path / "out" / record.file).graph.initializer}
+    assert "1.weight" in tensors
+    assert source_files("my_network:Net") == [tmp_path / "my_network.py"] and source_files("none:Net") == []
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({}, "does not say which network it is of: .*--model-class.*pipeline.export_qonnx"),
+        ({"model_class": "my_network:Net"}, "model_class is given without input_shape"),
+        ({"input_shape": (6,)}, "input_shape is given without model_class"),
+        ({"model_class": "no_network:Net", "input_shape": (6,)}, "no_network cannot be imported"),
+        ({"model_class": "my_network:Other", "input_shape": (6,)}, "has no attribute 'Other'"),
+        (
+            {"model_class": "my_network:failing", "input_shape": (6,)},
+            "fails without arguments: OSError: no such camera",
+        ),
+        ({"model_class": "my_network:number", "input_shape": (6,)}, "makes a int; expected a torch.nn.Module"),
+        ({"model_class": "my_network:Net", "input_shape": (7,)}, "cannot be exported to QONNX"),
+    ],
+)
+def test_a_checkpoint_that_is_not_ours_says_what_is_missing(own_module: Path, tmp_path: Path, options, message) -> None:
+    with pytest.raises((ModelError, ConfigError), match=message):
+        run(own_module, tmp_path / "out", **options)
+
+
+def test_options_that_have_no_use_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="say what network a checkpoint .* fills, and the model is .*net.onnx"):
+        run(network_file(tmp_path / "net.onnx"), tmp_path, model_class="a:B", input_shape=(6,))
+    with pytest.raises(ConfigError, match="is a named model, whose input is known"):
+        resolve.run("quant_tfc_w2a2", "trained", 0, 1, None, tmp_path, input_range=(0.0, 1.0))
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qonnx.transformation.base import Transformation
 
-from pipeline.errors import VerificationError
+from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.stages import dataflow, streamline
 from pipeline.streamline.executor import run_graph
 from tests.dataflow.networks import Network
@@ -88,20 +88,47 @@ def test_transposes_that_undo_each_other_go() -> None:
     dataflow.convert(result.model, frames, top1=False)
 
 
-def test_float_input_gets_a_quantizer_and_its_effect_is_told() -> None:
+def test_float_input_gets_a_quantizer_for_its_range_and_the_effect_is_told() -> None:
     network = float_network()
     model, frames = network.model(), network.frames(6)
     outputs = run_graph(model, frames)
-    result = streamline.streamline(model, frames, outputs)
+    ends = np.float32(-4), np.float32(2)
+    result = streamline.streamline(model, frames, outputs, ends=ends)
     quantizer = result.input_quantizer
-    normalised = (frames - np.float32(0.5)) / np.array([0.25, 0.3], np.float32).reshape(1, 2, 1, 1)
-    assert quantizer.scale == pytest.approx(np.abs(normalised).max() / 127)
+    assert quantizer.signed and quantizer.low == pytest.approx((-4 - 0.5) / 0.25)
+    assert quantizer.scale == pytest.approx((4 + 0.5) / 0.25 / 127)
     assert quantizer.frames == 6
     assert quantizer.largest_difference == pytest.approx(np.abs(result.outputs - outputs).max())
     graph = dataflow.convert(result.model, frames, top1=False).graph
-    integers = graph.input_transform.apply(frames)
-    assert np.abs(integers).max() == 127
+    assert graph.input_transform.apply(np.full((1, *frames.shape[1:]), -4, np.float32)).min() == -127
     assert len(graph.input_transform.steps) == 2
+
+
+def pixel_network() -> Network:
+    network = Network(3, 6, 6)
+    network.conv(3, 4)
+    network.quant(2.0, 4, signed=0)
+    return network
+
+
+def test_an_input_without_negative_numbers_gets_an_unsigned_quantizer_that_is_exact_on_pixels() -> None:
+    model = pixel_network().model()
+    frames = np.random.default_rng(0).integers(0, 256, (5, 3, 6, 6)).astype(np.float32)
+    result = streamline.streamline(model, frames, run_graph(model, frames), ends=(np.float32(0), np.float32(255)))
+    quantizer = result.input_quantizer
+    assert (quantizer.signed, quantizer.scale, quantizer.largest_difference) == (False, 1.0, 0.0)
+
+
+def test_where_frames_choose_the_range_the_effect_is_measured_on_the_others() -> None:
+    model = pixel_network().model()
+    frames = np.random.default_rng(0).random((6, 3, 6, 6), np.float32)
+    frames[3:] *= 100  # far outside of what the first three show
+    result = streamline.streamline(model, frames, run_graph(model, frames))
+    quantizer = result.input_quantizer
+    assert quantizer.frames == 3 and quantizer.high == pytest.approx(frames[:3].max())
+    assert quantizer.known_by == "the first 3 golden frames" and quantizer.largest_difference > 1
+    with pytest.raises(UnsupportedError, match="one golden frame cannot say which"):
+        streamline.streamline(model, frames[:1], run_graph(model, frames[:1]))
 
 
 class DropsTheLastNode(Transformation):
@@ -177,5 +204,6 @@ def test_only_what_changes_something_is_a_step_and_only_calculations_are_run_aga
 def test_it_says_how_many_frames_were_compared() -> None:
     network = float_network()
     model, frames = network.model(), network.frames(6)
-    result = streamline.streamline(model, frames, run_graph(model, frames), checked=4)
+    ends = frames.min(), frames.max()
+    result = streamline.streamline(model, frames, run_graph(model, frames), ends=ends, checked=4)
     assert (result.checked, result.input_quantizer.frames, len(result.outputs)) == (4, 6, 6)
