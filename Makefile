@@ -18,6 +18,9 @@ BOARD ?=
 TARGET_FPS ?=
 OUT ?=
 WEIGHTS ?=
+INPUT_RANGE ?=
+MODEL_CLASS ?=
+INPUT_SHAPE ?=
 HOST ?=
 PORT ?=
 N ?= 20
@@ -54,9 +57,11 @@ $(board_stamp): hw/driver/requirements.txt | $(BOOTSTRAP)/bin/uv
 	$(uv) pip install --python $(BOARD_VENV)/bin/python --requirement $<
 	touch $@
 
-build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= OUT= WEIGHTS=
+build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= OUT= WEIGHTS=; of yours INPUT_RANGE= MODEL_CLASS= INPUT_SHAPE=
 	@$(bin)/a2q build $(if $(MODEL),'$(MODEL)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(BOARD),--board '$(BOARD)') \
-	    $(if $(TARGET_FPS),--target-fps '$(TARGET_FPS)') $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+	    $(if $(TARGET_FPS),--target-fps '$(TARGET_FPS)') $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') \
+	    $(if $(INPUT_RANGE),--input-range '$(INPUT_RANGE)') $(if $(MODEL_CLASS),--model-class '$(MODEL_CLASS)') \
+	    $(if $(INPUT_SHAPE),--input-shape '$(INPUT_SHAPE)')
 
 each = $(foreach value,$(2),--$(1) '$(value)')
 

@@ -106,9 +106,10 @@ class Certificate:
             return "no layer claims a P"
         bits = sorted({layer.claimed for layer in claimed})
         spread = f"P = {bits[0]}" if len(bits) == 1 else f"P from {bits[0]} to {bits[-1]}"
-        text = f"{len(claimed)} of {len(self.layers)} layers claim {spread}"
+        one = len(claimed) == 1
+        text = f"{len(claimed)} of {len(self.layers)} layers {'claims' if one else 'claim'} {spread}"
         if not self.broken:
-            return f"{text} and keep to it"
+            return f"{text} and {'keeps' if one else 'keep'} to it"
         names = ", ".join(f"{layer.layer} needs {layer.bits['exact']}" for layer in self.broken[:_SHOWN])
         more = f" and {len(self.broken) - _SHOWN} more" if len(self.broken) > _SHOWN else ""
         return f"{text}, which is broken: {names}{more}"

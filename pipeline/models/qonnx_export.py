@@ -68,7 +68,9 @@ class ExportResult:
     bounds: dict[str, LayerBound]
 
     def __str__(self) -> str:
-        bounds = ", ".join(f"{name} (P = {bound.accumulator_bits}, {bound.method})" for name, bound in self.bounds.items())
+        bounds = ", ".join(
+            f"{name} (P = {bound.accumulator_bits}, {bound.method})" for name, bound in self.bounds.items()
+        )
         return (
             f"{self.layers} layers hold the network's integers; outputs agree on {self.frames} inputs to "
             f"{self.largest_difference:.1g}; trained for an accumulator: {bounds or 'none'}"

@@ -200,7 +200,7 @@ def _accumulators(facts: BuildFacts) -> str:
         "are in `report/accumulators.json`; the last column says which ends of the range the hardware's accumulators "
         "reached in simulation."
         + (" Each PE is as wide as its own rows need." if facts.certificate.per_pe else "")
-        + (f" {_NO_BOUND}" if not _claims(facts) else f" By what they were trained for, {facts.certificate.claims}.")
+        + (f" {_NO_BOUND}" if not _claims(facts) else f" {facts.certificate.claims[0].upper()}{facts.certificate.claims[1:]}.")
         + "\n\n"
         + table([*header, "proven range", "reached"], rows, left=2)
         + f"\n\n![accumulator widths by layer]({WIDTHS_FIGURE})"

@@ -99,3 +99,29 @@ def test_a_damaged_certificate_is_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(ModelError, match="Build it again"):
             Certificate.read(path)
+
+
+def test_p_that_the_configuration_states_goes_before_the_models(graph):
+    assigned, certificate = assign(graph, "target", target_bits={"conv1": 8}, stated_bits={"MVAU_0": 10, "fc": 12})
+    assert widths(assigned) == [(10, 10), (12,) * 4]
+    assert certificate.claims == "2 of 2 layers claim P from 10 to 12 and keep to it"
+    _, certificate = assign(graph, stated_bits=12)
+    assert [layer.claimed for layer in certificate.layers] == [12, 12]
+    _, certificate = assign(graph, target_bits={"conv1": 7})
+    assert certificate.claims == "1 of 2 layers claims P = 7 and keeps to it"
+    assert assign(graph)[1].claims == "no layer claims a P"
+    with pytest.raises(ConfigError, match="conv9 is given a P, but the network has no such layer"):
+        assign(graph, stated_bits={"conv9": 12})
+
+
+def test_a_layer_may_be_called_as_its_module(graph):
+    first = replace(graph.layers[0], source="conv1.weight")
+    named = replace(graph, layers=(first, *graph.layers[1:]))
+    assert assign(named, stated_bits={"conv1": 9})[1].layer("MVAU_0").claimed == 9
+
+
+def test_a_bound_that_is_broken_is_told(graph):
+    _, certificate = assign(graph, target_bits={"conv1": 8, "fc": 8})
+    assert certificate.claims == "2 of 2 layers claim P = 8, which is broken: MVAU_1 needs 9"
+    with pytest.raises(AccumulatorError, match=r"MVAU_1 \(fc\).* the model's target is P = 8"):
+        assign(graph, "target", target_bits={"conv1": 8, "fc": 8})
