@@ -63,6 +63,10 @@ def test_build_is_a_thin_line(tmp_path: Path) -> None:
         "--weights 'synthetic'"
     )
     assert planned("build", f"VENV={tmp_path}", f"--assume-old={stamp}") == f"{tmp_path}/bin/a2q build"
+    of_the_user = ("INPUT_RANGE=0,255", "MODEL_CLASS=net:Net", "INPUT_SHAPE=3,32,32")
+    assert planned("build", f"VENV={tmp_path}", f"--assume-old={stamp}", *of_the_user) == (
+        f"{tmp_path}/bin/a2q build --input-range '0,255' --model-class 'net:Net' --input-shape '3,32,32'"
+    )
 
 
 def test_compare_takes_lists(tmp_path: Path) -> None:

@@ -25,14 +25,14 @@ def quantizer_range(model: onnx.ModelProto) -> tuple[np.ndarray, np.ndarray] | N
     source = graph_input(model.graph)
     tensor = source.name
     while True:
-        readers = [node for node in model.graph.node if tensor in node.input]
+        readers = [node for node in model.graph.node if tensor in node.input and node.op_type != "Shape"]
         if not readers:
             return None
         node = readers[0]
         if node.op_type in QUANTIZER_OPS and node.input[0] == tensor:
             break
-        others = [name for name in node.input if name and name != tensor]
-        if node.op_type not in _AFFINE | _IN_ORDER or any(name not in arrays for name in others):
+        known = all(name in arrays for name in node.input if name and name != tensor)
+        if node.op_type not in _IN_ORDER and not (node.op_type in _AFFINE and known):
             return None
         tensor = node.output[0]
     quantizer = read_quantizer(node, [arrays.get(name) for name in node.input[1:]])
