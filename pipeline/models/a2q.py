@@ -44,12 +44,12 @@ def layer_bounds(model: nn.Module) -> dict[str, LayerBound]:
 
     Raises ModelError as `weight_names` does.
     """
-    bounds = {}
+    bounds, names = {}, weight_names(model)
     for name, layer in a2q_layers(model).items():
         module = pre_scaling(layer)
         method = "a2q" if getattr(module, "pre_zero_point", None) is None else "a2q_plus"
         bound = LayerBound(method=method, accumulator_bits=int(module.accumulator_bit_width()))
-        bounds[weight_names(model)[name].removesuffix(".weight")] = bound
+        bounds[names[name].removesuffix(".weight")] = bound
     return bounds
 
 

@@ -109,9 +109,7 @@ def make_package(
         input_shape=(3, 4, 4),
         preprocessing=preprocessing,
         dataset="cifar10",
-        method="",
-        accumulator_bits=None,
-        a2q_layers=(),
+        bounds={},
         golden_source="a draw",
     )
     return package.run(
