@@ -111,8 +111,8 @@ def _streamline(context: Context) -> str:
     )
     if added:
         line += (
-            f"; the input, {added.low:g} to {added.high:g} by {added.known_by}, quantized to 8 bits: top-1 the same on "
-            f"{added.same_top1} of {added.frames} golden frames that did not choose this"
+            f"; the input, {added}, quantized to 8 bits: top-1 the same on {added.same_top1} of {added.frames} golden frames "
+            "that did not choose this"
         )
     return line
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import LayerRun
 from pipeline.stages.synth import ResourceReport
 from pipeline.stages.timing import TimingReport
+from pipeline.streamline.input_quantizer import InputQuantizer
 
 if TYPE_CHECKING:
     from pipeline.resources.finn import FinnEstimate
@@ -66,13 +67,12 @@ class VerifiedOutput:
 class BuildFacts:
     """One build.
 
-    `input_quantizer` is None where the network has its own; else it has the fields of an `InputQuantizer`. `seen` is of
-    the golden frames. `timing` is None where no place and route was asked for, `bitfile` for a board that no
+    `input_quantizer` is None where the network has its own; `seen` is of the golden frames. `timing` is None where no place and route was asked for, `bitfile` for a board that no
     block design is made for, `cpp` where no frames were asked for in C++.
     """
 
     model: ResolvedModel
-    input_quantizer: Mapping[str, Any] | None
+    input_quantizer: InputQuantizer | None
     seen: RangesSeen
     certificate: Certificate
     folded: Folded
@@ -112,10 +112,11 @@ def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFac
     """
     try:
         performance = _json(results["rtlsim"] / "report" / "rtlsim_performance.json")
+        quantizer = _json(results["streamline"] / "input_quantizer.json")
         runs = _json(results["rtlsim"] / "report" / "rtlsim_layers.json")
         return BuildFacts(
             model=resolve.load(results["resolve"])[0],
-            input_quantizer=_json(results["streamline"] / "input_quantizer.json"),
+            input_quantizer=InputQuantizer(**quantizer) if quantizer else None,
             seen=RangesSeen.load(results["dataflow"]),
             certificate=Certificate.read(results["accumulators"] / "report" / "accumulators.json"),
             folded=fold.load(results["fold"]),

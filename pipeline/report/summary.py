@@ -110,9 +110,8 @@ def _input(facts: BuildFacts) -> str:
     if quantizer is None:
         return "integers, by the network's own quantizer"
     return (
-        f"float, given an 8-bit quantizer for {quantizer['low']:g} to {quantizer['high']:g}, by {quantizer['known_by']}: "
-        f"top-1 stays the same on {number(quantizer['same_top1'])} of {number(quantizer['frames'])} golden frames, outputs "
-        f"differ by up to {quantizer['largest_difference']:.3g}"
+        f"float, given an 8-bit quantizer for {quantizer}: top-1 stays the same on {number(quantizer.same_top1)} of "
+        f"{number(quantizer.frames)} golden frames, outputs differ by up to {quantizer.largest_difference:.3g}"
     )
 
 
@@ -200,7 +199,11 @@ def _accumulators(facts: BuildFacts) -> str:
         "are in `report/accumulators.json`; the last column says which ends of the range the hardware's accumulators "
         "reached in simulation."
         + (" Each PE is as wide as its own rows need." if facts.certificate.per_pe else "")
-        + (f" {_NO_BOUND}" if not _claims(facts) else f" {facts.certificate.claims[0].upper()}{facts.certificate.claims[1:]}.")
+        + (
+            f" {_NO_BOUND}"
+            if not _claims(facts)
+            else f" {facts.certificate.claims[0].upper()}{facts.certificate.claims[1:]}."
+        )
         + "\n\n"
         + table([*header, "proven range", "reached"], rows, left=2)
         + f"\n\n![accumulator widths by layer]({WIDTHS_FIGURE})"

@@ -39,7 +39,8 @@ from qonnx.transformation.remove import RemoveIdentityOps
 
 from pipeline.errors import VerificationError
 from pipeline.streamline.executor import graph_input, run_graph
-from pipeline.streamline.insert_input_quantizer import InputQuantizer, insert_input_quantizer
+from pipeline.streamline.input_quantizer import InputQuantizer
+from pipeline.streamline.insert_input_quantizer import insert_input_quantizer
 
 __all__ = ["OnStep", "StreamlineResult", "save_step", "streamline"]
 

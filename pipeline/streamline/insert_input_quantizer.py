@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from pipeline.errors import UnsupportedError
 from pipeline.streamline.executor import Evaluation, constants, graph_input, run_graph
+from pipeline.streamline.input_quantizer import InputQuantizer
 from pipeline.streamline.operators import ELEMENTWISE_FUNCTIONS
 from pipeline.streamline.quantizers import QUANTIZER_OPS
 
-__all__ = ["InputQuantizer", "insert_input_quantizer"]
+__all__ = ["insert_input_quantizer"]
 
 _BITS = 8
 _HOST_OPS = frozenset(
     {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization", "Reshape", "Flatten", "Transpose"}
     | {"Squeeze", "Unsqueeze", "Identity", "Dropout", *ELEMENTWISE_FUNCTIONS}
 )
-
-
-@dataclass(frozen=True, eq=False)
-class InputQuantizer:
-    """The quantizer that was inserted after `tensor`, and what it does to the outputs of golden inputs.
-
-    It tells numbers from `low` to `high` apart, as is known by what `known_by` says. Of `frames` golden frames that had
-    no part in choosing them, `same_top1` still have the same largest output, and no real output differs by more than
-    `largest_difference`.
-    """
-
-    tensor: str
-    scale: float
-    signed: bool
-    low: float
-    high: float
-    known_by: str
-    largest_difference: float
-    same_top1: int
-    frames: int
 
 
 def insert_input_quantizer(
@@ -60,10 +39,8 @@ def insert_input_quantizer(
     tensor = _float_tensor(model.graph)
     if tensor is None:
         return None
-    choosing, known_by = 0, "what is known of the input"
+    choosing = 0 if ends is not None else len(inputs) // 2
     if ends is None:
-        choosing = len(inputs) // 2
-        known_by = f"the first {choosing} golden frames"
         if not choosing:
             raise UnsupportedError(
                 "The network takes floats, and one golden frame cannot say which and show what a quantizer does. Give more "
@@ -82,7 +59,7 @@ def insert_input_quantizer(
     top1 = [y[rest].reshape(len(y[rest]), -1).argmax(axis=1) for y in (outputs, after)]
     difference = float(np.abs(outputs[rest] - after[rest]).max())
     same = int((top1[0] == top1[1]).sum())
-    quantizer = InputQuantizer(tensor, float(scale), signed, low, high, known_by, difference, same, len(top1[0]))
+    quantizer = InputQuantizer(tensor, float(scale), signed, low, high, choosing, difference, same, len(top1[0]))
     return quantizer, after
 
 

@@ -151,7 +151,7 @@ def _evaluate_file(
     table.add_row("integer graph", f"{scores.integers:.2%}", f"{scores.images:,}")
     notes = [f"images with another class: {scores.differ}"]
     if added:
-        notes.append(f"its input, {added.low:g} to {added.high:g} by {added.known_by}, was quantized to 8 bits")
+        notes.append(f"its input, {added}, was quantized to 8 bits")
     table.caption = "; ".join(filter(None, [*notes, scores.pixels]))
     return table, scores.differ == 0 or added is not None
 

@@ -16,7 +16,7 @@ from pipeline.models.network_input import network_input
 from pipeline.models.network_record import read_record
 from pipeline.stages import dataflow, export, streamline
 from pipeline.streamline.executor import run_graph
-from pipeline.streamline.insert_input_quantizer import InputQuantizer
+from pipeline.streamline.input_quantizer import InputQuantizer
 from pipeline.streamline.reading import read_model
 
 __all__ = ["FileScores", "evaluate_file"]

@@ -18,6 +18,7 @@ from pipeline.stages.fold import fold
 from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import LayerRun
 from pipeline.stages.synth import LayerResources, ResourceReport
+from pipeline.streamline.input_quantizer import InputQuantizer
 from pipeline.tools.utilization import Utilization
 from tests.dataflow.residual import residual_network
 
@@ -65,14 +66,7 @@ def sample_facts(**changes) -> BuildFacts:
     cycles = folded.prediction.cycles_between_frames
     facts = BuildFacts(
         model=_MODEL,
-        input_quantizer={
-            "low": 0.0,
-            "high": 255.0,
-            "known_by": "input_range",
-            "largest_difference": 0.125,
-            "same_top1": 254,
-            "frames": 256,
-        },
+        input_quantizer=InputQuantizer("input", 1.0, False, 0.0, 255.0, 0, 0.125, 254, 256),
         seen=RangesSeen({"input": SeenRange("UINT8", 0, 255, 3, 255), "MVAU_0_out0": SeenRange("UINT4", 0, 15, 0, 15)}),
         certificate=certificate,
         folded=folded,

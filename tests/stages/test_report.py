@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
         folders[cost.name].mkdir()
     FACTS.model.save(folders["resolve"])
     np.save(folders["resolve"] / "golden.npy", np.zeros((1, 4, 6, 6), np.float32))
-    (folders["streamline"] / "input_quantizer.json").write_text(json.dumps(FACTS.input_quantizer))
+    (folders["streamline"] / "input_quantizer.json").write_text(json.dumps(asdict(FACTS.input_quantizer)))
     FACTS.seen.save(folders["dataflow"])
     FACTS.certificate.write(folders["accumulators"] / "report" / "accumulators.json")
     fold.save(FACTS.folded, folders["fold"])

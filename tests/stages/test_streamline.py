@@ -126,7 +126,7 @@ def test_where_frames_choose_the_range_the_effect_is_measured_on_the_others() ->
     result = streamline.streamline(model, frames, run_graph(model, frames))
     quantizer = result.input_quantizer
     assert quantizer.frames == 3 and quantizer.high == pytest.approx(frames[:3].max())
-    assert quantizer.known_by == "the first 3 golden frames" and quantizer.largest_difference > 1
+    assert quantizer.choosing == 3 and quantizer.largest_difference > 1
     with pytest.raises(UnsupportedError, match="one golden frame cannot say which"):
         streamline.streamline(model, frames[:1], run_graph(model, frames[:1]))
 
