@@ -141,8 +141,31 @@ def test_show(elsewhere: Path) -> None:
         assert result.exit_code == 0
         assert "# net" in result.output and "1.2 s" in result.output and "found [it]" in result.output
     assert "The builds in build/ are: net." in fails("show", "other")
-    (folder / BUILD_RECORD).write_text("{")
-    assert "is damaged" in fails("show", "net")
+    (folder / "summary.md").write_bytes(b"\xff")
+    assert runner.invoke(app, ["show", "net"]).exit_code == 0
+    for text in ("{", "[]", '{"stages": [1]}', '{"stages": [{"name": 1, "seconds": "x"}]}', "[" * 100_000):
+        (folder / BUILD_RECORD).write_text(text)
+        assert "is damaged" in fails("show", "net")
+
+
+def test_models_passes_over_records_that_are_none(elsewhere: Path) -> None:
+    folder = elsewhere / "trained" / "x"
+    folder.mkdir(parents=True)
+    records = (
+        "[]",
+        '{"dataset": "none"}',
+        '{"dataset": "cifar10", "top1": "x"}',
+        '{"dataset": "cifar10", "top1": []}',
+        "[" * 100_000,
+    )
+    for number, text in enumerate(records):
+        name = f"quant_tfc_w{number + 2}a3"
+        (folder / f"{name}.pth").touch()
+        (folder / f"{name}.json").write_text(text)
+    (folder / "quant_tfc_w8a3.pth").touch()
+    os.mkfifo(folder / "quant_tfc_w8a3.json")
+    result = runner.invoke(app, ["models"])
+    assert result.exit_code == 0 and not re.search(r"quant_tfc_w\da3 ", result.output)
 
 
 def test_nothing_heavy_is_imported_before_a_stage_runs() -> None:

@@ -44,6 +44,9 @@ def test_help_is_there_without_pynq(package, tmp_path, script):
         (("driver.py", "--inputfile", "short.npy"), "error: short.npy cannot be read as a .npy file"),
         (("driver.py", "--inputfile", "pickle.npy"), "error: pickle.npy cannot be read as a .npy file"),
         (("driver.py", "--inputfile", "number.npy"), "error: number.npy holds no array of frames."),
+        (("driver.py", "--inputfile", "pipe"), "error: pipe cannot be read as a .npy file: it is no regular file."),
+        (("driver.py", "--inputfile", "/dev/zero"), "error: /dev/zero cannot be read as a .npy file: it is no regular"),
+        (("driver.py", "--inputfile", "frames.npy", "--outputfile", "pipe"), "error: pipe cannot be written: it is a"),
         (("driver.py", "--inputfile", "frames.npy", "--bitfile", "frames.npy"), "frames.npy lies in no package"),
         (("validate.py", "--inputfile", "frames.npy"), "--inputfile and --expected go together"),
         (("validate.py", "--labels", "frames.npy"), "--labels needs --inputfile and --expected"),
@@ -54,6 +57,7 @@ def test_what_cannot_be_run_is_told_in_one_line(package, tmp_path, arguments, me
     np.save(tmp_path / "frames.npy", np.zeros((2, 3, 4, 4), np.float32))
     np.save(tmp_path / "number.npy", np.float32(1))
     np.save(tmp_path / "pickle.npy", np.array([{}], object), allow_pickle=True)
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "short.npy").write_bytes((tmp_path / "frames.npy").read_bytes()[:-4])
     found = call(package, *arguments, folder=tmp_path)
     assert found.returncode == 2

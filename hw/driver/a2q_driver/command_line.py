@@ -71,6 +71,8 @@ def open_accelerator(options: argparse.Namespace, batch: int | None) -> Accelera
 
 def load_array(path: Path) -> np.ndarray:
     """The array in a .npy file. Raises FileError for a file that is missing, cut short, or something else."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for, and cannot be read as numpy does it
+        raise FileError(f"{path} cannot be read as a .npy file: it is no regular file.")
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -83,6 +85,8 @@ def load_array(path: Path) -> np.ndarray:
 
 def start_file(path: Path) -> None:
     """Empty the file `path`: one of another run is not to be taken for this one's. Raises FileError if that cannot be."""
+    if path.is_fifo():  # it would wait for who reads it
+        raise FileError(f"{path} cannot be written: it is a pipe.")
     try:
         path.write_bytes(b"")
     except OSError as error:
