@@ -85,6 +85,10 @@ def _told(error: Exception) -> tuple[str, int]:
             return str(error), 1
         case MemoryError():
             return faults.out_of_memory(_command(), error), 1
+        case FileExistsError():
+            return f"{error.filename} is there and is no folder, which it is to be. Name another one.", 1
+        case NotADirectoryError():
+            return f"{error.filename} cannot be reached: a part of this path is no folder. Name another one.", 1
         case OSError() if not faults.is_fault(error):
             return f"{_command() if error.filename is None else error.filename}: {error.strerror}.", 1
     return faults.sentence(_command(), error), faults.FAULT

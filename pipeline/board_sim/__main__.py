@@ -14,6 +14,7 @@ from a2q_driver.accelerator import PYNQ_PORT
 from pipeline.board_sim.board import Board
 from pipeline.board_sim.package import read_package
 from pipeline.errors import A2QError
+from pipeline.faults import FAULT, is_fault, sentence
 
 _M_MMAP_THRESHOLD = -3  # of mallopt(3)
 _LARGE_BYTES = 128 << 10
@@ -40,6 +41,11 @@ def _main() -> int:
     except A2QError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Exception as error:  # noqa: BLE001  the net, for whoever runs this
+        if not is_fault(error):
+            raise SystemExit(f"error: {type(error).__name__}: {error}") from None
+        print(f"error: {sentence('the simulated board', error)}", file=sys.stderr)
+        return FAULT
     try:
         print(f"simulated {package.board} with {package.model} on {arguments.host}:{port}", flush=True)
         if arguments.until_input_ends:
