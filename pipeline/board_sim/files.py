@@ -79,15 +79,16 @@ class Files:
             return
         if not _may_be_kept(path):
             raise FileDeniedError(f"{shown(path)} is not to be read on the simulated board.")
-        file, position = None, 0
-        while file is None or position < len(file.content):
+        file, position, size = None, 0, 0
+        while file is None or position < size:
             with self._lock:
                 now = self._use(path, owner)
                 if now is None:
                     raise MissingFileError(f"{path} does not exist.")
                 if file not in (None, now):
                     raise MissingFileError(f"{path} was written anew while it was read.")
-                file, piece = now, bytes(memoryview(now.content)[position : position + _PIECE_BYTES])
+                file, size = now, len(now.content)
+                piece = bytes(memoryview(now.content)[position : position + _PIECE_BYTES])
             position += len(piece)
             yield piece
 
@@ -134,8 +135,8 @@ class Files:
         present = upload.connections()
         for path, file in [item for item in self._written.items() if item[0] != upload.path]:
             if file.owner not in present:
-                del self._written[path]
                 left += _blocks(len(file.content))
+                self._drop(path)
             if left >= 0:
                 return
         raise OutOfMemoryError(
@@ -153,7 +154,7 @@ class Files:
             elif path == _LOAD:
                 self._load(content.decode(errors="replace").strip(), owner)
             else:
-                self._written.pop(path, None)
+                self._drop(path)
                 self._written[path] = _File(content, owner)
 
     def _load(self, name: str, owner: str) -> None:
@@ -170,6 +171,12 @@ class Files:
         self._state = "write error"
         self._program(file.content)
         self._state = "operating"
+
+    def _drop(self, path: str) -> None:
+        """Forget the file `path`, if there is one, also for those who are reading it."""
+        file = self._written.pop(path, None)
+        if file is not None:
+            file.content = bytearray()
 
     def _use(self, path: str, owner: str) -> _File | None:
         """The file `path` that a client wrote, which `owner` uses from now on."""
