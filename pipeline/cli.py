@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import os
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
+from pipeline import faults
 from pipeline.boards import PYNQ_PORT, SIMULATED
 from pipeline.config import BuildConfig, config_for, load_config
 from pipeline.errors import A2QError
@@ -26,33 +31,91 @@ from pipeline.progress import Screen
 
 __all__ = ["app"]
 
+
+class _Commands(TyperGroup):
+    """The commands within the net of `_messages`: also one that has none of its own, and the help."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        given = sys.argv[1:] if args is None else args
+        try:
+            with _messages("--verbose" in given or "-v" in given):
+                return super().main(args, *rest, **options)
+        except typer.Exit as end:
+            sys.exit(end.exit_code)
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="From an accumulator-aware quantized (A2Q) network to a verified FPGA accelerator.",
+    epilog="Exit codes: 0 all went well; 1 what was given cannot be used, or what was compared differs; 2 options that "
+    "there are not; 70 a fault of a2q itself, to be reported with the file that it names; 130 interrupted.",
 )
 _DEFAULT = BuildConfig.model_fields["model"].default
 
 
 @contextmanager
 def _messages(verbose: bool, kept: str = "finished stages are kept") -> Iterator[None]:
-    """A2QErrors become a message and the exit code 1; an interrupt says what is `kept`."""
+    """Every exception becomes a message and an exit code, see `pipeline.errors`; an interrupt says what is `kept`."""
+    _open_streams()
     try:
         yield
-    except A2QError as error:
+    except typer.Exit:
+        raise
+    except Exception as error:
         if verbose:
             raise
-        Console(stderr=True).print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
-    except OSError as error:
-        if verbose or error.filename is None:
-            raise
-        Console(stderr=True).print(f"[red]error:[/] {escape(f'{error.filename}: {error.strerror}.')}", soft_wrap=True)
-        raise typer.Exit(1) from None
+        message, status = _told(error)
+        with suppress(OSError):  # nobody reads it
+            Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+        raise typer.Exit(status) from None
     except KeyboardInterrupt:
         Console(stderr=True).print(f"interrupted; {kept}, the same command goes on from there")
         raise typer.Exit(130) from None
+    finally:
+        _close_output()
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """The message of `error`, and the exit code."""
+    match error:
+        case A2QError():
+            return str(error), 1
+        case MemoryError():
+            return faults.out_of_memory(_command(), error), 1
+        case FileExistsError():
+            return f"{error.filename} is there and is no folder, which it is to be. Name another one.", 1
+        case NotADirectoryError():
+            return f"{error.filename} cannot be reached: a part of this path is no folder. Name another one.", 1
+        case OSError() if not faults.is_fault(error):
+            return f"{_command() if error.filename is None else error.filename}: {error.strerror}.", 1
+    return faults.sentence(_command(), error), faults.FAULT
+
+
+def _command() -> str:
+    """The command that runs, as it was given."""
+    return shlex.join(["a2q", *sys.argv[1:]])
+
+
+def _open_streams() -> None:
+    """Have streams that are closed, or cannot show a character, not end the command."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # also, or the next file that is opened would take its place for what is called
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _close_output() -> None:
+    """Drop what is left for an output that takes nothing, which Python would report once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 _Model = Annotated[

@@ -10,7 +10,20 @@ A2QError                    everything this package raises on purpose; the comma
 ├── ToolError               an external tool failed or is not there
 │   └── DeadlockError       a simulation in which a stream stopped moving
 └── ResourceError           the machine: a full disk, a lock that another build holds
+InternalError               what nobody foresaw in a stage: a fault of this package
+
+The command line exits with
+
+0    when all went well
+1    after an A2QError, or where what was compared differs
+2    for options that it does not take
+70   after a fault of this package: an exception that is none of these; see `pipeline.faults`
+130  when it is interrupted
 """
+
+from __future__ import annotations
+
+from pathlib import Path
 
 __all__ = [
     "A2QError",
@@ -18,6 +31,7 @@ __all__ = [
     "ConfigError",
     "DeadlockError",
     "InputError",
+    "InternalError",
     "ModelError",
     "ResourceError",
     "ToolError",
@@ -64,3 +78,15 @@ class DeadlockError(ToolError):
 
 class ResourceError(A2QError):
     """The machine ran out of something, or another build holds it."""
+
+
+class InternalError(RuntimeError):
+    """A fault of this package in `stage`, raised from the exception that shows it; `log` has the traceback, if any."""
+
+    def __init__(self, text: str, stage: str, log: Path | None) -> None:
+        super().__init__(text, stage, log)
+        self.stage = stage
+        self.log = log
+
+    def __str__(self) -> str:
+        return self.args[0]

@@ -42,7 +42,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Self
 
-from pipeline import fingerprint
+from pipeline import faults, fingerprint
 from pipeline.cache import LOG, Cache, Entry, Slot
 from pipeline.config import BuildConfig
 from pipeline.errors import A2QError, ConfigError, ResourceError, VerificationError
@@ -146,8 +146,8 @@ def build(
 ) -> BuildResult:
     """Run `stages` for `config` and lay out the build in `out`; stop after the stage `until`, if given.
 
-    Results are kept in `out`/../.cache. Raises what a stage raises; stages that were complete stay so. Raises
-    ResourceError for a full disk, whichever way it showed.
+    Results are kept in `out`/../.cache. Raises what a stage raises on purpose, and InternalError from anything else;
+    stages that were complete stay so. Raises ResourceError for a full disk, whichever way it showed.
     """
     names = [stage.name for stage in stages]
     stages = _up_to(stages, until)
@@ -160,7 +160,8 @@ def build(
         out.mkdir(parents=True, exist_ok=True)
         for stage in stages:
             stage_name = stage.name
-            done[stage.name] = _run_or_reuse(build, stage, done)
+            with faults.in_stage(stage.name):
+                done[stage.name] = _run_or_reuse(build, stage, done)
         stage_name = "report"
         _write_record(build)
     except Exception as error:
@@ -253,7 +254,8 @@ def _run(build: _Build, stage: Stage, options: Mapping[str, Any], done: Mapping[
             contextlib.redirect_stderr(printed),
         ):
             try:
-                summary = stage.run(context)
+                with faults.in_stage(stage.name, _log_of(build.out, stage), stream):
+                    summary = stage.run(context)
             except BaseException as error:
                 printed.end()
                 log(f"{type(error).__name__}: {error}")

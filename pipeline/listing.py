@@ -39,12 +39,23 @@ def model_table() -> Table:
         else:
             table.add_row(spec.name, dataset, *_figures(checkpoint_facts(spec)), "here")
     for path in sorted(TRAINED.glob("**/*.pth")):
-        with suppress(OSError, ValueError, ModelError):  # a record that cannot be read is reported to who builds it
-            record = json.loads(path.with_suffix(".json").read_text())
-            dataset = DATASETS[recorded(path.stem, record).dataset].title
-            if path.stem not in MODELS:
-                table.add_row(path.stem, dataset, *_figures(record), "trained")
+        row = _trained(path)
+        if row is not None and path.stem not in MODELS:
+            table.add_row(*row, "trained")
     return table
+
+
+def _trained(path: Path) -> tuple[str, ...] | None:
+    """Name, data set and figures of the checkpoint at `path`; None where its record is not there or not as it is written.
+
+    Such a record is reported to who builds the network.
+    """
+    record_path = path.with_suffix(".json")
+    with suppress(OSError, ValueError, TypeError, RecursionError, ModelError):
+        if record_path.is_file():  # a pipe would be waited for
+            record = json.loads(record_path.read_text())
+            return path.stem, DATASETS[recorded(path.stem, record).dataset].title, *_figures(record)
+    return None
 
 
 def _figures(facts: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -139,7 +150,7 @@ def show_build(build: Path) -> tuple[str, Table]:
         for stage in record["stages"]:
             cost = (f"{stage['seconds']:.1f} s", f"{stage['peak_mib']:.0f} MiB")
             table.add_row(stage["name"], *cost, escape(stage["summary"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"The record {folder / BUILD_RECORD} is damaged ({error}). Build it again.") from None
     summary = folder / "summary.md"
-    return summary.read_text() if summary.is_file() else "", table
+    return summary.read_text(errors="replace") if summary.is_file() else "", table

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,9 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.config import BuildConfig
-from pipeline.flow import BUILD_RECORD
+from pipeline.errors import InternalError
+from pipeline.flow import BUILD_RECORD, Context, Stage
+from pipeline.plan import STAGES
 
 runner = CliRunner()
 
@@ -99,6 +104,11 @@ def test_stages() -> None:
         (["train", "some/none.yaml"], "some/none.yaml cannot be read: No such file or directory."),
         (["train", "cifar10_quant_cnv_w4"], "Did you mean cifar10_quant_cnv_w4a4?"),
         (["benchmark", "cifar10", "--out", "/proc/none"], "error: /proc/none: No such file or directory."),
+        (["build", "quant_tfc_w2a2", "--out", __file__], f"error: {__file__} is there and is no folder, which it is"),
+        (
+            ["build", "quant_tfc_w2a2", "--out", f"{__file__}/x"],
+            f"error: {__file__}/x cannot be reached: a part of this",
+        ),
         (["train", "cifar10_resnet8", "--epochs", "0"], "epochs is 0; expected a whole number of epochs of 1 or more."),
         (["benchmark", "none"], "There is no file none. By name there are: cifar10, cifar10_resnet18,"),
         (["evaluate", "none.pth"], "error: There is no checkpoint none.pth."),
@@ -136,8 +146,31 @@ def test_show(elsewhere: Path) -> None:
         assert result.exit_code == 0
         assert "# net" in result.output and "1.2 s" in result.output and "found [it]" in result.output
     assert "The builds in build/ are: net." in fails("show", "other")
-    (folder / BUILD_RECORD).write_text("{")
-    assert "is damaged" in fails("show", "net")
+    (folder / "summary.md").write_bytes(b"\xff")
+    assert runner.invoke(app, ["show", "net"]).exit_code == 0
+    for text in ("{", "[]", '{"stages": [1]}', '{"stages": [{"name": 1, "seconds": "x"}]}', "[" * 100_000):
+        (folder / BUILD_RECORD).write_text(text)
+        assert "is damaged" in fails("show", "net")
+
+
+def test_models_passes_over_records_that_are_none(elsewhere: Path) -> None:
+    folder = elsewhere / "trained" / "x"
+    folder.mkdir(parents=True)
+    records = (
+        "[]",
+        '{"dataset": "none"}',
+        '{"dataset": "cifar10", "top1": "x"}',
+        '{"dataset": "cifar10", "top1": []}',
+        "[" * 100_000,
+    )
+    for number, text in enumerate(records):
+        name = f"quant_tfc_w{number + 2}a3"
+        (folder / f"{name}.pth").touch()
+        (folder / f"{name}.json").write_text(text)
+    (folder / "quant_tfc_w8a3.pth").touch()
+    os.mkfifo(folder / "quant_tfc_w8a3.json")
+    result = runner.invoke(app, ["models"])
+    assert result.exit_code == 0 and not re.search(r"quant_tfc_w\da3 ", result.output)
 
 
 def test_nothing_heavy_is_imported_before_a_stage_runs() -> None:
@@ -162,3 +195,106 @@ def test_nothing_heavy_is_imported_before_a_stage_runs() -> None:
 
 def test_the_default_model_is_the_configs() -> None:
     assert BuildConfig().model in runner.invoke(app, ["build", "--help"]).output
+
+
+def broken(error: BaseException) -> tuple[Stage, ...]:
+    """The stages of a build, of which the first fails with `error`."""
+
+    def run(context: Context) -> str:
+        print("it began")
+        raise error
+
+    return replace(STAGES[0], run=run), *STAGES[1:]
+
+
+def test_a_fault_in_a_stage_is_a_sentence_and_a_log(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.cli.STAGES", broken(AssertionError("left is [not] right\nsecond line")))
+    monkeypatch.setattr(sys, "argv", ["a2q", "build", "quant_tfc_w2a2", "--out", "my build"])
+    result = runner.invoke(app, sys.argv[1:])
+    assert result.exit_code == 70
+    log = elsewhere / "my build" / "logs" / f"{STAGES[0].name}.txt"
+    assert result.stderr == (
+        f"error: a2q build quant_tfc_w2a2 --out 'my build' broke off in the stage {STAGES[0].name} with AssertionError "
+        "(left is [not] right second line): this is a fault of a2q, not of what it was given. Please report it with "
+        f"{log}, which has the traceback.\n"
+    )
+    text = log.read_text()
+    assert "it began" in text and "Traceback (most recent call last)" in text and "raise error" in text
+
+
+def test_a_fault_elsewhere_is_a_sentence_and_a_file(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every command, also one that expects nothing to go wrong."""
+
+    def fail() -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr("pipeline.cli.model_table", fail)
+    monkeypatch.setenv("A2Q_CACHE", str(elsewhere / "cache"))
+    result = runner.invoke(app, ["models"])
+    kept = elsewhere / "cache" / "faults" / "RecursionError.txt"
+    assert result.exit_code == 70
+    assert "broke off with RecursionError (too deep): this is a fault of a2q" in result.stderr
+    assert str(kept) in result.stderr and len(result.stderr.splitlines()) == 1
+    assert "in fail" in kept.read_text()
+    (elsewhere / "file").touch()
+    monkeypatch.setenv("A2Q_CACHE", str(elsewhere / "file"))
+    monkeypatch.setenv("TMPDIR", str(elsewhere))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    said = runner.invoke(app, ["models"]).stderr
+    (other,) = elsewhere.glob("a2q-fault-*.txt")
+    assert str(other) in said and "in fail" in other.read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), f"error: The stage {STAGES[0].name} needs more memory than there is. End other programs"),
+        (OSError(errno.EMFILE, "Too many open files"), "error: a2q"),
+        (OSError(errno.ENOENT, "No such file or directory", "weights.bin"), "error: weights.bin: No such file"),
+    ],
+)
+def test_what_the_machine_says_is_no_fault(monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
+    monkeypatch.setattr("pipeline.cli.STAGES", broken(error))
+    said = fails("build", "quant_tfc_w2a2")
+    assert said.startswith(message) and "fault of a2q" not in said and len(said.splitlines()) == 1
+
+
+def test_tracebacks_of_faults_are_shown_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.cli.STAGES", broken(AssertionError("this")))
+    result = runner.invoke(app, ["build", "quant_tfc_w2a2", "--verbose"])
+    assert type(result.exception) is InternalError and type(result.exception.__cause__) is AssertionError
+
+
+def test_the_exit_codes_are_in_the_help() -> None:
+    text = " ".join(runner.invoke(app, ["--help"]).output.split())
+    assert all(code in text for code in ("0 all went well", "1 what was given", "2 options", "70 a fault", "130 inter"))
+
+
+def shell(line: str) -> tuple[int, str]:
+    """The exit status of a line for bash, and what was written to stderr."""
+    root = Path(__file__).parents[1]
+    a2q = f"{sys.executable} -c 'from pipeline.cli import app; app()'"
+    environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'hw' / 'driver'}"}
+    done = subprocess.run(
+        ["bash", "-c", line.replace("a2q", a2q)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_output_that_takes_nothing() -> None:
+    assert shell("a2q boards | true") == (0, "")
+    full = shell("a2q boards >/dev/full")
+    assert full == (1, "error: a2q boards: No space left on device.\n")
+    assert shell("a2q boards >&-") == (0, "")
+    assert shell("a2q boards none 2>&-") == (1, "")
+
+
+def test_an_output_that_cannot_show_a_character() -> None:
+    assert shell("PYTHONIOENCODING=ascii a2q models >/dev/null") == (0, "")
+    status, said = shell("a2q build $'\\xff.onnx'")
+    assert status == 1 and "Traceback" not in said and len(said.splitlines()) == 1

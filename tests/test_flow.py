@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.config import BuildConfig
-from pipeline.errors import ConfigError, ResourceError, ToolError, VerificationError
+from pipeline.errors import ConfigError, InternalError, ResourceError, ToolError, VerificationError
 from pipeline.flow import BUILD_RECORD, BuildResult, Context, Stage, build
 from pipeline.progress import Screen
 
@@ -83,7 +83,7 @@ def test_a_changed_input_file_runs_the_stage(tmp_path: Path) -> None:
 
 def test_a_stage_sees_only_what_it_declares(tmp_path: Path) -> None:
     undeclared = Stage("first", "", lambda context: context.options["seed"])
-    with pytest.raises(KeyError, match="seed"):
+    with pytest.raises(InternalError, match="KeyError.*seed"):
         run(tmp_path / "out", (undeclared,))
 
 

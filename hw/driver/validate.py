@@ -1,6 +1,6 @@
 """Compare what the accelerator gives, image by image, with what it must: by itself with the package's golden frames.
 
-Exits with 0 if all are equal, with 1 if one differs, and with 2 if it could not be tried.
+Exits with 0 if all are equal, with 1 if one differs, with 2 if it could not be tried, and with 70 after a fault of its own.
 """
 
 from __future__ import annotations

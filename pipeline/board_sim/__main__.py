@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import logging
 import signal
 import sys
@@ -13,10 +14,15 @@ from a2q_driver.accelerator import PYNQ_PORT
 from pipeline.board_sim.board import Board
 from pipeline.board_sim.package import read_package
 from pipeline.errors import A2QError
+from pipeline.faults import FAULT, is_fault, sentence
+
+_M_MMAP_THRESHOLD = -3  # of mallopt(3)
+_LARGE_BYTES = 128 << 10
 
 
 def _main() -> int:
     arguments = _arguments()
+    _give_large_pieces_back()
     logging.basicConfig(format="%(message)s")
     ended = threading.Event()
 
@@ -35,6 +41,11 @@ def _main() -> int:
     except A2QError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Exception as error:  # noqa: BLE001  the net, for whoever runs this
+        if not is_fault(error):
+            raise SystemExit(f"error: {type(error).__name__}: {error}") from None
+        print(f"error: {sentence('the simulated board', error)}", file=sys.stderr)
+        return FAULT
     try:
         print(f"simulated {package.board} with {package.model} on {arguments.host}:{port}", flush=True)
         if arguments.until_input_ends:
@@ -44,6 +55,16 @@ def _main() -> int:
         server.stop(grace=None).wait()
         board.close()
     return 0
+
+
+def _give_large_pieces_back() -> None:
+    """Have the C library return memory of the size of files and messages as soon as it is freed.
+
+    It keeps such pieces for the thread that freed them otherwise, of which gRPC has one a call.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it
+    if set_option is not None:
+        set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def _arguments() -> argparse.Namespace:

@@ -35,6 +35,7 @@ _CONFIG_REGISTERS = (0x08, 0x0C, 0x10, 0x14)
 _SLICE_SECONDS = 0.005
 _SLICE_CYCLES = (1 << 3, 1 << 20)  # least and most
 _ATTENTION_SECONDS = 5.0
+_LOOK_SECONDS = 2.0  # between looks at which clients there are
 
 
 class Board:
@@ -55,7 +56,8 @@ class Board:
         self._dma: Dma | None = None
         self._slice = _SLICE_CYCLES[0]
         self._attention = 0.0  # until when time goes by although nothing moves
-        self._closed = False
+        self._closed = threading.Event()
+        self._watchers: list[threading.Thread] = []
         self._turns = Turns()
         self._asked = threading.Event()  # something since the clock last stood still
         self._clock = threading.Thread(target=self._run, name="clock", daemon=True)
@@ -64,10 +66,23 @@ class Board:
     def close(self) -> None:
         """Stop the clock and free the model, whatever is under way."""
         with self._held():
-            self._closed = True
-        self._clock.join()
+            self._closed.set()
+        for thread in (self._clock, *self._watchers):
+            thread.join()
         with self._held():
             self._clear()
+
+    def watch(self, connections: Callable[[], set[str]]) -> None:
+        """From now on free buffers of owners that are not among `connections` any more; see `pipeline.board_sim.memory`."""
+
+        def look() -> None:
+            while not self._closed.wait(_LOOK_SECONDS):
+                owners = connections()
+                with self._turns:  # it is nothing that a client asks for, so the clock may stand still
+                    self._memory.free_lost(owners, time.monotonic())
+
+        self._watchers.append(threading.Thread(target=look, name="watch", daemon=True))
+        self._watchers[-1].start()
 
     def window(self, address: int, length: int) -> Window:
         """A window of `length` bytes from `address` on. Raises BusError unless one thing answers in all of it."""
@@ -135,7 +150,7 @@ class Board:
                 )
             buffer.data[start : start + len(data)] = np.frombuffer(data, np.uint8)
 
-    def _program(self, data: bytes) -> None:
+    def _program(self, data: bytearray) -> None:
         with self._held():
             self._clear()
             self._package.check_firmware(data)
@@ -188,7 +203,7 @@ class Board:
         while True:
             self._asked.wait()
             with self._turns:
-                if self._closed:
+                if self._closed.is_set():
                     return
                 begin = time.monotonic()
                 if self._dma is None or not self._dma.under_way or begin > self._attention:

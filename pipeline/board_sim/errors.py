@@ -24,7 +24,10 @@ __all__ = [
     "ProgrammingError",
     "RequestError",
     "UnknownBufferError",
+    "shown",
 ]
+
+_SHOWN = 200  # characters
 
 
 class BoardError(A2QError):
@@ -57,3 +60,9 @@ class ProgrammingError(BoardError):
 
 class RequestError(BoardError):
     """A request that says too little, or contradicts itself."""
+
+
+def shown(name: str) -> str:
+    """`name` as a message quotes it: what a client sends may be longer than a status of gRPC carries."""
+    quoted = repr(name)
+    return quoted if len(quoted) <= _SHOWN else f"{quoted[:_SHOWN]}…"

@@ -3,17 +3,22 @@
 There is nothing between the buffers: an address that lies in none of them answers nobody. Addresses are given out in
 rising order and come round again last, so that a transfer to a buffer that was freed finds nothing there, not the
 buffer of another client.
+
+A buffer is given back when the client that used it last is gone: when there is no room for another one, and else some
+seconds after its connection ended. gRPC's clients end a connection that nothing was asked on for half an hour, and open
+another one for the next call: what such a client may still want is kept until there is no room.
 """
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.board_sim.errors import OutOfMemoryError, RequestError, UnknownBufferError
+from pipeline.board_sim.errors import OutOfMemoryError, RequestError, UnknownBufferError, shown
 
 __all__ = ["BUFFER_LIMIT", "MEMORY_LIMIT", "PAGE_BYTES", "Buffer", "Memory"]
 
@@ -21,16 +26,24 @@ PAGE_BYTES = 4096  # Linux' contiguous memory comes in pages; every data width o
 BUFFER_LIMIT = 128 << 20  # bytes; a DMA transfer is 64 MiB at most
 MEMORY_LIMIT = 256 << 20  # bytes of all buffers together, in whole pages
 
+_LOST_SECONDS = 5.0  # after which a connection that was lost is not expected again
+_IDLE_SECONDS = 20 * 60.0  # after which a connection may have ended because nothing was asked on it
+
 
 @dataclass
 class Buffer:
-    """Physically contiguous memory. `owner` is the connection that used it last."""
+    """Physically contiguous memory. `owner` is the connection that used it last.
+
+    `used` is when it did that, and `seen` when it was last known to be there, of time.monotonic().
+    """
 
     id: str
     address: int
     data: np.ndarray  # uint8, (size,)
     cacheable: bool
     owner: str
+    used: float
+    seen: float
 
     @property
     def end(self) -> int:
@@ -66,7 +79,8 @@ class Memory:
             )
         address = self._find_room(pages)
         self._next = address + pages
-        buffer = Buffer(secrets.token_hex(8), address, np.zeros(size, np.uint8), cacheable, owner)
+        now = time.monotonic()
+        buffer = Buffer(secrets.token_hex(8), address, np.zeros(size, np.uint8), cacheable, owner, used=now, seen=now)
         self._buffers[buffer.id] = buffer
         return buffer
 
@@ -74,8 +88,9 @@ class Memory:
         """The buffer `buffer_id`, which `owner` uses from now on. Raises UnknownBufferError."""
         buffer = self._buffers.get(buffer_id)
         if buffer is None:
-            raise UnknownBufferError(f"There is no buffer {buffer_id!r}: it was never allocated, or is freed.")
+            raise UnknownBufferError(f"There is no buffer {shown(buffer_id)}: it was never allocated, or is freed.")
         buffer.owner = owner
+        buffer.used = buffer.seen = time.monotonic()
         return buffer
 
     def free(self, buffer_id: str, owner: str) -> None:
@@ -85,6 +100,14 @@ class Memory:
     def free_abandoned(self, owners: Container[str]) -> None:
         """Forget the buffers of all but `owners`."""
         self._buffers = {key: buffer for key, buffer in self._buffers.items() if buffer.owner in owners}
+
+    def free_lost(self, owners: Container[str], now: float) -> None:
+        """Forget the buffers of all but `owners` that are not waited for; to be called now and then."""
+        for key, buffer in list(self._buffers.items()):
+            if buffer.owner in owners:
+                buffer.seen = now
+            elif now - buffer.seen >= _LOST_SECONDS and buffer.seen - buffer.used < _IDLE_SECONDS:
+                del self._buffers[key]
 
     def view(self, address: int, length: int) -> np.ndarray | None:
         """The `length` bytes from the physical `address` on, uint8; None unless one buffer holds them all."""

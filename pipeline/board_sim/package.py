@@ -35,7 +35,7 @@ class Package:
     output_bytes: int
     rtl_folder: Path
 
-    def check_firmware(self, data: bytes) -> None:
+    def check_firmware(self, data: bytes | bytearray) -> None:
         """Raise ProgrammingError unless `data` is this package's firmware, with what the board holds and what came."""
         if data == self.firmware:
             return
@@ -99,8 +99,9 @@ def firmware(bit: bytes) -> bytes:
     return np.frombuffer(data, ">u4").astype("<u4").tobytes()
 
 
-def _describe(data: bytes) -> str:
-    swapped = np.frombuffer(data[: len(data) // 4 * 4], ">u4").astype("<u4").tobytes()
+def _describe(data: bytes | bytearray) -> str:
+    head = bytes(data[: len(SIMULATION) + 2 * _HASH_BYTES])
+    swapped = np.frombuffer(head[: len(head) // 4 * 4], ">u4").astype("<u4").tobytes()
     if swapped.startswith(SIMULATION):
         hashes = swapped[len(SIMULATION) :]
         config, handoff = hashes[:_HASH_BYTES].hex(), hashes[_HASH_BYTES : 2 * _HASH_BYTES].hex()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NoReturn, TypeVar
@@ -35,6 +36,7 @@ from pipeline.board_sim.errors import (
     ProgrammingError,
     RequestError,
     UnknownBufferError,
+    shown,
 )
 from pipeline.board_sim.registers import Window
 from pipeline.errors import A2QError, ResourceError
@@ -44,6 +46,7 @@ __all__ = ["start_server"]
 _MESSAGE_LIMIT = 4 << 20  # bytes; the client sends 2 MiB and takes 4 MiB
 _CHUNK_BYTES = 2 << 20
 _CALLS = 64  # at once; a client has one, or one a thread
+_CANCELLED_SECONDS = 0.2
 _WINDOW = re.compile(r"(0x[0-9a-f]{1,16})\+(0x[0-9a-f]{1,16})")  # the id of a window of registers
 
 # of the calls that answer with a status; an error of the bus is always a message
@@ -82,6 +85,7 @@ def start_server(board: Board, host: str, port: int) -> tuple[grpc.Server, int]:
             "a free one."
         ) from error
     server.start()
+    board.watch(_connections)
     return server, bound
 
 
@@ -92,18 +96,24 @@ class _RemoteDevice(remote_device_pb2_grpc.RemoteDeviceServicer):
         self._files = board.files
 
     def existsfile(self, request, context):
-        return remote_device_pb2.ExistsFileResponse(exists=self._files.exists(request.file_path))
+        exists = self._files.exists(request.file_path, context.peer())
+        return remote_device_pb2.ExistsFileResponse(exists=exists)
 
     def readfile(self, request, context):
         with _status(context):
-            data = self._files.read(request.file_path)
-        for start in range(0, len(data), _CHUNK_BYTES):
-            yield remote_device_pb2.ReadFileResponse(data=data[start : start + _CHUNK_BYTES])
+            for piece in self._files.read(request.file_path, context.peer()):
+                yield remote_device_pb2.ReadFileResponse(data=piece)
 
     def writefile(self, request_iterator, context):
-        with _status(context):
-            path, data = self._collect(request_iterator)
-            self._files.write(path, data)
+        cancelled = threading.Event()
+        context.add_callback(cancelled.set)
+        with _status(context), self._files.upload(context.peer(), _connections) as upload:
+            for request in request_iterator:
+                upload.add(request.file_path, request.data)
+                del request  # or it would be held while the next one is waited for, and count nowhere
+            # of a client that was killed, gRPC may say that its pieces ended before it says that the call did
+            if upload.is_kept and cancelled.wait(_CANCELLED_SECONDS):
+                raise RequestError(f"The client went away before {upload.path} had come whole.")
         return remote_device_pb2.WriteFileResponse()
 
     def set_bitstream_attrs(self, request, context):
@@ -118,19 +128,6 @@ class _RemoteDevice(remote_device_pb2_grpc.RemoteDeviceServicer):
 
     def shutdown(self, request, context):
         _refuse(context, "The simulated board has no shutdown managers; programming it resets its logic.")
-
-    def _collect(self, requests: Iterable) -> tuple[str, bytes]:
-        path, data = None, bytearray()
-        for request in requests:
-            if path is None:
-                path = request.file_path
-            elif request.file_path != path:
-                raise RequestError(f"One call writes {path!r} and then {request.file_path!r}; expected one file.")
-            self._files.check_writable(path, len(data) + len(request.data))
-            data += request.data
-        if path is None:
-            raise RequestError("A file was to be written without its name.")
-        return path, bytes(data)
 
 
 class _RemoteBuffer(buffer_pb2_grpc.RemoteBufferServicer):
@@ -159,6 +156,7 @@ class _RemoteBuffer(buffer_pb2_grpc.RemoteBufferServicer):
                         )
                 self._board.write_buffer(request.buffer_id, context.peer(), position, request.data)
                 position += len(request.data)
+                del request
         return response
 
     def read(self, request, context):
@@ -252,7 +250,7 @@ class _Mmio(mmio_pb2_grpc.MmioServicer):
     def _window(self, mmio_id: str) -> Window:
         found = _WINDOW.fullmatch(mmio_id)
         if not found:
-            raise BusError(f"There is no window {mmio_id!r} of registers.")
+            raise BusError(f"There is no window {shown(mmio_id)} of registers.")
         return self._board.window(*(int(number, 16) for number in found.groups()))
 
 

@@ -18,7 +18,7 @@ import pynq
 from pynq.pl_server.embedded_device import bit2bin
 from pynq.pl_server.remote_device import RemoteDevice
 from pynq.ps import Clocks
-from pynq.remote import buffer_pb2, remote_device_pb2
+from pynq.remote import buffer_pb2, remote_device_pb2, remote_device_pb2_grpc
 
 ACCELERATOR_BATCH = 0x20
 
@@ -256,6 +256,53 @@ def hoard(device: RemoteDevice) -> dict:
         said = _error(lambda: held.append(device.allocate((32 << 20,), np.uint8)))
     _report({"buffers": len(held), "said": said})
     os._exit(0)
+
+
+def upload(device: RemoteDevice, count: str, mebibytes: str, stall: str = "") -> dict:
+    """So many clients, each with a connection of its own, write a file each at once; what each of them is told.
+
+    With `stall` none of them ends its file, and none is ended; a line says when all have sent what they send.
+    """
+    piece = bytes(1 << 20)
+    said = [None] * int(count)
+    sent = threading.Semaphore(0)
+
+    def pieces(number: int):
+        for _ in range(int(mebibytes)):
+            yield remote_device_pb2.WriteFileRequest(file_path=f"/tmp/{number}", data=piece)
+        sent.release()
+        if stall:
+            threading.Event().wait()
+
+    def write(number: int) -> None:
+        channel = grpc.insecure_channel(f"127.0.0.1:{device.port}", [("grpc.use_local_subchannel_pool", 1)])
+        stub = remote_device_pb2_grpc.RemoteDeviceStub(channel)
+        said[number] = _error(lambda: stub.writefile(pieces(number)))
+
+    clients = [threading.Thread(target=write, args=(number,)) for number in range(int(count))]
+    for client in clients:
+        client.start()
+    if stall:
+        for _ in clients:
+            sent.acquire()
+        _report({"sent": int(count)})
+    for client in clients:
+        client.join()
+    return {"said": said}
+
+
+def fill(device: RemoteDevice, mebibytes: str) -> dict:
+    """Hold a buffer of so many MiB, all of it written, until this process is killed."""
+    buffer = device.allocate((int(mebibytes) << 20,), np.uint8)
+    buffer[:] = 1
+    buffer.flush()
+    _report({})
+    threading.Event().wait()
+
+
+def existing(device: RemoteDevice, *paths: Path) -> dict:
+    """Which of `paths` the board has."""
+    return {"exist": [str(path) for path in paths if device.exists_file(str(path)).exists]}
 
 
 def abandon(device: RemoteDevice, deploy: Path) -> dict:

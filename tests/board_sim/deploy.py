@@ -146,10 +146,26 @@ def start(deployment: Deployment, *options: str) -> subprocess.Popen:
 
 def run_client(scenario: str, port: int, *arguments: object, timeout: float = 120) -> dict:
     """What `scenario` of client.py reports, run with the real pynq."""
-    command = [board_python(), str(Path(__file__).with_name("client.py")), scenario, str(port), *map(str, arguments)]
+    command = _client_command(scenario, port, *arguments)
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@contextmanager
+def client_to_kill(scenario: str, port: int, *arguments: object) -> Iterator[None]:
+    """A client that has reported; it is killed where the block ends."""
+    command = _client_command(scenario, port, *arguments)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout.readline()
+            yield
+        finally:
+            process.kill()
+
+
+def _client_command(scenario: str, port: int, *arguments: object) -> list[str]:
+    return [board_python(), str(Path(__file__).with_name("client.py")), scenario, str(port), *map(str, arguments)]
 
 
 def board_python() -> str:

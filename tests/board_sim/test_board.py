@@ -37,10 +37,15 @@ def program(deployment) -> Callable[[Board], None]:
     data = read_package(deployment.folder).firmware
 
     def load(board: Board) -> None:
-        board.files.write("/lib/firmware/a.bin", data)
-        board.files.write(MANAGER + "firmware", b"a.bin")
+        write_file(board, "/lib/firmware/a.bin", data)
+        write_file(board, MANAGER + "firmware", b"a.bin")
 
     return load
+
+
+def write_file(board: Board, path: str, data: bytes) -> None:
+    with board.files.upload("peer", set) as upload:
+        upload.add(path, data)
 
 
 def buffer(board: Board, data: np.ndarray) -> int:
@@ -89,9 +94,9 @@ def test_programming_resets_the_logic_and_nothing_else(board, program):
 
 def test_a_wrong_bitstream_leaves_no_logic(board, program):
     program(board)
-    board.files.write("/lib/firmware/b.bin", b"wrong")
+    write_file(board, "/lib/firmware/b.bin", b"wrong")
     with pytest.raises(ProgrammingError, match="This board holds a_layer"):
-        board.files.write(MANAGER + "firmware", b"b.bin")
+        write_file(board, MANAGER + "firmware", b"b.bin")
     for address in (DMA, ACCELERATOR):
         with pytest.raises(BusError, match="not programmed"):
             board.read_register(address)

@@ -81,6 +81,26 @@ def test_buffers_of_who_is_gone_are_freed(memory):
         memory.find(theirs.id, "us")
 
 
+def test_buffers_of_a_connection_that_was_lost_are_freed_after_some_seconds(memory):
+    ours, theirs = (memory.allocate(1, True, peer) for peer in ("us", "them"))
+    begin = theirs.used
+    memory.free_lost({"us", "them"}, begin + 60)
+    memory.free_lost({"us"}, begin + 62)  # it may come back at once, as another connection
+    assert memory.view(theirs.address, 1) is not None
+    memory.free_lost({"us"}, begin + 70)
+    assert memory.view(theirs.address, 1) is None and memory.view(ours.address, 1) is not None
+
+
+def test_buffers_of_a_connection_that_ended_because_it_was_idle_stay(memory):
+    """gRPC's own clients end one that nothing was asked on for half an hour."""
+    buffer = memory.allocate(1, True, "idle")
+    memory.free_lost({"idle"}, buffer.used + 1800)
+    memory.free_lost(set(), buffer.used + 86400)
+    assert memory.find(buffer.id, "back") is buffer
+    memory.free_abandoned(set())
+    assert memory.view(buffer.address, 1) is None
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 3 * PAGE_BYTES), st.integers(0, 100)), max_size=40))
 def test_buffers_never_overlap(steps):
     memory = Memory(BASE, 16 * PAGE_BYTES)

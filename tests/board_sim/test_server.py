@@ -21,6 +21,7 @@ from tests.board_sim.deploy import (
     Deployment,
     bit_file,
     board_python,
+    client_to_kill,
     layer,
     make_deployment,
     run_client,
@@ -165,6 +166,44 @@ def test_memory_of_a_client_that_is_gone_is_given_out_again(deployment):
             assert result["said"].startswith("RESOURCE_EXHAUSTED: ") and "are in use" in result["said"]
 
 
+def test_files_that_arrive_at_once_have_one_limit(deployment):
+    """Twelve clients send 60 MiB each; the board keeps 128 MiB, and holds little more at any time."""
+    with served(deployment) as (process, port):
+        before = _memory_mib(process.pid, "VmRSS")
+        said = run_client("upload", port, 12, 60)["said"]
+        assert _memory_mib(process.pid, "VmHWM") - before < 128 + 12 * 16
+        refusals = [text for text in said if text is not None]
+        assert 1 <= said.count(None) <= 2 and len(refusals) >= 10
+        for text in refusals:
+            assert text.startswith("RESOURCE_EXHAUSTED: ") and f"of {128 << 20}. Try again when fewer" in text
+        assert run_client("upload", port, 2, 60) == {"said": [None, None]}  # the first ones' files give way
+        assert _memory_mib(process.pid, "VmHWM") - before < 128 + 12 * 16
+
+
+def test_files_that_will_not_arrive_are_given_up_with_their_client(deployment):
+    with served(deployment) as (process, port):
+        before = _memory_mib(process.pid, "VmRSS")
+        with client_to_kill("upload", port, 12, 10, "stall"):
+            (text,) = run_client("upload", port, 1, 20)["said"]
+            assert text.startswith("RESOURCE_EXHAUSTED: ")
+            assert _memory_mib(process.pid, "VmRSS") - before > 100
+        assert run_client("existing", port, *(f"/tmp/{number}" for number in range(12))) == {"exist": []}
+        assert _memory_mib(process.pid, "VmRSS") - before < 70
+        assert run_client("upload", port, 2, 60) == {"said": [None, None]}
+
+
+def test_memory_of_a_client_that_is_gone_is_given_back(deployment):
+    """Also when nobody asks for it."""
+    with served(deployment) as (process, port):
+        before = _memory_mib(process.pid, "VmRSS")
+        with client_to_kill("fill", port, 60):
+            assert _memory_mib(process.pid, "VmRSS") - before > 60
+        end = time.monotonic() + 60
+        while _memory_mib(process.pid, "VmRSS") - before > 30:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+
+
 def test_a_transfer_that_is_left_behind_blocks_nobody(deployment, tmp_path):
     with served(deployment) as (process, port):
         assert run_client("abandon", port, deployment.folder)["status"] == 0
@@ -251,6 +290,12 @@ def test_a_real_bitstream_of_the_same_package_is_taken(deployment, tmp_path):
 def _processor_seconds(pid: int) -> float:
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory_mib(pid: int, field: str) -> float:
+    """A field of /proc/<pid>/status: VmRSS is what is resident, VmHWM the most that ever was."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(f"{field}:"))
+    return int(line.split()[1]) / 1024
 
 
 def _listing(folder: Path) -> list[tuple[str, int]]:

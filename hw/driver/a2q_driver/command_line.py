@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
+import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +18,19 @@ from a2q_driver.accelerator import PYNQ_PORT, Accelerator
 from a2q_driver.errors import DriverError, FileError
 from a2q_driver.manifest import read_manifest
 
-__all__ = ["FAILED", "add_batch_option", "add_board_options", "load_array", "open_accelerator", "run", "start_file"]
+__all__ = [
+    "FAILED",
+    "FAULT",
+    "add_batch_option",
+    "add_board_options",
+    "load_array",
+    "open_accelerator",
+    "run",
+    "start_file",
+]
 
 FAILED = 2  # the exit status of what could not be run, as argparse has it
+FAULT = 70  # that of a fault of this program: EX_SOFTWARE of sysexits.h
 _TIMEOUT, _SIMULATED_TIMEOUT = 10.0, 120.0  # seconds
 _PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -56,6 +71,8 @@ def open_accelerator(options: argparse.Namespace, batch: int | None) -> Accelera
 
 def load_array(path: Path) -> np.ndarray:
     """The array in a .npy file. Raises FileError for a file that is missing, cut short, or something else."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for, and cannot be read as numpy does it
+        raise FileError(f"{path} cannot be read as a .npy file: it is no regular file.")
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -68,6 +85,8 @@ def load_array(path: Path) -> np.ndarray:
 
 def start_file(path: Path) -> None:
     """Empty the file `path`: one of another run is not to be taken for this one's. Raises FileError if that cannot be."""
+    if path.is_fifo():  # it would wait for who reads it
+        raise FileError(f"{path} cannot be written: it is a pipe.")
     try:
         path.write_bytes(b"")
     except OSError as error:
@@ -75,16 +94,58 @@ def start_file(path: Path) -> None:
 
 
 def run(main: Callable[[], int]) -> None:
-    """Run `main`, and exit with what it returns; with FAILED and one line for an error of the driver."""
+    """Run `main`, and exit with what it returns; with one line and FAILED for an error of the driver, of a file or of
+    the machine, and with FAULT for any other, whose traceback is kept in a file that the line names.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # whatever the terminal's encoding
     try:
         status = main()
-    except DriverError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = FAILED
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
+        status = _tell("interrupted", 130)
+    except BrokenPipeError:  # who read what is printed has read enough
+        status = FAILED
+    except DriverError as error:
+        status = _tell(f"error: {error}", FAILED)
+    except MemoryError:
+        status = _tell(
+            "error: There is not enough memory. Take fewer frames at once (--batchsize), or a smaller file.", FAILED
+        )
+    except OSError as error:
+        where = "Standard output" if error.filename is None else error.filename
+        status = _tell(f"error: {where} cannot be used: {error.strerror or error}.", FAILED)
+    except Exception as error:  # noqa: BLE001  the net, for whoever runs this
+        status = _tell(f"error: {_fault(error)}", FAULT)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # Python would report it once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
+
+
+def _tell(line: str, status: int) -> int:
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(line, file=sys.stderr, flush=True)
+    return status
+
+
+def _fault(error: Exception) -> str:
+    """What to say of an `error` that nobody foresaw; its traceback is in the file that this names."""
+    text = "".join(traceback.format_exception(error))
+    said = " ".join(str(error).split())
+    what = f"{Path(sys.argv[0]).name} broke off with {type(error).__name__}{f' ({said})' if said else ''}"
+    whose = "this is a fault of the driver, not of what it was given"
+    try:
+        handle, name = tempfile.mkstemp(prefix="a2q-driver-", suffix=".txt")
+        with os.fdopen(handle, "w", errors="replace") as stream:
+            stream.write(text)
+    except OSError:
+        return f"{what}: {whose}. Please report it with the traceback that follows.\n{text}"
+    return f"{what}: {whose}. Please report it with {name}, which has the traceback."
 
 
 def _positive(text: str) -> int:

@@ -54,9 +54,11 @@ _CHUNK_BYTES = 1 << 20
 def read_manifest(package: Path) -> dict[str, Any]:
     """The manifest of the package in the folder `package`. Raises PackageError where there is none to be read."""
     path = package / MANIFEST
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise PackageError(f"The manifest {path} cannot be read: it is no regular file.")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PackageError(f"The manifest {path} cannot be read: {error}.") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
