@@ -90,8 +90,9 @@ validate: $(stamp) $(board_stamp)  ## build, and run N= test images on a board, 
 train: $(stamp)  ## train a network: CONFIG= names a file of build_configs/train/, OUT= where it goes
 	@$(bin)/a2q train $(or $(CONFIG),cifar10_quant_resnet8_w4a4) $(if $(OUT),--out '$(OUT)')
 
+# each test that a worker dies of needs another worker; xdist gives up after 8
 test: $(stamp) $(board_stamp)  ## run all tests; A2Q_DATA= names the folder of data sets and networks that some need
-	@$(bin)/python -m pytest -n $(JOBS) --dist loadgroup
+	@$(bin)/python -m pytest -n $(JOBS) --dist loadgroup --max-worker-restart 100
 
 lint: $(stamp)  ## check Python with ruff, docker/ with hadolint and shellcheck, and hw/rtl with Verilator
 	@$(bin)/ruff check

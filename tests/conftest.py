@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadGroupScheduling
+from xdist.workermanage import WorkerController
 
 # Before torch is imported: several workers with a thread for each core would wait for each other's threads, which made
 # tests that train ten times slower.
@@ -31,3 +34,33 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
         shared = any(fixture.scope == "module" and fixture.baseid == module for fixture in fixtures)
         if shared and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(module))
+
+
+class Groups(LoadGroupScheduling):
+    """Hands out groups of tests as xdist does, and goes on after a worker has died.
+
+    pytest-xdist 3.8.0 gives the new worker the test that the old one died of, and every worker after it, until the run is
+    given up; gives work to a worker that has not collected its tests yet, an internal error; and waits for ever for a
+    worker that has one test alone, which does not begin before it knows what follows.
+    """
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """The test that a worker was in when it died, which is done with that; the rest of its tests are to be run."""
+        units = self.assigned_work[node].values()
+        unfinished = [(unit, test) for unit in units for test, done in unit.items() if not done]
+        if unfinished:
+            unit, test = unfinished[0]
+            unit[test] = True
+        super().remove_node(node)
+        return unfinished[0][1] if unfinished else None
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if node not in self.registered_collections:  # it gets its tests when it has collected them
+            return
+        super()._reschedule(node)
+        while self._pending_of(self.assigned_work[node]) < 2 and not node.shutting_down:
+            super()._reschedule(node)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadGroupScheduling | None:
+    return Groups(config, log) if config.getvalue("dist") == "loadgroup" else None

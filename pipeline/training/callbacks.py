@@ -1,4 +1,4 @@
-"""What happens around epochs of a training: its history, its plot, and a line of text for each."""
+"""What happens around epochs of a training: its checkpoint, its history, its plot, and a line of text for each."""
 
 from __future__ import annotations
 
@@ -11,10 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
 
 from pipeline.errors import VerificationError
 
-__all__ = ["EpochLines", "History"]
+__all__ = ["EpochLines", "History", "WholeCheckpoints"]
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Lightning's checkpoints, which replace the one before when they are whole.
+
+    Lightning writes them to the folder for temporary files and copies them where that is on another disk: a process that
+    ends during the copy would take all epochs with it.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        passing = target.with_name(f".{target.name}")
+        torch.save(checkpoint, passing)
+        passing.replace(target)
 
 
 class History(lightning.Callback):

@@ -31,9 +31,9 @@ def save_checkpoint(network: nn.Module, path: Path, record: dict[str, Any], *, p
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     torch.save({"record": record, "state": state, **({"packed": entries} if packed else {})}, passing)
     digest = hashlib.sha256(passing.read_bytes()).hexdigest()
-    passing.replace(path)
     beside = path.with_suffix(".json")
-    passing = beside.with_name(f".{beside.name}.{os.getpid()}")
-    passing.write_text(json.dumps({**record, "sha256": digest}, indent=2) + "\n")
-    passing.replace(beside)
+    passing_beside = beside.with_name(f".{beside.name}.{os.getpid()}")
+    passing_beside.write_text(json.dumps({**record, "sha256": digest}, indent=2) + "\n")
+    passing_beside.replace(beside)
+    passing.replace(path)  # last: where it is there, a training is done
     return len(entries)

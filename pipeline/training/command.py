@@ -14,6 +14,7 @@ from rich.table import Table
 from pipeline.errors import ConfigError, ModelError, VerificationError
 from pipeline.models.names import TRAINED, located
 from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, load_train_config
+from pipeline.training.interrupts import interruptible
 
 __all__ = ["benchmark_command", "evaluate_command", "export_command", "pack_command", "train_command"]
 
@@ -22,6 +23,7 @@ _PROVEN_ON = 16  # images on which each step from a network to its layer graph i
 _GOLDEN = 256
 
 
+@interruptible("finished epochs are kept")
 def train_command(
     path: Path, overrides: dict[str, Any], out: Path | None, say: Callable[[str], None], bar: bool
 ) -> None:
@@ -53,6 +55,7 @@ def default_folder(config: TrainConfig) -> Path:
     return Path(TRAINED, f"{config.dataset}_{config.name}_seed{config.seed}")
 
 
+@interruptible("finished trainings and epochs are kept")
 def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], bar: bool) -> None:
     """Train every row of the benchmark `path`, and print its table."""
     from pipeline.training.benchmark import benchmark, load_benchmark

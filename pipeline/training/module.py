@@ -34,7 +34,9 @@ class Training(lightning.LightningModule):
         self._restored: dict[str, dict[str, Any]] = {}
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network(images)
+        # Never with channels last: oneDNN 3.12 without AVX-512 writes past its memory in the backward pass of a 1x1
+        # convolution of stride 2 with fewer than 8 input channels. It crashes, hangs or gives wrong gradients.
+        return self.network(images.contiguous())
 
     def configure_optimizers(self):
         optimizer = _optimizer(self.network, self.config)

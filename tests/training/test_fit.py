@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline.datasets.augment import Augmentation
 from pipeline.datasets.catalog import load
@@ -19,6 +24,7 @@ from pipeline.errors import ConfigError, VerificationError
 from pipeline.models import registry
 from pipeline.models.a2q import a2q_layers, largest_l1_norm, norms
 from pipeline.models.integer_weights import integer_weights
+from pipeline.training.config import TrainConfig
 from pipeline.training.evaluate import integer_outputs, network_outputs
 from pipeline.training.fit import fit, spec_for
 from pipeline.training.module import Training
@@ -250,3 +256,63 @@ def test_an_interrupt_is_told_as_one(mnist: Path, tmp_path: Path) -> None:
             fit(config(mnist), tmp_path, interrupt)
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+def test_nothing_passes_through_the_folder_for_temporary_files(mnist: Path, tmp_path: Path, monkeypatch) -> None:
+    """It may be on another disk, and a checkpoint that is copied from there is for a while a part of one."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    fit(config(mnist, epochs=1, validation=32), tmp_path / "run", lambda line: None)
+    for name in ("last.ckpt", "best.ckpt"):
+        assert torch.load(tmp_path / "run" / name, weights_only=True)["epoch"] == 0
+
+
+NARROW = """
+import sys
+from pathlib import Path
+from pipeline.training.fit import fit
+from tests.training.digits import config
+
+for width in (0.25, 0.5, 1.0):
+    fit(config(Path(sys.argv[1]), width=width, epochs=1, images=64), Path(sys.argv[2], str(width)), print)
+"""
+
+
+def test_networks_of_few_channels_train_on_processors_without_avx512(mnist: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NARROW, str(mnist), str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "1"},  # both are read once
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 1 of 1") == 3
+
+
+class Layouts(TorchDispatchMode):
+    """Keeps whether all images and weights of each convolution, forwards and backwards, are contiguous."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contiguous: dict[str, list[bool]] = {}
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        name = function.name()
+        if name.startswith("aten::convolution"):
+            operands = [a for a in arguments if isinstance(a, torch.Tensor) and a.ndim == 4]
+            self.contiguous.setdefault(name, []).extend(operand.is_contiguous() for operand in operands)
+        return function(*arguments, **(keywords or {}))
+
+
+def test_no_convolution_is_trained_with_channels_last(mnist: Path, tmp_path: Path) -> None:
+    """Their gradients are wrong without AVX-512."""
+    images = torch.rand(4, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    module = Training(registry.network(spec_for(TrainConfig())).train(), TrainConfig(), 1)
+    with Layouts() as layouts:
+        module(images).square().sum().backward()
+    with layouts:
+        fit(config(mnist, epochs=1, images=32), tmp_path, lambda line: None)
+    assert layouts.contiguous.keys() == {"aten::convolution", "aten::convolution_backward"}
+    assert all(all(seen) for seen in layouts.contiguous.values())
