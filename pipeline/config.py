@@ -14,10 +14,11 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 
 from pipeline import config_file
 from pipeline.board_design.description import check_clock
-from pipeline.boards import BOARDS_FOLDER, load_board, read_board
+from pipeline.boards import BOARDS_FOLDER, all_boards, load_board
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
 from pipeline.models.names import is_path
+from pipeline.text_file import shown
 
 __all__ = [
     "CONFIG_FOLDER",
@@ -150,15 +151,13 @@ class BuildConfig(Section):
         if not isinstance(values, dict):
             return values
         values = dict(values)
-        if any(isinstance(values.get(key), bool) for key in ("board", "fpga_part")):
+        name, part = values.get("board"), values.get("fpga_part")
+        if not all(value is None or isinstance(value, str) for value in (name, part)):
             return values  # which is refused, field by field
-        part = values.get("fpga_part")
-        if part and not values.get("board"):
-            values["board"] = _board_of(str(part))
-        board = load_board(str(values.get("board") or cls.model_fields["board"].default))
+        board = load_board(name or (_board_of(part) if part else cls.model_fields["board"].default))
         if part and part != board.part:
             raise ConfigError(
-                f"fpga_part is {part!r}, but the board {board.name} carries {board.part}. Leave one of the two out."
+                f"fpga_part is {shown(part)}, but the board {board.name} carries {board.part}. Leave one of the two out."
             )
         values.update(board=board.name, fpga_part=board.part)
         if values.get("synth_clk_period_ns") is None:
@@ -226,9 +225,9 @@ def _anchor(values: dict[str, Any], folder: Path) -> None:
 
 
 def _board_of(part: str) -> str:
-    boards = [read_board(path) for path in sorted(BOARDS_FOLDER.glob("*.yaml"))]
+    boards = all_boards()
     for board in boards:
         if board.part == part:
             return board.name
     known = ", ".join(f"{board.part} ({board.name})" for board in boards)
-    raise ConfigError(f"fpga_part is {part!r}, which no board of {BOARDS_FOLDER} carries. Choose one of: {known}.")
+    raise ConfigError(f"fpga_part is {shown(part)}, which no board of {BOARDS_FOLDER} carries. Choose one of: {known}.")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import re
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from pipeline.errors import ConfigError
+from pipeline.text_file import shown
+from pipeline.yaml_file import read_yaml
 
 __all__ = ["Section", "explain", "find", "merge", "read"]
 
 Values = dict[str, Any]
+
+_MOST_PARENTS = 16
+_LONGEST_NAME = 64  # that is shown, or compared with the names of options
 
 
 class Section(BaseModel):
@@ -48,7 +52,8 @@ def merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
 def find(name: str, folder: Path, shipped: Path) -> Path:
     """The file `name`, relative to `folder`, or one of that plain name that comes with the project in `shipped`."""
     path = folder / name
-    return shipped / name if not path.is_file() and Path(name).name == name and (shipped / name).is_file() else path
+    with_the_project = Path(name).name == name and os.path.isfile(shipped / name)
+    return shipped / name if with_the_project and not os.path.isfile(path) else path
 
 
 def read(
@@ -65,15 +70,13 @@ def read(
     file that cannot be read.
     """
     path = path.absolute()
-    if path in readers:
+    if os.path.realpath(path) in map(os.path.realpath, readers):
         raise ConfigError(f"{path} inherits from itself, by way of {readers[-1]}. Take one `inherit` out.")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        asked = f", which {readers[-1]} inherits from," if readers else ""
-        raise ConfigError(f"The configuration {path}{asked} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration {path} is not YAML: {_reason(error)}.") from None
+    if len(readers) > _MOST_PARENTS:
+        raise ConfigError(
+            f"{readers[0]} inherits from more than {_MOST_PARENTS} files, one from another. Join some of them."
+        )
+    values = read_yaml(path, f"The configuration {path}" + (f", which {readers[-1]} inherits from," if readers else ""))
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -83,7 +86,7 @@ def read(
     if parent is None:
         return values
     if not isinstance(parent, str):
-        raise ConfigError(f"{path}: inherit is {parent!r}; expected the path of another configuration.")
+        raise ConfigError(f"{path}: inherit is {shown(parent)}; expected the path of another configuration.")
     inherited = read(find(parent, path.parent, shipped), anchor, shipped, merged, (*readers, path))
     return merged(inherited, values)
 
@@ -111,17 +114,12 @@ def explain(
         if depth + 1 == len(place) or inner is None:
             break
         section = inner
-    key = ".".join(place if name == "layers" else place[: depth + 1])
+    key = ".".join(place if get_origin(field.annotation) is dict else place[: depth + 1])[:_LONGEST_NAME]
+    if first["type"] == "missing":
+        return f"{where}: {key} is missing; expected {field.description}."
     found = first["input"]
-    shown = str(found).lower() if isinstance(found, bool) else repr(found)  # as YAML has it
-    return f"{where}: {key} is {shown}; expected {field.description}."
-
-
-def _reason(error: yaml.YAMLError | UnicodeDecodeError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    return re.sub(r"\s+", " ", str(error))
+    text = str(found).lower() if isinstance(found, bool) else shown(found)  # as YAML has it
+    return f"{where}: {key} is {text}; expected {field.description}."
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
@@ -134,6 +132,6 @@ def _is_section(kind: Any) -> bool:
 
 def _unknown(place: list[str], known: list[str]) -> str:
     inside = f" in {'.'.join(place[:-1])}" if place[1:] else ""
-    close = difflib.get_close_matches(place[-1], known, n=1)
+    close = difflib.get_close_matches(place[-1][:_LONGEST_NAME], known, n=1)
     hint = f"Did you mean {close[0]}? " if close else ""
-    return f"there is no option {place[-1]!r}{inside}. {hint}The options are: {', '.join(known)}."
+    return f"there is no option {shown(place[-1])}{inside}. {hint}The options are: {', '.join(known)}."

@@ -83,8 +83,12 @@ def test_every_option_is_read_by_a_stage() -> None:
         ),
         ("timing: {place_and_route: fast}", "timing.place_and_route is 'fast'; expected true or false"),
         ("simulation: {cppsim_frames: true}", "simulation.cppsim_frames is true; expected a whole number of frames"),
-        ("board: no", "board is false; expected a board of hw/boards"),
-        ("target_fps: yes", "target_fps is true; expected a number of frames a second above 0, or max"),
+        ("board: false", "board is false; expected a board of hw/boards"),
+        ("board: [KV260]", r"board is \['KV260'\]; expected a board of hw/boards"),
+        ("fpga_part: {a: b}", "fpga_part is {'a': 'b'}; expected the part of a board of hw/boards"),
+        ("model: [a, b]", r"model is \['a', 'b'\]; expected a model's name or a path"),
+        ("target_fps: [1]", r"target_fps is \[1\]; expected a number of frames a second"),
+        ("target_fps: true", "target_fps is true; expected a number of frames a second above 0, or max"),
         ("check_overflow: 1", "check_overflow is 1; expected true or false"),
         ("check_overflow: 'true'", "check_overflow is 'true'; expected true or false"),
         ("simulation: 3", "simulation is 3; expected a mapping of frames, cppsim_frames and stall_seed."),
@@ -95,6 +99,7 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("a: [", r"is not YAML: line 1, column 5: expected .* but found"),
         ("inherit: 3", "inherit is 3; expected the path of another configuration."),
         ("inherit: config.yaml", "inherits from itself"),
+        ("inherit: sub/../config.yaml", "inherits from itself, by way of .*config.yaml. Take one"),
         ("inherit: nowhere.yaml", "which .*config.yaml inherits from, cannot be read: No such file or directory."),
     ],
 )
@@ -120,6 +125,15 @@ def test_inheritance_merges_sections(write) -> None:
     config = load_config(write("{inherit: base.yaml, accumulators: {policy: 'fixed:32'}}"))
     assert config.target_fps == 5
     assert config.accumulators.policy == "fixed:32" and config.accumulators.per_pe
+
+
+def test_a_long_line_of_parents_is_refused(write) -> None:
+    for number in range(17):
+        write(f"inherit: c{number + 1}.yaml", f"c{number}.yaml")
+    write("target_fps: 5", "c17.yaml")
+    assert load_config(write("inherit: c2.yaml")).target_fps == 5
+    with pytest.raises(ConfigError, match=r"config\.yaml inherits from more than 16 files, one from another"):
+        load_config(write("inherit: c0.yaml"))
 
 
 def test_paths_are_relative_to_the_file(write, tmp_path: Path) -> None:
