@@ -93,7 +93,7 @@ def test_a_word_that_readers_differ_in_is_refused(read, word: str) -> None:
         ("a: {b: 1, 'b': 2}\n", "line 1, column 11: the key 'b' stands in line 1 already"),
         ("a: 1\n3: 2\n", "line 2, column 1: the key '3' is no text"),
         ("true: 2\n", "the key 'true' is no text"),
-        ("{: 2}\n", "the key '' is no text"),
+        ("? \n: 2\n", "the key '' is no text"),
         ("? [a]\n: 2\n", "the key that is a list or a mapping is no text"),
         ("a: &x 1\nb: *x\n", "line 1, column 4: '&x' lets parts be one. Write out what is meant"),
         ("a: *x\n", "line 1, column 4: '[*]x' lets parts be one"),
