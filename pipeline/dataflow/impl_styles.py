@@ -20,10 +20,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.dataflow.folding_config import by_operator, our_names, read_json
+from pipeline.dataflow.finn_names import Names, check_network
+from pipeline.dataflow.folding_config import by_operator, check_layout
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
+from pipeline.json_file import read_json
 from pipeline.kernels.base import Kernel
+from pipeline.text_file import shown
 
 __all__ = ["IMPL_STYLES", "ImplStyles", "impl_styles"]
 
@@ -51,7 +54,7 @@ def impl_styles(graph: LayerGraph, preferred: str | Mapping[str, str], file: Pat
     _check_names(graph, preferred)
     own = {} if isinstance(preferred, str) else preferred
     rest = preferred if isinstance(preferred, str) else "rtl"
-    read = _File.load(file) if file else _File("", {}, {}, {}, ())
+    read = _File.load(file, graph) if file else _File("", {}, {}, {}, ())
     styles = {}
     ignored = [*read.ignored, *read.unknown(graph)]
     for layer in graph:
@@ -73,27 +76,27 @@ class _File:
     ignored: tuple[str, ...]
 
     @classmethod
-    def load(cls, path: Path) -> _File:
+    def load(cls, path: Path, graph: LayerGraph) -> _File:
         called = f"The file {path}"
-        content = read_json(path, called)
-        if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
-            raise ConfigError(f'{called} must be an object of objects: {{"MVAU_0": {{"{_OPTION}": "hls"}}, …}}.')
-        entries = {key: entry for key, entry in content.items() if key != "Defaults"}
-        names, no_layers = our_names(list(entries))
+        entries = check_layout(called, read_json(path, called), f'{{"MVAU_0": {{"{_OPTION}": "hls"}}, …}}')
+        given = entries.pop("Defaults", {})
+        names = Names.read(entries)
+        keys, _ = names.of(graph)
         layers = {
-            names[key]: _style(called, key, entry[_OPTION])
-            for key, entry in entries.items()
-            if key in names and _OPTION in entry
+            name: _style(called, key, entries[key][_OPTION]) for name, key in keys.items() if _OPTION in entries[key]
         }
         defaults = {
             operator: _style(called, "Defaults", value)
-            for name, entry in content.get("Defaults", {}).items()
+            for name, entry in given.items()
             if name == _OPTION
             for operator, value in by_operator(called, name, entry)
         }
-        others = [f"{key}.{name}" for key, entry in content.items() for name in entry if name != _OPTION]
-        asking = [key for key in no_layers if entries[key].get(_OPTION)]
-        return cls(str(path), layers, defaults, {own: key for key, own in names.items()}, tuple(asking + others))
+        asked = {name: key for name, key in keys.items() if layers.get(name)}
+        asking = [key for key in names.others if entries[key].get(_OPTION)]
+        check_network(called, "specialize_layers_config_file", asked, asking, graph, bool(defaults))
+        unread = {"Defaults": given, **entries}
+        others = [f"{key}.{name}" for key, entry in unread.items() for name in entry if name != _OPTION]
+        return cls(str(path), layers, defaults, keys, tuple(asking + others))
 
     def wanted(self, layer: Kernel) -> str:
         """What it says of `layer` or of its operator. A layer's empty string takes back what defaults say."""
@@ -155,6 +158,6 @@ def _possible(layer: Kernel, asked: str, of_all: str) -> str:
 def _style(called: str, key: str, value: object) -> str:
     if value not in ("", *IMPL_STYLES):
         raise ConfigError(
-            f"{called} has {key}.{_OPTION} = {value!r}; expected one of {', '.join(IMPL_STYLES)}, or an empty string."
+            f"{called} has {key}.{_OPTION} = {shown(value)}; expected one of {', '.join(IMPL_STYLES)}, or an empty string."
         )
     return str(value)
