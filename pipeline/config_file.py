@@ -19,6 +19,7 @@ __all__ = ["Section", "explain", "find", "merge", "read"]
 Values = dict[str, Any]
 
 _MOST_PARENTS = 16
+_LONGEST_PATH = 1024
 _LONGEST_NAME = 64  # that is shown, or compared with the names of options
 
 
@@ -85,7 +86,7 @@ def read(
     anchor(values, path.parent)
     if parent is None:
         return values
-    if not isinstance(parent, str):
+    if not isinstance(parent, str) or not parent.isprintable() or len(parent) > _LONGEST_PATH:
         raise ConfigError(f"{path}: inherit is {shown(parent)}; expected the path of another configuration.")
     inherited = read(find(parent, path.parent, shipped), anchor, shipped, merged, (*readers, path))
     return merged(inherited, values)

@@ -98,6 +98,7 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("- 1", "holds a list; expected keys and values."),
         ("a: [", r"is not YAML: line 1, column 5: expected .* but found"),
         ("inherit: 3", "inherit is 3; expected the path of another configuration."),
+        ('inherit: "a\\nb"', r"inherit is 'a.nb'; expected the path of another configuration."),
         ("inherit: config.yaml", "inherits from itself"),
         ("inherit: sub/../config.yaml", "inherits from itself, by way of .*config.yaml. Take one"),
         ("inherit: nowhere.yaml", "which .*config.yaml inherits from, cannot be read: No such file or directory."),

@@ -175,7 +175,12 @@ def damaged(seed: int) -> Damaged:
         change = rng.choice(_CHANGES)
         try:
             text = change(rng, text, kind)
-        except (yaml.YAMLError, ValueError, RecursionError):  # an earlier change left nothing that has values
+        except (
+            yaml.YAMLError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+        ):  # an earlier change left nothing that has values
             continue
         changes.append(change.__name__.strip("_"))
     content = text.encode("utf-8", "surrogatepass")
