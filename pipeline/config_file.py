@@ -19,25 +19,32 @@ __all__ = ["Section", "explain", "find", "merge", "read"]
 Values = dict[str, Any]
 
 _MOST_PARENTS = 16
-_LONGEST_PATH = 1024
+_LONGEST_LINE = 1024
 _LONGEST_NAME = 64  # that is shown, or compared with the names of options
 
 
 class Section(BaseModel):
-    """A configuration, or a part of one: no key that is not known, no infinite number, and no change."""
+    """A configuration, or a part of one: no key that is not known, no infinite number, no text of more than a line, and
+    no change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
-    def _truth_where_it_is_asked_for(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python takes true for 1, and pydantic 1 for true; in a file one is a mistake where the other is asked for."""
+    def _what_is_asked_for(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python takes true for 1, and pydantic 1 for true; in a file one is a mistake where the other is asked for.
+
+        Text is a name or a path, which messages and file names have in them.
+        """
         kinds = _kinds(cls.model_fields[info.field_name].annotation)
         values = value if isinstance(value, list | tuple) else [value]
         if bool not in kinds and any(isinstance(v, bool) for v in values):
             raise ValueError("true and false are not asked for here")
         if kinds == (bool,) and not isinstance(value, bool):
             raise ValueError("only true and false are asked for here")
+        texts = [*values, *value] if isinstance(value, dict) else values
+        if any(isinstance(v, str | Path) and not _is_one_line(str(v)) for v in texts):
+            raise ValueError("it does not fit on a line")
         return value
 
 
@@ -86,7 +93,7 @@ def read(
     anchor(values, path.parent)
     if parent is None:
         return values
-    if not isinstance(parent, str) or not parent.isprintable() or len(parent) > _LONGEST_PATH:
+    if not isinstance(parent, str) or not _is_one_line(parent):
         raise ConfigError(f"{path}: inherit is {shown(parent)}; expected the path of another configuration.")
     inherited = read(find(parent, path.parent, shipped), anchor, shipped, merged, (*readers, path))
     return merged(inherited, values)
@@ -118,9 +125,13 @@ def explain(
     key = ".".join(place if get_origin(field.annotation) is dict else place[: depth + 1])[:_LONGEST_NAME]
     if first["type"] == "missing":
         return f"{where}: {key} is missing; expected {field.description}."
-    found = first["input"]
+    found = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
     text = str(found).lower() if isinstance(found, bool) else shown(found)  # as YAML has it
     return f"{where}: {key} is {text}; expected {field.description}."
+
+
+def _is_one_line(text: str) -> bool:
+    return text.isprintable() and len(text) <= _LONGEST_LINE
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:

@@ -64,6 +64,13 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("accumulators: {policy: foo}", "accumulators.policy is 'foo'; expected one of exact, target, l1, datatype or"),
         ("accumulators: {policy: 'fixed:64'}", "accumulators.policy is 'fixed:64'; expected one of"),
         ("accumulators: {layers: {conv1: x}}", "accumulators.layers.conv1 is 'x'; expected a mapping"),
+        ('model: "net.onnx\\nx"', "model is .*net.onnx.nx'; expected a model's name or a path"),
+        ('folding_config_file: "a\\tb"', "folding_config_file is '/.*a.tb'; expected a path to a folding file"),
+        (
+            'mvau_style: {"MVAU_0\\n": sparse}',
+            "mvau_style is {'MVAU_0.n': 'sparse'}; expected folded, unrolled, sparse",
+        ),
+        (f"model: {'x' * 3000}", "model is 'xxx.*…; expected a model's name or a path"),
         ("target_fps: 0", "target_fps is 0; expected a number of frames a second above 0, or max for as many"),
         ("target_fps: .nan", "target_fps is nan; expected a number of frames a second above 0, or max"),
         ("golden_frames: 0", "golden_frames is 0; expected a whole number of frames from 1 to 10000."),
