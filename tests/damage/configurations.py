@@ -23,8 +23,9 @@ from pipeline.board_design import hwh, tcl
 from pipeline.board_design.description import describe
 from pipeline.boards import BOARDS_FOLDER, read_board
 from pipeline.config import CONFIG_FOLDER, BuildConfig, load_config
+from pipeline.dataflow.finn_names import operator_of
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.impl_styles import ImplStyles, impl_styles
+from pipeline.dataflow.impl_styles import impl_styles
 from pipeline.errors import A2QError
 from pipeline.stages.fold import Folded, fold, folding_of
 from pipeline.training.benchmark import load_benchmark
@@ -262,29 +263,43 @@ def _read_board(path: Path) -> None:
 
 
 def _read_folding(path: Path) -> None:
-    _is(Folded, fold(_graph(), 700, path))
+    """What the file says is in the design, or is told to have no effect."""
+    folded = fold(_graph(), 700, path)
+    for key, entry in json.loads(path.read_text(encoding="utf-8-sig")).items():
+        operator = operator_of(key)
+        alike = [folding_of(layer) for layer in folded.graph if operator_of(layer.name) == operator]
+        for name, value in entry.items() if key != "Defaults" else ():
+            told = any(text == key or f"{text} ".startswith(f"{key}.{name} ") for text in folded.ignored)
+            deeper = name == "depth" and any(depth >= value for depth in folded.raised.values())
+            if not (told or deeper or any(layer.get(name) == value for layer in alike)):
+                raise AssertionError(f"{key}.{name} = {value!r} is not in the design")
 
 
 def _read_build(path: Path) -> None:
-    _is(BuildConfig, load_config(path))
+    _says(path, load_config(path))
 
 
 def _read_train(path: Path) -> None:
-    _is(TrainConfig, load_train_config(path))
+    _says(path, load_train_config(path))
 
 
 def _read_benchmark(path: Path) -> None:
     for row in load_benchmark(path)[1]:
-        _is(TrainConfig, row)
+        if not isinstance(row, TrainConfig):
+            raise TypeError(f"a row is {type(row)}")
 
 
 def _read_styles(path: Path) -> None:
-    _is(ImplStyles, impl_styles(_folded().graph, "rtl", path))
+    graph = _folded().graph
+    if impl_styles(graph, "rtl", path).styles.keys() != {layer.name for layer in graph}:
+        raise AssertionError("not every layer has a style")
 
 
-def _is(kind: type, value: object) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(f"{type(value)} came, expected {kind}")
+def _says(path: Path, config: BuildConfig | TrainConfig) -> None:
+    """Raise AssertionError if a number or truth in the file, as another reader has it, is another in `config`."""
+    for key, value in (yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}).items():
+        if isinstance(value, bool | int | float) and getattr(config, key) != value:
+            raise AssertionError(f"{key} is {getattr(config, key)!r}, the file says {value!r}")
 
 
 _READERS: dict[str, Callable[[Path], None]] = {
