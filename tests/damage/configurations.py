@@ -415,6 +415,17 @@ def _value(rng: random.Random, depth: int = 3) -> Any:
     return [_value(rng, depth - 1) for _ in range(rng.randint(1, 4))]
 
 
+def _near(rng: random.Random, value: Any) -> Any:
+    """Another value of the same kind."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + rng.choice((-1, 1, value))
+    if isinstance(value, float):
+        return value * rng.choice((0.5, 2.0, -1.0))
+    return rng.choice(_WORDS)
+
+
 def _other_bytes(rng: random.Random, content: bytes) -> bytes:
     what = rng.randrange(3)
     if what == 0:
