@@ -196,17 +196,31 @@ def config_for(model: str) -> Path:
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> BuildConfig:
     """The configuration in the YAML file `path`, its fields replaced by `overrides` where these are not None.
 
-    Raises ConfigError with the file, the key, its value and what is allowed.
+    Raises ConfigError with the file, the key, its value and what is allowed; so for the files of FINN that it names.
     """
     values = config_file.read(path, _anchor, CONFIG_FOLDER, _merged)
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
-        return BuildConfig.model_validate(_merged(values, given))
+        config = BuildConfig.model_validate(_merged(values, given))
     except ConfigError as error:
         where = "the command line" if "board" in given else path  # what pydantic does not check is the board
         raise ConfigError(f"{where}: {error}") from None
     except ValidationError as error:
         raise ConfigError(config_file.explain(path, error, BuildConfig, given)) from None
+    _check_files_of_finn(config)
+    return config
+
+
+def _check_files_of_finn(config: BuildConfig) -> None:
+    """Read the files that are used only when the network is known, so that a wrong one is refused before hours of work."""
+    if config.folding_config_file:
+        from pipeline.dataflow.folding_config import FoldingConfig
+
+        FoldingConfig.load(config.folding_config_file)
+    if config.specialize_layers_config_file:
+        from pipeline.dataflow.impl_styles import StylesFile
+
+        StylesFile.load(config.specialize_layers_config_file)
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -146,6 +146,8 @@ def test_a_long_line_of_parents_is_refused(write) -> None:
 
 def test_paths_are_relative_to_the_file(write, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
+    write("{}", "sub/fold.json")
+    write("{}", "sub/s.json")
     write(
         "{model: net.onnx, golden_inputs: in.npy, folding_config_file: fold.json, specialize_layers_config_file: s.json}",
         "sub/base.yaml",
@@ -155,6 +157,17 @@ def test_paths_are_relative_to_the_file(write, tmp_path: Path) -> None:
     assert config.model == str(folder / "net.onnx")
     assert config.golden_inputs == folder / "in.npy" and config.folding_config_file == folder / "fold.json"
     assert config.specialize_layers_config_file == folder / "s.json"
+
+
+def test_files_of_finn_are_read_at_once(write) -> None:
+    write('{"MVAU_0": {"PE": [2]}}', "fold.json")
+    with pytest.raises(ConfigError, match=r"folding file .*fold\.json has MVAU_0.PE = \[2\]"):
+        load_config(write("folding_config_file: fold.json"))
+    write('{"MVAU_0": {"preferred_impl_style": 3}}', "styles.json")
+    with pytest.raises(ConfigError, match=r"file .*styles\.json has MVAU_0.preferred_impl_style = 3"):
+        load_config(write("specialize_layers_config_file: styles.json"))
+    with pytest.raises(ConfigError, match=r"folding file .*none\.json cannot be read: No such file"):
+        load_config(write("folding_config_file: none.json"))
 
 
 def test_the_board_brings_part_and_clock(write) -> None:

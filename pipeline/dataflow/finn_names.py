@@ -17,7 +17,7 @@ from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerat
 from pipeline.kernels.pool import Pool
 from pipeline.text_file import shown
 
-__all__ = ["JOINED", "OPERATORS", "Names", "check_network", "operator_of"]
+__all__ = ["BETWEEN_LAYERS", "JOINED", "OPERATORS", "Names", "check_network", "is_layer", "operator_of", "today"]
 
 # Operators of FINN 0.8 and 0.9 (and of early 0.10), without _hls and _rtl, and what they are called since
 OPERATORS = {
@@ -50,17 +50,31 @@ JOINED = {
 
 _NAME = re.compile(r"(?P<kind>(?P<op>[A-Za-z]\w*?)(_(hls|rtl))?)_(?P<index>0|[1-9][0-9]{0,5})", re.ASCII)
 _WINDOWS = "ConvolutionInputGenerator"
-_BETWEEN_LAYERS = ("StreamingFIFO", "StreamingDataWidthConverter")
+BETWEEN_LAYERS = ("StreamingFIFO", "StreamingDataWidthConverter")
 _SHOWN = 4  # names that a message has
 
 
 def operator_of(name: str) -> str:
-    """The operator in our name of a layer, or that of FINN's operator `name`.
+    """The operator, as it is called today, in the name of a layer.
 
-    >>> operator_of("MVAU_3"), operator_of("MVAU_hls"), operator_of("StreamingFCLayer_Batch")
+    >>> operator_of("MVAU_3"), operator_of("MVAU_hls_3"), operator_of("StreamingFCLayer_Batch_3")
     ('MVAU', 'MVAU', 'MVAU')
     """
-    operator = re.sub(r"_(hls|rtl)$", "", re.sub(r"_[0-9]+$", "", name))
+    return today(re.sub(r"_[0-9]+$", "", name))
+
+
+def is_layer(name: str) -> bool:
+    """Whether FINN could call a layer so."""
+    return _NAME.fullmatch(name) is not None
+
+
+def today(operator: str) -> str:
+    """What FINN's `operator` is called today, without _hls and _rtl.
+
+    >>> today("MVAU_hls"), today("StreamingFCLayer_Batch")
+    ('MVAU', 'MVAU')
+    """
+    operator = re.sub(r"_(hls|rtl)$", "", operator)
     return OPERATORS.get(operator, operator)
 
 
@@ -145,7 +159,7 @@ def check_network(
     ours, `others` are its names of no layer, `defaults` says whether it has defaults.
     """
     ours = [layer.name for layer in graph]
-    named = {name: key for name, key in layers.items() if operator_of(key) not in _BETWEEN_LAYERS}
+    named = {name: key for name, key in layers.items() if operator_of(key) not in BETWEEN_LAYERS}
     missing = [key for name, key in named.items() if name not in ours]
     matrices = [key for key in named.values() if operator_of(key) == "MVAU"]
     strange = [key for key in missing if operator_of(key) == "MVAU"]
@@ -174,7 +188,7 @@ def _joined(graph: LayerGraph) -> dict[str, tuple[str, bool]]:
         if not isinstance(layer, ConvolutionInputGenerator):
             continue
         reader = readers.get(layer.outputs[0])
-        while reader is not None and reader.op_type in _BETWEEN_LAYERS:
+        while reader is not None and reader.op_type in BETWEEN_LAYERS:
             reader = readers.get(reader.outputs[0])
         if isinstance(reader, Pool):
             operator = ""

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.dataflow.finn_names import JOINED, Names, check_network, operator_of
+from pipeline.dataflow.finn_names import BETWEEN_LAYERS, JOINED, Names, check_network, is_layer, operator_of, today
 from pipeline.dataflow.folding import STYLES
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
@@ -75,8 +75,8 @@ class FoldingConfig:
     note: str = ""
 
     @classmethod
-    def load(cls, path: Path, graph: LayerGraph) -> FoldingConfig:
-        """Read the JSON file `path` for `graph`.
+    def load(cls, path: Path, graph: LayerGraph | None = None) -> FoldingConfig:
+        """Read the JSON file `path` for `graph`; without one its names are those of FINN today.
 
         Raises ConfigError for a file that cannot be read, has values that cannot be, or is of another network.
         """
@@ -101,10 +101,18 @@ class FoldingConfig:
             )
             ignored += [f"{key}.{name}" for name in entries[key] if name not in meaning]
         defaults, without_meaning = _defaults(path, given)
+        ignored += without_meaning
         if graph:
             called = f"The folding file {path}"
             check_network(called, "folding_config_file", layers, names.others, graph, bool(defaults))
-        return cls(path, folding, defaults, tuple(ignored + without_meaning), note)
+            there = {"all", *BETWEEN_LAYERS, *(layer.op_type for layer in graph)}
+            ignored += [
+                f"Defaults.{name} of {operator}"
+                for operator, values in defaults.items()
+                if operator not in there
+                for name in values
+            ]
+        return cls(path, folding, defaults, tuple(ignored), note)
 
     def wanted(self, layer: Kernel) -> dict[str, int | str]:
         """The values for `layer`, by FINN's attribute: the defaults for all, those of its operator, its own."""
@@ -174,14 +182,12 @@ def by_operator(called: str, name: str, entry: object) -> Iterator[tuple[str, ob
         )
     for value, operators in zip(pairs[::2], pairs[1::2], strict=True):
         for operator in [operators] if isinstance(operators, str) else operators:
-            today = operator_of(operator)
-            yield JOINED.get(today, today), value
+            yield today(operator), value
 
 
 def _are_names(operators: object) -> bool:
-    return isinstance(operators, str) or (
-        isinstance(operators, list) and all(isinstance(operator, str) for operator in operators)
-    )
+    names = operators if isinstance(operators, list) else [operators]
+    return all(isinstance(name, str) and not is_layer(name) for name in names)
 
 
 def _value(path: str, layer: str, name: str, value: object) -> int | str:

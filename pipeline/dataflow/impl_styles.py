@@ -28,7 +28,7 @@ from pipeline.json_file import read_json
 from pipeline.kernels.base import Kernel
 from pipeline.text_file import shown
 
-__all__ = ["IMPL_STYLES", "ImplStyles", "impl_styles"]
+__all__ = ["IMPL_STYLES", "ImplStyles", "StylesFile", "impl_styles"]
 
 IMPL_STYLES = ("rtl", "hls")
 
@@ -54,7 +54,7 @@ def impl_styles(graph: LayerGraph, preferred: str | Mapping[str, str], file: Pat
     _check_names(graph, preferred)
     own = {} if isinstance(preferred, str) else preferred
     rest = preferred if isinstance(preferred, str) else "rtl"
-    read = _File.load(file, graph) if file else _File("", {}, {}, {}, ())
+    read = StylesFile.load(file, graph) if file else StylesFile("", {}, {}, {}, ())
     styles = {}
     ignored = [*read.ignored, *read.unknown(graph)]
     for layer in graph:
@@ -66,7 +66,7 @@ def impl_styles(graph: LayerGraph, preferred: str | Mapping[str, str], file: Pat
 
 
 @dataclass(frozen=True)
-class _File:
+class StylesFile:
     """A file of FINN. An empty style is no preference."""
 
     path: str
@@ -76,12 +76,16 @@ class _File:
     ignored: tuple[str, ...]
 
     @classmethod
-    def load(cls, path: Path, graph: LayerGraph) -> _File:
+    def load(cls, path: Path, graph: LayerGraph | None = None) -> StylesFile:
+        """Read the JSON file `path` for `graph`; without one its names are those of FINN today.
+
+        Raises ConfigError for a file that cannot be read, has values that cannot be, or is of another network.
+        """
         called = f"The file {path}"
         entries = check_layout(called, read_json(path, called), f'{{"MVAU_0": {{"{_OPTION}": "hls"}}, …}}')
         given = entries.pop("Defaults", {})
         names = Names.read(entries)
-        keys, _ = names.of(graph)
+        keys, _ = names.of(graph) if graph else (names.keys, "")
         layers = {
             name: _style(called, key, entries[key][_OPTION]) for name, key in keys.items() if _OPTION in entries[key]
         }
@@ -93,7 +97,8 @@ class _File:
         }
         asked = {name: key for name, key in keys.items() if layers.get(name)}
         asking = [key for key in names.others if entries[key].get(_OPTION)]
-        check_network(called, "specialize_layers_config_file", asked, asking, graph, bool(defaults))
+        if graph:
+            check_network(called, "specialize_layers_config_file", asked, asking, graph, bool(defaults))
         unread = {"Defaults": given, **entries}
         others = [f"{key}.{name}" for key, entry in unread.items() for name in entry if name != _OPTION]
         return cls(str(path), layers, defaults, keys, tuple(asking + others))

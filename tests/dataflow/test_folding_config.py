@@ -69,6 +69,7 @@ def test_what_has_no_meaning_is_told():
         ({"Defaults": {"PE": [3]}}, r"Defaults.PE = \[3\]"),
         ({"Defaults": {"PE": [3, 4]}}, r"Defaults.PE = \[3, 4\]; expected \[value, operators\]"),
         ({"Defaults": {"PE": [3, [None]]}}, r"Defaults.PE = \[3, \[None\]\]; expected \[value, operators\]"),
+        ({"Defaults": {"PE": [3, ["MVAU_hls_0"]]}}, r"Defaults.PE = .*; expected \[value, operators\]"),
         ({"Defaults": {"PE": [[2], "all"]}}, r"Defaults.PE = \[2\]; expected an integer"),
         ({"MVAU_0": {"ram_style": "uram"}}, "ram_style = 'uram'; expected one of auto, distributed, block, ultra"),
         ({"MVAU_0": {"mem_mode": 3}}, "mem_mode = 3; expected one of internal_embedded, internal_decoupled, external"),
@@ -140,5 +141,7 @@ def test_a_few_more_layers_are_none_of_another_network():
     content = {"MVAU_0": {"PE": 2}, "MVAU_7": {"PE": 2}, "VVAU_0": {"PE": 1}, "FMPadding_9": {"SIMD": 1}, "x": {}}
     config = FoldingConfig.parse(content, "f", GRAPH)
     assert config.without_layer(GRAPH.layers) == ("MVAU_7", "VVAU_0", "FMPadding_9") and config.ignored == ("x",)
+    content = {"Defaults": {"PE": [2, ["MatrixVectorActivation", "VVAU_hls", "Pool"]], "depth": [9, "StreamingFIFO"]}}
+    assert FoldingConfig.parse(content, "f", GRAPH).ignored == ("Defaults.PE of VVAU", "Defaults.PE of Pool")
     for content in ({}, {"Defaults": {"PE": [1, "all"]}, "x": {}}, {"StreamingFIFO_3": {"depth": 4}}):
         FoldingConfig.parse(content, "f", GRAPH)
