@@ -18,7 +18,6 @@ from pipeline.boards import BOARDS_FOLDER, all_boards, load_board
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
 from pipeline.models.names import is_path
-from pipeline.text_file import shown
 
 __all__ = [
     "CONFIG_FOLDER",
@@ -152,12 +151,12 @@ class BuildConfig(Section):
             return values
         values = dict(values)
         name, part = values.get("board"), values.get("fpga_part")
-        if not all(value is None or isinstance(value, str) for value in (name, part)):
+        if not all(value is None or config_file.is_line(value) for value in (name, part)):
             return values  # which is refused, field by field
         board = load_board(name or (_board_of(part) if part else cls.model_fields["board"].default))
         if part and part != board.part:
             raise ConfigError(
-                f"fpga_part is {shown(part)}, but the board {board.name} carries {board.part}. Leave one of the two out."
+                f"fpga_part is {part!r}, but the board {board.name} carries {board.part}. Leave one of the two out."
             )
         values.update(board=board.name, fpga_part=board.part)
         if values.get("synth_clk_period_ns") is None:
@@ -244,4 +243,4 @@ def _board_of(part: str) -> str:
         if board.part == part:
             return board.name
     known = ", ".join(f"{board.part} ({board.name})" for board in boards)
-    raise ConfigError(f"fpga_part is {shown(part)}, which no board of {BOARDS_FOLDER} carries. Choose one of: {known}.")
+    raise ConfigError(f"fpga_part is {part!r}, which no board of {BOARDS_FOLDER} carries. Choose one of: {known}.")

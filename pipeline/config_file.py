@@ -14,7 +14,7 @@ from pipeline.errors import ConfigError
 from pipeline.text_file import shown
 from pipeline.yaml_file import read_yaml
 
-__all__ = ["Section", "explain", "find", "merge", "read"]
+__all__ = ["Section", "explain", "find", "is_line", "merge", "read"]
 
 Values = dict[str, Any]
 
@@ -43,9 +43,14 @@ class Section(BaseModel):
         if kinds == (bool,) and not isinstance(value, bool):
             raise ValueError("only true and false are asked for here")
         texts = [*values, *value] if isinstance(value, dict) else values
-        if any(isinstance(v, str | Path) and not _is_one_line(str(v)) for v in texts):
+        if not all(is_line(str(v)) for v in texts if isinstance(v, str | Path)):
             raise ValueError("it does not fit on a line")
         return value
+
+
+def is_line(value: object) -> bool:
+    """Whether `value` is text of at most a line."""
+    return isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_LINE
 
 
 def merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
@@ -93,7 +98,7 @@ def read(
     anchor(values, path.parent)
     if parent is None:
         return values
-    if not isinstance(parent, str) or not _is_one_line(parent):
+    if not is_line(parent):
         raise ConfigError(f"{path}: inherit is {shown(parent)}; expected the path of another configuration.")
     inherited = read(find(parent, path.parent, shipped), anchor, shipped, merged, (*readers, path))
     return merged(inherited, values)
@@ -128,10 +133,6 @@ def explain(
     found = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
     text = str(found).lower() if isinstance(found, bool) else shown(found)  # as YAML has it
     return f"{where}: {key} is {text}; expected {field.description}."
-
-
-def _is_one_line(text: str) -> bool:
-    return text.isprintable() and len(text) <= _LONGEST_LINE
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:

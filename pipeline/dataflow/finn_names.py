@@ -1,14 +1,14 @@
 """What FINN calls the layers of a network in its files of folding and of styles, by release, and what we call them.
 
 FINN counts each of its operators apart, in the order of its graph: MVAU_hls_0, MVAU_rtl_0. `OPERATORS` has what they were
-called before, `JOINED` what is one operator there and two here.
+called before, `JOINED` what is another operator here.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from pipeline.dataflow.graph import LayerGraph
@@ -91,7 +91,7 @@ class Names:
     former: bool  # whether there are names of FINN 0.8 or 0.9
 
     @classmethod
-    def read(cls, keys: Iterable[str]) -> Names:
+    def read(cls, keys: Collection[str]) -> Names:
         found: dict[str, list[tuple[str, str, int]]] = {}
         others = []
         former = False
@@ -138,16 +138,19 @@ class Names:
         mvaus = [layer.name for layer in graph if operator_of(layer.name) == "MVAU"]
         if theirs["VVAU"] and len(matrices) == len(mvaus):
             apart |= {"VVAU", "MVAU"}
-            kinds.append("VVAU")
             names |= dict(zip(matrices, mvaus, strict=True))
-        layers, moved = {}, []
-        for name, key in self.keys.items():
-            ours = names.get(name, f"none for {key}") if operator_of(name) in apart else name
-            layers[ours] = key
-            if ours != name and name in names:
-                moved.append(f"{key} is {ours}")
-        note = f"as FINN counts {' and '.join(kinds)} apart, {', '.join(moved[:_SHOWN])}" if moved else ""
-        return layers, note + (" and so on" if len(moved) > _SHOWN else "")
+        layers = {
+            names.get(name, f"none for {key}") if operator_of(name) in apart else name: key
+            for name, key in self.keys.items()
+        }
+        there = {layer.name for layer in graph}
+        moved = [
+            f"{key} is {ours}"
+            for ours, key in layers.items()
+            if ours in there and ours != f"{operator_of(key)}_{key.rpartition('_')[2]}"
+        ]
+        note = f"FINN counts in another way: {', '.join(moved[:_SHOWN])}" if moved else ""
+        return layers, note + (f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else "")
 
 
 def check_network(

@@ -119,9 +119,9 @@ def test_up_to_0_9_a_maximum_and_a_stride_have_no_windows(matrix: str) -> None:
         "ConvolutionInputGenerator_4": "none for ConvolutionInputGenerator_4",
     }
     assert note == (
-        "as FINN counts StreamingMaxPool and DownSampler apart, StreamingMaxPool_Batch_0 is Pool_0, "
-        "ConvolutionInputGenerator_2 is ConvolutionInputGenerator_3, DownSampler_0 is ConvolutionInputGenerator_4, "
-        "ConvolutionInputGenerator_3 is ConvolutionInputGenerator_5 and so on"
+        "FINN counts in another way: StreamingMaxPool_Batch_0 is Pool_0, ConvolutionInputGenerator_2 is "
+        "ConvolutionInputGenerator_3, DownSampler_0 is ConvolutionInputGenerator_4, ConvolutionInputGenerator_3 is "
+        "ConvolutionInputGenerator_5 and 1 more"
     )
     folded = fold(GRAPH).graph
     assert file.of(folded) == (layers, note)
@@ -150,6 +150,13 @@ def test_depthwise_convolutions_are_matrices_where_all_are_named() -> None:
     keys = ("MVAU_rtl_0", "VVAU_hls_0", "MVAU_rtl_1", "VVAU_hls_1")
     assert named(*keys) == {key: f"MVAU_{i}" for i, key in enumerate(keys)}
     assert named(*keys[:3]) == {"MVAU_rtl_0": "MVAU_0", "MVAU_rtl_1": "MVAU_1"}
+
+
+def test_backends_that_are_counted_apart_are_told() -> None:
+    assert Names.read(["MVAU_hls_0", "MVAU_rtl_0", "MVAU_hls_1"]).of(GRAPH)[1] == (
+        "FINN counts in another way: MVAU_rtl_0 is MVAU_1, MVAU_hls_1 is MVAU_2"
+    )
+    assert Names.read(["MVAU_hls_0", "MVAU_rtl_1", "StreamingFIFO_rtl_0"]).of(GRAPH)[1] == ""
 
 
 def test_kinds_of_an_operator_are_counted_apart_in_files_order() -> None:
