@@ -22,7 +22,7 @@ def read_text(path: Path, called: str, most: int) -> str:
     """
     try:
         # without O_NONBLOCK a pipe would wait for who writes it
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 raise ConfigError(f"{called} cannot be read: it is no regular file. Name a file of text.")
             content = stream.read(most + 1)

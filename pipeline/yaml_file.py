@@ -19,7 +19,7 @@ from pipeline.text_file import invisible, read_text, shown
 
 __all__ = ["read_yaml"]
 
-_MOST_BYTES = 256 << 10
+_MOST_BYTES = 64 << 10
 _MOST_LEVELS = 16
 _MOST_DIGITS = 40
 

@@ -447,10 +447,10 @@ _PLACES: dict[str, Callable[[Path], object]] = {
     "pipe": os.mkfifo,
     "device": lambda path: path.symlink_to("/dev/zero"),
     "loop": lambda path: path.symlink_to(path),
-    "huge": lambda path: _truncated(path, 1 << 40),
+    "huge": lambda path: _sparse(path, 1 << 32),
 }
 
 
-def _truncated(path: Path, size: int) -> None:
+def _sparse(path: Path, size: int) -> None:
     path.touch()
     os.truncate(path, size)
