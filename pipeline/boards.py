@@ -225,7 +225,7 @@ def read_board(path: Path) -> Board:
     except ConfigError as error:
         raise ConfigError(f"The board file {path}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(f"The board file {config_file.explain(path, error, _BoardFile, {})}") from None
+        raise ConfigError(f"The board file {config_file.explain(path, error, _BoardFile, {}, BOARDS_FOLDER)}") from None
     return Board(
         name=file.name,
         part=file.part,

@@ -205,7 +205,7 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Build
         where = "the command line" if "board" in given else path  # what pydantic does not check is the board
         raise ConfigError(f"{where}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, BuildConfig, given)) from None
+        raise ConfigError(config_file.explain(path, error, BuildConfig, given, CONFIG_FOLDER)) from None
     _check_files_of_finn(config)
     return config
 

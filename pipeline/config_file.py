@@ -109,15 +109,16 @@ def explain(
     error: ValidationError,
     kind: type[Section],
     given: Mapping[str, Any],
+    shipped: Path,
     giver: str = "the command line",
 ) -> str:
     """The first thing that is wrong with a configuration of type `kind`, in a sentence; unknown keys before values.
 
-    `path` is where it was read, `given` what `giver` says over it.
+    `path` is where it was read, with `shipped`, and `given` what `giver` says over it.
     """
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     place = [str(part) for part in first["loc"]]
-    where = giver if place[0] in given else str(path)
+    where = giver if place[0] in given else _written_in(path, place[0], shipped)
     section: type[BaseModel] = kind
     for depth, name in enumerate(place):
         if name not in section.model_fields:
@@ -133,6 +134,16 @@ def explain(
     found = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
     text = str(found).lower() if isinstance(found, bool) else shown(found)  # as YAML has it
     return f"{where}: {key} is {text}; expected {field.description}."
+
+
+def _written_in(path: Path, key: str, shipped: Path) -> str:
+    """`path`, and which file that it inherits from has `key`, if another has."""
+    writer = path.absolute()
+    values = read_yaml(writer, str(writer)) or {}
+    while key not in values and values.get("inherit") is not None:
+        writer = find(values["inherit"], writer.parent, shipped)
+        values = read_yaml(writer, str(writer)) or {}
+    return str(path) if key not in values or writer == path.absolute() else f"{path}, which inherits from {writer}"
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:

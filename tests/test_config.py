@@ -135,6 +135,17 @@ def test_inheritance_merges_sections(write) -> None:
     assert config.accumulators.policy == "fixed:32" and config.accumulators.per_pe
 
 
+def test_a_wrong_value_is_looked_for_where_it_is_written(write, tmp_path: Path) -> None:
+    write("simulation: {frames: 0}", "base.yaml")
+    write("inherit: base.yaml", "middle.yaml")
+    path = write("{inherit: middle.yaml, target_fps: 5}")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(
+        f"{path}, which inherits from {tmp_path / 'base.yaml'}: simulation.frames is 0;"
+    )
+
+
 def test_a_long_line_of_parents_is_refused(write) -> None:
     for number in range(17):
         write(f"inherit: c{number + 1}.yaml", f"c{number}.yaml")

@@ -67,7 +67,7 @@ def load_benchmark(path: Path) -> tuple[BenchmarkConfig, list[TrainConfig]]:
     try:
         config = BenchmarkConfig.model_validate(config_file.read(path, _anchor, path.parent))
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, BenchmarkConfig, {})) from None
+        raise ConfigError(config_file.explain(path, error, BenchmarkConfig, {}, path.parent)) from None
     rows = []
     for number, row in enumerate(config.rows, start=1):
         try:

@@ -223,7 +223,7 @@ def load_train_config(
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, TrainConfig, given, giver)) from None
+        raise ConfigError(config_file.explain(path, error, TrainConfig, given, TRAIN_CONFIGS, giver)) from None
 
 
 def anchor(values: dict[str, Any], folder: Path) -> None:
