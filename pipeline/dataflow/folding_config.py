@@ -151,7 +151,8 @@ def check_layout(called: str, content: object, example: str) -> dict[str, dict[s
 
 
 def _meaning(operator: str) -> tuple[str, ...]:
-    return ATTRIBUTES.get(JOINED.get(operator, operator), ())
+    """What of the attributes of FINN's `operator` decides something: a StreamingMaxPool takes all channels at once there."""
+    return () if operator == "StreamingMaxPool" else ATTRIBUTES.get(JOINED.get(operator, operator), ())
 
 
 def _defaults(path: str, content: dict[str, Any]) -> tuple[dict[str, dict[str, int | str]], list[str]]:

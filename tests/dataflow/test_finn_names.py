@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.dataflow.finn_names import OPERATORS, Names
+from pipeline.dataflow.folding_config import FoldingConfig
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.base import Kernel
@@ -125,6 +126,22 @@ def test_up_to_0_9_a_maximum_and_a_stride_have_no_windows(matrix: str) -> None:
     )
     folded = fold(GRAPH).graph
     assert file.of(folded) == (layers, note)
+
+
+def test_each_is_folded_as_what_it_is_here() -> None:
+    content = {
+        "StreamingFCLayer_Batch_0": {"PE": 2},
+        "StreamingMaxPool_Batch_0": {"PE": 1},
+        "ConvolutionInputGenerator_2": {"SIMD": 2},
+        "DownSampler_0": {"SIMD": 1},
+    }
+    config = FoldingConfig.parse(content, "f", GRAPH)
+    assert config.ignored == ("StreamingMaxPool_Batch_0.PE",)
+    assert {layer.name: config.wanted(layer) for layer in GRAPH if config.wanted(layer)} == {
+        "MVAU_0": {"PE": 2},
+        "ConvolutionInputGenerator_3": {"SIMD": 2},
+        "ConvolutionInputGenerator_4": {"SIMD": 1},
+    }
 
 
 def test_a_file_of_0_10_without_its_maxima_is_told_by_its_number_of_windows() -> None:
