@@ -61,7 +61,9 @@ def impl_styles(graph: LayerGraph, preferred: str | Mapping[str, str], file: Pat
         asked, in_file = _of(own, layer), read.wanted(layer)
         if asked and in_file and asked != in_file:
             ignored.append(f"{read.key_of(layer)} (the configuration says {asked})")
-        styles[layer.name] = _possible(layer, asked or in_file, read.of_all(layer) or rest)
+        by_file = not asked and (in_file or read.of_all(layer))
+        where = f"{_OPTION} of {read.path}" if by_file else _OPTION
+        styles[layer.name] = _possible(layer, asked or in_file, read.of_all(layer) or rest, where)
     return ImplStyles(styles, tuple(ignored))
 
 
@@ -140,20 +142,20 @@ def _check_names(graph: LayerGraph, preferred: str | Mapping[str, str]) -> None:
             )
 
 
-def _possible(layer: Kernel, asked: str, of_all: str) -> str:
-    """The style of `layer`: `asked`, if its name or operator was asked for, else `of_all`."""
+def _possible(layer: Kernel, asked: str, of_all: str, where: str) -> str:
+    """The style of `layer`: `asked`, if its name or operator was asked for, else `of_all`, as `where` says."""
     style = asked or of_all
     if style == "rtl" or (not layer.has_hls and not asked):
         return "rtl"
     of = f" ({layer.source})" if layer.source else ""
     if not layer.has_hls:
         raise ConfigError(
-            f"layer {layer.name}{of} is to be in HLS C++ ({_OPTION} hls), where {layer.op_type} has no form: a FIFO is "
+            f"layer {layer.name}{of} is to be in HLS C++ ({where} is hls), where {layer.op_type} has no form: a FIFO is "
             "the depth of a stream there. Choose rtl for it, or leave it out."
         )
     if layer.loads_weights:
         raise ConfigError(
-            f"layer {layer.name}{of} is to be in HLS C++ ({_OPTION} hls), but its weights are in UltraRAM (ram_style "
+            f"layer {layer.name}{of} is to be in HLS C++ ({where} is hls), but its weights are in UltraRAM (ram_style "
             "ultra) and loaded at start-up, which the C++ does not do. Choose rtl for it, or block or distributed as "
             "its ram_style."
         )

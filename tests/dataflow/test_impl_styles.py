@@ -142,7 +142,9 @@ def test_a_layer_without_a_form_in_hls_is_refused_where_it_is_asked_for(of, name
         if name[-1] == "0"
         else {"Defaults": {"preferred_impl_style": ["hls", [name]]}}
     )
-    with pytest.raises(ConfigError, match="a FIFO is the depth of a stream there"):
+    with pytest.raises(
+        ConfigError, match=r"\(preferred_impl_style of .*styles\.json is hls\).* a FIFO is the depth of a"
+    ):
         of(content=file)
 
 
