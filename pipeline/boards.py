@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from pipeline import config_file
+from pipeline.config_file import Section
 from pipeline.errors import ConfigError
+from pipeline.text_file import shown
+from pipeline.yaml_file import read_yaml
 
 __all__ = [
     "BOARDS_FOLDER",
@@ -28,36 +31,122 @@ BOARDS_FOLDER = Path(__file__).resolve().parents[1] / "hw" / "boards"
 SIMULATED = "sim"  # stands for a board's name where a package is run: the simulated one
 PYNQ_PORT = 7967  # where PYNQ.remote's server listens
 
-_FAMILIES = ("xcup", "xc7")
-_RESOURCES = ("LUT", "FF", "BRAM36", "URAM", "DSP")
-_KEYS = {
-    *("name", "aliases", "part", "board_part", "family", "clock_mhz", "capacity", "processing_system", "sources"),
-}
 _FAMILY_OF = {"zynq7": "xc7", "zynq_ultra": "xcup"}
-_SYSTEM_KEYS = {"kind", "reference_clock_mhz", "pll_multiplier", "memory_base", "memory_size"}
-_SOURCES = {"part", "board_part", *_RESOURCES, "clock_mhz", "processing_system"}
-_SYSTEM_SOURCES = {"reference_clock_mhz", "pll_multiplier", "memory"}
+_PLL_MHZ = (750, 1600)  # in every speed grade: UG585, and UG1085 after it is halved
+_PAGE = 4096  # bytes, the least range that Vivado maps
+_SOURCES = ("part", "board_part", "LUT", "FF", "BRAM36", "URAM", "DSP", "clock_mhz", "processing_system")
+_SYSTEM_SOURCES = ("reference_clock_mhz", "pll_multiplier", "memory")
+
+# Names of boards and parts stand in scripts, in names of files and in tables
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+_NAME = "letters, digits, hyphens and underscores, 64 at most, of which the first is a letter or a digit"
+_PART = {
+    "xc7": (re.compile(r"xc7[a-z]+\d+[a-z]+\d+-[1-3][A-Z]*", re.ASCII), "xc7z020clg400-1"),
+    "xcup": (re.compile(r"xc(?!7)[a-z0-9]+-[a-z0-9]+-[1-3][A-Z]*-[a-z](-es\d)?", re.ASCII), "xczu7ev-ffvc1156-2-e"),
+}
+_Count = Annotated[int, Field(ge=0, lt=10**8)]
+_COUNT = "a count of 0 or more, below 100 million"
+_Source = Annotated[str, Field(pattern=r"^[^\t\n\r]{1,500}$")]
 
 
-@dataclass(frozen=True)
-class ProcessingSystem:
+class ProcessingSystem(Section, strict=True):
     """The processors beside the programmable logic, as far as a design in it needs them.
 
-    `kind` is zynq7 or zynq_ultra. The PLL that the clock of the programmable logic is divided from runs at
-    `pll_multiplier` times the reference. `memory_base` and `memory_size`, in bytes, are the DRAM that a DMA with 32
-    address bits reaches.
+    The PLL that the clock of the programmable logic is divided from runs at `pll_multiplier` times the reference.
+    `memory_base` and `memory_size`, in bytes, are the DRAM that a DMA with 32 address bits reaches.
     """
 
-    kind: str
-    reference_clock_mhz: float
-    pll_multiplier: int
-    memory_base: int
-    memory_size: int
+    kind: Literal["zynq7", "zynq_ultra"] = Field(description="zynq7 or zynq_ultra")
+    reference_clock_mhz: float = Field(ge=1, le=1000, description="a number of megahertz from 1 to 1000")
+    pll_multiplier: int = Field(ge=1, le=1000, description="a whole number from 1 to 1000")
+    memory_base: int = Field(ge=0, lt=2**32, multiple_of=_PAGE, description="an address below 2^32, a multiple of 4096")
+    memory_size: int = Field(
+        ge=_PAGE, le=2**32, multiple_of=_PAGE, description="a number of bytes up to 2^32, a multiple of 4096"
+    )
 
     @property
     def pll_mhz(self) -> float:
         """The frequency that the clock of the programmable logic is divided from, in megahertz."""
         return self.reference_clock_mhz * self.pll_multiplier
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if not _PLL_MHZ[0] <= self.pll_mhz <= _PLL_MHZ[1]:
+            raise ConfigError(
+                f"processing_system has a PLL of {self.pll_mhz:g} MHz, reference_clock_mhz times pll_multiplier; "
+                f"expected {_PLL_MHZ[0]} to {_PLL_MHZ[1]}."
+            )
+        if self.memory_base + self.memory_size > 2**32:
+            raise ConfigError(
+                f"processing_system.memory_size is {self.memory_size:#x} from {self.memory_base:#x} on; expected an end "
+                "within 2^32, which is what the DMA reaches."
+            )
+        return self
+
+
+class _Capacity(Section, strict=True):
+    LUT: int = Field(ge=1, lt=10**8, description="a count of 1 or more, below 100 million")
+    FF: int = Field(ge=1, lt=10**8, description="a count of 1 or more, below 100 million")
+    BRAM36: _Count = Field(description=_COUNT)
+    URAM: _Count = Field(description=_COUNT)
+    DSP: _Count = Field(description=_COUNT)
+
+
+class _BoardFile(Section, strict=True):
+    """What a file of hw/boards says."""
+
+    name: _Name = Field(description=_NAME)
+    aliases: list[_Name] = Field(max_length=16, description=f"a list of up to 16 other names: {_NAME}")
+    part: str = Field(description="Vivado's name of the part")
+    board_part: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]+:[A-Za-z0-9_-]+:part0:(\*|[A-Za-z0-9_.]+)$",
+        max_length=128,
+        description="Vivado's name of the board, vendor:name:part0:version, with * for any version",
+    )
+    family: Literal["xcup", "xc7"] = Field(description="xcup or xc7")
+    clock_mhz: float = Field(ge=1, lt=2000, description="a number of megahertz from 1 to below 2000")
+    capacity: _Capacity = Field(description="a mapping of LUT, FF, BRAM36, URAM and DSP")
+    processing_system: ProcessingSystem | None = Field(
+        description=f"none, or a mapping of {', '.join(ProcessingSystem.model_fields)}"
+    )
+    sources: dict[str, _Source] = Field(description="a mapping of figures to the documents they are from, in one line")
+
+    @field_validator("processing_system", mode="before")
+    @classmethod
+    def _none_in_words(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("nothing is written")
+        return None if value == "none" else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        names = [_plain(name) for name in (self.name, *self.aliases)]
+        if SIMULATED in names or len(set(names)) < len(names):
+            raise ConfigError(
+                f"name and aliases are {', '.join((self.name, *self.aliases))}; expected each once, whatever its case, "
+                f"hyphens and underscores, and none to be {SIMULATED}, which is the simulated board."
+            )
+        pattern, example = _PART[self.family]
+        if not pattern.fullmatch(self.part):
+            raise ConfigError(f"part is {shown(self.part)}; expected a part of the family {self.family}, as {example}.")
+        system = self.processing_system
+        if system and _FAMILY_OF[system.kind] != self.family:
+            raise ConfigError(
+                f"processing_system.kind is {system.kind}, in the family {self.family}; expected "
+                f"{' or '.join(kind for kind, family in _FAMILY_OF.items() if family == self.family)}, or none."
+            )
+        if system and system.kind == "zynq7" and not self.part.startswith("xc7z"):
+            raise ConfigError(
+                f"part is {self.part}, which has no processors as {system.kind}; expected xc7z and so on."
+            )
+        expected = _SOURCES + (_SYSTEM_SOURCES if system else ())
+        if set(self.sources) != set(expected):
+            wrong = sorted(set(self.sources) ^ set(expected))
+            raise ConfigError(
+                f"sources has {shown(wrong[0])} {'missing' if wrong[0] in expected else 'too many'}; expected exactly "
+                f"{', '.join(expected)}."
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -99,12 +188,26 @@ def load_board(name: str) -> Board:
         if _plain(name) in map(_plain, (board.name, *board.aliases)):
             return board
     known = ", ".join(board.name for board in boards)
-    raise ConfigError(f"There is no board called {name!r}. Choose one of: {known}; or add a file to {BOARDS_FOLDER}.")
+    raise ConfigError(
+        f"There is no board called {shown(name)}. Choose one of: {known}; or add a file to {BOARDS_FOLDER}."
+    )
 
 
 def all_boards() -> tuple[Board, ...]:
-    """The boards of hw/boards, in alphabetical order of their files."""
-    return tuple(read_board(path) for path in sorted(BOARDS_FOLDER.glob("*.yaml")))
+    """The boards of hw/boards, in alphabetical order of their files.
+
+    Raises ConfigError for a file that cannot be used, and for a name that two boards have.
+    """
+    paths: dict[str, Path] = {}
+    boards = []
+    for path in sorted(BOARDS_FOLDER.glob("*.yaml")):
+        board = read_board(path)
+        boards.append(board)
+        for name in (board.name, *board.aliases):
+            other = paths.setdefault(_plain(name), path)
+            if other is not path:
+                raise ConfigError(f"The boards in {other} and {path} are both called {name}. Rename one of them.")
+    return tuple(boards)
 
 
 def board_names() -> tuple[str, ...]:
@@ -114,84 +217,30 @@ def board_names() -> tuple[str, ...]:
 
 def read_board(path: Path) -> Board:
     """The board that the YAML file `path` describes. Raises ConfigError for a key or a value that cannot be."""
+    values = read_yaml(path, f"The board file {path}")
+    if not isinstance(values, dict):
+        raise ConfigError(f"The board file {path} holds {shown(values)}; expected keys and values.")
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"The board file {path} cannot be read: {error}.") from error
-    _check_keys(path, "", content, _KEYS)
-    capacity = content["capacity"]
-    if not isinstance(capacity, dict) or set(capacity) != set(_RESOURCES):
-        raise ConfigError(f"The board file {path} has the capacities {capacity}; expected {', '.join(_RESOURCES)}.")
-    wrong = [key for key in _RESOURCES if type(capacity[key]) is not int or capacity[key] < 0]
-    if wrong:
-        raise ConfigError(
-            f"The board file {path} has {wrong[0]} = {capacity[wrong[0]]!r}; expected a count of 0 or more."
-        )
-    if content["family"] not in _FAMILIES:
-        raise ConfigError(
-            f"The board file {path} has the family {content['family']!r}; expected {' or '.join(_FAMILIES)}."
-        )
-    clock = content["clock_mhz"]
-    if type(clock) not in (int, float) or not clock > 0:
-        raise ConfigError(f"The board file {path} has clock_mhz = {clock!r}; expected a number of megahertz above 0.")
-    if not re.fullmatch(r"[\w.-]+:[\w-]+:part0:(\*|[\w.]+)", str(content["board_part"])):
-        raise ConfigError(
-            f"The board file {path} has board_part = {content['board_part']!r}; expected Vivado's name of the board, "
-            "vendor:name:part0:version, with * for any version."
-        )
-    system = _read_system(path, content["processing_system"], content["family"])
-    _check_keys(path, "sources: ", content["sources"], _SOURCES | _SYSTEM_SOURCES if system else _SOURCES)
+        file = _BoardFile.model_validate(values)
+    except ConfigError as error:
+        raise ConfigError(f"The board file {path}: {error}") from None
+    except ValidationError as error:
+        raise ConfigError(f"The board file {config_file.explain(path, error, _BoardFile, {}, BOARDS_FOLDER)}") from None
     return Board(
-        name=str(content["name"]),
-        part=str(content["part"]),
-        board_part=str(content["board_part"]),
-        family=content["family"],
-        clock_mhz=float(clock),
-        luts=capacity["LUT"],
-        ffs=capacity["FF"],
-        bram36=capacity["BRAM36"],
-        urams=capacity["URAM"],
-        dsps=capacity["DSP"],
-        processing_system=system,
-        aliases=tuple(map(str, content["aliases"])),
-        sources={str(key): str(text) for key, text in content["sources"].items()},
+        name=file.name,
+        part=file.part,
+        board_part=file.board_part,
+        family=file.family,
+        clock_mhz=file.clock_mhz,
+        luts=file.capacity.LUT,
+        ffs=file.capacity.FF,
+        bram36=file.capacity.BRAM36,
+        urams=file.capacity.URAM,
+        dsps=file.capacity.DSP,
+        processing_system=file.processing_system,
+        aliases=tuple(file.aliases),
+        sources=file.sources,
     )
-
-
-def _read_system(path: Path, content: Any, family: str) -> ProcessingSystem | None:
-    if content == "none":
-        return None
-    _check_keys(path, "processing_system: ", content, _SYSTEM_KEYS, " or none")
-    kinds = [kind for kind, its_family in _FAMILY_OF.items() if its_family == family]
-    if content["kind"] not in kinds:
-        raise ConfigError(
-            f"The board file {path} has the processing system {content['kind']!r} in the family {family}; expected "
-            f"{', '.join(kinds)} or none."
-        )
-    for key, types, least in (
-        ("reference_clock_mhz", (int, float), "a number above 0"),
-        ("pll_multiplier", (int,), "a whole number above 0"),
-        ("memory_base", (int,), "an address"),
-        ("memory_size", (int,), "a number of bytes above 0"),
-    ):
-        value = content[key]
-        if type(value) not in types or value < 0 or (value == 0 and key != "memory_base"):
-            raise ConfigError(f"The board file {path} has {key} = {value!r}; expected {least}.")
-    return ProcessingSystem(
-        kind=content["kind"],
-        reference_clock_mhz=float(content["reference_clock_mhz"]),
-        pll_multiplier=content["pll_multiplier"],
-        memory_base=content["memory_base"],
-        memory_size=content["memory_size"],
-    )
-
-
-def _check_keys(path: Path, where: str, content: Any, expected: set[str], otherwise: str = "") -> None:
-    if not isinstance(content, Mapping) or set(content) != expected:
-        found = sorted(map(str, content)) if isinstance(content, Mapping) else repr(content)
-        raise ConfigError(
-            f"The board file {path} has {where}{found}; expected exactly the keys {sorted(expected)}{otherwise}."
-        )
 
 
 def _plain(name: str) -> str:

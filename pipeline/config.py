@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from pipeline import config_file
 from pipeline.board_design.description import check_clock
-from pipeline.boards import BOARDS_FOLDER, load_board, read_board
+from pipeline.boards import BOARDS_FOLDER, all_boards, load_board
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
 from pipeline.models.names import MODEL_CLASS, is_path
@@ -192,12 +192,10 @@ class BuildConfig(Section):
         if not isinstance(values, dict):
             return values
         values = dict(values)
-        if any(isinstance(values.get(key), bool) for key in ("board", "fpga_part")):
+        name, part = values.get("board"), values.get("fpga_part")
+        if not all(value is None or config_file.is_line(value) for value in (name, part)):
             return values  # which is refused, field by field
-        part = values.get("fpga_part")
-        if part and not values.get("board"):
-            values["board"] = _board_of(str(part))
-        board = load_board(str(values.get("board") or cls.model_fields["board"].default))
+        board = load_board(name or (_board_of(part) if part else cls.model_fields["board"].default))
         if part and part != board.part:
             raise ConfigError(
                 f"fpga_part is {part!r}, but the board {board.name} carries {board.part}. Leave one of the two out."
@@ -239,17 +237,31 @@ def config_for(model: str) -> Path:
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> BuildConfig:
     """The configuration in the YAML file `path`, its fields replaced by `overrides` where these are not None.
 
-    Raises ConfigError with the file, the key, its value and what is allowed.
+    Raises ConfigError with the file, the key, its value and what is allowed; so for the files of FINN that it names.
     """
     values = config_file.read(path, _anchor, CONFIG_FOLDER, _merged)
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
-        return BuildConfig.model_validate(_merged(values, given))
+        config = BuildConfig.model_validate(_merged(values, given))
     except ConfigError as error:
         where = "the command line" if "board" in given else path  # what pydantic does not check is the board
         raise ConfigError(f"{where}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, BuildConfig, given)) from None
+        raise ConfigError(config_file.explain(path, error, BuildConfig, given, CONFIG_FOLDER)) from None
+    _check_files_of_finn(config)
+    return config
+
+
+def _check_files_of_finn(config: BuildConfig) -> None:
+    """Read the files that are used only when the network is known, so that a wrong one is refused before hours of work."""
+    if config.folding_config_file:
+        from pipeline.dataflow.folding_config import FoldingConfig
+
+        FoldingConfig.load(config.folding_config_file)
+    if config.specialize_layers_config_file:
+        from pipeline.dataflow.impl_styles import StylesFile
+
+        StylesFile.load(config.specialize_layers_config_file)
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -268,7 +280,7 @@ def _anchor(values: dict[str, Any], folder: Path) -> None:
 
 
 def _board_of(part: str) -> str:
-    boards = [read_board(path) for path in sorted(BOARDS_FOLDER.glob("*.yaml"))]
+    boards = all_boards()
     for board in boards:
         if board.part == part:
             return board.name

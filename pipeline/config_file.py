@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 import difflib
-import re
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from pipeline.errors import ConfigError
+from pipeline.text_file import shown
+from pipeline.yaml_file import read_yaml
 
-__all__ = ["Section", "explain", "find", "merge", "read"]
+__all__ = ["Section", "explain", "find", "is_line", "merge", "read"]
 
 Values = dict[str, Any]
 
+_MOST_PARENTS = 16
+_LONGEST_LINE = 1024
+_LONGEST_NAME = 64  # that is shown, or compared with the names of options
+
 
 class Section(BaseModel):
-    """A configuration, or a part of one: no key that is not known, no infinite number, and no change."""
+    """A configuration, or a part of one: no key that is not known, no infinite number, no text of more than a line, and
+    no change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
-    def _truth_where_it_is_asked_for(cls, value: Any, info: ValidationInfo) -> Any:
-        """Python takes true for 1, and pydantic 1 for true; in a file one is a mistake where the other is asked for."""
+    def _what_is_asked_for(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python takes true for 1, and pydantic 1 for true; in a file one is a mistake where the other is asked for.
+
+        Text is a name or a path, which messages and file names have in them.
+        """
         kinds = _kinds(cls.model_fields[info.field_name].annotation)
         values = value if isinstance(value, list | tuple) else [value]
         if bool not in kinds and any(isinstance(v, bool) for v in values):
             raise ValueError("true and false are not asked for here")
         if kinds == (bool,) and not isinstance(value, bool):
             raise ValueError("only true and false are asked for here")
+        texts = [*values, *value] if isinstance(value, dict) else values
+        if not all(is_line(str(v)) for v in texts if isinstance(v, str | Path)):
+            raise ValueError("it does not fit on a line")
         return value
+
+
+def is_line(value: object) -> bool:
+    """Whether `value` is text of at most a line."""
+    return isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_LINE
 
 
 def merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
@@ -48,7 +65,8 @@ def merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
 def find(name: str, folder: Path, shipped: Path) -> Path:
     """The file `name`, relative to `folder`, or one of that plain name that comes with the project in `shipped`."""
     path = folder / name
-    return shipped / name if not path.is_file() and Path(name).name == name and (shipped / name).is_file() else path
+    with_the_project = Path(name).name == name and os.path.isfile(shipped / name)
+    return shipped / name if with_the_project and not os.path.isfile(path) else path
 
 
 def read(
@@ -65,15 +83,13 @@ def read(
     file that cannot be read.
     """
     path = path.absolute()
-    if path in readers:
+    if os.path.realpath(path) in map(os.path.realpath, readers):
         raise ConfigError(f"{path} inherits from itself, by way of {readers[-1]}. Take one `inherit` out.")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        asked = f", which {readers[-1]} inherits from," if readers else ""
-        raise ConfigError(f"The configuration {path}{asked} cannot be read: {error.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration {path} is not YAML: {_reason(error)}.") from None
+    if len(readers) > _MOST_PARENTS:
+        raise ConfigError(
+            f"{readers[0]} inherits from more than {_MOST_PARENTS} files, one from another. Join some of them."
+        )
+    values = read_yaml(path, f"The configuration {path}" + (f", which {readers[-1]} inherits from," if readers else ""))
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -82,8 +98,8 @@ def read(
     anchor(values, path.parent)
     if parent is None:
         return values
-    if not isinstance(parent, str):
-        raise ConfigError(f"{path}: inherit is {parent!r}; expected the path of another configuration.")
+    if not is_line(parent):
+        raise ConfigError(f"{path}: inherit is {shown(parent)}; expected the path of another configuration.")
     inherited = read(find(parent, path.parent, shipped), anchor, shipped, merged, (*readers, path))
     return merged(inherited, values)
 
@@ -93,15 +109,16 @@ def explain(
     error: ValidationError,
     kind: type[Section],
     given: Mapping[str, Any],
+    shipped: Path,
     giver: str = "the command line",
 ) -> str:
     """The first thing that is wrong with a configuration of type `kind`, in a sentence; unknown keys before values.
 
-    `path` is where it was read, `given` what `giver` says over it.
+    `path` is where it was read, with `shipped`, and `given` what `giver` says over it.
     """
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     place = [str(part) for part in first["loc"]]
-    where = giver if place[0] in given else str(path)
+    where = giver if place[0] in given else _written_in(path, place[0], shipped)
     section: type[BaseModel] = kind
     for depth, name in enumerate(place):
         if name not in section.model_fields:
@@ -111,17 +128,22 @@ def explain(
         if depth + 1 == len(place) or inner is None:
             break
         section = inner
-    key = ".".join(place if name == "layers" else place[: depth + 1])
-    found = first["input"]
-    shown = str(found).lower() if isinstance(found, bool) else repr(found)  # as YAML has it
-    return f"{where}: {key} is {shown}; expected {field.description}."
+    key = ".".join(place if get_origin(field.annotation) is dict else place[: depth + 1])[:_LONGEST_NAME]
+    if first["type"] == "missing":
+        return f"{where}: {key} is missing; expected {field.description}."
+    found = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
+    text = str(found).lower() if isinstance(found, bool) else shown(found)  # as YAML has it
+    return f"{where}: {key} is {text}; expected {field.description}."
 
 
-def _reason(error: yaml.YAMLError | UnicodeDecodeError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    return re.sub(r"\s+", " ", str(error))
+def _written_in(path: Path, key: str, shipped: Path) -> str:
+    """`path`, and which file that it inherits from has `key`, if another has."""
+    writer = path.absolute()
+    values = read_yaml(writer, str(writer)) or {}
+    while key not in values and values.get("inherit") is not None:
+        writer = find(values["inherit"], writer.parent, shipped)
+        values = read_yaml(writer, str(writer)) or {}
+    return str(path) if key not in values or writer == path.absolute() else f"{path}, which inherits from {writer}"
 
 
 def _kinds(annotation: Any) -> tuple[Any, ...]:
@@ -134,6 +156,6 @@ def _is_section(kind: Any) -> bool:
 
 def _unknown(place: list[str], known: list[str]) -> str:
     inside = f" in {'.'.join(place[:-1])}" if place[1:] else ""
-    close = difflib.get_close_matches(place[-1], known, n=1)
+    close = difflib.get_close_matches(place[-1][:_LONGEST_NAME], known, n=1)
     hint = f"Did you mean {close[0]}? " if close else ""
-    return f"there is no option {place[-1]!r}{inside}. {hint}The options are: {', '.join(known)}."
+    return f"there is no option {shown(place[-1])}{inside}. {hint}The options are: {', '.join(known)}."

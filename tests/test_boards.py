@@ -48,28 +48,62 @@ def test_an_unknown_board_is_refused_with_the_known_ones():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("family: xcup", "family: ice40", "ice40"),
-        ("clock_mhz: 200", "clock_mhz: 0", "clock_mhz = 0"),
-        ("LUT: 117120", "LUT: -1", "LUT = -1"),
-        ("LUT: 117120, ", "", "expected LUT, FF"),
-        ("aliases: [KV260_SOM]\n", "", "expected exactly the keys"),
-        ("name: KV260", "name: [", "cannot be read"),
+        ("family: xcup", "family: ice40", "family is 'ice40'; expected xcup or xc7"),
+        ("family: xcup", "family: xc7", "part is 'xck26-sfvc784-2LV-c'; expected a part of the family xc7, as xc7z020"),
+        ("clock_mhz: 200", "clock_mhz: 0", "clock_mhz is 0; expected a number of megahertz from 1"),
+        ("clock_mhz: 200", "clock_mhz: .inf", "clock_mhz is inf; expected"),
+        ("clock_mhz: 200", "clock_mhz: .nan", "clock_mhz is nan; expected"),
+        ("clock_mhz: 200", "clock_mhz: '200'", "clock_mhz is '200'; expected"),
+        ("clock_mhz: 200", "clock_mhz: true", "clock_mhz is true; expected"),
+        ("clock_mhz: 200", "clock_mhz: [200]", r"clock_mhz is \[200\]; expected"),
+        ("clock_mhz: 200", "clock_mhz: 1e9", "clock_mhz is 1000000000.0; expected"),
+        ("LUT: 117120", "LUT: -1", "capacity.LUT is -1; expected a count"),
+        ("LUT: 117120", "LUT: 117120.0", "capacity.LUT is 117120.0; expected a count"),
+        ("LUT: 117120, ", "", "capacity.LUT is missing; expected a count"),
+        ("LUT: 117120, ", "LUT: 117120, LUT: 1, ", "line 7, column 25: the key 'LUT' stands in line 7 already"),
+        ("aliases: [KV260_SOM]\n", "", "aliases is missing; expected a list"),
+        ("aliases: [KV260_SOM]", "aliases: KV260_SOM", "aliases is 'KV260_SOM'; expected a list"),
+        ("aliases: [KV260_SOM]", "aliases: [kv-260]", "name and aliases are KV260, kv-260; expected each once"),
+        ("aliases: [KV260_SOM]", "aliases: [Sim]", "name and aliases are KV260, Sim; expected .* none to be sim"),
+        ("name: KV260\n", "name: [\n", "is not YAML: line "),
+        (
+            "name: KV260\n",
+            "name: 'KV260}; exec reboot #'\n",
+            "name is 'KV260}; exec reboot #'; expected letters, digits",
+        ),
+        ("name: KV260\n", 'name: "KV260\\n"\n', "name is 'KV260.n'; expected letters, digits"),
+        ("name: KV260\n", "name: ../KV260\n", "name is '../KV260'; expected letters, digits"),
+        ("name: KV260\n", "name: 260\n", "name is 260; expected letters, digits"),
+        ("part: xck26-sfvc784-2LV-c\n", "part: '[exec reboot]'\n", r"part is '\[exec reboot\]'; expected a part of"),
         (
             "kind: zynq_ultra",
             "kind: zynq7",
-            "the processing system 'zynq7' in the family xcup; expected zynq_ultra or none",
+            "processing_system.kind is zynq7, in the family xcup; expected zynq_ultra, or none",
         ),
-        ("pll_multiplier: 45", "pll_multiplier: 4.5", "pll_multiplier = 4.5; expected a whole number"),
+        ("pll_multiplier: 45", "pll_multiplier: 4.5", "system.pll_multiplier is 4.5; expected a whole number"),
+        ("pll_multiplier: 45", "pll_multiplier: 90", "has a PLL of 2999.97 MHz, .*; expected 750 to 1600"),
         (
             "reference_clock_mhz: 33.333\n",
             "reference_clock_mhz: 0\n",
-            "reference_clock_mhz = 0; expected a number above 0",
+            "reference_clock_mhz is 0; expected a number of megahertz",
         ),
-        ("memory_size: 0x80000000", "memory_size: 2 GB", "memory_size = '2 GB'; expected a number of bytes"),
-        ("memory_base: 0x00000000", "memory_base: -1", "memory_base = -1; expected an address"),
-        ("  pll_multiplier: 45\n", "", "has processing_system: .*; expected exactly the keys .* or none"),
-        ('"xilinx.com:kv260_som:part0:*"', "kv260_som", "board_part = 'kv260_som'; expected Vivado's name"),
-        ("  memory: ", "  other: ", "has sources: .*'other'.*; expected exactly the keys .*'memory'"),
+        ("memory_size: 0x80000000", "memory_size: 2 GB", "memory_size is '2 GB'; expected a number of bytes"),
+        (
+            "memory_size: 0x80000000",
+            "memory_size: 0x180000000",
+            "memory_size is 6442450944; expected a number of bytes",
+        ),
+        ("memory_base: 0x00000000", "memory_base: -1", "memory_base is -1; expected an address"),
+        (
+            "memory_base: 0x00000000",
+            "memory_base: 0xC0000000",
+            "memory_size is 0x80000000 from 0xc0000000 on; expected",
+        ),
+        ("  pll_multiplier: 45\n", "", "processing_system.pll_multiplier is missing; expected a whole number"),
+        ('"xilinx.com:kv260_som:part0:*"', "kv260_som", "board_part is 'kv260_som'; expected Vivado's name"),
+        ('"xilinx.com:kv260_som:part0:*"', "'a:b:part0:[exit]'", "board_part is .*; expected Vivado's name"),
+        ("  memory: ", "  other: ", "sources has 'memory' missing; expected exactly part, .*, memory"),
+        ('"DS987, DSP slices"', "3", "sources.DSP is 3; expected a mapping of figures to the documents"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path, old, new, message):
@@ -77,5 +111,17 @@ def test_a_wrong_file_is_refused(tmp_path, old, new, message):
     assert old in text
     path = tmp_path / "mine.yaml"
     path.write_text(text.replace(old, new))
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as caught:
         read_board(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_name_of_two_boards_is_refused_with_both_files(tmp_path, monkeypatch):
+    text = (BOARDS_FOLDER / "zcu104.yaml").read_text()
+    (tmp_path / "a.yaml").write_text(text)
+    (tmp_path / "b.yaml").write_text(text.replace("name: ZCU104", "name: Mine"))
+    monkeypatch.setattr("pipeline.boards.BOARDS_FOLDER", tmp_path)
+    assert board_names() == ("ZCU104", "Mine")
+    (tmp_path / "b.yaml").write_text(text.replace("name: ZCU104\naliases: []", "name: Mine\naliases: [zcu-104]"))
+    with pytest.raises(ConfigError, match=r"boards in .*a\.yaml and .*b\.yaml are both called zcu-104"):
+        load_board("Mine")

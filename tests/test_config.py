@@ -64,6 +64,13 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("accumulators: {policy: foo}", "accumulators.policy is 'foo'; expected one of exact, target, l1, datatype or"),
         ("accumulators: {policy: 'fixed:64'}", "accumulators.policy is 'fixed:64'; expected one of"),
         ("accumulators: {layers: {conv1: x}}", "accumulators.layers.conv1 is 'x'; expected a mapping"),
+        ('model: "net.onnx\\nx"', "model is .*net.onnx.nx'; expected a model's name or a path"),
+        ('folding_config_file: "a\\tb"', "folding_config_file is '/.*a.tb'; expected a path to a folding file"),
+        (
+            'mvau_style: {"MVAU_0\\n": sparse}',
+            "mvau_style is {'MVAU_0.n': 'sparse'}; expected folded, unrolled, sparse",
+        ),
+        (f"model: {'x' * 3000}", "model is 'xxx.*…; expected a model's name or a path"),
         ("target_fps: 0", "target_fps is 0; expected a number of frames a second above 0, or max for as many"),
         ("target_fps: .nan", "target_fps is nan; expected a number of frames a second above 0, or max"),
         ("golden_frames: 0", "golden_frames is 0; expected a whole number of frames from 1 to 10000."),
@@ -83,8 +90,12 @@ def test_every_option_is_read_by_a_stage() -> None:
         ),
         ("timing: {place_and_route: fast}", "timing.place_and_route is 'fast'; expected true or false"),
         ("simulation: {cppsim_frames: true}", "simulation.cppsim_frames is true; expected a whole number of frames"),
-        ("board: no", "board is false; expected a board of hw/boards"),
-        ("target_fps: yes", "target_fps is true; expected a number of frames a second above 0, or max"),
+        ("board: false", "board is false; expected a board of hw/boards"),
+        ("board: [KV260]", r"board is \['KV260'\]; expected a board of hw/boards"),
+        ("fpga_part: {a: b}", "fpga_part is {'a': 'b'}; expected the part of a board of hw/boards"),
+        ("model: [a, b]", r"model is \['a', 'b'\]; expected a model's name or a path"),
+        ("target_fps: [1]", r"target_fps is \[1\]; expected a number of frames a second"),
+        ("target_fps: true", "target_fps is true; expected a number of frames a second above 0, or max"),
         ("check_overflow: 1", "check_overflow is 1; expected true or false"),
         ("check_overflow: 'true'", "check_overflow is 'true'; expected true or false"),
         ("simulation: 3", "simulation is 3; expected a mapping of frames, cppsim_frames and stall_seed."),
@@ -94,7 +105,9 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("- 1", "holds a list; expected keys and values."),
         ("a: [", r"is not YAML: line 1, column 5: expected .* but found"),
         ("inherit: 3", "inherit is 3; expected the path of another configuration."),
+        ('inherit: "a\\nb"', r"inherit is 'a.nb'; expected the path of another configuration."),
         ("inherit: config.yaml", "inherits from itself"),
+        ("inherit: sub/../config.yaml", "inherits from itself, by way of .*config.yaml. Take one"),
         ("inherit: nowhere.yaml", "which .*config.yaml inherits from, cannot be read: No such file or directory."),
     ],
 )
@@ -122,8 +135,30 @@ def test_inheritance_merges_sections(write) -> None:
     assert config.accumulators.policy == "fixed:32" and config.accumulators.per_pe
 
 
+def test_a_wrong_value_is_looked_for_where_it_is_written(write, tmp_path: Path) -> None:
+    write("simulation: {frames: 0}", "base.yaml")
+    write("inherit: base.yaml", "middle.yaml")
+    path = write("{inherit: middle.yaml, target_fps: 5}")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(
+        f"{path}, which inherits from {tmp_path / 'base.yaml'}: simulation.frames is 0;"
+    )
+
+
+def test_a_long_line_of_parents_is_refused(write) -> None:
+    for number in range(17):
+        write(f"inherit: c{number + 1}.yaml", f"c{number}.yaml")
+    write("target_fps: 5", "c17.yaml")
+    assert load_config(write("inherit: c2.yaml")).target_fps == 5
+    with pytest.raises(ConfigError, match=r"config\.yaml inherits from more than 16 files, one from another"):
+        load_config(write("inherit: c0.yaml"))
+
+
 def test_paths_are_relative_to_the_file(write, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
+    write("{}", "sub/fold.json")
+    write("{}", "sub/s.json")
     write(
         "{model: net.onnx, golden_inputs: in.npy, folding_config_file: fold.json, specialize_layers_config_file: s.json}",
         "sub/base.yaml",
@@ -133,6 +168,17 @@ def test_paths_are_relative_to_the_file(write, tmp_path: Path) -> None:
     assert config.model == str(folder / "net.onnx")
     assert config.golden_inputs == folder / "in.npy" and config.folding_config_file == folder / "fold.json"
     assert config.specialize_layers_config_file == folder / "s.json"
+
+
+def test_files_of_finn_are_read_at_once(write) -> None:
+    write('{"MVAU_0": {"PE": [2]}}', "fold.json")
+    with pytest.raises(ConfigError, match=r"folding file .*fold\.json has MVAU_0.PE = \[2\]"):
+        load_config(write("folding_config_file: fold.json"))
+    write('{"MVAU_0": {"preferred_impl_style": 3}}', "styles.json")
+    with pytest.raises(ConfigError, match=r"file .*styles\.json has MVAU_0.preferred_impl_style = 3"):
+        load_config(write("specialize_layers_config_file: styles.json"))
+    with pytest.raises(ConfigError, match=r"folding file .*none\.json cannot be read: No such file"):
+        load_config(write("folding_config_file: none.json"))
 
 
 def test_the_board_brings_part_and_clock(write) -> None:

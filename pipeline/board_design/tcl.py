@@ -17,17 +17,28 @@ BITSTREAM = "finn-accel"  # as FINN's deploy folder calls it
 TIMING_STATUS = 3  # what Vivado exits with where the design is not fast enough
 UNROUTED_STATUS = 4  # where not every net of a unit could be routed
 
-_PLAIN = re.compile(r"[\w.:/*+-]+")
+_PLAIN = re.compile(r"[\w.:/*+-]*", re.ASCII)
 
 
-def _word(value: object) -> str:
+class _Word(str):
+    """A word of Tcl, in braces if it needs them."""
+
+
+def _word(value: object) -> _Word:
     """`value` as one word of Tcl. Raises ValueError for one that braces do not keep as it is."""
     text = str(value)
-    if _PLAIN.fullmatch(text):
-        return text
-    if any(character in text for character in "{}\\"):
+    if text and _PLAIN.fullmatch(text):
+        return _Word(text)
+    if not text.isprintable() or any(character in text for character in "{}\\"):
         raise ValueError(f"{text!r} cannot be written into a Tcl script")
-    return f"{{{text}}}"
+    return _Word(f"{{{text}}}")
+
+
+def _plain(value: object) -> object:
+    """`value`, which goes into a script as it is. Raises ValueError for one that Tcl might take for more than text."""
+    if not isinstance(value, _Word) and not _PLAIN.fullmatch(str(value)):
+        raise ValueError(f"{str(value)!r} cannot be written into a Tcl script")
+    return value
 
 
 # Tcl is full of braces
@@ -43,6 +54,7 @@ _TEMPLATES = jinja2.Environment(
     block_end_string="%>",
     comment_start_string="<#",
     comment_end_string="#>",
+    finalize=_plain,
 )
 _TEMPLATES.filters["tcl"] = _word
 

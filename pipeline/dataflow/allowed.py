@@ -115,7 +115,7 @@ def _unmet(wanted: Mapping[str, int | str], styles: tuple[str, ...]) -> dict[str
     """What of `wanted` an MVAU that may have these `styles` does not do, and why."""
     unmet: dict[str, str] = {}
     mode = wanted.get("mem_mode")
-    if mode == "external":
+    if mode and mode not in _OF_MODE:
         unmet["mem_mode"] = "weights from outside the design cannot be built"
     if len(styles) > 1:
         return unmet

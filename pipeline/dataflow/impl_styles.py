@@ -20,12 +20,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.dataflow.folding_config import by_operator, our_names, read_json
+from pipeline.dataflow.finn_names import Names, check_network
+from pipeline.dataflow.folding_config import by_operator, check_layout
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
+from pipeline.json_file import read_json
 from pipeline.kernels.base import Kernel
+from pipeline.text_file import shown
 
-__all__ = ["IMPL_STYLES", "ImplStyles", "impl_styles"]
+__all__ = ["IMPL_STYLES", "ImplStyles", "StylesFile", "impl_styles"]
 
 IMPL_STYLES = ("rtl", "hls")
 
@@ -51,19 +54,21 @@ def impl_styles(graph: LayerGraph, preferred: str | Mapping[str, str], file: Pat
     _check_names(graph, preferred)
     own = {} if isinstance(preferred, str) else preferred
     rest = preferred if isinstance(preferred, str) else "rtl"
-    read = _File.load(file) if file else _File("", {}, {}, {}, ())
+    read = StylesFile.load(file, graph) if file else StylesFile("", {}, {}, {}, ())
     styles = {}
     ignored = [*read.ignored, *read.unknown(graph)]
     for layer in graph:
         asked, in_file = _of(own, layer), read.wanted(layer)
         if asked and in_file and asked != in_file:
             ignored.append(f"{read.key_of(layer)} (the configuration says {asked})")
-        styles[layer.name] = _possible(layer, asked or in_file, read.of_all(layer) or rest)
+        by_file = not asked and (in_file or read.of_all(layer))
+        where = f"{_OPTION} of {read.path}" if by_file else _OPTION
+        styles[layer.name] = _possible(layer, asked or in_file, read.of_all(layer) or rest, where)
     return ImplStyles(styles, tuple(ignored))
 
 
 @dataclass(frozen=True)
-class _File:
+class StylesFile:
     """A file of FINN. An empty style is no preference."""
 
     path: str
@@ -73,27 +78,32 @@ class _File:
     ignored: tuple[str, ...]
 
     @classmethod
-    def load(cls, path: Path) -> _File:
+    def load(cls, path: Path, graph: LayerGraph | None = None) -> StylesFile:
+        """Read the JSON file `path` for `graph`; without one its names are those of FINN today.
+
+        Raises ConfigError for a file that cannot be read, has values that cannot be, or is of another network.
+        """
         called = f"The file {path}"
-        content = read_json(path, called)
-        if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
-            raise ConfigError(f'{called} must be an object of objects: {{"MVAU_0": {{"{_OPTION}": "hls"}}, …}}.')
-        entries = {key: entry for key, entry in content.items() if key != "Defaults"}
-        names, no_layers = our_names(list(entries))
+        entries = check_layout(called, read_json(path, called), f'{{"MVAU_0": {{"{_OPTION}": "hls"}}, …}}')
+        given = entries.pop("Defaults", {})
+        names = Names.read(entries)
+        keys, _ = names.of(graph) if graph else (names.keys, "")
         layers = {
-            names[key]: _style(called, key, entry[_OPTION])
-            for key, entry in entries.items()
-            if key in names and _OPTION in entry
+            name: _style(called, key, entries[key][_OPTION]) for name, key in keys.items() if _OPTION in entries[key]
         }
         defaults = {
             operator: _style(called, "Defaults", value)
-            for name, entry in content.get("Defaults", {}).items()
+            for name, entry in given.items()
             if name == _OPTION
             for operator, value in by_operator(called, name, entry)
         }
-        others = [f"{key}.{name}" for key, entry in content.items() for name in entry if name != _OPTION]
-        asking = [key for key in no_layers if entries[key].get(_OPTION)]
-        return cls(str(path), layers, defaults, {own: key for key, own in names.items()}, tuple(asking + others))
+        asked = {name: key for name, key in keys.items() if layers.get(name)}
+        asking = [key for key in names.others if entries[key].get(_OPTION)]
+        if graph:
+            check_network(called, "specialize_layers_config_file", asked, asking, graph, bool(defaults))
+        unread = {"Defaults": given, **entries}
+        others = [f"{key}.{name}" for key, entry in unread.items() for name in entry if name != _OPTION]
+        return cls(str(path), layers, defaults, keys, tuple(asking + others))
 
     def wanted(self, layer: Kernel) -> str:
         """What it says of `layer` or of its operator. A layer's empty string takes back what defaults say."""
@@ -132,20 +142,20 @@ def _check_names(graph: LayerGraph, preferred: str | Mapping[str, str]) -> None:
             )
 
 
-def _possible(layer: Kernel, asked: str, of_all: str) -> str:
-    """The style of `layer`: `asked`, if its name or operator was asked for, else `of_all`."""
+def _possible(layer: Kernel, asked: str, of_all: str, where: str) -> str:
+    """The style of `layer`: `asked`, if its name or operator was asked for, else `of_all`, as `where` says."""
     style = asked or of_all
     if style == "rtl" or (not layer.has_hls and not asked):
         return "rtl"
     of = f" ({layer.source})" if layer.source else ""
     if not layer.has_hls:
         raise ConfigError(
-            f"layer {layer.name}{of} is to be in HLS C++ ({_OPTION} hls), where {layer.op_type} has no form: a FIFO is "
+            f"layer {layer.name}{of} is to be in HLS C++ ({where} is hls), where {layer.op_type} has no form: a FIFO is "
             "the depth of a stream there. Choose rtl for it, or leave it out."
         )
     if layer.loads_weights:
         raise ConfigError(
-            f"layer {layer.name}{of} is to be in HLS C++ ({_OPTION} hls), but its weights are in UltraRAM (ram_style "
+            f"layer {layer.name}{of} is to be in HLS C++ ({where} is hls), but its weights are in UltraRAM (ram_style "
             "ultra) and loaded at start-up, which the C++ does not do. Choose rtl for it, or block or distributed as "
             "its ram_style."
         )
@@ -155,6 +165,6 @@ def _possible(layer: Kernel, asked: str, of_all: str) -> str:
 def _style(called: str, key: str, value: object) -> str:
     if value not in ("", *IMPL_STYLES):
         raise ConfigError(
-            f"{called} has {key}.{_OPTION} = {value!r}; expected one of {', '.join(IMPL_STYLES)}, or an empty string."
+            f"{called} has {key}.{_OPTION} = {shown(value)}; expected one of {', '.join(IMPL_STYLES)}, or an empty string."
         )
     return str(value)

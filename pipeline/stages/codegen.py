@@ -48,6 +48,14 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
+def _quoted(name: str) -> str:
+    """What a user called a layer, for a comment: it ends no line, continues none, and is no directive of a tool."""
+    return '"' + "".join(c if c.isascii() and c.isprintable() and c != "\\" else "?" for c in name) + '"'
+
+
+_TEMPLATES.filters["quoted"] = _quoted
+
+
 @dataclass(frozen=True)
 class Port:
     """One AXI stream of a top module, and what a frame on it is."""

@@ -104,7 +104,9 @@ def fold(
     such as the search for an adder graph. Raises ConfigError for a folding that does not divide, for a budget out of
     reach, for UltraRAM on a board without, and for a `ram_style` where nothing has memories of weights.
     """
-    config = _read_config(folding_config)
+    config = _read_config(folding_config, graph)
+    if config and config.note:
+        tell(f"folding file: {config.note}")
     board = board or load_board("KV260")
     wishes = allowed(graph, mvau_style, ram_style, config, board)
     fitter = Fitter(graph, budget, config, wishes, board, tell)
@@ -233,12 +235,12 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     _write_json(folder / "auto_folding_config.json", _folding_config(folded.graph))
 
 
-def _read_config(folding_config: Path | Mapping[str, dict] | None) -> FoldingConfig | None:
+def _read_config(folding_config: Path | Mapping[str, dict] | None, graph: LayerGraph) -> FoldingConfig | None:
     if folding_config is None:
         return None
     if isinstance(folding_config, Mapping):
-        return FoldingConfig.parse(dict(folding_config), "(given as a mapping)")
-    return FoldingConfig.load(Path(folding_config))
+        return FoldingConfig.parse(dict(folding_config), "(given as a mapping)", graph)
+    return FoldingConfig.load(Path(folding_config), graph)
 
 
 def _critical_path(folded: Folded) -> int:

@@ -34,7 +34,9 @@ class BenchmarkConfig(Section):
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
         (0, 1, 2), min_length=1, description="a list of different seeds of 0 or more, each trains every row once"
     )
-    rows: tuple[dict[str, Any], ...] = Field(min_length=1, description="a list of mappings, keys as in `base`")
+    rows: tuple[dict[str, Any], ...] = Field(
+        min_length=1, max_length=256, description="a list of 1 to 256 mappings, keys as in `base`"
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def load_benchmark(path: Path) -> tuple[BenchmarkConfig, list[TrainConfig]]:
     try:
         config = BenchmarkConfig.model_validate(config_file.read(path, _anchor, path.parent))
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, BenchmarkConfig, {})) from None
+        raise ConfigError(config_file.explain(path, error, BenchmarkConfig, {}, path.parent)) from None
     rows = []
     for number, row in enumerate(config.rows, start=1):
         try:
@@ -266,6 +268,7 @@ def _draw_network(axis: Axes, rows: list[Row], metric: str, line: Any, of: str) 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
     if isinstance(values.get("base"), str):
         values["base"] = config_file.find(values["base"], folder, TRAIN_CONFIGS)
-    for row in values.get("rows") or ():
+    rows = values.get("rows")
+    for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict):
             anchor(row, folder)

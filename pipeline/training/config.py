@@ -16,6 +16,7 @@ from pipeline.datasets.catalog import DATASETS, find
 from pipeline.errors import ConfigError
 from pipeline.models.names import FAMILIES, model_name
 from pipeline.models.quantization import Quantization
+from pipeline.text_file import shown
 
 __all__ = [
     "TRAIN_CONFIGS",
@@ -135,9 +136,9 @@ class TrainConfig(Section):
     def _fits_together(self) -> TrainConfig:
         for key, value, known in (("network", self.network, FAMILIES), ("dataset", self.dataset, DATASETS)):
             if value not in known:
-                close = difflib.get_close_matches(value.removeprefix("quant_"), known, n=1)
+                close = difflib.get_close_matches(value.removeprefix("quant_")[:64], known, n=1)
                 hint = f"Did you mean {close[0]}? " if close else ""
-                raise ConfigError(f"{key} is {value!r}. {hint}Expected one of: {', '.join(known)}.")
+                raise ConfigError(f"{key} is {shown(value)}. {hint}Expected one of: {', '.join(known)}.")
         if self.precision != "32" and self.quantization:
             raise ConfigError(
                 f"precision is {self.precision!r} for a quantized network: its scales and roundings are computed in "
@@ -222,7 +223,7 @@ def load_train_config(
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, TrainConfig, given, giver)) from None
+        raise ConfigError(config_file.explain(path, error, TrainConfig, given, TRAIN_CONFIGS, giver)) from None
 
 
 def anchor(values: dict[str, Any], folder: Path) -> None:

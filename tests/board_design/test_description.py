@@ -65,7 +65,7 @@ def test_a_clock_that_cannot_be_made_is_refused_with_those_that_can(board, perio
 @pytest.mark.parametrize("multiplier", [1, 46])
 def test_a_board_whose_pll_does_not_divide_to_the_clock_is_refused(multiplier):
     board = load_board("KV260")
-    board = replace(board, processing_system=replace(board.processing_system, pll_multiplier=multiplier))
+    board = replace(board, processing_system=board.processing_system.model_copy(update={"pll_multiplier": multiplier}))
     with pytest.raises(ConfigError, match=r"KV260 cannot divide 100 MHz from a PLL of .*; expected .* a multiple"):
         describe(board, 5.0, input_stream_bytes=1, output_stream_bytes=1)
 

@@ -56,6 +56,15 @@ def test_the_script_for_a_unit_alone_is_the_golden_one():
     check_golden("out_of_context.tcl", text)
 
 
+@pytest.mark.parametrize("text", ["KV260\nexec reboot", "[exec reboot]", "$x", "a;b", "a\\"])
+def test_a_board_that_is_called_like_a_command_is_not_written(text):
+    design = DESIGNS["kv260"]
+    with pytest.raises(ValueError, match="cannot be written into a Tcl script"):
+        tcl.render(replace(design, board=replace(design.board, name=text)))
+    with pytest.raises(ValueError, match="cannot be written into a Tcl script"):
+        tcl.render_out_of_context("out_of_context.tcl", text, 5.0)
+
+
 @EVERY_DESIGN
 def test_it_makes_the_design_that_is_described(build, name):
     design = DESIGNS[name]

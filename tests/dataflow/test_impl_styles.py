@@ -97,6 +97,15 @@ def test_the_examples_of_the_documentation(of):
     }
 
 
+def test_names_of_older_releases(of):
+    content = {
+        "Defaults": {"preferred_impl_style": ["hls", ["MatrixVectorActivation"]]},
+        "StreamingFCLayer_Batch_1": {"preferred_impl_style": "rtl"},
+        "AddStreams_Batch_0": {"preferred_impl_style": "hls"},
+    }
+    assert in_hls(of(content=content)) == ["MVAU_0", "AddStreams_0"]
+
+
 def test_an_empty_string_is_no_preference(of):
     content = {"Defaults": {"preferred_impl_style": ["hls", ["MVAU"]]}, "MVAU_1": {"preferred_impl_style": ""}}
     assert in_hls(of(content=content)) == ["MVAU_0"]
@@ -133,7 +142,9 @@ def test_a_layer_without_a_form_in_hls_is_refused_where_it_is_asked_for(of, name
         if name[-1] == "0"
         else {"Defaults": {"preferred_impl_style": ["hls", [name]]}}
     )
-    with pytest.raises(ConfigError, match="a FIFO is the depth of a stream there"):
+    with pytest.raises(
+        ConfigError, match=r"\(preferred_impl_style of .*styles\.json is hls\).* a FIFO is the depth of a"
+    ):
         of(content=file)
 
 
@@ -154,9 +165,14 @@ def test_weights_that_are_loaded_at_start_up_are_refused(preferred):
     [
         (None, r"The file .*styles\.json cannot be read: No such file"),
         ("{", r"The file .*styles\.json is not JSON"),
-        ("[1]", r"The file .*styles\.json must be an object of objects"),
+        ("[1]", r"The file .*styles\.json holds \[1\]; it must be an object of objects"),
         ('{"MVAU_0": {"preferred_impl_style": "vhdl"}}', "has MVAU_0.preferred_impl_style = 'vhdl'; expected one of rtl, hls"),
+        ('{"MVAU_0": {"preferred_impl_style": ["hls"]}}', r"has MVAU_0.preferred_impl_style = \['hls'\]; expected one of"),
+        ('{"MVAU_0": {}, "MVAU_0": {}}', r"The file .*styles\.json has the key 'MVAU_0' twice"),
+        ('{"MVAU_0": "hls"}', "has 'MVAU_0': 'hls'; it must be an object of objects"),
         ('{"Defaults": {"preferred_impl_style": ["hls", ["MVAU"], "rtl"]}}', r"expected \[value, operators\]"),
+        ('{"Defaults": {"preferred_impl_style": ["hls", 3]}}', r"expected \[value, operators\]"),
+        ('{"VVAU_0": {"preferred_impl_style": "hls"}}', r"styles\.json is of another network: this one has no 'VVAU_0'"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_used(tmp_path, text, message):

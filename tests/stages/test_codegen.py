@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from pipeline.dataflow.types import IntType
@@ -37,6 +40,19 @@ def test_every_layer_is_an_instance_and_every_module_is_there(graph, tmp_path):
     assert sorted(design.instances.values()) == sorted(layer.name for layer in graph)
     modules = {path.stem for path in rtl_sources()}
     assert {layer.module for layer in graph} <= modules
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nendmodule", "synthesis translate_off", "verilator lint_off WIDTH", "a\\", "é\u2028\x7f", "??/"]
+)
+def test_what_a_user_called_a_layer_stays_a_comment(graph, tmp_path, name):
+    layers = [replace(layer, source=name if layer.op_type == "MVAU" else "") for layer in graph.layers]
+    write_design(layers, [graph.input], [graph.output], tmp_path / "named", "top")
+    write_design(graph.layers, [graph.input], [graph.output], tmp_path / "plain", "top")
+    named, plain = ((tmp_path / folder / "top.sv").read_text().splitlines() for folder in ("named", "plain"))
+    comments = [line for line in named if line not in plain]
+    assert comments and all(re.fullmatch(r'  // "[ -~]*"', line) for line in comments)
+    assert [line for line in named if line not in comments] == plain
 
 
 def test_an_unchanged_file_is_not_written_again(graph, tmp_path):
