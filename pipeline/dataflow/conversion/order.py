@@ -32,7 +32,8 @@ def increasing(builder: LayerBuilder, tensor: StreamTensor, source: str) -> Stre
             f"{source} reads values from {lo[channel]:g} to {hi[channel]:g} in channel {channel}; they must be finite: "
             "look at the constants (scales, biases, normalisations) before it."
         )
-    falling = lo > hi
+    # without a function it is the sign of the scale, also where a channel has one value: a label compares channels
+    falling = lo > hi if tensor.functions else tensor.scale < 0
     if not falling.any():
         return tensor
     sign = np.where(falling, -1, 1)

@@ -124,11 +124,11 @@ def _shift(tensor: StreamTensor, levels: Callable[[np.ndarray], np.ndarray]) -> 
 
 
 def _add_thresholds(builder, node, tensor: StreamTensor, result: StreamTensor, levels) -> StreamTensor:
-    span = int(result.hi.max()) - int(result.lo.min())
+    span = max(int(result.hi.max()), 0) - min(int(result.lo.min()), 0)  # padding needs a zero
     if span >= _MAX_LEVELS:
         raise UnsupportedError(
-            f"{describe(node)} makes {span + 1} levels from a wider sum; at most {_MAX_LEVELS} (8 bits) can be built "
-            "as thresholds. Quantize activations to fewer bits."
+            f"{describe(node)} makes {span + 1} levels, 0 among them, from a wider sum; at most {_MAX_LEVELS} (8 bits) "
+            "can be built as thresholds. Quantize activations to fewer bits, or with a zero point that is a level."
         )
     type_, thresholds = derive_thresholds(levels, tensor.lo, tensor.hi)
     mvau = builder.writer(tensor.stream, MVAU)
