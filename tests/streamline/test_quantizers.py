@@ -108,7 +108,8 @@ def test_bipolar_is_qonnxs() -> None:
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_trunc_is_qonnxs(rounding: str) -> None:
-    x = (np.arange(-300, 300) * np.float32(0.125)).astype(np.float32)
+    x = np.arange(-300, 300, 0.25) * 0.125  # of a truncation's integers, and between them, which it rounds first
+    x = x.astype(np.float32)
     for output_bits in (2.0, 4.0, 9.0):
         node, operands = quantizer_node("Trunc", (0.125, 0.0, 8.0, output_bits), rounding_mode=rounding)
         assert np.array_equal(by_us(node, operands, x), by_qonnx(node, operands, x))
