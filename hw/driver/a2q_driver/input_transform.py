@@ -67,11 +67,6 @@ class InputTransform:
     bipolar: bool = False
     flat: bool = False
 
-    @property
-    def bits(self) -> int:
-        """Bits of the quantizer."""
-        return 1 if self.bipolar else int(self.hi - self.lo).bit_length()
-
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """The int64 frames of shape (N, *shape) for `raw` of shape (N, *raw_shape)."""
         if raw.shape[1:] != self.raw_shape:
