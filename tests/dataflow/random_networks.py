@@ -243,13 +243,15 @@ class RandomNetwork(Network):
         bias = self._bias(outputs, squares * size)
         names = [at or self.last, weight, *bias]
         self.node("Conv", names, kernel_shape=kernel, strides=stride, pads=pads, group=groups)
-        places = [
-            (s + a + b - k) // t + 1
-            for s, a, b, k, t in zip((height, width), pads, pads[2:], kernel, stride, strict=False)
-        ]
-        self.at = (outputs, *places)
+        self.at = (outputs, *self._windows(kernel, stride, pads))
         self.moved(terms * reach + 2 * squares * size, self.unit, squares * size)
         self.quantized = False
+
+    def _windows(self, kernel: list[int], stride: list[int], pads: list[int]) -> tuple[int, int]:
+        """Rows and columns of windows over the last tensor."""
+        sizes = (self.at[1] + pads[0] + pads[2], self.at[2] + pads[1] + pads[3])
+        rows, columns = ((size - k) // t + 1 for size, k, t in zip(sizes, kernel, stride, strict=True))
+        return rows, columns
 
     def _bias(self, outputs: int, size: float) -> list[str]:
         if self.chance(0.6):
@@ -333,11 +335,7 @@ class RandomNetwork(Network):
         stride = [self.pick(1, 2), self.pick(1, 2)]
         self.drew("padded MaxPool" if any(pads) else "MaxPool")
         self.add("MaxPool", kernel_shape=kernel, strides=stride, pads=pads)
-        size = [
-            (s + a + b - k) // t + 1
-            for s, a, b, k, t in zip((height, width), pads, pads[2:], kernel, stride, strict=False)
-        ]
-        self.at = (channels, *size)
+        self.at = (channels, *self._windows(kernel, stride, pads))
 
     def _average_pool(self) -> None:
         channels, height, width = self.at
@@ -351,15 +349,14 @@ class RandomNetwork(Network):
                 options["count_include_pad"] = 1
         self.drew("AveragePool")
         self.add("AveragePool", kernel_shape=kernel, strides=kernel, pads=pads, **options)
-        size = [(s + a + b - k) // k + 1 for s, a, b, k in zip((height, width), pads, pads[2:], kernel, strict=False)]
-        self.at = (channels, *size)
+        self.at = (channels, *self._windows(kernel, kernel, pads))
         window = kernel[0] * kernel[1]
         if window & (window - 1) or (any(pads) and not options):
             self.exact = False
         self.moved(self.reach, self.unit / window, self.size)
         scales = self.arrays[step]
         if window == 4 and scales.size == 1 and self.chance(0.5):
-            self._truncation(float(scales) / 4, bits + 2, 2)
+            self._truncation(float(scales.item()) / 4, bits + 2, 2)
         else:
             self.quantizer()
 
@@ -391,6 +388,8 @@ class RandomNetwork(Network):
             if index == 0 or self.chance(0.5):
                 self._convolution(same=True)
             factor = self.pick(1.0, 1.0, 2.0, 1.5) if self.chance(0.9) else 1.37
+            if factor == 1.37:
+                self.exact = False
             branches.append(self.quantizer(scale=scale * factor, channels=False))
             most += self.reach
         self.node(self.pick("Add", "Add", "Sub"), branches)

@@ -42,10 +42,14 @@ def test_the_networks_have_every_feature() -> None:
     assert sum(network.exact for network in networks) >= COUNT // 4
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_frames_reach_every_level_of_the_input(seed: int) -> None:
-    result = compare(network := RandomNetwork(seed))
-    if result.refused or network.undo:
-        pytest.skip("not built, or the frames are not the levels themselves")
-    seen = np.unique(result.streams["input"])
-    assert len(seen) == 2 or np.array_equal(seen, np.arange(seen.min(), seen.max() + 1))
+def test_frames_reach_every_level_of_the_input() -> None:
+    counted = 0
+    for seed in range(20):
+        network = RandomNetwork(seed)
+        result = compare(network)
+        if result.refused or network.undo:  # the host's steps stand between the frames and the levels
+            continue
+        seen = np.unique(result.streams["input"])
+        assert len(seen) == 2 or np.array_equal(seen, np.arange(seen.min(), seen.max() + 1)), seed
+        counted += 1
+    assert counted >= 5
