@@ -38,13 +38,16 @@ def main() -> int:
             refusals[_kind(result.refused)] += 1
         else:
             counts["exact in float32" if network.exact else "with real scales"] += 1
-            counts.update(frames=result.frames, elements=result.elements, in_double=result.in_double)
+            counts.update(
+                frames=result.frames, elements=result.elements, in_double=result.in_double, undecided=result.undecided
+            )
     equal = counts["exact in float32"] + counts["with real scales"]
     print(f"{arguments.count} networks: {equal} equal, {refusals.total()} refused, {len(failing)} wrong")
     print(
         f"equal: {counts['exact in float32']} whose every value float32 holds, {counts['with real scales']} others; "
         f"{counts['elements']} integers of {counts['frames']} frames, of which {counts['in_double']} differ from "
-        "float32 and are equal in double"
+        f"float32 and are equal in double, {counts['undecided']} of them up to a value that double does not tell from a "
+        "boundary"
     )
     for kind, count in refusals.most_common():
         print(f"refused {count:4}: {kind}")

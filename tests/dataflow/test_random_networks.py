@@ -17,7 +17,9 @@ def test_random_networks_are_exact(first: int) -> None:
     built = [result for result in results.values() if not result.refused]
     assert len(built) >= 0.6 * TOGETHER, {seed: result.refused for seed, result in results.items()}
     # that float32 moves a value over a boundary stays the exception
-    assert sum(result.in_double for result in built) <= 0.1 * sum(result.frames for result in built)
+    frames = sum(result.frames for result in built)
+    assert sum(result.in_double for result in built) <= 0.1 * frames
+    assert sum(result.undecided for result in built) <= 0.01 * frames
 
 
 def test_the_networks_have_every_feature() -> None:
