@@ -57,7 +57,7 @@ def convert_input_quantizer(
         raw,
         (height, width, channels),
         tensor.steps,
-        np.float32(quantizer.dividing_scale.item()),
+        np.asarray(quantizer.dividing_scale, np.float32).reshape(()),
         int(quantizer.zero_point.item()),
         quantizer.lo,
         quantizer.hi,
