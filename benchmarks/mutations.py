@@ -1,6 +1,6 @@
 """Faults that the tests must notice: each of MUTANTS is made in a copy of the repository, and the tests of its area run.
 
-    python -m benchmarks.mutations --only fifo
+    python benchmarks/mutations.py --only fifo
 
 Prints what was caught and what was missed; without --only it also writes docs/mutations.md. The exit code is 1 if a
 mutant was missed that is not said to be equivalent. The repository itself is never touched.
@@ -740,7 +740,7 @@ def _summary(outcomes: list[Outcome]) -> str:
 def _page(outcomes: list[Outcome]) -> Iterator[str]:
     yield "# Mutants"
     yield ""
-    yield "Would the tests notice a fault? `python -m benchmarks.mutations` makes one at a time in a copy of the repository,"
+    yield "Would the tests notice a fault? `python benchmarks/mutations.py` makes one at a time in a copy of the repository,"
     yield "runs the tests of its area, and writes this page. A mutant is caught where a test fails."
     yield ""
     yield f"**{_summary(outcomes)}.**"

@@ -1,6 +1,6 @@
 """Random networks against QONNX's executor, more of them than the tests run.
 
-    python -m benchmarks.random_networks --count 2000 --first 1000
+    python benchmarks/random_networks.py --count 2000 --first 1000
 
 Prints how many were built and are equal in every integer, how many were refused and for what, and each seed that
 differs; the exit code is 1 if any does. A seed alone makes its network: tests/dataflow/random_networks.py.
@@ -13,6 +13,9 @@ import re
 import sys
 import warnings
 from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the networks are of the tests
 
 from pipeline.errors import A2QError
 from tests.dataflow.random_networks import Comparison, RandomNetwork, compare
