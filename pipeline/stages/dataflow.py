@@ -2,7 +2,7 @@
 
 The proof runs both: in the ONNX graph each quantizer of an activation has integers, and the stream that stands for it
 must carry the same, in every element. The ONNX graph is evaluated in double from its first quantizer on, where the
-order of summation decides no rounding; the outputs must then agree to float32 rounding, and in their largest element.
+order of summation decides no rounding; the outputs must then agree to float32 rounding, and a label be of the largest.
 """
 
 from __future__ import annotations
@@ -102,12 +102,16 @@ def _compare(
             f"The layer graph's outputs differ from the network's by {difference:.3g}, more than float32 rounding of "
             f"values up to {largest:.3g} explains, in golden frames {first} to {first + frames - 1}."
         )
-    if not np.array_equal(real.argmax(axis=1), expected.argmax(axis=1)):
-        frame = first + int(np.flatnonzero(real.argmax(axis=1) != expected.argmax(axis=1))[0])
-        raise VerificationError(f"The layer graph's largest output is not the network's for golden frame {frame}.")
     label = graph.layers[-1]
-    if label.op_type == "LabelSelect" and not np.array_equal(streams[graph.output].ravel(), expected.argmax(axis=1)):
-        raise VerificationError(f"Layer {label.name} does not select the network's largest output on golden frames.")
+    if label.op_type == "LabelSelect":
+        # outputs that are equal, as integers, may differ in the network's last bits, so any largest one will do
+        short = expected.max(axis=1) - expected[np.arange(frames), streams[graph.output].ravel()]
+        if short.max() > 2 * _OUTPUT_ROUNDING * largest:
+            frame = int(short.argmax())
+            raise VerificationError(
+                f"Layer {label.name} selects output {streams[graph.output].ravel()[frame]} for golden frame "
+                f"{first + frame}, where the network's largest is {expected[frame].argmax()}."
+            )
     return difference
 
 

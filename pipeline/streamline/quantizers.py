@@ -1,6 +1,7 @@
 """The arithmetic of QONNX's quantizers, once for the executor and for the derivation of thresholds.
 
-Formulas: the operator descriptions of QONNX (Quant, IntQuant, BipolarQuant and Trunc, versions 1 and 2).
+Formulas: the operator descriptions of QONNX (Quant, IntQuant, BipolarQuant and Trunc, versions 1 and 2) and, where they
+leave something open, QONNX's executor. The limits of a bit width and the attributes of an operator are asked of QONNX.
 """
 
 from __future__ import annotations
@@ -11,14 +12,34 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import torch
-from onnx import helper
+from onnx import AttributeProto, numpy_helper
+from qonnx.custom_op.base import CustomOp
+from qonnx.custom_op.general.bipolar_quant import BipolarQuant
+from qonnx.custom_op.general.intquant import IntQuant, max_int, min_int
+from qonnx.custom_op.general.trunc import Trunc_v1, Trunc_v2
+from qonnx.util.basic import get_preferred_qonnx_opset
 from torch import Tensor
 
 from pipeline.errors import UnsupportedError
 
-__all__ = ["QUANTIZER_OPS", "Quantizer", "read_quantizer"]
+__all__ = ["QUANTIZER_OPS", "Quantizer", "check_quantizers", "read_quantizer"]
 
-QUANTIZER_OPS = frozenset({"Quant", "IntQuant", "BipolarQuant", "Trunc"})
+# of each operator: the versions that changed it, QONNX's class, and the operands after the tensor
+_VERSIONS: dict[str, dict[int, tuple[type[CustomOp], tuple[str, ...]]]] = {
+    "Quant": {1: (IntQuant, ("scale", "zero point", "bit width"))},
+    "IntQuant": {1: (IntQuant, ("scale", "zero point", "bit width"))},
+    "BipolarQuant": {1: (BipolarQuant, ("scale",))},
+    "Trunc": {
+        1: (Trunc_v1, ("scale", "zero point", "input bit width", "output bit width")),
+        2: (Trunc_v2, ("scale", "zero point", "input bit width", "output scale", "output bit width")),
+    },
+}
+QUANTIZER_OPS = frozenset(_VERSIONS)
+_DOMAIN = "qonnx.custom_op.general"
+_DOMAINS = {_DOMAIN: _DOMAIN, "onnx.brevitas": "onnx.brevitas", "finn": _DOMAIN, "finn.custom_op.general": _DOMAIN}
+_MOST_BITS = 32
+_UNLIMITED = 1 << 52  # a truncation of version 1 does not clip; double holds every integer up to here
+_ATTRIBUTE_TYPES = {"i": AttributeProto.INT, "s": AttributeProto.STRING}  # as QONNX calls them
 
 ROUNDINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "ROUND": torch.round,
@@ -36,33 +57,81 @@ ROUNDINGS: dict[str, Callable[[Tensor], Tensor]] = {
 class Quantizer:
     """A quantizer with all its operands known: real = scale · integer, integers from `lo` to `hi`.
 
-    `scale` (float32) broadcasts against the tensor; the integers have `zero_point`, one for the tensor, taken out
-    already. A bipolar quantizer knows -1 and 1 only. A truncation rounds to `input_scale` first and then divides by
-    `divisor`, a power of two; for the others `input_scale` is None.
+    `least` and `most` are the levels, whole numbers with `zero_point` in them; the integers have it taken out. `scale`
+    (float32) and `zero_point` (whole, float32) broadcast against the tensor. A bipolar quantizer knows the levels -1
+    and 1 only. Where `input_scale` is given, the tensor is divided by it instead of by `scale`. A truncation has a
+    `divisor`, a power of two: it rounds before it divides.
     """
 
     scale: np.ndarray
-    zero_point: int
-    lo: int
-    hi: int
+    zero_point: np.ndarray
+    least: int
+    most: int
     rounding: str = "ROUND"
     bipolar: bool = False
     input_scale: np.ndarray | None = None
-    divisor: float = 1.0
+    divisor: float | None = None
+
+    @property
+    def lo(self) -> int:
+        return self.least - int(self.zero_point.max())
+
+    @property
+    def hi(self) -> int:
+        return self.most - int(self.zero_point.min())
+
+    @property
+    def dividing_scale(self) -> np.ndarray:
+        """What the tensor is divided by."""
+        return self.scale if self.input_scale is None else self.input_scale
 
     def integers(self, values: Tensor) -> Tensor:
         """The integers for `values`, as whole numbers of its floating-point type, in which they are calculated."""
-        scale = self.scale if self.input_scale is None else self.input_scale
-        x = values / torch.as_tensor(scale, dtype=values.dtype)
-        if self.bipolar:
-            return torch.where(x >= 0, 1.0, -1.0).to(values.dtype)
-        if self.input_scale is not None:
-            x = torch.round(x) / self.divisor
-        zero_point = int(self.zero_point)
-        if zero_point:
+        x = values / torch.as_tensor(self.dividing_scale, dtype=values.dtype)
+        zero_point = torch.as_tensor(self.zero_point, dtype=values.dtype) if self.zero_point.any() else None
+        if zero_point is not None:
             x = x + zero_point
-        x = ROUNDINGS[self.rounding](x.clamp_(self.lo + zero_point, self.hi + zero_point))
-        return x - zero_point if zero_point else x
+        if self.bipolar:
+            x = torch.where(x >= 0, 1.0, -1.0).to(values.dtype)
+        else:
+            if self.divisor is not None:
+                x = torch.round(x) / self.divisor
+            x = ROUNDINGS[self.rounding](x.clamp_(self.least, self.most))
+        return x if zero_point is None else x - zero_point
+
+
+def check_quantizers(model: onnx.ModelProto) -> None:
+    """Raise UnsupportedError where QONNX has no such quantizer in the version of its operators that `model` imports, or
+    where one quantizes a constant with no finite value.
+
+    An operator has the newest form that is not newer than the version; QONNX takes version 1 where none is imported.
+    """
+    imported = {entry.domain: entry.version for entry in model.opset_import}
+    arrays = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type not in QUANTIZER_OPS:
+            continue
+        if node.domain not in _DOMAINS:
+            raise UnsupportedError(
+                f"{_describe(node)} is of the domain {node.domain or 'ai.onnx'}; QONNX's {node.op_type} is of {_DOMAIN}."
+            )
+        version = imported.get(_DOMAINS[node.domain], get_preferred_qonnx_opset())
+        form = max((known for known in _VERSIONS[node.op_type] if known <= version), default=None)
+        expected = () if form is None else _VERSIONS[node.op_type][form][1]
+        if len(node.input) != len(expected) + 1:
+            raise UnsupportedError(
+                f"{_describe(node)} has {len(node.input)} operands. The model imports version {version} of {_DOMAIN}, "
+                f"in which {node.op_type} takes {', '.join(('a tensor', *expected)) if form else 'none: there is none'}. "
+                "Import the version that the node was written for."
+            )
+        if node.input[0] in arrays:
+            values = numpy_helper.to_array(arrays[node.input[0]])
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+                raise UnsupportedError(
+                    f"{_describe(node)} quantizes {node.input[0]}, whose element {place} is {values[place]}; expected "
+                    "finite numbers."
+                )
 
 
 def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Quantizer:
@@ -70,75 +139,127 @@ def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Q
 
     Raises UnsupportedError for what has no exact integer form.
     """
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    if any(operand is None for operand in operands):
-        raise UnsupportedError(
-            f"{node.op_type} node {node.name} takes its scale, zero point or bit width from another node. They must be "
-            "constants: freeze the quantizers before export."
-        )
-    scale = np.array(operands[0], np.float32)
-    if not np.all(np.isfinite(scale)) or np.any(scale <= 0):
-        raise UnsupportedError(
-            f"{node.op_type} node {node.name} has a scale of {scale.min():g}; it must be finite and positive."
-        )
+    forms = _VERSIONS[node.op_type].values()
+    kind, names = next((form for form in forms if len(form[1]) == len(operands)), (None, ()))
+    if kind is None:
+        expected = " or ".join(str(len(names) + 1) for _, names in forms)
+        raise UnsupportedError(f"{_describe(node)} has {len(operands) + 1} operands; expected {expected}.")
+    operation = kind(node)
+    operand = {name: _float32(node, name, value) for name, value in zip(names, operands, strict=True)}
+    scale = _scale(node, "scale", operand["scale"])
     if node.op_type == "BipolarQuant":
-        return Quantizer(scale, 0, -1, 1, bipolar=True)
-    zero_point = _whole(node, "zero point", operands[1])
-    rounding = attributes.get("rounding_mode", b"FLOOR" if node.op_type == "Trunc" else b"ROUND").decode().upper()
-    if rounding not in ROUNDINGS:
-        raise UnsupportedError(
-            f"{node.op_type} node {node.name} rounds by {rounding}; supported are {', '.join(ROUNDINGS)}."
-        )
+        # it compares the tensor itself, where a quotient could underflow to zero
+        return Quantizer(scale, np.float32(0), -1, 1, bipolar=True, input_scale=np.float32(1))
+    zero_point = operand["zero point"]
+    if not np.array_equal(zero_point, np.round(zero_point)):
+        wrong = zero_point[zero_point != np.round(zero_point)].ravel()[0]
+        raise UnsupportedError(f"{_describe(node)} has a zero point of {wrong:g}; it must be whole to be exact.")
+    rounding = _rounding(node, operation)
     if node.op_type == "Trunc":
-        return _read_truncation(node, scale, zero_point, operands, attributes, rounding)
-    bits = int(_single(node, "bit width", operands[2]))
-    signed, narrow = bool(attributes.get("signed", 1)), bool(attributes.get("narrow", 1))
+        return _read_truncation(node, operation, scale, operand, rounding)
+    bits = _bits(node, "bit width", operand["bit width"])
+    signed, narrow = (bool(_attribute(node, operation, name)) for name in ("signed", "narrow"))
     if bits == 1 and signed:
-        return Quantizer(scale, 0, -1, 1, bipolar=True)
-    lo, hi = _limits(bits, signed, narrow)
+        return Quantizer(scale, zero_point, -1, 1, bipolar=True)
+    return Quantizer(scale, zero_point, *_limits(bits, signed, narrow, rounding), rounding)
+
+
+def _read_truncation(
+    node: onnx.NodeProto, operation: CustomOp, scale: np.ndarray, operand: dict[str, np.ndarray], rounding: str
+) -> Quantizer:
+    zero_point = operand["zero point"]
     if zero_point.any():
-        # the interval below is of integers without the zero point, so one zero point for the whole tensor
-        shift = int(_single(node, "zero point", zero_point))
-        return Quantizer(scale, shift, lo - shift, hi - shift, rounding)
-    return Quantizer(scale, 0, lo, hi, rounding)
+        raise UnsupportedError(f"{_describe(node)} has a zero point; only 0 can be truncated exactly.")
+    input_bits, output_bits = (_bits(node, name, operand[name]) for name in ("input bit width", "output bit width"))
+    if operation.onnx_opset_version == 1:  # drops the lowest bits, leaves the scale as it was and does not clip
+        dropped = float(input_bits) - float(output_bits)
+        if dropped != round(dropped):
+            raise UnsupportedError(f"{_describe(node)} drops {dropped:g} bits; a truncation drops whole bits.")
+        limits = -_UNLIMITED, _UNLIMITED
+        return Quantizer(scale, zero_point, *limits, rounding, input_scale=scale, divisor=2.0**dropped)
+    output_scale = _scale(node, "output scale", operand["output scale"])
+    shift = float(_single(node, "truncation", np.round(np.log2(output_scale / scale))))
+    signed, narrow = (bool(_attribute(node, operation, name)) for name in ("signed", "narrow"))
+    limits = _limits(output_bits, signed, narrow, rounding)
+    return Quantizer(output_scale, zero_point, *limits, rounding, input_scale=scale, divisor=2.0**shift)
 
 
-def _read_truncation(node, scale, zero_point, operands, attributes, rounding) -> Quantizer:
-    if zero_point.any():
-        raise UnsupportedError(f"Trunc node {node.name} has a zero point; only 0 can be truncated exactly.")
-    if len(operands) == 4:  # version 1: drops the lowest bits and leaves the scale as it was
-        dropped = int(_single(node, "input bit width", operands[2])) - int(
-            _single(node, "output bit width", operands[3])
-        )
-        return Quantizer(scale, 0, -(1 << 52), 1 << 52, rounding, input_scale=scale, divisor=2.0**dropped)
-    output_scale = np.array(operands[3], np.float32)
-    shifts = np.round(np.log2(output_scale / scale))
-    shift = float(_single(node, "truncation", np.unique(shifts)))
-    lo, hi = _limits(
-        int(_single(node, "output bit width", operands[4])),
-        bool(attributes.get("signed", 1)),
-        bool(attributes.get("narrow", 0)),
-    )
-    return Quantizer(output_scale, 0, lo, hi, rounding, input_scale=scale, divisor=2.0**shift)
+def _limits(bits: np.float32, signed: bool, narrow: bool, rounding: str) -> tuple[int, int]:
+    """The levels of a bit width, which need not be whole. QONNX clips before it rounds; as no rounding ever falls, that
+    is to clip to the limits rounded."""
+    ends = [torch.tensor(float(limit(signed, narrow, bits)), dtype=torch.float32) for limit in (min_int, max_int)]
+    least, most = (int(ROUNDINGS[rounding](end)) for end in ends)
+    return least, most
 
 
-def _limits(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
-    if signed:
-        return -(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1
-    return 0, (1 << bits) - 1 - narrow
+def _describe(node: onnx.NodeProto) -> str:
+    return f"{node.op_type} node {node.name or node.output[0]}"
 
 
-def _single(node: onnx.NodeProto, what: str, value: np.ndarray) -> float:
-    values = np.unique(np.asarray(value))
-    if values.size != 1:
-        raise UnsupportedError(f"{node.op_type} node {node.name} has a {what} that differs between channels; use one.")
-    return float(values[0])
+def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | bytes | str:
+    """An attribute's value; the default in QONNX's own table where it is left out and QONNX does not require it."""
+    kind, required, default, allowed = operation.get_nodeattr_def(name)
+    attribute = next((a for a in node.attribute if a.name == name), None)
+    if attribute is None:
+        if required:  # QONNX's executor stops too; for narrow its description and its table name different defaults
+            raise UnsupportedError(f"{_describe(node)} leaves out {name}, which QONNX requires; give it.")
+        return default
+    if attribute.type != _ATTRIBUTE_TYPES[kind]:
+        wrong = AttributeProto.AttributeType.Name(attribute.type)
+        expected = AttributeProto.AttributeType.Name(_ATTRIBUTE_TYPES[kind])
+        raise UnsupportedError(f"{_describe(node)} has {name} of type {wrong}; expected {expected}.")
+    value = attribute.i if kind == "i" else attribute.s
+    if allowed is not None and value not in allowed:
+        expected = ", ".join(map(str, sorted(allowed)))
+        raise UnsupportedError(f"{_describe(node)} has {name} {value}; expected one of {expected}.")
+    return value
 
 
-def _whole(node: onnx.NodeProto, what: str, value: np.ndarray) -> np.ndarray:
-    value = np.asarray(value, np.float64)
-    if np.any(value != np.round(value)):
+def _rounding(node: onnx.NodeProto, operation: CustomOp) -> str:
+    value = _attribute(node, operation, "rounding_mode")
+    rounding = (value.decode(errors="backslashreplace") if isinstance(value, bytes) else value).upper()
+    if rounding not in ROUNDINGS:
+        raise UnsupportedError(f"{_describe(node)} rounds by {rounding!r}; supported are {', '.join(ROUNDINGS)}.")
+    return rounding
+
+
+def _float32(node: onnx.NodeProto, what: str, value: np.ndarray | None) -> np.ndarray:
+    """`value`, finite and none of it lost, as float32, the type of QONNX's quantizers."""
+    if value is None:
         raise UnsupportedError(
-            f"{node.op_type} node {node.name} has a {what} of {value.ravel()[0]:g}; it must be whole to be exact."
+            f"{_describe(node)} takes its {what} from another node. It must be a constant: freeze the quantizers "
+            "before export."
         )
-    return value.astype(np.int64)
+    value = np.asarray(value)
+    if value.size == 0 or value.dtype.kind not in "fiu":
+        raise UnsupportedError(
+            f"{_describe(node)} has a {what} of type {value.dtype} and shape {value.shape}; expected a number."
+        )
+    with np.errstate(over="ignore"):
+        single = value.astype(np.float32)
+    wrong = ~np.isfinite(single) | (single != value)
+    if wrong.any():
+        raise UnsupportedError(
+            f"{_describe(node)} has a {what} of {value[wrong].ravel()[0]}; expected a finite number that float32 holds."
+        )
+    return single
+
+
+def _scale(node: onnx.NodeProto, what: str, value: np.ndarray) -> np.ndarray:
+    if (value <= 0).any():
+        raise UnsupportedError(f"{_describe(node)} has a {what} of {value.min():g}; it must be finite and positive.")
+    return value
+
+
+def _bits(node: onnx.NodeProto, what: str, value: np.ndarray) -> np.float32:
+    bits = _single(node, what, value)
+    if not 1 <= bits <= _MOST_BITS:
+        raise UnsupportedError(f"{_describe(node)} has a {what} of {bits:g}; expected 1 to {_MOST_BITS}.")
+    return bits
+
+
+def _single(node: onnx.NodeProto, what: str, value: np.ndarray) -> np.float32:
+    values = np.unique(value)
+    if values.size != 1:
+        raise UnsupportedError(f"{_describe(node)} has a {what} that differs between channels; use one.")
+    return values[0]

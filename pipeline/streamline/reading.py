@@ -11,7 +11,7 @@ from onnx import TensorProto
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.streamline.executor import graph_input, graph_output
 from pipeline.streamline.operators import OPERATORS
-from pipeline.streamline.quantizers import QUANTIZER_OPS
+from pipeline.streamline.quantizers import QUANTIZER_OPS, check_quantizers
 
 __all__ = ["read_model"]
 
@@ -51,6 +51,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     except onnx.checker.ValidationError as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"The model {path} is not a valid ONNX graph: {reason} Fetch or export it again.") from None
+    check_quantizers(model)
     graph_input(model.graph)
     graph_output(model.graph)
     return model

@@ -23,6 +23,7 @@ def test_thresholds_give_the_levels_of_every_integer(channels, bits: int, signed
 
     type_, thresholds = derive_thresholds(levels, lo, hi)
     assert thresholds.shape == (len(channels), type_.hi - type_.lo)
+    assert type_.lo <= 0 <= type_.hi  # what padding writes
     assert (np.diff(thresholds, axis=1) >= 0).all()
     assert (thresholds >= lo[:, None]).all() and (thresholds <= hi[:, None] + 1).all()
     for channel in range(len(channels)):

@@ -47,6 +47,14 @@ def test_the_bytes_are_the_same(tmp_path):
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
+def test_every_step_is_rounded_to_float32():
+    pixels, factor, scale = np.arange(256, dtype=np.float32), np.float32(1 / 255), np.float32(10 / 255)
+    transform = InputTransform((256,), (1, 1, 256), (HostStep("mul", factor),), scale, 0, 0, 255, flat=True)
+    found = transform.apply(pixels[None].astype(np.float64)).ravel()
+    assert np.array_equal(found, np.round(pixels * factor / scale))
+    assert not np.array_equal(found, np.round(pixels.astype(np.float64) * factor / scale))
+
+
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04", b"\x93NUMPY"])
 def test_a_damaged_file_is_refused(tmp_path, content):
     if content is not None:

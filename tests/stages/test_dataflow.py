@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 
 from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.stages import dataflow
-from pipeline.streamline.executor import graph_output
+from pipeline.streamline.executor import Evaluation, graph_output
 from tests.dataflow.networks import Network
 
 
@@ -355,6 +356,38 @@ def test_label_is_the_largest_output(scale) -> None:
     graph = dataflow.convert(model, frames, top1=True).graph
     labels = graph.run(graph.input_transform.apply(frames)).ravel()
     assert np.array_equal(labels, reference(model, frames).argmax(axis=1))
+
+
+def test_equal_outputs_whose_sums_round_apart_have_the_first_label() -> None:
+    """Each output sums the same products in another order: equal as integers, not in the network's last bits."""
+    network = Network(64)
+    network.quant(np.float32(0.3), 8)
+    network.matmul(64, 8, scale=np.float32(0.1), bits=8)
+    columns = [np.random.default_rng(seed).permutation(np.arange(-60, 68, 2)) for seed in range(8)]
+    network.arrays[network.nodes[1].input[0]] = (np.stack(columns, axis=1) * np.float32(0.1)).astype(np.float32)
+    frames = np.repeat(np.arange(1, 128, 3, dtype=np.float32)[:, None] * np.float32(0.3), 64, axis=1)
+    model = network.model()
+    sums = Evaluation(model, precise=True).run(frames)[graph_output(model.graph)]
+    assert sums.argmax(axis=1).any()  # the rounding's choice
+    graph = dataflow.convert(model, frames, top1=True).graph
+    assert not graph.run(graph.input_transform.apply(frames)).any()
+
+
+def test_a_label_of_another_output_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(6)
+    network.quant(0.5, 4)
+    network.matmul(6, 3)
+    derive = dataflow.convert_graph
+
+    def spoilt(*arguments, **options):
+        conversion = derive(*arguments, **options)
+        label = conversion.graph.layers[-1]
+        layers = (*conversion.graph.layers[:-1], replace(label, offsets=np.array([10**6, 0, 0])))
+        return replace(conversion, graph=replace(conversion.graph, layers=layers))
+
+    monkeypatch.setattr(dataflow, "convert_graph", spoilt)
+    with pytest.raises(VerificationError, match="selects output 0 for golden frame"):
+        dataflow.convert(network.model(), network.frames(40), top1=True)
 
 
 def refused(build: Callable[[Network], None], *shape: int) -> str:

@@ -50,9 +50,10 @@ class InputTransform:
 
     `raw_shape` is the shape of a raw frame as the network takes it, without the batch: (C, H, W) for images. The frame
     goes through `steps`, is divided by `scale`, moved by `zero_point`, clamped to [`lo` + `zero_point`, `hi` +
-    `zero_point`] and rounded by `rounding` (a QONNX rounding mode); the zero point is taken out again, so that
-    real = scale · integer. A `bipolar` input is only compared with zero: -1 or 1. `shape` is (height, width, channels)
-    of the stream. If `flat`, a frame streams as one pixel in the raw order; otherwise channels move to the end.
+    `zero_point`] and rounded by `rounding` (a QONNX rounding mode); the zero point is taken out again. A `bipolar`
+    input, divided and moved, is only compared with zero: -1 or 1 before the zero point is taken out. `shape` is
+    (height, width, channels) of the stream. If `flat`, a frame streams as one pixel in the raw order; otherwise
+    channels move to the end.
     """
 
     raw_shape: tuple[int, ...]
@@ -66,11 +67,6 @@ class InputTransform:
     bipolar: bool = False
     flat: bool = False
 
-    @property
-    def bits(self) -> int:
-        """Bits of the quantizer."""
-        return 1 if self.bipolar else int(self.hi - self.lo).bit_length()
-
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """The int64 frames of shape (N, *shape) for `raw` of shape (N, *raw_shape)."""
         if raw.shape[1:] != self.raw_shape:
@@ -78,14 +74,14 @@ class InputTransform:
         x = np.asarray(raw, np.float32)
         for step in self.steps:
             x = _STEPS[step.op](x, step.operand)
-        x = x / self.scale
+        zero_point = np.float32(self.zero_point)
+        x = x / self.scale + zero_point
         if self.bipolar:
-            integers = np.where(x >= 0, 1, -1)
+            levels = np.where(x >= 0, np.float32(1), np.float32(-1))
         else:
-            zero_point = np.float32(self.zero_point)
-            x = np.clip(x + zero_point, np.float32(self.lo + self.zero_point), np.float32(self.hi + self.zero_point))
-            integers = _ROUNDINGS[self.rounding](x) - zero_point
-        integers = integers.astype(np.int64)
+            x = np.clip(x, np.float32(self.lo + self.zero_point), np.float32(self.hi + self.zero_point))
+            levels = _ROUNDINGS[self.rounding](x)
+        integers = (levels - zero_point).astype(np.int64)
         if not self.flat:
             integers = np.moveaxis(integers, 1, -1)
         return np.ascontiguousarray(integers.reshape(-1, *self.shape))

@@ -62,6 +62,11 @@ def apply_function(
 ) -> HostTensor | StreamTensor:
     """A monotone function: Relu, Clip and the like."""
     options = attributes(node)
+    if node.op_type == "LeakyRelu" and not options.get("alpha", 0.01) >= 0:
+        raise UnsupportedError(
+            f"{describe(node)} has alpha {options['alpha']:g}, with which it falls and then grows; thresholds need a "
+            "function that only grows: alpha of 0 or more."
+        )
     if isinstance(tensor, HostTensor):
         return _host_function(node, tensor, options, operands)
     if node.op_type == "Relu":

@@ -33,8 +33,13 @@ def convert_input_quantizer(
     """The quantizer that makes the input stream: what comes before it, and it, are the host's."""
     if builder.input_transform is not None:
         raise UnsupportedError(f"{describe(node)} quantizes the input a second time; one input quantizer can be built.")
-    if quantizer.scale.size != 1 or quantizer.input_scale is not None:
-        raise UnsupportedError(f"{describe(node)} quantizes the input with a scale a channel; use one for the tensor.")
+    if quantizer.divisor is not None:
+        raise UnsupportedError(f"{describe(node)} truncates the float input; quantize it first.")
+    for what, operand in (("scale", quantizer.scale), ("zero point", quantizer.zero_point)):
+        if operand.size != 1:
+            raise UnsupportedError(
+                f"{describe(node)} quantizes the input with a {what} a channel; use one for the tensor."
+            )
     bits = (quantizer.hi - quantizer.lo).bit_length()
     if bits > _MAX_INPUT_BITS:
         raise UnsupportedError(
@@ -52,8 +57,8 @@ def convert_input_quantizer(
         raw,
         (height, width, channels),
         tensor.steps,
-        np.asarray(quantizer.scale.reshape(()), np.float32),
-        int(quantizer.zero_point),
+        np.asarray(quantizer.dividing_scale, np.float32).reshape(()),
+        int(quantizer.zero_point.item()),
         quantizer.lo,
         quantizer.hi,
         quantizer.rounding,
@@ -79,8 +84,12 @@ def convert_quantizer(
 ) -> StreamTensor:
     """The quantizer's integers, from the layer before where it can give them, else from a Thresholding layer."""
     scale = per_channel(node, tensor, quantizer.scale)
-    input_scale = None if quantizer.input_scale is None else per_channel(node, tensor, quantizer.input_scale)
-    quantizer = replace(quantizer, scale=scale, input_scale=input_scale)
+    quantizer = replace(
+        quantizer,
+        scale=scale,
+        zero_point=per_channel(node, tensor, quantizer.zero_point),
+        input_scale=per_channel(node, tensor, quantizer.dividing_scale),
+    )
     tensor = increasing(builder, tensor, node.name)
 
     def levels(integers: np.ndarray) -> np.ndarray:
@@ -115,11 +124,11 @@ def _shift(tensor: StreamTensor, levels: Callable[[np.ndarray], np.ndarray]) -> 
 
 
 def _add_thresholds(builder, node, tensor: StreamTensor, result: StreamTensor, levels) -> StreamTensor:
-    span = int(result.hi.max()) - int(result.lo.min())
+    span = max(int(result.hi.max()), 0) - min(int(result.lo.min()), 0)  # padding needs a zero
     if span >= _MAX_LEVELS:
         raise UnsupportedError(
-            f"{describe(node)} makes {span + 1} levels from a wider sum; at most {_MAX_LEVELS} (8 bits) can be built "
-            "as thresholds. Quantize activations to fewer bits."
+            f"{describe(node)} makes {span + 1} levels, 0 among them, from a wider sum; at most {_MAX_LEVELS} (8 bits) "
+            "can be built as thresholds. Quantize activations to fewer bits, or with a zero point that is a level."
         )
     type_, thresholds = derive_thresholds(levels, tensor.lo, tensor.hi)
     mvau = builder.writer(tensor.stream, MVAU)
