@@ -1,4 +1,4 @@
-"""What a stage's result depends on, as SHA-256 digests: files, folders, code, versions of tools and packages."""
+"""What a stage's result depends on, as SHA-256 digests: files, folders, code, variables, versions of packages."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import ast
 import hashlib
 import importlib.metadata
 import inspect
-import shutil
-import subprocess
+import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-__all__ = ["code", "combine", "file", "files", "folder", "package_version", "program_version"]
+__all__ = ["code", "combine", "file", "files", "folder", "package_version", "variable"]
 
 _PACKAGES = {"pipeline": "pipeline", "a2q_driver": "hw/driver/a2q_driver"}  # the folders of this repository's packages
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -56,14 +55,12 @@ def package_version(distribution: str) -> str:
         return "absent"
 
 
-@cache
-def program_version(name: str) -> str:
-    """The first line of what `name --version` prints, or `absent` where it is not on PATH."""
-    path = shutil.which(name)
-    if path is None:
-        return "absent"
-    printed = subprocess.run([path, "--version"], capture_output=True, text=True, errors="replace", check=False)
-    return (printed.stdout or printed.stderr).partition("\n")[0]
+def variable(name: str) -> str:
+    """The value of a variable of the environment, and where that is a path what it leads to; or `unset`."""
+    value = os.environ.get(name)
+    if value is None:
+        return "unset"
+    return f"{value} {Path(value).resolve()}" if os.path.exists(value) else value
 
 
 def code(function: Callable) -> str:
