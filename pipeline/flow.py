@@ -508,11 +508,12 @@ def _full(build: _Build, stage: str) -> ResourceError:
 
 
 def _too_large(stage: str, name: str | None) -> ResourceError:
-    what = f"the file {Path(name).name}" if name else "a file"
-    return ResourceError(
-        f"The stage {stage} could not write {what}: no file of this process may have more than {file_size_limit():,} "
-        f"bytes (`ulimit -f`). Raise the limit. {_kept(stage)}"
-    )
+    what, limit = f"the file {Path(name).name}" if name else "a file", file_size_limit()
+    if limit is None:
+        why = "its file system takes none as large. Build into a folder of another one with --out."
+    else:
+        why = f"no file of this process may have more than {limit:,} bytes (`ulimit -f`). Raise the limit."
+    return ResourceError(f"The stage {stage} could not write {what}: {why} {_kept(stage)}")
 
 
 def _is_refused(error: OSError, build: _Build, stage: str) -> bool:

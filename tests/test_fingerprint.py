@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import fingerprint
 from pipeline.plan import STAGES
+from pipeline.tools.programs import PROGRAMS
 
 
 def test_combine_tells_names_from_values() -> None:
@@ -126,6 +127,7 @@ def test_a_variable_is_its_value_and_what_it_leads_to(tmp_path: Path, monkeypatc
 def test_stages_of_a_build_are_declared_right(stage) -> None:
     for package in stage.packages:
         assert fingerprint.package_version(package) != "absent", package
+    assert set(stage.programs) <= set(PROGRAMS)
     repository = Path(fingerprint.__file__).parents[1]
     for pattern in stage.sources:
         assert pattern.startswith("pipeline/models/checkpoints") or list(repository.glob(pattern)), pattern

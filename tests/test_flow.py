@@ -248,6 +248,14 @@ def test_a_file_beyond_the_limit_is_told_as_such(tmp_path: Path, file_size_limit
     assert cached(run(tmp_path / "out")) == [True, False], "the stages before are kept"
 
 
+def test_a_file_that_the_file_system_does_not_take(tmp_path: Path) -> None:
+    def second(context: Context) -> str:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(context.folder / "weights"))
+
+    with pytest.raises(ResourceError, match=r"could not write the file weights: its file system takes none as large\."):
+        run(tmp_path / "out", (FIRST, Stage("second", "", second, needs=("first",))))
+
+
 def test_a_log_beyond_the_limit_is_told_as_such(tmp_path: Path, file_size_limit: int) -> None:
     def talks(context: Context) -> str:
         for _ in range(2000):
@@ -271,6 +279,18 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / ".cache").write_text("the user's")
     with pytest.raises(ResourceError, match=r"\.cache cannot be written: File exists\. .* keeps its results in "):
         run(tmp_path / "out")
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="no folder here in which even root may not write")
+@pytest.mark.parametrize("name", ["out", ".cache"])
+def test_a_folder_that_is_read_only(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to("/sys/kernel")
+    with pytest.raises(
+        ResourceError, match=rf"/{name}/.* cannot be written: (?:Operation not permitted|Read-only|Perm)"
+    ):
+        run(tmp_path / "out")
+    if name == "out":
+        assert cached(run(tmp_path / "other")) == [True, False], "the stages that were complete are kept"
 
 
 def test_a_folder_that_can_no_longer_be_written(tmp_path: Path) -> None:

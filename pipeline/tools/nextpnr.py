@@ -142,8 +142,13 @@ def _run(command: Sequence[str], folder: Path, *, log: Path) -> float | str:
             )
         return problem
     log.unlink(missing_ok=True)
-    clocks = json.loads((folder / "routed.json").read_text())["fmax"]
-    return min(clock["achieved"] for clock in clocks.values())
+    try:
+        clocks = json.loads((folder / "routed.json").read_text())["fmax"]
+        return min(clock["achieved"] for clock in clocks.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ToolError(
+            f"nextpnr ended well but left no complete report ({error!r}). It says:\n{said[-2000:]}"
+        ) from None
 
 
 def _problem(said: str) -> str | None:
