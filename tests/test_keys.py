@@ -42,6 +42,7 @@ VARIABLES = {
 }
 PACKAGES = {
     "filelock": "locks",
+    "pillow": "reads images, which `resolve` alone does, and that stage names it",
     "platformdirs": "where the user's cache is",
     "psutil": "memory that a stage took, and the end of programs",
     "pydantic": "checks what the user gave; what was given is in the key",
