@@ -99,3 +99,14 @@ def test_what_another_version_kept_is_none(tmp_path):
     path.chmod(0o644)
     path.write_text(json.dumps(record))
     assert read_entry(entry.folder) is None
+
+
+def test_what_killed_builds_left_is_swept_and_what_another_one_makes_is_not(tmp_path):
+    entry, kept = keep(tmp_path), Cache(tmp_path)
+    left = entry.folder.with_name("left.partial")
+    left.mkdir()
+    with kept.slot("stage", "1" * 64, lambda: None) as slot:
+        (slot.partial / "file").write_text("")
+        kept.sweep()
+        assert (slot.partial / "file").exists() and not left.exists()
+    assert read_entry(entry.folder) == entry

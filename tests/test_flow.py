@@ -432,8 +432,8 @@ def fast(context):
 
 def slow(context):
     (context.folder / "half").write_text("half")
-    with scratch_folder("test"), scratch_folder("test", context.shared("parts")):
-        if sys.argv[3] == "wait":
+    if sys.argv[3] == "wait":
+        with scratch_folder("test"), scratch_folder("test", context.shared("parts")):
             process.run(["sh", "-c", f"echo $$ > {sys.argv[2]}.new; mv {sys.argv[2]}.new {sys.argv[2]}; sleep 600"])
     (context.folder / "summary.md").write_text("whole")
     return "slow"

@@ -15,7 +15,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import sitecustomize
 from rich.console import Console
 
 from pipeline.config import BuildConfig
@@ -27,6 +26,8 @@ _SLOW = ("brevitas.nn", "onnxruntime", "qonnx.core.onnx_exec", "matplotlib.pyplo
 
 
 def _recorded(stage: Stage) -> Stage:
+    import sitecustomize  # there only where this file is run as a program
+
     def run(context: Context) -> str:
         for name, module in list(sys.modules.items()):  # what was read to check the configuration is read again
             if name.partition(".")[0] == "pipeline":
