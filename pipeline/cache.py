@@ -4,9 +4,13 @@
     <cache>/<stage>/<key>.partial/  a result in the making, renamed into place when it is complete
     <cache>/<stage>/<key>.lock      held by the build that makes it
 
-A killed build leaves a partial folder and no lock; the next build that comes by removes it. Files of a finished
-result are read-only, because the build's folder holds links to them; a result whose files were changed all the same
-is made again.
+A killed build leaves a partial folder and no lock; the next build removes it. Files of a finished result are
+read-only, because the build's folder holds links to them: who edits a published file in place edits the result.
+
+So a result is verified before it is used again, and made anew where it is not what was put there. Every file is to have
+its size and its time of change, and every file of up to 16 MiB, every certificate and report whatever its size, and the
+record itself its SHA-256. Larger ones (the weights and golden frames of networks on large images) are not read: a build
+of the default network holds 11 MB and is verified in 60 ms, one of VGG-16 would take tens of seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,12 +28,15 @@ from filelock import FileLock, Timeout
 
 from pipeline import fingerprint
 from pipeline.errors import ResourceError
+from pipeline.tools.scratch import sweep
 
 __all__ = ["LOG", "Cache", "Entry", "Slot", "read_entry"]
 
 LOG = "log.txt"
 _RECORD = "entry.json"
 _KEY_LENGTH = 16
+_HASHED_BYTES = 16 * 2**20
+_ALWAYS_HASHED = "report/"
 _LOCK_SECONDS = 6 * 3600
 
 
@@ -54,12 +61,12 @@ class Slot:
 
     def commit(self, summary: str, seconds: float, peak_mib: float) -> Entry:
         """Declare `partial` complete, and put it into place."""
-        own = {_RECORD, LOG}
-        content = fingerprint.folder(self.partial, without=own)
+        content = fingerprint.folder(self.partial, without={_RECORD, LOG})
         entry = Entry(self.final, content, summary, round(seconds, 3), round(peak_mib, 1))
         for path in _files(self.partial):
             path.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH | (path.stat().st_mode & stat.S_IXUSR))
         record = {**asdict(entry), "folder": "", "files": _states(self.partial)}
+        record["record"] = _digest(record)
         (self.partial / _RECORD).write_text(json.dumps(record, indent=1) + "\n")
         self.partial.rename(self.final)
         return entry
@@ -81,7 +88,6 @@ class Cache:
         final = self.folder / stage / key[:_KEY_LENGTH]
         partial = final.with_name(f"{final.name}.partial")
         final.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(final.parent)
         with _held(final.with_name(f"{final.name}.lock"), on_wait):
             found = read_entry(final)
             if found is None:
@@ -93,6 +99,14 @@ class Cache:
                 yield Slot(found, partial, final)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what killed builds have left: partial results, and temporary folders in what stages share."""
+        for folder in self.folder.glob("*/"):
+            _sweep_partial(folder)
+            for shared in folder.glob("*.shared/"):
+                for parent in (shared, *shared.glob("*/")):
+                    sweep(parent)
 
     def shared(self, stage: str, name: str) -> Path:
         """A folder for a stage's own cache of parts of its work, which outlives its results."""
@@ -124,7 +138,7 @@ def _held(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         lock.release()
 
 
-def _sweep(folder: Path) -> None:
+def _sweep_partial(folder: Path) -> None:
     """Remove partial results that no build holds."""
     for partial in folder.glob("*.partial"):
         lock = FileLock(partial.with_suffix(".lock"))
@@ -142,22 +156,28 @@ def read_entry(folder: Path) -> Entry | None:
     """The result in `folder`; None where there is none, or where its files are not those that were put there."""
     try:
         record = json.loads((folder / _RECORD).read_text())
-        if record.pop("files") != _states(folder):
+        if record.pop("record") != _digest(record) or record.pop("files") != _states(folder):
             return None
         return Entry(**{**record, "folder": folder})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _states(folder: Path) -> dict[str, list[int]]:
-    """Size and time of change of each file, by its path."""
-    found = {}
+def _digest(record: Mapping[str, object]) -> str:
+    return fingerprint.combine({"record": json.dumps(record, sort_keys=True)})
+
+
+def _states(folder: Path) -> dict[str, list[int | str]]:
+    """What a file is known by, by its path: size, time of change, and the digest of those that are verified whole."""
+    states: dict[str, list[int | str]] = {}
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
         if name != _RECORD:
             state = path.stat()
-            found[name] = [state.st_size, state.st_mtime_ns]
-    return dict(sorted(found.items()))
+            states[name] = [state.st_size, state.st_mtime_ns]
+            if state.st_size <= _HASHED_BYTES or name.startswith(_ALWAYS_HASHED):
+                states[name].append(fingerprint.file(path))
+    return dict(sorted(states.items()))
 
 
 def _files(folder: Path) -> Iterator[Path]:

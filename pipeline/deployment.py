@@ -26,6 +26,8 @@ from pipeline.flow import BuildResult
 from pipeline.stages import fold, resolve
 from pipeline.stages.package import verify
 from pipeline.stages.resolve import ResolvedModel
+from pipeline.tools import process
+from pipeline.tools.scratch import scratch_folder
 from pipeline.user_cache import cache_folder
 
 __all__ = ["Address", "Frames", "board_python", "destination", "serve", "simulated_board", "validate_build"]
@@ -129,24 +131,22 @@ def simulated_board(package: Path) -> Iterator[Address]:
     """
     command = [*_board_command(package), "--port", "0", "--until-input-ends"]
     with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(
-            command, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
-        )
-        try:
-            line = process.stdout.readline()
-            if not line:
-                process.wait(_START_SECONDS)
-                said.seek(0)
-                raise ToolError(f"the simulated board did not start: {said.read().strip()[-2000:]}")
-            host, _, port = line.split()[-1].rpartition(":")
-            yield Address(host, int(port), process.pid)
-        finally:
-            process.terminate()
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": said}
+        with process.started(command, env=_environment(), text=True, **pipes) as board:
             try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                line = board.stdout.readline()
+                if not line:
+                    board.wait(_START_SECONDS)
+                    said.seek(0)
+                    raise ToolError(f"the simulated board did not start: {said.read().strip()[-2000:]}")
+                host, _, port = line.split()[-1].rpartition(":")
+                yield Address(host, int(port), board.pid)
+            finally:
+                board.terminate()
+                try:
+                    board.wait(10)
+                except subprocess.TimeoutExpired:
+                    board.kill()
 
 
 def serve(package: Path, host: str, port: int) -> NoReturn:
@@ -190,15 +190,16 @@ def _environment() -> dict[str, str]:
 def _run_validation(package: Path, address: Address, frames: Frames | None) -> bool:
     """Run the package's own validate.py against the board at `address`; its lines go to this program's output."""
     command = [str(board_python()), "-B", "validate.py", "--host", address.host, "--port", str(address.port)]
-    with tempfile.TemporaryDirectory(prefix="a2q-validate-") as scratch:
+    with scratch_folder("validate") as scratch:
         if frames is not None:
             arrays = {"inputfile": frames.inputs, "expected": frames.expected, "labels": frames.labels}
             for option, array in arrays.items():
                 if array is not None:
-                    np.save(Path(scratch, f"{option}.npy"), array)
+                    np.save(scratch / f"{option}.npy", array)
                     command += [f"--{option}", f"{scratch}/{option}.npy"]
         sys.stdout.flush()
-        return subprocess.run(command, cwd=package / "driver", check=False).returncode == 0
+        with process.started(command, cwd=package / "driver") as validation:
+            return validation.wait() == 0
 
 
 def _test_frames(record: ResolvedModel, golden: np.ndarray, graph: LayerGraph, count: int) -> Frames:

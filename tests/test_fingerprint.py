@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import fingerprint
 from pipeline.plan import STAGES
+from pipeline.tools.programs import PROGRAMS
 
 
 def test_combine_tells_names_from_values() -> None:
@@ -106,14 +107,27 @@ def test_code_is_what_the_function_reaches_of_the_driver(package: Path, statemen
 def test_versions() -> None:
     assert fingerprint.package_version("numpy")[0].isdigit()
     assert fingerprint.package_version("no-such-package") == "absent"
-    assert "g++" in fingerprint.program_version("g++")
-    assert fingerprint.program_version("no-such-program") == "absent"
+
+
+def test_a_variable_is_its_value_and_what_it_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("A2Q_TEST", raising=False)
+    seen = [fingerprint.variable("A2Q_TEST")]
+    for value in ("", "unset ", str(tmp_path / "link")):
+        monkeypatch.setenv("A2Q_TEST", value)
+        seen.append(fingerprint.variable("A2Q_TEST"))
+    for version in ("2022.2", "2023.1"):
+        (tmp_path / version).mkdir()
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to(version)
+        seen.append(fingerprint.variable("A2Q_TEST"))
+    assert len(set(seen)) == 6
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_stages_of_a_build_are_declared_right(stage) -> None:
     for package in stage.packages:
         assert fingerprint.package_version(package) != "absent", package
+    assert set(stage.programs) <= set(PROGRAMS)
     repository = Path(fingerprint.__file__).parents[1]
     for pattern in stage.sources:
         assert pattern.startswith("pipeline/models/checkpoints") or list(repository.glob(pattern)), pattern

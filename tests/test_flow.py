@@ -3,15 +3,20 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
 from rich.console import Console
 
@@ -19,6 +24,7 @@ from pipeline.config import BuildConfig
 from pipeline.errors import ConfigError, InternalError, ResourceError, ToolError, VerificationError
 from pipeline.flow import BUILD_RECORD, BuildResult, Context, Stage, build
 from pipeline.progress import Screen
+from pipeline.tools import process
 
 CONFIG = BuildConfig()
 
@@ -211,6 +217,181 @@ def test_full_disk(tmp_path: Path, wrapped: bool) -> None:
     assert cached(run(tmp_path / "out")) == [True, False], "the stages before are kept"
 
 
+@pytest.fixture
+def file_size_limit() -> Iterator[int]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    yield 50_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def writes_text(path: Path) -> None:
+    path.write_text("0" * 200_000)
+
+
+def writes_numbers(path: Path) -> None:
+    np.arange(200_000).tofile(path)  # numpy does not say why it could not
+
+
+def has_written(path: Path) -> None:
+    process.run(["head", "-c", "200000", "/dev/zero"], output=path)
+
+
+@pytest.mark.parametrize("write", [writes_text, writes_numbers, has_written])
+def test_a_file_beyond_the_limit_is_told_as_such(tmp_path: Path, file_size_limit: int, write) -> None:
+    def second(context: Context) -> str:
+        write(context.folder / "summary.md")
+        return ""
+
+    with pytest.raises(ResourceError, match=r"50,000 bytes.*`ulimit -f`.*Raise the limit.*run the same command again"):
+        run(tmp_path / "out", (FIRST, Stage("second", "", second, needs=("first",))))
+    assert cached(run(tmp_path / "out")) == [True, False], "the stages before are kept"
+
+
+def test_a_file_that_the_file_system_does_not_take(tmp_path: Path) -> None:
+    def second(context: Context) -> str:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(context.folder / "weights"))
+
+    with pytest.raises(ResourceError, match=r"could not write the file weights: its file system takes none as large\."):
+        run(tmp_path / "out", (FIRST, Stage("second", "", second, needs=("first",))))
+
+
+def test_a_log_beyond_the_limit_is_told_as_such(tmp_path: Path, file_size_limit: int) -> None:
+    def talks(context: Context) -> str:
+        for _ in range(2000):
+            context.log("a line of some fifty characters, more or less, if any")
+        return ""
+
+    with pytest.raises(ResourceError, match=r"The stage second could not write .*50,000 bytes"):
+        run(tmp_path / "out", (FIRST, Stage("second", "", talks, needs=("first",))))
+    assert cached(run(tmp_path / "out")) == [True, False]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("the user's")
+    for out in (tmp_path / "file", tmp_path / "file" / "out", Path("/proc/out")):
+        with pytest.raises(ResourceError, match=rf"cannot be written: .* writes to {out}, .*with --out. Nothing"):
+            run(out)
+    assert (tmp_path / "file").read_text() == "the user's"
+
+
+def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / ".cache").write_text("the user's")
+    with pytest.raises(ResourceError, match=r"\.cache cannot be written: File exists\. .* keeps its results in "):
+        run(tmp_path / "out")
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="no folder here in which even root may not write")
+@pytest.mark.parametrize("name", ["out", ".cache"])
+def test_a_folder_that_is_read_only(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to("/sys/kernel")
+    with pytest.raises(
+        ResourceError, match=rf"/{name}/.* cannot be written: (?:Operation not permitted|Read-only|Perm)"
+    ):
+        run(tmp_path / "out")
+    if name == "out":
+        assert cached(run(tmp_path / "other")) == [True, False], "the stages that were complete are kept"
+
+
+def test_a_folder_that_can_no_longer_be_written(tmp_path: Path) -> None:
+    """What stands in the way here is a folder where a file belongs, and a file where a folder does."""
+    out = tmp_path / "out"
+    run(out, until="first")
+    (out / "summary.md").mkdir()
+    with pytest.raises(ResourceError, match=r"summary\.md cannot be written: Is a directory"):
+        run(out)
+    (out / "summary.md").rmdir()
+    assert cached(run(out)) == [True, True], "nothing was lost"
+    shutil.rmtree(out / "report")
+    (out / "report").write_text("")
+    with pytest.raises(ResourceError, match=r"report.* cannot be written: "):
+        run(out)
+    assert not list(out.glob(".*.[0-9]*")), "nor is anything left over"
+
+
+def test_an_error_that_is_not_of_the_build_s_folders_stays_what_it_is(tmp_path: Path) -> None:
+    def reads(context: Context) -> str:
+        return (tmp_path / "of the user").read_text()
+
+    with pytest.raises(FileNotFoundError):
+        run(tmp_path / "out", (Stage("reads", "", reads),))
+
+
+MANIFESTS = {
+    "list": "[]",
+    "number": "7",
+    "nothing": "",
+    "half": '{"first": {"key": ',
+    "bytes": "\udcff",
+    "entry": '{"first": 7}',
+    "no files": '{"first": {"key": ""}}',
+    "numbers": '{"first": {"key": "", "files": [1]}}',
+    "key": '{"first": {"key": 1, "files": []}}',
+    "deep": "[" * 100_000,
+    "elsewhere": '{"first": {"key": "", "files": ["report/../../keep"]}}',
+    "absolute": '{"first": {"key": "", "files": ["/report/keep"]}}',
+    "unpublished": '{"first": {"key": "", "files": ["notes.txt"]}}',
+    "NUL": '{"first": {"key": "", "files": ["report/\\u0000"]}}',
+    "itself": '{"first": {"key": "", "files": ["."]}}',
+}
+
+
+@pytest.mark.parametrize("text", MANIFESTS.values(), ids=MANIFESTS)
+def test_another_list_of_published_files_is_refused_and_left_alone(tmp_path: Path, text: str) -> None:
+    out = tmp_path / "out"
+    run(out)
+    (tmp_path / "keep").write_text("")
+    manifest = out / ".published.json"
+    manifest.write_text(text, errors="surrogateescape")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    with pytest.raises(
+        ResourceError, match=r"\.published\.json is not the list of published files .*remove it and"
+    ) as raised:
+        run(out, config=BuildConfig(seed=2))
+    assert len(str(raised.value)) < 1000
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before and (tmp_path / "keep").exists()
+    manifest.unlink()
+    assert cached(run(out)) == [True, True]
+
+
+@pytest.mark.parametrize("digit", ["3", "5"])
+def test_a_flipped_digit_in_a_published_proof_is_made_good(tmp_path: Path, digit: str) -> None:
+    def proves(context: Context) -> str:
+        (context.folder / "report").mkdir()
+        (context.folder / "report" / "accumulators.json").write_text('{"bits_used": 14}')
+        return "14 bits, proven"
+
+    stages = (Stage("accumulators", "", proves),)
+    run(tmp_path / "out", stages)
+    published = tmp_path / "out" / "report" / "accumulators.json"  # the very file of the kept result
+    state = published.stat()
+    published.chmod(0o644)
+    published.write_text('{"bits_used": 1' + digit + "}")
+    os.utime(published, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert cached(run(tmp_path / "out", stages)) == [False]
+    assert published.read_text() == '{"bits_used": 14}'
+    assert cached(run(tmp_path / "out", stages)) == [True]
+
+
+def test_programs_and_variables_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "vivado"
+    program.parent.mkdir()
+    monkeypatch.setenv("PATH", f"{program.parent}:/bin:/usr/bin")
+    monkeypatch.delenv("XILINX_HLS", raising=False)
+    stages = (replace(FIRST, programs=("vivado",), variables=("XILINX_HLS",)),)
+    seen = [cached(run(tmp_path / "out", stages))]
+    for version in ("2023.1", "2024.2"):
+        passing = program.with_suffix(".new")
+        passing.write_text(f"#!/bin/sh\necho; echo vivado v{version}\n")
+        passing.chmod(0o755)
+        passing.replace(program)
+        seen += [cached(run(tmp_path / "out", stages)) for _ in range(2)]
+    for value in ("/opt/2022.2", "/opt/2023.1"):
+        monkeypatch.setenv("XILINX_HLS", value)
+        seen += [cached(run(tmp_path / "out", stages)) for _ in range(2)]
+    assert seen == [[False], *[[False], [True]] * 4]
+
+
 def test_two_builds_at_once_make_a_result_once(tmp_path: Path) -> None:
     made = []
     started = threading.Event()
@@ -240,6 +421,8 @@ from rich.console import Console
 from pipeline.config import BuildConfig
 from pipeline.flow import Stage, build
 from pipeline.progress import Screen
+from pipeline.tools import process
+from pipeline.tools.scratch import scratch_folder
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and what it starts too
 
@@ -249,9 +432,9 @@ def fast(context):
 
 def slow(context):
     (context.folder / "half").write_text("half")
-    Path(sys.argv[2]).touch()
     if sys.argv[3] == "wait":
-        time.sleep(60)
+        with scratch_folder("test"), scratch_folder("test", context.shared("parts")):
+            process.run(["sh", "-c", f"echo $$ > {sys.argv[2]}.new; mv {sys.argv[2]}.new {sys.argv[2]}; sleep 600"])
     (context.folder / "summary.md").write_text("whole")
     return "slow"
 
@@ -268,7 +451,9 @@ print([stage.cached for stage in result.stages])
 def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, sent: signal.Signals) -> None:
     script, mark, out = tmp_path / "script.py", tmp_path / "mark", tmp_path / "out"
     script.write_text(KILLED)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(temporary)}
     command = [sys.executable, str(script), str(out), str(mark)]
     process = subprocess.Popen([*command, "wait"], env=environment, stderr=subprocess.DEVNULL)
     try:
@@ -280,9 +465,15 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, sent: signal.Signal
         assert process.wait(30) == (130 if sent == signal.SIGINT else -signal.SIGKILL)
     finally:
         process.kill()
-    assert bool(list((tmp_path / ".cache" / "slow").glob("*.partial"))) == (sent == signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(int(mark.read_text())):
+        assert time.monotonic() < deadline, "what it had started runs on"
+        time.sleep(0.02)
+    slow = tmp_path / ".cache" / "slow"
+    for leftovers in (slow.glob("*.partial"), slow.glob("*/a2q-*"), temporary.iterdir()):
+        assert bool(list(leftovers)) == (sent == signal.SIGKILL)
     assert not (out / "summary.md").exists()
     done = subprocess.run([*command, "go"], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[True, False]\n"
     assert (out / "summary.md").read_text() == "whole"
-    assert not list((tmp_path / ".cache" / "slow").glob("*.partial"))
+    assert not [*slow.glob("*.partial"), *slow.glob("*/a2q-*"), *temporary.iterdir()]

@@ -8,7 +8,6 @@ run at full speed and again with random gaps on every port.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.stages.codegen import Design, write_design
 from pipeline.stages.comparison import AccumulatorExtremes, as_frames, compare
+from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.verilator import Model, SimulationResult, build_model
 
 __all__ = ["LayerRun", "NetworkRun", "run_layers", "run_network", "write_layer_bench"]
@@ -105,8 +105,8 @@ def run_layers(
     Compiled models are kept in `folder`, which other builds may use at the same time. Raises VerificationError naming
     the layer whose output differs, or whose accumulator left its proven range.
     """
-    with tempfile.TemporaryDirectory(prefix="a2q-layers-") as own:
-        design, layers = write_layer_bench(graph, Path(own))
+    with scratch_folder("layers") as scratch:
+        design, layers = write_layer_bench(graph, scratch)
         return _run_layers(design, layers, graph, frames, witnesses, folder, stall_seed, log)
 
 

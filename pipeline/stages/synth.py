@@ -12,7 +12,6 @@ Requires a folded graph, FIFOs and width converters in place. Ensures that the s
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -28,6 +27,7 @@ from pipeline.stages.codegen import Design, rtl_sources, write_design
 from pipeline.stages.hls import HlsLayer, write_layer
 from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.pool import side_by_side
+from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.utilization import Utilization
 from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.yosys import SynthesisResult
@@ -142,10 +142,10 @@ def run(
     it or Vitis HLS fails.
     """
     styles = styles or {}
-    with tempfile.TemporaryDirectory(prefix="a2q-synth-") as scratch:
-        tops = [alone(layer, Path(scratch, str(i)), check_overflow) for i, layer in enumerate(graph)]
+    with scratch_folder("synth") as scratch:
+        tops = [alone(layer, scratch / str(i), check_overflow) for i, layer in enumerate(graph)]
         if whole:
-            network = (graph.layers, [graph.input], [graph.output], Path(scratch, "whole"), "whole")
+            network = (graph.layers, [graph.input], [graph.output], scratch / "whole", "whole")
             tops.append(write_design(*network, check_overflow=check_overflow))
         small = [not isinstance(layer, MatrixVector) for layer in graph] + [False] * whole
         results = _synthesize_all(tops, small, board.family, cache, workers, on_progress)
@@ -192,8 +192,8 @@ def count(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Utilization]:
     """What each of `layers` takes of Yosys' `family`, out of context, as `run` counts it."""
-    with tempfile.TemporaryDirectory(prefix="a2q-synth-") as scratch:
-        tops = [alone(layer, Path(scratch, str(i))) for i, layer in enumerate(layers)]
+    with scratch_folder("synth") as scratch:
+        tops = [alone(layer, scratch / str(i)) for i, layer in enumerate(layers)]
         small = [not isinstance(layer, MatrixVector) for layer in layers]
         return [result.total for result in _synthesize_all(tops, small, family, cache, workers, on_progress)]
 
@@ -250,8 +250,8 @@ def _estimate_all(
         except ToolError as error:
             raise ToolError(f"layer {name} in HLS C++: {error}") from error
 
-    with tempfile.TemporaryDirectory(prefix="a2q-hls-") as scratch:
-        written = [write_layer(_nameless(layer), Path(scratch, str(i))) for i, layer in enumerate(layers)]
+    with scratch_folder("hls") as scratch:
+        written = [write_layer(_nameless(layer), scratch / str(i)) for i, layer in enumerate(layers)]
         keys = [fingerprint.folder(each.source.parent) for each in written]
         distinct = {key: (layer.name, each) for key, layer, each in zip(keys, layers, written, strict=True)}
         results = side_by_side([partial(estimate, *each) for each in distinct.values()], workers, on_progress)

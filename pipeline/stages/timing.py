@@ -10,7 +10,6 @@ Requires a folded graph. Ensures that every MVAU has a figure, or the reason why
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from pipeline.stages.synth import alone
 from pipeline.tools import nextpnr, vivado, yosys
 from pipeline.tools.nextpnr import Routed
 from pipeline.tools.pool import side_by_side
+from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.vivado import Implemented
 
 __all__ = ["FILE", "LayerTiming", "TimingReport", "load", "run"]
@@ -118,8 +118,8 @@ def run(
     """
     chosen = tuple(range(1, seeds + 1))
     layers = [layer for layer in graph if isinstance(layer, MatrixVector)]
-    with tempfile.TemporaryDirectory(prefix="a2q-timing-") as scratch:
-        units = [_unit(layer, Path(scratch, str(i)), check_overflow) for i, layer in enumerate(layers)]
+    with scratch_folder("timing") as scratch:
+        units = [_unit(layer, scratch / str(i), check_overflow) for i, layer in enumerate(layers)]
         keys = [nextpnr.result_key(**unit, seeds=chosen) for unit in units]
         distinct = dict(sorted(zip(keys, units, strict=True), key=lambda keyed: _bytes(keyed[1]), reverse=True))
         total = 2 * len(distinct) if vivado.find() else len(distinct)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +20,11 @@ import numpy as np
 
 from pipeline.errors import ToolError, VerificationError
 from pipeline.stages.hls import HLS_FOLDER, HlsLayer
+from pipeline.tools import process
 from pipeline.tools.packages import package_folder
-from pipeline.tools.pool import ending_with_the_others, side_by_side
+from pipeline.tools.pool import side_by_side
+from pipeline.tools.programs import PROGRAMS
+from pipeline.tools.scratch import scratch_folder
 
 __all__ = ["FLAGS", "Extremes", "Program", "build_program", "headers", "headers_version", "version"]
 
@@ -62,11 +64,11 @@ class Program:
         """
         layer = self.layers[name]
         (frames,) = {len(array) for array in inputs}
-        with tempfile.TemporaryDirectory(prefix="a2q-cppsim-") as scratch:
+        with scratch_folder("cppsim") as scratch:
             files = [[str(Path(scratch, port.name)) for port in ports] for ports in (layer.inputs, layer.outputs)]
             for port, file, values in zip(layer.inputs, files[0], inputs, strict=True):
                 values.astype(_dtype(port.type.bits, port.type.signed)).tofile(file)
-            done = _finished([self.executable, numbers, layer.layer, frames, *files[0], "--", *files[1]])
+            done = process.run([self.executable, numbers, layer.layer, frames, *files[0], "--", *files[1]])
             if done.returncode == 1:
                 raise VerificationError(f"C++ simulation in {numbers} numbers: layer {done.stderr.strip()}")
             if done.returncode:
@@ -100,14 +102,11 @@ def build_program(
     how many files of how many are compiled. Raises ToolError with what g++ said.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    common = hashlib.sha256(" ".join([version(), *flags]).encode())
+    common = hashlib.sha256(" ".join([version(), PROGRAMS["g++"].key(), *flags]).encode())
     for path in [*sorted(include.glob("*.hpp")), _HARNESS, headers() / "ap_int.h", headers() / "hls_stream.h"]:
         common.update(path.read_bytes())
-    with (
-        tempfile.TemporaryDirectory(prefix="a2q-g++-") as large,
-        tempfile.TemporaryDirectory(prefix="g++-", dir=folder) as scratch,
-    ):
-        main = Path(scratch, "main.cpp")
+    with scratch_folder("g++") as large, scratch_folder("g++", folder) as scratch:
+        main = scratch / "main.cpp"
         main.write_text(_MAIN)
         objects, missing = [], {}  # of each object its source
         for source, own in ((main, ()), *((layer.source, layer.headers) for layer in layers)):
@@ -119,19 +118,20 @@ def build_program(
                 missing[objects[-1]] = source
         options = [*flags, f"-I{include}", f"-I{_HARNESS.parent}", "-isystem", str(headers())]
         if len(missing) >= _PRECOMPILE_FROM:
-            options += _precompiled(options, Path(large))
+            options += _precompiled(options, large)
 
         def compile_object(target: Path, source: Path) -> None:
-            new = Path(scratch, target.name)
-            _call(["g++", "-c", *options, f"-I{source.parent}", "-o", new, source], f"compiling {source.name}")
+            new = scratch / target.name
+            command = ["g++", "-c", *options, f"-I{source.parent}", "-o", new, source]
+            process.call(command, f"compiling {source.name}", temporary=scratch)
             os.replace(new, target)
 
         side_by_side([partial(compile_object, *each) for each in missing.items()], jobs, on_progress)
         key = hashlib.sha256("\n".join(path.name for path in objects).encode()).hexdigest()[:16]
         executable = folder / f"cppsim-{key}"
         if not executable.is_file():
-            built = Path(scratch, "program")
-            _call(["g++", "-o", built, *objects], "linking the C++ simulation")
+            built = scratch / "program"
+            process.call(["g++", "-o", built, *objects], "linking the C++ simulation", temporary=scratch)
             os.replace(built, executable)
     return Program(executable, {layer.layer: layer for layer in layers})
 
@@ -140,7 +140,8 @@ def _precompiled(options: Sequence[str], folder: Path) -> list[str]:
     """What tells g++ to take the harness, and with it most of what kernels include, as it is precompiled in `folder`."""
     header = folder / "precompiled.hpp"
     header.write_text(f'#include "{_HARNESS.name}"\n')
-    _call(["g++", *options, "-x", "c++-header", "-o", f"{header}.gch", header], f"precompiling {_HARNESS.name}")
+    command = ["g++", *options, "-x", "c++-header", "-o", f"{header}.gch", header]
+    process.call(command, f"precompiling {_HARNESS.name}", temporary=folder)
     return ["-include", str(header)]
 
 
@@ -170,19 +171,15 @@ def _vitis() -> Path | None:
 
 
 def version() -> str:
-    """The version of g++. Raises ToolError where there is none."""
-    if shutil.which("g++") is None:
+    """The version of g++. Raises ToolError where there is none, or it does not say."""
+    if PROGRAMS["g++"].find() is None:
         raise ToolError(
             "the C++ simulation needs g++, which is not on PATH; install it and try again, or leave the simulation out "
             "with simulation: {cppsim_frames: 0}"
         )
-    done = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=False)
-    if done.returncode or not done.stdout.strip():
-        raise ToolError(
-            f"{shutil.which('g++')} -dumpfullversion ended with status {done.returncode} and names no version: "
-            f"{(done.stdout + done.stderr).strip()[-500:]!r}"
-        )
-    return done.stdout.strip()
+    line = PROGRAMS["g++"].version().splitlines()[0]
+    number = re.search(r"\d+\.\d+(?:\.\d+)?", re.sub(r"\(.*?\)", "", line))  # who packaged it stands in brackets
+    return number[0] if number else line
 
 
 def _dtype(bits: int, signed: bool) -> np.dtype:
@@ -200,19 +197,3 @@ def _extremes(text: str) -> dict[str, list[Extremes]]:
                 partial, used = (tuple(pair) if pair[0] <= pair[1] else None for pair in (ends[:2], ends[2:]))
                 found.setdefault(layer, []).append(Extremes(width, partial, used))
     return found
-
-
-def _call(command: Sequence, what: str) -> None:
-    done = _finished(command)
-    if done.returncode:
-        raise ToolError(f"{what} failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
-
-
-def _finished(command: Sequence) -> subprocess.CompletedProcess[str]:
-    words = [str(word) for word in command]
-    with (
-        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
-        ending_with_the_others(process),
-    ):
-        said = process.communicate()
-    return subprocess.CompletedProcess(words, process.returncode, *said)

@@ -15,14 +15,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.errors import ToolError
-from pipeline.tools import harness, yosys
-from pipeline.tools.pool import ending_with_the_others
+from pipeline.tools import harness, process, yosys
+from pipeline.tools.scratch import scratch_folder
 
 __all__ = ["DEVICE", "LARGE", "Routed", "result_key", "route", "version"]
 
@@ -85,8 +84,7 @@ def route(
         content = json.loads(entry.read_text())
         return Routed(**content | {"mhz": tuple(content["mhz"])})
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="route-", dir=cache) as scratch:
-        folder = Path(scratch)
+    with scratch_folder("route", cache) as folder:
         cells = yosys.map_ecp5(top, sources, memories, folder, log=cache / f"{key}.log")
         names = {"lut4": "LUT4", "carry": "CCU2C", "ff": "TRELLIS_FF", "lutram": "TRELLIS_DPR16X4"}
         counts = {ours: cells.get(theirs, 0) for ours, theirs in (names | {"bram_18k": "DP16KD"}).items()}
@@ -130,33 +128,27 @@ def _program() -> str:
 def _run(command: Sequence[str], folder: Path, *, log: Path) -> float | str:
     """The frequency that is reached, in MHz, or a sentence on why none is."""
     written = folder / "nextpnr.txt"  # another build may be at the same
-    with (
-        written.open("w") as output,
-        subprocess.Popen(
-            [*command, "--report", "routed.json"], cwd=folder, stdout=output, stderr=subprocess.STDOUT
-        ) as process,
-        ending_with_the_others(process),
-    ):
-        try:
-            process.wait(_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return f"not routed within {_LIMIT_S // 60} minutes"
-        except BaseException:
-            process.kill()
-            raise
+    try:
+        done = process.run([*command, "--report", "routed.json"], output=written, cwd=folder, timeout_s=_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return f"not routed within {_LIMIT_S // 60} minutes"
     said = written.read_text(errors="replace")
-    if process.returncode:
+    if done.returncode:
         problem = _problem(said)
         if problem is None:
             shutil.copyfile(written, log)
             raise ToolError(
-                f"nextpnr ended with status {process.returncode}; the whole log is {log}. It ends:\n{said[-2000:]}"
+                f"nextpnr ended with status {done.returncode}; the whole log is {log}. It ends:\n{said[-2000:]}"
             )
         return problem
     log.unlink(missing_ok=True)
-    clocks = json.loads((folder / "routed.json").read_text())["fmax"]
-    return min(clock["achieved"] for clock in clocks.values())
+    try:
+        clocks = json.loads((folder / "routed.json").read_text())["fmax"]
+        return min(clock["achieved"] for clock in clocks.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ToolError(
+            f"nextpnr ended well but left no complete report ({error!r}). It says:\n{said[-2000:]}"
+        ) from None
 
 
 def _problem(said: str) -> str | None:

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-__all__ = ["ending_with_the_others", "side_by_side"]
+from pipeline.tools import process
+
+__all__ = ["side_by_side"]
 
 Result = TypeVar("Result")
-
-_running: set[subprocess.Popen] = set()
-
-
-@contextlib.contextmanager
-def ending_with_the_others(process: subprocess.Popen) -> Iterator[None]:
-    """While it is open, `process` is killed when `side_by_side` gives up: most tools do not listen to an interrupt."""
-    _running.add(process)
-    try:
-        yield
-    finally:
-        _running.discard(process)
 
 
 def side_by_side(
@@ -47,8 +35,7 @@ def side_by_side(
             for future in pending:
                 future.cancel()
             while True:  # a job that has begun may yet start its tool
-                for process in list(_running):
-                    process.kill()
+                process.end_all()
                 if not wait(futures, timeout=0.2).not_done:
                     break
             raise

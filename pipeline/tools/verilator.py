@@ -9,12 +9,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +20,11 @@ from pipeline.dataflow.packing import pack, unpack
 from pipeline.errors import DeadlockError, ToolError
 from pipeline.kernels.base import Kernel
 from pipeline.stages.codegen import WEIGHT_FILE, Design, write_design
+from pipeline.tools import process
 from pipeline.tools.packages import package_folder
+from pipeline.tools.pool import side_by_side
+from pipeline.tools.programs import PROGRAMS
+from pipeline.tools.scratch import scratch_folder
 from pipeline.user_cache import cache_folder
 
 __all__ = ["Model", "SimulationResult", "build_model", "compile_model", "content_key", "lint", "simulate", "version"]
@@ -85,19 +86,17 @@ class Model:
         if frames is None:
             (count,) = {len(array) for array in inputs.values()}
             frames = dict.fromkeys((port.stream for port in self.design.outputs), count)
-        with tempfile.TemporaryDirectory(prefix="a2q-sim-") as scratch:
+        with scratch_folder("sim") as scratch:
             arguments = [str(idle_limit), str(0 if stalls is None else stalls + 1)]
             if len(self.design.weight_words):
                 arguments.append(WEIGHT_FILE)
             for port in self.design.inputs:
-                path = Path(scratch, port.name)
+                path = scratch / port.name
                 pack(inputs[port.stream], port.type, port.lanes).tofile(path)
                 arguments.append(str(path))
             for port in self.design.outputs:
                 arguments += [str(Path(scratch, port.name)), str(port.beats), str(frames[port.stream])]
-            done = subprocess.run(
-                [self.executable, *arguments], cwd=self.design.folder, capture_output=True, text=True, check=False
-            )
+            done = process.run([self.executable, *arguments], cwd=self.design.folder)
             report = _Report(done.stdout)
             if done.returncode == 3:
                 raise DeadlockError(self._describe_hang(report, idle_limit))
@@ -168,13 +167,8 @@ def version() -> str:
 def lint(sources: Sequence[Path], top: str, parameters: Mapping[str, int] | None = None) -> str:
     """What `verilator --lint-only -Wall` says of `top`: an empty string if it is clean."""
     overrides = [f"-G{key}={value}" for key, value in (parameters or {}).items()]
-    done = subprocess.run(
-        [_binary(), "--lint-only", "-Wall", "--top-module", top, *overrides, *map(str, sources)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=_environment(),
-    )
+    command = [_binary(), "--lint-only", "-Wall", "--top-module", top, *overrides, *sources]
+    done = process.run(command, env=_environment())
     return (done.stdout + done.stderr).strip() if done.returncode or "%Warning" in done.stderr else ""
 
 
@@ -196,8 +190,9 @@ def build_model(design: Design, folder: Path, *, jobs: int = 2) -> Model:
 
 
 def content_key(files: Iterable[Path], *, shared: bool = False) -> str:
-    """16 hexadecimal digits of what the model depends on that `files` are compiled to: they, Verilator and the flags."""
-    digest = hashlib.sha256(" ".join([version(), *_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ())]).encode())
+    """16 hexadecimal digits of what the model depends on that `files` are compiled to: they, the tools and the flags."""
+    tools = version(), PROGRAMS["g++"].key()
+    digest = hashlib.sha256(" ".join([*tools, *_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ())]).encode())
     for path in files:
         digest.update(path.name.encode())
         digest.update(path.read_bytes())
@@ -226,20 +221,23 @@ def compile_model(
     target.parent.mkdir(parents=True, exist_ok=True)
     flags = [*_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ())]
     include = package_folder("verilator") / "include"
-    with tempfile.TemporaryDirectory(prefix="verilator-", dir=target.parent) as scratch:
-        objects = Path(scratch).resolve()
+    with scratch_folder("verilator", target.parent) as scratch:
+        objects = scratch.resolve()
         _verilate(top, sources, objects, folder, defines)
         for name, text in (headers or {}).items():
             (objects / name).write_text(text)
         flags += [f"-I{objects}", f"-I{include}", f"-I{include}/vltstd"]
         units = _units([testbench.resolve(), *sorted(objects.glob("V*.cpp"))], objects)
-        with ThreadPoolExecutor(jobs) as pool:
-            compiled = list(
-                pool.map(lambda unit: _compile(unit, unit.with_suffix(".o"), [*flags, *units[unit]]), units)
-            )
+        compiled = [unit.with_suffix(".o") for unit in units]
+        calls = [
+            partial(_compile, unit, target, [*flags, *own])
+            for (unit, own), target in zip(units.items(), compiled, strict=True)
+        ]
+        side_by_side(calls, jobs)
         built = objects / "model"
         linked = ["-shared"] if shared else []
-        _call(["g++", *linked, "-o", built, *compiled, *_runtime_objects(shared), "-pthread"], f"linking {top}")
+        command = ["g++", *linked, "-o", built, *compiled, *_runtime_objects(shared), "-pthread"]
+        process.call(command, f"linking {top}", temporary=objects)
         os.replace(built, target)
 
 
@@ -259,7 +257,7 @@ def _verilate(top: str, sources: Sequence[Path], objects: Path, folder: Path, de
         *(f"-D{name}" for name in defines), "--top-module", top, "--prefix", "Vtop", "--Mdir", str(objects),
         "--output-split", "20000", *(str(source.resolve()) for source in sources),
     ]  # fmt: skip
-    _call(command, f"verilating {top}", cwd=folder, env=_environment())
+    process.call(command, f"verilating {top}", temporary=objects, cwd=folder, env=_environment())
 
 
 def _units(sources: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
@@ -306,14 +304,13 @@ def _ports_header(design: Design) -> str:
     )
 
 
-def _compile(source: Path, target: Path, flags: Sequence[str]) -> Path:
-    _call(["g++", "-c", *flags, "-o", target, source], f"compiling {source.name}")
-    return target
+def _compile(source: Path, target: Path, flags: Sequence[str]) -> None:
+    process.call(["g++", "-c", *flags, "-o", target, source], f"compiling {source.name}", temporary=target.parent)
 
 
 def _runtime_objects(shared: bool) -> list[Path]:
     """Verilator's runtime, compiled once for each version and compiler into the user's cache."""
-    compiler = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True, check=False).stdout.strip()
+    compiler = hashlib.sha256(PROGRAMS["g++"].key().encode()).hexdigest()[:16]
     folder = cache_folder() / f"verilator-{version()}-g++-{compiler}{'-library' if shared else ''}"
     include = package_folder("verilator") / "include"
     targets = []
@@ -321,10 +318,11 @@ def _runtime_objects(shared: bool) -> list[Path]:
         target = folder / name.replace(".cpp", ".o")
         if not target.is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            with scratch_folder("verilator", folder) as scratch:
                 flags = [*_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ()), "-O2"]
                 flags += [f"-I{include}", f"-I{include}/vltstd"]
-                os.replace(_compile(include / name, Path(scratch, "object.o"), flags), target)
+                _compile(include / name, scratch / "object.o", flags)
+                os.replace(scratch / "object.o", target)
         targets.append(target)
     return targets
 
@@ -335,11 +333,3 @@ def _binary() -> str:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "VERILATOR_ROOT": str(package_folder("verilator"))}
-
-
-def _call(command: Sequence, what: str, **options) -> None:
-    if shutil.which(str(command[0])) is None:
-        raise ToolError(f"{what} needs {command[0]}, which is not on PATH; install it and try again")
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **options)
-    if done.returncode:
-        raise ToolError(f"{what} failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")

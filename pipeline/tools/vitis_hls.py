@@ -10,9 +10,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,7 +18,9 @@ from xml.etree import ElementTree
 from pipeline.errors import ToolError
 from pipeline.stages.codegen import render_template, write_text
 from pipeline.stages.hls import HLS_FOLDER, INCLUDE, HlsLayer, HlsNetwork
-from pipeline.tools.pool import ending_with_the_others
+from pipeline.tools import process
+from pipeline.tools.programs import PROGRAMS, Program
+from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.utilization import Utilization
 
 __all__ = ["LOG", "Estimated", "find", "read_report", "script", "synthesize", "version", "write_scripts"]
@@ -57,24 +56,16 @@ class Estimated:
 
 def find() -> Path | None:
     """The program `vitis_hls` on PATH, or else `vitis-run`; None where there is neither."""
-    found = shutil.which("vitis_hls") or shutil.which("vitis-run")
-    return Path(found) if found else None
+    return PROGRAMS["vitis_hls"].find() or PROGRAMS["vitis-run"].find()
 
 
 def version() -> str:
     """The version of the Vitis HLS on PATH, such as 2022.2. Raises ToolError where there is none or it does not say."""
-    program = _program()
-    option = "-version" if program.name == "vitis_hls" else "--version"
-    done = subprocess.run(
-        [program, option], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
-    )
-    found = re.search(r"\bv(\d{4}\.\d[\d.]*)", done.stdout)
-    if not found:
-        raise ToolError(
-            f"{program} {option} ended with status {done.returncode} and names no version; it prints: "
-            f"{(done.stdout + done.stderr).strip()[:500]!r}"
-        )
-    return found[1]
+    printed = _program().version()
+    number = re.search(r"\bv(\d{4}\.\d[\d.]*)", printed)
+    if not number:
+        raise ToolError(f"{find()} names no version of Vitis HLS; it prints first: {printed!r}")
+    return number[1]
 
 
 def script(top: str, part: str, period_ns: float, called: Sequence[str] = ()) -> str:
@@ -117,18 +108,17 @@ def synthesize(layer: HlsLayer, part: str, period_ns: float, cache: Path) -> Est
         content = json.loads(entry.read_text())
         return Estimated(**content | {"utilization": Utilization(**content["utilization"])})
     cache.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{key[:16]}-", dir=cache))  # another build may be at the same
-    (folder / INCLUDE).mkdir()
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    (folder / f"{layer.name}.tcl").write_text(text)
-    _run(layer.name, folder)
-    facts = read_report(folder / _report(layer.name))
-    result = Estimated(found_version, part, period_ns, *facts)
-    staged = folder / entry.name
-    staged.write_text(json.dumps(asdict(result)))
-    os.replace(staged, entry)
-    shutil.rmtree(folder)
+    with scratch_folder("vitis-hls", cache, keep_after=ToolError) as folder:
+        (folder / INCLUDE).mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        (folder / f"{layer.name}.tcl").write_text(text)
+        _run(layer.name, folder)
+        facts = read_report(folder / _report(layer.name))
+        result = Estimated(found_version, part, period_ns, *facts)
+        staged = folder / entry.name
+        staged.write_text(json.dumps(asdict(result)))
+        os.replace(staged, entry)
     return result
 
 
@@ -185,29 +175,18 @@ def _run(top: str, folder: Path) -> None:
     program = _program()
     options = ["-f"] if program.name == "vitis_hls" else ["--mode", "hls", "--tcl"]
     log = folder / LOG
-    with (
-        log.open("w") as printed,
-        subprocess.Popen(
-            [program, *options, f"{top}.tcl"],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-        ) as process,
-        ending_with_the_others(process),
-    ):
-        process.wait()
-    if process.returncode:
+    done = process.run([program.name, *options, f"{top}.tcl"], output=log, cwd=folder)
+    if done.returncode:
         tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:])
         raise ToolError(
-            f"Vitis HLS ended with status {process.returncode}; the whole log is {log}. It ends:\n{tail or '(empty)'}"
+            f"Vitis HLS ended with status {done.returncode}; the whole log is {log}. It ends:\n{tail or '(empty)'}"
         )
 
 
-def _program() -> Path:
-    program = find()
-    if program is None:
+def _program() -> Program:
+    path = find()
+    if path is None:
         raise ToolError(
             "Vitis HLS is not there: no program called vitis_hls or vitis-run is on PATH. Source its settings64.sh."
         )
-    return program
+    return PROGRAMS[path.name]

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -18,13 +17,16 @@ from xml.etree import ElementTree
 
 from pipeline.board_design import tcl
 from pipeline.errors import ToolError
+from pipeline.tools import process
 from pipeline.tools.harness import MODULE, UNIT, harness
-from pipeline.tools.pool import ending_with_the_others
+from pipeline.tools.programs import PROGRAMS
+from pipeline.tools.scratch import scratch_folder
 
 __all__ = ["LOG", "Implemented", "find", "read_utilization", "route", "run", "version"]
 
 LOG = "vivado.log"
 
+_GRACE_SECONDS = 10.0  # in which it gives its licence back
 _SCRIPT = "out_of_context.tcl"
 _COLUMNS = {"Total LUTs": "LUT", "LUTRAMs": "LUTRAM", "SRLs": "SRL", "FFs": "FF", "URAM": "URAM"}
 # What Vivado says of a design that is too large for the part: the check before placement, and the placer.
@@ -54,20 +56,17 @@ class Implemented:
 
 def find() -> Path | None:
     """The program `vivado` on PATH, None where there is none."""
-    found = shutil.which("vivado")
-    return Path(found) if found else None
+    return PROGRAMS["vivado"].find()
 
 
 def version() -> str:
     """The version of the Vivado on PATH, such as 2024.2. Raises ToolError where there is none, or it does not say."""
-    done = subprocess.run([_program(), "-version"], capture_output=True, text=True, errors="replace", check=False)
-    found = re.search(r"vivado v(\S+)", done.stdout, re.IGNORECASE)
-    if not found:
-        raise ToolError(
-            f"{_program()} -version ended with status {done.returncode} and names no version; it prints: "
-            f"{(done.stdout + done.stderr).strip()[:500]!r}"
-        )
-    return found[1]
+    program = _program()
+    printed = PROGRAMS["vivado"].version()
+    number = re.search(r"vivado v(\S+)", printed, re.IGNORECASE)
+    if not number:
+        raise ToolError(f"{program} names no version of Vivado; it prints first: {printed!r}")
+    return number[1]
 
 
 def run(
@@ -88,31 +87,25 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     with (
         log.open("w") as kept,
-        subprocess.Popen(
+        process.started(
             [*command, "-tclargs", *arguments],
             cwd=folder,
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            errors="replace",
-        ) as process,
-        ending_with_the_others(process),
+            grace_s=_GRACE_SECONDS,
+        ) as running,
     ):
-        try:
-            for line in process.stdout:
-                kept.write(line)
-                kept.flush()
-                if on_line:
-                    on_line(line.rstrip("\n"))
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode not in statuses:
+        for line in running.stdout:
+            kept.write(line)
+            kept.flush()
+            if on_line:
+                on_line(line.rstrip("\n"))
+    if running.returncode not in statuses:
         lines = log.read_text().splitlines()
         first = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "it printed nothing")
-        raise ToolError(f"Vivado ended with status {process.returncode}: {first.strip()} The whole log is {log}.")
-    return process.returncode
+        raise ToolError(f"Vivado ended with status {running.returncode}: {first.strip()} The whole log is {log}.")
+    return running.returncode
 
 
 def route(
@@ -139,18 +132,17 @@ def route(
     entry = cache / f"{key}.json"
     if entry.is_file():
         return Implemented(**json.loads(entry.read_text()))
-    folder = cache / key[:16]
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "rtl").mkdir(parents=True)
-    for name, content in files.items():
-        (folder / "rtl" / name).write_bytes(content)
-    (folder / _SCRIPT).write_text(script)
-    wns, resources, problem = _route(folder, on_line)
-    result = Implemented(found_version, part, period_ns, wns, resources, problem)
-    staged = folder / entry.name
-    staged.write_text(json.dumps(asdict(result)))
-    os.replace(staged, entry)
-    shutil.rmtree(folder)
+    cache.mkdir(parents=True, exist_ok=True)
+    with scratch_folder("vivado", cache, keep_after=ToolError) as folder:
+        (folder / "rtl").mkdir()
+        for name, content in files.items():
+            (folder / "rtl" / name).write_bytes(content)
+        (folder / _SCRIPT).write_text(script)
+        wns, resources, problem = _route(folder, on_line)
+        result = Implemented(found_version, part, period_ns, wns, resources, problem)
+        staged = folder / entry.name
+        staged.write_text(json.dumps(asdict(result)))
+        os.replace(staged, entry)
     return result
 
 

@@ -14,18 +14,16 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.errors import ToolError
-from pipeline.tools import rtlil, yosys_worker
+from pipeline.tools import process, rtlil, yosys_worker
 from pipeline.tools.harness import MODULE, declaration, harness
-from pipeline.tools.pool import ending_with_the_others
+from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.utilization import Utilization
 
 __all__ = [
@@ -170,12 +168,10 @@ def synthesize(units: Sequence[Unit], family: str, *, cache: Path) -> list[Synth
     missing = {entry: unit for entry, unit in zip(entries, units, strict=True) if not entry.is_file()}
     if missing:
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="yosys-", dir=cache) as scratch:
-            counted = _synthesize(
-                list(missing.values()), family, Path(scratch), cache / f"{next(iter(missing)).stem}.log"
-            )
+        with scratch_folder("yosys", cache) as scratch:
+            counted = _synthesize(list(missing.values()), family, scratch, cache / f"{next(iter(missing)).stem}.log")
             for entry, result in zip(missing, counted, strict=True):
-                staged = Path(scratch, "result.json")
+                staged = scratch / "result.json"
                 staged.write_text(json.dumps(asdict(result)))
                 os.replace(staged, entry)
     return [_load(json.loads(entry.read_text())) for entry in entries]
@@ -225,8 +221,7 @@ def map_ecp5(top: str, sources: Sequence[Path], memories: Sequence[Path], folder
 def parse(top: str, sources: Sequence[Path], *, memories: Sequence[Path] = (), cache: Path) -> None:
     """Read and elaborate `top` without mapping it. Raises ToolError as `synthesize` does."""
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="yosys-", dir=cache) as scratch:
-        folder = Path(scratch)
+    with scratch_folder("yosys", cache) as folder:
         _copy([*sources, *memories], folder)
         job = {"designs": [[".", _read_command(top, sources, {})]], "top": None, "synthesize": []}
         _run(job, folder, log=cache / f"parse-{top}.log", what=f"reading {top}")
@@ -284,22 +279,14 @@ def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
         version()
     search = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
     written = folder / "log.txt"  # another build may be at the same
-    with open(written, "wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", yosys_worker.__name__],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": search},
-        )
-        with ending_with_the_others(process):
-            process.communicate(json.dumps(job).encode())
-    if process.returncode:
+    command = [sys.executable, "-P", "-m", yosys_worker.__name__]
+    environment = {**os.environ, "PYTHONPATH": search}
+    done = process.run(command, stdin=json.dumps(job), output=written, cwd=folder, env=environment)
+    if done.returncode:
         shutil.copyfile(written, log)
         tail = "\n".join(written.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:])
         raise ToolError(
-            f"{what} by Yosys ended with status {process.returncode}; the whole log is {log}. It ends:\n{tail}"
+            f"{what} by Yosys ended with status {done.returncode}; the whole log is {log}. It ends:\n{tail}"
         )
     log.unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from pipeline.tools.rtlil import fold_constant_reads, merge_equal_modules, side_
 def _main() -> None:
     from pyosys import libyosys
 
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and Yosys does not look whether it could write
     job = json.load(sys.stdin)
     texts = []
     for folder, read in job["designs"]:

@@ -227,19 +227,19 @@ def test_builds_at_once_share_the_cores(monkeypatch, points_, jobs, cores):
         assert sum(map(len, shares)) == cores, "no core is given twice"
 
 
-def running_in(group: int) -> list[psutil.Process]:
-    """The processes of a group that have not ended."""
+def running_in(session: int) -> list[psutil.Process]:
+    """The processes of a session that have not ended: tools are a group of their own in it."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 
 
-def names_in(group: int) -> set[str]:
+def names_in(session: int) -> set[str]:
     found = set()
-    for process in running_in(group):
+    for process in running_in(session):
         with contextlib.suppress(psutil.Error):
             found.add(process.name())
     return found

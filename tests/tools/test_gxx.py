@@ -39,5 +39,5 @@ def test_a_compiler_that_does_not_run_is_an_error(tmp_path, monkeypatch):
     program.write_text("#!/bin/sh\necho broken >&2\nexit 3\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    with pytest.raises(ToolError, match="-dumpfullversion ended with status 3 and names no version: 'broken'"):
+    with pytest.raises(ToolError, match="--version ended with status 3 and names no version; it prints: 'broken'"):
         gxx.version()

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 
 import pytest
 
-from pipeline.tools.pool import ending_with_the_others, side_by_side
+from pipeline.tools.pool import side_by_side
+from pipeline.tools.process import started
 
 
 def test_results_come_in_the_order_of_the_jobs():
@@ -29,7 +29,7 @@ def test_the_first_failure_ends_what_runs_and_drops_what_does_not():
     begun = []
 
     def waiting() -> int:
-        with subprocess.Popen(["sleep", "300"]) as process, ending_with_the_others(process):
+        with started(["sleep", "300"]) as process:
             begun.append(process)
             return process.wait()
 

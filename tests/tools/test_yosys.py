@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from pipeline.errors import ToolError
 from pipeline.stages.codegen import rtl_sources
-from pipeline.tools import yosys
+from pipeline.tools import process, yosys
 from pipeline.tools.utilization import Utilization
 from pipeline.tools.yosys import PRIMITIVES, SynthesisResult, Unit
 
@@ -79,8 +78,8 @@ def test_together_they_are_counted_as_alone_in_one_run(tmp_path, monkeypatch):
         found for i, unit in enumerate(units) for found in yosys.synthesize([unit], "xcup", cache=tmp_path / f"c{i}")
     ]
     runs = []
-    started = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *given, **named: runs.append(1) or started(*given, **named))
+    run = process.run
+    monkeypatch.setattr(process, "run", lambda *given, **named: runs.append(1) or run(*given, **named))
     together = yosys.synthesize(units, "xcup", cache=tmp_path / "cache")
     assert together == alone
     assert len({found.total.lut for found in alone}) > 3
