@@ -104,10 +104,10 @@ def test_stages() -> None:
         (["train", "some/none.yaml"], "some/none.yaml cannot be read: No such file or directory."),
         (["train", "cifar10_quant_cnv_w4"], "Did you mean cifar10_quant_cnv_w4a4?"),
         (["benchmark", "cifar10", "--out", "/proc/none"], "error: /proc/none: No such file or directory."),
-        (["build", "quant_tfc_w2a2", "--out", __file__], f"error: {__file__} is there and is no folder, which it is"),
+        (["build", "quant_tfc_w2a2", "--out", __file__], f"error: {__file__} cannot be written: File exists."),
         (
             ["build", "quant_tfc_w2a2", "--out", f"{__file__}/x"],
-            f"error: {__file__}/x cannot be reached: a part of this",
+            f"error: {__file__}/x cannot be written: Not a directory.",
         ),
         (["train", "cifar10_resnet8", "--epochs", "0"], "epochs is 0; expected a whole number of epochs of 1 or more."),
         (["benchmark", "none"], "There is no file none. By name there are: cifar10, cifar10_resnet18,"),
