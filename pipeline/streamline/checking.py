@@ -37,21 +37,15 @@ def check_text(model: onnx.ModelProto) -> None:
 
 
 def _check_text(message: Message, place: str) -> None:
-    try:
-        fields = message.ListFields()
-    except UnicodeDecodeError:
-        raise _no_text(place) from None
-    for field, value in fields:
-        single = isinstance(value, str | Message)
+    for field, value in message.ListFields():
+        parts = [value] if isinstance(value, str | bytes | Message) else value
         if field.type == field.TYPE_MESSAGE:
-            for index, part in enumerate([value] if single else value):
-                _check_text(part, f"{field.name} of {place}" if single else f"{field.name} {index} of {place}")
-        elif field.type == field.TYPE_STRING:
-            try:
-                for text in [value] if single else value:
-                    text.encode()
-            except (UnicodeDecodeError, UnicodeEncodeError):
-                raise _no_text(f"{field.name} of {place}") from None
+            for index, part in enumerate(parts):
+                _check_text(
+                    part, f"{field.name} of {place}" if parts is not value else f"{field.name} {index} of {place}"
+                )
+        elif field.type == field.TYPE_STRING and not all(isinstance(part, str) for part in parts):
+            raise _no_text(f"{field.name} of {place}")  # protocol buffers give the bytes of what is no text
 
 
 def _no_text(place: str) -> ModelError:
@@ -226,18 +220,35 @@ def _givers(graph: onnx.GraphProto) -> Iterator[tuple[str, str]]:
 
 
 def _check_annotations(graph: onnx.GraphProto) -> None:
-    """QONNX notes the integer type of a tensor: one that it does not know stops its transformations."""
+    """Check what QONNX notes of the integer types of tensors, and remove it: nothing here goes by it, but QONNX's
+    executor stops at a type that it does not know, or that the values do not have."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
     for annotation in graph.quantization_annotation:
         for entry in annotation.quant_parameter_tensor_names:
-            if entry.key != "finn_datatype":
-                continue
-            try:
-                DataType[entry.value]
-            except (KeyError, ValueError, AssertionError, TypeError, AttributeError, IndexError):
-                raise ModelError(
-                    f"The tensor {annotation.tensor_name} is annotated as {entry.value}, which is no type of QONNX. "
-                    "Remove the annotation, or export the file again."
-                ) from None
+            if entry.key == "finn_datatype":
+                _check_annotation(annotation.tensor_name, entry.value, constants.get(annotation.tensor_name))
+    del graph.quantization_annotation[:]
+
+
+def _check_annotation(name: str, type_: str, tensor: TensorProto | None) -> None:
+    try:
+        datatype = DataType[type_]
+        known = datatype.bitwidth() > 0
+    except (KeyError, ValueError, AssertionError, TypeError, AttributeError, IndexError):
+        known = False
+    if not known:
+        raise ModelError(
+            f"The tensor {name} is annotated as {type_}, which is no type of QONNX. Remove the annotation, or export the "
+            "file again."
+        )
+    if tensor is None or not datatype.is_integer():
+        return
+    values = numpy_helper.to_array(tensor)
+    if not (values == np.round(values)).all() or values.min() < datatype.min() or values.max() > datatype.max():
+        raise ModelError(
+            f"The tensor {name} is annotated as {type_}, but holds values from {values.min():g} to {values.max():g} that "
+            "are not all of that type. Remove the annotation, or export the file again."
+        )
 
 
 def _check_ends(graph: onnx.GraphProto) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.streamline.inference import Tensors
 from pipeline.streamline.nodes import attributes
+from pipeline.streamline.tensors import Tensors
 
 __all__ = ["write_windows"]
 
@@ -20,7 +20,7 @@ _AXIS = 2  # of the height, which a convolution over one axis lacks
 def write_windows(model: onnx.ModelProto, tensors: Tensors) -> None:
     """Give every convolution and pool of `model`, in place, its pads, and those over one axis a height of 1.
 
-    `model` has passed `check_operands`, and `tensors` is what `infer` found.
+    The nodes of `model` have passed `check_operands`, and `tensors` is what `infer` found.
     """
     graph = model.graph
     version = next(entry.version for entry in model.opset_import if not entry.domain)

@@ -3,56 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, TypeProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.streamline.checking import MAX_ELEMENTS, is_quantizer
 from pipeline.streamline.executor import graph_input, graph_output
 from pipeline.streamline.nodes import attributes, constant_value, describe
 from pipeline.streamline.operators import BUILDABLE, CLASSIFIER_ENDS, NOT_MONOTONE, WITHOUT_LAYER
+from pipeline.streamline.tensors import Tensors
 
-__all__ = ["QCDQ_OPS", "Tensors", "infer"]
+__all__ = ["QCDQ_OPS", "infer"]
 
 QCDQ_OPS = ("QuantizeLinear", "DequantizeLinear")
 _MAX_STREAMED = 1 << 22  # elements of one frame in one tensor: a megapixel image, or 64 channels of 256 × 256
+_FATAL = 4  # the only lines that the runtime should print
 _MAX_DATA = 1 << 12  # elements of a constant whose values may decide a shape
-# for values that an operator does not take; the reference of ONNX checks few of them itself
-_NUMPY_ERRORS = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError),
-)
 
 
-@dataclass(frozen=True)
-class Tensors:
-    """What is known of the tensors of a graph, by name: the element types (of onnx.TensorProto), the shapes with batch
-    1, the values of constants, and which depend on the input."""
-
-    types: dict[str, int] = field(default_factory=dict)
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
-    dynamic: set[str] = field(default_factory=set)
-
-    def add(self, name: str, type_: int, shape: tuple[int, ...], *, dynamic: bool) -> None:
-        self.types[name], self.shapes[name] = type_, shape
-        if dynamic:
-            self.dynamic.add(name)
-
-    def add_constant(self, name: str, value: np.ndarray) -> None:
-        self.constants[name] = value
-        self.add(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape, dynamic=False)
-
-
-def infer(model: onnx.ModelProto, *, qcdq: bool = False) -> Tensors:
+def infer(
+    model: onnx.ModelProto, check: Callable[[onnx.NodeProto, Tensors], None] | None = None, *, qcdq: bool = False
+) -> Tensors:
     """The tensors of `model`, a graph that `check_graph` has seen.
 
     Changes `model` in place: nodes that need constants alone become initializers, nodes and initializers that nothing
     needs go, and every tensor's shape is written down. Quantizers of constants stay, as do, with `qcdq`, those of ONNX.
+    `check` is called for each node that stays, as soon as its tensors are known, so that the first that is wrong is named.
     Raises UnsupportedError for operators that cannot be built, ModelError for shapes or types that do not fit.
     """
     graph = model.graph
@@ -76,6 +56,8 @@ def infer(model: onnx.ModelProto, *, qcdq: bool = False) -> Tensors:
             _refuse_float_weights(node, tensors)
         _refuse_operator(node, qcdq)
         _infer_node(model, node, tensors)
+        if check is not None:
+            check(node, tensors)
         kept.append(node)
     del graph.node[:]
     graph.node.extend(kept)
@@ -132,19 +114,20 @@ def _constant(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors) ->
 
 
 def _calculate(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors) -> np.ndarray:
+    """By the runtime that QONNX's executor takes."""
     names = [name for name in dict.fromkeys(node.input) if name]
     inputs = [helper.make_tensor_value_info(n, tensors.types[n], tensors.shapes[n]) for n in names]
-    output = onnx.ValueInfoProto(name=node.output[0])
-    alone = helper.make_model(
-        helper.make_graph([node], "constant", inputs, [output]), opset_imports=list(model.opset_import)
-    )
+    graph = helper.make_graph([node], "constant", inputs, [onnx.ValueInfoProto(name=node.output[0])])
+    alone = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = _FATAL, 1
     try:
-        with np.errstate(all="ignore"):
-            (value,) = ReferenceEvaluator(alone).run(None, {name: tensors.constants[name] for name in names})
-        return np.asarray(value)
-    except _NUMPY_ERRORS as error:
+        session = onnxruntime.InferenceSession(alone.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        (value,) = session.run(None, {name: tensors.constants[name] for name in names})
+    except Exception as error:  # noqa: BLE001  the runtime's errors have no class in common
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"{describe(node)} cannot be calculated from its constants: {reason}") from None
+    return np.asarray(value)
 
 
 def _refuse_float_weights(node: onnx.NodeProto, tensors: Tensors) -> None:
@@ -225,7 +208,7 @@ def _outputs(
             opset_imports=list(model.opset_import),
             ir_version=model.ir_version,
         )
-    except (onnx.checker.ValidationError, RuntimeError, ValueError, IndexError, OverflowError) as error:
+    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, IndexError, OverflowError) as error:
         reason = str(error).strip().partition("\n")[0]
         shapes = ", ".join(f"{name} {tensors.shapes[name]}" for name in node.input if name)
         raise ModelError(f"{describe(node)} does not take {shapes}: {reason} Export the file again.") from None

@@ -10,24 +10,22 @@ from typing import Any, NoReturn
 import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto
+from qonnx.custom_op.registry import getCustomOp
 
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.streamline.checking import is_quantizer
-from pipeline.streamline.inference import Tensors
 from pipeline.streamline.nodes import attributes, describe
 from pipeline.streamline.operators import CLASSIFIER_ENDS
 from pipeline.streamline.quantizers import read_quantizer
+from pipeline.streamline.tensors import Tensors
 
 __all__ = ["check_operands"]
 
 _MAX_WINDOWS = 1 << 24  # elements of all windows of one frame
 _MAX_BITS = 32
-_QUANTIZER_OPERANDS = {"Quant": (4,), "IntQuant": (4,), "BipolarQuant": (2,), "Trunc": (5, 6)}
-_QUANTIZER_ATTRIBUTES = {
-    "signed": AttributeProto.INT,
-    "narrow": AttributeProto.INT,
-    "rounding_mode": AttributeProto.STRING,
-}
+_QUANTIZER_OPERANDS = {"Quant": 4, "IntQuant": 4, "BipolarQuant": 2, "Trunc": 5}
+_TRUNC_2_OPERANDS = 6
+_KINDS = {"i": AttributeProto.INT, "s": AttributeProto.STRING}
 
 
 @dataclass(frozen=True)
@@ -63,30 +61,28 @@ class _Site:
         raise UnsupportedError(f"{describe(self.node)} {reason}.")
 
 
-def check_operands(model: onnx.ModelProto, tensors: Tensors) -> None:
-    """Raise for the first node with an operand or an attribute that its operator does not take, or that cannot be built.
+def check_operands(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors) -> None:
+    """Raise if `node`, of `model`, has an operand or an attribute that its operator does not take, or cannot be built.
 
-    `tensors` is what `infer` found. Axes that ONNX lets a node leave to a default which depends on the version of its
-    operators, or on the batch, are written down.
+    Axes that ONNX lets a node leave to a default which depends on the version of its operators, or on the batch, are
+    written down.
     """
     graph = model.graph
-    readers = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
-    for node in graph.node:
-        site = _Site(node, attributes(node), tensors, node.output[0] == graph.output[0].name)
-        if any(name in readers for name in node.output[1:] if name):
-            site.refuse(f"gives a second output, {node.output[1]}, that is read; only the first can be built")
-        if is_quantizer(node):
-            _check_quantizer(site)
-        else:
-            if node.op_type not in _CHECKS:
-                site.refuse("is left of QCDQ; export the network as QONNX")
-            if node.op_type not in _JOINS and any(site.dynamic(i) for i in range(1, len(node.input))):
-                site.refuse(
-                    "takes a tensor that depends on the input where a constant must be; only its first operand may"
-                )
-            _CHECKS[node.op_type](site)
-        if node.output[0] in tensors.dynamic:
-            _check_dynamic(site)
+    site = _Site(node, attributes(node), tensors, node.output[0] == graph.output[0].name)
+    for name in node.output[1:]:
+        if name and any(name in other.input for other in graph.node):
+            site.refuse(f"gives a second output, {name}, that is read; only the first can be built")
+    if is_quantizer(node):
+        version = next(entry.version for entry in model.opset_import if entry.domain == node.domain)
+        _check_quantizer(site, version)
+    else:
+        if node.op_type not in _CHECKS:
+            site.refuse("is left of QCDQ; export the network as QONNX")
+        if node.op_type not in _JOINS and any(site.dynamic(i) for i in range(1, len(node.input))):
+            site.refuse("takes a tensor that depends on the input where a constant must be; only its first operand may")
+        _CHECKS[node.op_type](site)
+    if node.output[0] in tensors.dynamic:
+        _check_dynamic(site)
 
 
 def _check_dynamic(site: _Site) -> None:
@@ -98,17 +94,16 @@ def _check_dynamic(site: _Site) -> None:
         site.refuse(f"gives {name} of shape {site.output}, without the batch of 1 as its first axis")
 
 
-def _check_quantizer(site: _Site) -> None:
-    node, counts = site.node, _QUANTIZER_OPERANDS[site.node.op_type]
-    if len(node.input) not in counts or not all(node.input):
-        site.wrong(f"has {sum(map(bool, node.input))} operands; expected {' or '.join(map(str, counts))}")
-    for attribute in node.attribute:
-        if _QUANTIZER_ATTRIBUTES.get(attribute.name) != attribute.type:
-            site.wrong(
-                f"has the attribute {attribute.name}; expected signed and narrow, both 0 or 1, and rounding_mode, a word"
-            )
-        if attribute.type == AttributeProto.INT and attribute.i not in (0, 1):
-            site.wrong(f"has {attribute.name} {attribute.i}; expected 0 or 1")
+def _check_quantizer(site: _Site, version: int) -> None:
+    node, count = site.node, _QUANTIZER_OPERANDS[site.node.op_type]
+    if node.op_type == "Trunc" and version > 1:
+        count = _TRUNC_2_OPERANDS
+    if len(node.input) != count or not all(node.input):
+        site.wrong(
+            f"has {sum(map(bool, node.input))} operands; expected {count}, by version {version} of {node.domain}, which "
+            "the file imports"
+        )
+    _check_quantizer_attributes(node, version)
     for name in (node.input[0], node.input[1]):
         if site.tensors.types[name] != TensorProto.FLOAT:
             type_ = TensorProto.DataType.Name(site.tensors.types[name]).lower()
@@ -128,10 +123,27 @@ def _check_quantizer(site: _Site) -> None:
     read_quantizer(node, [site.constant(index) for index in range(1, len(node.input))])
 
 
+def _check_quantizer_attributes(node: onnx.NodeProto, version: int) -> None:
+    known = getCustomOp(node, version).get_nodeattr_types()
+    given = {attribute.name: attribute for attribute in node.attribute}
+    for name, attribute in given.items():
+        if name not in known or attribute.type != _KINDS[known[name][0]]:
+            raise ModelError(
+                f"{describe(node)} has the attribute {name} of the type "
+                f"{AttributeProto.AttributeType.Name(attribute.type)}; QONNX has {', '.join(known) or 'none'} here, whole "
+                "numbers and words. Export the file again."
+            )
+        if attribute.type == AttributeProto.INT and attribute.i not in (0, 1):
+            raise ModelError(f"{describe(node)} has {name} {attribute.i}; expected 0 or 1. Export the file again.")
+    for name, (_, required, *_) in known.items():
+        if required and name not in given:
+            raise ModelError(f"{describe(node)} has no attribute {name}, which QONNX requires. Export the file again.")
+
+
 def _check_quantizer_values(site: _Site) -> None:
     node = site.node
     scales, widths = {"BipolarQuant": ((1,), ()), "Trunc": ((1,), (3, 4))}.get(node.op_type, ((1,), (3,)))
-    if len(node.input) == 6:
+    if len(node.input) == _TRUNC_2_OPERANDS:
         scales, widths = (1, 4), (3, 5)
     for index in scales:
         value = site.constant(index)
@@ -139,8 +151,8 @@ def _check_quantizer_values(site: _Site) -> None:
             site.wrong(f"has a scale of {value.min():g} ({node.input[index]}); expected numbers above 0")
     for index in widths:
         value = site.constant(index)
-        if value is not None and not ((value > 0) & (value <= _MAX_BITS)).all():
-            bits = value.min() if value.min() <= 0 else value.max()
+        if value is not None and not ((value >= 1) & (value <= _MAX_BITS)).all():
+            bits = value.min() if value.min() < 1 else value.max()
             site.wrong(f"has a bit width of {bits:g} ({node.input[index]}); expected 1 to {_MAX_BITS}")
     zero_point = site.constant(2)
     if widths and zero_point is not None and site.constant(widths[-1]) is not None:

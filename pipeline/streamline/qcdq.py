@@ -15,8 +15,9 @@ from qonnx.custom_op.general.intquant import max_int, min_int
 from qonnx.transformation.qcdq_to_qonnx import QCDQToQuant, extract_elem_type
 
 from pipeline.errors import UnsupportedError
-from pipeline.streamline.inference import QCDQ_OPS, Tensors
+from pipeline.streamline.inference import QCDQ_OPS, infer
 from pipeline.streamline.nodes import attributes, describe
+from pipeline.streamline.tensors import Tensors
 
 __all__ = ["convert_qcdq"]
 
@@ -27,18 +28,25 @@ _HINT = (
 )
 
 
-def convert_qcdq(model: onnx.ModelProto, tensors: Tensors) -> bool:
+def convert_qcdq(model: onnx.ModelProto) -> bool:
     """Make quantizers of the QuantizeLinear and DequantizeLinear nodes of `model`, in place; whether there were any.
 
-    `tensors` is what `infer` found. Raises UnsupportedError, with the node's name, for one that is no quantizer.
+    `model` has passed `check_graph`. Raises UnsupportedError, with the node's name, for one that is no quantizer.
     """
     graph = model.graph
     if not any(node.op_type in QCDQ_OPS for node in graph.node):
         return False
+    tensors = infer(model, qcdq=True)
     _merge(graph, tensors)
+    nodes = []
     for node in graph.node:
         if node.op_type in QCDQ_OPS:
             _prepare(graph, node, tensors)
+        if node.op_type == "DequantizeLinear" and node.input[0] in tensors.constants:
+            nodes.append(_quantized(graph, node, tensors))
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
     givers = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
         if node.op_type == "DequantizeLinear":
@@ -48,6 +56,7 @@ def convert_qcdq(model: onnx.ModelProto, tensors: Tensors) -> bool:
         if node.op_type in QCDQ_OPS:
             _refuse(node, "has no counterpart that makes a quantizer of both")
     _give_floats(converted.graph)
+    del converted.graph.value_info[:]  # of the integers that are no more; the others were compared by `infer`
     if not any(entry.domain == "qonnx.custom_op.general" for entry in converted.opset_import):
         converted.opset_import.append(helper.make_opsetid("qonnx.custom_op.general", 1))
     if converted is not model:
@@ -104,11 +113,31 @@ def _prepare(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -> 
     node.attribute.extend(helper.make_attribute(name, value) for name, value in kept.items())
     for part, value in (("scale", scale), ("zero_point", zero)):
         node.input.append(_add(graph, f"{node.name}_{part}", value))
-    if node.op_type == "DequantizeLinear" and node.input[0] in tensors.constants:
-        value = tensors.constants[node.input[0]]
-        node.input[0] = _add(graph, f"{node.name}_integers", value)
-        tensors.add_constant(node.input[0], value)
-        graph.value_info.append(helper.make_tensor_value_info(node.input[0], integers, value.shape))
+
+
+def _quantized(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -> onnx.NodeProto:
+    """The QuantizeLinear that gives the constant integers which `node` dequantizes, from the real weights.
+
+    QONNX's transformation subtracts zero points in the type of the integers, where they overflow, and takes every scale
+    for one of the last axis; it does neither where a QuantizeLinear stands before.
+    """
+    integers = tensors.constants[node.input[0]]
+    given = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    scale, zero = (given[name].astype(np.float64) for name in node.input[1:])
+    if scale.ndim:
+        shape = [1] * integers.ndim
+        shape[attributes(node)["axis"]] = -1
+        scale, zero = scale.reshape(shape), zero.reshape(shape)
+    weights = _add(graph, f"{node.name}_weights", ((integers - zero) * scale).astype(np.float32))
+    node.input[0] = f"{node.name}_integers"
+    type_ = helper.np_dtype_to_tensor_dtype(integers.dtype)
+    tensors.add(node.input[0], type_, integers.shape, dynamic=False)
+    graph.value_info.append(helper.make_tensor_value_info(node.input[0], type_, integers.shape))
+    quantizer = helper.make_node(
+        "QuantizeLinear", [weights, *node.input[1:]], [node.input[0]], f"{node.name}_quantizer"
+    )
+    quantizer.attribute.extend(node.attribute)
+    return quantizer
 
 
 def _add(graph: onnx.GraphProto, name: str, value: np.ndarray) -> str:
@@ -117,9 +146,7 @@ def _add(graph: onnx.GraphProto, name: str, value: np.ndarray) -> str:
 
 
 def _check_chain(graph: onnx.GraphProto, node: onnx.NodeProto, givers: dict[str, onnx.NodeProto], tensors) -> None:
-    """Raise unless `node` dequantizes a constant, or what one QuantizeLinear gives, clipped to whole bits or not."""
-    if node.input[0] in tensors.constants:
-        return
+    """Raise unless `node` dequantizes what one QuantizeLinear gives, clipped to whole bits or not."""
     before, clip = givers.get(node.input[0]), None
     if before is not None and before.op_type == "Clip":
         clip, before = before, givers.get(before.input[0])

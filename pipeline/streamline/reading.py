@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -54,10 +55,9 @@ def read_model(path: Path) -> onnx.ModelProto:
         check_text(model)
         model = inline_functions(model)
         check_graph(model)
-        if convert_qcdq(model, infer(model, qcdq=True)):
+        if convert_qcdq(model):
             check_graph(model)
-        tensors = infer(model)
-        check_operands(model, tensors)
+        tensors = infer(model, partial(check_operands, model))
         write_windows(model, tensors)
     except A2QError as error:
         raise type(error)(f"The model {path}: {error}") from None
