@@ -23,8 +23,10 @@ __all__ = ["check_operands"]
 
 _MAX_WINDOWS = 1 << 24  # elements of all windows of one frame
 _MAX_BITS = 32
+_LARGEST = 2.0**60  # of a constant: the product of two is far from the end of float32
 _QUANTIZER_OPERANDS = {"Quant": 4, "IntQuant": 4, "BipolarQuant": 2, "Trunc": 5}
 _TRUNC_2_OPERANDS = 6
+_WIDTHS = (np.float32, np.int32, np.int64)  # types of bit widths; in narrower integers QONNX's executor overflows
 _KINDS = {"i": AttributeProto.INT, "s": AttributeProto.STRING}
 
 
@@ -72,6 +74,8 @@ def check_operands(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensor
     for name in node.output[1:]:
         if name and any(name in other.input for other in graph.node):
             site.refuse(f"gives a second output, {name}, that is read; only the first can be built")
+    if node.op_type != "Clip":  # whose largest number means that there is no bound
+        _check_magnitudes(site)
     if is_quantizer(node):
         version = next(entry.version for entry in model.opset_import if entry.domain == node.domain)
         _check_quantizer(site, version)
@@ -83,6 +87,15 @@ def check_operands(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensor
         _CHECKS[node.op_type](site)
     if node.output[0] in tensors.dynamic:
         _check_dynamic(site)
+
+
+def _check_magnitudes(site: _Site) -> None:
+    for index in range(len(site.node.input)):
+        value = site.constant(index)
+        if value is not None and value.dtype.kind == "f" and value.size and np.abs(value).max() > _LARGEST:
+            site.refuse(
+                f"reads {site.node.input[index]}, with values up to {np.abs(value).max():g}, whose products overflow float32"
+            )
 
 
 def _check_dynamic(site: _Site) -> None:
@@ -112,8 +125,8 @@ def _check_quantizer(site: _Site, version: int) -> None:
         value = site.constant(index)
         if value is None:
             continue  # read_quantizer has a sentence for it
-        if value.dtype.kind not in "fiu":
-            site.wrong(f"reads {node.input[index]}, a tensor of {value.dtype}; expected numbers")
+        if value.dtype != np.float32 and value.dtype.kind not in "iu":
+            site.wrong(f"reads {node.input[index]}, a tensor of {value.dtype}; expected float32 or integers")
         if not _broadcasts(site.shape(index), site.shape(0)):
             site.wrong(
                 f"has an operand {node.input[index]} of shape {site.shape(index)} for a tensor of shape {site.shape(0)}; "
@@ -151,6 +164,8 @@ def _check_quantizer_values(site: _Site) -> None:
             site.wrong(f"has a scale of {value.min():g} ({node.input[index]}); expected numbers above 0")
     for index in widths:
         value = site.constant(index)
+        if value is not None and value.dtype not in _WIDTHS:
+            site.wrong(f"reads {node.input[index]}, a bit width of {value.dtype}; expected float32 or int32")
         if value is not None and not ((value >= 1) & (value <= _MAX_BITS)).all():
             bits = value.min() if value.min() < 1 else value.max()
             site.wrong(f"has a bit width of {bits:g} ({node.input[index]}); expected 1 to {_MAX_BITS}")
@@ -178,15 +193,7 @@ def _check_window(site: _Site, kernel: tuple[int, ...]) -> None:
             site.wrong(f"has {name} {options[name]}; expected {count} numbers")
     if any(d != 1 for d in options.get("dilations", ())):
         site.refuse(f"has dilations {options['dilations']}; only 1 can be built")
-    auto_pad = options.get("auto_pad", b"NOTSET").decode()
-    if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
-        site.wrong(f"has auto_pad {auto_pad}; expected NOTSET, VALID, SAME_UPPER or SAME_LOWER")
-    if auto_pad != "NOTSET" and any(options.get("pads", ())):
-        site.wrong(f"has both pads and auto_pad {auto_pad}; expected one of them")
-    if any(p >= k for p, k in zip(options.get("pads", ()), (*kernel, *kernel), strict=False)) and _is_pool(site):
-        site.wrong(
-            f"has pads {options['pads']}, with windows {kernel} that lie outside; expected pads below the kernel"
-        )
+    _check_pads(site, kernel)
     if options.get("ceil_mode", 0) not in (0, 1) or options.get("count_include_pad", 0) not in (0, 1):
         site.wrong("has a ceil_mode or count_include_pad that is neither 0 nor 1")
     elements = math.prod(kernel) * site.shape(0)[1] * math.prod(site.output[2:])
@@ -194,8 +201,18 @@ def _check_window(site: _Site, kernel: tuple[int, ...]) -> None:
         site.refuse(f"has windows of {elements} elements in all; at most {_MAX_WINDOWS} can be built")
 
 
-def _is_pool(site: _Site) -> bool:
-    return site.node.op_type in ("MaxPool", "AveragePool")
+def _check_pads(site: _Site, kernel: tuple[int, ...]) -> None:
+    axes = len(kernel)
+    pads, auto_pad = site.options.get("pads", [0] * 2 * axes), site.options.get("auto_pad", b"NOTSET").decode()
+    if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        site.wrong(f"has auto_pad {auto_pad}; expected NOTSET, VALID, SAME_UPPER or SAME_LOWER")
+    if auto_pad != "NOTSET" and any(pads):
+        site.wrong(f"has both pads and auto_pad {auto_pad}; expected one of them")
+    padded = tuple(size + a + b for size, a, b in zip(site.shape(0)[2:], pads[:axes], pads[axes:], strict=True))
+    if not auto_pad.startswith("SAME") and any(k > size for k, size in zip(kernel, padded, strict=True)):
+        site.wrong(f"has windows {kernel} larger than its padded input {padded}")
+    if site.node.op_type != "Conv" and any(p >= k for p, k in zip(pads, (*kernel, *kernel), strict=True)):
+        site.wrong(f"has pads {pads}, with windows {kernel} that lie outside; expected pads below the kernel")
 
 
 def _check_convolution(site: _Site) -> None:

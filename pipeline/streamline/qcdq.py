@@ -141,7 +141,7 @@ def _quantized(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -
 
 
 def _add(graph: onnx.GraphProto, name: str, value: np.ndarray) -> str:
-    graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+    graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return name
 
 
@@ -161,10 +161,10 @@ def _check_chain(graph: onnx.GraphProto, node: onnx.NodeProto, givers: dict[str,
     if not all(np.array_equal(given[a], given[b]) for a, b in pairs) or attributes(before) != attributes(node):
         _refuse(node, f"has another scale, zero point or axis than {describe(before)}")
     if clip is not None:
-        _check_clip(clip, tensors.types[before.output[0]], tensors)
+        _check_clip(graph, clip, tensors.types[before.output[0]], tensors)
 
 
-def _check_clip(clip: onnx.NodeProto, integers: int, tensors: Tensors) -> None:
+def _check_clip(graph: onnx.GraphProto, clip: onnx.NodeProto, integers: int, tensors: Tensors) -> None:
     bounds = [tensors.constants.get(name) for name in clip.input[1:]]
     if len(bounds) != 2 or any(bound is None or bound.size != 1 for bound in bounds):
         _refuse(clip, "clips integers without two constant bounds")
@@ -174,6 +174,8 @@ def _check_clip(clip: onnx.NodeProto, integers: int, tensors: Tensors) -> None:
     bits, signed, narrow = extract_elem_type(integers, (np.asarray(lo), np.asarray(hi)))
     if (min_int(signed, narrow, bits), max_int(signed, narrow, bits)) != (lo, hi):
         _refuse(clip, f"clips integers to [{lo}, {hi}], which is no range of whole bits")
+    del clip.input[1:]
+    clip.input.extend(_add(graph, f"{clip.name}_bound{i}", bound.reshape(())) for i, bound in enumerate(bounds))
 
 
 def _give_floats(graph: onnx.GraphProto) -> None:

@@ -126,6 +126,17 @@ def test_unsupported_operator(tmp_path: Path) -> None:
         export.take_qonnx(write(n.model(), tmp_path / "m.onnx"), n.frames(), tmp_path / "out")
 
 
+def test_outputs_that_are_not_finite(tmp_path: Path) -> None:
+    n = Network(6)
+    n.quant(0.5, 4)
+    n.matmul(6, 3)
+    for _ in range(8):
+        n.add("Mul", 1e18)
+    n.output_shape = (1, 3)
+    with pytest.raises(ModelError, match=r"m\.onnx gives NaN or infinity for golden frame 0 .* overflow float32"):
+        export.take_qonnx(write(n.model(), tmp_path / "m.onnx"), n.frames(), tmp_path / "out")
+
+
 def test_frames_of_another_shape(tmp_path: Path) -> None:
     n = network()
     with pytest.raises(ModelError, match=r"takes frames of shape \(6,\)"):

@@ -212,10 +212,18 @@ DENSE: dict[str, tuple[Damage, str]] = {
     "scale 0": (replaced(0, 1, lambda a: a * 0), "Quant_0 has a scale of 0"),
     "NaN weight": (replaced(1, 0, with_nan), r"tensor c3, which Quant node Quant_1 reads, holds nan at \(0, 1\)"),
     "infinite bias": (replaced(7, 2, lambda a: a + np.inf), "holds inf at .*; every constant must be finite"),
+    "huge weight": (
+        replaced(1, 1, lambda a: a * 0 + 3e38),
+        r"Quant_1 reads c4, with values up to 3e\+38, whose products",
+    ),
     "a row too few": (replaced(1, 0, lambda a: a[:-1]), r"MatMul node MatMul_2 does not take .* \(5, 5\)"),
     "transposed": (replaced(1, 0, np.transpose), "MatMul_2 does not take"),
     "int8 weights": (replaced(1, 0, lambda a: a.astype(np.int8)), "Quant_1 reads c3, a tensor of int8"),
     "double weights": (replaced(1, 0, lambda a: a.astype(float)), "Quant_1 reads c3, a tensor of double"),
+    "bits in uint8": (
+        replaced(0, 3, lambda a: a.astype(np.uint8)),
+        "Quant_0 reads c2, a bit width of uint8; expected float32",
+    ),
     "short scale": (replaced(3, 1, lambda a: a[:-1]), r"BatchNormalization_3 has a scale \S+ of shape \(4,\)"),
     "short bias": (replaced(7, 2, lambda a: a[:-1]), r"Gemm_7 has a bias \S+ of shape \(2,\)"),
     "negative variance": (replaced(3, 4, lambda a: a - 9), "BatchNormalization_3 has the variance -.* in channel 0"),
