@@ -64,8 +64,9 @@ def check_graph(model: onnx.ModelProto) -> None:
     _check_imports(model)
     for sparse in graph.sparse_initializer:
         raise UnsupportedError(f"The tensor {sparse.values.name} is sparse; save it as a dense tensor.")
+    readers = {name: f", which {describe(node)} reads," for node in reversed(graph.node) for name in node.input}
     for tensor in graph.initializer:
-        _check_tensor(tensor, f"The tensor {tensor.name}{_reader(graph, tensor.name)}")
+        _check_tensor(tensor, f"The tensor {tensor.name}{readers.get(tensor.name, '')}")
     for node in graph.node:
         _check_node(node)
     _check_order(graph)
@@ -91,8 +92,8 @@ def _check_imports(model: onnx.ModelProto) -> None:
             "can be read. Export it with opset_version=13."
         )
     for node in model.graph.node:
-        if is_quantizer(node):
-            versions.setdefault(node.domain, 1)
+        if is_quantizer(node) and versions.setdefault(node.domain, 1) < 1:
+            raise ModelError(f"It imports version {versions[node.domain]} of {node.domain}; expected 1 or 2.")
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, versions[domain]) for domain in sorted(versions))
 
@@ -114,11 +115,6 @@ def _check_tensor(tensor: TensorProto, what: str) -> None:
         raise UnsupportedError(
             f"{what} holds {array[place]} at {place}; every constant must be finite. Look where training went astray."
         )
-
-
-def _reader(graph: onnx.GraphProto, name: str) -> str:
-    node = next((node for node in graph.node if name in node.input), None)
-    return f", which {describe(node)} reads," if node is not None else ""
 
 
 def _check_node(node: onnx.NodeProto) -> None:

@@ -77,9 +77,9 @@ def _remove_unread(graph: onnx.GraphProto) -> None:
     if len(live) < len(graph.node):
         del graph.node[:]
         graph.node.extend(reversed(live))
-    unread = [tensor for tensor in graph.initializer if tensor.name not in read]
-    for tensor in unread:
-        graph.initializer.remove(tensor)
+    for index in reversed(range(len(graph.initializer))):
+        if graph.initializer[index].name not in read:
+            del graph.initializer[index]
 
 
 def _constant(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors) -> np.ndarray | None:

@@ -385,15 +385,6 @@ def test_branches_without_a_common_scale_are_refused() -> None:
     assert "Add_4" in message and "shared quantizer" in message
 
 
-def test_dilation_is_refused() -> None:
-    def build(n: Network) -> None:
-        n.quant(0.5, 4)
-        n.conv(2, 2, 2, dilations=[2, 2])
-
-    message = refused(build, 2, 6, 6)
-    assert "Conv_2" in message and "dilations" in message
-
-
 def test_missing_quantizer_is_refused() -> None:
     def build(n: Network) -> None:
         n.quant(0.5, 4)

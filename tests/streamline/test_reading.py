@@ -264,6 +264,7 @@ DENSE: dict[str, tuple[Damage, str]] = {
     "not monotone": (operator(4, "Abs"), "Abs node Relu_4 is not supported: Abs is not monotone"),
     "nonmonotone slope": (lambda m: (operator(4, "LeakyRelu")(m), attribute(4, "alpha", -0.5)(m)), "has alpha -0.5"),
     "softmax between": (operator(4, "Softmax"), "Softmax node Relu_4 stands between layers"),
+    "transposed input": (attribute(7, "transA", 1), "Gemm_7"),
     "no hardware": (operator(4, "GlobalMaxPool"), "there is no hardware layer for GlobalMaxPool"),
 }
 
@@ -283,6 +284,7 @@ IMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "kernel too large": (attribute(3, "kernel_shape", [9, 9]), "MaxPool_3.*every size must be 1 or more"),
     "dilated": (attribute(3, "dilations", [2, 2]), r"MaxPool_3 has dilations \[2, 2\]; only 1 can be built"),
+    "dilated convolution": (attribute(2, "dilations", [2, 2]), r"Conv_2 has dilations \[2, 2\]; only 1 can be built"),
     "padded beyond": (attribute(3, "pads", [2, 2, 2, 2]), r"MaxPool_3 has pads \[2, 2, 2, 2\]"),
     "auto_pad unknown": (attribute(2, "auto_pad", "SOME"), "Conv_2"),
     "pads twice": (

@@ -52,7 +52,7 @@ class Conversion:
 
 
 def convert_graph(model: onnx.ModelProto, *, top1: bool, name: str) -> Conversion:
-    """The layer graph of `model`, a QONNX graph whose tensor shapes have batch 1.
+    """The layer graph of `model`, a QONNX graph that `read_model` has checked, with batch 1.
 
     With `top1` a LabelSelect is the last layer. Raises UnsupportedError with the node's name for what cannot be built.
     """
@@ -63,8 +63,6 @@ def convert_graph(model: onnx.ModelProto, *, top1: bool, name: str) -> Conversio
     values: dict[str, Operand] = {n: Constant(a, source=n) for n, a in constants(graph).items()}
     source = graph_input(graph)
     shape = tuple(d.dim_value for d in source.type.tensor_type.shape.dim)
-    if not shape or shape[0] > 1 or any(size <= 0 for size in shape[1:]):
-        raise UnsupportedError(f"The input {source.name} has shape {shape}; export with batch 1 and every size known.")
     values[source.name] = HostTensor(shape[1:], np.arange(int(np.prod(shape[1:]))).reshape(shape[1:]))
     for node in graph.node:
         if node.op_type == "Constant":
@@ -112,14 +110,8 @@ def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand
             f"{describe(node)} cannot be built: operator {node.op_type} is not supported on tensors that depend on the "
             f"input. Supported are {', '.join(sorted((*BUILDABLE, *QUANTIZER_OPS)))}."
         )
-    tensors = [o for o in operands if not (o is None or isinstance(o, Constant))]
     if node.op_type in _BINARY:
         return _binary(builder, node, operands)
-    if len(tensors) != 1 or tensors[0] is not first:
-        raise UnsupportedError(
-            f"{describe(node)} takes a tensor that depends on the input where a constant must be; only its "
-            "first operand may."
-        )
     arrays = [None if o is None else o.values for o in rest]
     if node.op_type in QUANTIZER_OPS:
         quantizer = read_quantizer(node, arrays)
