@@ -101,6 +101,12 @@ def _prepare(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -> 
     zero = constants[1] if len(constants) > 1 else np.zeros(scale.shape, helper.tensor_dtype_to_np_dtype(integers))
     if zero.size != scale.size or scale.ndim > 1:
         _refuse(node, f"has scales of shape {scale.shape} and zero points of shape {zero.shape}")
+    if node.op_type == "QuantizeLinear" and (zero % 2).any():
+        _refuse(
+            node,
+            f"has the zero point {zero[zero % 2 != 0].flat[0]}: it rounds halves to even before it adds that, QONNX's Quant "
+            "after, so that only even ones are the same",
+        )
     rank = len(tensors.shapes[node.input[0]])
     axis = options.get("axis", 1)
     if scale.size == 1:

@@ -527,17 +527,12 @@ def test_qcdq_becomes_quantizers(tmp_path: Path) -> None:
     built(model, tmp_path)
 
 
-def integers(n: Network, tensor: str, type_=np.uint8, *operands: str) -> str:
-    scale, zero = n.constant(0.25), n.constant(3, type_)
-    return n.node("QuantizeLinear", [tensor, scale, *(operands or [zero])])
-
-
 def test_qcdq_as_others_write_it(tmp_path: Path) -> None:
     """A zero point, none, one tensor that is dequantized twice, a bias of 32 bits, a scale with an axis it does not need."""
 
     def build(n: Network) -> None:
-        x = integers(n, "input")
-        scale, zero = n.constant([0.25]), n.constant([3], np.uint8)
+        x = n.node("QuantizeLinear", ["input", n.constant(0.25), n.constant(4, np.uint8)])
+        scale, zero = n.constant([0.25]), n.constant([4], np.uint8)
         a, b = (n.node("DequantizeLinear", [x, scale, zero], axis=1) for _ in range(2))
         integer = n.constant(n.rng.integers(-7, 8, (3, 6)), np.int8)
         weights = n.node(
@@ -548,11 +543,21 @@ def test_qcdq_as_others_write_it(tmp_path: Path) -> None:
         n.node("Gemm", [n.node("Add", [a, b]), weights, bias], transB=1)
 
     model = network(build, 6)
-    frames = Network(6, seed=1).frames(20)
+    frames = np.round(8 * Network(6, seed=1).frames(20)) / 8  # a half is among them
     found = read(model, tmp_path)
     assert sorted(node.op_type for node in found.graph.node) == ["Add", "Gemm", "Quant", "Quant"]
     np.testing.assert_allclose(run_graph(found, frames), by_onnxruntime(model, frames), rtol=0, atol=1e-5)
     built(model, tmp_path)
+
+
+def test_qcdq_rounds_halves_before_an_odd_zero_point_is_added(tmp_path: Path) -> None:
+    def build(n: Network) -> None:
+        scale, zero = n.constant(0.5), n.constant(3, np.uint8)
+        n.node("DequantizeLinear", [n.node("QuantizeLinear", ["input", scale, zero]), scale, zero])
+        n.matmul(6, 3)
+
+    with pytest.raises(UnsupportedError, match="QuantizeLinear_0 has the zero point 3: .* only even ones are the same"):
+        read(network(build, 6), tmp_path)
 
 
 @pytest.mark.parametrize(
