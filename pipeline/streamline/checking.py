@@ -240,6 +240,8 @@ def _check_annotation(name: str, type_: str, tensor: TensorProto | None) -> None
     if tensor is None or not datatype.is_integer():
         return
     values = numpy_helper.to_array(tensor)
+    if values.dtype.kind not in "fiu" or not values.size:
+        return
     if not (values == np.round(values)).all() or values.min() < datatype.min() or values.max() > datatype.max():
         raise ModelError(
             f"The tensor {name} is annotated as {type_}, but holds values from {values.min():g} to {values.max():g} that "

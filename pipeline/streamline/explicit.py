@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.streamline.nodes import attributes
+from pipeline.streamline.nodes import attributes, unused_name
 from pipeline.streamline.tensors import Tensors
 
 __all__ = ["write_windows"]
@@ -65,9 +65,10 @@ def _with_height(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors,
         first, last = options["pads"]
         options["pads"] = [0, first, 0, last]
     lifted = [
-        _moved(graph, "Unsqueeze", name, f"{node.name}_operand{i}", version) for i, name in enumerate(node.input[:2])
+        _moved(graph, "Unsqueeze", name, f"{node.output[0]}_operand{i}", version)
+        for i, name in enumerate(node.input[:2])
     ]
-    flat, output = f"{node.name}_with_height", node.output[0]
+    flat, output = unused_name(graph, f"{node.output[0]}_with_height"), node.output[0]
     for name, moved in zip(node.input[:2], lifted, strict=True):
         _declare(graph, moved.output[0], _lifted(tensors.shapes[name]))
     _declare(graph, flat, _lifted(tensors.shapes[output]))
@@ -77,7 +78,7 @@ def _with_height(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors,
     del wide.input[:], wide.output[:]
     wide.input.extend([*(moved.output[0] for moved in lifted), *node.input[2:]])
     wide.output.append(flat)
-    back = _moved(graph, "Squeeze", flat, f"{node.name}_without_height", version)
+    back = _moved(graph, "Squeeze", flat, f"{output}_without_height", version)
     back.output[0] = output
     return [*lifted, wide, back]
 
@@ -87,11 +88,12 @@ def _lifted(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _moved(graph: onnx.GraphProto, operator: str, tensor: str, name: str, version: int) -> onnx.NodeProto:
+    moved = unused_name(graph, f"{name}_out")
     if version < 13:  # axes became an operand
-        return helper.make_node(operator, [tensor], [f"{name}_out"], name, axes=[_AXIS])
-    axes = f"{name}_axes"
+        return helper.make_node(operator, [tensor], [moved], name, axes=[_AXIS])
+    axes = unused_name(graph, f"{name}_axes")
     graph.initializer.append(numpy_helper.from_array(np.asarray([_AXIS], np.int64), axes))
-    return helper.make_node(operator, [tensor, axes], [f"{name}_out"], name)
+    return helper.make_node(operator, [tensor, axes], [moved], name)
 
 
 def _declare(graph: onnx.GraphProto, name: str, shape: Sequence[int]) -> None:

@@ -15,6 +15,8 @@ __all__ = ["inline_functions"]
 
 _MAX_NODES = 100_000  # after inlining; functions that call each other can be of any size
 
+_MAX_DEPTH = 100
+
 Key = tuple[str, str]
 
 
@@ -54,6 +56,10 @@ def _size(node: onnx.NodeProto, functions: Mapping[Key, onnx.FunctionProto], siz
         return 1
     if key in above:
         raise ModelError(f"The function {node.op_type} of domain {node.domain} calls itself. Export the network again.")
+    if len(above) >= _MAX_DEPTH:
+        raise UnsupportedError(
+            f"The function {node.op_type} of domain {node.domain} is called {_MAX_DEPTH} functions deep."
+        )
     if key not in sizes:
         sizes[key] = sum(_size(inner, functions, sizes, (*above, key)) for inner in functions[key].node)
     return sizes[key]

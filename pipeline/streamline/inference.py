@@ -20,18 +20,17 @@ from pipeline.streamline.tensors import Tensors
 __all__ = ["QCDQ_OPS", "infer"]
 
 QCDQ_OPS = ("QuantizeLinear", "DequantizeLinear")
+_MAX_AXES = 8
 _MAX_STREAMED = 1 << 22  # elements of one frame in one tensor: a megapixel image, or 64 channels of 256 × 256
 _FATAL = 4  # the only lines that the runtime should print
 _MAX_DATA = 1 << 12  # elements of a constant whose values may decide a shape
 
 
-def infer(
-    model: onnx.ModelProto, check: Callable[[onnx.NodeProto, Tensors], None] | None = None, *, qcdq: bool = False
-) -> Tensors:
+def infer(model: onnx.ModelProto, check: Callable[[onnx.NodeProto, Tensors], None] | None = None) -> Tensors:
     """The tensors of `model`, a graph that `check_graph` has seen.
 
     Changes `model` in place: nodes that need constants alone become initializers, nodes and initializers that nothing
-    needs go, and every tensor's shape is written down. Quantizers of constants stay, as do, with `qcdq`, those of ONNX.
+    needs go, and every tensor's shape is written down. Quantizers of constants stay, those of ONNX too.
     `check` is called for each node that stays, as soon as its tensors are known, so that the first that is wrong is named.
     Raises UnsupportedError for operators that cannot be built, ModelError for shapes or types that do not fit.
     """
@@ -54,7 +53,7 @@ def infer(
             continue
         if not quantized:
             _refuse_float_weights(node, tensors)
-        _refuse_operator(node, qcdq)
+        _refuse_operator(node)
         _infer_node(model, node, tensors)
         if check is not None:
             check(node, tensors)
@@ -143,12 +142,10 @@ def _refuse_float_weights(node: onnx.NodeProto, tensors: Tensors) -> None:
             )
 
 
-def _refuse_operator(node: onnx.NodeProto, qcdq: bool) -> None:
+def _refuse_operator(node: onnx.NodeProto) -> None:
     operator = node.op_type
-    if is_quantizer(node) or operator in BUILDABLE or operator in CLASSIFIER_ENDS or (qcdq and operator in QCDQ_OPS):
+    if is_quantizer(node) or operator in (*BUILDABLE, *CLASSIFIER_ENDS, *QCDQ_OPS):
         return
-    if operator in QCDQ_OPS:
-        return  # what is left of QCDQ has its own sentence
     what = f"{describe(node)} is not supported"
     if operator in WITHOUT_LAYER:
         raise UnsupportedError(
@@ -239,6 +236,8 @@ def _known(node: onnx.NodeProto, name: str, type_: TypeProto | None) -> tuple[in
 
 
 def _check_size(name: str, shape: tuple[int, ...], limit: int) -> None:
+    if len(shape) > _MAX_AXES:
+        raise UnsupportedError(f"The tensor {name} has {len(shape)} axes; at most {_MAX_AXES} can be built.")
     if any(size < 1 for size in shape):
         raise ModelError(f"The tensor {name} has the shape {shape}; every size must be 1 or more.")
     if math.prod(shape) > limit:

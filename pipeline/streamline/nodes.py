@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from pipeline.errors import UnsupportedError
 
-__all__ = ["attributes", "constant_value", "describe"]
+__all__ = ["attributes", "constant_value", "describe", "unused_name"]
 
 
 def describe(node: onnx.NodeProto) -> str:
@@ -20,6 +20,15 @@ def describe(node: onnx.NodeProto) -> str:
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+
+def unused_name(graph: onnx.GraphProto, name: str) -> str:
+    """`name`, or, where a tensor of `graph` has it, with underscores behind."""
+    taken = {tensor.name for tensor in (*graph.initializer, *graph.input)}
+    taken.update(output for node in graph.node for output in node.output)
+    while name in taken:
+        name += "_"
+    return name
 
 
 def constant_value(node: onnx.NodeProto) -> np.ndarray:

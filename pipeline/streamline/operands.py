@@ -64,7 +64,7 @@ class _Site:
 
 
 def check_operands(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors) -> None:
-    """Raise if `node`, of `model`, has an operand or an attribute that its operator does not take, or cannot be built.
+    """Raise if `node`, of `model`, which is in QCDQ no more, has an operand or an attribute that its operator does not take, or cannot be built.
 
     Axes that ONNX lets a node leave to a default which depends on the version of its operators, or on the batch, are
     written down.
@@ -80,8 +80,6 @@ def check_operands(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensor
         version = next(entry.version for entry in model.opset_import if entry.domain == node.domain)
         _check_quantizer(site, version)
     else:
-        if node.op_type not in _CHECKS:
-            site.refuse("is left of QCDQ; export the network as QONNX")
         if node.op_type not in _JOINS and any(site.dynamic(i) for i in range(1, len(node.input))):
             site.refuse("takes a tensor that depends on the input where a constant must be; only its first operand may")
         _CHECKS[node.op_type](site)

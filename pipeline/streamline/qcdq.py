@@ -16,7 +16,7 @@ from qonnx.transformation.qcdq_to_qonnx import QCDQToQuant, extract_elem_type
 
 from pipeline.errors import UnsupportedError
 from pipeline.streamline.inference import QCDQ_OPS, infer
-from pipeline.streamline.nodes import attributes, describe
+from pipeline.streamline.nodes import attributes, describe, unused_name
 from pipeline.streamline.tensors import Tensors
 
 __all__ = ["convert_qcdq"]
@@ -36,12 +36,17 @@ def convert_qcdq(model: onnx.ModelProto) -> bool:
     graph = model.graph
     if not any(node.op_type in QCDQ_OPS for node in graph.node):
         return False
-    tensors = infer(model, qcdq=True)
+    tensors = infer(model)
     _merge(graph, tensors)
-    nodes = []
+    nodes: list[onnx.NodeProto] = []
+    quantized: set[str] = set()
     for node in graph.node:
         if node.op_type in QCDQ_OPS:
             _prepare(graph, node, tensors)
+        if node.op_type == "QuantizeLinear" and node.input[0] in quantized:
+            nodes.append(_again(graph, node))  # QONNX names the bit width after the tensor, which must be another
+        if node.op_type == "QuantizeLinear":
+            quantized.add(node.input[0])
         if node.op_type == "DequantizeLinear" and node.input[0] in tensors.constants:
             nodes.append(_quantized(graph, node, tensors))
         nodes.append(node)
@@ -118,7 +123,15 @@ def _prepare(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -> 
     del node.attribute[:], node.input[1:]
     node.attribute.extend(helper.make_attribute(name, value) for name, value in kept.items())
     for part, value in (("scale", scale), ("zero_point", zero)):
-        node.input.append(_add(graph, f"{node.name}_{part}", value))
+        node.input.append(_add(graph, tensors, f"{node.output[0]}_{part}", value))
+
+
+def _again(graph: onnx.GraphProto, node: onnx.NodeProto) -> onnx.NodeProto:
+    """An Identity that gives `node` a tensor of its own to quantize."""
+    name = unused_name(graph, f"{node.output[0]}_operand")
+    same = helper.make_node("Identity", [node.input[0]], [name], name)
+    node.input[0] = name
+    return same
 
 
 def _quantized(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -> onnx.NodeProto:
@@ -128,14 +141,13 @@ def _quantized(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -
     for one of the last axis; it does neither where a QuantizeLinear stands before.
     """
     integers = tensors.constants[node.input[0]]
-    given = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    scale, zero = (given[name].astype(np.float64) for name in node.input[1:])
+    scale, zero = (tensors.constants[name].astype(np.float64) for name in node.input[1:])
     if scale.ndim:
         shape = [1] * integers.ndim
         shape[attributes(node)["axis"]] = -1
         scale, zero = scale.reshape(shape), zero.reshape(shape)
-    weights = _add(graph, f"{node.name}_weights", ((integers - zero) * scale).astype(np.float32))
-    node.input[0] = f"{node.name}_integers"
+    weights = _add(graph, tensors, f"{node.output[0]}_weights", ((integers - zero) * scale).astype(np.float32))
+    node.input[0] = unused_name(graph, f"{node.output[0]}_integers")
     type_ = helper.np_dtype_to_tensor_dtype(integers.dtype)
     tensors.add(node.input[0], type_, integers.shape, dynamic=False)
     graph.value_info.append(helper.make_tensor_value_info(node.input[0], type_, integers.shape))
@@ -146,7 +158,9 @@ def _quantized(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -
     return quantizer
 
 
-def _add(graph: onnx.GraphProto, name: str, value: np.ndarray) -> str:
+def _add(graph: onnx.GraphProto, tensors: Tensors, name: str, value: np.ndarray) -> str:
+    name = unused_name(graph, name)
+    tensors.add_constant(name, np.asarray(value))
     graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     return name
 
@@ -162,7 +176,7 @@ def _check_chain(graph: onnx.GraphProto, node: onnx.NodeProto, givers: dict[str,
         readers = [other for other in graph.node if name in other.input]
         if len(readers) > 1 or name == graph.output[0].name:
             _refuse(node, f"is not alone in reading the integers {name}")
-    given = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    given = tensors.constants
     pairs = zip(before.input[1:], node.input[1:], strict=True)
     if not all(np.array_equal(given[a], given[b]) for a, b in pairs) or attributes(before) != attributes(node):
         _refuse(node, f"has another scale, zero point or axis than {describe(before)}")
@@ -181,7 +195,9 @@ def _check_clip(graph: onnx.GraphProto, clip: onnx.NodeProto, integers: int, ten
     if (min_int(signed, narrow, bits), max_int(signed, narrow, bits)) != (lo, hi):
         _refuse(clip, f"clips integers to [{lo}, {hi}], which is no range of whole bits")
     del clip.input[1:]
-    clip.input.extend(_add(graph, f"{clip.name}_bound{i}", bound.reshape(())) for i, bound in enumerate(bounds))
+    clip.input.extend(
+        _add(graph, tensors, f"{clip.output[0]}_bound{i}", bound.reshape(())) for i, bound in enumerate(bounds)
+    )
 
 
 def _give_floats(graph: onnx.GraphProto) -> None:

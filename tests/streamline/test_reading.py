@@ -317,6 +317,17 @@ def check_refusal(model: onnx.ModelProto, damage: Damage, message: str, folder: 
     assert "net.onnx" in str(error.value)
 
 
+def test_more_axes_than_numpy_has_are_refused(tmp_path: Path) -> None:
+    def build(n: Network) -> None:
+        n.node("Reshape", ["input", n.constant([1] * 80 + [6], np.int64)])
+        n.quant(0.5, 4)
+        n.add("Flatten")
+        n.matmul(6, 3)
+
+    with pytest.raises(UnsupportedError, match="The tensor Reshape_0_out has 81 axes"):
+        read(network(build, 6), tmp_path)
+
+
 def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = write(network(dense, 6), tmp_path)
     path.write_bytes(path.read_bytes().replace(b"Relu_4_out", b"Relu_\xff_out"))
@@ -548,6 +559,27 @@ def test_qcdq_as_others_write_it(tmp_path: Path) -> None:
     assert sorted(node.op_type for node in found.graph.node) == ["Add", "Gemm", "Quant", "Quant"]
     np.testing.assert_allclose(run_graph(found, frames), by_onnxruntime(model, frames), rtol=0, atol=1e-5)
     built(model, tmp_path)
+
+
+def test_one_tensor_quantized_in_two_ways(tmp_path: Path) -> None:
+    """By nodes of one name, among tensors that have names which are made here."""
+
+    def build(n: Network) -> None:
+        scale, zero = n.constant(0.25), n.constant(0, np.int8)
+        parts = []
+        for low, high in ((-8, 7), (-128, 127)):
+            x = n.node("QuantizeLinear", ["input", scale, zero])
+            x = n.node("Clip", [x, n.constant(low, np.int8), n.constant(high, np.int8)])
+            parts.append(n.node("DequantizeLinear", [x, scale, zero]))
+        n.arrays[f"{parts[0]}_scale"] = np.float32(3)
+        n.node("Mul", [n.node("Add", parts), f"{parts[0]}_scale"])
+
+    model = network(build, 6, output=(1, 6))
+    frames = Network(6, seed=1).frames(20)
+    expected = by_onnxruntime(model, frames)
+    for node in model.graph.node:
+        node.name = "the same"
+    np.testing.assert_allclose(run_graph(read(model, tmp_path), frames), expected, rtol=0, atol=1e-5)
 
 
 def test_qcdq_rounds_halves_before_an_odd_zero_point_is_added(tmp_path: Path) -> None:
