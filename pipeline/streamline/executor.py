@@ -119,7 +119,8 @@ class Evaluation:
         if node.op_type == "Conv" and all(isinstance(operand, _Scaled) for operand in operands[:2]):
             product = _integer_convolution(options, *operands[:2])
             if product is not None:
-                return product if len(operands) == 2 else product + _real(operands[2]).double().reshape(-1, 1, 1)
+                bias = operands[2] if len(operands) > 2 else None
+                return product if bias is None else product + _real(bias).double().reshape(-1, 1, 1)
         return OPERATORS[node.op_type](options, *map(_real, operands))
 
     def _quantized(self, node: onnx.NodeProto, operands: list[Tensor | None]) -> Tensor | _Scaled:

@@ -14,7 +14,7 @@ from pipeline.errors import ModelError, UnsupportedError
 from pipeline.streamline.checking import MAX_ELEMENTS, is_quantizer
 from pipeline.streamline.executor import graph_input, graph_output
 from pipeline.streamline.nodes import attributes, constant_value, describe
-from pipeline.streamline.operators import BUILDABLE, CLASSIFIER_ENDS, NOT_MONOTONE, WITHOUT_LAYER
+from pipeline.streamline.operators import BUILDABLE, CLASSIFIER_ENDS, FOLDABLE, NOT_MONOTONE, WITHOUT_LAYER
 from pipeline.streamline.tensors import Tensors
 
 __all__ = ["QCDQ_OPS", "infer"]
@@ -85,22 +85,17 @@ def _constant(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors) ->
     """What `node` gives, where that does not depend on the input; None where it does, and for quantizers."""
     if node.op_type == "Constant":
         return constant_value(node)
-    if node.op_type in ("Shape", "Size") and node.input[0] in tensors.shapes:
+    if node.op_type in ("Shape", "Size") and len(node.input) == 1 and node.input[0] in tensors.shapes:
         shape = tensors.shapes[node.input[0]]
         if node.op_type == "Size":
             return np.asarray(math.prod(shape), np.int64)
         options = attributes(node)
         return np.asarray(shape[options.get("start", 0) : options.get("end")], np.int64)
-    if is_quantizer(node) or any(name not in tensors.constants for name in node.input if name):
+    if node.op_type not in FOLDABLE or any(name not in tensors.constants for name in node.input if name):
         return None
-    if node.op_type == "QuantizeLinear" or (
-        node.op_type == "DequantizeLinear" and tensors.types[node.input[0]] != TensorProto.INT32
-    ):
-        return None  # they make weights integers; those of 32 bits are biases, which need not be
-    schema = _schema(model, node)
-    if schema.non_deterministic or len([name for name in node.output if name]) != 1:
-        return None
-    type_, shape = next(iter(_outputs(model, node, schema, tensors).values()))
+    if node.op_type == "DequantizeLinear" and tensors.types[node.input[0]] != TensorProto.INT32:
+        return None  # it makes weights of integers; those of 32 bits are biases, which are none
+    type_, shape = next(iter(_outputs(model, node, _schema(model, node), tensors).values()))
     _check_size(node.output[0], shape, MAX_ELEMENTS)
     value = _calculate(model, node, tensors)
     if value.shape != shape or helper.np_dtype_to_tensor_dtype(value.dtype) != type_:

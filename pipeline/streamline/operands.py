@@ -331,8 +331,10 @@ def _check_softmax(site: _Site) -> None:
 
 def _check_clip(site: _Site) -> None:
     for index in (1, 2):
-        if site.has(index) and math.prod(site.shape(index)) != 1:
-            site.wrong(f"has a bound {site.node.input[index]} of shape {site.shape(index)}; expected one number")
+        if site.has(index) and site.shape(index) != ():
+            site.wrong(
+                f"has a bound {site.node.input[index]} of shape {site.shape(index)}; expected one number, of shape ()"
+            )
 
 
 def _check_leaky(site: _Site) -> None:
@@ -341,6 +343,9 @@ def _check_leaky(site: _Site) -> None:
 
 
 def _check_dropout(site: _Site) -> None:
+    ratio = site.constant(1) if site.has(1) else np.asarray(site.options.get("ratio", 0.5))
+    if ratio is None or ratio.shape != () or not 0 <= ratio < 1:
+        site.wrong("has a ratio that is no number from 0 to 1, without 1")
     training = site.constant(2)
     if site.has(2) and (training is None or training.any()):
         site.refuse("is in training mode; export the network in evaluation mode")

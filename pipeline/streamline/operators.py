@@ -18,6 +18,7 @@ __all__ = [
     "BUILDABLE",
     "CLASSIFIER_ENDS",
     "ELEMENTWISE_FUNCTIONS",
+    "FOLDABLE",
     "MOVES",
     "NOT_MONOTONE",
     "OPERATORS",
@@ -176,6 +177,40 @@ BUILDABLE = (
     *POOLS,
     *MOVES,
     *ELEMENTWISE_FUNCTIONS,
+)
+# what exporters calculate shapes, scales and weights with; windows over constants are none of it, and crash ONNX' inference
+FOLDABLE = frozenset(
+    {"Abs", "Add", "And", "ArgMax", "ArgMin", "Cast", "Ceil", "Clip", "Concat", "ConstantOfShape", "DequantizeLinear"}
+    | {"Div", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Gemm"}
+    | {
+        "Greater",
+        "GreaterOrEqual",
+        "Identity",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "MatMul",
+        "Max",
+        "Mean",
+        "Min",
+        "Mod",
+        "Mul",
+    }
+    | {"Neg", "Not", "Or", "Pad", "Pow", "Range", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean"}
+    | {
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSum",
+        "Relu",
+        "Reshape",
+        "Round",
+        "Sigmoid",
+        "Sign",
+        "Slice",
+        "Sqrt",
+        "Squeeze",
+    }
+    | {"Sub", "Sum", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where", "Xor"}
 )
 CLASSIFIER_ENDS = ("Softmax", "LogSoftmax")  # as the last node: they leave the order of the classes as it is
 WITHOUT_LAYER = frozenset(

@@ -297,6 +297,8 @@ def lie_about_a_tensor(rng: Rng, m: onnx.ModelProto) -> None:
 
 
 def change_the_input(rng: Rng, m: onnx.ModelProto) -> None:
+    if not m.graph.input:
+        return
     value = m.graph.input[0]
     dims, change = value.type.tensor_type.shape.dim, int(rng.integers(7))
     if change <= 1:
@@ -307,14 +309,16 @@ def change_the_input(rng: Rng, m: onnx.ModelProto) -> None:
         value.type.tensor_type.elem_type = int(rng.integers(0, 24))
     elif change == 4:
         m.graph.input.add().CopyFrom(value)
-        m.graph.input[1].name = _pick(rng, _names(m))
+        m.graph.input[-1].name = _pick(rng, _names(m))
     elif change == 5:
-        del dims[int(rng.integers(len(dims)))]
+        del dims[-1]
     else:
         del m.graph.input[:]
 
 
 def change_the_output(rng: Rng, m: onnx.ModelProto) -> None:
+    if not m.graph.output:
+        return
     value, change = m.graph.output[0], int(rng.integers(5))
     if change == 0:
         value.type.CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, [-1, _pick(rng, (3, 4, -1))]))
@@ -324,7 +328,7 @@ def change_the_output(rng: Rng, m: onnx.ModelProto) -> None:
         value.name = _pick(rng, _names(m))
     elif change == 3:
         m.graph.output.add().CopyFrom(value)
-        m.graph.output[1].name = _pick(rng, _names(m))
+        m.graph.output[-1].name = _pick(rng, _names(m))
     else:
         del m.graph.output[:]
 

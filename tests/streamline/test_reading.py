@@ -254,6 +254,8 @@ DENSE: dict[str, tuple[Damage, str]] = {
     "channels last": (operator(4, "Conv", "qonnx.custom_op.channels_last"), "before QONNX's ConvertToChannelsLast"),
     "not monotone": (operator(4, "Abs"), "Abs node Relu_4 is not supported: Abs is not monotone"),
     "nonmonotone slope": (lambda m: (operator(4, "LeakyRelu")(m), attribute(4, "alpha", -0.5)(m)), "has alpha -0.5"),
+    "ratio 2": (lambda m: (operator(4, "Dropout")(m), m.graph.node[4].input.append("c13")), "Relu_4 has a ratio"),
+    "a bound for each": (replaced(8, 1, lambda a: np.full(1, a)), r"Clip_8 has a bound \S+ of shape \(1,\)"),
     "softmax between": (operator(4, "Softmax"), "Softmax node Relu_4 stands between layers"),
     "transposed input": (attribute(7, "transA", 1), "Gemm_7"),
     "no hardware": (operator(4, "GlobalMaxPool"), "there is no hardware layer for GlobalMaxPool"),
@@ -376,6 +378,24 @@ def test_constants_are_folded_before_operators_are_judged(tmp_path: Path) -> Non
 
     model = network(build, 6)
     assert {node.op_type for node in read(model, tmp_path).graph.node} == {"Quant", "MatMul"}
+    assert built(model, tmp_path) == "the file itself"
+
+
+def test_windows_over_constants_are_refused(tmp_path: Path) -> None:
+    """ONNX' inference and its runtime end the process for operands of so few axes."""
+
+    def build(n: Network) -> None:
+        n.quant(0.5, 4)
+        weights = n.node("ConvTranspose", [n.constant(n.rng.normal(size=(6, 3))), n.constant(0.5)])
+        n.node("MatMul", ["Quant_0_out", weights])
+
+    with pytest.raises(UnsupportedError, match="ConvTranspose_1 is not supported"):
+        read(network(build, 6), tmp_path)
+
+
+def test_a_bias_that_is_left_out(tmp_path: Path) -> None:
+    model = network(images, 2, 6, 6)
+    model.graph.node[2].input[2] = ""
     assert built(model, tmp_path) == "the file itself"
 
 
