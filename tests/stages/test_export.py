@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from brevitas.export import export_onnx_qcdq
 from torch import nn
 
 from pipeline.errors import ModelError, UnsupportedError, VerificationError
@@ -91,6 +92,29 @@ def test_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
     _, golden = export.take_qonnx(write(n.model(), tmp_path / "m.onnx"), n.frames(4), tmp_path / "out")
     assert golden.outputs.shape == (4, 3)
     assert (tmp_path / "out" / "model.onnx").exists()
+
+
+def test_what_brevitas_exports_as_qcdq_is_what_it_computes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(
+        qnn.QuantIdentity(bit_width=4, return_quant_tensor=True),
+        qnn.QuantConv2d(2, 4, 3, weight_bit_width=4, bias=True),
+        nn.BatchNorm2d(4),
+        qnn.QuantReLU(bit_width=4, return_quant_tensor=True),
+        nn.Flatten(),
+        qnn.QuantLinear(64, 3, bias=True, weight_bit_width=4),
+    )
+    plain.train()
+    plain(torch.rand(4, 2, 6, 6))
+    plain.eval()
+    path = tmp_path / "qcdq.onnx"
+    export_onnx_qcdq(plain, torch.rand(1, 2, 6, 6), str(path), dynamo=False, opset_version=13)
+    assert any(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node)
+    frames = np.random.default_rng(0).normal(size=(16, 2, 6, 6)).astype(np.float32)
+    model, golden = export.take_qonnx(path, frames, tmp_path / "out")
+    assert sum(node.op_type == "Quant" for node in model.graph.node) == 4
+    expected = plain(torch.from_numpy(frames)).detach().numpy()
+    np.testing.assert_allclose(golden.outputs, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_truncated_file(tmp_path: Path) -> None:
