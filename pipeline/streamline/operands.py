@@ -293,8 +293,11 @@ def _check_flatten(site: _Site) -> None:
 
 
 def _check_transpose(site: _Site) -> None:
-    rank = len(site.shape(0))
-    if site.dynamic(0) and site.options.get("perm", list(range(rank))[::-1])[0] != 0:
+    axes = list(range(len(site.shape(0))))
+    perm = site.options.get("perm", axes[::-1])
+    if sorted(perm) != axes:
+        site.wrong(f"has perm {perm} for a tensor of shape {site.shape(0)}; expected each of its axes once")
+    if site.dynamic(0) and perm[:1] != [0]:
         site.refuse("moves the batch axis; only the axes after it can change")
 
 
@@ -306,6 +309,8 @@ def _check_axes(site: _Site, rank: int) -> list[int]:
     if axes is None or not axes:
         site.refuse("names no axes, so that the batch counts as one; export it with axes")
     axes = [axis % rank for axis in axes]
+    if len(set(axes)) < len(axes):
+        site.wrong(f"names an axis twice, in {axes}")
     if site.dynamic(0) and 0 in axes:
         site.refuse(f"has axes {sorted(axes)}, the batch among them; only the axes after it can change")
     return axes

@@ -310,6 +310,34 @@ def check_refusal(model: onnx.ModelProto, damage: Damage, message: str, folder: 
     assert "net.onnx" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("moved", "message"),
+    [
+        (lambda n: n.add("ReduceMean", axes=[2, 2]), r"ReduceMean_1 names an axis twice, in \[2, 2\]"),
+        (lambda n: n.add("ReduceMean", axes=[0, 2]), r"ReduceMean_1 has axes \[0, 2\], the batch among them"),
+        (lambda n: n.add("Squeeze"), "Squeeze_1 names no axes"),
+        (lambda n: n.add("Transpose", perm=[1, 0, 2, 3]), "Transpose_1 moves the batch axis"),
+        (
+            lambda n: n.add("Transpose", perm=[0, 1]),
+            r"Transpose_1 has perm \[0, 1\] for a tensor of shape \(1, 2, 6, 6\)",
+        ),
+        (
+            lambda n: n.node("Reshape", [n.last, n.constant([2, -1], np.int64)]),
+            r"of shape \(2, 36\), without the batch",
+        ),
+        (lambda n: n.node("Mul", [n.last, n.constant(np.ones((1, 1, 1, 1, 1)))]), "Mul_1 broadcasts a tensor of shape"),
+        (lambda n: n.node("MatMul", [n.constant(np.ones((6, 6))), n.last]), "only its first operand may"),
+    ],
+)
+def test_axes_that_cannot_be_are_refused(moved: Build, message: str, tmp_path: Path) -> None:
+    def build(n: Network) -> None:
+        n.quant(0.5, 4)
+        moved(n)
+
+    with pytest.raises(InputError, match=message):
+        read(network(build, 2, 6, 6, output=("a", "b")), tmp_path)
+
+
 def test_more_axes_than_numpy_has_are_refused(tmp_path: Path) -> None:
     def build(n: Network) -> None:
         n.node("Reshape", ["input", n.constant([1] * 80 + [6], np.int64)])
