@@ -138,10 +138,11 @@ def _dataflow(context: Context) -> str:
         top1=context.options["output"] == "top1",
         name=record.name,
     )
-    return (
+    line = (
         f"{len(result.graph.layers)} layers on integers; {result.quantizers} tensors equal in every element of "
         f"{result.frames} golden frames; the input was {result.seen.input}"
     )
+    return f"{line}; {result.left_out} left out, as it changes no label" if result.left_out else line
 
 
 def _accumulators(context: Context) -> str:

@@ -54,7 +54,10 @@ def export_brevitas(
 
 
 def take_qonnx(source: Path, inputs: np.ndarray, folder: Path) -> tuple[onnx.ModelProto, Golden]:
-    """Take a QONNX file as it is: read it whole, run it on golden `inputs`, and keep both in `folder`."""
+    """Take a QONNX file as it is: read and check it whole, run it on golden `inputs`, and keep both in `folder`.
+
+    Raises ModelError where an output is not finite.
+    """
     model = read_model(source)
     shape = tuple(d.dim_value for d in graph_input(model.graph).type.tensor_type.shape.dim)[1:]
     if inputs.shape[1:] != shape:
@@ -64,6 +67,12 @@ def take_qonnx(source: Path, inputs: np.ndarray, folder: Path) -> tuple[onnx.Mod
     folder.mkdir(parents=True, exist_ok=True)
     inputs = np.ascontiguousarray(inputs, np.float32)
     golden = Golden(inputs, run_graph(model, inputs))
+    wrong = np.flatnonzero(~np.isfinite(golden.outputs.reshape(len(inputs), -1)).all(axis=1))
+    if len(wrong):
+        raise ModelError(
+            f"The model {source} gives NaN or infinity for golden frame {wrong[0]} ({len(wrong)} of {len(inputs)} frames): "
+            "its constants overflow float32. Train it again with smaller scales."
+        )
     onnx.save(model, folder / "model.onnx")
     golden.save(folder / "golden.npz")
     return model, golden

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from torch import Tensor
 
 from pipeline.errors import UnsupportedError
+from pipeline.streamline.nodes import attributes, constant_value, describe
 from pipeline.streamline.operators import OPERATORS
 from pipeline.streamline.quantizers import QUANTIZER_OPS, read_quantizer
 
@@ -31,7 +32,7 @@ def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     found = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
-            found[node.output[0]] = numpy_helper.to_array(helper.get_attribute_value(node.attribute[0]))
+            found[node.output[0]] = constant_value(node)
     return found
 
 
@@ -113,13 +114,14 @@ class Evaluation:
         if node.op_type in QUANTIZER_OPS:
             return self._quantized(node, [_real(operand) for operand in operands])
         if node.op_type not in OPERATORS:
-            raise UnsupportedError(f"{node.op_type} node {node.name} is not supported.")
-        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+            raise UnsupportedError(f"{describe(node)} is not supported.")
+        options = attributes(node)
         if node.op_type == "Conv" and all(isinstance(operand, _Scaled) for operand in operands[:2]):
-            product = _integer_convolution(attributes, *operands[:2])
+            product = _integer_convolution(options, *operands[:2])
             if product is not None:
-                return product if len(operands) == 2 else product + _real(operands[2]).double().reshape(-1, 1, 1)
-        return OPERATORS[node.op_type](attributes, *map(_real, operands))
+                bias = operands[2] if len(operands) > 2 else None
+                return product if bias is None else product + _real(bias).double().reshape(-1, 1, 1)
+        return OPERATORS[node.op_type](options, *map(_real, operands))
 
     def _quantized(self, node: onnx.NodeProto, operands: list[Tensor | None]) -> Tensor | _Scaled:
         x, *rest = operands

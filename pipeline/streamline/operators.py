@@ -14,7 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["ELEMENTWISE_FUNCTIONS", "OPERATORS"]
+__all__ = [
+    "BUILDABLE",
+    "CLASSIFIER_ENDS",
+    "ELEMENTWISE_FUNCTIONS",
+    "FOLDABLE",
+    "MOVES",
+    "NOT_MONOTONE",
+    "OPERATORS",
+    "POOLS",
+    "WITHOUT_LAYER",
+]
 
 Operator = Callable[..., Tensor]
 
@@ -82,16 +92,14 @@ def _max_pool(a: dict[str, Any], x: Tensor) -> Tensor:
 
 def _average_pool(a: dict[str, Any], x: Tensor) -> Tensor:
     kernel, pads = a["kernel_shape"], a.get("pads", [0, 0, 0, 0])
-    if pads[:2] == pads[2:] == [0, 0]:
-        return F.avg_pool2d(x, kernel, a.get("strides", [1] * len(kernel)), ceil_mode=bool(a.get("ceil_mode", 0)))
-    return F.avg_pool2d(
-        x,
-        kernel,
-        a.get("strides", [1] * len(kernel)),
-        pads[:2],
-        bool(a.get("ceil_mode", 0)),
-        bool(a.get("count_include_pad", 0)),
-    )
+    strides, ceil = a.get("strides", [1] * len(kernel)), bool(a.get("ceil_mode", 0))
+
+    def average(image: Tensor) -> Tensor:
+        return F.avg_pool2d(_padded(image, pads, 0.0), kernel, strides, ceil_mode=ceil)
+
+    if not any(pads) or a.get("count_include_pad", 0):
+        return average(x)
+    return average(x) / average(torch.ones_like(x[:1, :1]))
 
 
 def _reduce_mean(a: dict[str, Any], x: Tensor, axes: Tensor | None = None) -> Tensor:
@@ -108,7 +116,8 @@ def _reshape(a: dict[str, Any], x: Tensor, shape: Tensor) -> Tensor:
 
 
 def _flatten(a: dict[str, Any], x: Tensor) -> Tensor:
-    axis = a.get("axis", 1) % (x.ndim + 1)
+    axis = a.get("axis", 1)
+    axis += x.ndim if axis < 0 else 0
     return x.reshape(int(np.prod(x.shape[:axis])), -1)
 
 
@@ -156,4 +165,56 @@ OPERATORS: dict[str, Operator] = {
     "Shape": lambda a, x: torch.tensor(x.shape),
     "Gather": lambda a, x, i: torch.from_numpy(np.asarray(np.take(x.numpy(), i.numpy(), axis=a.get("axis", 0)))),
     "Concat": lambda a, *xs: torch.cat(xs, dim=a["axis"]),
+    "Softmax": lambda a, x: torch.softmax(x, dim=a.get("axis", -1)),
+    "LogSoftmax": lambda a, x: torch.log_softmax(x, dim=a.get("axis", -1)),
 }
+
+MOVES = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout")
+POOLS = ("MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean")
+# what may depend on the input
+BUILDABLE = (
+    *("Conv", "MatMul", "Gemm", "BatchNormalization", "Neg", "Add", "Sub", "Mul", "Div"),
+    *POOLS,
+    *MOVES,
+    *ELEMENTWISE_FUNCTIONS,
+)
+# what exporters calculate shapes, scales and weights with; windows over constants are none of it, and crash ONNX' inference
+FOLDABLE = frozenset(
+    {"Abs", "Add", "And", "ArgMax", "ArgMin", "Cast", "Ceil", "Clip", "Concat", "ConstantOfShape", "DequantizeLinear"}
+    | {"Div", "Equal", "Erf", "Exp", "Expand", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Gemm"}
+    | {
+        "Greater",
+        "GreaterOrEqual",
+        "Identity",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "MatMul",
+        "Max",
+        "Mean",
+        "Min",
+        "Mod",
+        "Mul",
+    }
+    | {"Neg", "Not", "Or", "Pad", "Pow", "Range", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean"}
+    | {
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSum",
+        "Relu",
+        "Reshape",
+        "Round",
+        "Sigmoid",
+        "Sign",
+        "Slice",
+        "Sqrt",
+        "Squeeze",
+    }
+    | {"Sub", "Sum", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where", "Xor"}
+)
+CLASSIFIER_ENDS = ("Softmax", "LogSoftmax")  # as the last node: they leave the order of the classes as it is
+WITHOUT_LAYER = frozenset(
+    {"Concat", "ConvTranspose", "DepthToSpace", "Expand", "Gather", "GlobalMaxPool", "InstanceNormalization"}
+    | {"LayerNormalization", "Pad", "Resize", "Slice", "SpaceToDepth", "Split", "Tile", "Upsample"}
+)
+NOT_MONOTONE = frozenset({"Abs", "Cos", "Cosh", "Gelu", "Mish", "Mod", "Reciprocal", "Sin", "Swish", "Tan"})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 import torch
-from onnx import AttributeProto, numpy_helper
+from onnx import AttributeProto
 from qonnx.custom_op.base import CustomOp
 from qonnx.custom_op.general.bipolar_quant import BipolarQuant
 from qonnx.custom_op.general.intquant import IntQuant, max_int, min_int
@@ -101,13 +101,11 @@ class Quantizer:
 
 
 def check_quantizers(model: onnx.ModelProto) -> None:
-    """Raise UnsupportedError where QONNX has no such quantizer in the version of its operators that `model` imports, or
-    where one quantizes a constant with no finite value.
+    """Raise UnsupportedError where QONNX has no such quantizer in the version of its operators that `model` imports.
 
     An operator has the newest form that is not newer than the version; QONNX takes version 1 where none is imported.
     """
     imported = {entry.domain: entry.version for entry in model.opset_import}
-    arrays = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type not in QUANTIZER_OPS:
             continue
@@ -124,14 +122,6 @@ def check_quantizers(model: onnx.ModelProto) -> None:
                 f"in which {node.op_type} takes {', '.join(('a tensor', *expected)) if form else 'none: there is none'}. "
                 "Import the version that the node was written for."
             )
-        if node.input[0] in arrays:
-            values = numpy_helper.to_array(arrays[node.input[0]])
-            if values.dtype.kind == "f" and not np.isfinite(values).all():
-                place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-                raise UnsupportedError(
-                    f"{_describe(node)} quantizes {node.input[0]}, whose element {place} is {values[place]}; expected "
-                    "finite numbers."
-                )
 
 
 def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Quantizer:
@@ -145,6 +135,11 @@ def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Q
         expected = " or ".join(str(len(names) + 1) for _, names in forms)
         raise UnsupportedError(f"{_describe(node)} has {len(operands) + 1} operands; expected {expected}.")
     operation = kind(node)
+    known = operation.get_nodeattr_types()
+    if unknown := [attribute.name for attribute in node.attribute if attribute.name not in known]:
+        raise UnsupportedError(
+            f"{_describe(node)} has the attribute {unknown[0]}; QONNX has {', '.join(known) or 'none'} here. Take it out."
+        )
     operand = {name: _float32(node, name, value) for name, value in zip(names, operands, strict=True)}
     scale = _scale(node, "scale", operand["scale"])
     if node.op_type == "BipolarQuant":

@@ -418,15 +418,6 @@ def test_branches_without_a_common_scale_are_refused() -> None:
     assert "Add_4" in message and "shared quantizer" in message
 
 
-def test_dilation_is_refused() -> None:
-    def build(n: Network) -> None:
-        n.quant(0.5, 4)
-        n.conv(2, 2, 2, dilations=[2, 2])
-
-    message = refused(build, 2, 6, 6)
-    assert "Conv_2" in message and "dilations" in message
-
-
 def test_missing_quantizer_is_refused() -> None:
     def build(n: Network) -> None:
         n.quant(0.5, 4)
@@ -464,6 +455,48 @@ def test_unknown_operator_is_refused_with_what_is_supported() -> None:
 
     message = refused(build, 6)
     assert "Pow_3" in message and "MaxPool" in message
+
+
+def classifier(end: str) -> Network:
+    network = Network(6)
+    network.quant(0.5, 4)
+    network.matmul(6, 3)
+    network.add(end, axis=1)
+    return network
+
+
+@pytest.mark.parametrize("end", ["Softmax", "LogSoftmax"])
+def test_a_label_needs_no_softmax(end: str) -> None:
+    network = classifier(end)
+    model, frames = network.model(), network.frames(40)
+    result = dataflow.convert(model, frames, top1=True)
+    assert result.left_out == f"{end} node {end}_3"
+    assert [layer.op_type for layer in result.graph] == ["MVAU", "LabelSelect"]
+    labels = result.graph.run(result.graph.input_transform.apply(frames)).ravel()
+    assert np.array_equal(labels, reference(model, frames).argmax(axis=1))
+
+
+def test_shares_of_logits_are_refused_with_the_reason() -> None:
+    network = classifier("Softmax")
+    with pytest.raises(
+        UnsupportedError, match=r"network mine: Softmax node Softmax_3 .*Build the label \(output: top1\)"
+    ):
+        dataflow.convert(network.model(), network.frames(), top1=False, name="mine")
+
+
+def test_a_network_without_an_end_is_left_whole() -> None:
+    network = Network(6)
+    mlp(network)
+    assert dataflow.convert(network.model(), network.frames(), top1=True).left_out == ""
+
+
+def test_division_of_the_input_by_zero_is_refused() -> None:
+    def build(n: Network) -> None:
+        n.add("Div", n.quant(0.5, 4, at=n.constant([0.0] * 6)), at="input")
+        n.quant(0.5, 4)
+        n.matmul(6, 3)
+
+    assert "divides by zero" in refused(build, 6)
 
 
 def test_a_wrong_layer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from brevitas.export import export_onnx_qcdq
 from torch import nn
 
 from pipeline.errors import ModelError, UnsupportedError
@@ -78,6 +79,29 @@ def test_a_file_is_taken_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "model.onnx").exists()
 
 
+def test_what_brevitas_exports_as_qcdq_is_what_it_computes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(
+        qnn.QuantIdentity(bit_width=4, return_quant_tensor=True),
+        qnn.QuantConv2d(2, 4, 3, weight_bit_width=4, bias=True),
+        nn.BatchNorm2d(4),
+        qnn.QuantReLU(bit_width=4, return_quant_tensor=True),
+        nn.Flatten(),
+        qnn.QuantLinear(64, 3, bias=True, weight_bit_width=4),
+    )
+    plain.train()
+    plain(torch.rand(4, 2, 6, 6))
+    plain.eval()
+    path = tmp_path / "qcdq.onnx"
+    export_onnx_qcdq(plain, torch.rand(1, 2, 6, 6), str(path), dynamo=False, opset_version=13)
+    assert any(node.op_type == "QuantizeLinear" for node in onnx.load(path).graph.node)
+    frames = np.random.default_rng(0).normal(size=(16, 2, 6, 6)).astype(np.float32)
+    model, golden = export.take_qonnx(path, frames, tmp_path / "out")
+    assert sum(node.op_type == "Quant" for node in model.graph.node) == 4
+    expected = plain(torch.from_numpy(frames)).detach().numpy()
+    np.testing.assert_allclose(golden.outputs, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_truncated_file(tmp_path: Path) -> None:
     path = write(network().model(), tmp_path / "m.onnx")
     path.write_bytes(path.read_bytes()[:-7])
@@ -107,7 +131,18 @@ def test_external_data(tmp_path: Path) -> None:
 def test_unsupported_operator(tmp_path: Path) -> None:
     n = network()
     n.add("Erf")
-    with pytest.raises(UnsupportedError, match=r"Erf node, Erf_3, .* Supported are .*MatMul"):
+    with pytest.raises(UnsupportedError, match=r"m\.onnx: Erf node Erf_3 .* Supported are .*MatMul"):
+        export.take_qonnx(write(n.model(), tmp_path / "m.onnx"), n.frames(), tmp_path / "out")
+
+
+def test_outputs_that_are_not_finite(tmp_path: Path) -> None:
+    n = Network(6)
+    n.quant(0.5, 4)
+    n.matmul(6, 3)
+    for _ in range(8):
+        n.add("Mul", 1e18)
+    n.output_shape = (1, 3)
+    with pytest.raises(ModelError, match=r"m\.onnx gives NaN or infinity for golden frame 0 .* overflow float32"):
         export.take_qonnx(write(n.model(), tmp_path / "m.onnx"), n.frames(), tmp_path / "out")
 
 

@@ -17,7 +17,6 @@ from pipeline.dataflow.conversion.quantization import convert_input_quantizer
 from pipeline.dataflow.conversion.tensors import HostTensor
 from pipeline.errors import UnsupportedError
 from pipeline.streamline.quantizers import ROUNDINGS, check_quantizers, read_quantizer
-from tests.dataflow.networks import Network
 
 DOMAIN = "qonnx.custom_op.general"
 LEVELS = np.concatenate([np.arange(-40, 41) / 4, [-1e6, 1e6, -1e-45, 1e-45, -0.0, 0.49999997, -0.49999997]])
@@ -227,15 +226,3 @@ def test_the_domain_is_one_of_qonnxs() -> None:
     node.domain = "my.domain"
     with pytest.raises(UnsupportedError, match="Quant_0 is of the domain my.domain"):
         check_quantizers(model(node, operands, {"my.domain": 1}))
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_not_finite_are_refused(value: float) -> None:
-    network = Network(6)
-    network.quant(0.5, 4)
-    network.matmul(6, 3)
-    weights = network.nodes[1].input[0]
-    network.arrays[weights] = network.arrays[weights].copy()
-    network.arrays[weights][2, 1] = value
-    with pytest.raises(UnsupportedError, match=rf"Quant_1 quantizes {weights}, whose element \(2, 1\) is {value}"):
-        check_quantizers(network.model())

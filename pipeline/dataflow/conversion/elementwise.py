@@ -24,6 +24,8 @@ def apply_binary(
         raise UnsupportedError(
             f"{describe(node)} divides by a tensor that depends on the input; it must be a constant."
         )
+    if node.op_type == "Div" and not np.all(operand):
+        raise UnsupportedError(f"{describe(node)} divides by zero.")
     if isinstance(tensor, HostTensor):
         if node.op_type == "Sub" and not tensor_first:
             return tensor.then(node, "mul", np.float32(-1)).then(node, "add", operand)
@@ -36,8 +38,6 @@ def apply_binary(
         return tensor.affine(one, -c) if tensor_first else tensor.affine(-one, c)
     if node.op_type == "Mul":
         return tensor.affine(c, zero)
-    if not c.all():
-        raise UnsupportedError(f"{describe(node)} divides by zero.")
     if tensor.functions:
         return tensor.affine(1 / c, zero)
     return replace(tensor, scale=tensor.scale / c, offset=tensor.offset / c)

@@ -56,8 +56,6 @@ def convert_matrix_product(
 ) -> StreamTensor:
     """A MatMul or Gemm of a tensor (…, K) and weights (K, M), and a bias that broadcasts against the result."""
     options = attributes(node)
-    if options.get("transA", 0):
-        raise UnsupportedError(f"{describe(node)} transposes its input; export it without transA.")
     if options.get("transB", 0):
         weight = weight.moved(np.transpose)
     if weight.values.ndim != 2 or weight.values.shape[0] != tensor.layout.shape[-1]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 import torch
-from onnx import helper
 
 from a2q_driver.input_transform import HostStep
 from pipeline.errors import UnsupportedError
+from pipeline.streamline.nodes import attributes, describe
 
 __all__ = [
     "Constant",
@@ -24,15 +24,6 @@ __all__ = [
 ]
 
 Function = Callable[[torch.Tensor], torch.Tensor]
-
-
-def describe(node: onnx.NodeProto) -> str:
-    """A node as messages call it."""
-    return f"{node.op_type} node {node.name or node.output[0]}"
-
-
-def attributes(node: onnx.NodeProto) -> dict:
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
 
 
 def channel_layout(height: int, width: int, channels: int) -> np.ndarray:

@@ -20,23 +20,18 @@ from pipeline.dataflow.conversion.tensors import Constant, HostTensor, StreamTen
 from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.errors import UnsupportedError
 from pipeline.streamline.executor import constants, graph_input, graph_output
-from pipeline.streamline.operators import ELEMENTWISE_FUNCTIONS, OPERATORS
+from pipeline.streamline.operators import (
+    BUILDABLE,
+    CLASSIFIER_ENDS,
+    ELEMENTWISE_FUNCTIONS,
+    MOVES,
+    OPERATORS,
+)
 from pipeline.streamline.quantizers import QUANTIZER_OPS, read_quantizer
 
-__all__ = ["BUILDABLE", "Conversion", "convert_graph"]
+__all__ = ["Conversion", "convert_graph"]
 
 _BINARY = ("Add", "Sub", "Mul", "Div")
-_MOVES = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout")
-_POOLS = ("MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean")
-BUILDABLE = (
-    *sorted(QUANTIZER_OPS),
-    *("Conv", "MatMul", "Gemm", "BatchNormalization", "Neg"),
-    *_BINARY,
-    *_POOLS,
-    *_MOVES,
-    *ELEMENTWISE_FUNCTIONS,
-)
-
 Operand = Constant | HostTensor | StreamTensor | None
 
 
@@ -57,7 +52,7 @@ class Conversion:
 
 
 def convert_graph(model: onnx.ModelProto, *, top1: bool, name: str) -> Conversion:
-    """The layer graph of `model`, a QONNX graph whose tensor shapes have batch 1.
+    """The layer graph of `model`, a QONNX graph that `read_model` has checked, with batch 1.
 
     With `top1` a LabelSelect is the last layer. Raises UnsupportedError with the node's name for what cannot be built.
     """
@@ -68,8 +63,6 @@ def convert_graph(model: onnx.ModelProto, *, top1: bool, name: str) -> Conversio
     values: dict[str, Operand] = {n: Constant(a, source=n) for n, a in constants(graph).items()}
     source = graph_input(graph)
     shape = tuple(d.dim_value for d in source.type.tensor_type.shape.dim)
-    if not shape or shape[0] > 1 or any(size <= 0 for size in shape[1:]):
-        raise UnsupportedError(f"The input {source.name} has shape {shape}; export with batch 1 and every size known.")
     values[source.name] = HostTensor(shape[1:], np.arange(int(np.prod(shape[1:]))).reshape(shape[1:]))
     for node in graph.node:
         if node.op_type == "Constant":
@@ -107,25 +100,24 @@ def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand
     first, rest = operands[0], operands[1:]
     if all(o is None or isinstance(o, Constant) for o in operands):
         return _constant(node, operands)
-    if node.op_type not in BUILDABLE:
+    if node.op_type in CLASSIFIER_ENDS:
+        raise UnsupportedError(
+            f"{describe(node)} makes shares of the logits, which no layer computes. Build the label (output: top1), which "
+            "it does not change, or export the network without it and apply it on the host."
+        )
+    if node.op_type not in BUILDABLE and node.op_type not in QUANTIZER_OPS:
         raise UnsupportedError(
             f"{describe(node)} cannot be built: operator {node.op_type} is not supported on tensors that depend on the "
-            f"input. Supported are {', '.join(BUILDABLE)}."
+            f"input. Supported are {', '.join(sorted((*BUILDABLE, *QUANTIZER_OPS)))}."
         )
-    tensors = [o for o in operands if not (o is None or isinstance(o, Constant))]
     if node.op_type in _BINARY:
         return _binary(builder, node, operands)
-    if len(tensors) != 1 or tensors[0] is not first:
-        raise UnsupportedError(
-            f"{describe(node)} takes a tensor that depends on the input where a constant must be; only its "
-            "first operand may."
-        )
     arrays = [None if o is None else o.values for o in rest]
     if node.op_type in QUANTIZER_OPS:
         quantizer = read_quantizer(node, arrays)
         convert = convert_input_quantizer if isinstance(first, HostTensor) else convert_quantizer
         return convert(builder, node, first, quantizer)
-    if node.op_type in _MOVES:
+    if node.op_type in MOVES:
         return _moved(node, first, arrays)
     if node.op_type == "BatchNormalization":
         return apply_batch_normalization(node, first, arrays)
@@ -183,7 +175,7 @@ def _constant(node: onnx.NodeProto, operands: list[Constant | None]) -> Constant
         integers = quantizer.integers(values).numpy().astype(np.int64)
         scale = np.broadcast_to(quantizer.scale, integers.shape)
         return Constant((integers * scale).astype(np.float32), integers, scale, operands[0].source)
-    if node.op_type in ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"):
+    if node.op_type in MOVES:
         tail = [None if a is None else torch.from_numpy(np.array(a)) for a in arrays[1:]]
         options = attributes(node)
         return operands[0].moved(

@@ -26,14 +26,7 @@ def require_images(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTe
 
 
 def read_window(node: onnx.NodeProto, options: dict, kernel: tuple[int, ...]) -> tuple:
-    """Kernel, stride and pads (top, left, bottom, right) of a convolution or pooling node."""
-    if len(kernel) != 2:
-        raise UnsupportedError(f"{describe(node)} has a {len(kernel)}-dimensional kernel; only two can be built.")
-    if any(d != 1 for d in options.get("dilations", [1, 1])):
-        raise UnsupportedError(f"{describe(node)} has dilations {options['dilations']}; only 1 can be built.")
-    auto_pad = options.get("auto_pad", b"NOTSET").decode()
-    if auto_pad not in ("NOTSET", "VALID"):
-        raise UnsupportedError(f"{describe(node)} has auto_pad {auto_pad}; export it with explicit pads.")
+    """Kernel, stride and pads (top, left, bottom, right) of a convolution or pooling node over images, not dilated."""
     return tuple(kernel), tuple(options.get("strides", [1, 1])), tuple(options.get("pads", [0, 0, 0, 0]))
 
 
