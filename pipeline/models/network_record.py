@@ -27,7 +27,7 @@ from pipeline.models.names import Preprocessing
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["KEY", "LayerBound", "NetworkRecord", "read_record", "write_record"]
+__all__ = ["KEY", "LayerBound", "NetworkRecord", "is_brevitas_own", "read_record", "write_record"]
 
 KEY = "a2q_network"
 
@@ -126,6 +126,15 @@ def read_record(model: onnx.ModelProto, path: Path) -> NetworkRecord:
             f"The model {path} has a record {KEY} that cannot be read: {reason}. Export it again with "
             "pipeline.export_qonnx, or take the entry out of the file's metadata_props."
         ) from None
+
+
+def is_brevitas_own(model: onnx.ModelProto) -> bool:
+    """Whether `model` is a file of Brevitas' own export, which has no record, by the names that it gives to tensors.
+
+    From version 0.12.1 on the weights of A2Q layers in it are not projected onto their bound, which nothing shows.
+    """
+    recorded = any(entry.key == KEY for entry in model.metadata_props)
+    return not recorded and any("export_handler" in tensor.name for tensor in model.graph.initializer)
 
 
 def _reason(error: ValidationError) -> str:

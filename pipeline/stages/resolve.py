@@ -45,6 +45,10 @@ __all__ = ["ResolvedModel", "golden_frames", "load", "load_network", "run"]
 
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
+_UNPROJECTED = (
+    ", of Brevitas' own export: were layers trained with A2Q, it does not hold their weights, and pipeline.export_qonnx "
+    "exports them right"
+)
 
 
 @dataclass(frozen=True)
@@ -285,7 +289,7 @@ def _resolve_file(
     folder: Path,
 ) -> tuple[ResolvedModel, np.ndarray]:
     from pipeline.models.network_input import network_input
-    from pipeline.models.network_record import read_record
+    from pipeline.models.network_record import is_brevitas_own, read_record
     from pipeline.streamline.reading import read_model
 
     model = read_model(path)
@@ -312,7 +316,7 @@ def _resolve_file(
         file=copy.name,
         sha256=fingerprint.file(copy),
         weights="user's file",
-        provenance=f"the user's file {path.name}",
+        provenance=f"the user's file {path.name}{_UNPROJECTED if is_brevitas_own(model) else ''}",
         input_shape=taken.shape,
         preprocessing=taken.preprocessing,
         dataset="",

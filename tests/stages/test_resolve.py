@@ -3,12 +3,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import brevitas.export
+import brevitas.nn as qnn
 import numpy as np
 import onnx
 import pytest
 import torch
+from torch import nn
 
 from a2q_driver.preprocessing import normalised
+from pipeline import export_qonnx
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.names import Preprocessing
 from pipeline.models.network_record import LayerBound, NetworkRecord, write_record
@@ -68,6 +72,18 @@ def test_a_file_of_the_users(tmp_path: Path) -> None:
     assert (tmp_path / "out" / record.file).read_bytes() == path.read_bytes()
     assert frames.shape == (5, 6) and (frames[0] == -4).all() and (frames[1] == 3.5).all()  # 4 bits of scale 0.5
     assert resolve.load(tmp_path / "out")[0] == record
+
+
+def test_a_file_of_brevitas_own_export_is_told_apart(tmp_path: Path) -> None:
+    """Its A2Q weights are not projected, and nothing else shows it."""
+    network = nn.Sequential(qnn.QuantIdentity(return_quant_tensor=True), qnn.QuantLinear(6, 3, bias=False))
+    network.train()(torch.rand(4, 6))
+    example = torch.rand(1, 6)
+    theirs, ours = tmp_path / "theirs.onnx", tmp_path / "ours.onnx"
+    brevitas.export.export_qonnx(network.eval(), example, str(theirs), dynamo=False, opset_version=13)
+    export_qonnx(network, example, ours)
+    assert "theirs.onnx, of Brevitas' own export: were layers" in run(theirs, tmp_path / "a")[0].provenance
+    assert run(ours, tmp_path / "b")[0].provenance == "the user's file ours.onnx"
 
 
 def test_what_a_file_says_of_itself(tmp_path: Path) -> None:
