@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline import config_file
@@ -110,8 +111,8 @@ def _numbers(value: Any) -> Any:
 
 
 def _increasing(ends: tuple[float, float]) -> tuple[float, float]:
-    if not ends[0] < ends[1]:
-        raise ValueError("the lower end comes first")
+    if not np.isfinite(np.float32(ends)).all() or not np.float32(ends[0]) < np.float32(ends[1]):
+        raise ValueError("the lower end comes first, and float32 tells both apart")
     return ends
 
 
@@ -225,10 +226,11 @@ def config_for(model: str) -> Path:
     """The file that a build of `model` takes where none is named.
 
     It has the model's name, or as much of its beginning as there is a file for: `quant_resnet8_w4a4.yaml` is every
-    accumulator's. Where there is none, it is the base.
+    accumulator's. For a QONNX file it has the whole name. Where there is none, it is the base.
     """
     parts = (Path(model).stem if is_path(model) else model).split("_")
-    names = ["_".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    shortest = len(parts) if model.endswith(".onnx") else 1
+    names = ["_".join(parts[:length]) for length in range(len(parts), shortest - 1, -1)]
     return next(
         (file for name in names if (file := CONFIG_FOLDER / f"{name}.yaml").is_file()), CONFIG_FOLDER / "base.yaml"
     )

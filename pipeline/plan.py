@@ -114,13 +114,11 @@ def _streamline(context: Context) -> str:
     np.save(verified / "verify_streamlined_python_0_SUCCESS.npy", result.outputs)
     added = result.input_quantizer
     (context.folder / "input_quantizer.json").write_text(json.dumps(asdict(added) if added else None) + "\n")
-    line = (
-        f"{len(names)} transformations, outputs of {result.checked} golden frames unchanged but for rounding after each"
-    )
+    line = f"{len(names)} transformation{'' if len(names) == 1 else 's'}, outputs of {result.checked} golden frames unchanged but for rounding after each"
     if added:
         line += (
-            f"; the input, {added}, quantized to 8 bits: top-1 the same on {added.same_top1} of {added.frames} golden frames "
-            "that did not choose this"
+            f"; the input quantized to 8 bits over {added}: top-1 the same on {added.same_top1} of {added.frames} golden "
+            "frames that had no part in that"
         )
     return line
 
@@ -147,12 +145,11 @@ def _dataflow(context: Context) -> str:
 
 def _accumulators(context: Context) -> str:
     from pipeline.dataflow.storage import load_graph, save_graph
+    from pipeline.report.markdown import span
     from pipeline.stages import accumulators, resolve
 
     record, _ = resolve.load(context.inputs["resolve"])
     options = context.options["accumulators"]
-    if options["bits"] is not None and record.bounds:
-        context.log("P is what the configuration says, where it says it, in place of what the model's record says")
     graph, certificate = accumulators.assign(
         load_graph(context.inputs["dataflow"]),
         options["policy"],
@@ -171,9 +168,11 @@ def _accumulators(context: Context) -> str:
     widths = [layer.bits_used for layer in certificate.layers]
     by_type = [layer.bits["datatype"] for layer in certificate.layers]
     line = (
-        f"{min(widths)} to {max(widths)} bits by the policy {certificate.policy}, proven; "
-        f"{min(by_type)} to {max(by_type)} by data types alone; {certificate.claims}"
+        f"{span(widths, 'bits')} by the policy {certificate.policy}, proven; {span(by_type)} by data types alone; "
+        f"{certificate.claims}"
     )
+    if options["bits"] is not None:
+        line += ", P as the configuration states it"
     if certificate.policy == "target" and not any(layer.claimed for layer in certificate.layers):
         line += ", so this is exact"
     return line
@@ -480,7 +479,7 @@ STAGES: tuple[Stage, ...] = (
             "model_class",
             "input_shape",
         ),
-        packages=("qonnx", "pillow", "scikit-learn", *_NETWORK),
+        packages=("qonnx", "onnxruntime", "pillow", "scikit-learn", *_NETWORK),
         sources=(_CHECKPOINTS,),
         files=_model_files,
     ),
@@ -489,7 +488,7 @@ STAGES: tuple[Stage, ...] = (
         "write QONNX, proven to hold the integers that the network computes",
         _export,
         needs=("resolve",),
-        packages=("qonnx", *_NETWORK),
+        packages=("qonnx", "onnxruntime", *_NETWORK),
     ),
     Stage(
         "streamline",

@@ -41,8 +41,8 @@ def test_the_example_of_a_users_own_network(section: str, tmp_path: Path) -> Non
     a2q = str(Path(sys.executable).with_name("a2q"))
     stages = run([a2q, *build.split()[1:], "--until", "accumulators"], tmp_path)
     assert "1 of 3 layers claims P = 12 and keeps to it" in stages
-    assert "the input was 0 to 255 of UINT8's 0 to 255" in stages
+    assert "the input was 0 to 255 of 0 to 255 (UINT8)" in stages
     scores = run([a2q, *evaluate.split()[1:]], tmp_path)
-    assert "images with another class: 0" in scores
+    assert "images on which the two differ: 0" in scores
     top1 = [float(value) for value in re.findall(r"([\d.]+)%", scores)]
     assert len(top1) == 2 and min(top1) > 80

@@ -81,12 +81,13 @@ class Policy:
         if short:
             worst = max(short, key=lambda channel: rows[channel].exact)
             row, width = rows[worst], widths[worst]
-            promise = "the model's target" if self.kind == "target" else f"the policy {self}"
+            promise = "its target" if self.kind == "target" else f"the policy {self}"
             others = f"; {len(short)} of its {len(rows)} channels do not fit" if len(short) > 1 else ""
             raise AccumulatorError(
                 f"Layer {layer}: channel {worst} can reach sums from {row.lo} to {row.hi} and needs {row.exact} bits, "
                 f"but {promise} is P = {width}, which holds {-(1 << (width - 1))} to {(1 << (width - 1)) - 1}{others}. "
-                "Use the policy exact for this layer, or retrain it for its P."
+                "Use the policy exact for this layer, state a P (accumulators: {bits: …}) only for layers that were trained "
+                "for it, or retrain it. A Brevitas network is exported right by pipeline.export_qonnx alone."
             )
         if max(widths) > MAX_ACCUMULATOR_BITS:
             raise AccumulatorError(

@@ -32,7 +32,7 @@ class SeenRange:
         return (self.seen_hi - self.seen_lo + 1) / (self.hi - self.lo + 1)
 
     def __str__(self) -> str:
-        return f"{self.seen_lo} to {self.seen_hi} of {self.type}'s {self.lo} to {self.hi}"
+        return f"{self.seen_lo} to {self.seen_hi} of {self.lo} to {self.hi} ({self.type})"
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline.datasets import catalog
 from pipeline.datasets.image_folder import ImageFolder
@@ -82,7 +81,7 @@ def _of_folder(path: Path, shape: tuple[int, ...], classes: tuple[str, ...], lim
         (file, names.index(name))
         for name, folder in folders.items()
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in _ENDINGS
+        if file.suffix.lower() in _ENDINGS and file.is_file()
     ]
     if not files:
         raise InputError(f"The folders of {path} hold no images; expected {', '.join(sorted(_ENDINGS))} files.")
@@ -97,8 +96,10 @@ def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     channels, height, width = shape
     try:
         with Image.open(path) as file:
-            image = file.convert("L" if channels == 1 else "RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            if file.mode.startswith(("I", "F")):
+                raise ValueError(f"its pixels are of mode {file.mode}, not of 8 bits")
+            image = ImageOps.exif_transpose(file).convert("L" if channels == 1 else "RGB")
+    except Exception as error:  # noqa: BLE001  each format's reader has its own
         raise InputError(f"The image {path} cannot be read: {error}. Fetch it again, or take it out.") from None
     if image.size != (width, height):
         scale = max(width / image.width, height / image.height)
@@ -114,10 +115,12 @@ def _of_archive(path: Path, shape: tuple[int, ...], limit: int | None) -> Labell
             missing = [name for name in ("images", "labels") if name not in arrays]
             if missing:
                 raise InputError(f"{path} has no array {missing[0]}; it has {', '.join(arrays) or 'none'}.")
-            images, labels = arrays["images"][:limit], arrays["labels"][:limit]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            images, labels = (np.atleast_1d(arrays[name])[:limit] for name in ("images", "labels"))
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001  numpy's own, Python's parser's of a header, and zlib's have no class in common
         raise InputError(f"{path} cannot be read as an .npz file: {error}.") from None
-    if images.ndim == 4 and images.dtype == np.uint8 and images.shape[1:] != shape:
+    if images.dtype == np.uint8 and images.shape[1:] == (*shape[1:], shape[0]):
         images = np.moveaxis(images, -1, 1)  # height, width, channels, as image libraries have them
     if images.shape[1:] != shape or not len(images):
         raise InputError(
@@ -127,7 +130,7 @@ def _of_archive(path: Path, shape: tuple[int, ...], limit: int | None) -> Labell
         raise InputError(
             f"{path} has images of {images.dtype}; expected uint8 pixels, or floats as the network takes them."
         )
-    if labels.dtype.kind not in "iu" or labels.shape != (len(images),) or labels.min() < 0:
+    if labels.dtype.kind not in "iu" or labels.shape != (len(images),) or labels.min() < 0 or labels.max() >= 1 << 31:
         raise InputError(
             f"{path} has labels of {labels.dtype} {labels.shape}; expected {len(images)} whole numbers of 0 or more."
         )

@@ -9,8 +9,10 @@ from __future__ import annotations
 import torch
 from brevitas.core.scaling import AccumulatorAwareParameterPreScaling
 from brevitas.function import abs_binary_sign_grad
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from pipeline.errors import ModelError
 from pipeline.models.integer_weights import weight_names
 from pipeline.models.network_record import LayerBound
 
@@ -48,8 +50,11 @@ def layer_bounds(model: nn.Module) -> dict[str, LayerBound]:
     for name, layer in a2q_layers(model).items():
         module = pre_scaling(layer)
         method = "a2q" if getattr(module, "pre_zero_point", None) is None else "a2q_plus"
-        bound = LayerBound(method=method, accumulator_bits=int(module.accumulator_bit_width()))
-        bounds[names[name].removesuffix(".weight")] = bound
+        bits = int(module.accumulator_bit_width())
+        try:
+            bounds.setdefault(names[name].removesuffix(".weight"), LayerBound(method=method, accumulator_bits=bits))
+        except ValidationError:
+            raise ModelError(f"Layer {name} is trained for an accumulator of {bits} bits; expected 2 to 64.") from None
     return bounds
 
 

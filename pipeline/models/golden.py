@@ -65,32 +65,36 @@ def data_files(options: Mapping[str, Any]) -> list[Path]:
 def from_file(path: Path, shape: tuple[int, ...], limit: int) -> GoldenFrames:
     """The first `limit` frames of a .npy file of shape (N, *shape). Raises ConfigError for any other file."""
     try:
+        if not path.is_file() and path.exists():
+            raise ValueError("it is no regular file")
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"golden_inputs: {path} cannot be read as a .npy file: {error}.") from None
+    except Exception as error:  # noqa: BLE001  numpy's own, Python's parser's of a header, and zlib's have no class in common
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"golden_inputs: {path} cannot be read as a .npy file: {reason}.") from None
     if not isinstance(array, np.ndarray) or array.shape[1:] != shape or not len(array):
         found = array.shape if isinstance(array, np.ndarray) else "several arrays"
-        raise ConfigError(f"golden_inputs: {path} holds {found}; the network takes frames, expected (N, *{shape}).")
+        expected = ", ".join(map(str, shape))
+        raise ConfigError(f"golden_inputs: {path} holds {found}; expected one array of frames, (N, {expected}).")
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise ConfigError(f"golden_inputs: {path} holds values that are not finite numbers.")
     frames = np.ascontiguousarray(array[:limit], np.float32)
     return GoldenFrames(frames, f"{len(frames)} frames of the user's file {path.name}")
 
 
-def check_range(path: Path, frames: np.ndarray, ends: Ends, said: str) -> None:
-    """Raise ConfigError unless `frames` of the user's file `path` can be inputs of a network that takes numbers between
-    `ends`, as `said` by someone: a third of them may lie outside, where quantizers clip, and they must span a
-    sixteenth of it."""
+def check_range(called: str, frames: np.ndarray, ends: Ends, known_by: str, *, spans: bool = True) -> None:
+    """Raise ConfigError unless the user's `frames`, which errors call `called`, can be inputs of a network that takes
+    numbers between `ends`, as is known by `known_by`: a third of them may lie outside, where quantizers clip, and with
+    `spans` they must span a sixteenth of it."""
     low, high = (np.asarray(end, np.float64) for end in ends)
     slack = (high - low) * _SLACK
     outside = float(((frames < low - slack) | (frames > high + slack)).mean())
     seen = float((frames.max() - frames.min()) / (high.max() - low.min()))
-    if outside <= _MOST_OUTSIDE and seen >= _LEAST_SEEN:
+    if outside <= _MOST_OUTSIDE and (seen >= _LEAST_SEEN or not spans):
         return
     found = f"{outside:.0%} of its numbers lie outside" if outside > _MOST_OUTSIDE else f"it spans {seen:.1%} of that"
     raise ConfigError(
-        f"golden_inputs: {path} holds numbers from {frames.min():g} to {frames.max():g}, but the network takes "
-        f"{low.min():g} to {high.max():g} by {said}: {found}. Give frames as the network takes them, scaled and normalised."
+        f"{called} holds numbers from {frames.min():g} to {frames.max():g}, but the network takes {low.min():g} to "
+        f"{high.max():g} by {known_by}: {found}. Give frames as the network takes them, scaled and normalised."
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.golden import Ends, is_image, normalised
+from pipeline.models.golden import Ends, normalised
 from pipeline.models.names import Preprocessing
 from pipeline.models.network_record import NetworkRecord
 from pipeline.streamline.executor import graph_input
@@ -65,7 +65,7 @@ def network_input(
             )
         ends, known_by, declared = tuple(map(np.float32, input_range)), "input_range", input_range
     preprocessing = record.preprocessing
-    if declared is not None and is_image(shape):
+    if declared is not None and len(shape) == 3 and shape[0] in (1, 3):
         preprocessing = Preprocessing.of_range(*declared, shape[0])
     if ends is None:
         ends, known_by = quantizer_range(model), "the quantizer of its input"

@@ -63,8 +63,10 @@ class NetworkRecord(_Part):
             raise ValueError(f"std is {self.std}; expected numbers above 0")
         if self.mean is not None and self.input_range is not None:
             raise ValueError("mean and std say the input's range; leave input_range out")
-        if self.input_range and not self.input_range[0] < self.input_range[1]:
-            raise ValueError(f"input_range is {self.input_range}; expected the lower end first")
+        if self.input_range and not np.float32(self.input_range[0]) < np.float32(self.input_range[1]):
+            raise ValueError(f"input_range is {self.input_range}; expected the lower end first, as float32 has it")
+        if self.ends is not None and not all(np.isfinite(end).all() for end in self.ends):
+            raise ValueError("the input's range is not finite in float32")
         return self
 
     @property

@@ -13,9 +13,13 @@ What Brevitas 0.13.4's own export leaves to be wished for:
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 import os
+import stat
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,9 +41,9 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 from torch import Tensor, nn
 
-from pipeline.errors import ModelError, UnsupportedError, VerificationError
+from pipeline.errors import A2QError, ConfigError, ModelError, UnsupportedError, VerificationError
 from pipeline.models.a2q import layer_bounds
-from pipeline.models.golden import range_frames
+from pipeline.models.golden import check_range, range_frames
 from pipeline.models.integer_weights import quantized_weights, weight_names
 from pipeline.models.network_record import LayerBound, NetworkRecord, write_record
 from pipeline.streamline.executor import AT_ONCE, constants, graph_input, graph_output, run_graph
@@ -52,20 +56,24 @@ __all__ = ["ExportResult", "compare_outputs", "compare_weights", "export_qonnx",
 _OPSET = 13
 _BATCH = 64
 _DRAWN = 16  # inputs on which an export is proven, beside the user's example
-# relative to the largest output: two float32 evaluations of the same sums, of up to 2¹² terms, in different order
+# relative to the largest of an output: two float32 evaluations of the same sums, of up to 2¹² terms, in different order
 _OUTPUT_ROUNDING = 2.0**-12
+_LEAST_ROUNDING = 2.0**-23  # of the largest of all outputs, where one is always near 0
+_OPSETS = range(11, 21)  # of ONNX: what torch's TorchScript exporter writes and this project reads
+_one_at_a_time = threading.Lock()  # Brevitas and torch keep the mode of an export for the whole process
 
 
 @dataclass(frozen=True)
 class ExportResult:
     """What the export proved. `layers` weight tensors hold the network's integers; on `frames` inputs every largest
     output is the network's, and no output differs by more than `largest_difference`. `bounds` has the accumulator
-    width that each layer was trained for, by its name."""
+    width that each layer was trained for, by its name, and `input_is_known` says whether its range was given."""
 
     layers: int
     frames: int
     largest_difference: float
     bounds: dict[str, LayerBound]
+    input_is_known: bool
 
     def __str__(self) -> str:
         bounds = ", ".join(
@@ -74,6 +82,7 @@ class ExportResult:
         return (
             f"{self.layers} layers hold the network's integers; outputs agree on {self.frames} inputs to "
             f"{self.largest_difference:.1g}; trained for an accumulator: {bounds or 'none'}"
+            + ("" if self.input_is_known else "; what the input takes was not said (mean and std, or input_range)")
         )
 
 
@@ -101,15 +110,21 @@ def export_qonnx(
     for a network that cannot be exported, VerificationError, naming layer and channel or input, where the file does not
     hold what the network computes; then nothing is written.
     """
-    path = Path(export_path)
-    example = _example(args)
-    bounds = layer_bounds(model)
-    record = NetworkRecord.of(bounds, mean=mean, std=std, input_range=input_range, classes=classes)
-    with _on_cpu_in_evaluation(model), tempfile.TemporaryDirectory(prefix=".export-", dir=_folder(path)) as scratch:
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"What is to be exported is a {type(model).__name__}; expected a torch.nn.Module of Brevitas' layers."
+        )
+    if opset_version not in _OPSETS:
+        raise ConfigError(f"opset_version is {opset_version!r}; expected {_OPSETS.start} to {_OPSETS.stop - 1}.")
+    example, path = _example(args), _path(export_path)
+    record = NetworkRecord.of(layer_bounds(model), mean=mean, std=std, input_range=input_range, classes=classes)
+    _check_input(record, example)
+    with _refusing("exported to QONNX"), _one_at_a_time, _on_cpu_in_evaluation(model), _scratch(path) as scratch:
         passing = Path(scratch, "model.onnx")
         _write(model, example[:1], passing, record, opset_version)
         inputs = _proof_inputs(onnx.load(passing), example, record)
-        result, _ = _proven(model, passing, inputs, bounds)
+        result, outputs = _proven(model, passing, inputs, record, batch=1)
+        _check_classes(record, outputs)
         os.replace(passing, path)
     return result
 
@@ -121,12 +136,11 @@ def write_proven(
 
     Of `record` what is said of the input counts; layers are the network's. Raises VerificationError as `export_qonnx`.
     """
-    bounds = layer_bounds(network)
-    record = (record or NetworkRecord()).model_copy(update={"layers": bounds})
+    record = (record or NetworkRecord()).model_copy(update={"layers": layer_bounds(network)})
     images = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
-    with _on_cpu_in_evaluation(network):
+    with _one_at_a_time, _on_cpu_in_evaluation(network):
         _write(network, images[:1], path, record, _OPSET)
-        return _proven(network, path, images, bounds)
+        return _proven(network, path, images, record, batch=_BATCH)
 
 
 class _ActivationHandler(BrevitasActQuantProxyHandler):
@@ -152,23 +166,76 @@ def _example(args: object) -> Tensor:
     return value.detach().float().cpu()
 
 
-def _folder(path: Path) -> Path:
+def _path(given: str | os.PathLike[str]) -> Path:
+    try:
+        path = Path(os.fsdecode(given))
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                raise ModelError(f"{path} cannot be written: it is a folder or a device. Name a file.")
+    except (TypeError, ValueError, OSError) as error:
+        raise ModelError(f"The file to write is {given!r}, which cannot be a path: {error}.") from None
     if not path.parent.is_dir():
         raise ModelError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
-    return path.parent
+    return path
+
+
+@contextmanager
+def _scratch(path: Path) -> Iterator[str]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be written: {error.strerror}. Name a file in another folder.") from None
+    with folder as name:
+        yield name
+
+
+def _check_input(record: NetworkRecord, example: Tensor) -> None:
+    """Raise ConfigError where what is said of the input does not fit the example of it."""
+    channels = example.shape[1]
+    if record.mean is not None and (example.ndim != 4 or len(record.mean) != channels):
+        raise ConfigError(
+            f"mean and std have {len(record.mean)} numbers for an input of shape {tuple(example.shape)}; expected one for "
+            "each channel of images, (N, C, H, W)."
+        )
+    if record.ends is not None:
+        check_range("The example", example.numpy(), record.ends, "what is said of it", spans=False)
+
+
+def _check_classes(record: NetworkRecord, outputs: np.ndarray) -> None:
+    count = outputs[0].size
+    if record.classes is not None and (len(record.classes) != count or len(set(record.classes)) != count):
+        raise ConfigError(f"classes has {len(set(record.classes))} different names; the network has {count} outputs.")
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Whatever the user's network raises becomes a ModelError, in one sentence."""
+    try:
+        yield
+    except A2QError:
+        raise
+    except Exception as error:  # of the user's own code, or of torch, Brevitas or QONNX about it
+        text = str(error).strip().partition("\n")[0] or "no reason is given"
+        raise ModelError(f"The network cannot be {what}: {type(error).__name__}: {text}") from error
 
 
 @contextmanager
 def _on_cpu_in_evaluation(model: nn.Module) -> Iterator[None]:
     training = {module: module.training for module in model.modules()}
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     try:
         model.cpu().eval()
         yield
     finally:
+        _Manager.set_export_mode(model, enabled=False)  # which an export that fails leaves as it is
         for module, mode in training.items():
             module.training = mode
         model.to(device)
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                if name in buffers and buffer.shape == buffers[name].shape:
+                    buffer.copy_(buffers[name])  # what a forward pass counts is none of the export's
 
 
 def _write(network: nn.Module, image: Tensor, path: Path, record: NetworkRecord, opset: int) -> None:
@@ -176,23 +243,20 @@ def _write(network: nn.Module, image: Tensor, path: Path, record: NetworkRecord,
     if brevitas.config.JIT_ENABLED:  # by who imported it before this package
         raise ModelError("Brevitas was loaded with its JIT, which exports nothing: set BREVITAS_JIT=0.")
     names = weight_names(network)
+    hook = network.register_forward_hook(lambda module, arguments, output: _plain(output))
     try:
-        weights = quantized_weights(network, image)
-        with warnings.catch_warnings():
+        with (
+            _refusing("exported to QONNX"),
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),  # where torch prints a graph that it cannot write
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")  # the tracer's, about constants that are meant to be
+            weights = quantized_weights(network, image)
             options = {"dynamo": False, "opset_version": opset, "input_names": [_input_name(network)]}
             model = _Manager.export(network, image, None, **options, output_names=["output"])
-    except (
-        RuntimeError,
-        AssertionError,
-        ValueError,
-        TypeError,
-        NotImplementedError,
-        torch.onnx.OnnxExporterError,
-    ) as e:
-        _Manager.set_export_mode(network, enabled=False)  # which it leaves as it is
-        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
-        raise ModelError(f"The network cannot be exported to QONNX: {reason}") from e
+    finally:
+        hook.remove()
     if not weights:
         raise ModelError(
             "The network has no layer with quantized weights that it uses: it is a float network, or none of Brevitas'. "
@@ -200,6 +264,12 @@ def _write(network: nn.Module, image: Tensor, path: Path, record: NetworkRecord,
         )
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     for layer, (weight, _) in weights.items():
+        finite = weight.value.isfinite().flatten(1).all(dim=1)
+        if not finite.all():
+            raise ModelError(
+                f"Layer {layer}, channel {int((~finite).nonzero()[0])}, computes weights that are no numbers: an A2Q channel "
+                "of zeros has no direction. Give it other weights."
+            )
         tensor = tensors.get(names[layer])
         if tensor is None:
             raise VerificationError(f"layer {layer}: the exported file has no tensor {names[layer]}.")
@@ -213,16 +283,17 @@ def _input_name(network: nn.Module) -> str:
 
 
 def _proven(
-    network: nn.Module, path: Path, inputs: Tensor, bounds: dict[str, LayerBound]
+    network: nn.Module, path: Path, inputs: Tensor, record: NetworkRecord, *, batch: int
 ) -> tuple[ExportResult, np.ndarray]:
-    """What was proven of the file `path` on `inputs`, and the network's outputs for them."""
+    """What was proven of the file `path` on `inputs`, and the network's outputs for them, `batch` at a time."""
     names = weight_names(network)
     weights = {names[name]: weight for name, (weight, _) in quantized_weights(network, inputs[:1]).items()}
     model = onnx.load(path)
     compare_weights(model.graph, weights)
-    outputs = _run(network, inputs)
+    outputs = _run(network, inputs, batch)
     difference = compare_outputs(_executed(path, inputs.numpy()), outputs)
-    return ExportResult(len(weights), len(inputs), difference, bounds), outputs
+    known = record.ends is not None
+    return ExportResult(len(weights), len(inputs), difference, record.layers, known), outputs
 
 
 def _executed(path: Path, inputs: np.ndarray) -> np.ndarray:
@@ -255,7 +326,7 @@ def compare_weights(graph: onnx.GraphProto, weights: Mapping[str, QuantTensor]) 
         for node in readers:
             quantizer = read_quantizer(node, [arrays.get(operand) for operand in node.input[1:]])
             exported = quantizer.integers(torch.from_numpy(arrays[name].copy())).long()
-            expected = weight.int(float_datatype=False).long()
+            expected = (weight.int(float_datatype=True) - weight.zero_point).round().long()
             if torch.equal(exported, expected):
                 continue
             channel = int((exported != expected).flatten(1).any(dim=1).nonzero()[0])
@@ -272,6 +343,10 @@ def compare_outputs(exported: np.ndarray, expected: np.ndarray) -> float:
         raise VerificationError(
             f"the exported file gives outputs of shape {exported.shape}, Brevitas {expected.shape}."
         )
+    if not (np.isfinite(exported).all() and np.isfinite(expected).all()):
+        raise VerificationError(
+            "The network's outputs are not finite on every input of its range. Look at its functions."
+        )
     difference = np.abs(exported - expected)
     exported, flat = (y.reshape(len(y), -1) for y in (exported, expected))
     wrong = np.flatnonzero(exported.argmax(axis=1) != flat.argmax(axis=1))
@@ -280,7 +355,8 @@ def compare_outputs(exported: np.ndarray, expected: np.ndarray) -> float:
             f"input {wrong[0]}: the exported file says {exported[wrong[0]].argmax()}, Brevitas "
             f"{flat[wrong[0]].argmax()} ({len(wrong)} of {len(flat)} inputs differ)."
         )
-    if difference.max() > _OUTPUT_ROUNDING * np.abs(expected).max():
+    allowed = _OUTPUT_ROUNDING * np.abs(flat).max(axis=0) + _LEAST_ROUNDING * np.abs(flat).max()
+    if (difference.reshape(flat.shape) > allowed).any():
         index = int(difference.reshape(len(flat), -1).max(axis=1).argmax())
         raise VerificationError(
             f"input {index}: an output of the exported file differs from Brevitas by {difference.max():.3g}, more "
@@ -289,13 +365,13 @@ def compare_outputs(exported: np.ndarray, expected: np.ndarray) -> float:
     return float(difference.max())
 
 
-def _run(network: nn.Module, images: Tensor) -> np.ndarray:
+def _run(network: nn.Module, images: Tensor, size: int) -> np.ndarray:
     def run(batch: Tensor) -> Tensor:
         with torch.no_grad():  # of each thread
             return _plain(network(batch))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return torch.cat(list(pool.map(run, images.split(_BATCH)))).numpy()
+        return torch.cat(list(pool.map(run, images.split(size)))).numpy()
 
 
 def _plain(output: Tensor | QuantTensor) -> Tensor:

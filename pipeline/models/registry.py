@@ -18,6 +18,7 @@ from pipeline.models.names import (
     MODELS,
     ModelSpec,
     Preprocessing,
+    UnknownModelError,
     find,
     is_checkpoint,
     located,
@@ -200,7 +201,15 @@ def trained_network(model: str) -> tuple[ModelSpec, nn.Module, Path]:
         raise ModelError(f"{model} is no checkpoint of a network; expected a .pth file, such as `a2q train` leaves.")
     if is_checkpoint(model):
         path = Path(model)
-        spec = recorded(path.stem, checkpoint_record(path))
+        try:
+            spec = recorded(path.stem, checkpoint_record(path))
+        except UnknownModelError:
+            raise ModelError(
+                f"The checkpoint {path} does not say which network it is of: it has no record of `a2q train`, and its name "
+                "is none that `a2q models` lists. Build it with the class that makes the network (model_class: "
+                "module:Class, or --model-class) and its input_shape, or export it with pipeline.export_qonnx and take the "
+                ".onnx file."
+            ) from None
     else:
         spec = find(model)
         path = fetch(spec)

@@ -21,7 +21,6 @@ from pipeline.models.golden import GoldenFrames
 from pipeline.models.names import (
     ModelSpec,
     Preprocessing,
-    UnknownModelError,
     find,
     is_checkpoint,
     is_path,
@@ -46,8 +45,8 @@ __all__ = ["ResolvedModel", "golden_frames", "load", "load_network", "run"]
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
 _UNPROJECTED = (
-    ", of Brevitas' own export: were layers trained with A2Q, it does not hold their weights, and pipeline.export_qonnx "
-    "exports them right"
+    ", of Brevitas' own export: if layers were trained with A2Q, it does not hold their projected weights, and "
+    "pipeline.export_qonnx exports them right"
 )
 
 
@@ -100,8 +99,8 @@ class ResolvedModel:
 
     @property
     def target_bits(self) -> dict[str, int]:
-        """The width promised to each layer that was trained for one, by the name of its weights in the file."""
-        return {f"{layer}.weight": bound.accumulator_bits for layer, bound in self.bounds.items()}
+        """The width promised to each layer that was trained for one, by the name of its module."""
+        return {layer: bound.accumulator_bits for layer, bound in self.bounds.items()}
 
     @property
     def network_record(self) -> NetworkRecord:
@@ -208,14 +207,7 @@ def _resolve_name(
 def _resolve_checkpoint(
     source: Path, seed: int, count: int, golden_inputs: Path | None, folder: Path
 ) -> tuple[ResolvedModel, np.ndarray]:
-    try:
-        spec, model, _ = trained_network(str(source))
-    except UnknownModelError:
-        raise ModelError(
-            f"The checkpoint {source} does not say which network it is of: it has no record of `a2q train`, and its name "
-            "is none that `a2q models` lists. Name the class that makes the network (model_class: module:Class, or "
-            "--model-class) with its input_shape, or export it with pipeline.export_qonnx and build the .onnx file."
-        ) from None
+    spec, model, _ = trained_network(str(source))
     _refuse_float(spec)
     chosen = golden_frames(spec, seed, count, golden_inputs)
     path = folder / "checkpoint.pth"
@@ -273,7 +265,9 @@ def golden_frames(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | 
     """The golden frames of a named model: `golden_inputs` if given, its data set, or photographs drawn with `seed`."""
     if golden_inputs is not None:
         chosen = golden.from_file(golden_inputs, spec.input_shape, count)
-        golden.check_range(golden_inputs, chosen.frames, spec.preprocessing.ends, "its preprocessing")
+        golden.check_range(
+            f"golden_inputs: {golden_inputs}", chosen.frames, spec.preprocessing.ends, "its preprocessing"
+        )
         return chosen
     return golden.from_dataset(spec.dataset, spec.input_shape, spec.preprocessing, count) or golden.from_photographs(
         spec.input_shape, spec.preprocessing, count, seed
@@ -298,14 +292,15 @@ def _resolve_file(
     if golden_inputs is not None:
         chosen = golden.from_file(golden_inputs, taken.shape, count)
         if taken.ends is not None:
-            golden.check_range(golden_inputs, chosen.frames, taken.ends, taken.known_by)
+            golden.check_range(f"golden_inputs: {golden_inputs}", chosen.frames, taken.ends, taken.known_by)
     elif taken.ends is not None:
         chosen = golden.of_range(taken.shape, taken.ends, taken.of_pixels, count, seed)
     else:
         raise ConfigError(
             f"The model {path} takes floats, and nothing says which: it has no quantizer at its input whose range could "
-            "be told, and no record. Give the range of what your program feeds it, such as input_range: [0, 255] "
-            "(--input-range 0,255), or some of its inputs as golden_inputs, or export it with pipeline.export_qonnx."
+            "be told, and no record of one. Give the range of what your program feeds it, such as input_range: [0, 255] "
+            "(--input-range 0,255), or some of its inputs as golden_inputs, or export it with "
+            "pipeline.export_qonnx(…, input_range=(0, 255))."
         )
     copy = folder / "model.onnx"
     if path != copy:
@@ -355,5 +350,9 @@ def _export_class(
     load_checkpoint(network, source)
     path = folder / "model.onnx"
     low, high = input_range or (0.0, 1.0)
-    export_qonnx(network, low + (high - low) * torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)), path)
+    example = low + (high - low) * torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+    try:
+        export_qonnx(network, example, path)
+    except ModelError as error:
+        raise ModelError(f"{model_class} with an input_shape of {shape}: {error}") from None
     return path, f"the user's checkpoint {source.name} in {model_class}, of unknown accuracy"

@@ -27,5 +27,5 @@ class InputQuantizer:
     frames: int
 
     def __str__(self) -> str:
-        shown = f"as the first {self.choosing} golden frames show" if self.choosing else "as is known of it"
-        return f"{self.low:g} to {self.high:g}, {shown}"
+        shown = f", as the first {self.choosing} frames show" if self.choosing else ""
+        return f"{self.low:g} to {self.high:g}{shown}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -158,9 +158,19 @@ def _check_window(site: _Site, kernel: tuple[int, ...]) -> None:
     _check_pads(site, kernel)
     if options.get("ceil_mode", 0) not in (0, 1) or options.get("count_include_pad", 0) not in (0, 1):
         site.wrong("has a ceil_mode or count_include_pad that is neither 0 nor 1")
+    if options.get("ceil_mode", 0) and any((n - 1) * s + k > size for n, s, k, size in _reach(site, kernel)):
+        site.refuse("has ceil_mode with windows that reach over the edge; pad explicitly")
     elements = math.prod(kernel) * site.shape(0)[1] * math.prod(site.output[2:])
     if elements > _MAX_WINDOWS:
         site.refuse(f"has windows of {elements} elements in all; at most {_MAX_WINDOWS} can be built")
+
+
+def _reach(site: _Site, kernel: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
+    """Windows, stride, kernel and padded size by axis."""
+    axes = len(kernel)
+    pads = site.options.get("pads", [0] * 2 * axes)
+    sizes = (size + a + b for size, a, b in zip(site.shape(0)[2:], pads[:axes], pads[axes:], strict=True))
+    return zip(site.output[2:], site.options.get("strides", [1] * axes), kernel, sizes, strict=True)
 
 
 def _check_pads(site: _Site, kernel: tuple[int, ...]) -> None:

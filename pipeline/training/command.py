@@ -124,7 +124,7 @@ def evaluate_command(
         table.add_row(name, f"{scores.top1:.2%}", f"{scores.top5:.2%}", f"{scores.loss:.4f}", f"{scores.images:,}")
     differ = int((classes[0] != classes[-1]).sum())
     if len(classes) == 2:
-        table.caption = f"images with another class: {differ}"
+        table.caption = f"images on which the two differ: {differ}"
     return table, differ == 0
 
 
@@ -152,9 +152,9 @@ def _evaluate_file(
     table.add_row("the file", f"{scores.file:.2%}", f"{scores.images:,}")
     added = scores.input_quantizer
     table.add_row("integer graph", f"{scores.integers:.2%}", f"{scores.images:,}")
-    notes = [f"images with another class: {scores.differ}"]
+    notes = [f"images on which the two differ: {scores.differ}"]
     if added:
-        notes.append(f"its input, {added}, was quantized to 8 bits")
+        notes.append(f"its input was quantized to 8 bits over {added}")
     table.caption = "; ".join(filter(None, [*notes, scores.pixels]))
     return table, scores.differ == 0 or added is not None
 

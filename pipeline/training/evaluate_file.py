@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.datasets.labelled import load_labelled
 from pipeline.errors import InputError
-from pipeline.models.golden import range_frames
+from pipeline.models.golden import check_range, range_frames
 from pipeline.models.network_input import network_input
 from pipeline.models.network_record import read_record
 from pipeline.stages import dataflow, export, streamline
@@ -58,12 +58,16 @@ def evaluate_file(
     data = load_labelled(named, taken.shape, record.classes or (), folder, limit)
     pixels = ""
     if data.frames.dtype == np.uint8:
-        if taken.ends is None:
+        if taken.declared is None and taken.preprocessing is None:
             raise InputError(
-                f"The model {path} takes floats, and nothing says which, so pixels cannot become its inputs. Give the range "
-                "with --input-range, such as 0,1, or floats in an .npz file."
+                f"Nothing says what pixels become for the model {path}: it has no record of it. Give the range that black to "
+                "white have, with --input-range, such as 0,1, or floats as the network takes them in an .npz file; or export "
+                "it with pipeline.export_qonnx and mean and std, or input_range."
             )
         pixels = f"pixels from 0 to 255 are {np.min(taken.ends[0]):g} to {np.max(taken.ends[1]):g}, by {taken.known_by}"
+
+    elif taken.ends is not None:
+        check_range(named, data.frames, taken.ends, taken.known_by)
 
     def frames_of(first: int, count: int) -> np.ndarray:
         part = data.frames[first : first + count]

@@ -25,7 +25,7 @@ def test_every_stream_is_told_with_what_frames_reached(tmp_path: Path) -> None:
     result = dataflow.run(n.model(), frames, tmp_path, top1=False, name="net")
     seen = result.seen.input
     assert (seen.type, seen.lo, seen.hi, seen.seen_lo, seen.seen_hi) == ("INT4", -8, 7, 1, 7)
-    assert seen.share == 7 / 16 and str(seen) == "1 to 7 of INT4's -8 to 7"
+    assert seen.share == 7 / 16 and str(seen) == "1 to 7 of -8 to 7 (INT4)"
     assert list(result.seen.streams) == ["input", *(s for s in result.graph.streams if s != "input")]
     streams = result.graph.execute(result.graph.input_transform.apply(frames))
     for name, values in streams.items():

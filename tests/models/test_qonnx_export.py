@@ -12,7 +12,9 @@ import torch
 from brevitas.quant import (
     Int8AccumulatorAwareWeightQuant,
     Int8AccumulatorAwareZeroCenterWeightQuant,
+    Int8ActPerTensorFloat,
     Int8WeightPerChannelFloat,
+    ShiftedUint8WeightPerTensorFloat,
     Uint8ActPerTensorFloat,
 )
 from onnx import numpy_helper
@@ -22,9 +24,10 @@ from qonnx.transformation.infer_shapes import InferShapes
 from torch import nn
 
 from pipeline import export_qonnx
-from pipeline.errors import ConfigError, ModelError, VerificationError
+from pipeline.errors import ConfigError, ModelError, UnsupportedError, VerificationError
 from pipeline.models import qonnx_export
 from pipeline.models.network_record import NetworkRecord, read_record
+from pipeline.stages import resolve
 
 
 def bounded(bits: int, *, centred: bool = False) -> dict:
@@ -195,7 +198,7 @@ def test_operators_that_are_not_built_and_shared_weights_are_exported(tmp_path: 
             torch.rand(1, 5),
             {},
             ModelError,
-            "cannot be exported to QONNX: mat1 and mat2",
+            "cannot be exported to QONNX: RuntimeError: mat1 and mat2",
         ),
         (qnn.QuantLinear(4, 2, bias=False), torch.rand(1, 4), {"input_range": (1, 0)}, ConfigError, "lower end first"),
         (
@@ -258,3 +261,126 @@ def test_a_damaged_record_is_refused(value: str, message: str) -> None:
         read_record(model, Path("my.onnx"))
     assert message in str(error.value)
     assert read_record(onnx.ModelProto(), Path("my.onnx")) == NetworkRecord()
+
+
+def small(**options) -> nn.Module:
+    """A calibrated network of two layers, 4 inputs and 3 outputs."""
+    torch.manual_seed(0)
+    network = nn.Sequential(qnn.QuantIdentity(return_quant_tensor=True), qnn.QuantLinear(4, 3, bias=False, **options))
+    network.train()(torch.rand(16, 4) * 2 - 1)
+    return network.eval()
+
+
+class Wrapped(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+
+class OfTheBatch(Wrapped):
+    """What it does with one input depends on the others beside it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x / 255 if x.max() > 1 else x)
+
+
+class NotFinite(Wrapped):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.log(self.network(x))
+
+
+class OneChannelOff(Wrapped):
+    """Beside an output of a million another is wrong by all of itself."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.network(x)
+        y = y if torch.onnx.is_in_onnx_export() else -7 * y
+        return torch.cat([torch.full_like(y, 1e6), y], dim=1)
+
+
+class Failing(Wrapped):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.onnx.is_in_onnx_export():
+            raise KeyError("a")
+        return self.network(x)
+
+
+class TwoOutputs(Wrapped):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.network(x), x
+
+
+@pytest.mark.parametrize(
+    "kind, error, message",
+    [
+        (OfTheBatch, VerificationError, "exported file"),
+        (NotFinite, VerificationError, "outputs are not finite"),
+        (OneChannelOff, VerificationError, "differs from Brevitas"),
+        (Failing, ModelError, "cannot be exported to QONNX: KeyError: 'a'"),
+        (TwoOutputs, ModelError, "cannot be exported to QONNX|has 2 outputs"),
+    ],
+)
+def test_networks_that_are_not_what_their_file_would_be(tmp_path: Path, kind: type, error: type, message: str) -> None:
+    network = kind(small())
+    example = torch.rand(1, 4) * 200 if kind is OfTheBatch else torch.rand(1, 4)
+    with pytest.raises((error, UnsupportedError), match=message):
+        export_qonnx(network, example, tmp_path / "net.onnx", input_range=(-255, 255) if kind is OfTheBatch else None)
+    assert not list(tmp_path.iterdir())
+    network.network.train()
+    network.network(torch.rand(2, 4)).sum().backward()  # it is out of the mode of an export
+
+
+def test_what_is_said_of_the_input_must_fit(tmp_path: Path) -> None:
+    path, example = tmp_path / "net.onnx", torch.rand(1, 4)
+    for options, message in (
+        ({"mean": [0.5], "std": [0.2]}, "mean and std have 1 numbers for an input of shape"),
+        ({"classes": ["cat", "dog"]}, "classes has 2 different names; the network has 3 outputs"),
+        ({"classes": ["a", "a", "b"]}, "classes has 2 different names"),
+        ({"input_range": (5, 6)}, "The example holds numbers from"),
+        ({"input_range": (0, 1e300)}, "not finite in float32"),
+        ({"opset_version": 99}, "opset_version is 99; expected 11 to 20"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            export_qonnx(small(), example, path, **options)
+    for target in (tmp_path, "/dev/null", "", None, tmp_path / "a\0b"):
+        with pytest.raises(ModelError, match="cannot be written|cannot be a path"):
+            export_qonnx(small(), example, target)
+    assert not list(tmp_path.iterdir())
+    assert "was not said" in str(export_qonnx(small(), example, path))
+
+
+def test_a_network_that_ends_in_a_quantized_tensor_and_weights_with_a_zero_point(tmp_path: Path) -> None:
+    network = small(weight_quant=ShiftedUint8WeightPerTensorFloat, output_quant=Int8ActPerTensorFloat)
+    network[1].return_quant_tensor = True
+    result = export_qonnx(network, torch.rand(1, 4), tmp_path / "net.onnx")
+    assert result.layers == 1 and result.largest_difference < 1e-6
+    assert [value.name for value in onnx.load(tmp_path / "net.onnx").graph.output] == ["output"]
+
+
+def test_a_dead_channel_of_an_a2q_layer_is_named(tmp_path: Path) -> None:
+    network = small(**bounded(12))
+    with torch.no_grad():
+        network[1].weight[1] = 0
+    with pytest.raises(ModelError, match="Layer 1, channel 1, computes weights that are no numbers"):
+        export_qonnx(network, torch.rand(1, 4), tmp_path / "net.onnx")
+
+
+def test_the_bound_of_a_network_that_is_one_layer(tmp_path: Path) -> None:
+    layer = qnn.QuantLinear(4, 3, bias=False, input_quant=Uint8ActPerTensorFloat, **bounded(16))
+    layer.train()(torch.rand(16, 4))
+    export_qonnx(layer, torch.rand(1, 4), tmp_path / "net.onnx")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    record, _ = resolve.run(str(tmp_path / "net.onnx"), "trained", 0, 4, None, folder)
+    assert record.target_bits == {"weight": 16}
+
+
+def test_pools_whose_windows_reach_over_the_edge_are_compared_as_qonnx_has_them(tmp_path: Path) -> None:
+    network = nn.Sequential(
+        qnn.QuantIdentity(return_quant_tensor=True),
+        qnn.QuantConv2d(1, 2, 3, bias=False),
+        nn.AvgPool2d(3, 2, 1, ceil_mode=True),
+    )
+    network.train()(torch.rand(4, 1, 8, 8))
+    with pytest.raises(VerificationError, match="exported file"):
+        export_qonnx(network.eval(), torch.rand(1, 1, 8, 8), tmp_path / "net.onnx")

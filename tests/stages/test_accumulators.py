@@ -123,5 +123,5 @@ def test_a_layer_may_be_called_as_its_module(graph):
 def test_a_bound_that_is_broken_is_told(graph):
     _, certificate = assign(graph, target_bits={"conv1": 8, "fc": 8})
     assert certificate.claims == "2 of 2 layers claim P = 8, which is broken: MVAU_1 needs 9"
-    with pytest.raises(AccumulatorError, match=r"MVAU_1 \(fc\).* the model's target is P = 8"):
+    with pytest.raises(AccumulatorError, match=r"MVAU_1 \(fc\).* its target is P = 8"):
         assign(graph, "target", target_bits={"conv1": 8, "fc": 8})

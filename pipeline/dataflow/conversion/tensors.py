@@ -64,7 +64,7 @@ class HostTensor:
             flat = np.empty(self.layout.size, np.float32)
             flat[self.layout.ravel()] = _broadcast(node, operand, self.layout.shape).ravel()
             moved = flat.reshape(self.raw_shape)
-        return replace(self, steps=(*self.steps, HostStep(op, moved.astype(np.float32))))
+        return replace(self, steps=(*self.steps, HostStep(op, np.asarray(moved, np.float32))))
 
 
 @dataclass(frozen=True, eq=False)
