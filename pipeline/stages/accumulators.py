@@ -77,6 +77,10 @@ def _check_names(units: list[MVAU], values: Mapping, what: str) -> None:
     if unknown:
         names = ", ".join(f"{unit.name} ({unit.source})" if unit.source else unit.name for unit in units)
         raise ConfigError(f"{unknown[0]} is given {what}, but the network has no such layer. Its layers are: {names}.")
+    for unit in units:
+        called = sorted({name for name in _names(unit) if name in values})
+        if len({str(values[name]) for name in called}) > 1:
+            raise ConfigError(f"{' and '.join(called)} are one layer, and are given {what} each. Leave one of them out.")
 
 
 def _certify(

@@ -110,6 +110,8 @@ def test_p_that_the_configuration_states_goes_before_the_models(graph):
     _, certificate = assign(graph, target_bits={"conv1": 7})
     assert certificate.claims == "1 of 2 layers claims P = 7 and keeps to it"
     assert assign(graph)[1].claims == "no layer claims a P"
+    with pytest.raises(ConfigError, match="MVAU_0 and conv1 are one layer, and are given a P each"):
+        assign(graph, stated_bits={"MVAU_0": 10, "conv1": 12})
     with pytest.raises(ConfigError, match="conv9 is given a P, but the network has no such layer"):
         assign(graph, stated_bits={"conv9": 12})
 
