@@ -80,7 +80,9 @@ def _check_names(units: list[MVAU], values: Mapping, what: str) -> None:
     for unit in units:
         called = sorted({name for name in _names(unit) if name in values})
         if len({str(values[name]) for name in called}) > 1:
-            raise ConfigError(f"{' and '.join(called)} are one layer, and are given {what} each. Leave one of them out.")
+            raise ConfigError(
+                f"{' and '.join(called)} are one layer, and are given {what} each. Leave one of them out."
+            )
 
 
 def _certify(
