@@ -147,7 +147,7 @@ class LabelSelect(Kernel):
 
     def _score_type(self) -> IntType:
         """The smallest signed type that holds every score and every product, in Python integers."""
-        ends = [-1]
+        ends = [-1, 1]  # an input of one bit, signed or not, also where it can only be 0
         for label in range(self.labels):
             multiplier = 1 if self.multipliers is None else int(self.multipliers[label])
             offset = 0 if self.offsets is None else int(self.offsets[label])

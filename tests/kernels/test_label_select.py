@@ -34,6 +34,7 @@ CONFIGURATIONS = {
     "unsigned": _layer(5, IntType.of_bits(5, signed=False), multipliers=RNG.integers(1, 1 << 11, 5)),
     "wide": _layer(4, IntType.of_bits(24, signed=True), multipliers=RNG.integers(1 << 24, 1 << 25, 4)),
     "offset_only": _layer(3, INT8, offsets=np.array([5, -300, 0])),
+    "only_zeros": _layer(3, IntType(0, 0)),
     "one_label": _layer(1, INT8, multipliers=np.array([1])),
 }
 
