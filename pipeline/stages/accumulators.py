@@ -18,6 +18,7 @@ from pipeline.accumulators.witness import Witness
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
 from pipeline.kernels.mvau import MVAU
+from pipeline.streamline import COPY
 
 __all__ = ["assign"]
 
@@ -65,7 +66,8 @@ def assign(
 
 def _names(unit: MVAU) -> tuple[str, ...]:
     """What a user may call a layer: its name in hardware, that of its weights, and that of its module."""
-    return tuple(filter(None, (unit.name, unit.source, unit.source.removesuffix(".weight"))))
+    weights = unit.source.partition(COPY)[0]  # which layers may share
+    return tuple(filter(None, (unit.name, weights, weights.removesuffix(".weight"))))
 
 
 def _lookup(values: Mapping, unit: MVAU):

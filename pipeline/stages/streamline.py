@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +39,11 @@ from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantIn
 from qonnx.transformation.remove import RemoveIdentityOps
 
 from pipeline.errors import VerificationError
+from pipeline.streamline import COPY
 from pipeline.streamline.executor import graph_input, run_graph
 from pipeline.streamline.input_quantizer import InputQuantizer
 from pipeline.streamline.insert_input_quantizer import insert_input_quantizer
+from pipeline.streamline.quantizers import QUANTIZER_OPS
 
 __all__ = ["OnStep", "StreamlineResult", "save_step", "streamline"]
 
@@ -103,6 +106,7 @@ def streamline(
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    _name_shared_weights(copy.graph)
     wrapper = ModelWrapper(copy)
     frames = inputs[:checked]
     expected = run_graph(wrapper.model, frames, precise=True)
@@ -128,6 +132,22 @@ def streamline(
         on_step("InsertInputQuantizer", wrapper.model)
     quantizer, outputs = inserted
     return StreamlineResult(wrapper.model, outputs, quantizer, len(frames))
+
+
+def _name_shared_weights(graph: onnx.GraphProto) -> None:
+    """Give each quantizer of weights that others read too a copy of its own, under a name that says whose it is: those
+    that transformations draw for copies say nothing."""
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    readers: Counter[str] = Counter()
+    for node in graph.node:
+        name = node.input[0] if node.op_type in QUANTIZER_OPS else ""
+        if name not in tensors:
+            continue
+        readers[name] += 1
+        if readers[name] > 1:
+            copy = graph.initializer.add()
+            copy.CopyFrom(tensors[name])
+            copy.name = node.input[0] = f"{name}{COPY}{readers[name]}"
 
 
 @dataclass(frozen=True)

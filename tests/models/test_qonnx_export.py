@@ -27,7 +27,7 @@ from pipeline import export_qonnx
 from pipeline.errors import ConfigError, ModelError, UnsupportedError, VerificationError
 from pipeline.models import qonnx_export
 from pipeline.models.network_record import NetworkRecord, read_record
-from pipeline.stages import resolve
+from pipeline.stages import accumulators, dataflow, export, resolve, streamline
 
 
 def bounded(bits: int, *, centred: bool = False) -> dict:
@@ -384,3 +384,34 @@ def test_pools_whose_windows_reach_over_the_edge_are_compared_as_qonnx_has_them(
     network.train()(torch.rand(4, 1, 8, 8))
     with pytest.raises(VerificationError, match="exported file"):
         export_qonnx(network.eval(), torch.rand(1, 1, 8, 8), tmp_path / "net.onnx")
+
+
+class CalledTwice(nn.Module):
+    """One bounded layer, taken twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pixels = qnn.QuantIdentity(Uint8ActPerTensorFloat, return_quant_tensor=True)
+        self.layer = qnn.QuantLinear(4, 4, bias=False, **bounded(16))
+        self.relu = qnn.QuantReLU(act_quant=Uint8ActPerTensorFloat, return_quant_tensor=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(self.relu(self.layer(self.pixels(x))))
+
+
+def test_a_layer_that_is_taken_twice_keeps_its_name_and_bound_in_both_places(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = CalledTwice().train()
+    network(torch.rand(16, 4))
+    export_qonnx(network.eval(), torch.rand(1, 4), tmp_path / "net.onnx", input_range=(0, 1))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    record, frames = resolve.run(str(tmp_path / "net.onnx"), "trained", 0, 8, None, folder)
+    model, golden = export.take_qonnx(folder / record.file, frames, folder)
+    streamlined = streamline.streamline(model, golden.inputs, golden.outputs).model
+    graph = dataflow.convert(streamlined, frames, top1=False).graph
+    _, certificate = accumulators.assign(graph, target_bits=record.target_bits)
+    assert [(layer.source, layer.claimed) for layer in certificate.layers] == [
+        ("layer.weight", 16),
+        ("layer.weight~2", 16),
+    ]
