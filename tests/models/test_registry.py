@@ -201,7 +201,7 @@ def test_a_checkpoint_that_says_what_it_is(resnet8, tmp_path: Path) -> None:
         assert torch.equal(model(images), resnet8(images))
 
     torch.save(resnet8.state_dict(), path)
-    with pytest.raises(ModelError, match="There is no model called 'mine'"):
+    with pytest.raises(ModelError, match="mine.pth does not say which network it is of"):
         trained_network(str(path))
     path.with_suffix(".json").write_text(json.dumps(TINY.as_record()))
     assert trained_network(str(path))[0] == spec
