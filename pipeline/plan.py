@@ -401,6 +401,7 @@ def _bitfile(context: Context) -> str:
         context.folder / "bitfile",
         input_stream_bytes=widths.input,
         output_stream_bytes=widths.output,
+        layers=design.instances,
         work=context.shared("vivado"),
         jobs=len(os.sched_getaffinity(0)),
         log=context.log,
