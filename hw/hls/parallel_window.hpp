@@ -25,7 +25,7 @@ void parallel_window(
     stream<Numbers, Layer::KernelHeight * Layer::KernelWidth * Layer::Channels, Layer::ElementWidth,
            Layer::ElementSigned> &out) {
   using Element = typename Numbers::template number<Layer::ElementWidth, Layer::ElementSigned>;
-  using Pixel = beat<Element, Layer::Channels>;
+  using Pixel = word<Element, Layer::Channels>;
   constexpr int Height = Layer::KernelHeight, Width = Layer::KernelWidth;
   static_assert(Layer::PadTop < Height && Layer::PadLeft < Width, "every window has a pixel of the image");
   // the row and the column that complete the first window, and how many there are to go through
@@ -37,25 +37,25 @@ void parallel_window(
   constexpr int Columns = WindowColumns > Layer::ImageWidth ? WindowColumns : Layer::ImageWidth;
 
   Pixel lines[Height > 1 ? Height - 1 : 1][Layer::ImageWidth];  // the rows above, the last of them nearest
-#pragma HLS aggregate variable=lines
 #pragma HLS array_partition variable=lines complete dim=1
-  // a word is read again a row after it was written
-#pragma HLS dependence variable=lines type=inter dependent=false
+  // a word is read again a row after it was written, and no step sooner
+#pragma HLS dependence variable=lines type=inter direction=RAW distance=Columns dependent=true
   Pixel window[Height][Width];
-#pragma HLS aggregate variable=window
 #pragma HLS array_partition variable=window complete dim=0
-  Pixel border;
+  beat<Element, Layer::Channels> outside;
   for (int channel = 0; channel < Layer::Channels; channel++) {
 #pragma HLS unroll
-    border.lane[channel] = Element(Layer::Border);
+    outside.lane[channel] = Element(Layer::Border);
   }
+  const Pixel border = pack(outside);
 
   int rows_until = 0, columns_until = 0;  // rows and columns until the next window is complete
   for (int row = 0; row < Rows; row++) {
     for (int column = 0; column < Columns; column++) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline style=flp II=1
       const bool inside_columns = column < Layer::ImageWidth;
       Pixel pixels[Height];  // of this column
+#pragma HLS array_partition variable=pixels complete
       for (int k = 0; k < Height - 1; k++) {
 #pragma HLS unroll
         pixels[k] = border;
@@ -74,16 +74,17 @@ void parallel_window(
         for (int c = 0; c < Width; c++) {
 #pragma HLS unroll
           window[r][c] = c == Width - 1 ? pixels[r] : column == 0 ? border : window[r][(c + 1) % Width];
+          const beat<Element, Layer::Channels> pixel = unpack<Element, Layer::Channels>(window[r][c]);
           for (int channel = 0; channel < Layer::Channels; channel++) {
 #pragma HLS unroll
-            results.lane[(r * Width + c) * Layer::Channels + channel] = window[r][c].lane[channel];
+            results.lane[(r * Width + c) * Layer::Channels + channel] = pixel.lane[channel];
           }
         }
       }
       const bool row_done = column == Columns - 1;
       const bool in_rows = row >= FirstRow && rows_until == 0;
       const bool in_columns = column >= FirstColumn && columns_until == 0;
-      if (in_rows && in_columns) out.write(results);
+      if (in_rows && in_columns) out.write(pack(results));
       if (column >= FirstColumn) columns_until = columns_until == 0 ? Layer::StrideWidth - 1 : columns_until - 1;
       if (row_done) columns_until = 0;
       if (row_done && row >= FirstRow) rows_until = rows_until == 0 ? Layer::StrideHeight - 1 : rows_until - 1;
