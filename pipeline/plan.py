@@ -250,16 +250,15 @@ def _codegen(context: Context) -> str:
 
 
 def _write_cpp(context: Context, graph: LayerGraph, styles: ImplStyles) -> str:
-    """Where a stream is too wide for C++, there is none: the SystemVerilog does not need it. But what asks for it does."""
+    """Where a stream is too wide for C++ there is none, as the SystemVerilog needs none; but for layers of style hls."""
     from pipeline.errors import ConfigError
     from pipeline.stages import hls
     from pipeline.tools import vitis_hls
 
+    hls.check_widths(layer for layer in graph if styles.styles[layer.name] == "hls")
     try:
         network = hls.write_network(graph, context.folder / "hls", _CPP_TOP)
     except ConfigError as error:
-        if "hls" in styles.styles.values():
-            raise
         context.log(str(error))
         return f"no HLS C++: {error}"
     vitis_hls.write_scripts(network, context.options["fpga_part"], context.options["synth_clk_period_ns"])

@@ -182,19 +182,6 @@ using stream_of = hls::stream<Word>;
 template <class Numbers, int Lanes, int Width, bool Signed>
 using stream = stream_of<word<typename Numbers::template number<Width, Signed>, Lanes>>;
 
-// To be called as a layer begins.
-inline void enter_layer(const char *name) {
-#pragma HLS inline
-#ifdef A2Q_CPPSIM
-  current_layer() = name;
-#else
-  (void)name;
-#endif
-}
-
-// The bits that count from 0 to Count - 1, at least 1.
-constexpr int index_bits(unsigned count) { return count <= 2 ? 1 : 1 + index_bits((count + 1) / 2); }
-
 }  // namespace a2q
 
 #endif

@@ -128,7 +128,7 @@ void run(unsigned frames, in_files &from, out_files &to) {
   for (unsigned frame = 0; frame < frames; frame++) {
     Inputs::template fill<Numbers>(from, in, inputs);
     call<Numbers, Layer>(in, out, inputs, outputs);
-    enter_layer(Layer::name());
+    current_layer() = Layer::name();
     if (!Inputs::template empty<Numbers>(in, inputs)) throw std::runtime_error("input was left");
     Outputs::template drain<Numbers>(out, to, outputs);
   }

@@ -208,7 +208,6 @@ def _streams(graph: LayerGraph) -> tuple[list[dict[str, object]], dict[str, str]
     """
     facts = stream_facts(graph.layers)
     names = {graph.input: "in0_V"}
-    labels: dict[str, str] = {}
     depths: dict[str, int] = {}
     for layer in graph:
         if isinstance(layer, StreamingFIFO):
@@ -216,7 +215,6 @@ def _streams(graph: LayerGraph) -> tuple[list[dict[str, object]], dict[str, str]
             depths[names[layer.inputs[0]]] = depths.get(names[layer.inputs[0]], 0) + layer.depth
         else:
             names.update((stream, identifier(stream)) for stream in layer.outputs)
-            labels.update((identifier(stream), stream) for stream in layer.outputs)
     last = names[graph.output]
     names = {stream: "out0_V" if name == last else name for stream, name in names.items()}
     between: dict[str, dict[str, object]] = {}
@@ -224,7 +222,7 @@ def _streams(graph: LayerGraph) -> tuple[list[dict[str, object]], dict[str, str]
         if name not in between and name not in ("in0_V", "out0_V"):
             _, type_, lanes = facts[stream]
             depth = max(depths.get(name, 0), _LEAST_DEPTH)
-            between[name] = {"name": name, "label": labels[name], "lanes": lanes, "type": type_, "depth": depth}
+            between[name] = {"name": name, "lanes": lanes, "type": type_, "depth": depth}
     return list(between.values()), names
 
 
