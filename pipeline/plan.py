@@ -259,7 +259,6 @@ def _write_cpp(context: Context, graph: LayerGraph, styles: ImplStyles) -> str:
     try:
         network = hls.write_network(graph, context.folder / "hls", _CPP_TOP)
     except ConfigError as error:
-        context.log(str(error))
         return f"no HLS C++: {error}"
     vitis_hls.write_scripts(network, context.options["fpga_part"], context.options["synth_clk_period_ns"])
     return f"in HLS C++ {len(network.layers)} layers, top function {network.whole.name}"

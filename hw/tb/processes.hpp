@@ -113,7 +113,7 @@ class process {
   bool writes = false;  // whether it waits for room there, or for a beat
 
  private:
-  static constexpr std::size_t StackBytes = std::size_t(64) << 20;  // taken as it is used
+  static constexpr std::size_t StackBytes = std::size_t(16) << 20;  // twice a program's own; taken as it is used
   static constexpr std::size_t GuardBytes = std::size_t(64) << 10;
 
   static void enter() {
