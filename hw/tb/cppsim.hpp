@@ -4,7 +4,7 @@
 //
 // strict and fast call the layer frame by frame, with streams of any depth. bounded is for a network: its layers run side
 // by side, in fast numbers, with streams as deep as they are written out. needs, in fast numbers too, gives a layer its
-// input beat by beat, and says after which one each beat of output had come.
+// input beat by beat, and says after which one each beat of output had come; it is there with A2Q_NEEDS.
 //
 // A file holds the elements of its frames, channels fastest, each in the smallest native integer. A layer's structure has
 // name() and call<Numbers>(inputs…, outputs…), which is one frame, and says with `port` what its streams are; the whole
@@ -134,6 +134,7 @@ void run(unsigned frames, in_files &from, out_files &to) {
   }
 }
 
+#ifdef A2Q_NEEDS
 template <class Layer>
 void run_beat_by_beat(unsigned frames, in_files &from, out_files &to) {
   using Inputs = typename Layer::inputs;
@@ -157,6 +158,7 @@ void run_beat_by_beat(unsigned frames, in_files &from, out_files &to) {
   }
   std::cout << "\n";
 }
+#endif
 
 template <class Network>
 void run_bounded(unsigned frames, in_files &from, out_files &to) {
@@ -171,54 +173,28 @@ void run_bounded(unsigned frames, in_files &from, out_files &to) {
   Network::template run<fast>(network, frames, in, out);
 }
 
-using runner = std::function<void(unsigned, in_files &, out_files &)>;
+using runner = void (*)(unsigned, in_files &, out_files &);
 
-// What the program can run: by name of the layer, and how.
-inline std::map<std::string, std::map<std::string, runner>> &known() {
-  static std::map<std::string, std::map<std::string, runner>> all;
-  return all;
-}
+// What the program can run: a layer, and how.
+void add_runner(const char *layer, const char *mode, runner run);
 
 template <class Layer>
 struct registered {
   registered() {
-    known()[Layer::name()] = {{"strict", run<strict, Layer>}, {"fast", run<fast, Layer>}, {"needs", run_beat_by_beat<Layer>}};
+    add_runner(Layer::name(), "strict", run<strict, Layer>);
+    add_runner(Layer::name(), "fast", run<fast, Layer>);
+#ifdef A2Q_NEEDS
+    add_runner(Layer::name(), "needs", run_beat_by_beat<Layer>);
+#endif
   }
 };
 template <class Network>
 struct registered_network {
-  registered_network() { known()[Network::name()] = {{"strict", run<strict, Network>}, {"bounded", run_bounded<Network>}}; }
+  registered_network() {
+    add_runner(Network::name(), "strict", run<strict, Network>);
+    add_runner(Network::name(), "bounded", run_bounded<Network>);
+  }
 };
-
-inline int main(int count, char **words) {
-  const std::vector<std::string> given(words + 1, words + count);
-  const auto dashes = std::find(given.begin(), given.end(), "--");
-  if (given.size() < 4 || dashes == given.end() || !known().count(given[1]) || !known()[given[1]].count(given[0])) {
-    std::cerr << "usage: strict|fast|bounded|needs <layer> <frames> <input file>... -- <output file>...\n";
-    return 2;
-  }
-  in_files in;
-  out_files out;
-  for (auto name = given.begin() + 3; name != dashes; ++name) in.emplace_back(*name, std::ios::binary);
-  for (auto name = dashes + 1; name != given.end(); ++name) out.emplace_back(*name, std::ios::binary);
-  try {
-    known()[given[1]][given[0]](std::stoul(given[2]), in, out);
-  } catch (const deadlock &error) {
-    std::cerr << error.what() << "\n";
-    return 3;
-  } catch (const std::exception &error) {
-    std::cerr << (current_layer().empty() ? given[1] : current_layer()) << ": " << error.what() << "\n";
-    return 1;
-  }
-  for (const auto &layer : all_watched()) {
-    for (std::size_t i = 0; i < layer.second.size(); i++) {
-      const extremes &seen = layer.second[i];
-      std::cout << "extremes " << layer.first << " " << i << " " << seen.width << " " << seen.lowest << " "
-                << seen.highest << " " << seen.lowest_used << " " << seen.highest_used << "\n";
-    }
-  }
-  return 0;
-}
 
 }  // namespace a2q
 

@@ -26,12 +26,13 @@ from pipeline.tools.pool import side_by_side
 from pipeline.tools.programs import PROGRAMS
 from pipeline.tools.scratch import scratch_folder
 
-__all__ = ["FLAGS", "Extremes", "Program", "build_program", "headers", "headers_version", "version"]
+__all__ = ["FLAGS", "NEEDS", "Extremes", "Program", "build_program", "headers", "headers_version", "version"]
 
 _TB = HLS_FOLDER.parent / "tb"
 _HARNESS = _TB / "cppsim.hpp"
-_MAIN = '#include "cppsim.hpp"\n\nint main(int count, char **words) { return a2q::main(count, words); }\n'
+_MAIN = '#include "cppsim_main.hpp"\n\nint main(int count, char **words) { return a2q::main(count, words); }\n'
 FLAGS = ("-std=c++14", "-O1", "-DA2Q_CPPSIM")
+NEEDS = "-DA2Q_NEEDS"  # a flag for programs that are asked for `inputs_needed`
 _HEADER = "ap_int.h"
 _PRECOMPILE_FROM = 12  # files to compile; with fewer it takes longer than it saves
 
@@ -69,7 +70,10 @@ class Program:
         return outputs, _extremes(said)
 
     def inputs_needed(self, name: str, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        """After how many beats of each of `inputs` each beat of the layer's output has come, int64 (output beats,)."""
+        """After how many beats of each of `inputs` each beat of the layer's output has come, int64 (output beats,).
+
+        For a layer that was compiled with NEEDS.
+        """
         _, said = self._run(name, inputs, "needs")
         (line,) = (line for line in said if line.startswith("needs"))
         return np.array(line.split()[1:], np.int64)

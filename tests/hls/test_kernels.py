@@ -23,7 +23,7 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.stages.hls import HLS_FOLDER
-from pipeline.tools.gxx import FLAGS
+from pipeline.tools.gxx import FLAGS, NEEDS
 from tests.hls.frames import frames_of
 from tests.hls.programs import program_of
 from tests.kernels.matrices import matrix_layer
@@ -135,7 +135,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-maybe-u
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    return program_of(LAYERS, tmp_path_factory.mktemp("kernels"), [*FLAGS, *WARNINGS])
+    return program_of(LAYERS, tmp_path_factory.mktemp("kernels"), [*FLAGS, NEEDS, *WARNINGS])
 
 
 @pytest.mark.parametrize("numbers", ["strict", "fast"])

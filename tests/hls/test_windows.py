@@ -9,6 +9,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.tools.gxx import FLAGS, NEEDS
 from tests.hls.frames import frames_of
 from tests.hls.programs import program_of
 
@@ -53,7 +54,7 @@ LAYERS: dict[str, Kernel] = {
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    return program_of(LAYERS, tmp_path_factory.mktemp("windows"))
+    return program_of(LAYERS, tmp_path_factory.mktemp("windows"), [*FLAGS, NEEDS])
 
 
 @pytest.mark.parametrize("numbers", ["strict", "fast"])
