@@ -605,9 +605,25 @@ MUTANTS = (
         "C++",
         "the smallest element of a window",
         "hw/hls/pool.hpp",
-        "so_far.lane[lane] > value)",
-        "so_far.lane[lane] < value)",
+        "so_far > value ?",
+        "so_far < value ?",
         ("tests/hls/test_kernels.py", "-k", "exact"),
+    ),
+    Mutant(
+        "C++",
+        "a window generator waits for input while it may send",
+        "hw/hls/convolution_input_generator.hpp",
+        "(!sends || !in.empty())",
+        "true",
+        ("tests/hls/test_windows.py", "-k", "do_not_need"),
+    ),
+    Mutant(
+        "C++",
+        "a stream holds a beat more than it says",
+        "hw/tb/processes.hpp",
+        "words_.size() >= depth",
+        "words_.size() > depth",
+        ("tests/stages/test_cppsim.py", "-k", "wait_for_each_other"),
     ),
 )
 

@@ -225,8 +225,7 @@ def _folding_files(options: Mapping[str, Any]) -> list[Path]:
 def _codegen(context: Context) -> str:
     import shutil
 
-    from pipeline.stages import accelerator, codegen, fold, hls
-    from pipeline.tools import vitis_hls
+    from pipeline.stages import accelerator, codegen, fold
 
     graph = fold.load(context.inputs["fold"]).graph
     styles = _impl_styles(context, graph)  # one that cannot be had is refused before the stages that take long
@@ -243,17 +242,28 @@ def _codegen(context: Context) -> str:
     (design.folder / f"{design.name}.f").write_text("".join(f"{source.name}\n" for source in design.sources))
     accelerator.write_accelerator(design, design.folder, accelerator.config_hash(design.folder))
     files = sum(1 for path in design.folder.iterdir() if path.suffix == ".mem")
-    network = hls.write_network(graph, context.folder / "hls", _CPP_TOP)
-    vitis_hls.write_scripts(network, context.options["fpga_part"], context.options["synth_clk_period_ns"])
+    in_cpp = _write_cpp(context, graph, styles)
     for name, style in styles.styles.items():
         context.log(f"{name}: {style}")
-    line = (
-        f"{len(design.instances)} instances, {files} memory files, top module {design.name}; in HLS C++ "
-        f"{len(network.layers)} layers, top function {network.whole.name}"
-    )
+    line = f"{len(design.instances)} instances, {files} memory files, top module {design.name}; {in_cpp}"
     if preferred := sum(style == "hls" for style in styles.styles.values()):
         line += f"; {preferred} of style hls"
     return f"{line}; of no effect in the file of styles: {', '.join(styles.ignored)}" if styles.ignored else line
+
+
+def _write_cpp(context: Context, graph: LayerGraph, styles: ImplStyles) -> str:
+    """Where a stream is too wide for C++ there is none, as the SystemVerilog needs none; but for layers of style hls."""
+    from pipeline.errors import ConfigError
+    from pipeline.stages import hls
+    from pipeline.tools import vitis_hls
+
+    hls.check_widths(layer for layer in graph if styles.styles[layer.name] == "hls")
+    try:
+        network = hls.write_network(graph, context.folder / "hls", _CPP_TOP)
+    except ConfigError as error:
+        return f"no HLS C++: {error}"
+    vitis_hls.write_scripts(network, context.options["fpga_part"], context.options["synth_clk_period_ns"])
+    return f"in HLS C++ {len(network.layers)} layers, top function {network.whole.name}"
 
 
 def _impl_styles(context: Context, graph: LayerGraph) -> ImplStyles:
@@ -274,6 +284,7 @@ def _cppsim(context: Context) -> str:
     if not count:
         return "none: the HLS C++ was not run, as no frames were asked for (simulation: {cppsim_frames: 0})"
     graph = fold.load(context.inputs["fold"]).graph
+    hls.check_widths(graph)
     frames, chosen = _simulated_frames(context, graph, count, again=False)
     result = cppsim.run(
         graph,

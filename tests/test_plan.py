@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from pipeline.config import config_for, load_config
+from pipeline.errors import ConfigError
 from pipeline.flow import Context, build
 from pipeline.plan import STAGES
 from pipeline.progress import Screen
@@ -56,3 +58,23 @@ def test_without_frames_nothing_is_run_in_cpp(tmp_path: Path) -> None:
     )
     assert stage.run(context).startswith("none: the HLS C++ was not run")
     assert not said and not list(tmp_path.iterdir())
+
+
+def test_a_stream_that_is_too_wide_for_cpp_ends_the_build_only_where_cpp_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.stages.hls._WIDEST", 100)
+
+    def run_until(until: str, **overrides) -> dict[str, str]:
+        config = load_config(config_for(MODEL), {"model": MODEL, "golden_frames": 16, "target_fps": 1e6, **overrides})
+        result = build(config, folder / "wide", STAGES, Screen(Console(quiet=True)), until=until)
+        return {stage.name: stage.summary for stage in result.stages}
+
+    refused = r"layer MVAU_0 has no HLS C\+\+: its input .* Vitis HLS takes at most 100"
+    assert re.search(refused, run_until("codegen")["codegen"])
+    assert not (folder / "wide" / "hls").exists()
+    with pytest.raises(ConfigError, match=refused):
+        run_until("cppsim")
+    assert run_until("cppsim", simulation={"cppsim_frames": 0})["cppsim"].startswith("none")
+    with pytest.raises(ConfigError, match=refused):
+        run_until("codegen", preferred_impl_style={"MVAU_0": "hls"})

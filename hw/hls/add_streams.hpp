@@ -19,13 +19,15 @@ void add_streams(
     stream<Numbers, Layer::Pe, Layer::Width0, Layer::Signed0> &in0,
     stream<Numbers, Layer::Pe, Layer::Width1, Layer::Signed1> &in1,
     stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out) {
+  using Number0 = typename Numbers::template number<Layer::Width0, Layer::Signed0>;
+  using Number1 = typename Numbers::template number<Layer::Width1, Layer::Signed1>;
   using Term0 = typename Numbers::template number<Layer::TermWidth0, Layer::TermSigned0>;
   using Term1 = typename Numbers::template number<Layer::TermWidth1, Layer::TermSigned1>;
   using Output = typename Numbers::template number<Layer::OutputWidth, Layer::OutputSigned>;
   for (unsigned n = 0; n < Layer::Beats; n++) {
-#pragma HLS pipeline II=1
-    const auto a = in0.read();
-    const auto b = in1.read();
+#pragma HLS pipeline style=flp II=1
+    const auto a = unpack<Number0, Layer::Pe>(in0.read());
+    const auto b = unpack<Number1, Layer::Pe>(in1.read());
     beat<Output, Layer::Pe> sums;
     for (int lane = 0; lane < Layer::Pe; lane++) {
 #pragma HLS unroll
@@ -33,7 +35,7 @@ void add_streams(
       const Term1 term1(b.lane[lane] * Layer::Multiplier1);
       sums.lane[lane] = Output(term0 + term1);
     }
-    out.write(sums);
+    out.write(pack(sums));
   }
 }
 

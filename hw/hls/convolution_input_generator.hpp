@@ -4,6 +4,9 @@
 // step sends the next beat if it was written in an earlier one, and takes a beat if there is room, which a beat makes
 // once no window needs it. When all windows have left, the rest of the frame is taken too.
 //
+// A step that sends does not wait for the beat that it could take. The layers before may wait for what it sends: a frame
+// that parts and joins again comes no further until this branch has given what it can (pipeline/dataflow/deadlock.py).
+//
 // ElementWidth, ElementSigned:  the elements' bits and sign.
 // Simd:                         elements of a beat.
 // Folds:                        beats of a pixel.
@@ -48,8 +51,7 @@ void convolution_input_generator(
   constexpr int Sent = OutHeight * OutWidth * Layer::KernelHeight * Beats;
   constexpr int Moved = Taken + Sent;
 
-  beat<Element, Layer::Simd> buffer[Layer::Depth];
-#pragma HLS aggregate variable=buffer
+  word<Element, Layer::Simd> buffer[Layer::Depth];
 #pragma HLS bind_storage variable=buffer type=ram_s2p
   int to_take = Taken, to_send = Sent, to_move = Moved;
   int available = 0;  // beats written that the read index has not passed, negative if it is ahead
@@ -57,10 +59,10 @@ void convolution_input_generator(
   int read_address = 0, write_address = 0;
   int beat_index = 0, kernel_row = 0, window = 0;  // of a row of the window, of the window, of a row of windows
   while (to_move > 0) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline style=flp II=1
 #pragma HLS loop_tripcount min=Sent max=Moved
     const bool sends = to_send > 0 && available > 0;
-    const bool takes = to_take > 0 && (room > 0 || to_send == 0);
+    const bool takes = to_take > 0 && (room > 0 || to_send == 0) && (!sends || !in.empty());
     // read before the beat of this step is written: it is never the one that is sent
     if (sends) out.write(buffer[read_address]);
     to_move -= int(sends) + int(takes);

@@ -16,7 +16,7 @@ void duplicate_streams(
     stream<Numbers, Layer::Pe, Layer::ElementWidth, Layer::ElementSigned> &in, Outputs &...outputs) {
   static_assert(sizeof...(Outputs) == Layer::Copies, "there is an output for each copy");
   for (unsigned n = 0; n < Layer::Beats; n++) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline style=flp II=1
     const auto values = in.read();
     const int done[] = {(outputs.write(values), 0)...};
     (void)done;

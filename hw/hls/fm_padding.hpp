@@ -18,24 +18,24 @@ void fm_padding(
     stream<Numbers, Layer::Simd, Layer::ElementWidth, Layer::ElementSigned> &in,
     stream<Numbers, Layer::Simd, Layer::ElementWidth, Layer::ElementSigned> &out) {
   using Element = typename Numbers::template number<Layer::ElementWidth, Layer::ElementSigned>;
+  using Word = word<Element, Layer::Simd>;
+  beat<Element, Layer::Simd> values;
+  for (int lane = 0; lane < Layer::Simd; lane++) {
+#pragma HLS unroll
+    values.lane[lane] = Element(Layer::Value);
+  }
+  const Word border = pack(values);
   constexpr int Rows = Layer::PadTop + Layer::ImageHeight + Layer::PadBottom;
   constexpr int Columns = Layer::PadLeft + Layer::ImageWidth + Layer::PadRight;
   for (int row = 0; row < Rows; row++) {
     for (int column = 0; column < Columns; column++) {
       for (int fold = 0; fold < Layer::Folds; fold++) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline style=flp II=1
         const bool inside_rows = row >= Layer::PadTop && row < Layer::PadTop + Layer::ImageHeight;
         const bool inside_columns = column >= Layer::PadLeft && column < Layer::PadLeft + Layer::ImageWidth;
-        beat<Element, Layer::Simd> values;
-        if (inside_rows && inside_columns) {
-          values = in.read();
-        } else {
-          for (int lane = 0; lane < Layer::Simd; lane++) {
-#pragma HLS unroll
-            values.lane[lane] = Element(Layer::Value);
-          }
-        }
-        out.write(values);
+        Word pixel = border;
+        if (inside_rows && inside_columns) pixel = in.read();
+        out.write(pixel);
       }
     }
   }

@@ -20,13 +20,14 @@ void label_select(
     stream<Numbers, 1, Layer::OutputWidth, false> &out,
     const Multiplier (&multipliers)[Multipliers],
     const Offset (&offsets)[Offsets]) {
+  using Input = typename Numbers::template number<Layer::InputWidth, Layer::InputSigned>;
   using Score = typename Numbers::template number<Layer::ScoreWidth, true>;
   using Label = typename Numbers::template number<Layer::OutputWidth, false>;
   Score best;
   beat<Label, 1> best_label;
   for (unsigned label = 0; label < Layer::Labels; label++) {
-#pragma HLS pipeline II=1
-    const auto values = in.read();
+#pragma HLS pipeline style=flp II=1
+    const auto values = unpack<Input, 1>(in.read());
     Score score(values.lane[0]);
     if (Layer::MultiplierWidth > 0) score = values.lane[0] * multipliers[Layer::MultiplierWidth > 0 ? label : 0];
     if (Layer::OffsetWidth > 0) score = score + offsets[Layer::OffsetWidth > 0 ? label : 0];
@@ -34,7 +35,7 @@ void label_select(
       best = score;
       best_label.lane[0] = Label(label);
     }
-    if (label == Layer::Labels - 1) out.write(best_label);
+    if (label == Layer::Labels - 1) out.write(pack(best_label));
   }
 }
 

@@ -72,25 +72,27 @@ void mvau(
   constexpr unsigned SynapseFolds = Layer::Mw / Layer::Simd;
   constexpr unsigned NeuronFolds = Layer::Mh / Layer::Pe;
 
-  beat<typename Step::Input, Layer::Simd> vector[SynapseFolds];
-#pragma HLS aggregate variable=vector
+  using Input = typename Step::Input;
+  using Word = word<Input, Layer::Simd>;
+  Word vector[SynapseFolds];
   accumulators<Numbers, Layer> sums;
   unsigned synapse_fold = 0, neuron_fold = 0, word = 0;
   for (unsigned n = 0; n < Layer::Vectors * NeuronFolds * SynapseFolds; n++) {
-#pragma HLS pipeline II=1
-    beat<typename Step::Input, Layer::Simd> inputs;
+#pragma HLS pipeline style=flp II=1
+    Word packed;
     if (neuron_fold == 0) {
-      inputs = in.read();
-      vector[synapse_fold] = inputs;
+      packed = in.read();
+      vector[synapse_fold] = packed;
     } else {
-      inputs = vector[synapse_fold];
+      packed = vector[synapse_fold];
     }
+    const beat<Input, Layer::Simd> inputs = unpack<Input, Layer::Simd>(packed);
     const bool last = synapse_fold == SynapseFolds - 1;
     beat<typename Step::Output, Layer::Pe> results;
     Step step = {sums, inputs, weights[word], biases[BiasFolds > 1 ? neuron_fold : 0],
                  thresholds[ThresholdFolds > 1 ? neuron_fold : 0], results, synapse_fold == 0, last};
     for_each_lane<Layer::Pe>(step);
-    if (last) out.write(results);
+    if (last) out.write(pack(results));
     const bool vector_done = last && neuron_fold == NeuronFolds - 1;
     synapse_fold = last ? 0 : synapse_fold + 1;
     if (last) neuron_fold = vector_done ? 0 : neuron_fold + 1;

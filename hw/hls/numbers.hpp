@@ -15,8 +15,16 @@
 #include <cstdint>
 #include <type_traits>
 
+#ifndef AP_INT_MAX_W
+#define AP_INT_MAX_W 4096  // the widest word, and the most that Vitis HLS takes
+#endif
 #include <ap_int.h>
+
+#ifdef A2Q_CPPSIM
+#include "processes.hpp"
+#else
 #include <hls_stream.h>
+#endif
 
 #ifndef __SYNTHESIS__
 #include <stdexcept>
@@ -104,35 +112,75 @@ std::int64_t value_of(const ap_uint<Width> &number) { return number.to_int64(); 
 inline std::int64_t value_of(std::int64_t number) { return number; }
 #endif
 
-// A beat of a stream: neighbouring channels, lane 0 in the least significant bits.
+// A beat: neighbouring channels, each in a register of its own.
 template <class Number, int Lanes>
 struct beat {
   Number lane[Lanes];
+  beat() {
+#pragma HLS inline
+#pragma HLS array_partition variable=lane complete
+  }
 };
 
-template <class Numbers, int Lanes, int Width, bool Signed>
-using stream = hls::stream<beat<typename Numbers::template number<Width, Signed>, Lanes>>;
-
-#ifndef __SYNTHESIS__
-// The layer that a simulation is in, for its errors.
-inline std::string &current_layer() {
-  static std::string layer;
-  return layer;
-}
-#endif
-
-// To be called as a layer begins.
-inline void enter_layer(const char *name) {
+// What streams and memories hold of a beat: one word, lane 0 in the least significant bits. In native integers it is the
+// beat itself.
+template <class Number, int Lanes>
+struct word_of {
+  using type = beat<Number, Lanes>;
+  static const type &pack(const type &values) { return values; }
+  static const type &unpack(const type &word) { return word; }
+};
+template <class Number, int Width, int Lanes>
+struct packed_word {
+  static_assert(Width * Lanes <= 4096, "a word has at most 4,096 bits");
+  using type = ap_uint<Width * Lanes>;
+  static type pack(const beat<Number, Lanes> &values) {
 #pragma HLS inline
-#ifndef __SYNTHESIS__
-  current_layer() = name;
-#else
-  (void)name;
-#endif
+    type word;
+    for (int lane = 0; lane < Lanes; lane++) {
+#pragma HLS unroll
+      word.range(Width * (lane + 1) - 1, Width * lane) = values.lane[lane].range(Width - 1, 0);
+    }
+    return word;
+  }
+  static beat<Number, Lanes> unpack(const type &word) {
+#pragma HLS inline
+    beat<Number, Lanes> values;
+    for (int lane = 0; lane < Lanes; lane++) {
+#pragma HLS unroll
+      values.lane[lane].range(Width - 1, 0) = word.range(Width * (lane + 1) - 1, Width * lane);
+    }
+    return values;
+  }
+};
+template <int Width, int Lanes>
+struct word_of<ap_int<Width>, Lanes> : packed_word<ap_int<Width>, Width, Lanes> {};
+template <int Width, int Lanes>
+struct word_of<ap_uint<Width>, Lanes> : packed_word<ap_uint<Width>, Width, Lanes> {};
+
+template <class Number, int Lanes>
+using word = typename word_of<Number, Lanes>::type;
+
+template <class Number, int Lanes>
+word<Number, Lanes> pack(const beat<Number, Lanes> &values) {
+#pragma HLS inline
+  return word_of<Number, Lanes>::pack(values);
+}
+template <class Number, int Lanes>
+beat<Number, Lanes> unpack(const word<Number, Lanes> &word) {
+#pragma HLS inline
+  return word_of<Number, Lanes>::unpack(word);
 }
 
-// The bits that count from 0 to Count - 1, at least 1.
-constexpr int index_bits(unsigned count) { return count <= 2 ? 1 : 1 + index_bits((count + 1) / 2); }
+#ifdef A2Q_CPPSIM
+template <class Word>
+using stream_of = simulated_stream<Word>;
+#else
+template <class Word>
+using stream_of = hls::stream<Word>;
+#endif
+template <class Numbers, int Lanes, int Width, bool Signed>
+using stream = stream_of<word<typename Numbers::template number<Width, Signed>, Lanes>>;
 
 }  // namespace a2q
 

@@ -2,7 +2,8 @@
 //
 // A beat out is a window, its pixels row by row, the first in the least significant bits. What lies outside of the
 // image is Border. A step is a pixel of the frame, or of its border on the right and below; the pixels above it come
-// from the line buffers and move up by one of them.
+// from the line buffers and move up by one of them. Windows that end below the image leave with its last row where no
+// others do, as they need no more of it than the columns that they reach.
 //
 // ElementWidth, ElementSigned:      the elements' bits and sign.
 // Channels:                         elements of a pixel.
@@ -25,7 +26,7 @@ void parallel_window(
     stream<Numbers, Layer::KernelHeight * Layer::KernelWidth * Layer::Channels, Layer::ElementWidth,
            Layer::ElementSigned> &out) {
   using Element = typename Numbers::template number<Layer::ElementWidth, Layer::ElementSigned>;
-  using Pixel = beat<Element, Layer::Channels>;
+  using Pixel = word<Element, Layer::Channels>;
   constexpr int Height = Layer::KernelHeight, Width = Layer::KernelWidth;
   static_assert(Layer::PadTop < Height && Layer::PadLeft < Width, "every window has a pixel of the image");
   // the row and the column that complete the first window, and how many there are to go through
@@ -33,36 +34,51 @@ void parallel_window(
   constexpr int FirstColumn = Width - 1 - Layer::PadLeft;
   constexpr int WindowRows = FirstRow + (Layer::OutHeight - 1) * Layer::StrideHeight + 1;
   constexpr int WindowColumns = FirstColumn + (Layer::OutWidth - 1) * Layer::StrideWidth + 1;
-  constexpr int Rows = WindowRows > Layer::ImageHeight ? WindowRows : Layer::ImageHeight;
+  constexpr int LastRow = Layer::ImageHeight - 1;
+  // rows of windows that are complete above the last row, and the rows of the border that the next has below it
+  constexpr int Above = LastRow > FirstRow ? (LastRow - FirstRow + Layer::StrideHeight - 1) / Layer::StrideHeight : 0;
+  constexpr int Below = Above < Layer::OutHeight ? FirstRow + Above * Layer::StrideHeight - LastRow : 0;
+  constexpr int Rows = WindowRows - Below > Layer::ImageHeight ? WindowRows - Below : Layer::ImageHeight;
   constexpr int Columns = WindowColumns > Layer::ImageWidth ? WindowColumns : Layer::ImageWidth;
 
-  Pixel lines[Height > 1 ? Height - 1 : 1][Layer::ImageWidth];  // the rows above, the last of them nearest
-#pragma HLS aggregate variable=lines
+  constexpr int Lines = Height > 1 ? Height - 1 : 1;
+  Pixel lines[Lines][Layer::ImageWidth];  // the rows above, the last of them nearest
 #pragma HLS array_partition variable=lines complete dim=1
-  // a word is read again a row after it was written
-#pragma HLS dependence variable=lines type=inter dependent=false
+  // a word is read again a row after it was written, and no step sooner
+#pragma HLS dependence variable=lines type=inter direction=RAW distance=Columns dependent=true
   Pixel window[Height][Width];
-#pragma HLS aggregate variable=window
 #pragma HLS array_partition variable=window complete dim=0
-  Pixel border;
+  beat<Element, Layer::Channels> outside;
   for (int channel = 0; channel < Layer::Channels; channel++) {
 #pragma HLS unroll
-    border.lane[channel] = Element(Layer::Border);
+    outside.lane[channel] = Element(Layer::Border);
   }
+  const Pixel border = pack(outside);
 
   int rows_until = 0, columns_until = 0;  // rows and columns until the next window is complete
   for (int row = 0; row < Rows; row++) {
     for (int column = 0; column < Columns; column++) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline style=flp II=1
       const bool inside_columns = column < Layer::ImageWidth;
+      const bool skips = Below > 0 && row == LastRow;
+      const int end = row >= LastRow ? row + Below : row;  // the row of the frame with which these windows end
+      Pixel newest = border;
+      if (inside_columns && row <= LastRow) newest = in.read();
       Pixel pixels[Height];  // of this column
-      for (int k = 0; k < Height - 1; k++) {
+#pragma HLS array_partition variable=pixels complete
+      Pixel above[Lines];
+#pragma HLS array_partition variable=above complete
+      for (int k = 0; k < Lines; k++) {
 #pragma HLS unroll
-        pixels[k] = border;
-        if (inside_columns && row >= Height - 1 - k) pixels[k] = lines[k][column];
+        above[k] = lines[k][inside_columns ? column : 0];
       }
-      pixels[Height - 1] = border;
-      if (inside_columns && row < Layer::ImageHeight) pixels[Height - 1] = in.read();
+      for (int k = 0; k < Height; k++) {
+#pragma HLS unroll
+        const bool inside = inside_columns && end >= Height - 1 - k;
+        const int place = skips ? k + Below : k;  // Height - 1 is that of the row that comes in
+        pixels[k] = place == Height - 1 ? newest : border;
+        if (inside && place < Height - 1) pixels[k] = skips ? above[(k + Below) % Lines] : above[k % Lines];
+      }
       for (int k = 1; k < Height; k++) {
 #pragma HLS unroll
         if (inside_columns) lines[k - 1][column] = pixels[k];
@@ -74,19 +90,20 @@ void parallel_window(
         for (int c = 0; c < Width; c++) {
 #pragma HLS unroll
           window[r][c] = c == Width - 1 ? pixels[r] : column == 0 ? border : window[r][(c + 1) % Width];
+          const beat<Element, Layer::Channels> pixel = unpack<Element, Layer::Channels>(window[r][c]);
           for (int channel = 0; channel < Layer::Channels; channel++) {
 #pragma HLS unroll
-            results.lane[(r * Width + c) * Layer::Channels + channel] = window[r][c].lane[channel];
+            results.lane[(r * Width + c) * Layer::Channels + channel] = pixel.lane[channel];
           }
         }
       }
       const bool row_done = column == Columns - 1;
-      const bool in_rows = row >= FirstRow && rows_until == 0;
+      const bool in_rows = end >= FirstRow && (rows_until == 0 || skips);
       const bool in_columns = column >= FirstColumn && columns_until == 0;
-      if (in_rows && in_columns) out.write(results);
+      if (in_rows && in_columns) out.write(pack(results));
       if (column >= FirstColumn) columns_until = columns_until == 0 ? Layer::StrideWidth - 1 : columns_until - 1;
       if (row_done) columns_until = 0;
-      if (row_done && row >= FirstRow) rows_until = rows_until == 0 ? Layer::StrideHeight - 1 : rows_until - 1;
+      if (row_done && end >= FirstRow) rows_until = in_rows ? Layer::StrideHeight - 1 : rows_until - 1;
     }
   }
 }

@@ -1,6 +1,7 @@
 // Pool: the maximum, or the sum shifted right, of each channel over the elements of a window.
 //
-// A window is Window elements of Folds beats; results leave while the last element comes in.
+// A window is Window elements of Folds beats; results leave while the last element comes in. What has been gathered of a
+// beat's channels is needed again Folds steps later.
 //
 // Windows:      of a frame.
 // Pe:           channels of a beat.
@@ -18,38 +19,88 @@
 
 namespace a2q {
 
+// A channel's next element, gathered into what there is of its window.
+template <class Layer, class Gathered, class Input>
+Gathered merged(const Gathered &so_far, const Input &element, bool first) {
+#pragma HLS inline
+  const Gathered value(element);
+  if (first) return value;
+  if (Layer::Sum) return Gathered(so_far + value);
+  return so_far > value ? so_far : value;
+}
+
+// A step of the lanes: gathers a beat, `so_far` being of the same channels, and sends it with the last element.
+template <class Numbers, class Layer, class In, class Out, class Gathered>
+void gather(In &in, Out &out, Gathered (&so_far)[Layer::Pe], bool first, bool last) {
+#pragma HLS inline
+  using Input = typename Numbers::template number<Layer::InputWidth, Layer::InputSigned>;
+  using Output = typename Numbers::template number<Layer::OutputWidth, Layer::InputSigned>;
+  const beat<Input, Layer::Pe> values = unpack<Input, Layer::Pe>(in.read());
+  beat<Output, Layer::Pe> results;
+  for (int lane = 0; lane < Layer::Pe; lane++) {
+#pragma HLS unroll
+    so_far[lane] = merged<Layer>(so_far[lane], values.lane[lane], first);
+    if (last) results.lane[lane] = Output(so_far[lane] >> Layer::Shift);
+  }
+  if (last) out.write(pack(results));
+}
+
+// Few folds: in a shift register, whose end is needed next. A memory is not read and written in as few steps.
+template <class Numbers, class Layer, class In, class Out>
+void pool(std::true_type, In &in, Out &out) {
+#pragma HLS inline
+  using Gathered = typename Numbers::template number<Layer::AccWidth, Layer::InputSigned>;
+  Gathered gathered[Layer::Folds][Layer::Pe];
+#pragma HLS array_partition variable=gathered complete dim=0
+  for (int window = 0; window < Layer::Windows; window++) {
+    for (int element = 0; element < Layer::Window; element++) {
+      for (int fold = 0; fold < Layer::Folds; fold++) {
+#pragma HLS pipeline style=flp II=1
+        Gathered so_far[Layer::Pe];
+#pragma HLS array_partition variable=so_far complete
+        for (int lane = 0; lane < Layer::Pe; lane++) {
+#pragma HLS unroll
+          so_far[lane] = gathered[Layer::Folds - 1][lane];
+        }
+        gather<Numbers, Layer>(in, out, so_far, element == 0, element == Layer::Window - 1);
+        for (int lane = 0; lane < Layer::Pe; lane++) {
+#pragma HLS unroll
+          for (int next = Layer::Folds - 1; next > 0; next--) {
+#pragma HLS unroll
+            gathered[next][lane] = gathered[next - 1][lane];
+          }
+          gathered[0][lane] = so_far[lane];
+        }
+      }
+    }
+  }
+}
+
+// Many folds: in a memory of each lane. A word is read again Folds steps after it was written.
+template <class Numbers, class Layer, class In, class Out>
+void pool(std::false_type, In &in, Out &out) {
+#pragma HLS inline
+  using Gathered = typename Numbers::template number<Layer::AccWidth, Layer::InputSigned>;
+  constexpr int Folds = Layer::Folds;
+  Gathered gathered[Folds][Layer::Pe];
+#pragma HLS array_partition variable=gathered complete dim=2
+#pragma HLS dependence variable=gathered type=inter direction=RAW distance=Folds dependent=true
+  for (int window = 0; window < Layer::Windows; window++) {
+    for (int element = 0; element < Layer::Window; element++) {
+      for (int fold = 0; fold < Folds; fold++) {
+#pragma HLS pipeline style=flp II=1
+        gather<Numbers, Layer>(in, out, gathered[fold], element == 0, element == Layer::Window - 1);
+      }
+    }
+  }
+}
+
 template <class Numbers, class Layer>
 void pool(
     stream<Numbers, Layer::Pe, Layer::InputWidth, Layer::InputSigned> &in,
     stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::InputSigned> &out) {
-  using Gathered = typename Numbers::template number<Layer::AccWidth, Layer::InputSigned>;
-  using Output = typename Numbers::template number<Layer::OutputWidth, Layer::InputSigned>;
-
-  // what has been gathered of a window; a word is read again Folds beats after it was written
-  beat<Gathered, Layer::Pe> gathered[Layer::Folds];
-#pragma HLS aggregate variable=gathered
-  for (int window = 0; window < Layer::Windows; window++) {
-    for (int element = 0; element < Layer::Window; element++) {
-      for (int fold = 0; fold < Layer::Folds; fold++) {
-#pragma HLS pipeline II=1
-        const auto values = in.read();
-        const beat<Gathered, Layer::Pe> so_far = gathered[fold];
-        beat<Gathered, Layer::Pe> merged;
-        beat<Output, Layer::Pe> results;
-        const bool first = element == 0, last = element == Layer::Window - 1;
-        for (int lane = 0; lane < Layer::Pe; lane++) {
-#pragma HLS unroll
-          Gathered value(values.lane[lane]);
-          if (!first && Layer::Sum) value = so_far.lane[lane] + value;
-          if (!first && !Layer::Sum && so_far.lane[lane] > value) value = so_far.lane[lane];
-          merged.lane[lane] = value;
-          if (last) results.lane[lane] = Output(value >> Layer::Shift);
-        }
-        gathered[fold] = merged;
-        if (last) out.write(results);
-      }
-    }
-  }
+  constexpr int Few = 16;  // more steps than a memory takes to be read and written
+  pool<Numbers, Layer>(std::integral_constant<bool, Layer::Folds <= Few>(), in, out);
 }
 
 }  // namespace a2q

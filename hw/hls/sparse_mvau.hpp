@@ -34,6 +34,7 @@ namespace a2q {
 // A step of the walkers, each of which has a copy of the vector.
 template <class Numbers, class Layer, class Vectors, class Sums, class Weights, class Words, class Elements, class Ends>
 struct sparse_mvau_step {
+  using Input = typename Numbers::template number<Layer::InputWidth, Layer::InputSigned>;
   using Product = typename Numbers::template number<Layer::InputWidth + Layer::WeightWidth, true>;
 
   accumulators<Numbers, Layer> &sums;
@@ -52,7 +53,8 @@ struct sparse_mvau_step {
 #pragma HLS inline
     constexpr int length = Layer::walk_length(Walker);
     auto &sum = sums.template get<Walker>();
-    const Product product = vectors[Walker][words[Walker]].lane[elements[Walker]] * weights[Walker];
+    const beat<Input, Layer::Simd> inputs = unpack<Input, Layer::Simd>(vectors[Walker][words[Walker]]);
+    const Product product = inputs.lane[elements[Walker]] * weights[Walker];
     if (step < length) {
       const bool row_ends = ends[Walker] != 0;
       if (begins[Walker]) {
@@ -70,12 +72,12 @@ struct sparse_mvau_step {
   }
 };
 
-template <class Numbers, class Layer, class Beat, int Words>
+template <class Numbers, class Layer, class Word, int Words>
 void load_vector(
-    stream<Numbers, Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in, Beat (&vectors)[Layer::Pe][Words]) {
+    stream<Numbers, Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in, Word (&vectors)[Layer::Pe][Words]) {
   for (int word = 0; word < Words; word++) {
-#pragma HLS pipeline II=1
-    const Beat inputs = in.read();
+#pragma HLS pipeline style=flp II=1
+    const Word inputs = in.read();
     for (int walker = 0; walker < Layer::Pe; walker++) {
 #pragma HLS unroll
       vectors[walker][word] = inputs;
@@ -98,7 +100,7 @@ void walk(
     rows[walker] = 0;
   }
   for (int n = 0; n < Layer::Steps; n++) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline style=flp II=1
     sparse_mvau_step<Numbers, Layer, Vectors, Sums, Weights, Words, Elements, Ends> step = {
         sums, vectors, results, weights[n], words[n], elements[n], ends[n], begins, rows, n};
     for_each_lane<Layer::Pe>(step);
@@ -116,7 +118,7 @@ void collect_sums(
   using Output = typename Numbers::template number<Layer::OutputWidth, Layer::OutputSigned>;
   constexpr bool has_thresholds = Layer::NumThresholds > 0;
   for (int n = 0; n < Layer::Mh / Layer::Lanes; n++) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline style=flp II=1
     beat<Output, Layer::Lanes> outputs;
     for (int lane = 0; lane < Layer::Lanes; lane++) {
 #pragma HLS unroll
@@ -129,7 +131,7 @@ void collect_sums(
           std::integral_constant<bool, has_thresholds>(), sum.value(),
           thresholds[ThresholdBeats > 1 ? n : 0][has_thresholds ? lane : 0]);
     }
-    out.write(outputs);
+    out.write(pack(outputs));
   }
 }
 
@@ -162,8 +164,7 @@ void sparse_mvau(
   using Sum = typename Numbers::template accumulator<Layer::LaneWidth>;
   for (int n = 0; n < Layer::Vectors; n++) {
 #pragma HLS dataflow
-    beat<Input, Layer::Simd> vectors[Layer::Pe][Layer::Mw / Layer::Simd];
-#pragma HLS aggregate variable=vectors
+    word<Input, Layer::Simd> vectors[Layer::Pe][Layer::Mw / Layer::Simd];
 #pragma HLS array_partition variable=vectors complete dim=1
     Sum results[Layer::Lanes][Layer::Pe / Layer::Lanes][Layer::Rows];
 #pragma HLS array_partition variable=results complete dim=1

@@ -27,10 +27,10 @@ void streaming_data_width_converter(
 #pragma HLS array_partition variable=held complete dim=0
   int part = 0;
   for (unsigned n = 0; n < Layer::Beats; n++) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline style=flp II=1
     const bool last = part == Parts - 1;
     if (Widen || part == 0) {
-      const auto values = in.read();
+      const auto values = unpack<Element, Layer::InLanes>(in.read());
       for (int lane = 0; lane < Layer::InLanes; lane++) {
 #pragma HLS unroll
         held[Widen ? part : lane / Lanes][lane % Lanes] = values.lane[lane];
@@ -42,7 +42,7 @@ void streaming_data_width_converter(
 #pragma HLS unroll
         results.lane[lane] = held[Widen ? lane / Lanes : part][lane % Lanes];
       }
-      out.write(results);
+      out.write(pack(results));
     }
     part = last ? 0 : part + 1;
   }

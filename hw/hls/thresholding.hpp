@@ -45,17 +45,18 @@ void thresholding(
     const Threshold (&thresholds)[Layer::Folds][Layer::Pe][Layer::Entries]) {
 #pragma HLS array_partition variable=thresholds complete dim=2
 #pragma HLS array_partition variable=thresholds complete dim=3
+  using Input = typename Numbers::template number<Layer::InputWidth, Layer::InputSigned>;
   using Output = typename Numbers::template number<Layer::OutputWidth, Layer::OutputSigned>;
   unsigned fold = 0;
   for (unsigned n = 0; n < Layer::Beats; n++) {
-#pragma HLS pipeline II=1
-    const auto values = in.read();
+#pragma HLS pipeline style=flp II=1
+    const auto values = unpack<Input, Layer::Pe>(in.read());
     beat<Output, Layer::Pe> results;
     for (int lane = 0; lane < Layer::Pe; lane++) {
 #pragma HLS unroll
       results.lane[lane] = activate<Layer, Output>(std::true_type(), values.lane[lane], thresholds[fold][lane]);
     }
-    out.write(results);
+    out.write(pack(results));
     fold = fold == Layer::Folds - 1 ? 0 : fold + 1;
   }
 }

@@ -138,13 +138,12 @@ void unrolled_mvau(
   using Step = unrolled_mvau_step<Numbers, Layer, Sums, Result[Layer::Mh], Start[StartRows], Thresholds>;
 
   beat<Input, Layer::Mw> vector;
-#pragma HLS aggregate variable=vector
   Sums sums;
   int digit = Layer::Digits - 1;
   for (int n = 0; n < Layer::Vectors * Layer::Digits; n++) {
-#pragma HLS pipeline II=1
+#pragma HLS pipeline style=flp II=1
     const bool first = digit == Layer::Digits - 1, last = digit == 0;
-    if (first) vector = in.read();
+    if (first) vector = unpack<Input, Layer::Mw>(in.read());
     Digit digits[Layer::Mw];
     Result results[Layer::Mh];
 #pragma HLS array_partition variable=digits complete
@@ -157,7 +156,7 @@ void unrolled_mvau(
     beat<typename Step::Output, Layer::Mh> outputs;
     Step step = {sums, results, starts[StartDigits > 1 ? digit : 0], thresholds[0], outputs, first, last};
     for_each_lane<Layer::Mh>(step);
-    if (last) out.write(outputs);
+    if (last) out.write(pack(outputs));
     digit = last ? Layer::Digits - 1 : digit - 1;
   }
 }

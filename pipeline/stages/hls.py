@@ -10,7 +10,7 @@ A network's folder is complete: the kernels, which are those of hw/hls, are in i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError
 from pipeline.kernels.base import Kernel, Shape, Table
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.stages.codegen import identifier, stream_facts, write_template, write_text
@@ -28,6 +29,7 @@ __all__ = [
     "HlsLayer",
     "HlsNetwork",
     "HlsPort",
+    "check_widths",
     "describe_layer",
     "describe_network",
     "write_layer",
@@ -37,6 +39,7 @@ __all__ = [
 HLS_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "hls"
 INCLUDE = "include"  # the folder of its headers beside what is generated
 _LEAST_DEPTH = 2  # of a stream: with one place it could not be written and read in every cycle
+_WIDEST = 4096  # bits of a word, at a port and within: UG1399, "AXI4-Stream Interfaces" and AP_INT_MAX_W
 _VALUES_IN_A_LINE = 64
 
 
@@ -80,6 +83,23 @@ class HlsNetwork:
         return self.folder / INCLUDE
 
 
+def check_widths(layers: Iterable[Kernel]) -> None:
+    """Raises ConfigError, naming layer and stream, where a stream of `layers` is wider than Vitis HLS takes."""
+    for layer in layers:
+        for direction, streams, types, all_lanes in (
+            ("input", layer.inputs, layer.input_types(), layer.input_lanes()),
+            ("output", layer.outputs, layer.output_types(), layer.output_lanes()),
+        ):
+            for stream, type_, lanes in zip(streams, types, all_lanes, strict=True):
+                if layer.has_hls and lanes * type_.bits > _WIDEST:
+                    raise ConfigError(
+                        f"layer {layer.name} has no HLS C++: its {direction} {stream} has words of {lanes} × {type_.bits} = "
+                        f"{lanes * type_.bits:,} bits, and Vitis HLS takes at most {_WIDEST:,}. Give the layers there a lower "
+                        "PE or SIMD in the folding file, or the network a lower target_fps; or build without the C++, with "
+                        "simulation: {cppsim_frames: 0}. The SystemVerilog has no such limit."
+                    )
+
+
 def describe_layer(layer: Kernel, folder: Path) -> HlsLayer:
     """What `write_layer` has written to `folder`."""
     name = identifier(layer.name)
@@ -95,7 +115,11 @@ def describe_layer(layer: Kernel, folder: Path) -> HlsLayer:
 
 
 def write_layer(layer: Kernel, folder: Path) -> HlsLayer:
-    """Write `layer` to `folder`. A file whose content has not changed is not written again."""
+    """Write `layer` to `folder`. A file whose content has not changed is not written again.
+
+    Raises ConfigError, and writes nothing, where `check_widths` does.
+    """
+    check_widths([layer])
     folder.mkdir(parents=True, exist_ok=True)
     described = describe_layer(layer, folder)
     name = described.name
@@ -139,8 +163,10 @@ def write_network(graph: LayerGraph, folder: Path, name: str) -> HlsNetwork:
     """Write `graph` to `folder` as the function `name`, with its layers and the headers of the kernels.
 
     A stream is as deep as the FIFOs of the graph there. One at a port has no stream to deepen and is left out: what is
-    outside may have it. A file whose content has not changed is not written again.
+    outside may have it. A file whose content has not changed is not written again. Raises ConfigError, and writes
+    nothing, where `check_widths` does.
     """
+    check_widths(graph)
     for layer in graph:
         if layer.has_hls:
             write_layer(layer, folder)
@@ -150,7 +176,11 @@ def write_network(graph: LayerGraph, folder: Path, name: str) -> HlsNetwork:
         write_text(network.include / header.name, header.read_bytes())
     streams, ends = _streams(graph)
     calls = [
-        {"name": identifier(layer.name), "streams": [ends[stream] for stream in (*layer.inputs, *layer.outputs)]}
+        {
+            "name": identifier(layer.name),
+            "inputs": [ends[stream] for stream in layer.inputs],
+            "outputs": [ends[stream] for stream in layer.outputs],
+        }
         for layer in graph
         if layer.has_hls
     ]

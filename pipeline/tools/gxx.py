@@ -1,7 +1,7 @@
 """g++: layers in HLS C++ become a program that takes streams from files and gives streams back.
 
-The headers of ap_int and hls::stream are Vitis HLS's own where it is installed (XILINX_HLS, or vitis_hls on PATH), else
-those that the hls4ml package ships.
+The headers of ap_int are Vitis HLS's own where it is installed (XILINX_HLS, or vitis_hls on PATH), else those that the
+hls4ml package ships. Streams are those of hw/tb/processes.hpp.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import ToolError, VerificationError
+from pipeline.errors import DeadlockError, ToolError, VerificationError
 from pipeline.stages.hls import HLS_FOLDER, HlsLayer
 from pipeline.tools import process
 from pipeline.tools.packages import package_folder
@@ -26,12 +26,14 @@ from pipeline.tools.pool import side_by_side
 from pipeline.tools.programs import PROGRAMS
 from pipeline.tools.scratch import scratch_folder
 
-__all__ = ["FLAGS", "Extremes", "Program", "build_program", "headers", "headers_version", "version"]
+__all__ = ["FLAGS", "NEEDS", "Extremes", "Program", "build_program", "headers", "headers_version", "version"]
 
-_HARNESS = HLS_FOLDER.parent / "tb" / "cppsim.hpp"
-_MAIN = '#include "cppsim.hpp"\n\nint main(int count, char **words) { return a2q::main(count, words); }\n'
+_TB = HLS_FOLDER.parent / "tb"
+_HARNESS = _TB / "cppsim.hpp"
+_MAIN = '#include "cppsim_main.hpp"\n\nint main(int count, char **words) { return a2q::main(count, words); }\n'
 FLAGS = ("-std=c++14", "-O1", "-DA2Q_CPPSIM")
-_HEADERS = ("ap_int.h", "hls_stream.h")
+NEEDS = "-DA2Q_NEEDS"  # a flag for programs that are asked for `inputs_needed`
+_HEADER = "ap_int.h"
 _PRECOMPILE_FROM = 12  # files to compile; with fewer it takes longer than it saves
 
 
@@ -55,36 +57,58 @@ class Program:
     layers: Mapping[str, HlsLayer]
 
     def run(
-        self, name: str, inputs: Sequence[np.ndarray], numbers: str
+        self, name: str, inputs: Sequence[np.ndarray], mode: str
     ) -> tuple[list[np.ndarray], dict[str, list[Extremes]]]:
         """What the layer `name` gives for `inputs`, integers (N, H, W, C) each, and by layer what its accumulators held.
 
-        `numbers` is strict or fast, see hw/hls/numbers.hpp. Raises VerificationError, naming the layer, for a number that
-        leaves its range, and for a stream that is read when it is empty or in which something is left.
+        `mode` is strict or fast, see hw/hls/numbers.hpp, or, for a network, bounded: its layers side by side, in fast
+        numbers, with streams as deep as its source says. Raises VerificationError, naming the layer, for a number that
+        leaves its range, and for a stream that is read when it is empty or in which something is left; and DeadlockError,
+        naming layers and streams, where the layers of a network wait for each other.
         """
+        outputs, said = self._run(name, inputs, mode)
+        return outputs, _extremes(said)
+
+    def inputs_needed(self, name: str, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """After how many beats of each of `inputs` each beat of the layer's output has come, int64 (output beats,).
+
+        For a layer that was compiled with NEEDS.
+        """
+        _, said = self._run(name, inputs, "needs")
+        (line,) = (line for line in said if line.startswith("needs"))
+        return np.array(line.split()[1:], np.int64)
+
+    def _run(self, name: str, inputs: Sequence[np.ndarray], mode: str) -> tuple[list[np.ndarray], list[str]]:
         layer = self.layers[name]
+        where = f"C++ simulation in {'ap_int' if mode == 'strict' else 'native integers'}: layer"
         (frames,) = {len(array) for array in inputs}
         with scratch_folder("cppsim") as scratch:
             files = [[str(Path(scratch, port.name)) for port in ports] for ports in (layer.inputs, layer.outputs)]
             for port, file, values in zip(layer.inputs, files[0], inputs, strict=True):
                 values.astype(_dtype(port.type.bits, port.type.signed)).tofile(file)
-            done = process.run([self.executable, numbers, layer.layer, frames, *files[0], "--", *files[1]])
+            done = process.run([self.executable, mode, layer.layer, frames, *files[0], "--", *files[1]])
             if done.returncode == 1:
-                raise VerificationError(f"C++ simulation in {numbers} numbers: layer {done.stderr.strip()}")
+                raise VerificationError(f"{where} {done.stderr.strip()}")
+            if done.returncode == 3:
+                raise DeadlockError(
+                    f"the C++ of {name} is stuck, with streams as deep as it says: {done.stderr.strip()}"
+                )
             if done.returncode:
                 raise ToolError(
                     f"the C++ simulation of {name} ended with status {done.returncode}: {done.stderr[-500:]}"
                 )
-            said = [line for line in done.stdout.splitlines() if not line.startswith("extremes ")]
-            if said:  # hls::stream says there what it holds against its use
-                raise VerificationError(f"C++ simulation in {numbers} numbers: layer {name}: {said[0]}")
+            lines = done.stdout.splitlines()
+            if others := [line for line in lines if not line.startswith(("extremes ", "needs"))]:
+                raise VerificationError(f"{where} {name}: {others[0]}")  # ap_int says there what is against its use
+            if mode == "needs":
+                return [], lines
             outputs = [
                 np.fromfile(file, _dtype(port.type.bits, port.type.signed))
                 .astype(np.int64)
                 .reshape(frames, *port.shape)
                 for port, file in zip(layer.outputs, files[1], strict=True)
             ]
-        return outputs, _extremes(done.stdout)
+        return outputs, lines
 
 
 def build_program(
@@ -103,7 +127,7 @@ def build_program(
     """
     folder.mkdir(parents=True, exist_ok=True)
     common = hashlib.sha256(" ".join([version(), PROGRAMS["g++"].key(), *flags]).encode())
-    for path in [*sorted(include.glob("*.hpp")), _HARNESS, headers() / "ap_int.h", headers() / "hls_stream.h"]:
+    for path in [*sorted(include.glob("*.hpp")), *sorted(_TB.glob("*.hpp")), headers() / _HEADER]:
         common.update(path.read_bytes())
     with scratch_folder("g++") as large, scratch_folder("g++", folder) as scratch:
         main = scratch / "main.cpp"
@@ -116,7 +140,7 @@ def build_program(
             objects.append(folder / f"{source.stem}-{digest.hexdigest()[:16]}.o")
             if not objects[-1].is_file():
                 missing[objects[-1]] = source
-        options = [*flags, f"-I{include}", f"-I{_HARNESS.parent}", "-isystem", str(headers())]
+        options = [*flags, f"-I{include}", f"-I{_TB}", "-isystem", str(headers())]
         if len(missing) >= _PRECOMPILE_FROM:
             options += _precompiled(options, large)
 
@@ -146,7 +170,7 @@ def _precompiled(options: Sequence[str], folder: Path) -> list[str]:
 
 
 def headers() -> Path:
-    """The folder of ap_int.h and hls_stream.h."""
+    """The folder of ap_int.h."""
     vitis = _vitis()
     return vitis / "include" if vitis else package_folder("hls4ml") / "templates" / "vivado" / "ap_types"
 
@@ -160,11 +184,11 @@ def headers_version() -> str:
 def _vitis() -> Path | None:
     named, tool = os.environ.get("XILINX_HLS"), shutil.which("vitis_hls")
     for root in (Path(named) if named else None, Path(tool).resolve().parents[1] if tool else None):
-        if root and all((root / "include" / name).is_file() for name in _HEADERS):
+        if root and (root / "include" / _HEADER).is_file():
             return root
     if named:
         raise ToolError(
-            f"XILINX_HLS is {named}, but {' or '.join(_HEADERS)} is missing in {Path(named, 'include')}. Name the "
+            f"XILINX_HLS is {named}, but {_HEADER} is missing in {Path(named, 'include')}. Name the "
             "folder of Vitis HLS, or unset it for the headers of hls4ml."
         )
     return None
@@ -188,9 +212,9 @@ def _dtype(bits: int, signed: bool) -> np.dtype:
     return np.dtype(f"{'i' if signed else 'u'}{size}")
 
 
-def _extremes(text: str) -> dict[str, list[Extremes]]:
+def _extremes(lines: Sequence[str]) -> dict[str, list[Extremes]]:
     found: dict[str, list[Extremes]] = {}
-    for line in text.splitlines():
+    for line in lines:
         match line.split():
             case ["extremes", layer, _, *values]:
                 width, *ends = map(int, values)

@@ -23,7 +23,7 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.stages.hls import HLS_FOLDER
-from pipeline.tools.gxx import FLAGS
+from pipeline.tools.gxx import FLAGS, NEEDS
 from tests.hls.frames import frames_of
 from tests.hls.programs import program_of
 from tests.kernels.matrices import matrix_layer
@@ -53,8 +53,8 @@ def _padding(shape, pads, type_, value, simd):
     return FMPadding("layer", ("x",), ("y",), shape, type_, pads, value, simd)
 
 
-def _pool(channels, window, type_, function, shift=0, pe=1):
-    return Pool("layer", ("x",), ("y",), (2, 2), channels, window, type_, function, shift, pe)
+def _pool(channels, window, type_, function, shift=0, pe=1, pixels=(2, 2)):
+    return Pool("layer", ("x",), ("y",), pixels, channels, window, type_, function, shift, pe)
 
 
 def _label(labels, type_, **fields):
@@ -99,6 +99,10 @@ LAYERS: dict[str, Kernel] = {
     "pool_sum_of_bits": _pool(6, 5, unsigned(1), "sum"),
     "pool_sum_shifted_away": _pool(2, 2, signed(2), "sum", shift=7),
     "pool_sum_wide": _pool(2, 9, signed(40), "sum", shift=3, pe=2),
+    "pool_max_of_two_folds": _pool(4, 4, signed(5), "max", pe=2, pixels=(3, 2)),
+    "pool_sum_of_the_most_folds_in_registers": _pool(16, 3, unsigned(4), "sum", shift=1, pixels=(3, 1)),
+    "pool_sum_of_the_fewest_folds_in_memory": _pool(34, 3, unsigned(4), "sum", pe=2, pixels=(3, 1)),
+    "pool_max_of_windows_of_one": _pool(17, 1, signed(4), "max"),
     "label_select_bits": _label(10, unsigned(1)),
     "label_select_scaled": _label(
         12, signed(8), multipliers=_RNG.integers(1, 100, 12), offsets=_RNG.integers(-5000, 5000, 12)
@@ -131,7 +135,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-maybe-u
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    return program_of(LAYERS, tmp_path_factory.mktemp("kernels"), [*FLAGS, *WARNINGS])
+    return program_of(LAYERS, tmp_path_factory.mktemp("kernels"), [*FLAGS, NEEDS, *WARNINGS])
 
 
 @pytest.mark.parametrize("numbers", ["strict", "fast"])
@@ -144,11 +148,29 @@ def test_a_kernel_is_exact(program, name, numbers):
         np.testing.assert_array_equal(got, expected)
 
 
+def test_a_kernel_has_sent_all_that_it_can_when_it_waits(program):
+    """What FIFO depths are reckoned from: an output beat needs no more input than its layer says, in any frame."""
+    for name, layer in LAYERS.items():
+        needed = layer.inputs_needed() + np.arange(3)[:, None] * layer.input_beats()[0]
+        taken = program.inputs_needed(name, [frames[:3] for frames in frames_of(layer)])
+        assert (taken <= needed.ravel()).all(), name
+
+
 def test_a_fast_number_does_not_leave_its_width_silently(program):
     frames = frames_of(LAYERS["converter_to_wide"])
     frames[0][3, 1, 2, 4] = 2
     with pytest.raises(VerificationError, match="layer converter_to_wide: 2 does not fit 2 bits, signed"):
         program.run("converter_to_wide", frames, "fast")
+
+
+def test_every_pipeline_is_flushed_and_every_dependence_is_true():
+    """A pipeline that is not keeps results back while its input is late. A dependence that is denied and there makes
+    hardware that is wrong."""
+    pragmas = [line for path in HLS_FOLDER.glob("*.hpp") for line in path.read_text().splitlines() if "#pragma" in line]
+    pipelines = [line for line in pragmas if "pipeline" in line.lower()]
+    assert len(pipelines) >= len(list(HLS_FOLDER.glob("*.hpp"))) - 3
+    assert {line.strip() for line in pipelines} == {"#pragma HLS pipeline style=flp II=1"}
+    assert not [line for line in pragmas if "dependence" in line and "distance=" not in line]
 
 
 def test_every_kernel_is_here():

@@ -9,6 +9,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.tools.gxx import FLAGS, NEEDS
 from tests.hls.frames import frames_of
 from tests.hls.programs import program_of
 
@@ -45,13 +46,15 @@ LAYERS: dict[str, Kernel] = {
     "parallel_one_by_one_in_steps": _parallel((5, 5, 2), (1, 1), (3, 2), (0, 0, 0, 0)),
     "parallel_of_the_whole_image": _parallel((3, 2, 2), (3, 2), (1, 1), (0, 0, 0, 0)),
     "parallel_wider_than_the_image": _parallel((1, 2, 2), (3, 4), (1, 1), (1, 2, 1, 1), _INT3, 3),
+    "parallel_of_two_columns": _parallel((5, 2, 3), (3, 1), (1, 1), (1, 0, 1, 0), _INT3, -1),
+    "parallel_of_two_columns_and_a_border": _parallel((4, 2, 2), (2, 2), (1, 2), (0, 1, 1, 1)),
     "parallel_that_leaves_pixels_out": _parallel((8, 7, 2), (2, 2), (3, 3), (1, 0, 0, 1), _INT3, 1),
 }
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
-    return program_of(LAYERS, tmp_path_factory.mktemp("windows"))
+    return program_of(LAYERS, tmp_path_factory.mktemp("windows"), [*FLAGS, NEEDS])
 
 
 @pytest.mark.parametrize("numbers", ["strict", "fast"])
@@ -61,3 +64,11 @@ def test_windows_are_exact_frame_after_frame(program, name, numbers):
     inputs = frames_of(layer)
     (windows,), _ = program.run(name, inputs, numbers)
     np.testing.assert_array_equal(windows, layer.reference(*inputs)[0])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_windows_do_not_wait_for_pixels_that_they_do_not_need(program, name):
+    layer = LAYERS[name]
+    needed = layer.inputs_needed() + np.arange(3)[:, None] * layer.input_beats()[0]
+    taken = program.inputs_needed(name, [frames_of(layer)[0][:3]])
+    assert (taken <= needed.ravel()).all()

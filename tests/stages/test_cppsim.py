@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 from pipeline.accumulators.witness import witness_inputs
 from pipeline.dataflow.types import IntType
-from pipeline.errors import ToolError, VerificationError
+from pipeline.errors import DeadlockError, ToolError, VerificationError
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.stages import cppsim, hls
 from pipeline.stages.fold import fold
 from pipeline.tools import gxx
@@ -153,12 +155,49 @@ def test_without_a_compiler_the_error_names_it(graph, network, frames, folder, t
         simulate(graph, network, frames, folder, tmp_path)
 
 
-def test_what_a_stream_holds_against_its_use_is_an_error(graph, network, tmp_path):
-    """hls::stream only prints, and gives 0, where it is read while it is empty."""
+def simulate_edited(graph, network, frames, folder: Path, path: str, before: str, after: str) -> None:
+    """The simulation of a copy of `network` in `folder`, in which one line of the file `path` is another."""
+    shutil.copytree(network.folder, folder / "hls")
+    edited = hls.describe_network(graph, folder / "hls", "finn_design")
+    text = (edited.folder / path).read_text()
+    assert text.count(before) == 1
+    (edited.folder / path).write_text(text.replace(before, after))
+    simulate(graph, edited, frames, folder, folder / "verified")
+
+
+def test_layers_that_wait_for_each_other_are_named_with_their_streams(graph, network, frames, folder, tmp_path):
+    """The stream beside the convolution is too shallow for what that takes before it gives anything back."""
+    (fifo,) = (layer for layer in graph if isinstance(layer, StreamingFIFO) and layer.inputs == ("s1",))
+    shutil.copytree(folder / "objects", tmp_path / "objects")
+    with pytest.raises(DeadlockError, match="^the C.. of finn_design is stuck, .* in frame 1 of 6 ") as error:
+        simulate_edited(graph, network, frames, tmp_path, "finn_design.cpp", f'("s1", {fifo.depth});', '("s1", 4);')
+    assert (
+        "DuplicateStreams_0 waits for room in s1 (full, 4 of 4 beats); AddStreams_0 waits for a beat of s4 (0 of 3 beats)"
+        in str(error.value)
+    )
+
+
+def test_a_window_generator_that_waits_for_input_while_it_could_send_is_found(graph, network, frames, tmp_path):
+    waiting = (
+        r"DuplicateStreams_0 waits for room in s1 \(full, .*; ConvolutionInputGenerator_0 waits for a beat of s2_dwc0"
+    )
+    with pytest.raises(DeadlockError, match=waiting):
+        simulate_edited(
+            graph,
+            network,
+            frames,
+            tmp_path,
+            "include/convolution_input_generator.hpp",
+            " && (!sends || !in.empty());",
+            ";",
+        )
+
+
+def test_what_ap_int_says_against_its_use_is_an_error(graph, network, tmp_path):
     program = tmp_path / "program"
-    program.write_text("#!/bin/sh\necho \"WARNING: Hls::stream 'a' is read while empty\"\n")
+    program.write_text("#!/bin/sh\necho 'WARNING: Hi(40)out of bound(8) in range()'\n")
     program.chmod(0o755)
     layer = network.layers[0]
     inputs = [np.zeros((1, *port.shape), np.int64) for port in layer.inputs]
-    with pytest.raises(VerificationError, match=f"layer {layer.layer}: WARNING: Hls::stream 'a' is read while empty"):
+    with pytest.raises(VerificationError, match=rf"layer {layer.layer}: WARNING: Hi\(40\)out of bound"):
         Program(program, {layer.layer: layer}).run(layer.layer, inputs, "strict")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError
+from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.stages import hls
 from pipeline.stages.fold import fold
 from tests.dataflow.residual import residual_network
 
-TOOLS_HEADERS = {"ap_int.h", "hls_stream.h", "cppsim.hpp"}  # of Vitis HLS, and of the simulation
+TOOLS_HEADERS = {"ap_int.h", "hls_stream.h", "cppsim.hpp", "processes.hpp"}  # of Vitis HLS, and of the simulation
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +49,36 @@ def test_every_layer_but_fifos_has_a_function_that_the_network_calls_once(graph,
 
 
 def test_a_stream_is_as_deep_as_the_fifo_there_and_joins_two_layers(graph, network):
-    text = network.whole.source.read_text().split("#ifndef __SYNTHESIS__")[0]
+    text, simulation = network.whole.source.read_text().split("#ifndef __SYNTHESIS__")
     depths = {name: int(depth) for name, depth in re.findall(r"HLS stream variable=(\w+) depth=(\d+)", text)}
     fifos = {layer.inputs[0]: layer.depth for layer in graph if isinstance(layer, StreamingFIFO)}
     assert max(fifos.values()) > 16
     assert depths == {stream: max(fifos.get(stream, 2), 2) for stream in depths}
+    assert {name: int(depth) for name, depth in re.findall(r' (\w+)\(".*", (\d+)\);', simulation)} == depths
     arguments = [word for call in re.findall(r"::call<a2q::strict>\((.*)\);", text) for word in call.split(", ")]
     assert sorted(arguments) == sorted([*depths, *depths, "in0_V", "out0_V"])
+
+
+def test_every_pipeline_that_is_generated_is_flushed(network):
+    text = "".join(path.read_text() for path in network.folder.rglob("*.[ch]pp"))
+    pipelines = re.findall(r"#pragma HLS pipeline.*", text)
+    assert pipelines and set(pipelines) == {"#pragma HLS pipeline style=flp II=1"}
+
+
+def test_a_stream_that_is_too_wide_is_refused_by_name_before_anything_is_written(tmp_path):
+    type_ = IntType(0, 255)
+    wide = DuplicateStreams("Copy_0", ("a",), ("b", "c"), (1, 1, 513), type_, 2, 513)
+    message = (
+        r"^layer Copy_0 has no HLS C\+\+: its input a has words of 513 × 8 = 4,104 bits, .* at most 4,096\. .* lower PE"
+    )
+    with pytest.raises(ConfigError, match=message):
+        hls.write_network(LayerGraph("wide", (wide,), "a", "b"), tmp_path / "hls", "finn_design")
+    with pytest.raises(ConfigError, match=message):
+        hls.write_layer(wide, tmp_path / "hls")
+    assert not list(tmp_path.iterdir())
+    hls.check_widths([replace(wide, shape=(1, 1, 512), pe=512)])
+    fifo = StreamingFIFO("FIFO_0", ("b",), ("d",), shape=(1, 1, 513), type=type_, lanes=513, depth=2)
+    hls.check_widths([fifo])  # it is no layer of the C++
 
 
 def test_an_unchanged_file_is_not_written_again(graph, network):
