@@ -46,7 +46,7 @@ module mvau #(
   parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
   parameter int unsigned OutputWidth = 14,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter logic [87:0] RamStyle = "auto",
+  parameter RamStyle = "auto",
   parameter WeightFile = "",
   parameter BiasFile = "",
   parameter ThresholdFile = "",

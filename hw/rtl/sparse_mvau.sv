@@ -56,7 +56,7 @@ module sparse_mvau #(
   parameter logic [Lanes*8-1:0] CompareWidths = {Lanes{8'(LaneWidth)}},
   parameter int unsigned OutputWidth = 12,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter logic [87:0] RamStyle = "auto",
+  parameter RamStyle = "auto",
   parameter WalkFile = "",
   parameter OrderFile = "",
   parameter BiasFile = "",
