@@ -9,9 +9,11 @@ from tests.hw.every_kernel import EVERY_KERNEL
 from tests.kernels.side_by_side import simulate_side_by_side
 
 
-@pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    return simulate_side_by_side(EVERY_KERNEL, tmp_path_factory.mktemp("cxxrtl"), build_cxxrtl_model)
+# apart, as input waits for the weights of a design
+@pytest.fixture(scope="module", params=[False, True], ids=["weights_in_memories", "weights_that_are_loaded"])
+def simulated(request, tmp_path_factory):
+    layers = [layer for layer in EVERY_KERNEL if layer.loads_weights == request.param]
+    return simulate_side_by_side(layers, tmp_path_factory.mktemp("cxxrtl"), build_cxxrtl_model)
 
 
 def test_hardware_is_exact_with_and_without_stalls(simulated):
