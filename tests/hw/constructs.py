@@ -120,8 +120,8 @@ def unlisted(paths: Sequence[Path], listed: Constructs) -> list[Construct]:
 
 
 def _extending_casts(paths: Sequence[Path]) -> Iterable[Construct]:
-    """Casts of what is signed and no constant, but for an `int` that is cut, in what of the files is elaborated: modules
-    that no other one instantiates, with their parameters' defaults, and all below."""
+    """Casts of what is signed and no constant, in what of the files is elaborated: modules that no other one instantiates,
+    with their parameters' defaults, and all below."""
     files = _Files(paths)
     compilation = _compilation(files)
     context = ast.EvalContext(compilation.getRoot())
@@ -134,8 +134,8 @@ def _extending_casts(paths: Sequence[Path]) -> Iterable[Construct]:
             and node.syntax.kind == syntax.SyntaxKind.CastExpression
         ):
             operand = node.operand.type
-            # a vector's width may be another one with other parameters
-            widened = node.type.bitWidth > operand.bitWidth or not operand.isPredefinedInteger
+            # a vector's width may be another one with other parameters; an int, and what is made of such, is cut
+            widened = node.type.bitWidth > operand.bitWidth or operand.bitWidth < 32
             if operand.isSigned and widened and not node.operand.eval(context):
                 casts[files.construct("nodes", "cast of a signed operand", node.syntax)] = None
 
