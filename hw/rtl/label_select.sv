@@ -62,7 +62,7 @@ module label_select #(
   // cycles of the product, which product_pair checks
   localparam int unsigned Digits =
       !RecodeInput ? MultiplierWidth / 2 + 1 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
-  localparam int unsigned ProductLatency = (MultiplierWidth > 0) ? (Digits + 1) / 2 : 0;
+  localparam int unsigned ProductLatency = (MultiplierWidth > 0) ? Digits : 0;
   localparam int unsigned FactorWidth = RecodeInput ? MultiplierWidth : InputWidth;
   localparam int unsigned RecodedWidth = RecodeInput ? InputWidth : MultiplierWidth;
 

@@ -92,9 +92,8 @@ module mvau #(
   localparam int unsigned StepWidth = (Steps > 1) ? $clog2(Steps) : 1;
 
   // cycles from the operands to their sum: product_pair, then adder_tree; both check theirs
-  localparam int unsigned Digits =
+  localparam int unsigned ProductLatency =
       !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
-  localparam int unsigned ProductLatency = (Digits + 1) / 2;
   localparam int unsigned TreeLatency = $clog2(Simd) / 2;
   localparam int unsigned DotLatency = ProductLatency + TreeLatency;
 

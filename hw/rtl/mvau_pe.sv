@@ -28,7 +28,7 @@ module mvau_pe #(
   parameter int unsigned AccWidth = 14,
   parameter bit HasBias = 1'b0,
   parameter int unsigned StartWidth = 1,
-  parameter int unsigned ProductLatency = 1,
+  parameter int unsigned ProductLatency = 2,
   parameter int unsigned TreeLatency = 1,
   parameter bit CheckOverflow = 1'b0
 ) (

@@ -102,9 +102,8 @@ module sparse_mvau #(
   localparam int unsigned OwnerWidth = (Share > 1) ? $clog2(Share) : 1;
 
   // cycles of a product, as product_pair checks them
-  localparam int unsigned Digits =
+  localparam int unsigned ProductLatency =
       !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
-  localparam int unsigned ProductLatency = (Digits + 1) / 2;
 
   wire [Pe-1:0] walker_ready;
   wire en = &walker_ready;

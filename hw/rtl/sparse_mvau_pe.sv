@@ -24,7 +24,7 @@ module sparse_mvau_pe #(
   parameter bit InputSigned = 1'b0,
   parameter int unsigned WeightWidth = 4,
   parameter int unsigned AccWidth = 12,
-  parameter int unsigned ProductLatency = 1,
+  parameter int unsigned ProductLatency = 2,
   parameter bit RecodeInput = 1'b0,
   parameter int unsigned ProductWidth = 8,
   parameter int unsigned Results = 2,
