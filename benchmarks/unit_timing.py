@@ -32,8 +32,10 @@ def folded(build: Path) -> LayerGraph:
 
 def printed(path: TimingPath) -> str:
     lines = [
-        f"  {path.ns:.2f} ns, {path.mhz:.0f} MHz: {path.luts} LUT, {path.carries} carry, fan-out {path.fan_out}: "
-        f"{path.start} → {path.end}"
+        (
+            f"  {path.ns:.2f} ns, {path.mhz:.0f} MHz: {path.luts} LUT, {path.carries} carry, fan-out {path.fan_out}: "
+            f"{path.start} → {path.end}"
+        )
     ]
     at = 0.0
     for hop in path.hops:

@@ -13,7 +13,9 @@ __all__ = ["CLOCKS", "Arc", "arcs", "clock_to_out", "setups"]
 
 Arc = tuple[str, int, str, int, float]  # input port and bit, output port and bit, ns
 
-CLOCKS = frozenset("C CLK WCLK CLKARDCLK CLKBWRCLK CLKA CLKB G REGCLKARDRCLK REGCLKB REGCLKBWRCLK".split())
+CLOCKS = frozenset(
+    ["C", "CLK", "WCLK", "CLKARDCLK", "CLKBWRCLK", "CLKA", "CLKB", "G", "REGCLKARDRCLK", "REGCLKB", "REGCLKBWRCLK"]
+)
 _LUT = re.compile("LUT[1-6]|INV|LUT6_2")
 _MUX = re.compile("MUXF[789]")
 _FLIP_FLOP = re.compile("FD[RSCP]E(_1)?|LD[CP]E")
