@@ -3,13 +3,14 @@
 // Width:     bits of a word.
 // Depth:     words, at least 1. One word is a constant.
 // RamStyle:  what it is made of: "distributed" is look-up tables, "block" block RAM, "auto" what synthesis finds cheapest.
+//            A vector that holds the longest of these names: vendors' tools have no type string.
 // File:      the content, hexadecimal, one word a line.
 `default_nettype none
 
 module rom #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 1,
-  parameter string RamStyle = "auto",
+  parameter logic [87:0] RamStyle = "auto",
   parameter File = "",
   localparam int unsigned AddressWidth = (Depth > 1) ? $clog2(Depth) : 1
 ) (

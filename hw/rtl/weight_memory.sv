@@ -11,7 +11,7 @@
 module weight_memory #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 1,
-  parameter string RamStyle = "auto",
+  parameter logic [87:0] RamStyle = "auto",
   parameter File = "",
   localparam int unsigned AddressWidth = (Depth > 1) ? $clog2(Depth) : 1
 ) (
