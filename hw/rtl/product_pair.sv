@@ -24,7 +24,6 @@ module product_pair #(
   parameter int unsigned Latency = 2
 ) (
   input  wire                           clk_i,
-  input  wire                           en_i,
   input  wire  [Terms*FactorWidth-1:0]  factor_i,
   input  wire  [Terms*RecodedWidth-1:0] recoded_i,
   output wire  [SumWidth-1:0]           sum_o
@@ -57,10 +56,8 @@ module product_pair #(
       logic [Terms*FactorWidth-1:0] factor_q;
       logic [Terms*RecodedWidth-1:0] recoded_q;
       always_ff @(posedge clk_i) begin
-        if (en_i) begin
-          factor_q <= gen_digit[d-1].factor;
-          recoded_q <= gen_digit[d-1].recoded;
-        end
+        factor_q <= gen_digit[d-1].factor;
+        recoded_q <= gen_digit[d-1].recoded;
       end
       assign factor = factor_q;
       assign recoded = recoded_q;
@@ -109,7 +106,7 @@ module product_pair #(
       end
     end
 
-    always_ff @(posedge clk_i) if (en_i) sum_q <= gen_row[Terms-1].total;
+    always_ff @(posedge clk_i) sum_q <= gen_row[Terms-1].total;
   end
 
   assign sum_o = gen_digit[Digits-1].sum_q;
