@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from pipeline.tools.rtlil import fold_constant_reads, merge_equal_modules, side_by_side
+from pipeline.tools.rtlil import merge_equal_modules, side_by_side
 
 
 def _main() -> None:
@@ -26,9 +26,9 @@ def _main() -> None:
     for folder, read in job["designs"]:
         with contextlib.chdir(folder):
             loaded = libyosys.Design()
-            for command in (read, "write_rtlil loaded.il"):
+            for command in (read, "opt_mem", "opt_clean", "write_rtlil loaded.il"):
                 libyosys.run_pass(command, loaded)
-            texts.append(fold_constant_reads(Path("loaded.il").read_text()))
+            texts.append(Path("loaded.il").read_text())
     text = side_by_side(texts, job["top"]) if job["top"] else texts[0]
     Path("simplified.il").write_text(merge_equal_modules(text))
     design = libyosys.Design()
