@@ -440,8 +440,8 @@ MUTANTS = (
         "LabelSelect",
         "elements are unsigned",
         "hw/rtl/label_select.sv",
-        "assign product = ScoreWidth'($signed(value_q));",
-        "assign product = ScoreWidth'(value_q);",
+        "{value_q[InputWidth-1]}",
+        "{1'b0}",
         ("tests/kernels/test_label_select.py", "-k", "exact and offset_only"),
     ),
     # accumulators
@@ -564,8 +564,8 @@ MUTANTS = (
         "SystemVerilog",
         "a negative sum is shifted without its sign",
         "hw/rtl/pool.sv",
-        "$signed(result) >>> Shift",
-        "$signed(result) >> Shift",
+        "{Shift{InputSigned && result[AccWidth-1]}}",
+        "{Shift{1'b0}}",
         ("tests/kernels/test_pool.py", "-k", "exact"),
     ),
     Mutant(
@@ -580,8 +580,8 @@ MUTANTS = (
         "SystemVerilog",
         "an accumulator adds the sum of products without its sign",
         "hw/rtl/mvau_pe.sv",
-        "addend = AccWidth'($signed(sum))",
-        "addend = AccWidth'(sum)",
+        "(AccWidth-SumBits){sum[SumWidth-1]}",
+        "{1'b0}",
         ("tests/kernels/test_mvau.py", "-k", "exact_with"),
     ),
     Mutant(

@@ -46,13 +46,15 @@ module adder_tree #(
       wire [Nodes*Width-1:0] sums;
 
       for (genvar n = 0; n < Nodes; n++) begin : gen_node
-        wire [Width-1:0] a = Width'($signed(gen_level[l-1].nodes[2*n*BelowWidth+:BelowWidth]));
+        wire [BelowWidth-1:0] left = gen_level[l-1].nodes[2*n*BelowWidth+:BelowWidth];
+        wire [Width-1:0] a = {{(Width-BelowWidth){left[BelowWidth-1]}}, left};
         if (2 * n + 1 < BelowNodes) begin : gen_add
+          wire [BelowWidth-1:0] right = gen_level[l-1].nodes[(2*n+1)*BelowWidth+:BelowWidth];
           adder #(
             .Width(Width)
           ) u_adder (
             .a_i(a),
-            .b_i(Width'($signed(gen_level[l-1].nodes[(2*n+1)*BelowWidth+:BelowWidth]))),
+            .b_i({{(Width-BelowWidth){right[BelowWidth-1]}}, right}),
             .sum_o(sums[n*Width+:Width])
           );
         end else begin : gen_pass

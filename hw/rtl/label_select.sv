@@ -122,7 +122,7 @@ module label_select #(
       .sum_o(product)
     );
   end else if (InputSigned) begin : gen_signed
-    assign product = ScoreWidth'($signed(value_q));
+    assign product = {{(ScoreWidth-InputWidth){value_q[InputWidth-1]}}, value_q};
   end else begin : gen_unsigned
     assign product = ScoreWidth'(value_q);
   end
@@ -135,7 +135,9 @@ module label_select #(
       else if (en && valid[ProductLatency])
         label_q <= (label_q == IndexWidth'(Labels - 1)) ? '0 : label_q + 1'b1;
     end
-    wire signed [OffsetWidth-1:0] offset;
+    localparam int unsigned OffsetBits = (OffsetWidth < ScoreWidth) ? OffsetWidth : ScoreWidth;
+    wire [OffsetWidth-1:0] offset;
+    wire [ScoreWidth-1:0] addend = {{(ScoreWidth-OffsetBits){offset[OffsetWidth-1]}}, offset[OffsetBits-1:0]};
     rom #(
       .Width(OffsetWidth),
       .Depth(Labels),
@@ -147,7 +149,7 @@ module label_select #(
       .data_o(offset)
     );
     logic signed [ScoreWidth-1:0] score_q;
-    always_ff @(posedge clk_i) if (en) score_q <= product + ScoreWidth'(offset);
+    always_ff @(posedge clk_i) if (en) score_q <= product + addend;
     assign score = score_q;
   end else begin : gen_no_add
     assign score = product;

@@ -44,7 +44,7 @@ module mvau #(
   parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
   parameter int unsigned OutputWidth = 14,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter string RamStyle = "auto",
+  parameter RamStyle = "auto",
   parameter WeightFile = "",
   parameter BiasFile = "",
   parameter ThresholdFiles = "",
@@ -218,7 +218,7 @@ module mvau #(
   wire [Pe-1:0] overflows;
   for (genvar l = 0; l < Pe; l++) begin : gen_lane
     localparam int unsigned AccWidth = 32'(AccWidths[8*l+:8]);
-    wire signed [AccWidth-1:0] acc;
+    wire [AccWidth-1:0] acc;
     mvau_pe #(
       .Simd(Simd),
       .InputWidth(InputWidth),
@@ -245,7 +245,7 @@ module mvau #(
       .acc_o(acc),
       .overflow_o(overflows[l])
     );
-    assign accs[l*LaneWidth+:LaneWidth] = LaneWidth'(acc);
+    assign accs[l*LaneWidth+:LaneWidth] = {{(LaneWidth-AccWidth){acc[AccWidth-1]}}, acc};
   end
 
   if (CheckOverflow) begin : gen_check

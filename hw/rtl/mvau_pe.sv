@@ -98,12 +98,14 @@ module mvau_pe #(
     .sum_o(sum)
   );
 
-  wire [AccWidth-1:0] addend = AccWidth'($signed(sum));
+  localparam int unsigned SumBits = (SumWidth < AccWidth) ? SumWidth : AccWidth;
+  wire [AccWidth-1:0] addend = {{(AccWidth-SumBits){sum[SumWidth-1]}}, sum[SumBits-1:0]};
   wire [AccWidth-1:0] start;
   wire [AccWidth-1:0] acc_d;
   logic [AccWidth-1:0] acc_q;
   if (HasBias) begin : gen_bias
-    assign start = AccWidth'($signed(start_i));
+    localparam int unsigned StartBits = (StartWidth < AccWidth) ? StartWidth : AccWidth;
+    assign start = {{(AccWidth-StartBits){start_i[StartWidth-1]}}, start_i[StartBits-1:0]};
     assign acc_d = addend + (first_i ? start : acc_q);
     always_ff @(posedge clk_i) if (en_i && valid_i) acc_q <= acc_d;
     assign acc_o = acc_q;
@@ -126,9 +128,10 @@ module mvau_pe #(
     // the same addition, in as many bits as it takes
     localparam int unsigned TermWidth = (SumWidth > AccWidth) ? SumWidth : AccWidth;
     localparam int unsigned ExactWidth = ((TermWidth > StartWidth) ? TermWidth : StartWidth) + 1;
-    wire [ExactWidth-1:0] held =
-        (HasBias && first_i) ? ExactWidth'($signed(start_i)) : ExactWidth'($signed(acc_q));
-    wire [ExactWidth-1:0] exact = held + ExactWidth'($signed(sum));
+    wire [ExactWidth-1:0] exact_start = {{(ExactWidth-StartWidth){start_i[StartWidth-1]}}, start_i};
+    wire [ExactWidth-1:0] exact_acc = {{(ExactWidth-AccWidth){acc_q[AccWidth-1]}}, acc_q};
+    wire [ExactWidth-1:0] exact_sum = {{(ExactWidth-SumWidth){sum[SumWidth-1]}}, sum};
+    wire [ExactWidth-1:0] exact = ((HasBias && first_i) ? exact_start : exact_acc) + exact_sum;
     wire fits = exact[ExactWidth-1:AccWidth-1] == {(ExactWidth-AccWidth+1){exact[AccWidth-1]}};
     logic overflow_q;
     always_ff @(posedge clk_i) overflow_q <= rst_ni && en_i && valid_i && !fits;

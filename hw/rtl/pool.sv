@@ -83,7 +83,7 @@ module pool #(
   for (genvar i = 0; i < Pe; i++) begin : gen_lane
     wire [InputWidth-1:0] x = in_data_i[i*InputWidth+:InputWidth];
     wire [AccWidth-1:0] so_far = gathered[i*AccWidth+:AccWidth];
-    wire [AccWidth-1:0] value = InputSigned ? AccWidth'($signed(x)) : AccWidth'(x);
+    wire [AccWidth-1:0] value = {{(AccWidth-InputWidth){InputSigned && x[InputWidth-1]}}, x};
     wire [AccWidth-1:0] merged;
     if (Sum) begin : gen_sum
       assign merged = so_far + value;
@@ -94,11 +94,9 @@ module pool #(
     end
     wire [AccWidth-1:0] result = first_element ? value : merged;
     assign gathered_d[i*AccWidth+:AccWidth] = result;
-    if (InputSigned) begin : gen_signed
-      assign results[i*OutputWidth+:OutputWidth] = OutputWidth'($signed(result) >>> Shift);
-    end else begin : gen_unsigned
-      assign results[i*OutputWidth+:OutputWidth] = OutputWidth'(result >> Shift);
-    end
+    wire [Shift+AccWidth-1:0] extended = {{Shift{InputSigned && result[AccWidth-1]}}, result};
+    assign results[i*OutputWidth+:OutputWidth] = extended[Shift+:OutputWidth];
+    wire unused_extended = &{1'b0, extended};  // what the shift leaves out
   end
 
   spill_register #(

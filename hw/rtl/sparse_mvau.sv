@@ -54,7 +54,7 @@ module sparse_mvau #(
   parameter logic [Lanes*8-1:0] CompareWidths = {Lanes{8'(LaneWidth)}},
   parameter int unsigned OutputWidth = 12,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter string RamStyle = "auto",
+  parameter RamStyle = "auto",
   parameter WalkFile = "",
   parameter OrderFile = "",
   parameter BiasFile = "",
@@ -215,7 +215,7 @@ module sparse_mvau #(
       .out_data_o(sum),
       .overflow_o(overflows[p])
     );
-    assign sums[p] = LaneWidth'($signed(sum));
+    assign sums[p] = {{(LaneWidth-AccWidth){sum[AccWidth-1]}}, sum};
   end
 
   // -- sums leave in the order of the rows

@@ -145,7 +145,9 @@ module sparse_mvau_pe #(
   wire entry_last = last_q[Stages-1];
   logic [AccWidth-1:0] acc_q, result_q;
   logic result_valid_q;
-  wire [AccWidth-1:0] acc_d = acc_q + AccWidth'($signed(product));
+  localparam int unsigned ProductBits = (ProductWidth < AccWidth) ? ProductWidth : AccWidth;
+  wire [AccWidth-1:0] addend = {{(AccWidth-ProductBits){product[ProductWidth-1]}}, product[ProductBits-1:0]};
+  wire [AccWidth-1:0] acc_d = acc_q + addend;
   always_ff @(posedge clk_i) begin
     if (!rst_ni || (en_i && entry_valid && entry_last)) acc_q <= '0;
     else if (en_i && entry_valid) acc_q <= acc_d;
@@ -171,7 +173,9 @@ module sparse_mvau_pe #(
   if (CheckOverflow) begin : gen_check
     // the same addition, in as many bits as it takes
     localparam int unsigned ExactWidth = ((ProductWidth > AccWidth) ? ProductWidth : AccWidth) + 1;
-    wire [ExactWidth-1:0] exact = ExactWidth'($signed(acc_q)) + ExactWidth'($signed(product));
+    wire [ExactWidth-1:0] exact_acc = {{(ExactWidth-AccWidth){acc_q[AccWidth-1]}}, acc_q};
+    wire [ExactWidth-1:0] exact_product = {{(ExactWidth-ProductWidth){product[ProductWidth-1]}}, product};
+    wire [ExactWidth-1:0] exact = exact_acc + exact_product;
     wire fits = exact[ExactWidth-1:AccWidth-1] == {(ExactWidth-AccWidth+1){exact[AccWidth-1]}};
     logic overflow_q;
     always_ff @(posedge clk_i) overflow_q <= rst_ni && en_i && entry_valid && !fits;

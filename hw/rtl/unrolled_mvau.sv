@@ -161,9 +161,12 @@ module unrolled_mvau #(
       $error("%m: AccWidths must be in 1 to LaneWidth");
     end
     localparam logic [StartWidth-1:0] ExactStart = Starts[r*StartWidth+:StartWidth];
-    localparam logic [LaneWidth-1:0] LaneStart = LaneWidth'($signed(ExactStart));
+    localparam int unsigned StartBits = (StartWidth < LaneWidth) ? StartWidth : LaneWidth;
+    localparam logic [LaneWidth-1:0] LaneStart =
+        {{(LaneWidth-StartBits){ExactStart[StartWidth-1]}}, ExactStart[StartBits-1:0]};
     wire [ResultWidth-1:0] result = graph_results_i[r*ResultWidth+:ResultWidth];
-    wire [AccWidth-1:0] addend = AccWidth'($signed(result));
+    localparam int unsigned ResultBits = (ResultWidth < AccWidth) ? ResultWidth : AccWidth;
+    wire [AccWidth-1:0] addend = {{(AccWidth-ResultBits){result[ResultWidth-1]}}, result[ResultBits-1:0]};
     wire [AccWidth-1:0] sum;
     if (AccWidth < ResultWidth) begin : gen_unused
       wire unused_result = &{1'b0, result[ResultWidth-1:AccWidth]};
@@ -171,11 +174,13 @@ module unrolled_mvau #(
     if (Accumulates) begin : gen_accumulator
       // what a shift by a digit leaves empty is the next digit of the start value
       localparam int unsigned ShiftedWidth = (Digits - 1) * DigitWidth + AccWidth;
-      localparam logic [ShiftedWidth-1:0] Start = ShiftedWidth'($signed(LaneStart));
+      localparam int unsigned LaneBits = (LaneWidth < ShiftedWidth) ? LaneWidth : ShiftedWidth;
+      localparam logic [ShiftedWidth-1:0] Start =
+          {{(ShiftedWidth-LaneBits){LaneStart[LaneWidth-1]}}, LaneStart[LaneBits-1:0]};
       logic [AccWidth-1:0] sum_q;
       logic [AccWidth-1:0] so_far;
       always_comb begin
-        so_far = Start[ShiftedWidth-1-:AccWidth];
+        so_far = Start[ShiftedWidth-AccWidth+:AccWidth];
         if (result_digit != DigitCountWidth'(Digits - 1)) begin
           so_far = sum_q << DigitWidth;
           for (int unsigned i = 0; i < DigitWidth && i < AccWidth; i++)
@@ -187,7 +192,7 @@ module unrolled_mvau #(
     end else begin : gen_sum
       assign sum = addend;
     end
-    assign sums[r*LaneWidth+:LaneWidth] = LaneWidth'($signed(sum));
+    assign sums[r*LaneWidth+:LaneWidth] = {{(LaneWidth-AccWidth){sum[AccWidth-1]}}, sum};
 
     if (CheckOverflow) begin : gen_check
       // the results of all digits, and the start
@@ -197,8 +202,10 @@ module unrolled_mvau #(
       logic [ExactWidth-1:0] digits_q;  // without the start
       logic overflow_q;
       wire first = result_digit == DigitCountWidth'(Digits - 1);
-      wire [ExactWidth-1:0] digits_d = (first ? '0 : digits_q << DigitWidth) + ExactWidth'($signed(result));
-      wire [ExactWidth-1:0] exact = digits_d + ExactWidth'($signed(ExactStart));
+      wire [ExactWidth-1:0] exact_result = {{(ExactWidth-ResultWidth){result[ResultWidth-1]}}, result};
+      wire [ExactWidth-1:0] exact_start = {{(ExactWidth-StartWidth){ExactStart[StartWidth-1]}}, ExactStart};
+      wire [ExactWidth-1:0] digits_d = (first ? '0 : digits_q << DigitWidth) + exact_result;
+      wire [ExactWidth-1:0] exact = digits_d + exact_start;
       wire fits = exact[ExactWidth-1:AccWidth-1] == {(ExactWidth-AccWidth+1){exact[AccWidth-1]}};
       always_ff @(posedge clk_i) begin
         if (en && result_valid) digits_q <= digits_d;

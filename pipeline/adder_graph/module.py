@@ -157,13 +157,22 @@ class AdderGraphModule:
         return {"name": _name(node, 0), "bits": bits, "value": f"{{{high}, {self._extended(a, one, q, 0)}}}"}
 
     def _extended(self, node: int, name: str, bits: int, shift: int) -> str:
-        """A node in `bits` bits, shifted left, or right if `shift` is negative."""
-        value = f"$signed({name})" if self.types[node].signed else name
-        if shift > 0:
-            return f"({bits}'({value}) << {shift})"
-        if shift == 0:
-            return f"{bits}'({value})"
-        return f"{bits}'({value} {'>>>' if self.types[node].signed else '>>'} {-shift})"
+        """A node in `bits` bits, shifted left, or right if `shift` is negative; each bit is said, none left to a cast."""
+        type_ = self.types[node]
+        zeros = min(max(shift, 0), bits)  # below it
+        lowest = min(max(-shift, 0), type_.bits)
+        highest = min(type_.bits, lowest + bits - zeros)
+        beyond = bits - zeros - (highest - lowest)  # above it
+        parts = []
+        if beyond:
+            parts.append(f"{{{beyond}{{{name}[{type_.bits - 1}]}}}}" if type_.signed else f"{beyond}'d0")
+        if highest - lowest == type_.bits:
+            parts.append(name)
+        elif highest > lowest:
+            parts.append(f"{name}[{highest - 1}:{lowest}]")
+        if zeros:
+            parts.append(f"{zeros}'d0")
+        return parts[0] if len(parts) == 1 else f"{{{', '.join(parts)}}}"
 
     def _result(self, node: int, shift: int, sign: int) -> str:
         bits = self.result_bits
