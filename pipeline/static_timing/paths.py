@@ -132,7 +132,8 @@ class Analysis:
                 return 0.0
             if load == "CARRY4" and port == "S" and not source.startswith("CARRY") and self._only(net, "CARRY4", "S"):
                 return 0.0
-        return self._net_delay.of(fan_out)
+        way = self._net_delay.of(fan_out)
+        return way + self._delays.carry_to_net if (source, driver[1]) == ("CARRY4", "O") else way
 
     def _only(self, net: int, kind: str, port: str) -> bool:
         """Whether the net has one load of that kind, which then lies beside the driver."""
