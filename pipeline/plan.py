@@ -346,6 +346,7 @@ def _synth(context: Context) -> str:
         check_overflow=context.options["check_overflow"],
         styles=_impl_styles(context, graph).styles,
         clock_period_ns=context.options["synth_clk_period_ns"],
+        netlists=context.folder / "netlists",
         workers=len(os.sched_getaffinity(0)),
         on_progress=lambda done, total: context.progress(done, total, "layers"),
     )
