@@ -48,7 +48,7 @@ module threshold_search #(
 
   localparam int unsigned DirectDepth = 64;  // a look-up table has six inputs
   localparam int unsigned BlockDepth = 512;  // of a block of 18 Kb where it is widest
-  localparam int unsigned DirectLimit = $clog2(DirectDepth / Folds + 1);
+  localparam int unsigned DirectLimit = $clog2(DirectDepth / ((Folds > 0) ? Folds : 1) + 1);
   localparam int unsigned DirectSteps = (DirectLimit < Stages) ? DirectLimit : Stages;
   localparam int unsigned FoldWidth = (Folds > 1) ? $clog2(Folds) : 1;
 
@@ -74,6 +74,8 @@ module threshold_search #(
       assign folds[s] = '0;
     end
   end
+
+  wire unused_next = &{1'b0, next_fold};
 
   logic [Stages-1:0] valid_q;
   always_ff @(posedge clk_i) begin

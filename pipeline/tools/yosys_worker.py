@@ -26,13 +26,14 @@ def _main() -> None:
     for folder, read in job["designs"]:
         with contextlib.chdir(folder):
             loaded = libyosys.Design()
-            for command in (read, "opt_mem", "opt_clean", "write_rtlil loaded.il"):
+            for command in (read, "write_rtlil loaded.il"):
                 libyosys.run_pass(command, loaded)
             texts.append(Path("loaded.il").read_text())
     text = side_by_side(texts, job["top"]) if job["top"] else texts[0]
     Path("simplified.il").write_text(merge_equal_modules(text))
     design = libyosys.Design()
-    for command in ["read_rtlil simplified.il", *job["synthesize"]]:
+    # a memory of one word is a constant: known before anything is mapped, it makes what compares with it smaller
+    for command in ["read_rtlil simplified.il", "opt_mem", *job["synthesize"]]:
         libyosys.run_pass(command, design)
 
 
