@@ -169,6 +169,11 @@ class MatrixVector(Kernel):
     def sum_bits(self) -> tuple[int, ...]:
         """The width of the sums in each output lane, as thresholds are compared with them."""
 
+    @property
+    def threshold_folds(self) -> int:
+        """Beats of results after which the thresholds repeat."""
+        return self.mh // self.output_lanes()[0]
+
     def search_latency(self) -> int:
         """Cycles that the search among the thresholds takes."""
         return 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])

@@ -23,6 +23,7 @@ __all__ = [
     "direct_steps",
     "search_memories",
     "search_stages",
+    "search_styles",
     "sorted_table",
 ]
 
@@ -113,6 +114,13 @@ def search_memories(count: int, folds: int) -> tuple[SearchMemory, ...]:
         words = (folds << stage) // thresholds
         memories.append(SearchMemory(stage, words, thresholds, words >= _BLOCK_DEPTH))
     return tuple(memories)
+
+
+def search_styles(count: int, folds: int) -> dict[str, int]:
+    """What the thresholds of a search lie in, and those of how many steps: constants, distributed or block memories."""
+    styles = ["block" if memory.block else "distributed" for memory in search_memories(count, folds)]
+    counts = {"constants": direct_steps(count, folds)} | {style: styles.count(style) for style in styles}
+    return {style: steps for style, steps in counts.items() if steps}
 
 
 @dataclass(frozen=True)
@@ -248,7 +256,7 @@ class Thresholding(Kernel):
     def parameters(self) -> dict[str, int]:
         return {
             "Pe": self.pe,
-            "Folds": self._folds(),
+            "Folds": self.threshold_folds,
             "InputWidth": self.input_type.bits,
             "InputSigned": int(self.input_type.signed),
             "NumThresholds": self.thresholds.shape[1],
@@ -264,7 +272,7 @@ class Thresholding(Kernel):
         return {
             "Beats": self.cycles(),
             "Pe": self.pe,
-            "Folds": self._folds(),
+            "Folds": self.threshold_folds,
             "InputWidth": self.input_type.bits,
             "InputSigned": self.input_type.signed,
             "OutputWidth": self.output_type.bits,
@@ -276,13 +284,14 @@ class Thresholding(Kernel):
     def hls_tables(self) -> dict[str, Table]:
         return {"thresholds": sorted_table(*self._rows(), self.pe)}
 
-    def _folds(self) -> int:
+    @property
+    def threshold_folds(self) -> int:
         """Beats after which the thresholds repeat."""
         return 1 if len(self.thresholds) == 1 else len(self.thresholds) // self.pe
 
     def _rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The thresholds of each lane and fold, and the ends of their inputs."""
-        rows = np.broadcast_to(self.thresholds, (self.pe * self._folds(), self.thresholds.shape[1]))
+        rows = np.broadcast_to(self.thresholds, (self.pe * self.threshold_folds, self.thresholds.shape[1]))
         lo, hi = (np.full(len(rows), end, np.int64) for end in (self.input_type.lo, self.input_type.hi))
         return rows, lo, hi
 

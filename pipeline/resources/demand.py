@@ -271,8 +271,7 @@ def _end(result: Demand, matrix: _Matrix, widths: Sequence[int]) -> None:
 
 
 def _thresholding(result: Demand, layer: Thresholding, family: str) -> None:
-    folds = 1 if len(layer.thresholds) == 1 else len(layer.thresholds) // layer.pe
-    result.search(layer.thresholds.shape[1], folds, [layer.input_type.bits] * layer.pe)
+    result.search(layer.thresholds.shape[1], layer.threshold_folds, [layer.input_type.bits] * layer.pe)
     result.add(outputs=layer.pe * layer.output_type.bits)
 
 

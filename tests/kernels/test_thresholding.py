@@ -49,7 +49,10 @@ CONFIGURATIONS = {
 def test_hardware_is_exact(layer, tmp_path):
     rng = np.random.default_rng(2)
     frames = rng.integers(layer.input_type.lo, layer.input_type.hi + 1, (8, *layer.shape))
-    frames[0, 0, 0], frames[0, 0, 1] = layer.input_type.lo, layer.input_type.hi
+    frames[0, 1, 0], frames[0, 1, 1] = layer.input_type.lo, layer.input_type.hi
+    # right after reset each channel takes the threshold it is compared with first, and every other one a little less
+    first = layer.thresholds[:, (1 << (search_stages(layer.thresholds.shape[1]) - 1)) - 1]
+    frames[0, 0, 0] = np.clip(first - np.arange(layer.shape[2]) % 2, layer.input_type.lo, layer.input_type.hi)
     (expected,) = layer.reference(frames)
     result = simulate([layer], {"x": frames}, tmp_path)
     np.testing.assert_array_equal(result.outputs["y"], expected)
