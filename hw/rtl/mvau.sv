@@ -17,14 +17,13 @@
 // HasBias:         accumulators start from a bias, else from 0.
 // BiasWidth:       bits of a bias, two's complement.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
-// ThresholdWidth:  bits of a word of the thresholds' memory file.
 // CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see activation).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
 // WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
 // BiasFile:        a word for each beat of results: Pe biases.
-// ThresholdFile:   the thresholds (see activation).
+// ThresholdFiles:  the thresholds (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of an accumulator; 0 otherwise.
 //                  Where 0 is no input, sums may also leave a width that holds the last of them, and come back.
 `default_nettype none
@@ -43,14 +42,13 @@ module mvau #(
   parameter bit HasBias = 1'b0,
   parameter int unsigned BiasWidth = 1,
   parameter int unsigned NumThresholds = 0,
-  parameter int unsigned ThresholdWidth = 1,
   parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
   parameter int unsigned OutputWidth = 14,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter logic [87:0] RamStyle = "auto",
+  parameter RamStyle = "auto",
   parameter WeightFile = "",
   parameter BiasFile = "",
-  parameter ThresholdFile = "",
+  parameter ThresholdFiles = "",
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                        clk_i,
@@ -271,11 +269,10 @@ module mvau #(
     .ValueWidths(AccWidths),
     .InputSigned(1'b1),
     .NumThresholds(NumThresholds),
-    .ThresholdWidth(ThresholdWidth),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFile(ThresholdFile)
+    .ThresholdFiles(ThresholdFiles)
   ) u_activation (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

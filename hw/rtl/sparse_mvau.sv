@@ -22,7 +22,6 @@
 // Results:         for each walker, in 16 bits, the sums that its FIFO holds, at least those of Windows windows.
 // HasBias:         a bias is added to each sum.
 // NumThresholds:   thresholds of a row; 0 puts out the sum itself.
-// ThresholdWidth:  bits of a word of the thresholds' memory file.
 // CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see thresholding).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
@@ -31,7 +30,7 @@
 //                  row ends.
 // OrderFile:       a word for each output beat: lane by lane the number of the walker among those of the lane.
 // BiasFile:        a word for each output beat: Lanes biases of LaneWidth bits.
-// ThresholdFile:   the thresholds (see thresholding).
+// ThresholdFiles:  the thresholds (see thresholding).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of a sum, or that of a sum with
 //                  its bias LaneWidth; 0 otherwise. As in mvau, it may come back where 0 is no input.
 `default_nettype none
@@ -54,15 +53,14 @@ module sparse_mvau #(
   parameter logic [Pe*16-1:0] Results = {Pe{16'd2}},
   parameter bit HasBias = 1'b0,
   parameter int unsigned NumThresholds = 0,
-  parameter int unsigned ThresholdWidth = 1,
   parameter logic [Lanes*8-1:0] CompareWidths = {Lanes{8'(LaneWidth)}},
   parameter int unsigned OutputWidth = 12,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter logic [87:0] RamStyle = "auto",
+  parameter RamStyle = "auto",
   parameter WalkFile = "",
   parameter OrderFile = "",
   parameter BiasFile = "",
-  parameter ThresholdFile = "",
+  parameter ThresholdFiles = "",
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                          clk_i,
@@ -343,11 +341,10 @@ module sparse_mvau #(
     .ValueWidths({Lanes{8'(LaneWidth)}}),
     .InputSigned(1'b1),
     .NumThresholds(NumThresholds),
-    .ThresholdWidth(ThresholdWidth),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFile(ThresholdFile)
+    .ThresholdFiles(ThresholdFiles)
   ) u_thresholding (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

@@ -8,11 +8,10 @@
 // ValueWidths:     for each lane, in 8 bits, how many of these bits its values need; the others repeat the sign.
 // InputSigned:     inputs and thresholds are two's complement.
 // NumThresholds:   thresholds of a channel; 0 puts out the element itself.
-// ThresholdWidth:  bits of a word of the memory file.
 // CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see threshold_search).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
-// ThresholdFile:   the thresholds (see threshold_search).
+// ThresholdFiles:  the thresholds (see threshold_search).
 `default_nettype none
 
 module thresholding #(
@@ -22,11 +21,10 @@ module thresholding #(
   parameter logic [Pe*8-1:0] ValueWidths = {Pe{8'(InputWidth)}},
   parameter bit InputSigned = 1'b1,
   parameter int unsigned NumThresholds = 1,
-  parameter int unsigned ThresholdWidth = 8,
   parameter logic [Pe*8-1:0] CompareWidths = ValueWidths,
   parameter int unsigned OutputWidth = 1,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter ThresholdFile = ""
+  parameter ThresholdFiles = ""
 ) (
   input  wire                       clk_i,
   input  wire                       rst_ni,
@@ -49,11 +47,10 @@ module thresholding #(
     .ValueWidths(ValueWidths),
     .InputSigned(InputSigned),
     .NumThresholds(NumThresholds),
-    .ThresholdWidth(ThresholdWidth),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFile(ThresholdFile)
+    .ThresholdFiles(ThresholdFiles)
   ) u_activation (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

@@ -26,11 +26,10 @@
 // Starts:          for each row what its accumulator starts from.
 // HasStart:        whether any of them is not zero.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
-// ThresholdWidth:  bits of a word of the thresholds' memory file.
 // CompareWidths:   for each row, in 8 bits, the bits of its comparisons (see activation).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
-// ThresholdFile:   the thresholds (see activation).
+// ThresholdFiles:  the thresholds (see activation).
 // CheckOverflow:   drive overflow_o, which is 0 otherwise.
 `default_nettype none
 
@@ -49,11 +48,10 @@ module unrolled_mvau #(
   parameter int unsigned StartWidth = 1,
   parameter logic [Mh*StartWidth-1:0] Starts = '0,
   parameter int unsigned NumThresholds = 0,
-  parameter int unsigned ThresholdWidth = 1,
   parameter logic [Mh*8-1:0] CompareWidths = AccWidths,
   parameter int unsigned OutputWidth = 8,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter ThresholdFile = "",
+  parameter ThresholdFiles = "",
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                       clk_i,
@@ -255,11 +253,10 @@ module unrolled_mvau #(
     .ValueWidths(AccWidths),
     .InputSigned(1'b1),
     .NumThresholds(NumThresholds),
-    .ThresholdWidth(ThresholdWidth),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFile(ThresholdFile)
+    .ThresholdFiles(ThresholdFiles)
   ) u_activation (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

@@ -69,8 +69,7 @@ MODULES = rtl_sources()
         ("threshold_search", ".Folds(0)", "Lanes, Folds and NumThresholds must be at least 1"),
         ("threshold_search", ".NumThresholds(0)", "Lanes, Folds and NumThresholds must be at least 1"),
         ("threshold_search", ".LaneWidth(7)", "ValueWidths must be in 1 to LaneWidth"),
-        ("threshold_search", ".CompareWidths(8'd7)", "CompareWidths must be in those of the values to ThresholdWidth"),
-        ("threshold_search", ".ThresholdWidth(7)", "CompareWidths must be in those of the values to ThresholdWidth"),
+        ("threshold_search", ".CompareWidths(8'd7)", "CompareWidths must be at least those of the values"),
         ("weight_memory", '.RamStyle("lut")', "RamStyle must be auto, distributed or block"),
     ],
 )
