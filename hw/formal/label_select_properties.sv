@@ -63,12 +63,18 @@ module label_select_properties #(
     end
   end
 
-  wire [1:0] level;
-  wire [2:0][OutputWidth-1:0] parts;
+  // places of the buffer at the output
+  localparam int unsigned Depth = 3 + (4 + Labels - 1) / Labels;
+  localparam int unsigned LevelWidth = $clog2(Depth + 1);
+  localparam int unsigned AddressWidth = $clog2(Depth);
+  localparam int unsigned Words = 1 << AddressWidth;
+
+  wire [LevelWidth-1:0] level;
+  wire [Depth-1:0][OutputWidth-1:0] parts;
 
   queue_model #(
     .Width(OutputWidth),
-    .Depth(3)
+    .Depth(Depth)
   ) u_queue (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -83,7 +89,7 @@ module label_select_properties #(
 
   handshake #(
     .Width(OutputWidth),
-    .MaxWait(1)
+    .MaxWait(3)
   ) u_output (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -95,31 +101,58 @@ module label_select_properties #(
   );
 
   // an element waits in the input register; what it will have made of the frame is what stands in the model
-  wire [1:0] kept = 2'(u_cell.u_spill_register.out_valid_q) + 2'(u_cell.u_spill_register.spill_valid_q);
   wire waits = u_cell.valid_q[0];
   wire [15:0] scored = !waits ? next_q : (next_q == '0) ? 16'(Labels - 1) : next_q - 1'b1;
   wire ends = waits && next_q == '0;
-  wire wins = scored == '0 || number(u_cell.value_q) > int'(signed'(u_cell.best_q));
+  wire wins = number(u_cell.value_q) > int'(signed'(u_cell.best_q));
   wire [15:0] winner = wins ? scored : 16'(u_cell.best_index_q);
+
+  // indices in the buffer: see result_buffer_properties
+  wire head = u_cell.u_result_buffer.out_valid_q;
+  wire any = u_cell.u_result_buffer.any_q;
+  wire [AddressWidth-1:0] read = u_cell.u_result_buffer.read_address_q;
+  wire [AddressWidth-1:0] distance = u_cell.u_result_buffer.write_address_q - read;
+  wire [31:0] stored = (any && distance == '0) ? Words : 32'(distance);
+  wire [31:0] kept = stored + 32'(head);
+  wire [31:0] free = 32'(u_cell.u_result_buffer.free_q);
+  logic [31:0] free_before_q;
+  always_ff @(posedge clk_i) free_before_q <= rst_ni ? free : Depth;
 
   always_comb begin
     if (checked_q && rst_ni) begin
-      room_is_used : assert (in_ready || level >= 2'd2);
+      room_is_used : assert (in_ready == (free_before_q > 2));
 
       // what the registers are
       elements_are_of_frames : assert (next_q < 16'(Labels) && (next_q == '0 || best_q < next_q));
-      labels_are_counted : assert (16'(u_cell.index_q) == scored);
-      level_is_counted : assert (level == kept + 2'(ends));
+      labels_are_counted : assert (16'(u_cell.index_q) == scored && 16'(u_cell.label_q) == next_q);
+      level_is_counted : assert (32'(level) == kept + 32'(u_cell.result_valid_q) + 32'(ends));
+      best_begins :
+      assert (scored != '0 || (u_cell.best_index_q == '0 && int'(signed'(u_cell.best_q)) == -(1 << (ScoreWidth - 1))));
       best_is_kept :
       assert (waits || next_q == '0 || (16'(u_cell.best_index_q) == best_q && int'(signed'(u_cell.best_q)) == largest_q));
       best_is_found :
       assert (!waits || next_q == '0 ||
               (winner == best_q && (wins ? number(u_cell.value_q) : int'(signed'(u_cell.best_q))) == largest_q));
-      best_is_of_a_frame : assert (scored == '0 || 32'(u_cell.best_index_q) < Labels);
-      output_fills_first : assert (u_cell.u_spill_register.out_valid_q || !u_cell.u_spill_register.spill_valid_q);
-      first_index : assert (kept == '0 || u_cell.u_spill_register.out_q == parts[0]);
-      second_index : assert (kept != 2'd2 || u_cell.u_spill_register.spill_q == parts[1]);
-      coming_index : assert (!ends || parts[kept] == OutputWidth'(winner));
+      best_is_of_a_frame : assert (32'(u_cell.best_index_q) < Labels);
+      found_index : assert (!u_cell.result_valid_q || parts[kept] == OutputWidth'(u_cell.result_q));
+      coming_index : assert (!ends || parts[kept+32'(u_cell.result_valid_q)] == OutputWidth'(winner));
+      places_are_counted :
+      assert (free + 32'(level) + 32'(u_cell.u_result_buffer.left_q) == Depth + 32'(u_cell.u_result_buffer.started_q));
+      room_outlasts_two_frames : assert (!in_ready || free >= 2);
+      places_before : assert (free_before_q <= free + 1 && free <= free_before_q + 1);
+      waits_as_it_comes : assert (any || head || 32'(u_output.waited_q) <= 32'(u_cell.result_valid_q));
+      waits_in_the_memory : assert (head || 32'(u_output.waited_q) <= 2);
+      any_is_some : assert (any || distance == '0);
+      next_is_next : assert (u_cell.u_result_buffer.next_address_q == AddressWidth'(read + 1'b1));
+      head_is_read : assert (!head || u_cell.u_result_buffer.out_q == parts[0]);
+    end
+  end
+  for (genvar i = 0; i < Words; i++) begin : gen_word
+    wire [AddressWidth-1:0] age = AddressWidth'(i) - read;
+    always_comb begin
+      if (checked_q && rst_ni) begin
+        word_is_kept : assert (32'(age) >= stored || u_cell.u_result_buffer.words[i] == parts[32'(age)+32'(head)]);
+      end
     end
   end
 
