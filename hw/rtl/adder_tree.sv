@@ -16,7 +16,6 @@ module adder_tree #(
   parameter int unsigned Latency = 1
 ) (
   input  wire                          clk_i,
-  input  wire                          en_i,
   input  wire  [Inputs*InputWidth-1:0] values_i,
   output wire  [SumWidth-1:0]          sum_o
 );
@@ -64,7 +63,7 @@ module adder_tree #(
 
       if (l % 2 == 0 || l == Levels) begin : gen_register
         logic [Nodes*Width-1:0] nodes_q;
-        always_ff @(posedge clk_i) if (en_i) nodes_q <= sums;
+        always_ff @(posedge clk_i) nodes_q <= sums;
         assign nodes = nodes_q;
       end else begin : gen_wires
         assign nodes = sums;
@@ -75,7 +74,7 @@ module adder_tree #(
   assign sum_o = gen_level[Levels].nodes;
 
   if (Levels == 0) begin : gen_unclocked
-    wire unused_clock = &{1'b0, clk_i, en_i};
+    wire unused_clock = &{1'b0, clk_i};
   end
 
 endmodule

@@ -1,10 +1,10 @@
-"""An adder graph as a SystemVerilog module, with registers after every few levels of adders, and as C++ without.
+"""An adder graph as a SystemVerilog module, with a register after every adder, and as C++ without.
 
 A node is a wire of the bits that its own interval takes: two's complement where it can be negative, else unsigned. Sums
 modulo a power of two hold every value of the interval, whatever their operands are extended to. Where the second operand
 is shifted, the low bits are those of the first and are not added.
 
-The registers. A node belongs to the stage in which its level lies; a value that a later stage reads passes a register
+The registers. A node belongs to the stage in which it is computed; a value that a later stage reads passes a register
 for every stage between. All results leave after the last stage, so each of them has as many registers as there are
 stages.
 """
@@ -18,6 +18,7 @@ import jinja2
 import numpy as np
 
 from pipeline.adder_graph.graph import ZERO, AdderGraph
+from pipeline.adder_graph.schedule import stage_count, stages_of_fewest_registers
 from pipeline.dataflow.types import IntType
 
 __all__ = ["AdderGraphModule"]
@@ -33,15 +34,14 @@ _TEMPLATES = jinja2.Environment(
 
 @dataclass(frozen=True, eq=False)
 class AdderGraphModule:
-    """`graph` for elements of the type `element`, with registers after every `levels` of adders.
+    """`graph` for elements of the type `element`, with a register after every adder.
 
     The module takes `inputs_i`, the elements, and gives `results_o`, one field of `result_bits` for each result, two's
-    complement, `latency` enabled cycles later.
+    complement, `latency` cycles later.
     """
 
     graph: AdderGraph
     element: IntType
-    levels: int
 
     @cached_property
     def types(self) -> tuple[IntType, ...]:
@@ -51,13 +51,12 @@ class AdderGraphModule:
     @cached_property
     def stages(self) -> np.ndarray:
         """The register stage that each node is before: int64 of (nodes,)."""
-        return np.maximum(self.graph.levels() - 1, 0) // self.levels
+        return stages_of_fewest_registers(self.graph, np.array([type_.bits for type_ in self.types]))
 
-    @property
+    @cached_property
     def latency(self) -> int:
         """Registers on the way of every result, at least 1."""
-        used = self.graph.results[self.graph.results[:, 0] != ZERO, 0]
-        return int(self.stages[used].max(initial=0)) + 1
+        return stage_count(self.graph)
 
     @property
     def result_types(self) -> tuple[IntType, ...]:

@@ -68,13 +68,17 @@ def test_lints_without_a_warning(path: Path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_is_read_for_synthesis(path: Path, tmp_path: Path):
-    content = tmp_path / "zeros.mem"
-    content.write_text("0\n")
-    files = re.findall(r"parameter (\w*File) = ", path.read_text())
+    memories = [
+        tmp_path / "zeros.mem",
+        tmp_path / "zeros_0.mem",
+    ]  # that of one lane where names have a beginning in common
+    for memory in memories:
+        memory.write_text("0\n")
+    files = re.findall(r"parameter (\w*File)(s?) = ", path.read_text())
     wrapper = tmp_path / "wrapper.sv"
-    overrides = ", ".join(f'.{name}("{content.name}")' for name in files)
+    overrides = ", ".join(f'.{name}{several}("{"zeros" if several else "zeros.mem"}")' for name, several in files)
     wrapper.write_text(f"module wrapper;\n  {path.stem} #({overrides}) u_module ();\nendmodule\n")
-    yosys.parse("wrapper", yosys.needed_sources(wrapper, MODULES), memories=[content], cache=tmp_path / "cache")
+    yosys.parse("wrapper", yosys.needed_sources(wrapper, MODULES), memories=memories, cache=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
