@@ -556,8 +556,8 @@ MUTANTS = (
         "SystemVerilog",
         "AddStreams extends its second input by the sign of the first",
         "hw/rtl/add_streams.sv",
-        "b = Signed1 ?",
-        "b = Signed0 ?",
+        "Signed1 && x1[Width1-1]",
+        "Signed0 && x1[Width1-1]",
         ("tests/kernels/test_add_streams.py", "-k", "exact"),
     ),
     Mutant(
