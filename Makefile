@@ -94,7 +94,7 @@ train: $(stamp)  ## train a network: CONFIG= names a file of build_configs/train
 test: $(stamp) $(board_stamp)  ## run all tests; A2Q_DATA= names the folder of data sets and networks that some need
 	@$(bin)/python -m pytest -n $(JOBS) --dist loadgroup --max-worker-restart 100
 
-lint: $(stamp)  ## check Python with ruff, docker/ with hadolint and shellcheck, and hw/rtl with Verilator
+lint: $(stamp)  ## check Python with ruff, docker/ with hadolint and shellcheck, hw/rtl with Verilator, Yosys and slang
 	@$(bin)/ruff check
 	@$(bin)/ruff format --check
 	@$(bin)/hadolint docker/*Dockerfile

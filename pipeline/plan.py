@@ -205,6 +205,9 @@ def _fold(context: Context) -> str:
         context.log(f"{name}: deepened to {depth}, which is proven enough against deadlock")
     for layer in folded.graph:
         context.log(f"{layer.name}: {', '.join(f'{k} {v}' for k, v in fold.folding_of(layer).items())}")
+        if styles := fold.threshold_styles(layer):
+            lie = ", ".join(f"{steps} {style}" for style, steps in styles.items())
+            context.log(f"{layer.name}: thresholds by search step: {lie}")
     rate = 1e9 / (clock * folded.max_cycles)
     total = sum(folded.estimates.values(), Estimate())
     line = (
@@ -359,6 +362,7 @@ def _synth(context: Context) -> str:
         check_overflow=context.options["check_overflow"],
         styles=_impl_styles(context, graph).styles,
         clock_period_ns=context.options["synth_clk_period_ns"],
+        netlists=context.folder / "netlists",
         workers=len(os.sched_getaffinity(0)),
         on_progress=lambda done, total: context.progress(done, total, "layers"),
     )

@@ -51,8 +51,10 @@ module add_streams #(
   for (genvar i = 0; i < Pe; i++) begin : gen_lane
     wire [Width0-1:0] x0 = in0_data_i[i*Width0+:Width0];
     wire [Width1-1:0] x1 = in1_data_i[i*Width1+:Width1];
-    wire [OutputWidth-1:0] a = Signed0 ? OutputWidth'($signed(x0)) : OutputWidth'(x0);
-    wire [OutputWidth-1:0] b = Signed1 ? OutputWidth'($signed(x1)) : OutputWidth'(x1);
+    localparam int unsigned Bits0 = (Width0 < OutputWidth) ? Width0 : OutputWidth;
+    localparam int unsigned Bits1 = (Width1 < OutputWidth) ? Width1 : OutputWidth;
+    wire [OutputWidth-1:0] a = {{(OutputWidth-Bits0){Signed0 && x0[Width0-1]}}, x0[Bits0-1:0]};
+    wire [OutputWidth-1:0] b = {{(OutputWidth-Bits1){Signed1 && x1[Width1-1]}}, x1[Bits1-1:0]};
     assign sums[i*OutputWidth+:OutputWidth] = a * OutputWidth'(Multiplier0) + b * OutputWidth'(Multiplier1);
   end
 

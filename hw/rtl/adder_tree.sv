@@ -16,7 +16,6 @@ module adder_tree #(
   parameter int unsigned Latency = 1
 ) (
   input  wire                          clk_i,
-  input  wire                          en_i,
   input  wire  [Inputs*InputWidth-1:0] values_i,
   output wire  [SumWidth-1:0]          sum_o
 );
@@ -46,13 +45,15 @@ module adder_tree #(
       wire [Nodes*Width-1:0] sums;
 
       for (genvar n = 0; n < Nodes; n++) begin : gen_node
-        wire [Width-1:0] a = Width'($signed(gen_level[l-1].nodes[2*n*BelowWidth+:BelowWidth]));
+        wire [BelowWidth-1:0] left = gen_level[l-1].nodes[2*n*BelowWidth+:BelowWidth];
+        wire [Width-1:0] a = {{(Width-BelowWidth){left[BelowWidth-1]}}, left};
         if (2 * n + 1 < BelowNodes) begin : gen_add
+          wire [BelowWidth-1:0] right = gen_level[l-1].nodes[(2*n+1)*BelowWidth+:BelowWidth];
           adder #(
             .Width(Width)
           ) u_adder (
             .a_i(a),
-            .b_i(Width'($signed(gen_level[l-1].nodes[(2*n+1)*BelowWidth+:BelowWidth]))),
+            .b_i({{(Width-BelowWidth){right[BelowWidth-1]}}, right}),
             .sum_o(sums[n*Width+:Width])
           );
         end else begin : gen_pass
@@ -62,7 +63,7 @@ module adder_tree #(
 
       if (l % 2 == 0 || l == Levels) begin : gen_register
         logic [Nodes*Width-1:0] nodes_q;
-        always_ff @(posedge clk_i) if (en_i) nodes_q <= sums;
+        always_ff @(posedge clk_i) nodes_q <= sums;
         assign nodes = nodes_q;
       end else begin : gen_wires
         assign nodes = sums;
@@ -73,7 +74,7 @@ module adder_tree #(
   assign sum_o = gen_level[Levels].nodes;
 
   if (Levels == 0) begin : gen_unclocked
-    wire unused_clock = &{1'b0, clk_i, en_i};
+    wire unused_clock = &{1'b0, clk_i};
   end
 
 endmodule

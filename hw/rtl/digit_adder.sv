@@ -26,13 +26,18 @@ module digit_adder #(
   wire two = digit_i == 3'b011 || digit_i == 3'b100;
   wire negative = digit_i[2];
 
-  wire signed [FactorWidth+1:0] once = $signed({{2{FactorSigned & factor_i[FactorWidth-1]}}, factor_i});
-  wire signed [FactorWidth+1:0] magnitude = two ? once <<< 1 : one ? once : '0;
-  wire signed [FactorWidth+1:0] row = magnitude ^ {(FactorWidth + 2) {negative}};
+  // the factor with its sign, and a zero below for the row of twice the factor
+  wire [FactorWidth+2:0] signs = {{2{FactorSigned & factor_i[FactorWidth-1]}}, factor_i, 1'b0};
+  wire [FactorWidth+1:0] once = signs[FactorWidth+2:1];
+  wire [FactorWidth+1:0] twice = signs[FactorWidth+1:0];
+  wire [FactorWidth+1:0] magnitude = ({(FactorWidth + 2) {two}} & twice) | ({(FactorWidth + 2) {one}} & once);
+  wire [FactorWidth+1:0] row = magnitude ^ {(FactorWidth + 2) {negative}};
+  wire [Width+FactorWidth+1:0] addend = {{Width{row[FactorWidth+1]}}, row};
+  wire [Width:0] carry = {{Width{1'b0}}, negative};
 
-  wire unused_row = &{1'b0, row};  // its upper bits, where the sum is narrow
+  wire unused_upper = &{1'b0, addend, carry};  // their upper bits
 
-  assign sum_o = partial_i + Width'(row) + Width'(negative);
+  assign sum_o = partial_i + addend[Width-1:0] + carry[Width-1:0];
 
 endmodule
 

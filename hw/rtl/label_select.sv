@@ -1,8 +1,8 @@
 // The index of the largest element of a frame, each multiplied by and added to a constant of its own first; the lowest
 // index of equal ones.
 //
-// One element a cycle, with a multiplier of look-up tables (see product_pair). The pipeline stands still while the output
-// register is full.
+// One element a cycle, with a multiplier of look-up tables (see product_pair). The pipeline never stands still: elements are
+// taken only while there is a place for an index at the output (see result_buffer).
 //
 // Labels:           elements of a frame, at least 1.
 // InputWidth:       bits of an element.
@@ -56,36 +56,35 @@ module label_select #(
 
   localparam int unsigned IndexWidth = (Labels > 1) ? $clog2(Labels) : 1;
 
-  wire en;
-  assign in_ready_o = en;
-
   // cycles of the product, which product_pair checks
   localparam int unsigned Digits =
       !RecodeInput ? MultiplierWidth / 2 + 1 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
-  localparam int unsigned ProductLatency = (MultiplierWidth > 0) ? (Digits + 1) / 2 : 0;
+  localparam int unsigned ProductLatency = (MultiplierWidth > 0) ? Digits : 0;
   localparam int unsigned FactorWidth = RecodeInput ? MultiplierWidth : InputWidth;
   localparam int unsigned RecodedWidth = RecodeInput ? InputWidth : MultiplierWidth;
 
   // an element's stages: the input register, those of the product, and the sum with its offset
   localparam int unsigned Stages = 1 + ProductLatency + ((OffsetWidth > 0) ? 1 : 0);
   logic [Stages-1:0] valid_q;
-  wire [Stages:0] valid = {valid_q, in_valid_i};
+  wire take = in_valid_i && in_ready_o;
+  wire [Stages:0] valid = {valid_q, take};
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
-    else if (en) valid_q <= valid[Stages-1:0];
+    else valid_q <= valid[Stages-1:0];
   end
   wire score_valid = valid[Stages];
 
   logic [InputWidth-1:0] value_q;
-  always_ff @(posedge clk_i) if (en) value_q <= in_data_i;
+  logic [IndexWidth-1:0] label_q;
+  wire label_last = label_q == IndexWidth'(Labels - 1);
+  always_ff @(posedge clk_i) begin
+    value_q <= in_data_i;
+    if (!rst_ni) label_q <= '0;
+    else if (take) label_q <= label_last ? '0 : label_q + 1'b1;
+  end
 
   wire signed [ScoreWidth-1:0] product;
   if (MultiplierWidth > 0) begin : gen_multiply
-    logic [IndexWidth-1:0] label_q;
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) label_q <= '0;
-      else if (en && in_valid_i) label_q <= (label_q == IndexWidth'(Labels - 1)) ? '0 : label_q + 1'b1;
-    end
     wire [MultiplierWidth-1:0] multiplier;
     rom #(
       .Width(MultiplierWidth),
@@ -93,7 +92,7 @@ module label_select #(
       .File(MultiplierFile)
     ) u_multipliers (
       .clk_i(clk_i),
-      .en_i(en),
+      .en_i(1'b1),
       .address_i(label_q),
       .data_o(multiplier)
     );
@@ -116,66 +115,80 @@ module label_select #(
       .Latency(ProductLatency)
     ) u_product_pair (
       .clk_i(clk_i),
-      .en_i(en),
       .factor_i(factor),
       .recoded_i(recoded),
       .sum_o(product)
     );
   end else if (InputSigned) begin : gen_signed
-    assign product = ScoreWidth'($signed(value_q));
+    assign product = {{(ScoreWidth-InputWidth){value_q[InputWidth-1]}}, value_q};
   end else begin : gen_unsigned
     assign product = ScoreWidth'(value_q);
   end
 
   wire signed [ScoreWidth-1:0] score;
   if (OffsetWidth > 0) begin : gen_add
-    logic [IndexWidth-1:0] label_q;  // of the element that is a stage before its product
+    logic [IndexWidth-1:0] offset_label_q;  // of the element that is a stage before its product
     always_ff @(posedge clk_i) begin
-      if (!rst_ni) label_q <= '0;
-      else if (en && valid[ProductLatency])
-        label_q <= (label_q == IndexWidth'(Labels - 1)) ? '0 : label_q + 1'b1;
+      if (!rst_ni) offset_label_q <= '0;
+      else if (valid[ProductLatency])
+        offset_label_q <= (offset_label_q == IndexWidth'(Labels - 1)) ? '0 : offset_label_q + 1'b1;
     end
-    wire signed [OffsetWidth-1:0] offset;
+    localparam int unsigned OffsetBits = (OffsetWidth < ScoreWidth) ? OffsetWidth : ScoreWidth;
+    wire [OffsetWidth-1:0] offset;
+    wire [ScoreWidth-1:0] addend = {{(ScoreWidth-OffsetBits){offset[OffsetWidth-1]}}, offset[OffsetBits-1:0]};
     rom #(
       .Width(OffsetWidth),
       .Depth(Labels),
       .File(OffsetFile)
     ) u_offsets (
       .clk_i(clk_i),
-      .en_i(en),
-      .address_i(label_q),
+      .en_i(1'b1),
+      .address_i(offset_label_q),
       .data_o(offset)
     );
     logic signed [ScoreWidth-1:0] score_q;
-    always_ff @(posedge clk_i) if (en) score_q <= product + ScoreWidth'(offset);
+    always_ff @(posedge clk_i) score_q <= product + addend;
     assign score = score_q;
   end else begin : gen_no_add
     assign score = product;
   end
 
-  // the best so far
-  logic [IndexWidth-1:0] index_q, best_index_q;
+  // the best so far, which begins with the first index and the least score, that no score is below
+  localparam logic signed [ScoreWidth-1:0] Least = {1'b1, {(ScoreWidth - 1) {1'b0}}};
+  logic [IndexWidth-1:0] index_q, best_index_q, result_q;
+  logic result_valid_q;
   logic signed [ScoreWidth-1:0] best_q;
-  wire better = index_q == '0 || score > best_q;
+  wire better = score > best_q;
   wire last = index_q == IndexWidth'(Labels - 1);
-  wire [IndexWidth-1:0] best_index = better ? index_q : best_index_q;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) index_q <= '0;
-    else if (en && score_valid) index_q <= last ? '0 : index_q + 1'b1;
-    if (en && score_valid) begin
-      best_index_q <= best_index;
-      if (better) best_q <= score;
+    if (!rst_ni || (score_valid && last)) begin
+      index_q <= '0;
+      best_index_q <= '0;
+      best_q <= Least;
+    end else if (score_valid) begin
+      index_q <= index_q + 1'b1;
+      if (better) begin
+        best_index_q <= index_q;
+        best_q <= score;
+      end
     end
+    result_valid_q <= rst_ni && score_valid && last;
+    result_q <= better ? index_q : best_index_q;
   end
 
-  spill_register #(
-    .Width(OutputWidth)
-  ) u_spill_register (
+  // from an element to the index at the output, and places for those on the way: see result_buffer
+  localparam int unsigned Latency = Stages + 3;
+  localparam int unsigned Places = 3 + (Latency + Labels - 1) / Labels;
+  result_buffer #(
+    .Width(OutputWidth),
+    .Depth(Places)
+  ) u_result_buffer (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .in_valid_i(score_valid && last),
-    .in_ready_o(en),
-    .in_data_i(OutputWidth'(best_index)),
+    .room_o(in_ready_o),
+    .start_i(take && label_last),
+    .in_valid_i(result_valid_q),
+    .in_data_i(OutputWidth'(result_q)),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o)

@@ -2,7 +2,8 @@
 //
 // A vector is MW / SIMD beats. It is taken once, while the first MH / PE rows are computed from it, and replayed from a
 // buffer for the others. A beat of PE results leaves every MW / SIMD cycles; vectors follow each other without a gap.
-// The pipeline stands still while the output register is full.
+// The pipeline never stands still: a step is taken only while there is a place for its results at the output, where they
+// wait for the reader (see result_buffer).
 //
 // Mw, Mh:          columns and rows of the matrix.
 // Simd:            elements of an input beat, divides Mw.
@@ -16,14 +17,13 @@
 // HasBias:         accumulators start from a bias, else from 0.
 // BiasWidth:       bits of a bias, two's complement.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
-// ThresholdWidth:  bits of a word of the thresholds' memory file.
-// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see thresholding).
+// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see activation).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
 // WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
 // BiasFile:        a word for each beat of results: Pe biases.
-// ThresholdFile:   the thresholds (see thresholding).
+// ThresholdFiles:  the thresholds (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of an accumulator; 0 otherwise.
 //                  Where 0 is no input, sums may also leave a width that holds the last of them, and come back.
 `default_nettype none
@@ -42,14 +42,13 @@ module mvau #(
   parameter bit HasBias = 1'b0,
   parameter int unsigned BiasWidth = 1,
   parameter int unsigned NumThresholds = 0,
-  parameter int unsigned ThresholdWidth = 1,
   parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
   parameter int unsigned OutputWidth = 14,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter string RamStyle = "auto",
+  parameter RamStyle = "auto",
   parameter WeightFile = "",
   parameter BiasFile = "",
-  parameter ThresholdFile = "",
+  parameter ThresholdFiles = "",
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                        clk_i,
@@ -92,33 +91,41 @@ module mvau #(
   localparam int unsigned StepWidth = (Steps > 1) ? $clog2(Steps) : 1;
 
   // cycles from the operands to their sum: product_pair, then adder_tree; both check theirs
-  localparam int unsigned Digits =
+  localparam int unsigned ProductLatency =
       !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
-  localparam int unsigned ProductLatency = (Digits + 1) / 2;
   localparam int unsigned TreeLatency = $clog2(Simd) / 2;
   localparam int unsigned DotLatency = ProductLatency + TreeLatency;
 
-  wire en;
+  // cycles from a step to its result at the output, and places for those on the way: see result_buffer
+  localparam int unsigned SearchLatency = $clog2(NumThresholds + 1);
+  localparam int unsigned ReplayLatency = (NeuronFolds > 1) ? 1 : 0;
+  localparam int unsigned Latency = ReplayLatency + 1 + DotLatency + 1 + SearchLatency + 2;
+  localparam int unsigned Places = 3 + (Latency + SynapseFolds - 1) / SynapseFolds;
 
-  // which beat of the vector, for which rows
+  wire room;
+
+  // which beat of the vector, for which rows; that it is the last one is known a cycle before
   logic [SynapseWidth-1:0] synapse_q;
   logic [StepWidth-1:0] step_q;
+  logic synapse_last_q, step_last_q;
   logic take_q;  // the first rows: beats come from the stream
 
-  wire step_valid = !take_q || (in_valid_i && weights_loaded_o);
-  wire synapse_last = synapse_q == SynapseWidth'(SynapseFolds - 1);
-  wire step_last = step_q == StepWidth'(Steps - 1);
-  assign in_ready_o = en && take_q && weights_loaded_o;
+  wire step_valid = room && (!take_q || (in_valid_i && weights_loaded_o));
+  assign in_ready_o = room && take_q && weights_loaded_o;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       synapse_q <= '0;
+      synapse_last_q <= SynapseFolds == 1;
       step_q <= '0;
+      step_last_q <= Steps == 1;
       take_q <= 1'b1;
-    end else if (en && step_valid) begin
-      synapse_q <= synapse_last ? '0 : synapse_q + 1'b1;
-      step_q <= step_last ? '0 : step_q + 1'b1;
-      if (synapse_last) take_q <= step_last;
+    end else if (step_valid) begin
+      synapse_q <= synapse_last_q ? '0 : synapse_q + 1'b1;
+      synapse_last_q <= SynapseFolds == 1 || synapse_q == SynapseWidth'(SynapseFolds - 2);
+      step_q <= step_last_q ? '0 : step_q + 1'b1;
+      step_last_q <= Steps == 1 || step_q == StepWidth'(Steps - 2);
+      if (synapse_last_q) take_q <= step_last_q;
     end
   end
 
@@ -133,23 +140,20 @@ module mvau #(
     logic read_valid_q, read_last_q;
     always_ff @(posedge clk_i) begin
       if (in_valid_i && in_ready_o) vector_q[synapse_q] <= in_data_i;
-      if (en) begin
-        read_synapse_q <= synapse_q;
-        read_step_q <= step_q;
-        read_last_q <= synapse_last;
-        inputs_q <= vector_q[read_synapse_q];
-      end
-      if (!rst_ni) read_valid_q <= 1'b0;
-      else if (en) read_valid_q <= step_valid;
+      read_synapse_q <= synapse_q;
+      read_step_q <= step_q;
+      read_last_q <= synapse_last_q;
+      inputs_q <= vector_q[read_synapse_q];
+      read_valid_q <= rst_ni && step_valid;
     end
     assign operand_step = read_step_q;
     assign operand_valid = read_valid_q;
     assign operand_last = read_last_q;
   end else begin : gen_once
-    always_ff @(posedge clk_i) if (en) inputs_q <= in_data_i;
+    always_ff @(posedge clk_i) inputs_q <= in_data_i;
     assign operand_step = step_q;
     assign operand_valid = step_valid;
-    assign operand_last = synapse_last;
+    assign operand_last = synapse_last_q;
   end
 
   wire [Pe*Simd*WeightWidth-1:0] weights;
@@ -166,7 +170,7 @@ module mvau #(
     .load_valid_o(load_valid_o),
     .load_data_o(load_data_o),
     .loaded_o(weights_loaded_o),
-    .en_i(en),
+    .en_i(1'b1),
     .address_i(operand_step),
     .data_o(weights)
   );
@@ -175,8 +179,8 @@ module mvau #(
   logic [DotLatency:0] valid_q, last_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
-    else if (en) valid_q <= {valid_q[DotLatency-1:0], operand_valid};
-    if (en) last_q <= {last_q[DotLatency-1:0], operand_last};
+    else valid_q <= {valid_q[DotLatency-1:0], operand_valid};
+    last_q <= {last_q[DotLatency-1:0], operand_last};
   end
 
   // accumulators
@@ -187,7 +191,7 @@ module mvau #(
     if (!rst_ni) begin
       first_q <= 1'b1;
       acc_valid_q <= 1'b0;
-    end else if (en) begin
+    end else begin
       if (sum_valid) first_q <= sum_last;
       acc_valid_q <= sum_valid && sum_last;
     end
@@ -199,7 +203,7 @@ module mvau #(
     logic [NeuronWidth-1:0] neuron_q;
     always_ff @(posedge clk_i) begin
       if (!rst_ni) neuron_q <= '0;
-      else if (en && valid_q[DotLatency-1] && last_q[DotLatency-1])
+      else if (valid_q[DotLatency-1] && last_q[DotLatency-1])
         neuron_q <= (neuron_q == NeuronWidth'(NeuronFolds - 1)) ? '0 : neuron_q + 1'b1;
     end
     rom #(
@@ -208,7 +212,7 @@ module mvau #(
       .File(BiasFile)
     ) u_biases (
       .clk_i(clk_i),
-      .en_i(en),
+      .en_i(1'b1),
       .address_i(neuron_q),
       .data_o(starts)
     );
@@ -220,7 +224,7 @@ module mvau #(
   wire [Pe-1:0] overflows;
   for (genvar l = 0; l < Pe; l++) begin : gen_lane
     localparam int unsigned AccWidth = 32'(AccWidths[8*l+:8]);
-    wire signed [AccWidth-1:0] acc;
+    wire [AccWidth-1:0] acc;
     mvau_pe #(
       .Simd(Simd),
       .InputWidth(InputWidth),
@@ -237,7 +241,6 @@ module mvau #(
     ) u_mvau_pe (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
-      .en_i(en),
       .inputs_i(inputs_q),
       .weights_i(weights[l*Simd*WeightWidth+:Simd*WeightWidth]),
       .valid_i(sum_valid),
@@ -247,7 +250,7 @@ module mvau #(
       .acc_o(acc),
       .overflow_o(overflows[l])
     );
-    assign accs[l*LaneWidth+:LaneWidth] = LaneWidth'(acc);
+    assign accs[l*LaneWidth+:LaneWidth] = {{(LaneWidth-AccWidth){acc[AccWidth-1]}}, acc};
   end
 
   if (CheckOverflow) begin : gen_check
@@ -257,24 +260,39 @@ module mvau #(
     wire unused_overflows = &{1'b0, overflows};
   end
 
-  thresholding #(
+  wire result_valid;
+  wire [Pe*OutputWidth-1:0] result;
+  activation #(
     .Pe(Pe),
     .Folds(NeuronFolds),
     .InputWidth(LaneWidth),
     .ValueWidths(AccWidths),
     .InputSigned(1'b1),
     .NumThresholds(NumThresholds),
-    .ThresholdWidth(ThresholdWidth),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFile(ThresholdFile)
-  ) u_thresholding (
+    .ThresholdFiles(ThresholdFiles)
+  ) u_activation (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .in_valid_i(acc_valid_q),
-    .in_ready_o(en),
-    .in_data_i(accs),
+    .en_i(1'b1),
+    .valid_i(acc_valid_q),
+    .data_i(accs),
+    .valid_o(result_valid),
+    .data_o(result)
+  );
+
+  result_buffer #(
+    .Width(Pe * OutputWidth),
+    .Depth(Places)
+  ) u_result_buffer (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .room_o(room),
+    .start_i(step_valid && synapse_last_q),
+    .in_valid_i(result_valid),
+    .in_data_i(result),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o)

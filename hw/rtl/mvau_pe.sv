@@ -1,7 +1,7 @@
 // One lane of an MVAU: the dot product of SIMD inputs and SIMD weights, added to an accumulator.
 //
 // Operands come with the clock edge before; their sum reaches the accumulator stage after ProductLatency + TreeLatency
-// enabled cycles, where valid_i, first_i and last_i must be aligned with it. The result of a row is at acc_o in the
+// cycles, where valid_i, first_i and last_i must be aligned with it. The result of a row is at acc_o in the
 // cycle after its last_i. No node is wider than the accumulator, unless CheckOverflow asks for all there is to a sum:
 // overflow_o is high for the cycle after one in which an addition left the accumulator's width.
 //
@@ -28,13 +28,12 @@ module mvau_pe #(
   parameter int unsigned AccWidth = 14,
   parameter bit HasBias = 1'b0,
   parameter int unsigned StartWidth = 1,
-  parameter int unsigned ProductLatency = 1,
+  parameter int unsigned ProductLatency = 2,
   parameter int unsigned TreeLatency = 1,
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                         clk_i,
   input  wire                         rst_ni,
-  input  wire                         en_i,
   input  wire  [Simd*InputWidth-1:0]  inputs_i,
   input  wire  [Simd*WeightWidth-1:0] weights_i,
 
@@ -78,7 +77,6 @@ module mvau_pe #(
       .Latency(ProductLatency)
     ) u_product_pair (
       .clk_i(clk_i),
-      .en_i(en_i),
       .factor_i(factors[2*p*FactorWidth+:Terms*FactorWidth]),
       .recoded_i(recoded[2*p*RecodedWidth+:Terms*RecodedWidth]),
       .sum_o(pairs[p*PairWidth+:PairWidth])
@@ -93,19 +91,20 @@ module mvau_pe #(
     .Latency(TreeLatency)
   ) u_adder_tree (
     .clk_i(clk_i),
-    .en_i(en_i),
     .values_i(pairs),
     .sum_o(sum)
   );
 
-  wire [AccWidth-1:0] addend = AccWidth'($signed(sum));
+  localparam int unsigned SumBits = (SumWidth < AccWidth) ? SumWidth : AccWidth;
+  wire [AccWidth-1:0] addend = {{(AccWidth-SumBits){sum[SumWidth-1]}}, sum[SumBits-1:0]};
   wire [AccWidth-1:0] start;
   wire [AccWidth-1:0] acc_d;
   logic [AccWidth-1:0] acc_q;
   if (HasBias) begin : gen_bias
-    assign start = AccWidth'($signed(start_i));
+    localparam int unsigned StartBits = (StartWidth < AccWidth) ? StartWidth : AccWidth;
+    assign start = {{(AccWidth-StartBits){start_i[StartWidth-1]}}, start_i[StartBits-1:0]};
     assign acc_d = addend + (first_i ? start : acc_q);
-    always_ff @(posedge clk_i) if (en_i && valid_i) acc_q <= acc_d;
+    always_ff @(posedge clk_i) if (valid_i) acc_q <= acc_d;
     assign acc_o = acc_q;
     wire unused_control = &{1'b0, rst_ni, last_i};
   end else begin : gen_no_bias
@@ -114,9 +113,9 @@ module mvau_pe #(
     assign start = '0;
     assign acc_d = addend + acc_q;
     always_ff @(posedge clk_i) begin
-      if (!rst_ni || (en_i && valid_i && last_i)) acc_q <= '0;
-      else if (en_i && valid_i) acc_q <= acc_d;
-      if (en_i) result_q <= acc_d;
+      if (!rst_ni || (valid_i && last_i)) acc_q <= '0;
+      else if (valid_i) acc_q <= acc_d;
+      result_q <= acc_d;
     end
     assign acc_o = result_q;
     wire unused_control = &{1'b0, start_i, first_i, start};
@@ -126,12 +125,13 @@ module mvau_pe #(
     // the same addition, in as many bits as it takes
     localparam int unsigned TermWidth = (SumWidth > AccWidth) ? SumWidth : AccWidth;
     localparam int unsigned ExactWidth = ((TermWidth > StartWidth) ? TermWidth : StartWidth) + 1;
-    wire [ExactWidth-1:0] held =
-        (HasBias && first_i) ? ExactWidth'($signed(start_i)) : ExactWidth'($signed(acc_q));
-    wire [ExactWidth-1:0] exact = held + ExactWidth'($signed(sum));
+    wire [ExactWidth-1:0] exact_start = {{(ExactWidth-StartWidth){start_i[StartWidth-1]}}, start_i};
+    wire [ExactWidth-1:0] exact_acc = {{(ExactWidth-AccWidth){acc_q[AccWidth-1]}}, acc_q};
+    wire [ExactWidth-1:0] exact_sum = {{(ExactWidth-SumWidth){sum[SumWidth-1]}}, sum};
+    wire [ExactWidth-1:0] exact = ((HasBias && first_i) ? exact_start : exact_acc) + exact_sum;
     wire fits = exact[ExactWidth-1:AccWidth-1] == {(ExactWidth-AccWidth+1){exact[AccWidth-1]}};
     logic overflow_q;
-    always_ff @(posedge clk_i) overflow_q <= rst_ni && en_i && valid_i && !fits;
+    always_ff @(posedge clk_i) overflow_q <= rst_ni && valid_i && !fits;
     assign overflow_o = overflow_q;
   end else begin : gen_no_check
     assign overflow_o = 1'b0;
@@ -143,7 +143,7 @@ module mvau_pe #(
   ) u_range_monitor (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .valid_i(en_i && valid_i),
+    .valid_i(valid_i),
     .value_i(acc_d)
   );
   if (HasBias) begin : gen_start_monitor
@@ -152,7 +152,7 @@ module mvau_pe #(
     ) u_range_monitor (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
-      .valid_i(en_i && valid_i && first_i),
+      .valid_i(valid_i && first_i),
       .value_i(start)
     );
   end

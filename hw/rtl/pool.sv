@@ -1,8 +1,8 @@
 // The maximum, or the sum shifted right, of each channel over the elements of a window.
 //
 // A window is Window elements of Folds beats. It takes a beat in every cycle; results leave while the last element
-// comes in, each in the cycle after its beat. What has been gathered of a window is in a memory of Folds words that
-// is read and written in the same cycle, in look-up tables.
+// comes in, each three cycles after its beat. What has been gathered of a window is in a memory of Folds words, which is
+// read when a beat is taken and written in the cycle after. It stands still while the output register is full.
 //
 // Pe:           channels of a beat.
 // Folds:        beats of an element.
@@ -48,42 +48,56 @@ module pool #(
   localparam int unsigned FoldWidth = (Folds > 1) ? $clog2(Folds) : 1;
   localparam int unsigned ElementWidth = (Window > 1) ? $clog2(Window) : 1;
 
+  wire en;
+  assign in_ready_o = en;
+
   logic [FoldWidth-1:0] fold_q;
   logic [ElementWidth-1:0] element_q;
   wire last_fold = fold_q == FoldWidth'(Folds - 1);
-  wire first_element = element_q == '0;
   wire last_element = element_q == ElementWidth'(Window - 1);
 
-  wire result_ready;
-  wire take = in_valid_i && in_ready_o;
-  assign in_ready_o = !last_element || result_ready;
+  // a beat, and where it belongs
+  logic [Pe*InputWidth-1:0] beat_q;
+  logic [FoldWidth-1:0] beat_fold_q;
+  logic beat_valid_q, beat_first_q, beat_last_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       fold_q <= '0;
       element_q <= '0;
-    end else if (take) begin
-      fold_q <= last_fold ? '0 : fold_q + 1'b1;
-      if (last_fold) element_q <= last_element ? '0 : element_q + 1'b1;
+      beat_valid_q <= 1'b0;
+    end else if (en) begin
+      if (in_valid_i) fold_q <= last_fold ? '0 : fold_q + 1'b1;
+      if (in_valid_i && last_fold) element_q <= last_element ? '0 : element_q + 1'b1;
+      beat_valid_q <= in_valid_i;
+    end
+    if (en) begin
+      beat_q <= in_data_i;
+      beat_fold_q <= fold_q;
+      beat_first_q <= element_q == '0;
+      beat_last_q <= last_element;
     end
   end
 
-  wire [Pe*AccWidth-1:0] gathered_d, gathered;
+  wire gather = en && beat_valid_q;
+  wire [Pe*AccWidth-1:0] gathered_d;
+  logic [Pe*AccWidth-1:0] gathered_q;
   if (Folds > 1) begin : gen_memory
-    logic [Pe*AccWidth-1:0] gathered_q[Folds];
-    always_ff @(posedge clk_i) if (take) gathered_q[fold_q] <= gathered_d;
-    assign gathered = gathered_q[fold_q];
+    logic [Pe*AccWidth-1:0] words[Folds];
+    always_ff @(posedge clk_i) begin
+      if (gather) words[beat_fold_q] <= gathered_d;
+      if (en) gathered_q <= words[fold_q];
+    end
   end else begin : gen_register
-    logic [Pe*AccWidth-1:0] gathered_q;
-    always_ff @(posedge clk_i) if (take) gathered_q <= gathered_d;
-    assign gathered = gathered_q;
+    always_ff @(posedge clk_i) if (gather) gathered_q <= gathered_d;
+    wire unused_fold = &{1'b0, beat_fold_q};
   end
 
   wire [Pe*OutputWidth-1:0] results;
   for (genvar i = 0; i < Pe; i++) begin : gen_lane
-    wire [InputWidth-1:0] x = in_data_i[i*InputWidth+:InputWidth];
-    wire [AccWidth-1:0] so_far = gathered[i*AccWidth+:AccWidth];
-    wire [AccWidth-1:0] value = InputSigned ? AccWidth'($signed(x)) : AccWidth'(x);
+    wire [InputWidth-1:0] x = beat_q[i*InputWidth+:InputWidth];
+    wire [AccWidth-1:0] so_far = gathered_q[i*AccWidth+:AccWidth];
+    wire [AccWidth-1:0] value = {{(AccWidth-InputWidth){InputSigned && x[InputWidth-1]}}, x};
     wire [AccWidth-1:0] merged;
     if (Sum) begin : gen_sum
       assign merged = so_far + value;
@@ -92,13 +106,19 @@ module pool #(
       localparam bit [AccWidth-1:0] Sign = AccWidth'(InputSigned) << (AccWidth - 1);
       assign merged = ((value ^ Sign) > (so_far ^ Sign)) ? value : so_far;
     end
-    wire [AccWidth-1:0] result = first_element ? value : merged;
+    wire [AccWidth-1:0] result = beat_first_q ? value : merged;
     assign gathered_d[i*AccWidth+:AccWidth] = result;
-    if (InputSigned) begin : gen_signed
-      assign results[i*OutputWidth+:OutputWidth] = OutputWidth'($signed(result) >>> Shift);
-    end else begin : gen_unsigned
-      assign results[i*OutputWidth+:OutputWidth] = OutputWidth'(result >> Shift);
-    end
+    wire [Shift+AccWidth-1:0] extended = {{Shift{InputSigned && result[AccWidth-1]}}, result};
+    assign results[i*OutputWidth+:OutputWidth] = extended[Shift+:OutputWidth];
+    wire unused_extended = &{1'b0, extended};  // what the shift leaves out
+  end
+
+  logic [Pe*OutputWidth-1:0] results_q;
+  logic results_valid_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) results_valid_q <= 1'b0;
+    else if (en) results_valid_q <= beat_valid_q && beat_last_q;
+    if (en) results_q <= results;
   end
 
   spill_register #(
@@ -106,9 +126,9 @@ module pool #(
   ) u_spill_register (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .in_valid_i(in_valid_i && last_element),
-    .in_ready_o(result_ready),
-    .in_data_i(results),
+    .in_valid_i(results_valid_q),
+    .in_ready_o(en),
+    .in_data_i(results_q),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o)

@@ -9,7 +9,7 @@
 module rom #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 1,
-  parameter string RamStyle = "auto",
+  parameter RamStyle = "auto",
   parameter File = "",
   localparam int unsigned AddressWidth = (Depth > 1) ? $clog2(Depth) : 1
 ) (
@@ -19,7 +19,9 @@ module rom #(
   output wire  [Width-1:0]        data_o
 );
 
-  if (RamStyle != "auto" && RamStyle != "distributed" && RamStyle != "block") begin : gen_check_style
+  // vendors' tools have no type string: a name is as many bits as it is long; this is wider than any of them
+  localparam Style = {88'd0, RamStyle};
+  if (Style != "auto" && Style != "distributed" && Style != "block") begin : gen_check_style
     $error("%m: RamStyle must be auto, distributed or block");
   end
 
@@ -29,7 +31,7 @@ module rom #(
     initial $readmemh(File, words);
     always_ff @(posedge clk_i) if (en_i) data_q <= words[0];
     wire unused_address = &{1'b0, address_i};
-  end else if (RamStyle == "distributed") begin : gen_distributed
+  end else if (Style == "distributed") begin : gen_distributed
 `ifdef YOSYS
     (* rom_style = "logic" *)  // its word for look-up tables with constants
 `else
@@ -38,7 +40,7 @@ module rom #(
     logic [Width-1:0] words[Depth];
     initial $readmemh(File, words);
     always_ff @(posedge clk_i) if (en_i) data_q <= words[address_i];
-  end else if (RamStyle == "block") begin : gen_block
+  end else if (Style == "block") begin : gen_block
     (* rom_style = "block" *) logic [Width-1:0] words[Depth];
     initial $readmemh(File, words);
     always_ff @(posedge clk_i) if (en_i) data_q <= words[address_i];

@@ -4,7 +4,7 @@
 // a cycle: where in the window the element is, and its weight. All walkers are at the same step, so one memory holds
 // what all of them do. Two windows are kept: while one is walked the next comes in, Simd elements a cycle. A walker's
 // sums wait in a FIFO until it is their row's turn to leave, Lanes rows a beat: row r in lane r % Lanes, from one of
-// the walkers l with l % Lanes = r % Lanes.
+// the walkers l with l % Lanes = r % Lanes. A walk never stands still: it begins when all FIFOs have places for its sums.
 //
 // Mw, Mh:          columns and rows of the matrix.
 // Simd:            elements of an input beat, divides Mw.
@@ -18,10 +18,10 @@
 // ProductWidth:    bits that hold every product, two's complement.
 // AccWidths:       for each walker, in 8 bits, the bits of its sums, two's complement.
 // LaneWidth:       bits that hold every sum and every sum with its bias.
-// Results:         for each walker, in 16 bits, the sums that its FIFO holds, at least all of a window's.
+// Windows:         windows of which sums are in the FIFOs, or may be on their way there.
+// Results:         for each walker, in 16 bits, the sums that its FIFO holds, at least those of Windows windows.
 // HasBias:         a bias is added to each sum.
 // NumThresholds:   thresholds of a row; 0 puts out the sum itself.
-// ThresholdWidth:  bits of a word of the thresholds' memory file.
 // CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see thresholding).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
@@ -30,7 +30,7 @@
 //                  row ends.
 // OrderFile:       a word for each output beat: lane by lane the number of the walker among those of the lane.
 // BiasFile:        a word for each output beat: Lanes biases of LaneWidth bits.
-// ThresholdFile:   the thresholds (see thresholding).
+// ThresholdFiles:  the thresholds (see thresholding).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of a sum, or that of a sum with
 //                  its bias LaneWidth; 0 otherwise. As in mvau, it may come back where 0 is no input.
 `default_nettype none
@@ -49,18 +49,18 @@ module sparse_mvau #(
   parameter int unsigned ProductWidth = 8,
   parameter logic [Pe*8-1:0] AccWidths = {Pe{8'd12}},
   parameter int unsigned LaneWidth = 12,
+  parameter int unsigned Windows = 2,
   parameter logic [Pe*16-1:0] Results = {Pe{16'd2}},
   parameter bit HasBias = 1'b0,
   parameter int unsigned NumThresholds = 0,
-  parameter int unsigned ThresholdWidth = 1,
   parameter logic [Lanes*8-1:0] CompareWidths = {Lanes{8'(LaneWidth)}},
   parameter int unsigned OutputWidth = 12,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter string RamStyle = "auto",
+  parameter RamStyle = "auto",
   parameter WalkFile = "",
   parameter OrderFile = "",
   parameter BiasFile = "",
-  parameter ThresholdFile = "",
+  parameter ThresholdFiles = "",
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                          clk_i,
@@ -87,8 +87,8 @@ module sparse_mvau #(
   if (Mw % Simd != 0 || Mh % Lanes != 0 || Pe % Lanes != 0) begin : gen_check_folding
     $error("%m: Simd must divide Mw, and Lanes must divide Mh and Pe");
   end
-  if (Steps < 1) begin : gen_check_steps
-    $error("%m: Steps must be at least 1");
+  if (Steps < 1 || Windows < 1) begin : gen_check_steps
+    $error("%m: Steps and Windows must be at least 1");
   end
 
   localparam int unsigned Words = Mw / Simd;
@@ -102,12 +102,8 @@ module sparse_mvau #(
   localparam int unsigned OwnerWidth = (Share > 1) ? $clog2(Share) : 1;
 
   // cycles of a product, as product_pair checks them
-  localparam int unsigned Digits =
+  localparam int unsigned ProductLatency =
       !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
-  localparam int unsigned ProductLatency = (Digits + 1) / 2;
-
-  wire [Pe-1:0] walker_ready;
-  wire en = &walker_ready;
 
   // -- windows come in: which half of the memories is written, and how many halves are free
 
@@ -135,27 +131,38 @@ module sparse_mvau #(
 
   // -- the walk: a half is free again when the last element has been read from it
 
+  localparam int unsigned WindowsWidth = $clog2(Windows + 1);
   logic [StepWidth-1:0] step_q;
-  logic walk_half_q, entry_valid_q, entry_half_q, entry_final_q;
-  wire step_valid = waiting_q != 2'd0;
-  wire step_final = step_q == StepWidth'(Steps - 1);
-  assign walked = en && step_valid && step_final;
-  assign released = en && entry_valid_q && entry_final_q;
+  logic step_first_q, step_final_q;
+  logic [WindowsWidth-1:0] room_q;  // windows of which the FIFOs still take the sums
+  logic walk_half_q, entry_valid_q, entry_half_q, entry_final_q, sent_q;
+  wire sent;  // the last sums of a window leave the FIFOs
+  wire step_valid = waiting_q != 2'd0 && (!step_first_q || room_q != '0);
+  assign walked = step_valid && step_final_q;
+  assign released = entry_valid_q && entry_final_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       step_q <= '0;
+      step_first_q <= 1'b1;
+      step_final_q <= Steps == 1;
       walk_half_q <= 1'b0;
       entry_valid_q <= 1'b0;
-    end else if (en) begin
-      if (step_valid) step_q <= step_final ? '0 : step_q + 1'b1;
-      if (step_valid && step_final) walk_half_q <= !walk_half_q;
+      room_q <= WindowsWidth'(Windows);
+      sent_q <= 1'b0;
+    end else begin
+      if (step_valid) begin
+        step_q <= step_final_q ? '0 : step_q + 1'b1;
+        step_first_q <= step_final_q;
+        step_final_q <= Steps == 1 || step_q == StepWidth'(Steps - 2);
+        if (step_final_q) walk_half_q <= !walk_half_q;
+      end
       entry_valid_q <= step_valid;
+      sent_q <= sent;
+      room_q <= room_q + WindowsWidth'(sent_q) - WindowsWidth'(step_valid && step_first_q);
     end
-    if (en) begin
-      entry_half_q <= walk_half_q;
-      entry_final_q <= step_final;
-    end
+    entry_half_q <= walk_half_q;
+    entry_final_q <= step_final_q;
   end
 
   wire [Pe*EntryWidth-1:0] entries;
@@ -172,7 +179,7 @@ module sparse_mvau #(
     .load_valid_o(load_valid_o),
     .load_data_o(load_data_o),
     .loaded_o(weights_loaded_o),
-    .en_i(en),
+    .en_i(1'b1),
     .address_i(step_q),
     .data_o(entries)
   );
@@ -204,20 +211,18 @@ module sparse_mvau #(
       .write_half_i(load_half_q),
       .write_word_i(load_word_q),
       .write_data_i(in_data_i),
-      .en_i(en),
       .valid_i(entry_valid_q),
       .half_i(entry_half_q),
       .word_i(entries[p*EntryWidth+WeightWidth+ElementWidth+:WordWidth]),
       .element_i(entries[p*EntryWidth+WeightWidth+:ElementWidth]),
       .weight_i(entries[p*EntryWidth+:WeightWidth]),
       .last_i(entries[p*EntryWidth+EntryWidth-1]),
-      .ready_o(walker_ready[p]),
       .out_valid_o(sum_valid[p]),
       .out_ready_i(sum_ready[p]),
       .out_data_o(sum),
       .overflow_o(overflows[p])
     );
-    assign sums[p] = LaneWidth'($signed(sum));
+    assign sums[p] = {{(LaneWidth-AccWidth){sum[AccWidth-1]}}, sum};
   end
 
   // -- sums leave in the order of the rows
@@ -226,7 +231,9 @@ module sparse_mvau #(
   logic [BeatWidth-1:0] beat_q;
   wire [Lanes-1:0] lane_valid;
   wire take = out_en && &lane_valid;
-  wire [BeatWidth-1:0] next_beat = !take ? beat_q : (beat_q == BeatWidth'(Beats - 1)) ? '0 : beat_q + 1'b1;
+  wire beat_last = beat_q == BeatWidth'(Beats - 1);
+  wire [BeatWidth-1:0] next_beat = !take ? beat_q : beat_last ? '0 : beat_q + 1'b1;
+  assign sent = take && beat_last;
   always_ff @(posedge clk_i) beat_q <= rst_ni ? next_beat : '0;
 
   wire [Lanes*OwnerWidth-1:0] owners;
@@ -334,11 +341,10 @@ module sparse_mvau #(
     .ValueWidths({Lanes{8'(LaneWidth)}}),
     .InputSigned(1'b1),
     .NumThresholds(NumThresholds),
-    .ThresholdWidth(ThresholdWidth),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFile(ThresholdFile)
+    .ThresholdFiles(ThresholdFiles)
   ) u_thresholding (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

@@ -1,7 +1,7 @@
 // One walker of a sparse MVAU: its copy of the window, the product of an element and a weight, and the sums of rows.
 //
 // An entry is an address in the window and a weight. Entries of a row follow each other; the last one of a row is
-// marked, and its sum goes into a FIFO. The walker stands still while en_i is low; the FIFO and the window do not.
+// marked, and its sum goes into a FIFO, which must have a place for it.
 // overflow_o is high for the cycle after one in which an addition left the width of a sum, where CheckOverflow asks.
 //
 // Words:           beats of a window; the memory holds two windows.
@@ -24,7 +24,7 @@ module sparse_mvau_pe #(
   parameter bit InputSigned = 1'b0,
   parameter int unsigned WeightWidth = 4,
   parameter int unsigned AccWidth = 12,
-  parameter int unsigned ProductLatency = 1,
+  parameter int unsigned ProductLatency = 2,
   parameter bit RecodeInput = 1'b0,
   parameter int unsigned ProductWidth = 8,
   parameter int unsigned Results = 2,
@@ -40,14 +40,12 @@ module sparse_mvau_pe #(
   input  wire  [WordWidth-1:0]       write_word_i,
   input  wire  [Simd*InputWidth-1:0] write_data_i,
 
-  input  wire                        en_i,
   input  wire                        valid_i,
   input  wire                        half_i,
   input  wire  [WordWidth-1:0]       word_i,
   input  wire  [ElementWidth-1:0]    element_i,
   input  wire  [WeightWidth-1:0]     weight_i,
   input  wire                        last_i,
-  output wire                        ready_o,
 
   output wire                        out_valid_o,
   input  wire                        out_ready_i,
@@ -68,7 +66,7 @@ module sparse_mvau_pe #(
     .write_i(write_i),
     .write_address_i({write_half_i, write_word_i}),
     .data_i(write_data_i),
-    .read_i(en_i),
+    .read_i(1'b1),
     .read_address_i({half_i, word_i}),
     .data_o(word)
   );
@@ -79,28 +77,26 @@ module sparse_mvau_pe #(
   logic [Stages-1:0] valid_q, last_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
-    else if (en_i) valid_q <= {valid_q[Stages-2:0], valid_i};
-    if (en_i) last_q <= {last_q[Stages-2:0], last_i};
+    else valid_q <= {valid_q[Stages-2:0], valid_i};
+    last_q <= {last_q[Stages-2:0], last_i};
   end
 
   logic [WeightWidth-1:0] read_weight_q, weight_q;
   logic [ElementWidth-1:0] read_element_q;
   logic [InputWidth-1:0] element_q;
   always_ff @(posedge clk_i) begin
-    if (en_i) begin
-      read_weight_q <= weight_i;
-      weight_q <= read_weight_q;
-      read_element_q <= element_i;
-    end
+    read_weight_q <= weight_i;
+    weight_q <= read_weight_q;
+    read_element_q <= element_i;
   end
   if (Simd > 1) begin : gen_select
     wire [InputWidth-1:0] elements[Simd];
     for (genvar i = 0; i < Simd; i++) begin : gen_element
       assign elements[i] = word[i*InputWidth+:InputWidth];
     end
-    always_ff @(posedge clk_i) if (en_i) element_q <= elements[read_element_q];
+    always_ff @(posedge clk_i) element_q <= elements[read_element_q];
   end else begin : gen_only
-    always_ff @(posedge clk_i) if (en_i) element_q <= word;
+    always_ff @(posedge clk_i) element_q <= word;
     wire unused_element = &{1'b0, read_element_q};
   end
 
@@ -116,7 +112,6 @@ module sparse_mvau_pe #(
       .Latency(ProductLatency)
     ) u_product (
       .clk_i(clk_i),
-      .en_i(en_i),
       .factor_i(weight_q),
       .recoded_i(element_q),
       .sum_o(product)
@@ -132,7 +127,6 @@ module sparse_mvau_pe #(
       .Latency(ProductLatency)
     ) u_product (
       .clk_i(clk_i),
-      .en_i(en_i),
       .factor_i(element_q),
       .recoded_i(weight_q),
       .sum_o(product)
@@ -145,23 +139,25 @@ module sparse_mvau_pe #(
   wire entry_last = last_q[Stages-1];
   logic [AccWidth-1:0] acc_q, result_q;
   logic result_valid_q;
-  wire [AccWidth-1:0] acc_d = acc_q + AccWidth'($signed(product));
+  localparam int unsigned ProductBits = (ProductWidth < AccWidth) ? ProductWidth : AccWidth;
+  wire [AccWidth-1:0] addend = {{(AccWidth-ProductBits){product[ProductWidth-1]}}, product[ProductBits-1:0]};
+  wire [AccWidth-1:0] acc_d = acc_q + addend;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || (en_i && entry_valid && entry_last)) acc_q <= '0;
-    else if (en_i && entry_valid) acc_q <= acc_d;
-    if (!rst_ni) result_valid_q <= 1'b0;
-    else if (en_i) result_valid_q <= entry_valid && entry_last;
-    if (en_i) result_q <= acc_d;
+    if (!rst_ni || (entry_valid && entry_last)) acc_q <= '0;
+    else if (entry_valid) acc_q <= acc_d;
+    result_valid_q <= rst_ni && entry_valid && entry_last;
+    result_q <= acc_d;
   end
 
+  wire unused_ready;
   streaming_fifo #(
     .Width(AccWidth),
     .Depth(Results)
   ) u_results (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .in_valid_i(result_valid_q && en_i),
-    .in_ready_o(ready_o),
+    .in_valid_i(result_valid_q),
+    .in_ready_o(unused_ready),
     .in_data_i(result_q),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
@@ -171,10 +167,12 @@ module sparse_mvau_pe #(
   if (CheckOverflow) begin : gen_check
     // the same addition, in as many bits as it takes
     localparam int unsigned ExactWidth = ((ProductWidth > AccWidth) ? ProductWidth : AccWidth) + 1;
-    wire [ExactWidth-1:0] exact = ExactWidth'($signed(acc_q)) + ExactWidth'($signed(product));
+    wire [ExactWidth-1:0] exact_acc = {{(ExactWidth-AccWidth){acc_q[AccWidth-1]}}, acc_q};
+    wire [ExactWidth-1:0] exact_product = {{(ExactWidth-ProductWidth){product[ProductWidth-1]}}, product};
+    wire [ExactWidth-1:0] exact = exact_acc + exact_product;
     wire fits = exact[ExactWidth-1:AccWidth-1] == {(ExactWidth-AccWidth+1){exact[AccWidth-1]}};
     logic overflow_q;
-    always_ff @(posedge clk_i) overflow_q <= rst_ni && en_i && entry_valid && !fits;
+    always_ff @(posedge clk_i) overflow_q <= rst_ni && entry_valid && !fits;
     assign overflow_o = overflow_q;
   end else begin : gen_no_check
     assign overflow_o = 1'b0;
@@ -186,7 +184,7 @@ module sparse_mvau_pe #(
   ) u_range_monitor (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .valid_i(en_i && entry_valid && entry_last),
+    .valid_i(entry_valid && entry_last),
     .value_i(acc_d)
   );
 `endif

@@ -1,18 +1,23 @@
 // For each lane the number of thresholds that a value reaches (value >= threshold), by binary search, one step a cycle.
 //
 // Beats go through Folds sets of thresholds in turn, from set 0 after reset. Latency is ceil(log2(NumThresholds + 1))
-// enabled cycles. The memory file holds the thresholds in the order in which the search looks at them, padded to a full
-// tree, lane by lane, step by step and fold by fold: see SearchTable in pipeline/kernels/thresholding.py.
+// enabled cycles.
+//
+// Step s of a lane chooses among Folds << s thresholds. Up to DirectDepth of them are constants among which look-up tables
+// choose in the cycle of the comparison. More are a memory of their own, which is read into a register a cycle before,
+// while the step before still compares: a word holds what is to be compared with after either outcome. Such a memory is
+// block RAM if it has BlockDepth words or more, else look-up tables. SearchTable in pipeline/kernels/thresholding.py
+// writes the files, with the same depths.
 //
 // Lanes:           values a beat.
 // Folds:           sets of thresholds, at least 1.
 // LaneWidth:       bits between values in values_i.
 // ValueWidths:     for each lane, in 8 bits, the bits of its values, at most LaneWidth.
-// CompareWidths:   for each lane, in 8 bits, the bits of the comparison, at least those of the value.
+// CompareWidths:   for each lane, in 8 bits, the bits of the comparison and of a threshold, at least those of the value.
 // Signed:          values and thresholds are two's complement.
 // NumThresholds:   thresholds of a set, at least 1.
-// ThresholdWidth:  bits of a word of the memory file, at least every CompareWidth.
-// ThresholdFile:   the memory file, hexadecimal.
+// ThresholdFiles:  what the names of the memory files begin with. _<lane>.mem ends that of a lane's constants, a single
+//                  word, and _<lane>_<step>.mem that of a memory. Hexadecimal.
 `default_nettype none
 
 module threshold_search #(
@@ -23,8 +28,7 @@ module threshold_search #(
   parameter logic [Lanes*8-1:0] CompareWidths = {Lanes{8'd8}},
   parameter bit Signed = 1'b1,
   parameter int unsigned NumThresholds = 1,
-  parameter int unsigned ThresholdWidth = 8,
-  parameter ThresholdFile = "",
+  parameter ThresholdFiles = "",
   localparam int unsigned Stages = $clog2(NumThresholds + 1)
 ) (
   input  wire                        clk_i,
@@ -42,16 +46,21 @@ module threshold_search #(
     $error("%m: Lanes, Folds and NumThresholds must be at least 1");
   end
 
+  localparam int unsigned DirectDepth = 64;  // a look-up table has six inputs
+  localparam int unsigned BlockDepth = 512;  // of a block of 18 Kb where it is widest
+  localparam int unsigned DirectLimit = $clog2(DirectDepth / ((Folds > 0) ? Folds : 1) + 1);
+  localparam int unsigned DirectSteps = (DirectLimit < Stages) ? DirectLimit : Stages;
   localparam int unsigned FoldWidth = (Folds > 1) ? $clog2(Folds) : 1;
-  localparam int unsigned LaneWords = Folds * ((1 << Stages) - 1);
 
   // the fold of the beat in each step
   wire [FoldWidth-1:0] folds[Stages];
+  wire [FoldWidth-1:0] next_fold;
   if (Folds > 1) begin : gen_folds
     logic [FoldWidth-1:0] fold_q;
+    assign next_fold = (fold_q == FoldWidth'(Folds - 1)) ? '0 : fold_q + 1'b1;
     always_ff @(posedge clk_i) begin
       if (!rst_ni) fold_q <= '0;
-      else if (en_i && valid_i) fold_q <= (fold_q == FoldWidth'(Folds - 1)) ? '0 : fold_q + 1'b1;
+      else if (en_i && valid_i) fold_q <= next_fold;
     end
     assign folds[0] = fold_q;
     for (genvar s = 1; s < Stages; s++) begin : gen_step
@@ -60,10 +69,13 @@ module threshold_search #(
       assign folds[s] = step_q;
     end
   end else begin : gen_single
+    assign next_fold = '0;
     for (genvar s = 0; s < Stages; s++) begin : gen_step
       assign folds[s] = '0;
     end
   end
+
+  wire unused_next = &{1'b0, next_fold};
 
   logic [Stages-1:0] valid_q;
   always_ff @(posedge clk_i) begin
@@ -72,9 +84,6 @@ module threshold_search #(
   end
   assign valid_o = valid_q[Stages-1];
 
-  logic [ThresholdWidth-1:0] file[Lanes*LaneWords];
-  initial $readmemh(ThresholdFile, file);
-
   for (genvar l = 0; l < Lanes; l++) begin : gen_lane
     localparam int unsigned ValueWidth = 32'(ValueWidths[8*l+:8]);
     localparam int unsigned CompareWidth = 32'(CompareWidths[8*l+:8]);
@@ -82,45 +91,95 @@ module threshold_search #(
     if (ValueWidth < 1 || ValueWidth > LaneWidth) begin : gen_check_value
       $error("%m: ValueWidths must be in 1 to LaneWidth");
     end
-    if (CompareWidth < ValueWidth || CompareWidth > ThresholdWidth) begin : gen_check_compare
-      $error("%m: CompareWidths must be in those of the values to ThresholdWidth");
+    if (CompareWidth < ValueWidth) begin : gen_check_compare
+      $error("%m: CompareWidths must be at least those of the values");
     end
 
     if (LaneWidth > ValueWidth) begin : gen_unused
       wire unused_value = &{1'b0, values_i[l*LaneWidth+ValueWidth+:LaneWidth-ValueWidth]};
     end
 
+    // of all steps that choose among constants, fold by fold: a memory of one word
+    localparam int unsigned Constants = (DirectSteps > 0) ? Folds * ((1 << DirectSteps) - 1) : 1;
+    logic [Constants*CompareWidth-1:0] constants[1];
+    if (DirectSteps > 0) begin : gen_constants
+      initial $readmemh($sformatf("%s_%0d.mem", ThresholdFiles, l), constants);
+    end else begin : gen_no_constants
+      assign constants[0] = '0;
+    end
+
     for (genvar s = 0; s < Stages; s++) begin : gen_step
+      localparam int unsigned Depth = Folds << s;
       localparam int unsigned IndexWidth = (s > 0) ? s : 1;
       wire [ValueWidth-1:0] value;
       wire [IndexWidth-1:0] index;
       wire reached;
       logic [s:0] index_q;
 
-      // the Folds << s thresholds of this step, at addresses that are constants, so that only these are kept, as logic
-      localparam int unsigned Depth = Folds << s;
-      localparam int unsigned Base = l * LaneWords + Folds * ((1 << s) - 1);
-      wire [CompareWidth-1:0] thresholds[Depth];
-      for (genvar i = 0; i < Depth; i++) begin : gen_threshold
-        assign thresholds[i] = file[Base+i][CompareWidth-1:0];
-      end
-      wire [CompareWidth-1:0] threshold;
-      if (Depth == 1) begin : gen_only
-        assign threshold = thresholds[0];
-      end else if (Folds == 1) begin : gen_indexed
-        assign threshold = thresholds[index];
-      end else if (s == 0) begin : gen_folded
-        assign threshold = thresholds[folds[s]];
+      // among the thresholds of this step
+      localparam int unsigned PositionWidth = (Depth > 1) ? $clog2(Depth) : 1;
+      wire [PositionWidth-1:0] position;
+      if (Folds == 1) begin : gen_index
+        assign position = index;
+      end else if (s == 0) begin : gen_fold
+        assign position = folds[s];
       end else begin : gen_both
-        assign threshold = thresholds[{folds[s], index}];
+        assign position = {folds[s], index};
       end
-      wire unused_address = &{1'b0, folds[s], index};
+      wire unused_position = &{1'b0, folds[s], index, position};
 
+      wire [CompareWidth-1:0] threshold;
+      if (s < DirectSteps) begin : gen_direct
+        localparam int unsigned First = Folds * ((1 << s) - 1);
+        wire [CompareWidth-1:0] thresholds[Depth];
+        for (genvar i = 0; i < Depth; i++) begin : gen_threshold
+          assign thresholds[i] = constants[0][(First+i)*CompareWidth+:CompareWidth];
+        end
+        if (Depth == 1) begin : gen_only
+          assign threshold = thresholds[0];
+        end else begin : gen_choice
+          assign threshold = thresholds[position];
+        end
+      end else begin : gen_memory
+        localparam bit Paired = s > 0;
+        localparam int unsigned Words = Paired ? Depth / 2 : Depth;
+        localparam int unsigned WordWidth = Paired ? 2 * CompareWidth : CompareWidth;
+        localparam int unsigned AddressWidth = $clog2(Words);
+`ifdef YOSYS
+        localparam Lookup = "logic";  // its word for look-up tables with constants
+`else
+        localparam Lookup = "distributed";
+`endif
+        localparam RomStyle = (Words >= BlockDepth) ? "block" : Lookup;
+        (* rom_style = RomStyle *) logic [WordWidth-1:0] words[Words];
+        initial $readmemh($sformatf("%s_%0d_%0d.mem", ThresholdFiles, l, s), words);
+        wire [AddressWidth-1:0] address;
+        wire read;
+        logic [WordWidth-1:0] word_q;
+        always_ff @(posedge clk_i) if (read) word_q <= words[address];
+        if (Paired) begin : gen_paired
+          assign address = gen_step[s-1].position;
+          assign read = en_i;
+          assign threshold = index[0] ? word_q[CompareWidth+:CompareWidth] : word_q[0+:CompareWidth];
+        end else begin : gen_single
+          assign address = rst_ni ? next_fold : '0;
+          assign read = !rst_ni || (en_i && valid_i);
+          assign threshold = word_q;
+        end
+      end
+
+      wire [CompareWidth-1:0] compared;
+      if (CompareWidth > ValueWidth) begin : gen_extended
+        assign compared = {{(CompareWidth - ValueWidth) {Signed && value[ValueWidth-1]}}, value};
+      end else begin : gen_same
+        assign compared = value;
+      end
       if (Signed) begin : gen_signed
-        wire signed [CompareWidth-1:0] compared = CompareWidth'($signed(value));
-        assign reached = compared >= $signed(threshold);
+        wire signed [CompareWidth-1:0] signed_value = compared;
+        wire signed [CompareWidth-1:0] signed_threshold = threshold;
+        assign reached = signed_value >= signed_threshold;
       end else begin : gen_unsigned
-        assign reached = CompareWidth'(value) >= threshold;
+        assign reached = compared >= threshold;
       end
 
       if (s == 0) begin : gen_first

@@ -1,7 +1,6 @@
 // Replaces each element of a stream by OutputOffset + the number of its channel's thresholds that it reaches.
 //
-// A layer of its own, and the end of every MVAU, where without thresholds the sums themselves go out. Full throughput;
-// the search is a pipeline that stands still while the output register is full.
+// Full throughput; the search is a pipeline that stands still while the output register is full.
 //
 // Pe:              elements a beat.
 // Folds:           beats after which the thresholds repeat; 1 if all channels share them.
@@ -9,11 +8,10 @@
 // ValueWidths:     for each lane, in 8 bits, how many of these bits its values need; the others repeat the sign.
 // InputSigned:     inputs and thresholds are two's complement.
 // NumThresholds:   thresholds of a channel; 0 puts out the element itself.
-// ThresholdWidth:  bits of a word of the memory file.
 // CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see threshold_search).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
-// ThresholdFile:   the thresholds (see threshold_search).
+// ThresholdFiles:  the thresholds (see threshold_search).
 `default_nettype none
 
 module thresholding #(
@@ -23,11 +21,10 @@ module thresholding #(
   parameter logic [Pe*8-1:0] ValueWidths = {Pe{8'(InputWidth)}},
   parameter bit InputSigned = 1'b1,
   parameter int unsigned NumThresholds = 1,
-  parameter int unsigned ThresholdWidth = 8,
   parameter logic [Pe*8-1:0] CompareWidths = ValueWidths,
   parameter int unsigned OutputWidth = 1,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter ThresholdFile = ""
+  parameter ThresholdFiles = ""
 ) (
   input  wire                       clk_i,
   input  wire                       rst_ni,
@@ -43,43 +40,26 @@ module thresholding #(
 
   wire results_valid;
   wire [Pe*OutputWidth-1:0] results;
-  if (NumThresholds > 0) begin : gen_thresholds
-    localparam int unsigned CountWidth = $clog2(NumThresholds + 1);
-    if (CountWidth > OutputWidth) begin : gen_check_output
-      $error("%m: OutputWidth does not hold NumThresholds");
-    end
-    wire [Pe*CountWidth-1:0] counts;
-    threshold_search #(
-      .Lanes(Pe),
-      .Folds(Folds),
-      .LaneWidth(InputWidth),
-      .ValueWidths(ValueWidths),
-      .CompareWidths(CompareWidths),
-      .Signed(InputSigned),
-      .NumThresholds(NumThresholds),
-      .ThresholdWidth(ThresholdWidth),
-      .ThresholdFile(ThresholdFile)
-    ) u_threshold_search (
-      .clk_i(clk_i),
-      .rst_ni(rst_ni),
-      .en_i(in_ready_o),
-      .valid_i(in_valid_i),
-      .values_i(in_data_i),
-      .valid_o(results_valid),
-      .counts_o(counts)
-    );
-    for (genvar l = 0; l < Pe; l++) begin : gen_lane
-      assign results[l*OutputWidth+:OutputWidth] = OutputOffset + OutputWidth'(counts[l*CountWidth+:CountWidth]);
-    end
-  end else begin : gen_values
-    assign results_valid = in_valid_i;
-    for (genvar l = 0; l < Pe; l++) begin : gen_lane
-      wire [InputWidth-1:0] value = in_data_i[l*InputWidth+:InputWidth];
-      wire unused_value = &{1'b0, value};
-      assign results[l*OutputWidth+:OutputWidth] =
-          InputSigned ? OutputWidth'($signed(value)) : OutputWidth'(value);
-    end
-  end
+  activation #(
+    .Pe(Pe),
+    .Folds(Folds),
+    .InputWidth(InputWidth),
+    .ValueWidths(ValueWidths),
+    .InputSigned(InputSigned),
+    .NumThresholds(NumThresholds),
+    .CompareWidths(CompareWidths),
+    .OutputWidth(OutputWidth),
+    .OutputOffset(OutputOffset),
+    .ThresholdFiles(ThresholdFiles)
+  ) u_activation (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .en_i(in_ready_o),
+    .valid_i(in_valid_i),
+    .data_i(in_data_i),
+    .valid_o(results_valid),
+    .data_o(results)
+  );
 
   spill_register #(
     .Width(Pe * OutputWidth)

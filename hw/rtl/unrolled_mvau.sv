@@ -3,7 +3,8 @@
 // A beat in is a whole vector, a beat out all of its results. The vector goes through the graph in Digits parts, one in
 // a cycle, the most significant first: digits of DigitWidth bits of every element. The accumulators shift what they have
 // by a digit and add what the graph makes of the next. With more than one digit the vector waits in a register, so that
-// the next one can be made meanwhile. The pipeline stands still while the output register is full.
+// the next one can be made meanwhile, and the digit is chosen a cycle before the graph takes it. The pipeline never stands still: a vector is taken only while there is a place for
+// its results at the output, where they wait for the reader (see result_buffer).
 //
 // Elements that are two's complement and come in several digits are taken as unsigned ones, the sign bit inverted:
 // larger by 2^(InputWidth − 1), which the start values make up for.
@@ -17,7 +18,7 @@
 // InputSigned:     inputs are two's complement.
 // Digits:          cycles a vector; 1 gives the graph whole elements, as they are.
 // DigitWidth:      bits of a digit, InputWidth / Digits rounded up.
-// GraphLatency:    enabled cycles from graph_inputs_o to graph_results_i.
+// GraphLatency:    cycles from graph_inputs_o to graph_results_i.
 // ResultWidth:     bits of a result of the graph, two's complement.
 // AccWidths:       for each row, in 8 bits, the bits of its accumulator, two's complement.
 // LaneWidth:       the largest of them.
@@ -25,11 +26,10 @@
 // Starts:          for each row what its accumulator starts from.
 // HasStart:        whether any of them is not zero.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
-// ThresholdWidth:  bits of a word of the thresholds' memory file.
-// CompareWidths:   for each row, in 8 bits, the bits of its comparisons (see thresholding).
+// CompareWidths:   for each row, in 8 bits, the bits of its comparisons (see activation).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
-// ThresholdFile:   the thresholds (see thresholding).
+// ThresholdFiles:  the thresholds (see activation).
 // CheckOverflow:   drive overflow_o, which is 0 otherwise.
 `default_nettype none
 
@@ -48,11 +48,10 @@ module unrolled_mvau #(
   parameter int unsigned StartWidth = 1,
   parameter logic [Mh*StartWidth-1:0] Starts = '0,
   parameter int unsigned NumThresholds = 0,
-  parameter int unsigned ThresholdWidth = 1,
   parameter logic [Mh*8-1:0] CompareWidths = AccWidths,
   parameter int unsigned OutputWidth = 8,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter ThresholdFile = "",
+  parameter ThresholdFiles = "",
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                       clk_i,
@@ -68,7 +67,6 @@ module unrolled_mvau #(
 
   output wire                       overflow_o,
 
-  output wire                       graph_en_o,
   output wire  [Mw*DigitWidth-1:0]  graph_inputs_o,
   input  wire  [Mh*ResultWidth-1:0] graph_results_i
 );
@@ -82,56 +80,66 @@ module unrolled_mvau #(
 
   localparam int unsigned DigitCountWidth = (Digits > 1) ? $clog2(Digits) : 1;
 
-  wire en;
-  assign graph_en_o = en;
+  // a graph of whole elements that start from zero needs no accumulators
+  localparam bit Accumulates = Digits > 1 || HasStart;
+
+  // cycles from a vector to its results at the output, and places for those on the way: see result_buffer
+  localparam int unsigned SearchLatency = $clog2(NumThresholds + 1);
+  localparam int unsigned VectorLatency = (Digits > 1) ? Digits + 1 : 0;
+  localparam int unsigned Latency = VectorLatency + GraphLatency + (Accumulates ? 1 : 0) + SearchLatency + 2;
+  localparam int unsigned Places = 3 + (Latency + Digits - 1) / Digits;
+
+  wire room;
+  wire take = in_valid_i && in_ready_o;
 
   // -- the digits of the vector
 
-  wire [DigitCountWidth-1:0] digit;  // counts down
-  wire last_digit = digit == '0;
   wire digit_valid;
   if (Digits > 1) begin : gen_digits
     localparam int unsigned Padded = Digits * DigitWidth;
     logic [Mw*InputWidth-1:0] vector_q;
-    logic [DigitCountWidth-1:0] digit_q;
-    logic vector_valid_q;
-    wire vector_free = !vector_valid_q || (en && last_digit);
+    logic [Mw*DigitWidth-1:0] digits_q;
+    logic [DigitCountWidth-1:0] digit_q;  // counts down
+    logic vector_valid_q, last_digit_q, digit_valid_q;
+    wire vector_free = !vector_valid_q || last_digit_q;
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
         vector_valid_q <= 1'b0;
         digit_q <= DigitCountWidth'(Digits - 1);
+        last_digit_q <= 1'b0;
       end else begin
-        if (vector_free) vector_valid_q <= in_valid_i;
-        if (en && vector_valid_q) digit_q <= last_digit ? DigitCountWidth'(Digits - 1) : digit_q - 1'b1;
+        if (vector_free) vector_valid_q <= take;
+        if (vector_valid_q) begin
+          digit_q <= last_digit_q ? DigitCountWidth'(Digits - 1) : digit_q - 1'b1;
+          last_digit_q <= digit_q == DigitCountWidth'(1);
+        end
       end
       if (vector_free) vector_q <= in_data_i;
+      digit_valid_q <= rst_ni && vector_valid_q;
     end
-    assign digit = digit_q;
-    assign digit_valid = vector_valid_q;
-    assign in_ready_o = vector_free;
+    assign digit_valid = digit_valid_q;
+    assign in_ready_o = room && vector_free;
     for (genvar c = 0; c < Mw; c++) begin : gen_element
       localparam bit [InputWidth-1:0] Sign = InputWidth'(InputSigned) << (InputWidth - 1);
       wire [Padded-1:0] element = Padded'(vector_q[c*InputWidth+:InputWidth] ^ Sign);
-      assign graph_inputs_o[c*DigitWidth+:DigitWidth] = element[32'(digit)*DigitWidth+:DigitWidth];
+      always_ff @(posedge clk_i) digits_q[c*DigitWidth+:DigitWidth] <= element[32'(digit_q)*DigitWidth+:DigitWidth];
     end
+    assign graph_inputs_o = digits_q;
   end else begin : gen_whole
-    assign digit = '0;
-    assign digit_valid = in_valid_i;
-    assign in_ready_o = en;
+    assign digit_valid = take;
+    assign in_ready_o = room;
     assign graph_inputs_o = in_data_i;
-    wire unused_last = last_digit;
   end
 
   logic [GraphLatency-1:0] valid_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
-    else if (en) valid_q <= GraphLatency'({valid_q, digit_valid});
+    else valid_q <= GraphLatency'({valid_q, digit_valid});
   end
   wire result_valid = valid_q[GraphLatency-1];
 
-  // -- accumulators; a graph of whole elements that start from zero needs none
+  // -- accumulators; the digits of a vector follow each other without a gap
 
-  localparam bit Accumulates = Digits > 1 || HasStart;
   wire sums_valid;
   wire [DigitCountWidth-1:0] result_digit;
   if (Accumulates) begin : gen_control
@@ -141,7 +149,7 @@ module unrolled_mvau #(
       if (!rst_ni) begin
         sums_valid_q <= 1'b0;
         result_digit_q <= DigitCountWidth'(Digits - 1);
-      end else if (en) begin
+      end else begin
         sums_valid_q <= result_valid && result_digit == '0;
         if (result_valid)
           result_digit_q <= (result_digit == '0) ? DigitCountWidth'(Digits - 1) : result_digit - 1'b1;
@@ -163,9 +171,12 @@ module unrolled_mvau #(
       $error("%m: AccWidths must be in 1 to LaneWidth");
     end
     localparam logic [StartWidth-1:0] ExactStart = Starts[r*StartWidth+:StartWidth];
-    localparam logic [LaneWidth-1:0] LaneStart = LaneWidth'($signed(ExactStart));
+    localparam int unsigned StartBits = (StartWidth < LaneWidth) ? StartWidth : LaneWidth;
+    localparam logic [LaneWidth-1:0] LaneStart =
+        {{(LaneWidth-StartBits){ExactStart[StartWidth-1]}}, ExactStart[StartBits-1:0]};
     wire [ResultWidth-1:0] result = graph_results_i[r*ResultWidth+:ResultWidth];
-    wire [AccWidth-1:0] addend = AccWidth'($signed(result));
+    localparam int unsigned ResultBits = (ResultWidth < AccWidth) ? ResultWidth : AccWidth;
+    wire [AccWidth-1:0] addend = {{(AccWidth-ResultBits){result[ResultWidth-1]}}, result[ResultBits-1:0]};
     wire [AccWidth-1:0] sum;
     if (AccWidth < ResultWidth) begin : gen_unused
       wire unused_result = &{1'b0, result[ResultWidth-1:AccWidth]};
@@ -173,23 +184,25 @@ module unrolled_mvau #(
     if (Accumulates) begin : gen_accumulator
       // what a shift by a digit leaves empty is the next digit of the start value
       localparam int unsigned ShiftedWidth = (Digits - 1) * DigitWidth + AccWidth;
-      localparam logic [ShiftedWidth-1:0] Start = ShiftedWidth'($signed(LaneStart));
+      localparam int unsigned LaneBits = (LaneWidth < ShiftedWidth) ? LaneWidth : ShiftedWidth;
+      localparam logic [ShiftedWidth-1:0] Start =
+          {{(ShiftedWidth-LaneBits){LaneStart[LaneWidth-1]}}, LaneStart[LaneBits-1:0]};
       logic [AccWidth-1:0] sum_q;
       logic [AccWidth-1:0] so_far;
       always_comb begin
-        so_far = Start[ShiftedWidth-1-:AccWidth];
+        so_far = Start[ShiftedWidth-AccWidth+:AccWidth];
         if (result_digit != DigitCountWidth'(Digits - 1)) begin
           so_far = sum_q << DigitWidth;
           for (int unsigned i = 0; i < DigitWidth && i < AccWidth; i++)
             so_far[i] = Start[32'(result_digit)*DigitWidth+i];
         end
       end
-      always_ff @(posedge clk_i) if (en && result_valid) sum_q <= so_far + addend;
+      always_ff @(posedge clk_i) sum_q <= so_far + addend;
       assign sum = sum_q;
     end else begin : gen_sum
       assign sum = addend;
     end
-    assign sums[r*LaneWidth+:LaneWidth] = LaneWidth'($signed(sum));
+    assign sums[r*LaneWidth+:LaneWidth] = {{(LaneWidth-AccWidth){sum[AccWidth-1]}}, sum};
 
     if (CheckOverflow) begin : gen_check
       // the results of all digits, and the start
@@ -199,12 +212,14 @@ module unrolled_mvau #(
       logic [ExactWidth-1:0] digits_q;  // without the start
       logic overflow_q;
       wire first = result_digit == DigitCountWidth'(Digits - 1);
-      wire [ExactWidth-1:0] digits_d = (first ? '0 : digits_q << DigitWidth) + ExactWidth'($signed(result));
-      wire [ExactWidth-1:0] exact = digits_d + ExactWidth'($signed(ExactStart));
+      wire [ExactWidth-1:0] exact_result = {{(ExactWidth-ResultWidth){result[ResultWidth-1]}}, result};
+      wire [ExactWidth-1:0] exact_start = {{(ExactWidth-StartWidth){ExactStart[StartWidth-1]}}, ExactStart};
+      wire [ExactWidth-1:0] digits_d = (first ? '0 : digits_q << DigitWidth) + exact_result;
+      wire [ExactWidth-1:0] exact = digits_d + exact_start;
       wire fits = exact[ExactWidth-1:AccWidth-1] == {(ExactWidth-AccWidth+1){exact[AccWidth-1]}};
       always_ff @(posedge clk_i) begin
-        if (en && result_valid) digits_q <= digits_d;
-        overflow_q <= rst_ni && en && result_valid && result_digit == '0 && !fits;
+        digits_q <= digits_d;
+        overflow_q <= rst_ni && result_valid && result_digit == '0 && !fits;
       end
       assign overflows[r] = overflow_q;
     end
@@ -215,7 +230,7 @@ module unrolled_mvau #(
     ) u_range_monitor (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
-      .valid_i(en && sums_valid),
+      .valid_i(sums_valid),
       .value_i(sum)
     );
 `endif
@@ -229,24 +244,39 @@ module unrolled_mvau #(
     wire unused_overflows = &{1'b0, overflows};
   end
 
-  thresholding #(
+  wire activated_valid;
+  wire [Mh*OutputWidth-1:0] activated;
+  activation #(
     .Pe(Mh),
     .Folds(1),
     .InputWidth(LaneWidth),
     .ValueWidths(AccWidths),
     .InputSigned(1'b1),
     .NumThresholds(NumThresholds),
-    .ThresholdWidth(ThresholdWidth),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFile(ThresholdFile)
-  ) u_thresholding (
+    .ThresholdFiles(ThresholdFiles)
+  ) u_activation (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .in_valid_i(sums_valid),
-    .in_ready_o(en),
-    .in_data_i(sums),
+    .en_i(1'b1),
+    .valid_i(sums_valid),
+    .data_i(sums),
+    .valid_o(activated_valid),
+    .data_o(activated)
+  );
+
+  result_buffer #(
+    .Width(Mh * OutputWidth),
+    .Depth(Places)
+  ) u_result_buffer (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .room_o(room),
+    .start_i(take),
+    .in_valid_i(activated_valid),
+    .in_data_i(activated),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o)

@@ -11,7 +11,7 @@
 module weight_memory #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 1,
-  parameter string RamStyle = "auto",
+  parameter RamStyle = "auto",
   parameter File = "",
   localparam int unsigned AddressWidth = (Depth > 1) ? $clog2(Depth) : 1
 ) (
@@ -30,7 +30,8 @@ module weight_memory #(
   output wire  [Width-1:0]        data_o
 );
 
-  if (RamStyle == "ultra") begin : gen_loaded
+  localparam Style = {88'd0, RamStyle};  // see rom
+  if (Style == "ultra") begin : gen_loaded
     loaded_uram #(
       .Width(Width),
       .Depth(Depth)

@@ -1,10 +1,10 @@
-"""An adder graph as a SystemVerilog module, with registers after every few levels of adders, and as C++ without.
+"""An adder graph as a SystemVerilog module, with a register after every adder, and as C++ without.
 
 A node is a wire of the bits that its own interval takes: two's complement where it can be negative, else unsigned. Sums
 modulo a power of two hold every value of the interval, whatever their operands are extended to. Where the second operand
 is shifted, the low bits are those of the first and are not added.
 
-The registers. A node belongs to the stage in which its level lies; a value that a later stage reads passes a register
+The registers. A node belongs to the stage in which it is computed; a value that a later stage reads passes a register
 for every stage between. All results leave after the last stage, so each of them has as many registers as there are
 stages.
 """
@@ -18,6 +18,7 @@ import jinja2
 import numpy as np
 
 from pipeline.adder_graph.graph import ZERO, AdderGraph
+from pipeline.adder_graph.schedule import stage_count, stages_of_fewest_registers
 from pipeline.dataflow.types import IntType
 
 __all__ = ["AdderGraphModule"]
@@ -33,15 +34,14 @@ _TEMPLATES = jinja2.Environment(
 
 @dataclass(frozen=True, eq=False)
 class AdderGraphModule:
-    """`graph` for elements of the type `element`, with registers after every `levels` of adders.
+    """`graph` for elements of the type `element`, with a register after every adder.
 
     The module takes `inputs_i`, the elements, and gives `results_o`, one field of `result_bits` for each result, two's
-    complement, `latency` enabled cycles later.
+    complement, `latency` cycles later.
     """
 
     graph: AdderGraph
     element: IntType
-    levels: int
 
     @cached_property
     def types(self) -> tuple[IntType, ...]:
@@ -51,13 +51,12 @@ class AdderGraphModule:
     @cached_property
     def stages(self) -> np.ndarray:
         """The register stage that each node is before: int64 of (nodes,)."""
-        return np.maximum(self.graph.levels() - 1, 0) // self.levels
+        return stages_of_fewest_registers(self.graph, np.array([type_.bits for type_ in self.types]))
 
-    @property
+    @cached_property
     def latency(self) -> int:
         """Registers on the way of every result, at least 1."""
-        used = self.graph.results[self.graph.results[:, 0] != ZERO, 0]
-        return int(self.stages[used].max(initial=0)) + 1
+        return stage_count(self.graph)
 
     @property
     def result_types(self) -> tuple[IntType, ...]:
@@ -157,13 +156,22 @@ class AdderGraphModule:
         return {"name": _name(node, 0), "bits": bits, "value": f"{{{high}, {self._extended(a, one, q, 0)}}}"}
 
     def _extended(self, node: int, name: str, bits: int, shift: int) -> str:
-        """A node in `bits` bits, shifted left, or right if `shift` is negative."""
-        value = f"$signed({name})" if self.types[node].signed else name
-        if shift > 0:
-            return f"({bits}'({value}) << {shift})"
-        if shift == 0:
-            return f"{bits}'({value})"
-        return f"{bits}'({value} {'>>>' if self.types[node].signed else '>>'} {-shift})"
+        """A node in `bits` bits, shifted left, or right if `shift` is negative; each bit is said, none left to a cast."""
+        type_ = self.types[node]
+        zeros = min(max(shift, 0), bits)  # below it
+        lowest = min(max(-shift, 0), type_.bits)
+        highest = min(type_.bits, lowest + bits - zeros)
+        beyond = bits - zeros - (highest - lowest)  # above it
+        parts = []
+        if beyond:
+            parts.append(f"{{{beyond}{{{name}[{type_.bits - 1}]}}}}" if type_.signed else f"{beyond}'d0")
+        if highest - lowest == type_.bits:
+            parts.append(name)
+        elif highest > lowest:
+            parts.append(f"{name}[{highest - 1}:{lowest}]")
+        if zeros:
+            parts.append(f"{zeros}'d0")
+        return parts[0] if len(parts) == 1 else f"{{{', '.join(parts)}}}"
 
     def _result(self, node: int, shift: int, sign: int) -> str:
         bits = self.result_bits

@@ -151,6 +151,11 @@ class Kernel(ABC):
         """The read-only memories, by the name of the parameter that takes the file."""
         return {}
 
+    def memory_sets(self) -> dict[str, dict[str, Memory]]:
+        """Read-only memories that share a parameter, which takes what the names of their files begin with: by its name,
+        then by what ends the names."""
+        return {}
+
     def loaded_memory(self) -> Memory | None:
         """The memory that is written at start-up, over the weight stream, if there is one."""
         return None

@@ -92,11 +92,11 @@ class LabelSelect(Kernel):
         return self.labels
 
     def latency(self) -> int:
-        """The input register, the multiplication and the addition where there are any, the output register."""
+        """The input register, the multiplication and the addition where there are any, the best label, the output."""
         multiplication = 0
         if self.multipliers is not None:
             multiplication = product_latency(self.input_type, self.multiplier_type)
-        return 2 + multiplication + (self.offsets is not None)
+        return 4 + multiplication + (self.offsets is not None)
 
     def inputs_needed(self) -> np.ndarray:
         return np.array([self.labels], np.int64)

@@ -169,6 +169,11 @@ class MatrixVector(Kernel):
     def sum_bits(self) -> tuple[int, ...]:
         """The width of the sums in each output lane, as thresholds are compared with them."""
 
+    @property
+    def threshold_folds(self) -> int:
+        """Beats of results after which the thresholds repeat."""
+        return self.mh // self.output_lanes()[0]
+
     def search_latency(self) -> int:
         """Cycles that the search among the thresholds takes."""
         return 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
@@ -185,17 +190,15 @@ class MatrixVector(Kernel):
             "NumThresholds": 0,
         }
         if self.thresholds is not None:
-            table = self._search_table()
             parameters |= {
                 "NumThresholds": self.thresholds.shape[1],
-                "ThresholdWidth": table.memory.width,
-                "CompareWidths": pack_word(table.widths, 8),
+                "CompareWidths": pack_word(self._search_table.widths, 8),
                 "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits),
             }
         return parameters
 
-    def memories(self) -> dict[str, Memory]:
-        return {} if self.thresholds is None else {"ThresholdFile": self._search_table().memory}
+    def memory_sets(self) -> dict[str, dict[str, Memory]]:
+        return {} if self.thresholds is None else {"ThresholdFiles": self._search_table.memories}
 
     def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
         thresholds = self.thresholds
@@ -219,6 +222,7 @@ class MatrixVector(Kernel):
         (lanes,) = self.output_lanes()
         return sorted_table(self.thresholds, *self.accumulator_range(), lanes)
 
+    @cached_property
     def _search_table(self) -> SearchTable:
         assert self.thresholds is not None
         (lanes,) = self.output_lanes()

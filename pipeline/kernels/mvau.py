@@ -79,7 +79,8 @@ class MVAU(StoredMatrixVector):
         products = product_latency(self.input_type, self.weight_type)
         tree = (self.simd - 1).bit_length() // 2
         replay = int(self.neuron_folds > 1)
-        operands = accumulator = output = 1
+        operands = accumulator = 1
+        output = 2
         return replay + operands + products + tree + accumulator + self.search_latency() + output
 
     def inputs_needed(self) -> np.ndarray:

@@ -92,8 +92,8 @@ class Pool(Kernel):
         return self.input_beats()[0]
 
     def latency(self) -> int:
-        """The output register."""
-        return 1
+        """The input register, the sum or maximum, the output register."""
+        return 3
 
     def inputs_needed(self) -> np.ndarray:
         pixels = np.arange(self.pixels[0] * self.pixels[1], dtype=np.int64) * self.window * self.folds

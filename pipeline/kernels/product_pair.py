@@ -18,9 +18,8 @@ def product_adders(input_type: IntType, weight_type: IntType) -> int:
 
 
 def product_latency(input_type: IntType, weight_type: IntType) -> int:
-    """Cycles of a product: one for every two digits of the recoded factor."""
-    recoded = input_type if recodes_input(input_type, weight_type) else weight_type
-    return (recoded_digits(recoded) + 1) // 2
+    """Cycles of a product: one for every digit of the recoded factor."""
+    return recoded_digits(input_type if recodes_input(input_type, weight_type) else weight_type)
 
 
 def product_width(input_type: IntType, weight_type: IntType) -> int:

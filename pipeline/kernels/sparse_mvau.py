@@ -97,25 +97,29 @@ class SparseMVAU(StoredMatrixVector):
 
         Then the stages that the sum names.
         """
-        loaded = step = word = element = total = chosen = output = 1
-        products = product_latency(self.input_type, self.weight_type)
-        waits = 1 if max(map(len, self.walks)) == 1 else 2  # cycles in the FIFO
+        loaded = chosen = output = 1
+        waits = 1 if max(self._results()) <= 2 else 2  # cycles in the FIFO
         bias = int(self.bias is not None)
         first = max(self.finished()[: self.lanes])
-        return (
-            loaded
-            + step
-            + first
-            + word
-            + element
-            + products
-            + total
-            + waits
-            + chosen
-            + bias
-            + self.search_latency()
-            + output
-        )
+        return loaded + first + self._summed() + waits + chosen + bias + self.search_latency() + output
+
+    def _summed(self) -> int:
+        """From the last step of a row to its sum at the FIFO, through the stages that the sum below names."""
+        step = word = element = total = 1
+        return step + word + element + product_latency(self.input_type, self.weight_type) + total
+
+    @cached_property
+    def windows(self) -> int:
+        """Windows of which sums may be in the FIFOs or on their way, so that no walk has to wait for their places."""
+        finished = np.array(self.finished()).reshape(-1, self.lanes).max(axis=1)
+        beats = len(finished)
+        waits = freed = 2  # cycles in the FIFO, and until a walk may begin in the places that the last sums leave
+        sent = int((finished + np.arange(beats)[::-1]).max()) + self._summed() + waits  # from the first step on
+        return max(2, -(-(sent + freed) // max(self.steps, self.mw // self.simd, beats)))
+
+    def _results(self) -> list[int]:
+        """The sums that the FIFO of each walker holds."""
+        return [max(self.windows * len(own), 1) for own in self.walks]
 
     def finished(self) -> tuple[int, ...]:
         """The step of its walk, counted from 0, in which the sum of each row is complete."""
@@ -149,8 +153,8 @@ class SparseMVAU(StoredMatrixVector):
             "ProductWidth": product_width(input_, weight),
             "AccWidths": pack_word(self.lane_accumulator_bits(), 8),
             "LaneWidth": max(self.lane_accumulator_bits()),
-            # two windows' sums: those of one may wait for their turn while the next is walked
-            "Results": pack_word([max(2 * len(own), 1) for own in self.walks], 16),
+            "Windows": self.windows,
+            "Results": pack_word(self._results(), 16),
             "HasBias": int(self.bias is not None),
         }
 

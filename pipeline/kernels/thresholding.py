@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,15 +15,20 @@ from pipeline.kernels.base import Kernel, Memory, Shape, Table
 
 __all__ = [
     "MAX_THRESHOLDS",
+    "SearchMemory",
     "SearchTable",
     "Thresholding",
     "check_thresholds",
     "count_thresholds",
+    "direct_steps",
+    "search_memories",
     "search_stages",
+    "search_styles",
     "sorted_table",
 ]
 
 MAX_THRESHOLDS = 255
+_DIRECT_DEPTH, _BLOCK_DEPTH = 64, 512  # of hw/rtl/threshold_search.sv
 _FEW = 31  # thresholds up to which comparing with each is faster than to search among them
 _BLOCK = 1 << 16  # elements at a time, so that they stay in the cache
 
@@ -83,17 +89,52 @@ def check_thresholds(layer: str, thresholds: np.ndarray, output_type: IntType) -
         )
 
 
+class SearchMemory(NamedTuple):
+    """The memory of a lane from which step `stage` of a search reads a cycle ahead: `words` words of `thresholds` each.
+
+    `block` is block RAM, else look-up tables.
+    """
+
+    stage: int
+    words: int
+    thresholds: int
+    block: bool
+
+
+def direct_steps(count: int, folds: int) -> int:
+    """How many steps of a search among `count` thresholds of `folds` sets, the first ones, choose among constants."""
+    return min((_DIRECT_DEPTH // folds).bit_length(), search_stages(count))
+
+
+def search_memories(count: int, folds: int) -> tuple[SearchMemory, ...]:
+    """The memories of the other steps."""
+    memories = []
+    for stage in range(direct_steps(count, folds), search_stages(count)):
+        thresholds = 2 if stage else 1
+        words = (folds << stage) // thresholds
+        memories.append(SearchMemory(stage, words, thresholds, words >= _BLOCK_DEPTH))
+    return tuple(memories)
+
+
+def search_styles(count: int, folds: int) -> dict[str, int]:
+    """What the thresholds of a search lie in, and those of how many steps: constants, distributed or block memories."""
+    styles = ["block" if memory.block else "distributed" for memory in search_memories(count, folds)]
+    counts = {"constants": direct_steps(count, folds)} | {style: styles.count(style) for style in styles}
+    return {style: steps for style, steps in counts.items() if steps}
+
+
 @dataclass(frozen=True)
 class SearchTable:
     """Thresholds laid out for a binary search in hardware (hw/rtl/threshold_search.sv).
 
     The sorted thresholds of a channel are padded to 2^stages - 1 with one that is never reached. Stage k of the search
-    compares with one of 2^k of them. `memory` holds, lane by lane, stage by stage and fold by fold, those 2^k
-    thresholds; channel c is in lane c % pe, fold c // pe. `widths` is for each lane the width of its comparison, in
-    which value and threshold are both exact.
+    compares with one of 2^k of them; channel c is in lane c % pe, fold c // pe. `memories` has, under <lane>, a word of
+    all that the `direct_steps` of a lane choose among, stage by stage and fold by fold, and, under <lane>_<stage>, the
+    words of each of the `search_memories`, fold by fold. `widths` is for each lane the width of its comparison, in which
+    value and threshold are both exact.
     """
 
-    memory: Memory
+    memories: dict[str, Memory]
     widths: tuple[int, ...]
 
     @classmethod
@@ -107,19 +148,30 @@ class SearchTable:
         which changes no result.
         """
         channels, count = thresholds.shape
-        stages = search_stages(count)
-        table = _padded(thresholds, lo, hi)
-        ordered = np.empty((pe, 0), np.int64)
-        for stage in range(stages):
-            step = 1 << (stages - stage)
-            level = table[:, step // 2 - 1 :: step]  # the 2^stage thresholds in the middle of what is left to search
-            by_lane = level.reshape(channels // pe, pe, -1).swapaxes(0, 1)
-            ordered = np.hstack([ordered, by_lane.reshape(pe, -1)])
+        table = _padded(thresholds, lo, hi).reshape(channels // pe, pe, -1)
         floor = -1 if signed else 0
-        needed = [IntType(min(int(lane.min()), floor), int(lane.max())).bits for lane in ordered]
+        ends = zip(table.min(axis=(0, 2)), table.max(axis=(0, 2)), strict=True)
+        needed = [IntType(min(int(low), floor), int(high)).bits for low, high in ends]
         compared = tuple(max(pair) for pair in zip(widths, needed, strict=True))
-        width = max(compared)
-        return cls(Memory(width, tuple(pack_word([value], width) for value in ordered.flat)), compared)
+        direct = direct_steps(count, channels // pe)
+        deeper = search_memories(count, channels // pe)
+        memories = {}
+        for lane, width in enumerate(compared):
+            levels = [_level(table[:, lane], stage) for stage in range(search_stages(count))]
+            if direct:
+                constants = np.concatenate(levels[:direct])
+                memories[f"{lane}"] = Memory(width * len(constants), (pack_word(constants, width),))
+            for memory in deeper:
+                words = levels[memory.stage].reshape(memory.words, memory.thresholds)
+                packed = tuple(pack_word(word, width) for word in words)
+                memories[f"{lane}_{memory.stage}"] = Memory(width * memory.thresholds, packed)
+        return cls(memories, compared)
+
+
+def _level(table: np.ndarray, stage: int) -> np.ndarray:
+    """Of (folds, 2^stages - 1) sorted thresholds the 2^stage of each fold that are in the middle of what is left."""
+    period = (table.shape[1] + 1) >> stage
+    return table[:, period // 2 - 1 :: period].ravel()
 
 
 def sorted_table(thresholds: np.ndarray, lo: np.ndarray, hi: np.ndarray, pe: int) -> Table:
@@ -202,27 +254,25 @@ class Thresholding(Kernel):
         return np.arange(1, self.cycles() + 1, dtype=np.int64)
 
     def parameters(self) -> dict[str, int]:
-        table = self._table()
         return {
             "Pe": self.pe,
-            "Folds": self._folds(),
+            "Folds": self.threshold_folds,
             "InputWidth": self.input_type.bits,
             "InputSigned": int(self.input_type.signed),
             "NumThresholds": self.thresholds.shape[1],
-            "ThresholdWidth": table.memory.width,
-            "CompareWidths": pack_word(table.widths, 8),
+            "CompareWidths": pack_word(self._table.widths, 8),
             "OutputWidth": self.output_type.bits,
             "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits),
         }
 
-    def memories(self) -> dict[str, Memory]:
-        return {"ThresholdFile": self._table().memory}
+    def memory_sets(self) -> dict[str, dict[str, Memory]]:
+        return {"ThresholdFiles": self._table.memories}
 
     def hls_parameters(self) -> dict[str, int | bool]:
         return {
             "Beats": self.cycles(),
             "Pe": self.pe,
-            "Folds": self._folds(),
+            "Folds": self.threshold_folds,
             "InputWidth": self.input_type.bits,
             "InputSigned": self.input_type.signed,
             "OutputWidth": self.output_type.bits,
@@ -234,16 +284,18 @@ class Thresholding(Kernel):
     def hls_tables(self) -> dict[str, Table]:
         return {"thresholds": sorted_table(*self._rows(), self.pe)}
 
-    def _folds(self) -> int:
+    @property
+    def threshold_folds(self) -> int:
         """Beats after which the thresholds repeat."""
         return 1 if len(self.thresholds) == 1 else len(self.thresholds) // self.pe
 
     def _rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The thresholds of each lane and fold, and the ends of their inputs."""
-        rows = np.broadcast_to(self.thresholds, (self.pe * self._folds(), self.thresholds.shape[1]))
+        rows = np.broadcast_to(self.thresholds, (self.pe * self.threshold_folds, self.thresholds.shape[1]))
         lo, hi = (np.full(len(rows), end, np.int64) for end in (self.input_type.lo, self.input_type.hi))
         return rows, lo, hi
 
+    @cached_property
     def _table(self) -> SearchTable:
         widths = (self.input_type.bits,) * self.pe
         return SearchTable.build(*self._rows(), self.pe, widths, signed=self.input_type.signed)

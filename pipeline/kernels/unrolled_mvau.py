@@ -25,15 +25,14 @@ class UnrolledMVAU(MatrixVector):
     """A MatrixVector that takes a vector in `digits` cycles, whole vectors in and all rows out.
 
     Elements go through the graph in `digits` parts of as many bits each; 1 is a vector a cycle. `adders` and `results`
-    are the AdderGraph, for digits of `digit_type`; both None has it found and proven. `levels` of adders lie between two
-    registers. Every node of the graph is as wide as its own interval; `accumulator_bits` is what sums are kept in.
+    are the AdderGraph, for digits of `digit_type`; both None has it found and proven. Every node of the graph is as wide
+    as its own interval; `accumulator_bits` is what sums are kept in.
 
     Raises ConfigError for digits that the elements do not have, UnsupportedError for what cannot be built,
     VerificationError for a graph that does not multiply by `weights`.
     """
 
     digits: int = 1
-    levels: int = 2
     adders: np.ndarray | None = field(default=None, repr=False)
     results: np.ndarray | None = field(default=None, repr=False)
 
@@ -49,8 +48,6 @@ class UnrolledMVAU(MatrixVector):
             raise ConfigError(
                 f"layer {self.name}: its elements of {bits} bits cannot be taken in {self.digits} digits."
             )
-        if self.levels < 1:
-            raise ConfigError(f"layer {self.name}: {self.levels} levels of adders between registers; 1 is the least.")
         if self.adders is None or self.results is None:
             graph = adder_graph_of(self.weights, self.digit_type)
             object.__setattr__(self, "adders", graph.adders)
@@ -76,7 +73,7 @@ class UnrolledMVAU(MatrixVector):
 
     @cached_property
     def graph_module(self) -> AdderGraphModule:
-        return AdderGraphModule(self.graph, self.digit_type, self.levels)
+        return AdderGraphModule(self.graph, self.digit_type)
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -93,8 +90,8 @@ class UnrolledMVAU(MatrixVector):
 
     def latency(self) -> int:
         """From the cycle in which a vector is taken to that of its results, through the stages that the sum names."""
-        vector = self.digits if self.digits > 1 else 0  # a register, then all digits but the first
-        output = 1
+        vector = self.digits + 1 if self.digits > 1 else 0  # a register, all digits but the first, a register of digits
+        output = 2
         return vector + self.graph_module.latency + int(self._accumulates()) + self.search_latency() + output
 
     def inputs_needed(self) -> np.ndarray:
@@ -160,7 +157,6 @@ class UnrolledMVAU(MatrixVector):
         return Companion(
             module.text(name),
             (
-                Wire(1, "graph_en_o", "en_i"),
                 Wire(self.mw * self.digit_bits, "graph_inputs_o", "inputs_i"),
                 Wire(self.mh * module.result_bits, "graph_results_i", "results_o"),
             ),

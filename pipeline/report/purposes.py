@@ -55,6 +55,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "mvau_pe": "accumulators",
         "sparse_mvau_pe": "accumulators",
         "unrolled_mvau": "accumulators",
+        "activation": "thresholds",
         "thresholding": "thresholds",
         "threshold_search": "thresholds",
         "weight_memory": "weight memory",
@@ -65,6 +66,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "parallel_window": "sliding windows",
         "simple_dual_port_ram": "sliding windows",  # but in a StreamingFIFO
         "streaming_fifo": "FIFOs",
+        "result_buffer": "FIFOs",
         "add_streams": "glue",
         "duplicate_streams": "glue",
         "label_select": "glue",

@@ -7,7 +7,7 @@ blocks of memory follow from the sizes of its memories.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import log2
@@ -28,9 +28,9 @@ from pipeline.kernels.product_pair import product_adders, product_latency, produ
 from pipeline.kernels.sparse_mvau import SparseMVAU, walk_of
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.kernels.thresholding import Thresholding, search_stages
+from pipeline.kernels.thresholding import Thresholding, direct_steps, search_memories, search_stages
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.resources.memories import Storage, loaded_uram, ram, rom
+from pipeline.resources.memories import Storage, block_count, loaded_uram, ram, rom
 
 __all__ = ["Demand", "csd_digits", "demand", "matrix_demand"]
 
@@ -42,7 +42,7 @@ _BANK = 2048  # words of a block of 18 Kb that is 9 bits wide: deeper memories o
 class Demand:
     """What a layer of the kind `op_type` needs: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb.
 
-    `uram` are UltraRAMs, `lut` and `ff` what loads them, which is known without a fit.
+    `uram` are UltraRAMs, `lut` and `ff` what is known without a fit: what loads those, and registers of thresholds.
     """
 
     op_type: str
@@ -74,13 +74,19 @@ class Demand:
         self.lut += storage.lut
         self.ff += storage.ff
 
-    def search(self, thresholds: int, folds: int, lanes: int, bits: float) -> None:
-        """A binary search in `lanes` lanes, for values of `bits` bits in all of them together."""
-        stages = search_stages(thresholds)
-        words = [folds << stage for stage in range(stages)]
-        tables = sum(-(-size // 64) for size in words if size > 1)
-        deep = sum(-(-size // 64) for size in words if size > _SLICE)
-        self.add(compared=stages * bits, tables=tables * bits, found=lanes * stages * (stages + 1) / 2)
+    def search(self, thresholds: int, folds: int, widths: Sequence[int]) -> None:
+        """A binary search in lanes whose values have `widths` bits."""
+        stages, bits = search_stages(thresholds), float(sum(widths))
+        tables, deep = float(sum(folds << stage > 1 for stage in range(direct_steps(thresholds, folds)))), 0.0
+        for memory in search_memories(thresholds, folds):
+            if memory.block:
+                self.bram_18k += sum(block_count(memory.thresholds * width, memory.words) for width in widths)
+                continue
+            luts = memory.thresholds * -(-memory.words // 64)
+            tables += luts
+            deep += luts if memory.words > _SLICE else 0
+            self.ff += memory.thresholds * sum(widths)
+        self.add(compared=stages * bits, tables=tables * bits, found=len(widths) * stages * (stages + 1) / 2)
         self.add(deep_tables=deep * bits)
 
 
@@ -185,7 +191,7 @@ def _folded(layer: MatrixVector, pe: int, simd: int, family: str) -> tuple[Deman
         result.store("replay", ram(simd * matrix.input_bits, max(synapses, 2), family))
     if matrix.bias_bits:
         result.store("biases", rom(pe * matrix.bias_bits, neurons))
-    _end(result, matrix, pe, float(lanes.sum()))
+    _end(result, matrix, lanes.tolist())
     return result, ("weights", pe * simd * matrix.weight_bits, neurons * synapses)
 
 
@@ -208,7 +214,7 @@ def _unrolled(matrix: _Matrix, digits: int) -> Demand:
         result.add(accumulators=matrix.row_bits.sum(), vector=matrix.columns * matrix.input_bits)
     elif matrix.bias_bits:
         result.add(accumulators=matrix.row_bits.sum())
-    _end(result, matrix, matrix.rows, float(matrix.row_bits.sum()))
+    _end(result, matrix, matrix.row_bits.tolist())
     return result
 
 
@@ -234,7 +240,7 @@ def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) ->
     if matrix.bias_bits:
         result.store("biases", rom(lanes * widest, matrix.rows // lanes))
         result.add(bias_adders=lanes * widest)
-    _end(result, matrix, lanes, float(lanes * widest))
+    _end(result, matrix, [widest] * lanes)
     return result, ("walk", pe * (matrix.weight_bits + element_bits + word_bits + 1), steps)
 
 
@@ -254,19 +260,18 @@ def _walkers(layer: MatrixVector, pe: int, lanes: int, family: str) -> tuple[Dem
     return result, sum(sums), max(sums)
 
 
-def _end(result: Demand, matrix: _Matrix, lanes: int, bits: float) -> None:
-    """The thresholds of a matrix, in `lanes` lanes with sums of `bits` bits together, and the output register."""
+def _end(result: Demand, matrix: _Matrix, widths: Sequence[int]) -> None:
+    """The thresholds of a matrix, in lanes whose sums have `widths` bits, and the output register."""
     if matrix.thresholds:
-        result.search(matrix.thresholds, matrix.rows // lanes, lanes, bits)
-    result.add(outputs=lanes * matrix.output_bits)
+        result.search(matrix.thresholds, matrix.rows // len(widths), widths)
+    result.add(outputs=len(widths) * matrix.output_bits)
 
 
 # -- layers that pass a stream on -----------------------------------------------------------------------------------
 
 
 def _thresholding(result: Demand, layer: Thresholding, family: str) -> None:
-    folds = 1 if len(layer.thresholds) == 1 else len(layer.thresholds) // layer.pe
-    result.search(layer.thresholds.shape[1], folds, layer.pe, layer.pe * layer.input_type.bits)
+    result.search(layer.thresholds.shape[1], layer.threshold_folds, [layer.input_type.bits] * layer.pe)
     result.add(outputs=layer.pe * layer.output_type.bits)
 
 

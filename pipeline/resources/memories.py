@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Storage", "loaded_uram", "ram", "rom"]
+__all__ = ["Storage", "block_count", "loaded_uram", "ram", "rom"]
 
 # LUTs of a distributed memory, and the bits it is wide, at 32 and at 64 words
 _DISTRIBUTED = {"xcup": ((8, 14), (8, 7)), "xc7": ((4, 6), (4, 3))}
@@ -34,7 +34,7 @@ def ram(width: int, depth: int, family: str) -> Storage:
         luts = short_luts * -(-width // short_bits)
     else:
         luts = -(-depth // 64) * long_luts * -(-width // long_bits)
-    return _cheaper(luts, _blocks(width, depth), _BLOCK_PRICE_RAM, width)
+    return _cheaper(luts, block_count(width, depth), _BLOCK_PRICE_RAM, width)
 
 
 def rom(width: int, depth: int, ram_style: str = "auto") -> Storage:
@@ -43,12 +43,12 @@ def rom(width: int, depth: int, ram_style: str = "auto") -> Storage:
     if depth < 2:
         return Storage(0, 0, 0)
     if ram_style == "block":
-        return Storage(0, _blocks(width, depth), 0)
+        return Storage(0, block_count(width, depth), 0)
     luts = width * -(-depth // 64)
     if ram_style == "distributed":
         # the multiplexers of a slice join 256 words; beyond them a third more was counted, for 512 to 2,048 words
         return Storage(luts if depth <= 256 else 4 * luts // 3, 0, width)
-    return _cheaper(luts, _blocks(width, depth), _BLOCK_PRICE_ROM, width)
+    return _cheaper(luts, block_count(width, depth), _BLOCK_PRICE_ROM, width)
 
 
 def loaded_uram(width: int, depth: int) -> Storage:
@@ -71,5 +71,6 @@ def _cheaper(luts: int, blocks: int, price: int, width: int) -> Storage:
     return Storage(0, blocks, 0) if luts > price * blocks else Storage(luts, 0, width)
 
 
-def _blocks(width: int, depth: int) -> int:
+def block_count(width: int, depth: int) -> int:
+    """The blocks of 18 Kb of a memory of `depth` words of `width` bits."""
     return min(-(-depth // words) * -(-width // bits) for words, bits in _BLOCK_SHAPES)

@@ -166,6 +166,11 @@ def write_design(
             file = f"{identifier(layer.name)}_{parameter}.mem"
             write_text(folder / file, memory.hex())
             parameters[parameter] = f'"{file}"'
+        for parameter, memories in layer.memory_sets().items():
+            beginning = f"{identifier(layer.name)}_{parameter}"
+            for ending, memory in memories.items():
+                write_text(folder / f"{beginning}_{ending}.mem", memory.hex())
+            parameters[parameter] = f'"{beginning}"'
         connections = layer.connections(
             tuple(signals[s] for s in layer.inputs), tuple(signals[s] for s in layer.outputs)
         )

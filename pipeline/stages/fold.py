@@ -25,12 +25,22 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.kernels.thresholding import Thresholding
+from pipeline.kernels.thresholding import Thresholding, search_styles
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.resources.fit import Fit
 from pipeline.resources.model import Estimate
 
-__all__ = ["Folded", "MvauChoice", "cycle_budget", "fold", "folding_of", "load", "save", "write_reports"]
+__all__ = [
+    "Folded",
+    "MvauChoice",
+    "cycle_budget",
+    "fold",
+    "folding_of",
+    "load",
+    "save",
+    "threshold_styles",
+    "write_reports",
+]
 
 
 @dataclass(frozen=True)
@@ -156,6 +166,13 @@ def folding_of(layer: Kernel) -> dict[str, int | str]:
             own["ram_style"] = layer.ram_style
         return own | {"mem_mode": layer.mem_mode}
     return {name: getattr(layer, name.lower()) for name in ATTRIBUTES.get(layer.op_type, ())}
+
+
+def threshold_styles(layer: Kernel) -> dict[str, int]:
+    """What the thresholds of `layer` lie in, and those of how many steps of the search; empty where it has none."""
+    if not isinstance(layer, MatrixVector | Thresholding) or layer.thresholds is None:
+        return {}
+    return search_styles(layer.thresholds.shape[1], layer.threshold_folds)
 
 
 def save(folded: Folded, folder: Path) -> None:

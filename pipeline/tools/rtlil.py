@@ -1,10 +1,8 @@
 """RTLIL, Yosys' text format: what is done to designs that the SystemVerilog front end gives, and Yosys itself lacks.
 
 The front end makes one module of every instance. Where the hierarchy is kept, an MVAU of 16 × 32 multipliers then holds
-512 equal modules, and Yosys maps each of them anew. And what reads a memory file word by word at constant addresses
-becomes thousands of read ports, which Yosys compares pair by pair. Neither changes a count: nothing is optimized across
-a module boundary, and a word of a read-only memory is a constant. Both take minutes off an MVAU of 8-bit outputs. And
-as Yosys takes seconds to begin, whatever the design, small ones are put side by side into one.
+512 equal modules, and Yosys maps each of them anew. Merging them changes no count: nothing is optimized across a module
+boundary. And as Yosys takes seconds to begin, whatever the design, small ones are put side by side into one.
 """
 
 from __future__ import annotations
@@ -13,15 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["fold_constant_reads", "merge_equal_modules", "side_by_side"]
+__all__ = ["merge_equal_modules", "side_by_side"]
 
 _CELL = re.compile(r"^(  cell )(\\\S+)( .*)$", re.MULTILINE)
 _LOCATION = re.compile(r"^ *attribute \\(?:src|hdlname) .*\n", re.MULTILINE)
 _NUMBERED = re.compile(r"(?:(?<=\s)|(?<=\$))([^\s$]*\$)(\d+)")
-_MEMORY_CELL = re.compile(
-    r"^(?:  attribute .*\n)*  cell \$(memrd|memwr|meminit)(?:_v2)? \S+\n((?:    .*\n)*)  end\n", re.MULTILINE
-)
-_CONSTANT = re.compile(r"(\d+)'([01]+)|(\d+)")
 
 
 @dataclass(frozen=True)
@@ -80,54 +74,6 @@ def side_by_side(texts: Sequence[str], top: str) -> str:
 def _autoidx(preamble: str) -> int:
     """The number from which Yosys goes on when it makes up names; a preamble has it after the word autoidx."""
     return int(preamble.split("autoidx", 1)[1].split()[0])
-
-
-def fold_constant_reads(text: str) -> str:
-    """`text` with every asynchronous read of a read-only memory at a constant address replaced by the word there."""
-    preamble, modules = _split(text)
-    return _join(preamble, [_Module(module.name, module.head, _fold(module.body)) for module in modules])
-
-
-def _fold(body: str) -> str:
-    words: dict[str, list[str]] = {}  # memory → its words, in binary, where one cell initializes all of it
-    other: set[str] = set()  # memories that are written, or initialized in part
-    for kind, lines in _MEMORY_CELL.findall(body):
-        if kind == "memrd":
-            continue
-        cell = _fields(lines)
-        memory = cell["\\MEMID"]
-        if kind == "memwr" or memory in words or cell["\\ADDR"] != "0" or "0" in cell["\\EN"].partition("'")[2]:
-            other.add(memory)
-            continue
-        width = int(cell["\\WIDTH"])
-        bits = cell["\\DATA"].partition("'")[2]
-        words[memory] = [bits[end - width : end] for end in range(len(bits), 0, -width)]
-
-    def fold(match: re.Match) -> str:
-        if match[1] != "memrd":
-            return match[0]
-        cell = _fields(match[2])
-        memory, address = cell["\\MEMID"], _constant(cell["\\ADDR"])
-        content = words.get(memory, [])
-        if memory in other or address is None or address >= len(content) or cell["\\CLK_ENABLE"] != "0":
-            return match[0]
-        word = content[address]
-        data = cell["\\DATA"]
-        return f"  connect {data} {len(word)}'{word}\n"
-
-    return _MEMORY_CELL.sub(fold, body)
-
-
-def _fields(lines: str) -> dict[str, str]:
-    """The parameters and connections of a cell, by name."""
-    return {name: value for _, name, value in (line.split(None, 2) for line in lines.splitlines())}
-
-
-def _constant(signal: str) -> int | None:
-    match = _CONSTANT.fullmatch(signal)
-    if match is None:
-        return None
-    return int(match[3]) if match[3] else int(match[2], 2)
 
 
 def _split(text: str) -> tuple[str, list[_Module]]:

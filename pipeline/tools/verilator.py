@@ -27,7 +27,17 @@ from pipeline.tools.programs import PROGRAMS
 from pipeline.tools.scratch import scratch_folder
 from pipeline.user_cache import cache_folder
 
-__all__ = ["Model", "SimulationResult", "build_model", "compile_model", "content_key", "lint", "simulate", "version"]
+__all__ = [
+    "Model",
+    "SimulationResult",
+    "build_model",
+    "compile_model",
+    "content_key",
+    "lint",
+    "ports_header",
+    "simulate",
+    "version",
+]
 
 _TESTBENCH = Path(__file__).resolve().parents[2] / "hw" / "tb" / "stream_tb.cpp"
 _CXX_FLAGS = ["-O1", "-std=gnu++17", "-DVL_TIME_CONTEXT", "-DVM_SC=0", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-w"]
@@ -182,7 +192,7 @@ def build_model(design: Design, folder: Path, *, jobs: int = 2) -> Model:
             _TESTBENCH,
             executable,
             folder=design.folder,
-            headers={"ports.h": _ports_header(design)},
+            headers={"ports.h": ports_header(design)},
             defines=("A2Q_STATS",),
             jobs=jobs,
         )
@@ -293,7 +303,8 @@ def _packed(sources: Sequence[Path]) -> list[list[Path]]:
     return groups
 
 
-def _ports_header(design: Design) -> str:
+def ports_header(design: Design) -> str:
+    """The header ports.h of hw/tb/stream_tb.cpp."""
     inputs = " ".join(f"X({port.name}, {port.bytes})" for port in design.inputs)
     outputs = " ".join(f"X({port.name}, {port.bytes})" for port in design.outputs)
     weights = "X(s_axis_weights, 4)" if len(design.weight_words) else ""

@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from pipeline.tools.rtlil import fold_constant_reads, merge_equal_modules, side_by_side
+from pipeline.tools.rtlil import merge_equal_modules, side_by_side
 
 
 def _main() -> None:
@@ -28,11 +28,12 @@ def _main() -> None:
             loaded = libyosys.Design()
             for command in (read, "write_rtlil loaded.il"):
                 libyosys.run_pass(command, loaded)
-            texts.append(fold_constant_reads(Path("loaded.il").read_text()))
+            texts.append(Path("loaded.il").read_text())
     text = side_by_side(texts, job["top"]) if job["top"] else texts[0]
     Path("simplified.il").write_text(merge_equal_modules(text))
     design = libyosys.Design()
-    for command in ["read_rtlil simplified.il", *job["synthesize"]]:
+    # a memory of one word is a constant: known before anything is mapped, it makes what compares with it smaller
+    for command in ["read_rtlil simplified.il", "opt_mem", *job["synthesize"]]:
         libyosys.run_pass(command, design)
 
 

@@ -52,15 +52,29 @@ def test_every_node_reaches_both_ends_of_its_interval(weights: np.ndarray, eleme
 
 
 @settings(max_examples=50, deadline=None)
-@given(matrices(), elements, st.integers(1, 4))
-def test_no_stage_has_more_levels_than_asked_for(weights: np.ndarray, element: IntType, levels: int) -> None:
+@given(matrices(), elements)
+def test_a_register_follows_every_adder(weights: np.ndarray, element: IntType) -> None:
     graph = adder_graph_of(weights, element)
-    module = AdderGraphModule(graph, element, levels)
-    depth = np.zeros(graph.nodes, np.int64)  # adders since the last register
+    module = AdderGraphModule(graph, element)
     for node, (a, _, b, _, _) in enumerate(graph.adders.tolist(), graph.inputs):
-        depth[node] = 1 + max(depth[o] if module.stages[o] == module.stages[node] else 0 for o in (a, b))
-    assert depth.max() <= levels
-    assert module.latency == max(1, -(-int(graph.levels().max()) // levels))
+        assert module.stages[node] < module.latency
+        assert all(operand < graph.inputs or module.stages[operand] < module.stages[node] for operand in (a, b))
+    assert module.latency == max(1, int(graph.levels().max()))
+
+
+def test_an_adder_is_placed_where_it_takes_the_fewest_registers() -> None:
+    """A sum of two bytes that is read in the last stage only: made first, it waits in 9 bits instead of two in 8; where
+    both bytes are read in the last stage too, and so wait anyhow, it is made as late as possible."""
+    chain = [[2, 0, 3, 0, 1], [6, 0, 4, 0, 1], [7, 0, 5, 0, 1]]  # nodes 6 to 8, one behind the other
+    adders = [*chain, [0, 0, 1, 0, 1], [8, 0, 9, 0, 1]]
+    first = AdderGraphModule(AdderGraph(6, np.array(adders), np.array([[10, 0, 1]])), IntType(0, 255))
+    assert first.stages[6:].tolist() == [0, 1, 2, 0, 3]
+    assert first.register_bits == (8 + 2 * 8) + (9 + 10 + 10) + 3 * 9 + 11
+    adders += [[0, 0, 8, 0, 1], [1, 0, 8, 0, 1]]
+    results = np.array([[10, 0, 1], [11, 0, 1], [12, 0, 1]])
+    late = AdderGraphModule(AdderGraph(6, np.array(adders), results), IntType(0, 255))
+    assert late.stages[6:].tolist() == [0, 1, 2, 2, 3, 3, 3]
+    assert late.register_bits == 3 * (8 + 8) + (8 + 2 * 8) + (9 + 10 + 10) + 9 + 3 * 11
 
 
 def test_the_same_matrix_gives_the_same_graph() -> None:

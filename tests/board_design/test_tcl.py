@@ -166,6 +166,16 @@ def test_memories_are_found_from_wherever_a_run_works(build, tmp_path):
     assert ["-id", "Synth 8-4445", "-new_severity", "ERROR"] in stand_in.of("set_msg_config")
 
 
+def test_memories_that_share_a_parameter_are_found_too(build, rtl, tmp_path):
+    (rtl / "inner.sv").write_text('module inner; search #(.ThresholdFiles("b_ThresholdFiles")) u (); endmodule\n')
+    for name in ("b_ThresholdFiles_0.mem", "b_ThresholdFiles_12_3.mem"):
+        (rtl / name).write_text("0\n")
+    build(DESIGNS["kv260"])
+    copies = tmp_path / "work" / "rtl"
+    assert f'.ThresholdFiles("{copies}/b_ThresholdFiles")' in (copies / "inner.sv").read_text()
+    assert (copies / "b_ThresholdFiles_12_3.mem").is_file()
+
+
 def test_without_memories_there_are_none_to_add(build, rtl):
     for path in rtl.glob("*.mem"):
         path.unlink()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.kernels.base import Kernel
-from pipeline.stages.codegen import write_design
-from pipeline.tools.verilator import SimulationResult, build_model
+from pipeline.stages.codegen import Design, write_design
+from pipeline.tools.verilator import Model, SimulationResult, build_model
 
-__all__ = ["SideBySide", "simulate_side_by_side"]
+__all__ = ["SideBySide", "apart", "simulate_side_by_side"]
 
 FRAMES = 4
 
@@ -47,10 +47,9 @@ class SideBySide:
                 assert self.full_speed.first_cycles[stream] == last_needed + layer.latency(), layer
 
 
-def simulate_side_by_side(layers: Sequence[Kernel], folder: Path) -> SideBySide:
-    """Random frames, the ends of the stream's range among them, through each of `layers`."""
-    rng = np.random.default_rng(0)
-    layers = tuple(
+def apart(layers: Sequence[Kernel]) -> tuple[Kernel, ...]:
+    """`layers` with names and streams of their own."""
+    return tuple(
         replace(
             layer,
             name=f"layer{index}",
@@ -59,6 +58,14 @@ def simulate_side_by_side(layers: Sequence[Kernel], folder: Path) -> SideBySide:
         )
         for index, layer in enumerate(layers)
     )
+
+
+def simulate_side_by_side(
+    layers: Sequence[Kernel], folder: Path, build: Callable[[Design, Path], Model] = build_model
+) -> SideBySide:
+    """Random frames, the ends of the stream's range among them, through each of `layers`, as a model that `build` makes."""
+    rng = np.random.default_rng(0)
+    layers = apart(layers)
     inputs, expected = {}, {}
     for layer in layers:
         for stream, shape, type_ in zip(layer.inputs, layer.input_shapes(), layer.input_types(), strict=True):
@@ -69,6 +76,6 @@ def simulate_side_by_side(layers: Sequence[Kernel], folder: Path) -> SideBySide:
             assert type_.contains(value)
             expected[stream] = value
     design = write_design(layers, list(inputs), list(expected), folder, "bench")
-    model = build_model(design, folder)
+    model = build(design, folder)
     stalled = tuple(model.run(inputs, stalls=seed) for seed in range(3))
     return SideBySide(layers, inputs, expected, model.run(inputs), stalled)

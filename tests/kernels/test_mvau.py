@@ -66,6 +66,8 @@ CONFIGURATIONS = {
     "one_column_254_levels": _mvau(4, 1, unsigned(8), 1, 254, output_lo=-128, pe=2, simd=1, bias=True),
     "odd_widths": _mvau(6, 10, unsigned(3), 5, 6, pe=3, simd=2, bias=True, per_row=True),
     "one_bit_signed_inputs": _mvau(4, 6, IntType(-1, 0), 3, pe=1, simd=6),
+    "thresholds_in_memories_of_look_up_tables": _mvau(144, 2, unsigned(4), 4, 11, pe=2, simd=2, per_row=True),
+    "thresholds_in_block_memories": _mvau(520, 1, unsigned(3), 4, 3, pe=1, simd=1),
     "inputs_of_three_digits_recoded": _mvau(2, 34, unsigned(5), 7, 3, pe=1, simd=17, bias=True),
 }
 
@@ -161,7 +163,7 @@ def test_thresholds_out_of_reach_widen_nothing():
     layer = MVAU("layer", ("x",), ("y",), np.array([[3, -2]]), unsigned(4), IntType(0, 3), (1, 1), thresholds)
     (bits,) = layer.lane_accumulator_bits()
     parameters = layer.parameters()
-    assert parameters["AccWidths"] == parameters["CompareWidths"] == parameters["ThresholdWidth"] == bits
+    assert parameters["AccWidths"] == parameters["CompareWidths"] == bits
 
 
 def test_a_threshold_beyond_a_full_range_widens_the_comparison_by_a_bit():

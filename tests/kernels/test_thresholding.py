@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.thresholding import SearchTable, Thresholding, count_thresholds, search_stages
+from pipeline.kernels.thresholding import (
+    SearchMemory,
+    SearchTable,
+    Thresholding,
+    count_thresholds,
+    direct_steps,
+    search_memories,
+    search_stages,
+)
 from pipeline.tools.verilator import simulate
 
 unsigned = partial(IntType.of_bits, signed=False)
@@ -31,6 +39,9 @@ CONFIGURATIONS = {
     "254_levels_signed": _layer(2, signed(9), 254, -127, pe=2),
     "shared_ternary": _layer(6, signed(5), 2, -1, shared=True, pe=3),
     "one_level_of_one_bit": _layer(3, unsigned(1), 1),
+    "memories_of_look_up_tables": _layer(144, signed(9), 11, pe=2),
+    "memories_behind_constants": _layer(72, unsigned(7), 12, -3, pe=3),
+    "block_memories": _layer(1028, signed(6), 5, pe=2),
 }
 
 
@@ -38,7 +49,10 @@ CONFIGURATIONS = {
 def test_hardware_is_exact(layer, tmp_path):
     rng = np.random.default_rng(2)
     frames = rng.integers(layer.input_type.lo, layer.input_type.hi + 1, (8, *layer.shape))
-    frames[0, 0, 0], frames[0, 0, 1] = layer.input_type.lo, layer.input_type.hi
+    frames[0, 1, 0], frames[0, 1, 1] = layer.input_type.lo, layer.input_type.hi
+    # right after reset each channel takes the threshold it is compared with first, and every other one a little less
+    first = layer.thresholds[:, (1 << (search_stages(layer.thresholds.shape[1]) - 1)) - 1]
+    frames[0, 0, 0] = np.clip(first - np.arange(layer.shape[2]) % 2, layer.input_type.lo, layer.input_type.hi)
     (expected,) = layer.reference(frames)
     result = simulate([layer], {"x": frames}, tmp_path)
     np.testing.assert_array_equal(result.outputs["y"], expected)
@@ -48,18 +62,51 @@ def test_hardware_is_exact(layer, tmp_path):
     np.testing.assert_array_equal(stalled.outputs["y"], expected)
 
 
-@given(st.lists(st.integers(-20, 20), min_size=1, max_size=9), st.integers(-12, 12))
-def test_the_search_table_counts(thresholds, value):
+@given(
+    st.lists(st.integers(-20, 20), min_size=1, max_size=9), st.integers(-12, 12), st.sampled_from([1, 3, 24, 70, 130])
+)
+def test_the_search_table_counts(thresholds: list[int], value: int, folds: int):
     """Walking the table as the hardware does gives the count, and every entry fits its width."""
-    row = np.array([sorted(thresholds)])
-    table = SearchTable.build(row, np.array([-12]), np.array([12]), 1, (5,), signed=True)
-    width = table.memory.width
-    entries = [word - (1 << width) if word >> (width - 1) else word for word in table.memory.words]
+    rows = np.sort((np.array(thresholds) + 3 * np.arange(2 * folds)[:, None]) % 41 - 20, axis=1)
+    ends = np.full(2 * folds, 12)
+    table = SearchTable.build(rows, -ends, ends, 2, (5, 6), signed=True)
+    lane, fold = 1, folds // 2
+    count = _walk(table, rows.shape[1], folds, lane, fold, value)
+    row = rows[2 * fold + lane]
+    assert count == count_thresholds(np.array([value]), row[None])[0] == sum(value >= row)
+    assert table.widths == (5, 6)
+
+
+def _walk(table: SearchTable, count: int, folds: int, lane: int, fold: int, value: int) -> int:
+    width = table.widths[lane]
+    deeper = {memory.stage: memory for memory in search_memories(count, folds)}
     index = 0
-    for stage in range(search_stages(row.shape[1])):
-        index = 2 * index + (value >= entries[(1 << stage) - 1 + index])
-    assert index == count_thresholds(np.array([value]), row)[0] == sum(value >= t for t in thresholds)
-    assert table.widths == (5,)
+    for stage in range(search_stages(count)):
+        place = (fold << stage) + index
+        if stage in deeper:
+            memory = table.memories[f"{lane}_{stage}"]
+            address, part = divmod(place, deeper[stage].thresholds)
+            assert len(memory.words) == deeper[stage].words
+        else:
+            memory = table.memories[f"{lane}"]
+            address, part = 0, folds * ((1 << stage) - 1) + place
+        threshold = memory.words[address] >> (part * width) & ((1 << width) - 1)
+        threshold -= (threshold >> (width - 1)) << width
+        index = 2 * index + (value >= threshold)
+    return index
+
+
+def test_deep_steps_have_memories():
+    """Up to 64 thresholds of a lane are constants; what is read ahead is a pair, and block RAM from 512 words on."""
+    assert direct_steps(255, 1) == 7
+    assert search_memories(255, 1) == (SearchMemory(7, 64, 2, False),)
+    assert direct_steps(7, 24) == 2
+    assert search_memories(7, 24) == (SearchMemory(2, 48, 2, False),)
+    assert direct_steps(7, 511) == 0
+    assert search_memories(7, 511) == (
+        SearchMemory(0, 511, 1, False), SearchMemory(1, 511, 2, False), SearchMemory(2, 1022, 2, True)
+    )  # fmt: skip
+    assert search_memories(1, 512) == (SearchMemory(0, 512, 1, True),)
 
 
 @pytest.mark.parametrize("count", [1, 31, 32, 255])

@@ -28,17 +28,16 @@ CONFIGURATIONS = {
     "two_bits_at_a_time": _layer(8, 24, unsigned(4), 4, 15, density=0.3, digits=2),
     "a_stem": _layer(5, 27, signed(8), 8, 15),
     "a_stem_in_digits": _layer(5, 27, signed(8), 8, 15, bias=True, digits=4),
-    "digits_that_do_not_divide": _layer(3, 6, signed(7), 4, 3, digits=3, levels=1),
+    "digits_that_do_not_divide": _layer(3, 6, signed(7), 4, 3, digits=3),
     "sums_with_a_bias": _layer(4, 9, unsigned(5), 5, bias=True),
-    "sums_with_a_bias_in_digits": _layer(4, 9, unsigned(5), 5, bias=True, digits=5, levels=3),
+    "sums_with_a_bias_in_digits": _layer(4, 9, unsigned(5), 5, bias=True, digits=5),
     "sums_of_signed_digits": _layer(4, 7, signed(3), 3, digits=3),
     "bipolar": _layer(6, 10, IntType(-1, 1), 1, 1, output_lo=-1),
     "bits": _layer(6, 10, unsigned(1), 1, 2),
     "all_zero": _layer(3, 5, unsigned(4), 4, 3, density=0.0),
     "rows_of_zeros": _layer(9, 4, unsigned(2), 3, density=0.2, digits=2),
     "one_weight": _layer(1, 1, unsigned(8), 8, digits=2),
-    "deep": _layer(2, 60, unsigned(2), 4, 15, levels=1),
-    "never_registered_but_at_the_end": _layer(2, 60, unsigned(2), 4, 15, levels=50),
+    "deep": _layer(2, 60, unsigned(2), 4, 15),
 }
 
 
@@ -63,8 +62,6 @@ def test_what_cannot_be_built_is_refused():
     layer = CONFIGURATIONS["a_layer"]
     with pytest.raises(ConfigError, match="elements of 4 bits cannot be taken in 5 digits"):
         replace(layer, digits=5, adders=None, results=None)
-    with pytest.raises(ConfigError, match="0 levels of adders between registers; 1 is the least"):
-        replace(layer, levels=0)
     with pytest.raises(VerificationError, match="a graph of adders that does not multiply by its weights"):
         replace(layer, weights=-layer.weights)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pipeline.tools.rtlil import fold_constant_reads, merge_equal_modules
+from pipeline.tools.rtlil import merge_equal_modules
 
 LEAF = """module \\leaf${path}
   attribute \\src "leaf.sv:{line}"
@@ -62,26 +62,3 @@ def test_parents_of_merged_modules_are_merged_too():
     top = "attribute \\top 1\nmodule \\top\n  cell \\branch$1x \\a\n  end\n  cell \\branch$2x \\b\n  end\nend\n"
     merged = merge_equal_modules(top + branch("1x") + branch("2x"))
     assert merged.count("module \\") == 3
-
-
-def memory(address: str, *, clocked: int = 0, written: bool = False) -> str:
-    write = '  cell $memwr_v2 $9\n    parameter \\MEMID "\\\\m"\n    connect \\ADDR \\a\n  end\n' if written else ""
-    return (
-        "module \\rom\n  memory width 2 size 3 \\m\n"
-        '  cell $meminit_v2 $0\n    parameter \\MEMID "\\\\m"\n    parameter \\WIDTH 2\n    connect \\ADDR 0\n'
-        "    connect \\DATA 6'110110\n    connect \\EN 2'11\n  end\n" + write + '  attribute \\src "rom.sv:4"\n'
-        f'  cell $memrd_v2 $1\n    parameter \\MEMID "\\\\m"\n    parameter \\CLK_ENABLE {clocked}\n'
-        f"    connect \\ADDR {address}\n    connect \\DATA $2 [1:0]\n  end\nend\n"
-    )
-
-
-def test_a_constant_address_reads_a_constant():
-    for address, word in (("2'00", "10"), ("2'01", "01"), ("2", "11")):
-        folded = fold_constant_reads(memory(address))
-        assert f"  connect $2 [1:0] 2'{word}\n" in folded
-        assert "$memrd" not in folded and "attribute \\src" not in folded
-
-
-def test_other_reads_stay():
-    for text in (memory("\\a"), memory("2'11"), memory("2'00", clocked=1), memory("2'00", written=True)):
-        assert fold_constant_reads(text) == text

@@ -34,13 +34,13 @@ proc copy_sources {from to} {
     set copy [file normalize [file join $to [file tail $memory]]]
     file copy -force $memory $copy
     lappend names "\"[file tail $memory]\"" "\"$copy\""
+    # a parameter called …Files has what the names of several begin with
+    if {[regexp {^(.*Files)_[0-9_]+\.mem$} [file tail $memory] -> beginning]} {
+      lappend names "\"$beginning\"" "\"[file normalize [file join $to $beginning]]\""
+    }
   }
   foreach source [lsort [concat [glob -nocomplain -directory $from *.sv] [glob -nocomplain -directory $from *.v]]] {
-    set text [read_text $source]
-    if {[string first {.mem"} $text] >= 0} {
-      set text [string map $names $text]
-    }
-    write_text [file join $to [file tail $source]] $text
+    write_text [file join $to [file tail $source]] [string map $names [read_text $source]]
   }
   if {![file exists [file join $to a2q_accelerator.v]]} {
     error "$from holds no a2q_accelerator.v; give the folder of the accelerator's RTL"

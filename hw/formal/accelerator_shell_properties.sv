@@ -1,0 +1,309 @@
+// accelerator_shell: every word from memory reaches the network once and in order, every word of the network memory, and
+// while LOAD is set every word the weight stream, whole or in parts; nothing is taken or offered while the network is in
+// reset, which lasts eight cycles at least after RESET; the last word of every BATCH-th frame is marked, and no other; and
+// the registers FRAMES_IN, FRAMES_OUT, BATCH and STATUS's BUSY and MISALIGNED say what went through the ports.
+//
+// The handshakes of AXI4-Lite are those of axi_lite_slave. Words in flight are lost where the network is reset.
+`default_nettype none
+
+module accelerator_shell_properties #(
+  parameter int unsigned InputBytes = 1,
+  parameter int unsigned OutputBytes = 1,
+  parameter int unsigned InputWords = 3,
+  parameter int unsigned OutputWords = 2,
+  parameter int unsigned WeightWords = 0
+) (
+  input wire                     clk_i,
+  input wire                     rst_ni,
+  input wire [11:0]              awaddr_i,
+  input wire                     awvalid_i,
+  input wire [31:0]              wdata_i,
+  input wire [3:0]               wstrb_i,
+  input wire                     wvalid_i,
+  input wire                     bready_i,
+  input wire [11:0]              araddr_i,
+  input wire                     arvalid_i,
+  input wire                     rready_i,
+  input wire                     in_valid_i,
+  input wire [InputBytes*8-1:0]  in_data_i,
+  input wire [InputBytes-1:0]    in_keep_i,
+  input wire                     in_last_i,
+  input wire                     out_ready_i,
+  input wire                     core_in_ready_i,
+  input wire                     core_out_valid_i,
+  input wire [OutputBytes*8-1:0] core_out_data_i,
+  input wire                     weights_ready_i,
+  input wire                     weights_loaded_i
+);
+
+  wire in_ready, out_valid, out_last, core_rst_n, core_in_valid, core_out_ready, weights_valid;
+  wire [OutputBytes*8-1:0] out_data;
+  wire [OutputBytes-1:0] out_keep;
+  wire [InputBytes*8-1:0] core_in_data;
+  wire [31:0] weights_data;
+
+  accelerator_shell #(
+    .InputBytes(InputBytes),
+    .OutputBytes(OutputBytes),
+    .InputWords(InputWords),
+    .OutputWords(OutputWords),
+    .WeightWords(WeightWords)
+  ) u_cell (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .awaddr_i(awaddr_i),
+    .awvalid_i(awvalid_i),
+    .awready_o(),
+    .wdata_i(wdata_i),
+    .wstrb_i(wstrb_i),
+    .wvalid_i(wvalid_i),
+    .wready_o(),
+    .bresp_o(),
+    .bvalid_o(),
+    .bready_i(bready_i),
+    .araddr_i(araddr_i),
+    .arvalid_i(arvalid_i),
+    .arready_o(),
+    .rdata_o(),
+    .rresp_o(),
+    .rvalid_o(),
+    .rready_i(rready_i),
+    .in_valid_i(in_valid_i),
+    .in_ready_o(in_ready),
+    .in_data_i(in_data_i),
+    .in_keep_i(in_keep_i),
+    .in_last_i(in_last_i),
+    .out_valid_o(out_valid),
+    .out_ready_i(out_ready_i),
+    .out_data_o(out_data),
+    .out_keep_o(out_keep),
+    .out_last_o(out_last),
+    .core_rst_no(core_rst_n),
+    .core_in_valid_o(core_in_valid),
+    .core_in_ready_i(core_in_ready_i),
+    .core_in_data_o(core_in_data),
+    .core_out_valid_i(core_out_valid_i),
+    .core_out_ready_o(core_out_ready),
+    .core_out_data_i(core_out_data_i),
+    .overflow_i(1'b0),
+    .weights_valid_o(weights_valid),
+    .weights_ready_i(weights_ready_i),
+    .weights_data_o(weights_data),
+    .weights_loaded_i(weights_loaded_i)
+  );
+
+  logic checked_q = 1'b0;
+  always_ff @(posedge clk_i) if (!rst_ni) checked_q <= 1'b1;
+
+  // -- what is written to the registers, and read of them
+
+  localparam bit [11:0] AddressControl = 12'h018;
+  localparam bit [11:0] AddressStatus = 12'h01C;
+  localparam bit [11:0] AddressBatch = 12'h020;
+  localparam bit [11:0] AddressFramesIn = 12'h024;
+  localparam bit [11:0] AddressFramesOut = 12'h028;
+
+  wire write = u_cell.u_axi_lite_slave.write_o;
+  wire [11:0] write_address = u_cell.u_axi_lite_slave.write_address_o;
+  wire [31:0] write_data = u_cell.u_axi_lite_slave.write_data_o;
+  wire accepted = u_cell.u_axi_lite_slave.write_accept_i;
+  wire read = u_cell.u_axi_lite_slave.read_o;
+  wire [11:0] read_address = u_cell.u_axi_lite_slave.read_address_o;
+  wire [31:0] read_data = u_cell.u_axi_lite_slave.read_data_i;
+
+  wire control = write && write_address == AddressControl && accepted;
+  wire batch = write && write_address == AddressBatch && write_data != '0;
+  wire clear = !rst_ni || (control && write_data[0]);
+
+  // -- reset
+
+  logic reset_q, load_q;
+  logic [3:0] released_q;  // cycles since RESET became 0, up to 8
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      reset_q <= 1'b0;
+      load_q <= 1'b0;
+      released_q <= '0;
+    end else begin
+      if (control) begin
+        reset_q <= write_data[0];
+        load_q <= WeightWords > 0 && write_data[1];
+      end
+      if (reset_q) released_q <= '0;
+      else if (released_q != 4'd8) released_q <= released_q + 1'b1;
+    end
+  end
+
+  // -- input: words taken, frames of them
+
+  wire take = in_valid_i && in_ready && !load_q;
+  logic [31:0] in_words_q, frames_in_q;
+  wire in_end = in_words_q == InputWords - 1;
+  logic misaligned_q;
+  always_ff @(posedge clk_i) begin
+    if (!core_rst_n) begin
+      in_words_q <= '0;
+      frames_in_q <= '0;
+      misaligned_q <= 1'b0;
+    end else if (take) begin
+      in_words_q <= in_end ? '0 : in_words_q + 1;
+      if (in_end) frames_in_q <= frames_in_q + 1;
+      // a transfer may end with a whole last word of a frame only
+      if (in_last_i && (!in_end || in_keep_i != '1)) misaligned_q <= 1'b1;
+    end
+  end
+
+  wire [1:0] in_level;
+  wire [1:0][InputBytes*8-1:0] in_parts;
+  queue_model #(
+    .Width(InputBytes * 8),
+    .Depth(2)
+  ) u_in (
+    .clk_i(clk_i),
+    .rst_ni(core_rst_n),
+    .checked_i(checked_q),
+    .push_i(take),
+    .data_i(in_data_i),
+    .pop_i(core_in_valid && core_in_ready_i),
+    .popped_i(core_in_data),
+    .level_o(in_level),
+    .parts_o(in_parts)
+  );
+  handshake #(
+    .Width(InputBytes * 8)
+  ) u_core_in (
+    .clk_i(clk_i),
+    .rst_ni(core_rst_n),
+    .checked_i(checked_q),
+    .valid_i(core_in_valid),
+    .ready_i(core_in_ready_i),
+    .data_i(core_in_data),
+    .inside_i(in_level != '0)
+  );
+
+  // -- output: a word is marked as it comes from the network
+
+  wire give = core_out_valid_i && core_out_ready;
+  logic [31:0] out_words_q, batch_q, frames_left_q, given_words_q, frames_out_q;
+  wire out_end = out_words_q == OutputWords - 1;
+  wire given_end = given_words_q == OutputWords - 1;
+  always_ff @(posedge clk_i) begin
+    if (!core_rst_n) out_words_q <= '0;
+    else if (give) out_words_q <= out_end ? '0 : out_words_q + 1;
+    if (!core_rst_n) begin
+      given_words_q <= '0;
+      frames_out_q <= '0;
+    end else if (out_valid && out_ready_i) begin
+      given_words_q <= given_end ? '0 : given_words_q + 1;
+      if (given_end) frames_out_q <= frames_out_q + 1;
+    end
+    if (clear) begin
+      batch_q <= 32'd1;
+      frames_left_q <= '0;
+    end else if (batch) begin
+      batch_q <= write_data;
+      frames_left_q <= write_data - 1;
+    end else if (core_rst_n && give && out_end) begin
+      frames_left_q <= ((frames_left_q == '0) ? batch_q : frames_left_q) - 1;
+    end
+  end
+
+  wire [1:0] out_level;
+  wire [1:0][OutputBytes*8:0] out_parts;
+  queue_model #(
+    .Width(OutputBytes * 8 + 1),
+    .Depth(2)
+  ) u_out (
+    .clk_i(clk_i),
+    .rst_ni(core_rst_n),
+    .checked_i(checked_q),
+    .push_i(give),
+    .data_i({out_end && frames_left_q == '0, core_out_data_i}),
+    .pop_i(out_valid && out_ready_i),
+    .popped_i({out_last, out_data}),
+    .level_o(out_level),
+    .parts_o(out_parts)
+  );
+  handshake #(
+    .Width(OutputBytes * 8 + 1)
+  ) u_out_offer (
+    .clk_i(clk_i),
+    .rst_ni(core_rst_n),
+    .checked_i(checked_q),
+    .valid_i(out_valid),
+    .ready_i(out_ready_i),
+    .data_i({out_last, out_data}),
+    .inside_i(out_level != '0)
+  );
+
+  wire [1:0] in_kept = 2'(u_cell.u_input.out_valid_q) + 2'(u_cell.u_input.spill_valid_q);
+  wire [1:0] out_kept = 2'(u_cell.u_output.out_valid_q) + 2'(u_cell.u_output.spill_valid_q);
+  wire second_out_ends = given_words_q == ((OutputWords > 1) ? OutputWords - 2 : 0);
+  wire busy = in_words_q != '0 || frames_in_q != frames_out_q;
+
+  always_comb begin
+    if (checked_q && rst_ni) begin
+      reset_lasts : assert (!core_rst_n || released_q == 4'd8);
+      reset_ends : assert (core_rst_n || reset_q || released_q != 4'd8);
+      nothing_moves_in_reset : assert (core_rst_n || (!in_ready && !out_valid));
+      whole_words_leave : assert (out_keep == '1);
+      load_needs_weights : assert (WeightWords > 0 || !weights_valid);
+      frames_in_are_told : assert (!read || read_address != AddressFramesIn || read_data == frames_in_q);
+      frames_out_are_told : assert (!read || read_address != AddressFramesOut || read_data == frames_out_q);
+      batch_is_told : assert (!read || read_address != AddressBatch || read_data == batch_q);
+      status_is_told :
+      assert (!read || read_address != AddressStatus || read_data[1:0] == {misaligned_q, busy});
+      frames_are_not_loads : assert (!control || write_data[1:0] != 2'b10 || WeightWords == 0 || !core_rst_n || !busy);
+
+      // what the registers are
+      reset_register : assert (u_cell.reset_q == reset_q && u_cell.load_q == load_q);
+      hold_counts : assert (reset_q || 32'(released_q) + 32'(u_cell.hold_q) == ((released_q == 4'd8) ? 8 : 7));
+    end
+  end
+
+  always_comb begin
+    if (checked_q && rst_ni && core_rst_n) begin
+      room_is_used : assert (in_ready || load_q || in_level == 2'd2);
+      room_for_results : assert (core_out_ready || out_level == 2'd2);
+
+      // what the registers are
+      input_is_counted : assert (u_cell.frames_in_q == frames_in_q && 32'(u_cell.in_word_q) == in_words_q);
+      output_is_counted : assert (u_cell.frames_out_q == frames_out_q && 32'(u_cell.out_word_q) == out_words_q);
+      words_are_of_frames : assert (in_words_q < InputWords && out_words_q < OutputWords && given_words_q < OutputWords);
+      misalignment_is_kept : assert (u_cell.misaligned_q == misaligned_q);
+      in_level_is_counted : assert (in_level == in_kept);
+      in_fills_first : assert (u_cell.u_input.out_valid_q || !u_cell.u_input.spill_valid_q);
+      first_in : assert (in_kept == '0 || u_cell.u_input.out_q == in_parts[0]);
+      second_in : assert (in_kept != 2'd2 || u_cell.u_input.spill_q == in_parts[1]);
+      out_level_is_counted : assert (out_level == out_kept);
+      out_fills_first : assert (u_cell.u_output.out_valid_q || !u_cell.u_output.spill_valid_q);
+      first_out : assert (out_kept == '0 || u_cell.u_output.out_q == {out_parts[0][OutputBytes*8], given_end, out_parts[0][OutputBytes*8-1:0]});
+      second_out : assert (out_kept != 2'd2 || u_cell.u_output.spill_q == {out_parts[1][OutputBytes*8], second_out_ends, out_parts[1][OutputBytes*8-1:0]});
+      words_on_the_way : assert ((given_words_q + 32'(out_level)) % OutputWords == out_words_q);
+    end
+  end
+  always_comb begin
+    if (checked_q && rst_ni) begin
+      batch_register : assert (u_cell.batch_q == batch_q && u_cell.frames_left_q == frames_left_q);
+    end
+  end
+
+  // the converter is proven alone: here, that it gets every word of a load and no other, and that it drives the port
+  if (WeightWords > 0) begin : gen_weights
+    wire to_converter = u_cell.gen_weights.u_weights.in_valid_i && u_cell.gen_weights.u_weights.in_ready_o;
+    always_comb begin
+      if (checked_q && rst_ni && core_rst_n) begin
+        loads_go_to_the_converter : assert (to_converter == (in_valid_i && in_ready && load_q));
+        loads_are_whole : assert (!to_converter || u_cell.gen_weights.u_weights.in_data_i == in_data_i);
+        weights_are_of_it :
+        assert (weights_valid == u_cell.gen_weights.u_weights.out_valid_o &&
+                weights_data == u_cell.gen_weights.u_weights.out_data_o &&
+                weights_ready_i == u_cell.gen_weights.u_weights.out_ready_i);
+      end
+    end
+    always_comb converter_is_reset : assert (u_cell.gen_weights.u_weights.rst_ni == core_rst_n);
+  end
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,119 @@
+// result_buffer: results come out as they went in, in order; those inside and those that were started, which come in any
+// later cycle, are never more than Depth; a result is at the output at the latest two cycles after it came.
+`default_nettype none
+
+module result_buffer_properties #(
+  parameter int unsigned Width = 2,
+  parameter int unsigned Depth = 4
+) (
+  input wire             clk_i,
+  input wire             rst_ni,
+  input wire             start_i,
+  input wire             in_valid_i,
+  input wire [Width-1:0] in_data_i,
+  input wire             out_ready_i
+);
+
+  localparam int unsigned LevelWidth = $clog2(Depth + 1);
+  localparam int unsigned AddressWidth = $clog2(Depth);
+  localparam int unsigned Words = 1 << AddressWidth;
+
+  wire room, out_valid;
+  wire [Width-1:0] out_data;
+
+  // the pipeline: it starts where there is room, and brings a result for each start
+  logic [LevelWidth-1:0] coming_q;
+  wire start = start_i && room;
+  wire comes = in_valid_i && coming_q != '0;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) coming_q <= '0;
+    else coming_q <= coming_q + LevelWidth'(start) - LevelWidth'(comes);
+  end
+
+  result_buffer #(
+    .Width(Width),
+    .Depth(Depth)
+  ) u_cell (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .room_o(room),
+    .start_i(start),
+    .in_valid_i(comes),
+    .in_data_i(in_data_i),
+    .out_valid_o(out_valid),
+    .out_ready_i(out_ready_i),
+    .out_data_o(out_data)
+  );
+
+  logic checked_q = 1'b0;
+  always_ff @(posedge clk_i) if (!rst_ni) checked_q <= 1'b1;
+
+  wire [LevelWidth-1:0] level;
+  wire [Depth-1:0][Width-1:0] parts;
+
+  queue_model #(
+    .Width(Width),
+    .Depth(Depth)
+  ) u_queue (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .checked_i(checked_q),
+    .push_i(comes),
+    .data_i(in_data_i),
+    .pop_i(out_valid && out_ready_i),
+    .popped_i(out_data),
+    .level_o(level),
+    .parts_o(parts)
+  );
+
+  handshake #(
+    .Width(Width),
+    .MaxWait(1)
+  ) u_output (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .checked_i(checked_q),
+    .valid_i(out_valid),
+    .ready_i(out_ready_i),
+    .data_i(out_data),
+    .inside_i(level != '0)
+  );
+
+  logic [31:0] free_before_q;
+  always_ff @(posedge clk_i) free_before_q <= rst_ni ? 32'(u_cell.free_q) : Depth;
+
+  wire [31:0] promised = 32'(level) + 32'(coming_q);
+  wire head = u_cell.out_valid_q;
+  wire [AddressWidth-1:0] distance = u_cell.write_address_q - u_cell.read_address_q;
+  wire [31:0] stored = (u_cell.any_q && distance == '0) ? Words : 32'(distance);
+
+  always_comb begin
+    if (checked_q && rst_ni) begin
+      never_more_than_places : assert (promised <= Depth);
+      room_is_a_place : assert (!room || promised < Depth);
+      room_is_used : assert (room == (free_before_q > 2));
+
+      // what the registers are
+      places_are_counted :
+      assert (32'(u_cell.free_q) + promised + 32'(u_cell.left_q) == Depth + 32'(u_cell.started_q));
+      room_outlasts_two_starts : assert (!room || 32'(u_cell.free_q) >= 2);
+      places_before : assert (free_before_q <= 32'(u_cell.free_q) + 1 && 32'(u_cell.free_q) <= free_before_q + 1);
+      level_is_counted : assert (32'(level) == stored + 32'(head));
+      any_is_some : assert (u_cell.any_q || distance == '0);
+      next_is_next : assert (u_cell.next_address_q == AddressWidth'(u_cell.read_address_q + 1'b1));
+      head_is_read : assert (!head || u_cell.out_q == parts[0]);
+    end
+  end
+  for (genvar i = 0; i < Words; i++) begin : gen_word
+    // the result in word i is `age` results behind the next one to be read
+    wire [AddressWidth-1:0] age = AddressWidth'(i) - u_cell.read_address_q;
+    always_comb begin
+      if (checked_q && rst_ni) begin
+        word_is_kept : assert (32'(age) >= stored || u_cell.words[i] == parts[32'(age)+32'(head)]);
+      end
+    end
+  end
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,81 @@
+// Each element becomes OutputOffset + the number of its channel's thresholds that it reaches, ceil(log2(NumThresholds + 1))
+// enabled cycles later. Without thresholds it goes out as it is, in the same cycle, as the sums of an MVAU do.
+//
+// Pe:              elements a beat.
+// Folds:           beats after which the thresholds repeat; 1 if all channels share them.
+// InputWidth:      bits of an input element.
+// ValueWidths:     for each lane, in 8 bits, how many of these bits its values need; the others repeat the sign.
+// InputSigned:     inputs and thresholds are two's complement.
+// NumThresholds:   thresholds of a channel; 0 puts out the element itself.
+// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see threshold_search).
+// OutputWidth:     bits of an output element.
+// OutputOffset:    the output for no threshold reached; not used without thresholds.
+// ThresholdFiles:  the thresholds (see threshold_search).
+`default_nettype none
+
+module activation #(
+  parameter int unsigned Pe = 1,
+  parameter int unsigned Folds = 1,
+  parameter int unsigned InputWidth = 8,
+  parameter logic [Pe*8-1:0] ValueWidths = {Pe{8'(InputWidth)}},
+  parameter bit InputSigned = 1'b1,
+  parameter int unsigned NumThresholds = 1,
+  parameter logic [Pe*8-1:0] CompareWidths = ValueWidths,
+  parameter int unsigned OutputWidth = 1,
+  parameter logic [OutputWidth-1:0] OutputOffset = '0,
+  parameter ThresholdFiles = ""
+) (
+  input  wire                       clk_i,
+  input  wire                       rst_ni,
+
+  input  wire                       en_i,
+
+  input  wire                       valid_i,
+  input  wire  [Pe*InputWidth-1:0]  data_i,
+
+  output wire                       valid_o,
+  output wire  [Pe*OutputWidth-1:0] data_o
+);
+
+  if (NumThresholds > 0) begin : gen_thresholds
+    localparam int unsigned CountWidth = $clog2(NumThresholds + 1);
+    if (CountWidth > OutputWidth) begin : gen_check_output
+      $error("%m: OutputWidth does not hold NumThresholds");
+    end
+    wire [Pe*CountWidth-1:0] counts;
+    threshold_search #(
+      .Lanes(Pe),
+      .Folds(Folds),
+      .LaneWidth(InputWidth),
+      .ValueWidths(ValueWidths),
+      .CompareWidths(CompareWidths),
+      .Signed(InputSigned),
+      .NumThresholds(NumThresholds),
+      .ThresholdFiles(ThresholdFiles)
+    ) u_threshold_search (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .en_i(en_i),
+      .valid_i(valid_i),
+      .values_i(data_i),
+      .valid_o(valid_o),
+      .counts_o(counts)
+    );
+    for (genvar l = 0; l < Pe; l++) begin : gen_lane
+      assign data_o[l*OutputWidth+:OutputWidth] = OutputOffset + OutputWidth'(counts[l*CountWidth+:CountWidth]);
+    end
+  end else begin : gen_values
+    localparam int unsigned Bits = (InputWidth < OutputWidth) ? InputWidth : OutputWidth;
+    assign valid_o = valid_i;
+    for (genvar l = 0; l < Pe; l++) begin : gen_lane
+      wire [InputWidth-1:0] value = data_i[l*InputWidth+:InputWidth];
+      wire unused_value = &{1'b0, value};
+      assign data_o[l*OutputWidth+:OutputWidth] =
+          {{(OutputWidth-Bits){InputSigned && value[InputWidth-1]}}, value[Bits-1:0]};
+    end
+    wire unused_control = &{1'b0, clk_i, rst_ni, en_i};
+  end
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,89 @@
+// The end of a pipeline that never stands still: results wait here until the reader of the stream takes them.
+//
+// The pipeline asks before it starts on a result: room_o says whether there is a place for it, start_i takes that place,
+// in_valid_i brings the result some cycles later, in any cycle. So no enable goes from the stream's ready to all the
+// registers of the pipeline. room_o comes from a flip-flop, two cycles late, so it is low while two places or fewer are
+// left. If a result leaves L cycles after its start and the pipeline starts one in every I cycles, then 3 + ceil(L / I)
+// places keep it going without a pause, L counting the two cycles that a result is in here.
+//
+// Width: bits of a result, at least 1.
+// Depth: places, at least 3.
+`default_nettype none
+
+module result_buffer #(
+  parameter int unsigned Width = 8,
+  parameter int unsigned Depth = 4
+) (
+  input  wire              clk_i,
+  input  wire              rst_ni,
+
+  output wire              room_o,
+  input  wire              start_i,
+
+  input  wire              in_valid_i,
+  input  wire  [Width-1:0] in_data_i,
+
+  output wire              out_valid_o,
+  input  wire              out_ready_i,
+  output wire  [Width-1:0] out_data_o
+);
+
+  if (Width < 1 || Depth < 3) begin : gen_check
+    $error("%m: Width must be at least 1 and Depth at least 3");
+  end
+
+  localparam int unsigned CountWidth = $clog2(Depth + 1);
+  logic [CountWidth-1:0] free_q;  // places, as the starts and ends of two cycles ago left them
+  logic room_q, started_q, left_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      free_q <= CountWidth'(Depth);
+      room_q <= 1'b1;
+      started_q <= 1'b0;
+      left_q <= 1'b0;
+    end else begin
+      started_q <= start_i;
+      left_q <= out_valid_o && out_ready_i;
+      if (started_q && !left_q) free_q <= free_q - 1'b1;
+      else if (left_q && !started_q) free_q <= free_q + 1'b1;
+      room_q <= free_q > CountWidth'(2);
+    end
+  end
+  assign room_o = room_q;
+
+  // A FIFO that is never asked whether it is full: as many words as addresses, and a register behind them.
+  localparam int unsigned AddressWidth = $clog2(Depth);
+  logic [Width-1:0] words[1 << AddressWidth];
+  logic [Width-1:0] out_q;
+  logic [AddressWidth-1:0] write_address_q, read_address_q, next_address_q;  // the next one to be read
+  logic any_q, out_valid_q;  // any: there are words that have not been read
+  wire out_free = !out_valid_q || out_ready_i;
+  wire read = out_free && any_q;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      write_address_q <= '0;
+      read_address_q <= '0;
+      next_address_q <= AddressWidth'(1);
+      any_q <= 1'b0;
+      out_valid_q <= 1'b0;
+    end else begin
+      if (in_valid_i) write_address_q <= write_address_q + 1'b1;
+      if (read) begin
+        read_address_q <= next_address_q;
+        next_address_q <= next_address_q + 1'b1;
+      end
+      any_q <= in_valid_i || (read ? next_address_q != write_address_q : any_q);
+      if (out_free) out_valid_q <= any_q;
+    end
+    if (in_valid_i) words[write_address_q] <= in_data_i;
+    if (out_free) out_q <= words[read_address_q];
+  end
+
+  assign out_valid_o = out_valid_q;
+  assign out_data_o = out_q;
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,62 @@
+"""Which register stage of a graph of adders each adder is computed in: that of the fewest flip-flops.
+
+A register follows every adder, so an adder lies at least one stage behind its operands. A value that a later stage reads
+passes a register for every stage between. The fewest flip-flops, at the fewest stages, are a linear program whose
+constraints are all differences of two variables; its corners are integers (Leiserson and Saxe, "Retiming synchronous
+circuitry", Algorithmica 6, 1991).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import csr_array
+
+from pipeline.adder_graph.graph import ZERO, AdderGraph
+
+__all__ = ["stage_count", "stages_of_fewest_registers"]
+
+
+def stage_count(graph: AdderGraph) -> int:
+    """The register stages that a graph needs: one an adder on its longest way, at least 1."""
+    used = graph.results[graph.results[:, 0] != ZERO, 0]
+    return max(1, int(graph.levels()[used].max(initial=0)))
+
+
+def stages_of_fewest_registers(graph: AdderGraph, bits: np.ndarray) -> np.ndarray:
+    """The stage of each node of `graph`, from 0 to `stage_count` - 1: int64 of (nodes,); 0 for inputs.
+
+    `bits` are those of each node's value. Nodes that no result depends on are not placed: they get stage 0.
+    """
+    stages, inputs, nodes = stage_count(graph), graph.inputs, graph.nodes
+    used = graph.used()
+    # variables: the stage of each node, then the last stage that reads its value; results are read in stage `stages`
+    later: list[tuple[int, int, int]] = []  # the first is at least the second plus the third
+    for node, (a, _, b, _, _) in enumerate(graph.adders.tolist(), inputs):
+        if used[node]:
+            for operand in (a, b):
+                later.append((nodes + operand, node, 0))
+                if operand >= inputs:
+                    later.append((node, operand, 1))
+    lo, hi = np.zeros(2 * nodes), np.full(2 * nodes, float(stages))
+    hi[:inputs] = 0
+    hi[inputs:nodes] = stages - 1
+    hi[:nodes][~used] = 0
+    lo[nodes + graph.results[graph.results[:, 0] != ZERO, 0]] = stages
+    if not later:
+        return np.zeros(nodes, np.int64)
+    first, second, gap = np.array(later).T
+    rows = np.arange(len(later))
+    entries = (np.repeat([-1.0, 1.0], len(later)), (np.tile(rows, 2), np.concatenate([first, second])))
+    cost = np.where(used, bits, 0).astype(float)
+    solved = linprog(
+        np.concatenate([-cost, cost]),
+        A_ub=csr_array(entries, shape=(len(later), 2 * nodes)),
+        b_ub=-gap.astype(float),
+        bounds=np.stack([lo, hi], axis=1),
+        method="highs-ds",
+    )
+    assert solved.status == 0, solved.message
+    placed = np.rint(solved.x).astype(np.int64)
+    assert (placed[first] >= placed[second] + gap).all()
+    return placed[:nodes]

@@ -1,0 +1,67 @@
+"""Small layers of every kernel, in forms that differ in what is generated of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.dataflow.types import IntType
+from pipeline.kernels.add_streams import AddStreams
+from pipeline.kernels.base import Kernel
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.duplicate_streams import DuplicateStreams
+from pipeline.kernels.fm_padding import FMPadding
+from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.pool import Pool
+from pipeline.kernels.sparse_mvau import SparseMVAU
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.kernels.thresholding import Thresholding
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from tests.kernels.matrices import matrix_layer
+
+__all__ = ["EVERY_KERNEL"]
+
+INT4, INT8, UINT4, UINT8 = IntType(-8, 7), IntType(-128, 127), IntType(0, 15), IntType(0, 255)
+X, Y = ("x",), ("y",)
+
+
+def _thresholding(type_: IntType, count: int, lo: int) -> Thresholding:
+    levels = np.sort(np.random.default_rng(count).integers(type_.lo, type_.hi + 1, (4, count)), axis=1)
+    return Thresholding("", X, Y, (2, 2, 4), type_, IntType(lo, lo + count), levels, 2)
+
+
+def _label_select(type_: IntType, largest: int) -> LabelSelect:
+    rng = np.random.default_rng(largest)
+    return LabelSelect("", X, Y, 5, type_, multipliers=rng.integers(1, largest, 5), offsets=rng.integers(-999, 999, 5))
+
+
+EVERY_KERNEL: tuple[Kernel, ...] = (
+    matrix_layer(MVAU, 4, 6, UINT4, 4, 15, pe=2, simd=3, ram_style="block"),
+    matrix_layer(MVAU, 2, 6, INT8, 8, bias=True, pe=1, simd=2, ram_style="distributed"),
+    matrix_layer(MVAU, 3, 4, IntType(0, 7), 7, 3, bias=True, pe=3, simd=4),
+    matrix_layer(MVAU, 2, 4, UINT4, 3, pe=1, simd=2, ram_style="ultra"),
+    matrix_layer(SparseMVAU, 4, 8, UINT4, 4, 7, density=0.4, pe=2, simd=2),
+    matrix_layer(SparseMVAU, 4, 6, INT4, 5, bias=True, density=0.6, pe=4, simd=3, lanes=2),
+    matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4, 15),
+    matrix_layer(UnrolledMVAU, 3, 5, INT8, 4, 3, bias=True, digits=4),
+    _thresholding(UINT8, 15, 0),
+    _thresholding(INT8, 6, -3),
+    ConvolutionInputGenerator("", X, Y, (6, 7, 4), UINT4, (3, 3), (2, 2), 2),
+    ConvolutionInputGenerator("", X, Y, (5, 5, 2), UINT4, (1, 1), (2, 2), 1),
+    ParallelWindow("", X, Y, (6, 7, 2), INT4, (3, 3), (1, 1), (1, 1, 1, 1), -1),
+    ParallelWindow("", X, Y, (5, 6, 1), UINT4, (2, 3), (2, 1), (0, 0, 0, 0), 0),
+    FMPadding("", X, Y, (2, 3, 2), INT4, (1, 2, 1, 0), -8, 2),
+    Pool("", X, Y, (2, 2), 4, 4, UINT4, "max", 0, 2),
+    Pool("", X, Y, (1, 2), 2, 9, INT4, "sum", 9, 2),
+    AddStreams("", ("a", "b"), Y, (2, 3, 4), (INT8, UINT4), (-3, 5), 2),
+    DuplicateStreams("", X, ("y", "z"), (2, 2, 4), UINT4, 2, 2),
+    _label_select(INT8, 100),
+    _label_select(UINT4, 1 << 10),
+    LabelSelect("", X, Y, 10, UINT4),
+    StreamingFIFO("", X, Y, (2, 3, 4), INT4, 2, 1),
+    StreamingFIFO("", X, Y, (2, 3, 4), INT4, 2, 40),
+    StreamingDataWidthConverter("", X, Y, (2, 3, 12), INT4, 2, 6),
+    StreamingDataWidthConverter("", X, Y, (2, 3, 12), INT4, 12, 4),
+)
