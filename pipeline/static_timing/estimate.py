@@ -32,6 +32,7 @@ __all__ = [
 
 OPTIMISTIC, PESSIMISTIC = "optimistic", "pessimistic"
 _WORST = 10
+_INSTANCE = "u_layer."  # of the layer in its wrapper
 _HANDSHAKE = (("tvalid", False), ("tdata", False), ("tready", True))  # and whether it goes against the stream
 
 
@@ -121,9 +122,10 @@ def estimate(
     Raises ToolError for a primitive without known delays, or a loop that no register breaks.
     """
     delays = CELL_DELAYS[family]
+    op_types = {layer.name: layer.op_type for layer in graph}
+    surroundings = [name for name in netlists if name not in op_types]
     network = network_of(netlists, connections(graph, surroundings), family)
     optimistic, pessimistic = (timing_of(network, index) for index in range(len(delays.nets)))
-    op_types = {layer.name: layer.op_type for layer in graph}
     layers: dict[str, LongestPath] = {}
     paths: list[Path] = []
     for name in netlists:
@@ -138,8 +140,8 @@ def estimate(
             path.luts,
             path.carries,
             path.fan_out,
-            _place(path.start),
-            _place(path.end),
+            place(path.start),
+            place(path.end),
         )
     nets = " or ".join(
         f"{net.base:g}{f' + {net.per_doubling:g} for each doubling of the fan-out above 16' if net.per_doubling else ''}"
@@ -241,8 +243,11 @@ def _distinct(paths: Sequence[Path]) -> list[Path]:
     return list(seen.values())
 
 
-def _place(hop: Hop) -> str:
-    return f"{hop.unit}: {hop.signal or hop.cell}"
+def place(hop: Hop) -> str:
+    """Where a hop is: layer, signal and, where the source does not give it away, module."""
+    signal = hop.signal.removeprefix(_INSTANCE)
+    what = signal or (f"a {hop.cell} of {hop.module}" if hop.module else hop.cell)
+    return f"{hop.unit}: {what}"
 
 
 def _count(layers: Sequence[str]) -> str:
