@@ -182,17 +182,18 @@ def _fold(context: Context) -> str:
     from pipeline.boards import load_board
     from pipeline.dataflow.storage import load_graph
     from pipeline.resources.model import Estimate
-    from pipeline.stages import fold
+    from pipeline.stages import accelerator, fold
+    from pipeline.static_timing.slowest_paths import clock_warning
 
     options = context.options
-    clock, rate = options["synth_clk_period_ns"], options["target_fps"]
+    clock, rate, board = options["synth_clk_period_ns"], options["target_fps"], load_board(options["board"])
     folded = fold.fold(
         load_graph(context.inputs["accumulators"]),
         "max" if rate == "max" else fold.cycle_budget(rate, clock),
         options["folding_config_file"],
         mvau_style=options["mvau_style"],
         ram_style=options["ram_style"],
-        board=load_board(options["board"]),
+        board=board,
         tell=context.log,
     )
     fold.save(folded, context.folder)
@@ -213,6 +214,9 @@ def _fold(context: Context) -> str:
         line += f"; weights in UltraRAM: {', '.join(loaded)}"
     if folded.fit.exceeded:
         line += f"; {folded.fit.sentence(clock)}"
+    kinds = [layer.op_type for layer in folded.graph] + ([accelerator.SHELL] if board.processing_system else [])
+    if warning := clock_warning(kinds, board.family, clock):
+        line += f"; {warning}"
     return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
 
 
@@ -532,7 +536,11 @@ STAGES: tuple[Stage, ...] = (
         reads=("target_fps", "synth_clk_period_ns", "mvau_style", "ram_style", "folding_config_file", "board"),
         needs=("accumulators",),
         packages=_LAYERS,
-        sources=("hw/boards/*.yaml", "pipeline/resources/coefficients.json"),
+        sources=(
+            "hw/boards/*.yaml",
+            "pipeline/resources/coefficients.json",
+            "pipeline/static_timing/slowest_paths.json",
+        ),
         files=_folding_files,
     ),
     Stage(
