@@ -21,6 +21,9 @@ _MUX = re.compile("MUXF[789]")
 _FLIP_FLOP = re.compile("FD[RSCP]E(_1)?|LD[CP]E")
 _SHIFT = re.compile("SRLC?(16|32)E")
 _LUTRAM = re.compile(r"RAM(32|64|128|256|512)(M|M8|M16|X1S|X1D)(_1)?")
+_READ_ONLY = frozenset(
+    f"ADDR{lut}" for lut in "ABCEFG"
+)  # D is written at in RAM32M and RAM64M, H in those of eight LUTs
 _BLOCK = re.compile("RAMB(18|36)E[12]")
 
 
@@ -114,7 +117,7 @@ def setups(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
             if port in ("D", "CE"):
                 yield port, delays.srl_setup if port == "D" else delays.setup_enable
         elif _LUTRAM.fullmatch(kind):
-            if not port.startswith("DPRA"):
+            if port not in _READ_ONLY and not port.startswith("DPRA"):
                 yield port, delays.lutram_setup
         elif _BLOCK.fullmatch(kind):
             yield port, delays.bram_setup_data if port.startswith("DI") else delays.bram_setup

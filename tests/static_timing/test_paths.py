@@ -130,6 +130,7 @@ def test_a_memory_of_luts_is_read_through_like_a_lut_and_written_at_the_clock():
     found = {path.end.pin: path for path in paths(design(module(cells, IN, names={"q": [10], "out_q": [13]})))}
     assert found["D"].ns == pytest.approx(US.clk_to_q + 2 * US.nets[0].base + US.lut + US.setup_d + US.uncertainty)
     assert found["D"].luts == 1
+    assert set(found) == {"D", "DIA"}, "nothing is written at a read address"
     assert found["DIA"].ns == pytest.approx(US.clk_to_q + US.nets[0].base + US.lutram_setup + US.uncertainty)
 
 
