@@ -1,8 +1,9 @@
 """Makes pipeline/static_timing/slowest_paths.json anew: the longest estimated path of each kind of layer, by family.
 
-Of the builds named, each left by `a2q build … --until fold`. Every distinct layer is synthesized for both families, which
-takes a minute or two a build and family, and is kept in the folder --cache. Prints the table; with --check, writes nothing
-and fails where a kind has become slower than the table says.
+Of the builds named, each left by `a2q build … --until fold`: all their layers, or those named behind a colon,
+BUILD:LAYER,LAYER, where a register is assumed in place of the others. Every distinct layer is synthesized for both families,
+which takes a minute or two a build and family, more where layers are unrolled, and is kept in the folder --cache. Prints the
+table; with --check, writes nothing and fails where a kind has become slower than the table says.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def _slowest(build: Path, family: str, cache: Path) -> dict[str, dict[str, float
         yosys.synthesize(list(units.values()), family, cache=cache)
         netlists = {name: yosys.netlist(unit, family, cache=cache) for name, unit in units.items()}
     slowest: dict[str, dict[str, float]] = {}
-    for layer in estimate(graph, netlists, family, 1.0).layers.values():
+    for layer in estimate(graph, netlists, family, "", 1.0).layers.values():
         kind = slowest.setdefault(layer.op_type, {OPTIMISTIC: 0.0, PESSIMISTIC: 0.0})
         kind.update({net: max(kind[net], round(ns, 2)) for net, ns in layer.ns.items()})
     return slowest
@@ -39,7 +40,7 @@ def _slowest(build: Path, family: str, cache: Path) -> dict[str, dict[str, float
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("builds", nargs="+", type=Path)
+    parser.add_argument("builds", nargs="+", metavar="BUILD[:LAYER,LAYER]")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir(), "a2q-unit-timing"))
     options = parser.parse_args()
@@ -65,7 +66,7 @@ def _main() -> None:
         sys.exit(bool(slower))
     content = {
         "made by": "benchmarks/slowest_paths.py: the longest path that ended in a layer of the kind, in ns, estimated",
-        "of": [build.name for build in options.builds],
+        "of": [Path(build).name for build in options.builds],
         "pyosys": yosys.version(),
         "families": {family: dict(sorted(kinds.items())) for family, kinds in families.items()},
     }

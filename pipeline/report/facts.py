@@ -68,8 +68,9 @@ class VerifiedOutput:
 class BuildFacts:
     """One build.
 
-    `input_quantizer` is None where the network has its own; `seen` is of the golden frames. `timing` is None where no place and route was asked for, `bitfile` for a board that no
-    block design is made for, `cpp` where no frames were asked for in C++.
+    `input_quantizer` is None where the network has its own; `seen` is of the golden frames. `estimated` is of the longest
+    paths. `timing` is None where no place and route was asked for, `bitfile` for a board that no block design is made for,
+    `cpp` where no frames were asked for in C++.
     """
 
     model: ResolvedModel

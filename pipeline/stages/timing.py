@@ -118,7 +118,7 @@ def run_estimate(
     `netlists` are those of `synth.load_netlists`: of each layer, and of what stands around the network. Raises ToolError as
     `estimate` does.
     """
-    found = estimate(graph, netlists, board.family, clock_period_ns)
+    found = estimate(graph, netlists, board.family, board.part, clock_period_ns)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ESTIMATE_FILE).write_text(json.dumps(found.to_json(), indent=1) + "\n")
     return found

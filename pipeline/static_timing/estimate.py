@@ -7,6 +7,7 @@ the model. Nothing here was placed, routed or measured.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path as File
@@ -14,7 +15,7 @@ from typing import Any
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.static_timing.circuit import flatten
-from pipeline.static_timing.delays import CELL_DELAYS
+from pipeline.static_timing.delays import CELL_DELAYS, CellDelays
 from pipeline.static_timing.network import Network, NetworkTiming
 from pipeline.static_timing.paths import Analysis, Hop, Path, TimingGraph
 from pipeline.tools.netlist import read_netlist
@@ -33,6 +34,7 @@ __all__ = [
 OPTIMISTIC, PESSIMISTIC = "optimistic", "pessimistic"
 _WORST = 10
 _INSTANCE = "u_layer."  # of the layer in its wrapper
+_GRADE = re.compile(r"-([1-3][A-Z]*)(?=-|$)")
 _HANDSHAKE = (("tvalid", False), ("tdata", False), ("tready", True))  # and whether it goes against the stream
 
 
@@ -111,15 +113,12 @@ class TimingEstimate:
 
 
 def estimate(
-    graph: LayerGraph,
-    netlists: Mapping[str, File],
-    family: str,
-    clock_period_ns: float,
-    surroundings: Sequence[str] = (),
+    graph: LayerGraph, netlists: Mapping[str, File], family: str, part: str, clock_period_ns: float
 ) -> TimingEstimate:
-    """The estimate of `graph` from the netlist of each layer, and of each of `surroundings`, mapped to Yosys' `family`.
+    """The estimate of `graph` from the netlists of its layers, and of what else stands in `netlists`, in `family` of Yosys.
 
-    Raises ToolError for a primitive without known delays, or a loop that no register breaks.
+    Where `part`, the name of one, is of another speed grade than the delays, the estimate says so. Raises ToolError for a
+    primitive without known delays, or a loop that no register breaks.
     """
     delays = CELL_DELAYS[family]
     op_types = {layer.name: layer.op_type for layer in graph}
@@ -150,7 +149,7 @@ def estimate(
     return TimingEstimate(
         method=f"estimated from the netlists that LUTs are counted from: delays of cells of {delays.part}, {nets} ns a net, "
         f"{delays.uncertainty:g} ns of clock uncertainty; no placement, no routing",
-        part=delays.part,
+        part=_part(delays, part),
         clock_period_ns=clock_period_ns,
         layers=layers,
         worst=tuple(sorted(_distinct(paths), key=lambda path: -path.ns)[:_WORST]),
@@ -160,7 +159,7 @@ def estimate(
 def network_of(
     netlists: Mapping[str, File], drivers: Mapping[tuple[str, str], tuple[str, str]], family: str
 ) -> Network:
-    """The units in `netlists`, connected by `drivers`; units of one file share their graph."""
+    """The units in `netlists`, connected by `drivers` as far as both ends are there; units of one file share their graph."""
     graphs: dict[File, TimingGraph] = {}
     units = {}
     for name, file in netlists.items():
@@ -168,7 +167,7 @@ def network_of(
         if key not in graphs:
             graphs[key] = TimingGraph(flatten(read_netlist(file)), CELL_DELAYS[family])
         units[name] = graphs[key]
-    return Network(units, drivers)
+    return Network(units, {read: written for read, written in drivers.items() if {read[0], written[0]} <= units.keys()})
 
 
 def timing_of(network: Network, net: int) -> NetworkTiming:
@@ -227,6 +226,14 @@ def _around(
     else:
         join(last, out_of, shell, "core_out_{}_{}")
     return drivers
+
+
+def _part(delays: CellDelays, part: str) -> str:
+    """What the delays are of, and that the part is not where it is of another grade."""
+    grade = _GRADE.search(part)
+    if grade and grade[1] != delays.grade:
+        return f"{delays.part} ({part} is a -{grade[1]})"
+    return delays.part
 
 
 def _distinct(paths: Sequence[Path]) -> list[Path]:
