@@ -14,7 +14,7 @@ from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
 from pipeline.report.facts import BuildFacts
 from pipeline.resources.finn import estimate
-from pipeline.stages import bitfile, fold, report, rtlsim, synth
+from pipeline.stages import bitfile, fold, report, rtlsim, synth, timing
 from pipeline.stages.rtlsim import NetworkRun
 from pipeline.tools import yosys
 from pipeline.tools.utilization import Utilization
@@ -57,6 +57,8 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     share = Utilization(lut=7)
     monkeypatch.setattr(yosys, "synthesize", lambda units, *a, **k: [SynthesisResult(share, {"m": share})] * len(units))
     synth.run(FACTS.folded.graph, load_board("KV260"), folders["synth"] / "report", cache=tmp_path)
+    (folders["timing"] / "report").mkdir()
+    (folders["timing"] / "report" / timing.ESTIMATE_FILE).write_text(json.dumps(FACTS.estimated.to_json()))
     made = folders["bitfile"] / "bitfile"
     bitfile.run(tmp_path, load_board("KV260"), 5.0, made, input_stream_bytes=4, output_stream_bytes=1, work=tmp_path)
     for cost in FACTS.stages:
