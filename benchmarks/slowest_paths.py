@@ -23,12 +23,13 @@ from pipeline.static_timing.slowest_paths import TABLE
 from pipeline.tools import yosys
 
 
-def _slowest(build: Path, family: str, cache: Path) -> dict[str, dict[str, float]]:
-    graph = folded(build)
+def _slowest(build: str, family: str, cache: Path) -> dict[str, dict[str, float]]:
+    folder, _, named = build.partition(":")
+    graph = folded(Path(folder))
+    around = synth.surroundings(graph)
+    chosen = named.split(",") if named else [*(layer.name for layer in graph), *around]
     with tempfile.TemporaryDirectory(prefix="a2q-bench-") as scratch:
-        units = {layer.name: synth.unit(layer, Path(scratch, layer.name)) for layer in graph} | synth.surroundings(
-            graph
-        )
+        units = {name: around.get(name) or synth.unit(graph.layer(name), Path(scratch, name)) for name in chosen}
         yosys.synthesize(list(units.values()), family, cache=cache)
         netlists = {name: yosys.netlist(unit, family, cache=cache) for name, unit in units.items()}
     slowest: dict[str, dict[str, float]] = {}

@@ -70,7 +70,19 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
 
 def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results, tmp_path):
     found: BuildFacts = report.run(results, tmp_path / "out", target_fps=1000.0)
-    for name in ("model", "input_quantizer", "seen", "certificate", "layers", "network", "cpp", "verified", "stages"):
+    same = (
+        "model",
+        "input_quantizer",
+        "seen",
+        "certificate",
+        "layers",
+        "network",
+        "cpp",
+        "estimated",
+        "verified",
+        "stages",
+    )
+    for name in same:
         assert getattr(found, name) == getattr(FACTS, name), name
     assert found.resources.total.lut == 7 * len(FACTS.folded.graph.layers)
     names = {path.name for path in (tmp_path / "out").iterdir()}
