@@ -60,6 +60,12 @@ def test_alone_a_layer_stands_between_registers():
     assert path.ns == pytest.approx(US.clk_to_q + NET + US.setup_d + US.uncertainty)
 
 
+def test_what_a_layer_holds_constant_starts_no_path_in_the_next():
+    always = graph([flip_flop("0", 10)], IN, {"valid_o": ["1"]})
+    timing = timing_of(Network({"always": always, "last": READER}, {("last", "valid_i"): ("always", "valid_o")}), 0)
+    assert [path.end.signal for path in timing.worst("last", 10)] == ["ready_o"]
+
+
 def test_a_loop_over_layers_is_named():
     drivers = {("a", "valid_i"): ("b", "valid_o"), ("b", "valid_i"): ("a", "valid_o")}
     with pytest.raises(ToolError, match="a loop that no register breaks goes through the port valid_o of"):
