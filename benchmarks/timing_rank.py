@@ -1,8 +1,8 @@
 """Whether the estimate of paths puts units in the order that place and route does: rank correlation, and docs/timing_rank.png.
 
 Of the builds named, each left by `a2q build … --until fold`: small distinct units, of as many kinds as there are. Each is
-estimated for UltraScale+ and 7-series, and placed and routed by nextpnr on an ECP5, three seeds each, which takes some
-minutes a unit. Results are kept in the folder --cache, so a run that is stopped goes on where it was.
+estimated for UltraScale+, alone between registers, and placed and routed so by nextpnr on an ECP5, three seeds each, which
+takes up to some minutes a unit. Results are kept in the folder --cache, so a run that is stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from pipeline.static_timing.estimate import network_of, timing_of
 from pipeline.tools import nextpnr, yosys
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
-_FAMILIES = ("xcup", "xc7")
-_NETS = ("optimistic", "pessimistic")
+_FAMILY = "xcup"
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ def _chosen(layers: list[Kernel], folder: Path, cache: Path, count: int, largest
     units = {}
     for i, layer in enumerate(layers):
         unit = synth.unit(layer, folder / str(i))
-        units.setdefault(unit.key("xcup"), (layer, unit))
-    results = yosys.synthesize([unit for _, unit in units.values()], "xcup", cache=cache)
+        units.setdefault(unit.key(_FAMILY), (layer, unit))
+    results = yosys.synthesize([unit for _, unit in units.values()], _FAMILY, cache=cache)
     kinds = defaultdict(list)
     for (layer, unit), result in zip(units.values(), results, strict=True):
         if result.total.lut <= largest:
@@ -67,10 +66,9 @@ def _row(chosen: _Chosen, cache: Path) -> dict[str, str | float]:
     routed = nextpnr.route(unit.top, unit.sources, memories=unit.memories, cache=cache / "ecp5")
     row = {"kind": chosen.layer.op_type, "layer": chosen.layer.name, "lut": chosen.lut}
     row["ecp5_mhz"] = round(routed.median_mhz or 0.0, 1)
-    for family in _FAMILIES:
-        network = network_of({"unit": yosys.netlist(unit, family, cache=cache)}, {}, family)
-        for i, net in enumerate(CELL_DELAYS[family].nets):
-            row[f"{family}_{net.name}_mhz"] = round(timing_of(network, i).worst("unit", 1)[0].mhz, 1)
+    network = network_of({"unit": yosys.netlist(unit, _FAMILY, cache=cache)}, {}, _FAMILY)
+    for i, net in enumerate(CELL_DELAYS[_FAMILY].nets):
+        row[f"{net.name}_mhz"] = round(timing_of(network, i).worst("unit", 1)[0].mhz, 1)
     return row
 
 
@@ -80,7 +78,7 @@ def _plot(rows: list[dict], path: Path, correlation: float) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 5), layout="constrained")
     for kind in dict.fromkeys(row["kind"] for row in rows):
         points = [row for row in rows if row["kind"] == kind]
-        axes.scatter([p["ecp5_mhz"] for p in points], [p["xcup_pessimistic_mhz"] for p in points], label=kind)
+        axes.scatter([p["ecp5_mhz"] for p in points], [p["pessimistic_mhz"] for p in points], label=kind)
     axes.set_xlabel("MHz on an ECP5, placed and routed by nextpnr, median of three seeds")
     axes.set_ylabel("MHz on UltraScale+ -2, estimated, pessimistic")
     axes.set_title(f"{len(rows)} units: rank correlation {correlation:.2f}")
@@ -107,13 +105,10 @@ def _main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     measured = [row["ecp5_mhz"] for row in rows]
-    for family in _FAMILIES:
-        for net in _NETS:
-            found = spearmanr(measured, [row[f"{family}_{net}_mhz"] for row in rows])
-            print(f"{family} {net}: Spearman's rank correlation {found.statistic:.2f}, p {found.pvalue:.1g}")
-    _plot(
-        rows, options.out / "timing_rank.png", spearmanr(measured, [r["xcup_pessimistic_mhz"] for r in rows]).statistic
-    )
+    for net in CELL_DELAYS[_FAMILY].nets:
+        found = spearmanr(measured, [row[f"{net.name}_mhz"] for row in rows])
+        print(f"{net.name}: Spearman's rank correlation {found.statistic:.2f}, p {found.pvalue:.1g}")
+    _plot(rows, options.out / "timing_rank.png", found.statistic)
 
 
 if __name__ == "__main__":

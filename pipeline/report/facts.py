@@ -23,6 +23,7 @@ from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import LayerRun
 from pipeline.stages.synth import ResourceReport
 from pipeline.stages.timing import TimingReport
+from pipeline.static_timing.estimate import TimingEstimate
 from pipeline.streamline.input_quantizer import InputQuantizer
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ class VerifiedOutput:
 class BuildFacts:
     """One build.
 
-    `input_quantizer` is None where the network has its own; `seen` is of the golden frames. `timing` is None where no place and route was asked for, `bitfile` for a board that no
-    block design is made for, `cpp` where no frames were asked for in C++.
+    `input_quantizer` is None where the network has its own; `seen` is of the golden frames. `estimated` is of the longest
+    paths. `timing` is None where no place and route was asked for, `bitfile` for a board that no block design is made for,
+    `cpp` where no frames were asked for in C++.
     """
 
     model: ResolvedModel
@@ -80,6 +82,7 @@ class BuildFacts:
     network: NetworkSimulation
     cpp: CppSimulation | None
     resources: ResourceReport
+    estimated: TimingEstimate
     timing: TimingReport | None
     bitfile: BitfileResult | None
     verified: tuple[VerifiedOutput, ...]
@@ -133,6 +136,7 @@ def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFac
             ),
             cpp=cppsim.load(results["cppsim"] / "report" / cppsim.FILE),
             resources=synth.load(results["synth"] / "report" / synth.FILE),
+            estimated=timing.load_estimate(results["timing"] / "report" / timing.ESTIMATE_FILE),
             timing=timing.load(results["timing"] / "report" / timing.FILE),
             bitfile=bitfile.load(made) if (made := results["bitfile"] / "bitfile").is_dir() else None,
             verified=tuple(

@@ -35,7 +35,8 @@ class NetDelay:
 class CellDelays:
     """Delays of the primitives of a family in one speed grade, in ns, and the net delays."""
 
-    part: str
+    family: str
+    grade: str
     lut: float
     mux_in: float  # MUXF7 and MUXF8, from what is beside them
     mux_select: float
@@ -62,10 +63,16 @@ class CellDelays:
     uncertainty: float  # of the clock; skew is left out
     nets: tuple[NetDelay, ...]  # the optimistic one first
 
+    @property
+    def part(self) -> str:
+        """What parts they are of."""
+        return f"{self.family}, speed grade -{self.grade}"
+
 
 CELL_DELAYS: Mapping[str, CellDelays] = {
     "xcup": CellDelays(
-        part="UltraScale+, speed grade -2",
+        family="UltraScale+",
+        grade="2",
         lut=0.13,
         mux_in=0.10,
         mux_select=0.08,
@@ -93,7 +100,8 @@ CELL_DELAYS: Mapping[str, CellDelays] = {
         nets=(NetDelay("optimistic", 0.35, 0.0, True), NetDelay("pessimistic", 0.60, 0.10, False)),
     ),
     "xc7": CellDelays(
-        part="7-series, speed grade -1",
+        family="7-series",
+        grade="1",
         lut=0.124,
         mux_in=0.223,
         mux_select=0.296,

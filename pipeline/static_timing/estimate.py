@@ -7,6 +7,7 @@ the model. Nothing here was placed, routed or measured.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path as File
@@ -14,7 +15,7 @@ from typing import Any
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.static_timing.circuit import flatten
-from pipeline.static_timing.delays import CELL_DELAYS
+from pipeline.static_timing.delays import CELL_DELAYS, CellDelays
 from pipeline.static_timing.network import Network, NetworkTiming
 from pipeline.static_timing.paths import Analysis, Hop, Path, TimingGraph
 from pipeline.tools.netlist import read_netlist
@@ -32,6 +33,8 @@ __all__ = [
 
 OPTIMISTIC, PESSIMISTIC = "optimistic", "pessimistic"
 _WORST = 10
+_INSTANCE = "u_layer."  # of the layer in its wrapper
+_GRADE = re.compile(r"-([1-3][A-Z]*)(?=-|$)")
 _HANDSHAKE = (("tvalid", False), ("tdata", False), ("tready", True))  # and whether it goes against the stream
 
 
@@ -110,20 +113,18 @@ class TimingEstimate:
 
 
 def estimate(
-    graph: LayerGraph,
-    netlists: Mapping[str, File],
-    family: str,
-    clock_period_ns: float,
-    surroundings: Sequence[str] = (),
+    graph: LayerGraph, netlists: Mapping[str, File], family: str, part: str, clock_period_ns: float
 ) -> TimingEstimate:
-    """The estimate of `graph` from the netlist of each layer, and of each of `surroundings`, mapped to Yosys' `family`.
+    """The estimate of `graph` from the netlists of its layers, and of what else stands in `netlists`, in `family` of Yosys.
 
-    Raises ToolError for a primitive without known delays, or a loop that no register breaks.
+    Where `part`, the name of one, is of another speed grade than the delays, the estimate says so. Raises ToolError for a
+    primitive without known delays, or a loop that no register breaks.
     """
     delays = CELL_DELAYS[family]
+    op_types = {layer.name: layer.op_type for layer in graph}
+    surroundings = [name for name in netlists if name not in op_types]
     network = network_of(netlists, connections(graph, surroundings), family)
     optimistic, pessimistic = (timing_of(network, index) for index in range(len(delays.nets)))
-    op_types = {layer.name: layer.op_type for layer in graph}
     layers: dict[str, LongestPath] = {}
     paths: list[Path] = []
     for name in netlists:
@@ -138,8 +139,8 @@ def estimate(
             path.luts,
             path.carries,
             path.fan_out,
-            _place(path.start),
-            _place(path.end),
+            place(path.start),
+            place(path.end),
         )
     nets = " or ".join(
         f"{net.base:g}{f' + {net.per_doubling:g} for each doubling of the fan-out above 16' if net.per_doubling else ''}"
@@ -148,7 +149,7 @@ def estimate(
     return TimingEstimate(
         method=f"estimated from the netlists that LUTs are counted from: delays of cells of {delays.part}, {nets} ns a net, "
         f"{delays.uncertainty:g} ns of clock uncertainty; no placement, no routing",
-        part=delays.part,
+        part=_part(delays, part),
         clock_period_ns=clock_period_ns,
         layers=layers,
         worst=tuple(sorted(_distinct(paths), key=lambda path: -path.ns)[:_WORST]),
@@ -158,7 +159,7 @@ def estimate(
 def network_of(
     netlists: Mapping[str, File], drivers: Mapping[tuple[str, str], tuple[str, str]], family: str
 ) -> Network:
-    """The units in `netlists`, connected by `drivers`; units of one file share their graph."""
+    """The units in `netlists`, connected by `drivers` as far as both ends are there; units of one file share their graph."""
     graphs: dict[File, TimingGraph] = {}
     units = {}
     for name, file in netlists.items():
@@ -166,7 +167,7 @@ def network_of(
         if key not in graphs:
             graphs[key] = TimingGraph(flatten(read_netlist(file)), CELL_DELAYS[family])
         units[name] = graphs[key]
-    return Network(units, drivers)
+    return Network(units, {read: written for read, written in drivers.items() if {read[0], written[0]} <= units.keys()})
 
 
 def timing_of(network: Network, net: int) -> NetworkTiming:
@@ -227,6 +228,14 @@ def _around(
     return drivers
 
 
+def _part(delays: CellDelays, part: str) -> str:
+    """What the delays are of, and that the part is not where it is of another grade."""
+    grade = _GRADE.search(part)
+    if grade and grade[1] != delays.grade:
+        return f"{delays.part} ({part} is a -{grade[1]})"
+    return delays.part
+
+
 def _distinct(paths: Sequence[Path]) -> list[Path]:
     """One of the paths that differ in nothing but the layer: equal units have equal paths."""
     seen: dict[tuple, Path] = {}
@@ -241,8 +250,11 @@ def _distinct(paths: Sequence[Path]) -> list[Path]:
     return list(seen.values())
 
 
-def _place(hop: Hop) -> str:
-    return f"{hop.unit}: {hop.signal or hop.cell}"
+def place(hop: Hop) -> str:
+    """Where a hop is: layer, signal and, where the source does not give it away, module."""
+    signal = hop.signal.removeprefix(_INSTANCE)
+    what = signal or (f"a {hop.cell} of {hop.module}" if hop.module else hop.cell)
+    return f"{hop.unit}: {what}"
 
 
 def _count(layers: Sequence[str]) -> str:

@@ -38,7 +38,8 @@ class NetworkTiming:
         self._network = network
         self._net_delay = net_delay
         self._analyses = {name: analyses[id(graph)] for name, graph in network.units.items()}
-        self._late: dict[tuple[str, str], tuple[float, str]] = {}  # output → when it comes, and the input, or REGISTERS
+        # for each output when it comes, and from which input, or REGISTERS; None where it is a constant
+        self._late: dict[tuple[str, str], tuple[float, str | None]] = {}
         self._pending: set[tuple[str, str]] = set()
         self._read = set(network.drivers.values())
 
@@ -58,7 +59,9 @@ class NetworkTiming:
         analysis = self._analyses[unit]
         circuit = analysis.graph.circuit
         for port in (REGISTERS, *circuit.inputs):
-            before = 0.0 if port == REGISTERS else self._at_input(unit, port)
+            before = self._at_start(unit, port)
+            if before is None:
+                continue
             for end in islice(analysis.ends(port), _BITS_SHOWN):
                 yield before + end.ns + analysis.graph.delays.uncertainty, port, end
         for port in circuit.outputs:
@@ -67,16 +70,18 @@ class NetworkTiming:
                 if source is not None:
                     yield at + self._net_delay.of(1) + analysis.graph.delays.uncertainty, source, port
 
-    def _at_input(self, unit: str, port: str) -> float:
-        """When the input is there: of the net behind it nothing yet."""
+    def _at_start(self, unit: str, port: str) -> float | None:
+        """When the input is there, of the net behind it nothing yet; None for a constant. 0 for REGISTERS."""
+        if port == REGISTERS:
+            return 0.0
         driver = self._network.drivers.get((unit, port))
         if driver is None:
             return self._analyses[unit].graph.delays.clk_to_q
         at, source = self._at_output(*driver)
-        return at if source is not None else self._analyses[unit].graph.delays.clk_to_q
+        return None if source is None else at
 
     def _at_output(self, unit: str, port: str) -> tuple[float, str | None]:
-        """When the output comes, and from which input, or REGISTERS; None where it is a constant."""
+        """What `_late` has of an output; worked out if need be."""
         key = (unit, port)
         if key in self._late:
             return self._late[key]
@@ -88,10 +93,9 @@ class NetworkTiming:
         for source in (REGISTERS, *analysis.graph.circuit.inputs):
             ways = analysis.ways(source)
             net = ways.latest_at(port)
-            if net is not None:
-                at = ways.arrival[net] + (0.0 if source == REGISTERS else self._at_input(unit, source))
-                if latest[1] is None or at > latest[0]:
-                    latest = (at, source)
+            before = None if net is None else self._at_start(unit, source)
+            if before is not None and (latest[1] is None or before + ways.arrival[net] > latest[0]):
+                latest = (before + ways.arrival[net], source)
         self._pending.discard(key)
         self._late[key] = latest
         return latest
@@ -112,11 +116,9 @@ class NetworkTiming:
         if source == REGISTERS:
             return hops
         driver = self._network.drivers.get((unit, source))
-        outside = Hop(unit, "input", "", "", hops[0].signal, 0, 0.0, self._analyses[unit].graph.delays.clk_to_q)
         if driver is None:
-            return [outside, *hops[1:]]
+            launched = self._analyses[unit].graph.delays.clk_to_q
+            return [Hop(unit, "input", "", "", hops[0].signal, 0, 0.0, launched), *hops[1:]]
         _, before = self._at_output(*driver)
-        if before is None:
-            return [outside, *hops[1:]]
         ways = self._analyses[driver[0]].ways(before)
         return [*self._joined(driver[0], before, ways.hops_to(ways.latest_at(driver[1]), driver[0])), *hops[1:]]

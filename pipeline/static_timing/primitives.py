@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from pipeline.errors import ToolError
 from pipeline.static_timing.circuit import Cell
@@ -114,12 +114,19 @@ def setups(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
             if port in ("D", "CE"):
                 yield port, delays.srl_setup if port == "D" else delays.setup_enable
         elif _LUTRAM.fullmatch(kind):
-            if not port.startswith("DPRA"):
+            if port not in _read_addresses(kind):
                 yield port, delays.lutram_setup
         elif _BLOCK.fullmatch(kind):
             yield port, delays.bram_setup_data if port.startswith("DI") else delays.bram_setup
         elif kind == "URAM288":
             yield port, delays.uram_setup
+
+
+def _read_addresses(kind: str) -> Collection[str]:
+    """The address ports of a memory of LUTs that writes do not use: they do the last one of several, or A beside DPRA."""
+    if "X" in kind:
+        return ("DPRA", *(f"DPRA{i}" for i in range(8)))
+    return [f"ADDR{lut}" for lut in ("ABCDEFG" if kind.endswith(("M8", "M16")) else "ABC")]
 
 
 def _set(cell: Cell, parameter: str) -> bool:

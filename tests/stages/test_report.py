@@ -14,7 +14,7 @@ from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
 from pipeline.report.facts import BuildFacts
 from pipeline.resources.finn import estimate
-from pipeline.stages import bitfile, fold, report, rtlsim, synth
+from pipeline.stages import bitfile, fold, report, rtlsim, synth, timing
 from pipeline.stages.rtlsim import NetworkRun
 from pipeline.tools import yosys
 from pipeline.tools.utilization import Utilization
@@ -57,6 +57,8 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     share = Utilization(lut=7)
     monkeypatch.setattr(yosys, "synthesize", lambda units, *a, **k: [SynthesisResult(share, {"m": share})] * len(units))
     synth.run(FACTS.folded.graph, load_board("KV260"), folders["synth"] / "report", cache=tmp_path)
+    (folders["timing"] / "report").mkdir()
+    (folders["timing"] / "report" / timing.ESTIMATE_FILE).write_text(json.dumps(FACTS.estimated.to_json()))
     made = folders["bitfile"] / "bitfile"
     bitfile.run(
         tmp_path, load_board("KV260"), 5.0, made, input_stream_bytes=4, output_stream_bytes=1, layers={}, work=tmp_path
@@ -70,7 +72,19 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
 
 def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results, tmp_path):
     found: BuildFacts = report.run(results, tmp_path / "out", target_fps=1000.0)
-    for name in ("model", "input_quantizer", "seen", "certificate", "layers", "network", "cpp", "verified", "stages"):
+    same = (
+        "model",
+        "input_quantizer",
+        "seen",
+        "certificate",
+        "layers",
+        "network",
+        "cpp",
+        "estimated",
+        "verified",
+        "stages",
+    )
+    for name in same:
         assert getattr(found, name) == getattr(FACTS, name), name
     assert found.resources.total.lut == 7 * len(FACTS.folded.graph.layers)
     names = {path.name for path in (tmp_path / "out").iterdir()}
