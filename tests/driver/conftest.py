@@ -1,2 +1,2 @@
-# runs in the environment of pynq, with arguments
-collect_ignore = ["on_the_board.py"]
+# run in the environment of pynq
+collect_ignore = ["board_process.py", "embedded.py", "on_the_board.py", "pl_server.py"]
