@@ -6,6 +6,7 @@
     golden/                     input.npy, images.npy where the frames are images, expected_output.npy
     rtl/                        the sources and memory files that the accelerator is made of
     report/accumulators.json    the proof of its accumulators' widths
+    report/board.yaml           what is known of the board
 
 Requires a folded graph, its RTL with a2q_accelerator, and what the graph gives for golden frames. Ensures that the same
 inputs give the same bytes. Where there is no bitstream, finn-accel.bit is a stand-in which only the simulated board takes.
@@ -31,7 +32,7 @@ from a2q_driver.preprocessing import ImageTransform, lookup_table, normalised
 from a2q_driver.streams import Stream, io_shape_dict
 from a2q_driver.transforms import Transforms, save_transforms
 from a2q_driver.weights import load_weights
-from pipeline.boards import Board
+from pipeline.boards import BOARD_FILE, Board
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ModelError
 from pipeline.kernels.label_select import LabelSelect
@@ -113,12 +114,14 @@ def run(
     sources_and_memories = [path.relative_to(rtl) for path in rtl.rglob("*") if path.is_file()]
     _copy_files(rtl, folder / "rtl", [name for name in sources_and_memories if name != Path(WEIGHT_FILE)])
     _copy_files(certificate.parent, folder / "report", [Path(certificate.name)])
+    shutil.copyfile(board.file, folder / "report" / BOARD_FILE)
     facts = {
         "model": record.name,
         "weights": record.provenance,
         "board": board.name,
         "part": board.part,
         "family": board.family,
+        "pll_multiplier": board.processing_system.pll_multiplier,
         "clock_mhz": float(clock_mhz),
         "config_hash": config_hash,
         "bitstream": {"kind": "simulation" if bitstream is None else "vivado", "file": BITFILE},
