@@ -602,7 +602,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("board", "check_overflow"),
         needs=("resolve", "accumulators", "fold", "codegen", "rtlsim", "bitfile"),
         packages=(*_NETWORK, *_LAYERS),
-        sources=("hw/rtl/*.sv", "hw/boards/*.yaml", "hw/driver/*", "hw/driver/a2q_driver/*.py"),
+        sources=("LICENSE", "NOTICE", "hw/rtl/*.sv", "hw/boards/*.yaml", "hw/driver/*", "hw/driver/a2q_driver/*.py"),
         files=_board_files,
     ),
     Stage(

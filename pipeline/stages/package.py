@@ -5,6 +5,7 @@
     driver/                     what runs on the board: hw/driver, and how frames of this network lie in memory
     golden/                     input.npy, images.npy where the frames are images, expected_output.npy
     rtl/                        the sources and memory files that the accelerator is made of
+    LICENSE, NOTICE             under which terms all this is
     report/accumulators.json    the proof of its accumulators' widths
     report/board.yaml           what is known of the board
 
@@ -43,11 +44,13 @@ from pipeline.stages.resolve import ResolvedModel
 
 __all__ = ["BITFILE", "DRIVER_FOLDER", "RUNTIME_WEIGHTS", "Package", "run", "simulation_bitfile", "verify"]
 
-DRIVER_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "driver"
+_REPOSITORY = Path(__file__).resolve().parents[2]
+DRIVER_FOLDER = _REPOSITORY / "hw" / "driver"
 BITFILE = "bitfile/finn-accel.bit"
 RUNTIME_WEIGHTS = "bitfile/weights.bin"
 
 _DRIVER_FILES = ("driver.py", "validate.py", "requirements.txt", "README.md", "a2q_driver/*.py")
+_TERMS = ("LICENSE", "NOTICE")
 _LEVELS = 256  # of a pixel
 
 # Of a bit file without a bitstream
@@ -100,6 +103,7 @@ def run(
         raise ModelError(f"The golden outputs are not what the graph {graph.name} gives for the golden frames.")
     design = describe_design(graph.layers, [graph.input], [graph.output], rtl, "finn_design_wrapper")
     ports = {"input": design.inputs[0], "output": design.outputs[0]}
+    _copy_files(_REPOSITORY, folder, [Path(name) for name in _TERMS])
     _copy_driver(folder / "driver")
     shapes = io_shape_dict(_stream(ports["input"]), _stream(ports["output"]))
     (folder / "driver" / "io_shape_dict.json").write_text(json.dumps(shapes, indent=2) + "\n")
@@ -118,6 +122,7 @@ def run(
     facts = {
         "model": record.name,
         "weights": record.provenance,
+        "golden_source": record.golden_source,
         "board": board.name,
         "part": board.part,
         "family": board.family,
