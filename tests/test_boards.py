@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from pipeline.boards import BOARDS_FOLDER, board_names, load_board, read_board
+from pipeline.boards import BOARDS_FOLDER, ProcessingSystem, _BoardFile, board_names, load_board, read_board
 from pipeline.config import load_config
 from pipeline.errors import ConfigError
 from pipeline.plan import STAGES
@@ -185,3 +187,15 @@ def test_the_content_of_a_file_is_in_the_keys_of_the_stages_that_read_it(tmp_pat
     assert {stage.name for stage in readers} >= {"fold", "synth", "timing", "bitfile", "package", "report"}
     assert all(path in stage.files(options) for stage in readers)
     assert not any(stage.files({**options, "board": "KV260"}) for stage in readers)
+
+
+def test_the_documented_file_is_a_board_and_every_key_is_explained(tmp_path):
+    text = (BOARDS_FOLDER.parents[1] / "docs" / "boards.md").read_text()
+    example = re.search(r"\n((?:    .*\n)+)\nEvery key must be there", text)[1]
+    path = tmp_path / "mine.yaml"
+    path.write_text(textwrap.dedent(example))
+    board = load_board(str(path))
+    assert board.name == "AUP-ZU3-4GB" and board.part == load_board("AUP-ZU3").part
+    keys = [*_BoardFile.model_fields, *_BoardFile.model_fields["capacity"].annotation.model_fields]
+    for key in (*keys, *ProcessingSystem.model_fields):
+        assert f"`{key}`" in text, key

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.boards import BOARDS_FOLDER
 from pipeline.deployment import simulated_board
 from tests.driver.images import IMAGES, Image, board_with, has_environment
 from tests.driver.packages import label_graph, loading_graph, logits_graph, make_package
@@ -109,6 +110,26 @@ def test_on_a_zynq_7000(zynq_7000, image):
     with board_with(image, zynq_7000) as board:
         done = board.run("validate.py")
     assert done.returncode == 0 and "6 of 6 images" in done.stdout and "at 100 MHz" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("image", parameters(IMAGES[1:2]))
+def test_on_a_board_with_another_crystal(tmp_path, image):
+    """pynq takes every board's for 33.333 MHz, which this clock would be 11 % faster by."""
+    text = (BOARDS_FOLDER / "kv260.yaml").read_text()
+    for old, new in {
+        "name: KV260": "name: Mine",
+        "[KV260_SOM]": "[]",
+        "mhz: 33.333": "mhz: 30",
+        "multiplier: 45": "multiplier: 50",
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "mine.yaml").write_text(text)
+    (tmp_path / "build").mkdir()
+    make_package(tmp_path / "build", label_graph(), board=str(tmp_path / "mine.yaml"))
+    with board_with(image, tmp_path / "build" / "deploy") as board:
+        done = board.run("validate.py")
+    assert done.returncode == 0 and "6 of 6 images" in done.stdout and "at 200 MHz" in done.stdout, done.stderr
 
 
 def validate(image: Image, package: Path, *options: object) -> subprocess.CompletedProcess[str]:
