@@ -35,7 +35,7 @@ __all__ = ["Address", "Frames", "board_python", "destination", "serve", "simulat
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _START_SECONDS = 60.0
-_TOLD = (1, 2)  # by validate.py: an output differs; it could not be tried
+_FORESEEN = (1, 2)  # statuses of validate.py: an output differs; it could not be tried
 _TAIL_BYTES = 2000  # of what the simulated board says, which may run for long
 
 
@@ -103,8 +103,8 @@ def validate_build(result: BuildResult, address: Address | None, count: int | No
     """Run frames through the package of a finished build, on the board at `address`, or simulated where it is None.
 
     `count` test images, or the package's golden frames where that is None. Returns the exit status: 0 where every output
-    is that of the integer graph, FAULT after a fault of the driver, 1 for anything else that validate.py tells. Raises ModelError for a build without a package, ConfigError for a real board and a package without a
-    bitstream.
+    is that of the integer graph, FAULT after a fault of the driver, 1 for anything else that validate.py tells. Raises
+    ModelError for a build without a package, ConfigError for a real board and a package without a bitstream.
     """
     package = result.folder / "deploy"
     manifest = verify(_package_in(package))
@@ -222,7 +222,7 @@ def _run_validation(package: Path, address: Address, frames: Frames | None) -> i
         sys.stdout.flush()
         with process.started(command, cwd=package / "driver") as validation:
             status = validation.wait()
-    return status if status == 0 else 1 if status in _TOLD else FAULT
+    return status if status == 0 else 1 if status in _FORESEEN else FAULT
 
 
 def _test_frames(record: ResolvedModel, golden: np.ndarray, graph: LayerGraph, count: int) -> Frames:

@@ -68,8 +68,8 @@ def test_a_package_without_a_bitstream_is_not_sent_to_a_board(environment, build
         validate_build(build, Address("192.168.2.99", 7967), None, print)
 
 
-@pytest.mark.parametrize(("status", "told"), [(0, 0), (1, 1), (2, 1), (70, 70), (-9, 70)])
-def test_the_exit_status_tells_a_difference_from_a_fault(build, monkeypatch, tmp_path, status, told):
+@pytest.mark.parametrize(("status", "expected"), [(0, 0), (1, 1), (2, 1), (70, 70), (-9, 70)])
+def test_the_exit_status_tells_a_difference_from_a_fault(build, monkeypatch, tmp_path, status, expected):
     """validate.py is a program that ends with `status`, on a package that says that it has a bitstream."""
     package = shutil.copytree(build.folder / "deploy", tmp_path / "deploy")
     manifest = json.loads((package / "manifest.json").read_text())
@@ -80,7 +80,7 @@ def test_the_exit_status_tells_a_difference_from_a_fault(build, monkeypatch, tmp
     python.chmod(0o755)
     monkeypatch.setenv("A2Q_BOARD_PYTHON", str(python))
     result = BuildResult(tmp_path, (), 0.0, {})
-    assert validate_build(result, Address("192.168.2.99", 7967), None, print) == told
+    assert validate_build(result, Address("192.168.2.99", 7967), None, print) == expected
 
 
 def test_of_what_the_simulated_board_says_the_end_is_kept(build, monkeypatch, tmp_path):

@@ -55,39 +55,28 @@ def redirect_files(board):
         path = os.fspath(file) if isinstance(file, (str, os.PathLike)) else file
         if not isinstance(path, str) or not path.startswith(_ON_THE_BOARD):
             return open_here(file, mode, *rest, **options)
-        stream = io.BytesIO(b"" if "w" in mode else board.read_file(path))
         if "w" in mode:
-            close = stream.close
-
-            def write():
-                if not stream.closed:
-                    content = stream.getvalue()
-                    close()
-                    board.write_file(path, content)
-
-            stream.close = write
-            if "b" in mode:
-                return _Closing(stream)
+            stream = _Written(lambda content: board.write_file(path, content))
+        else:
+            stream = io.BytesIO(board.read_file(path))
         return stream if "b" in mode else io.TextIOWrapper(stream, write_through=True)
 
     io.open = builtins.open = open_there
     pathlib.Path.open = open_there
 
 
-class _Closing:
-    """A binary stream whose `with` statement ends with its own close."""
+class _Written(io.BytesIO):
+    """A file that goes to `write` as a whole when it is closed."""
 
-    def __init__(self, stream):
-        self._stream = stream
+    def __init__(self, write):
+        super().__init__()
+        self._write = write
 
-    def __getattr__(self, name):
-        return getattr(self._stream, name)
-
-    def __enter__(self):
-        return self._stream
-
-    def __exit__(self, *_):
-        self._stream.close()
+    def close(self):
+        if not self.closed:
+            content = self.getvalue()
+            super().close()
+            self._write(content)
 
 
 def import_pynq(machine):

@@ -52,10 +52,11 @@ def said(action: Callable[[], Any]) -> list[str]:
 
 def several(port: str, *names: str) -> dict:
     """What these scenarios find, one after the other; `scenario=argument` is one with an argument."""
-    found = {}
-    for name, *arguments in (each.split("=") for each in names):
-        found[name] = globals()[name](port, *arguments)
-    return found
+    results = {}
+    for scenario in names:
+        name, *arguments = scenario.split("=")
+        results[name] = globals()[name](port, *arguments)
+    return results
 
 
 def wrong_bitfile(port: str, other: str) -> dict:

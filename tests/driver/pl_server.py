@@ -4,6 +4,6 @@ from pynq.pl_server import Device, server
 
 Device.start_global = True
 servers = [server.DeviceServer(device.tag) for device in Device.devices]
-for each in servers:
-    each.start(False)
+for running in servers:
+    running.start(False)
 print("started", flush=True)

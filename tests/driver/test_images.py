@@ -14,7 +14,7 @@ import pytest
 from pipeline.boards import BOARDS_FOLDER
 from pipeline.deployment import simulated_board
 from tests.driver.images import IMAGES, Image, board_with, has_environment
-from tests.driver.packages import label_graph, loading_graph, logits_graph, make_package
+from tests.driver.packages import label_graph, make_package
 
 DRIVER = Path(__file__).parents[2] / "hw" / "driver"
 REMOTE = IMAGES[2:]
@@ -35,13 +35,6 @@ def parameters(images: Sequence[Image]) -> list[object]:
     ]
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("labels")
-    make_package(folder, label_graph())
-    return folder / "deploy"
-
-
 @pytest.fixture(scope="module", params=parameters(IMAGES))
 def board(request, package):
     """A board that is a Zynq UltraScale+."""
@@ -52,10 +45,10 @@ def board(request, package):
 def test_validate_and_throughput_test_on_the_board(board, tmp_path):
     """The bitfile of a copy that is deleted, then the same of the package, then what is there."""
     copied = shutil.copytree(board.package, tmp_path / "deploy")
-    done = board.run(copied / "driver" / "validate.py", "--json", tmp_path / "found.json")
+    done = board.run(copied / "driver" / "validate.py", "--json", tmp_path / "result.json")
     assert done.returncode == 0, done.stderr
     assert "6 of 6 images give exactly the integers that they must" in done.stdout
-    assert json.loads((tmp_path / "found.json").read_text())["fclk[mhz]"] == 200.0
+    assert json.loads((tmp_path / "result.json").read_text())["fclk[mhz]"] == 200.0
     shutil.rmtree(copied)
     driver = board.package / "driver" / "driver.py"
     done = board.run(driver, "--exec_mode", "throughput_test", "--batchsize", 9, cwd=tmp_path)
@@ -76,26 +69,13 @@ def test_what_goes_wrong_on_the_board_is_told_and_the_next_call_works(board, oth
     assert bitfile["attached"][0] in ("PackageError", "WrongBitfileError")
 
 
-@pytest.fixture(scope="module")
-def other(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("logits")
-    make_package(folder, logits_graph(), config_hash="f" * 64)
-    return folder / "deploy"
-
-
-@pytest.fixture(scope="module")
-def loading(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("loading")
-    make_package(folder, loading_graph(), config_hash="e" * 64)
-    return folder / "deploy"
-
-
 @pytest.mark.parametrize("image", parameters(IMAGES))
 def test_weights_are_loaded_on_the_board(loading, image):
     with board_with(image, loading) as board:
-        found = board.scenario("loading")
-    assert found["first"][:2] == [True, True] and found["again"][0] and found["attached"][1] and found["downloaded"][1]
-    assert all(found["freed"])
+        result = board.scenario("loading")
+    assert result["first"][:2] == [True, True] and result["again"][0]
+    assert result["attached"][1] and result["downloaded"][1]
+    assert all(result["freed"])
 
 
 @pytest.fixture(scope="module")
