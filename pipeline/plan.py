@@ -144,6 +144,7 @@ def _dataflow(context: Context) -> str:
 
 
 def _accumulators(context: Context) -> str:
+    from pipeline.accumulators.certificate import write_proof
     from pipeline.dataflow.storage import load_graph, save_graph
     from pipeline.report.markdown import span
     from pipeline.stages import accumulators, resolve
@@ -164,7 +165,8 @@ def _accumulators(context: Context) -> str:
         context.log(
             f"{layer.layer}: {layer.bits_used} bits, range {layer.lowest.value} to {layer.highest.value}; {bounds}"
         )
-    certificate.write(context.folder / "report" / "accumulators.json")
+    units = [graph.layer(layer.layer) for layer in certificate.layers]
+    write_proof(certificate, units, context.folder / "report")
     widths = [layer.bits_used for layer in certificate.layers]
     by_type = [layer.bits["datatype"] for layer in certificate.layers]
     line = (
@@ -405,6 +407,7 @@ def _bitfile(context: Context) -> str:
         context.folder / "bitfile",
         input_stream_bytes=widths.input,
         output_stream_bytes=widths.output,
+        layers=design.instances,
         work=context.shared("vivado"),
         jobs=len(os.sched_getaffinity(0)),
         log=context.log,
@@ -433,7 +436,7 @@ def _package(context: Context) -> str:
         np.load(outputs),
         design.folder,
         [*(source.name for source in design.sources), f"{accelerator.TOP}.v"],
-        context.inputs["accumulators"] / "report" / "accumulators.json",
+        context.inputs["accumulators"] / "report",
         board,
         accelerator.config_hash(design.folder),
         made.clock_mhz,
@@ -520,6 +523,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("accumulators",),
         needs=("resolve", "dataflow"),
         packages=(*_NETWORK, *_LAYERS),
+        sources=("pipeline/accumulators/check_certificate.py",),
     ),
     Stage(
         "fold",

@@ -25,19 +25,30 @@ Keys of the file:
       witnesses         lowest and highest: {channel, sum, at_high}. The input whose element i is the largest input
                         where bit i of the hexadecimal number at_high is set (bit 0 least significant), and the
                         smallest elsewhere, gives that channel exactly that sum
+
+Beside it stand weights.npz, a layer's integers (rows, K) by its name and its start values (rows, 1), where it has some,
+by its name with .bias; and check_certificate.py, which computes all of the above of these alone and shares no code with
+the rest.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.accumulators.witness import Witness
+from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError
+from pipeline.kernels.matrix_vector import MatrixVector
 
-__all__ = ["Certificate", "LayerCertificate"]
+__all__ = ["CHECKER", "FILE", "WEIGHTS", "Certificate", "LayerCertificate", "write_proof"]
 
+FILE, WEIGHTS, CHECKER = "accumulators.json", "weights.npz", "check_certificate.py"
 _SHOWN = 3  # names of layers in a phrase
 
 
@@ -134,6 +145,23 @@ class Certificate:
             return cls(content["policy"], content["per_pe"], tuple(map(_from_json, content["layers"])))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"The certificate {path} cannot be read: {error!r}. Build it again.") from error
+
+
+def write_proof(certificate: Certificate, units: Iterable[MatrixVector], folder: Path) -> None:
+    """Write FILE, the WEIGHTS of `units`, which are the certificate's layers, and the CHECKER of both to `folder`."""
+    certificate.write(folder / FILE)
+    arrays = {}
+    for unit in units:
+        arrays[unit.name] = unit.weights.astype(_signed(unit.weights))
+        if unit.bias is not None:
+            arrays[f"{unit.name}.bias"] = unit.bias.astype(_signed(unit.bias)).reshape(-1, 1)
+    np.savez_compressed(folder / WEIGHTS, **arrays)
+    shutil.copyfile(Path(__file__).with_name(CHECKER), folder / CHECKER)
+
+
+def _signed(values: np.ndarray) -> np.dtype:
+    """The narrowest signed type that holds `values`."""
+    return IntType(min(int(values.min()), -1), max(int(values.max()), 0)).dtype
 
 
 def _to_json(layer: LayerCertificate, per_pe: bool) -> dict:

@@ -23,6 +23,7 @@ __all__ = ["BlockDesign", "Cell", "Interface", "Link", "Net", "check_clock", "de
 _CLOCK_MANAGER = "clk_wiz_0"
 _PL_CLOCK_MHZ = 100.0
 _LENGTH_BITS = 26  # the most there is: transfers of up to 64 MiB less one byte (PG021, buffer length register)
+_BURST = "64"  # beats, as PYNQ's base designs have it: the most that stays within 4 KiB on the widest bus; 16 otherwise
 _CLOCKS = range(4)  # a processing system gives the programmable logic four
 _ROUNDED = 0.001  # a reference clock of 33.333 or 33.33 MHz stands for 100/3
 
@@ -392,9 +393,11 @@ def _dma(input_bytes: int, output_bytes: int) -> Cell:
             "c_include_mm2s_dre": "0",
             "c_m_axi_mm2s_data_width": str(read),
             "c_m_axis_mm2s_tdata_width": str(8 * input_bytes),
+            "c_mm2s_burst_size": _BURST,
             "c_include_s2mm": "1",
             "c_include_s2mm_dre": "0",
             "c_m_axi_s2mm_data_width": str(write),
+            "c_s2mm_burst_size": _BURST,
         },
         {"c_micro_dma": "0", "c_s_axis_s2mm_tdata_width": str(8 * output_bytes)},  # the stream's, by propagation
         (

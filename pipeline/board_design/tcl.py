@@ -11,9 +11,13 @@ from pipeline.board_design.description import BlockDesign
 from pipeline.boards import BOARDS_FOLDER
 from pipeline.tools import harness
 
-__all__ = ["BITSTREAM", "TIMING_STATUS", "UNROUTED_STATUS", "render", "render_out_of_context"]
+__all__ = ["BITSTREAM", "STRATEGIES", "TIMING_STATUS", "TOO_SLOW", "UNROUTED_STATUS", "render", "render_out_of_context"]
 
 BITSTREAM = "finn-accel"  # as FINN's deploy folder calls it
+TOO_SLOW = "too_slow"  # the folder for a bitstream that does not keep its clock
+# Of implementation (UG904, Implementation Strategies), in the order in which they are tried: what FINN's project script
+# has, the same with other directives and a second pass after routing, what Kria-PYNQ's base design is made with.
+STRATEGIES = ("Performance_ExtraTimingOpt", "Performance_ExplorePostRoutePhysOpt", "Performance_NetDelay_low")
 TIMING_STATUS = 3  # what Vivado exits with where the design is not fast enough
 UNROUTED_STATUS = 4  # where not every net of a unit could be routed
 
@@ -72,6 +76,7 @@ def render(design: BlockDesign) -> str:
         version=version,
         dma=DMA,
         bitstream=BITSTREAM,
+        strategies=_Word(" ".join(STRATEGIES)),
         timing_status=TIMING_STATUS,
     )
 

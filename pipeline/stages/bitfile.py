@@ -4,7 +4,7 @@ The script and the description of the block design are written in any case, so t
 with Vivado; and the hardware handoff that pynq reads, Vivado's own where there is a bitstream.
 
 Requires the RTL with the module a2q_accelerator in one folder. Ensures that a bitstream keeps its clock, and that
-Vivado gave the cells the addresses that the description says.
+Vivado gave the cells the addresses that the description says. A bitstream that does not keep its clock is set aside.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,14 +24,36 @@ from pipeline.boards import Board
 from pipeline.errors import ToolError
 from pipeline.tools import vivado
 
-__all__ = ["DESCRIPTION", "FILE", "SCRIPT", "BitfileResult", "load", "run"]
+__all__ = ["DESCRIPTION", "FILE", "SCRIPT", "BitfileResult", "SlowPath", "load", "run"]
 
 FILE = "bitfile.json"
 SCRIPT = "build.tcl"
 DESCRIPTION = "block_design.json"
 
 _FACTS = "result.txt"
-_REPORTS = ("utilization.rpt", "utilization.xml", "timing_summary.rpt", _FACTS)
+_PATHS = "worst_paths.txt"
+_REPORTS = ("utilization.rpt", "utilization.xml", "timing_summary.rpt", _PATHS, _FACTS)
+
+
+@dataclass(frozen=True)
+class SlowPath:
+    """One of the slowest paths of a bitstream: the layers, or what else, where it begins and ends, and the pins there."""
+
+    begins_in: str
+    ends_in: str
+    slack_ns: float
+    levels: int
+    begins_at: str
+    ends_at: str
+
+    @property
+    def where(self) -> str:
+        return self.begins_in if self.begins_in == self.ends_in else f"{self.begins_in} to {self.ends_in}"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.where}, {self.slack_ns:.3f} ns, {self.levels} levels of logic, {self.begins_at} to {self.ends_at}"
+        )
 
 
 @dataclass(frozen=True)
@@ -41,7 +63,8 @@ class BitfileResult:
     `clock_mhz` is the accelerator's, made of the processing system's clock 0 of `pl_clock_mhz`: where Vivado ran, both
     are as it has them, else as they are asked for, and `vivado`, `bit` and all that is measured are None. `address_map` gives base and size in bytes of each cell's registers. `utilization`
     is the whole design's, `accelerator` the accelerator's share of it, both by FINN's names of resources; `wns_ns` and
-    `whs_ns` the worst slack to setup and to hold.
+    `whs_ns` the worst slack to setup and to hold. `strategy` is the implementation strategy that kept the clock, and
+    `worst_paths` are the ten slowest paths, the slowest first.
     """
 
     board: str
@@ -55,8 +78,10 @@ class BitfileResult:
     hwh: Path
     utilization: dict[str, int] | None
     accelerator: dict[str, int] | None
+    strategy: str | None
     wns_ns: float | None
     whs_ns: float | None
+    worst_paths: tuple[SlowPath, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -65,7 +90,8 @@ class BitfileResult:
             return f"no bitstream, as vivado is not on PATH: run the same build where it is (its script is bitfile/{SCRIPT})"
         return (
             f"a bitstream for the {self.board} by Vivado {self.vivado}: {self.utilization['LUT']:,} LUT, "
-            f"{self.clock_mhz:g} MHz kept with {self.wns_ns:.3f} ns to spare"
+            f"{self.clock_mhz:g} MHz kept with {self.wns_ns:.3f} ns to spare by the strategy {self.strategy}"
+            + (f", the slowest path in {self.worst_paths[0].where}" if self.worst_paths else "")
         )
 
 
@@ -77,19 +103,21 @@ def run(
     *,
     input_stream_bytes: int,
     output_stream_bytes: int,
+    layers: Mapping[str, str],
     work: Path,
     jobs: int = 2,
     log: Callable[[str], None] | None = None,
 ) -> BitfileResult:
     """Write the block design of the RTL in the folder `rtl` into `folder`, and make the bitstream if Vivado is on PATH.
 
-    The streams of the accelerator have `input_stream_bytes` and `output_stream_bytes`. Vivado's project lies in a
+    The streams of the accelerator have `input_stream_bytes` and `output_stream_bytes`; `layers` gives the layer of each
+    instance in the network's top module, by which paths are named. Vivado's project lies in a
     folder of its own in `work`, and stays there where it fails; `jobs` of its runs go at once, and what it prints goes
     to `log`.
 
     Raises UnsupportedError for a board without a processing system, ConfigError for a clock that it cannot have. Raises
-    ToolError where Vivado fails, leaves out a result, finds the design too slow for its clock, or gives a cell another
-    address.
+    ToolError where Vivado fails, leaves out a result, or gives a cell another address; and where the design is too slow for
+    its clock, with its slowest paths and where its bitstream is.
     """
     design = describe(
         board, clock_period_ns, input_stream_bytes=input_stream_bytes, output_stream_bytes=output_stream_bytes
@@ -106,11 +134,11 @@ def run(
     }
     if vivado.find() is None:
         (folder / f"{tcl.BITSTREAM}.hwh").write_text(hwh.render(design))
-        nothing = dict.fromkeys(("vivado", "bit", "utilization", "accelerator", "wns_ns", "whs_ns"))
+        nothing = dict.fromkeys(("vivado", "bit", "utilization", "accelerator", "strategy", "wns_ns", "whs_ns"))
         clocks = {"clock_mhz": design.clock_mhz, "pl_clock_mhz": design.pl_clock_mhz}
         result = BitfileResult(**facts, **clocks, **nothing)
     else:
-        result = BitfileResult(**facts, **_implement(rtl, design, folder, work, jobs, log))
+        result = BitfileResult(**facts, **_implement(rtl, design, folder, layers, work, jobs, log))
     content = asdict(result) | {"bit": result.bit and result.bit.name, "hwh": result.hwh.name}
     (folder / FILE).write_text(json.dumps(content, indent=2) + "\n")
     return result
@@ -121,11 +149,19 @@ def load(folder: Path) -> BitfileResult:
     content = json.loads((folder / FILE).read_text())
     addresses = {name: tuple(span) for name, span in content["address_map"].items()}
     bit = folder / content["bit"] if content["bit"] else None
-    return BitfileResult(**content | {"address_map": addresses, "bit": bit, "hwh": folder / content["hwh"]})
+    paths = tuple(SlowPath(**path) for path in content["worst_paths"])
+    places = {"bit": bit, "hwh": folder / content["hwh"]}
+    return BitfileResult(**content | places | {"address_map": addresses, "worst_paths": paths})
 
 
 def _implement(
-    rtl: Path, design: BlockDesign, folder: Path, work: Path, jobs: int, log: Callable[[str], None] | None
+    rtl: Path,
+    design: BlockDesign,
+    folder: Path,
+    layers: Mapping[str, str],
+    work: Path,
+    jobs: int,
+    log: Callable[[str], None] | None,
 ) -> dict:
     """Run Vivado, and take its results into `folder`. Gives the fields of a result that it makes known."""
     project = work / f"{design.board.name}-{_key(rtl, folder / SCRIPT)}"
@@ -136,8 +172,9 @@ def _implement(
     status = vivado.run(folder / SCRIPT, [*arguments, str(jobs)], project, statuses=(0, tcl.TIMING_STATUS), on_line=log)
     facts = _read_facts(made / _FACTS)
     slack = float(facts["wns_ns"]), float(facts["whs_ns"])
+    paths = _read_paths(made / _PATHS, layers)
     if status or min(slack) < 0:
-        raise ToolError(_too_slow(design, *slack, made))
+        raise ToolError(_too_slow(design, *slack, facts["tries"], paths, made))
     for name in (*_REPORTS, f"{tcl.BITSTREAM}.bit", f"{tcl.BITSTREAM}.hwh"):
         if not (made / name).is_file():
             raise ToolError(f"Vivado ended well but left no {name}; its project and its log are in {project}.")
@@ -155,8 +192,10 @@ def _implement(
         "bit": folder / f"{tcl.BITSTREAM}.bit",
         "utilization": next(iter(rows.values())),
         "accelerator": rows.get(ACCELERATOR),
+        "strategy": facts["strategy"],
         "wns_ns": slack[0],
         "whs_ns": slack[1],
+        "worst_paths": paths,
     }
 
 
@@ -170,18 +209,51 @@ def _key(rtl: Path, script: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _too_slow(design: BlockDesign, wns: float, whs: float, reports: Path) -> str:
+def _too_slow(
+    design: BlockDesign, wns: float, whs: float, tries: str, paths: tuple[SlowPath, ...], reports: Path
+) -> str:
     found = (
         f"On the {design.board.name} the design does not keep its clock, synth_clk_period_ns = "
-        f"{design.clock_period_ns:g} ({design.clock_mhz:g} MHz): the worst slack is {wns:.3f} ns to setup and "
-        f"{whs:.3f} ns to hold."
+        f"{design.clock_period_ns:g} ({design.clock_mhz:g} MHz): at best the worst slack is {wns:.3f} ns to setup and "
+        f"{whs:.3f} ns to hold (strategies with both: {tries})."
     )
     if wns < 0:
         enough = math.ceil((design.clock_period_ns - wns) * 100) / 100
-        advice = f"Give a slower clock, synth_clk_period_ns of {enough:g} or more."
+        advice = f"It would have kept a synth_clk_period_ns of {enough:g} ({1000 / enough:.0f} MHz): give that or more."
     else:
         advice = "A slower clock does not mend a hold violation; the paths say what does."
-    return f"{found} {advice} The paths are in {reports / 'timing_summary.rpt'}."
+    slowest = "".join(f"\n  {path}" for path in paths)
+    return (
+        f"{found} {advice} The bitstream is set aside in {reports / tcl.TOO_SLOW}, and the reports are in {reports}. "
+        f"The slowest paths:{slowest}"
+    )
+
+
+def _read_paths(path: Path, layers: Mapping[str, str]) -> tuple[SlowPath, ...]:
+    """The slowest paths, as the script left them. Raises ToolError for another file."""
+    try:
+        rows = [line.split("\t") for line in path.read_text().splitlines() if line]
+        return tuple(
+            SlowPath(_place(begin, layers), _place(end, layers), float(slack), int(levels), begin, end)
+            for slack, levels, begin, end in rows
+        )
+    except (OSError, ValueError) as error:
+        raise ToolError(
+            f"Vivado left no {path.name} as expected ({error}); its log is beside the folder {path.parent}."
+        ) from None
+
+
+def _place(pin: str, layers: Mapping[str, str]) -> str:
+    """The layer in which `pin` lies, or else the cell of the block design.
+
+    >>> _place("a2q_i/a2q_accelerator_0/inst/u_design/u_mvau_1/u_pe/q_reg/C", {"u_mvau_1": "MVAU_1"})
+    'MVAU_1'
+    >>> _place("a2q_i/axi_dma_0/U0/q_reg/C", {})
+    'axi_dma_0'
+    """
+    names = pin.split("/")
+    layer = next((layers[name] for name in names if name in layers), None)
+    return layer or names[min(1, len(names) - 1)]
 
 
 def _read_facts(path: Path) -> dict[str, str]:
@@ -190,6 +262,8 @@ def _read_facts(path: Path) -> dict[str, str]:
         facts = dict(line.split(" ", 1) for line in path.read_text().splitlines())
         for key in ("clock_mhz", "pl_clock_mhz", "wns_ns", "whs_ns"):
             float(facts[key])
+        if missing := {"strategy", "tries"} - facts.keys():
+            raise KeyError(min(missing))
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(
             f"Vivado left no complete {path.name} ({error}); its log is beside the folder {path.parent}."

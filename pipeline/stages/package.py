@@ -5,9 +5,8 @@
     driver/                     what runs on the board: hw/driver, and how frames of this network lie in memory
     golden/                     input.npy, images.npy where the frames are images, expected_output.npy
     rtl/                        the sources and memory files that the accelerator is made of
+    report/                     the proof of its accumulators' widths, with what a stranger needs to check it; board.yaml
     LICENSE, NOTICE             under which terms all this is
-    report/accumulators.json    the proof of its accumulators' widths
-    report/board.yaml           what is known of the board
 
 Requires a folded graph, its RTL with a2q_accelerator, and what the graph gives for golden frames. Ensures that the same
 inputs give the same bytes. Where there is no bitstream, finn-accel.bit is a stand-in which only the simulated board takes.
@@ -33,6 +32,7 @@ from a2q_driver.preprocessing import ImageTransform, lookup_table, normalised
 from a2q_driver.streams import Stream, io_shape_dict
 from a2q_driver.transforms import Transforms, save_transforms
 from a2q_driver.weights import load_weights
+from pipeline.accumulators.certificate import CHECKER, FILE, WEIGHTS
 from pipeline.boards import BOARD_FILE, Board
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ModelError
@@ -78,7 +78,7 @@ def run(
     expected: np.ndarray,
     rtl: Path,
     sources: Sequence[str],
-    certificate: Path,
+    proof: Path,
     board: Board,
     config_hash: str,
     clock_mhz: float,
@@ -91,7 +91,8 @@ def run(
 
     `frames`, (N, *input shape) as the network takes them, must give `expected`, (N, height, width, channels) of the
     output stream. `rtl` holds the module a2q_accelerator and all it needs, of which `sources` are read, in that order;
-    `config_hash`, 64 hexadecimal digits, is what its registers show. `handoff` is the .hwh of the block design with
+    `config_hash`, 64 hexadecimal digits, is what its registers show. `proof` is the folder that `write_proof` of
+    pipeline/accumulators/certificate.py wrote. `handoff` is the .hwh of the block design with
     `clock_mhz` and `address_map`, by cell (base, size); `bitstream` is a .bit of it, or None for the stand-in.
 
     Raises ModelError for a graph without a transform of its input, or `frames` that do not give `expected`.
@@ -117,7 +118,7 @@ def run(
         shutil.copyfile(bitstream, folder / BITFILE)
     sources_and_memories = [path.relative_to(rtl) for path in rtl.rglob("*") if path.is_file()]
     _copy_files(rtl, folder / "rtl", [name for name in sources_and_memories if name != Path(WEIGHT_FILE)])
-    _copy_files(certificate.parent, folder / "report", [Path(certificate.name)])
+    _copy_files(proof, folder / "report", [Path(FILE), Path(WEIGHTS), Path(CHECKER)])
     shutil.copyfile(board.file, folder / "report" / BOARD_FILE)
     facts = {
         "model": record.name,

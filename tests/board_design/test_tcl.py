@@ -104,10 +104,14 @@ def test_results_are_where_they_were_asked_for(build, tmp_path, name):
         "timing_summary.rpt",
         "utilization.rpt",
         "utilization.xml",
+        "worst_paths.txt",
     ]
     lines = (tmp_path / "output" / "result.txt").read_text().splitlines()
     assert lines[0] == "vivado 2024.2"
-    assert lines[2:] == ["clock_mhz 100.000000", "pl_clock_mhz 100.000000", "wns_ns 0.125", "whs_ns 0.011"]
+    assert lines[2:] == [
+        *("clock_mhz 100.000000", "pl_clock_mhz 100.000000", "strategy Performance_ExtraTimingOpt"),
+        *("wns_ns 0.125", "whs_ns 0.011", "tries Performance_ExtraTimingOpt 0.125 0.011"),
+    ]
 
 
 def test_the_clock_is_what_was_timed(build, tmp_path):
@@ -179,12 +183,75 @@ def test_the_interfaces_of_the_accelerator_have_its_clock_and_reset(build):
 
 
 @pytest.mark.parametrize("slack", [{"wns": "-0.001"}, {"whs": "-0.2"}])
-def test_a_design_that_is_too_slow_gets_no_bitstream(build, tmp_path, slack):
+def test_the_bitstream_of_a_design_that_is_too_slow_is_set_aside(build, tmp_path, slack):
     status, stand_in = build(DESIGNS["kv260"], statuses=(0, tcl.TIMING_STATUS), **slack)
     assert status == tcl.TIMING_STATUS
-    assert not stand_in.of("write_bitstream")
+    aside = tmp_path / "output" / tcl.TOO_SLOW
+    assert stand_in.of("write_bitstream") == [["-force", str(aside / "finn-accel.bit")]]
+    assert (aside / "finn-accel.hwh").is_file() and not (tmp_path / "output" / "finn-accel.hwh").exists()
     marker = f"A2Q TIMING setup {slack.get('wns', '0.125')} ns, hold {slack.get('whs', '0.011')} ns at 100.000000 MHz"
     assert marker in (tmp_path / "run" / vivado.LOG).read_text().splitlines()
+
+
+def implemented(stand_in) -> list[str]:
+    """The strategy of each implementation run, in the order in which they were launched."""
+    strategies = {words[2]: words[1] for words in stand_in.of("set_property") if words[0] == "strategy"}
+    return [strategies[words[0]] for words in stand_in.of("launch_runs") if words[0] != "synth_1"]
+
+
+def test_strategies_are_tried_until_one_keeps_the_clock(build, tmp_path):
+    status, stand_in = build(DESIGNS["kv260"], wns="-0.3 0.02 0.5")
+    assert status == 0
+    assert implemented(stand_in) == list(tcl.STRATEGIES[:2])
+    facts = (tmp_path / "output" / "result.txt").read_text()
+    assert f"strategy {tcl.STRATEGIES[1]}\nwns_ns 0.02\n" in facts
+    assert f"tries {tcl.STRATEGIES[0]} -0.3 0.011, {tcl.STRATEGIES[1]} 0.02 0.011\n" in facts
+
+
+def test_where_none_keeps_it_the_best_is_what_is_reported(build, tmp_path):
+    _, stand_in = build(DESIGNS["kv260"], statuses=(tcl.TIMING_STATUS,), wns="-0.300 -0.100 -0.200")
+    assert implemented(stand_in) == list(tcl.STRATEGIES)
+    assert [words[0] for words in stand_in.of("open_run")] == ["impl_1", "impl_2", "impl_3", "impl_2"]
+    paths = (tmp_path / "output" / "worst_paths.txt").read_text().splitlines()
+    assert [float(line.split("\t")[0]) for line in paths[:3]] == [-0.1, -0.09, -0.08]
+
+
+def test_a_further_try_that_fails_loses_nothing(build, tmp_path):
+    status, _ = build(DESIGNS["kv260"], statuses=(tcl.TIMING_STATUS,), wns="-0.300", failing="impl_2")
+    assert status == tcl.TIMING_STATUS
+    assert (tmp_path / "output" / tcl.TOO_SLOW / "finn-accel.bit").is_file()
+    assert (
+        "WARNING: [A2Q] Performance_ExplorePostRoutePhysOpt is given up" in (tmp_path / "run" / vivado.LOG).read_text()
+    )
+
+
+def test_it_is_retimed_and_optimised_before_and_after_routing(build):
+    _, stand_in = build(DESIGNS["kv260"])
+    settings = stand_in.of("set_property")
+    assert ["STEPS.SYNTH_DESIGN.ARGS.RETIMING", "true", "synth_1"] in settings
+    assert ["synth_checkpoint_mode", "None", "a2q.bd"] in settings  # else the accelerator has a synthesis of its own
+    for step in ("PHYS_OPT_DESIGN", "POST_ROUTE_PHYS_OPT_DESIGN"):
+        enabled = settings.index([f"STEPS.{step}.IS_ENABLED", "true", "impl_1"])
+        assert enabled > settings.index(["strategy", tcl.STRATEGIES[0], "impl_1"])  # which sets all steps anew
+
+
+def test_what_the_dma_has_no_use_for_is_left_out_of_its_addresses(build, tmp_path):
+    _, stand_in = build(DESIGNS["kv260"])
+    spaces = ("axi_dma_0/Data_MM2S", "axi_dma_0/Data_S2MM")
+    others = ("HP0_DDR_HIGH", "HP0_LPS_OCM", "HP0_QSPI")
+    assert stand_in.of("exclude_bd_addr_seg") == [
+        ["-target_address_space", space, f"/ps/SAXIGP2/{other}"] for space in spaces for other in others
+    ]
+    log = (tmp_path / "run" / vivado.LOG).read_text()
+    assert "WARNING: [A2Q] /ps/SAXIGP2/HP0_DDR_HIGH stays open to axi_dma_0/Data_MM2S: beyond the 32 bits" in log
+
+
+def test_on_a_7_series_board_there_is_nothing_else(build):
+    assert not build(DESIGNS["pynq_z2"])[1].of("exclude_bd_addr_seg")
+
+
+def test_the_packaged_accelerator_takes_any_clock(build):
+    assert ["ipi_drc", "ignore_freq_hz true", "current_core"] in build(DESIGNS["kv260"])[1].of("set_property")
 
 
 @pytest.mark.parametrize("run", ["synth_1", "impl_1"])

@@ -12,7 +12,7 @@ import numpy as np
 from a2q_driver.input_transform import HostStep, InputTransform
 from a2q_driver.packing import stream_bytes
 from a2q_driver.preprocessing import normalised
-from pipeline.accumulators.certificate import Certificate
+from pipeline.accumulators.certificate import Certificate, write_proof
 from pipeline.board_design.description import describe
 from pipeline.board_design.hwh import render
 from pipeline.boards import load_board
@@ -99,7 +99,7 @@ def make_package(
     widths = [stream_bytes(port.bytes) for port in (*design.inputs, *design.outputs)]
     blocks = describe(target, target.clock_period_ns, input_stream_bytes=widths[0], output_stream_bytes=widths[1])
     (folder / "finn-accel.hwh").write_text(render(blocks))
-    Certificate("exact", False, ()).write(folder / "accumulators.json")
+    write_proof(Certificate("exact", False, ()), (), folder / "report")
     record = ResolvedModel(
         name=graph.name,
         kind="brevitas",
@@ -120,7 +120,7 @@ def make_package(
         expected=graph.run(graph.input_transform.apply(frames)) if expected is None else expected,
         rtl=rtl,
         sources=[*(source.name for source in design.sources), top.name, *sources],
-        certificate=folder / "accumulators.json",
+        proof=folder / "report",
         board=target,
         config_hash=config_hash,
         clock_mhz=blocks.clock_mhz,

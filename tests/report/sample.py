@@ -84,7 +84,7 @@ def sample_facts(**changes) -> BuildFacts:
         ),
         timing=None,
         bitfile=BitfileResult(
-            "KV260", "xck26", 5.0, 200.0, 100.0, {}, None, None, Path("x.hwh"), None, None, None, None
+            "KV260", "xck26", 5.0, 200.0, 100.0, {}, None, None, Path("x.hwh"), None, None, None, None, None
         ),
         verified=(VerifiedOutput("verify_stitched_ip_rtlsim_0_SUCCESS.npy", 10),),
         stages=tuple(StageCost(name, f"{name} is fine", 1.5, 400.0 + i) for i, name in enumerate(STAGES)),

@@ -15,6 +15,7 @@ from tests.tools import vivado_stand_in
 
 KV260 = load_board("KV260")
 STREAMS = {"input_stream_bytes": 8, "output_stream_bytes": 2}
+LAYERS = {"u_mvau_1": "MVAU_1", "u_fifo_2": "StreamingFIFO_2"}
 
 
 @pytest.fixture
@@ -46,7 +47,9 @@ def stand_in(tmp_path, monkeypatch):
 
 
 def run(rtl: Path, tmp_path: Path, board=KV260, period_ns=5.0, **options) -> bitfile.BitfileResult:
-    return bitfile.run(rtl, board, period_ns, tmp_path / "bitfile", **STREAMS, work=tmp_path / "work", **options)
+    return bitfile.run(
+        rtl, board, period_ns, tmp_path / "bitfile", **STREAMS, layers=LAYERS, work=tmp_path / "work", **options
+    )
 
 
 @pytest.mark.usefixtures("without")
@@ -114,12 +117,19 @@ def test_a_bitstream_with_what_was_measured(rtl, tmp_path, stand_in):
     assert result.utilization == whole
     assert result.accelerator == whole | {"LUT": 10000, "LUTRAM": 700, "SRL": 300, "FF": 8000, "BRAM_18K": 13, "DSP": 0}
     assert result.summary == (
-        "a bitstream for the KV260 by Vivado 2024.2: 12,345 LUT, 199.96 MHz kept with 0.125 ns to spare"
+        "a bitstream for the KV260 by Vivado 2024.2: 12,345 LUT, 199.96 MHz kept with 0.125 ns to spare "
+        "by the strategy Performance_ExtraTimingOpt, the slowest path in MVAU_1 to StreamingFIFO_2"
     )
+    assert [(path.begins_in, path.ends_in, path.slack_ns, path.levels) for path in result.worst_paths[:2]] == [
+        ("MVAU_1", "StreamingFIFO_2", 0.125, 0),
+        ("MVAU_1", "StreamingFIFO_2", 0.135, 1),
+    ]
+    assert len(result.worst_paths) == 10
     assert bitfile.load(folder) == result
-    reports = {"utilization.rpt", "utilization.xml", "timing_summary.rpt", "result.txt"}
+    reports = {"utilization.rpt", "utilization.xml", "timing_summary.rpt", "worst_paths.txt", "result.txt"}
     assert reports < {path.name for path in folder.iterdir()}
-    assert lines == ["A2Q DONE setup 0.125 ns, hold 0.011 ns at 199.960008 MHz"]
+    assert lines[-2] == "A2Q TRY Performance_ExtraTimingOpt setup 0.125 ns, hold 0.011 ns"
+    assert lines[-1] == "A2Q DONE setup 0.125 ns, hold 0.011 ns at 199.960008 MHz"
     assert list((tmp_path / "work").iterdir()) == []
     command = program.of("vivado")[0]
     assert command[5:7] == ["-source", str(folder / bitfile.SCRIPT)] and command[8] == str(rtl) and command[-1] == "5"
@@ -141,16 +151,25 @@ def test_the_handoff_is_vivados_with_what_pynq_needs(rtl, tmp_path, stand_in):
 
 
 def test_a_design_that_is_too_slow_for_its_clock(rtl, tmp_path, stand_in):
-    stand_in(wns="-0.123")
+    stand_in(wns="-0.123", paths="u_mvau_1 axi_dma_0/U0")
     with pytest.raises(ToolError) as raised:
         run(rtl, tmp_path)
-    message = str(raised.value)
     (project,) = (tmp_path / "work").iterdir()
-    assert message.startswith(
-        "On the KV260 the design does not keep its clock, synth_clk_period_ns = 5 (200 MHz): the worst slack is -0.123 ns "
-        "to setup and 0.011 ns to hold. Give a slower clock, synth_clk_period_ns of 5.13 or more."
+    output = project / "output"
+    message, *paths = str(raised.value).splitlines()
+    tries = ", ".join(f"{strategy} -0.123 0.011" for strategy in tcl.STRATEGIES)
+    assert message == (
+        "On the KV260 the design does not keep its clock, synth_clk_period_ns = 5 (200 MHz): at best the worst slack is "
+        f"-0.123 ns to setup and 0.011 ns to hold (strategies with both: {tries}). It would have kept a "
+        "synth_clk_period_ns of 5.13 (195 MHz): give that or more. "
+        f"The bitstream is set aside in {output / 'too_slow'}, and the reports are in {output}. The slowest paths:"
     )
-    assert message.endswith(f"The paths are in {project / 'output' / 'timing_summary.rpt'}.")
+    assert len(paths) == 10
+    assert paths[3] == (
+        "  MVAU_1 to axi_dma_0, -0.093 ns, 3 levels of logic, "
+        "a2q_i/a2q_accelerator_0/inst/u_design/u_mvau_1/u_pe/sum_q_reg[3]/C to a2q_i/axi_dma_0/U0/valid_q_reg/D"
+    )
+    assert {path.name for path in (output / "too_slow").iterdir()} == {"finn-accel.bit", "finn-accel.hwh"}
     assert (project / "output" / "timing_summary.rpt").is_file()
     assert not (tmp_path / "bitfile" / "finn-accel.bit").exists()
     assert not (tmp_path / "bitfile" / bitfile.FILE).exists()
@@ -158,7 +177,7 @@ def test_a_design_that_is_too_slow_for_its_clock(rtl, tmp_path, stand_in):
 
 def test_a_hold_violation_is_not_mended_by_a_slower_clock(rtl, tmp_path, stand_in):
     stand_in(whs="-0.02")
-    with pytest.raises(ToolError, match="0.125 ns to setup and -0.020 ns to hold. A slower clock does not mend"):
+    with pytest.raises(ToolError, match="0.125 ns to setup and -0.020 ns to hold .*A slower clock does not mend"):
         run(rtl, tmp_path)
 
 
@@ -197,7 +216,7 @@ def test_other_addresses_are_an_error(rtl, tmp_path, stand_in):
         run(rtl, tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "clock_mhz 100\nwns_ns 0\nwhs_ns 0\n", "clock_mhz\n"])
+@pytest.mark.parametrize("text", ["", "clock_mhz 100\nwns_ns 0\nwhs_ns 0\nstrategy a\n", "clock_mhz\n"])
 def test_incomplete_facts_are_refused(tmp_path, text):
     path = tmp_path / "result.txt"
     path.write_text(text)

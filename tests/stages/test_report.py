@@ -58,7 +58,9 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     monkeypatch.setattr(yosys, "synthesize", lambda units, *a, **k: [SynthesisResult(share, {"m": share})] * len(units))
     synth.run(FACTS.folded.graph, load_board("KV260"), folders["synth"] / "report", cache=tmp_path)
     made = folders["bitfile"] / "bitfile"
-    bitfile.run(tmp_path, load_board("KV260"), 5.0, made, input_stream_bytes=4, output_stream_bytes=1, work=tmp_path)
+    bitfile.run(
+        tmp_path, load_board("KV260"), 5.0, made, input_stream_bytes=4, output_stream_bytes=1, layers={}, work=tmp_path
+    )
     for cost in FACTS.stages:
         folder = folders[cost.name]
         slot = Slot(None, folder.rename(folder.with_suffix(".partial")), folder)

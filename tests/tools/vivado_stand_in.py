@@ -72,6 +72,7 @@ def install(folder: Path, monkeypatch, **behaviour: str) -> StandIn:
         "routed": "1",
         "without": "",
         "handoff": "",
+        "paths": "u_mvau_1 a2q_accelerator_0/inst/u_design/u_fifo_2",
     }
     pairs = (usual | behaviour).items()
     monkeypatch.setenv("BEHAVIOUR", " ".join(f"{key} {{{value}}}" for key, value in pairs))

@@ -6,19 +6,23 @@
 #   ips      the IPs that there are, beside those that were packaged
 #   period   that of the clock which the clock manager gives, in nanoseconds, "" for none
 #   pl_clock what the processing system gives, in megahertz
-#   wns whs  the worst slack to setup and to hold; "" for no path that is timed
+#   wns whs  the worst slack to setup and to hold, of each implementation run in turn, the last for all that follow; ""
+#            for no path that is timed
 #   failing  the run or the step that fails, "" for none
 #   message  what the step that fails says
 #   routed   whether route_design routes every net
 #   without  an output that is left out: hwh, bit or utilization.xml
 #   handoff  the file that becomes the .hwh
+#   paths    the instance in which timed paths begin, and where, below the block design, they end
 
 fconfigure stdout -buffering line
 set record [open $env(RECORD) a]
 set behaviour $env(BEHAVIOUR)
 set packaged {}
 set project {}
+set runs {synth_1 impl_1}
 set runs_done {}
+set opened 0
 set sources {}
 set synthesized ""
 
@@ -61,13 +65,13 @@ proc vivado_error {text} {
 
 foreach name {
   set_property update_compile_order update_ip_catalog set_msg_config close_project create_bd_design apply_bd_automation
-  connect_bd_net connect_bd_intf_net assign_bd_address validate_bd_design save_bd_design open_run create_clock
+  connect_bd_net connect_bd_intf_net assign_bd_address validate_bd_design save_bd_design create_clock
   ipx::create_xgui_files ipx::update_checksums
 } {
   namespace eval [namespace qualifiers ::$name] {}
   vivado_command $name {}
 }
-foreach name {get_bd_cells get_bd_pins get_bd_intf_pins get_bd_addr_segs get_bd_addr_spaces get_files get_pins} {
+foreach name {get_bd_cells get_bd_pins get_bd_intf_pins get_bd_addr_spaces get_files get_pins} {
   vivado_command $name { return [lindex $words end] }
 }
 foreach name {current_project current_fileset ipx::current_core} {
@@ -75,6 +79,29 @@ foreach name {current_project current_fileset ipx::current_core} {
 }
 
 vivado_command version { return 2024.2 }
+
+vivado_command get_bd_addr_segs {
+  set pattern [lindex $words end]
+  if {![string match {ps/*/\*} $pattern]} { return $pattern }
+  set port [string range $pattern 0 end-2]
+  set all [expr {[string match *SAXIGP2 $port] ? "HP0_DDR_LOW HP0_DDR_HIGH HP0_LPS_OCM HP0_QSPI" : "HP0_DDR_LOWOCM"}]
+  return [lmap each $all {string cat /$port/$each}]
+}
+vivado_command exclude_bd_addr_seg {
+  if {[file tail [lindex $words end]] eq "HP0_DDR_HIGH"} { return -code error "beyond the 32 bits of the address space" }
+}
+
+vivado_command create_run {
+  set run [lindex $words 0]
+  if {$run in $::runs || [option $words -parent_run] ni $::runs} { vivado_error "\[Vivado 12-1\] cannot create $run" }
+  if {[option $words -flow] ne "Vivado Implementation 2024"} { vivado_error "\[Vivado 12-2\] no such flow" }
+  lappend ::runs $run
+}
+vivado_command open_run {
+  if {$::opened || [lindex $words 0] ni $::runs_done} { vivado_error "\[Common 17-69\] cannot open [lindex $words 0]" }
+  set ::opened [string range [lindex $words 0] [string length impl_] end]
+}
+vivado_command close_design { set ::opened 0 }
 
 vivado_command create_project {
   set words [lsearch -all -inline -not -exact $words -force]
@@ -141,7 +168,7 @@ vivado_command wait_on_run {
 }
 vivado_command get_runs {
   if {[llength $words] > 0} { return [lindex $words 0] }
-  return {synth_1 impl_1}
+  return $::runs
 }
 
 vivado_command read_verilog {
@@ -165,7 +192,18 @@ foreach name {opt_design place_design route_design} { vivado_command $name "fail
 vivado_command report_route_status { return [of routed] }
 vivado_command get_cells { return {u_unit/sum_reg_i_1 u_unit/sum_reg_i_2} }
 
-vivado_command get_timing_paths { if {[of wns] eq ""} { return {} }; return [lindex [lsearch -all -inline -regexp $words {^-(setup|hold)$}] 0] }
+vivado_command get_timing_paths {
+  if {[of wns] eq ""} { return {} }
+  set kind [lindex [lsearch -all -inline -regexp $words {^-(setup|hold)$}] 0]
+  return [lmap each {0 1 2 3 4 5 6 7 8 9} {if {$each >= [option $words -max_paths]} break; string cat $kind $each}]
+}
+# The slack of a path, such as -setup3, of the run that is open.
+proc slack {path} {
+  set worst [of [expr {[string match -setup* $path] ? "wns" : "whs"}]]
+  if {[llength $worst] > 1} { set worst [lindex $worst [expr {min($::opened, [llength $worst]) - 1}]] }
+  set place [string index $path end]
+  return [expr {$place ? [format %.3f [expr {$worst + 0.01 * $place}]] : $worst}]
+}
 
 vivado_command get_clocks {
   if {[option $words -of_objects] ne "a2q_i/clk_wiz_0/clk_out1" || [of period] eq ""} { return {} }
@@ -179,7 +217,11 @@ vivado_command get_property {
     PROGRESS { return [expr {$object in $::runs_done ? "100%" : "40%"}] }
     STATUS { return "synth_design ERROR" }
     DIRECTORY { return [file join $::project a2q.runs $object] }
-    SLACK { return [of [expr {$object eq "-setup" ? "wns" : "whs"}]] }
+    FLOW { return "Vivado Implementation 2024" }
+    SLACK { return [slack $object] }
+    LOGIC_LEVELS { return [string index $object end] }
+    STARTPOINT_PIN { return a2q_i/a2q_accelerator_0/inst/u_design/[lindex [of paths] 0]/u_pe/sum_q_reg\[3\]/C }
+    ENDPOINT_PIN { return a2q_i/[lindex [of paths] 1]/valid_q_reg/D }
     PERIOD { return [of period] }
     CONFIG.*ACT_*FREQMHZ - CONFIG.PCW_ACT_* { return [of pl_clock] }
     default { vivado_error "\[Common 17-54\] '$object' does not have a property named '$key'." }
