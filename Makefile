@@ -31,6 +31,9 @@ SCHEDULER ?=
 
 stamp := $(VENV)/.a2q-installed
 board_stamp := $(BOARD_VENV)/.a2q-installed
+# pynq and Python of boards' images; tests run the driver with them
+images := 2.7.0-3.8 3.0.1-3.10 3.1.2-3.10
+image_stamps := $(foreach image,$(images),.venv-pynq-$(firstword $(subst -, ,$(image)))/.a2q-installed)
 bin := $(VENV)/bin
 export A2Q_BOARD_PYTHON ?= $(abspath $(BOARD_VENV))/bin/python
 # uv does not read pip's settings: where PIP_FIND_LINKS offers a local CPU build of torch, that is taken
@@ -55,6 +58,17 @@ board-setup: $(board_stamp)  ## make the environment in .venv-board for what tal
 $(board_stamp): hw/driver/requirements.txt | $(BOOTSTRAP)/bin/uv
 	test -x $(BOARD_VENV)/bin/python || $(BOOTSTRAP)/bin/uv venv --quiet --python $(PYTHON) $(BOARD_VENV)
 	$(uv) pip install --python $(BOARD_VENV)/bin/python --requirement $<
+	touch $@
+
+# with the Python of the image if this machine has one, on the path or of pyenv, and with $(PYTHON) if not, which the tests
+# tell; without this project's own settings of uv
+.venv-pynq-%/.a2q-installed: tests/driver/images/%.txt | $(BOOTSTRAP)/bin/uv
+	version=$(lastword $(subst -, ,$(filter $*-%,$(images)))); \
+	for python in "$$(command -v "python$$version")" ~/.pyenv/versions/"$$version".*/bin/python $(PYTHON); do \
+	    if "$$python" -c '' 2>/dev/null; then break; fi; \
+	done; \
+	test -x $(@D)/bin/python || $(BOOTSTRAP)/bin/uv venv --quiet --python "$$python" $(@D)
+	$(uv) pip install --no-config --quiet --python $(@D)/bin/python --requirement $<
 	touch $@
 
 build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= OUT= WEIGHTS=; of yours INPUT_RANGE= MODEL_CLASS= INPUT_SHAPE=
@@ -91,7 +105,7 @@ train: $(stamp)  ## train a network: CONFIG= names a file of build_configs/train
 	@$(bin)/a2q train $(or $(CONFIG),cifar10_quant_resnet8_w4a4) $(if $(OUT),--out '$(OUT)')
 
 # each test that a worker dies of needs another worker; xdist gives up after 8
-test: $(stamp) $(board_stamp)  ## run all tests; A2Q_DATA= names the folder of data sets and networks that some need
+test: $(stamp) $(board_stamp) $(image_stamps)  ## run all tests; A2Q_DATA= names the folder of data sets and networks that some need
 	@$(bin)/python -m pytest -n $(JOBS) --dist loadgroup --max-worker-restart 100
 
 lint: $(stamp)  ## check Python with ruff, docker/ with hadolint and shellcheck, hw/rtl with Verilator, Yosys and slang

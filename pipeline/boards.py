@@ -1,8 +1,12 @@
-"""Boards: the FPGA part, what it holds, its processors, and the clock a build takes by default, from hw/boards/."""
+"""Boards: the FPGA part, what it holds, its processors, and the clock a build takes by default.
+
+They are described by the files of hw/boards, and by a user's own; docs/boards.md has the format.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,22 +21,26 @@ from pipeline.yaml_file import read_yaml
 
 __all__ = [
     "BOARDS_FOLDER",
+    "BOARD_FILE",
     "PYNQ_PORT",
     "SIMULATED",
     "Board",
     "ProcessingSystem",
     "all_boards",
     "board_names",
+    "is_board_file",
     "load_board",
     "read_board",
 ]
 
 BOARDS_FOLDER = Path(__file__).resolve().parents[1] / "hw" / "boards"
+BOARD_FILE = "board.yaml"  # as a build keeps the file of its board
 SIMULATED = "sim"  # stands for a board's name where a package is run: the simulated one
 PYNQ_PORT = 7967  # where PYNQ.remote's server listens
 
 _FAMILY_OF = {"zynq7": "xc7", "zynq_ultra": "xcup"}
 _PLL_MHZ = (750, 1600)  # in every speed grade: UG585, and UG1085 after it is halved
+_MOST_MULTIPLIER = {"zynq7": 66, "zynq_ultra": 62}  # PLL_FDIV in UG585; FBDIV, 125, in UG1085 after it is halved
 _PAGE = 4096  # bytes, the least range that Vivado maps
 _SOURCES = ("part", "board_part", "LUT", "FF", "BRAM36", "URAM", "DSP", "clock_mhz", "processing_system")
 _SYSTEM_SOURCES = ("reference_clock_mhz", "pll_multiplier", "memory")
@@ -76,6 +84,11 @@ class ProcessingSystem(Section, strict=True):
                 f"processing_system has a PLL of {self.pll_mhz:g} MHz, reference_clock_mhz times pll_multiplier; "
                 f"expected {_PLL_MHZ[0]} to {_PLL_MHZ[1]}."
             )
+        if self.pll_multiplier > _MOST_MULTIPLIER[self.kind]:
+            raise ConfigError(
+                f"processing_system.pll_multiplier is {self.pll_multiplier}; expected up to {_MOST_MULTIPLIER[self.kind]}, "
+                f"which is what the PLLs of a {self.kind} have."
+            )
         if self.memory_base + self.memory_size > 2**32:
             raise ConfigError(
                 f"processing_system.memory_size is {self.memory_size:#x} from {self.memory_base:#x} on; expected an end "
@@ -93,7 +106,7 @@ class _Capacity(Section, strict=True):
 
 
 class _BoardFile(Section, strict=True):
-    """What a file of hw/boards says."""
+    """What a board's file says."""
 
     name: _Name = Field(description=_NAME)
     aliases: list[_Name] = Field(max_length=16, description=f"a list of up to 16 other names: {_NAME}")
@@ -155,7 +168,7 @@ class Board:
 
     `family` is Yosys' name of the architecture; block RAMs are counted in blocks of 36 Kb, UltraRAMs in blocks of 288
     Kb. `board_part` is Vivado's name of the board, as a pattern: its version may be `*`. `aliases` are other names a
-    user may give, such as FINN's. `sources` names the document behind each figure.
+    user may give, such as FINN's. `sources` names the document behind each figure. `file` is what all this is from.
     """
 
     name: str
@@ -171,6 +184,7 @@ class Board:
     processing_system: ProcessingSystem | None
     aliases: tuple[str, ...]
     sources: dict[str, str]
+    file: Path
 
     @property
     def clock_period_ns(self) -> float:
@@ -178,19 +192,41 @@ class Board:
         return 1000 / self.clock_mhz
 
 
-def load_board(name: str) -> Board:
-    """The board called `name`, in any spelling of case, hyphens and underscores.
+def is_board_file(name: str) -> bool:
+    """Whether `name` is meant as the path of a board's file, and not as the name of a board."""
+    return name.endswith((".yaml", ".yml"))
 
-    Raises ConfigError for a board that is not in hw/boards, with the names of those that are.
+
+def load_board(name: str) -> Board:
+    """The board of hw/boards called `name`, in any spelling of case, hyphens and underscores, or the one in the file `name`.
+
+    Raises ConfigError for a board that is not in hw/boards, with the names of those that are; for a file that cannot be
+    used, and for one whose board has a name of theirs.
     """
     boards = all_boards()
+    if is_board_file(name):
+        return _new_board(Path(name), boards)
     for board in boards:
         if _plain(name) in map(_plain, (board.name, *board.aliases)):
             return board
     known = ", ".join(board.name for board in boards)
     raise ConfigError(
-        f"There is no board called {shown(name)}. Choose one of: {known}; or add a file to {BOARDS_FOLDER}."
+        f"There is no board called {shown(name)}. Choose one of: {known}; or give the path of a file (.yaml) that "
+        "describes yours, see docs/boards.md."
     )
+
+
+def _new_board(path: Path, known: Sequence[Board]) -> Board:
+    """The board in the file `path`, which has none of the names of the `known` ones unless it is the file of one."""
+    new = read_board(path)
+    for board in known:
+        shared = {_plain(n) for n in (board.name, *board.aliases)} & {_plain(n) for n in (new.name, *new.aliases)}
+        if shared and path.resolve() != board.file.resolve():
+            raise ConfigError(
+                f"The board file {path}: name and aliases are {', '.join((new.name, *new.aliases))}; expected other names "
+                f"than those of the {board.name} in {board.file}."
+            )
+    return new
 
 
 def all_boards() -> tuple[Board, ...]:
@@ -240,6 +276,7 @@ def read_board(path: Path) -> Board:
         processing_system=file.processing_system,
         aliases=tuple(file.aliases),
         sources=file.sources,
+        file=path,
     )
 
 

@@ -130,7 +130,10 @@ _InputRange = Annotated[
 _Out = Annotated[Path | None, typer.Option(help="The build's folder. (default: build/<model>)")]
 _Weights = Annotated[str | None, typer.Option(help="trained or synthetic.")]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")]
-_Target = Annotated[str, typer.Argument(help="sim for the simulated board, or a board of `a2q boards`.")]
+_Target = Annotated[
+    str,
+    typer.Argument(help="sim for the simulated board, a board of `a2q boards`, or the path of a board's .yaml file."),
+]
 _Host = Annotated[str | None, typer.Option(help="The board's address; its PYNQ.remote server must run.")]
 _Port = Annotated[int | None, typer.Option(min=1, max=65535, help=f"The port of that server. (default: {PYNQ_PORT})")]
 
@@ -139,7 +142,9 @@ _Port = Annotated[int | None, typer.Option(min=1, max=65535, help=f"The port of 
 def build(
     model: _Model = None,
     config: _Config = None,
-    board: Annotated[str | None, typer.Option(help="A board of `a2q boards`. (default: KV260)")] = None,
+    board: Annotated[
+        str | None, typer.Option(help="A board of `a2q boards`, or the path of a board's .yaml file. (default: KV260)")
+    ] = None,
     target_fps: _TargetFps = None,
     out: _Out = None,
     weights: _Weights = None,
@@ -232,8 +237,8 @@ def _on_board(
         address = destination(board, host, port)  # before hours are spent
         built_for = None if board == SIMULATED else board
         result = _build(model, config, {"board": built_for, **overrides}, out, None, verbose)
-        if not validate_build(result, address, images, _screen(verbose).note):
-            raise typer.Exit(1)
+        if status := validate_build(result, address, images, _screen(verbose).note):
+            raise typer.Exit(status)
 
 
 @app.command("board-sim")
@@ -262,7 +267,7 @@ def compare(
         typer.Option(help="exact, target, l1, datatype or fixed:n; with /pe a width for each PE. (default: five)"),
     ] = None,
     bits: Annotated[list[int] | None, typer.Option(help="P, in place of that in names, or among matches.")] = None,
-    board: Annotated[list[str] | None, typer.Option(help="Boards of `a2q boards`.")] = None,
+    board: Annotated[list[str] | None, typer.Option(help="Boards of `a2q boards`, or paths of .yaml files.")] = None,
     target_fps: Annotated[list[str] | None, typer.Option(help="Frames a second to fold for, or max.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seeds of draws, such as synthetic weights.")] = None,
     weights: _Weights = None,

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from pipeline import config_file
 from pipeline.board_design.description import check_clock
-from pipeline.boards import BOARDS_FOLDER, all_boards, load_board
+from pipeline.boards import BOARDS_FOLDER, all_boards, is_board_file, load_board
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
 from pipeline.models.names import MODEL_CLASS, is_path
@@ -151,7 +151,7 @@ class BuildConfig(Section):
         None, description="the shape of one input of model_class, without the batch, such as [3, 32, 32]"
     )
 
-    board: str = Field("KV260", description="a board of hw/boards")
+    board: str = Field("KV260", description="a board of hw/boards, or a path to a board's .yaml file")
     fpga_part: str = Field("", description="the part of a board of hw/boards")
     synth_clk_period_ns: float = Field(
         0.0, gt=0.5, le=1000, description="a clock period in nanoseconds, above 0.5 and up to 1000"
@@ -201,7 +201,8 @@ class BuildConfig(Section):
             raise ConfigError(
                 f"fpga_part is {part!r}, but the board {board.name} carries {board.part}. Leave one of the two out."
             )
-        values.update(board=board.name, fpga_part=board.part)
+        described = name and is_board_file(name)
+        values.update(board=str(Path(name).absolute()) if described else board.name, fpga_part=board.part)
         if values.get("synth_clk_period_ns") is None:
             values["synth_clk_period_ns"] = board.clock_period_ns
         return values
@@ -210,6 +211,11 @@ class BuildConfig(Section):
     def _clock_can_be_made(self) -> Self:
         check_clock(load_board(self.board), self.synth_clk_period_ns)
         return self
+
+    @property
+    def board_name(self) -> str:
+        """The board's name, also of one that is described by a file of the user's."""
+        return load_board(self.board).name
 
     def read(self, names: Iterable[str]) -> dict[str, Any]:
         """The values of the fields `names`, dotted for those of a section; whole sections as plain dictionaries."""
@@ -279,12 +285,18 @@ def _anchor(values: dict[str, Any], folder: Path) -> None:
             values[key] = folder / values[key]
     if isinstance(values.get("model"), str) and is_path(values["model"]):
         values["model"] = str(folder / values["model"])
+    if isinstance(values.get("board"), str) and is_board_file(values["board"]):
+        values["board"] = str(folder / values["board"])
 
 
 def _board_of(part: str) -> str:
     boards = all_boards()
-    for board in boards:
-        if board.part == part:
-            return board.name
+    carriers = [board.name for board in boards if board.part == part]
+    if len(carriers) > 1:
+        raise ConfigError(
+            f"fpga_part is {part!r}, which {' and '.join(carriers)} carry. Say which one is meant: board: {carriers[0]}."
+        )
+    if carriers:
+        return carriers[0]
     known = ", ".join(f"{board.part} ({board.name})" for board in boards)
     raise ConfigError(f"fpga_part is {part!r}, which no board of {BOARDS_FOLDER} carries. Choose one of: {known}.")

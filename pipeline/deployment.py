@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from a2q_driver.manifest import MANIFEST
 from pipeline.boards import PYNQ_PORT, SIMULATED, load_board
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError, ModelError, ResourceError, ToolError
+from pipeline.faults import FAULT
 from pipeline.flow import BuildResult
 from pipeline.stages import fold, resolve
 from pipeline.stages.package import verify
@@ -34,6 +35,8 @@ __all__ = ["Address", "Frames", "board_python", "destination", "serve", "simulat
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _START_SECONDS = 60.0
+_FORESEEN = (1, 2)  # statuses of validate.py: an output differs; it could not be tried
+_TAIL_BYTES = 2000  # of what the simulated board says, which may run for long
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,12 @@ def destination(board: str, host: str | None, port: int | None) -> Address | Non
     return Address(host, port or PYNQ_PORT) if host else None
 
 
-def validate_build(result: BuildResult, address: Address | None, count: int | None, say: Callable[[str], None]) -> bool:
+def validate_build(result: BuildResult, address: Address | None, count: int | None, say: Callable[[str], None]) -> int:
     """Run frames through the package of a finished build, on the board at `address`, or simulated where it is None.
 
-    `count` test images, or the package's golden frames where that is None. Returns whether every output is that of the
-    integer graph. Raises ModelError for a build without a package, ConfigError for a real board and a package without a
-    bitstream.
+    `count` test images, or the package's golden frames where that is None. Returns the exit status: 0 where every output
+    is that of the integer graph, FAULT after a fault of the driver, 1 for anything else that validate.py tells. Raises
+    ModelError for a build without a package, ConfigError for a real board and a package without a bitstream.
     """
     package = result.folder / "deploy"
     manifest = verify(_package_in(package))
@@ -130,23 +133,42 @@ def simulated_board(package: Path) -> Iterator[Address]:
     Raises ModelError for a package that is not as it was made, ToolError where its model cannot be built or started.
     """
     command = [*_board_command(package), "--port", "0", "--until-input-ends"]
-    with tempfile.TemporaryFile("w+") as said:
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": said}
-        with process.started(command, env=_environment(), text=True, **pipes) as board:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with process.started(command, env=_environment(), text=True, **pipes) as board:
+        said = _Tail(board.stderr)
+        try:
+            line = board.stdout.readline()
+            if not line:
+                board.wait(_START_SECONDS)
+                raise ToolError(f"the simulated board did not start: {said.text().strip()}")
+            host, _, port = line.split()[-1].rpartition(":")
+            yield Address(host, int(port), board.pid)
+        finally:
+            board.terminate()
             try:
-                line = board.stdout.readline()
-                if not line:
-                    board.wait(_START_SECONDS)
-                    said.seek(0)
-                    raise ToolError(f"the simulated board did not start: {said.read().strip()[-2000:]}")
-                host, _, port = line.split()[-1].rpartition(":")
-                yield Address(host, int(port), board.pid)
-            finally:
-                board.terminate()
-                try:
-                    board.wait(10)
-                except subprocess.TimeoutExpired:
-                    board.kill()
+                board.wait(10)
+            except subprocess.TimeoutExpired:
+                board.kill()
+            said.text()  # before its stream is closed
+
+
+class _Tail:
+    """The end of what comes from `stream`, which is read until it ends."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._kept = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def text(self) -> str:
+        """What was kept, once the stream has ended."""
+        self._reader.join()
+        return self._kept
+
+    def _read(self) -> None:
+        while piece := self._stream.read(_TAIL_BYTES):
+            self._kept = (self._kept + piece)[-_TAIL_BYTES:]
 
 
 def serve(package: Path, host: str, port: int) -> NoReturn:
@@ -187,7 +209,7 @@ def _environment() -> dict[str, str]:
     return {**quiet, **os.environ, "PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1"}
 
 
-def _run_validation(package: Path, address: Address, frames: Frames | None) -> bool:
+def _run_validation(package: Path, address: Address, frames: Frames | None) -> int:
     """Run the package's own validate.py against the board at `address`; its lines go to this program's output."""
     command = [str(board_python()), "-B", "validate.py", "--host", address.host, "--port", str(address.port)]
     with scratch_folder("validate") as scratch:
@@ -199,7 +221,8 @@ def _run_validation(package: Path, address: Address, frames: Frames | None) -> b
                     command += [f"--{option}", f"{scratch}/{option}.npy"]
         sys.stdout.flush()
         with process.started(command, cwd=package / "driver") as validation:
-            return validation.wait() == 0
+            status = validation.wait()
+    return status if status == 0 else 1 if status in _FORESEEN else FAULT
 
 
 def _test_frames(record: ResolvedModel, golden: np.ndarray, graph: LayerGraph, count: int) -> Frames:

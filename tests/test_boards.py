@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import re
+import textwrap
+from pathlib import Path
+
 import pytest
 
-from pipeline.boards import BOARDS_FOLDER, board_names, load_board, read_board
+from pipeline.boards import BOARDS_FOLDER, ProcessingSystem, _BoardFile, board_names, load_board, read_board
+from pipeline.config import load_config
 from pipeline.errors import ConfigError
+from pipeline.plan import STAGES
 
 
 def test_every_board_can_be_read_and_names_the_source_of_each_figure():
@@ -20,7 +26,7 @@ def test_every_board_can_be_read_and_names_the_source_of_each_figure():
 
 
 def test_the_boards_that_are_promised_are_there():
-    zynq_ultra = {"KV260", "ZCU104", "Ultra96-V2", "ZCU102", "RFSoC2x2"}
+    zynq_ultra = {"KV260", "KR260", "AUP-ZU3", "ZCU104", "Ultra96-V2", "ZCU102", "RFSoC2x2"}
     kinds = dict.fromkeys(zynq_ultra, "zynq_ultra") | {"Pynq-Z1": "zynq7", "Pynq-Z2": "zynq7", "U250": None}
     systems = {name: load_board(name).processing_system for name in board_names()}
     assert {name: system and system.kind for name, system in systems.items()} == kinds
@@ -83,6 +89,11 @@ def test_an_unknown_board_is_refused_with_the_known_ones():
         ("pll_multiplier: 45", "pll_multiplier: 4.5", "system.pll_multiplier is 4.5; expected a whole number"),
         ("pll_multiplier: 45", "pll_multiplier: 90", "has a PLL of 2999.97 MHz, .*; expected 750 to 1600"),
         (
+            "reference_clock_mhz: 33.333\n  pll_multiplier: 45",
+            "reference_clock_mhz: 20\n  pll_multiplier: 75",
+            "pll_multiplier is 75; expected up to 62",
+        ),
+        (
             "reference_clock_mhz: 33.333\n",
             "reference_clock_mhz: 0\n",
             "reference_clock_mhz is 0; expected a number of megahertz",
@@ -125,3 +136,66 @@ def test_a_name_of_two_boards_is_refused_with_both_files(tmp_path, monkeypatch):
     (tmp_path / "b.yaml").write_text(text.replace("name: ZCU104\naliases: []", "name: Mine\naliases: [zcu-104]"))
     with pytest.raises(ConfigError, match=r"boards in .*a\.yaml and .*b\.yaml are both called zcu-104"):
         load_board("Mine")
+
+
+def written(path: Path, *changes: tuple[str, str]) -> Path:
+    """The file of the KV260 with `changes`, at `path`."""
+    text = (BOARDS_FOLDER / "kv260.yaml").read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
+
+
+MINE = (("name: KV260\n", "name: Mine\n"), ("aliases: [KV260_SOM]", "aliases: []"))
+
+
+def test_a_file_of_the_users_is_a_board(tmp_path):
+    path = written(tmp_path / "mine.yaml", *MINE, ("LUT: 117120", "LUT: 1000"))
+    board = load_board(str(path))
+    assert (board.name, board.luts, board.file) == ("Mine", 1000, path)
+    assert "Mine" not in board_names()
+    assert load_board(str(BOARDS_FOLDER / "kv260.yaml")) == load_board("KV260")
+
+
+@pytest.mark.parametrize("name", ["KV260", "kv-260", "Mine\naliases: [kv260-som] #"])
+def test_a_file_of_the_users_has_no_name_of_another_board(tmp_path, name):
+    path = written(
+        tmp_path / "mine.yaml",
+        ("name: KV260\naliases: [KV260_SOM]", f"name: {name}" + "\naliases: []" * ("\n" not in name)),
+    )
+    with pytest.raises(
+        ConfigError, match=r"The board file .*mine.yaml: name and aliases are .*; expected other names than"
+    ):
+        load_board(str(path))
+
+
+def test_a_configuration_names_a_file_beside_it(tmp_path):
+    path = written(tmp_path / "mine.yaml", *MINE, ("clock_mhz: 200", "clock_mhz: 125"))
+    (tmp_path / "config.yaml").write_text("board: mine.yaml\n")
+    config = load_config(tmp_path / "config.yaml")
+    assert (config.board, config.board_name, config.synth_clk_period_ns) == (str(path), "Mine", 8.0)
+    with pytest.raises(ConfigError, match="the command line: The board file .*gone.yaml cannot be read"):
+        load_config(tmp_path / "config.yaml", {"board": str(tmp_path / "gone.yaml")})
+
+
+def test_the_content_of_a_file_is_in_the_keys_of_the_stages_that_read_it(tmp_path):
+    path = written(tmp_path / "mine.yaml", *MINE)
+    options = {"board": str(path), "folding_config_file": None, "specialize_layers_config_file": None}
+    readers = [stage for stage in STAGES if "board" in stage.reads]
+    assert {stage.name for stage in readers} >= {"fold", "synth", "timing", "bitfile", "package", "report"}
+    assert all(path in stage.files(options) for stage in readers)
+    assert not any(stage.files({**options, "board": "KV260"}) for stage in readers)
+
+
+def test_the_documented_file_is_a_board_and_every_key_is_explained(tmp_path):
+    text = (BOARDS_FOLDER.parents[1] / "docs" / "boards.md").read_text()
+    example = re.search(r"\n((?:    .*\n)+)\nEvery key must be there", text)[1]
+    path = tmp_path / "mine.yaml"
+    path.write_text(textwrap.dedent(example))
+    board = load_board(str(path))
+    assert board.name == "AUP-ZU3-4GB" and board.part == load_board("AUP-ZU3").part
+    keys = [*_BoardFile.model_fields, *_BoardFile.model_fields["capacity"].annotation.model_fields]
+    for key in (*keys, *ProcessingSystem.model_fields):
+        assert f"`{key}`" in text, key

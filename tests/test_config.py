@@ -99,7 +99,12 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("check_overflow: 1", "check_overflow is 1; expected true or false"),
         ("check_overflow: 'true'", "check_overflow is 'true'; expected true or false"),
         ("simulation: 3", "simulation is 3; expected a mapping of frames, cppsim_frames and stall_seed."),
-        ("board: KV261", "There is no board called 'KV261'. Choose one of: KV260"),
+        ("board: KV261", "There is no board called 'KV261'. Choose one of: AUP-ZU3"),
+        ("board: nowhere.yaml", "The board file .*/nowhere.yaml cannot be read: No such file or directory"),
+        (
+            "fpga_part: xck26-sfvc784-2LV-c",
+            "'xck26-sfvc784-2LV-c', which KR260 and KV260 carry. Say which one is meant",
+        ),
         ("fpga_part: xc7", "fpga_part is 'xc7', which no board of"),
         ("{board: KV260, fpga_part: xc7z020clg400-1}", "the board KV260 carries xck26-sfvc784-2LV-c"),
         ("- 1", "holds a list; expected keys and values."),

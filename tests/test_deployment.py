@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.deployment import Address, destination, simulated_board, validate_build
-from pipeline.errors import ConfigError, ModelError, ResourceError
+from pipeline.errors import ConfigError, ModelError, ResourceError, ToolError
 from pipeline.flow import BuildResult
 from tests.driver.packages import label_graph, make_package
 
@@ -46,7 +48,7 @@ def test_the_simulated_board_is_started_here_and_a_real_one_has_an_address(envir
         ),
         ("Pynq-Z2", None, "The address of the Pynq-Z2 is missing: name it with --host"),
         ("U250", "192.168.2.99", "There are no packages for the U250: it has no processors beside its logic"),
-        ("Pynq-Z9", "192.168.2.99", "There is no board called 'Pynq-Z9'. Choose one of: KV260"),
+        ("Pynq-Z9", "192.168.2.99", "There is no board called 'Pynq-Z9'. Choose one of: AUP-ZU3"),
     ],
 )
 def test_boards_that_cannot_be_meant(environment, board, host, message):
@@ -64,6 +66,31 @@ def test_without_the_environment_for_boards_it_is_said_how_to_make_it(monkeypatc
 def test_a_package_without_a_bitstream_is_not_sent_to_a_board(environment, build):
     with pytest.raises(ConfigError, match="holds no bitstream for the KV260, because Vivado was not on PATH"):
         validate_build(build, Address("192.168.2.99", 7967), None, print)
+
+
+@pytest.mark.parametrize(("status", "expected"), [(0, 0), (1, 1), (2, 1), (70, 70), (-9, 70)])
+def test_the_exit_status_tells_a_difference_from_a_fault(build, monkeypatch, tmp_path, status, expected):
+    """validate.py is a program that ends with `status`, on a package that says that it has a bitstream."""
+    package = shutil.copytree(build.folder / "deploy", tmp_path / "deploy")
+    manifest = json.loads((package / "manifest.json").read_text())
+    manifest["bitstream"]["kind"] = "vivado"
+    (package / "manifest.json").write_text(json.dumps(manifest))
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{f'kill {status} $$' if status < 0 else f'exit {status}'}\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("A2Q_BOARD_PYTHON", str(python))
+    result = BuildResult(tmp_path, (), 0.0, {})
+    assert validate_build(result, Address("192.168.2.99", 7967), None, print) == expected
+
+
+def test_of_what_the_simulated_board_says_the_end_is_kept(build, monkeypatch, tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\nimport sys\nsys.stderr.write('a line\\n' * 500_000 + 'the last one\\n')\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("A2Q_BOARD_PYTHON", str(python))
+    with pytest.raises(ToolError, match="the last one") as caught, simulated_board(build.folder / "deploy"):
+        pass
+    assert len(str(caught.value)) < 4000
 
 
 def test_a_build_for_a_board_without_processors_has_no_package(environment, tmp_path):

@@ -49,7 +49,7 @@ class Board:
         self._library = library
         self._check_library()
         self.files = Files(package.board, package.family, self._program)
-        self._processor = ProcessorRegisters(package.family)
+        self._processor = ProcessorRegisters(package.family, package.pll_multiplier)
         self._windows = [*self._processor.windows, *package.address_map.values()]
         self._memory = Memory(*_DRAM[package.family])
         self._model: Model | None = None  # the logic, once it is programmed

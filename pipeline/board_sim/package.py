@@ -28,6 +28,7 @@ class Package:
     model: str
     board: str
     family: str  # "xcup" or "xc7"
+    pll_multiplier: int  # of the PLL that clocks the logic, as in the board's file
     config_hash: str
     firmware: bytes
     address_map: dict[str, Window]
@@ -60,6 +61,7 @@ def read_package(folder: Path) -> Package:
             model=manifest["model"],
             board=manifest["board"],
             family=manifest["family"],
+            pll_multiplier=int(manifest["pll_multiplier"]),
             config_hash=manifest["config_hash"],
             firmware=firmware(bit),
             address_map={name: Window(name, *window) for name, window in manifest["address_map"].items()},

@@ -28,8 +28,8 @@ class Window:
 
 
 # Blocks of registers: (name, base, {offset: value after boot}).
-# Zynq-7000: a 50 MHz crystal times PLL_FDIV (18:12): ARM 1300, DDR 1050, IO 1000 MHz; the processor at 650 MHz, clocks
-# of the logic at IO / DIVISOR0 (13:8) / DIVISOR1 (25:20) = 100 MHz.
+# Zynq-7000: a 50 MHz crystal times PLL_FDIV (18:12): ARM 1300, DDR 1050 MHz, IO as the board has it; the processor at
+# 650 MHz, clocks of the logic at IO / DIVISOR0 (13:8) / DIVISOR1 (25:20).
 _ZYNQ_7 = [
     (
         "SLCR",
@@ -37,23 +37,21 @@ _ZYNQ_7 = [
         {
             0x100: 26 << 12,  # ARM_PLL_CTRL
             0x104: 21 << 12,  # DDR_PLL_CTRL
-            0x108: 20 << 12,  # IO_PLL_CTRL
             0x120: 0x1F000200,  # ARM_CLK_CTRL
             **{offset: 1 << 20 | 10 << 8 for offset in (0x170, 0x180, 0x190, 0x1A0)},  # FPGA0…3_CLK_CTRL
         },
     ),
 ]
 
-# Zynq UltraScale+: a 33.333 MHz crystal times FBDIV (14:8), halved by DIV2 (16): IOPLL, RPLL and VPLL 1500, APLL 1200,
-# DPLL 1067 MHz; the processor at 1200 MHz, clocks of the logic at IOPLL / DIVISOR0 (13:8) / DIVISOR1 (21:16) = 100 MHz,
-# the first one active (24). The PLLs that clock the logic are those of hw/boards.
+# Zynq UltraScale+: a 33.333 MHz crystal times FBDIV (14:8), halved by DIV2 (16): RPLL and VPLL 1500, APLL 1200, DPLL
+# 1067 MHz, IOPLL as the board has it; the processor at 1200 MHz, clocks of the logic at IOPLL / DIVISOR0 (13:8) /
+# DIVISOR1 (21:16), the first one active (24).
 _DIV2 = 1 << 16
 _ZYNQ_ULTRASCALE = [
     (
         "CRL_APB",
         0xFF5E0000,
         {
-            0x20: _DIV2 | 90 << 8,  # IOPLL_CTRL
             0x30: _DIV2 | 90 << 8,  # RPLL_CTRL
             0xC0: 1 << 24 | 1 << 16 | 15 << 8,  # PL0_REF_CTRL
             **{offset: 1 << 16 | 15 << 8 for offset in (0xC4, 0xC8, 0xCC)},  # PL1…3_REF_CTRL
@@ -77,18 +75,25 @@ _ZYNQ_ULTRASCALE = [
     ),
 ]
 
+# the register of the PLL that clocks the logic, and what it holds: IO_PLL_CTRL, IOPLL_CTRL
+_PLL = {"xc7": lambda times: (0xF8000108, times << 12), "xcup": lambda times: (0xFF5E0020, _DIV2 | 2 * times << 8)}
 _BLOCKS = {"xc7": _ZYNQ_7, "xcup": _ZYNQ_ULTRASCALE}
 _BLOCK_BYTES = 0x1000
 
 
 class ProcessorRegisters:
-    """The registers of `family`, "xc7" or "xcup", as they are after boot."""
+    """The registers of `family`, "xc7" or "xcup", as they are after boot.
 
-    def __init__(self, family: str) -> None:
+    `pll_multiplier` is that of the PLL which the clocks of the logic are divided from, after it is halved where it is.
+    """
+
+    def __init__(self, family: str, pll_multiplier: int) -> None:
         self.windows = [Window(name, base, _BLOCK_BYTES) for name, base, _ in _BLOCKS[family]]
         self._values = {
             base + offset: value for _, base, registers in _BLOCKS[family] for offset, value in registers.items()
         }
+        address, value = _PLL[family](pll_multiplier)
+        self._values[address] = value
 
     def read(self, address: int) -> int:
         """The register at `address`. Raises BusError where the board has none."""

@@ -55,7 +55,7 @@ class Point:
         unnamed = cls("", config)
         rate = "max fps" if config.target_fps == "max" else f"{config.target_fps:.12g} fps"
         seed = [f"seed {config.seed}"] if several_seeds else []
-        return cls(" · ".join([unnamed.model, unnamed.policy, config.board, rate, *seed]), config)
+        return cls(" · ".join([unnamed.model, unnamed.policy, config.board_name, rate, *seed]), config)
 
     @property
     def model(self) -> str:
@@ -76,7 +76,7 @@ class Point:
         rate = "max" if config.target_fps == "max" else f"{config.target_fps:.12g}fps"
         policy = self.policy.replace(":", "").replace("/", "_")
         synthetic = "" if config.weights == "trained" else "-synthetic"
-        return f"{self.model}-{policy}-{config.board}-{rate}-seed{config.seed}{synthetic}"
+        return f"{self.model}-{policy}-{config.board_name}-{rate}-seed{config.seed}{synthetic}"
 
 
 def points(names: Sequence[str], axes: Axes, config: Path | None = None, weights: str | None = None) -> list[Point]:
@@ -106,6 +106,8 @@ def points(names: Sequence[str], axes: Axes, config: Path | None = None, weights
 def _twice(one: Point, other: Point) -> str:
     if one.config == other.config:
         return f"{one.name} is asked for twice; each value of an axis may be given once."
+    if one.config.board != other.config.board:
+        return f"{one.config.board} and {other.config.board} are both called {one.config.board_name}. Rename one."
     return f"{one.config.model} and {other.config.model} are both called {one.name}. Rename one, or compare them apart."
 
 

@@ -79,7 +79,7 @@ def axes_of(point: Point) -> dict[str, Any]:
         "model": point.model,
         "policy": config.accumulators.policy,
         "per_pe": config.accumulators.per_pe,
-        "board": config.board,
+        "board": config.board_name,
         "target_fps": config.target_fps,
         "seed": config.seed,
     }

@@ -10,10 +10,14 @@ __all__ = ["boards_section"]
 
 
 def boards_section(facts: BuildFacts) -> str:
-    """The share that the counted design takes of every board of hw/boards."""
-    family = load_board(facts.resources.board).family
+    """The share that the counted design takes of every board of hw/boards, and of its own."""
+    boards = all_boards()
+    target = facts.board or load_board(facts.resources.board)
+    if all(board.name != target.name for board in boards):
+        boards = (target, *boards)
+    family = target.family
     rows = []
-    for board in all_boards():
+    for board in boards:
         name = f"**{board.name}**" if board.name == facts.resources.board else board.name
         shares = _shares(facts, board)
         counted = "" if board.family == family else f"counted for {family}, this is {board.family}"
@@ -25,7 +29,7 @@ def boards_section(facts: BuildFacts) -> str:
         "## Boards\n\n"
         "What the network, as counted above, would take of each board, the one it was built for in bold. Shells, DMA and "
         "what a card for PCI Express needs beside it are not counted, and no board has been placed and routed for.\n\n"
-        + table(["board", "verdict", *_shares(facts, load_board(facts.resources.board))], rows, left=2)
+        + table(["board", "verdict", *_shares(facts, target)], rows, left=2)
     )
     advice = facts.folded.fit.sentence(1000 / facts.network.clock_mhz)
     return f"{text}\n\nBefore synthesis, `fold` said: {advice}." if advice else text

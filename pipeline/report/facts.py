@@ -27,6 +27,7 @@ from pipeline.static_timing.estimate import TimingEstimate
 from pipeline.streamline.input_quantizer import InputQuantizer
 
 if TYPE_CHECKING:
+    from pipeline.boards import Board
     from pipeline.resources.finn import FinnEstimate
 
 __all__ = ["BuildFacts", "NetworkSimulation", "StageCost", "VerifiedOutput", "read_facts"]
@@ -88,6 +89,7 @@ class BuildFacts:
     verified: tuple[VerifiedOutput, ...]
     stages: tuple[StageCost, ...]
     target_fps: float | str  # or "max"
+    board: Board | None = None  # that it is for; None until the report is made
     finn: Mapping[str, tuple[FinnEstimate, ...]] = field(default_factory=dict)  # by layer; empty until FINN was asked
 
     @property

@@ -5,7 +5,8 @@
     driver/                     what runs on the board: hw/driver, and how frames of this network lie in memory
     golden/                     input.npy, images.npy where the frames are images, expected_output.npy
     rtl/                        the sources and memory files that the accelerator is made of
-    report/                     the proof of its accumulators' widths, with what a stranger needs to check it
+    report/                     the proof of its accumulators' widths, with what a stranger needs to check it; board.yaml
+    LICENSE, NOTICE             under which terms all this is
 
 Requires a folded graph, its RTL with a2q_accelerator, and what the graph gives for golden frames. Ensures that the same
 inputs give the same bytes. Where there is no bitstream, finn-accel.bit is a stand-in which only the simulated board takes.
@@ -32,7 +33,7 @@ from a2q_driver.streams import Stream, io_shape_dict
 from a2q_driver.transforms import Transforms, save_transforms
 from a2q_driver.weights import load_weights
 from pipeline.accumulators.certificate import CHECKER, FILE, WEIGHTS
-from pipeline.boards import Board
+from pipeline.boards import BOARD_FILE, Board
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ModelError
 from pipeline.kernels.label_select import LabelSelect
@@ -43,11 +44,13 @@ from pipeline.stages.resolve import ResolvedModel
 
 __all__ = ["BITFILE", "DRIVER_FOLDER", "RUNTIME_WEIGHTS", "Package", "run", "simulation_bitfile", "verify"]
 
-DRIVER_FOLDER = Path(__file__).resolve().parents[2] / "hw" / "driver"
+_REPOSITORY = Path(__file__).resolve().parents[2]
+DRIVER_FOLDER = _REPOSITORY / "hw" / "driver"
 BITFILE = "bitfile/finn-accel.bit"
 RUNTIME_WEIGHTS = "bitfile/weights.bin"
 
 _DRIVER_FILES = ("driver.py", "validate.py", "requirements.txt", "README.md", "a2q_driver/*.py")
+_TERMS = ("LICENSE", "NOTICE")
 _LEVELS = 256  # of a pixel
 
 # Of a bit file without a bitstream
@@ -101,6 +104,7 @@ def run(
         raise ModelError(f"The golden outputs are not what the graph {graph.name} gives for the golden frames.")
     design = describe_design(graph.layers, [graph.input], [graph.output], rtl, "finn_design_wrapper")
     ports = {"input": design.inputs[0], "output": design.outputs[0]}
+    _copy_files(_REPOSITORY, folder, [Path(name) for name in _TERMS])
     _copy_driver(folder / "driver")
     shapes = io_shape_dict(_stream(ports["input"]), _stream(ports["output"]))
     (folder / "driver" / "io_shape_dict.json").write_text(json.dumps(shapes, indent=2) + "\n")
@@ -115,12 +119,15 @@ def run(
     sources_and_memories = [path.relative_to(rtl) for path in rtl.rglob("*") if path.is_file()]
     _copy_files(rtl, folder / "rtl", [name for name in sources_and_memories if name != Path(WEIGHT_FILE)])
     _copy_files(proof, folder / "report", [Path(FILE), Path(WEIGHTS), Path(CHECKER)])
+    shutil.copyfile(board.file, folder / "report" / BOARD_FILE)
     facts = {
         "model": record.name,
         "weights": record.provenance,
+        "golden_source": record.golden_source,
         "board": board.name,
         "part": board.part,
         "family": board.family,
+        "pll_multiplier": board.processing_system.pll_multiplier,
         "clock_mhz": float(clock_mhz),
         "config_hash": config_hash,
         "bitstream": {"kind": "simulation" if bitstream is None else "vivado", "file": BITFILE},

@@ -7,12 +7,13 @@ estimate of the layers in the folder report.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.boards import load_board
+from pipeline.boards import BOARD_FILE, Board
 from pipeline.report.facts import BuildFacts, read_facts
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
@@ -23,17 +24,17 @@ __all__ = ["FINN_FILE", "run"]
 FINN_FILE = "estimate_layer_resources_finn.json"
 
 
-def run(results: Mapping[str, Path], folder: Path, *, target_fps: float | str) -> BuildFacts:
-    """Write `folder`/summary.md, its figures, and report/FINN_FILE.
+def run(results: Mapping[str, Path], folder: Path, board: Board, *, target_fps: float | str) -> BuildFacts:
+    """Write `folder`/summary.md, its figures, report/FINN_FILE, and report/BOARD_FILE, which is what `board` is from.
 
     `results` has the folder of every earlier stage, in the order they ran; see `pipeline/report/facts.py`. `target_fps`
     is what the build was asked for, "max" included. Returns the facts that the report is made of. Raises ModelError for
     a result that is missing or damaged.
     """
     facts = read_facts(results, target_fps)
-    board = load_board(facts.resources.board)
-    facts = replace(facts, finn={layer.name: estimate(layer, board) for layer in facts.folded.graph})
+    facts = replace(facts, board=board, finn={layer.name: estimate(layer, board) for layer in facts.folded.graph})
     (folder / "report").mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(board.file, folder / "report" / BOARD_FILE)
     (folder / "report" / FINN_FILE).write_text(json.dumps(_finns(facts.finn), indent=2) + "\n")
     draw_luts(facts, folder / LUTS_FIGURE)
     draw_cycles(facts, folder / CYCLES_FIGURE)

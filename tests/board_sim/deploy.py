@@ -99,6 +99,7 @@ def make_deployment(folder: Path, board_name: str = "KV260", config_hash: str = 
         "board": board.name,
         "part": board.part,
         "family": board.family,
+        "pll_multiplier": board.processing_system.pll_multiplier,
         "clock_mhz": block_design.clock_mhz,
         "config_hash": config_hash,
         "bitstream": {"kind": "simulation", "file": "bitfile/finn-accel.bit"},

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.boards import BOARDS_FOLDER
 from pipeline.compare.points import Axes, points, shape_of
+from pipeline.compare.record import axes_of
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import names
 from pipeline.models.names import MODELS
@@ -156,3 +158,19 @@ def test_a_checkpoint_has_the_shape_that_its_record_says(trained, monkeypatch):
     monkeypatch.setattr("pipeline.compare.points.checkpoint_record", lambda _: json.loads(json.dumps(record)))
     (named,) = points(["quant_tfc_w3a3_a2q_8b"], Axes(("exact",)))
     assert shape_of(config) == shape_of(named.config)
+
+
+def test_a_board_of_the_users_is_told_by_its_name_and_another_one_of_that_name_is_refused(tmp_path):
+    text = (
+        (BOARDS_FOLDER / "kv260.yaml")
+        .read_text()
+        .replace("name: KV260\naliases: [KV260_SOM]", "name: Mine\naliases: []")
+    )
+    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    for path in (one, other):
+        path.write_text(text)
+    (point,) = points([TFC], Axes(policies=("exact",), boards=(str(one),)))
+    assert (point.name, point.slug) == (f"{TFC} · exact · Mine · 20000 fps", f"{TFC}-exact-Mine-20000fps-seed0")
+    assert axes_of(point)["board"] == "Mine"
+    with pytest.raises(ConfigError, match=r"one.yaml and .*other.yaml are both called Mine. Rename one"):
+        points([TFC], Axes(policies=("exact",), boards=(str(one), str(other))))

@@ -1,7 +1,7 @@
 """What the driver of a package does with a board when something goes wrong: each function is a scenario.
 
-Runs in the environment of pynq, as who uses a package runs it: on_the_board.py SCENARIO PACKAGE PORT [ARGUMENTS]. The
-result is a line of JSON; what a scenario expects of outputs is the package's golden ones.
+Runs in the environment of pynq, as who uses a package runs it: on_the_board.py SCENARIO PACKAGE PORT [ARGUMENTS], or
+`local` instead of PORT by way of embedded.py, as on the board itself. The result is a line of JSON; what a scenario expects of outputs is the package's golden ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ EXPECTED = np.load(PACKAGE / "golden" / "expected_output.npy")
 
 
 def opened(port: str, package: Path = PACKAGE, **options: Any) -> Accelerator:
-    return Accelerator(package, host="127.0.0.1", port=int(port), **{"timeout_s": 2.0, **options})
+    options = {"timeout_s": 2.0, **options}
+    if port == "local":
+        return Accelerator(package, **options)
+    return Accelerator(package, host="127.0.0.1", port=int(port), **options)
 
 
 def works(accelerator: Accelerator) -> bool:
@@ -45,6 +48,15 @@ def said(action: Callable[[], Any]) -> list[str]:
     except DriverError as error:
         return [type(error).__name__, str(error)]
     return ["", ""]
+
+
+def several(port: str, *names: str) -> dict:
+    """What these scenarios find, one after the other; `scenario=argument` is one with an argument."""
+    results = {}
+    for scenario in names:
+        name, *arguments = scenario.split("=")
+        results[name] = globals()[name](port, *arguments)
+    return results
 
 
 def wrong_bitfile(port: str, other: str) -> dict:
@@ -243,6 +255,8 @@ def watch_loads(accelerator: Accelerator) -> list[Any]:
 
 def freed(accelerator: Accelerator, buffer: Any) -> bool:
     """Whether the board holds a buffer no more."""
+    if getattr(buffer, "freed", False) and not hasattr(buffer, "bo"):
+        return True  # on the board itself, where pynq 3.1 and later let XRT's object go
 
     def ask() -> None:
         with accelerator._board.translated():

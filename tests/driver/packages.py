@@ -83,12 +83,13 @@ def make_package(
     preprocessing: Preprocessing | None = PREPROCESSING,
     sources: Sequence[str] = (),
     config_hash: str = CONFIG_HASH,
+    board: str = "KV260",
 ) -> package.Package:
     """A package of `graph` in `folder`/deploy, with what it is made of beside it.
 
     `frames` are golden images where none are given, `expected` what they give; `sources` are read beside the others.
     """
-    board, rtl = load_board("KV260"), folder / "stitched_ip"
+    target, rtl = load_board(board), folder / "stitched_ip"
     if frames is None:
         frames = normalised(np.moveaxis(golden_images(6), -1, 1), PREPROCESSING.mean, PREPROCESSING.std)
     design = codegen.write_design(graph.layers, [graph.input], [graph.output], rtl, "finn_design_wrapper")
@@ -96,7 +97,7 @@ def make_package(
         shutil.copyfile(source, rtl / source.name)
     top = write_accelerator(design, rtl, config_hash)
     widths = [stream_bytes(port.bytes) for port in (*design.inputs, *design.outputs)]
-    blocks = describe(board, board.clock_period_ns, input_stream_bytes=widths[0], output_stream_bytes=widths[1])
+    blocks = describe(target, target.clock_period_ns, input_stream_bytes=widths[0], output_stream_bytes=widths[1])
     (folder / "finn-accel.hwh").write_text(render(blocks))
     write_proof(Certificate("exact", False, ()), (), folder / "report")
     record = ResolvedModel(
@@ -120,7 +121,7 @@ def make_package(
         rtl=rtl,
         sources=[*(source.name for source in design.sources), top.name, *sources],
         proof=folder / "report",
-        board=board,
+        board=target,
         config_hash=config_hash,
         clock_mhz=blocks.clock_mhz,
         address_map=blocks.address_map,

@@ -14,7 +14,6 @@ import pytest
 
 from pipeline.deployment import board_python, simulated_board
 from pipeline.errors import ModelError, ResourceError
-from tests.driver.packages import label_graph, loading_graph, logits_graph, make_package
 
 SCRIPT = Path(__file__).with_name("on_the_board.py")
 
@@ -30,30 +29,9 @@ pytestmark = pytest.mark.skipif(not _has_environment(), reason="no environment w
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("labels")
-    make_package(folder, label_graph())
-    return folder / "deploy"
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("logits")
-    make_package(folder, logits_graph(), config_hash="f" * 64)
-    return folder / "deploy"
-
-
-@pytest.fixture(scope="module")
 def board(package):
     with simulated_board(package) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def loading(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("loading")
-    make_package(folder, loading_graph(), config_hash="e" * 64)
-    return folder / "deploy"
 
 
 @pytest.fixture(scope="module")

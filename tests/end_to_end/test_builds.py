@@ -94,7 +94,7 @@ def test_the_default_network_from_its_checkpoint_to_the_simulated_board(tmp_path
         record, _ = resolve.load(built.stage("resolve"))
         assert "CIFAR-10" in record.golden_source
     said: list[str] = []
-    assert validate_build(built.result, None, 20, said.append)
+    assert validate_build(built.result, None, 20, said.append) == 0
     printed = capfd.readouterr().out
     assert "quant_resnet8_w4a4_a2q_14b: 20 of 20 images give exactly the integers that they must" in printed
     assert "at 200 MHz, from the" in printed
@@ -109,7 +109,7 @@ def test_a_debug_build_of_sparse_units_on_the_simulated_board(tmp_path):
     built = Build("quant_tfc_w2a2", tmp_path, mvau_style="sparse", check_overflow=True)
     built.check()
     assert "CheckOverflow(1)" in (built.out / "stitched_ip" / "finn_design_wrapper.sv").read_text()
-    assert validate_build(built.result, None, None, lambda line: None)
+    assert validate_build(built.result, None, None, lambda line: None) == 0
 
 
 def test_an_unrolled_network_is_exact_at_its_rate(tmp_path):

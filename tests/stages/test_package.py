@@ -18,6 +18,7 @@ from a2q_driver.streams import streams_of
 from a2q_driver.transforms import load_transforms
 from a2q_driver.weights import load_weights
 from pipeline.board_sim.package import read_package
+from pipeline.boards import load_board
 from pipeline.dataflow.packing import pack
 from pipeline.errors import ModelError
 from pipeline.stages import package
@@ -74,6 +75,14 @@ def test_the_manifest_says_what_the_package_is(made):
     assert set(manifest["files"]) == set(content(made)) - {"manifest.json"}
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in content(made).items() if name != "manifest.json"}
     assert manifest["files"] == hashes
+
+
+def test_the_terms_and_the_board_go_with_the_package(made):
+    root = package.DRIVER_FOLDER.parents[1]
+    for name in ("LICENSE", "NOTICE"):
+        assert (made / name).read_bytes() == (root / name).read_bytes()
+    assert (made / "report" / "board.yaml").read_bytes() == load_board("KV260").file.read_bytes()
+    assert json.loads((made / "manifest.json").read_text())["golden_source"] == "a draw"
 
 
 def test_the_same_inputs_give_the_same_bytes(made, tmp_path):

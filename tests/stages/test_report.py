@@ -71,7 +71,7 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
 
 
 def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results, tmp_path):
-    found: BuildFacts = report.run(results, tmp_path / "out", target_fps=1000.0)
+    found: BuildFacts = report.run(results, tmp_path / "out", load_board("KV260"), target_fps=1000.0)
     same = (
         "model",
         "input_quantizer",
@@ -90,11 +90,12 @@ def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results
     names = {path.name for path in (tmp_path / "out").iterdir()}
     figures = {"luts_per_layer.png", "cycles_per_layer.png", "accumulator_widths.png"}
     assert names == {"summary.md", "report"} | figures
+    assert (tmp_path / "out" / "report" / "board.yaml").read_bytes() == load_board("KV260").file.read_bytes()
     assert all(f"({name})" in (tmp_path / "out" / "summary.md").read_text() for name in figures)
 
 
 def test_finns_own_estimate_of_each_layer_is_written(results, tmp_path):
-    found = report.run(results, tmp_path / "out", target_fps=1000.0)
+    found = report.run(results, tmp_path / "out", load_board("KV260"), target_fps=1000.0)
     content = json.loads((tmp_path / "out" / "report" / report.FINN_FILE).read_text())
     assert "FINN" in content.pop("how")
     assert set(content) == {layer.name for layer in FACTS.folded.graph}
@@ -112,4 +113,4 @@ def test_a_damaged_result_is_named(results, tmp_path, content):
     damaged.unlink()  # the result is read-only
     damaged.write_text(content)
     with pytest.raises(ModelError, match="report needs cannot be read.*Build it again"):
-        report.run(results, tmp_path / "out", target_fps=1000.0)
+        report.run(results, tmp_path / "out", load_board("KV260"), target_fps=1000.0)

@@ -135,7 +135,7 @@ def _tell(line: str, status: int) -> int:
 
 def _fault(error: Exception) -> str:
     """What to say of an `error` that nobody foresaw; its traceback is in the file that this names."""
-    text = "".join(traceback.format_exception(error))
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     said = " ".join(str(error).split())
     what = f"{Path(sys.argv[0]).name} broke off with {type(error).__name__}{f' ({said})' if said else ''}"
     whose = "this is a fault of the driver, not of what it was given"

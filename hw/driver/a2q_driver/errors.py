@@ -14,6 +14,7 @@ DriverError                   everything that this package raises on purpose
 │   ├── BusyError             another program holds the accelerator
 │   ├── MemoryFullError       the board has no memory for buffers
 │   ├── ProgrammingError      the board does not take the bitfile
+│   ├── RemoteMissingError    this machine's pynq cannot drive a board over the network
 │   └── BoardLostError        the board does not answer, or not any more
 └── TransferError             a batch came to no good end
     ├── TransferTimeoutError  a DMA channel hangs
@@ -44,6 +45,7 @@ __all__ = [
     "ProgrammingError",
     "RangeError",
     "ReconfiguredError",
+    "RemoteMissingError",
     "ShapeError",
     "TransferError",
     "TransferTimeoutError",
@@ -145,6 +147,12 @@ class ProgrammingError(BoardError):
     """The board does not take the bitfile."""
 
     advice = "Use the package that was built for this board."
+
+
+class RemoteMissingError(BoardError):
+    """pynq is here, but not PYNQ.remote, which drives a board over the network."""
+
+    advice = "Install what requirements.txt lists; or run this on the board itself, without --host (host)."
 
 
 class BoardLostError(BoardError):

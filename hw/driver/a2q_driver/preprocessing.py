@@ -74,7 +74,7 @@ def lookup_table(transform: InputTransform, mean: tuple[float, ...], std: tuple[
         transform,
         raw_shape=(channels, 1, _LEVELS),
         shape=(1, _LEVELS, channels),
-        steps=tuple(HostStep(s.op, operand) for s, operand in zip(transform.steps, operands, strict=True)),
+        steps=tuple(HostStep(s.op, operand) for s, operand in zip(transform.steps, operands)),
         flat=False,
     )
     pixels = np.broadcast_to(np.arange(_LEVELS, dtype=np.uint8), (1, channels, 1, _LEVELS))

@@ -41,7 +41,7 @@ class Counters:
     def since(self, before: Counters) -> Counters:
         """What was counted after `before`."""
         counts = {name: (value - getattr(before, name)) % _WRAP for name, value in vars(self).items()}
-        return Counters(**counts | {"cycles": self.cycles - before.cycles})
+        return Counters(**{**counts, "cycles": self.cycles - before.cycles})
 
     def __str__(self) -> str:
         return ", ".join(f"{name.upper()} {value}" for name, value in vars(self).items())

@@ -77,7 +77,8 @@ def io_shape_dict(input_: Stream, output: Stream) -> dict[str, Any]:
     for kind, shape_of in (("normal", lambda s: s.shape), ("folded", _folded), ("packed", _packed)):
         for side, stream in (("i", input_), ("o", output)):
             content[f"{side}shape_{kind}"] = [[1, *shape_of(stream)]]
-    return content | {
+    return {
+        **content,
         "input_dma_name": [DMA],
         "output_dma_name": [DMA],
         "num_inputs": 1,

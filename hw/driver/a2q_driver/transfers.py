@@ -130,9 +130,8 @@ class Transfers:
         """Give the buffers back."""
         buffers, self._buffers = self._buffers, None
         if buffers is not None:
-            with self._board.translated():
-                for buffer in (*buffers.inputs, *buffers.outputs):
-                    buffer.freebuffer()
+            for buffer in (*buffers.inputs, *buffers.outputs):
+                self._board.free(buffer)
 
     def input(self, side: int) -> np.ndarray:
         """The memory to pack frames to, uint8."""
@@ -200,8 +199,7 @@ class Transfers:
                 patience.pause()
             self._shell.end_load()
         finally:
-            with self._board.translated():
-                buffer.freebuffer()
+            self._board.free(buffer)
 
     def _described_load(self) -> str:
         """What is known of weights that do not get where they should."""

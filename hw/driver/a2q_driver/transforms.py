@@ -63,11 +63,11 @@ def save_transforms(path: Path, transforms: Transforms) -> None:
         **{f"step_{index}": step.operand for index, step in enumerate(source.steps)},
     }
     if transforms.images is not None:
-        arrays |= {"mean": np.array(transforms.images.mean), "std": np.array(transforms.images.std)}
+        arrays["mean"], arrays["std"] = np.array(transforms.images.mean), np.array(transforms.images.std)
         if transforms.images.lookup is not None:
             arrays["lookup"] = transforms.images.lookup
     if transforms.scale is not None and transforms.bias is not None:
-        arrays |= {"output_scale": transforms.scale, "output_bias": transforms.bias}
+        arrays["output_scale"], arrays["output_bias"] = transforms.scale, transforms.bias
     np.savez(path, **arrays)
 
 
