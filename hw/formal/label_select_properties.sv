@@ -105,7 +105,7 @@ module label_select_properties #(
   wire [15:0] scored = !waits ? next_q : (next_q == '0) ? 16'(Labels - 1) : next_q - 1'b1;
   wire ends = waits && next_q == '0;
   wire wins = number(u_cell.value_q) > int'(signed'(u_cell.best_q));
-  wire [15:0] winner = wins ? scored : 16'(u_cell.best_index_q);
+  wire [15:0] winner = (wins || scored == '0) ? scored : 16'(u_cell.best_index_q);
 
   // indices in the buffer: see result_buffer_properties
   wire head = u_cell.u_result_buffer.out_valid_q;
@@ -127,14 +127,14 @@ module label_select_properties #(
       labels_are_counted : assert (16'(u_cell.index_q) == scored && 16'(u_cell.label_q) == next_q);
       level_is_counted : assert (32'(level) == kept + 32'(u_cell.result_valid_q) + 32'(ends));
       best_begins :
-      assert (scored != '0 || (u_cell.best_index_q == '0 && int'(signed'(u_cell.best_q)) == -(1 << (ScoreWidth - 1))));
+      assert (scored != '0 || int'(signed'(u_cell.best_q)) == -(1 << (ScoreWidth - 1)));
       best_is_kept :
       assert (waits || next_q == '0 || (16'(u_cell.best_index_q) == best_q && int'(signed'(u_cell.best_q)) == largest_q));
       best_is_found :
       assert (!waits || next_q == '0 ||
               (winner == best_q && (wins ? number(u_cell.value_q) : int'(signed'(u_cell.best_q))) == largest_q));
       best_is_of_a_frame : assert (32'(u_cell.best_index_q) < Labels);
-      found_index : assert (!u_cell.result_valid_q || parts[kept] == OutputWidth'(u_cell.result_q));
+      found_index : assert (!u_cell.result_valid_q || parts[kept] == OutputWidth'(u_cell.best_index_q));
       coming_index : assert (!ends || parts[kept+32'(u_cell.result_valid_q)] == OutputWidth'(winner));
       places_are_counted :
       assert (free + 32'(level) + 32'(u_cell.u_result_buffer.left_q) == Depth + 32'(u_cell.u_result_buffer.started_q));
