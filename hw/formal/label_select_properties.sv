@@ -108,10 +108,10 @@ module label_select_properties #(
   wire [15:0] winner = (wins || scored == '0) ? scored : 16'(u_cell.best_index_q);
 
   // indices in the buffer: see result_buffer_properties
-  wire head = u_cell.u_result_buffer.out_valid_q;
-  wire any = u_cell.u_result_buffer.any_q;
-  wire [AddressWidth-1:0] read = u_cell.u_result_buffer.read_address_q;
-  wire [AddressWidth-1:0] distance = u_cell.u_result_buffer.write_address_q - read;
+  wire head = u_cell.u_result_buffer.u_fifo.out_valid_q;
+  wire any = u_cell.u_result_buffer.u_fifo.any_q;
+  wire [AddressWidth-1:0] read = u_cell.u_result_buffer.u_fifo.read_address_q;
+  wire [AddressWidth-1:0] distance = u_cell.u_result_buffer.u_fifo.write_address_q - read;
   wire [31:0] stored = (any && distance == '0) ? Words : 32'(distance);
   wire [31:0] kept = stored + 32'(head);
   wire [31:0] free = 32'(u_cell.u_result_buffer.free_q);
@@ -143,15 +143,15 @@ module label_select_properties #(
       waits_as_it_comes : assert (any || head || 32'(u_output.waited_q) <= 32'(u_cell.result_valid_q));
       waits_in_the_memory : assert (head || 32'(u_output.waited_q) <= 2);
       any_is_some : assert (any || distance == '0);
-      next_is_next : assert (u_cell.u_result_buffer.next_address_q == AddressWidth'(read + 1'b1));
-      head_is_read : assert (!head || u_cell.u_result_buffer.out_q == parts[0]);
+      next_is_next : assert (u_cell.u_result_buffer.u_fifo.next_address_q == AddressWidth'(read + 1'b1));
+      head_is_read : assert (!head || u_cell.u_result_buffer.u_fifo.out_q == parts[0]);
     end
   end
   for (genvar i = 0; i < Words; i++) begin : gen_word
     wire [AddressWidth-1:0] age = AddressWidth'(i) - read;
     always_comb begin
       if (checked_q && rst_ni) begin
-        word_is_kept : assert (32'(age) >= stored || u_cell.u_result_buffer.words[i] == parts[32'(age)+32'(head)]);
+        word_is_kept : assert (32'(age) >= stored || u_cell.u_result_buffer.u_fifo.words[i] == parts[32'(age)+32'(head)]);
       end
     end
   end
