@@ -73,8 +73,13 @@ module thresholding #(
     for (genvar l = 0; l < Pe; l++) begin : gen_lane
       wire [InputWidth-1:0] value = in_data_i[l*InputWidth+:InputWidth];
       wire unused_value = &{1'b0, value};
-      assign results[l*OutputWidth+:OutputWidth] =
-          InputSigned ? OutputWidth'($signed(value)) : OutputWidth'(value);
+      wire [OutputWidth-1:0] result;
+      if (OutputWidth > InputWidth) begin : gen_extended
+        assign result = {{(OutputWidth - InputWidth) {InputSigned && value[InputWidth-1]}}, value};
+      end else begin : gen_cut
+        assign result = value[OutputWidth-1:0];
+      end
+      assign results[l*OutputWidth+:OutputWidth] = result;
     end
   end
 
