@@ -530,6 +530,14 @@ MUTANTS = (
     ),
     Mutant(
         "SystemVerilog",
+        "a value equal to one of few thresholds in hardware does not reach it",
+        "hw/rtl/threshold_search.sv",
+        "value >= (threshold ^ Signs)",
+        "value > (threshold ^ Signs)",
+        ("tests/kernels/test_thresholding.py", "-k", "hardware"),
+    ),
+    Mutant(
+        "SystemVerilog",
         "a negative value counts as larger than the thresholds",
         "hw/rtl/threshold_search.sv",
         "input_value ^ Signs",

@@ -46,6 +46,7 @@ module threshold_search #(
     $error("%m: Lanes, Folds and NumThresholds must be at least 1");
   end
 
+  localparam int unsigned FewDepth = 8;
   localparam int unsigned DirectDepth = 64;  // a look-up table has six inputs
   localparam int unsigned BlockDepth = 512;  // of a block of 18 Kb where it is widest
   localparam int unsigned DirectLimit = $clog2(DirectDepth / ((Folds > 0) ? Folds : 1) + 1);
@@ -184,9 +185,14 @@ module threshold_search #(
         end
       end
 
-      // the bit in front stays where nothing is borrowed from it
-      wire [CompareWidth:0] difference = {1'b1, value} - {1'b0, threshold ^ Signs};
-      assign reached = difference[CompareWidth];
+      // few constants become part of the comparison; else it is a chain of carries whose last one is the result: the bit
+      // in front stays where nothing is borrowed from it
+      if (Depth <= FewDepth) begin : gen_few
+        assign reached = value >= (threshold ^ Signs);
+      end else begin : gen_many
+        wire [CompareWidth:0] difference = {1'b1, value} - {1'b0, threshold ^ Signs};
+        assign reached = difference[CompareWidth];
+      end
 
       if (s == 0) begin : gen_first
         assign index = '0;
