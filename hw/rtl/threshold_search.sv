@@ -46,7 +46,7 @@ module threshold_search #(
     $error("%m: Lanes, Folds and NumThresholds must be at least 1");
   end
 
-  localparam int unsigned FewDepth = 8;
+  localparam int unsigned FewDepth = 8;  // up to it, comparing without a chain took fewer LUTs
   localparam int unsigned DirectDepth = 64;  // a look-up table has six inputs
   localparam int unsigned BlockDepth = 512;  // of a block of 18 Kb where it is widest
   localparam int unsigned DirectLimit = $clog2(DirectDepth / ((Folds > 0) ? Folds : 1) + 1);
