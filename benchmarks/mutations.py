@@ -522,18 +522,26 @@ MUTANTS = (
     # SystemVerilog
     Mutant(
         "SystemVerilog",
-        "a signed value equal to a threshold does not reach it",
+        "a value equal to a threshold does not reach it",
         "hw/rtl/threshold_search.sv",
-        "signed_value >= signed_threshold",
-        "signed_value > signed_threshold",
+        "{1'b1, value} - {1'b0, threshold ^ Signs}",
+        "{1'b1, value} - {1'b0, threshold ^ Signs} - 1'b1",
         ("tests/kernels/test_thresholding.py", "-k", "hardware"),
     ),
     Mutant(
         "SystemVerilog",
-        "an unsigned value equal to a threshold does not reach it",
+        "a value equal to one of few thresholds in hardware does not reach it",
         "hw/rtl/threshold_search.sv",
-        "compared >= threshold",
-        "compared > threshold",
+        "value >= (threshold ^ Signs)",
+        "value > (threshold ^ Signs)",
+        ("tests/kernels/test_thresholding.py", "-k", "hardware"),
+    ),
+    Mutant(
+        "SystemVerilog",
+        "a negative value counts as larger than the thresholds",
+        "hw/rtl/threshold_search.sv",
+        "input_value ^ Signs",
+        "input_value",
         ("tests/kernels/test_thresholding.py", "-k", "hardware"),
     ),
     Mutant(

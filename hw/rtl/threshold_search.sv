@@ -46,6 +46,7 @@ module threshold_search #(
     $error("%m: Lanes, Folds and NumThresholds must be at least 1");
   end
 
+  localparam int unsigned FewDepth = 8;  // up to it, comparing without a chain took fewer LUTs
   localparam int unsigned DirectDepth = 64;  // a look-up table has six inputs
   localparam int unsigned BlockDepth = 512;  // of a block of 18 Kb where it is widest
   localparam int unsigned DirectLimit = $clog2(DirectDepth / ((Folds > 0) ? Folds : 1) + 1);
@@ -57,7 +58,15 @@ module threshold_search #(
   wire [FoldWidth-1:0] next_fold;
   if (Folds > 1) begin : gen_folds
     logic [FoldWidth-1:0] fold_q;
-    assign next_fold = (fold_q == FoldWidth'(Folds - 1)) ? '0 : fold_q + 1'b1;
+    wire [FoldWidth-1:0] above;  // fold_q + 1, without a carry chain: a look-up table holds a bit of most
+    for (genvar b = 0; b < FoldWidth; b++) begin : gen_bit
+      if (b == 0) begin : gen_lowest
+        assign above[b] = !fold_q[b];
+      end else begin : gen_other
+        assign above[b] = fold_q[b] ^ &fold_q[b-1:0];
+      end
+    end
+    assign next_fold = (fold_q == FoldWidth'(Folds - 1)) ? '0 : above;
     always_ff @(posedge clk_i) begin
       if (!rst_ni) fold_q <= '0;
       else if (en_i && valid_i) fold_q <= next_fold;
@@ -99,6 +108,14 @@ module threshold_search #(
       wire unused_value = &{1'b0, values_i[l*LaneWidth+ValueWidth+:LaneWidth-ValueWidth]};
     end
 
+    // two's complement is compared like unsigned numbers once the signs are inverted
+    localparam logic [CompareWidth-1:0] Signs = {Signed, {(CompareWidth - 1) {1'b0}}};
+    wire [CompareWidth-1:0] input_value;
+    assign input_value[ValueWidth-1:0] = values_i[l*LaneWidth+:ValueWidth];
+    if (CompareWidth > ValueWidth) begin : gen_extension
+      assign input_value[CompareWidth-1:ValueWidth] = {(CompareWidth - ValueWidth) {Signed && input_value[ValueWidth-1]}};
+    end
+
     // of all steps that choose among constants, fold by fold: a memory of one word
     localparam int unsigned Constants = (DirectSteps > 0) ? Folds * ((1 << DirectSteps) - 1) : 1;
     logic [Constants*CompareWidth-1:0] constants[1];
@@ -111,7 +128,7 @@ module threshold_search #(
     for (genvar s = 0; s < Stages; s++) begin : gen_step
       localparam int unsigned Depth = Folds << s;
       localparam int unsigned IndexWidth = (s > 0) ? s : 1;
-      wire [ValueWidth-1:0] value;
+      wire [CompareWidth-1:0] value;
       wire [IndexWidth-1:0] index;
       wire reached;
       logic [s:0] index_q;
@@ -168,27 +185,22 @@ module threshold_search #(
         end
       end
 
-      wire [CompareWidth-1:0] compared;
-      if (CompareWidth > ValueWidth) begin : gen_extended
-        assign compared = {{(CompareWidth - ValueWidth) {Signed && value[ValueWidth-1]}}, value};
-      end else begin : gen_same
-        assign compared = value;
-      end
-      if (Signed) begin : gen_signed
-        wire signed [CompareWidth-1:0] signed_value = compared;
-        wire signed [CompareWidth-1:0] signed_threshold = threshold;
-        assign reached = signed_value >= signed_threshold;
-      end else begin : gen_unsigned
-        assign reached = compared >= threshold;
+      // few constants become part of the comparison; else it is a chain of carries whose last one is the result: the bit
+      // in front stays where nothing is borrowed from it
+      if (Depth <= FewDepth) begin : gen_few
+        assign reached = value >= (threshold ^ Signs);
+      end else begin : gen_many
+        wire [CompareWidth:0] difference = {1'b1, value} - {1'b0, threshold ^ Signs};
+        assign reached = difference[CompareWidth];
       end
 
       if (s == 0) begin : gen_first
         assign index = '0;
-        assign value = values_i[l*LaneWidth+:ValueWidth];
+        assign value = input_value ^ Signs;
         always_ff @(posedge clk_i) if (en_i) index_q <= reached;
       end else begin : gen_later
         assign index = gen_step[s-1].index_q;
-        logic [ValueWidth-1:0] value_q;
+        logic [CompareWidth-1:0] value_q;
         always_ff @(posedge clk_i) begin
           if (en_i) begin
             value_q <= gen_step[s-1].value;

@@ -34,7 +34,6 @@ from pipeline.resources.memories import Storage, block_count, loaded_uram, ram, 
 
 __all__ = ["Demand", "csd_digits", "demand", "matrix_demand"]
 
-_SLICE = 256  # words of a memory of LUTs that the multiplexers of a slice join (UG474, UG574)
 _BANK = 2048  # words of a block of 18 Kb that is 9 bits wide: deeper memories of constants are made of such banks
 
 
@@ -42,7 +41,7 @@ _BANK = 2048  # words of a block of 18 Kb that is 9 bits wide: deeper memories o
 class Demand:
     """What a layer of the kind `op_type` needs: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb.
 
-    `uram` are UltraRAMs, `lut` and `ff` what is known without a fit: what loads those, and registers of thresholds.
+    `uram` are UltraRAMs, `lut` and `ff` what is known without a fit: what loads those, and memories of thresholds.
     """
 
     op_type: str
@@ -75,19 +74,24 @@ class Demand:
         self.ff += storage.ff
 
     def search(self, thresholds: int, folds: int, widths: Sequence[int]) -> None:
-        """A binary search in lanes whose values have `widths` bits."""
-        stages, bits = search_stages(thresholds), float(sum(widths))
-        tables, deep = float(sum(folds << stage > 1 for stage in range(direct_steps(thresholds, folds)))), 0.0
+        """A binary search in lanes whose values have `widths` bits.
+
+        What the first steps choose among constants with is fitted. What the others take is not: a memory, read into
+        registers if it is one of LUTs, and a LUT a bit that subtracts.
+        """
+        direct, bits = direct_steps(thresholds, folds), sum(widths)
+        self.add(
+            compared=direct * bits,
+            tables=sum(folds << stage > 1 for stage in range(direct)) * bits,
+            found=len(widths) * search_stages(thresholds) * (search_stages(thresholds) + 1) / 2,
+        )
         for memory in search_memories(thresholds, folds):
+            self.lut += bits
             if memory.block:
                 self.bram_18k += sum(block_count(memory.thresholds * width, memory.words) for width in widths)
-                continue
-            luts = memory.thresholds * -(-memory.words // 64)
-            tables += luts
-            deep += luts if memory.words > _SLICE else 0
-            self.ff += memory.thresholds * sum(widths)
-        self.add(compared=stages * bits, tables=tables * bits, found=len(widths) * stages * (stages + 1) / 2)
-        self.add(deep_tables=deep * bits)
+            else:
+                self.lut += memory.thresholds * -(-memory.words // 64) * bits
+                self.ff += memory.thresholds * bits
 
 
 def demand(layer: Kernel, family: str) -> Demand:

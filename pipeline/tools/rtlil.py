@@ -8,7 +8,7 @@ boundary. And as Yosys takes seconds to begin, whatever the design, small ones a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 __all__ = ["merge_equal_modules", "side_by_side"]
@@ -35,15 +35,17 @@ def merge_equal_modules(text: str) -> str:
     by_name = {module.name: module for module in modules}
     kept: dict[str, str] = {}  # canonical content → name
     representative: dict[str, str] = {}
+    places = {name: place for place, name in enumerate(by_name)}
 
     def visit(name: str) -> str:
         if name not in representative:
             module = by_name[name]
-            body = _CELL.sub(lambda m: f"{m[1]}{visit(m[2])}{m[3]}" if m[2] in by_name else m[0], module.body)
+            body = _with_cells(module.body, {cell: visit(cell) for cell in _cells(module.body) if cell in by_name})
             by_name[name] = _Module(name, module.head, body)
             own = name if "attribute \\top " in module.head else ""
-            content = own + _renumber(_LOCATION.sub("", module.head + body))
-            representative[name] = kept.setdefault(content, name)
+            # names of modules may end in a number that tells them apart: the place in the text stands for each
+            text = _with_cells(body, {cell: f"\\{places[cell]}" for cell in _cells(body) if cell in places})
+            representative[name] = kept.setdefault(own + _renumber(_LOCATION.sub("", module.head + text)), name)
         return representative[name]
 
     for module in modules:
@@ -63,12 +65,21 @@ def side_by_side(texts: Sequence[str], top: str) -> str:
         preambles.append(preamble)
         own = {module.name: f"{module.name}${i}" for module in modules}
         for module in modules:
-            body = _CELL.sub(lambda m, own=own: f"{m[1]}{own.get(m[2], m[2])}{m[3]}", module.body)
-            together.append(_Module(own[module.name], module.head, body))
+            together.append(_Module(own[module.name], module.head, _with_cells(module.body, own)))
             if "attribute \\top " in module.head:
                 instances.append(f"  attribute \\keep 1\n  cell {own[module.name]} \\u_{i}\n  end\n")
     together.append(_Module(f"\\{top}", "attribute \\top 1\n", "".join(instances)))
     return _join(max(preambles, key=_autoidx), together)
+
+
+def _cells(body: str) -> set[str]:
+    """The types of the cells that are instances of modules."""
+    return {match[2] for match in _CELL.finditer(body)}
+
+
+def _with_cells(body: str, types: Mapping[str, str]) -> str:
+    """`body` with other types of cells, where `types` has one."""
+    return _CELL.sub(lambda match: f"{match[1]}{types.get(match[2], match[2])}{match[3]}", body)
 
 
 def _autoidx(preamble: str) -> int:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pipeline.tools.rtlil import merge_equal_modules
+from pipeline.tools.rtlil import merge_equal_modules, side_by_side
 
 LEAF = """module \\leaf${path}
   attribute \\src "leaf.sv:{line}"
@@ -62,3 +62,16 @@ def test_parents_of_merged_modules_are_merged_too():
     top = "attribute \\top 1\nmodule \\top\n  cell \\branch$1x \\a\n  end\n  cell \\branch$2x \\b\n  end\nend\n"
     merged = merge_equal_modules(top + branch("1x") + branch("2x"))
     assert merged.count("module \\") == 3
+
+
+def test_designs_side_by_side_that_differ_below_equal_parents_stay_apart():
+    def one(width: int) -> str:
+        leaf = f"module \\leaf\n  wire width {width} \\q\nend\n"
+        middle = "module \\middle\n  cell \\leaf \\u\n  end\nend\n"
+        return "autoidx 9\nattribute \\top 1\nmodule \\top\n  cell \\middle \\u\n  end\nend\n" + middle + leaf
+
+    merged = merge_equal_modules(side_by_side([one(1), one(2), one(1)], "all"))
+    for i, (middle, leaf) in enumerate(((0, 0), (1, 1), (0, 0))):
+        assert f"module \\top${i}\n  cell \\middle${middle} " in merged
+        assert f"module \\middle${middle}\n  cell \\leaf${leaf} " in merged
+    assert merged.count("module \\") == 4 + 2 + 2
