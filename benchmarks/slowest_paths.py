@@ -39,6 +39,11 @@ def _slowest(build: str, family: str, cache: Path) -> dict[str, dict[str, float]
     return slowest
 
 
+def _described(build: str) -> str:
+    folder, _, named = build.partition(":")
+    return Path(folder).name + (f", {len(named.split(','))} of its layers" if named else "")
+
+
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("builds", nargs="+", metavar="BUILD[:LAYER,LAYER]")
@@ -67,7 +72,7 @@ def _main() -> None:
         sys.exit(bool(slower))
     content = {
         "made by": "benchmarks/slowest_paths.py: the longest path that ended in a layer of the kind, in ns, estimated",
-        "of": [Path(build).name for build in options.builds],
+        "of": [_described(build) for build in options.builds],
         "pyosys": yosys.version(),
         "families": {family: dict(sorted(kinds.items())) for family, kinds in families.items()},
     }

@@ -70,11 +70,15 @@ def test_fold_warns_of_a_clock_that_is_out_of_reach_and_only_of_that(monkeypatch
 
 
 @pytest.mark.parametrize("family", CELL_DELAYS)
-def test_the_table_knows_every_kind_of_layer(monkeypatch, family):
+def test_the_table_is_of_kinds_of_layers_that_there_are(monkeypatch, family):
     monkeypatch.undo()
     known = slowest_paths.slowest_paths(family)
-    assert {*known} == {
-        *(kind.op_type for kind in storage._CLASSES.values() if issubclass(kind, Kernel)),
-        "accelerator_shell",
-    }
+    assert (
+        {"MVAU", "accelerator_shell"}
+        <= {*known}
+        <= {
+            *(kind.op_type for kind in storage._CLASSES.values() if issubclass(kind, Kernel)),
+            "accelerator_shell",
+        }
+    )
     assert all(0 < ns["optimistic"] <= ns["pessimistic"] < 30 for ns in known.values())
