@@ -10,14 +10,23 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from register_spacing import layer_of
 from rich.console import Console
 from rich.table import Table
+from whole_build import measured_build
 
+from pipeline.dataflow.storage import load_graph
 from pipeline.dataflow.styles import styled
+from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.stages import synth
 
 _MODELS = ["quant_resnet8_w4a4_a2q_12b", "quant_resnet8_w4a4_a2q_13b", "quant_resnet8_w4a4_a2q_plus_13b"]
+
+
+def layer_of(model: str, name: str, folder: Path) -> MatrixVector:
+    """The MVAU `name` of a kept network, as a build into `folder` has it before it is folded."""
+    measured_build(folder / "build", model, "--until", "accumulators")
+    (path,) = folder.glob(".cache/accumulators/*/graph.json")
+    return load_graph(path.parent).layer(name)
 
 
 def _main() -> None:

@@ -105,13 +105,13 @@ module label_select_properties #(
   wire [15:0] scored = !waits ? next_q : (next_q == '0) ? 16'(Labels - 1) : next_q - 1'b1;
   wire ends = waits && next_q == '0;
   wire wins = number(u_cell.value_q) > int'(signed'(u_cell.best_q));
-  wire [15:0] winner = wins ? scored : 16'(u_cell.best_index_q);
+  wire [15:0] winner = (wins || scored == '0) ? scored : 16'(u_cell.best_index_q);
 
   // indices in the buffer: see result_buffer_properties
-  wire head = u_cell.u_result_buffer.out_valid_q;
-  wire any = u_cell.u_result_buffer.any_q;
-  wire [AddressWidth-1:0] read = u_cell.u_result_buffer.read_address_q;
-  wire [AddressWidth-1:0] distance = u_cell.u_result_buffer.write_address_q - read;
+  wire head = u_cell.u_result_buffer.u_fifo.out_valid_q;
+  wire any = u_cell.u_result_buffer.u_fifo.any_q;
+  wire [AddressWidth-1:0] read = u_cell.u_result_buffer.u_fifo.read_address_q;
+  wire [AddressWidth-1:0] distance = u_cell.u_result_buffer.u_fifo.write_address_q - read;
   wire [31:0] stored = (any && distance == '0) ? Words : 32'(distance);
   wire [31:0] kept = stored + 32'(head);
   wire [31:0] free = 32'(u_cell.u_result_buffer.free_q);
@@ -127,14 +127,14 @@ module label_select_properties #(
       labels_are_counted : assert (16'(u_cell.index_q) == scored && 16'(u_cell.label_q) == next_q);
       level_is_counted : assert (32'(level) == kept + 32'(u_cell.result_valid_q) + 32'(ends));
       best_begins :
-      assert (scored != '0 || (u_cell.best_index_q == '0 && int'(signed'(u_cell.best_q)) == -(1 << (ScoreWidth - 1))));
+      assert (scored != '0 || int'(signed'(u_cell.best_q)) == -(1 << (ScoreWidth - 1)));
       best_is_kept :
       assert (waits || next_q == '0 || (16'(u_cell.best_index_q) == best_q && int'(signed'(u_cell.best_q)) == largest_q));
       best_is_found :
       assert (!waits || next_q == '0 ||
               (winner == best_q && (wins ? number(u_cell.value_q) : int'(signed'(u_cell.best_q))) == largest_q));
       best_is_of_a_frame : assert (32'(u_cell.best_index_q) < Labels);
-      found_index : assert (!u_cell.result_valid_q || parts[kept] == OutputWidth'(u_cell.result_q));
+      found_index : assert (!u_cell.result_valid_q || parts[kept] == OutputWidth'(u_cell.best_index_q));
       coming_index : assert (!ends || parts[kept+32'(u_cell.result_valid_q)] == OutputWidth'(winner));
       places_are_counted :
       assert (free + 32'(level) + 32'(u_cell.u_result_buffer.left_q) == Depth + 32'(u_cell.u_result_buffer.started_q));
@@ -143,15 +143,15 @@ module label_select_properties #(
       waits_as_it_comes : assert (any || head || 32'(u_output.waited_q) <= 32'(u_cell.result_valid_q));
       waits_in_the_memory : assert (head || 32'(u_output.waited_q) <= 2);
       any_is_some : assert (any || distance == '0);
-      next_is_next : assert (u_cell.u_result_buffer.next_address_q == AddressWidth'(read + 1'b1));
-      head_is_read : assert (!head || u_cell.u_result_buffer.out_q == parts[0]);
+      next_is_next : assert (u_cell.u_result_buffer.u_fifo.next_address_q == AddressWidth'(read + 1'b1));
+      head_is_read : assert (!head || u_cell.u_result_buffer.u_fifo.out_q == parts[0]);
     end
   end
   for (genvar i = 0; i < Words; i++) begin : gen_word
     wire [AddressWidth-1:0] age = AddressWidth'(i) - read;
     always_comb begin
       if (checked_q && rst_ni) begin
-        word_is_kept : assert (32'(age) >= stored || u_cell.u_result_buffer.words[i] == parts[32'(age)+32'(head)]);
+        word_is_kept : assert (32'(age) >= stored || u_cell.u_result_buffer.u_fifo.words[i] == parts[32'(age)+32'(head)]);
       end
     end
   end

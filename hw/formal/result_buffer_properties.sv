@@ -83,9 +83,9 @@ module result_buffer_properties #(
   always_ff @(posedge clk_i) free_before_q <= rst_ni ? 32'(u_cell.free_q) : Depth;
 
   wire [31:0] promised = 32'(level) + 32'(coming_q);
-  wire head = u_cell.out_valid_q;
-  wire [AddressWidth-1:0] distance = u_cell.write_address_q - u_cell.read_address_q;
-  wire [31:0] stored = (u_cell.any_q && distance == '0) ? Words : 32'(distance);
+  wire head = u_cell.u_fifo.out_valid_q;
+  wire [AddressWidth-1:0] distance = u_cell.u_fifo.write_address_q - u_cell.u_fifo.read_address_q;
+  wire [31:0] stored = (u_cell.u_fifo.any_q && distance == '0) ? Words : 32'(distance);
 
   always_comb begin
     if (checked_q && rst_ni) begin
@@ -99,17 +99,17 @@ module result_buffer_properties #(
       room_outlasts_two_starts : assert (!room || 32'(u_cell.free_q) >= 2);
       places_before : assert (free_before_q <= 32'(u_cell.free_q) + 1 && 32'(u_cell.free_q) <= free_before_q + 1);
       level_is_counted : assert (32'(level) == stored + 32'(head));
-      any_is_some : assert (u_cell.any_q || distance == '0);
-      next_is_next : assert (u_cell.next_address_q == AddressWidth'(u_cell.read_address_q + 1'b1));
-      head_is_read : assert (!head || u_cell.out_q == parts[0]);
+      any_is_some : assert (u_cell.u_fifo.any_q || distance == '0);
+      next_is_next : assert (u_cell.u_fifo.next_address_q == AddressWidth'(u_cell.u_fifo.read_address_q + 1'b1));
+      head_is_read : assert (!head || u_cell.u_fifo.out_q == parts[0]);
     end
   end
   for (genvar i = 0; i < Words; i++) begin : gen_word
     // the result in word i is `age` results behind the next one to be read
-    wire [AddressWidth-1:0] age = AddressWidth'(i) - u_cell.read_address_q;
+    wire [AddressWidth-1:0] age = AddressWidth'(i) - u_cell.u_fifo.read_address_q;
     always_comb begin
       if (checked_q && rst_ni) begin
-        word_is_kept : assert (32'(age) >= stored || u_cell.words[i] == parts[32'(age)+32'(head)]);
+        word_is_kept : assert (32'(age) >= stored || u_cell.u_fifo.words[i] == parts[32'(age)+32'(head)]);
       end
     end
   end

@@ -125,6 +125,7 @@ module label_select #(
     assign product = ScoreWidth'(value_q);
   end
 
+  localparam logic signed [ScoreWidth-1:0] Least = {1'b1, {(ScoreWidth - 1) {1'b0}}};
   wire signed [ScoreWidth-1:0] score;
   if (OffsetWidth > 0) begin : gen_add
     logic [IndexWidth-1:0] offset_label_q;  // of the element that is a stage before its product
@@ -147,33 +148,30 @@ module label_select #(
       .data_o(offset)
     );
     logic signed [ScoreWidth-1:0] score_q;
-    always_ff @(posedge clk_i) score_q <= product + addend;
+    always_ff @(posedge clk_i) begin
+      if (!valid[Stages-1]) score_q <= Least;
+      else score_q <= product + addend;
+    end
     assign score = score_q;
   end else begin : gen_no_add
     assign score = product;
   end
 
-  // the best so far, which begins with the first index and the least score, that no score is below
-  localparam logic signed [ScoreWidth-1:0] Least = {1'b1, {(ScoreWidth - 1) {1'b0}}};
-  logic [IndexWidth-1:0] index_q, best_index_q, result_q;
-  logic result_valid_q;
+  // The best so far: a frame begins with its first index and the least score, that no score is below. Where there is a
+  // register for the score, it is the least while it is not valid.
+  logic [IndexWidth-1:0] index_q, best_index_q;
   logic signed [ScoreWidth-1:0] best_q;
-  wire better = score > best_q;
+  logic result_valid_q;
+  wire better = score > best_q && (OffsetWidth > 0 || score_valid);
   wire last = index_q == IndexWidth'(Labels - 1);
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || (score_valid && last)) begin
-      index_q <= '0;
-      best_index_q <= '0;
-      best_q <= Least;
-    end else if (score_valid) begin
-      index_q <= index_q + 1'b1;
-      if (better) begin
-        best_index_q <= index_q;
-        best_q <= score;
-      end
-    end
+    if (!rst_ni || (score_valid && last)) index_q <= '0;
+    else if (score_valid) index_q <= index_q + 1'b1;
+    if (!rst_ni || (score_valid && last)) best_q <= Least;
+    else if (better) best_q <= score;
+    if (!rst_ni || (score_valid && index_q == '0)) best_index_q <= '0;
+    else if (better) best_index_q <= index_q;
     result_valid_q <= rst_ni && score_valid && last;
-    result_q <= better ? index_q : best_index_q;
   end
 
   // from an element to the index at the output, and places for those on the way: see result_buffer
@@ -188,7 +186,7 @@ module label_select #(
     .room_o(in_ready_o),
     .start_i(take && label_last),
     .in_valid_i(result_valid_q),
-    .in_data_i(OutputWidth'(result_q)),
+    .in_data_i(OutputWidth'(best_index_q)),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o)

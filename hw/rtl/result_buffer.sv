@@ -52,37 +52,18 @@ module result_buffer #(
   end
   assign room_o = room_q;
 
-  // A FIFO that is never asked whether it is full: as many words as addresses, and a register behind them.
-  localparam int unsigned AddressWidth = $clog2(Depth);
-  logic [Width-1:0] words[1 << AddressWidth];
-  logic [Width-1:0] out_q;
-  logic [AddressWidth-1:0] write_address_q, read_address_q, next_address_q;  // the next one to be read
-  logic any_q, out_valid_q;  // any: there are words that have not been read
-  wire out_free = !out_valid_q || out_ready_i;
-  wire read = out_free && any_q;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      write_address_q <= '0;
-      read_address_q <= '0;
-      next_address_q <= AddressWidth'(1);
-      any_q <= 1'b0;
-      out_valid_q <= 1'b0;
-    end else begin
-      if (in_valid_i) write_address_q <= write_address_q + 1'b1;
-      if (read) begin
-        read_address_q <= next_address_q;
-        next_address_q <= next_address_q + 1'b1;
-      end
-      any_q <= in_valid_i || (read ? next_address_q != write_address_q : any_q);
-      if (out_free) out_valid_q <= any_q;
-    end
-    if (in_valid_i) words[write_address_q] <= in_data_i;
-    if (out_free) out_q <= words[read_address_q];
-  end
-
-  assign out_valid_o = out_valid_q;
-  assign out_data_o = out_q;
+  result_fifo #(
+    .Width(Width),
+    .Depth(Depth)
+  ) u_fifo (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .in_valid_i(in_valid_i),
+    .in_data_i(in_data_i),
+    .out_valid_o(out_valid_o),
+    .out_ready_i(out_ready_i),
+    .out_data_o(out_data_o)
+  );
 
 endmodule
 

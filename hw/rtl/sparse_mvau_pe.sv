@@ -149,15 +149,13 @@ module sparse_mvau_pe #(
     result_q <= acc_d;
   end
 
-  wire unused_ready;
-  streaming_fifo #(
+  result_fifo #(
     .Width(AccWidth),
     .Depth(Results)
   ) u_results (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
     .in_valid_i(result_valid_q),
-    .in_ready_o(unused_ready),
     .in_data_i(result_q),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),

@@ -98,7 +98,7 @@ class SparseMVAU(StoredMatrixVector):
         Then the stages that the sum names.
         """
         loaded = chosen = output = 1
-        waits = 1 if max(self._results()) <= 2 else 2  # cycles in the FIFO
+        waits = 2  # cycles in the FIFO
         bias = int(self.bias is not None)
         first = max(self.finished()[: self.lanes])
         return loaded + first + self._summed() + waits + chosen + bias + self.search_latency() + output

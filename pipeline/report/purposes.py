@@ -67,6 +67,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "simple_dual_port_ram": "sliding windows",  # but in a StreamingFIFO
         "streaming_fifo": "FIFOs",
         "result_buffer": "FIFOs",
+        "result_fifo": "FIFOs",
         "add_streams": "glue",
         "duplicate_streams": "glue",
         "label_select": "glue",

@@ -57,7 +57,10 @@ MODULES = rtl_sources()
         ("rom", '.RamStyle("ultra")', "RamStyle must be auto, distributed or block"),
         ("sparse_mvau", ".Simd(3)", "Simd must divide Mw, and Lanes must divide Mh and Pe"),
         ("sparse_mvau", ".Pe(3), .Lanes(2), .Mh(2)", "Simd must divide Mw, and Lanes must divide Mh and Pe"),
-        ("sparse_mvau", ".Steps(0)", "Steps must be at least 1"),
+        ("result_buffer", ".Depth(2)", "Width must be at least 1 and Depth at least 3"),
+        ("result_fifo", ".Depth(0)", "Width and Depth must be at least 1"),
+        ("sparse_mvau", ".Steps(0)", "Steps and Windows must be at least 1"),
+        ("sparse_mvau", ".Windows(0)", "Steps and Windows must be at least 1"),
         ("unrolled_mvau", ".Digits(5)", "Digits must be in 1 to InputWidth and DigitWidth InputWidth / Digits"),
         (
             "unrolled_mvau",

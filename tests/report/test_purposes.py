@@ -66,13 +66,22 @@ def test_the_vector_that_an_mvau_replays_is_a_window_and_its_control_glue():
 _LAYERS = {
     "folded": (
         matrix_layer(MVAU, 8, 16, UINT4, 4, 15, pe=2, simd=4),
-        {"multipliers", "adder trees", "accumulators", "thresholds", "weight memory", "sliding windows", "glue"},
+        {
+            "multipliers",
+            "adder trees",
+            "accumulators",
+            "thresholds",
+            "weight memory",
+            "sliding windows",
+            "FIFOs",
+            "glue",
+        },
     ),
     "sparse": (
         matrix_layer(SparseMVAU, 8, 24, UINT4, 4, density=0.3, pe=2, simd=4),
         {"multipliers", "accumulators", "weight memory", "sliding windows", "FIFOs", "glue"},
     ),
-    "unrolled": (matrix_layer(UnrolledMVAU, 4, 8, UINT4, 4, digits=2), {"adder trees", "accumulators", "glue"}),
+    "unrolled": (matrix_layer(UnrolledMVAU, 4, 8, UINT4, 4, digits=2), {"adder trees", "accumulators", "FIFOs"}),
     "windows": (
         ConvolutionInputGenerator("w", ("x",), ("y",), shape=(4, 4, 2), type=UINT4, kernel=(2, 2), stride=(1, 1)),
         {"sliding windows"},
