@@ -100,25 +100,22 @@ module unrolled_mvau #(
     logic [Mw*InputWidth-1:0] vector_q;
     logic [Mw*DigitWidth-1:0] digits_q;
     logic [DigitCountWidth-1:0] digit_q;  // counts down
-    logic vector_valid_q, last_digit_q, digit_valid_q;
-    wire vector_free = !vector_valid_q || last_digit_q;
+    logic vector_valid_q, vector_free_q, digit_valid_q;  // free: there is none, or this is its last digit
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
         vector_valid_q <= 1'b0;
+        vector_free_q <= 1'b1;
         digit_q <= DigitCountWidth'(Digits - 1);
-        last_digit_q <= 1'b0;
       end else begin
-        if (vector_free) vector_valid_q <= take;
-        if (vector_valid_q) begin
-          digit_q <= last_digit_q ? DigitCountWidth'(Digits - 1) : digit_q - 1'b1;
-          last_digit_q <= digit_q == DigitCountWidth'(1);
-        end
+        if (vector_free_q) vector_valid_q <= take;
+        vector_free_q <= vector_free_q ? !take : digit_q == DigitCountWidth'(1);
+        if (vector_valid_q) digit_q <= vector_free_q ? DigitCountWidth'(Digits - 1) : digit_q - 1'b1;
       end
-      if (vector_free) vector_q <= in_data_i;
+      if (vector_free_q) vector_q <= in_data_i;
       digit_valid_q <= rst_ni && vector_valid_q;
     end
     assign digit_valid = digit_valid_q;
-    assign in_ready_o = room && vector_free;
+    assign in_ready_o = room && vector_free_q;
     for (genvar c = 0; c < Mw; c++) begin : gen_element
       localparam bit [InputWidth-1:0] Sign = InputWidth'(InputSigned) << (InputWidth - 1);
       wire [Padded-1:0] element = Padded'(vector_q[c*InputWidth+:InputWidth] ^ Sign);
