@@ -3,8 +3,9 @@
 // A beat in is a whole vector, a beat out all of its results. The vector goes through the graph in Digits parts, one in
 // a cycle, the most significant first: digits of DigitWidth bits of every element. The accumulators shift what they have
 // by a digit and add what the graph makes of the next. With more than one digit the vector waits in a register, so that
-// the next one can be made meanwhile, and the digit is chosen a cycle before the graph takes it. The pipeline never stands still: a vector is taken only while there is a place for
-// its results at the output, where they wait for the reader (see result_buffer).
+// the next one can be made meanwhile, and the digit is chosen a cycle before the graph takes it. The pipeline never
+// stands still: a vector is taken only while there is a place for its results at the output, where they wait for the
+// reader (see result_buffer).
 //
 // Elements that are two's complement and come in several digits are taken as unsigned ones, the sign bit inverted:
 // larger by 2^(InputWidth − 1), which the start values make up for.
