@@ -251,7 +251,6 @@ module parallel_window #(
   // in the border
   logic column_valid_q, column_first_q, column_emits_q;
   logic [KernelHeight-1:0] column_border_q;
-  logic [BankWidth-1:0] column_bank_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -267,7 +266,6 @@ module parallel_window #(
         column_border_q <= {KernelHeight{read}} & ~(in_image_q ? rows_inside_q : '0);
       end
     end
-    if (read) column_bank_q <= bank_q;
   end
 
   // -- the window
@@ -284,12 +282,13 @@ module parallel_window #(
   end
 
   for (genvar r = 0; r < KernelHeight; r++) begin : gen_window_row
-    wire [BankWidth-1:0] bank = turned(column_bank_q, r);
+    logic [BankWidth-1:0] bank_of_row_q;  // of the column
+    always_ff @(posedge clk_i) if (read) bank_of_row_q <= turned(bank_q, r);
     for (genvar c = 0; c < KernelWidth; c++) begin : gen_window_column
       // A row of windows begins with a border, and pixels come from the right. In one expression, so that the reset to
       // Border does not wait for the enable.
       wire border = !held && ((c < KernelWidth - 1) ? column_first_q : column_border_q[r]);
-      wire [Width-1:0] moved = (c < KernelWidth - 1) ? window_q[r][(c+1)%KernelWidth] : banks[bank];
+      wire [Width-1:0] moved = (c < KernelWidth - 1) ? window_q[r][(c+1)%KernelWidth] : banks[bank_of_row_q];
       always_ff @(posedge clk_i) window_q[r][c] <= border ? Border : shift ? moved : window_q[r][c];
       assign out_data_o[(r*KernelWidth+c)*Width+:Width] = window_q[r][c];
     end
