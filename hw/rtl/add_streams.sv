@@ -47,15 +47,19 @@ module add_streams #(
   assign in0_ready_o = sum_ready && in1_valid_i;
   assign in1_ready_o = sum_ready && in0_valid_i;
 
-  // all modulo 2^OutputWidth, which is exact because the sum fits
+  // all modulo 2^OutputWidth, which is exact because the sum fits; signs are extended by hand, as tools differ in casts
+  localparam bit [31:0] Bits0 = Multiplier0;
+  localparam bit [31:0] Bits1 = Multiplier1;
+  localparam bit [OutputWidth-1:0] Factor0 = OutputWidth'({{OutputWidth{Bits0[31]}}, Bits0});
+  localparam bit [OutputWidth-1:0] Factor1 = OutputWidth'({{OutputWidth{Bits1[31]}}, Bits1});
   for (genvar i = 0; i < Pe; i++) begin : gen_lane
     wire [Width0-1:0] x0 = in0_data_i[i*Width0+:Width0];
     wire [Width1-1:0] x1 = in1_data_i[i*Width1+:Width1];
-    localparam int unsigned Bits0 = (Width0 < OutputWidth) ? Width0 : OutputWidth;
-    localparam int unsigned Bits1 = (Width1 < OutputWidth) ? Width1 : OutputWidth;
-    wire [OutputWidth-1:0] a = {{(OutputWidth-Bits0){Signed0 && x0[Width0-1]}}, x0[Bits0-1:0]};
-    wire [OutputWidth-1:0] b = {{(OutputWidth-Bits1){Signed1 && x1[Width1-1]}}, x1[Bits1-1:0]};
-    assign sums[i*OutputWidth+:OutputWidth] = a * OutputWidth'(Multiplier0) + b * OutputWidth'(Multiplier1);
+    wire sign0 = Signed0 && x0[Width0-1];
+    wire sign1 = Signed1 && x1[Width1-1];
+    wire [OutputWidth-1:0] a = OutputWidth'({{OutputWidth{sign0}}, x0});
+    wire [OutputWidth-1:0] b = OutputWidth'({{OutputWidth{sign1}}, x1});
+    assign sums[i*OutputWidth+:OutputWidth] = a * Factor0 + b * Factor1;
   end
 
   spill_register #(

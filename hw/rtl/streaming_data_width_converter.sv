@@ -49,46 +49,54 @@ module streaming_data_width_converter #(
     localparam int unsigned HeldWidth = OutputWidth - InputWidth;
 
     logic [PartWidth-1:0] part_q;
+    logic last_q;  // it is the last
     logic [HeldWidth-1:0] held_q;
     logic [OutputWidth-1:0] out_q;
     logic out_valid_q;
 
-    wire last = part_q == PartWidth'(Ratio - 1);
     wire take = in_valid_i && in_ready_o;
     wire [OutputWidth-1:0] joined = {in_data_i, held_q};
 
-    assign in_ready_o = !last || !out_valid_q;
+    assign in_ready_o = !last_q || !out_valid_q;
     assign out_valid_o = out_valid_q;
     assign out_data_o = out_q;
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
         part_q <= '0;
+        last_q <= 1'b0;
         out_valid_q <= 1'b0;
       end else begin
-        if (take) part_q <= last ? '0 : part_q + 1'b1;
-        out_valid_q <= (take && last) || (out_valid_q && !out_ready_i);
+        if (take) begin
+          part_q <= last_q ? '0 : part_q + 1'b1;
+          last_q <= part_q == PartWidth'(Ratio - 2);
+        end
+        out_valid_q <= (take && last_q) || (out_valid_q && !out_ready_i);
       end
       if (take) held_q <= joined[OutputWidth-1:InputWidth];
-      if (take && last) out_q <= joined;
+      if (take && last_q) out_q <= joined;
     end
   end else begin : gen_narrow
     logic [PartWidth-1:0] part_q;
+    logic last_q;  // it is the last
     logic [InputWidth-1:0] held_q;
     logic held_valid_q;
 
     wire part_ready;
-    wire last = part_q == PartWidth'(Ratio - 1);
     wire give = held_valid_q && part_ready;
 
-    assign in_ready_o = !held_valid_q || (last && part_ready);
+    assign in_ready_o = !held_valid_q || (last_q && part_ready);
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
         part_q <= '0;
+        last_q <= 1'b0;
         held_valid_q <= 1'b0;
       end else begin
-        if (give) part_q <= last ? '0 : part_q + 1'b1;
+        if (give) begin
+          part_q <= last_q ? '0 : part_q + 1'b1;
+          last_q <= part_q == PartWidth'(Ratio - 2);
+        end
         if (in_ready_o) held_valid_q <= in_valid_i;
       end
       if (in_ready_o) held_q <= in_data_i;

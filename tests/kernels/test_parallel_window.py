@@ -27,6 +27,8 @@ CONFIGURATIONS = {
     "border_on_two_sides": _layer((7, 6, 1), (3, 3), (2, 2), (0, 0, 1, 1)),
     "border_of_minus_one": _layer((4, 5, 2), (3, 3), (1, 1), (1, 1, 1, 1), IntType(-8, 7), -1),
     "wide_border": _layer((5, 4, 1), (5, 5), (1, 1), (2, 2, 2, 2)),
+    "last_rows_a_part_of_the_stride_apart": _layer((8, 5, 1), (5, 3), (2, 1), (2, 1, 2, 1)),
+    "higher_than_the_image": _layer((3, 4, 1), (5, 3), (1, 1), (1, 1, 2, 1)),
     "as_wide_as_it_can_be": _layer((3, 3, 1), (4, 4), (1, 1), (3, 3, 3, 3)),
     "one_row_of_windows": _layer((3, 6, 1), (3, 2), (1, 1)),
     "one_row_of_sound": _layer((1, 9, 2), (1, 4), (1, 1), (0, 1, 0, 2), IntType(-128, 127)),
