@@ -19,11 +19,9 @@ from unit_timing import folded
 
 from pipeline.kernels.base import Kernel
 from pipeline.stages import synth
-from pipeline.static_timing.circuit import flatten
 from pipeline.static_timing.delays import CELL_DELAYS
-from pipeline.static_timing.paths import analyse
+from pipeline.static_timing.estimate import network_of, timing_of
 from pipeline.tools import nextpnr, yosys
-from pipeline.tools.netlist import read_netlist
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
 _FAMILIES = ("xcup", "xc7")
@@ -70,9 +68,9 @@ def _row(chosen: _Chosen, cache: Path) -> dict[str, str | float]:
     row = {"kind": chosen.layer.op_type, "layer": chosen.layer.name, "lut": chosen.lut}
     row["ecp5_mhz"] = round(routed.median_mhz or 0.0, 1)
     for family in _FAMILIES:
-        circuit = flatten(read_netlist(yosys.netlist(unit, family, cache=cache)))
-        for net, analysis in analyse(circuit, CELL_DELAYS[family]).items():
-            row[f"{family}_{net}_mhz"] = round(analysis.worst(1)[0].mhz, 1)
+        network = network_of({"unit": yosys.netlist(unit, family, cache=cache)}, {}, family)
+        for i, net in enumerate(CELL_DELAYS[family].nets):
+            row[f"{family}_{net.name}_mhz"] = round(timing_of(network, i).worst("unit", 1)[0].mhz, 1)
     return row
 
 

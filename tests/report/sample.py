@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.ranges_seen import RangesSeen, SeenRange
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -18,6 +19,9 @@ from pipeline.stages.fold import fold
 from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import LayerRun
 from pipeline.stages.synth import LayerResources, ResourceReport
+from pipeline.static_timing.estimate import LongestPath, TimingEstimate
+from pipeline.static_timing.paths import Hop
+from pipeline.static_timing.paths import Path as TimingPath
 from pipeline.streamline.input_quantizer import InputQuantizer
 from pipeline.tools.utilization import Utilization
 from tests.dataflow.residual import residual_network
@@ -42,6 +46,27 @@ _MODEL = ResolvedModel(
     bounds={"MVAU_0": LayerBound(method="a2q", accumulator_bits=14)},
     golden_source="the first 256 images of the test set",
 )
+
+
+def estimated_timing(graph: LayerGraph) -> TimingEstimate:
+    """Every layer at 200 MHz by the pessimistic net delay, 250 by the optimistic, and one path of it."""
+    paths = {
+        layer.name: LongestPath(
+            layer.op_type,
+            {"optimistic": 4.0, "pessimistic": 5.0},
+            4,
+            1,
+            165,
+            f"{layer.name}: a_q",
+            f"{layer.name}: b_q",
+        )
+        for layer in graph
+    }
+    start = Hop("MVAU_0", "FDRE", "", "rom", "u_layer.data_q[3]", 0, 0.0, 0.105)
+    lut = Hop("MVAU_0", "LUT6", "I0", "mvau", "", 165, 0.94, 0.13)
+    end = Hop("StreamingFIFO_1", "FDRE", "D", "streaming_fifo", "u_layer.stored_q[0]", 1, 0.6, 0.025)
+    worst = (TimingPath(5.0, (start, lut, end)),)
+    return TimingEstimate("estimated from netlists by hand", "UltraScale+, speed grade -2", 5.0, paths, worst)
 
 
 def sample_facts(**changes) -> BuildFacts:
@@ -82,6 +107,7 @@ def sample_facts(**changes) -> BuildFacts:
             total=sum((layer.total for layer in resources.values()), Utilization()),
             whole=None,
         ),
+        estimated=estimated_timing(folded.graph),
         timing=None,
         bitfile=BitfileResult(
             "KV260", "xck26", 5.0, 200.0, 100.0, {}, None, None, Path("x.hwh"), None, None, None, None

@@ -33,7 +33,7 @@ def test_the_overview_says_what_is_known_and_how():
     assert "top-1 81.2 % on 10,000 images | accuracy quoted from the training" in text
     assert "top-1 stays the same on 254 of 256 golden frames, outputs differ by up to 0.125" in text
     assert "both ends of the range reached in simulation in 4 of 4 layers" in text
-    assert "cycles simulated; 200 MHz configured, not timed" in text
+    assert "cycles simulated; 200 MHz configured, not timed; see Longest paths" in text
     assert f"{FACTS.resources.total.lut:,} LUT" in text and "counted by synthesis" in text
 
 
@@ -272,13 +272,25 @@ ON_ECP5 = {
 TIMING = TimingReport("nextpnr 1.0, each layer alone", "ECP5-85F, speed grade 6", (1, 2, 3), ON_ECP5)
 
 
+def test_the_worst_paths_are_named_by_layer_and_signal_and_called_estimated():
+    text = summary(FACTS)
+    assert (
+        "**Estimated, not measured**: 200 MHz with a pessimistic, 250 MHz with an optimistic delay of nets; the clock "
+        "wanted, 200 MHz, is within reach of both. Estimated from netlists by hand. The 1 worst"
+    ) in text
+    assert rows(text, "Longest paths") == [
+        ["| from", "to", "ns", "MHz", "LUTs in a row", "carry chains", "largest fan-out |"],
+        ["| MVAU_0: data_q[3]", "StreamingFIFO_1: stored_q[0]", "5.00", "200", "1", "0", "165 |"],
+    ]
+
+
 def timing_section(text: str) -> str:
     return text.split("## Timing\n")[1].split("\n## ")[0]
 
 
 def test_where_no_place_and_route_was_asked_for_that_is_all_that_is_said():
     section = timing_section(summary(FACTS)).strip()
-    assert section.startswith("No place and route was asked for") and "\n" not in section
+    assert section.startswith("No place and route was asked for, so nothing measured says") and "\n" not in section
     assert "`timing: {place_and_route: true}`" in section
 
 
@@ -297,7 +309,7 @@ def test_frequencies_of_another_device_are_called_so():
     ]
     assert "- MVAU_1 on the ECP5: does not fit: more DP16KD than the device has." in section
     # the rate is at the configured clock as before
-    assert "cycles simulated; 200 MHz configured, not timed" in text
+    assert "cycles simulated; 200 MHz configured, not timed; see Longest paths" in text
 
 
 def test_what_vivado_measured_stands_beside_it():

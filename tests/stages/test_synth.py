@@ -55,7 +55,14 @@ def runs(monkeypatch) -> list[str]:
         share = Utilization(lut=luts, ff=1, bram_18k=1)
         return SynthesisResult(share, {"ooc": Utilization(), "streaming_fifo": share})
 
+    def netlist(unit: yosys.Unit, family: str, cache: Path) -> Path:
+        path = cache / f"{unit.key(family)}.netlist.json.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"of " + unit.top.encode())
+        return path
+
     monkeypatch.setattr(yosys, "synthesize", lambda units, family, cache: [one(unit) for unit in units])
+    monkeypatch.setattr(yosys, "netlist", netlist)
     return tops
 
 
@@ -107,6 +114,27 @@ def test_a_network_that_is_too_large_is_said_to_be(runs, tmp_path):
     assert report.exceeded == ()
     small = replace(KV260, luts=report.total.lut - 1, bram36=0)
     assert synth.run(fifos(4, 8), small, tmp_path, cache=tmp_path).exceeded == ("LUT", "BRAM_18K")
+
+
+def test_netlists_are_kept_of_each_layer_and_of_what_stands_around_the_network(runs, tmp_path):
+    report = synth.run(fifos(4, 8, 4), KV260, tmp_path, cache=tmp_path / "cache", netlists=tmp_path / "netlists")
+    kept = synth.load_netlists(tmp_path / "netlists")
+    assert list(kept) == ["StreamingFIFO_0", "StreamingFIFO_1", "StreamingFIFO_2", "accelerator_shell"]
+    assert kept["StreamingFIFO_0"] == kept["StreamingFIFO_2"] != kept["StreamingFIFO_1"]
+    assert kept["accelerator_shell"].read_bytes() == b"of accelerator_shell"
+    assert "accelerator_shell" not in report.layers and report.total.lut == 16, "the shell is not counted"
+
+
+def test_a_board_without_processors_has_no_shell(runs, tmp_path):
+    synth.run(fifos(4), load_board("U250"), tmp_path, cache=tmp_path / "cache", netlists=tmp_path / "netlists")
+    assert list(synth.load_netlists(tmp_path / "netlists")) == ["StreamingFIFO_0"]
+
+
+def test_beats_wider_than_a_word_of_the_dma_have_a_converter():
+    wide = replace(fifos(4).layers[0], shape=(4, 4, 512), lanes=512)
+    around = synth.surroundings(LayerGraph("wide", (wide,), "s0", "s1"))
+    assert list(around) == ["accelerator_shell", "input_converter", "output_converter"]
+    assert around["input_converter"].parameters["OutputWidth"] == around["output_converter"].parameters["InputWidth"]
 
 
 def test_progress_counts_runs(runs, tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,19 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ToolError
 from pipeline.flow import Context
+from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.plan import STAGES
-from pipeline.stages import timing
+from pipeline.stages import fold, synth, timing
+from pipeline.static_timing import estimate
 from pipeline.tools import nextpnr
 from pipeline.tools.nextpnr import Routed
+from tests.dataflow.residual import residual_network
 from tests.kernels.matrices import matrix_layer
+from tests.static_timing.netlists import design, module
+from tests.static_timing.test_paths import flip_flop
 from tests.tools import vivado_stand_in
 
 UINT4 = IntType(0, 15)
@@ -157,9 +163,92 @@ def test_an_mvau_whose_weights_are_loaded_is_routed_by_nextpnr_itself(tmp_path):
     assert found.lut4 > 20 and found.ff > 32  # no less than the register of the stream of weights
 
 
-def test_a_build_that_does_not_ask_for_it_is_told_how_to(tmp_path):
-    (stage,) = (stage for stage in STAGES if stage.name == "timing")
-    options = BuildConfig().read(stage.reads)
-    said = stage.run(Context(tmp_path, options, {}, print, print, lambda name: tmp_path))
-    assert said == "none: no place and route was asked for (timing: {place_and_route: true})"
-    assert not list(tmp_path.iterdir())
+def registered_layer() -> bytes:
+    """The netlist of a layer of two inputs and two outputs, which a register stands behind everywhere."""
+    inputs, outputs = {"ap_clk": [1]}, {}
+    bit = iter(range(10, 100))
+    for side, from_outside, to_outside in (("s_axis", inputs, outputs), ("m_axis", outputs, inputs)):
+        for i in range(2):
+            from_outside |= {f"{side}_{i}_{signal}": [next(bit)] for signal in ("tvalid", "tdata")}
+            to_outside[f"{side}_{i}_tready"] = [next(bit)]
+    taken = [bits[0] for port, bits in inputs.items() if port != "ap_clk"]
+    given = [bits[0] for bits in outputs.values()]
+    cells = [flip_flop(bit, 200 + i) for i, bit in enumerate(taken)] + [flip_flop(200, bit) for bit in given]
+    text = json.dumps(design(module(cells, inputs, outputs, {"u_layer.taken_q": range(200, 200 + len(taken))})))
+    return gzip.compress(text.encode())
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """Runs the stage timing of a small residual network whose layers are each `registered_layer`."""
+    folded = fold.fold(residual_network())
+    fold.save(folded, tmp_path / "fold")
+    netlists = tmp_path / "synth" / "netlists"
+    netlists.mkdir(parents=True)
+    (netlists / "one.json.gz").write_bytes(registered_layer())
+    files = {layer.name: "one.json.gz" for layer in folded.graph}
+    (netlists / "netlists.json").write_text(json.dumps(files))
+
+    def run(**options) -> tuple[str, Path]:
+        (declared,) = (stage for stage in STAGES if stage.name == "timing")
+        folder = tmp_path / "timing"
+        folder.mkdir()
+        inputs = {"fold": tmp_path / "fold", "synth": tmp_path / "synth"}
+        values = BuildConfig(**options).read(declared.reads)
+        told = lambda *done: None
+        return declared.run(Context(folder, values, inputs, told, told, lambda name: tmp_path / name)), folder
+
+    return run
+
+
+def test_every_build_has_an_estimate_that_is_called_one_and_nothing_is_routed_unasked(stage):
+    said, folder = stage()
+    assert (
+        said.startswith("estimated ") and "pessimistic" in said and "optimistic on UltraScale+, speed grade -2" in said
+    )
+    assert said.endswith("the clock wanted, 200 MHz, is within reach of both")
+    assert [path.name for path in (folder / "report").iterdir()] == ["timing_estimate.json"]
+    content = json.loads((folder / "report" / "timing_estimate.json").read_text())
+    assert content["known"] == "estimated" and "no placement, no routing" in content["method"]
+    assert content["mhz"]["pessimistic"] < content["mhz"]["optimistic"]
+    found = timing.load_estimate(folder / "report" / "timing_estimate.json")
+    assert found.layers["MVAU_0"].op_type == "MVAU" and found.worst[0].ns == max(
+        layer.ns["pessimistic"] for layer in found.layers.values()
+    )
+
+
+def test_a_clock_that_the_estimate_does_not_carry_is_said_so(stage):
+    said, _ = stage(board="U250", synth_clk_period_ns=0.6)
+    assert "the clock wanted, 1667 MHz, is OUT OF REACH even so (" in said
+
+
+def test_boards_of_another_family_have_its_delays(stage):
+    said, _ = stage(board="PYNQ-Z2")
+    assert "on 7-series, speed grade -1" in said
+
+
+def test_every_connection_of_a_build_joins_ports_that_are_there(tmp_path):
+    fifo = {"shape": (4, 4, 2), "type": UINT4, "lanes": 2, "depth": 6}
+    graph = LayerGraph(
+        "padded",
+        (
+            FMPadding("FMPadding_0", ("a",), ("b",), shape=(4, 4, 2), type=UINT4, pads=(1, 1, 1, 1), simd=2),
+            StreamingFIFO("StreamingFIFO_0", ("b",), ("c",), **fifo | {"shape": (6, 6, 2)}),
+        ),
+        "a",
+        "c",
+    )
+    synth.run(graph, KV260, tmp_path / "report", cache=tmp_path / "cache", netlists=tmp_path / "netlists")
+    netlists = synth.load_netlists(tmp_path / "netlists")
+    found = timing.run_estimate(graph, KV260, netlists, tmp_path / "report", clock_period_ns=5.0)
+    assert set(found.layers) == {"FMPadding_0", "StreamingFIFO_0", "accelerator_shell"}
+    assert len(found.worst) == 10 and found.worst[0].ns == max(
+        layer.ns["pessimistic"] for layer in found.layers.values()
+    )
+    network = estimate.network_of(netlists, estimate.connections(graph, ["accelerator_shell"]), "xcup")
+    assert network.drivers["FMPadding_0", "s_axis_0_tvalid"] == ("accelerator_shell", "core_in_valid_o")
+    assert network.drivers["StreamingFIFO_0", "m_axis_0_tready"] == ("accelerator_shell", "core_out_ready_o")
+    assert network.drivers["FMPadding_0", "m_axis_0_tready"] == ("StreamingFIFO_0", "s_axis_0_tready")
+    assert len(network.drivers) == 9
+    for (reader, read), (writer, written) in network.drivers.items():
+        assert read in network.units[reader].circuit.inputs and written in network.units[writer].circuit.outputs

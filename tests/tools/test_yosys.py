@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +13,9 @@ import pytest
 
 from pipeline.errors import ToolError
 from pipeline.stages.codegen import rtl_sources
+from pipeline.static_timing.circuit import flatten
 from pipeline.tools import process, yosys
+from pipeline.tools.netlist import read_netlist
 from pipeline.tools.utilization import Utilization
 from pipeline.tools.yosys import PRIMITIVES, SynthesisResult, Unit
 
@@ -49,11 +54,52 @@ def test_counts_every_instance_of_a_module_that_is_mapped_once(sources, tmp_path
 def test_the_same_content_is_synthesized_once(sources, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
     first = yosys.synthesize([Unit("lane", sources[:1])], "xc7", cache=cache)
-    assert [path.suffix for path in cache.iterdir()] == [".json"]
+    key = Unit("lane", sources[:1]).key("xc7")
+    assert sorted(path.name for path in cache.iterdir()) == [f"{key}.json", f"{key}.netlist.json.gz"]
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert yosys.synthesize([Unit("lane", sources[:1])], "xc7", cache=cache) == first
     with pytest.raises(ToolError):
         yosys.synthesize([Unit("lane", sources[:1])], "xcup", cache=cache)
+
+
+def test_the_netlist_is_what_was_counted_and_does_not_depend_on_what_it_was_mapped_with(sources, tmp_path):
+    pair, lane = Unit("pair", sources), Unit("lane", sources[:1])
+    lone, together = tmp_path / "lone", tmp_path / "together"
+    (counted,) = yosys.synthesize([pair], "xcup", cache=lone)
+    yosys.synthesize([lane, pair], "xcup", cache=together)
+    found = [read_netlist(yosys.netlist(pair, "xcup", cache=cache)) for cache in (lone, together)]
+    assert [sorted(design["modules"]) for design in found] == [["lane", "pair"]] * 2, "two equal lanes are one module"
+    for design in found:
+        kinds = Counter(cell.kind for cell in flatten(design).cells)
+        assert kinds["FDRE"] == counted.total.ff and kinds["CARRY4"] == counted.total.carry
+        assert sum(count for kind, count in kinds.items() if kind.startswith("LUT")) == counted.total.lut
+        assert "sum_o" in design["modules"]["lane"]["netnames"]
+    assert read_netlist(yosys.netlist(lane, "xcup", cache=together)).keys() == {"creator", "modules"}
+
+
+def test_a_count_whose_netlist_is_gone_is_made_again(sources, tmp_path):
+    unit = Unit("lane", sources[:1])
+    before = yosys.synthesize([unit], "xc7", cache=tmp_path / "cache")
+    yosys.netlist(unit, "xc7", cache=tmp_path / "cache").unlink()
+    assert yosys.netlist(unit, "xc7", cache=tmp_path / "cache").is_file()
+    assert yosys.synthesize([unit], "xc7", cache=tmp_path / "cache") == before
+
+
+def test_yosys_reads_a_netlist_that_it_gave(sources, tmp_path):
+    file = yosys.netlist(Unit("pair", sources), "xcup", cache=tmp_path / "cache")
+    (tmp_path / "pair.json").write_bytes(gzip.decompress(file.read_bytes()))
+    commands = "read_json pair.json; hierarchy -check -top pair; flatten; tee -q -o stat.json stat -json"
+    script = f"from pyosys import libyosys; [libyosys.run_pass(c.strip()) for c in {commands!r}.split(';')]"
+    library = "read_verilog -lib -specify +/xilinx/cells_sim.v; "
+    subprocess.run(
+        [sys.executable, "-c", script.replace("read_json", library + "read_json")],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    (counted,) = yosys.synthesize([Unit("pair", sources)], "xcup", cache=tmp_path / "cache")
+    kinds = json.loads((tmp_path / "stat.json").read_text())["design"]["num_cells_by_type"]
+    assert kinds["FDRE"] == counted.total.ff and kinds["CARRY4"] == counted.total.carry
 
 
 def test_the_key_covers_everything_a_run_reads(sources, tmp_path):
