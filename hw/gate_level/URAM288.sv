@@ -39,8 +39,8 @@ module URAM288 #(
   localparam int unsigned Words = 4096;
 
   if (EN_AUTO_SLEEP_MODE != "FALSE" || IREG_PRE_A != "FALSE" || IREG_PRE_B != "FALSE" || OREG_A != "FALSE" ||
-      OREG_B != "FALSE" || RST_MODE_A != "SYNC" || RST_MODE_B != "SYNC" || IS_CLK_INVERTED) begin : gen_check
-    $error("%m: registers, sleep, asynchronous reset and an inverted clock are not modelled");
+      OREG_B != "FALSE" || IS_CLK_INVERTED) begin : gen_check
+    $error("%m: registers, sleep and an inverted clock are not modelled");
   end
   wire unused = &{1'b0, SLEEP, INJECT_DBITERR_A, INJECT_DBITERR_B, INJECT_SBITERR_A, INJECT_SBITERR_B, ADDR_A[22:12],
                   ADDR_B[22:12]};
@@ -57,8 +57,8 @@ module URAM288 #(
 
   logic [71:0] words[Words];
   logic [71:0] a_q, b_q;
-  assign DOUT_A = a_q;
-  assign DOUT_B = b_q;
+  assign DOUT_A = (RST_MODE_A == "ASYNC" && RST_A) ? '0 : a_q;
+  assign DOUT_B = (RST_MODE_B == "ASYNC" && RST_B) ? '0 : b_q;
   initial begin
     a_q = '0;
     b_q = '0;

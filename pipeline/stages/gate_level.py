@@ -200,7 +200,9 @@ def _simulate(
     }
     counts = {stream: len(streams[layer.inputs[0]]) for layer in layers for stream in layer.outputs}
     idle_limit = 2 * max(layer.cycles() for layer in layers) + 10_000
-    result = build_model(top, models, jobs=1, optimized=False).run(streams, counts, stalls=stall_seed, idle_limit=idle_limit)
+    result = build_model(top, models, jobs=1, optimized=False).run(
+        streams, counts, stalls=stall_seed, idle_limit=idle_limit
+    )
     runs = []
     for i, (layer, unit) in enumerate(zip(layers, units, strict=True)):
         stats = {port.port: result.stats[f"TOP.{_TOP}.compare_{i}_{port.port}"] for port in beside[i]}

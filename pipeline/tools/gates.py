@@ -92,7 +92,7 @@ def _module(prefix: str, name: str, module: Mapping[str, Any], known: Any) -> It
             pins = cell["connections"]
             address = [pins[f"I{pin}"][0] for pin in range(_LUTS[cell["type"]])]
             init = cell["parameters"]["INIT"]
-            yield f"  assign {_bits(pins['O'])} = {len(init)}'b{init} >> {{{_bits(address)}}};"
+            yield f"  assign {_bits(pins['O'])} = 1'({len(init)}'b{init} >> {{{_bits(address)}}});"
             continue
         instance = f"{prefix}{cell['type']}" if cell["type"] in known else cell["type"]
         parameters = ", ".join(f".{key}({value})" for key, value in _parameters(cell["parameters"]))
