@@ -8,7 +8,9 @@
 //
 // The read index runs through the words of the endless sequence of beats, and the buffer holds word i at i modulo
 // Depth. All it takes is the distance of the read index to what has been written, and the room left ahead of the
-// writer. Both change by one of five constants, so there is no multiplier and no divider.
+// writer. Both change by one of five constants, so there is no multiplier and no divider. Nothing is compared in the
+// cycle in which it is needed: where the next read is at an end is known from the read before, and whether a count is
+// above 0 is its highest bit.
 //
 // Width:                        bits of a beat.
 // Folds:                        beats of a pixel.
@@ -94,11 +96,10 @@ module convolution_input_generator #(
   logic [WindowWidth-1:0] window_q;
   logic [RowWidth-1:0] row_q;
 
-  wire last_beat = beat_q == BeatWidth'(Beats - 1);
-  wire last_kernel_row = kernel_row_q == KernelRowWidth'(KernelHeight - 1);
-  wire last_window = window_q == WindowWidth'(OutWidth - 1);
-  wire last_row = row_q == RowWidth'(OutHeight - 1);
-  wire window_end = last_beat && last_kernel_row;
+  // the last of each
+  logic last_beat_q, last_kernel_row_q, last_window_q, last_row_q;
+  wire window_end = last_beat_q && last_kernel_row_q;
+  wire row_end = window_end && last_window_q;
 
   wire write, read;
 
@@ -108,44 +109,64 @@ module convolution_input_generator #(
       kernel_row_q <= '0;
       window_q <= '0;
       row_q <= '0;
+      last_beat_q <= Beats == 1;
+      last_kernel_row_q <= KernelHeight == 1;
+      last_window_q <= OutWidth == 1;
+      last_row_q <= OutHeight == 1;
     end else if (read) begin
-      beat_q <= last_beat ? '0 : beat_q + 1'b1;
-      if (last_beat) kernel_row_q <= last_kernel_row ? '0 : kernel_row_q + 1'b1;
-      if (window_end) window_q <= last_window ? '0 : window_q + 1'b1;
-      if (window_end && last_window) row_q <= last_row ? '0 : row_q + 1'b1;
+      beat_q <= last_beat_q ? '0 : beat_q + 1'b1;
+      last_beat_q <= Beats == 1 || beat_q == BeatWidth'(Beats - 2);
+      if (last_beat_q) begin
+        kernel_row_q <= last_kernel_row_q ? '0 : kernel_row_q + 1'b1;
+        last_kernel_row_q <= KernelHeight == 1 || kernel_row_q == KernelRowWidth'(KernelHeight - 2);
+      end
+      if (window_end) begin
+        window_q <= last_window_q ? '0 : window_q + 1'b1;
+        last_window_q <= OutWidth == 1 || window_q == WindowWidth'(OutWidth - 2);
+      end
+      if (row_end) begin
+        row_q <= last_row_q ? '0 : row_q + 1'b1;
+        last_row_q <= OutHeight == 1 || row_q == RowWidth'(OutHeight - 2);
+      end
     end
   end
 
-  // words written that the read index has not passed, negative if it is ahead; words that may be written
-  localparam bit [DistanceWidth-1:0] One = 1;
-  logic signed [DistanceWidth-1:0] available_q;
-  logic [DistanceWidth-1:0] room_q;
-  logic [DistanceWidth-1:0] step, freed;
+  // the one of five constants that belongs to the next read
+  wire [3:0] last = {last_row_q, last_window_q, last_kernel_row_q, last_beat_q};
+  function automatic int chosen(
+      input logic [3:0] at, input int beat, input int row, input int window, input int window_row, input int frame);
+    return !at[0] ? beat : !at[1] ? row : !at[2] ? window : !at[3] ? window_row : frame;
+  endfunction
 
-  always_comb begin
-    freed = '0;
-    if (!last_beat) step = One;
-    else if (!last_kernel_row) step = DistanceWidth'(StepRow);
-    else if (!last_window) begin
-      step = DistanceWidth'(StepWindow);
-      freed = DistanceWidth'(ToWindow);
-    end else if (!last_row) begin
-      step = DistanceWidth'(StepNextRow);
-      freed = DistanceWidth'(ToRow);
-    end else begin
-      step = DistanceWidth'(StepFrame);
-      freed = DistanceWidth'(ToFrame);
-    end
-    if (Ordered) freed = step;
-  end
+  // words that a read lets the writer overwrite
+  localparam int FreeBeat = Ordered ? 1 : 0;
+  localparam int FreeRow = Ordered ? StepRow : 0;
+  localparam int FreeWindow = Ordered ? StepWindow : ToWindow;
+  localparam int FreeNextRow = Ordered ? StepNextRow : ToRow;
+  localparam int FreeFrame = Ordered ? StepFrame : ToFrame;
+
+  // words written that the read index has not passed, negative if it is ahead; words that may be written. Both less 1
+  // and plus half of the range: the highest bit says whether there is one. A write and a read in the same cycle are one
+  // constant, so that nothing is added twice.
+  localparam bit [DistanceWidth-1:0] None = (1 << (DistanceWidth - 1)) - 1;
+  logic [DistanceWidth-1:0] available_q, room_q;
+  logic [DistanceWidth-1:0] available_change, room_change;
+  assign available_change = DistanceWidth'(
+      !read ? int'(write) :
+      write ? chosen(last, 0, 1 - StepRow, 1 - StepWindow, 1 - StepNextRow, 1 - StepFrame) :
+      chosen(last, -1, -StepRow, -StepWindow, -StepNextRow, -StepFrame));
+  assign room_change = DistanceWidth'(
+      !read ? -int'(write) :
+      write ? chosen(last, FreeBeat - 1, FreeRow - 1, FreeWindow - 1, FreeNextRow - 1, FreeFrame - 1) :
+      chosen(last, FreeBeat, FreeRow, FreeWindow, FreeNextRow, FreeFrame));
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      available_q <= '0;
-      room_q <= DistanceWidth'(Depth);
+      available_q <= None;
+      room_q <= None + DistanceWidth'(Depth);
     end else begin
-      available_q <= available_q + (write ? $signed(One) : '0) - (read ? $signed(step) : '0);
-      room_q <= room_q - (write ? One : '0) + (read ? freed : '0);
+      available_q <= available_q + available_change;
+      room_q <= room_q + room_change;
     end
   end
 
@@ -159,25 +180,20 @@ module convolution_input_generator #(
   localparam int TurnFrame = ((StepFrame % DepthInt) + DepthInt) % DepthInt;
 
   logic [AddressWidth-1:0] write_address_q, read_address_q;
-  logic [AddressWidth:0] turn;
+  wire [AddressWidth:0] turn = (AddressWidth + 1)'(
+      chosen(last, TurnBeat, TurnRow, TurnWindow, TurnNextRow, TurnFrame));
+  wire [AddressWidth:0] turn_back = (AddressWidth + 1)'(
+      chosen(last, TurnBeat - DepthInt, TurnRow - DepthInt, TurnWindow - DepthInt, TurnNextRow - DepthInt,
+             TurnFrame - DepthInt));
   wire [AddressWidth-1:0] ahead = read_address_q + turn[AddressWidth-1:0];
-  wire [AddressWidth:0] wrapped = {1'b0, read_address_q} + (turn - (AddressWidth + 1)'(Depth));
-
-  // apart from the choice of the step: Yosys takes more look-up tables if both are made in one block
-  always_comb begin
-    if (!last_beat) turn = (AddressWidth + 1)'(TurnBeat);
-    else if (!last_kernel_row) turn = (AddressWidth + 1)'(TurnRow);
-    else if (!last_window) turn = (AddressWidth + 1)'(TurnWindow);
-    else if (!last_row) turn = (AddressWidth + 1)'(TurnNextRow);
-    else turn = (AddressWidth + 1)'(TurnFrame);
-  end
+  wire [AddressWidth:0] wrapped = {1'b0, read_address_q} + turn_back;
 
   logic out_valid_q;
   wire out_free = !out_valid_q || out_ready_i;
   assign out_valid_o = out_valid_q;
-  assign in_ready_o = room_q != '0;
+  assign in_ready_o = room_q[DistanceWidth-1];
   assign write = in_valid_i && in_ready_o;
-  assign read = out_free && available_q > 0;
+  assign read = out_free && available_q[DistanceWidth-1];
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
