@@ -32,7 +32,7 @@ from pipeline.tools.utilization import Utilization
 from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.yosys import SynthesisResult
 
-__all__ = ["FILE", "LayerResources", "ResourceReport", "alone", "count", "load", "run"]
+__all__ = ["FILE", "LayerResources", "ResourceReport", "alone", "count", "load", "run", "unit"]
 
 FILE = "ooc_synth_and_timing.json"
 
@@ -222,6 +222,17 @@ def load(path: Path) -> ResourceReport:
     )
 
 
+def unit(layer: Kernel, folder: Path, check_overflow: bool = False) -> yosys.Unit:
+    """One layer out of context as Yosys is given it; see `alone`."""
+    return _unit(alone(layer, folder, check_overflow))
+
+
+def _unit(design: Design) -> yosys.Unit:
+    *companions, top = design.generated
+    memories = sorted(design.folder.glob("*.mem"))
+    return yosys.Unit(design.name, yosys.needed_sources(top, [*rtl_sources(), *companions]), memories)
+
+
 def alone(layer: Kernel, folder: Path, check_overflow: bool = False) -> Design:
     """The wrapper of one layer, with all names that do not matter taken out, so that equal layers give equal files."""
     layer = _nameless(layer)
@@ -268,14 +279,11 @@ def _synthesize_all(
     on_progress: Callable[[int, int], None] | None,
 ) -> list[SynthesisResult]:
     """The result of each design, each distinct one synthesized once: the largest first, the `small` ones together."""
-    library = rtl_sources()
     keys: list[str] = []
     large: dict[str, yosys.Unit] = {}
     others: dict[str, yosys.Unit] = {}
     for design, is_small in zip(designs, small, strict=True):
-        *companions, top = design.generated
-        memories = sorted(design.folder.glob("*.mem"))
-        unit = yosys.Unit(design.name, yosys.needed_sources(top, [*library, *companions]), memories)
+        unit = _unit(design)
         keys.append(unit.key(family))
         (others if is_small else large).setdefault(keys[-1], unit)
     runs = [[key] for key in sorted(large, key=lambda key: _memory_bytes(large[key]), reverse=True)]

@@ -1,8 +1,8 @@
 """Yosys: a design becomes a count of the primitives of a Xilinx family.
 
 The recipe decides the count, so there is one: `read_slang` with the hierarchy kept, then `synth_xilinx -nodsp`. Nothing
-is placed, routed or timed. Results are kept in a cache folder by the content that they depend on: sources, memory
-files, parameters, recipe, version.
+is placed, routed or timed. Results, and the netlists that they are counts of, are kept in a cache folder by the content
+that they depend on: sources, memory files, parameters, recipe, version.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.errors import ToolError
+from pipeline.tools import netlist as netlists
 from pipeline.tools import process, rtlil, yosys_worker
 from pipeline.tools.harness import MODULE, declaration, harness
 from pipeline.tools.scratch import scratch_folder
@@ -35,6 +36,7 @@ __all__ = [
     "content_key",
     "count_primitives",
     "map_ecp5",
+    "netlist",
     "needed_sources",
     "parse",
     "recipe",
@@ -149,7 +151,7 @@ def content_key(facts: Iterable[str], sources: Sequence[Path], memories: Sequenc
     digest = hashlib.sha256()
     for item in (version(), *facts):
         digest.update(f"{len(item)}:{item}".encode())
-    for module in (rtlil, yosys_worker):
+    for module in (netlists, rtlil, yosys_worker):
         digest.update(Path(module.__file__).read_bytes())
     for path in (*sources, *sorted(memories)):
         content = path.read_bytes()
@@ -165,19 +167,37 @@ def synthesize(units: Sequence[Unit], family: str, *, cache: Path) -> list[Synth
     Yosys is missing or fails.
     """
     entries = [cache / f"{unit.key(family)}.json" for unit in units]
-    missing = {entry: unit for entry, unit in zip(entries, units, strict=True) if not entry.is_file()}
+    missing = {
+        entry: unit
+        for entry, unit in zip(entries, units, strict=True)
+        if not (entry.is_file() and _netlist_of(entry).is_file())
+    }
     if missing:
         cache.mkdir(parents=True, exist_ok=True)
         with scratch_folder("yosys", cache) as scratch:
             counted = _synthesize(list(missing.values()), family, scratch, cache / f"{next(iter(missing)).stem}.log")
-            for entry, result in zip(missing, counted, strict=True):
-                staged = scratch / "result.json"
-                staged.write_text(json.dumps(asdict(result)))
-                os.replace(staged, entry)
+            for entry, (result, mapped) in zip(missing, counted, strict=True):
+                for target, content in ((_netlist_of(entry), mapped), (entry, json.dumps(asdict(result)).encode())):
+                    staged = scratch / "result"
+                    staged.write_bytes(content)
+                    os.replace(staged, target)
     return [_load(json.loads(entry.read_text())) for entry in entries]
 
 
-def _synthesize(units: Sequence[Unit], family: str, folder: Path, log: Path) -> list[SynthesisResult]:
+def netlist(unit: Unit, family: str, *, cache: Path) -> Path:
+    """The file in `cache` that holds the netlist of which `synthesize` gives the counts; see `pipeline/tools/netlist.py`.
+
+    Synthesizes `unit` first where `cache` does not hold it. Raises ToolError as `synthesize` does.
+    """
+    synthesize([unit], family, cache=cache)
+    return _netlist_of(cache / f"{unit.key(family)}.json")
+
+
+def _netlist_of(entry: Path) -> Path:
+    return entry.with_suffix(".netlist.json.gz")
+
+
+def _synthesize(units: Sequence[Unit], family: str, folder: Path, log: Path) -> list[tuple[SynthesisResult, bytes]]:
     designs = []
     for i, unit in enumerate(units):
         own = folder / str(i)
@@ -186,11 +206,16 @@ def _synthesize(units: Sequence[Unit], family: str, folder: Path, log: Path) -> 
         designs.append([own.name, _read_command(unit.top, unit.sources, unit.parameters)])
     mapping = f"{recipe(family)} -top {_TOGETHER}"
     commands = [f"{mapping} -run :map_luts", _WITHOUT_IDLE_CELLS, f"{mapping} -run map_luts:"]
-    commands.append("tee -q -o stat.json stat -json")
+    commands += ["tee -q -o stat.json stat -json", "write_json netlist.json"]
     names = ", ".join(dict.fromkeys(unit.top for unit in units))
     _run({"designs": designs, "top": _TOGETHER, "synthesize": commands}, folder, log=log, what=f"synthesis of {names}")
     stat = json.loads((folder / "stat.json").read_text())
-    return [SynthesisResult(*count_primitives(stat, f"{unit.top}${i}")) for i, unit in enumerate(units)]
+    design = json.loads((folder / "netlist.json").read_text())
+    results = []
+    for i, unit in enumerate(units):
+        top = f"{unit.top}${i}"
+        results.append((SynthesisResult(*count_primitives(stat, top)), netlists.unit_netlist(design, top, unit.top)))
+    return results
 
 
 def map_ecp5(top: str, sources: Sequence[Path], memories: Sequence[Path], folder: Path, *, log: Path) -> dict[str, int]:
