@@ -180,12 +180,12 @@ module convolution_input_generator #(
   localparam int TurnFrame = ((StepFrame % DepthInt) + DepthInt) % DepthInt;
 
   logic [AddressWidth-1:0] write_address_q, read_address_q;
-  wire [AddressWidth:0] turn = (AddressWidth + 1)'(
+  wire [AddressWidth-1:0] turn = AddressWidth'(
       chosen(last, TurnBeat, TurnRow, TurnWindow, TurnNextRow, TurnFrame));
   wire [AddressWidth:0] turn_back = (AddressWidth + 1)'(
       chosen(last, TurnBeat - DepthInt, TurnRow - DepthInt, TurnWindow - DepthInt, TurnNextRow - DepthInt,
              TurnFrame - DepthInt));
-  wire [AddressWidth-1:0] ahead = read_address_q + turn[AddressWidth-1:0];
+  wire [AddressWidth-1:0] ahead = read_address_q + turn;
   wire [AddressWidth:0] wrapped = {1'b0, read_address_q} + turn_back;
 
   logic out_valid_q;
