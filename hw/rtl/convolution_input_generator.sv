@@ -96,10 +96,17 @@ module convolution_input_generator #(
   logic [WindowWidth-1:0] window_q;
   logic [RowWidth-1:0] row_q;
 
-  // the last of each
-  logic last_beat_q, last_kernel_row_q, last_window_q, last_row_q;
-  wire window_end = last_beat_q && last_kernel_row_q;
-  wire row_end = window_end && last_window_q;
+  // the last of each, of a window, and of a row of windows; the last but one of each
+  logic last_beat_q, last_kernel_row_q, last_window_q, last_row_q, window_end_q, row_end_q;
+  logic beat_before_q, kernel_row_before_q, window_before_q, row_before_q;
+
+  // the same for the read after it
+  wire next_last_beat = Beats == 1 || beat_before_q;
+  wire next_last_kernel_row = last_beat_q ? KernelHeight == 1 || kernel_row_before_q : last_kernel_row_q;
+  wire next_last_window = window_end_q ? OutWidth == 1 || window_before_q : last_window_q;
+  wire next_last_row = row_end_q ? OutHeight == 1 || row_before_q : last_row_q;
+  wire [3:0] next = {next_last_row, next_last_window, next_last_kernel_row, next_last_beat};
+  localparam bit [3:0] First = {OutHeight == 1, OutWidth == 1, KernelHeight == 1, Beats == 1};
 
   wire write, read;
 
@@ -109,33 +116,38 @@ module convolution_input_generator #(
       kernel_row_q <= '0;
       window_q <= '0;
       row_q <= '0;
-      last_beat_q <= Beats == 1;
-      last_kernel_row_q <= KernelHeight == 1;
-      last_window_q <= OutWidth == 1;
-      last_row_q <= OutHeight == 1;
+      {last_row_q, last_window_q, last_kernel_row_q, last_beat_q} <= First;
+      window_end_q <= &First[1:0];
+      row_end_q <= &First[2:0];
+      beat_before_q <= Beats == 2;
+      kernel_row_before_q <= KernelHeight == 2;
+      window_before_q <= OutWidth == 2;
+      row_before_q <= OutHeight == 2;
     end else if (read) begin
       beat_q <= last_beat_q ? '0 : beat_q + 1'b1;
-      last_beat_q <= Beats == 1 || beat_q == BeatWidth'(Beats - 2);
+      beat_before_q <= last_beat_q ? Beats == 2 : int'(beat_q) == int'(Beats) - 3;
       if (last_beat_q) begin
         kernel_row_q <= last_kernel_row_q ? '0 : kernel_row_q + 1'b1;
-        last_kernel_row_q <= KernelHeight == 1 || kernel_row_q == KernelRowWidth'(KernelHeight - 2);
+        kernel_row_before_q <= last_kernel_row_q ? KernelHeight == 2 : int'(kernel_row_q) == int'(KernelHeight) - 3;
       end
-      if (window_end) begin
+      if (window_end_q) begin
         window_q <= last_window_q ? '0 : window_q + 1'b1;
-        last_window_q <= OutWidth == 1 || window_q == WindowWidth'(OutWidth - 2);
+        window_before_q <= last_window_q ? OutWidth == 2 : int'(window_q) == int'(OutWidth) - 3;
       end
-      if (row_end) begin
+      if (row_end_q) begin
         row_q <= last_row_q ? '0 : row_q + 1'b1;
-        last_row_q <= OutHeight == 1 || row_q == RowWidth'(OutHeight - 2);
+        row_before_q <= last_row_q ? OutHeight == 2 : int'(row_q) == int'(OutHeight) - 3;
       end
+      {last_row_q, last_window_q, last_kernel_row_q, last_beat_q} <= next;
+      window_end_q <= &next[1:0];
+      row_end_q <= &next[2:0];
     end
   end
 
-  // the one of five constants that belongs to the next read
-  wire [3:0] last = {last_row_q, last_window_q, last_kernel_row_q, last_beat_q};
+  // the one of five constants that belongs to a read
   function automatic int chosen(
-      input logic [3:0] at, input int beat, input int row, input int window, input int window_row, input int frame);
-    return !at[0] ? beat : !at[1] ? row : !at[2] ? window : !at[3] ? window_row : frame;
+      input logic [3:0] last, input int beat, input int row, input int window, input int window_row, input int frame);
+    return !last[0] ? beat : !last[1] ? row : !last[2] ? window : !last[3] ? window_row : frame;
   endfunction
 
   // words that a read lets the writer overwrite
@@ -145,28 +157,43 @@ module convolution_input_generator #(
   localparam int FreeNextRow = Ordered ? StepNextRow : ToRow;
   localparam int FreeFrame = Ordered ? StepFrame : ToFrame;
 
-  // words written that the read index has not passed, negative if it is ahead; words that may be written. Both less 1
-  // and plus half of the range: the highest bit says whether there is one. A write and a read in the same cycle are one
-  // constant, so that nothing is added twice.
+  function automatic logic [DistanceWidth-1:0] passed(input logic [3:0] last);
+    return DistanceWidth'(chosen(last, -1, -StepRow, -StepWindow, -StepNextRow, -StepFrame));
+  endfunction
+  function automatic logic [DistanceWidth-1:0] passed_written(input logic [3:0] last);
+    return DistanceWidth'(chosen(last, 0, 1 - StepRow, 1 - StepWindow, 1 - StepNextRow, 1 - StepFrame));
+  endfunction
+  function automatic logic [DistanceWidth-1:0] freed(input logic [3:0] last);
+    return DistanceWidth'(chosen(last, FreeBeat, FreeRow, FreeWindow, FreeNextRow, FreeFrame));
+  endfunction
+  function automatic logic [DistanceWidth-1:0] freed_written(input logic [3:0] last);
+    return DistanceWidth'(chosen(last, FreeBeat - 1, FreeRow - 1, FreeWindow - 1, FreeNextRow - 1, FreeFrame - 1));
+  endfunction
+
+  // Words written that the read index has not passed, negative if it is ahead; words that may be written. Both less 1
+  // and plus half of the range: the highest bit says whether there is one. What a read changes is chosen one read ahead,
+  // and is another constant where a write comes in the same cycle, so that nothing is added twice.
   localparam bit [DistanceWidth-1:0] None = (1 << (DistanceWidth - 1)) - 1;
-  logic [DistanceWidth-1:0] available_q, room_q;
-  logic [DistanceWidth-1:0] available_change, room_change;
-  assign available_change = DistanceWidth'(
-      !read ? int'(write) :
-      write ? chosen(last, 0, 1 - StepRow, 1 - StepWindow, 1 - StepNextRow, 1 - StepFrame) :
-      chosen(last, -1, -StepRow, -StepWindow, -StepNextRow, -StepFrame));
-  assign room_change = DistanceWidth'(
-      !read ? -int'(write) :
-      write ? chosen(last, FreeBeat - 1, FreeRow - 1, FreeWindow - 1, FreeNextRow - 1, FreeFrame - 1) :
-      chosen(last, FreeBeat, FreeRow, FreeWindow, FreeNextRow, FreeFrame));
+  logic [DistanceWidth-1:0] available_q, room_q, passed_q, passed_written_q, freed_q, freed_written_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       available_q <= None;
       room_q <= None + DistanceWidth'(Depth);
     end else begin
-      available_q <= available_q + available_change;
-      room_q <= room_q + room_change;
+      available_q <= available_q + (read ? (write ? passed_written_q : passed_q) : DistanceWidth'(write));
+      room_q <= room_q + (read ? (write ? freed_written_q : freed_q) : {DistanceWidth{write}});
+    end
+    if (!rst_ni) begin
+      passed_q <= passed(First);
+      passed_written_q <= passed_written(First);
+      freed_q <= freed(First);
+      freed_written_q <= freed_written(First);
+    end else if (read) begin
+      passed_q <= passed(next);
+      passed_written_q <= passed_written(next);
+      freed_q <= freed(next);
+      freed_written_q <= freed_written(next);
     end
   end
 
@@ -180,30 +207,47 @@ module convolution_input_generator #(
   localparam int TurnFrame = ((StepFrame % DepthInt) + DepthInt) % DepthInt;
 
   logic [AddressWidth-1:0] write_address_q, read_address_q;
-  wire [AddressWidth-1:0] turn = AddressWidth'(
-      chosen(last, TurnBeat, TurnRow, TurnWindow, TurnNextRow, TurnFrame));
-  wire [AddressWidth:0] turn_back = (AddressWidth + 1)'(
-      chosen(last, TurnBeat - DepthInt, TurnRow - DepthInt, TurnWindow - DepthInt, TurnNextRow - DepthInt,
-             TurnFrame - DepthInt));
-  wire [AddressWidth-1:0] ahead = read_address_q + turn;
-  wire [AddressWidth:0] wrapped = {1'b0, read_address_q} + turn_back;
+  logic write_last_q;
+  logic [AddressWidth-1:0] turn_q;
+  logic [AddressWidth:0] turn_back_q;
+  wire [AddressWidth-1:0] ahead = read_address_q + turn_q;
+  wire [AddressWidth:0] wrapped = {1'b0, read_address_q} + turn_back_q;
+
+  function automatic logic [AddressWidth-1:0] turn(input logic [3:0] last);
+    return AddressWidth'(chosen(last, TurnBeat, TurnRow, TurnWindow, TurnNextRow, TurnFrame));
+  endfunction
+  function automatic logic [AddressWidth:0] turn_back(input logic [3:0] last);
+    return (AddressWidth + 1)'(
+        chosen(last, TurnBeat - DepthInt, TurnRow - DepthInt, TurnWindow - DepthInt, TurnNextRow - DepthInt,
+               TurnFrame - DepthInt));
+  endfunction
 
   logic out_valid_q;
-  wire out_free = !out_valid_q || out_ready_i;
+  wire held = out_valid_q && !out_ready_i;
   assign out_valid_o = out_valid_q;
   assign in_ready_o = room_q[DistanceWidth-1];
   assign write = in_valid_i && in_ready_o;
-  assign read = out_free && available_q[DistanceWidth-1];
+  assign read = available_q[DistanceWidth-1] && !held;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       write_address_q <= '0;
+      write_last_q <= 1'b0;
       read_address_q <= '0;
+      turn_q <= turn(First);
+      turn_back_q <= turn_back(First);
       out_valid_q <= 1'b0;
     end else begin
-      if (write) write_address_q <= (write_address_q == AddressWidth'(Depth - 1)) ? '0 : write_address_q + 1'b1;
-      if (read) read_address_q <= wrapped[AddressWidth] ? ahead : wrapped[AddressWidth-1:0];
-      if (out_free) out_valid_q <= read;
+      if (write) begin
+        write_address_q <= write_last_q ? '0 : write_address_q + 1'b1;
+        write_last_q <= write_address_q == AddressWidth'(Depth - 2);
+      end
+      if (read) begin
+        read_address_q <= wrapped[AddressWidth] ? ahead : wrapped[AddressWidth-1:0];
+        turn_q <= turn(next);
+        turn_back_q <= turn_back(next);
+      end
+      out_valid_q <= read || held;
     end
   end
 

@@ -224,10 +224,10 @@ module parallel_window #(
 
   // -- writing and reading
 
-  wire shift_free;
+  wire column_held;
   assign in_ready_o = room_q[DistanceWidth-1];
   assign write = in_valid_i && in_ready_o;
-  assign read = shift_free && available_q[DistanceWidth-1];
+  assign read = available_q[DistanceWidth-1] && !column_held;
 
   wire [Width-1:0] banks[KernelHeight];
   for (genvar b = 0; b < KernelHeight; b++) begin : gen_bank
@@ -247,16 +247,22 @@ module parallel_window #(
 
   // -- the column that was read, its rows in order
 
+  // column_first_q and column_emits_q only with column_valid_q
   logic column_valid_q, column_first_q, column_emits_q;
   logic [BankWidth-1:0] column_bank_q;
   logic [KernelHeight-1:0] column_inside_q;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) column_valid_q <= 1'b0;
-    else if (shift_free) column_valid_q <= read;
+    if (!rst_ni) begin
+      column_valid_q <= 1'b0;
+      column_first_q <= 1'b0;
+      column_emits_q <= 1'b0;
+    end else begin
+      column_valid_q <= read || column_held;
+      column_first_q <= column_held ? column_first_q : read && column_q == '0;
+      column_emits_q <= column_held ? column_emits_q : read && until_q == '0;
+    end
     if (read) begin
-      column_first_q <= column_q == '0;
-      column_emits_q <= until_q == '0;
       column_bank_q <= bank_q;
       column_inside_q <= in_image_q ? rows_inside_q : '0;
     end
@@ -272,23 +278,21 @@ module parallel_window #(
 
   logic [Width-1:0] window_q[KernelHeight][KernelWidth];
   logic out_valid_q;
-  wire out_free = !out_valid_q || out_ready_i;
-  assign shift_free = !column_valid_q || out_free;
-  wire shift = column_valid_q && out_free;
+  wire held = out_valid_q && !out_ready_i;
+  assign column_held = column_valid_q && held;
+  wire shift = column_valid_q && !held;
+  wire empty = column_first_q && !held;  // a row of windows begins with a border
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) out_valid_q <= 1'b0;
-    else if (out_free) out_valid_q <= shift && column_emits_q;
+    else out_valid_q <= column_emits_q || held;
   end
 
   for (genvar r = 0; r < KernelHeight; r++) begin : gen_window_row
     for (genvar c = 0; c < KernelWidth; c++) begin : gen_window_column
       always_ff @(posedge clk_i) begin
-        if (shift) begin
-          if (c == KernelWidth - 1) window_q[r][c] <= column[r];
-          else if (column_first_q) window_q[r][c] <= Border;
-          else window_q[r][c] <= window_q[r][(c+1)%KernelWidth];
-        end
+        if (c < KernelWidth - 1 && empty) window_q[r][c] <= Border;
+        else if (shift) window_q[r][c] <= (c == KernelWidth - 1) ? column[r] : window_q[r][(c+1)%KernelWidth];
       end
       assign out_data_o[(r*KernelWidth+c)*Width+:Width] = window_q[r][c];
     end

@@ -53,8 +53,8 @@ module streaming_fifo #(
     logic out_valid_q;
 
     wire write = in_valid_i && room_q;
-    wire out_free = !out_valid_q || out_ready_i;
-    wire read = out_free && some_q;
+    wire held = out_valid_q && !out_ready_i;
+    wire read = some_q && !held;
 
     assign in_ready_o = room_q;
     assign out_valid_o = out_valid_q;
@@ -75,7 +75,7 @@ module streaming_fifo #(
           some_q <= write || stored_q != CountWidth'(1);
           room_q <= read || stored_q != CountWidth'(Words - 1);
         end
-        if (out_free) out_valid_q <= read;
+        out_valid_q <= read || held;
       end
     end
 
