@@ -100,11 +100,17 @@ module convolution_input_generator #(
   logic last_beat_q, last_kernel_row_q, last_window_q, last_row_q, window_end_q, row_end_q;
   logic beat_before_q, kernel_row_before_q, window_before_q, row_before_q;
 
+  // a flag that changes to what it becomes where it moves; written as gates, so that all of them have the read as their
+  // one enable, which comes late
+  function automatic logic moved(input logic moves, input logic becomes, input logic flag);
+    return (moves & becomes) | (~moves & flag);
+  endfunction
+
   // the same for the read after it
   wire next_last_beat = Beats == 1 || beat_before_q;
-  wire next_last_kernel_row = last_beat_q ? KernelHeight == 1 || kernel_row_before_q : last_kernel_row_q;
-  wire next_last_window = window_end_q ? OutWidth == 1 || window_before_q : last_window_q;
-  wire next_last_row = row_end_q ? OutHeight == 1 || row_before_q : last_row_q;
+  wire next_last_kernel_row = moved(last_beat_q, KernelHeight == 1 || kernel_row_before_q, last_kernel_row_q);
+  wire next_last_window = moved(window_end_q, OutWidth == 1 || window_before_q, last_window_q);
+  wire next_last_row = moved(row_end_q, OutHeight == 1 || row_before_q, last_row_q);
   wire [3:0] next = {next_last_row, next_last_window, next_last_kernel_row, next_last_beat};
   localparam bit [3:0] First = {OutHeight == 1, OutWidth == 1, KernelHeight == 1, Beats == 1};
 
@@ -126,18 +132,16 @@ module convolution_input_generator #(
     end else if (read) begin
       beat_q <= last_beat_q ? '0 : beat_q + 1'b1;
       beat_before_q <= last_beat_q ? Beats == 2 : int'(beat_q) == int'(Beats) - 3;
-      if (last_beat_q) begin
-        kernel_row_q <= last_kernel_row_q ? '0 : kernel_row_q + 1'b1;
-        kernel_row_before_q <= last_kernel_row_q ? KernelHeight == 2 : int'(kernel_row_q) == int'(KernelHeight) - 3;
-      end
-      if (window_end_q) begin
-        window_q <= last_window_q ? '0 : window_q + 1'b1;
-        window_before_q <= last_window_q ? OutWidth == 2 : int'(window_q) == int'(OutWidth) - 3;
-      end
-      if (row_end_q) begin
-        row_q <= last_row_q ? '0 : row_q + 1'b1;
-        row_before_q <= last_row_q ? OutHeight == 2 : int'(row_q) == int'(OutHeight) - 3;
-      end
+      kernel_row_q <= (last_beat_q && last_kernel_row_q) ? '0 : kernel_row_q + KernelRowWidth'(last_beat_q);
+      kernel_row_before_q <= moved(
+          last_beat_q, last_kernel_row_q ? KernelHeight == 2 : int'(kernel_row_q) == int'(KernelHeight) - 3,
+          kernel_row_before_q);
+      window_q <= (window_end_q && last_window_q) ? '0 : window_q + WindowWidth'(window_end_q);
+      window_before_q <= moved(
+          window_end_q, last_window_q ? OutWidth == 2 : int'(window_q) == int'(OutWidth) - 3, window_before_q);
+      row_q <= (row_end_q && last_row_q) ? '0 : row_q + RowWidth'(row_end_q);
+      row_before_q <= moved(
+          row_end_q, last_row_q ? OutHeight == 2 : int'(row_q) == int'(OutHeight) - 3, row_before_q);
       {last_row_q, last_window_q, last_kernel_row_q, last_beat_q} <= next;
       window_end_q <= &next[1:0];
       row_end_q <= &next[2:0];
