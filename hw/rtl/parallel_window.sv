@@ -247,31 +247,27 @@ module parallel_window #(
 
   // -- the column that was read, its rows in order
 
-  // column_first_q and column_emits_q only with column_valid_q
+  // flags only with column_valid_q: the first of a row of windows, the one that completes a window, the rows that it has
+  // in the border
   logic column_valid_q, column_first_q, column_emits_q;
+  logic [KernelHeight-1:0] column_border_q;
   logic [BankWidth-1:0] column_bank_q;
-  logic [KernelHeight-1:0] column_inside_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       column_valid_q <= 1'b0;
       column_first_q <= 1'b0;
       column_emits_q <= 1'b0;
+      column_border_q <= '0;
     end else begin
       column_valid_q <= read || column_held;
-      column_first_q <= column_held ? column_first_q : read && column_q == '0;
-      column_emits_q <= column_held ? column_emits_q : read && until_q == '0;
+      if (!column_held) begin
+        column_first_q <= read && column_q == '0;
+        column_emits_q <= read && until_q == '0;
+        column_border_q <= {KernelHeight{read}} & ~(in_image_q ? rows_inside_q : '0);
+      end
     end
-    if (read) begin
-      column_bank_q <= bank_q;
-      column_inside_q <= in_image_q ? rows_inside_q : '0;
-    end
-  end
-
-  wire [Width-1:0] column[KernelHeight];
-  for (genvar k = 0; k < KernelHeight; k++) begin : gen_row
-    wire [BankWidth-1:0] bank = turned(column_bank_q, k);
-    assign column[k] = column_inside_q[k] ? banks[bank] : Border;
+    if (read) column_bank_q <= bank_q;
   end
 
   // -- the window
@@ -281,7 +277,6 @@ module parallel_window #(
   wire held = out_valid_q && !out_ready_i;
   assign column_held = column_valid_q && held;
   wire shift = column_valid_q && !held;
-  wire empty = column_first_q && !held;  // a row of windows begins with a border
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) out_valid_q <= 1'b0;
@@ -289,11 +284,13 @@ module parallel_window #(
   end
 
   for (genvar r = 0; r < KernelHeight; r++) begin : gen_window_row
+    wire [BankWidth-1:0] bank = turned(column_bank_q, r);
     for (genvar c = 0; c < KernelWidth; c++) begin : gen_window_column
-      always_ff @(posedge clk_i) begin
-        if (c < KernelWidth - 1 && empty) window_q[r][c] <= Border;
-        else if (shift) window_q[r][c] <= (c == KernelWidth - 1) ? column[r] : window_q[r][(c+1)%KernelWidth];
-      end
+      // The row of windows begins with a border, and pixels come from the right. In one expression, so that the reset to
+      // Border does not wait for the enable.
+      wire border = !held && ((c < KernelWidth - 1) ? column_first_q : column_border_q[r]);
+      wire [Width-1:0] moved = (c < KernelWidth - 1) ? window_q[r][(c+1)%KernelWidth] : banks[bank];
+      always_ff @(posedge clk_i) window_q[r][c] <= border ? Border : shift ? moved : window_q[r][c];
       assign out_data_o[(r*KernelWidth+c)*Width+:Width] = window_q[r][c];
     end
   end
