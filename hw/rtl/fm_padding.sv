@@ -53,6 +53,8 @@ module fm_padding #(
   logic [BeatWidth-1:0] beat_q;  // of the row
   // found one beat ahead
   logic last_beat_q, last_row_q, inside_columns_q, inside_rows_q;
+  wire signed [31:0] row = 32'(row_q);
+  wire signed [31:0] beat = 32'(beat_q);
   wire inside_image = inside_columns_q && inside_rows_q;
 
   wire valid = !inside_image || in_valid_i;
@@ -70,15 +72,11 @@ module fm_padding #(
     end else if (valid && ready) begin
       beat_q <= last_beat_q ? '0 : beat_q + 1'b1;
       last_beat_q <= Beats == 1 || beat_q == BeatWidth'(Beats - 2);
-      if (last_beat_q) inside_columns_q <= PadLeft == 0;
-      else if (beat_q == BeatWidth'(Left - 1)) inside_columns_q <= 1'b1;
-      else if (beat_q == BeatWidth'(Right - 1)) inside_columns_q <= 1'b0;
+      inside_columns_q <= last_beat_q ? PadLeft == 0 : beat >= int'(Left) - 1 && beat < int'(Right) - 1;
       if (last_beat_q) begin
         row_q <= last_row_q ? '0 : row_q + 1'b1;
         last_row_q <= Rows == 1 || row_q == RowWidth'(Rows - 2);
-        if (last_row_q) inside_rows_q <= PadTop == 0;
-        else if (row_q == RowWidth'(PadTop - 1)) inside_rows_q <= 1'b1;
-        else if (row_q == RowWidth'(RowsEnd - 1)) inside_rows_q <= 1'b0;
+        inside_rows_q <= last_row_q ? PadTop == 0 : row >= int'(PadTop) - 1 && row < int'(RowsEnd) - 1;
       end
     end
   end
