@@ -155,8 +155,9 @@ module accelerator_shell #(
   wire [31:0] write_data;
   wire load_asked = WeightWords > 0 && write_data[1];
   wire frame_inside;
-  logic write_accept, read_accept;
-  logic [31:0] read_data;
+  wire write_accept;
+  logic read_accept_q;
+  wire [31:0] read_data;
 
   axi_lite_slave #(
     .AddressWidth(12)
@@ -187,24 +188,41 @@ module accelerator_shell #(
     .read_o(read),
     .read_address_o(read_address),
     .read_data_i(read_data),
-    .read_accept_i(read_accept)
+    .read_accept_i(read_accept_q)
   );
 
-  always_comb begin
-    case (write_address)
-      AddressControl: write_accept = !(load_asked && !write_data[0] && frame_inside);
-      AddressBatch: write_accept = write_data != '0;
-      AddressLock: write_accept = write_data == '0;
-      default: write_accept = 1'b0;
-    endcase
+  // what is written and read, decoded in the cycle before; a block is four registers
+  logic to_control_q, to_batch_q, to_lock_q, high_zero_q, low_zero_q, low_one_q;
+  logic from_lock_q, from_cycles_q, from_transfer_q, from_counted_q, from_other_q, known_q;
+  always_ff @(posedge clk_i) begin
+    to_control_q <= write_address == AddressControl;
+    to_batch_q <= write_address == AddressBatch;
+    to_lock_q <= write_address == AddressLock;
+    high_zero_q <= write_data[31:16] == '0;
+    low_zero_q <= write_data[15:0] == '0;
+    low_one_q <= write_data[15:0] == 16'd1;
+    from_lock_q <= read_address == AddressLock;
+    from_cycles_q <= read_address == AddressCyclesLo;
+    from_transfer_q <= read_address[11:4] == AddressBatch[11:4] && read_address[1:0] == '0;
+    from_counted_q <= read_address[11:4] == AddressCyclesLo[11:4] && read_address[1:0] == '0;
+    from_other_q <= read_address[11:7] == '0 && read_address[1:0] == '0;
+    known_q <= read_address <= AddressWeightWords && read_address[1:0] == '0;
   end
+  wire zero = high_zero_q && low_zero_q;
+  wire reset_asked = write_data[0];
+  wire accept_control = !(load_asked && !reset_asked && frame_inside);
+  assign write_accept = (to_control_q && accept_control) || (to_batch_q && !zero) || (to_lock_q && zero);
 
-  wire write_control = write && write_address == AddressControl && write_accept;
-  wire write_batch = write && write_address == AddressBatch && write_accept;
-  wire write_lock = write && write_address == AddressLock && write_accept;
-  wire read_lock = read && read_address == AddressLock;
-  wire read_cycles = read && read_address == AddressCyclesLo;
-  wire clear = write_control && write_data[0];
+  wire write_control = write && to_control_q && accept_control;
+  wire write_lock = write && to_lock_q && zero;
+  wire read_lock = read && from_lock_q;
+  wire read_cycles = read && from_cycles_q;
+  // a cycle later, where much hangs on it; a reset is accepted always
+  logic clear_q, write_batch_q;
+  always_ff @(posedge clk_i) begin
+    clear_q <= write && to_control_q && reset_asked;
+    write_batch_q <= write && to_batch_q && !zero;
+  end
 
   // -- reset of the network and of all that is counted
 
@@ -220,7 +238,7 @@ module accelerator_shell #(
       core_rst_nq <= 1'b0;
     end else begin
       if (write_control) begin
-        reset_q <= write_data[0];
+        reset_q <= reset_asked;
         load_q <= load_asked;
       end
       if (reset_q) hold_q <= HoldWidth'(ResetCycles - 1);
@@ -234,11 +252,11 @@ module accelerator_shell #(
 
   localparam int unsigned InputCountWidth = (InputWords > 1) ? $clog2(InputWords) : 1;
   logic [InputCountWidth-1:0] in_word_q;
+  logic in_inside_q, in_frame_end_q;  // in_word_q is not 0; it is the last of a frame
   logic misaligned_q;
 
   wire in_ready, load_ready;
-  wire in_take = in_valid_i && in_ready_o && !load_q;
-  wire in_frame_end = in_word_q == InputCountWidth'(InputWords - 1);
+  wire in_take = in_valid_i && in_ready && core_rst_nq && !load_q;
   assign in_ready_o = (load_q ? load_ready : in_ready) && core_rst_nq;
 
   spill_register #(
@@ -257,10 +275,14 @@ module accelerator_shell #(
   always_ff @(posedge clk_i) begin
     if (!core_rst_nq) begin
       in_word_q <= '0;
+      in_inside_q <= 1'b0;
+      in_frame_end_q <= InputWords == 1;
       misaligned_q <= 1'b0;
     end else if (in_take) begin
-      in_word_q <= in_frame_end ? '0 : in_word_q + 1'b1;
-      misaligned_q <= misaligned_q || (in_last_i && !(in_frame_end && &in_keep_i));
+      in_word_q <= in_frame_end_q ? '0 : in_word_q + 1'b1;
+      in_inside_q <= !in_frame_end_q;
+      in_frame_end_q <= InputWords == 1 || in_word_q == InputCountWidth'(InputWords - 2);
+      misaligned_q <= misaligned_q || (in_last_i && !(in_frame_end_q && &in_keep_i));
     end
   end
 
@@ -294,11 +316,12 @@ module accelerator_shell #(
 
   localparam int unsigned OutputCountWidth = (OutputWords > 1) ? $clog2(OutputWords) : 1;
   logic [OutputCountWidth-1:0] out_word_q;
-  logic [31:0] batch_q, frames_left_q;  // frames_left_q: of the transfer, after the one that is coming out
+  logic core_frame_end_q;  // it is the last of a frame
+  logic [31:0] batch_q, frames_left_q;  // frames_left_q: of the transfer, with the one that is coming out
+  logic batch_one_q, last_frame_q;  // they are 1
 
   wire core_out_take = core_out_valid_i && core_out_ready_o;
-  wire core_frame_end = out_word_q == OutputCountWidth'(OutputWords - 1);
-  wire core_transfer_end = core_frame_end && frames_left_q == '0;
+  wire core_transfer_end = core_frame_end_q && last_frame_q;
   wire out_valid, out_frame_end;
   wire out_take = out_valid_o && out_ready_i;
   assign out_valid_o = out_valid && core_rst_nq;
@@ -311,24 +334,34 @@ module accelerator_shell #(
     .rst_ni(core_rst_nq),
     .in_valid_i(core_out_valid_i),
     .in_ready_o(core_out_ready_o),
-    .in_data_i({core_transfer_end, core_frame_end, core_out_data_i}),
+    .in_data_i({core_transfer_end, core_frame_end_q, core_out_data_i}),
     .out_valid_o(out_valid),
     .out_ready_i(out_ready_i),
     .out_data_o({out_last_o, out_frame_end, out_data_o})
   );
 
   always_ff @(posedge clk_i) begin
-    if (!core_rst_nq) out_word_q <= '0;
-    else if (core_out_take) out_word_q <= core_frame_end ? '0 : out_word_q + 1'b1;
+    if (!core_rst_nq) begin
+      out_word_q <= '0;
+      core_frame_end_q <= OutputWords == 1;
+    end else if (core_out_take) begin
+      out_word_q <= core_frame_end_q ? '0 : out_word_q + 1'b1;
+      core_frame_end_q <= OutputWords == 1 || out_word_q == OutputCountWidth'(OutputWords - 2);
+    end
 
-    if (!rst_ni || clear) begin
+    if (!rst_ni || clear_q) begin
       batch_q <= 32'd1;
-      frames_left_q <= '0;
-    end else if (write_batch) begin
+      batch_one_q <= 1'b1;
+      frames_left_q <= 32'd1;
+      last_frame_q <= 1'b1;
+    end else if (write_batch_q) begin
       batch_q <= write_data;
-      frames_left_q <= write_data - 1'b1;
-    end else if (core_rst_nq && core_out_take && core_frame_end) begin
-      frames_left_q <= (frames_left_q == '0) ? batch_q - 1'b1 : frames_left_q - 1'b1;
+      batch_one_q <= high_zero_q && low_one_q;
+      frames_left_q <= write_data;
+      last_frame_q <= high_zero_q && low_one_q;
+    end else if (core_rst_nq && core_out_take && core_frame_end_q) begin
+      frames_left_q <= last_frame_q ? batch_q : frames_left_q - 1'b1;
+      last_frame_q <= last_frame_q ? batch_one_q : frames_left_q == 32'd2;
     end
   end
 
@@ -337,8 +370,22 @@ module accelerator_shell #(
   logic [31:0] frames_in_q, frames_out_q, input_starved_q, input_stalled_q, output_stalled_q, cycles_hi_q;
   logic [63:0] cycles_q;
   logic [OverflowFlags-1:0] overflow_q;
-  wire busy = in_word_q != '0 || frames_in_q != frames_out_q;
-  assign frame_inside = (busy || in_take) && core_rst_nq && !reset_q;  // a reset takes some cycles to empty the network
+  // of the cycle before: what is compared, and what is counted
+  logic was_inside_q, taken_q, busy_q, low_differs_q, high_differs_q, starved_q, in_stalled_q, out_stalled_q;
+  wire busy = was_inside_q || low_differs_q || high_differs_q;
+  // or will be when a load could begin: a word that is offered may be taken; a reset takes some cycles to empty the network
+  assign frame_inside = (busy || taken_q || (in_valid_i && !load_q)) && core_rst_nq && !reset_q;
+
+  always_ff @(posedge clk_i) begin
+    was_inside_q <= in_inside_q;
+    taken_q <= in_take;
+    busy_q <= busy;
+    low_differs_q <= frames_in_q[15:0] != frames_out_q[15:0];
+    high_differs_q <= frames_in_q[31:16] != frames_out_q[31:16];
+    starved_q <= in_inside_q && in_ready_o && !in_valid_i;
+    in_stalled_q <= in_valid_i && !in_ready_o;
+    out_stalled_q <= out_valid_o && !out_ready_i;
+  end
 
   always_ff @(posedge clk_i) begin
     if (!core_rst_nq) begin
@@ -351,12 +398,12 @@ module accelerator_shell #(
       cycles_hi_q <= '0;
       overflow_q <= '0;
     end else begin
-      if (in_take && in_frame_end) frames_in_q <= frames_in_q + 1'b1;
+      if (in_take && in_frame_end_q) frames_in_q <= frames_in_q + 1'b1;
       if (out_take && out_frame_end) frames_out_q <= frames_out_q + 1'b1;
-      if (in_word_q != '0 && in_ready_o && !in_valid_i) input_starved_q <= input_starved_q + 1'b1;
-      if (in_valid_i && !in_ready_o) input_stalled_q <= input_stalled_q + 1'b1;
-      if (out_valid_o && !out_ready_i) output_stalled_q <= output_stalled_q + 1'b1;
-      if (busy) cycles_q <= cycles_q + 1'b1;
+      if (starved_q) input_starved_q <= input_starved_q + 1'b1;
+      if (in_stalled_q) input_stalled_q <= input_stalled_q + 1'b1;
+      if (out_stalled_q) output_stalled_q <= output_stalled_q + 1'b1;
+      if (busy_q) cycles_q <= cycles_q + 1'b1;
       if (read_cycles) cycles_hi_q <= cycles_q[63:32];
       overflow_q <= overflow_q | overflow_i;
     end
@@ -373,40 +420,55 @@ module accelerator_shell #(
 
   logic lock_q;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || clear) lock_q <= 1'b0;
+    if (!rst_ni || clear_q) lock_q <= 1'b0;
     else if (read_lock && !lock_q) lock_q <= 1'b1;
     else if (write_lock) lock_q <= 1'b0;
   end
 
-  always_comb begin
-    read_accept = 1'b1;
-    case (read_address)
-      AddressId: read_data = Id;
-      AddressVersion: read_data = Version;
-      AddressConfig0: read_data = ConfigHash[127:96];
-      AddressConfig1: read_data = ConfigHash[95:64];
-      AddressConfig2: read_data = ConfigHash[63:32];
-      AddressConfig3: read_data = ConfigHash[31:0];
-      AddressControl: read_data = {30'd0, load_q, reset_q};
-      AddressStatus: read_data = {27'd0, weights_loaded, Debug, |overflow_q, misaligned_q, busy};
-      AddressBatch: read_data = batch_q;
-      AddressFramesIn: read_data = frames_in_q;
-      AddressFramesOut: read_data = frames_out_q;
-      AddressLock: read_data = {31'd0, lock_q};
-      AddressCyclesLo: read_data = cycles_q[31:0];
-      AddressCyclesHi: read_data = cycles_hi_q;
-      AddressInputStarved: read_data = input_starved_q;
-      AddressInputStalled: read_data = input_stalled_q;
-      AddressOutputStalled: read_data = output_stalled_q;
-      AddressOverflowFlags: read_data = overflow_flags;
-      AddressInputWords: read_data = 32'(InputWords);
-      AddressOutputWords: read_data = 32'(OutputWords);
-      AddressWeightWords: read_data = 32'(WeightWords);
-      default: begin
-        read_data = '0;
-        read_accept = 1'b0;
-      end
-    endcase
+  // -- what is read, in two steps: one of some registers each, then one of these
+
+  logic [31:0] transfer_q, counted_q, other_q;  // 0 where it is none of them
+  assign read_data = transfer_q | counted_q | other_q;
+
+  always_ff @(posedge clk_i) begin
+    read_accept_q <= known_q;
+
+    if (!from_transfer_q) transfer_q <= '0;
+    else
+      case (read_address[3:2])
+        AddressBatch[3:2]: transfer_q <= batch_q;
+        AddressFramesIn[3:2]: transfer_q <= frames_in_q;
+        AddressFramesOut[3:2]: transfer_q <= frames_out_q;
+        AddressLock[3:2]: transfer_q <= {31'd0, lock_q};
+      endcase
+
+    if (!from_counted_q) counted_q <= '0;
+    else
+      case (read_address[3:2])
+        AddressCyclesLo[3:2]: counted_q <= cycles_q[31:0];
+        AddressCyclesHi[3:2]: counted_q <= cycles_hi_q;
+        AddressInputStarved[3:2]: counted_q <= input_starved_q;
+        AddressInputStalled[3:2]: counted_q <= input_stalled_q;
+      endcase
+
+    if (!from_other_q) other_q <= '0;
+    else
+      case (read_address[6:2])
+        AddressId[6:2]: other_q <= Id;
+        AddressVersion[6:2]: other_q <= Version;
+        AddressConfig0[6:2]: other_q <= ConfigHash[127:96];
+        AddressConfig1[6:2]: other_q <= ConfigHash[95:64];
+        AddressConfig2[6:2]: other_q <= ConfigHash[63:32];
+        AddressConfig3[6:2]: other_q <= ConfigHash[31:0];
+        AddressControl[6:2]: other_q <= {30'd0, load_q, reset_q};
+        AddressStatus[6:2]: other_q <= {27'd0, weights_loaded, Debug, |overflow_q, misaligned_q, busy};
+        AddressOutputStalled[6:2]: other_q <= output_stalled_q;
+        AddressOverflowFlags[6:2]: other_q <= overflow_flags;
+        AddressInputWords[6:2]: other_q <= 32'(InputWords);
+        AddressOutputWords[6:2]: other_q <= 32'(OutputWords);
+        AddressWeightWords[6:2]: other_q <= 32'(WeightWords);
+        default: other_q <= '0;
+      endcase
   end
 
 endmodule

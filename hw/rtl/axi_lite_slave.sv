@@ -1,8 +1,9 @@
 // The handshakes of an AXI4-Lite slave, and behind them a plain port for registers of 32 bits.
 //
 // A write is shown to the registers for one cycle, with write_o high, and so is a read, with read_o high; both may come
-// in the same cycle. In that cycle they say whether they accept it and what they read: so a read may have an effect,
-// and has it once. What they do not accept is answered with SLVERR.
+// in the same cycle. So a read may have an effect, and has it once. Address and data are there from the cycle before, for
+// registers to decode them into flip-flops, to the cycle after. They say in the cycle of write_o whether they accept a write, and in the one
+// after read_o whether they accept a read and what it gives. What they do not accept is answered with SLVERR.
 //
 // Address and data of a write may come in any order. One write and one read are held; every ready and every answer
 // comes from a flip-flop. Registers are written whole: a write with a strobe low is answered with SLVERR and not shown,
@@ -58,10 +59,10 @@ module axi_lite_slave #(
 
   logic [AddressWidth-1:0] write_address_q;
   logic [31:0] write_data_q;
-  logic write_whole_q, have_address_q, have_data_q, bvalid_q;
+  logic write_whole_q, have_address_q, have_data_q, settled_q, bvalid_q;
   logic [1:0] bresp_q;
 
-  wire write = have_address_q && have_data_q && !bvalid_q;
+  wire write = settled_q && !bvalid_q;
   assign awready_o = !have_address_q;
   assign wready_o = !have_data_q;
   assign bvalid_o = bvalid_q;
@@ -74,10 +75,12 @@ module axi_lite_slave #(
     if (!rst_ni) begin
       have_address_q <= 1'b0;
       have_data_q <= 1'b0;
+      settled_q <= 1'b0;
       bvalid_q <= 1'b0;
     end else begin
       have_address_q <= have_address_q ? !write : awvalid_i;
       have_data_q <= have_data_q ? !write : wvalid_i;
+      settled_q <= have_address_q && have_data_q && !write;
       bvalid_q <= bvalid_q ? !bready_i : write;
     end
     if (!have_address_q) write_address_q <= awaddr_i;
@@ -92,10 +95,10 @@ module axi_lite_slave #(
 
   logic [AddressWidth-1:0] read_address_q;
   logic [31:0] rdata_q;
-  logic have_read_q, rvalid_q;
+  logic have_read_q, read_settled_q, read_q, rvalid_q;
   logic [1:0] rresp_q;
 
-  wire read = have_read_q && !rvalid_q;
+  wire read = read_settled_q && !rvalid_q;
   assign arready_o = !have_read_q;
   assign rvalid_o = rvalid_q;
   assign rresp_o = rresp_q;
@@ -106,13 +109,17 @@ module axi_lite_slave #(
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       have_read_q <= 1'b0;
+      read_settled_q <= 1'b0;
+      read_q <= 1'b0;
       rvalid_q <= 1'b0;
     end else begin
       have_read_q <= have_read_q ? !read : arvalid_i;
-      rvalid_q <= rvalid_q ? !rready_i : read;
+      read_settled_q <= have_read_q && !read;
+      read_q <= read;
+      rvalid_q <= rvalid_q ? !rready_i : read_q;
     end
     if (!have_read_q) read_address_q <= araddr_i;
-    if (read) begin
+    if (read_q) begin
       rdata_q <= read_data_i;
       rresp_q <= read_accept_i ? Okay : SlvErr;
     end

@@ -8,7 +8,9 @@
 //
 // The read index runs through the words of the endless sequence of beats, and the buffer holds word i at i modulo
 // Depth. All it takes is the distance of the read index to what has been written, and the room left ahead of the
-// writer. Both change by one of five constants, so there is no multiplier and no divider.
+// writer. Both change by one of five constants, so there is no multiplier and no divider. Nothing is compared in the
+// cycle in which it is needed: where the next read is at an end is known from the read before, and whether a count is
+// above 0 is its highest bit.
 //
 // Width:                        bits of a beat.
 // Folds:                        beats of a pixel.
@@ -94,11 +96,23 @@ module convolution_input_generator #(
   logic [WindowWidth-1:0] window_q;
   logic [RowWidth-1:0] row_q;
 
-  wire last_beat = beat_q == BeatWidth'(Beats - 1);
-  wire last_kernel_row = kernel_row_q == KernelRowWidth'(KernelHeight - 1);
-  wire last_window = window_q == WindowWidth'(OutWidth - 1);
-  wire last_row = row_q == RowWidth'(OutHeight - 1);
-  wire window_end = last_beat && last_kernel_row;
+  // the last of each, of a window, and of a row of windows; the last but one of each
+  logic last_beat_q, last_kernel_row_q, last_window_q, last_row_q, window_end_q, row_end_q;
+  logic beat_before_q, kernel_row_before_q, window_before_q, row_before_q;
+
+  // a flag that changes to what it becomes where it moves; written as gates, so that all of them have the read as their
+  // one enable, which comes late
+  function automatic logic moved(input logic moves, input logic becomes, input logic flag);
+    return (moves & becomes) | (~moves & flag);
+  endfunction
+
+  // the same for the read after it
+  wire next_last_beat = Beats == 1 || beat_before_q;
+  wire next_last_kernel_row = moved(last_beat_q, KernelHeight == 1 || kernel_row_before_q, last_kernel_row_q);
+  wire next_last_window = moved(window_end_q, OutWidth == 1 || window_before_q, last_window_q);
+  wire next_last_row = moved(row_end_q, OutHeight == 1 || row_before_q, last_row_q);
+  wire [3:0] next = {next_last_row, next_last_window, next_last_kernel_row, next_last_beat};
+  localparam bit [3:0] First = {OutHeight == 1, OutWidth == 1, KernelHeight == 1, Beats == 1};
 
   wire write, read;
 
@@ -108,44 +122,82 @@ module convolution_input_generator #(
       kernel_row_q <= '0;
       window_q <= '0;
       row_q <= '0;
+      {last_row_q, last_window_q, last_kernel_row_q, last_beat_q} <= First;
+      window_end_q <= &First[1:0];
+      row_end_q <= &First[2:0];
+      beat_before_q <= Beats == 2;
+      kernel_row_before_q <= KernelHeight == 2;
+      window_before_q <= OutWidth == 2;
+      row_before_q <= OutHeight == 2;
     end else if (read) begin
-      beat_q <= last_beat ? '0 : beat_q + 1'b1;
-      if (last_beat) kernel_row_q <= last_kernel_row ? '0 : kernel_row_q + 1'b1;
-      if (window_end) window_q <= last_window ? '0 : window_q + 1'b1;
-      if (window_end && last_window) row_q <= last_row ? '0 : row_q + 1'b1;
+      beat_q <= last_beat_q ? '0 : beat_q + 1'b1;
+      beat_before_q <= last_beat_q ? Beats == 2 : int'(beat_q) == int'(Beats) - 3;
+      kernel_row_q <= (last_beat_q && last_kernel_row_q) ? '0 : kernel_row_q + KernelRowWidth'(last_beat_q);
+      kernel_row_before_q <= moved(
+          last_beat_q, last_kernel_row_q ? KernelHeight == 2 : int'(kernel_row_q) == int'(KernelHeight) - 3,
+          kernel_row_before_q);
+      window_q <= (window_end_q && last_window_q) ? '0 : window_q + WindowWidth'(window_end_q);
+      window_before_q <= moved(
+          window_end_q, last_window_q ? OutWidth == 2 : int'(window_q) == int'(OutWidth) - 3, window_before_q);
+      row_q <= (row_end_q && last_row_q) ? '0 : row_q + RowWidth'(row_end_q);
+      row_before_q <= moved(
+          row_end_q, last_row_q ? OutHeight == 2 : int'(row_q) == int'(OutHeight) - 3, row_before_q);
+      {last_row_q, last_window_q, last_kernel_row_q, last_beat_q} <= next;
+      window_end_q <= &next[1:0];
+      row_end_q <= &next[2:0];
     end
   end
 
-  // words written that the read index has not passed, negative if it is ahead; words that may be written
-  localparam bit [DistanceWidth-1:0] One = 1;
-  logic signed [DistanceWidth-1:0] available_q;
-  logic [DistanceWidth-1:0] room_q;
-  logic [DistanceWidth-1:0] step, freed;
+  // the one of five constants that belongs to a read
+  function automatic int chosen(
+      input logic [3:0] last, input int beat, input int row, input int window, input int window_row, input int frame);
+    return !last[0] ? beat : !last[1] ? row : !last[2] ? window : !last[3] ? window_row : frame;
+  endfunction
 
-  always_comb begin
-    freed = '0;
-    if (!last_beat) step = One;
-    else if (!last_kernel_row) step = DistanceWidth'(StepRow);
-    else if (!last_window) begin
-      step = DistanceWidth'(StepWindow);
-      freed = DistanceWidth'(ToWindow);
-    end else if (!last_row) begin
-      step = DistanceWidth'(StepNextRow);
-      freed = DistanceWidth'(ToRow);
-    end else begin
-      step = DistanceWidth'(StepFrame);
-      freed = DistanceWidth'(ToFrame);
-    end
-    if (Ordered) freed = step;
-  end
+  // words that a read lets the writer overwrite
+  localparam int FreeBeat = Ordered ? 1 : 0;
+  localparam int FreeRow = Ordered ? StepRow : 0;
+  localparam int FreeWindow = Ordered ? StepWindow : ToWindow;
+  localparam int FreeNextRow = Ordered ? StepNextRow : ToRow;
+  localparam int FreeFrame = Ordered ? StepFrame : ToFrame;
+
+  function automatic logic [DistanceWidth-1:0] passed(input logic [3:0] last);
+    return DistanceWidth'(chosen(last, -1, -StepRow, -StepWindow, -StepNextRow, -StepFrame));
+  endfunction
+  function automatic logic [DistanceWidth-1:0] passed_written(input logic [3:0] last);
+    return DistanceWidth'(chosen(last, 0, 1 - StepRow, 1 - StepWindow, 1 - StepNextRow, 1 - StepFrame));
+  endfunction
+  function automatic logic [DistanceWidth-1:0] freed(input logic [3:0] last);
+    return DistanceWidth'(chosen(last, FreeBeat, FreeRow, FreeWindow, FreeNextRow, FreeFrame));
+  endfunction
+  function automatic logic [DistanceWidth-1:0] freed_written(input logic [3:0] last);
+    return DistanceWidth'(chosen(last, FreeBeat - 1, FreeRow - 1, FreeWindow - 1, FreeNextRow - 1, FreeFrame - 1));
+  endfunction
+
+  // Words written that the read index has not passed, negative if it is ahead; words that may be written. Both less 1
+  // and plus half of the range: the highest bit says whether there is one. What a read changes is chosen one read ahead,
+  // and is another constant where a write comes in the same cycle, so that nothing is added twice.
+  localparam bit [DistanceWidth-1:0] None = (1 << (DistanceWidth - 1)) - 1;
+  logic [DistanceWidth-1:0] available_q, room_q, passed_q, passed_written_q, freed_q, freed_written_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      available_q <= '0;
-      room_q <= DistanceWidth'(Depth);
+      available_q <= None;
+      room_q <= None + DistanceWidth'(Depth);
     end else begin
-      available_q <= available_q + (write ? $signed(One) : '0) - (read ? $signed(step) : '0);
-      room_q <= room_q - (write ? One : '0) + (read ? freed : '0);
+      available_q <= available_q + (read ? (write ? passed_written_q : passed_q) : DistanceWidth'(write));
+      room_q <= room_q + (read ? (write ? freed_written_q : freed_q) : {DistanceWidth{write}});
+    end
+    if (!rst_ni) begin
+      passed_q <= passed(First);
+      passed_written_q <= passed_written(First);
+      freed_q <= freed(First);
+      freed_written_q <= freed_written(First);
+    end else if (read) begin
+      passed_q <= passed(next);
+      passed_written_q <= passed_written(next);
+      freed_q <= freed(next);
+      freed_written_q <= freed_written(next);
     end
   end
 
@@ -159,35 +211,47 @@ module convolution_input_generator #(
   localparam int TurnFrame = ((StepFrame % DepthInt) + DepthInt) % DepthInt;
 
   logic [AddressWidth-1:0] write_address_q, read_address_q;
-  logic [AddressWidth:0] turn;
-  wire [AddressWidth-1:0] ahead = read_address_q + turn[AddressWidth-1:0];
-  wire [AddressWidth:0] wrapped = {1'b0, read_address_q} + (turn - (AddressWidth + 1)'(Depth));
+  logic write_last_q;
+  logic [AddressWidth-1:0] turn_q;
+  logic [AddressWidth:0] turn_back_q;
+  wire [AddressWidth-1:0] ahead = read_address_q + turn_q;
+  wire [AddressWidth:0] wrapped = {1'b0, read_address_q} + turn_back_q;
 
-  // apart from the choice of the step: Yosys takes more look-up tables if both are made in one block
-  always_comb begin
-    if (!last_beat) turn = (AddressWidth + 1)'(TurnBeat);
-    else if (!last_kernel_row) turn = (AddressWidth + 1)'(TurnRow);
-    else if (!last_window) turn = (AddressWidth + 1)'(TurnWindow);
-    else if (!last_row) turn = (AddressWidth + 1)'(TurnNextRow);
-    else turn = (AddressWidth + 1)'(TurnFrame);
-  end
+  function automatic logic [AddressWidth-1:0] turn(input logic [3:0] last);
+    return AddressWidth'(chosen(last, TurnBeat, TurnRow, TurnWindow, TurnNextRow, TurnFrame));
+  endfunction
+  function automatic logic [AddressWidth:0] turn_back(input logic [3:0] last);
+    return (AddressWidth + 1)'(
+        chosen(last, TurnBeat - DepthInt, TurnRow - DepthInt, TurnWindow - DepthInt, TurnNextRow - DepthInt,
+               TurnFrame - DepthInt));
+  endfunction
 
   logic out_valid_q;
-  wire out_free = !out_valid_q || out_ready_i;
+  wire held = out_valid_q && !out_ready_i;
   assign out_valid_o = out_valid_q;
-  assign in_ready_o = room_q != '0;
+  assign in_ready_o = room_q[DistanceWidth-1];
   assign write = in_valid_i && in_ready_o;
-  assign read = out_free && available_q > 0;
+  assign read = available_q[DistanceWidth-1] && !held;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       write_address_q <= '0;
+      write_last_q <= 1'b0;
       read_address_q <= '0;
+      turn_q <= turn(First);
+      turn_back_q <= turn_back(First);
       out_valid_q <= 1'b0;
     end else begin
-      if (write) write_address_q <= (write_address_q == AddressWidth'(Depth - 1)) ? '0 : write_address_q + 1'b1;
-      if (read) read_address_q <= wrapped[AddressWidth] ? ahead : wrapped[AddressWidth-1:0];
-      if (out_free) out_valid_q <= read;
+      if (write) begin
+        write_address_q <= write_last_q ? '0 : write_address_q + 1'b1;
+        write_last_q <= write_address_q == AddressWidth'(Depth - 2);
+      end
+      if (read) begin
+        read_address_q <= wrapped[AddressWidth] ? ahead : wrapped[AddressWidth-1:0];
+        turn_q <= turn(next);
+        turn_back_q <= turn_back(next);
+      end
+      out_valid_q <= read || held;
     end
   end
 

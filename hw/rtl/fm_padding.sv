@@ -44,16 +44,18 @@ module fm_padding #(
   localparam int unsigned RowWidth = (Rows > 1) ? $clog2(Rows) : 1;
   localparam int unsigned BeatWidth = (Beats > 1) ? $clog2(Beats) : 1;
 
+  // the first row and the first beat of a row in the image, and those behind it
+  localparam int unsigned RowsEnd = PadTop + ImageHeight;
+  localparam int unsigned Left = PadLeft * Folds;
+  localparam int unsigned Right = (PadLeft + ImageWidth) * Folds;
+
   logic [RowWidth-1:0] row_q;
   logic [BeatWidth-1:0] beat_q;  // of the row
-  wire last_beat = beat_q == BeatWidth'(Beats - 1);
-  wire last_row = row_q == RowWidth'(Rows - 1);
-
+  // found one beat ahead
+  logic last_beat_q, last_row_q, inside_columns_q, inside_rows_q;
   wire signed [31:0] row = 32'(row_q);
   wire signed [31:0] beat = 32'(beat_q);
-  wire inside_rows = row >= int'(PadTop) && row < int'(PadTop + ImageHeight);
-  wire inside_columns = beat >= int'(PadLeft * Folds) && beat < int'((PadLeft + ImageWidth) * Folds);
-  wire inside_image = inside_rows && inside_columns;
+  wire inside_image = inside_columns_q && inside_rows_q;
 
   wire valid = !inside_image || in_valid_i;
   wire ready;
@@ -63,9 +65,19 @@ module fm_padding #(
     if (!rst_ni) begin
       row_q <= '0;
       beat_q <= '0;
+      last_beat_q <= Beats == 1;
+      last_row_q <= Rows == 1;
+      inside_columns_q <= PadLeft == 0;
+      inside_rows_q <= PadTop == 0;
     end else if (valid && ready) begin
-      beat_q <= last_beat ? '0 : beat_q + 1'b1;
-      if (last_beat) row_q <= last_row ? '0 : row_q + 1'b1;
+      beat_q <= last_beat_q ? '0 : beat_q + 1'b1;
+      last_beat_q <= Beats == 1 || beat_q == BeatWidth'(Beats - 2);
+      inside_columns_q <= last_beat_q ? PadLeft == 0 : beat >= int'(Left) - 1 && beat < int'(Right) - 1;
+      if (last_beat_q) begin
+        row_q <= last_row_q ? '0 : row_q + 1'b1;
+        last_row_q <= Rows == 1 || row_q == RowWidth'(Rows - 2);
+        inside_rows_q <= last_row_q ? PadTop == 0 : row >= int'(PadTop) - 1 && row < int'(RowsEnd) - 1;
+      end
     end
   end
 

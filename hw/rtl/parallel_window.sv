@@ -6,6 +6,9 @@
 // border on the right; the writer may be a row ahead, so a frame takes the longer of all pixels in and all window
 // rows. in_ready_o does not depend on out_ready_i within a cycle.
 //
+// What may be written and read is told by two distances in pixels, which change by constants, as in
+// convolution_input_generator. Nothing is compared in the cycle in which it is needed.
+//
 // Width:                            bits of a pixel.
 // ImageHeight, ImageWidth:          pixels of a frame.
 // KernelHeight, KernelWidth:        pixels of a window.
@@ -63,29 +66,25 @@ module parallel_window #(
     $error("%m: every window must have a pixel of the image");
   end
 
-  localparam int unsigned ColumnWidth = $clog2((Columns > ImageWidth ? Columns : ImageWidth) + 1);
+  localparam int unsigned ColumnWidth = $clog2((Columns > ImageWidth) ? Columns : ImageWidth);
   localparam int unsigned AddressWidth = $clog2(ImageWidth);
   localparam int unsigned RowWidth = (OutHeight > 1) ? $clog2(OutHeight) : 1;
   localparam int unsigned BankWidth = (KernelHeight > 1) ? $clog2(KernelHeight) : 1;
-  localparam int unsigned StrideCountWidth = (StrideWidth > 1) ? $clog2(StrideWidth) : 1;
+  localparam int unsigned MaxUntil = (FirstColumn > StrideWidth - 1) ? FirstColumn : StrideWidth - 1;
+  localparam int unsigned UntilWidth = (MaxUntil > 0) ? $clog2(MaxUntil + 1) : 1;
 
-  // -- where the writer and the reader are; rows are counted through the frames
-
-  localparam int MaxAdvance = (Stride > ToFrame) ? Stride : ToFrame;
-  localparam int unsigned DistanceWidth = $clog2(Kernel + MaxAdvance + int'(PadTop) + 2) + 1;  // signed
+  // -- where the writer and the reader are
 
   logic [AddressWidth-1:0] write_column_q;
   logic [BankWidth-1:0] write_bank_q;
   logic [ColumnWidth-1:0] column_q;  // to read next
+  logic [UntilWidth-1:0] until_q;  // columns until the one that completes a window
   logic [RowWidth-1:0] row_q;  // of windows
   logic [BankWidth-1:0] bank_q;  // that holds the first row of the windows
-  logic signed [DistanceWidth-1:0] ahead_q;  // rows from the first of the windows to the one that is written
+  logic last_written_q, last_column_q, last_row_q;
 
   wire write, read;
-  wire last_written = write_column_q == AddressWidth'(ImageWidth - 1);
-  wire last_column = column_q == ColumnWidth'(Columns - 1);
-  wire last_row = row_q == RowWidth'(OutHeight - 1);
-  wire row_read = read && last_column;
+  wire row_read = read && last_column_q;
 
   function automatic logic [BankWidth-1:0] turned(input logic [BankWidth-1:0] bank, input int by);
     return BankWidth'((32'(bank) + unsigned'(by)) % KernelHeight);
@@ -93,65 +92,142 @@ module parallel_window #(
   localparam int TurnStride = Stride % Kernel;
   localparam int TurnFrame = ((ToFrame % Kernel) + Kernel) % Kernel;
 
-  wire signed [DistanceWidth-1:0] advance =
-      !row_read ? '0 : last_row ? DistanceWidth'(ToFrame) : DistanceWidth'(Stride);
-  wire signed [DistanceWidth-1:0] written = (write && last_written) ? DistanceWidth'(1) : '0;
-
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       write_column_q <= '0;
       write_bank_q <= BankWidth'(PadTop % KernelHeight);
-      column_q <= '0;
-      row_q <= '0;
-      bank_q <= '0;
-      ahead_q <= DistanceWidth'(PadTop);
-    end else begin
-      if (write) begin
-        write_column_q <= last_written ? '0 : write_column_q + 1'b1;
-        if (last_written) write_bank_q <= (write_bank_q == BankWidth'(KernelHeight - 1)) ? '0 : write_bank_q + 1'b1;
-      end
-      if (read) begin
-        column_q <= last_column ? '0 : column_q + 1'b1;
-        if (last_column) begin
-          row_q <= last_row ? '0 : row_q + 1'b1;
-          bank_q <= last_row ? turned(bank_q, TurnFrame) : turned(bank_q, TurnStride);
-        end
-      end
-      ahead_q <= ahead_q + written - advance;
+      last_written_q <= 1'b0;
+    end else if (write) begin
+      write_column_q <= last_written_q ? '0 : write_column_q + 1'b1;
+      last_written_q <= write_column_q == AddressWidth'(ImageWidth - 2);
+      if (last_written_q) write_bank_q <= (write_bank_q == BankWidth'(KernelHeight - 1)) ? '0 : write_bank_q + 1'b1;
     end
   end
 
-  // -- which rows of the windows lie in the image
-
-  // the first row of the windows is row_q · StrideHeight − PadTop; kept, not multiplied
-  localparam int unsigned FirstWidth = $clog2(ImageHeight + KernelHeight) + 1;
-  logic signed [FirstWidth-1:0] first_q;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) first_q <= -FirstWidth'(PadTop);
-    else if (row_read) first_q <= last_row ? -FirstWidth'(PadTop) : first_q + FirstWidth'(Stride);
+    if (!rst_ni) begin
+      column_q <= '0;
+      until_q <= UntilWidth'(FirstColumn);
+      last_column_q <= Columns == 1;
+      row_q <= '0;
+      bank_q <= '0;
+      last_row_q <= OutHeight == 1;
+    end else if (read) begin
+      column_q <= last_column_q ? '0 : column_q + 1'b1;
+      last_column_q <= Columns == 1 || column_q == ColumnWidth'(Columns - 2);
+      if (last_column_q) until_q <= UntilWidth'(FirstColumn);
+      else if (until_q == '0) until_q <= UntilWidth'(StrideWidth - 1);
+      else until_q <= until_q - 1'b1;
+      if (last_column_q) begin
+        row_q <= last_row_q ? '0 : row_q + 1'b1;
+        bank_q <= last_row_q ? turned(bank_q, TurnFrame) : turned(bank_q, TurnStride);
+        last_row_q <= OutHeight == 1 || row_q == RowWidth'(OutHeight - 2);
+      end
+    end
   end
-  logic [KernelHeight-1:0] rows_inside;
-  logic signed [DistanceWidth-1:0] newest;  // of these rows, from the first of the windows
-  always_comb begin
-    newest = '0;
-    for (int k = 0; k < Kernel; k++) begin
-      rows_inside[k] = first_q >= FirstWidth'(-k) && first_q < FirstWidth'(Height - k);
-      if (rows_inside[k]) newest = DistanceWidth'(k);
+
+  // -- what of the column that is read next lies in the image: itself, the one behind it, and which of its rows
+
+  // the first row of windows whose row k is in the image, and the first one behind those
+  function automatic int first_row(input int from);
+    return (from > 0) ? (from + Stride - 1) / Stride : 0;
+  endfunction
+
+  logic in_image_q, next_in_image_q;
+  logic [KernelHeight-1:0] rows_inside_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      in_image_q <= 1'b1;
+      next_in_image_q <= 1'b1;
+    end else if (read) begin
+      in_image_q <= last_column_q || int'(column_q) < int'(ImageWidth) - 1;
+      next_in_image_q <= last_column_q || int'(column_q) < int'(ImageWidth) - 2;
+    end
+  end
+  for (genvar k = 0; k < KernelHeight; k++) begin : gen_inside
+    localparam int From = first_row(int'(PadTop) - k);
+    localparam int To = first_row(int'(PadTop) - k + Height);
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) rows_inside_q[k] <= From == 0 && To > 0;
+      else if (row_read)
+        rows_inside_q[k] <= last_row_q ? From == 0 && To > 0 : int'(row_q) >= From - 1 && int'(row_q) < To - 1;
+    end
+  end
+
+  // -- pixels that have been written, up to the newest that the column needs, and pixels that may be written
+
+  // The newest pixel is in the last row of the windows, or in the last one of the image: that from the row of windows
+  // Clipped on, if there is one. A row of windows is ahead of the one before by Stride, but that of the last row of the
+  // image by less, or 0. Border columns need no newer pixel.
+  localparam int Reach = Kernel - 1 - int'(PadTop);  // the last row of the first windows
+  localparam int Clipped = (Reach > Height - 1) ? 0 : (Height - 1 - Reach) / Stride + 1;
+  localparam int Newest = (Reach > Height - 1) ? Height - 1 : Reach;
+  localparam int LastReach = int'(OutHeight - 1) * Stride + Reach;
+  localparam int LastNewest = (LastReach > Height - 1) ? Height - 1 : LastReach;
+  localparam int ColumnsIn = int'((Columns < ImageWidth) ? Columns : ImageWidth);  // that are in the image
+
+  localparam int Pixels = int'(ImageWidth);
+  localparam int NeedRow = Stride * Pixels - ColumnsIn + 1;
+  localparam int NeedClip = (Height - 1 - Reach - (Clipped - 1) * Stride) * Pixels - ColumnsIn + 1;
+  localparam int NeedClipped = 1 - ColumnsIn;
+  localparam int NeedFrame = (Height + Newest - LastNewest) * Pixels - ColumnsIn + 1;
+
+  // the memory of the oldest row may be written up to the column that is read next
+  localparam int ColumnsLeft = int'((Columns - 1 < ImageWidth) ? Columns - 1 : ImageWidth);  // behind, at the last column
+  localparam int FreeRow = Stride * Pixels - ColumnsLeft;
+  localparam int FreeFrame = ToFrame * Pixels - ColumnsLeft;
+
+  logic clips_q, clipped_q;  // the next row of windows is the first, or a later one, that ends in the image's last row
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      clips_q <= Clipped == 1;
+      clipped_q <= Clipped < 1;
+    end else if (row_read) begin
+      clips_q <= last_row_q ? Clipped == 1 : int'(row_q) == Clipped - 2;
+      clipped_q <= last_row_q ? Clipped < 1 : int'(row_q) > Clipped - 2;
+    end
+  end
+
+  localparam int MaxAdvance = (Stride > ToFrame) ? Stride : ToFrame;
+  localparam int unsigned DistanceWidth = $clog2((Kernel + MaxAdvance + int'(PadTop) + 2) * Pixels) + 1;
+
+  function automatic int chosen(
+      input logic [4:0] at, input int border, input int pixel, input int row, input int clip, input int clipped,
+      input int frame);
+    return !at[0] ? (at[1] ? pixel : border) : at[2] ? frame : at[3] ? clipped : at[4] ? clip : row;
+  endfunction
+  wire [4:0] at_needed = {clips_q, clipped_q, last_row_q, next_in_image_q, last_column_q};
+  wire [4:0] at_free = {2'b00, last_row_q, in_image_q, last_column_q};
+
+  // Both distances are less 1 and plus half of their range, so that the highest bit says whether there is a pixel. A
+  // write and a read in the same cycle are one constant.
+  localparam bit [DistanceWidth-1:0] None = (1 << (DistanceWidth - 1)) - 1;
+  logic [DistanceWidth-1:0] available_q, room_q;
+  wire [DistanceWidth-1:0] available_change = DistanceWidth'(
+      !read ? int'(write) :
+      write ? chosen(at_needed, 1, 0, 1 - NeedRow, 1 - NeedClip, 1 - NeedClipped, 1 - NeedFrame) :
+      chosen(at_needed, 0, -1, -NeedRow, -NeedClip, -NeedClipped, -NeedFrame));
+  wire [DistanceWidth-1:0] room_change = DistanceWidth'(
+      !read ? -int'(write) :
+      write ? chosen(at_free, -1, 0, FreeRow - 1, 0, 0, FreeFrame - 1) :
+      chosen(at_free, 0, 1, FreeRow, 0, 0, FreeFrame));
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      available_q <= None - DistanceWidth'(Newest * Pixels);
+      room_q <= None + DistanceWidth'((Kernel - int'(PadTop)) * Pixels);
+    end else begin
+      available_q <= available_q + available_change;
+      room_q <= room_q + room_change;
     end
   end
 
   // -- writing and reading
 
-  wire in_image = column_q < ColumnWidth'(ImageWidth);
-  wire not_yet_written = ahead_q < newest || (ahead_q == newest && ColumnWidth'(write_column_q) <= column_q);
-  wire column_there = !in_image || !not_yet_written;
-  // the memory of the oldest row may be written up to the column that is read next
-  localparam logic signed [DistanceWidth-1:0] Full = DistanceWidth'(Kernel);
-  wire room = ahead_q < Full || (ahead_q == Full && ColumnWidth'(write_column_q) < column_q);
-  wire shift_free;
-  assign in_ready_o = room;
-  assign write = in_valid_i && room;
-  assign read = column_there && shift_free;
+  wire column_held;
+  assign in_ready_o = room_q[DistanceWidth-1];
+  assign write = in_valid_i && in_ready_o;
+  assign read = available_q[DistanceWidth-1] && !column_held;
 
   wire [Width-1:0] banks[KernelHeight];
   for (genvar b = 0; b < KernelHeight; b++) begin : gen_bank
@@ -171,58 +247,50 @@ module parallel_window #(
 
   // -- the column that was read, its rows in order
 
-  logic column_valid_q, column_first_q, column_emits_q, column_inside_q;
+  // flags only with column_valid_q: the first of a row of windows, the one that completes a window, the rows that it has
+  // in the border
+  logic column_valid_q, column_first_q, column_emits_q;
+  logic [KernelHeight-1:0] column_border_q;
   logic [BankWidth-1:0] column_bank_q;
-  logic [KernelHeight-1:0] column_rows_q;
-  logic [StrideCountWidth-1:0] until_q;  // columns until the next window is complete
-
-  wire complete = column_q >= ColumnWidth'(FirstColumn) && until_q == '0;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) until_q <= '0;
-    else if (read && column_q >= ColumnWidth'(FirstColumn))
-      until_q <= (last_column) ? '0 : complete ? StrideCountWidth'(StrideWidth - 1) : until_q - 1'b1;
-  end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) column_valid_q <= 1'b0;
-    else if (shift_free) column_valid_q <= read;
-    if (read) begin
-      column_first_q <= column_q == '0;
-      column_emits_q <= complete;
-      column_inside_q <= in_image;
-      column_bank_q <= bank_q;
-      column_rows_q <= rows_inside;
+    if (!rst_ni) begin
+      column_valid_q <= 1'b0;
+      column_first_q <= 1'b0;
+      column_emits_q <= 1'b0;
+      column_border_q <= '0;
+    end else begin
+      column_valid_q <= read || column_held;
+      if (!column_held) begin
+        column_first_q <= read && column_q == '0;
+        column_emits_q <= read && until_q == '0;
+        column_border_q <= {KernelHeight{read}} & ~(in_image_q ? rows_inside_q : '0);
+      end
     end
-  end
-
-  wire [Width-1:0] column[KernelHeight];
-  for (genvar k = 0; k < KernelHeight; k++) begin : gen_row
-    wire [BankWidth-1:0] bank = turned(column_bank_q, k);
-    assign column[k] = (column_rows_q[k] && column_inside_q) ? banks[bank] : Border;
+    if (read) column_bank_q <= bank_q;
   end
 
   // -- the window
 
   logic [Width-1:0] window_q[KernelHeight][KernelWidth];
   logic out_valid_q;
-  wire out_free = !out_valid_q || out_ready_i;
-  assign shift_free = !column_valid_q || out_free;
-  wire shift = column_valid_q && out_free;
+  wire held = out_valid_q && !out_ready_i;
+  assign column_held = column_valid_q && held;
+  wire shift = column_valid_q && !held;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) out_valid_q <= 1'b0;
-    else if (out_free) out_valid_q <= shift && column_emits_q;
+    else out_valid_q <= column_emits_q || held;
   end
 
   for (genvar r = 0; r < KernelHeight; r++) begin : gen_window_row
+    wire [BankWidth-1:0] bank = turned(column_bank_q, r);
     for (genvar c = 0; c < KernelWidth; c++) begin : gen_window_column
-      always_ff @(posedge clk_i) begin
-        if (shift) begin
-          if (c == KernelWidth - 1) window_q[r][c] <= column[r];
-          else if (column_first_q) window_q[r][c] <= Border;
-          else window_q[r][c] <= window_q[r][(c+1)%KernelWidth];
-        end
-      end
+      // The row of windows begins with a border, and pixels come from the right. In one expression, so that the reset to
+      // Border does not wait for the enable.
+      wire border = !held && ((c < KernelWidth - 1) ? column_first_q : column_border_q[r]);
+      wire [Width-1:0] moved = (c < KernelWidth - 1) ? window_q[r][(c+1)%KernelWidth] : banks[bank];
+      always_ff @(posedge clk_i) window_q[r][c] <= border ? Border : shift ? moved : window_q[r][c];
       assign out_data_o[(r*KernelWidth+c)*Width+:Width] = window_q[r][c];
     end
   end

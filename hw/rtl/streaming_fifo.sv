@@ -49,13 +49,14 @@ module streaming_fifo #(
 
     logic [AddressWidth-1:0] write_address_q, read_address_q;
     logic [CountWidth-1:0] stored_q;
+    logic some_q, room_q;  // stored_q is more than 0, and less than Words: found with the count, not from it
     logic out_valid_q;
 
-    wire write = in_valid_i && in_ready_o;
-    wire out_free = !out_valid_q || out_ready_i;
-    wire read = out_free && stored_q != '0;
+    wire write = in_valid_i && room_q;
+    wire held = out_valid_q && !out_ready_i;
+    wire read = some_q && !held;
 
-    assign in_ready_o = stored_q != CountWidth'(Words);
+    assign in_ready_o = room_q;
     assign out_valid_o = out_valid_q;
 
     always_ff @(posedge clk_i) begin
@@ -63,13 +64,18 @@ module streaming_fifo #(
         write_address_q <= '0;
         read_address_q <= '0;
         stored_q <= '0;
+        some_q <= 1'b0;
+        room_q <= 1'b1;
         out_valid_q <= 1'b0;
       end else begin
         if (write) write_address_q <= (write_address_q == Last) ? '0 : write_address_q + 1'b1;
         if (read) read_address_q <= (read_address_q == Last) ? '0 : read_address_q + 1'b1;
-        if (write && !read) stored_q <= stored_q + 1'b1;
-        else if (read && !write) stored_q <= stored_q - 1'b1;
-        if (out_free) out_valid_q <= read;
+        if (write != read) begin
+          stored_q <= stored_q + {{CountWidth - 1{read}}, 1'b1};
+          some_q <= write || stored_q != CountWidth'(1);
+          room_q <= read || stored_q != CountWidth'(Words - 1);
+        end
+        out_valid_q <= read || held;
       end
     end
 
