@@ -28,7 +28,7 @@ from pipeline.yaml_file import read_yaml
 __all__ = ["FOLDER", "Fault", "Proof", "Verdict", "load", "prove"]
 
 FOLDER = Path(__file__).resolve().parents[2] / "hw" / "formal"
-_INDUCTION = 2  # cycles of an induction, at most
+_INDUCTION = 5  # cycles of an induction, at most
 _SEARCH = 16  # cycles from a reset in which a fault is looked for where the induction fails
 _FAILS = "fails."
 _WORKER = Path(__file__).with_name("formal_worker.py")

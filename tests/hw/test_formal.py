@@ -55,7 +55,7 @@ def test_claims_that_are_not_enough_are_told_from_a_failure(monkeypatch):
     fault = fault_of("the second beat is overwritten while it waits")
     verdict = formal.prove(fault.proof, fault)
     assert not verdict.proven and not verdict.reachable
-    assert str(verdict).startswith("FAILS, from a state that 2 cycles of induction allow: ")
+    assert str(verdict).startswith("FAILS, from a state that 5 cycles of induction allow: ")
 
 
 def test_a_path_within_a_cycle_is_told():
