@@ -27,6 +27,7 @@ __all__ = [
     "Simulation",
     "Synthesis",
     "Timing",
+    "Verify",
     "config_for",
     "load_config",
 ]
@@ -85,6 +86,17 @@ class Synthesis(Section):
     whole: bool = Field(
         False, description="true or false: whether the stitched network is counted in one piece as well"
     )
+
+
+class Verify(Section):
+    """Evidence beyond what every build has: `gate_level` simulates the netlists that resources are counted from beside the
+    SystemVerilog, on `frames` golden frames."""
+
+    gate_level: bool = Field(
+        False,
+        description="true or false: whether netlists are simulated beside the SystemVerilog that they are mapped from",
+    )
+    frames: int = Field(1, ge=1, le=100, description="a whole number of frames from 1 to 100")
 
 
 class Timing(Section):
@@ -184,6 +196,7 @@ class BuildConfig(Section):
     accumulators: Accumulators = Field(Accumulators(), description="a mapping of policy, per_pe and layers")
     simulation: Simulation = Field(Simulation(), description="a mapping of frames, cppsim_frames and stall_seed")
     synthesis: Synthesis = Field(Synthesis(), description="a mapping of whole")
+    verify: Verify = Field(Verify(), description="a mapping of gate_level and frames")
     timing: Timing = Field(Timing(), description="a mapping of place_and_route and seeds")
 
     @model_validator(mode="before")

@@ -385,6 +385,29 @@ def _synth(context: Context) -> str:
     return line + (f"; {report.in_hls}" if report.in_hls else "") + too_large
 
 
+def _verify(context: Context) -> str:
+    from pipeline.stages import fold, gate_level, synth
+
+    options = context.options
+    if not options["verify"]["gate_level"]:
+        return "none: no gate-level simulation was asked for (verify: {gate_level: true})"
+    graph = fold.load(context.inputs["fold"]).graph
+    frames, _ = _simulated_frames(context, graph, options["verify"]["frames"], again=True)
+    report = gate_level.run(
+        graph,
+        synth.load_netlists(context.inputs["synth"] / "netlists"),
+        frames,
+        context.shared("verilator"),
+        context.folder / "report",
+        stall_seed=options["simulation.stall_seed"],
+        check_overflow=options["check_overflow"],
+        workers=len(os.sched_getaffinity(0)),
+        log=context.log,
+        on_progress=lambda done, total: context.progress(done, total, "netlists"),
+    )
+    return report.summary
+
+
 def _timing(context: Context) -> str:
     from pipeline.boards import load_board
     from pipeline.stages import fold, synth, timing
@@ -612,6 +635,16 @@ STAGES: tuple[Stage, ...] = (
         files=lambda options: _board_files(options) + _specialize_files(options),
     ),
     Stage(
+        "verify",
+        "the netlists that were counted, beside the SystemVerilog in every cycle, where that is asked for",
+        _verify,
+        reads=("verify", "simulation.stall_seed", "check_overflow"),
+        needs=("resolve", "fold", "synth"),
+        packages=("verilator", "pyosys", *_NETWORK, *_LAYERS),
+        programs=("g++",),
+        sources=(*_HARDWARE, "hw/tb/*.cpp", "hw/gate_level/*.sv"),
+    ),
+    Stage(
         "timing",
         "the longest paths, estimated from the netlists; Fmax of every MVAU alone by place and route, on demand",
         _timing,
@@ -650,7 +683,7 @@ STAGES: tuple[Stage, ...] = (
         reads=("target_fps", "board"),
         needs=(
             *("resolve", "export", "streamline", "dataflow", "accumulators"),
-            *("fold", "codegen", "cppsim", "rtlsim", "synth", "timing", "bitfile", "package"),
+            *("fold", "codegen", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
         ),
         packages=("finn-plus", "matplotlib", *_NETWORK, *_LAYERS),
         sources=("hw/boards/*.yaml",),

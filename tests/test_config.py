@@ -84,6 +84,8 @@ def test_every_option_is_read_by_a_stage() -> None:
         ("preferred_impl_style: {MVAU: x}", "preferred_impl_style is {'MVAU': 'x'}; expected rtl or hls, or a mapping"),
         ("mvau_style: {MVAU_3: x}", "mvau_style is {'MVAU_3': 'x'}; expected folded, unrolled, sparse or auto"),
         ("simulation: {stall_seed: x}", "simulation.stall_seed is 'x'; expected a whole number of 0 or more."),
+        ("verify: {gate_level: often}", "verify.gate_level is 'often'; expected true or false"),
+        ("verify: {frames: 0}", "verify.frames is 0; expected a whole number of frames from 1 to 100"),
         (
             "timing: {seeds: 0}",
             "timing.seeds is 0; expected a whole number of seeds of the open place and route, from 1",

@@ -92,8 +92,13 @@ module accelerator_shell_properties #(
     .weights_loaded_i(weights_loaded_i)
   );
 
+  // the first reset lasts three cycles at least: registers that follow others by a cycle have none of their own
   logic checked_q = 1'b0;
-  always_ff @(posedge clk_i) if (!rst_ni) checked_q <= 1'b1;
+  logic [1:0] in_reset_q = 2'd0;
+  always_ff @(posedge clk_i) begin
+    in_reset_q <= rst_ni ? 2'd0 : (in_reset_q == 2'd3) ? 2'd3 : in_reset_q + 2'd1;
+    if (in_reset_q == 2'd3) checked_q <= 1'b1;
+  end
 
   // -- what is written to the registers, and read of them
 
@@ -113,7 +118,16 @@ module accelerator_shell_properties #(
 
   wire control = write && write_address == AddressControl && accepted;
   wire batch = write && write_address == AddressBatch && write_data != '0;
-  wire clear = !rst_ni || (control && write_data[0]);
+  wire settled = u_cell.u_axi_lite_slave.settled_q;  // a write is there from the cycle before on
+  wire read_settled = u_cell.u_axi_lite_slave.read_settled_q;
+  wire told = u_cell.u_axi_lite_slave.read_q;  // the cycle after a read, in which read_data is taken
+
+  // what a reset and a new batch do, they do a cycle later
+  logic clear_q, batch_written_q;
+  always_ff @(posedge clk_i) begin
+    clear_q <= control && write_data[0];
+    batch_written_q <= batch;
+  end
 
   // -- reset
 
@@ -197,10 +211,10 @@ module accelerator_shell_properties #(
       given_words_q <= given_end ? '0 : given_words_q + 1;
       if (given_end) frames_out_q <= frames_out_q + 1;
     end
-    if (clear) begin
+    if (!rst_ni || clear_q) begin
       batch_q <= 32'd1;
       frames_left_q <= '0;
-    end else if (batch) begin
+    end else if (batch_written_q) begin
       batch_q <= write_data;
       frames_left_q <= write_data - 1;
     end else if (core_rst_n && give && out_end) begin
@@ -241,6 +255,21 @@ module accelerator_shell_properties #(
   wire second_out_ends = given_words_q == ((OutputWords > 1) ? OutputWords - 2 : 0);
   wire busy = in_words_q != '0 || frames_in_q != frames_out_q;
 
+  // what a read gives is of the cycle of the read; whether a frame is inside, of the cycle before
+  logic [31:0] was_frames_in_q, was_frames_out_q, was_batch_q;
+  logic [11:0] was_address_q;
+  logic was_misaligned_q, was_busy_q, was_told_busy_q, was_taken_q;
+  always_ff @(posedge clk_i) begin
+    was_frames_in_q <= frames_in_q;
+    was_frames_out_q <= frames_out_q;
+    was_batch_q <= batch_q;
+    was_address_q <= read_address;
+    was_misaligned_q <= misaligned_q;
+    was_busy_q <= busy;
+    was_told_busy_q <= was_busy_q;
+    was_taken_q <= take;
+  end
+
   always_comb begin
     if (checked_q && rst_ni) begin
       reset_lasts : assert (!core_rst_n || released_q == 4'd8);
@@ -248,15 +277,33 @@ module accelerator_shell_properties #(
       nothing_moves_in_reset : assert (core_rst_n || (!in_ready && !out_valid));
       whole_words_leave : assert (out_keep == '1);
       load_needs_weights : assert (WeightWords > 0 || !weights_valid);
-      frames_in_are_told : assert (!read || read_address != AddressFramesIn || read_data == frames_in_q);
-      frames_out_are_told : assert (!read || read_address != AddressFramesOut || read_data == frames_out_q);
-      batch_is_told : assert (!read || read_address != AddressBatch || read_data == batch_q);
+      frames_in_are_told : assert (!told || was_address_q != AddressFramesIn || read_data == was_frames_in_q);
+      frames_out_are_told : assert (!told || was_address_q != AddressFramesOut || read_data == was_frames_out_q);
+      batch_is_told : assert (!told || was_address_q != AddressBatch || read_data == was_batch_q);
       status_is_told :
-      assert (!read || read_address != AddressStatus || read_data[1:0] == {misaligned_q, busy});
-      frames_are_not_loads : assert (!control || write_data[1:0] != 2'b10 || WeightWords == 0 || !core_rst_n || !busy);
+      assert (!told || was_address_q != AddressStatus || read_data[1:0] == {was_misaligned_q, was_told_busy_q});
+      frames_are_not_loads :
+      assert (!control || write_data[1:0] != 2'b10 || WeightWords == 0 || !core_rst_n || reset_q ||
+              (in_words_q == '0 && !take && !was_busy_q));
 
       // what the registers are
       reset_register : assert (u_cell.reset_q == reset_q && u_cell.load_q == load_q);
+      writes_are_decoded :
+      assert (!settled || ({u_cell.to_control_q, u_cell.to_batch_q, u_cell.high_zero_q, u_cell.low_zero_q, u_cell.low_one_q} ==
+                           {write_address == AddressControl, write_address == AddressBatch, write_data[31:16] == '0,
+                            write_data[15:0] == '0, write_data[15:0] == 16'd1}));
+      after_a_batch : assert (!batch_written_q || (u_cell.high_zero_q == (write_data[31:16] == '0) &&
+                                                   u_cell.low_one_q == (write_data[15:0] == 16'd1)));
+      late_registers : assert (u_cell.clear_q == clear_q && u_cell.write_batch_q == batch_written_q);
+      reads_are_decoded :
+      assert (!read_settled || ({u_cell.from_transfer_q, u_cell.from_counted_q, u_cell.from_other_q} ==
+                                {read_address[11:4] == AddressBatch[11:4] && read_address[1:0] == '0,
+                                 read_address[11:4] == 8'h03 && read_address[1:0] == '0,
+                                 read_address[11:7] == '0 && read_address[1:0] == '0}));
+      settled_is_there : assert (!settled || (u_cell.u_axi_lite_slave.have_address_q && u_cell.u_axi_lite_slave.have_data_q));
+      read_settled_is_there : assert (!read_settled || u_cell.u_axi_lite_slave.have_read_q);
+      busy_is_kept : assert ((u_cell.was_inside_q || u_cell.low_differs_q || u_cell.high_differs_q) == was_busy_q);
+      taken_is_kept : assert (u_cell.taken_q == was_taken_q);
       hold_counts : assert (reset_q || 32'(released_q) + 32'(u_cell.hold_q) == ((released_q == 4'd8) ? 8 : 7));
     end
   end
@@ -269,6 +316,8 @@ module accelerator_shell_properties #(
       // what the registers are
       input_is_counted : assert (u_cell.frames_in_q == frames_in_q && 32'(u_cell.in_word_q) == in_words_q);
       output_is_counted : assert (u_cell.frames_out_q == frames_out_q && 32'(u_cell.out_word_q) == out_words_q);
+      ends_are_found :
+      assert (u_cell.in_inside_q == (in_words_q != '0) && u_cell.in_frame_end_q == in_end && u_cell.core_frame_end_q == out_end);
       words_are_of_frames : assert (in_words_q < InputWords && out_words_q < OutputWords && given_words_q < OutputWords);
       misalignment_is_kept : assert (u_cell.misaligned_q == misaligned_q);
       in_level_is_counted : assert (in_level == in_kept);
@@ -284,7 +333,8 @@ module accelerator_shell_properties #(
   end
   always_comb begin
     if (checked_q && rst_ni) begin
-      batch_register : assert (u_cell.batch_q == batch_q && u_cell.frames_left_q == frames_left_q);
+      batch_register : assert (u_cell.batch_q == batch_q && u_cell.batch_one_q == (batch_q == 32'd1));
+      frames_left_register : assert (u_cell.frames_left_q == frames_left_q + 1 && u_cell.last_frame_q == (frames_left_q == '0));
     end
   end
 

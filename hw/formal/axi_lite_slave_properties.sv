@@ -123,7 +123,7 @@ module axi_lite_slave_properties #(
 
   handshake #(
     .Width(2),
-    .MaxWait(1)
+    .MaxWait(2)
   ) u_b (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -137,6 +137,7 @@ module axi_lite_slave_properties #(
   // -- reads
 
   wire [1:0] reads, results;
+  wire said = u_cell.read_q;  // the registers say what a read gives in the cycle after they have seen it
   wire [1:0][AddressWidth-1:0] read_parts;
   wire [1:0][33:0] result_parts;
 
@@ -162,7 +163,7 @@ module axi_lite_slave_properties #(
     .clk_i(clk_i),
     .rst_ni(rst_ni),
     .checked_i(checked_q),
-    .push_i(read),
+    .push_i(said),
     .data_i({read_accept_i ? Okay : SlvErr, read_data_i}),
     .pop_i(rvalid && rready_i),
     .popped_i({rresp, rdata}),
@@ -172,7 +173,7 @@ module axi_lite_slave_properties #(
 
   handshake #(
     .Width(34),
-    .MaxWait(1)
+    .MaxWait(3)
   ) u_r (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -180,7 +181,7 @@ module axi_lite_slave_properties #(
     .valid_i(rvalid),
     .ready_i(rready_i),
     .data_i({rresp, rdata}),
-    .inside_i(results != '0 || reads != '0)
+    .inside_i(results != '0 || reads != '0 || said)
   );
 
   always_comb begin
@@ -197,6 +198,9 @@ module axi_lite_slave_properties #(
       answers_are_counted : assert (answers == 2'(bvalid));
       reads_are_counted : assert (reads == 2'(u_cell.have_read_q));
       results_are_counted : assert (results == 2'(rvalid));
+      pairs_are_settled : assert (!u_cell.settled_q || (addresses != '0 && words != '0));
+      reads_are_settled : assert (!u_cell.read_settled_q || reads != '0);
+      one_read_at_a_time : assert (!said || (reads == '0 && !rvalid));
       address_is_kept : assert (addresses == '0 || write_address == address_parts[0]);
       word_is_kept : assert (words == '0 || write_data == word_parts[0][31:0]);
       strobes_are_kept : assert (words == '0 || u_cell.write_whole_q == whole);

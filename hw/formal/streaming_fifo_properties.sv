@@ -101,6 +101,8 @@ module streaming_fifo_properties #(
         level_is_counted : assert (32'(level) == stored + 32'(head));
         addresses_are_in_it : assert (read < Words && write < Words && stored <= Words);
         addresses_are_apart : assert (write == ((read + stored < Words) ? read + stored : read + stored - Words));
+        flags_are_right :
+        assert (u_cell.gen_memory.some_q == (stored != 0) && u_cell.gen_memory.room_q == (stored != Words));
         head_is_read : assert (!head || u_cell.gen_memory.u_memory.data_q == parts[0]);
       end
     end

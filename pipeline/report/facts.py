@@ -14,11 +14,12 @@ from pipeline.accumulators.certificate import Certificate
 from pipeline.cache import read_entry
 from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.errors import ModelError
-from pipeline.stages import bitfile, cppsim, fold, resolve, synth, timing
+from pipeline.stages import bitfile, cppsim, fold, gate_level, resolve, synth, timing
 from pipeline.stages.bitfile import BitfileResult
 from pipeline.stages.comparison import AccumulatorExtremes
 from pipeline.stages.cppsim import CppSimulation
 from pipeline.stages.fold import Folded
+from pipeline.stages.gate_level import GateLevelReport
 from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import LayerRun
 from pipeline.stages.synth import ResourceReport
@@ -70,8 +71,8 @@ class BuildFacts:
     """One build.
 
     `input_quantizer` is None where the network has its own; `seen` is of the golden frames. `estimated` is of the longest
-    paths. `timing` is None where no place and route was asked for, `bitfile` for a board that no block design is made for,
-    `cpp` where no frames were asked for in C++.
+    paths. `cpp` is None where no frames were asked for in C++, `gates` where no gate-level simulation was, `timing` where
+    no place and route was, and `bitfile` for a board that no block design is made for.
     """
 
     model: ResolvedModel
@@ -84,6 +85,7 @@ class BuildFacts:
     cpp: CppSimulation | None
     resources: ResourceReport
     estimated: TimingEstimate
+    gates: GateLevelReport | None
     timing: TimingReport | None
     bitfile: BitfileResult | None
     verified: tuple[VerifiedOutput, ...]
@@ -139,6 +141,7 @@ def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFac
             cpp=cppsim.load(results["cppsim"] / "report" / cppsim.FILE),
             resources=synth.load(results["synth"] / "report" / synth.FILE),
             estimated=timing.load_estimate(results["timing"] / "report" / timing.ESTIMATE_FILE),
+            gates=gate_level.load(results["verify"] / "report" / gate_level.FILE),
             timing=timing.load(results["timing"] / "report" / timing.FILE),
             bitfile=bitfile.load(made) if (made := results["bitfile"] / "bitfile").is_dir() else None,
             verified=tuple(

@@ -140,7 +140,7 @@ def _throughput(facts: BuildFacts) -> str:
 
 
 def _verification(facts: BuildFacts) -> str:
-    steps = ("export", "streamline", "dataflow", "accumulators", "cppsim", "rtlsim")
+    steps = ("export", "streamline", "dataflow", "accumulators", "cppsim", "rtlsim", "verify")
     costs = {stage.name: stage for stage in facts.stages}
     text = (
         "## Verification\n\n"
@@ -152,6 +152,8 @@ def _verification(facts: BuildFacts) -> str:
         left_out["export"] = "not needed"
     if facts.cpp is None:
         left_out["cppsim"] = "not asked for"
+    if facts.gates is None:
+        left_out["verify"] = "not asked for"
     rows = [[s, left_out.get(s, "SUCCESS"), costs[s].summary] for s in steps]
     text += table(["step", "result", "what was found"], rows, left=3)
     if facts.cpp:

@@ -8,7 +8,7 @@ run at full speed and again with random gaps on every port.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -76,8 +76,11 @@ class NetworkRun:
         }
 
 
-def write_layer_bench(graph: LayerGraph, folder: Path) -> tuple[Design, tuple[Kernel, ...]]:
-    """A design in which every layer of `graph` has its own ports. Returns it with the layers as they stand in it."""
+def write_layer_bench(
+    graph: Iterable[Kernel], folder: Path, *, check_overflow: bool = False
+) -> tuple[Design, tuple[Kernel, ...]]:
+    """A design in which every layer of `graph` has its own ports, with `check_overflow` as `write_design` makes it. Returns
+    it with the layers as they stand in it."""
     layers = tuple(
         replace(
             layer,
@@ -88,7 +91,7 @@ def write_layer_bench(graph: LayerGraph, folder: Path) -> tuple[Design, tuple[Ke
     )
     inputs = [stream for layer in layers for stream in layer.inputs]
     outputs = [stream for layer in layers for stream in layer.outputs]
-    return write_design(layers, inputs, outputs, folder, "layers"), layers
+    return write_design(layers, inputs, outputs, folder, "layers", check_overflow=check_overflow), layers
 
 
 def run_layers(

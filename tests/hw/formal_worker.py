@@ -50,7 +50,7 @@ def _main() -> None:
             shown.append(f"-show {label}")
     claims = f"-prove-asserts -seq 1 {' '.join(shown)} {top}"
     run(f"tee -o induction.txt sat -tempinduct -maxsteps {job['induction']} -dump_json state.json {claims}")
-    if Path("state.json").is_file():
+    if job["search"] and Path("state.json").is_file():
         run(f"tee -o search.txt sat -tempinduct-baseonly -maxsteps {job['search']} -dump_json path.json {claims}")
 
 

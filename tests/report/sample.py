@@ -30,7 +30,7 @@ __all__ = ["STAGES", "sample_facts"]
 
 STAGES = (
     *("resolve", "export", "streamline", "dataflow", "accumulators", "fold", "codegen", "cppsim", "rtlsim", "synth"),
-    *("timing", "bitfile", "package"),
+    *("verify", "timing", "bitfile", "package"),
 )
 
 _MODEL = ResolvedModel(
@@ -108,6 +108,7 @@ def sample_facts(**changes) -> BuildFacts:
             whole=None,
         ),
         estimated=estimated_timing(folded.graph),
+        gates=None,
         timing=None,
         bitfile=BitfileResult(
             "KV260", "xck26", 5.0, 200.0, 100.0, {}, None, None, Path("x.hwh"), None, None, None, None, None

@@ -227,7 +227,7 @@ def test_the_deepest_fifos_are_listed_and_the_rest_counted():
 def test_figures_are_shown_and_stages_summed():
     text = summary(FACTS)
     assert all(f"]({name})" in text for name in (LUTS_FIGURE, CYCLES_FIGURE, WIDTHS_FIGURE))
-    assert "| **sum, peak** | **19.5** | **412** |" in text
+    assert "| **sum, peak** | **21.0** | **413** |" in text
     assert "| rtlsim | SUCCESS | rtlsim is fine |" in text
     assert "| cppsim | SUCCESS | cppsim is fine |" in text
     assert "compiled by g++ 12.2.0 with the headers of hls4ml 1.3.0" in text
@@ -237,6 +237,7 @@ def test_figures_are_shown_and_stages_summed():
 def test_a_simulation_that_was_not_asked_for_is_called_so():
     text = summary(sample_facts(cpp=None))
     assert "| cppsim | not asked for | cppsim is fine |" in text and "compiled by" not in text
+    assert "| verify | not asked for | verify is fine |" in text
 
 
 def test_finns_estimate_stands_beside_ours():
