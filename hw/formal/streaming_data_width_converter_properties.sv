@@ -83,6 +83,7 @@ module streaming_data_width_converter_properties #(
         room_is_used : assert (in_ready || 32'(level) == Holds);
         level_is_counted : assert (32'(level) == joined + offered);
         parts_are_few : assert (joined < Pop);
+        last_is_known : assert (u_cell.gen_widen.last_q == (joined == Pop - 1));
         wide_beat : assert (!out_valid || out_data == parts[Pop-1:0]);
       end
     end
@@ -105,6 +106,7 @@ module streaming_data_width_converter_properties #(
         room_is_used : assert (in_ready || 32'(level) > 1);
         level_is_counted : assert (32'(level) == left + behind);
         parts_are_few : assert (given < Push && (given == 0 || u_cell.gen_narrow.held_valid_q));
+        last_is_known : assert (u_cell.gen_narrow.last_q == (given == Push - 1));
         output_fills_first :
         assert (u_cell.gen_narrow.u_spill_register.out_valid_q || !u_cell.gen_narrow.u_spill_register.spill_valid_q);
         first_part : assert (behind == 0 || u_cell.gen_narrow.u_spill_register.out_q == parts[0]);
