@@ -176,7 +176,7 @@ module label_select #(
 
   // from an element to the index at the output, and places for those on the way: see result_buffer
   localparam int unsigned Latency = Stages + 3;
-  localparam int unsigned Places = 3 + (Latency + Labels - 1) / Labels;
+  localparam int unsigned Places = 3 + ((Labels > 0) ? (Latency + Labels - 1) / Labels : 0);  // none is refused above
   result_buffer #(
     .Width(OutputWidth),
     .Depth(Places)

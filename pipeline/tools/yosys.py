@@ -17,7 +17,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pipeline.errors import ToolError
@@ -175,7 +175,8 @@ def synthesize(units: Sequence[Unit], family: str, *, cache: Path) -> list[Synth
     if missing:
         cache.mkdir(parents=True, exist_ok=True)
         with scratch_folder("yosys", cache) as scratch:
-            counted = _synthesize(list(missing.values()), family, scratch, cache / f"{next(iter(missing)).stem}.log")
+            named = {entry.stem: unit for entry, unit in missing.items()}
+            counted = _synthesize(named, family, scratch, cache / f"{next(iter(named))}.log")
             for entry, (result, mapped) in zip(missing, counted, strict=True):
                 for target, content in ((_netlist_of(entry), mapped), (entry, json.dumps(asdict(result)).encode())):
                     staged = scratch / "result"
@@ -197,12 +198,17 @@ def _netlist_of(entry: Path) -> Path:
     return entry.with_suffix(".netlist.json.gz")
 
 
-def _synthesize(units: Sequence[Unit], family: str, folder: Path, log: Path) -> list[tuple[SynthesisResult, bytes]]:
+def _synthesize(named: dict[str, Unit], family: str, folder: Path, log: Path) -> list[tuple[SynthesisResult, bytes]]:
+    """The counts and the netlist of each unit of `named`, which gives it by its key."""
+    units = list(named.values())
     designs = []
-    for i, unit in enumerate(units):
+    for i, (key, unit) in enumerate(named.items()):
         own = folder / str(i)
         own.mkdir()
         _copy([*unit.sources, *unit.memories], own)
+        sources, memories = ([own / path.name for path in paths] for paths in (unit.sources, unit.memories))
+        if replace(unit, sources=sources, memories=memories).key(family) != key:
+            raise ToolError(f"The sources of {unit.top} were changed while they were read. Start the build again.")
         designs.append([own.name, _read_command(unit.top, unit.sources, unit.parameters)])
     mapping = f"{recipe(family)} -top {_TOGETHER}"
     commands = [f"{mapping} -run :map_luts", _WITHOUT_IDLE_CELLS, f"{mapping} -run map_luts:"]

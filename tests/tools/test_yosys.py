@@ -234,3 +234,18 @@ def test_cached_results_are_whole(sources, tmp_path):
         Utilization(**content["total"]), {"lane": Utilization(**content["by_module"]["lane"])}
     )
     assert os.listdir(tmp_path / "c") == [entry.name]
+
+
+def test_a_source_that_changes_while_it_is_read_is_not_kept_under_its_old_name(tmp_path, monkeypatch):
+    source = tmp_path / "unit.sv"
+    source.write_text("module unit (input wire a_i, output wire b_o);\n  assign b_o = a_i;\nendmodule\n")
+    copy = yosys._copy
+
+    def after_an_edit(files, folder):
+        source.write_text(source.read_text().replace("= a_i", "= !a_i"))
+        copy(files, folder)
+
+    monkeypatch.setattr(yosys, "_copy", after_an_edit)
+    with pytest.raises(ToolError, match="sources of unit were changed while they were read"):
+        yosys.synthesize([yosys.Unit("unit", [source])], "xcup", cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*.json"))
