@@ -440,7 +440,8 @@ module accelerator_shell #(
         AddressBatch[3:2]: transfer_q <= batch_q;
         AddressFramesIn[3:2]: transfer_q <= frames_in_q;
         AddressFramesOut[3:2]: transfer_q <= frames_out_q;
-        default: transfer_q <= {31'd0, lock_q};
+        AddressLock[3:2]: transfer_q <= {31'd0, lock_q};
+        default: transfer_q <= '0;
       endcase
 
     if (!from_counted_q) counted_q <= '0;
@@ -449,7 +450,8 @@ module accelerator_shell #(
         AddressCyclesLo[3:2]: counted_q <= cycles_q[31:0];
         AddressCyclesHi[3:2]: counted_q <= cycles_hi_q;
         AddressInputStarved[3:2]: counted_q <= input_starved_q;
-        default: counted_q <= input_stalled_q;
+        AddressInputStalled[3:2]: counted_q <= input_stalled_q;
+        default: counted_q <= '0;
       endcase
 
     if (!from_other_q) other_q <= '0;
