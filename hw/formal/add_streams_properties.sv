@@ -1,5 +1,5 @@
 // add_streams: the sum of the first beats of both inputs, of the second ones, and so on; none without its partner; a sum
-// is at the output in the cycle after both operands were there.
+// is at the output two cycles after both operands were taken.
 `default_nettype none
 
 module add_streams_properties #(
@@ -52,12 +52,12 @@ module add_streams_properties #(
 
   wire pop = out_valid && out_ready_i;
   wire [1:0] level0, level1;
-  wire [1:0][Pe*Width0-1:0] parts0;
-  wire [1:0][Pe*Width1-1:0] parts1;
+  wire [2:0][Pe*Width0-1:0] parts0;
+  wire [2:0][Pe*Width1-1:0] parts1;
 
   queue_model #(
     .Width(Pe * Width0),
-    .Depth(2)
+    .Depth(3)
   ) u_queue0 (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -72,7 +72,7 @@ module add_streams_properties #(
 
   queue_model #(
     .Width(Pe * Width1),
-    .Depth(2)
+    .Depth(3)
   ) u_queue1 (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -85,8 +85,10 @@ module add_streams_properties #(
     .parts_o(parts1)
   );
 
+  // operands wait a cycle for their sum
   handshake #(
-    .Width(Pe * OutputWidth)
+    .Width(Pe * OutputWidth),
+    .MaxWait(1)
   ) u_output (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -115,14 +117,16 @@ module add_streams_properties #(
   always_comb begin
     if (checked_q && rst_ni) begin
       is_the_sum : assert (!out_valid || out_data == sums(parts0[0], parts1[0]));
-      room_is_used : assert (level0 == 2'd2 || !in0_valid_i || !in1_valid_i || (in0_ready && in1_ready));
+      room_is_used : assert (level0 >= 2'd2 || !in0_valid_i || !in1_valid_i || (in0_ready && in1_ready));
 
       // what the registers are
-      level0_is_counted : assert (level0 == kept);
-      level1_is_counted : assert (level1 == kept);
+      level0_is_counted : assert (level0 == kept + 2'(u_cell.operands_valid_q));
+      level1_is_counted : assert (level1 == kept + 2'(u_cell.operands_valid_q));
       output_fills_first : assert (u_cell.u_spill_register.out_valid_q || !u_cell.u_spill_register.spill_valid_q);
       first_sum : assert (kept == '0 || u_cell.u_spill_register.out_q == sums(parts0[0], parts1[0]));
       second_sum : assert (kept != 2'd2 || u_cell.u_spill_register.spill_q == sums(parts0[1], parts1[1]));
+      operands_are_the_last :
+      assert (!u_cell.operands_valid_q || (u_cell.operands0_q == parts0[kept] && u_cell.operands1_q == parts1[kept]));
     end
   end
 

@@ -117,12 +117,9 @@ module fm_padding_properties #(
       counters_are_ahead : assert (32'(u_cell.row_q) * Beats + 32'(u_cell.beat_q) == 32'(next));
       flags_are_ahead :
       assert (u_cell.last_beat_q == (32'(u_cell.beat_q) == Beats - 1) && u_cell.last_row_q == (32'(u_cell.row_q) == Rows - 1) &&
-              (u_cell.inside_columns_q && u_cell.inside_rows_q) == is_of_image(next));
+              u_cell.inside_q == is_of_image(next));
       rows_are_found :
       assert (u_cell.inside_rows_q == (32'(u_cell.row_q) >= PadTop && 32'(u_cell.row_q) < PadTop + ImageHeight));
-      columns_are_found :
-      assert (u_cell.inside_columns_q == (32'(u_cell.beat_q) >= PadLeft * Folds &&
-                                          32'(u_cell.beat_q) < (PadLeft + ImageWidth) * Folds));
       counter_is_of_a_row : assert (32'(u_cell.beat_q) < Beats);
       level_is_counted : assert (level == 2'(kept != '0 && of_image) + 2'(kept == 2'd2 && is_of_image(second)));
       output_fills_first : assert (u_cell.u_spill_register.out_valid_q || !u_cell.u_spill_register.spill_valid_q);

@@ -1,7 +1,7 @@
 // The sum of two streams, element by element, each times a constant.
 //
-// A beat leaves in the cycle after both of its operands are there. The ready of one input depends on the valid of the
-// other.
+// Both operands of a beat are taken in the same cycle, so the ready of one input depends on the valid of the other. They
+// are registered before they are added: the memory of a FIFO gives them late. Their sum leaves two cycles after they came.
 //
 // Pe:           elements of a beat.
 // Width0:       bits of an element of input 0.
@@ -42,10 +42,22 @@ module add_streams #(
   end
 
   wire sum_ready;
+  logic operands_valid_q;
+  logic [Pe*Width0-1:0] operands0_q;
+  logic [Pe*Width1-1:0] operands1_q;
   wire [Pe*OutputWidth-1:0] sums;
 
   assign in0_ready_o = sum_ready && in1_valid_i;
   assign in1_ready_o = sum_ready && in0_valid_i;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) operands_valid_q <= 1'b0;
+    else if (sum_ready) operands_valid_q <= in0_valid_i && in1_valid_i;
+    if (sum_ready) begin
+      operands0_q <= in0_data_i;
+      operands1_q <= in1_data_i;
+    end
+  end
 
   // all modulo 2^OutputWidth, which is exact because the sum fits; signs are extended by hand, as tools differ in casts
   localparam bit [31:0] Bits0 = Multiplier0;
@@ -53,8 +65,8 @@ module add_streams #(
   localparam bit [OutputWidth-1:0] Factor0 = OutputWidth'({{OutputWidth{Bits0[31]}}, Bits0});
   localparam bit [OutputWidth-1:0] Factor1 = OutputWidth'({{OutputWidth{Bits1[31]}}, Bits1});
   for (genvar i = 0; i < Pe; i++) begin : gen_lane
-    wire [Width0-1:0] x0 = in0_data_i[i*Width0+:Width0];
-    wire [Width1-1:0] x1 = in1_data_i[i*Width1+:Width1];
+    wire [Width0-1:0] x0 = operands0_q[i*Width0+:Width0];
+    wire [Width1-1:0] x1 = operands1_q[i*Width1+:Width1];
     wire sign0 = Signed0 && x0[Width0-1];
     wire sign1 = Signed1 && x1[Width1-1];
     wire [OutputWidth-1:0] a = OutputWidth'({{OutputWidth{sign0}}, x0});
@@ -67,7 +79,7 @@ module add_streams #(
   ) u_spill_register (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .in_valid_i(in0_valid_i && in1_valid_i),
+    .in_valid_i(operands_valid_q),
     .in_ready_o(sum_ready),
     .in_data_i(sums),
     .out_valid_o(out_valid_o),

@@ -51,15 +51,16 @@ module fm_padding #(
 
   logic [RowWidth-1:0] row_q;
   logic [BeatWidth-1:0] beat_q;  // of the row
-  // found one beat ahead
-  logic last_beat_q, last_row_q, inside_columns_q, inside_rows_q;
+  // found one beat ahead; inside: of the image
+  logic last_beat_q, last_row_q, inside_rows_q, inside_q;
   wire signed [31:0] row = 32'(row_q);
   wire signed [31:0] beat = 32'(beat_q);
-  wire inside_image = inside_columns_q && inside_rows_q;
+  wire inside_columns = last_beat_q ? PadLeft == 0 : beat >= int'(Left) - 1 && beat < int'(Right) - 1;
+  wire inside_rows = last_row_q ? PadTop == 0 : row >= int'(PadTop) - 1 && row < int'(RowsEnd) - 1;
 
-  wire valid = !inside_image || in_valid_i;
+  wire valid = !inside_q || in_valid_i;
   wire ready;
-  assign in_ready_o = inside_image && ready;
+  assign in_ready_o = inside_q && ready;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -67,16 +68,16 @@ module fm_padding #(
       beat_q <= '0;
       last_beat_q <= Beats == 1;
       last_row_q <= Rows == 1;
-      inside_columns_q <= PadLeft == 0;
       inside_rows_q <= PadTop == 0;
+      inside_q <= PadLeft == 0 && PadTop == 0;
     end else if (valid && ready) begin
       beat_q <= last_beat_q ? '0 : beat_q + 1'b1;
       last_beat_q <= Beats == 1 || beat_q == BeatWidth'(Beats - 2);
-      inside_columns_q <= last_beat_q ? PadLeft == 0 : beat >= int'(Left) - 1 && beat < int'(Right) - 1;
+      inside_q <= inside_columns && (last_beat_q ? inside_rows : inside_rows_q);
       if (last_beat_q) begin
         row_q <= last_row_q ? '0 : row_q + 1'b1;
         last_row_q <= Rows == 1 || row_q == RowWidth'(Rows - 2);
-        inside_rows_q <= last_row_q ? PadTop == 0 : row >= int'(PadTop) - 1 && row < int'(RowsEnd) - 1;
+        inside_rows_q <= inside_rows;
       end
     end
   end
@@ -88,7 +89,7 @@ module fm_padding #(
     .rst_ni(rst_ni),
     .in_valid_i(valid),
     .in_ready_o(ready),
-    .in_data_i(inside_image ? in_data_i : {Simd{Value}}),
+    .in_data_i(inside_q ? in_data_i : {Simd{Value}}),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
     .out_data_o(out_data_o)

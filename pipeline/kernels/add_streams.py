@@ -86,8 +86,8 @@ class AddStreams(Kernel):
         return self.input_beats()[0]
 
     def latency(self) -> int:
-        """The output register."""
-        return 1
+        """The operands' registers, the output register."""
+        return 2
 
     def inputs_needed(self) -> np.ndarray:
         return np.arange(1, self.input_beats()[0] + 1, dtype=np.int64)
