@@ -55,6 +55,8 @@ module streaming_fifo #(
     wire write = in_valid_i && room_q;
     wire held = out_valid_q && !out_ready_i;
     wire read = some_q && !held;
+    // the many enables of a wide word would make `read` late: it is also read while nothing is stored, for a LUT or two
+    wire read_word = (Width > 64) ? !held : read;
 
     assign in_ready_o = room_q;
     assign out_valid_o = out_valid_q;
@@ -87,7 +89,7 @@ module streaming_fifo #(
       .write_i(write),
       .write_address_i(write_address_q),
       .data_i(in_data_i),
-      .read_i(read),
+      .read_i(read_word),
       .read_address_i(read_address_q),
       .data_o(out_data_o)
     );

@@ -27,7 +27,8 @@ def _layer(depth, lanes=2, type_=TYPE):
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):
-    layers = [_layer(depth) for depth in DEPTHS] + [_layer(4, lanes=6), _layer(6, lanes=1, type_=IntType(-1, 0))]
+    layers = [_layer(depth) for depth in DEPTHS]
+    layers += [_layer(4, lanes=6), _layer(6, lanes=1, type_=IntType(-1, 0)), _layer(5, lanes=6, type_=IntType(0, 4095))]
     return simulate_side_by_side(layers, tmp_path_factory.mktemp("fifo"))
 
 
