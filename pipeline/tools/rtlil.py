@@ -72,9 +72,12 @@ def side_by_side(texts: Sequence[str], top: str) -> str:
     return _join(max(preambles, key=_autoidx), together)
 
 
-def _cells(body: str) -> set[str]:
-    """The types of the cells that are instances of modules."""
-    return {match[2] for match in _CELL.finditer(body)}
+def _cells(body: str) -> list[str]:
+    """The types of the cells that are instances of modules, each once, in the order of the text.
+
+    The order decides which of equal modules is kept, and a netlist must not depend on how a process orders a set.
+    """
+    return list(dict.fromkeys(match[2] for match in _CELL.finditer(body)))
 
 
 def _with_cells(body: str, types: Mapping[str, str]) -> str:
