@@ -34,9 +34,10 @@ class Training(lightning.LightningModule):
         self._restored: dict[str, dict[str, Any]] = {}
 
     def forward(self, images: Tensor) -> Tensor:
-        # Never with channels last: oneDNN 3.12 without AVX-512 writes past its memory in the backward pass of a 1x1
-        # convolution of stride 2 with fewer than 8 input channels. It crashes, hangs or gives wrong gradients.
-        return self.network(images.contiguous())
+        # Not with channels last on a CPU: oneDNN 3.12 without AVX-512 writes past its memory in the backward pass of a
+        # 1x1 convolution of stride 2 with fewer than 8 input channels. It crashes, hangs or gives wrong gradients.
+        last = torch.channels_last if images.is_cuda else torch.contiguous_format
+        return self.network(images.contiguous(memory_format=last))
 
     def configure_optimizers(self):
         optimizer = _optimizer(self.network, self.config)
