@@ -288,6 +288,8 @@ def _record(
         "packages": {name: version(name) for name in ("torch", "brevitas", "lightning")},
         "config": _described(config),
     }
+    if config.init:
+        record["begun_with"] = registry.training_of(config.init)
     if spec.quantization:
         layers = integer_weights(network, torch.zeros(1, *spec.input_shape))
         record |= {"sparsity": round(hidden_sparsity(layers), 4), "largest_l1": largest_l1(layers)}
