@@ -41,6 +41,7 @@ __all__ = [
     "load_checkpoint",
     "network",
     "read_state",
+    "stands_in",
     "trained_network",
     "training_of",
 ]
@@ -65,6 +66,12 @@ def available(spec: ModelSpec) -> tuple[ModelSpec, Path, str]:
         if shipped is None:
             raise
         return shipped, fetch(shipped), f"in place of the release: {str(error).partition(', or build')[0]}"
+
+
+def stands_in(spec: ModelSpec) -> str:
+    """A phrase for a network of this repository that `available` gave in place of a release; empty for any other."""
+    other = spec is SHIPPED.get(spec.name) and MODELS[spec.name].url
+    return "weights of this repository, as the release could not be downloaded" if other else ""
 
 
 def fetch(spec: ModelSpec) -> Path:

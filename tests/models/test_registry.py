@@ -21,6 +21,7 @@ from pipeline.models.registry import (
     load_checkpoint,
     network,
     read_state,
+    stands_in,
     trained_network,
 )
 
@@ -85,7 +86,8 @@ def test_what_this_repository_has_stands_in_for_a_release_that_cannot_be_had(cac
     spec, path, told = available(asked)
     assert spec == SHIPPED[name] and path == registry.CHECKPOINTS / f"{name}.pth"
     assert "in place of the release: " in told and f"Put the file at {cache / asked.file}" in told
-    assert "synthetic" not in told
+    assert "synthetic" not in told and "could not be downloaded" in stands_in(spec)
+    assert not stands_in(asked) and not stands_in(OURS)
     (cache / asked.file).write_bytes(content)
     assert available(asked) == (asked, cache / asked.file, "")
     with pytest.raises(DownloadError):
