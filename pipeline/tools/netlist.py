@@ -1,7 +1,6 @@
 """Netlists of units, as Yosys maps them: Yosys' JSON, of one unit, compressed.
 
-A run of Yosys maps several units together and merges their equal modules. Each unit's netlist holds the modules that it
-uses, hierarchy kept, under names that do not depend on the run, and nothing of the primitives' models, source locations or
+A unit's netlist holds the modules that it uses, hierarchy kept, and nothing of the primitives' models, source locations or
 names that Yosys made up for nets. Yosys' `read_json` takes it.
 """
 
@@ -18,14 +17,14 @@ __all__ = ["read_netlist", "unit_netlist"]
 _LEFT_OUT = ("src", "hdlname", "keep_hierarchy", "keep")
 
 
-def unit_netlist(design: Mapping[str, Any], top: str, name: str) -> bytes:
-    """The netlist of the module `top` of `design`, which is called `name` there, as the content of a .json.gz file.
+def unit_netlist(design: Mapping[str, Any], top: str) -> bytes:
+    """The netlist of the module `top` of `design`, as the content of a .json.gz file.
 
     `design` is what `write_json` gives. A module is called as its source is (read_slang calls it <module>$<path>), and a
     number comes behind from the second of a kind on; the attribute `source` has the name without it.
     """
     modules = design["modules"]
-    names = {top: name}
+    names = {top: top}
     taken: dict[str, int] = {}
     pending = [top]
     for module in pending:
@@ -35,12 +34,12 @@ def unit_netlist(design: Mapping[str, Any], top: str, name: str) -> bytes:
                 continue
             stem = kind.split("$", 1)[0]
             taken[stem] = taken.get(stem, 0) + 1
-            names[kind] = stem if taken[stem] == 1 and stem != name else f"{stem}_{taken[stem]}"
+            names[kind] = stem if taken[stem] == 1 and stem != top else f"{stem}_{taken[stem]}"
             pending.append(kind)
     kept = {names[module]: _simplified(modules[module], names) for module in pending}
     for module in pending:
         kept[names[module]]["attributes"] = {"source": module.split("$", 1)[0]}
-    kept[name]["attributes"]["top"] = f"{1:032b}"
+    kept[top]["attributes"]["top"] = f"{1:032b}"
     text = json.dumps({"creator": design["creator"], "modules": kept}, separators=(",", ":"))
     return gzip.compress(text.encode(), 6, mtime=0)
 

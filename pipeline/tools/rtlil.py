@@ -2,16 +2,16 @@
 
 The front end makes one module of every instance. Where the hierarchy is kept, an MVAU of 16 × 32 multipliers then holds
 512 equal modules, and Yosys maps each of them anew. Merging them changes no count: nothing is optimized across a module
-boundary. And as Yosys takes seconds to begin, whatever the design, small ones are put side by side into one.
+boundary.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["merge_equal_modules", "side_by_side"]
+__all__ = ["merge_equal_modules"]
 
 _CELL = re.compile(r"^(  cell )(\\\S+)( .*)$", re.MULTILINE)
 _LOCATION = re.compile(r"^ *attribute \\(?:src|hdlname) .*\n", re.MULTILINE)
@@ -54,24 +54,6 @@ def merge_equal_modules(text: str) -> str:
     return _join(preamble, [module for module in by_name.values() if module.name in chosen])
 
 
-def side_by_side(texts: Sequence[str], top: str) -> str:
-    """One design of those in `texts`: a module `top` that holds an instance of the top module of each.
-
-    The modules of the i-th get names that end in $<i>. The instances are not connected, but kept.
-    """
-    preambles, together, instances = [], [], []
-    for i, text in enumerate(texts):
-        preamble, modules = _split(text)
-        preambles.append(preamble)
-        own = {module.name: f"{module.name}${i}" for module in modules}
-        for module in modules:
-            together.append(_Module(own[module.name], module.head, _with_cells(module.body, own)))
-            if "attribute \\top " in module.head:
-                instances.append(f"  attribute \\keep 1\n  cell {own[module.name]} \\u_{i}\n  end\n")
-    together.append(_Module(f"\\{top}", "attribute \\top 1\n", "".join(instances)))
-    return _join(max(preambles, key=_autoidx), together)
-
-
 def _cells(body: str) -> list[str]:
     """The types of the cells that are instances of modules, each once, in the order of the text.
 
@@ -83,11 +65,6 @@ def _cells(body: str) -> list[str]:
 def _with_cells(body: str, types: Mapping[str, str]) -> str:
     """`body` with other types of cells, where `types` has one."""
     return _CELL.sub(lambda match: f"{match[1]}{types.get(match[2], match[2])}{match[3]}", body)
-
-
-def _autoidx(preamble: str) -> int:
-    """The number from which Yosys goes on when it makes up names; a preamble has it after the word autoidx."""
-    return int(preamble.split("autoidx", 1)[1].split()[0])
 
 
 def _split(text: str) -> tuple[str, list[_Module]]:

@@ -1,8 +1,9 @@
 """Yosys: a design becomes a count of the primitives of a Xilinx family.
 
-The recipe decides the count, so there is one: `read_slang` with the hierarchy kept, then `synth_xilinx -nodsp`. Nothing
-is placed, routed or timed. Results, and the netlists that they are counts of, are kept in a cache folder by the content
-that they depend on: sources, memory files, parameters, recipe, version.
+The recipe decides the count, so there is one: `read_slang` with the hierarchy kept, then `synth_xilinx -nodsp`, in which
+adders are helped to one look-up table a bit, see `pipeline/tools/carry_operands.py`. Nothing is placed, routed or timed.
+Results, and the netlists that they are counts of, are kept in a cache folder by the content that they depend on: sources,
+memory files, parameters, recipe, version.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pipeline.errors import ToolError
+from pipeline.tools import carry_operands, process, rtlil, yosys_worker
 from pipeline.tools import netlist as netlists
-from pipeline.tools import process, rtlil, yosys_worker
 from pipeline.tools.harness import MODULE, declaration, harness
 from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.utilization import Utilization
@@ -48,11 +49,8 @@ FAMILIES = ("xc7", "xcup")
 ECP5_NETLIST = "ecp5.json"
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+_STAT, _NETLIST = "stat.json", "netlist.json"
 _LOG_LINES = 20
-_TOGETHER = "together"  # the module that holds all designs of a run
-# Deletes the vendor's primitives that nothing uses and no step maps to; for each module that abc9 maps Yosys goes over
-# all modules that there are, and over a thousand of these.
-_WITHOUT_IDLE_CELLS = "delete =A:src=*cells_xtra.v:* =t:* %M %d"
 
 
 @dataclass(frozen=True)
@@ -101,6 +99,13 @@ def _table() -> dict[str, Utilization]:
 
 PRIMITIVES: Mapping[str, Utilization] = _table()
 """What one cell of each primitive takes, with the user guide that says so beside each group in the source."""
+
+# What `synth_xilinx` reads before anything else, once for all designs of a run. Of the vendor's primitives in the second
+# file those go that have no place in the table: abc9 goes over all modules that there are, and over a thousand of these.
+_LIBRARIES = (
+    *("read_verilog -lib -specify +/xilinx/cells_sim.v", "read_verilog -lib +/xilinx/cells_xtra.v"),
+    f"delete =A:src=*cells_xtra.v:* {' '.join(f'={name} %d' for name in PRIMITIVES)}",
+)
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ def content_key(facts: Iterable[str], sources: Sequence[Path], memories: Sequenc
     digest = hashlib.sha256()
     for item in (version(), *facts):
         digest.update(f"{len(item)}:{item}".encode())
-    for module in (netlists, rtlil, yosys_worker):
+    for module in (carry_operands, netlists, rtlil, yosys_worker):
         digest.update(Path(module.__file__).read_bytes())
     for path in (*sources, *sorted(memories)):
         content = path.read_bytes()
@@ -163,8 +168,8 @@ def content_key(facts: Iterable[str], sources: Sequence[Path], memories: Sequenc
 def synthesize(units: Sequence[Unit], family: str, *, cache: Path) -> list[SynthesisResult]:
     """Count what each of `units` takes in `family`, or take the count from the folder `cache`; the others in one run.
 
-    Together or alone, the counts are the same. Raises ToolError, with the end of the log and the path of the whole, if
-    Yosys is missing or fails.
+    A count depends on its unit alone, see `pipeline/tools/yosys_worker.py`. Raises ToolError, with the end of the log and
+    the path of the whole, if Yosys is missing or fails.
     """
     entries = [cache / f"{unit.key(family)}.json" for unit in units]
     missing = {
@@ -200,7 +205,6 @@ def _netlist_of(entry: Path) -> Path:
 
 def _synthesize(named: dict[str, Unit], family: str, folder: Path, log: Path) -> list[tuple[SynthesisResult, bytes]]:
     """The counts and the netlist of each unit of `named`, which gives it by its key."""
-    units = list(named.values())
     designs = []
     for i, (key, unit) in enumerate(named.items()):
         own = folder / str(i)
@@ -209,19 +213,26 @@ def _synthesize(named: dict[str, Unit], family: str, folder: Path, log: Path) ->
         sources, memories = ([own / path.name for path in paths] for paths in (unit.sources, unit.memories))
         if replace(unit, sources=sources, memories=memories).key(family) != key:
             raise ToolError(f"The sources of {unit.top} were changed while they were read. Start the build again.")
-        designs.append([own.name, _read_command(unit.top, unit.sources, unit.parameters)])
-    mapping = f"{recipe(family)} -top {_TOGETHER}"
-    commands = [f"{mapping} -run :map_luts", _WITHOUT_IDLE_CELLS, f"{mapping} -run map_luts:"]
-    commands += ["tee -q -o stat.json stat -json", "write_json netlist.json"]
-    names = ", ".join(dict.fromkeys(unit.top for unit in units))
-    _run({"designs": designs, "top": _TOGETHER, "synthesize": commands}, folder, log=log, what=f"synthesis of {names}")
-    stat = json.loads((folder / "stat.json").read_text())
-    design = json.loads((folder / "netlist.json").read_text())
+        read = _read_command(unit.top, unit.sources, unit.parameters)
+        designs.append({"folder": own.name, "read": read, "synthesize": _commands(unit.top, family)})
+    names = ", ".join(dict.fromkeys(unit.top for unit in named.values()))
+    _run({"libraries": _LIBRARIES, "designs": designs}, folder, log=log, what=f"synthesis of {names}")
     results = []
-    for i, unit in enumerate(units):
-        top = f"{unit.top}${i}"
-        results.append((SynthesisResult(*count_primitives(stat, top)), netlists.unit_netlist(design, top, unit.top)))
+    for design, unit in zip(designs, named.values(), strict=True):
+        stat, mapped = (json.loads((folder / design["folder"] / name).read_text()) for name in (_STAT, _NETLIST))
+        results.append((SynthesisResult(*count_primitives(stat, unit.top)), netlists.unit_netlist(mapped, unit.top)))
     return results
+
+
+def _commands(top: str, family: str) -> list[str]:
+    """What maps `top`, where the libraries of `family` are read."""
+    mapping = f"{recipe(family)} -top {top} -run"
+    return [
+        *(f"hierarchy -check -top {top}", f"{mapping} prepare:map_memory"),
+        f"{yosys_worker.FOR_MEMORIES}{mapping} map_memory:map_ffram",
+        *(f"{mapping} map_ffram:fine", carry_operands.COMMAND, f"{mapping} fine:"),
+        *(f"tee -q -o {_STAT} stat -json", f"write_json {_NETLIST}"),
+    ]
 
 
 def map_ecp5(top: str, sources: Sequence[Path], memories: Sequence[Path], folder: Path, *, log: Path) -> dict[str, int]:
@@ -234,19 +245,16 @@ def map_ecp5(top: str, sources: Sequence[Path], memories: Sequence[Path], folder
     _copy([*sources, *memories], folder)
     for name, text in (("declaration.v", declaration(unit)), (f"{MODULE}.v", harness(unit))):
         (folder / name).write_text(text)
-    job = {
-        "designs": [[".", _read_command(top, sources, {})]],
-        "top": None,
-        "synthesize": [
-            "setattr -unset ram_style m:* a:ram_style=ultra %i",
-            *(f"synth_ecp5 -nodsp -top {top}", "tee -q -o stat.json stat -json", "design -stash unit"),
-            *("read_verilog -lib declaration.v", f"read_verilog {MODULE}.v", f"synth_ecp5 -top {MODULE}"),
-            *(f"delete {top}", f"design -copy-from unit {top}", f"hierarchy -top {MODULE}"),
-            *("flatten", "opt_clean -purge", f"write_json {ECP5_NETLIST}"),
-        ],
-    }
-    _run(job, folder, log=log, what=f"synthesis of {top} for ECP5")
-    return json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+    commands = [
+        "setattr -unset ram_style m:* a:ram_style=ultra %i",
+        *(f"synth_ecp5 -nodsp -top {top}", f"tee -q -o {_STAT} stat -json", "design -stash unit"),
+        *("read_verilog -lib declaration.v", f"read_verilog {MODULE}.v", f"synth_ecp5 -top {MODULE}"),
+        *(f"delete {top}", f"design -copy-from unit {top}", f"hierarchy -top {MODULE}"),
+        *("flatten", "opt_clean -purge", f"write_json {ECP5_NETLIST}"),
+    ]
+    design = {"folder": ".", "read": _read_command(top, sources, {}), "synthesize": commands}
+    _run({"libraries": [], "designs": [design]}, folder, log=log, what=f"synthesis of {top} for ECP5")
+    return json.loads((folder / _STAT).read_text())["design"]["num_cells_by_type"]
 
 
 def parse(top: str, sources: Sequence[Path], *, memories: Sequence[Path] = (), cache: Path) -> None:
@@ -254,8 +262,8 @@ def parse(top: str, sources: Sequence[Path], *, memories: Sequence[Path] = (), c
     cache.mkdir(parents=True, exist_ok=True)
     with scratch_folder("yosys", cache) as folder:
         _copy([*sources, *memories], folder)
-        job = {"designs": [[".", _read_command(top, sources, {})]], "top": None, "synthesize": []}
-        _run(job, folder, log=cache / f"parse-{top}.log", what=f"reading {top}")
+        design = {"folder": ".", "read": _read_command(top, sources, {}), "synthesize": []}
+        _run({"libraries": [], "designs": [design]}, folder, log=cache / f"parse-{top}.log", what=f"reading {top}")
 
 
 def count_primitives(stat: Mapping, top: str) -> tuple[Utilization, dict[str, Utilization]]:

@@ -1,20 +1,29 @@
-"""One Yosys run in a process of its own: an error in Yosys ends the process that holds it.
+"""Yosys runs in processes of their own: an error in Yosys ends the process that holds it.
 
-Reads a job as JSON from standard input: `designs`, for each the folder it lies in and the command that loads it; `top`,
-a module in which they are to stand side by side, or null for a single one as it is; `synthesize`, the commands that map
-them. In between they are simplified, see `pipeline/tools/rtlil.py`. Commands name files relative to the folder, the last
-ones to the working directory. Prints Yosys' log.
+Reads a job as JSON from standard input: `libraries`, commands that load what all designs need; `designs`, for each the
+`folder` that it lies in, the command `read` that loads it, and those that map it, `synthesize`. In between it is
+simplified, see `pipeline/tools/rtlil.py`. A command behind FOR_MEMORIES is left out where there are no memories.
+Commands name files relative to the folder. Prints Yosys' log.
+
+How Yosys maps a design depends on the numbers that it has given to names before. So each design has a process of its own
+that begins where the libraries are loaded, and comes out the same whatever else is in the job.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
+import multiprocessing
+import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from pipeline.tools.rtlil import merge_equal_modules, side_by_side
+from pipeline.tools import carry_operands
+from pipeline.tools.rtlil import merge_equal_modules
+
+FOR_MEMORIES = "for memories: "
 
 
 def _main() -> None:
@@ -22,19 +31,36 @@ def _main() -> None:
 
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and Yosys does not look whether it could write
     job = json.load(sys.stdin)
-    texts = []
-    for folder, read in job["designs"]:
-        with contextlib.chdir(folder):
-            loaded = libyosys.Design()
-            for command in (read, "write_rtlil loaded.il"):
-                libyosys.run_pass(command, loaded)
-            texts.append(Path("loaded.il").read_text())
-    text = side_by_side(texts, job["top"]) if job["top"] else texts[0]
-    Path("simplified.il").write_text(merge_equal_modules(text))
-    design = libyosys.Design()
+    libraries = libyosys.Design()
+    for command in job["libraries"]:
+        libyosys.run_pass(command, libraries)
+    forks = multiprocessing.get_context("fork")
+    for design in job["designs"]:
+        process = forks.Process(target=_synthesize, args=(design, libraries))
+        process.start()
+        process.join()
+        if process.exitcode:
+            sys.exit(process.exitcode if process.exitcode > 0 else 128 - process.exitcode)
+
+
+def _synthesize(design: Mapping[str, Any], libraries: Any) -> None:
+    from pyosys import libyosys
+
+    os.chdir(design["folder"])
+    loaded = libyosys.Design()
+    for command in (design["read"], "write_rtlil loaded.il"):
+        libyosys.run_pass(command, loaded)
+    Path("simplified.il").write_text(merge_equal_modules(Path("loaded.il").read_text()))
     # a memory of one word is a constant: known before anything is mapped, it makes what compares with it smaller
-    for command in ["read_rtlil simplified.il", "opt_mem", *job["synthesize"]]:
-        libyosys.run_pass(command, design)
+    for command in ["read_rtlil simplified.il", "opt_mem", *design["synthesize"]]:
+        if command == carry_operands.COMMAND:
+            carry_operands.order_carry_operands(libraries)
+        elif not command.startswith(FOR_MEMORIES) or _has_memories(libraries):
+            libyosys.run_pass(command.removeprefix(FOR_MEMORIES), libraries)
+
+
+def _has_memories(design: Any) -> bool:
+    return any(cell.is_mem_cell() for module in design.modules_.values() for cell in module.cells_.values())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pipeline.tools.rtlil import merge_equal_modules, side_by_side
+from pipeline.tools.rtlil import merge_equal_modules
 
 LEAF = """module \\leaf${path}
   attribute \\src "leaf.sv:{line}"
@@ -64,14 +64,22 @@ def test_parents_of_merged_modules_are_merged_too():
     assert merged.count("module \\") == 3
 
 
-def test_designs_side_by_side_that_differ_below_equal_parents_stay_apart():
-    def one(width: int) -> str:
-        leaf = f"module \\leaf\n  wire width {width} \\q\nend\n"
-        middle = "module \\middle\n  cell \\leaf \\u\n  end\nend\n"
-        return "autoidx 9\nattribute \\top 1\nmodule \\top\n  cell \\middle \\u\n  end\nend\n" + middle + leaf
+def test_parents_of_modules_that_differ_stay_apart():
+    def branch(name: str, width: int) -> str:
+        leaf = f"module \\leaf${name}\n  wire width {width} \\q\nend\n"
+        return f"module \\branch${name}\n  cell \\leaf${name} \\u\n  end\nend\n" + leaf
 
-    merged = merge_equal_modules(side_by_side([one(1), one(2), one(1)], "all"))
-    for i, (middle, leaf) in enumerate(((0, 0), (1, 1), (0, 0))):
-        assert f"module \\top${i}\n  cell \\middle${middle} " in merged
-        assert f"module \\middle${middle}\n  cell \\leaf${leaf} " in merged
-    assert merged.count("module \\") == 4 + 2 + 2
+    cells = "".join(f"  cell \\branch${i} \\u{i}\n  end\n" for i in range(3))
+    top = f"attribute \\top 1\nmodule \\top\n{cells}end\n"
+    merged = merge_equal_modules(top + branch("0", 1) + branch("1", 2) + branch("2", 1))
+    assert [line.split()[1] for line in merged.splitlines() if line.startswith("  cell \\branch")] == [
+        f"\\branch${i}" for i in (0, 1, 0)
+    ]
+    assert merged.count("module \\") == 1 + 2 + 2
+
+
+def test_of_equal_modules_the_one_whose_instance_comes_first_is_kept():
+    leaves = "".join(f"module \\leaf${i}\n  wire \\q\nend\n" for i in range(9))
+    cells = "".join(f"  cell \\leaf${i} \\u{i}\n  end\n" for i in (4, 7, 1, 0, 8, 2, 3, 5, 6))
+    merged = merge_equal_modules(f"attribute \\top 1\nmodule \\top\n{cells}end\n{leaves}")
+    assert merged.count("  cell \\leaf$4 ") == 9 and merged.count("module \\leaf$") == 1

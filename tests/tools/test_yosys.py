@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -62,19 +63,44 @@ def test_the_same_content_is_synthesized_once(sources, tmp_path, monkeypatch):
         yosys.synthesize([Unit("lane", sources[:1])], "xcup", cache=cache)
 
 
-def test_the_netlist_is_what_was_counted_and_does_not_depend_on_what_it_was_mapped_with(sources, tmp_path):
-    pair, lane = Unit("pair", sources), Unit("lane", sources[:1])
-    lone, together = tmp_path / "lone", tmp_path / "together"
-    (counted,) = yosys.synthesize([pair], "xcup", cache=lone)
-    yosys.synthesize([lane, pair], "xcup", cache=together)
-    found = [read_netlist(yosys.netlist(pair, "xcup", cache=cache)) for cache in (lone, together)]
-    assert [sorted(design["modules"]) for design in found] == [["lane", "pair"]] * 2, "two equal lanes are one module"
-    for design in found:
-        kinds = Counter(cell.kind for cell in flatten(design).cells)
-        assert kinds["FDRE"] == counted.total.ff and kinds["CARRY4"] == counted.total.carry
-        assert sum(count for kind, count in kinds.items() if kind.startswith("LUT")) == counted.total.lut
-        assert "sum_o" in design["modules"]["lane"]["netnames"]
-    assert read_netlist(yosys.netlist(lane, "xcup", cache=together)).keys() == {"creator", "modules"}
+def test_the_netlist_is_what_was_counted(sources, tmp_path):
+    pair = Unit("pair", sources)
+    (counted,) = yosys.synthesize([pair], "xcup", cache=tmp_path / "cache")
+    design = read_netlist(yosys.netlist(pair, "xcup", cache=tmp_path / "cache"))
+    assert sorted(design["modules"]) == ["lane", "pair"], "two equal lanes are one module"
+    kinds = Counter(cell.kind for cell in flatten(design).cells)
+    assert kinds["FDRE"] == counted.total.ff and kinds["CARRY4"] == counted.total.carry
+    assert sum(count for kind, count in kinds.items() if kind.startswith("LUT")) == counted.total.lut
+    assert "sum_o" in design["modules"]["lane"]["netnames"]
+    assert design.keys() == {"creator", "modules"}
+
+
+def test_a_netlist_is_the_same_to_the_bit_in_any_company_and_with_any_seed_of_hashes(tmp_path, monkeypatch):
+    units = [adder(tmp_path), *fifo_and_rom(tmp_path / "units", 40)]
+    netlists = []
+    for seed, order in enumerate((units, units[::-1], units[:1])):
+        monkeypatch.setenv("PYTHONHASHSEED", str(seed))
+        cache = tmp_path / str(seed)
+        yosys.synthesize(order, "xcup", cache=cache)
+        netlists.append({unit.top: yosys.netlist(unit, "xcup", cache=cache).read_bytes() for unit in order})
+    assert netlists[0] == netlists[1]
+    assert netlists[2].items() < netlists[0].items()
+
+
+def test_an_adder_takes_a_look_up_table_a_bit_whatever_its_wires_are_called(tmp_path):
+    """Yosys has met some names before it reads any design, and orders by that."""
+    units = [adder(tmp_path, row=name) for name in ("row", "A", "Q")]
+    for unit, counted in zip(units, yosys.synthesize(units, "xcup", cache=tmp_path / "cache"), strict=True):
+        assert counted.total.lut == unit.parameters["Width"]
+
+
+def adder(folder: Path, row: str = "row") -> Unit:
+    """A digit adder, in which another name stands for the wire `row`."""
+    (source,) = (path for path in rtl_sources() if path.stem == "digit_adder")
+    written = folder / f"called {row}" / source.name
+    written.parent.mkdir()
+    written.write_text(re.sub(r"\brow\b", row, source.read_text()))
+    return Unit("digit_adder", [written], parameters={"Width": 8, "FactorWidth": 6})
 
 
 def test_a_count_whose_netlist_is_gone_is_made_again(sources, tmp_path):
