@@ -213,7 +213,7 @@ def _fold(context: Context) -> str:
     rate = 1e9 / (clock * folded.max_cycles)
     total = sum(folded.estimates.values(), Estimate())
     line = (
-        f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:g} ns; slowest is {folded.slowest}; "
+        f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:.4g} ns; slowest is {folded.slowest}; "
         f"{total.lut:,.0f} LUT, {total.bram_18k / 2:g} BRAM estimated"
     )
     if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:
