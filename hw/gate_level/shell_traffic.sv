@@ -3,7 +3,7 @@
 // now and then later. `done_o` is high after Cycles cycles.
 //
 // Bytes of a word of the memory's and of the network's streams, words of a frame on each, and the shell's other parameters
-// that change its ports; ResetCycles: how long it is held in reset.
+// that change its ports; ResetCycles: how long it is held in reset; ResetEvery: after how many cycles on average.
 `default_nettype none
 
 module shell_traffic #(
@@ -16,6 +16,7 @@ module shell_traffic #(
   parameter int unsigned NetworkOutputWords = 1,
   parameter int unsigned OverflowFlags = 1,
   parameter int unsigned ResetCycles = 3,
+  parameter int unsigned ResetEvery = 10000,
   parameter int unsigned Cycles = 1000
 ) (
   input  wire                            clk_i,
@@ -100,7 +101,7 @@ module shell_traffic #(
 
   always_ff @(posedge clk_i) begin
     if (reset_q != 0) reset_q <= reset_q - 1;
-    else if (rst_ni && one_in(8192)) reset_q <= ResetCycles;
+    else if (rst_ni && one_in(ResetEvery)) reset_q <= ResetCycles;
     if (!rst_ni) begin
       cycle_q <= 0;
       frames_q <= 0;

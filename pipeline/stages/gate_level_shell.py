@@ -21,7 +21,7 @@ from pipeline.tools.verilator import build_model
 __all__ = ["RESET_CYCLES", "ShellRun", "simulate_shell"]
 
 RESET_CYCLES = 3  # that suffice for all that a processor or a DMA sees; hw/rtl/accelerator_shell.sv says so
-_CYCLES = 50_000
+_RESETS = 6  # on average, each after frames enough for a few transfers
 
 _TOP = "gate_level_shell"
 _CONVERTER = "streaming_data_width_converter"
@@ -65,19 +65,23 @@ def simulate_shell(
     *,
     seed: int,
     reset_cycles: int = RESET_CYCLES,
-    cycles: int = _CYCLES,
+    cycles: int | None = None,
 ) -> tuple[ShellRun, ...]:
     """Simulate the netlists of the shell around `design` and its converters, by name, beside their SystemVerilog.
 
     Both begin in states of their own, drawn with `seed`, and are equal from the end of their first reset on, which takes
-    `reset_cycles`, as later ones do. Files are written to `folder`, compiled models kept in `models`. Raises
+    `reset_cycles`, as later ones do. There are a few of them in `cycles`, by default as many as that takes. Files are written to `folder`, compiled models kept in `models`. Raises
     VerificationError naming the module, the cycle, the port and both values where a netlist differs.
     """
     try:
         companions = write_gates(list(netlists.values()), folder)
     except UnsupportedError as error:
         raise UnsupportedError(f"gate-level simulation of {', '.join(netlists)}: {error}") from None
-    compared = _write_top(design, netlists, folder, reset_cycles, cycles)
+    shell = shell_parameters(design)
+    reset_every = 10_000 + 8 * (shell["InputWords"] + shell["OutputWords"])
+    cycles = cycles or _RESETS * reset_every
+    traffic = {"ResetCycles": reset_cycles, "ResetEvery": reset_every, "Cycles": cycles}
+    compared = _write_top(design, netlists, folder, traffic)
     top = Design(_TOP, folder, (), (_DONE,), {}, companions)
     result = build_model(top, models, jobs=1, optimized=False).run(
         {}, {_DONE.stream: 1}, stalls=seed, idle_limit=cycles + 10_000
@@ -93,7 +97,7 @@ def simulate_shell(
 
 
 def _write_top(
-    design: Design, netlists: Mapping[str, Mapping[str, Any]], folder: Path, reset_cycles: int, cycles: int
+    design: Design, netlists: Mapping[str, Mapping[str, Any]], folder: Path, traffic: Mapping[str, int]
 ) -> list[list[Compared]]:
     """Write the module _TOP, with the shell around `design`, its converters and the netlists of both; returns what is
     compared of each."""
@@ -145,8 +149,7 @@ def _write_top(
             "NetworkInputWords": shell["InputWords"] * shell["InputBytes"] * 8 // in_bits,
             "NetworkOutputWords": shell["OutputWords"] * shell["OutputBytes"] * 8 // out_bits,
             "OverflowFlags": shell["OverflowFlags"],
-            "ResetCycles": reset_cycles,
-            "Cycles": cycles,
+            **traffic,
         },
         traffic_ports=[
             *((port, f"{port[:-2]}") for port in _TRAFFIC),
