@@ -9,6 +9,9 @@
 // ResetCycles after either. Meanwhile no word is taken or offered, and one that was offered is withdrawn: whoever
 // resets the network resets the DMA, too.
 //
+// rst_ni must be low for three cycles or more (proc_sys_reset gives 16): registers that follow others by a cycle have no
+// reset of their own. After one cycle BATCH may be any number until it is written or RESET is set.
+//
 // Where the network loads weights (WeightWords > 0), words from memory go to its weight stream (weights) while LOAD is
 // set, and are no frames: joined to 32 bits or split, the least significant first, at most 32 bits a cycle. in_last_i and
 // in_keep_i mean nothing then. The network lets no frame pass before it has all its weights, and keeps what has come of

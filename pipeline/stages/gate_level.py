@@ -3,7 +3,8 @@
 Each distinct netlist runs in one Verilator model with the layer that it was mapped from, on the same golden frames with
 random gaps on every port: in every cycle after a reset valid and ready are equal, and data while it is offered, as are
 the overflow flag and whether the weights are there. What no reset sets begins at random in both. The layer's output is
-compared with its reference, too.
+compared with its reference, too. Netlists of what stands between the network and the processors run beside theirs in random
+traffic (`gate_level_shell.py`).
 
 Requires a folded graph and the netlists of its layers. Ensures that no netlist differs from its layer on these frames:
 that is a simulation, not a proof.
@@ -21,12 +22,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.errors import UnsupportedError, VerificationError
+from pipeline.errors import UnsupportedError
 from pipeline.kernels.base import Kernel
-from pipeline.stages.codegen import Design, write_template, write_text
+from pipeline.stages.codegen import Design, describe_design, write_template
 from pipeline.stages.comparison import compare
+from pipeline.stages.gate_compare import Compared, beats, gate_module, require_equal, write_gates
+from pipeline.stages.gate_level_shell import ShellRun, simulate_shell
 from pipeline.stages.rtlsim import write_layer_bench
-from pipeline.tools.gates import count_cells, gate_sources, models_of, verilog
+from pipeline.tools.gates import count_cells
 from pipeline.tools.netlist import read_netlist
 from pipeline.tools.pool import side_by_side
 from pipeline.tools.scratch import scratch_folder
@@ -37,7 +40,6 @@ __all__ = ["FILE", "GateLevelReport", "UnitRun", "load", "run"]
 FILE = "gate_level.json"
 
 _TOP = "gate_level"
-_GATES = "gates"  # the file of the netlists and of the primitives' models, beside the top
 _CELLS = 8_000  # primitives of a model: a larger one takes longer to compile than several take beside each other
 
 
@@ -62,16 +64,24 @@ class GateLevelReport:
     method: str
     stall_seed: int
     units: tuple[UnitRun, ...]
+    surroundings: tuple[ShellRun, ...] = ()  # of the shell and its converters, where there are processors
 
     @property
     def summary(self) -> str:
         """One sentence."""
         cycles = [unit.cycles for unit in self.units]
         frames = self.units[0].frames
+        around = ""
+        if self.surroundings:
+            cells = sum(run.cells for run in self.surroundings)
+            names = ", ".join(run.name for run in self.surroundings)
+            around = (
+                f"; nor of {names}, {cells:,} primitives, in {self.surroundings[0].cycles:,} cycles of random traffic"
+            )
         return (
             f"{len(self.units)} netlists of {sum(len(unit.layers) for unit in self.units)} layers, "
             f"{sum(unit.cells for unit in self.units):,} primitives: no difference from the SystemVerilog in "
-            f"{sum(cycles):,} cycles, {frames} frame{'s' if frames > 1 else ''} each with random stalls"
+            f"{sum(cycles):,} cycles, {frames} frame{'s' if frames > 1 else ''} each with random stalls{around}"
         )
 
 
@@ -90,7 +100,7 @@ def run(
 ) -> GateLevelReport:
     """Simulate the netlists of the layers of `graph`, files by layer, on `frames`, (N, H, W, C); write `folder`/FILE.
 
-    Layers with the same file are simulated once. With `check_overflow` the netlists are those of a debug build. Compiled
+    `netlists` of `synth.surroundings` are simulated in random traffic. Layers with the same file are simulated once. With `check_overflow` the netlists are those of a debug build. Compiled
     models are kept in the folder `models`; `workers` run at once. Raises VerificationError naming the layer, the cycle,
     the port and both values where a netlist differs, and UnsupportedError for a primitive without a model.
     """
@@ -98,8 +108,11 @@ def run(
     for layer in graph:
         sharing.setdefault(netlists[layer.name], []).append(layer.name)
     units = [_Unit(graph.layer(names[0]), tuple(names), read_netlist(path)) for path, names in sharing.items()]
+    layers = {layer.name for layer in graph}
+    around = {name: read_netlist(path) for name, path in netlists.items() if name not in layers}
     values = graph.execute(frames)
     done: list[int] = []
+    shell: list[ShellRun] = []
 
     def simulate(group: Sequence[_Unit]) -> list[UnitRun]:
         with scratch_folder("gates") as scratch:
@@ -109,14 +122,27 @@ def run(
             log(f"{run.layers[0]}: {run.cells:,} primitives, {run.cycles:,} cycles, no difference")
         return runs
 
-    progress = on_progress and (lambda *_: on_progress(sum(done), len(units)))
-    runs = side_by_side([partial(simulate, group) for group in _grouped(units)], workers, progress)
+    def simulate_around() -> list[UnitRun]:
+        design = describe_design(
+            graph.layers, [graph.input], [graph.output], Path(), "network", check_overflow=check_overflow
+        )
+        with scratch_folder("gates") as scratch:
+            shell.extend(simulate_shell(design, around, scratch, models, seed=stall_seed))
+        done.append(len(around))
+        for run in shell:
+            log(f"{run.name}: {run.cells:,} primitives, {run.cycles:,} cycles, no difference")
+        return []
+
+    progress = on_progress and (lambda *_: on_progress(sum(done), len(units) + len(around)))
+    calls = [partial(simulate, group) for group in _grouped(units)] + ([simulate_around] if around else [])
+    runs = side_by_side(calls, workers, progress)
     place = {layer.name: i for i, layer in enumerate(graph)}
     report = GateLevelReport(
         method="Verilator, each netlist that resources are counted from beside its SystemVerilog: valid and ready in every "
         "cycle after a reset, data while it is offered; a simulation, not a proof",
         stall_seed=stall_seed,
         units=tuple(sorted((run for group in runs for run in group), key=lambda run: place[run.layers[0]])),
+        surroundings=tuple(shell),
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(json.dumps(asdict(report), indent=2) + "\n")
@@ -129,7 +155,8 @@ def load(path: Path) -> GateLevelReport | None:
         return None
     content = json.loads(path.read_text())
     units = tuple(UnitRun(**entry | {"layers": tuple(entry["layers"])}) for entry in content["units"])
-    return GateLevelReport(content["method"], content["stall_seed"], units)
+    surroundings = tuple(ShellRun(**entry) for entry in content["surroundings"])
+    return GateLevelReport(content["method"], content["stall_seed"], units, surroundings)
 
 
 @dataclass(frozen=True)
@@ -143,16 +170,6 @@ class _Unit:
     @cached_property
     def cells(self) -> dict[str, int]:
         return count_cells(self.netlist)
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """A port of a netlist, the signal that it must equal, and when it means something: expressions of the top."""
-
-    port: str
-    bits: int
-    signal: str
-    meant: str = "1'b1"
 
 
 def _grouped(units: Sequence[_Unit]) -> list[list[_Unit]]:
@@ -182,16 +199,12 @@ def _simulate(
     """Simulate `units` side by side, the inputs of whose layers are among `values`."""
     design, layers = write_layer_bench([unit.layer for unit in units], folder, check_overflow=check_overflow)
     try:
-        text = models_of({cell for unit in units for cell in unit.cells})
+        gates = write_gates([unit.netlist for unit in units], folder)
     except UnsupportedError as error:
         names = ", ".join(unit.layer.name for unit in units)
         raise UnsupportedError(f"gate-level simulation of {names}: {error}") from None
-    gates = "\n".join(verilog(unit.netlist, f"gates_{i}_") for i, unit in enumerate(units))
-    write_text(folder / f"{_GATES}.sv", f"{text}\n{gates}")
-    for source in gate_sources():
-        write_text(folder / source.name, source.read_bytes())
     beside = _write_top(design, layers, units)
-    companions = (*design.companions, design.name, *(source.stem for source in gate_sources()), _GATES)
+    companions = (*design.companions, design.name, *gates)
     top = replace(design, name=_TOP, companions=companions, overflow_layers=())
     streams = {
         bench: values[stream]
@@ -205,25 +218,17 @@ def _simulate(
     )
     runs = []
     for i, (layer, unit) in enumerate(zip(layers, units, strict=True)):
-        stats = {port.port: result.stats[f"TOP.{_TOP}.compare_{i}_{port.port}"] for port in beside[i]}
-        differences = [(*own["difference"][0], port) for port, own in stats.items() if "difference" in own]
-        if differences:
-            cycle, rtl, gates, port = min(differences)
-            raise VerificationError(
-                f"the netlist of layer {unit.layer.name} differs from its SystemVerilog: {port} is {gates:#x} instead of "
-                f"{rtl:#x} in cycle {cycle:,} after a reset, with the stalls of seed {stall_seed}. Synthesis has changed what "
-                "the layer computes: report it to Yosys, and do not trust the counts of this layer"
-            )
+        require_equal(f"layer {unit.layer.name}", i, beside[i], result.stats, _TOP, stall_seed)
         expected = layer.reference(*(streams[stream] for stream in layer.inputs))
         for stream, value in zip(layer.outputs, expected, strict=True):
             compare(unit.layer.name, f"layer {unit.layer.name} beside its netlist", result.outputs[stream], value)
-        beats = sum(own["compared"][0] for port, own in stats.items() if port.endswith("_tdata"))
         frames = len(streams[layer.inputs[0]])
-        runs.append(UnitRun(unit.names, sum(unit.cells.values()), frames, result.cycles, beats))
+        offered = beats(i, beside[i], result.stats, _TOP)
+        runs.append(UnitRun(unit.names, sum(unit.cells.values()), frames, result.cycles, offered))
     return runs
 
 
-def _write_top(design: Design, layers: Sequence[Kernel], units: Sequence[_Unit]) -> list[list[_Compared]]:
+def _write_top(design: Design, layers: Sequence[Kernel], units: Sequence[_Unit]) -> list[list[Compared]]:
     """Write the module _TOP beside `design`, which instantiates that and the netlist of each of its `layers`; returns what
     is compared of each."""
     ports = {port.stream: port for port in (*design.inputs, *design.outputs)}
@@ -234,11 +239,11 @@ def _write_top(design: Design, layers: Sequence[Kernel], units: Sequence[_Unit])
         outputs = [(f"m_axis_{n}", ports[stream]) for n, stream in enumerate(layer.outputs)]
         driven = [(f"{name}_{end}", f"{port.name}_{end}") for name, port in inputs for end in ("tvalid", "tdata")]
         driven += [(f"{name}_tready", f"{port.name}_tready") for name, port in outputs]
-        beside = [_Compared(f"{name}_tready", 1, f"{port.name}_tready") for name, port in inputs]
+        beside = [Compared(f"{name}_tready", 1, f"{port.name}_tready") for name, port in inputs]
         for name, port in outputs:
             valid = f"{port.name}_tvalid"
-            beside.append(_Compared(f"{name}_tvalid", 1, valid))
-            beside.append(_Compared(f"{name}_tdata", 8 * port.bytes, f"{port.name}_tdata", valid))
+            beside.append(Compared(f"{name}_tvalid", 1, valid))
+            beside.append(Compared(f"{name}_tdata", 8 * port.bytes, f"{port.name}_tdata", valid))
         if layer.loads_weights:
             link = loading.index(layer.name)
             chain = "u_rtl.weight_chain"
@@ -246,11 +251,11 @@ def _write_top(design: Design, layers: Sequence[Kernel], units: Sequence[_Unit])
                 ("s_axis_weights_tvalid", f"{chain}_valid[{link}]"),
                 ("s_axis_weights_tdata", f"{chain}_data[{link}]"),
             ]
-            beside.append(_Compared("weights_loaded", 1, f"{chain}_loaded[{link}]"))
+            beside.append(Compared("weights_loaded", 1, f"{chain}_loaded[{link}]"))
         if layer.name in design.overflow_layers:
-            beside.append(_Compared("overflow", 1, f"u_rtl.overflow[{design.overflow_layers.index(layer.name)}]"))
-        (module,) = (name for name, facts in unit.netlist["modules"].items() if "top" in facts["attributes"])
-        entries.append({"layer": layer.name, "module": f"gates_{i}_{module}", "driven": driven, "compared": beside})
+            beside.append(Compared("overflow", 1, f"u_rtl.overflow[{design.overflow_layers.index(layer.name)}]"))
+        module = gate_module(unit.netlist, i)
+        entries.append({"layer": layer.name, "module": module, "driven": driven, "compared": beside})
         compared.append(beside)
     write_template(
         "gate_level.sv.jinja",

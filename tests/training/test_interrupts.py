@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -44,7 +45,8 @@ with interruptible("finished epochs are kept", grace=0.1):
 def interrupted(command: list[str], line: str, number: signal.Signals) -> str:
     """What `command` prints, which gets the signal `number` after a line that begins with `line`."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", *command], **pipes) as process:
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # with others its sums are rounded otherwise
+    with subprocess.Popen([sys.executable, "-c", *command], env={**os.environ, **threads}, **pipes) as process:
         try:
             printed = ""
             while not printed.rpartition("\n")[2].startswith(line):
