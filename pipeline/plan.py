@@ -210,10 +210,13 @@ def _fold(context: Context) -> str:
         if styles := fold.threshold_styles(layer):
             lie = ", ".join(f"{steps} {style}" for style, steps in styles.items())
             context.log(f"{layer.name}: thresholds by search step: {lie}")
-    rate = 1e9 / (clock * folded.max_cycles)
+    # generators that wait between frames, where target_fps allows it, make that more than the slowest layer takes
+    cycles = max(folded.max_cycles, folded.prediction.cycles_between_frames)
+    waiting = cycles > folded.max_cycles
     total = sum(folded.estimates.values(), Estimate())
     line = (
-        f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:.4g} ns; slowest is {folded.slowest}; "
+        f"{'at most ' if waiting else ''}{cycles} cycles between frames, {1e9 / (clock * cycles):,.0f} frames/s at "
+        f"{clock:.4g} ns; slowest is {folded.slowest}{f' with {folded.max_cycles}' if waiting else ''}; "
         f"{total.lut:,.0f} LUT, {total.bram_18k / 2:g} BRAM estimated"
     )
     if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:
