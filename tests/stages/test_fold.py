@@ -3,20 +3,26 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.boards import board_names, load_board
+from pipeline.config import BuildConfig
+from pipeline.dataflow import storage
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.styles import style_of
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, ModelError
+from pipeline.flow import Context
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.plan import STAGES
 from pipeline.resources.fit import Fit
 from pipeline.resources.model import Estimate
+from pipeline.stages import fold as fold_stage
 from pipeline.stages.fold import cycle_budget, fold, folding_of, load, save, write_reports
 from tests.dataflow.residual import residual_network
 
@@ -297,3 +303,26 @@ def test_the_budget_is_the_cycles_of_a_frame(fps, period, cycles):
 def test_a_budget_that_cannot_be_is_refused(fps, period):
     with pytest.raises(ConfigError):
         cycle_budget(fps, period)
+
+
+def test_the_line_has_the_cycles_that_a_frame_takes_and_not_the_slowest_layers(tmp_path: Path, monkeypatch) -> None:
+    (declared,) = (stage for stage in STAGES if stage.name == "fold")
+    storage.save_graph(residual_network(), tmp_path / "accumulators")
+
+    def line(predicted: int) -> str:
+        def folded(*arguments, **options):
+            result = fold(*arguments, **options)
+            return replace(result, prediction=replace(result.prediction, cycles_between_frames=predicted))
+
+        monkeypatch.setattr(fold_stage, "fold", folded)
+        folder = tmp_path / str(predicted)
+        folder.mkdir()
+        nothing = lambda *done: None
+        values = BuildConfig(synth_clk_period_ns=5).read(declared.reads)
+        inputs = {"accumulators": tmp_path / "accumulators"}
+        return declared.run(Context(folder, values, inputs, nothing, nothing, lambda name: tmp_path / name))
+
+    assert line(5184).startswith("5184 cycles between frames, 38,580 frames/s at 5 ns; slowest is MVAU_0;")
+    assert line(8000).startswith(
+        "at most 8000 cycles between frames, 25,000 frames/s at 5 ns; slowest is MVAU_0 with 5184;"
+    )
