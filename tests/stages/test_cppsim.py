@@ -165,6 +165,7 @@ def simulate_edited(graph, network, frames, folder: Path, path: str, before: str
     simulate(graph, edited, frames, folder, folder / "verified")
 
 
+@pytest.mark.usefixtures("simulation")  # whose objects are used again
 def test_layers_that_wait_for_each_other_are_named_with_their_streams(graph, network, frames, folder, tmp_path):
     """The stream beside the convolution is too shallow for what that takes before it gives anything back."""
     (fifo,) = (layer for layer in graph if isinstance(layer, StreamingFIFO) and layer.inputs == ("s1",))
