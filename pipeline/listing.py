@@ -16,7 +16,7 @@ from pipeline.boards import Board, board_names, load_board
 from pipeline.datasets.catalog import DATASETS
 from pipeline.errors import InputError, ModelError
 from pipeline.flow import BUILD_RECORD, Stage
-from pipeline.models.names import FAMILIES, MODELS, TRAINED, Family, recorded
+from pipeline.models.names import FAMILIES, MODELS, SHIPPED, TRAINED, Family, recorded
 from pipeline.models.registry import checkpoint_facts
 from pipeline.report.markdown import percent
 
@@ -36,8 +36,9 @@ def model_table() -> Table:
         dataset = DATASETS[spec.dataset].title
         if spec.url:
             table.add_row(spec.name, dataset, f"{spec.published_top1:.1f} %", "", "", "release")
-        else:
-            table.add_row(spec.name, dataset, *_figures(checkpoint_facts(spec)), "here")
+        if spec.name in SHIPPED:
+            origin = "here, where the release cannot be had" if spec.url else "here"
+            table.add_row(spec.name, dataset, *_figures(checkpoint_facts(SHIPPED[spec.name])), origin)
     for path in sorted(TRAINED.glob("**/*.pth")):
         row = _trained(path)
         if row is not None and path.stem not in MODELS:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.flow import Context, Stage
 from pipeline.models.golden import data_files
-from pipeline.models.names import is_path, located
+from pipeline.models.names import downloaded, is_path, located
 from pipeline.models.user_class import source_files
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def _resolve(context: Context) -> str:
 
 def _model_files(options: Mapping[str, Any]) -> list[Path]:
     model = located(options["model"]) if options["weights"] == "trained" else options["model"]
-    own = [Path(model)] if is_path(model) else []
+    # a release that was put there or downloaded meanwhile is another checkpoint
+    own = [Path(model)] if is_path(model) else [path for path in [downloaded(model)] if path and path.is_file()]
     code = source_files(options["model_class"]) if options["model_class"] else []
     return own + code + data_files(options)
 
@@ -212,7 +213,7 @@ def _fold(context: Context) -> str:
     rate = 1e9 / (clock * folded.max_cycles)
     total = sum(folded.estimates.values(), Estimate())
     line = (
-        f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:g} ns; slowest is {folded.slowest}; "
+        f"{folded.max_cycles} cycles between frames, {rate:,.0f} frames/s at {clock:.4g} ns; slowest is {folded.slowest}; "
         f"{total.lut:,.0f} LUT, {total.bram_18k / 2:g} BRAM estimated"
     )
     if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:

@@ -56,13 +56,13 @@ def test_an_unknown_board_is_refused_with_the_known_ones():
     [
         ("family: xcup", "family: ice40", "family is 'ice40'; expected xcup or xc7"),
         ("family: xcup", "family: xc7", "part is 'xck26-sfvc784-2LV-c'; expected a part of the family xc7, as xc7z020"),
-        ("clock_mhz: 200", "clock_mhz: 0", "clock_mhz is 0; expected a number of megahertz from 1"),
-        ("clock_mhz: 200", "clock_mhz: .inf", "clock_mhz is inf; expected"),
-        ("clock_mhz: 200", "clock_mhz: .nan", "clock_mhz is nan; expected"),
-        ("clock_mhz: 200", "clock_mhz: '200'", "clock_mhz is '200'; expected"),
-        ("clock_mhz: 200", "clock_mhz: true", "clock_mhz is true; expected"),
-        ("clock_mhz: 200", "clock_mhz: [200]", r"clock_mhz is \[200\]; expected"),
-        ("clock_mhz: 200", "clock_mhz: 1e9", "clock_mhz is 1000000000.0; expected"),
+        ("clock_mhz: 300", "clock_mhz: 0", "clock_mhz is 0; expected a number of megahertz from 1"),
+        ("clock_mhz: 300", "clock_mhz: .inf", "clock_mhz is inf; expected"),
+        ("clock_mhz: 300", "clock_mhz: .nan", "clock_mhz is nan; expected"),
+        ("clock_mhz: 300", "clock_mhz: '200'", "clock_mhz is '200'; expected"),
+        ("clock_mhz: 300", "clock_mhz: true", "clock_mhz is true; expected"),
+        ("clock_mhz: 300", "clock_mhz: [200]", r"clock_mhz is \[200\]; expected"),
+        ("clock_mhz: 300", "clock_mhz: 1e9", "clock_mhz is 1000000000.0; expected"),
         ("LUT: 117120", "LUT: -1", "capacity.LUT is -1; expected a count"),
         ("LUT: 117120", "LUT: 117120.0", "capacity.LUT is 117120.0; expected a count"),
         ("LUT: 117120, ", "", "capacity.LUT is missing; expected a count"),
@@ -172,7 +172,7 @@ def test_a_file_of_the_users_has_no_name_of_another_board(tmp_path, name):
 
 
 def test_a_configuration_names_a_file_beside_it(tmp_path):
-    path = written(tmp_path / "mine.yaml", *MINE, ("clock_mhz: 200", "clock_mhz: 125"))
+    path = written(tmp_path / "mine.yaml", *MINE, ("clock_mhz: 300", "clock_mhz: 125"))
     (tmp_path / "config.yaml").write_text("board: mine.yaml\n")
     config = load_config(tmp_path / "config.yaml")
     assert (config.board, config.board_name, config.synth_clk_period_ns) == (str(path), "Mine", 8.0)

@@ -322,10 +322,12 @@ module accelerator_shell_properties #(
       misalignment_is_kept : assert (u_cell.misaligned_q == misaligned_q);
       in_level_is_counted : assert (in_level == in_kept);
       in_fills_first : assert (u_cell.u_input.out_valid_q || !u_cell.u_input.spill_valid_q);
+      in_free_without_a_second : assert (u_cell.u_input.spill_free_q != u_cell.u_input.spill_valid_q);
       first_in : assert (in_kept == '0 || u_cell.u_input.out_q == in_parts[0]);
       second_in : assert (in_kept != 2'd2 || u_cell.u_input.spill_q == in_parts[1]);
       out_level_is_counted : assert (out_level == out_kept);
       out_fills_first : assert (u_cell.u_output.out_valid_q || !u_cell.u_output.spill_valid_q);
+      out_free_without_a_second : assert (u_cell.u_output.spill_free_q != u_cell.u_output.spill_valid_q);
       first_out : assert (out_kept == '0 || u_cell.u_output.out_q == {out_parts[0][OutputBytes*8], given_end, out_parts[0][OutputBytes*8-1:0]});
       second_out : assert (out_kept != 2'd2 || u_cell.u_output.spill_q == {out_parts[1][OutputBytes*8], second_out_ends, out_parts[1][OutputBytes*8-1:0]});
       words_on_the_way : assert ((given_words_q + 32'(out_level)) % OutputWords == out_words_q);

@@ -123,6 +123,7 @@ module add_streams_properties #(
       level0_is_counted : assert (level0 == kept + 2'(u_cell.operands_valid_q));
       level1_is_counted : assert (level1 == kept + 2'(u_cell.operands_valid_q));
       output_fills_first : assert (u_cell.u_spill_register.out_valid_q || !u_cell.u_spill_register.spill_valid_q);
+      free_without_a_second : assert (u_cell.u_spill_register.spill_free_q != u_cell.u_spill_register.spill_valid_q);
       first_sum : assert (kept == '0 || u_cell.u_spill_register.out_q == sums(parts0[0], parts1[0]));
       second_sum : assert (kept != 2'd2 || u_cell.u_spill_register.spill_q == sums(parts0[1], parts1[1]));
       operands_are_the_last :

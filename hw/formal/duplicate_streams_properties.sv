@@ -85,6 +85,7 @@ module duplicate_streams_properties #(
       room_is_used : assert (in_ready || |levels);
       some_copy_is_left : assert (~&u_cell.taken_q);
       output_fills_first : assert (u_cell.u_spill_register.out_valid_q || !u_cell.u_spill_register.spill_valid_q);
+      free_without_a_second : assert (u_cell.u_spill_register.spill_free_q != u_cell.u_spill_register.spill_valid_q);
     end
   end
 

@@ -123,6 +123,7 @@ module fm_padding_properties #(
       counter_is_of_a_row : assert (32'(u_cell.beat_q) < Beats);
       level_is_counted : assert (level == 2'(kept != '0 && of_image) + 2'(kept == 2'd2 && is_of_image(second)));
       output_fills_first : assert (u_cell.u_spill_register.out_valid_q || !u_cell.u_spill_register.spill_valid_q);
+      free_without_a_second : assert (u_cell.u_spill_register.spill_free_q != u_cell.u_spill_register.spill_valid_q);
       first_beat :
       assert (kept == '0 || u_cell.u_spill_register.out_q == (of_image ? parts[0] : {Simd{Value}}));
       second_beat :

@@ -68,6 +68,7 @@ module spill_register_properties #(
       // what the registers are
       level_is_counted : assert (level == 2'(u_cell.out_valid_q) + 2'(u_cell.spill_valid_q));
       output_fills_first : assert (!u_cell.spill_valid_q || u_cell.out_valid_q);
+      free_without_a_second : assert (u_cell.spill_free_q != u_cell.spill_valid_q);
       first_beat : assert (!u_cell.out_valid_q || u_cell.out_q == parts[0]);
       second_beat : assert (!u_cell.spill_valid_q || u_cell.spill_q == parts[1]);
     end

@@ -109,6 +109,7 @@ module streaming_data_width_converter_properties #(
         last_is_known : assert (u_cell.gen_narrow.last_q == (given == Push - 1));
         output_fills_first :
         assert (u_cell.gen_narrow.u_spill_register.out_valid_q || !u_cell.gen_narrow.u_spill_register.spill_valid_q);
+        free_without_a_second : assert (u_cell.gen_narrow.u_spill_register.spill_free_q != u_cell.gen_narrow.u_spill_register.spill_valid_q);
         first_part : assert (behind == 0 || u_cell.gen_narrow.u_spill_register.out_q == parts[0]);
         second_part : assert (behind != 2 || u_cell.gen_narrow.u_spill_register.spill_q == parts[1]);
       end
@@ -129,6 +130,7 @@ module streaming_data_width_converter_properties #(
         level_is_counted : assert (level == behind);
         output_fills_first :
         assert (u_cell.gen_equal.u_spill_register.out_valid_q || !u_cell.gen_equal.u_spill_register.spill_valid_q);
+        free_without_a_second : assert (u_cell.gen_equal.u_spill_register.spill_free_q != u_cell.gen_equal.u_spill_register.spill_valid_q);
         first_beat : assert (behind == '0 || u_cell.gen_equal.u_spill_register.out_q == parts[0]);
         second_beat : assert (behind != 2'd2 || u_cell.gen_equal.u_spill_register.spill_q == parts[1]);
       end

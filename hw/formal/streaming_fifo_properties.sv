@@ -85,30 +85,32 @@ module streaming_fifo_properties #(
         output_fills_first :
         assert (u_cell.gen_registers.u_spill_register.out_valid_q ||
                 !u_cell.gen_registers.u_spill_register.spill_valid_q);
+        free_without_a_second : assert (u_cell.gen_registers.u_spill_register.spill_free_q != u_cell.gen_registers.u_spill_register.spill_valid_q);
         first_beat : assert (level == '0 || u_cell.gen_registers.u_spill_register.out_q == parts[0]);
         second_beat : assert (level != 2'd2 || u_cell.gen_registers.u_spill_register.spill_q == parts[1]);
       end
     end
   end else begin : gen_memory
-    localparam int unsigned Words = Depth - 1;
+    localparam int unsigned Words = Depth - 1;  // in use at a time, of as many as the memory has
+    localparam int unsigned MemoryWords = 1 << $clog2(Words);
     wire [31:0] stored = 32'(u_cell.gen_memory.stored_q);
-    wire [31:0] read = 32'(u_cell.gen_memory.read_address_q);
-    wire [31:0] write = 32'(u_cell.gen_memory.write_address_q);
+    wire [31:0] read = 32'(u_cell.gen_memory.read_address);
+    wire [31:0] write = 32'(u_cell.gen_memory.write_address);
     wire head = u_cell.gen_memory.out_valid_q;
 
     always_comb begin
       if (checked_q && rst_ni) begin
         level_is_counted : assert (32'(level) == stored + 32'(head));
-        addresses_are_in_it : assert (read < Words && write < Words && stored <= Words);
-        addresses_are_apart : assert (write == ((read + stored < Words) ? read + stored : read + stored - Words));
+        no_more_are_stored : assert (stored <= Words);
+        addresses_are_apart : assert (write == (read + stored) % MemoryWords);
         flags_are_right :
         assert (u_cell.gen_memory.some_q == (stored != 0) && u_cell.gen_memory.room_q == (stored != Words));
         head_is_read : assert (!head || u_cell.gen_memory.u_memory.data_q == parts[0]);
       end
     end
-    for (genvar i = 0; i < Words; i++) begin : gen_word
+    for (genvar i = 0; i < MemoryWords; i++) begin : gen_word
       // the beat in word i is `age` beats behind the head of the memory
-      wire [31:0] age = (i >= read) ? i - read : i + Words - read;
+      wire [31:0] age = (i >= read) ? i - read : i + MemoryWords - read;
       always_comb begin
         if (checked_q && rst_ni) begin
           word_is_kept : assert (age >= stored || u_cell.gen_memory.u_memory.words[i] == parts[age+32'(head)]);

@@ -92,6 +92,7 @@ module label_select #(
       .File(MultiplierFile)
     ) u_multipliers (
       .clk_i(clk_i),
+      .rst_ni(rst_ni),
       .en_i(1'b1),
       .address_i(label_q),
       .data_o(multiplier)
@@ -143,6 +144,7 @@ module label_select #(
       .File(OffsetFile)
     ) u_offsets (
       .clk_i(clk_i),
+      .rst_ni(rst_ni),
       .en_i(1'b1),
       .address_i(offset_label_q),
       .data_o(offset)

@@ -212,6 +212,7 @@ module mvau #(
       .File(BiasFile)
     ) u_biases (
       .clk_i(clk_i),
+      .rst_ni(rst_ni),
       .en_i(1'b1),
       .address_i(neuron_q),
       .data_o(starts)

@@ -243,6 +243,7 @@ module sparse_mvau #(
     .File(OrderFile)
   ) u_order (
     .clk_i(clk_i),
+    .rst_ni(1'b1),  // it is read in reset
     .en_i(1'b1),
     .address_i(rst_ni ? next_beat : '0),
     .data_o(owners)
@@ -285,6 +286,7 @@ module sparse_mvau #(
       .File(BiasFile)
     ) u_biases (
       .clk_i(clk_i),
+      .rst_ni(rst_ni),
       .en_i(out_en),
       .address_i(beat_q),
       .data_o(biases)

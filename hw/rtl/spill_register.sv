@@ -27,6 +27,7 @@ module spill_register #(
 
   logic [Width-1:0] out_q, spill_q;
   logic out_valid_q, spill_valid_q;
+  logic spill_free_q;  // there is none: a flip-flop for the many loads of a wide beat, so that ready is not late with them
 
   assign in_ready_o = !spill_valid_q;
   assign out_valid_o = out_valid_q;
@@ -38,17 +39,20 @@ module spill_register #(
     if (!rst_ni) begin
       out_valid_q <= 1'b0;
       spill_valid_q <= 1'b0;
+      spill_free_q <= 1'b1;
     end else if (out_free) begin
       out_valid_q <= in_valid_i || spill_valid_q;
       spill_valid_q <= 1'b0;
+      spill_free_q <= 1'b1;
     end else if (in_valid_i) begin
       spill_valid_q <= 1'b1;
+      spill_free_q <= 1'b0;
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (out_free) out_q <= spill_valid_q ? spill_q : in_data_i;
-    if (!spill_valid_q) spill_q <= in_data_i;
+    if (out_free) out_q <= spill_free_q ? in_data_i : spill_q;
+    if (spill_free_q) spill_q <= in_data_i;
   end
 
 endmodule

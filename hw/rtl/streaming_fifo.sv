@@ -1,8 +1,8 @@
 // A FIFO that takes a beat and gives a beat in every cycle, whatever its depth.
 //
-// Depths of 1 and 2 are a spill register, which holds two beats. Deeper ones are a memory of Depth - 1 words whose
-// read register is the output: a beat is visible two cycles after it was taken. in_ready_o does not depend on
-// out_ready_i within a cycle.
+// Depths of 1 and 2 are a spill register, which holds two beats. Deeper ones are a memory whose read register is the
+// output: a beat is visible two cycles after it was taken. Of the memory Depth - 1 words are in use at a time; it has as
+// many as the look-up tables of so many hold anyway. in_ready_o does not depend on out_ready_i within a cycle.
 //
 // Width: bits of a beat, at least 1.
 // Depth: beats it holds, at least 1; any number. One of 1 holds two.
@@ -43,11 +43,13 @@ module streaming_fifo #(
     );
   end else begin : gen_memory
     localparam int unsigned Words = Depth - 1;
-    localparam int unsigned AddressWidth = $clog2(Words);
     localparam int unsigned CountWidth = $clog2(Words + 1);
-    localparam bit [AddressWidth-1:0] Last = AddressWidth'(Words - 1);
+    // up to a page, the words of a look-up table, there is a word for each address; more are whole pages
+    localparam int unsigned Page = 64;
+    localparam int unsigned MemoryWords = (Words <= Page) ? 1 << $clog2(Words) : (Words + Page - 1) / Page * Page;
+    localparam int unsigned AddressWidth = $clog2(MemoryWords);
 
-    logic [AddressWidth-1:0] write_address_q, read_address_q;
+    wire [AddressWidth-1:0] write_address, read_address;
     logic [CountWidth-1:0] stored_q;
     logic some_q, room_q;  // stored_q is more than 0, and less than Words: found with the count, not from it
     logic out_valid_q;
@@ -63,15 +65,11 @@ module streaming_fifo #(
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
-        write_address_q <= '0;
-        read_address_q <= '0;
         stored_q <= '0;
         some_q <= 1'b0;
         room_q <= 1'b1;
         out_valid_q <= 1'b0;
       end else begin
-        if (write) write_address_q <= (write_address_q == Last) ? '0 : write_address_q + 1'b1;
-        if (read) read_address_q <= (read_address_q == Last) ? '0 : read_address_q + 1'b1;
         if (write != read) begin
           stored_q <= stored_q + {{CountWidth - 1{read}}, 1'b1};
           some_q <= write || stored_q != CountWidth'(1);
@@ -81,16 +79,33 @@ module streaming_fifo #(
       end
     end
 
+    cyclic_counter #(
+      .Modulus(MemoryWords)
+    ) u_write_address (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .en_i(write),
+      .count_o(write_address)
+    );
+    cyclic_counter #(
+      .Modulus(MemoryWords)
+    ) u_read_address (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .en_i(read),
+      .count_o(read_address)
+    );
+
     simple_dual_port_ram #(
       .Width(Width),
-      .Depth(Words)
+      .Depth(MemoryWords)
     ) u_memory (
       .clk_i(clk_i),
       .write_i(write),
-      .write_address_i(write_address_q),
+      .write_address_i(write_address),
       .data_i(in_data_i),
       .read_i(read_word),
-      .read_address_i(read_address_q),
+      .read_address_i(read_address),
       .data_o(out_data_o)
     );
   end

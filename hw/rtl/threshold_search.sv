@@ -6,8 +6,8 @@
 // Step s of a lane chooses among Folds << s thresholds. Up to DirectDepth of them are constants among which look-up tables
 // choose in the cycle of the comparison. More are a memory of their own, which is read into a register a cycle before,
 // while the step before still compares: a word holds what is to be compared with after either outcome. Such a memory is
-// block RAM if it has BlockDepth words or more, else look-up tables. SearchTable in pipeline/kernels/thresholding.py
-// writes the files, with the same depths.
+// block RAM if it has BlockDepth words or more, else look-up tables, in banks of as many words as one of them holds.
+// SearchTable in pipeline/kernels/thresholding.py writes the files, with the same depths and banks.
 //
 // Lanes:           values a beat.
 // Folds:           sets of thresholds, at least 1.
@@ -17,7 +17,7 @@
 // Signed:          values and thresholds are two's complement.
 // NumThresholds:   thresholds of a set, at least 1.
 // ThresholdFiles:  what the names of the memory files begin with. _<lane>.mem ends that of a lane's constants, a single
-//                  word, and _<lane>_<step>.mem that of a memory. Hexadecimal.
+//                  word, and _<lane>_<step>_<bank>.mem that of a bank of a memory; block RAM is bank 0. Hexadecimal.
 `default_nettype none
 
 module threshold_search #(
@@ -47,7 +47,8 @@ module threshold_search #(
   end
 
   localparam int unsigned FewDepth = 8;  // up to it, comparing without a chain took fewer LUTs
-  localparam int unsigned DirectDepth = 64;  // a look-up table has six inputs
+  localparam int unsigned LookupBits = 6;  // inputs of a look-up table
+  localparam int unsigned DirectDepth = 1 << LookupBits;
   localparam int unsigned BlockDepth = 512;  // of a block of 18 Kb where it is widest
   localparam int unsigned DirectLimit = $clog2(DirectDepth / ((Folds > 0) ? Folds : 1) + 1);
   localparam int unsigned DirectSteps = (DirectLimit < Stages) ? DirectLimit : Stages;
@@ -57,19 +58,24 @@ module threshold_search #(
   wire [FoldWidth-1:0] folds[Stages];
   wire [FoldWidth-1:0] next_fold;
   if (Folds > 1) begin : gen_folds
-    logic [FoldWidth-1:0] fold_q;
-    wire [FoldWidth-1:0] above;  // fold_q + 1, without a carry chain: a look-up table holds a bit of most
+    logic [FoldWidth-1:0] fold_q, next_fold_q;  // the next one is counted: few loads, where the other has many
+    wire [FoldWidth-1:0] above;  // next_fold_q + 1, without a carry chain: a look-up table holds a bit of most
     for (genvar b = 0; b < FoldWidth; b++) begin : gen_bit
       if (b == 0) begin : gen_lowest
-        assign above[b] = !fold_q[b];
+        assign above[b] = !next_fold_q[b];
       end else begin : gen_other
-        assign above[b] = fold_q[b] ^ &fold_q[b-1:0];
+        assign above[b] = next_fold_q[b] ^ &next_fold_q[b-1:0];
       end
     end
-    assign next_fold = (fold_q == FoldWidth'(Folds - 1)) ? '0 : above;
+    assign next_fold = next_fold_q;
     always_ff @(posedge clk_i) begin
-      if (!rst_ni) fold_q <= '0;
-      else if (en_i && valid_i) fold_q <= next_fold;
+      if (!rst_ni) begin
+        fold_q <= '0;
+        next_fold_q <= FoldWidth'(1);
+      end else if (en_i && valid_i) begin
+        fold_q <= next_fold_q;
+        next_fold_q <= (next_fold_q == FoldWidth'(Folds - 1)) ? '0 : above;
+      end
     end
     assign folds[0] = fold_q;
     for (genvar s = 1; s < Stages; s++) begin : gen_step
@@ -162,18 +168,37 @@ module threshold_search #(
         localparam int unsigned Words = Paired ? Depth / 2 : Depth;
         localparam int unsigned WordWidth = Paired ? 2 * CompareWidth : CompareWidth;
         localparam int unsigned AddressWidth = $clog2(Words);
-`ifdef YOSYS
-        localparam Lookup = "logic";  // its word for look-up tables with constants
-`else
-        localparam Lookup = "distributed";
-`endif
-        localparam RomStyle = (Words >= BlockDepth) ? "block" : Lookup;
-        (* rom_style = RomStyle *) logic [WordWidth-1:0] words[Words];
-        initial $readmemh($sformatf("%s_%0d_%0d.mem", ThresholdFiles, l, s), words);
         wire [AddressWidth-1:0] address;
         wire read;
         logic [WordWidth-1:0] word_q;
-        always_ff @(posedge clk_i) if (read) word_q <= words[address];
+        if (Words >= BlockDepth) begin : gen_block
+          (* rom_style = "block" *) logic [WordWidth-1:0] words[Words];
+          initial $readmemh($sformatf("%s_%0d_%0d_0.mem", ThresholdFiles, l, s), words);
+          always_ff @(posedge clk_i) if (read) word_q <= words[address];
+        end else begin : gen_lookup
+          // the lowest bits of the address, which come from the step before, choose among banks
+          localparam int unsigned BankBits = (AddressWidth > LookupBits) ? AddressWidth - LookupBits : 0;
+          localparam int unsigned Banks = 1 << BankBits;
+          wire [WordWidth-1:0] banks[Banks];
+          for (genvar b = 0; b < Banks; b++) begin : gen_bank
+            threshold_bank #(
+              .Width(WordWidth),
+              .Depth((Words + Banks - 1) / Banks),
+              .ThresholdFiles(ThresholdFiles),
+              .Lane(l),
+              .Step(s),
+              .Bank(b)
+            ) u_bank (
+              .address_i(address[AddressWidth-1:BankBits]),
+              .data_o(banks[b])
+            );
+          end
+          if (Banks > 1) begin : gen_choice
+            always_ff @(posedge clk_i) if (read) word_q <= banks[address[BankBits-1:0]];
+          end else begin : gen_only
+            always_ff @(posedge clk_i) if (read) word_q <= banks[0];
+          end
+        end
         if (Paired) begin : gen_paired
           assign address = gen_step[s-1].position;
           assign read = en_i;

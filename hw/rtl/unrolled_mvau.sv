@@ -102,21 +102,25 @@ module unrolled_mvau #(
     logic [Mw*DigitWidth-1:0] digits_q;
     logic [DigitCountWidth-1:0] digit_q;  // counts down
     logic vector_valid_q, vector_free_q, digit_valid_q;  // free: there is none, or this is its last digit
+    logic ready_q;  // free, and there was room a cycle ago: no two vectors come in two cycles, so that is soon enough
+    wire vector_free = vector_free_q ? !take : digit_q == DigitCountWidth'(1);  // in the next cycle
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
         vector_valid_q <= 1'b0;
         vector_free_q <= 1'b1;
+        ready_q <= 1'b1;
         digit_q <= DigitCountWidth'(Digits - 1);
       end else begin
         if (vector_free_q) vector_valid_q <= take;
-        vector_free_q <= vector_free_q ? !take : digit_q == DigitCountWidth'(1);
+        vector_free_q <= vector_free;
+        ready_q <= vector_free && room;
         if (vector_valid_q) digit_q <= vector_free_q ? DigitCountWidth'(Digits - 1) : digit_q - 1'b1;
       end
       if (vector_free_q) vector_q <= in_data_i;
       digit_valid_q <= rst_ni && vector_valid_q;
     end
     assign digit_valid = digit_valid_q;
-    assign in_ready_o = room && vector_free_q;
+    assign in_ready_o = ready_q;
     for (genvar c = 0; c < Mw; c++) begin : gen_element
       localparam bit [InputWidth-1:0] Sign = InputWidth'(InputSigned) << (InputWidth - 1);
       wire [Padded-1:0] element = Padded'(vector_q[c*InputWidth+:InputWidth] ^ Sign);

@@ -55,6 +55,7 @@ module weight_memory #(
       .File(File)
     ) u_memory (
       .clk_i(clk_i),
+      .rst_ni(rst_ni),
       .en_i(en_i),
       .address_i(address_i),
       .data_o(data_o)

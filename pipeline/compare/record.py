@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pipeline.dataflow.graph import LayerGraph
     from pipeline.kernels.base import Kernel
     from pipeline.report.facts import BuildFacts
-    from pipeline.stages.resolve import ResolvedModel
 
 __all__ = [
     "Failure",
@@ -161,7 +160,6 @@ def read_record(point: Point, results: Mapping[str, Path]) -> PointRecord:
 
     facts = read_facts(results, point.config.target_fps)
     model, resources = facts.model, facts.resources
-    top1, top1_how = _accuracy(point.config.model, model)
     used = resources.total
     capacity = resources.capacity
     return PointRecord(
@@ -172,8 +170,8 @@ def read_record(point: Point, results: Mapping[str, Path]) -> PointRecord:
         part=resources.part,
         weights=model.weights,
         provenance=model.provenance,
-        top1=top1,
-        top1_how=top1_how,
+        top1=model.top1,
+        top1_how=model.top1_how,
         sparsity=_sparsity(facts),
         cycles=facts.network.steady_cycles,
         fps=facts.throughput_fps,
@@ -250,27 +248,6 @@ def _sparsity(facts: BuildFacts) -> float | None:
     hidden = [layer for layer in layers if layer.claimed is not None] or layers[1:-1]
     weights = sum(layer.k * layer.rows for layer in hidden)
     return sum(layer.zeros for layer in hidden) / weights if weights else None
-
-
-def _accuracy(model: str, resolved: ResolvedModel) -> tuple[float | None, str]:
-    """Top-1 in percent of the trained network that a configuration calls `model`, and how it was obtained."""
-    from pipeline.models.names import find, is_checkpoint, is_path, located
-    from pipeline.models.registry import checkpoint_facts, checkpoint_record
-
-    if resolved.weights != "trained":
-        return None, ""
-    model = located(model)
-    if is_path(model):
-        facts: Mapping[str, Any] = checkpoint_record(Path(model)) if is_checkpoint(model) else {}
-    else:
-        spec = find(model)
-        if spec.url:
-            return spec.published_top1, "quoted: published in the QONNX model zoo, on CIFAR-10"
-        facts = checkpoint_facts(spec)
-    if "top1" not in facts:
-        return None, ""
-    data = facts.get("test_data", resolved.dataset)
-    return round(100 * facts["top1"], 4), f"measured after training, as Brevitas computes it: all images of {data}"
 
 
 def _digest(values: Mapping[str, Any]) -> str:

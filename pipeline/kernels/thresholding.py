@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 MAX_THRESHOLDS = 255
-_DIRECT_DEPTH, _BLOCK_DEPTH = 64, 512  # of hw/rtl/threshold_search.sv
+_LOOKUP_BITS, _BLOCK_DEPTH = 6, 512  # of hw/rtl/threshold_search.sv
 _FEW = 31  # thresholds up to which comparing with each is faster than to search among them
 _BLOCK = 1 << 16  # elements at a time, so that they stay in the cache
 
@@ -92,7 +92,7 @@ def check_thresholds(layer: str, thresholds: np.ndarray, output_type: IntType) -
 class SearchMemory(NamedTuple):
     """The memory of a lane from which step `stage` of a search reads a cycle ahead: `words` words of `thresholds` each.
 
-    `block` is block RAM, else look-up tables.
+    `block` is block RAM, else look-up tables, in `banks`: word i is in bank i % `banks`.
     """
 
     stage: int
@@ -100,10 +100,14 @@ class SearchMemory(NamedTuple):
     thresholds: int
     block: bool
 
+    @property
+    def banks(self) -> int:
+        return 1 if self.block else 1 << max(0, (self.words - 1).bit_length() - _LOOKUP_BITS)
+
 
 def direct_steps(count: int, folds: int) -> int:
     """How many steps of a search among `count` thresholds of `folds` sets, the first ones, choose among constants."""
-    return min((_DIRECT_DEPTH // folds).bit_length(), search_stages(count))
+    return min(((1 << _LOOKUP_BITS) // folds).bit_length(), search_stages(count))
 
 
 def search_memories(count: int, folds: int) -> tuple[SearchMemory, ...]:
@@ -129,9 +133,9 @@ class SearchTable:
 
     The sorted thresholds of a channel are padded to 2^stages - 1 with one that is never reached. Stage k of the search
     compares with one of 2^k of them; channel c is in lane c % pe, fold c // pe. `memories` has, under <lane>, a word of
-    all that the `direct_steps` of a lane choose among, stage by stage and fold by fold, and, under <lane>_<stage>, the
-    words of each of the `search_memories`, fold by fold. `widths` is for each lane the width of its comparison, in which
-    value and threshold are both exact.
+    all that the `direct_steps` of a lane choose among, stage by stage and fold by fold, and, under <lane>_<stage>_<bank>,
+    the words of each of the `search_memories`, fold by fold, a bank with fewer words than another filled up with a zero.
+    `widths` is for each lane the width of its comparison, in which value and threshold are both exact.
     """
 
     memories: dict[str, Memory]
@@ -163,8 +167,11 @@ class SearchTable:
                 memories[f"{lane}"] = Memory(width * len(constants), (pack_word(constants, width),))
             for memory in deeper:
                 words = levels[memory.stage].reshape(memory.words, memory.thresholds)
-                packed = tuple(pack_word(word, width) for word in words)
-                memories[f"{lane}_{memory.stage}"] = Memory(width * memory.thresholds, packed)
+                packed = [pack_word(word, width) for word in words]
+                packed += [0] * (-len(packed) % memory.banks)
+                for bank in range(memory.banks):
+                    contents = Memory(width * memory.thresholds, tuple(packed[bank :: memory.banks]))
+                    memories[f"{lane}_{memory.stage}_{bank}"] = contents
         return cls(memories, compared)
 
 

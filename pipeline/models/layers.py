@@ -6,11 +6,13 @@ a quantized one. Parameters of convolutions, linear layers and normalisations ha
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, Union
 
 import brevitas
 import brevitas.nn as qnn
 import torch
+from brevitas.core.stats import AbsPercentile
 from brevitas.inject.enum import QuantType, RestrictValueType, ScalingImplType, ScalingPerOutputType, StatsOp
 from brevitas.quant import (
     Int8ActPerTensorFloat,
@@ -72,6 +74,25 @@ class _NormalizedPixels(Int8ActPerTensorFloat):
     scaling_impl_type = ScalingImplType.CONST
     restrict_scaling_type = RestrictValueType.FP
     narrow_range = True
+
+
+class _LargestPercentile(AbsPercentile):
+    """Brevitas' percentile of all magnitudes, by the few that are above it: the same element.
+
+    Brevitas asks for the k-th smallest, which a GPU looks for in one of its blocks: 0.15 s for the 33 million of a
+    layer of ResNet-18 at a batch of 512, in each of the first 300 steps.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.stats_reduce_dim is None
+        k = math.floor(0.01 * self.q * x.numel() + 0.5)
+        return x.abs().flatten().topk(x.numel() - k + 1, sorted=True).values[-1]
+
+
+class _Activations(Uint8ActPerTensorFloat):
+    """Unsigned integers with a learned scale for the tensor, which begins from the first images."""
+
+    scaling_stats_impl = _LargestPercentile
 
 
 class BipolarWeightPerChannel(WeightQuantSolver):
@@ -176,7 +197,7 @@ class Layers:
         """ReLU; quantized, unsigned integers of `act_bits` with a learned scale for the tensor."""
         if self.quantization is None:
             return nn.ReLU()
-        return qnn.QuantReLU(bit_width=self.quantization.act_bits, return_quant_tensor=True)
+        return qnn.QuantReLU(_Activations, bit_width=self.quantization.act_bits, return_quant_tensor=True)
 
     def branch_end(self, shared: nn.Module | None = None) -> nn.Module:
         """What a branch of a residual addition ends with; `shared` is the activation that ends the other branch.

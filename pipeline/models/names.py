@@ -1,5 +1,8 @@
 """The names of models: what each name says, and which of them have a checkpoint.
 
+`MODELS` has what a name stands for, `SHIPPED` the checkpoints of this repository. Where both a release and this
+repository have one, the name stands for the release, and the repository's is taken where that cannot be downloaded.
+
 A name is a family of networks for a float network, such as `resnet20`, and `quant_FAMILY_wWaA`,
 `quant_FAMILY_wWaA_a2q_Pb` or `quant_FAMILY_wWaA_a2q_plus_Pb` for one with weights of W, activations of A and
 accumulators of P bits. FAMILYx2 has twice the channels of FAMILY, FAMILYx1.5 half as many again.
@@ -22,17 +25,20 @@ import numpy as np
 from pipeline.datasets.catalog import find as find_dataset
 from pipeline.errors import ConfigError, InputError, ModelError
 from pipeline.models.quantization import Quantization
+from pipeline.user_cache import cache_folder
 
 __all__ = [
     "CHECKPOINTS",
     "FAMILIES",
     "MODELS",
     "MODEL_CLASS",
+    "SHIPPED",
     "TRAINED",
     "Family",
     "ModelSpec",
     "Preprocessing",
     "UnknownModelError",
+    "downloaded",
     "find",
     "is_checkpoint",
     "is_path",
@@ -290,6 +296,12 @@ def find(name: str) -> ModelSpec:
     return MODELS.get(name) or _named(name)
 
 
+def downloaded(model: str) -> Path | None:
+    """Where the checkpoint of the release called `model` is, once it is downloaded; None for what is no release."""
+    spec = MODELS.get(model)
+    return cache_folder() / "models" / spec.file if spec is not None and spec.url else None
+
+
 def located(model: str) -> str:
     """`model`; if it is the name of a network that only was trained in the working directory, its checkpoint's path.
 
@@ -349,6 +361,8 @@ def _unknown(name: str, reason: str = "") -> UnknownModelError:
     )
 
 
-MODELS: dict[str, ModelSpec] = {}
-MODELS.update(_own_models())
-MODELS.update({name: _resnet18(name, digits) for name, digits in _RELEASE_DIGITS.items()})
+SHIPPED: dict[str, ModelSpec] = _own_models()
+MODELS: dict[str, ModelSpec] = {
+    **SHIPPED,
+    **{name: _resnet18(name, digits) for name, digits in _RELEASE_DIGITS.items()},
+}

@@ -2,7 +2,11 @@
 
 What is kept of a layer is its integers and the largest float weight of each scale. Weights are rebuilt from them so
 that Brevitas finds the same integers and scales, bit for bit. Where the scale is another statistic than the largest
-weight, or a parameter, as A2Q's is, that cannot be, and the weights stay as they are.
+weight, that cannot be, and the weights stay as they are.
+
+A2Q's scale is a parameter, and its weights are a direction: the integers are one that gives themselves, with a norm a
+little above their own, as A2Q rounds towards zero. A2Q+'s directions have a mean of zero, which integers that were
+rounded towards zero have not, and stay as they are.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
+from pipeline.models.a2q import norms, pre_scaling
 from pipeline.models.integer_weights import quantized_weights
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["pack", "unpack"]
 
 _KEYS = {"bits", "shape", "codes", "largest"}
+_ABOVE = 2.0**-10  # by which share the norm of an A2Q channel is above that of its integers
 
 
 def pack(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
@@ -32,21 +38,21 @@ def pack(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, dict[str, Any
     image = torch.zeros(1, *network.input_shape)
     before = quantized_weights(network, image)
     layers = dict(network.named_modules())
+    given = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     entries = {}
     for name, (weight, _) in before.items():
-        own = layers[name].weight.detach()
-        entry = _entry(weight, own)
-        entries[name] = entry
-        layers[name].weight.data, entry["own"] = _weights(entry, name), own.clone()
+        bounded = pre_scaling(layers[name]) is not None
+        entries[name] = _a2q_entry(weight, layers[name]) if bounded else _entry(weight, layers[name].weight.detach())
+        layers[name].weight.data = _weights(entries[name], name)
     after = quantized_weights(network, image)
     state = dict(network.state_dict())
     for name, (weight, _) in before.items():
-        own = entries[name].pop("own")
         if torch.equal(weight.value, after[name][0].value) and torch.equal(weight.scale, after[name][0].scale):
             del state[f"{name}.weight"]
         else:
-            layers[name].weight.data = state[f"{name}.weight"] = own
             del entries[name]
+            for key in (key for key in state if key == f"{name}.weight" or key.startswith(f"{name}.weight_quant.")):
+                state[key].copy_(given[key])
     return state, entries
 
 
@@ -58,16 +64,34 @@ def unpack(entries: object) -> dict[str, Tensor]:
 
 
 def _entry(weight: QuantTensor, own: Tensor) -> dict[str, Any]:
-    bits = int(weight.bit_width)
-    codes = (weight.int(float_datatype=False).long().flatten() + 2 ** (bits - 1)).numpy().astype(np.uint8)
-    digits = np.unpackbits(codes[:, None], axis=1, bitorder="little", count=bits)
     dims = [d for d in range(own.ndim) if weight.scale.ndim != own.ndim or weight.scale.shape[d] == 1]
-    return {
-        "bits": bits,
-        "shape": list(own.shape),
-        "codes": torch.from_numpy(np.packbits(digits, bitorder="little")),
-        "largest": own.abs().amax(dim=dims, keepdim=True),
-    }
+    integers = weight.int(float_datatype=False).long()
+    return _packed(integers, int(weight.bit_width), own.abs().amax(dim=dims, keepdim=True))
+
+
+def _a2q_entry(weight: QuantTensor, layer: nn.Module) -> dict[str, Any]:
+    """The entry of an A2Q layer, whose norms are set to those of its integers."""
+    integers, bits = weight.int(float_datatype=False).long(), int(weight.bit_width)
+    with torch.no_grad():
+        flat = integers.flatten(1)
+        empty = ~flat.any(dim=1)
+        flat[empty, 0] = 1  # a direction; half a unit of it is rounded to zero
+        sums = torch.where(empty, 0.5, flat.abs().sum(dim=1) * (1 + _ABOVE))
+        _, scale = norms(layer)
+        pre_scaling(layer).value.copy_((sums.reshape(scale.shape) * scale).log2())  # Brevitas keeps logarithms
+    return _packed(integers, bits, torch.full([1] * integers.ndim, float(_end(bits))))
+
+
+def _packed(integers: Tensor, bits: int, largest: Tensor) -> dict[str, Any]:
+    codes = (integers.flatten() + 2 ** (bits - 1)).numpy().astype(np.uint8)
+    digits = np.unpackbits(codes[:, None], axis=1, bitorder="little", count=bits)
+    digits = torch.from_numpy(np.packbits(digits, bitorder="little"))
+    return {"bits": bits, "shape": list(integers.shape), "codes": digits, "largest": largest}
+
+
+def _end(bits: int) -> int:
+    """The largest of the integers of so many bits."""
+    return max(1, 2 ** (bits - 1) - 1)
 
 
 def _weights(entry: object, name: str) -> Tensor:
@@ -81,7 +105,7 @@ def _weights(entry: object, name: str) -> Tensor:
         raise ModelError(f"its packed weights are damaged: {name} has {codes.numel()} bytes for {count} of {bits} bits")
     digits = np.unpackbits(codes.numpy(), bitorder="little", count=count * bits).reshape(count, bits)
     integers = np.packbits(digits, axis=1, bitorder="little")[:, 0].astype(np.int64) - 2 ** (bits - 1)
-    end = max(1, 2 ** (bits - 1) - 1)
+    end = _end(bits)
     whole = torch.from_numpy(integers).reshape(shape)
     # the largest themselves, as a product may be rounded
     return torch.where(whole.abs() == end, whole.sign() * largest, whole * (largest / end)).float()

@@ -16,6 +16,7 @@ from pipeline.models.names import (
     CHECKPOINTS,
     FAMILIES,
     MODELS,
+    SHIPPED,
     ModelSpec,
     Preprocessing,
     UnknownModelError,
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = [
+    "DownloadError",
     "add_biases",
+    "available",
     "checkpoint_facts",
     "checkpoint_record",
     "fetch",
@@ -38,17 +41,44 @@ __all__ = [
     "load_checkpoint",
     "network",
     "read_state",
+    "stands_in",
     "trained_network",
+    "training_of",
 ]
 
 _DOWNLOAD_SECONDS = 30
 
 
+class DownloadError(ModelError):
+    """A checkpoint that is not here and could not be downloaded."""
+
+
+def available(spec: ModelSpec) -> tuple[ModelSpec, Path, str]:
+    """The network that stands for `spec`, its checkpoint, and a sentence where it is another than asked for.
+
+    That is the checkpoint of this repository where there is one and that of `spec` cannot be downloaded. Raises
+    ModelError as `fetch` does.
+    """
+    try:
+        return spec, fetch(spec), ""
+    except DownloadError as error:
+        shipped = SHIPPED.get(spec.name)
+        if shipped is None:
+            raise
+        return shipped, fetch(shipped), f"in place of the release: {str(error).partition(', or build')[0]}"
+
+
+def stands_in(spec: ModelSpec) -> str:
+    """A phrase for a network of this repository that `available` gave in place of a release; empty for any other."""
+    other = spec is SHIPPED.get(spec.name) and MODELS[spec.name].url
+    return "weights of this repository, as the release could not be downloaded" if other else ""
+
+
 def fetch(spec: ModelSpec) -> Path:
     """The checkpoint of `spec`, downloaded if it has to be, its SHA-256 checked.
 
-    Raises ModelError for a model without one, and for a file that is missing, cannot be downloaded, or has another
-    content than it should.
+    Raises ModelError for a model without one, and for a file that is missing, cannot be downloaded (DownloadError), or
+    has another content than it should.
     """
     if spec.name not in MODELS and not spec.url:
         synthetic = ", or build with synthetic weights: WEIGHTS=synthetic (--weights synthetic)"
@@ -211,8 +241,7 @@ def trained_network(model: str) -> tuple[ModelSpec, nn.Module, Path]:
                 ".onnx file."
             ) from None
     else:
-        spec = find(model)
-        path = fetch(spec)
+        spec, path, _ = available(find(model))
     filled = network(spec)
     load_checkpoint(filled, path)
     return spec, filled.eval(), path
@@ -233,11 +262,17 @@ def initialise(model: nn.Module, source: str) -> None:
         if "network" in record:  # others do not say how they take pixels
             theirs = recorded(path.stem, record)
     else:
-        theirs = find(source)
-        path = fetch(theirs)
+        theirs, path, _ = available(find(source))
     if theirs is not None:
         _check_pixels(model, theirs, path)
     load_float(model, path)
+
+
+def training_of(source: str) -> dict[str, Any]:
+    """How the checkpoint `source`, a path or a name, was trained, as far as its record says: data, epochs and top-1."""
+    source = located(source)
+    record = checkpoint_record(Path(source) if is_checkpoint(source) else available(find(source))[1])
+    return {key: record[key] for key in ("network", "training_data", "epochs", "top1", "begun_with") if key in record}
 
 
 def _check_pixels(model: nn.Module, theirs: ModelSpec, path: Path) -> None:
@@ -303,7 +338,7 @@ def _download(spec: ModelSpec, path: Path) -> None:
             )
         passing.replace(path)
     except (requests.RequestException, OSError, ValueError) as error:
-        raise ModelError(
+        raise DownloadError(
             f"The checkpoint of {spec.name} could not be downloaded from {spec.url}: {_reason(error)}. "
             f"Put the file at {path}, or build with synthetic weights: WEIGHTS=synthetic (--weights synthetic)."
         ) from error

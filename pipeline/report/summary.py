@@ -345,7 +345,7 @@ def _in_hls(resources: ResourceReport) -> str:
         "and the utilization are those of the RTL."
     )
     slow = [
-        f"{name} ({layer.hls.estimated_period_ns:g} ns for {layer.hls.period_ns:g})"
+        f"{name} ({layer.hls.estimated_period_ns:.4g} ns for {layer.hls.period_ns:.4g})"
         for name, layer in resources.layers.items()
         if layer.hls and layer.hls.estimated_period_ns > layer.hls.period_ns
     ]
@@ -463,7 +463,7 @@ def _timing(facts: BuildFacts) -> str:
         header += ["MHz by Vivado", "slack ns", "LUT", "FF", "carry", "BRAM", "URAM", "DSP"]
         text += (
             f"\n\nMeasured by Vivado {made.version} for {made.part}, each MVAU alone out of context, placed and routed for a "
-            f"clock of {made.period_ns:g} ns: Fmax is 1000 / (period − worst slack). Beside the rest of a network it can be "
+            f"clock of {made.period_ns:.4g} ns: Fmax is 1000 / (period − worst slack). Beside the rest of a network it can be "
             "less."
         )
         if found.slowest_by_vivado:

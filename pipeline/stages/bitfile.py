@@ -214,7 +214,7 @@ def _too_slow(
 ) -> str:
     found = (
         f"On the {design.board.name} the design does not keep its clock, synth_clk_period_ns = "
-        f"{design.clock_period_ns:g} ({design.clock_mhz:g} MHz): at best the worst slack is {wns:.3f} ns to setup and "
+        f"{design.clock_period_ns:.4g} ({design.clock_mhz:g} MHz): at best the worst slack is {wns:.3f} ns to setup and "
         f"{whs:.3f} ns to hold (strategies with both: {tries})."
     )
     if wns < 0:

@@ -29,9 +29,9 @@ from pipeline.models.names import (
 )
 from pipeline.models.network_record import LayerBound, NetworkRecord
 from pipeline.models.registry import (
+    available,
     checkpoint_facts,
     checkpoint_record,
-    fetch,
     load_checkpoint,
     network,
     trained_network,
@@ -44,6 +44,7 @@ __all__ = ["ResolvedModel", "golden_frames", "load", "load_network", "run"]
 
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
+_QUOTED = "quoted: published in the QONNX model zoo, on CIFAR-10"
 _UNPROJECTED = (
     ", of Brevitas' own export: if layers were trained with A2Q, it does not hold their projected weights, and "
     "pipeline.export_qonnx exports them right"
@@ -57,7 +58,8 @@ class ResolvedModel:
     `weights` says what its weights are: `trained`, `synthetic`, or `user's file`; reports print `provenance`, a
     sentence on the same. `bounds` has what its layers were trained for, by the name of the layer. `preprocessing` is
     what becomes of a pixel before the network takes it, `input_range` the least and the largest number that it takes,
-    each None where it is not known, and `classes` what its outputs are called.
+    each None where it is not known, and `classes` what its outputs are called. `top1` is the accuracy of a trained
+    network in percent, None where it is not known, and `top1_how` says how it was obtained.
     """
 
     name: str
@@ -73,9 +75,9 @@ class ResolvedModel:
     golden_source: str
     input_range: tuple[float, float] | None = None
     classes: tuple[str, ...] = ()
-    network: dict[str, Any] = field(
-        default_factory=dict
-    )  # what a checkpoint of the user's is of; else the name says it
+    network: dict[str, Any] = field(default_factory=dict)  # what the checkpoint is of, where the name does not say it
+    top1: float | None = None  # in percent
+    top1_how: str = ""
 
     @property
     def method(self) -> str:
@@ -195,13 +197,22 @@ def _resolve_name(
         _write_synthetic(model, spec, seed, path)
         bound = f" that meets the bound of {spec.method} for {spec.accumulator_bits}-bit accumulators"
         provenance = f"synthetic weights, not trained: a draw with seed {seed}{bound if spec.method else ''}"
+        return _brevitas(spec, model, weights, provenance, path, chosen), chosen.frames
+    spec, source, other = available(spec)
+    if other:
+        model, chosen = network(spec), golden_frames(spec, seed, count, golden_inputs)
+    load_checkpoint(model, source)
+    shutil.copyfile(source, path)
+    if spec.url:
+        facts = {}
+        known, top1, how = f"top-1 {spec.published_top1} % as published (QONNX model zoo)", spec.published_top1, _QUOTED
     else:
-        source = fetch(spec)
-        load_checkpoint(model, source)
-        shutil.copyfile(source, path)
-        published = f"top-1 {spec.published_top1} % as published (QONNX model zoo)" if spec.url else ""
-        provenance = f"trained checkpoint {spec.file}, {published or _top1(checkpoint_facts(spec), spec)}"
-    return _brevitas(spec, model, weights, provenance, path, chosen), chosen.frames
+        facts = checkpoint_facts(spec)
+        known, top1, how = _top1(facts, spec), *_measured(facts, spec)
+    trained = f" after {facts['epochs']} epochs" if other and "epochs" in facts else ""
+    provenance = f"trained checkpoint {spec.file}, {known}{trained}{f', {other}' if other else ''}"
+    record = _brevitas(spec, model, weights, provenance, path, chosen)
+    return replace(record, network=spec.as_record() if other else {}, top1=top1, top1_how=how), chosen.frames
 
 
 def _resolve_checkpoint(
@@ -216,7 +227,8 @@ def _resolve_checkpoint(
     known = f"{_top1(facts, spec)} by its own record" if "top1" in facts else "of unknown accuracy"
     provenance = f"the user's checkpoint {source.name}, {known}"
     record = _brevitas(spec, model, "trained", provenance, path, chosen)
-    return replace(record, network=spec.as_record()), chosen.frames
+    top1, how = _measured(facts, spec)
+    return replace(record, network=spec.as_record(), top1=top1, top1_how=how), chosen.frames
 
 
 def _brevitas(
@@ -259,6 +271,14 @@ def _write_synthetic(model: nn.Module, spec: ModelSpec, seed: int, path: Path) -
 
 def _top1(facts: dict, spec: ModelSpec) -> str:
     return f"top-1 {100 * facts['top1']:.1f} % on {facts.get('test_data', spec.dataset)}"
+
+
+def _measured(facts: dict, spec: ModelSpec) -> tuple[float | None, str]:
+    """Top-1 in percent that a checkpoint's record has, and how it was obtained."""
+    if "top1" not in facts:
+        return None, ""
+    data = facts.get("test_data", spec.dataset)
+    return round(100 * facts["top1"], 4), f"measured after training, as Brevitas computes it: all images of {data}"
 
 
 def golden_frames(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | None = None) -> GoldenFrames:

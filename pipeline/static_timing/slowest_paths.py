@@ -40,7 +40,7 @@ def clock_warning(op_types: Iterable[str], family: str, clock_period_ns: float) 
             worst = max(slow, key=slow.__getitem__)
             others = f" and {len(slow) - 1} more" if len(slow) > 1 else ""
             words.append(
-                f"{clock_period_ns:g} ns {verdict} on {CELL_DELAYS[family].part}: {worst}{others} took up to "
+                f"{clock_period_ns:.4g} ns {verdict} on {CELL_DELAYS[family].part}: {worst}{others} took up to "
                 f"{slow[worst]:.1f} ns in other builds (estimated, {net}; timing estimates this one)"
             )
             break

@@ -90,7 +90,7 @@ def evaluate_command(
     from pipeline.datasets.catalog import find, load
     from pipeline.datasets.loader import batches_of
     from pipeline.models.layers import Normalize
-    from pipeline.models.registry import checkpoint_record, trained_network
+    from pipeline.models.registry import checkpoint_record, stands_in, trained_network
     from pipeline.training.evaluate import integer_outputs, network_outputs, outputs_of, scores_of
     from pipeline.training.module import LOSSES
 
@@ -123,8 +123,8 @@ def evaluate_command(
         classes.append(outputs.argmax(axis=1))
         table.add_row(name, f"{scores.top1:.2%}", f"{scores.top5:.2%}", f"{scores.loss:.4f}", f"{scores.images:,}")
     differ = int((classes[0] != classes[-1]).sum())
-    if len(classes) == 2:
-        table.caption = f"images on which the two differ: {differ}"
+    differing = f"images on which the two differ: {differ}" if len(classes) == 2 else ""
+    table.caption = "; ".join(filter(None, [differing, stands_in(spec)])) or None
     return table, differ == 0
 
 
@@ -163,11 +163,12 @@ def export_command(model: str, out: Path | None) -> str:
     """Write a checkpoint as QONNX, with golden inputs and outputs beside it; a sentence on what was proven."""
     _quiet_brevitas()
     from pipeline.models.network_record import NetworkRecord
-    from pipeline.models.registry import trained_network
+    from pipeline.models.registry import stands_in, trained_network
     from pipeline.stages.export import export_brevitas
     from pipeline.stages.resolve import golden_frames
 
     spec, network, _ = trained_network(model)
+    other = f"; {stands_in(spec)}" if stands_in(spec) else ""
     if spec.quantization is None:
         raise ConfigError(f"{spec.name} is a float network; QONNX is exported of quantized ones.")
     chosen = golden_frames(spec, seed=0, count=_GOLDEN)
@@ -182,7 +183,7 @@ def export_command(model: str, out: Path | None) -> str:
             file.replace(folder / file.name)
     return (
         f"{folder / 'model.onnx'}: {result.layers} layers hold Brevitas' integers; outputs agree on {result.frames} "
-        f"golden frames to {result.largest_difference:.1g} ({chosen.source})"
+        f"golden frames to {result.largest_difference:.1g} ({chosen.source}){other}"
     )
 
 

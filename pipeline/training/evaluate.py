@@ -52,7 +52,8 @@ def network_outputs(network: nn.Module) -> Outputs:
     network.eval()
 
     def function(images: Tensor) -> np.ndarray:
-        with torch.no_grad():
+        # in float32 on a GPU too, where convolutions are computed with 10 bits of mantissa else
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             return _plain(network(images.to(device))).cpu().numpy()
 
     return function

@@ -7,7 +7,8 @@ import logging
 import pickle
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,12 +55,26 @@ def spec_for(config: TrainConfig) -> ModelSpec:
     )
 
 
+@contextmanager
+def _threads_kept() -> Iterator[None]:
+    """After the block torch has as many threads as before it."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_threads_kept()
 def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: bool = False) -> tuple[Path, Scores]:
     """Train as `config` says, in `folder`; where a training of the same configuration was stopped, go on with it.
 
     `say` gets a line after each epoch; `bar` shows progress within an epoch as well. Leaves `folder`/NAME.pth and
     NAME.json, metrics.csv, curves.png, last.ckpt to resume from, best.ckpt where images are held out, and TensorBoard's
     events. Returns the checkpoint, and its scores on the whole test set.
+
+    On one machine, what is trained in several goes is equal, bit for bit, to what is trained in one: on a CPU it goes on
+    with as many threads as it was begun with, as sums are rounded otherwise in parts of another size.
 
     Raises ConfigError where `folder` holds another training, InputError for a data set that is not there.
     """
@@ -91,7 +106,7 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
     last = folder / _LAST
     resumed = last.is_file()
     if resumed:
-        _fit_biases(network, last)
+        _fit_to(last, network, say)
     else:
         _prepare(network, config, training)
     augmentation = config.augmented()
@@ -194,13 +209,17 @@ def _in_order(images: ImageSet | ImageFolder, config: TrainConfig, count: int | 
     return batches_of(chosen, config.batch_size, pad_to=_side(config))
 
 
-def _fit_biases(network: nn.Module, last: Path) -> None:
-    """Give `network` the biases that the training in `last` was begun with."""
+def _fit_to(last: Path, network: nn.Module, say: Callable[[str], None]) -> None:
+    """Give `network` the biases, and torch the threads, that the training in `last` was begun with."""
     try:
-        state = torch.load(last, map_location="cpu", weights_only=True)["state_dict"]
+        checkpoint = torch.load(last, map_location="cpu", weights_only=True)
+        state, threads = checkpoint["state_dict"], checkpoint.get("threads", torch.get_num_threads())
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
         raise ConfigError(f"{last} is damaged. Delete it, and the training begins anew.") from None
     registry.add_biases(network, {name.removeprefix("network."): tensor for name, tensor in state.items()})
+    if threads != torch.get_num_threads():
+        say(f"threads: {threads}, as the training was begun with, in place of {torch.get_num_threads()}")
+        torch.set_num_threads(threads)
 
 
 def _prepare(network: nn.Module, config: TrainConfig, training: ImageSet | ImageFolder) -> None:
@@ -288,6 +307,8 @@ def _record(
         "packages": {name: version(name) for name in ("torch", "brevitas", "lightning")},
         "config": _described(config),
     }
+    if config.init:
+        record["begun_with"] = registry.training_of(config.init)
     if spec.quantization:
         layers = integer_weights(network, torch.zeros(1, *spec.input_shape))
         record |= {"sparsity": round(hidden_sparsity(layers), 4), "largest_l1": largest_l1(layers)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +16,7 @@ from rich.console import Console
 __all__ = ["interruptible"]
 
 _CODE = 130  # what the command line ends with after an interrupt
+_AGAIN = 1.0  # seconds
 
 
 @contextmanager
@@ -21,7 +24,8 @@ def interruptible(kept: str, grace: float = 5.0) -> Iterator[None]:
     """SIGTERM raises KeyboardInterrupt in this block, as SIGINT does; the process is out of it within `grace` seconds.
 
     Python raises the exception when the main thread comes back from compiled code; a step of training may stay there
-    for long, or for ever. Where the block is not left in time, the process says that `kept` and ends with exit code 130.
+    for long, or for ever. It is lost where it comes in a finalizer, which Python runs at any moment, so it is raised again
+    every second. Where the block is not left in time, the process says that `kept` and ends with exit code 130.
     It cleans nothing up: each file in the block must be written so that this is safe at any moment. Signals that the
     process handles or ignores otherwise stay as they are. Threads other than the main one get no signals: there the
     block is only run.
@@ -54,7 +58,12 @@ def interruptible(kept: str, grace: float = 5.0) -> Iterator[None]:
 def _watch(reader: socket.socket, numbers: set[int], left: threading.Event, kept: str, grace: float) -> None:
     """End the process where one of the signals `numbers` comes and the block is not `left` within `grace` seconds."""
     while arrived := reader.recv(1):  # the number of a signal; nothing when the other end is closed
-        if arrived[0] in numbers and not left.wait(grace):
+        if arrived[0] in numbers:
+            end = time.monotonic() + grace
+            while (rest := end - time.monotonic()) > 0:
+                if left.wait(min(_AGAIN, rest)):
+                    return
+                _thread.interrupt_main(arrived[0])
             Console().show_cursor()  # a progress bar hides it
             Console(stderr=True).print(f"interrupted; {kept}, the same command goes on from there")
             os._exit(_CODE)

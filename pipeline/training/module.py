@@ -34,9 +34,10 @@ class Training(lightning.LightningModule):
         self._restored: dict[str, dict[str, Any]] = {}
 
     def forward(self, images: Tensor) -> Tensor:
-        # Never with channels last: oneDNN 3.12 without AVX-512 writes past its memory in the backward pass of a 1x1
-        # convolution of stride 2 with fewer than 8 input channels. It crashes, hangs or gives wrong gradients.
-        return self.network(images.contiguous())
+        # Not with channels last on a CPU: oneDNN 3.12 without AVX-512 writes past its memory in the backward pass of a
+        # 1x1 convolution of stride 2 with fewer than 8 input channels. It crashes, hangs or gives wrong gradients.
+        last = torch.channels_last if images.is_cuda else torch.contiguous_format
+        return self.network(images.contiguous(memory_format=last))
 
     def configure_optimizers(self):
         optimizer = _optimizer(self.network, self.config)
@@ -96,6 +97,7 @@ class Training(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["statistics"] = _statistics(self.network)
+        checkpoint["threads"] = torch.get_num_threads()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint.get("statistics", {})

@@ -84,9 +84,10 @@ def _walk(table: SearchTable, count: int, folds: int, lane: int, fold: int, valu
     for stage in range(search_stages(count)):
         place = (fold << stage) + index
         if stage in deeper:
-            memory = table.memories[f"{lane}_{stage}"]
-            address, part = divmod(place, deeper[stage].thresholds)
-            assert len(memory.words) == deeper[stage].words
+            word, part = divmod(place, deeper[stage].thresholds)
+            address, bank = divmod(word, deeper[stage].banks)
+            memory = table.memories[f"{lane}_{stage}_{bank}"]
+            assert len(memory.words) <= 64 or deeper[stage].block
         else:
             memory = table.memories[f"{lane}"]
             address, part = 0, folds * ((1 << stage) - 1) + place
@@ -107,6 +108,8 @@ def test_deep_steps_have_memories():
         SearchMemory(0, 511, 1, False), SearchMemory(1, 511, 2, False), SearchMemory(2, 1022, 2, True)
     )  # fmt: skip
     assert search_memories(1, 512) == (SearchMemory(0, 512, 1, True),)
+    assert [memory.banks for memory in search_memories(7, 511)] == [8, 8, 1]
+    assert search_memories(15, 64)[-1] == SearchMemory(3, 256, 2, False) and search_memories(15, 64)[-1].banks == 4
 
 
 @pytest.mark.parametrize("count", [1, 31, 32, 255])

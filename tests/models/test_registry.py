@@ -11,14 +11,17 @@ import torch
 from pipeline.errors import ModelError
 from pipeline.models import registry
 from pipeline.models.a2q import a2q_layers
-from pipeline.models.names import MODELS, find, spec_of
+from pipeline.models.names import MODELS, SHIPPED, find, spec_of
 from pipeline.models.quantization import Quantization
 from pipeline.models.registry import (
+    DownloadError,
+    available,
     checkpoint_record,
     fetch,
     load_checkpoint,
     network,
     read_state,
+    stands_in,
     trained_network,
 )
 
@@ -73,6 +76,22 @@ def test_a_download_that_fails_says_what_to_do(cache: Path) -> None:
     assert "could not be downloaded from http://127.0.0.1:9/quant-d69f003b.pth" in message
     assert f"Put the file at {cache / spec.file}" in message and "WEIGHTS=synthetic" in message
     assert not list(cache.iterdir()), "nothing is left behind"
+
+
+def test_what_this_repository_has_stands_in_for_a_release_that_cannot_be_had(cache: Path) -> None:
+    name = "quant_resnet18_w4a4_a2q_12b"
+    content = b"weights"
+    digits = hashlib.sha256(content).hexdigest()[:8]
+    asked = replace(MODELS[name], url=f"http://127.0.0.1:9/{name}-{digits}.pth", digits=digits)
+    spec, path, told = available(asked)
+    assert spec == SHIPPED[name] and path == registry.CHECKPOINTS / f"{name}.pth"
+    assert "in place of the release: " in told and f"Put the file at {cache / asked.file}" in told
+    assert "synthetic" not in told and "could not be downloaded" in stands_in(spec)
+    assert not stands_in(asked) and not stands_in(OURS)
+    (cache / asked.file).write_bytes(content)
+    assert available(asked) == (asked, cache / asked.file, "")
+    with pytest.raises(DownloadError):
+        available(replace(THEIRS, url="http://127.0.0.1:9/quant-d69f003b.pth"))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pipeline import export_qonnx
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.names import Preprocessing
 from pipeline.models.network_record import LayerBound, NetworkRecord, write_record
+from pipeline.models.registry import DownloadError
 from pipeline.models.user_class import make_network, source_files
 from pipeline.stages import resolve
 from tests.dataflow.networks import Network
@@ -40,6 +41,22 @@ def test_synthetic_weights_are_called_so(tmp_path: Path) -> None:
     assert stored == record and np.array_equal(stored_frames, frames)
     state = resolve.load_network(record, tmp_path).state_dict()
     assert (state["layer1.0.conv1.weight"] == 0).float().mean() > 0.5
+
+
+def test_trained_weights_of_this_repository_go_before_synthetic_ones(tmp_path: Path, monkeypatch) -> None:
+    def unreachable(spec, path) -> None:
+        raise DownloadError(
+            f"{spec.name} could not be downloaded. Put the file at {path}, or build with other weights."
+        )
+
+    monkeypatch.setattr("pipeline.models.registry._download", unreachable)
+    record, _ = resolve.run("quant_resnet18_w4a4_a2q_12b", "trained", 0, 2, None, tmp_path)
+    assert record.weights == "trained" and record.top1 is not None and record.top1_how.startswith("measured")
+    assert "epochs, in place of the release: " in record.provenance and f"{record.top1:.1f} %" in record.provenance
+    assert set(record.target_bits.values()) == {12}
+    stored, frames = resolve.load(tmp_path)
+    network = resolve.load_network(stored, tmp_path)  # not the release's, which takes other pixels
+    assert stored.preprocessing == Preprocessing() and network(torch.from_numpy(frames)).shape == (2, 10)
 
 
 def network_file(path: Path, record: NetworkRecord | None = None, *, quantizer: bool = True) -> Path:

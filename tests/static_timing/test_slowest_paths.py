@@ -50,7 +50,7 @@ def test_fold_warns_of_a_clock_that_is_out_of_reach_and_only_of_that(monkeypatch
 
     def known(family: str) -> dict:
         asked.append(family)
-        return {**kinds, "accelerator_shell": {"optimistic": 4.1, "pessimistic": 6.2}}
+        return {**kinds, "accelerator_shell": {"optimistic": 3.1, "pessimistic": 6.2}}
 
     monkeypatch.setattr(slowest_paths, "slowest_paths", known)
 
@@ -62,10 +62,10 @@ def test_fold_warns_of_a_clock_that_is_out_of_reach_and_only_of_that(monkeypatch
         told = lambda *done: None
         return declared.run(Context(folder, values, inputs, told, told, lambda name: tmp_path / name))
 
-    assert "5 ns may be out of reach on UltraScale+, speed grade -2: accelerator_shell took up to 6.2 ns" in line()
+    assert "3.333 ns may be out of reach on UltraScale+, speed grade -2: accelerator_shell took up to 6.2 ns" in line()
     assert "out of reach" not in line(synth_clk_period_ns=6.5)
     assert "out of reach" not in line(board="U250"), "no processors, no shell"
-    assert "4 ns is out of reach on 7-series, speed grade -1" in line(board="PYNQ-Z2", synth_clk_period_ns=4)
+    assert "3 ns is out of reach on 7-series, speed grade -1" in line(board="PYNQ-Z2", synth_clk_period_ns=3)
     assert asked == ["xcup", "xcup", "xcup", "xc7"]
 
 

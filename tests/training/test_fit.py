@@ -144,6 +144,12 @@ def test_a_constrained_network_begins_with_an_unconstrained_one(mnist: Path, tmp
     with pytest.raises(RuntimeError, match="killed"):  # biases that came with the other's are found again
         fit(bound, tmp_path / "bound", stop)
     constrained, _ = fit(bound, tmp_path / "bound", lambda line: None)
+    begun = registry.checkpoint_record(constrained)["begun_with"]
+    assert (
+        begun["network"] == "resnet8"
+        and begun["epochs"] == 1
+        and begun["top1"] == registry.checkpoint_record(path)["top1"]
+    )
     before, after = (torch.load(p, weights_only=True)["state"] for p in (path, constrained))
     assert torch.allclose(before["conv1.weight"], after["conv1.weight"], atol=1e-3)
     assert "layer1.0.conv1.bias" in before and "layer1.0.conv1.bias" in after  # that of the correction

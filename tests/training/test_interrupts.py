@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,21 @@ def interrupted(command: list[str], line: str, number: signal.Signals) -> str:
 
 @pytest.fixture(scope="module")
 def whole(mnist: Path, tmp_path_factory) -> Path:
-    """The checkpoint of a training that nothing interrupts."""
+    """The checkpoint of a training that nothing interrupts, beside its history."""
     return fit(config(mnist, epochs=EPOCHS), tmp_path_factory.mktemp("whole"), lambda line: None)[0]
+
+
+def epochs(folder: Path) -> list[dict[str, str]]:
+    """Metrics of each epoch of the training in `folder`, without the time that it took."""
+    with (folder / "metrics.csv").open() as stream:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(stream)]
+
+
+def compare(whole: Path, path: Path) -> None:
+    """The trainings of the checkpoints `whole` and `path` must be equal, first in each epoch: that says where they part."""
+    assert epochs(path.parent) == epochs(whole.parent)
+    states = [torch.load(checkpoint, weights_only=True)["state"] for checkpoint in (whole, path)]
+    assert [key for key, value in states[0].items() if not torch.equal(value, states[1][key])] == []
 
 
 def resumed(chosen: TrainConfig, folder: Path, whole: Path, first: tuple[str, ...]) -> None:
@@ -70,10 +84,8 @@ def resumed(chosen: TrainConfig, folder: Path, whole: Path, first: tuple[str, ..
     path, _ = fit(chosen, folder, lines.append)
     assert any(line.startswith("going on from") for line in lines)
     assert next(line for line in lines if line.startswith("epoch")).startswith(first)
-    states = [torch.load(checkpoint, weights_only=True)["state"] for checkpoint in (whole, path)]
-    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
-    with (folder / "metrics.csv").open() as stream:
-        assert [int(row["epoch"]) for row in csv.DictReader(stream)] == list(range(1, EPOCHS + 1))
+    assert [row["epoch"] for row in epochs(folder)] == [str(epoch) for epoch in range(1, EPOCHS + 1)]
+    compare(whole, path)
 
 
 def test_a_process_that_is_interrupted_goes_on_as_if_it_had_not_been(mnist: Path, tmp_path: Path, whole: Path) -> None:
@@ -113,6 +125,51 @@ def test_an_interrupt_ends_the_step_it_comes_in(
     assert result.exit_code == 130 and SENTENCE in result.output and not went_on
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     resumed(chosen, folder, whole, ("epoch 3",))
+
+
+def test_a_training_goes_on_with_the_threads_that_it_was_begun_with(mnist: Path, tmp_path: Path) -> None:
+    chosen = config(mnist, epochs=2, images=64)
+    seen, lines = [], []
+
+    def stop(line: str) -> None:
+        if line.startswith("epoch 2"):  # it is kept after its line
+            raise KeyboardInterrupt
+
+    def watch(line: str) -> None:
+        lines.append(line)
+        if line.startswith("epoch"):
+            seen.append(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        whole, _ = fit(chosen, tmp_path / "whole", lambda line: None)
+        with pytest.raises(KeyboardInterrupt):
+            fit(chosen, tmp_path / "stopped", stop)
+        torch.set_num_threads(2)
+        path, _ = fit(chosen, tmp_path / "stopped", watch)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1]
+    assert "threads: 1, as the training was begun with, in place of 2" in lines
+    compare(whole, path)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_a_finalizer_swallows_comes_again(number: signal.Signals) -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    went_on = []
+    with pytest.raises(KeyboardInterrupt), interruptible("nothing is kept", grace=600):
+        Finalized()
+        went_on.append(True)
+        while True:
+            time.sleep(0.01)
+    assert went_on
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -161,7 +161,7 @@ proc make_block_design {} {
   create_bd_cell -type ip -vlnv [find_ip xilinx.com:ip:clk_wiz:6.0] clk_wiz_0
   set_property -dict [list \
     CONFIG.PRIM_SOURCE No_buffer \
-    CONFIG.CLKOUT1_REQUESTED_OUT_FREQ 200.000 \
+    CONFIG.CLKOUT1_REQUESTED_OUT_FREQ 300.000 \
     CONFIG.USE_LOCKED true \
     CONFIG.USE_RESET true \
     CONFIG.RESET_TYPE ACTIVE_LOW \
