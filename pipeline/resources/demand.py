@@ -34,6 +34,7 @@ from pipeline.resources.memories import Storage, block_count, loaded_uram, ram, 
 
 __all__ = ["Demand", "csd_digits", "demand", "matrix_demand"]
 
+_WINDOWS = 2  # of which SparseMVAU holds sums in its FIFOs, but for a few with short walks; see its `windows`
 _BANK = 2048  # words of a block of 18 Kb that is 9 bits wide: deeper memories of constants are made of such banks
 
 
@@ -145,6 +146,7 @@ class _Matrix:
     weight_bits: int
     product_adders: int  # bits of the adders of one product
     product_bits: int
+    stages: int  # of a product, each with a register for the sum so far and for both factors
     row_bits: np.ndarray  # of accumulators
     digits: np.ndarray  # signed digits of each row's weights that are not 0
     thresholds: int
@@ -163,6 +165,7 @@ def _matrix(layer: MatrixVector) -> _Matrix:
         weight_bits=weight.bits,
         product_adders=product_adders(input_, weight),
         product_bits=product_width(input_, weight),
+        stages=product_latency(input_, weight),
         row_bits=np.array(layer.accumulator_bits or layer.exact_accumulator_bits()),
         digits=csd_digits(layer.weights).sum(axis=1),
         thresholds=0 if layer.thresholds is None else layer.thresholds.shape[1],
@@ -186,6 +189,9 @@ def _folded(layer: MatrixVector, pe: int, simd: int, family: str) -> tuple[Deman
     result.add(
         products=pe * simd * matrix.product_adders,
         factors=pe * simd * matrix.product_bits,
+        stages=matrix.stages
+        * pe
+        * (simd * (matrix.input_bits + matrix.weight_bits) + pairs * (matrix.product_bits + 1)),
         tree=(pairs - 1) * sums.sum(),
         accumulators=lanes.sum(),
         inputs=simd * matrix.input_bits,
@@ -236,10 +242,12 @@ def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) ->
         walkers=pe,
         products=pe * matrix.product_adders,
         factors=pe * (matrix.product_bits + 2 * matrix.weight_bits),
+        stages=matrix.stages * pe * (matrix.input_bits + matrix.weight_bits + matrix.product_bits),
         selection=pe * matrix.input_bits * simd if simd > 1 else 0,
         accumulators=sums,
         counters=log2(steps) + log2(words) + log2(matrix.rows // lanes + 1),
         choice=pe * widest if pe > lanes else 0,
+        chosen=lanes * widest,
     )
     if matrix.bias_bits:
         result.store("biases", rom(lanes * widest, matrix.rows // lanes))
@@ -257,10 +265,9 @@ def _walkers(layer: MatrixVector, pe: int, lanes: int, family: str) -> tuple[Dem
     walks, _ = walk_of(layer, pe, lanes)
     sums = [int(matrix.row_bits[list(own)].max()) if own else 1 for own in walks]
     for own, width in zip(walks, sums, strict=True):
-        result.add(result_registers=2 * width)
-        if len(own) > 1:
-            result.store("results", ram(width, 2 * len(own) - 1, family))
-            result.add(result_counters=log2(2 * len(own)))
+        address_bits = max((_WINDOWS * len(own) - 1).bit_length(), 1)
+        result.store("results", ram(width, 1 << address_bits, family))
+        result.add(result_registers=width, result_counters=address_bits)
     return result, sum(sums), max(sums)
 
 
@@ -318,7 +325,7 @@ def _add_streams(result: Demand, layer: AddStreams, family: str) -> None:
 
 
 def _duplicate(result: Demand, layer: DuplicateStreams, family: str) -> None:
-    result.add(data=layer.copies * layer.pe * layer.type.bits, copies=layer.copies)
+    result.add(data=layer.pe * layer.type.bits, copies=layer.copies)  # one register in front of all copies
 
 
 def _label_select(result: Demand, layer: LabelSelect, family: str) -> None:
