@@ -56,8 +56,9 @@ def fit(layers: Sequence[Kernel], counted: Sequence[Utilization], family: str, l
     predicted: dict[str, np.ndarray] = {}
     for resource in ("lut", "ff"):
         counts = np.array([getattr(own, resource) for own in counted], float)
-        factors = _solved(terms, counts)
-        predicted[resource] = _left_out(terms, counts).round(1)
+        known = np.array([getattr(own, resource) for own in demands], float)  # needs no factor
+        factors = _solved(terms, counts, known)
+        predicted[resource] = _left_out(terms, counts, known).round(1)
         entry[resource] = {n: round(float(f), 5) for n, f in zip(names, factors, strict=True) if f > 1e-5}
         errors = [relative(*pair) for pair in zip(predicted[resource], counts, strict=True)]
         entry[f"{resource}_error"] = {"median": round(float(median(errors)), 4), "worst": round(float(max(errors)), 4)}
@@ -73,19 +74,19 @@ def fit(layers: Sequence[Kernel], counted: Sequence[Utilization], family: str, l
     return Fit(entry, rows)
 
 
-def _solved(terms: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _solved(terms: np.ndarray, counts: np.ndarray, known: np.ndarray) -> np.ndarray:
     weight = 1 / np.maximum(counts, published.SMALL)
     scale = np.maximum(np.abs(terms).max(axis=0), 1e-9)
-    return nnls(terms * weight[:, None] / scale, counts * weight)[0] / scale
+    return nnls(terms * weight[:, None] / scale, (counts - known) * weight)[0] / scale
 
 
-def _left_out(terms: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _left_out(terms: np.ndarray, counts: np.ndarray, known: np.ndarray) -> np.ndarray:
     """What is predicted of each layer by the factors that the layers of other parts give."""
     part = np.arange(len(counts)) % _PARTS
     predicted = np.empty(len(counts))
     for own in range(_PARTS):
-        predicted[part == own] = terms[part == own] @ _solved(terms[part != own], counts[part != own])
-    return predicted
+        predicted[part == own] = terms[part == own] @ _solved(*(of[part != own] for of in (terms, counts, known)))
+    return predicted + known
 
 
 def _described(layer: Kernel) -> str:

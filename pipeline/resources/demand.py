@@ -233,7 +233,7 @@ def _sparse(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) ->
     """As `_folded`."""
     matrix = _matrix(layer)
     waiting, sums, widest = _walkers(layer, pe, lanes, family)
-    result = Demand(SparseMVAU.op_type, waiting.terms.copy(), waiting.bram_18k)
+    result = replace(waiting, terms=waiting.terms.copy())
     steps = walk_of(layer, pe, lanes)[1]
     words = matrix.columns // simd
     word_bits, element_bits = max((words - 1).bit_length(), 1), max((simd - 1).bit_length(), 1)
@@ -266,8 +266,11 @@ def _walkers(layer: MatrixVector, pe: int, lanes: int, family: str) -> tuple[Dem
     sums = [int(matrix.row_bits[list(own)].max()) if own else 1 for own in walks]
     for own, width in zip(walks, sums, strict=True):
         address_bits = max((_WINDOWS * len(own) - 1).bit_length(), 1)
-        result.store("results", ram(width, 1 << address_bits, family))
-        result.add(result_registers=width, result_counters=address_bits)
+        storage = ram(width, 1 << address_bits, family)
+        result.lut += storage.lut
+        result.bram_18k += storage.bram_18k
+        result.ff += 2 * width  # the sum on its way to the FIFO and the one at its output
+        result.add(fifos=1, result_counters=address_bits)
     return result, sum(sums), max(sums)
 
 

@@ -87,3 +87,15 @@ def test_drawn_layers_are_the_same_ones_for_a_seed_and_some_are_large():
     assert max(layer.weights.size for layer in one) == 512 * 4608
     model = ResourceModel.load("xcup")
     assert all(model.layer(layer).lut > 0 for layer in one)
+
+
+def test_what_is_known_without_a_fit_is_no_part_of_it():
+    drawn = Drawn(3)
+    layers = [drawn.sparse() for _ in range(40)]
+    demands = [demand(layer, "xcup") for layer in layers]
+    assert all(own.lut and own.ff for own in demands), "of the FIFOs"
+    counts = [Utilization(lut=own.lut + round(2 * own.terms["accumulators"]), ff=own.ff + 900) for own in demands]
+    found = fit(layers, counts, "xcup").entry
+    assert found["lut_error"]["worst"] < 0.01 and found["ff_error"]["worst"] < 0.01
+    assert found["lut"]["accumulators"] == pytest.approx(2, rel=0.02)
+    assert found["ff"]["layer"] == pytest.approx(900, rel=0.02)
