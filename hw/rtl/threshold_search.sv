@@ -4,7 +4,7 @@
 // enabled cycles.
 //
 // Step s of a lane chooses among Folds << s thresholds. Up to DirectDepth of them are constants among which look-up tables
-// choose in the cycle of the comparison. More are a memory of their own, which is read into a register a cycle before,
+// choose in the cycle of the comparison, or for the first step of more than SoonFolds sets in the cycle before. More are a memory of their own, which is read into a register a cycle before,
 // while the step before still compares: a word holds what is to be compared with after either outcome. Such a memory is
 // block RAM if it has BlockDepth words or more, else look-up tables, in banks of as many words as one of them holds.
 // SearchTable in pipeline/kernels/thresholding.py writes the files, with the same depths and banks.
@@ -47,6 +47,7 @@ module threshold_search #(
   end
 
   localparam int unsigned FewDepth = 8;  // up to it, comparing without a chain took fewer LUTs
+  localparam int unsigned SoonFolds = 4;  // from more on, choosing and comparing in one cycle took too long for 300 MHz
   localparam int unsigned LookupBits = 6;  // inputs of a look-up table
   localparam int unsigned DirectDepth = 1 << LookupBits;
   localparam int unsigned BlockDepth = 512;  // of a block of 18 Kb where it is widest
@@ -134,6 +135,7 @@ module threshold_search #(
     for (genvar s = 0; s < Stages; s++) begin : gen_step
       localparam int unsigned Depth = Folds << s;
       localparam int unsigned IndexWidth = (s > 0) ? s : 1;
+      localparam bit Soon = s == 0 && s < DirectSteps && Folds > SoonFolds;
       wire [CompareWidth-1:0] value;
       wire [IndexWidth-1:0] index;
       wire reached;
@@ -160,6 +162,13 @@ module threshold_search #(
         end
         if (Depth == 1) begin : gen_only
           assign threshold = thresholds[0];
+        end else if (Soon) begin : gen_soon
+          logic [CompareWidth-1:0] threshold_q;
+          always_ff @(posedge clk_i) begin
+            if (!rst_ni) threshold_q <= thresholds[0];
+            else if (en_i && valid_i) threshold_q <= thresholds[next_fold];
+          end
+          assign threshold = threshold_q;
         end else begin : gen_choice
           assign threshold = thresholds[position];
         end
@@ -212,7 +221,7 @@ module threshold_search #(
 
       // few constants become part of the comparison; else it is a chain of carries whose last one is the result: the bit
       // in front stays where nothing is borrowed from it
-      if (Depth <= FewDepth) begin : gen_few
+      if (Depth <= FewDepth && !Soon) begin : gen_few
         assign reached = value >= (threshold ^ Signs);
       end else begin : gen_many
         wire [CompareWidth:0] difference = {1'b1, value} - {1'b0, threshold ^ Signs};
