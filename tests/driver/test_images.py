@@ -48,11 +48,11 @@ def test_validate_and_throughput_test_on_the_board(board, tmp_path):
     done = board.run(copied / "driver" / "validate.py", "--json", tmp_path / "result.json")
     assert done.returncode == 0, done.stderr
     assert "6 of 6 images give exactly the integers that they must" in done.stdout
-    assert json.loads((tmp_path / "result.json").read_text())["fclk[mhz]"] == 200.0
+    assert json.loads((tmp_path / "result.json").read_text())["fclk[mhz]"] == 300.0
     shutil.rmtree(copied)
     driver = board.package / "driver" / "driver.py"
     done = board.run(driver, "--exec_mode", "throughput_test", "--batchsize", 9, cwd=tmp_path)
-    assert done.returncode == 0 and "fclk[mhz] = 200," in done.stdout, done.stderr
+    assert done.returncode == 0 and "fclk[mhz] = 300," in done.stdout, done.stderr
     done = board.run("validate.py", "--no-download")
     assert done.returncode == 0 and "6 of 6" in done.stdout, done.stderr
 
@@ -109,7 +109,7 @@ def test_on_a_board_with_another_crystal(tmp_path, image):
     make_package(tmp_path / "build", label_graph(), board=str(tmp_path / "mine.yaml"))
     with board_with(image, tmp_path / "build" / "deploy") as board:
         done = board.run("validate.py")
-    assert done.returncode == 0 and "6 of 6 images" in done.stdout and "at 200 MHz" in done.stdout, done.stderr
+    assert done.returncode == 0 and "6 of 6 images" in done.stdout and "at 300 MHz" in done.stdout, done.stderr
 
 
 def validate(image: Image, package: Path, *options: object) -> subprocess.CompletedProcess[str]:
@@ -123,7 +123,7 @@ def validate(image: Image, package: Path, *options: object) -> subprocess.Comple
 def test_from_another_machine(package, image):
     with simulated_board(package) as address:
         done = validate(image, package, "--host", address.host, "--port", address.port)
-    assert done.returncode == 0 and "6 of 6 images" in done.stdout and "at 200 MHz" in done.stdout, done.stderr
+    assert done.returncode == 0 and "6 of 6 images" in done.stdout and "at 300 MHz" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("image", parameters(IMAGES[:2]))

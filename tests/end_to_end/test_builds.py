@@ -93,7 +93,7 @@ def test_the_default_network_from_its_checkpoint_to_the_simulated_board(tmp_path
     assert all(entry["bits"]["exact"] <= entry["P_claimed"] == 14 for entry in hidden)
     performance = built.report("rtlsim_performance")
     assert performance["N"] >= 10
-    assert performance["steady_cycles"] <= 20_000
+    assert performance["steady_cycles"] <= 30_000
     if catalog.files("cifar10", "test"):
         record, _ = resolve.load(built.stage("resolve"))
         assert "CIFAR-10" in record.golden_source
@@ -101,7 +101,7 @@ def test_the_default_network_from_its_checkpoint_to_the_simulated_board(tmp_path
     assert validate_build(built.result, None, 20, said.append) == 0
     printed = capfd.readouterr().out
     assert "quant_resnet8_w4a4_a2q_14b: 20 of 20 images give exactly the integers that they must" in printed
-    assert "at 200 MHz, from the" in printed
+    assert "at 300 MHz, from the" in printed
 
 
 def test_a_kept_network_by_its_name(tmp_path):
@@ -121,7 +121,7 @@ def test_an_unrolled_network_is_exact_at_its_rate(tmp_path):
     fast = {"mvau_style": "auto", "target_fps": 180_000}
     built = Build("quant_resnet8_w4a4_a2q_12b", tmp_path, until="rtlsim", **fast)
     built.check_simulation()
-    assert built.report("rtlsim_performance")["steady_cycles"] <= 1100
+    assert built.report("rtlsim_performance")["stable_throughput[images/s]"] >= 180_000
     assert "unrolled" in {layer["style"] for layer in built.report("mvau_styles")["layers"].values()}
     assert built.report("estimate_layer_resources")["total"]["LUT"] < 117_120
 
