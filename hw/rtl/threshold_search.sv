@@ -4,9 +4,10 @@
 // enabled cycles.
 //
 // Step s of a lane chooses among Folds << s thresholds. Up to DirectDepth of them are constants among which look-up tables
-// choose in the cycle of the comparison, or for the first step of more than SoonFolds sets in the cycle before. More are a memory of their own, which is read into a register a cycle before,
-// while the step before still compares: a word holds what is to be compared with after either outcome. Such a memory is
-// block RAM if it has BlockDepth words or more, else look-up tables, in banks of as many words as one of them holds.
+// choose in the cycle of the comparison. More, and those of the first step of more than FewFolds sets, are a memory of
+// their own, which is read into a register a cycle before, while the step before still compares: a word holds what is to be
+// compared with after either outcome. Such a memory is block RAM if it has BlockDepth words or more, else look-up tables, in
+// banks of as many words as one of them holds.
 // SearchTable in pipeline/kernels/thresholding.py writes the files, with the same depths and banks.
 //
 // Lanes:           values a beat.
@@ -47,12 +48,13 @@ module threshold_search #(
   end
 
   localparam int unsigned FewDepth = 8;  // up to it, comparing without a chain took fewer LUTs
-  localparam int unsigned SoonFolds = 4;  // from more on, choosing and comparing in one cycle took too long for 300 MHz
+  localparam int unsigned FewFolds = 4;  // choosing among more and comparing in one cycle took too long for 300 MHz
   localparam int unsigned LookupBits = 6;  // inputs of a look-up table
   localparam int unsigned DirectDepth = 1 << LookupBits;
   localparam int unsigned BlockDepth = 512;  // of a block of 18 Kb where it is widest
   localparam int unsigned DirectLimit = $clog2(DirectDepth / ((Folds > 0) ? Folds : 1) + 1);
   localparam int unsigned DirectSteps = (DirectLimit < Stages) ? DirectLimit : Stages;
+  localparam int unsigned DirectFirst = (Folds > FewFolds) ? 1 : 0;  // steps from here up to DirectSteps
   localparam int unsigned FoldWidth = (Folds > 1) ? $clog2(Folds) : 1;
 
   // the fold of the beat in each step
@@ -124,9 +126,10 @@ module threshold_search #(
     end
 
     // of all steps that choose among constants, fold by fold: a memory of one word
-    localparam int unsigned Constants = (DirectSteps > 0) ? Folds * ((1 << DirectSteps) - 1) : 1;
+    localparam int unsigned Constants =
+        (DirectSteps > DirectFirst) ? Folds * ((1 << DirectSteps) - (1 << DirectFirst)) : 1;
     logic [Constants*CompareWidth-1:0] constants[1];
-    if (DirectSteps > 0) begin : gen_constants
+    if (DirectSteps > DirectFirst) begin : gen_constants
       initial $readmemh($sformatf("%s_%0d.mem", ThresholdFiles, l), constants);
     end else begin : gen_no_constants
       assign constants[0] = '0;
@@ -135,7 +138,7 @@ module threshold_search #(
     for (genvar s = 0; s < Stages; s++) begin : gen_step
       localparam int unsigned Depth = Folds << s;
       localparam int unsigned IndexWidth = (s > 0) ? s : 1;
-      localparam bit Soon = s == 0 && s < DirectSteps && Folds > SoonFolds;
+      localparam bit Direct = s >= DirectFirst && s < DirectSteps;
       wire [CompareWidth-1:0] value;
       wire [IndexWidth-1:0] index;
       wire reached;
@@ -154,21 +157,14 @@ module threshold_search #(
       wire unused_position = &{1'b0, folds[s], index, position};
 
       wire [CompareWidth-1:0] threshold;
-      if (s < DirectSteps) begin : gen_direct
-        localparam int unsigned First = Folds * ((1 << s) - 1);
+      if (Direct) begin : gen_direct
+        localparam int unsigned First = Folds * ((1 << s) - (1 << DirectFirst));
         wire [CompareWidth-1:0] thresholds[Depth];
         for (genvar i = 0; i < Depth; i++) begin : gen_threshold
           assign thresholds[i] = constants[0][(First+i)*CompareWidth+:CompareWidth];
         end
         if (Depth == 1) begin : gen_only
           assign threshold = thresholds[0];
-        end else if (Soon) begin : gen_soon
-          logic [CompareWidth-1:0] threshold_q;
-          always_ff @(posedge clk_i) begin
-            if (!rst_ni) threshold_q <= thresholds[0];
-            else if (en_i && valid_i) threshold_q <= thresholds[next_fold];
-          end
-          assign threshold = threshold_q;
         end else begin : gen_choice
           assign threshold = thresholds[position];
         end
@@ -221,7 +217,7 @@ module threshold_search #(
 
       // few constants become part of the comparison; else it is a chain of carries whose last one is the result: the bit
       // in front stays where nothing is borrowed from it
-      if (Depth <= FewDepth && !Soon) begin : gen_few
+      if (Depth <= FewDepth && Direct) begin : gen_few
         assign reached = value >= (threshold ^ Signs);
       end else begin : gen_many
         wire [CompareWidth:0] difference = {1'b1, value} - {1'b0, threshold ^ Signs};

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 MAX_THRESHOLDS = 255
-_LOOKUP_BITS, _BLOCK_DEPTH = 6, 512  # of hw/rtl/threshold_search.sv
+_LOOKUP_BITS, _BLOCK_DEPTH, _FEW_FOLDS = 6, 512, 4  # of hw/rtl/threshold_search.sv
 _FEW = 31  # thresholds up to which comparing with each is faster than to search among them
 _BLOCK = 1 << 16  # elements at a time, so that they stay in the cache
 
@@ -105,15 +105,17 @@ class SearchMemory(NamedTuple):
         return 1 if self.block else 1 << max(0, (self.words - 1).bit_length() - _LOOKUP_BITS)
 
 
-def direct_steps(count: int, folds: int) -> int:
-    """How many steps of a search among `count` thresholds of `folds` sets, the first ones, choose among constants."""
-    return min(((1 << _LOOKUP_BITS) // folds).bit_length(), search_stages(count))
+def direct_steps(count: int, folds: int) -> range:
+    """The steps of a search among `count` thresholds of `folds` sets that choose among constants."""
+    steps = min(((1 << _LOOKUP_BITS) // folds).bit_length(), search_stages(count))
+    return range(min(steps, int(folds > _FEW_FOLDS)), steps)
 
 
 def search_memories(count: int, folds: int) -> tuple[SearchMemory, ...]:
     """The memories of the other steps."""
     memories = []
-    for stage in range(direct_steps(count, folds), search_stages(count)):
+    direct = direct_steps(count, folds)
+    for stage in (stage for stage in range(search_stages(count)) if stage not in direct):
         thresholds = 2 if stage else 1
         words = (folds << stage) // thresholds
         memories.append(SearchMemory(stage, words, thresholds, words >= _BLOCK_DEPTH))
@@ -123,7 +125,7 @@ def search_memories(count: int, folds: int) -> tuple[SearchMemory, ...]:
 def search_styles(count: int, folds: int) -> dict[str, int]:
     """What the thresholds of a search lie in, and those of how many steps: constants, distributed or block memories."""
     styles = ["block" if memory.block else "distributed" for memory in search_memories(count, folds)]
-    counts = {"constants": direct_steps(count, folds)} | {style: styles.count(style) for style in styles}
+    counts = {"constants": len(direct_steps(count, folds))} | {style: styles.count(style) for style in styles}
     return {style: steps for style, steps in counts.items() if steps}
 
 
@@ -163,7 +165,7 @@ class SearchTable:
         for lane, width in enumerate(compared):
             levels = [_level(table[:, lane], stage) for stage in range(search_stages(count))]
             if direct:
-                constants = np.concatenate(levels[:direct])
+                constants = np.concatenate([levels[stage] for stage in direct])
                 memories[f"{lane}"] = Memory(width * len(constants), (pack_word(constants, width),))
             for memory in deeper:
                 words = levels[memory.stage].reshape(memory.words, memory.thresholds)

@@ -77,13 +77,13 @@ class Demand:
     def search(self, thresholds: int, folds: int, widths: Sequence[int]) -> None:
         """A binary search in lanes whose values have `widths` bits.
 
-        What the first steps choose among constants with is fitted. What the others take is not: a memory, read into
+        What the steps that choose among constants take is fitted. What the others take is not: a memory, read into
         registers if it is one of LUTs, and a LUT a bit that subtracts.
         """
         direct, bits = direct_steps(thresholds, folds), sum(widths)
         self.add(
-            compared=direct * bits,
-            tables=sum(folds << stage > 1 for stage in range(direct)) * bits,
+            compared=len(direct) * bits,
+            tables=sum(folds << stage > 1 for stage in direct) * bits,
             found=len(widths) * search_stages(thresholds) * (search_stages(thresholds) + 1) / 2,
         )
         for memory in search_memories(thresholds, folds):

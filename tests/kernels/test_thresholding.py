@@ -90,7 +90,8 @@ def _walk(table: SearchTable, count: int, folds: int, lane: int, fold: int, valu
             assert len(memory.words) <= 64 or deeper[stage].block
         else:
             memory = table.memories[f"{lane}"]
-            address, part = 0, folds * ((1 << stage) - 1) + place
+            first = direct_steps(count, folds)[0]
+            address, part = 0, folds * ((1 << stage) - (1 << first)) + place
         threshold = memory.words[address] >> (part * width) & ((1 << width) - 1)
         threshold -= (threshold >> (width - 1)) << width
         index = 2 * index + (value >= threshold)
@@ -98,12 +99,13 @@ def _walk(table: SearchTable, count: int, folds: int, lane: int, fold: int, valu
 
 
 def test_deep_steps_have_memories():
-    """Up to 64 thresholds of a lane are constants; what is read ahead is a pair, and block RAM from 512 words on."""
-    assert direct_steps(255, 1) == 7
+    """Up to 64 thresholds of a lane are constants, but for the first step of more than 4 sets; what is read ahead later is
+    a pair, and block RAM from 512 words on."""
+    assert direct_steps(255, 1) == range(7) and direct_steps(15, 4) == range(4)
     assert search_memories(255, 1) == (SearchMemory(7, 64, 2, False),)
-    assert direct_steps(7, 24) == 2
-    assert search_memories(7, 24) == (SearchMemory(2, 48, 2, False),)
-    assert direct_steps(7, 511) == 0
+    assert direct_steps(7, 24) == range(1, 2)
+    assert search_memories(7, 24) == (SearchMemory(0, 24, 1, False), SearchMemory(2, 48, 2, False))
+    assert not direct_steps(7, 511)
     assert search_memories(7, 511) == (
         SearchMemory(0, 511, 1, False), SearchMemory(1, 511, 2, False), SearchMemory(2, 1022, 2, True)
     )  # fmt: skip
