@@ -58,6 +58,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "activation": "thresholds",
         "thresholding": "thresholds",
         "threshold_search": "thresholds",
+        "threshold_bank": "thresholds",
         "weight_memory": "weight memory",
         "rom": "weight memory",
         "loaded_uram": "weight memory",
@@ -66,6 +67,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "parallel_window": "sliding windows",
         "simple_dual_port_ram": "sliding windows",  # but in a StreamingFIFO
         "streaming_fifo": "FIFOs",
+        "cyclic_counter": "FIFOs",
         "result_buffer": "FIFOs",
         "result_fifo": "FIFOs",
         "add_streams": "glue",

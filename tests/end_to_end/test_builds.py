@@ -118,10 +118,10 @@ def test_a_debug_build_of_sparse_units_on_the_simulated_board(tmp_path):
 
 def test_an_unrolled_network_is_exact_at_its_rate(tmp_path):
     """Its LUTs are counted by benchmarks/luts_by_accumulator.py, which takes longer than tests may."""
-    fast = {"mvau_style": "auto", "target_fps": 180_000}
+    fast = {"mvau_style": "auto", "target_fps": 180_000, "synth_clk_period_ns": 5.0}  # no time to wait between frames
     built = Build("quant_resnet8_w4a4_a2q_12b", tmp_path, until="rtlsim", **fast)
     built.check_simulation()
-    assert built.report("rtlsim_performance")["stable_throughput[images/s]"] >= 180_000
+    assert built.report("rtlsim_performance")["steady_cycles"] <= 1100
     assert "unrolled" in {layer["style"] for layer in built.report("mvau_styles")["layers"].values()}
     assert built.report("estimate_layer_resources")["total"]["LUT"] < 117_120
 

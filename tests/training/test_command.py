@@ -79,7 +79,7 @@ def test_a_checkpoint_is_exported_by_the_name_of_its_training(
 def test_a_checkpoint_is_packed(trained, tmp_path: Path) -> None:
     _, folder, _ = trained
     output = run("export", str(folder / f"{NAME}.pth"), "--packed", "--out", str(tmp_path))
-    assert "the weights of 2 layers packed; outputs equal on 256 golden frames" in output
+    assert "the weights of 10 layers packed; outputs equal on 256 golden frames" in output
     packed = torch.load(tmp_path / f"{NAME}.pth", weights_only=True)
     assert packed["record"] == torch.load(folder / f"{NAME}.pth", weights_only=True)["record"]
 
