@@ -262,7 +262,8 @@ def initialise(model: nn.Module, source: str) -> None:
         if "network" in record:  # others do not say how they take pixels
             theirs = recorded(path.stem, record)
     else:
-        theirs, path, _ = available(find(source))
+        theirs = find(source)
+        path = fetch(theirs)  # the one that was asked for, or none: no other stands in unseen
     if theirs is not None:
         _check_pixels(model, theirs, path)
     load_float(model, path)
@@ -271,7 +272,7 @@ def initialise(model: nn.Module, source: str) -> None:
 def training_of(source: str) -> dict[str, Any]:
     """How the checkpoint `source`, a path or a name, was trained, as far as its record says: data, epochs and top-1."""
     source = located(source)
-    record = checkpoint_record(Path(source) if is_checkpoint(source) else available(find(source))[1])
+    record = checkpoint_record(Path(source) if is_checkpoint(source) else fetch(find(source)))
     return {key: record[key] for key in ("network", "training_data", "epochs", "top1", "begun_with") if key in record}
 
 
