@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from simulation import folded
 
-from pipeline.stages.hls import write_network
+from pipeline.codegen.hls import write_network
 from pipeline.tools.gxx import build_program
 from pipeline.tools.pool import side_by_side
 

@@ -66,7 +66,7 @@ def _next(connection: Connection) -> tuple[str, str]:
 
 
 def _work(connection: Connection, first: int, end: int) -> None:
-    from tests.streamline.damage import damaged_file, outcome
+    from tests.frontend.streamline.damage import damaged_file, outcome
 
     warnings.simplefilter("ignore")
     for seed in range(first, end):

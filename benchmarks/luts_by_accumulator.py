@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from whole_build import measured_build
 
-from pipeline.boards import load_board
+from pipeline.devices.boards import load_board
 from pipeline.models.names import CHECKPOINTS, ModelSpec, find, is_path, recorded
 from pipeline.models.registry import checkpoint_record
 from pipeline.report import markdown

@@ -15,7 +15,7 @@ from rich.table import Table
 from whole_build import measured_build
 
 from pipeline.dataflow.storage import load_graph
-from pipeline.dataflow.styles import styled
+from pipeline.folding.styles import styled
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.stages import synth
 

@@ -46,9 +46,12 @@ class Mutant:
     equivalent: str = ""
 
 
-_QUANTIZERS, _QUANTIZERS_TEST = "pipeline/streamline/quantizers.py", ("tests/streamline/test_quantizers.py",)
-_CONVERSION = "pipeline/dataflow/conversion"
-_NETWORKS = ("tests/dataflow/test_order.py", "tests/dataflow/test_random_networks.py")
+_QUANTIZERS, _QUANTIZERS_TEST = (
+    "pipeline/frontend/streamline/quantizers.py",
+    ("tests/frontend/streamline/test_quantizers.py",),
+)
+_CONVERSION = "pipeline/frontend/conversion"
+_NETWORKS = ("tests/frontend/conversion/test_order.py", "tests/frontend/conversion/test_random_networks.py")
 _DRIVER = "hw/driver/a2q_driver"
 
 MUTANTS = (
@@ -228,18 +231,18 @@ MUTANTS = (
     Mutant(
         "thresholds",
         "the smallest integer beyond a level",
-        "pipeline/dataflow/thresholds.py",
+        "pipeline/frontend/conversion/thresholds.py",
         ">= level\n",
         "> level\n",
-        ("tests/dataflow/test_thresholds.py",),
+        ("tests/frontend/conversion/test_thresholds.py",),
     ),
     Mutant(
         "thresholds",
         "a type without the zero that padding needs",
-        "pipeline/dataflow/thresholds.py",
+        "pipeline/frontend/conversion/thresholds.py",
         "lowest = min(int(ends.min()), 0)",
         "lowest = int(ends.min())",
-        ("tests/dataflow/test_thresholds.py",),
+        ("tests/frontend/conversion/test_thresholds.py",),
     ),
     Mutant(
         "thresholds",
@@ -305,15 +308,15 @@ MUTANTS = (
         f"{_CONVERSION}/pooling.py",
         'options.get("count_include_pad", 0)',
         'options.get("count_include_pad", 1)',
-        ("tests/dataflow/test_pooling.py",),
+        ("tests/frontend/conversion/test_pooling.py",),
     ),
     Mutant(
         "conversion",
         "AveragePool counts its padding unless told not to, as it is run",
-        "pipeline/streamline/operators.py",
+        "pipeline/frontend/streamline/operators.py",
         'a.get("count_include_pad", 0)',
         'a.get("count_include_pad", 1)',
-        ("tests/dataflow/test_pooling.py",),
+        ("tests/frontend/conversion/test_pooling.py",),
     ),
     Mutant(
         "conversion",
@@ -337,7 +340,7 @@ MUTANTS = (
         f"{_CONVERSION}/linear.py",
         "offset = weight_scale * (integers.sum(axis=(2, 3)) @ tensor.offset)",
         "offset = 0 * weight_scale",
-        ("tests/dataflow/test_offsets.py",),
+        ("tests/frontend/conversion/test_offsets.py",),
     ),
     Mutant(
         "conversion",
@@ -385,7 +388,7 @@ MUTANTS = (
         f"{_CONVERSION}/joins.py",
         "offset=-b.offset",
         "offset=b.offset",
-        ("tests/dataflow/test_offsets.py",),
+        ("tests/frontend/conversion/test_offsets.py",),
     ),
     Mutant(
         "conversion",
@@ -448,75 +451,75 @@ MUTANTS = (
     Mutant(
         "accumulators",
         "negative weights meet the lower end of the input",
-        "pipeline/accumulators/bounds.py",
+        "pipeline/dataflow/bounds.py",
         "lo = positive * input_type.lo + negative * input_type.hi + start",
         "lo = positive * input_type.lo + negative * input_type.lo + start",
-        ("tests/accumulators/test_bounds.py",),
+        ("tests/dataflow/test_bounds.py",),
     ),
     Mutant(
         "accumulators",
         "no bit for the sign of a positive sum",
-        "pipeline/accumulators/bounds.py",
+        "pipeline/dataflow/bounds.py",
         "return max(value, 0).bit_length() + 1",
         "return max(value, 0).bit_length()",
-        ("tests/accumulators/test_bounds.py",),
+        ("tests/dataflow/test_bounds.py",),
     ),
     Mutant(
         "accumulators",
         "the A2Q bound of signed inputs for all",
-        "pipeline/accumulators/bounds.py",
+        "pipeline/dataflow/bounds.py",
         "l1=magnitude_bits((norm << (n - signed)) + start)",
         "l1=magnitude_bits((norm << (n - 1)) + start)",
-        ("tests/accumulators/test_bounds.py",),
+        ("tests/dataflow/test_bounds.py",),
     ),
     Mutant(
         "accumulators",
         "the A2Q+ bound without its minus one",
-        "pipeline/accumulators/bounds.py",
+        "pipeline/dataflow/bounds.py",
         "norm // 2 * ((1 << n) - 1)",
         "norm // 2 * (1 << n)",
-        ("tests/accumulators/test_bounds.py",),
+        ("tests/dataflow/test_bounds.py",),
     ),
     # FIFOs
     Mutant(
         "FIFOs",
         "a slack of 1 beat instead of 2",
-        "pipeline/dataflow/fifo_depths.py",
+        "pipeline/folding/fifo_depths.py",
         "SLACK = 2 ",
         "SLACK = 1 ",
-        ("tests/dataflow/test_fifo_depths.py",),
+        ("tests/folding/test_fifo_depths.py",),
     ),
     Mutant(
         "FIFOs",
         "a beat that leaves as another enters is not counted",
-        "pipeline/dataflow/timing.py",
+        "pipeline/folding/timing.py",
         "np.searchsorted(left, entered)",
         'np.searchsorted(left, entered, side="right")',
-        ("tests/dataflow/test_fifo_depths.py",),
+        ("tests/folding/test_fifo_depths.py",),
     ),
     Mutant(
         "FIFOs",
         "one beat less against deadlock",
-        "pipeline/dataflow/deadlock.py",
+        "pipeline/folding/deadlock.py",
         "int((pushed - taken).max())",
         "int((pushed - taken).max()) - 1",
-        ("tests/dataflow/test_fifo_depths.py",),
+        ("tests/folding/test_fifo_depths.py",),
     ),
     Mutant(
         "FIFOs",
         "the branch that needs least decides",
-        "pipeline/dataflow/deadlock.py",
+        "pipeline/folding/deadlock.py",
         "need = np.max([most",
         "need = np.min([most",
-        ("tests/dataflow/test_fifo_depths.py",),
+        ("tests/folding/test_fifo_depths.py",),
     ),
     Mutant(
         "FIFOs",
         "a FIFO is one beat at least, which cannot be read and written in every cycle",
-        "pipeline/dataflow/stitching.py",
+        "pipeline/folding/stitching.py",
         "MINIMUM_DEPTH = 2 ",
         "MINIMUM_DEPTH = 1 ",
-        ("tests/dataflow/test_fifo_depths.py",),
+        ("tests/folding/test_fifo_depths.py",),
         "a FIFO is as deep as a peak, which is 0 at least, and the slack of 2; up to 2 beats are the same registers",
     ),
     # SystemVerilog

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from whole_build import measured_build
 
+from pipeline.codegen.rtl import write_design
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.stages import fold
-from pipeline.stages.codegen import write_design
 from pipeline.tools.verilator import build_model
 
 

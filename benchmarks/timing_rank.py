@@ -17,7 +17,7 @@ from pathlib import Path
 from scipy.stats import spearmanr
 from unit_timing import folded
 
-from pipeline.kernels.base import Kernel
+from pipeline.dataflow.layer import Kernel
 from pipeline.stages import synth
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.estimate import network_of, timing_of

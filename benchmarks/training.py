@@ -28,8 +28,9 @@ from pipeline.datasets.augment import Augmentation
 from pipeline.datasets.catalog import load
 from pipeline.datasets.loader import batches_of
 from pipeline.errors import InputError
+from pipeline.files import TRAIN_CONFIGS
 from pipeline.models.registry import trained_network
-from pipeline.training.config import TRAIN_CONFIGS, load_train_config
+from pipeline.training.config import load_train_config
 from pipeline.training.fit import fit
 
 MODEL = "quant_resnet8_w4a4_a2q_14b"

@@ -10,9 +10,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from pipeline.codegen.rtl import rtl_sources
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.stages import fold, synth
-from pipeline.stages.codegen import rtl_sources
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.estimate import connections, network_of, timing_of
 from pipeline.static_timing.paths import Path as TimingPath

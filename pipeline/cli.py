@@ -19,8 +19,8 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from pipeline import faults
-from pipeline.boards import PYNQ_PORT, SIMULATED
 from pipeline.config import BuildConfig, config_for, load_config
+from pipeline.devices.boards import PYNQ_PORT, SIMULATED
 from pipeline.errors import A2QError
 from pipeline.flow import BuildResult
 from pipeline.flow import build as run_build

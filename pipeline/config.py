@@ -15,13 +15,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 
 from pipeline import config_file
 from pipeline.board_design.description import check_clock
-from pipeline.boards import BOARDS_FOLDER, all_boards, is_board_file, load_board
 from pipeline.config_file import Section
+from pipeline.devices.boards import all_boards, is_board_file, load_board
 from pipeline.errors import ConfigError
+from pipeline.files import BOARDS, BUILD_CONFIGS
 from pipeline.models.names import MODEL_CLASS, is_path
 
 __all__ = [
-    "CONFIG_FOLDER",
     "Accumulators",
     "BuildConfig",
     "Simulation",
@@ -32,7 +32,6 @@ __all__ = [
     "load_config",
 ]
 
-CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "build_configs"
 _OF_A_BOARD = ("board", "fpga_part", "synth_clk_period_ns")
 _POLICY = "exact, target, l1, datatype or fixed:n with n from 1 to 63 bits"
 
@@ -251,7 +250,7 @@ def config_for(model: str) -> Path:
     shortest = len(parts) if model.endswith(".onnx") else 1
     names = ["_".join(parts[:length]) for length in range(len(parts), shortest - 1, -1)]
     return next(
-        (file for name in names if (file := CONFIG_FOLDER / f"{name}.yaml").is_file()), CONFIG_FOLDER / "base.yaml"
+        (file for name in names if (file := BUILD_CONFIGS / f"{name}.yaml").is_file()), BUILD_CONFIGS / "base.yaml"
     )
 
 
@@ -260,7 +259,7 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Build
 
     Raises ConfigError with the file, the key, its value and what is allowed; so for the files of FINN that it names.
     """
-    values = config_file.read(path, _anchor, CONFIG_FOLDER, _merged)
+    values = config_file.read(path, _anchor, BUILD_CONFIGS, _merged)
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
         config = BuildConfig.model_validate(_merged(values, given))
@@ -268,7 +267,7 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Build
         where = "the command line" if "board" in given else path  # what pydantic does not check is the board
         raise ConfigError(f"{where}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, BuildConfig, given, CONFIG_FOLDER)) from None
+        raise ConfigError(config_file.explain(path, error, BuildConfig, given, BUILD_CONFIGS)) from None
     _check_files_of_finn(config)
     return config
 
@@ -276,11 +275,11 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Build
 def _check_files_of_finn(config: BuildConfig) -> None:
     """Read the files that are used only when the network is known, so that a wrong one is refused before hours of work."""
     if config.folding_config_file:
-        from pipeline.dataflow.folding_config import FoldingConfig
+        from pipeline.folding.folding_config import FoldingConfig
 
         FoldingConfig.load(config.folding_config_file)
     if config.specialize_layers_config_file:
-        from pipeline.dataflow.impl_styles import StylesFile
+        from pipeline.folding.impl_styles import StylesFile
 
         StylesFile.load(config.specialize_layers_config_file)
 
@@ -312,4 +311,4 @@ def _board_of(part: str) -> str:
     if carriers:
         return carriers[0]
     known = ", ".join(f"{board.part} ({board.name})" for board in boards)
-    raise ConfigError(f"fpga_part is {part!r}, which no board of {BOARDS_FOLDER} carries. Choose one of: {known}.")
+    raise ConfigError(f"fpga_part is {part!r}, which no board of {BOARDS} carries. Choose one of: {known}.")

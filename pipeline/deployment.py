@@ -19,10 +19,11 @@ from typing import IO, NoReturn
 import numpy as np
 
 from a2q_driver.manifest import MANIFEST
-from pipeline.boards import PYNQ_PORT, SIMULATED, load_board
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.devices.boards import PYNQ_PORT, SIMULATED, load_board
 from pipeline.errors import ConfigError, ModelError, ResourceError, ToolError
 from pipeline.faults import FAULT
+from pipeline.files import ROOT
 from pipeline.flow import BuildResult
 from pipeline.stages import fold, resolve
 from pipeline.stages.package import verify
@@ -33,7 +34,6 @@ from pipeline.user_cache import cache_folder
 
 __all__ = ["Address", "Frames", "board_python", "destination", "serve", "simulated_board", "validate_build"]
 
-_REPOSITORY = Path(__file__).resolve().parents[1]
 _START_SECONDS = 60.0
 _FORESEEN = (1, 2)  # statuses of validate.py: an output differs; it could not be tried
 _TAIL_BYTES = 2000  # of what the simulated board says, which may run for long
@@ -64,7 +64,7 @@ class Frames:
 
 def board_python() -> Path:
     """The Python of the environment that holds pynq. Raises ResourceError where there is none."""
-    path = Path(os.environ.get("A2Q_BOARD_PYTHON") or _REPOSITORY / ".venv-board" / "bin" / "python")
+    path = Path(os.environ.get("A2Q_BOARD_PYTHON") or ROOT / ".venv-board" / "bin" / "python")
     if not path.is_file():
         raise ResourceError(
             f"The environment for boards is not there: {path} is missing. `make board-setup` makes it; A2Q_BOARD_PYTHON "
@@ -206,7 +206,7 @@ def _board_command(package: Path) -> list[str]:
 
 def _environment() -> dict[str, str]:
     quiet = {"GRPC_VERBOSITY": "NONE"}  # its own lines about what is told anyway, such as a port that is taken
-    return {**quiet, **os.environ, "PYTHONPATH": str(_REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    return {**quiet, **os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
 def _run_validation(package: Path, address: Address, frames: Frames | None) -> int:

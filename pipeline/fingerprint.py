@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-__all__ = ["code", "combine", "file", "files", "folder", "modules", "package_version", "variable"]
+from pipeline.files import PACKAGES
 
-_PACKAGES = {"pipeline": "pipeline", "a2q_driver": "hw/driver/a2q_driver"}  # the folders of this repository's packages
-_REPOSITORY = Path(__file__).resolve().parents[1]
+__all__ = ["code", "combine", "file", "files", "folder", "modules", "package_version", "variable"]
 
 
 def combine(parts: Mapping[str, object]) -> str:
@@ -69,7 +68,12 @@ def code(function: Callable) -> str:
     """
     text, nodes, _ = _source(function)
     parts = "\n".join(ast.get_source_segment(text, node) or text for node in nodes)
-    return combine({"own": parts, "modules": files(modules(function), _REPOSITORY)})
+    return combine({"own": parts, "modules": _texts(modules(function))})
+
+
+def _texts(modules: Iterable[Path]) -> str:
+    """The digest of the names and the contents of `modules`."""
+    return combine({"/".join(_module_path(path)): file(path) for path in modules})
 
 
 def modules(function: Callable) -> set[Path]:
@@ -146,22 +150,22 @@ def _imports(node: ast.AST, path: Path) -> list[Path]:
             names = [base, *(f"{base}.{alias.name}" for alias in inner.names)]
         else:
             continue
-        found += [file for name in names if name.partition(".")[0] in _PACKAGES for file in _module_files(name)]
+        found += [file for name in names if name.partition(".")[0] in PACKAGES for file in _module_files(name)]
     return found
 
 
 def _module_path(path: Path) -> tuple[str, ...]:
     """The names of the packages around the module in the file `path`, and the file's own, which stands for the module."""
-    for package, folder in _PACKAGES.items():
-        if path.is_relative_to(_REPOSITORY / folder):
-            return package, *path.relative_to(_REPOSITORY / folder).parts
-    return path.relative_to(_REPOSITORY).parts
+    for package, folder in PACKAGES.items():
+        if path.is_relative_to(folder):
+            return package, *path.relative_to(folder).parts
+    return path.parts
 
 
 @cache
 def _module_files(name: str) -> tuple[Path, ...]:
     """The file of a module and those of the packages around it; what is not a module has none of its own."""
     package, *parts = name.split(".")
-    folder = _REPOSITORY / _PACKAGES[package]
+    folder = PACKAGES[package]
     around = [folder.joinpath(*parts[:end], "__init__.py") for end in range(len(parts) + 1)]
     return tuple(path for path in (*around, folder.joinpath(*parts).with_suffix(".py")) if path.is_file())

@@ -49,6 +49,7 @@ from pipeline import faults, fingerprint
 from pipeline.cache import LOG, Cache, Entry, Slot
 from pipeline.config import BuildConfig
 from pipeline.errors import A2QError, ConfigError, ResourceError, VerificationError
+from pipeline.files import ROOT
 from pipeline.progress import Screen
 from pipeline.tools.process import file_size_limit
 from pipeline.tools.programs import PROGRAMS
@@ -72,7 +73,6 @@ PUBLISHED = (
 )
 BUILD_RECORD = Path("report", "build.json")
 _MANIFEST = ".published.json"
-_REPOSITORY = Path(__file__).resolve().parents[1]
 _SET_UP = "set-up"
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)  # what says of a path that it is not to be written
 _FULL_MIB = 8  # with less than this left, what failed is taken to have failed for want of space
@@ -238,11 +238,11 @@ def asked_of(stage: Stage, options: Mapping[str, Any]) -> dict[str, object]:
 
 def made_by(stage: Stage) -> dict[str, object]:
     """What of a stage's key is the same for every build of this checkout in this environment."""
-    sources = sorted({path for pattern in stage.sources for path in _REPOSITORY.glob(pattern) if path.is_file()})
+    sources = sorted({path for pattern in stage.sources for path in ROOT.glob(pattern) if path.is_file()})
     return {
         "stage": stage.name,
         "code": fingerprint.code(stage.run),
-        "sources": fingerprint.files(sources, _REPOSITORY),
+        "sources": fingerprint.files(sources, ROOT),
         "packages": {name: fingerprint.package_version(name) for name in stage.packages},
         "python": sys.version_info[:2],
     }

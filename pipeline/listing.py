@@ -12,8 +12,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Column, Table
 
-from pipeline.boards import Board, board_names, load_board
 from pipeline.datasets.catalog import DATASETS
+from pipeline.devices.boards import Board, board_names, load_board
 from pipeline.errors import InputError, ModelError
 from pipeline.flow import BUILD_RECORD, Stage
 from pipeline.models.names import FAMILIES, MODELS, SHIPPED, TRAINED, Family, recorded

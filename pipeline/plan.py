@@ -21,21 +21,21 @@ from pipeline.models.user_class import source_files
 if TYPE_CHECKING:
     import numpy as np
 
+    from pipeline.codegen.rtl import Design
     from pipeline.dataflow.graph import LayerGraph
-    from pipeline.dataflow.impl_styles import ImplStyles
-    from pipeline.stages.codegen import Design
+    from pipeline.folding.impl_styles import ImplStyles
 
 __all__ = ["STAGES"]
 
 _CANDIDATES = 64  # golden frames from which those to simulate are chosen, where that many do
 _CHECKPOINTS = "pipeline/models/checkpoints/*"
 _HARDWARE = (
-    *("hw/rtl/*.sv", "pipeline/adder_graph/templates/*.sv.jinja"),
-    *("pipeline/stages/templates/*.sv.jinja", "pipeline/stages/templates/*.v.jinja"),
+    *("hw/rtl/*.sv", "pipeline/codegen/templates/*.sv.jinja"),
+    *("pipeline/codegen/templates/*.sv.jinja", "pipeline/codegen/templates/*.v.jinja"),
 )
 _CPP = (
-    *("hw/hls/*.hpp", "pipeline/adder_graph/templates/*.hpp.jinja"),
-    *(f"pipeline/stages/templates/*.{kind}.jinja" for kind in ("hpp", "cpp", "tcl")),
+    *("hw/hls/*.hpp", "pipeline/codegen/templates/*.hpp.jinja"),
+    *(f"pipeline/codegen/templates/*.{kind}.jinja" for kind in ("hpp", "cpp", "tcl")),
 )
 _NETWORK = ("brevitas", "torch", "onnx", "protobuf", "numpy")  # packages that come with what `resolve` has found
 _LAYERS = ("numpy", "scipy", "da4ml", "jinja2")  # packages that the module of every layer brings with it
@@ -182,10 +182,11 @@ def _accumulators(context: Context) -> str:
 
 
 def _fold(context: Context) -> str:
-    from pipeline.boards import load_board
+    from pipeline.codegen import accelerator
     from pipeline.dataflow.storage import load_graph
-    from pipeline.resources.model import Estimate
-    from pipeline.stages import accelerator, fold
+    from pipeline.devices.boards import load_board
+    from pipeline.folding.estimate import Estimate
+    from pipeline.stages import fold
     from pipeline.static_timing.slowest_paths import clock_warning
 
     options = context.options
@@ -230,7 +231,7 @@ def _fold(context: Context) -> str:
 
 
 def _board_files(options: Mapping[str, Any]) -> list[Path]:
-    from pipeline.boards import is_board_file
+    from pipeline.devices.boards import is_board_file
 
     return [Path(options["board"])] if is_board_file(options["board"]) else []
 
@@ -242,7 +243,9 @@ def _folding_files(options: Mapping[str, Any]) -> list[Path]:
 def _codegen(context: Context) -> str:
     import shutil
 
-    from pipeline.stages import accelerator, codegen, fold
+    from pipeline.codegen import accelerator
+    from pipeline.codegen import rtl as codegen
+    from pipeline.stages import fold
 
     graph = fold.load(context.inputs["fold"]).graph
     styles = _impl_styles(context, graph)  # one that cannot be had is refused before the stages that take long
@@ -270,8 +273,8 @@ def _codegen(context: Context) -> str:
 
 def _write_cpp(context: Context, graph: LayerGraph, styles: ImplStyles) -> str:
     """Where a stream is too wide for C++ there is none, as the SystemVerilog needs none; but for layers of style hls."""
+    from pipeline.codegen import hls
     from pipeline.errors import ConfigError
-    from pipeline.stages import hls
     from pipeline.tools import vitis_hls
 
     hls.check_widths(layer for layer in graph if styles.styles[layer.name] == "hls")
@@ -284,7 +287,7 @@ def _write_cpp(context: Context, graph: LayerGraph, styles: ImplStyles) -> str:
 
 
 def _impl_styles(context: Context, graph: LayerGraph) -> ImplStyles:
-    from pipeline.dataflow.impl_styles import impl_styles
+    from pipeline.folding.impl_styles import impl_styles
 
     options = context.options
     return impl_styles(graph, options["preferred_impl_style"], options["specialize_layers_config_file"])
@@ -295,7 +298,8 @@ def _specialize_files(options: Mapping[str, Any]) -> list[Path]:
 
 
 def _cppsim(context: Context) -> str:
-    from pipeline.stages import cppsim, fold, hls
+    from pipeline.codegen import hls
+    from pipeline.stages import cppsim, fold
 
     count = context.options["simulation.cppsim_frames"]
     if not count:
@@ -320,7 +324,8 @@ def _cppsim(context: Context) -> str:
 
 
 def _rtlsim(context: Context) -> str:
-    from pipeline.stages import comparison, fold, rtlsim
+    from pipeline.stages import fold, rtlsim
+    from pipeline.verification import comparison
 
     options = context.options
     graph = fold.load(context.inputs["fold"]).graph
@@ -346,7 +351,8 @@ def _simulated_frames(
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """`count` golden frames as `graph` takes them, and their indices. Where there are not as many, they are fewer, or some
     are taken `again`."""
-    from pipeline.stages import comparison, resolve
+    from pipeline.stages import resolve
+    from pipeline.verification import comparison
 
     _, raw = resolve.load(context.inputs["resolve"])
     candidates = graph.input_transform.apply(raw[: max(count, _CANDIDATES)])
@@ -363,7 +369,7 @@ def _witnesses(graph: LayerGraph) -> dict[str, np.ndarray]:
 
 
 def _synth(context: Context) -> str:
-    from pipeline.boards import load_board
+    from pipeline.devices.boards import load_board
     from pipeline.stages import fold, synth
 
     graph = fold.load(context.inputs["fold"]).graph
@@ -390,7 +396,8 @@ def _synth(context: Context) -> str:
 
 
 def _verify(context: Context) -> str:
-    from pipeline.stages import fold, gate_level, synth
+    from pipeline.stages import fold, synth
+    from pipeline.verification import gate_level
 
     options = context.options
     if not options["verify"]["gate_level"]:
@@ -413,7 +420,7 @@ def _verify(context: Context) -> str:
 
 
 def _timing(context: Context) -> str:
-    from pipeline.boards import load_board
+    from pipeline.devices.boards import load_board
     from pipeline.stages import fold, synth, timing
 
     options = context.options
@@ -449,8 +456,9 @@ def _timing(context: Context) -> str:
 
 
 def _bitfile(context: Context) -> str:
-    from pipeline.boards import load_board
-    from pipeline.stages import accelerator, bitfile
+    from pipeline.codegen import accelerator
+    from pipeline.devices.boards import load_board
+    from pipeline.stages import bitfile
 
     board = load_board(context.options["board"])
     if board.processing_system is None:
@@ -475,8 +483,9 @@ def _bitfile(context: Context) -> str:
 def _package(context: Context) -> str:
     import numpy as np
 
-    from pipeline.boards import load_board
-    from pipeline.stages import accelerator, bitfile, fold, package, resolve
+    from pipeline.codegen import accelerator
+    from pipeline.devices.boards import load_board
+    from pipeline.stages import bitfile, fold, package, resolve
 
     board = load_board(context.options["board"])
     if board.processing_system is None:
@@ -508,7 +517,8 @@ def _package(context: Context) -> str:
 
 def _stitched(context: Context) -> Design:
     """The design that `codegen` wrote."""
-    from pipeline.stages import codegen, fold
+    from pipeline.codegen import rtl as codegen
+    from pipeline.stages import fold
 
     graph = fold.load(context.inputs["fold"]).graph
     folder = context.inputs["codegen"] / "stitched_ip"
@@ -523,7 +533,7 @@ def _stitched(context: Context) -> Design:
 
 
 def _report(context: Context) -> str:
-    from pipeline.boards import load_board
+    from pipeline.devices.boards import load_board
     from pipeline.stages import report
 
     options = context.options
@@ -591,7 +601,7 @@ STAGES: tuple[Stage, ...] = (
         packages=_LAYERS,
         sources=(
             "hw/boards/*.yaml",
-            "pipeline/resources/coefficients.json",
+            "pipeline/folding/coefficients.json",
             "pipeline/static_timing/slowest_paths.json",
         ),
         files=_folding_files,

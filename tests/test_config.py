@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from pipeline.config import CONFIG_FOLDER, BuildConfig, config_for, load_config
+from pipeline.config import BuildConfig, config_for, load_config
 from pipeline.errors import ConfigError
+from pipeline.files import BUILD_CONFIGS
 from pipeline.plan import STAGES
 
 
@@ -20,7 +21,7 @@ def write(tmp_path: Path):
     return write_file
 
 
-@pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(BUILD_CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_what_is_shipped_is_valid(path: Path) -> None:
     load_config(path)
 
@@ -38,11 +39,11 @@ def test_what_is_shipped_is_valid(path: Path) -> None:
     ],
 )
 def test_the_file_of_a_model(model: str, stem: str) -> None:
-    assert config_for(model) == CONFIG_FOLDER / f"{stem}.yaml"
+    assert config_for(model) == BUILD_CONFIGS / f"{stem}.yaml"
 
 
 def test_defaults_are_those_of_the_base_file() -> None:
-    assert load_config(CONFIG_FOLDER / "base.yaml") == BuildConfig()
+    assert load_config(BUILD_CONFIGS / "base.yaml") == BuildConfig()
 
 
 def test_every_option_is_read_by_a_stage() -> None:

@@ -10,9 +10,9 @@ import da4ml
 import hls4ml
 import pytest
 
+from pipeline.codegen import hls
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.stages import hls
 from tests.driver.packages import logits_graph, make_package
 
 ROOT = Path(__file__).parents[1]

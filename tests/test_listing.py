@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.boards import board_names, load_board
+from pipeline.devices.boards import board_names, load_board
 from pipeline.errors import ConfigError
 from pipeline.listing import board_facts, board_table
 

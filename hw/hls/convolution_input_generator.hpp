@@ -5,7 +5,7 @@
 // once no window needs it. When all windows have left, the rest of the frame is taken too.
 //
 // A step that sends does not wait for the beat that it could take. The layers before may wait for what it sends: a frame
-// that parts and joins again comes no further until this branch has given what it can (pipeline/dataflow/deadlock.py).
+// that parts and joins again comes no further until this branch has given what it can (pipeline/folding/deadlock.py).
 //
 // ElementWidth, ElementSigned:  the elements' bits and sign.
 // Simd:                         elements of a beat.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.accumulators.bounds import RowBounds
+from pipeline.dataflow.bounds import RowBounds
 from pipeline.errors import AccumulatorError, ConfigError
 from pipeline.kernels.matrix_vector import MAX_ACCUMULATOR_BITS
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from a2q_driver.manifest import ACCELERATOR, DMA
 from a2q_driver.packing import WIDEST_STREAM
-from pipeline.boards import Board, ProcessingSystem
+from pipeline.devices.boards import Board, ProcessingSystem
 from pipeline.errors import ConfigError, UnsupportedError
 
 __all__ = ["BlockDesign", "Cell", "Interface", "Link", "Net", "check_clock", "describe"]

@@ -8,7 +8,7 @@ import jinja2
 
 from a2q_driver.manifest import ACCELERATOR, DMA
 from pipeline.board_design.description import BlockDesign
-from pipeline.boards import BOARDS_FOLDER
+from pipeline.files import BOARDS
 from pipeline.tools import harness
 
 __all__ = ["BITSTREAM", "STRATEGIES", "TIMING_STATUS", "TOO_SLOW", "UNROUTED_STATUS", "render", "render_out_of_context"]
@@ -47,7 +47,7 @@ def _plain(value: object) -> object:
 
 # Tcl is full of braces
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(BOARDS_FOLDER / "templates"),
+    loader=jinja2.FileSystemLoader(BOARDS / "templates"),
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

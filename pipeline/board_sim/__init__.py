@@ -7,7 +7,8 @@ of pynq 4.0.0 drives it as it drives a board. Only `server` and `__main__` impor
 """
 
 import sys
-from pathlib import Path
+
+from pipeline.files import DRIVER
 
 # What reads a package's manifest is in the boards' driver, which is not installed where pynq is.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "hw" / "driver"))
+sys.path.append(str(DRIVER))

@@ -19,7 +19,7 @@ from pipeline.errors import ModelError
 if TYPE_CHECKING:
     from pipeline.compare.points import Point
     from pipeline.dataflow.graph import LayerGraph
-    from pipeline.kernels.base import Kernel
+    from pipeline.dataflow.layer import Kernel
     from pipeline.report.facts import BuildFacts
 
 __all__ = [

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from a2q_driver.input_transform import InputTransform
+from pipeline.dataflow.layer import Kernel, Shape
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
-from pipeline.kernels.base import Kernel, Shape
 
 __all__ = ["LayerGraph", "OutputTransform", "Stream"]
 

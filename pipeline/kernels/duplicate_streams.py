@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.dataflow.layer import Kernel, Shape
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.base import Kernel, Shape
 
 __all__ = ["DuplicateStreams"]
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.dataflow.layer import Kernel, Shape
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.base import Kernel, Shape
 
 __all__ = ["FMPadding"]
 

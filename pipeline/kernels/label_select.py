@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.dataflow.layer import Kernel, Memory, Shape, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.base import Kernel, Memory, Shape, Table
 from pipeline.kernels.product_pair import product_latency, recodes_input
 
 __all__ = ["LabelSelect"]

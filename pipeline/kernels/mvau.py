@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.dataflow.layer import Memory, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
-from pipeline.kernels.base import Memory, Table
 from pipeline.kernels.matrix_vector import StoredMatrixVector
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from pipeline.dataflow.layer import Kernel, Shape
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
-from pipeline.kernels.base import Kernel, Shape
 from pipeline.kernels.convolution_input_generator import windows_of
 
 __all__ = ["ParallelWindow"]

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.accumulators.bounds import exact_range, range_bits
+from pipeline.dataflow.bounds import exact_range, range_bits
+from pipeline.dataflow.layer import Memory, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.base import Memory, Table
 from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 

@@ -8,10 +8,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from pipeline.dataflow.layer import Kernel, Memory, Shape, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.base import Kernel, Memory, Shape, Table
 
 __all__ = [
     "MAX_THRESHOLDS",

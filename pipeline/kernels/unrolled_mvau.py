@@ -9,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.adder_graph.graph import AdderGraph
-from pipeline.adder_graph.module import AdderGraphModule
 from pipeline.adder_graph.solver import adder_graph_of
+from pipeline.codegen.adder_graph import AdderGraphModule
+from pipeline.dataflow.layer import Companion, Table, Wire
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, VerificationError
-from pipeline.kernels.base import Companion, Table, Wire
 from pipeline.kernels.matrix_vector import MatrixVector
 
 __all__ = ["UnrolledMVAU"]

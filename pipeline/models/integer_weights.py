@@ -35,7 +35,7 @@ class IntegerWeights:
     def sum_bits(self) -> Tensor:
         """The bits of the signed accumulator that holds every sum of each channel, of shape (output channels,).
 
-        Exact: the range of Σ w·x over inputs x of the layer's type, see `pipeline/accumulators/bounds.py`.
+        Exact: the range of Σ w·x over inputs x of the layer's type, see `pipeline/dataflow/bounds.py`.
         """
         if self.input_bits is None:
             raise ValueError("an input without integers has sums without bounds")

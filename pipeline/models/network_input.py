@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 
 from pipeline.errors import ConfigError, ModelError
+from pipeline.frontend.streamline.executor import graph_input
+from pipeline.frontend.streamline.input_range import quantizer_range
 from pipeline.models.golden import Ends, normalised
 from pipeline.models.names import Preprocessing
 from pipeline.models.network_record import NetworkRecord
-from pipeline.streamline.executor import graph_input
-from pipeline.streamline.input_range import quantizer_range
 
 __all__ = ["NetworkInput", "network_input"]
 

@@ -42,14 +42,14 @@ from qonnx.transformation.infer_shapes import InferShapes
 from torch import Tensor, nn
 
 from pipeline.errors import A2QError, ConfigError, ModelError, UnsupportedError, VerificationError
+from pipeline.frontend.streamline.executor import AT_ONCE, constants, graph_input, graph_output, run_graph
+from pipeline.frontend.streamline.input_range import quantizer_range
+from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, read_quantizer
+from pipeline.frontend.streamline.reading import read_model
 from pipeline.models.a2q import layer_bounds
 from pipeline.models.golden import check_range, range_frames
 from pipeline.models.integer_weights import quantized_weights, weight_names
 from pipeline.models.network_record import LayerBound, NetworkRecord, write_record
-from pipeline.streamline.executor import AT_ONCE, constants, graph_input, graph_output, run_graph
-from pipeline.streamline.input_range import quantizer_range
-from pipeline.streamline.quantizers import QUANTIZER_OPS, read_quantizer
-from pipeline.streamline.reading import read_model
 
 __all__ = ["ExportResult", "compare_outputs", "compare_weights", "export_qonnx", "write_proven"]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
+from pipeline.files import TRAIN_CONFIGS
 from pipeline.models.names import (
     CHECKPOINTS,
     FAMILIES,
@@ -82,7 +83,6 @@ def fetch(spec: ModelSpec) -> Path:
     """
     if spec.name not in MODELS and not spec.url:
         synthetic = ", or build with synthetic weights: WEIGHTS=synthetic (--weights synthetic)"
-        from pipeline.training.config import TRAIN_CONFIGS
 
         recipe = next((file.stem for file in sorted(TRAIN_CONFIGS.glob(f"*_{spec.name}.yaml"))), "CONFIG")
         raise ModelError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.boards import Board, all_boards, load_board
+from pipeline.devices.boards import Board, all_boards, load_board
 from pipeline.report.facts import BuildFacts
 from pipeline.report.markdown import number, percent, table
 

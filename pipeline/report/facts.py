@@ -14,22 +14,23 @@ from pipeline.accumulators.certificate import Certificate
 from pipeline.cache import read_entry
 from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.errors import ModelError
-from pipeline.stages import bitfile, cppsim, fold, gate_level, resolve, synth, timing
+from pipeline.frontend.streamline.input_quantizer import InputQuantizer
+from pipeline.stages import bitfile, cppsim, fold, resolve, synth, timing
 from pipeline.stages.bitfile import BitfileResult
-from pipeline.stages.comparison import AccumulatorExtremes
 from pipeline.stages.cppsim import CppSimulation
 from pipeline.stages.fold import Folded
-from pipeline.stages.gate_level import GateLevelReport
 from pipeline.stages.resolve import ResolvedModel
 from pipeline.stages.rtlsim import LayerRun
 from pipeline.stages.synth import ResourceReport
 from pipeline.stages.timing import TimingReport
 from pipeline.static_timing.estimate import TimingEstimate
-from pipeline.streamline.input_quantizer import InputQuantizer
+from pipeline.verification import gate_level
+from pipeline.verification.comparison import AccumulatorExtremes
+from pipeline.verification.gate_level import GateLevelReport
 
 if TYPE_CHECKING:
-    from pipeline.boards import Board
-    from pipeline.resources.finn import FinnEstimate
+    from pipeline.devices.boards import Board
+    from pipeline.finn.estimate import FinnEstimate
 
 __all__ = ["BuildFacts", "NetworkSimulation", "StageCost", "VerifiedOutput", "read_facts"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from pipeline.dataflow.folding import STYLES
-from pipeline.kernels.base import Kernel
+from pipeline.dataflow.layer import Kernel
+from pipeline.devices.resources import Utilization
+from pipeline.folding.options import STYLES
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
@@ -18,7 +19,6 @@ from pipeline.report.markdown import number, percent, span, table
 from pipeline.stages.synth import ResourceReport
 from pipeline.stages.timing import LayerTiming
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC, place
-from pipeline.tools.utilization import Utilization
 
 __all__ = ["CYCLES_FIGURE", "LUTS_FIGURE", "WIDTHS_FIGURE", "summary"]
 

@@ -11,14 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.accumulators.bounds import RowBounds, row_bounds
 from pipeline.accumulators.certificate import Certificate, LayerCertificate
 from pipeline.accumulators.policy import Policy
 from pipeline.accumulators.witness import Witness
+from pipeline.dataflow.bounds import RowBounds, row_bounds
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
+from pipeline.frontend.streamline import COPY
 from pipeline.kernels.mvau import MVAU
-from pipeline.streamline import COPY
 
 __all__ = ["assign"]
 

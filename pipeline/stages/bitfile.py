@@ -20,7 +20,7 @@ from pathlib import Path
 from a2q_driver.manifest import ACCELERATOR
 from pipeline.board_design import hwh, tcl
 from pipeline.board_design.description import BlockDesign, describe
-from pipeline.boards import Board
+from pipeline.devices.boards import Board
 from pipeline.errors import ToolError
 from pipeline.tools import vivado
 

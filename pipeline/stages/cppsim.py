@@ -17,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.codegen.hls import HlsNetwork
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Kernel
 from pipeline.dataflow.types import IntType
 from pipeline.errors import A2QError, DeadlockError, VerificationError
-from pipeline.kernels.base import Kernel
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.stages.comparison import AccumulatorExtremes, as_frames, compare
-from pipeline.stages.hls import HlsNetwork
 from pipeline.tools import gxx
 from pipeline.tools.gxx import Extremes, Program
 from pipeline.tools.pool import side_by_side
+from pipeline.verification.comparison import AccumulatorExtremes, as_frames, compare
 
 __all__ = ["FILE", "CppLayerRun", "CppNetworkRun", "CppSimulation", "check_extremes", "load", "run"]
 

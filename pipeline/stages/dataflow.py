@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from pipeline.dataflow.conversion.builder import Checkpoint
-from pipeline.dataflow.conversion.walk import Conversion, convert_graph
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.errors import UnsupportedError, VerificationError
-from pipeline.streamline.executor import AT_ONCE, Evaluation, graph_output
-from pipeline.streamline.nodes import describe
-from pipeline.streamline.operators import CLASSIFIER_ENDS
+from pipeline.frontend.conversion.builder import Checkpoint
+from pipeline.frontend.conversion.walk import Conversion, convert_graph
+from pipeline.frontend.streamline.executor import AT_ONCE, Evaluation, graph_output
+from pipeline.frontend.streamline.nodes import describe
+from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS
 
 __all__ = ["DataflowResult", "convert", "load", "run"]
 

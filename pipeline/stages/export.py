@@ -11,10 +11,10 @@ import onnx
 from torch import nn
 
 from pipeline.errors import ModelError
+from pipeline.frontend.streamline.executor import graph_input, run_graph
+from pipeline.frontend.streamline.reading import read_model
 from pipeline.models.network_record import NetworkRecord
 from pipeline.models.qonnx_export import ExportResult, write_proven
-from pipeline.streamline.executor import graph_input, run_graph
-from pipeline.streamline.reading import read_model
 
 __all__ = ["Golden", "export_brevitas", "take_qonnx"]
 

@@ -13,22 +13,22 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from pipeline.boards import Board, load_board
-from pipeline.dataflow.allowed import allowed
-from pipeline.dataflow.fitting import Design, Fitter
-from pipeline.dataflow.folding_config import ATTRIBUTES, LANES, FoldingConfig
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Kernel
 from pipeline.dataflow.storage import load_graph, save_graph
-from pipeline.dataflow.styles import style_of
-from pipeline.dataflow.timing import Prediction
+from pipeline.devices.boards import Board, load_board
 from pipeline.errors import ConfigError, ModelError
-from pipeline.kernels.base import Kernel
+from pipeline.folding.allowed import allowed
+from pipeline.folding.estimate import Estimate
+from pipeline.folding.fit import Fit
+from pipeline.folding.fitting import Design, Fitter
+from pipeline.folding.folding_config import ATTRIBUTES, LANES, FoldingConfig
+from pipeline.folding.styles import style_of
+from pipeline.folding.timing import Prediction
 from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding, search_styles
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.resources.fit import Fit
-from pipeline.resources.model import Estimate
 
 __all__ = [
     "Folded",
@@ -48,7 +48,7 @@ class MvauChoice:
     """What was chosen for an MVAU, and why: the fewest LUTs. Estimates."""
 
     style: str
-    fields: dict[str, int | str]  # of the folding, see `pipeline/dataflow/folding.py`
+    fields: dict[str, int | str]  # of the folding, see `pipeline/folding/options.py`
     cycles: int  # between frames
     lut: float  # of the MVAU alone
     more_lut: dict[str, float | None]  # by other style here, what the network would take more; None if it cannot be had
@@ -101,7 +101,7 @@ def fold(
 ) -> Folded:
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
 
-    `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/dataflow/styles.py`. "auto"
+    `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/folding/styles.py`. "auto"
     leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; KV260 by default.
     `ram_style` is what the weights are stored in: distributed, block, ultra, or "auto", which is what synthesis finds
     cheapest, or whatever else there must be for the network to fit the board. What fits in no way is folded as if the

@@ -33,19 +33,18 @@ from a2q_driver.streams import Stream, io_shape_dict
 from a2q_driver.transforms import Transforms, save_transforms
 from a2q_driver.weights import load_weights
 from pipeline.accumulators.certificate import CHECKER, FILE, WEIGHTS
-from pipeline.boards import BOARD_FILE, Board
+from pipeline.codegen.accelerator import TOP
+from pipeline.codegen.rtl import WEIGHT_FILE, Port, describe_design
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.devices.boards import BOARD_FILE, Board
 from pipeline.errors import ModelError
+from pipeline.files import DRIVER, ROOT
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.models.names import Preprocessing
-from pipeline.stages.accelerator import TOP
-from pipeline.stages.codegen import WEIGHT_FILE, Port, describe_design
 from pipeline.stages.resolve import ResolvedModel
 
-__all__ = ["BITFILE", "DRIVER_FOLDER", "RUNTIME_WEIGHTS", "Package", "run", "simulation_bitfile", "verify"]
+__all__ = ["BITFILE", "RUNTIME_WEIGHTS", "Package", "run", "simulation_bitfile", "verify"]
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
-DRIVER_FOLDER = _REPOSITORY / "hw" / "driver"
 BITFILE = "bitfile/finn-accel.bit"
 RUNTIME_WEIGHTS = "bitfile/weights.bin"
 
@@ -104,7 +103,7 @@ def run(
         raise ModelError(f"The golden outputs are not what the graph {graph.name} gives for the golden frames.")
     design = describe_design(graph.layers, [graph.input], [graph.output], rtl, "finn_design_wrapper")
     ports = {"input": design.inputs[0], "output": design.outputs[0]}
-    _copy_files(_REPOSITORY, folder, [Path(name) for name in _TERMS])
+    _copy_files(ROOT, folder, [Path(name) for name in _TERMS])
     _copy_driver(folder / "driver")
     shapes = io_shape_dict(_stream(ports["input"]), _stream(ports["output"]))
     (folder / "driver" / "io_shape_dict.json").write_text(json.dumps(shapes, indent=2) + "\n")
@@ -198,8 +197,8 @@ def _transforms(graph: LayerGraph, preprocessing: Preprocessing | None) -> Trans
 
 
 def _copy_driver(folder: Path) -> None:
-    files = [path for pattern in _DRIVER_FILES for path in DRIVER_FOLDER.glob(pattern)]
-    _copy_files(DRIVER_FOLDER, folder, [path.relative_to(DRIVER_FOLDER) for path in files])
+    files = [path for pattern in _DRIVER_FILES for path in DRIVER.glob(pattern)]
+    _copy_files(DRIVER, folder, [path.relative_to(DRIVER) for path in files])
 
 
 def _copy_files(source: Path, target: Path, names: Sequence[Path]) -> None:

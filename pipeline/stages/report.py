@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.boards import BOARD_FILE, Board
+from pipeline.devices.boards import BOARD_FILE, Board
+from pipeline.finn.estimate import FinnEstimate, estimate
 from pipeline.report.facts import BuildFacts, read_facts
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
-from pipeline.resources.finn import FinnEstimate, estimate
 
 __all__ = ["FINN_FILE", "run"]
 

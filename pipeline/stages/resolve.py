@@ -302,9 +302,9 @@ def _resolve_file(
     golden_inputs: Path | None,
     folder: Path,
 ) -> tuple[ResolvedModel, np.ndarray]:
+    from pipeline.frontend.streamline.reading import read_model
     from pipeline.models.network_input import network_input
     from pipeline.models.network_record import is_brevitas_own, read_record
-    from pipeline.streamline.reading import read_model
 
     model = read_model(path)
     known = read_record(model, path)

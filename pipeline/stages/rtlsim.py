@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.codegen.rtl import Design, write_design
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.kernels.base import Kernel
+from pipeline.dataflow.layer import Kernel
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages.codegen import Design, write_design
-from pipeline.stages.comparison import AccumulatorExtremes, as_frames, compare
 from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.verilator import Model, SimulationResult, build_model
+from pipeline.verification.comparison import AccumulatorExtremes, as_frames, compare
 
 __all__ = ["LayerRun", "NetworkRun", "run_layers", "run_network", "write_layer_bench"]
 

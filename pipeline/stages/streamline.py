@@ -39,11 +39,11 @@ from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantIn
 from qonnx.transformation.remove import RemoveIdentityOps
 
 from pipeline.errors import VerificationError
-from pipeline.streamline import COPY
-from pipeline.streamline.executor import graph_input, run_graph
-from pipeline.streamline.input_quantizer import InputQuantizer
-from pipeline.streamline.insert_input_quantizer import insert_input_quantizer
-from pipeline.streamline.quantizers import QUANTIZER_OPS
+from pipeline.frontend.streamline import COPY
+from pipeline.frontend.streamline.executor import graph_input, run_graph
+from pipeline.frontend.streamline.input_quantizer import InputQuantizer
+from pipeline.frontend.streamline.insert_input_quantizer import insert_input_quantizer
+from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS
 
 __all__ = ["OnStep", "StreamlineResult", "save_step", "streamline"]
 

@@ -3,7 +3,7 @@
 Every layer is synthesized out of context, alone under the wrapper that codegen writes, and the counts are summed.
 Layers with the same parameters and memory contents are synthesized once. Nothing is placed, routed or timed.
 
-A layer of the style hls (`pipeline/dataflow/impl_styles.py`) is synthesized from its C++ too, by Vitis HLS where that
+A layer of the style hls (`pipeline/folding/impl_styles.py`) is synthesized from its C++ too, by Vitis HLS where that
 is on PATH. Its estimate stands beside the count: totals are those of the RTL, which is what goes on the board.
 
 The netlist that a layer was counted from is kept, and so are those of what stands between the network and the processors
@@ -22,18 +22,18 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import fingerprint
-from pipeline.boards import Board
+from pipeline.codegen import accelerator
+from pipeline.codegen.hls import HlsLayer, write_layer
+from pipeline.codegen.rtl import Design, describe_design, rtl_sources, write_design
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Kernel
+from pipeline.devices.boards import Board
+from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
-from pipeline.kernels.base import Kernel
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.stages import accelerator
-from pipeline.stages.codegen import Design, describe_design, rtl_sources, write_design
-from pipeline.stages.hls import HlsLayer, write_layer
 from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.pool import side_by_side
 from pipeline.tools.scratch import scratch_folder
-from pipeline.tools.utilization import Utilization
 from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.yosys import SynthesisResult
 

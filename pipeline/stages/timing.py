@@ -20,10 +20,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.boards import Board
+from pipeline.codegen.rtl import rtl_sources
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.devices.boards import Board
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.stages.codegen import rtl_sources
 from pipeline.stages.synth import alone
 from pipeline.static_timing.estimate import TimingEstimate, estimate
 from pipeline.tools import nextpnr, vivado, yosys

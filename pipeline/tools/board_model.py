@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.files import TESTBENCHES
 from pipeline.tools.verilator import compile_model, content_key
 
 __all__ = ["build_library"]
 
-_TESTBENCH = Path(__file__).resolve().parents[2] / "hw" / "tb" / "board_tb.cpp"
+_TESTBENCH = TESTBENCHES / "board_tb.cpp"
 
 
 def build_library(rtl_folder: Path, top: str, sources: Sequence[Path], cache: Path) -> Path:

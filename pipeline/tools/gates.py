@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UnsupportedError
+from pipeline.files import GATE_MODELS
 from pipeline.tools.packages import package_folder
 
 __all__ = ["count_cells", "gate_sources", "models_of", "verilog"]
 
-_MODELS = Path(__file__).resolve().parents[2] / "hw" / "gate_level"
 _MODULE = r"^module {name}\b.*?^endmodule$"
 _LUTS = {f"LUT{inputs}": inputs for inputs in range(1, 7)}
 _CONTENT = re.compile(r"(INITP?)_[0-9A-F]{2}")  # a piece of a block RAM's content
@@ -27,7 +27,7 @@ Netlist = Mapping[str, Any]
 
 def gate_sources() -> list[Path]:
     """The files of hw/gate_level, by name."""
-    return sorted(_MODELS.glob("*.sv"))
+    return sorted(GATE_MODELS.glob("*.sv"))
 
 
 def count_cells(netlist: Netlist) -> dict[str, int]:

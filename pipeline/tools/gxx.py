@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.codegen.hls import HlsLayer
 from pipeline.errors import DeadlockError, ToolError, VerificationError
-from pipeline.stages.hls import HLS_FOLDER, HlsLayer
+from pipeline.files import HLS, TESTBENCHES
 from pipeline.tools import process
 from pipeline.tools.packages import package_folder
 from pipeline.tools.pool import side_by_side
@@ -28,8 +29,7 @@ from pipeline.tools.scratch import scratch_folder
 
 __all__ = ["FLAGS", "NEEDS", "Extremes", "Program", "build_program", "headers", "headers_version", "version"]
 
-_TB = HLS_FOLDER.parent / "tb"
-_HARNESS = _TB / "cppsim.hpp"
+_HARNESS = TESTBENCHES / "cppsim.hpp"
 _MAIN = '#include "cppsim_main.hpp"\n\nint main(int count, char **words) { return a2q::main(count, words); }\n'
 FLAGS = ("-std=c++14", "-O1", "-DA2Q_CPPSIM")
 NEEDS = "-DA2Q_NEEDS"  # a flag for programs that are asked for `inputs_needed`
@@ -115,7 +115,7 @@ def build_program(
     layers: Sequence[HlsLayer],
     folder: Path,
     *,
-    include: Path = HLS_FOLDER,
+    include: Path = HLS,
     flags: Sequence[str] = FLAGS,
     jobs: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
@@ -127,7 +127,7 @@ def build_program(
     """
     folder.mkdir(parents=True, exist_ok=True)
     common = hashlib.sha256(" ".join([version(), PROGRAMS["g++"].key(), *flags]).encode())
-    for path in [*sorted(include.glob("*.hpp")), *sorted(_TB.glob("*.hpp")), headers() / _HEADER]:
+    for path in [*sorted(include.glob("*.hpp")), *sorted(TESTBENCHES.glob("*.hpp")), headers() / _HEADER]:
         common.update(path.read_bytes())
     with scratch_folder("g++") as large, scratch_folder("g++", folder) as scratch:
         main = scratch / "main.cpp"
@@ -140,7 +140,7 @@ def build_program(
             objects.append(folder / f"{source.stem}-{digest.hexdigest()[:16]}.o")
             if not objects[-1].is_file():
                 missing[objects[-1]] = source
-        options = [*flags, f"-I{include}", f"-I{_TB}", "-isystem", str(headers())]
+        options = [*flags, f"-I{include}", f"-I{TESTBENCHES}", "-isystem", str(headers())]
         if len(missing) >= _PRECOMPILE_FROM:
             options += _precompiled(options, large)
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.codegen.rtl import WEIGHT_FILE, Design, write_design
+from pipeline.dataflow.layer import Kernel
 from pipeline.dataflow.packing import pack, unpack
 from pipeline.errors import DeadlockError, ToolError
-from pipeline.kernels.base import Kernel
-from pipeline.stages.codegen import WEIGHT_FILE, Design, write_design
+from pipeline.files import TESTBENCHES
 from pipeline.tools import process
 from pipeline.tools.packages import package_folder
 from pipeline.tools.pool import side_by_side
@@ -39,7 +40,7 @@ __all__ = [
     "version",
 ]
 
-_TESTBENCH = Path(__file__).resolve().parents[2] / "hw" / "tb" / "stream_tb.cpp"
+_TESTBENCH = TESTBENCHES / "stream_tb.cpp"
 _CXX_FLAGS = ["-O1", "-std=gnu++17", "-DVL_TIME_CONTEXT", "-DVM_SC=0", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-w"]
 # Hidden, each library keeps to its own copy of the runtime. Its testbench says what warnings and errors do.
 _LIBRARY_FLAGS = ["-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", "-DVL_USER_WARN", "-DVL_USER_FATAL"]

@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from pipeline.codegen.hls import INCLUDE, HlsLayer, HlsNetwork
+from pipeline.codegen.rtl import render_template, write_text
+from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
-from pipeline.stages.codegen import render_template, write_text
-from pipeline.stages.hls import HLS_FOLDER, INCLUDE, HlsLayer, HlsNetwork
+from pipeline.files import HLS
 from pipeline.tools import process
 from pipeline.tools.programs import PROGRAMS, Program
 from pipeline.tools.scratch import scratch_folder
-from pipeline.tools.utilization import Utilization
 
 __all__ = ["LOG", "Estimated", "find", "read_report", "script", "synthesize", "version", "write_scripts"]
 
@@ -100,7 +101,7 @@ def synthesize(layer: HlsLayer, part: str, period_ns: float, cache: Path) -> Est
     """
     text = script(layer.name, part, period_ns)
     own = {path.name: path.read_bytes() for path in (layer.source, *layer.headers)}
-    files = own | {f"{INCLUDE}/{path.name}": path.read_bytes() for path in sorted(HLS_FOLDER.glob("*.hpp"))}
+    files = own | {f"{INCLUDE}/{path.name}": path.read_bytes() for path in sorted(HLS.glob("*.hpp"))}
     found_version = version()
     key = _key(found_version, text, files)
     entry = cache / f"{key}.json"

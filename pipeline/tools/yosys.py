@@ -21,12 +21,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
+from pipeline.files import PACKAGES
 from pipeline.tools import carry_operands, process, rtlil, yosys_worker
 from pipeline.tools import netlist as netlists
 from pipeline.tools.harness import MODULE, declaration, harness
 from pipeline.tools.scratch import scratch_folder
-from pipeline.tools.utilization import Utilization
 
 __all__ = [
     "ECP5_NETLIST",
@@ -48,7 +49,6 @@ __all__ = [
 FAMILIES = ("xc7", "xcup")
 ECP5_NETLIST = "ecp5.json"
 
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _STAT, _NETLIST = "stat.json", "netlist.json"
 _LOG_LINES = 20
 
@@ -316,7 +316,7 @@ def _copy(files: Sequence[Path], folder: Path) -> None:
 def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
     if importlib.util.find_spec("pyosys") is None:
         version()
-    search = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH", "")]))
+    search = os.pathsep.join(filter(None, [str(PACKAGES["pipeline"].parent), os.environ.get("PYTHONPATH", "")]))
     written = folder / "log.txt"  # another build may be at the same
     command = [sys.executable, "-P", "-m", yosys_worker.__name__]
     environment = {**os.environ, "PYTHONPATH": search}

@@ -15,11 +15,12 @@ from pydantic import Field, ValidationError
 from pipeline import config_file
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
+from pipeline.files import TRAIN_CONFIGS
 from pipeline.models.a2q import largest_l1_norm
 from pipeline.models.names import model_name
 from pipeline.models.registry import checkpoint_record
 from pipeline.report import markdown
-from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, anchor, load_train_config
+from pipeline.training.config import TrainConfig, anchor, load_train_config
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,9 @@ from typing import Any
 from rich.table import Table
 
 from pipeline.errors import ConfigError, ModelError, VerificationError
+from pipeline.files import TRAIN_CONFIGS
 from pipeline.models.names import TRAINED, located
-from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, load_train_config
+from pipeline.training.config import TrainConfig, load_train_config
 from pipeline.training.interrupts import interruptible
 
 __all__ = ["benchmark_command", "evaluate_command", "export_command", "pack_command", "train_command"]

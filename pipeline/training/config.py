@@ -14,12 +14,12 @@ from pipeline import config_file
 from pipeline.config_file import Section
 from pipeline.datasets.catalog import DATASETS, find
 from pipeline.errors import ConfigError
+from pipeline.files import TRAIN_CONFIGS
 from pipeline.models.names import FAMILIES, model_name
 from pipeline.models.quantization import Quantization
 from pipeline.text_file import shown
 
 __all__ = [
-    "TRAIN_CONFIGS",
     "AccumulatorSection",
     "Augmentation",
     "Normalization",
@@ -30,8 +30,6 @@ __all__ = [
     "anchor",
     "load_train_config",
 ]
-
-TRAIN_CONFIGS = Path(__file__).resolve().parents[2] / "build_configs" / "train"
 
 
 class QuantizationSection(Section):

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.accumulators.bounds import RowBounds
 from pipeline.accumulators.policy import Policy
+from pipeline.dataflow.bounds import RowBounds
 from pipeline.errors import AccumulatorError, ConfigError
 
 ROWS = (

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.accumulators.bounds import exact_range
 from pipeline.accumulators.witness import Witness, lane_witnesses, witness_inputs
+from pipeline.dataflow.bounds import exact_range
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.mvau import MVAU
 

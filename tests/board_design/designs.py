@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from pipeline.board_design.description import BlockDesign, describe
-from pipeline.boards import load_board
+from pipeline.devices.boards import load_board
 
 __all__ = ["DESIGNS", "check_golden"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from a2q_driver.manifest import ACCELERATOR, DMA
 from pipeline.board_design.description import describe
-from pipeline.boards import board_names, load_board
+from pipeline.devices.boards import board_names, load_board
 from pipeline.errors import ConfigError, UnsupportedError
 from tests.board_design.designs import DESIGNS
 

@@ -20,12 +20,12 @@ from a2q_driver.manifest import write_manifest
 from a2q_driver.packing import slot_bytes, stream_bytes
 from pipeline.board_design.description import describe
 from pipeline.board_design.hwh import render
-from pipeline.boards import load_board
+from pipeline.codegen.accelerator import TOP, write_accelerator
+from pipeline.codegen.rtl import Design, write_design
 from pipeline.dataflow.packing import pack, unpack
 from pipeline.dataflow.types import IntType
+from pipeline.devices.boards import load_board
 from pipeline.kernels.mvau import MVAU
-from pipeline.stages.accelerator import TOP, write_accelerator
-from pipeline.stages.codegen import Design, write_design
 from pipeline.stages.package import simulation_bitfile
 from pipeline.tools.board_model import build_library
 

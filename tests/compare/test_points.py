@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.boards import BOARDS_FOLDER
 from pipeline.compare.points import Axes, points, shape_of
 from pipeline.compare.record import axes_of
 from pipeline.errors import ConfigError, ModelError
+from pipeline.files import BOARDS
 from pipeline.models import names
 from pipeline.models.names import MODELS
 
@@ -161,11 +161,7 @@ def test_a_checkpoint_has_the_shape_that_its_record_says(trained, monkeypatch):
 
 
 def test_a_board_of_the_users_is_told_by_its_name_and_another_one_of_that_name_is_refused(tmp_path):
-    text = (
-        (BOARDS_FOLDER / "kv260.yaml")
-        .read_text()
-        .replace("name: KV260\naliases: [KV260_SOM]", "name: Mine\naliases: []")
-    )
+    text = (BOARDS / "kv260.yaml").read_text().replace("name: KV260\naliases: [KV260_SOM]", "name: Mine\naliases: []")
     one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
     for path in (one, other):
         path.write_text(text)

@@ -21,15 +21,16 @@ import yaml
 
 from pipeline.board_design import hwh, tcl
 from pipeline.board_design.description import describe
-from pipeline.boards import BOARDS_FOLDER, read_board
-from pipeline.config import CONFIG_FOLDER, BuildConfig, load_config
-from pipeline.dataflow.finn_names import operator_of
+from pipeline.config import BuildConfig, load_config
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.impl_styles import impl_styles
+from pipeline.devices.boards import read_board
 from pipeline.errors import A2QError
+from pipeline.files import BOARDS, BUILD_CONFIGS, TRAIN_CONFIGS
+from pipeline.folding.finn_names import operator_of
+from pipeline.folding.impl_styles import impl_styles
 from pipeline.stages.fold import Folded, fold, folding_of
 from pipeline.training.benchmark import load_benchmark
-from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, load_train_config
+from pipeline.training.config import TrainConfig, load_train_config
 from tests.dataflow.residual import residual_network
 
 __all__ = ["KINDS", "Damaged", "Outcome", "damaged", "outcome"]
@@ -228,10 +229,10 @@ def _folded() -> Folded:
 def _sources(kind: str) -> tuple[str, ...]:
     """Texts that work."""
     folders = {
-        "build": CONFIG_FOLDER,
+        "build": BUILD_CONFIGS,
         "train": TRAIN_CONFIGS,
-        "benchmark": CONFIG_FOLDER / "benchmark",
-        "board": BOARDS_FOLDER,
+        "benchmark": BUILD_CONFIGS / "benchmark",
+        "board": BOARDS,
     }
     if kind in folders:
         # the folder of trainings is looked into for plain names

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Kernel
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.add_streams import AddStreams
-from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding

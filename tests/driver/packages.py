@@ -15,14 +15,15 @@ from a2q_driver.preprocessing import normalised
 from pipeline.accumulators.certificate import Certificate, write_proof
 from pipeline.board_design.description import describe
 from pipeline.board_design.hwh import render
-from pipeline.boards import load_board
+from pipeline.codegen import rtl as codegen
+from pipeline.codegen.accelerator import write_accelerator
 from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.dataflow.types import IntType
+from pipeline.devices.boards import load_board
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.mvau import MVAU
 from pipeline.models.names import Preprocessing
-from pipeline.stages import codegen, package
-from pipeline.stages.accelerator import write_accelerator
+from pipeline.stages import package
 from pipeline.stages.resolve import ResolvedModel
 
 __all__ = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.stages.package import DRIVER_FOLDER
+from pipeline.files import DRIVER
 from tests.driver.packages import label_graph, make_package
 
 
@@ -89,7 +89,7 @@ def run_with(error: str, folder: Path, *, redirect: str = "") -> tuple[int, str]
         "from a2q_driver.command_line import run\ndef main():\n    print('×', flush=True)\n"
         f"    raise {error}\nrun(main)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(DRIVER_FOLDER), "TMPDIR": str(folder), "PYTHONIOENCODING": "ascii"}
+    environment = {**os.environ, "PYTHONPATH": str(DRIVER), "TMPDIR": str(folder), "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} -B program.py {redirect}"],
         capture_output=True,
@@ -131,7 +131,7 @@ def test_what_is_no_fault_is_told_as_such(tmp_path, error, redirect, expected):
 
 def test_the_driver_imports_nothing_but_numpy_and_pynq():
     allowed = {*sys.stdlib_module_names, "a2q_driver", "numpy", "pynq", "grpc"}
-    for path in DRIVER_FOLDER.rglob("*.py"):
+    for path in DRIVER.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.boards import BOARDS_FOLDER
 from pipeline.deployment import simulated_board
+from pipeline.files import BOARDS
 from tests.driver.images import IMAGES, Image, board_with, has_environment
 from tests.driver.packages import label_graph, make_package
 
@@ -95,7 +95,7 @@ def test_on_a_zynq_7000(zynq_7000, image):
 @pytest.mark.parametrize("image", parameters(IMAGES[1:2]))
 def test_on_a_board_with_another_crystal(tmp_path, image):
     """pynq takes every board's for 33.333 MHz, which this clock would be 11 % faster by."""
-    text = (BOARDS_FOLDER / "kv260.yaml").read_text()
+    text = (BOARDS / "kv260.yaml").read_text()
     for old, new in {
         "name: KV260": "name: Mine",
         "[KV260_SOM]": "[]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.accumulators.witness import witness_inputs
-from pipeline.kernels.base import Kernel
+from pipeline.dataflow.layer import Kernel
 from pipeline.kernels.matrix_vector import MatrixVector
 
 __all__ = ["frames_of"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.kernels.base import Kernel
-from pipeline.stages.hls import write_layer
+from pipeline.codegen.hls import write_layer
+from pipeline.dataflow.layer import Kernel
 from pipeline.tools.gxx import FLAGS, Program, build_program
 
 __all__ = ["program_of"]

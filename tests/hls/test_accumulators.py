@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from pipeline.accumulators.witness import witness_inputs
+from pipeline.codegen.hls import write_layer
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.stages.comparison import as_frames
 from pipeline.stages.cppsim import check_extremes
-from pipeline.stages.hls import write_layer
 from pipeline.tools.gxx import build_program
+from pipeline.verification.comparison import as_frames
 from tests.kernels.matrices import matrix_layer
 
 pytestmark = pytest.mark.xdist_group("hls_accumulators")  # they share a compiled program

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pipeline.dataflow.folding import divisors
+from pipeline.codegen.hls import write_layer
+from pipeline.dataflow.layer import Kernel
 from pipeline.dataflow.types import IntType
+from pipeline.folding.options import divisors
 from pipeline.kernels.add_streams import AddStreams
-from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
@@ -23,7 +24,6 @@ from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.stages.hls import write_layer
 from pipeline.tools.gxx import build_program
 from tests.kernels.matrices import matrix_layer
 from tests.kernels.side_by_side import simulate_side_by_side

@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+from pipeline.dataflow.layer import Kernel
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
+from pipeline.files import HLS
 from pipeline.kernels.add_streams import AddStreams
-from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
@@ -22,7 +23,6 @@ from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.stages.hls import HLS_FOLDER
 from pipeline.tools.gxx import FLAGS, NEEDS
 from tests.hls.frames import frames_of
 from tests.hls.programs import program_of
@@ -166,13 +166,13 @@ def test_a_fast_number_does_not_leave_its_width_silently(program):
 def test_every_pipeline_is_flushed_and_every_dependence_is_true():
     """A pipeline that is not keeps results back while its input is late. A dependence that is denied and there makes
     hardware that is wrong."""
-    pragmas = [line for path in HLS_FOLDER.glob("*.hpp") for line in path.read_text().splitlines() if "#pragma" in line]
+    pragmas = [line for path in HLS.glob("*.hpp") for line in path.read_text().splitlines() if "#pragma" in line]
     pipelines = [line for line in pragmas if "pipeline" in line.lower()]
-    assert len(pipelines) >= len(list(HLS_FOLDER.glob("*.hpp"))) - 3
+    assert len(pipelines) >= len(list(HLS.glob("*.hpp"))) - 3
     assert {line.strip() for line in pipelines} == {"#pragma HLS pipeline style=flp II=1"}
     assert not [line for line in pragmas if "dependence" in line and "distance=" not in line]
 
 
 def test_every_kernel_is_here():
-    rtl = {path.stem for path in (HLS_FOLDER.parent / "rtl").glob("*.sv")}
-    assert {layer.module for layer in LAYERS.values()} == rtl & {path.stem for path in HLS_FOLDER.glob("*.hpp")}
+    rtl = {path.stem for path in (HLS.parent / "rtl").glob("*.sv")}
+    assert {layer.module for layer in LAYERS.values()} == rtl & {path.stem for path in HLS.glob("*.hpp")}

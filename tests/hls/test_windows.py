@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.dataflow.layer import Kernel
 from pipeline.dataflow.types import IntType
-from pipeline.kernels.base import Kernel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.tools.gxx import FLAGS, NEEDS

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.stages.codegen import Design
+from pipeline.codegen.rtl import Design
 from pipeline.tools import process
 from pipeline.tools.packages import package_folder
 from pipeline.tools.verilator import Model, ports_header

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.stages.codegen import rtl_sources
+from pipeline.codegen.rtl import rtl_sources
 from pipeline.tools import process
 from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.yosys import needed_sources

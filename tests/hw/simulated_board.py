@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from a2q_driver.packing import slot_bytes, stream_bytes
+from pipeline.codegen.accelerator import TOP, write_accelerator
+from pipeline.codegen.rtl import Design, Port, write_design
+from pipeline.dataflow.layer import Kernel
 from pipeline.dataflow.packing import pack, unpack
-from pipeline.kernels.base import Kernel
-from pipeline.stages.accelerator import TOP, write_accelerator
-from pipeline.stages.codegen import Design, Port, write_design
 from pipeline.tools.board_model import build_library
 
 __all__ = ["HASH", "OKAY", "SLVERR", "Accelerator", "Board", "Register", "Run", "build_accelerator", "to_words"]

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from a2q_driver.packing import stream_bytes
+from pipeline.codegen.accelerator import TOP, stream_words, write_accelerator
+from pipeline.codegen.rtl import rtl_sources, write_design
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.kernels.add_streams import AddStreams
@@ -18,8 +20,6 @@ from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.thresholding import Thresholding
-from pipeline.stages.accelerator import TOP, stream_words, write_accelerator
-from pipeline.stages.codegen import rtl_sources, write_design
 from pipeline.tools.board_model import build_library
 from pipeline.tools.verilator import lint
 from tests.hw.simulated_board import HASH, SLVERR, Accelerator, Board, Register, build_accelerator

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.kernels.base import Kernel
-from pipeline.stages.accelerator import write_accelerator
-from pipeline.stages.codegen import rtl_sources, write_design
+from pipeline.codegen.accelerator import write_accelerator
+from pipeline.codegen.rtl import rtl_sources, write_design
+from pipeline.dataflow.layer import Kernel
 from pipeline.tools import verilator, yosys
 from pipeline.tools.packages import package_folder
 from tests.hw import constructs

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.codegen.rtl import rtl_sources
 from pipeline.errors import ToolError
-from pipeline.stages.codegen import rtl_sources
 from pipeline.tools import verilator, yosys
 
 MODULES = rtl_sources()

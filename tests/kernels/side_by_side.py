@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.kernels.base import Kernel
-from pipeline.stages.codegen import Design, write_design
+from pipeline.codegen.rtl import Design, write_design
+from pipeline.dataflow.layer import Kernel
 from pipeline.tools.verilator import Model, SimulationResult, build_model
 
 __all__ = ["SideBySide", "apart", "simulate_side_by_side"]

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.dataflow.folding import divisors, foldings
-from pipeline.dataflow.styles import styled
 from pipeline.dataflow.types import IntType
+from pipeline.folding.options import divisors, foldings
+from pipeline.folding.styles import styled
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from tests.kernels.matrices import matrix_layer

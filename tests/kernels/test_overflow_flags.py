@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.accumulators.bounds import exact_range, range_bits
+from pipeline.codegen.rtl import describe_design, rtl_sources, write_design
+from pipeline.dataflow.bounds import exact_range, range_bits
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU, row_lengths
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.stages.codegen import describe_design, rtl_sources, write_design
 from pipeline.tools.verilator import build_model, lint
 from tests.kernels.matrices import matrix_layer
 from tests.kernels.test_matrix_styles import MATRICES, in_all_styles

@@ -8,17 +8,17 @@ from functools import partial
 import numpy as np
 import pytest
 
+from pipeline.codegen.rtl import WEIGHT_FILE, describe_design, write_design
+from pipeline.dataflow.layer import Memory
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, DeadlockError
-from pipeline.kernels.base import Memory
+from pipeline.folding.demand import demand
 from pipeline.kernels.matrix_vector import RAM_STYLES
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.resources.demand import demand
 from pipeline.stages import synth
-from pipeline.stages.codegen import WEIGHT_FILE, describe_design, write_design
 from pipeline.tools.verilator import build_model, lint
 from tests.kernels.matrices import matrix_layer
 from tests.kernels.side_by_side import simulate_side_by_side

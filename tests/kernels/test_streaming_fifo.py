@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.codegen.rtl import write_design
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, DeadlockError
 from pipeline.kernels.add_streams import AddStreams
@@ -13,7 +14,6 @@ from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.pool import Pool
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages.codegen import write_design
 from pipeline.tools.verilator import build_model
 from tests.kernels.side_by_side import simulate_side_by_side
 

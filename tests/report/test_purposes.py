@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.boards import load_board
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
+from pipeline.devices.boards import load_board
+from pipeline.devices.resources import Utilization
+from pipeline.files import RTL
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
@@ -14,9 +16,7 @@ from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.report.purposes import COLOURS, MODULES, PURPOSES, layer_lut_by_purpose, lut_by_purpose
 from pipeline.stages import synth
-from pipeline.stages.codegen import RTL_FOLDER
 from pipeline.stages.synth import LayerResources
-from pipeline.tools.utilization import Utilization
 from tests.kernels.matrices import matrix_layer
 
 UINT4 = IntType(0, 15)
@@ -35,7 +35,7 @@ def taken(resources: LayerResources) -> dict[str, int]:
 
 def test_every_module_of_the_hardware_has_a_purpose():
     generated = {"layer_adder_graph"}
-    assert set(MODULES) - generated == {path.stem for path in Path(RTL_FOLDER).glob("*.sv")}
+    assert set(MODULES) - generated == {path.stem for path in Path(RTL).glob("*.sv")}
     assert set(MODULES.values()) == set(PURPOSES) == set(COLOURS)
     assert len(set(COLOURS.values())) == len(PURPOSES)
 

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline.boards import board_names
+from pipeline.devices.boards import board_names
+from pipeline.devices.resources import Utilization
+from pipeline.finn.estimate import FinnEstimate
+from pipeline.folding.estimate import Estimate
+from pipeline.folding.fit import Fit
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
-from pipeline.resources.finn import FinnEstimate
-from pipeline.resources.fit import Fit
-from pipeline.resources.model import Estimate
-from pipeline.stages.comparison import AccumulatorExtremes
 from pipeline.stages.fold import MvauChoice
 from pipeline.stages.timing import LayerTiming, TimingReport
 from pipeline.tools.nextpnr import Routed
-from pipeline.tools.utilization import Utilization
 from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.vivado import Implemented
+from pipeline.verification.comparison import AccumulatorExtremes
 from tests.report.sample import sample_facts
 
 FACTS = sample_facts()

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from pipeline.accumulators.witness import witness_inputs
+from pipeline.codegen import hls
 from pipeline.dataflow.types import IntType
 from pipeline.errors import DeadlockError, ToolError, VerificationError
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages import cppsim, hls
+from pipeline.stages import cppsim
 from pipeline.stages.fold import fold
 from pipeline.tools import gxx
 from pipeline.tools.gxx import Extremes, Program

@@ -18,8 +18,8 @@ from a2q_driver.streams import streams_of
 from a2q_driver.transforms import load_transforms
 from a2q_driver.weights import load_weights
 from pipeline.board_sim.package import read_package
-from pipeline.boards import load_board
 from pipeline.dataflow.packing import pack
+from pipeline.devices.boards import load_board
 from pipeline.errors import ModelError
 from pipeline.stages import package
 from pipeline.stages.package import BITFILE, Package, simulation_bitfile, verify
@@ -78,7 +78,7 @@ def test_the_manifest_says_what_the_package_is(made):
 
 
 def test_the_terms_and_the_board_go_with_the_package(made):
-    root = package.DRIVER_FOLDER.parents[1]
+    root = package.DRIVER.parents[1]
     for name in ("LICENSE", "NOTICE"):
         assert (made / name).read_bytes() == (root / name).read_bytes()
     assert (made / "report" / "board.yaml").read_bytes() == load_board("KV260").file.read_bytes()
@@ -91,7 +91,7 @@ def test_the_same_inputs_give_the_same_bytes(made, tmp_path):
 
 
 def test_the_driver_is_there_and_nothing_that_ran_left(made):
-    driver = {path.name for path in package.DRIVER_FOLDER.rglob("*") if path.suffix in (".py", ".md", ".txt")}
+    driver = {path.name for path in package.DRIVER.rglob("*") if path.suffix in (".py", ".md", ".txt")}
     found = {path.name for path in (made / "driver").rglob("*") if path.is_file()}
     assert found == driver - {"conftest.py"} | {"io_shape_dict.json", "transform.npz"}
 

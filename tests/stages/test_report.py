@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.boards import load_board
 from pipeline.cache import Slot
+from pipeline.devices.boards import load_board
+from pipeline.devices.resources import Utilization
 from pipeline.errors import ModelError
+from pipeline.finn.estimate import estimate
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
 from pipeline.report.facts import BuildFacts
-from pipeline.resources.finn import estimate
 from pipeline.stages import bitfile, fold, report, rtlsim, synth, timing
 from pipeline.stages.rtlsim import NetworkRun
 from pipeline.tools import yosys
-from pipeline.tools.utilization import Utilization
 from pipeline.tools.yosys import SynthesisResult
 from tests.report.sample import STAGES, sample_facts
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from pipeline.accumulators.witness import witness_inputs
+from pipeline.codegen.rtl import write_design
 from pipeline.errors import DeadlockError, VerificationError
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.stages import rtlsim
-from pipeline.stages.codegen import write_design
 from pipeline.stages.fold import fold
 from tests.dataflow.residual import residual_network
 

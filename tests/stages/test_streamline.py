@@ -5,8 +5,8 @@ import pytest
 from qonnx.transformation.base import Transformation
 
 from pipeline.errors import UnsupportedError, VerificationError
+from pipeline.frontend.streamline.executor import run_graph
 from pipeline.stages import dataflow, streamline
-from pipeline.streamline.executor import run_graph
 from tests.dataflow.networks import Network
 
 

@@ -9,20 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.boards import load_board
+from pipeline.codegen import hls
 from pipeline.config import BuildConfig
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
+from pipeline.devices.boards import load_board
+from pipeline.devices.resources import Utilization
 from pipeline.errors import ConfigError, ToolError
 from pipeline.flow import Context
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.plan import STAGES
-from pipeline.stages import hls, synth
+from pipeline.stages import synth
 from pipeline.stages.fold import fold, save
 from pipeline.tools import vitis_hls, yosys
-from pipeline.tools.utilization import Utilization
 from pipeline.tools.yosys import SynthesisResult
 from tests.dataflow.residual import residual_network
 from tests.hls.test_kernels import LAYERS, WARNINGS
@@ -308,7 +309,7 @@ def test_every_kernel_compiles_as_it_is_read_for_synthesis(tmp_path):
     every = tmp_path / "every.cpp"
     every.write_text("".join(f'#include "{layer.source.name}"\n' for layer in written))
     headers = [flag for folder in vitis_hls_stand_in.synthesis_headers(tmp_path) for flag in ("-isystem", str(folder))]
-    options = [f"-I{hls.HLS_FOLDER}", "-D__SYNTHESIS__", "-fsyntax-only"]
+    options = [f"-I{hls.HLS}", "-D__SYNTHESIS__", "-fsyntax-only"]
     done = subprocess.run(
         ["g++", "-std=c++14", *options, *WARNINGS, *headers, every], capture_output=True, text=True, check=False
     )

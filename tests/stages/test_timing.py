@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.boards import load_board
 from pipeline.config import BuildConfig
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
+from pipeline.devices.boards import load_board
 from pipeline.errors import ToolError
 from pipeline.flow import Context
 from pipeline.kernels.fm_padding import FMPadding

@@ -4,8 +4,8 @@ import pytest
 
 from pipeline.config import BuildConfig
 from pipeline.dataflow import storage
+from pipeline.dataflow.layer import Kernel
 from pipeline.flow import Context
-from pipeline.kernels.base import Kernel
 from pipeline.plan import STAGES
 from pipeline.stages.fold import fold
 from pipeline.static_timing import slowest_paths

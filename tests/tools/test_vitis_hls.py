@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.codegen import hls
+from pipeline.codegen.hls import HlsLayer, write_layer
 from pipeline.dataflow.types import IntType
+from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
 from pipeline.kernels.mvau import MVAU
-from pipeline.stages import hls
-from pipeline.stages.hls import HlsLayer, write_layer
 from pipeline.tools import vitis_hls
-from pipeline.tools.utilization import Utilization
 from pipeline.tools.vitis_hls import Estimated
 from tests.tools import vitis_hls_stand_in
 from tests.tools.vivado_stand_in import StandIn

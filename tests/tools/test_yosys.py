@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.codegen.rtl import rtl_sources
+from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
-from pipeline.stages.codegen import rtl_sources
 from pipeline.static_timing.circuit import flatten
 from pipeline.tools import process, yosys
 from pipeline.tools.netlist import read_netlist
-from pipeline.tools.utilization import Utilization
 from pipeline.tools.yosys import PRIMITIVES, SynthesisResult, Unit
 
 LANE = """module lane (input wire clk_i, input wire [3:0] a_i, output logic [7:0] sum_o);

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError
+from pipeline.files import TRAIN_CONFIGS
 from pipeline.training.benchmark import l1_bound, load_benchmark
-from pipeline.training.config import TRAIN_CONFIGS, TrainConfig, load_train_config
+from pipeline.training.config import TrainConfig, load_train_config
 
 BENCHMARKS = sorted((TRAIN_CONFIGS.parent / "benchmark").glob("*.yaml"))
 SHIPPED = sorted(path for path in TRAIN_CONFIGS.glob("*.yaml") if path.name != "base.yaml")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError, InputError
+from pipeline.frontend.streamline.executor import run_graph
 from pipeline.models.network_record import NetworkRecord, write_record
-from pipeline.streamline.executor import run_graph
 from pipeline.training.evaluate_file import evaluate_file
 from tests.dataflow.networks import Network
 

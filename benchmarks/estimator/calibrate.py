@@ -1,0 +1,161 @@
+"""Makes coefficients.json: draws layers of every kind, has Yosys count them, and solves for the factors of the model.
+
+    python -m calibrate
+
+The factors are those that leave the least sum of squared relative errors, none of them negative. The errors that are
+stated are those on layers that had no part in the fit, a fifth of them at a time; docs/estimator.md publishes them. Takes
+more than an hour for a family on two cores; what Yosys counted is kept in the folder --cache, so that a run goes on where
+it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from rich.progress import Progress
+from scipy.optimize import nnls
+
+from benchmarks.estimator import published
+from benchmarks.estimator.drawn import Drawn
+from benchmarks.estimator.published import ESTIMATOR_CSV, LeftOut, relative
+from pipeline.dataflow.layer import Kernel
+from pipeline.devices.boards import load_board
+from pipeline.devices.resources import Utilization
+from pipeline.finn.estimate import estimate
+from pipeline.folding.demand import demand
+from pipeline.folding.estimate import COEFFICIENTS
+from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.stages import synth
+from pipeline.tools import yosys
+
+_PARTS = 5  # of the layers of a kind; each is predicted from the others
+_BOARDS = {"xcup": "KV260", "xc7": "Pynq-Z1"}  # whose part FINN is asked about
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A kind of layer in a family: the entry of coefficients.json, and each layer when it was left out."""
+
+    entry: dict[str, Any]
+    left_out: list[LeftOut]
+
+
+def fit(layers: Sequence[Kernel], counted: Sequence[Utilization], family: str, large: int = 0) -> Fit:
+    """The factors of LUTs and flip-flops of `layers` of one kind, of which the last `large` ones are large."""
+    demands = [demand(layer, family) for layer in layers]
+    names = sorted({name for own in demands for name in own.terms})
+    terms = np.array([[own.terms.get(name, 0.0) for name in names] for own in demands])
+    entry: dict[str, Any] = {"layers": len(layers), "large": large}
+    predicted: dict[str, np.ndarray] = {}
+    for resource in ("lut", "ff"):
+        counts = np.array([getattr(own, resource) for own in counted], float)
+        known = np.array([getattr(own, resource) for own in demands], float)  # needs no factor
+        factors = _solved(terms, counts, known)
+        predicted[resource] = _left_out(terms, counts, known).round(1)
+        entry[resource] = {n: round(float(f), 5) for n, f in zip(names, factors, strict=True) if f > 1e-5}
+        errors = [relative(*pair) for pair in zip(predicted[resource], counts, strict=True)]
+        entry[f"{resource}_error"] = {"median": round(float(median(errors)), 4), "worst": round(float(max(errors)), 4)}
+    entry["bram_18k_wrong"] = sum(wanted.bram_18k != own.bram_18k for wanted, own in zip(demands, counted, strict=True))
+    board = load_board(_BOARDS[family])
+    rows = []
+    for layer, own, lut, ff in zip(layers, counted, predicted["lut"], predicted["ff"], strict=True):
+        weights = layer.weights.size if isinstance(layer, MatrixVector) else 0
+        first = next(((f.op_type, f.lut) for f in estimate(layer, board)), ("", 0))
+        rows.append(
+            LeftOut(family, layer.op_type, _described(layer), weights, own.lut, float(lut), own.ff, float(ff), *first)
+        )
+    return Fit(entry, rows)
+
+
+def _solved(terms: np.ndarray, counts: np.ndarray, known: np.ndarray) -> np.ndarray:
+    weight = 1 / np.maximum(counts, published.SMALL)
+    scale = np.maximum(np.abs(terms).max(axis=0), 1e-9)
+    return nnls(terms * weight[:, None] / scale, (counts - known) * weight)[0] / scale
+
+
+def _left_out(terms: np.ndarray, counts: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """What is predicted of each layer by the factors that the layers of other parts give."""
+    part = np.arange(len(counts)) % _PARTS
+    predicted = np.empty(len(counts))
+    for own in range(_PARTS):
+        predicted[part == own] = terms[part == own] @ _solved(*(of[part != own] for of in (terms, counts, known)))
+    return predicted + known
+
+
+def _described(layer: Kernel) -> str:
+    """The sizes that a reader compares layers by."""
+    if isinstance(layer, MatrixVector):
+        matrix = f"{layer.mh} x {layer.mw} {layer.weight_type.name} times {layer.input_type.name}"
+        return ", ".join([matrix, *_given(layer, ("pe", "simd", "lanes", "digits"))])
+    shape = "x".join(map(str, layer.input_shapes()[0]))
+    return ", ".join([f"{shape} {layer.input_types()[0].name}", *_given(layer, ("pe", "simd", "lanes", "depth"))])
+
+
+def _given(layer: Kernel, names: Sequence[str]) -> list[str]:
+    return [f"{name} {getattr(layer, name)}" for name in names if hasattr(layer, name)]
+
+
+def _by_kind(layers: Sequence[Kernel]) -> dict[str, list[Kernel]]:
+    kinds: dict[str, list[Kernel]] = {}
+    for layer in layers:
+        kinds.setdefault(layer.op_type, []).append(layer)
+    return kinds
+
+
+def _counted(
+    kinds: Mapping[str, Sequence[Kernel]], family: str, cache: Path, workers: int
+) -> dict[str, list[Utilization]]:
+    layers = [layer for own in kinds.values() for layer in own]
+    with Progress() as progress:
+        task = progress.add_task(f"{family}: layers synthesized", total=len(layers))
+        counts = synth.count(
+            layers, family, cache=cache, workers=workers,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )  # fmt: skip
+    result, rest = {}, iter(counts)
+    for kind, own in kinds.items():
+        result[kind] = [next(rest) for _ in own]
+    return result
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--family", choices=yosys.FAMILIES, action="append", help="default: all")
+    parser.add_argument("--kind", action="append", help="a kind of layer, such as MVAU; the others stay; default: all")
+    parser.add_argument("--cache", type=Path, default=Path("build/.cache/resource_model"))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=2, help="fit to one in so many of the drawn layers")
+    options = parser.parse_args()
+    large = _by_kind(Drawn((options.seed, 1)).large_layers())
+    drawn = _by_kind([*Drawn(options.seed).layers()[:: options.every], *(x for own in large.values() for x in own)])
+    kinds = {kind: own for kind, own in drawn.items() if not options.kind or kind in options.kind}
+    content = json.loads(COEFFICIENTS.read_text())
+    rows = published.read(ESTIMATOR_CSV) if ESTIMATOR_CSV.is_file() else []
+    families = options.family or yosys.FAMILIES
+    for family in families:
+        counted = _counted(kinds, family, options.cache, options.workers)
+        for kind, layers in kinds.items():
+            fitted = fit(layers, counted[kind], family, len(large.get(kind, [])))
+            content["families"][family][kind] = fitted.entry
+            rows = [row for row in rows if (row.family, row.kind) != (family, kind)] + fitted.left_out
+    content["method"] = (
+        f"non-negative least squares of relative errors on drawn layers (seed {options.seed}) that Yosys (pyosys "
+        f"{yosys.version()}) counted, as many of a kind as `layers` says; errors on layers left out of the fit"
+    )
+    if not options.kind:  # what is said of older counts holds no longer
+        content["notes"] = {name: note for name, note in content["notes"].items() if name not in families}
+    COEFFICIENTS.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    published.write(sorted(rows, key=lambda row: (row.family, row.kind)), ESTIMATOR_CSV)
+    published.publish()
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,300 @@
+"""codegen: the layer graph as SystemVerilog, with its weights and thresholds as memory files.
+
+A design is one top module with FINN's port names (ap_clk, ap_rst_n, s_axis_<i>_*, m_axis_<i>_*) that instantiates one
+module of hw/rtl for each layer. The same function writes the stitched network and a single layer on its own.
+
+Where weights are loaded at start-up the top has the stream s_axis_weights_*, of 32-bit words, and weights_loaded. Words go
+down a chain of those layers: each takes its own, then passes on what comes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.packing import beat_bytes
+from pipeline.dataflow.types import IntType
+from pipeline.files import RTL
+
+__all__ = [
+    "WEIGHT_FILE",
+    "Design",
+    "Port",
+    "describe_design",
+    "identifier",
+    "render_template",
+    "rtl_sources",
+    "stream_facts",
+    "write_design",
+    "write_template",
+    "write_text",
+]
+
+WEIGHT_FILE = "weights.bin"  # the words of the weight stream, little endian
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("pipeline.stages"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def _quoted(name: str) -> str:
+    """What a user called a layer, for a comment: it ends no line, continues none, and is no directive of a tool."""
+    return '"' + "".join(c if c.isascii() and c.isprintable() and c != "\\" else "?" for c in name) + '"'
+
+
+_TEMPLATES.filters["quoted"] = _quoted
+
+
+@dataclass(frozen=True)
+class Port:
+    """One AXI stream of a top module, and what a frame on it is."""
+
+    name: str  # s_axis_0, m_axis_0, …
+    stream: str
+    shape: Shape
+    type: IntType
+    lanes: int
+
+    @property
+    def bits(self) -> int:
+        return self.lanes * self.type.bits
+
+    @property
+    def bytes(self) -> int:
+        return beat_bytes(self.lanes, self.type.bits)
+
+    @property
+    def beats(self) -> int:
+        """Beats a frame."""
+        height, width, channels = self.shape
+        return height * width * channels // self.lanes
+
+
+@dataclass(frozen=True)
+class Design:
+    """A generated top module: `folder` holds <name>.sv, the modules that are generated for single layers, and memory
+    files, which are named relative to `folder`. `weight_words`, uint32 (n,), is what the weight stream must bring after
+    each reset; where it is empty there is no such port, else they are in WEIGHT_FILE too."""
+
+    name: str
+    folder: Path
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    instances: dict[str, str]  # instance name in the top module → layer name
+    companions: tuple[str, ...]  # generated modules beside the top
+    overflow_layers: tuple[str, ...] = ()  # those that the bits of the port `overflow` stand for; none: no such port
+    weight_words: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint32), repr=False, compare=False)
+
+    @property
+    def sources(self) -> list[Path]:
+        """Every file to read: the modules of hw/rtl first, the top module last."""
+        return [*rtl_sources(), *self.generated]
+
+    @property
+    def generated(self) -> list[Path]:
+        """The files that were generated, the top module last."""
+        return [self.folder / f"{module}.sv" for module in (*self.companions, self.name)]
+
+
+def rtl_sources() -> list[Path]:
+    """The modules of hw/rtl, by name."""
+    return sorted(RTL.glob("*.sv"))
+
+
+def describe_design(
+    layers: Sequence[Kernel],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    folder: Path,
+    name: str,
+    *,
+    check_overflow: bool = False,
+) -> Design:
+    """The design that `write_design` writes for the same arguments."""
+    facts = stream_facts(layers)
+    return Design(
+        name,
+        folder,
+        tuple(Port(f"s_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(inputs)),
+        tuple(Port(f"m_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(outputs)),
+        {_instance_name(layer): layer.name for layer in layers},
+        tuple(_companion_name(layer) for layer in layers if layer.has_companion),
+        tuple(layer.name for layer in layers if layer.has_overflow and check_overflow),
+        _weight_words(layers),
+    )
+
+
+def write_design(
+    layers: Sequence[Kernel],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    folder: Path,
+    name: str,
+    *,
+    check_overflow: bool = False,
+) -> Design:
+    """Write the top module `name` and the memory files of `layers` into `folder`.
+
+    `layers` in topological order; `inputs` and `outputs` name the streams that become ports, in order. With
+    `check_overflow` the layers that have a matrix watch their accumulators, and the top has a port `overflow` with a bit
+    for each of them, in the order of `layers`, high for a cycle when one overflows. Weights that are loaded go to
+    `folder`/WEIGHT_FILE. A file whose content has not changed is not written again, so that tools which look at its time
+    stay idle.
+    """
+    design = describe_design(layers, inputs, outputs, folder, name, check_overflow=check_overflow)
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = stream_facts(layers)
+    signals = {stream: identifier(stream) for stream in facts}
+    if len(design.weight_words):
+        write_text(folder / WEIGHT_FILE, design.weight_words.astype("<u4").tobytes())
+    loading = [layer.name for layer in layers if layer.loads_weights]
+    instances = []
+    for layer in layers:
+        parameters = {key: _literal(value) for key, value in layer.parameters().items()}
+        for parameter, memory in layer.memories().items():
+            file = f"{identifier(layer.name)}_{parameter}.mem"
+            write_text(folder / file, memory.hex())
+            parameters[parameter] = f'"{file}"'
+        for parameter, memories in layer.memory_sets().items():
+            beginning = f"{identifier(layer.name)}_{parameter}"
+            for ending, memory in memories.items():
+                write_text(folder / f"{beginning}_{ending}.mem", memory.hex())
+            parameters[parameter] = f'"{beginning}"'
+        connections = layer.connections(
+            tuple(signals[s] for s in layer.inputs), tuple(signals[s] for s in layer.outputs)
+        )
+        unread = {}  # wires that nothing reads, and their bits
+        if layer.name in design.overflow_layers:
+            parameters["CheckOverflow"] = "1"
+            connections["overflow_o"] = f"overflow[{design.overflow_layers.index(layer.name)}]"
+        elif layer.has_overflow:
+            connections["overflow_o"] = f"unused_{_instance_name(layer)}_overflow"
+            unread[connections["overflow_o"]] = 1
+        if layer.loads_weights:
+            connections |= _chained(loading.index(layer.name))
+        elif layer.has_load_port:
+            unused = f"unused_{_instance_name(layer)}_load"
+            connections |= _unchained(unused)
+            unread[unused] = 34
+        companion = layer.companion(_companion_name(layer))
+        if companion:
+            write_text(folder / f"{_companion_name(layer)}.sv", companion.text)
+        instances.append(
+            {
+                "module": layer.module,
+                "name": _instance_name(layer),
+                "layer": layer.name,
+                "comment": layer.source,
+                "parameters": parameters,
+                "connections": connections,
+                "unread": unread,
+                "companion": _companion_name(layer) if companion else None,
+                "wires": companion.wires if companion else (),
+            }
+        )
+    write_template(
+        "top.sv.jinja",
+        folder / f"{name}.sv",
+        name=name,
+        inputs=design.inputs,
+        outputs=design.outputs,
+        overflow_layers=design.overflow_layers,
+        loading_layers=loading,
+        signals=[(signals[s], lanes * type_.bits) for s, (_, type_, lanes) in facts.items()],
+        signal_of=signals,
+        instances=instances,
+        instance_of={layer.name: _instance_name(layer) for layer in layers},
+    )
+    return design
+
+
+def write_template(template: str, path: Path, **values: object) -> None:
+    """Write `template`, one of templates/, to `path` with `values` filled in, unless that is what it holds already."""
+    write_text(path, render_template(template, **values))
+
+
+def render_template(template: str, **values: object) -> str:
+    """The text of `template`, one of templates/, with `values` filled in."""
+    return _TEMPLATES.get_template(template).render(**values)
+
+
+def stream_facts(layers: Sequence[Kernel]) -> dict[str, tuple[Shape, IntType, int]]:
+    """Shape, type and lanes of each stream. Raises ValueError where a stream's two ends disagree."""
+    facts: dict[str, tuple[Shape, IntType, int]] = {}
+    for layer in layers:
+        for streams, shapes, types, lanes in (
+            (layer.outputs, layer.output_shapes(), layer.output_types(), layer.output_lanes()),
+            (layer.inputs, layer.input_shapes(), layer.input_types(), layer.input_lanes()),
+        ):
+            for stream, shape, type_, lane_count in zip(streams, shapes, types, lanes, strict=True):
+                known = facts.setdefault(stream, (shape, type_, lane_count))
+                if known != (shape, type_, lane_count):
+                    raise ValueError(f"stream {stream}: one end is {known}, the other {(shape, type_, lane_count)}")
+    return facts
+
+
+def _weight_words(layers: Sequence[Kernel]) -> np.ndarray:
+    memories = [memory.stream() for memory in (layer.loaded_memory() for layer in layers) if memory]
+    return np.concatenate([np.zeros(0, np.uint32), *memories])
+
+
+def _chained(place: int) -> dict[str, str]:
+    """The connections of the layer that is the `place`-th in the chain of the weight stream."""
+    return {
+        "load_valid_i": f"weight_chain_valid[{place}]",
+        "load_data_i": f"weight_chain_data[{place}]",
+        "load_valid_o": f"weight_chain_valid[{place + 1}]",
+        "load_data_o": f"weight_chain_data[{place + 1}]",
+        "weights_loaded_o": f"weight_chain_loaded[{place}]",
+    }
+
+
+def _unchained(unused: str) -> dict[str, str]:
+    """Those of a layer that loads nothing; `unused` is a wire of 34 bits."""
+    return {
+        "load_valid_i": "1'b0",
+        "load_data_i": "32'd0",
+        "load_valid_o": f"{unused}[0]",
+        "load_data_o": f"{unused}[32:1]",
+        "weights_loaded_o": f"{unused}[33]",
+    }
+
+
+def _instance_name(layer: Kernel) -> str:
+    return f"u_{identifier(layer.name)}"
+
+
+def _companion_name(layer: Kernel) -> str:
+    return f"{identifier(layer.name)}_adder_graph"
+
+
+def identifier(name: str) -> str:
+    """`name` as a SystemVerilog identifier."""
+    identifier = re.sub(r"\W", "_", name)
+    return identifier if re.match(r"[A-Za-z_]", identifier) else f"_{identifier}"
+
+
+def _literal(value: int | str) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if -(2**31) <= value < 2**31:
+        return str(int(value))
+    width = max(int(value).bit_length() + (value < 0), 33)
+    return f"{width}'h{int(value) & ((1 << width) - 1):x}"
+
+
+def write_text(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path`, unless that is what it holds already."""
+    data = content.encode() if isinstance(content, str) else content
+    if not path.is_file() or path.read_bytes() != data:
+        path.write_bytes(data)

@@ -1,0 +1,133 @@
+"""What each MVAU may become: the styles and memories that the configuration, the folding file and the board leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.devices.boards import Board
+from pipeline.errors import ConfigError
+from pipeline.folding.folding_config import LANES, FoldingConfig
+from pipeline.folding.options import STYLES
+from pipeline.kernels.mvau import MVAU
+
+__all__ = ["Allowed", "allowed"]
+
+_OF_MODE = {"internal_embedded": ("unrolled",), "internal_decoupled": ("folded", "sparse")}
+_MODE_OF = {style: mode for mode, styles in _OF_MODE.items() for style in styles}
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """By MVAU, what computes its matrix (see `styles.py`) and what its weights may be stored in."""
+
+    styles: dict[str, tuple[str, ...]]
+    ram_styles: dict[str, str]
+    ignored: tuple[str, ...]  # what of the folding file has no effect, and why
+
+    @property
+    def open(self) -> list[str]:
+        """The MVAUs of which the style is left open."""
+        return [name for name, styles in self.styles.items() if len(styles) > 1]
+
+    def memories(self) -> dict[str, tuple[str, ...]]:
+        """What the weights of each are stored in, as asked for."""
+        return {name: (kind,) for name, kind in self.ram_styles.items()}
+
+    def more_memories(self, board: Board) -> dict[str, tuple[str, ...]]:
+        """The same, with all that `board` has where it is left to synthesis."""
+        every = ("auto", "distributed", "block", *(("ultra",) if board.urams else ()))
+        return {name: every if kind == "auto" else (kind,) for name, kind in self.ram_styles.items()}
+
+
+def allowed(
+    graph: LayerGraph,
+    mvau_style: str | Mapping[str, str],
+    ram_style: str | Mapping[str, str],
+    config: FoldingConfig | None,
+    board: Board,
+) -> Allowed:
+    """`mvau_style` and `ram_style` are for all MVAUs or by name, others being folded and auto. What they leave open,
+    as auto, `config` may settle; one whose PE or SIMD it sets is folded.
+
+    Raises ConfigError for a layer that the graph does not have, for memories of what has none, and for UltraRAM that
+    the board does not have.
+    """
+    mvaus = [layer for layer in graph if isinstance(layer, MVAU)]
+    asked_styles = _by_name("mvau_style", mvau_style, mvaus, "folded")
+    asked_memories = _by_name("ram_style", ram_style, mvaus, "auto")
+    wishes = {layer.name: config.wanted(layer) if config else {} for layer in mvaus}
+    styles = {name: _styles(asked_styles[name], wanted) for name, wanted in wishes.items()}
+    if isinstance(ram_style, str) and ram_style != "auto" and set(styles.values()) == {("unrolled",)}:
+        raise ConfigError(
+            f"ram_style is {ram_style}, but every MVAU is unrolled: their weights are the circuits, not in memories. Take "
+            "ram_style out, or choose another mvau_style."
+        )
+    memories, ignored = {}, []
+    for layer in mvaus:
+        wanted = wishes[layer.name]
+        key = config.key_of(layer) if config else ""
+        if unmet := _unmet(wanted, styles[layer.name]):
+            ignored += [f"{key}.{name} ({why})" for name, why in unmet.items()]
+        if styles[layer.name] == ("unrolled",) and not isinstance(ram_style, str) and layer.name in ram_style:
+            raise ConfigError(
+                f"ram_style names {layer.name}, which is unrolled: its weights are the circuit, not in a memory. Take it "
+                "out, or choose another mvau_style for it."
+            )
+        memories[layer.name] = asked_memories[layer.name]
+        if "ram_style" in wanted:
+            if memories[layer.name] == "auto":
+                memories[layer.name] = str(wanted["ram_style"])
+            elif memories[layer.name] != wanted["ram_style"]:
+                ignored.append(f"{key}.ram_style (the configuration says {memories[layer.name]})")
+        if memories[layer.name] == "ultra" and not board.urams and styles[layer.name] != ("unrolled",):
+            of = f" ({layer.source})" if layer.source else ""
+            where = f"{key}.ram_style of {config.path}" if asked_memories[layer.name] == "auto" else "ram_style"
+            raise ConfigError(
+                f"layer {layer.name}{of} is to have its weights in UltraRAM ({where} is ultra), but the {board.name} has "
+                "none. Choose block, distributed or auto for it, or a board with URAM: `a2q boards` lists them."
+            )
+    return Allowed(styles, memories, tuple(ignored))
+
+
+def _by_name(option: str, value: str | Mapping[str, str], mvaus: list[MVAU], other: str) -> dict[str, str]:
+    names = [layer.name for layer in mvaus]
+    if isinstance(value, str):
+        return dict.fromkeys(names, value)
+    for name in value:
+        if name not in names:
+            raise ConfigError(f"{option} names {name}, which is no MVAU of this network; it has {', '.join(names)}.")
+    return {name: value.get(name, other) for name in names}
+
+
+def _styles(asked: str, wanted: Mapping[str, int | str]) -> tuple[str, ...]:
+    if asked != "auto":
+        return (asked,)
+    if "mvau_style" in wanted:
+        return (str(wanted["mvau_style"]),)
+    if {"PE", "SIMD"} & wanted.keys():
+        return ("folded",)
+    return _OF_MODE.get(str(wanted.get("mem_mode")), STYLES)
+
+
+def _unmet(wanted: Mapping[str, int | str], styles: tuple[str, ...]) -> dict[str, str]:
+    """What of `wanted` an MVAU that may have these `styles` does not do, and why."""
+    unmet: dict[str, str] = {}
+    mode = wanted.get("mem_mode")
+    if mode and mode not in _OF_MODE:
+        unmet["mem_mode"] = "weights from outside the design cannot be built"
+    if len(styles) > 1:
+        return unmet
+    (style,) = styles
+    if mode in _OF_MODE and mode != _MODE_OF[style]:
+        unmet["mem_mode"] = f"it is {style}, so {_MODE_OF[style]}"
+    of_file = str(wanted.get("mvau_style", "folded"))
+    if "mvau_style" in wanted and of_file != style:
+        unmet["mvau_style"] = f"the configuration says {style}"
+    for name in ("PE", "SIMD", "lanes", "digits"):
+        if name in wanted and (of_file != style or name not in LANES[style]):
+            unmet[name] = f"it is {style}" if of_file != style else f"none for what is {style}"
+    if "ram_style" in wanted and style == "unrolled":
+        unmet["ram_style"] = "it is unrolled: its weights are the circuit"
+    return unmet

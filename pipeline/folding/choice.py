@@ -1,0 +1,346 @@
+"""How every layer is folded, and what computes the matrices: with as few LUTs as the budget of clock cycles allows.
+
+What each folding takes is estimated (`pipeline/resources`); what stands between layers of unlike lanes counts, too.
+Layers other than MVAUs take at most half the cycles of the slowest MVAU, where they can: they wait in bursts, for the
+first rows of a frame above all, and must catch up. They cost little; the MVAU must never wait for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from math import lcm
+
+from pipeline.dataflow.graph import LayerGraph, Stream
+from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.folding.estimate import Estimate, ResourceModel
+from pipeline.folding.folding_config import FoldingConfig
+from pipeline.folding.options import STYLES, Folding, foldings, stored_in, within
+from pipeline.folding.selection import Capacity, Choice, Link, Program
+from pipeline.folding.styles import whole_window, window_makers
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+
+__all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
+
+_NOTHING = Estimate()
+_SOLVERS = 2  # at once: each has its own copy of the program
+_GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
+
+
+@dataclass(frozen=True)
+class Foldings:
+    """The folding of each layer, in the order of the graph, and what they and all between them take, estimated."""
+
+    layers: tuple[Folding, ...]
+    total: Estimate
+
+
+class FoldingProblem:
+    """The foldings of the layers of `graph` that meet `budget`, in the `styles` that its MVAUs may have, by name, and
+    with their weights in one of the `memories`, by name; without them in what synthesis finds cheapest ("auto").
+
+    `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
+    = 1, as in FINN. What `config` asks for is done, within the budget or not; it has no say about what is not folded.
+    Raises ConfigError if `config` asks for a folding that does not divide, or if the budget is out of reach, and
+    UnsupportedError for a layer that must be unrolled and cannot.
+    """
+
+    def __init__(
+        self,
+        graph: LayerGraph,
+        budget: int | None,
+        config: FoldingConfig | None = None,
+        styles: Mapping[str, Collection[str]] | None = None,
+        *,
+        memories: Mapping[str, Collection[str]] | None = None,
+        family: str = "xcup",
+    ) -> None:
+        self.graph = graph
+        self.budget = budget
+        self.model = ResourceModel.load(family)
+        self._index = {layer.name: i for i, layer in enumerate(graph)}
+        self._windows: dict[str, ParallelWindow] = {}  # what a generator may become, by its name
+        self._gone: set[str] = set()  # paddings that may be part of one
+        styles = {layer.name: ("folded",) for layer in graph if isinstance(layer, MVAU)} | dict(styles or {})
+        every = self._every_folding(config, styles)
+        if budget is not None:
+            free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
+            _check_reach(graph, every, free, budget)
+        self.domains = tuple(
+            stored_in(own, (memories or {}).get(layer.name, ("auto",))) if isinstance(layer, MVAU) else own
+            for layer, own in zip(graph, self._in_budget(every), strict=True)
+        )
+        self._precision = {"gap": _GAP_OF_MEMORIES} if any(len(own) > 1 for own in (memories or {}).values()) else {}
+        self._program = Program(
+            [
+                [
+                    Choice(
+                        f.input_lanes,
+                        f.output_lanes,
+                        self.estimate(layer, f),
+                        f.style,
+                        str(f.fields.get("ram_style", "")),
+                    )
+                    for f in domain
+                ]
+                for layer, domain in zip(graph, self.domains, strict=True)
+            ],
+            self._links(),
+            self._together(),
+        )
+
+    def fits(self, capacity: Capacity) -> bool:
+        """Whether there are foldings that take no more than `capacity`."""
+        return self._program.solve(capacity, cheapest=False) is not None
+
+    def solve(self, capacity: Capacity | None = None) -> Foldings | None:
+        """The cheapest foldings, or None if all take more than `capacity`."""
+        solution = self._program.solve(capacity, **self._precision)
+        if solution is None:
+            return None
+        chosen = tuple(domain[option] for domain, option in zip(self.domains, solution.options, strict=True))
+        return Foldings(chosen, solution.total)
+
+    def estimate(self, layer: Kernel, folding: Folding) -> Estimate:
+        """What `layer` takes in this folding."""
+        if isinstance(layer, MVAU):
+            return _matrix(self.model, layer, tuple(folding.fields.items()))
+        if folding.style == "whole":
+            return self.model.layer(self._windows[layer.name]) if layer.name in self._windows else _NOTHING
+        return self.model.layer(replace(layer, **folding.fields))
+
+    # -- what is possible -------------------------------------------------------------------------------------------
+
+    def _every_folding(
+        self, config: FoldingConfig | None, styles: Mapping[str, Collection[str]]
+    ) -> list[tuple[Folding, ...]]:
+        """The foldings of each layer, whole windows included, within the budget or not."""
+        found: dict[str, tuple[Folding, ...]] = {}
+        for layer in self.graph:
+            own = () if isinstance(layer, MVAU) else _configured(layer, foldings(layer), config)
+            for style in styles.get(layer.name, ()):
+                if style == "unrolled" and not self._has_whole_windows(layer, must="folded" not in styles[layer.name]):
+                    continue
+                wanted = config.lanes(layer, style) if config else {}
+                own += _configured(layer, foldings(layer, style, self.budget, wanted.get("pe")), config, style)
+            found[layer.name] = own
+        for name, window in self._windows.items():
+            found[name] += (Folding({}, window.input_lanes()[0], window.output_lanes()[0], window.cycles(), "whole"),)
+        for name in self._gone:
+            channels = self.graph.layer(name).input_shapes()[0][2]
+            found[name] += (Folding({}, channels, channels, 0, "whole"),)
+        return list(found.values())
+
+    def _in_budget(self, every: Sequence[tuple[Folding, ...]]) -> tuple[tuple[Folding, ...], ...]:
+        found = [
+            within(own, self.budget) if isinstance(layer, MVAU) else own
+            for layer, own in zip(self.graph, every, strict=True)
+        ]
+        matrices = [own for layer, own in zip(self.graph, found, strict=True) if isinstance(layer, MVAU)]
+        pace = max((folding.cycles for own in matrices for folding in own), default=self.budget)
+        return tuple(
+            own if isinstance(layer, MVAU) or pace is None else _in_time(own, pace, self.budget)
+            for layer, own in zip(self.graph, found, strict=True)
+        )
+
+    def _has_whole_windows(self, layer: Kernel, *, must: bool) -> bool:
+        """Whether `layer` can be given whole windows; they are noted. Raises UnsupportedError if they `must` be."""
+        makers = window_makers(self.graph, layer)
+        if makers is None:
+            return True
+        generator, padding = makers
+        try:
+            self._windows[generator.name] = whole_window(generator, padding)
+        except UnsupportedError:
+            if must:
+                raise
+            return False
+        if padding:
+            self._gone.add(padding.name)
+        return True
+
+    # -- the program ------------------------------------------------------------------------------------------------
+
+    def _links(self) -> list[Link]:
+        links = []
+        for stream in self.graph.streams.values():
+            if stream.producer and stream.consumer:
+                whole = self._windows.get(stream.producer)
+                links.append(
+                    Link(
+                        self._index[stream.producer],
+                        self._index[stream.consumer],
+                        _between(self.model, stream, whole.output_lanes()[0] if whole else None),
+                    )
+                )
+        return links
+
+    def _together(self) -> list[tuple[tuple[int, str], tuple[int, str]]]:
+        """Whole windows stand before what is unrolled, and nowhere else; with the padding in them, if there is any."""
+        pairs = []
+        for layer in self.graph:
+            makers = window_makers(self.graph, layer)
+            if makers and makers[0].name in self._windows:
+                generator, padding = (self._index[maker.name] if maker else None for maker in makers)
+                pairs.append(((self._index[layer.name], "unrolled"), (generator, "whole")))
+                if padding is not None:
+                    pairs.append(((generator, "whole"), (padding, "whole")))
+        return pairs
+
+    # -- what else there is -----------------------------------------------------------------------------------------
+
+    def others(
+        self, chosen: Foldings, names: Collection[str], capacity: Capacity | None = None
+    ) -> dict[str, dict[str, Estimate | None]]:
+        """For each MVAU of `names` what the network would take with it in another style and all other MVAUs as they
+        are; None if that cannot be."""
+        matrices = {
+            i: self.domains[i].index(folding)
+            for i, (layer, folding) in enumerate(zip(self.graph, chosen.layers, strict=True))
+            if isinstance(layer, MVAU)
+        }
+
+        def total(name: str, style: str) -> Estimate | None:
+            i = self._index[name]
+            if all(folding.style != style for folding in self.domains[i]):
+                return None
+            fixed = {layer: option for layer, option in matrices.items() if layer != i}
+            found = self._program.solve(capacity, [(i, each) for each in STYLES if each != style], fixed)
+            return found.total if found else None
+
+        asked = [(name, style) for name in names for style in STYLES if style != chosen.layers[self._index[name]].style]
+        with ThreadPoolExecutor(_SOLVERS) as pool:  # HiGHS leaves Python's lock to others while it solves
+            totals = list(pool.map(total, *zip(*asked, strict=True))) if asked else []
+        result: dict[str, dict[str, Estimate | None]] = {name: {} for name in names}
+        for (name, style), found in zip(asked, totals, strict=True):
+            result[name][style] = found
+        return result
+
+
+def slowest(graph: LayerGraph) -> int:
+    """The clock cycles a frame takes with one lane everywhere: what no folding exceeds."""
+    return max(max(folding.cycles for folding in foldings(layer)) for layer in graph)
+
+
+def fastest(fits: Callable[[int], bool], too_fast: int, best: int, precision: float = 0.0) -> int | None:
+    """The fewest clock cycles a frame that `fits`, above `too_fast` and up to `best`; None if `best` does not fit.
+
+    With a `precision` it may be more by that part. A rate that is out of reach with any folding does not fit.
+    """
+    if not fits(best):
+        return None
+    while best - too_fast > max(1, precision * best):
+        budget = (too_fast + best) // 2
+        if precision and too_fast:
+            budget = max(int((too_fast * best) ** 0.5), too_fast + 1)
+        too_fast, best = (too_fast, budget) if _is_within_reach(fits, budget) else (budget, best)
+    return best
+
+
+def _is_within_reach(fits: Callable[[int], bool], budget: int) -> bool:
+    try:
+        return fits(budget)
+    except ConfigError:
+        return False
+
+
+def _in_time(own: Sequence[Folding], pace: int, budget: int | None) -> tuple[Folding, ...]:
+    """Of a layer that is no MVAU: whole windows that meet the budget, and lanes that take half of `pace` where some do."""
+    lanes = [folding for folding in own if folding.style != "whole"]
+    limit = max(pace // 2, min(folding.cycles for folding in lanes))
+    whole = [folding for folding in own if folding.style == "whole"]
+    if whole and budget is not None and limit > budget:
+        return tuple(whole)
+    return (*(folding for folding in lanes if folding.cycles <= limit), *whole)
+
+
+def _settled(layer: Kernel, styles: Collection[str], config: FoldingConfig) -> bool:
+    """Whether `config` says how parallel `layer` is."""
+    return any(config.lanes(layer, style) for style in styles)
+
+
+def _configured(
+    layer: Kernel, found: tuple[Folding, ...], config: FoldingConfig | None, style: str = ""
+) -> tuple[Folding, ...]:
+    """Those that `config` allows of the foldings of `layer`, an MVAU in `style`. Raises ConfigError if there are
+    none."""
+    if config is None:
+        return found
+    for field, value in config.lanes(layer, style).items():
+        left = tuple(folding for folding in found if folding.fields[field] == value)
+        if not left:
+            allowed = sorted({int(folding.fields[field]) for folding in found})
+            name = {"pe": "PE", "simd": "SIMD"}.get(field, field)
+            of = f" ({layer.source})" if layer.source else ""
+            if style in ("sparse", "unrolled"):
+                which = f"which the {style} layer {layer.name}{of} cannot have"
+            else:
+                what = {"pe": "rows (MH)", "simd": "columns (MW)"}[field] if style else "channels"
+                which = f"which does not divide the {allowed[-1]} {what} of layer {layer.name}{of}"
+            choose = f" Choose one of {', '.join(map(str, allowed))}." if allowed else ""
+            raise ConfigError(
+                f"The folding file {config.path} has {config.key_of(layer)}: {name} = {value}, {which}.{choose}"
+            )
+        found = left
+    return found
+
+
+def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free: Sequence[bool], budget: int) -> None:
+    """Raise ConfigError if a layer that the configuration leaves free cannot meet the budget with all its
+    parallelism."""
+    fastest = [
+        (min(folding.cycles for folding in found), layer)
+        for layer, found, is_free in zip(graph, options, free, strict=True)
+        if is_free
+    ]
+    cycles, layer = max(fastest, key=lambda pair: pair[0], default=(0, None))
+    if layer is not None and cycles > budget:
+        of = f" ({layer.source})" if layer.source else ""
+        raise ConfigError(
+            f"A frame every {budget} cycles cannot be reached: layer {layer.name}{of} takes {cycles} cycles even when it "
+            f"is fully parallel. Lower target_fps to {budget / cycles:.4g} of what it is, or less, or shorten "
+            "synth_clk_period_ns by that factor."
+        )
+
+
+def _between(model: ResourceModel, stream: Stream, whole: int | None):
+    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
+
+    @cache
+    def estimate(written: int, read: int) -> Estimate:
+        if written == whole:
+            return _NOTHING
+        total = _fifo(model, stream.type, written)
+        wide = lcm(written, read)
+        for narrow, out in ((written, wide), (read, read)):
+            if narrow != wide:
+                total += _converter(model, stream.type, narrow, wide) + _fifo(model, stream.type, out)
+        return total
+
+    return estimate
+
+
+@lru_cache(maxsize=1 << 16)
+def _matrix(model: ResourceModel, layer: MVAU, fields: tuple[tuple[str, int | str], ...]) -> Estimate:
+    return model.matrix(layer, dict(fields))
+
+
+@lru_cache(maxsize=4096)
+def _fifo(model: ResourceModel, type_: IntType, lanes: int) -> Estimate:
+    return model.layer(StreamingFIFO("fifo", ("x",), ("y",), shape=(1, 1, lanes), type=type_, lanes=lanes, depth=2))
+
+
+@lru_cache(maxsize=4096)
+def _converter(model: ResourceModel, type_: IntType, narrow: int, wide: int) -> Estimate:
+    return model.layer(
+        StreamingDataWidthConverter(
+            "converter", ("x",), ("y",), shape=(1, 1, wide), type=type_, in_lanes=narrow, out_lanes=wide
+        )
+    )

@@ -1,0 +1,130 @@
+"""How deep the FIFOs of reconvergent paths must be so that no fork and join can wait for each other for ever.
+
+A layer's beats do not depend on data or time: beat m of its output needs `inputs_needed()[m]` beats of its input. Such
+layers with blocking reads and writes on bounded FIFOs form a determinate process network: in which order or how late
+they fire changes neither the values nor whether it comes to a stop (Kahn 1974; Parks 1995, chapter 4). So what follows
+holds for any stalls.
+
+Take a join J that waits for its beat m and has taken m − 1 beats of each input, and the fork F where its paths part. F
+sends its beats to all of its branches at once. For beat m to arrive on every input, F must have sent need(m) beats: the
+most that any path to J requires for its beat m. So every branch must accept need(m) beats of F while J has taken only m
+− 1 beats of it. A branch whose last FIFO has room for d beats goes on until J could take m − 1 + d of its beats; by
+then it has accepted what F must send for these, accepts(m − 1 + d). Hence F cannot be blocked before J has its beat m
+if, for each branch and each m,
+
+    accepts(m − 1 + d) ≥ need(m)
+
+and the smallest such d is the bound. On a branch without layers accepts(m) = m, and d = max need(m) − (m − 1): the
+beats which the other branch swallows before it gives something back. Registers inside layers, and other FIFOs, only add
+room.
+
+Where forks and joins nest, need takes the most over all paths and accepts the least, which keeps the argument sound;
+the joins are taken one by one, for each fork at which their paths part for the last time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+
+import numpy as np
+
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Kernel
+from pipeline.folding.timing import of_count
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+
+__all__ = ["deadlock_bounds"]
+
+_FRAMES = 4  # joins are examined over two frames; a branch may run ahead into the frames after them
+
+
+def deadlock_bounds(graph: LayerGraph) -> dict[str, int]:
+    """Beats, by FIFO, with which the forks and joins of `graph` cannot deadlock, though fewer may do; FIFOs not named need only
+    one.
+
+    `graph` has a StreamingFIFO on every stream between layers, on each input of a join in particular.
+    """
+    writer = {stream: layer for layer in graph for stream in layer.outputs}
+    paths = cache(lambda start: _path_counts(graph, start))
+    bounds: dict[str, int] = {}
+    for join in graph:
+        if len(join.inputs) > 1:
+            for fork in graph:
+                if len(fork.outputs) > 1 and _part_here(graph, fork, join, paths):
+                    for name, depth in _bounds_of_pair(graph, fork, join, writer).items():
+                        bounds[name] = max(depth, bounds.get(name, 1))
+    return bounds
+
+
+def _part_here(graph: LayerGraph, fork: Kernel, join: Kernel, paths: Callable[[Kernel], Mapping[str, int]]) -> bool:
+    """Whether paths lead from `fork` to two inputs of `join` with no layer in between that all of them share; `paths`
+    are `_path_counts` from a layer."""
+    forward = paths(fork)
+    total = forward.get(join.name, 0)
+    reached = [stream for stream in join.inputs if forward.get(f"stream {stream}", 0)]
+    if len(reached) < 2:
+        return False
+    for layer in graph:
+        between = layer.name not in (fork.name, join.name) and forward.get(layer.name, 0) > 0
+        if between and forward[layer.name] * paths(layer).get(join.name, 0) == total:
+            return False
+    return True
+
+
+def _path_counts(graph: LayerGraph, start: Kernel) -> dict[str, int]:
+    """How many paths lead from `start` to each layer, and to each stream as "stream <name>"."""
+    counts = {start.name: 1}
+    for layer in graph:
+        if layer.name != start.name:
+            counts[layer.name] = sum(counts.get(f"stream {stream}", 0) for stream in layer.inputs)
+        for stream in layer.outputs:
+            counts[f"stream {stream}"] = counts[layer.name]
+    return counts
+
+
+def _bounds_of_pair(graph: LayerGraph, fork: Kernel, join: Kernel, writer: Mapping[str, Kernel]) -> dict[str, int]:
+    frames = np.arange(_FRAMES, dtype=np.int64)[:, None]
+    sent = np.arange(1, _FRAMES * fork.output_beats()[0] + 1, dtype=np.int64)
+    most = dict.fromkeys(fork.outputs, sent)  # by stream: the fork's beats that each of its beats needs, at most
+    least = dict(most)
+    for layer in graph:
+        reached = [stream for stream in layer.inputs if stream in most]
+        if reached and isinstance(layer, StreamingFIFO):
+            most[layer.outputs[0]], least[layer.outputs[0]] = most[reached[0]], least[reached[0]]
+        elif reached and layer.name != join.name:
+            needed = (layer.inputs_needed() + frames * layer.input_beats()[0]).ravel()
+            own = _needed(most, reached, needed, np.max)
+            same = len(reached) == 1 and most[reached[0]] is least[reached[0]]
+            most |= dict.fromkeys(layer.outputs, own)
+            least |= dict.fromkeys(layer.outputs, own if same else _needed(least, reached, needed, np.min))
+    inputs = [stream for stream in join.inputs if stream in most]
+    beats = 2 * join.input_beats()[0]
+    need = np.max([most[stream][:beats] for stream in inputs], axis=0)
+    return dict(_bound_of_branch(stream, beats, need, least, writer) for stream in inputs)
+
+
+def _needed(
+    by_stream: Mapping[str, np.ndarray], streams: Sequence[str], counts: np.ndarray, of: Callable[..., np.ndarray]
+) -> np.ndarray:
+    """What `counts` beats of each of `streams` need, by beat, `of` them all."""
+    first, *others = (of_count(by_stream[name], counts) for name in streams)
+    return of([first, *others], axis=0) if others else first
+
+
+def _bound_of_branch(
+    stream: str, beats: int, need: np.ndarray, least: Mapping[str, np.ndarray], writer: Mapping[str, Kernel]
+) -> tuple[str, int]:
+    """The last FIFO in front of the join on this branch, and the smallest depth with which it accepts `need`.
+
+    Behind the FIFO there may be width converters: the join's beats taken are counted in the FIFO's.
+    """
+    taken = np.arange(beats, dtype=np.int64)  # m − 1 for each m
+    layer = writer[stream]
+    while not isinstance(layer, StreamingFIFO):
+        frames = np.arange(_FRAMES, dtype=np.int64)[:, None]
+        taken = of_count((layer.inputs_needed() + frames * layer.input_beats()[0]).ravel(), taken)
+        stream = layer.inputs[0]
+        layer = writer[stream]
+    pushed = np.searchsorted(least[layer.inputs[0]], need) + 1
+    return layer.name, int((pushed - taken).max())

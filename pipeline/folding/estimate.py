@@ -1,0 +1,67 @@
+"""LUTs, flip-flops and block RAM of layers by a linear model, which `calibrate.py` fits to synthesis.
+
+A layer takes Σ coefficient · term (see `demand.py`), with coefficients of its kind and of the FPGA's family, none of
+them negative. They stand in coefficients.json with how they were found and how far off they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pipeline.dataflow.layer import Kernel
+from pipeline.folding.demand import Demand, demand, matrix_demand
+from pipeline.kernels.matrix_vector import MatrixVector
+
+__all__ = ["COEFFICIENTS", "Estimate", "ResourceModel"]
+
+COEFFICIENTS = Path(__file__).resolve().parent / "coefficients.json"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What something will take. DSPs are not used by anything that is built here."""
+
+    lut: float = 0.0
+    ff: float = 0.0
+    bram_18k: float = 0.0
+    uram: float = 0.0
+
+    def __add__(self, other: Estimate) -> Estimate:
+        return Estimate(
+            self.lut + other.lut, self.ff + other.ff, self.bram_18k + other.bram_18k, self.uram + other.uram
+        )
+
+
+class ResourceModel:
+    """The coefficients of one of Yosys' families."""
+
+    def __init__(self, family: str, coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+        self.family = family
+        self._coefficients = coefficients
+
+    @staticmethod
+    @cache
+    def load(family: str) -> ResourceModel:
+        """The model of `family` that ships with the pipeline."""
+        return ResourceModel(family, json.loads(COEFFICIENTS.read_text())["families"][family])
+
+    def layer(self, layer: Kernel) -> Estimate:
+        """What `layer`, folded as it is, will take."""
+        return self.of(demand(layer, self.family))
+
+    def matrix(self, layer: MatrixVector, fields: Mapping[str, int]) -> Estimate:
+        """What `layer` will take with the fields of a folding."""
+        return self.of(matrix_demand(layer, fields, self.family))
+
+    def of(self, wanted: Demand) -> Estimate:
+        """What a demand comes to."""
+        own = self._coefficients[wanted.op_type]
+        taken = {"lut": 0.0, "ff": 0.0}
+        for resource in taken:
+            for name, factor in own[resource].items():
+                taken[resource] += factor * wanted.terms.get(name, 0.0)
+        return Estimate(wanted.lut + taken["lut"], wanted.ff + taken["ff"], wanted.bram_18k, wanted.uram)

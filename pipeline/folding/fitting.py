@@ -1,0 +1,232 @@
+"""The cheapest folding that a board holds, with its FIFOs, whose depths are known only once it is chosen.
+
+Weights are stored in what synthesis finds cheapest, if the board holds that; if not, other memories are looked at, too.
+Where nothing fits it is the cheapest, and what would fit is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import astuple, dataclass, fields, replace
+from typing import Literal
+
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Kernel
+from pipeline.devices.boards import Board
+from pipeline.errors import ConfigError
+from pipeline.folding.allowed import Allowed
+from pipeline.folding.choice import FoldingProblem, Foldings, fastest, slowest
+from pipeline.folding.estimate import Estimate
+from pipeline.folding.fifo_depths import FifoDepths, fifo_depths
+from pipeline.folding.fit import Fit, capacity_of, excess, holders
+from pipeline.folding.folding_config import FoldingConfig
+from pipeline.folding.options import STYLES
+from pipeline.folding.selection import Capacity
+from pipeline.folding.stitching import stitch, with_depths
+from pipeline.folding.styles import styled, with_whole_windows
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+
+__all__ = ["Design", "Fitter"]
+
+_ROUNDS = 8  # in which what FIFOs need is made room for
+# of the board's where a rate is looked for: estimates are up to 8 % low in docs/luts_by_accumulator.md
+_LUT_SHARE = 0.92
+_SPARE = 0.01  # of a resource, more than FIFOs were too much of it: other choices have other FIFOs
+_PRECISION = 0.02  # of the rate that a user is advised
+
+Memories = Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True)
+class Design:
+    """A folded graph with FIFOs, and what was chosen from what, within what `capacity`, if any, for all but the depth
+    of FIFOs."""
+
+    graph: LayerGraph
+    sized: FifoDepths
+    raised: dict[str, int]  # FIFOs that the folding file makes too shallow, and the depth they have instead
+    problem: FoldingProblem
+    chosen: Foldings
+    capacity: Capacity | None
+    estimates: dict[str, Estimate]
+
+    @property
+    def total(self) -> Estimate:
+        return sum(self.estimates.values(), Estimate())
+
+
+class Fitter:
+    """Looks for foldings of `graph` on `board`. `budget` is the most clock cycles a frame may take, "max" the fewest
+    that fit with some LUTs to spare, None one lane wherever `config` says nothing. `tell` gets a line before what takes
+    long."""
+
+    def __init__(
+        self,
+        graph: LayerGraph,
+        budget: int | Literal["max"] | None,
+        config: FoldingConfig | None,
+        allowed: Allowed,
+        board: Board,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.graph, self.budget, self.config, self.allowed, self.board = graph, budget, config, allowed, board
+        self._tell = tell
+        self.whole = capacity_of(board, _LUT_SHARE if budget == "max" else 1)
+        self._made: dict[tuple, Kernel] = {}  # an adder graph may take a minute to find
+        self._problems: dict[tuple, FoldingProblem] = {}
+
+    def design(self) -> Design:
+        """The cheapest that fits, or the cheapest. Raises ConfigError for a rate that nothing reaches."""
+        asked, more = self.allowed.memories(), self.allowed.more_memories(self.board)
+        cheapest = None
+        if not self.allowed.open and (problem := self._problem_within(self.whole, asked)):
+            cheapest = self._built(problem, _solved(problem), None)
+            if self.whole.holds(cheapest.total):
+                return cheapest
+        for memories in [asked, more] if self.allowed.open else [more]:
+            found = self._with_room_for_fifos(memories)
+            if found:
+                return found
+        if cheapest and self.budget != "max":
+            return cheapest
+        problem = self._problem(slowest(self.graph) if self.budget == "max" else self.budget, asked)
+        return self._built(problem, _solved(problem), None)
+
+    def fit(self, design: Design) -> Fit:
+        """Whether `design` fits the board, and if not, what would: with FIFOs that take as much."""
+        exceeded = excess(design.total, capacity_of(self.board))
+        if not exceeded:
+            return Fit(self.board.name, {})
+        budget, cycles, settings = design.problem.budget, None, []
+        if budget is not None and budget < (longest := slowest(self.graph)):
+            room = _less(capacity_of(self.board, _LUT_SHARE), design.chosen.total, design.total)
+            cycles = fastest(lambda cycles: self._fits(cycles, room, self.allowed), budget, longest, _PRECISION)
+        if self.budget != "max":
+            room = _less(capacity_of(self.board), design.chosen.total, design.total)
+            settings = [name for name, other in _relaxed(self.allowed).items() if self._fits(budget, room, other)]
+        return Fit(self.board.name, exceeded, cycles, tuple(settings), holders(design.graph))
+
+    # -- rounds -----------------------------------------------------------------------------------------------------
+
+    def _with_room_for_fifos(self, memories: Memories) -> Design | None:
+        capacity, larger = self.whole, None  # for all but what FIFOs need beyond the least depth
+        for _ in range(_ROUNDS):
+            problem = self._problem_within(capacity, memories)
+            chosen = problem.solve(capacity) if problem else None
+            if problem is None or chosen is None:
+                if larger is None:
+                    return None
+                capacity = _between(capacity, larger)
+                continue
+            design = self._built(problem, chosen, capacity)
+            if self.whole.holds(design.total):
+                return design
+            spare = 0.0 if memories == self.allowed.memories() else _SPARE
+            capacity, larger = _less(capacity, self.whole, design.total, spare), capacity
+        return None
+
+    def _problem_within(self, capacity: Capacity, memories: Memories) -> FoldingProblem | None:
+        """The problem at the rate that is asked for, or at the highest that fits, if any does."""
+        if self.budget != "max":
+            return self._problem(self.budget, memories)
+        cycles = fastest(lambda cycles: self._fits(cycles, capacity, self.allowed), 0, slowest(self.graph))
+        return None if cycles is None else self._problem(cycles, memories)
+
+    def _fits(self, budget: int | None, capacity: Capacity, allowed: Allowed) -> bool:
+        return any(
+            self._problem(budget, memories, allowed).fits(capacity)
+            for memories in (allowed.memories(), allowed.more_memories(self.board))
+        )
+
+    def _problem(self, budget: int | None, memories: Memories, allowed: Allowed | None = None) -> FoldingProblem:
+        styles = (allowed or self.allowed).styles
+        key = (budget, *styles.values(), *memories.values())
+        if key not in self._problems:
+            if len(self._problems) > _ROUNDS:
+                self._problems.clear()
+            self._tell(f"foldings of at most {budget} cycles a frame" if budget else "foldings of one lane")
+            self._problems[key] = FoldingProblem(
+                self.graph, budget, self.config, styles, memories=memories, family=self.board.family
+            )
+        return self._problems[key]
+
+    # -- what is chosen, built --------------------------------------------------------------------------------------
+
+    def _built(self, problem: FoldingProblem, chosen: Foldings, capacity: Capacity | None) -> Design:
+        stitched = stitch(self._folded(chosen))
+        sized = fifo_depths(stitched, problem.budget)
+        depths, raised = _depths(stitched, sized, self.config)
+        graph = with_depths(stitched, depths)
+        estimates = {layer.name: problem.model.layer(layer) for layer in graph}
+        return Design(graph, sized, raised, problem, chosen, capacity, estimates)
+
+    def _folded(self, chosen: Foldings) -> LayerGraph:
+        by_name = {layer.name: folding for layer, folding in zip(self.graph, chosen.layers, strict=True)}
+        unrolled = [name for name, folding in by_name.items() if folding.style == "unrolled"]
+        graph = with_whole_windows(self.graph, unrolled)
+        layers: list[Kernel] = []
+        for layer in graph:
+            folding = by_name[layer.name]
+            if not isinstance(layer, MVAU):
+                layers.append(replace(layer, **folding.fields))
+                continue
+            key = (layer.name, folding.style, *folding.fields.values())
+            if key not in self._made:
+                if folding.style == "unrolled":
+                    self._tell(f"{layer.name}: looking for an adder graph of {layer.mh} × {layer.mw} weights")
+                self._made[key] = styled(layer, folding.style, folding.fields)
+            layers.append(self._made[key])
+        return replace(graph, layers=tuple(layers))
+
+
+def _solved(problem: FoldingProblem) -> Foldings:
+    chosen = problem.solve()
+    if chosen is None:
+        raise ConfigError(
+            f"A frame every {problem.budget} cycles cannot be had from the styles that mvau_style allows. Lower "
+            "target_fps, or set mvau_style to auto."
+        )
+    return chosen
+
+
+def _relaxed(allowed: Allowed) -> dict[str, Allowed]:
+    """What the configuration could say less strictly, and what it then allows."""
+    styles, ram_styles = dict.fromkeys(allowed.styles, STYLES), dict.fromkeys(allowed.ram_styles, "auto")
+    found = {
+        "mvau_style auto": replace(allowed, styles=styles),
+        "ram_style auto": replace(allowed, ram_styles=ram_styles),
+        "mvau_style and ram_style auto": replace(allowed, styles=styles, ram_styles=ram_styles),
+    }
+    if allowed.styles == styles:
+        del found["mvau_style auto"], found["mvau_style and ram_style auto"]
+    if allowed.ram_styles == ram_styles:
+        found = {name: other for name, other in found.items() if "ram_style" not in name}
+    return found
+
+
+def _depths(
+    stitched: LayerGraph, sized: FifoDepths, config: FoldingConfig | None
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The depths of FIFOs, and those that `config` makes too shallow."""
+    depths, raised = dict(sized.depths), {}
+    for layer in stitched:
+        if config and isinstance(layer, StreamingFIFO) and "depth" in config.wanted(layer):
+            wanted, least = int(config.wanted(layer)["depth"]), max(2, sized.deadlock_bounds.get(layer.name, 1))
+            depths[layer.name] = max(wanted, least)
+            if wanted < least:
+                raised[layer.name] = least
+    return depths, raised
+
+
+def _less(capacity: Capacity, whole: Capacity | Estimate, taken: Estimate, spare: float = 0.0) -> Capacity:
+    """`capacity` less what `taken` is more than `whole`, and a share to `spare` of what it is more of."""
+    left = {}
+    for resource in fields(Capacity):
+        has, wanted, limit = (getattr(own, resource.name) for own in (capacity, taken, whole))
+        left[resource.name] = has - (wanted - limit + spare * limit if wanted > limit else 0)
+    return Capacity(**left)
+
+
+def _between(one: Capacity, other: Capacity) -> Capacity:
+    return Capacity(*((a + b) / 2 for a, b in zip(astuple(one), astuple(other), strict=True)))

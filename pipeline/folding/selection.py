@@ -1,0 +1,252 @@
+"""One option for each layer, so that all of them together take the fewest LUTs: an integer program.
+
+A binary variable stands for each option of each layer; of a layer's, one is 1. Between two layers stands what their
+lanes need: for every stream a variable stands for each pair of lanes written and read. Its sums over one end are those
+of the options with these lanes at the other, so it is 0 or 1 wherever the options are. Solved by HiGHS (Huangfu and
+Hall, "Parallelizing the dual revised simplex method", Mathematical Programming Computation 10, 2018) through scipy.
+
+Most options can be left out beforehand: where another one of the same kind takes no more of anything, even with the
+most that its lanes can cost beyond those of the first, whatever the lanes of the neighbours are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import attrgetter
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csc_array
+
+from pipeline.errors import ToolError
+from pipeline.folding.estimate import Estimate
+
+__all__ = ["Capacity", "Choice", "Link", "Program"]
+
+_RESOURCES = ("lut", "ff", "bram_18k", "uram")
+# LUTs that each is worth. Of two choices with as many LUTs the one with fewer flip-flops is taken. Block RAM is there to
+# be used. UltraRAM has to be loaded at every start, so it is used only where it spares something.
+_WORTH = (1.0, 1e-3, 0.0, 20.0)
+_GAP = 1e-6  # how far from the least, relatively, a solution may be
+_INFEASIBLE = 2  # scipy's status
+
+
+class Choice(NamedTuple):
+    """An option of a layer: the lanes of its sides, what it takes, and its kind."""
+
+    input_lanes: int
+    output_lanes: int
+    estimate: Estimate
+    kind: str = ""  # those of one kind are alike to `without` and `together`
+    memory: str = ""  # what its weights are stored in
+
+
+class Link(NamedTuple):
+    """A stream from the layer `writer` to the layer `reader`, by index."""
+
+    writer: int
+    reader: int
+    between: Callable[[int, int], Estimate]  # what lanes written and read need between them
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a solution may take at most."""
+
+    lut: float
+    ff: float
+    bram_18k: float
+    uram: float = 0.0
+
+    def holds(self, taken: Estimate) -> bool:
+        return all(getattr(taken, name) <= getattr(self, name) for name in _RESOURCES)
+
+
+class Program:
+    """`choices[i]` are the options of layer i. Of each of `together`, kinds (layer, kind) of options in two layers, as
+    many are taken of the first as of the second."""
+
+    def __init__(
+        self,
+        choices: Sequence[Sequence[Choice]],
+        links: Sequence[Link],
+        together: Sequence[tuple[tuple[int, str], tuple[int, str]]] = (),
+    ) -> None:
+        self._kept = _worth_keeping(choices, links)
+        choices = [[own[option] for option in kept] for own, kept in zip(choices, self._kept, strict=True)]
+        self._choices = choices
+        self._first = np.cumsum([0, *map(len, choices)])
+        self._options = int(self._first[-1])
+        self._estimates = [choice.estimate for own in choices for choice in own]
+        self._rows: list[tuple[dict[int, float], float]] = []
+        for layer, own in enumerate(choices):
+            self._rows.append(({self._variable(layer, option): 1.0 for option in range(len(own))}, 1.0))
+        for link in links:
+            self._connect(link)
+        for one, other in together:
+            row = dict.fromkeys(self._of_kind(*one), 1.0) | dict.fromkeys(self._of_kind(*other), -1.0)
+            self._rows.append((row, 0.0))
+        self._taken = np.array([_amounts(estimate) for estimate in self._estimates])
+        self._equalities = self._matrix()
+
+    def solve(
+        self,
+        capacity: Capacity | None = None,
+        without: Collection[tuple[int, str]] = (),
+        fixed: Mapping[int, int] | None = None,
+        *,
+        cheapest: bool = True,
+        gap: float = _GAP,
+    ) -> Solution | None:
+        """The option of each layer, and what all take together; None if nothing fits. Any that fit if they need not be
+        the `cheapest`; by `gap`, relatively, they may be from it.
+
+        `without` are kinds of options (layer, kind) that may not be taken; `fixed` are the options, by layer, that are
+        taken in any case, out of a solution without them.
+        """
+        upper = np.ones(self._options)
+        for layer, option in (fixed or {}).items():
+            upper[self._first[layer] : self._first[layer + 1]] = 0
+            upper[self._variable(layer, self._kept[layer].index(option))] = 1
+        upper[[variable for kind in without for variable in self._of_kind(*kind)]] = 0
+        free = self._possible(upper)
+        taken = self._taken[free]
+        constraints = [LinearConstraint(self._equalities[:, free], *(2 * [[value for _, value in self._rows]]))]
+        if capacity is not None:
+            constraints.append(LinearConstraint(taken.T, ub=_amounts(capacity)))
+        result = milp(
+            taken @ _WORTH if cheapest else np.zeros(len(free)),
+            integrality=free < self._options,
+            bounds=Bounds(0, 1),
+            constraints=constraints,
+            options={"mip_rel_gap": gap},
+        )
+        if result.status == _INFEASIBLE:
+            return None
+        if not result.success:
+            raise ToolError(f"The choice of foldings has no solution: HiGHS says {result.message}")
+        found = np.zeros(len(self._estimates))
+        found[free] = result.x
+        options = [kept[found[a:b].argmax()] for kept, (a, b) in zip(self._kept, pairwise(self._first), strict=True)]
+        return Solution(tuple(options), Estimate(*(found @ self._taken).tolist()))
+
+    def _possible(self, upper: np.ndarray) -> np.ndarray:
+        """The variables that are not 0 anyway where those of the options are at most `upper`."""
+        ends = self._equalities.astype(bool).astype(float)
+        no_option = (ends[:, : self._options] @ upper == 0).astype(float)
+        lost = no_option @ ends[:, self._options :] > 0
+        return np.flatnonzero(np.concatenate([upper > 0, ~lost]))
+
+    def _variable(self, layer: int, option: int) -> int:
+        return int(self._first[layer]) + option
+
+    def _of_kind(self, layer: int, kind: str) -> list[int]:
+        own = self._choices[layer]
+        return [self._variable(layer, option) for option, choice in enumerate(own) if choice.kind == kind]
+
+    def _connect(self, link: Link) -> None:
+        written = _by_lanes(self._choices[link.writer], lambda choice: choice.output_lanes)
+        read = _by_lanes(self._choices[link.reader], lambda choice: choice.input_lanes)
+        ends: dict[tuple[str, int], dict[int, float]] = {}
+        for end, layer, lanes in (("written", link.writer, written), ("read", link.reader, read)):
+            for count, own in lanes.items():
+                ends[end, count] = {self._variable(layer, option): -1.0 for option in own}
+        for out in written:
+            for into in read:
+                variable = len(self._estimates)
+                self._estimates.append(link.between(out, into))
+                ends["written", out][variable] = ends["read", into][variable] = 1.0
+        self._rows += [(row, 0.0) for row in ends.values()]
+
+    def _matrix(self) -> csc_array:
+        entries = [(i, variable, factor) for i, (row, _) in enumerate(self._rows) for variable, factor in row.items()]
+        rows, columns, factors = (np.array(part) for part in zip(*entries, strict=True))
+        return csc_array((factors, (rows, columns)), shape=(len(self._rows), len(self._estimates)))
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The option of each layer, and what all of them and what stands between them take."""
+
+    options: tuple[int, ...]
+    total: Estimate
+
+
+def _amounts(of: Estimate | Capacity) -> tuple[float, ...]:
+    return tuple(getattr(of, name) for name in _RESOURCES)
+
+
+def _by_lanes(choices: Sequence[Choice], lanes: Callable[[Choice], int]) -> Mapping[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for option, choice in enumerate(choices):
+        found.setdefault(lanes(choice), []).append(option)
+    return found
+
+
+# -- options that need not be looked at -----------------------------------------------------------------------------
+
+_KIND_AND_MEMORY, _KIND = attrgetter("kind", "memory"), attrgetter("kind")
+
+
+def _worth_keeping(choices: Sequence[Sequence[Choice]], links: Sequence[Link]) -> list[list[int]]:
+    """The options of each layer without those that another one of the layer can take the place of."""
+    kept = [list(range(len(own))) for own in choices]
+    ends = [{link.writer, link.reader} for link in links]
+    for alike in (_KIND_AND_MEMORY, _KIND):  # in smaller groups first: each is compared with each of its group
+        fewer = set(range(len(choices)))  # layers that have lost options: they and their neighbours may lose more
+        while fewer:
+            looked_at = fewer.union(*(pair for pair in ends if pair & fewer))
+            now = [[own[option] for option in left] for own, left in zip(choices, kept, strict=True)]
+            extra: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in now]
+            for link, pair in zip(links, ends, strict=True):
+                if pair & looked_at:
+                    out = [choice.output_lanes for choice in now[link.writer]]
+                    into = [choice.input_lanes for choice in now[link.reader]]
+                    between, writer, reader = _table(link, out, into)
+                    extra[link.writer].append((_most_more(between), writer))
+                    extra[link.reader].append((_most_more(between.swapaxes(0, 1)), reader))
+            left = {i: _undominated(now[i], extra[i], alike) for i in looked_at}
+            fewer = {i for i, options in left.items() if len(options) < len(kept[i])}
+            for i in fewer:
+                kept[i] = [kept[i][option] for option in left[i]]
+    return kept
+
+
+def _table(link: Link, out: Sequence[int], into: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is between the ends for each lanes [written, read] that there are, and each option's index in it."""
+    (written, writer), (read, reader) = (np.unique(lanes, return_inverse=True) for lanes in (out, into))
+    found = (link.between(int(a), int(b)) for a in written for b in read)
+    between = np.array([_amounts(estimate) for estimate in found]).reshape(len(written), len(read), len(_RESOURCES))
+    return between, writer, reader
+
+
+def _most_more(between: np.ndarray) -> np.ndarray:
+    """[a, b, resource]: the most that `between`[a] takes more than `between`[b], whatever is at the other end."""
+    return np.stack([(own - between).max(axis=1) for own in between])
+
+
+def _undominated(
+    choices: Sequence[Choice],
+    extra: Sequence[tuple[np.ndarray, np.ndarray]],
+    alike: Callable[[Choice], object],
+) -> list[int]:
+    """The options without those for which another that is `alike` takes no more. For each stream of the layer `extra`
+    has [a, b, resource], what the lanes a cost beyond the lanes b, and the lanes of each option. Of options that take
+    the same the first stays."""
+    groups: dict[object, list[int]] = {}
+    for option, choice in enumerate(choices):
+        groups.setdefault(alike(choice), []).append(option)
+    left = []
+    for own in groups.values():
+        taken = np.array([_amounts(choices[option].estimate) for option in own])
+        more = np.zeros((len(own), len(own), len(_RESOURCES)))
+        for table, lanes in extra:
+            more += table[lanes[own][:, None], lanes[own]]
+        no_more = (taken[:, None] + more <= taken).all(axis=2)
+        earlier = np.tri(len(own), k=-1, dtype=bool).T
+        replaces = no_more & (~no_more.T | earlier)
+        left += [own[i] for i in np.flatnonzero(~replaces.any(axis=0))]
+    return sorted(left)

@@ -1,0 +1,93 @@
+"""What stands between layers: a FIFO on every stream, and width converters where its two ends have unlike lanes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import lcm
+
+from pipeline.dataflow.graph import LayerGraph, Stream
+from pipeline.dataflow.layer import Kernel
+from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
+from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+
+__all__ = ["MINIMUM_DEPTH", "stitch", "with_depths"]
+
+MINIMUM_DEPTH = 2  # a FIFO of one beat could not be read and written in every cycle
+
+
+def stitch(graph: LayerGraph) -> LayerGraph:
+    """`graph` with StreamingFIFO_<i> on every stream between two layers, MINIMUM_DEPTH deep, and converters.
+
+    A UnrolledMVAU takes whole windows straight from the ParallelWindow that makes them: they are wide, and in step.
+
+    One converter where the lanes of one end divide those of the other, else two, over the least common multiple. A FIFO
+    stands behind each converter too: an MVAU takes a vector in a burst that a converter cannot follow. FIFOs and
+    converters are numbered in the order of the streams. The values of the streams that were there are unchanged.
+    """
+    streams = graph.streams
+    lanes = {name: count for layer in graph for name, count in zip(layer.inputs, layer.input_lanes(), strict=True)}
+    readers = {name: layer for layer in graph for name in layer.inputs}
+    feeds: dict[str, str] = {}  # stream → the one that its reader now reads
+    counts = {"StreamingFIFO": 0, "StreamingDataWidthConverter": 0}
+    stitched: list[Kernel] = []
+    for layer in graph:
+        stitched.append(replace(layer, inputs=tuple(feeds.get(name, name) for name in layer.inputs)))
+        for name, written in zip(layer.outputs, layer.output_lanes(), strict=True):
+            if streams[name].consumer and not _in_step(layer, readers[name]):
+                between = _between(streams[name], written, lanes[name], counts)
+                stitched += between
+                feeds[name] = between[-1].outputs[0]
+    return replace(graph, layers=tuple(stitched))
+
+
+def with_depths(graph: LayerGraph, depths: dict[str, int]) -> LayerGraph:
+    """`graph` with the FIFOs named in `depths` that many beats deep."""
+    layers = tuple(
+        replace(layer, depth=depths[layer.name]) if isinstance(layer, StreamingFIFO) and layer.name in depths else layer
+        for layer in graph
+    )
+    return replace(graph, layers=layers)
+
+
+def _in_step(writer: Kernel, reader: Kernel) -> bool:
+    return isinstance(writer, ParallelWindow) and isinstance(reader, UnrolledMVAU)
+
+
+def _between(stream: Stream, written: int, read: int, counts: dict[str, int]) -> list[Kernel]:
+    wide = lcm(written, read)
+    layers: list[Kernel] = [_fifo(stream, stream.name, written, counts)]
+    for in_lanes, out_lanes in ((written, wide), (wide, read)):
+        if in_lanes == out_lanes:
+            continue
+        index = counts["StreamingDataWidthConverter"]
+        counts["StreamingDataWidthConverter"] += 1
+        name = f"{stream.name}_dwc{index}"
+        layers.append(
+            StreamingDataWidthConverter(
+                f"StreamingDataWidthConverter_{index}",
+                layers[-1].outputs,
+                (name,),
+                shape=stream.shape,
+                type=stream.type,
+                in_lanes=in_lanes,
+                out_lanes=out_lanes,
+            )
+        )
+        layers.append(_fifo(stream, name, out_lanes, counts))
+    return layers
+
+
+def _fifo(stream: Stream, source: str, lanes: int, counts: dict[str, int]) -> StreamingFIFO:
+    index = counts["StreamingFIFO"]
+    counts["StreamingFIFO"] += 1
+    return StreamingFIFO(
+        f"StreamingFIFO_{index}",
+        (source,),
+        (f"{source}_fifo",),
+        shape=stream.shape,
+        type=stream.type,
+        lanes=lanes,
+        depth=MINIMUM_DEPTH,
+    )

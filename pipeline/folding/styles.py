@@ -1,0 +1,88 @@
+"""Which hardware computes a matrix.
+
+    folded    multipliers that take turns with all weights
+    unrolled  a graph of adders, of which the weights are the circuit
+    sparse    walkers through the weights that are not zero
+
+A layer that is unrolled takes whole vectors. Where these are windows, padding and generator become one ParallelWindow,
+which makes a whole window a cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import fields as dataclass_fields
+from dataclasses import replace
+
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Kernel
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.fm_padding import FMPadding
+from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.sparse_mvau import SparseMVAU
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+
+__all__ = ["style_of", "styled", "whole_window", "window_makers", "with_whole_windows"]
+
+
+def window_makers(graph: LayerGraph, layer: Kernel) -> tuple[ConvolutionInputGenerator, FMPadding | None] | None:
+    """The generator that makes the windows of `layer`, if they have more than a pixel, and the padding before it."""
+    generator = graph.writer(layer.inputs[0])
+    if not isinstance(generator, ConvolutionInputGenerator) or generator.kernel == (1, 1):
+        return None
+    padding = graph.writer(generator.inputs[0])
+    return generator, padding if isinstance(padding, FMPadding) else None
+
+
+def whole_window(generator: ConvolutionInputGenerator, padding: FMPadding | None) -> ParallelWindow:
+    """What takes the place of both. Raises UnsupportedError for windows that cannot be made whole."""
+    first = padding or generator
+    return ParallelWindow(
+        generator.name,
+        first.inputs,
+        generator.outputs,
+        shape=first.input_shapes()[0],
+        type=generator.type,
+        kernel=generator.kernel,
+        stride=generator.stride,
+        pads=padding.pads if padding else (0, 0, 0, 0),
+        value=padding.value if padding else 0,
+        source=generator.source,
+    )
+
+
+def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
+    """`graph` with a ParallelWindow wherever one of the MVAUs `names` reads windows of more than a pixel.
+
+    It has the name of the generator; the padding before that, if any, is gone. Raises UnsupportedError for windows that
+    cannot be made whole.
+    """
+    changed: dict[str, Kernel | None] = {}
+    for layer in graph:
+        makers = window_makers(graph, layer) if layer.name in names else None
+        if makers:
+            generator, padding = makers
+            changed[generator.name] = whole_window(generator, padding)
+            if padding:
+                changed[padding.name] = None
+    layers = (changed.get(layer.name, layer) for layer in graph)
+    return replace(graph, layers=tuple(layer for layer in layers if layer is not None))
+
+
+_KINDS: dict[str, type[MatrixVector]] = {"folded": MVAU, "unrolled": UnrolledMVAU, "sparse": SparseMVAU}
+
+
+def style_of(layer: MatrixVector) -> str:
+    """What computes the matrix of `layer`."""
+    return next(style for style, kind in _KINDS.items() if type(layer) is kind)
+
+
+def styled(layer: MVAU, style: str, fields: Mapping[str, int | str]) -> MatrixVector:
+    """`layer` in the style, with the `fields` of a folding of it."""
+    if style == "folded":
+        return replace(layer, **fields)
+    kind = _KINDS[style]
+    same = {each.name: getattr(layer, each.name) for each in dataclass_fields(MatrixVector)}
+    return kind(**same, **fields)

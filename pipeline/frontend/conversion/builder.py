@@ -1,0 +1,110 @@
+"""Collects layers: names them, knows their streams, and splits streams that are read more than once."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+
+from a2q_driver.input_transform import InputTransform
+from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.types import IntType
+from pipeline.kernels.duplicate_streams import DuplicateStreams
+
+__all__ = ["INPUT", "Checkpoint", "LayerBuilder"]
+
+INPUT = "input"
+
+K = TypeVar("K", bound=Kernel)
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A quantizer of the ONNX graph and the stream that carries its integers: tensor = scale · stream[layout]."""
+
+    tensor: str
+    stream: str
+    layout: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass(eq=False)
+class LayerBuilder:
+    """The layers so far, in topological order, by the stream they write (forks are inserted at the end)."""
+
+    layers: dict[str, Kernel] = field(default_factory=dict)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    input_transform: InputTransform | None = None
+    input_type: IntType | None = None
+    counts: Counter = field(default_factory=Counter)
+
+    def add(self, kernel: type[K], inputs: tuple[str, ...], /, *, source: str = "", **fields) -> str:
+        """A new layer called <op_type>_<index>; the name of its output stream."""
+        name = f"{kernel.op_type}_{self.counts[kernel.op_type]}"
+        self.counts[kernel.op_type] += 1
+        stream = f"{name}_out0"
+        self.layers[stream] = kernel(name, inputs, (stream,), source=source, **fields)
+        return stream
+
+    def writer(self, stream: str, kernel: type[K]) -> K | None:
+        """The layer that writes `stream`, if it is a `kernel`."""
+        layer = self.layers.get(stream)
+        return layer if isinstance(layer, kernel) else None
+
+    def change(self, stream: str, **fields) -> None:
+        """Change the layer that writes `stream`. Its integers change their meaning, so earlier checkpoints go."""
+        self.layers[stream] = replace(self.layers[stream], **fields)
+        self.checkpoints = [c for c in self.checkpoints if c.stream != stream]
+
+    def shape(self, stream: str) -> Shape:
+        return self.input_transform.shape if stream == INPUT else self.layers[stream].output_shapes()[0]
+
+    def type(self, stream: str) -> IntType:
+        return self.input_type if stream == INPUT else self.layers[stream].output_types()[0]
+
+    def finish(self, output: str) -> tuple[tuple[Kernel, ...], str]:
+        """All layers with DuplicateStreams where a stream is read more than once, and the output stream's name."""
+        readers: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        live = self._live(output)
+        for stream, layer in self.layers.items():
+            if stream in live:
+                for index, name in enumerate(layer.inputs):
+                    readers[name].append((stream, index))
+        readers[output].append(("", 0))
+        layers = {stream: layer for stream, layer in self.layers.items() if stream in live}
+        ordered: list[Kernel] = []
+        for stream in [INPUT, *layers]:
+            if stream in layers:
+                ordered.append(layers[stream])
+            if len(readers[stream]) < 2:
+                continue
+            fork = self._fork(stream, len(readers[stream]))
+            ordered.append(fork)
+            for copy, (reader, index) in zip(fork.outputs, readers[stream], strict=True):
+                if not reader:
+                    output = copy
+                    continue
+                inputs = list(layers[reader].inputs)
+                inputs[index] = copy
+                layers[reader] = replace(layers[reader], inputs=tuple(inputs))
+        return tuple(ordered), output
+
+    def _fork(self, stream: str, copies: int) -> DuplicateStreams:
+        name = f"DuplicateStreams_{self.counts['DuplicateStreams']}"
+        self.counts["DuplicateStreams"] += 1
+        outputs = tuple(f"{name}_out{i}" for i in range(copies))
+        return DuplicateStreams(
+            name, (stream,), outputs, shape=self.shape(stream), type=self.type(stream), copies=copies
+        )
+
+    def _live(self, output: str) -> set[str]:
+        """Streams that the output depends on."""
+        live, open_ = set(), [output]
+        while open_:
+            stream = open_.pop()
+            if stream not in live:
+                live.add(stream)
+                open_.extend(self.layers[stream].inputs if stream in self.layers else ())
+        return live

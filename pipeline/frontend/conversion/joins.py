@@ -1,0 +1,63 @@
+"""Add and Sub of two streams."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import onnx
+
+from pipeline.errors import UnsupportedError
+from pipeline.frontend.conversion.builder import LayerBuilder
+from pipeline.frontend.conversion.tensors import StreamTensor, describe
+from pipeline.kernels.add_streams import AddStreams
+
+__all__ = ["convert_join"]
+
+_LARGEST_MULTIPLIER = 1 << 12
+
+
+def convert_join(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b: StreamTensor) -> StreamTensor:
+    """a + b or a - b, as integers of the scale that divides both."""
+    if a.functions or b.functions:
+        which = (a if a.functions else b).stream
+        raise UnsupportedError(f"{describe(node)} adds a real-valued tensor from {which}; put a quantizer before it.")
+    if a.layout.shape != b.layout.shape or not np.array_equal(a.layout, b.layout):
+        raise UnsupportedError(
+            f"{describe(node)} adds tensors of shapes {(1, *a.layout.shape)} and {(1, *b.layout.shape)}, or of "
+            "different "
+            "order; both must have the same."
+        )
+    if node.op_type == "Sub":
+        b = replace(b, scale=-b.scale, offset=-b.offset)
+    ma, mb = _multipliers(node, a, b)
+    ends = [np.sort(np.stack([t.lo * m, t.hi * m]), axis=0) for t, m in ((a, ma), (b, mb))]
+    stream = builder.add(
+        AddStreams,
+        (a.stream, b.stream),
+        source=node.name,
+        shape=builder.shape(a.stream),
+        types=(builder.type(a.stream), builder.type(b.stream)),
+        multipliers=(ma, mb),
+    )
+    return StreamTensor(
+        stream, a.layout, ends[0][0] + ends[1][0], ends[0][1] + ends[1][1], a.scale / ma, a.offset + b.offset
+    )
+
+
+def _multipliers(node: onnx.NodeProto, a: StreamTensor, b: StreamTensor) -> tuple[int, int]:
+    """Integers with a.scale / ma = b.scale / mb in every channel."""
+    if a.scale.all():
+        ratio = b.scale / a.scale
+        fraction = Fraction(float(ratio[0])).limit_denominator(_LARGEST_MULTIPLIER)
+        # scales are products of float32 numbers rounded to 53 bits, so an exact ratio is met to a few units of 2⁻⁵²
+        exact = fraction != 0 and np.all(np.abs(ratio - float(fraction)) <= abs(float(fraction)) * 2.0**-49)
+        if exact and abs(fraction.numerator) <= _LARGEST_MULTIPLIER:
+            return fraction.denominator, fraction.numerator
+    raise UnsupportedError(
+        f"{describe(node)} adds {a.stream} and {b.stream}, whose scales ({a.scale[0]:g} and {b.scale[0]:g} in "
+        "the first "
+        "channel) are in no ratio of small integers that is the same in all channels; give both branches one "
+        "shared quantizer."
+    )

@@ -1,0 +1,179 @@
+"""Conv, MatMul and Gemm to MVAU. Biases stay in the pending affine function and end in thresholds or on the host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+
+from pipeline.dataflow.bounds import exact_range
+from pipeline.dataflow.types import IntType
+from pipeline.errors import UnsupportedError
+from pipeline.frontend.conversion.builder import INPUT, LayerBuilder
+from pipeline.frontend.conversion.tensors import (
+    Constant,
+    StreamTensor,
+    attributes,
+    channel_layout,
+    describe,
+    per_channel,
+)
+from pipeline.frontend.conversion.windows import add_windows, read_window, require_images
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.mvau import MVAU
+
+__all__ = ["convert_convolution", "convert_matrix_product"]
+
+
+def convert_convolution(
+    builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, weight: Constant, bias: np.ndarray | None
+) -> StreamTensor:
+    """A convolution: padding, windows, and an MVAU with one row an output channel."""
+    options = attributes(node)
+    require_images(builder, node, tensor)
+    scale = _uniform_scale(node, tensor)
+    integers, weight_scale = _rows(node, weight, weight.values.shape[0])
+    integers = _dense(integers, options.get("group", 1))
+    window = read_window(node, options, integers.shape[2:])
+    rows = integers.transpose(0, 2, 3, 1).reshape(len(integers), -1)
+    offset = np.zeros(len(rows))
+    if tensor.offset.any():
+        if any(window[2]):
+            raise UnsupportedError(
+                f"{describe(node)} pads a tensor that has an offset left from {tensor.stream}; add a quantizer "
+                "before it."
+            )
+        offset = weight_scale * (integers.sum(axis=(2, 3)) @ tensor.offset)
+    stream, pixels = add_windows(builder, node, tensor.stream, window, value=0)
+    result = _add_mvau(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
+    result = result.move(channel_layout(*pixels, len(rows)))
+    return result if bias is None else result.affine(np.ones(len(rows)), np.asarray(bias, np.float64).reshape(-1))
+
+
+def convert_matrix_product(
+    builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, weight: Constant, bias: np.ndarray | None
+) -> StreamTensor:
+    """A MatMul or Gemm of a tensor (…, K) and weights (K, M), and a bias that broadcasts against the result."""
+    options = attributes(node)
+    if options.get("transB", 0):
+        weight = weight.moved(np.transpose)
+    if weight.values.ndim != 2 or weight.values.shape[0] != tensor.layout.shape[-1]:
+        raise UnsupportedError(
+            f"{describe(node)} has weights of shape {weight.values.shape} for an input of {(1, *tensor.layout.shape)}; "
+            "only a matrix whose rows match the last axis can be built."
+        )
+    scale = _uniform_scale(node, tensor)
+    integers, weight_scale = _rows(node, weight.moved(np.transpose), weight.values.shape[1])
+    offset = np.zeros(len(integers))
+    if tensor.offset.any():
+        elements = np.broadcast_to(tensor.offset, (tensor.layout.size // tensor.channels, tensor.channels)).ravel()
+        offset = weight_scale * (integers @ elements[tensor.layout.reshape(-1, integers.shape[1])[0]])
+    stream, pixels, rows = _matrix_input(builder, node, tensor, integers)
+    result = _add_mvau(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
+    lead = tensor.layout.shape[:-1]
+    result = result.move(np.arange(int(np.prod(lead)) * len(rows)).reshape(*lead, len(rows)))
+    one, zero = np.ones(len(rows)), np.zeros(len(rows))
+    if options.get("alpha", 1.0) != 1.0:
+        result = result.affine(one * options["alpha"], zero)
+    if bias is not None:
+        result = result.affine(one, per_channel(node, result, bias) * options.get("beta", 1.0))
+    return result
+
+
+def _matrix_input(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, rows: np.ndarray):
+    """A stream whose pixels are the input vectors, its (H, W), and `rows` in the stream's order of elements."""
+    height, width, channels = builder.shape(tensor.stream)
+    length = rows.shape[1]
+    if channels == length and np.array_equal(tensor.layout.ravel(), np.arange(tensor.layout.size)):
+        return tensor.stream, (height, width), rows
+    if tensor.layout.size != length:
+        raise UnsupportedError(
+            f"{describe(node)} multiplies along an axis that is not the channels of {tensor.stream}; only the channels "
+            "of each pixel or the whole flattened tensor can be multiplied by a matrix."
+        )
+    order = tensor.layout.ravel()
+    if height * width > 1:
+        if tensor.stream == INPUT and tensor.exclusive:
+            order = _flatten_input(builder)[order]
+        else:
+            stream = builder.add(
+                ConvolutionInputGenerator,
+                (tensor.stream,),
+                source=node.name,
+                shape=(height, width, channels),
+                type=builder.type(tensor.stream),
+                kernel=(height, width),
+                stride=(1, 1),
+            )
+            tensor = replace(tensor, stream=stream)
+    permuted = np.empty_like(rows)
+    permuted[:, order] = rows
+    return tensor.stream, (1, 1), permuted
+
+
+def _flatten_input(builder: LayerBuilder) -> np.ndarray:
+    """Let the host send flat frames in the raw order; where each element of the earlier stream now is."""
+    transform = builder.input_transform
+    height, width, channels = transform.shape
+    builder.input_transform = replace(transform, shape=(1, 1, height * width * channels), flat=True)
+    builder.checkpoints.clear()
+    return np.arange(height * width * channels).reshape(channels, height, width).transpose(1, 2, 0).ravel()
+
+
+def _add_mvau(builder, node, weight: Constant, stream: str, pixels, rows, scale, offset) -> StreamTensor:
+    input_type = builder.type(stream)
+    lo, hi = (np.array(end, np.int64) for end in exact_range(rows, input_type))
+    output = builder.add(
+        MVAU,
+        (stream,),
+        source=weight.source or node.name,
+        weights=np.ascontiguousarray(rows),
+        input_type=input_type,
+        output_type=IntType(int(lo.min()), int(hi.max())),
+        pixels=tuple(pixels),
+    )
+    return StreamTensor(output, np.empty(0, np.int64), lo, hi, scale, offset)
+
+
+def _uniform_scale(node: onnx.NodeProto, tensor: StreamTensor) -> float:
+    if tensor.functions or (tensor.scale != tensor.scale[0]).any():
+        what = "is real-valued (a function is pending)" if tensor.functions else "has one scale a channel"
+        raise UnsupportedError(
+            f"{describe(node)} reads a tensor from {tensor.stream} that {what}; put a quantizer with one scale "
+            "before it."
+        )
+    return float(tensor.scale[0])
+
+
+def _rows(node: onnx.NodeProto, weight: Constant, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """The integers of weights whose first axis is the output channel, and the scale of each output channel."""
+    integers, scale = weight.integers, weight.scale
+    if integers is None:
+        if not np.array_equal(weight.values, np.round(weight.values)):
+            raise UnsupportedError(
+                f"{describe(node)} has float weights ({weight.source or node.input[1]}) that no quantizer "
+                "makes integers; "
+                "quantize every layer."
+            )
+        integers, scale = weight.values.astype(np.int64), np.ones(weight.values.shape)
+    scale = scale.reshape(outputs, -1)
+    if (scale != scale[:, :1]).any():
+        raise UnsupportedError(
+            f"{describe(node)} has weights {weight.source} with a scale for each input channel; only one for "
+            "the tensor or "
+            "for each output channel can be built."
+        )
+    return integers, scale[:, 0].astype(np.float64)
+
+
+def _dense(integers: np.ndarray, groups: int) -> np.ndarray:
+    """Weights (O, I / groups, KH, KW) of a grouped convolution as (O, I, KH, KW), zero between groups."""
+    if groups == 1:
+        return integers
+    outputs, inputs, *kernel = integers.shape
+    dense = np.zeros((outputs, inputs * groups, *kernel), np.int64)
+    for group in range(groups):
+        o = slice(group * outputs // groups, (group + 1) * outputs // groups)
+        dense[o, group * inputs : (group + 1) * inputs] = integers[o]
+    return dense

@@ -1,0 +1,82 @@
+"""What becomes of the last integers: real outputs on the host, or the index of the largest on the FPGA."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from pipeline.dataflow.graph import OutputTransform
+from pipeline.errors import UnsupportedError
+from pipeline.frontend.conversion.builder import LayerBuilder
+from pipeline.frontend.conversion.order import increasing
+from pipeline.frontend.conversion.tensors import StreamTensor
+from pipeline.kernels.label_select import LabelSelect
+
+__all__ = ["add_label_select", "output_transform"]
+
+_MAX_BITS = 62  # of the products that are compared, in the reference's int64
+
+
+def output_transform(tensor: StreamTensor, name: str) -> OutputTransform:
+    """The host's scale and bias, rounded to float32, the precision of the network's own outputs."""
+    if tensor.functions:
+        raise UnsupportedError(
+            f"The output {name} is a nonlinear function of the last sums; export the network without it, and "
+            "apply it on the host."
+        )
+    return OutputTransform(
+        tensor.scale.astype(np.float32).astype(np.float64), tensor.offset.astype(np.float32).astype(np.float64)
+    )
+
+
+def add_label_select(builder: LayerBuilder, tensor: StreamTensor, name: str) -> tuple[str, OutputTransform]:
+    """A LabelSelect that compares scale · integer + bias exactly, and the transform it stands for.
+
+    float32 numbers are dyadic rationals, so there is a power of two that makes every scale and bias an integer; their
+    greatest common divisor is taken out.
+    """
+    height, width, labels = builder.shape(tensor.stream)
+    if height * width != 1 or not np.array_equal(tensor.layout.ravel(), np.arange(labels)):
+        raise UnsupportedError(
+            f"The output {name} is not one vector of logits; build without the label (output: logits)."
+        )
+    tensor = increasing(builder, tensor, name)
+    transform = output_transform(tensor, name)
+    if (transform.scale == 0).any():
+        channel = int(np.flatnonzero(transform.scale == 0)[0])
+        raise UnsupportedError(
+            f"The output {name} has scale 0 in channel {channel}; a label cannot be selected from it."
+        )
+    multipliers, offsets = _common_integers(transform)
+    largest = np.maximum(np.abs(tensor.lo), np.abs(tensor.hi)).astype(object) * multipliers + np.abs(offsets)
+    if max(int(v).bit_length() for v in largest) > _MAX_BITS:
+        raise UnsupportedError(
+            f"The output {name} needs more than {_MAX_BITS} bits to compare its channels exactly: their scales "
+            "differ too much in magnitude. Build without the label (output: logits) and compare on the host."
+        )
+    one_scale = all(m == multipliers[0] for m in multipliers)
+    plain = one_scale and not any(offsets)
+    stream = builder.add(
+        LabelSelect,
+        (tensor.stream,),
+        source=name,
+        labels=labels,
+        input_type=builder.type(tensor.stream),
+        multipliers=None if plain else multipliers.astype(np.int64),
+        offsets=None if not any(offsets) else offsets.astype(np.int64),
+    )
+    return stream, transform
+
+
+def _common_integers(transform: OutputTransform) -> tuple[np.ndarray, np.ndarray]:
+    """Python integers m, b with m[i] / m[j] and b[i] / m[j] those of the scales and of the biases above the least."""
+    lowest = Fraction(float(transform.bias.min()))  # what all channels have in common decides nothing
+    fractions = [Fraction(float(v)) for v in transform.scale] + [Fraction(float(v)) - lowest for v in transform.bias]
+    denominator = math.lcm(*(f.denominator for f in fractions))
+    integers = [int(f * denominator) for f in fractions]
+    divisor = math.gcd(*integers)
+    values = np.array([i // divisor for i in integers], dtype=object)
+    half = len(transform.scale)
+    return values[:half], values[half:]

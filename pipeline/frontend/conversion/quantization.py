@@ -1,0 +1,147 @@
+"""Quantizers of activations: on the host, fused into an MVAU, as the shift of a pool, or as a Thresholding layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import onnx
+
+from a2q_driver.input_transform import InputTransform
+from pipeline.dataflow.types import IntType
+from pipeline.errors import UnsupportedError
+from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
+from pipeline.frontend.conversion.order import increasing
+from pipeline.frontend.conversion.tensors import HostTensor, StreamTensor, describe, per_channel
+from pipeline.frontend.conversion.thresholds import derive_thresholds
+from pipeline.frontend.streamline.quantizers import Quantizer
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.pool import Pool
+from pipeline.kernels.thresholding import Thresholding
+
+__all__ = ["convert_input_quantizer", "convert_quantizer"]
+
+_MAX_LEVELS = 1 << 8  # a threshold is a memory word and a comparison
+_MAX_INPUT_BITS = 8
+_MAX_SCANNED = 1 << 20  # integers to try one by one for the identity or a shift
+
+
+def convert_input_quantizer(
+    builder: LayerBuilder, node: onnx.NodeProto, tensor: HostTensor, quantizer: Quantizer
+) -> StreamTensor:
+    """The quantizer that makes the input stream: what comes before it, and it, are the host's."""
+    if builder.input_transform is not None:
+        raise UnsupportedError(f"{describe(node)} quantizes the input a second time; one input quantizer can be built.")
+    if quantizer.divisor is not None:
+        raise UnsupportedError(f"{describe(node)} truncates the float input; quantize it first.")
+    for what, operand in (("scale", quantizer.scale), ("zero point", quantizer.zero_point)):
+        if operand.size != 1:
+            raise UnsupportedError(
+                f"{describe(node)} quantizes the input with a {what} a channel; use one for the tensor."
+            )
+    bits = (quantizer.hi - quantizer.lo).bit_length()
+    if bits > _MAX_INPUT_BITS:
+        raise UnsupportedError(
+            f"{describe(node)} quantizes the input to {bits} bits; at most {_MAX_INPUT_BITS} can be streamed in."
+        )
+    raw = tensor.raw_shape
+    flat = len(raw) == 1 or (len(raw) == 3 and tensor.layout.ndim == 1)
+    if len(raw) not in (1, 2, 3):
+        raise UnsupportedError(f"The input has shape {(1, *raw)}; one to three axes after the batch can be built.")
+    channels, height, width = (int(np.prod(raw)), 1, 1) if flat else (raw[0], raw[1] if len(raw) == 3 else 1, raw[-1])
+    places = np.arange(tensor.layout.size)  # of each raw element in the stream
+    if not flat:
+        places = places.reshape(height, width, channels).transpose(2, 0, 1).ravel()
+    builder.input_transform = InputTransform(
+        raw,
+        (height, width, channels),
+        tensor.steps,
+        np.asarray(quantizer.dividing_scale, np.float32).reshape(()),
+        int(quantizer.zero_point.item()),
+        quantizer.lo,
+        quantizer.hi,
+        quantizer.rounding,
+        quantizer.bipolar,
+        flat,
+    )
+    builder.input_type = IntType(quantizer.lo, quantizer.hi)
+    one = np.ones(channels)
+    layout = places[tensor.layout]
+    builder.checkpoints.append(Checkpoint(node.output[0], INPUT, layout, np.asarray(quantizer.scale)))
+    return StreamTensor(
+        INPUT,
+        layout,
+        one.astype(np.int64) * quantizer.lo,
+        one.astype(np.int64) * quantizer.hi,
+        one * float(quantizer.scale.reshape(())),
+        one * 0.0,
+    )
+
+
+def convert_quantizer(
+    builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, quantizer: Quantizer
+) -> StreamTensor:
+    """The quantizer's integers, from the layer before where it can give them, else from a Thresholding layer."""
+    scale = per_channel(node, tensor, quantizer.scale)
+    quantizer = replace(
+        quantizer,
+        scale=scale,
+        zero_point=per_channel(node, tensor, quantizer.zero_point),
+        input_scale=per_channel(node, tensor, quantizer.dividing_scale),
+    )
+    tensor = increasing(builder, tensor, node.name)
+
+    def levels(integers: np.ndarray) -> np.ndarray:
+        return quantizer.integers(tensor.real(integers)).numpy().astype(np.int64)
+
+    ends = levels(np.stack([tensor.lo, tensor.hi]))
+    result = replace(tensor, lo=ends[0], hi=ends[1], scale=scale, offset=np.zeros_like(scale), functions=())
+    shift = _shift(tensor, levels)
+    pool = builder.writer(tensor.stream, Pool)
+    if shift and tensor.exclusive and pool is not None and pool.function == "sum" and pool.shift == 0:
+        builder.change(tensor.stream, shift=shift)
+    elif shift != 0:
+        result = _add_thresholds(builder, node, tensor, result, levels)
+    builder.checkpoints.append(Checkpoint(node.output[0], result.stream, result.layout, quantizer.scale))
+    return result
+
+
+def _shift(tensor: StreamTensor, levels: Callable[[np.ndarray], np.ndarray]) -> int | None:
+    """The k for which the levels are the integers shifted right by k, over their whole range; None if there is none."""
+    lo, hi = int(tensor.lo.min()), int(tensor.hi.max())
+    last = levels(tensor.hi)
+    for k in range(max(hi.bit_length(), 1)):
+        if not np.array_equal(last, tensor.hi >> k) or not np.array_equal(levels(tensor.lo), tensor.lo >> k):
+            continue
+        if (hi - lo) * tensor.channels > _MAX_SCANNED:
+            return None
+        every = np.minimum(np.arange(lo, hi + 1)[:, None], tensor.hi)
+        every = np.maximum(every, tensor.lo)
+        if np.array_equal(levels(every), every >> k):
+            return k
+    return None
+
+
+def _add_thresholds(builder, node, tensor: StreamTensor, result: StreamTensor, levels) -> StreamTensor:
+    span = max(int(result.hi.max()), 0) - min(int(result.lo.min()), 0)  # padding needs a zero
+    if span >= _MAX_LEVELS:
+        raise UnsupportedError(
+            f"{describe(node)} makes {span + 1} levels, 0 among them, from a wider sum; at most {_MAX_LEVELS} (8 bits) "
+            "can be built as thresholds. Quantize activations to fewer bits, or with a zero point that is a level."
+        )
+    type_, thresholds = derive_thresholds(levels, tensor.lo, tensor.hi)
+    mvau = builder.writer(tensor.stream, MVAU)
+    if tensor.exclusive and mvau is not None and mvau.thresholds is None:
+        builder.change(tensor.stream, thresholds=thresholds, output_type=type_)
+        return result
+    stream = builder.add(
+        Thresholding,
+        (tensor.stream,),
+        source=node.name,
+        shape=builder.shape(tensor.stream),
+        input_type=builder.type(tensor.stream),
+        output_type=type_,
+        thresholds=thresholds[:1] if (thresholds == thresholds[:1]).all() else thresholds,
+    )
+    return replace(result, stream=stream, exclusive=True)

@@ -1,0 +1,133 @@
+"""What the conversion knows of a tensor of the ONNX graph while it walks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+import torch
+
+from a2q_driver.input_transform import HostStep
+from pipeline.errors import UnsupportedError
+from pipeline.frontend.streamline.nodes import attributes, describe
+
+__all__ = [
+    "Constant",
+    "HostTensor",
+    "StreamTensor",
+    "attributes",
+    "channel_layout",
+    "describe",
+    "per_channel",
+]
+
+Function = Callable[[torch.Tensor], torch.Tensor]
+
+
+def channel_layout(height: int, width: int, channels: int) -> np.ndarray:
+    """The layout of an ONNX tensor (C, H, W) in a stream (H, W, C)."""
+    return np.arange(height * width * channels).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A tensor known now. For one that a quantizer made, real = scale · integers, of one shape."""
+
+    values: np.ndarray
+    integers: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    source: str = ""
+
+    def moved(self, move: Callable[[np.ndarray], np.ndarray]) -> Constant:
+        """The same after `move`, which only moves elements."""
+        if self.integers is None:
+            return replace(self, values=move(self.values))
+        return Constant(move(self.values), move(self.integers), move(self.scale), self.source)
+
+
+@dataclass(frozen=True, eq=False)
+class HostTensor:
+    """A tensor before the first quantizer: the raw input after `steps`. `layout` holds, for each element of the tensor
+    without its batch, the place of the element of the raw frame that it is calculated from."""
+
+    raw_shape: tuple[int, ...]
+    layout: np.ndarray
+    steps: tuple[HostStep, ...] = ()
+
+    def then(self, node: onnx.NodeProto, op: str, operand: np.ndarray) -> HostTensor:
+        """After one more elementwise operation, its operand brought to the raw frame's order."""
+        if operand.size == 1:
+            moved = operand.reshape(())
+        else:
+            flat = np.empty(self.layout.size, np.float32)
+            flat[self.layout.ravel()] = _broadcast(node, operand, self.layout.shape).ravel()
+            moved = flat.reshape(self.raw_shape)
+        return replace(self, steps=(*self.steps, HostStep(op, np.asarray(moved, np.float32))))
+
+
+@dataclass(frozen=True, eq=False)
+class StreamTensor:
+    """A tensor that a stream carries as integers of channel c in [lo[c], hi[c]].
+
+    The real value is f(scale[c] · integer + offset[c]), with f the composition of `functions`, all
+    elementwise and monotone. `layout` holds, for each element of the ONNX tensor without its batch, its place in the
+    frame of the stream.
+    `exclusive` says that nothing else reads the stream, so that the layer that writes it may still be changed.
+    """
+
+    stream: str
+    layout: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
+    functions: tuple[Function, ...] = ()
+    exclusive: bool = True
+
+    @property
+    def channels(self) -> int:
+        return len(self.scale)
+
+    def real(self, integers: np.ndarray) -> torch.Tensor:
+        """The real values, float64, of integers of shape (..., C)."""
+        x = torch.from_numpy(integers * self.scale + self.offset)
+        for function in self.functions:
+            x = function(x)
+        return x
+
+    def affine(self, factor: np.ndarray, addend: np.ndarray) -> StreamTensor:
+        """The tensor · factor + addend, both float64 of shape (C,)."""
+        if not self.functions:
+            return replace(self, scale=self.scale * factor, offset=self.offset * factor + addend)
+        f, a = torch.from_numpy(factor), torch.from_numpy(addend)
+        return replace(self, functions=(*self.functions, lambda x: x * f + a))
+
+    def move(self, layout: np.ndarray) -> StreamTensor:
+        return replace(self, layout=layout)
+
+
+def per_channel(node: onnx.NodeProto, tensor: StreamTensor, operand: np.ndarray) -> np.ndarray:
+    """`operand`, which ONNX broadcasts against `tensor`, as float64 of shape (C,)."""
+    operand = np.asarray(operand, np.float64)
+    if operand.size == 1:
+        return np.full(tensor.channels, operand.reshape(()))
+    flat = np.empty(tensor.layout.size)
+    flat[tensor.layout.ravel()] = _broadcast(node, operand, tensor.layout.shape).ravel()
+    rows = flat.reshape(-1, tensor.channels)
+    if not np.array_equal(rows, np.broadcast_to(rows[0], rows.shape)):
+        raise UnsupportedError(
+            f"{describe(node)} has a constant that differs between pixels; only one value a channel can be built."
+        )
+    return rows[0].copy()
+
+
+def _broadcast(node: onnx.NodeProto, operand: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.broadcast_to(operand, (1, *shape))[0]
+    except ValueError:
+        raise UnsupportedError(
+            f"{describe(node)} has a constant of shape {operand.shape} for a tensor of shape {(1, *shape)}; a constant "
+            "must broadcast to the shape of the tensor it meets."
+        ) from None

@@ -1,0 +1,66 @@
+"""Padding and sliding windows, for convolutions and pooling."""
+
+from __future__ import annotations
+
+import onnx
+
+from pipeline.dataflow.types import IntType
+from pipeline.errors import UnsupportedError
+from pipeline.frontend.conversion.builder import LayerBuilder
+from pipeline.frontend.conversion.tensors import StreamTensor, channel_layout, describe
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.fm_padding import FMPadding
+
+__all__ = ["add_windows", "read_window", "require_images"]
+
+
+def require_images(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor) -> None:
+    """Raise unless `tensor` is (C, H, W), streamed as (H, W, C)."""
+    height, width, channels = builder.shape(tensor.stream)
+    expected = channel_layout(height, width, channels)
+    if tensor.layout.shape != expected.shape or not (tensor.layout == expected).all():
+        raise UnsupportedError(
+            f"{describe(node)} reads a tensor of shape {(1, *tensor.layout.shape)} whose axes are no longer "
+            "(batch, channels, height, width) of the layer before; only that order can be built here."
+        )
+
+
+def read_window(node: onnx.NodeProto, options: dict, kernel: tuple[int, ...]) -> tuple:
+    """Kernel, stride and pads (top, left, bottom, right) of a convolution or pooling node over images, not dilated."""
+    return tuple(kernel), tuple(options.get("strides", [1, 1])), tuple(options.get("pads", [0, 0, 0, 0]))
+
+
+def add_windows(
+    builder: LayerBuilder, node: onnx.NodeProto, stream: str, window: tuple, *, value: int, ceil_mode: bool = False
+) -> tuple[str, tuple[int, int]]:
+    """Pad `stream` with `value` and slide the window over it. The stream of windows and (OH, OW)."""
+    kernel, stride, pads = window
+    height, width, channels = builder.shape(stream)
+    type_ = builder.type(stream)
+    padded = (height + pads[0] + pads[2], width + pads[1] + pads[3])
+    if any(k > s for k, s in zip(kernel, padded, strict=True)):
+        raise UnsupportedError(f"{describe(node)} has a kernel {kernel} larger than its padded input {padded}.")
+    if ceil_mode and any((s - k) % t for s, k, t in zip(padded, kernel, stride, strict=True)):
+        raise UnsupportedError(f"{describe(node)} has ceil_mode with windows that reach over the edge; pad explicitly.")
+    if any(pads):
+        widened = IntType(min(type_.lo, value), max(type_.hi, value))
+        if widened != type_:
+            raise UnsupportedError(
+                f"{describe(node)} pads with {value}, which its input of type {type_.name} in [{type_.lo}, {type_.hi}] "
+                "cannot carry; add a quantizer that has it before the node."
+            )
+        stream = builder.add(
+            FMPadding, (stream,), source=node.name, shape=(height, width, channels), type=type_, pads=pads, value=value
+        )
+    out = tuple((s - k) // t + 1 for s, k, t in zip(padded, kernel, stride, strict=True))
+    if kernel != (1, 1) or stride != (1, 1):
+        stream = builder.add(
+            ConvolutionInputGenerator,
+            (stream,),
+            source=node.name,
+            shape=(*padded, channels),
+            type=type_,
+            kernel=kernel,
+            stride=stride,
+        )
+    return stream, out

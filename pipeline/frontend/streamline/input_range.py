@@ -1,0 +1,50 @@
+"""Which numbers a network takes, as far as the quantizer of its input says it."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from pipeline.frontend.streamline.executor import Evaluation, constants, graph_input
+from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, read_quantizer
+
+__all__ = ["quantizer_range"]
+
+_AFFINE = frozenset({"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization"})
+_IN_ORDER = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"})  # elements stay in order
+
+
+def quantizer_range(model: onnx.ModelProto) -> tuple[np.ndarray, np.ndarray] | None:
+    """The inputs at which the quantizer of the network's input reaches its least and its largest integer, float32, which
+    broadcast against one frame.
+
+    None for a network without such a quantizer, or with more before it than scales, biases and normalisations, which
+    can be undone.
+    """
+    arrays = constants(model.graph)
+    source = graph_input(model.graph)
+    tensor = source.name
+    while True:
+        readers = [node for node in model.graph.node if tensor in node.input and node.op_type != "Shape"]
+        if not readers:
+            return None
+        node = readers[0]
+        if node.op_type in QUANTIZER_OPS and node.input[0] == tensor:
+            break
+        known = all(name in arrays for name in node.input if name and name != tensor)
+        if node.op_type not in _IN_ORDER and not (node.op_type in _AFFINE and known):
+            return None
+        tensor = node.output[0]
+    quantizer = read_quantizer(node, [arrays.get(name) for name in node.input[1:]])
+    ends = np.array([quantizer.lo, quantizer.hi], np.float64) * float(quantizer.scale.max())
+    if tensor == source.name:
+        return np.float32(ends[0]), np.float32(ends[1])
+    shape = tuple(d.dim_value for d in source.type.tensor_type.shape.dim)[1:]
+    evaluation = Evaluation(model)
+    frames = (np.full((1, *shape), value, np.float32) for value in (0, 1))
+    at_zero, at_one = (
+        evaluation.run(frame, until=tensor)[tensor].reshape(shape).astype(np.float64) for frame in frames
+    )
+    slope = np.where(at_one == at_zero, 1.0, at_one - at_zero)  # where the input decides nothing, any number will do
+    low, high = np.sort([(end - at_zero) / slope for end in ends], axis=0).astype(np.float32)
+    return low, high

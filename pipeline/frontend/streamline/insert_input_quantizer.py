@@ -1,0 +1,106 @@
+"""Gives a network with a float input an 8-bit input quantizer, so that all of it can run on the FPGA."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from pipeline.errors import UnsupportedError
+from pipeline.frontend.streamline.executor import Evaluation, constants, graph_input, run_graph
+from pipeline.frontend.streamline.input_quantizer import InputQuantizer
+from pipeline.frontend.streamline.operators import ELEMENTWISE_FUNCTIONS
+from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS
+
+__all__ = ["insert_input_quantizer"]
+
+_BITS = 8
+_HOST_OPS = frozenset(
+    {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization", "Reshape", "Flatten", "Transpose"}
+    | {"Squeeze", "Unsqueeze", "Identity", "Dropout", *ELEMENTWISE_FUNCTIONS}
+)
+
+
+def insert_input_quantizer(
+    model: onnx.ModelProto,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray] | None = None,
+) -> tuple[InputQuantizer, np.ndarray] | None:
+    """Insert an 8-bit quantizer in `model`, in place, where its input would reach a layer as floats.
+
+    `ends` are the least and the largest input, which broadcast against a frame; where they are None the first half of the
+    golden `inputs` stands for all. The quantizer is unsigned where nothing is negative, and its one scale maps the largest
+    magnitude to its largest integer. Returns it and what the golden `outputs` become; None, with nothing changed, where
+    the network has a quantizer of its own.
+
+    Raises UnsupportedError where there is a single golden input and no `ends`: nothing would be left to measure with.
+    """
+    tensor = _float_tensor(model.graph)
+    if tensor is None:
+        return None
+    choosing = 0 if ends is not None else len(inputs) // 2
+    if ends is None:
+        if not choosing:
+            raise UnsupportedError(
+                "The network takes floats, and one golden frame cannot say which and show what a quantizer does. Give more "
+                "golden_inputs, or input_range."
+            )
+        reached = inputs[:choosing]
+    else:
+        reached = np.stack([np.broadcast_to(end, inputs.shape[1:]) for end in ends])
+    values = Evaluation(model).run(reached, until=tensor)[tensor]  # what comes before it rises or falls in each element
+    low, high = float(values.min()), float(values.max())
+    signed = low < 0
+    scale = np.float32(max(-low, high) / (2 ** (_BITS - signed) - 1)) or np.float32(1)
+    _insert(model.graph, tensor, scale, signed)
+    after = run_graph(model, inputs)
+    rest = slice(choosing, None)
+    top1 = [y[rest].reshape(len(y[rest]), -1).argmax(axis=1) for y in (outputs, after)]
+    difference = float(np.abs(outputs[rest] - after[rest]).max())
+    same = int((top1[0] == top1[1]).sum())
+    quantizer = InputQuantizer(tensor, float(scale), signed, low, high, choosing, difference, same, len(top1[0]))
+    return quantizer, after
+
+
+def _float_tensor(graph: onnx.GraphProto) -> str | None:
+    """The tensor that a layer reads although no quantizer came before it; None if there is none."""
+    fixed = constants(graph)
+    floating = {graph_input(graph).name}
+    for node in graph.node:
+        read = [name for name in node.input if name in floating]
+        if not read or node.op_type in QUANTIZER_OPS:
+            continue
+        others = [name for name in node.input if name and name not in floating]
+        if node.op_type not in _HOST_OPS or any(name not in fixed for name in others) or len(read) > 1:
+            return read[0]
+        floating.add(node.output[0])
+    return None
+
+
+def _insert(graph: onnx.GraphProto, tensor: str, scale: np.float32, signed: bool) -> None:
+    names = [f"{tensor}_input_quantizer_{part}" for part in ("scale", "zero_point", "bits", "output")]
+    operands = (scale, np.float32(0), np.float32(_BITS))
+    for name, value in zip(names, operands, strict=False):
+        graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
+    index = next((i + 1 for i, node in enumerate(graph.node) if tensor in node.output), 0)
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            if name == tensor:
+                node.input[i] = names[3]
+    quantizer = helper.make_node(
+        "Quant",
+        [tensor, *names[:3]],
+        [names[3]],
+        "input_quantizer",
+        domain="qonnx.custom_op.general",
+        signed=int(signed),
+        narrow=0,
+        rounding_mode="ROUND",
+    )
+    graph.node.insert(index, quantizer)
+    known = next((v for v in (*graph.input, *graph.value_info) if v.name == tensor), None)
+    if known is not None:
+        copied = graph.value_info.add()
+        copied.CopyFrom(known)
+        copied.name = names[3]

@@ -1,0 +1,363 @@
+"""Holds the operands and attributes of every node against what its operator takes, where ONNX' inference does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from pipeline.errors import ModelError, UnsupportedError
+from pipeline.frontend.streamline.checking import is_quantizer
+from pipeline.frontend.streamline.nodes import attributes, describe
+from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS
+from pipeline.frontend.streamline.quantizers import read_quantizer
+from pipeline.frontend.streamline.tensors import Tensors
+
+__all__ = ["check_operands"]
+
+_MAX_WINDOWS = 1 << 24  # elements of all windows of one frame
+_MAX_BITS = 32
+_LARGEST = 2.0**60  # of a constant: the product of two is far from the end of float32
+_WIDTHS = (np.float32, np.int32, np.int64)  # types of bit widths; in narrower integers QONNX's executor overflows
+
+
+@dataclass(frozen=True)
+class _Site:
+    """A node with its attributes and what is known of its tensors."""
+
+    node: onnx.NodeProto
+    options: dict[str, Any]
+    tensors: Tensors
+    last: bool
+
+    def has(self, index: int) -> bool:
+        return index < len(self.node.input) and bool(self.node.input[index])
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        return self.tensors.shapes[self.node.input[index]]
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """The value of an operand, None where there is none or where a node gives it."""
+        return self.tensors.constants.get(self.node.input[index]) if self.has(index) else None
+
+    def dynamic(self, index: int) -> bool:
+        return self.has(index) and self.node.input[index] in self.tensors.dynamic
+
+    @property
+    def output(self) -> tuple[int, ...]:
+        return self.tensors.shapes[self.node.output[0]]
+
+    def wrong(self, reason: str) -> NoReturn:
+        raise ModelError(f"{describe(self.node)} {reason}. Export the file again.")
+
+    def refuse(self, reason: str) -> NoReturn:
+        raise UnsupportedError(f"{describe(self.node)} {reason}.")
+
+
+def check_operands(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors) -> None:
+    """Raise if `node`, of `model`, which is in QCDQ no more, has an operand or an attribute that its operator does not take, or cannot be built.
+
+    Axes that ONNX lets a node leave to a default which depends on the version of its operators, or on the batch, are
+    written down.
+    """
+    graph = model.graph
+    site = _Site(node, attributes(node), tensors, node.output[0] == graph.output[0].name)
+    for name in node.output[1:]:
+        if name and any(name in other.input for other in graph.node):
+            site.refuse(f"gives a second output, {name}, that is read; only the first can be built")
+    if node.op_type != "Clip":  # whose largest number means that there is no bound
+        _check_magnitudes(site)
+    if is_quantizer(node):
+        _check_quantizer(site)
+    else:
+        if node.op_type not in _JOINS and any(site.dynamic(i) for i in range(1, len(node.input))):
+            site.refuse("takes a tensor that depends on the input where a constant must be; only its first operand may")
+        _CHECKS[node.op_type](site)
+    if node.output[0] in tensors.dynamic:
+        _check_dynamic(site)
+
+
+def _check_magnitudes(site: _Site) -> None:
+    for index in range(len(site.node.input)):
+        value = site.constant(index)
+        if value is not None and value.dtype.kind == "f" and value.size and np.abs(value).max() > _LARGEST:
+            site.refuse(
+                f"reads {site.node.input[index]}, with values up to {np.abs(value).max():g}, whose products overflow float32"
+            )
+
+
+def _check_dynamic(site: _Site) -> None:
+    name = site.node.output[0]
+    if site.tensors.types[name] != TensorProto.FLOAT:
+        type_ = TensorProto.DataType.Name(site.tensors.types[name]).lower()
+        site.refuse(f"gives {name}, a tensor of {type_}; only float32 can be built")
+    if not site.output or site.output[0] != 1:
+        site.refuse(f"gives {name} of shape {site.output}, without the batch of 1 as its first axis")
+
+
+def _check_quantizer(site: _Site) -> None:
+    node = site.node
+    if not all(node.input):
+        site.wrong("leaves an operand out; QONNX has all of them")
+    for name in (node.input[0], node.input[1]):
+        if site.tensors.types[name] != TensorProto.FLOAT:
+            type_ = TensorProto.DataType.Name(site.tensors.types[name]).lower()
+            site.wrong(f"reads {name}, a tensor of {type_}; expected float32")
+    for index in range(1, len(node.input)):
+        value = site.constant(index)
+        if value is None:
+            continue  # read_quantizer has a sentence for it
+        if value.dtype != np.float32 and value.dtype.kind not in "iu":
+            site.wrong(f"reads {node.input[index]}, a tensor of {value.dtype}; expected float32 or integers")
+        if not _broadcasts(site.shape(index), site.shape(0)):
+            site.wrong(
+                f"has an operand {node.input[index]} of shape {site.shape(index)} for a tensor of shape {site.shape(0)}; "
+                "expected one that broadcasts to it"
+            )
+    _check_quantizer_values(site)
+    read_quantizer(node, [site.constant(index) for index in range(1, len(node.input))])
+
+
+def _check_quantizer_values(site: _Site) -> None:
+    """What QONNX's executor cannot calculate with, although the numbers say something."""
+    node = site.node
+    widths = [index for index in range(3, len(node.input)) if (node.op_type, len(node.input), index) != ("Trunc", 6, 4)]
+    for index in widths:
+        value = site.constant(index)
+        if value is not None and value.dtype not in _WIDTHS:
+            site.wrong(f"reads {node.input[index]}, a bit width of {value.dtype}; expected float32 or int32")
+    zero_point = site.constant(2)
+    if widths and zero_point is not None and site.constant(widths[-1]) is not None:
+        reach = 2.0 ** min(float(site.constant(widths[-1]).max()), _MAX_BITS)
+        if (np.abs(zero_point.astype(np.float64)) > reach).any():
+            site.refuse(f"has a zero point ({node.input[2]}) beyond {reach:g}, the reach of its bits")
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False
+
+
+def _check_window(site: _Site, kernel: tuple[int, ...]) -> None:
+    """Kernel, strides, dilations and pads of a convolution or a pool over images or over one axis."""
+    options, axes = site.options, len(kernel)
+    if axes not in (1, 2):
+        site.refuse(f"has a kernel of {axes} dimensions; one or two can be built")
+    for name, count in (("strides", axes), ("dilations", axes), ("pads", 2 * axes)):
+        if len(options.get(name, [1] * count)) != count:
+            site.wrong(f"has {name} {options[name]}; expected {count} numbers")
+    if any(d != 1 for d in options.get("dilations", ())):
+        site.refuse(f"has dilations {options['dilations']}; only 1 can be built")
+    _check_pads(site, kernel)
+    if options.get("ceil_mode", 0) not in (0, 1) or options.get("count_include_pad", 0) not in (0, 1):
+        site.wrong("has a ceil_mode or count_include_pad that is neither 0 nor 1")
+    if options.get("ceil_mode", 0) and any((n - 1) * s + k > size for n, s, k, size in _reach(site, kernel)):
+        site.refuse("has ceil_mode with windows that reach over the edge; pad explicitly")
+    elements = math.prod(kernel) * site.shape(0)[1] * math.prod(site.output[2:])
+    if elements > _MAX_WINDOWS:
+        site.refuse(f"has windows of {elements} elements in all; at most {_MAX_WINDOWS} can be built")
+
+
+def _reach(site: _Site, kernel: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
+    """Windows, stride, kernel and padded size by axis."""
+    axes = len(kernel)
+    pads = site.options.get("pads", [0] * 2 * axes)
+    sizes = (size + a + b for size, a, b in zip(site.shape(0)[2:], pads[:axes], pads[axes:], strict=True))
+    return zip(site.output[2:], site.options.get("strides", [1] * axes), kernel, sizes, strict=True)
+
+
+def _check_pads(site: _Site, kernel: tuple[int, ...]) -> None:
+    axes = len(kernel)
+    pads, auto_pad = site.options.get("pads", [0] * 2 * axes), site.options.get("auto_pad", b"NOTSET").decode()
+    if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
+        site.wrong(f"has auto_pad {auto_pad}; expected NOTSET, VALID, SAME_UPPER or SAME_LOWER")
+    if auto_pad != "NOTSET" and any(pads):
+        site.wrong(f"has both pads and auto_pad {auto_pad}; expected one of them")
+    padded = tuple(size + a + b for size, a, b in zip(site.shape(0)[2:], pads[:axes], pads[axes:], strict=True))
+    if not auto_pad.startswith("SAME") and any(k > size for k, size in zip(kernel, padded, strict=True)):
+        site.wrong(f"has windows {kernel} larger than its padded input {padded}")
+    if site.node.op_type != "Conv" and any(p >= k for p, k in zip(pads, (*kernel, *kernel), strict=True)):
+        site.wrong(f"has pads {pads}, with windows {kernel} that lie outside; expected pads below the kernel")
+
+
+def _check_convolution(site: _Site) -> None:
+    x, w, group = site.shape(0), site.shape(1), site.options.get("group", 1)
+    if len(x) < 3 or len(w) != len(x):
+        site.wrong(f"has weights of shape {w} for a tensor of shape {x}; expected the same number of axes, at least 3")
+    if w[1] * group != x[1] or w[0] % group:
+        site.wrong(f"has weights of shape {w} in {group} groups for {x[1]} channels; they do not divide")
+    kernel = site.options.get("kernel_shape", list(w[2:]))
+    if tuple(kernel) != w[2:]:
+        site.wrong(f"has kernel_shape {kernel}; its weights have {w[2:]}")
+    if site.has(2) and site.shape(2) != (w[0],):
+        site.wrong(f"has a bias {site.node.input[2]} of shape {site.shape(2)}; expected ({w[0]},)")
+    _check_window(site, w[2:])
+
+
+def _check_pool(site: _Site) -> None:
+    _check_window(site, tuple(site.options["kernel_shape"]))
+    if site.options.get("storage_order", 0):
+        site.refuse("has storage_order 1; only 0 can be built")
+
+
+def _check_global_pool(site: _Site) -> None:
+    if len(site.shape(0)) not in (3, 4):
+        site.refuse(f"averages a tensor of shape {site.shape(0)}; only images, or one axis, can be built")
+
+
+def _check_gemm(site: _Site) -> None:
+    x, w = site.shape(0), site.shape(1)
+    if site.options.get("transA", 0):
+        site.refuse("transposes its input; export it without transA")
+    w = w[::-1] if site.options.get("transB", 0) else w
+    if len(x) != 2 or len(w) != 2 or x[1] != w[0]:
+        site.wrong(f"multiplies a tensor of shape {x} by weights of shape {w}; expected (1, K) by (K, N)")
+    if site.has(2) and not _broadcasts(site.shape(2), (x[0], w[1])):
+        site.wrong(f"has a bias {site.node.input[2]} of shape {site.shape(2)} for outputs of shape {(x[0], w[1])}")
+
+
+def _check_batch_normalization(site: _Site) -> None:
+    x = site.shape(0)
+    if len(x) < 2:
+        site.wrong(f"normalises a tensor of shape {x}; expected channels after the batch")
+    if site.options.get("training_mode", 0) or not site.options.get("spatial", 1):
+        site.refuse("is in training mode, or not one a channel; export the network in evaluation mode")
+    for name, index in (("scale", 1), ("bias", 2), ("mean", 3), ("variance", 4)):
+        if site.shape(index) != (x[1],):
+            site.wrong(f"has a {name} {site.node.input[index]} of shape {site.shape(index)}; expected ({x[1]},)")
+    variance, epsilon = site.constant(4), site.options.get("epsilon", 1e-5)
+    if variance is not None and not (variance + np.float32(epsilon) > 0).all():
+        channel = int(np.flatnonzero(~(variance + np.float32(epsilon) > 0))[0])
+        site.wrong(
+            f"has the variance {variance[channel]:g} ({site.node.input[4]}) and epsilon {epsilon:g} in channel {channel}; "
+            "their sum must be positive"
+        )
+
+
+def _check_binary(site: _Site) -> None:
+    """A constant must not enlarge the tensor that it meets."""
+    for index in (0, 1):
+        if site.dynamic(index) and site.shape(index) != site.output:
+            site.refuse(
+                f"broadcasts a tensor of shape {site.shape(index)} to {site.output}; the tensor that depends on the input "
+                "must keep its shape"
+            )
+    divisor = site.constant(1) if site.node.op_type == "Div" else None
+    if divisor is not None and not divisor.all():
+        site.wrong(f"divides by zero ({site.node.input[1]})")
+
+
+def _check_reshape(site: _Site) -> None:
+    if site.constant(1) is None:
+        site.refuse(f"takes its shape {site.node.input[1]} from the input; export it with a fixed shape")
+    if math.prod(site.shape(0)) != math.prod(site.output):
+        site.wrong(f"gives {site.output} for a tensor of shape {site.shape(0)}, which has another number of elements")
+
+
+def _check_flatten(site: _Site) -> None:
+    if site.dynamic(0) and site.options.get("axis", 1) in (0, -len(site.shape(0))):
+        _set(site.node, "axis", 1)  # the same for a batch of 1
+
+
+def _check_transpose(site: _Site) -> None:
+    axes = list(range(len(site.shape(0))))
+    perm = site.options.get("perm", axes[::-1])
+    if sorted(perm) != axes:
+        site.wrong(f"has perm {perm} for a tensor of shape {site.shape(0)}; expected each of its axes once")
+    if site.dynamic(0) and perm[:1] != [0]:
+        site.refuse("moves the batch axis; only the axes after it can change")
+
+
+def _check_axes(site: _Site, rank: int) -> list[int]:
+    """The axes of a node, as numbers from 0, from its attribute or its second operand."""
+    if site.has(1) and site.constant(1) is None:
+        site.refuse(f"takes its axes {site.node.input[1]} from the input; export it with fixed axes")
+    axes = site.constant(1).ravel().tolist() if site.has(1) else site.options.get("axes")
+    if axes is None or not axes:
+        site.refuse("names no axes, so that the batch counts as one; export it with axes")
+    axes = [axis % rank for axis in axes]
+    if len(set(axes)) < len(axes):
+        site.wrong(f"names an axis twice, in {axes}")
+    if site.dynamic(0) and 0 in axes:
+        site.refuse(f"has axes {sorted(axes)}, the batch among them; only the axes after it can change")
+    return axes
+
+
+def _check_squeeze(site: _Site) -> None:
+    _check_axes(site, len(site.shape(0)))
+
+
+def _check_unsqueeze(site: _Site) -> None:
+    _check_axes(site, len(site.output))
+
+
+def _check_softmax(site: _Site) -> None:
+    shape = site.shape(0)
+    axis = site.options.get("axis", -1)  # before version 13 the default was 1: the same for two axes
+    if not site.last:
+        site.refuse("stands between layers; only as the last node, after which the label is taken, can it be built")
+    if len(shape) != 2 or axis % len(shape) != 1:
+        site.refuse(f"is taken over axis {axis} of a tensor of shape {shape}; expected (1, classes) and axis 1")
+    _set(site.node, "axis", 1)
+
+
+def _check_clip(site: _Site) -> None:
+    for index in (1, 2):
+        if site.has(index) and site.shape(index) != ():
+            site.wrong(
+                f"has a bound {site.node.input[index]} of shape {site.shape(index)}; expected one number, of shape ()"
+            )
+
+
+def _check_leaky(site: _Site) -> None:
+    if site.options.get("alpha", 0.01) < 0:
+        site.refuse(f"has alpha {site.options['alpha']:g}, so that it is not monotone and no thresholds stand for it")
+
+
+def _check_dropout(site: _Site) -> None:
+    ratio = site.constant(1) if site.has(1) else np.asarray(site.options.get("ratio", 0.5))
+    if ratio is None or ratio.shape != () or not 0 <= ratio < 1:
+        site.wrong("has a ratio that is no number from 0 to 1, without 1")
+    training = site.constant(2)
+    if site.has(2) and (training is None or training.any()):
+        site.refuse("is in training mode; export the network in evaluation mode")
+
+
+def _check_nothing(site: _Site) -> None:
+    """ONNX' inference says all."""
+
+
+def _set(node: onnx.NodeProto, name: str, value: Any) -> None:
+    kept = [attribute for attribute in node.attribute if attribute.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*kept, onnx.helper.make_attribute(name, value)])
+
+
+_JOINS = ("Add", "Sub", "Mul", "Div")
+_CHECKS: dict[str, Callable[[_Site], None]] = {
+    **dict.fromkeys(_JOINS, _check_binary),
+    **dict.fromkeys(CLASSIFIER_ENDS, _check_softmax),
+    **dict.fromkeys(("Relu", "Sigmoid", "Tanh", "Neg", "Identity", "MatMul"), _check_nothing),
+    "AveragePool": _check_pool,
+    "BatchNormalization": _check_batch_normalization,
+    "Clip": _check_clip,
+    "Conv": _check_convolution,
+    "Dropout": _check_dropout,
+    "Flatten": _check_flatten,
+    "Gemm": _check_gemm,
+    "GlobalAveragePool": _check_global_pool,
+    "LeakyRelu": _check_leaky,
+    "MaxPool": _check_pool,
+    "ReduceMean": _check_squeeze,
+    "Reshape": _check_reshape,
+    "Squeeze": _check_squeeze,
+    "Transpose": _check_transpose,
+    "Unsqueeze": _check_unsqueeze,
+}

@@ -1,1 +1,0 @@
-"""What layers will take of an FPGA, estimated before anything is synthesized."""

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.folding.estimate import Estimate
+from pipeline.folding.selection import Capacity, Choice, Link, Program
+
+
+def drawn(seed: int, sizes: list[int], pairs: list[tuple[int, int]]):
+    """Layers of random options, and what random streams between them cost."""
+    rng = np.random.default_rng(seed)
+
+    def estimate() -> Estimate:
+        return Estimate(*map(float, rng.integers(0, 20, 4)))
+
+    choices = [[Choice(*map(int, rng.integers(1, 4, 2)), estimate()) for _ in range(size)] for size in sizes]
+    tables = {pair: {lanes: estimate() for lanes in product(range(1, 4), repeat=2)} for pair in pairs}
+    links = [Link(*pair, lambda out, into, table=table: table[out, into]) for pair, table in tables.items()]
+
+    def total(selection) -> Estimate:
+        chosen = [own[option] for own, option in zip(choices, selection, strict=True)]
+        between = (table[chosen[i].output_lanes, chosen[j].input_lanes] for (i, j), table in tables.items())
+        return sum(between, sum((choice.estimate for choice in chosen), Estimate()))
+
+    return choices, links, total
+
+
+def price(taken: Estimate) -> float:
+    return taken.lut + taken.ff / 1000 + 20 * taken.uram
+
+
+def fits(taken: Estimate, capacity: Capacity) -> bool:
+    return all(getattr(taken, name) <= getattr(capacity, name) for name in ("lut", "ff", "bram_18k", "uram"))
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_the_solution_is_the_cheapest_of_all_that_fit(data):
+    sizes = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=5))
+    pairs = [(i, j) for i in range(len(sizes)) for j in range(i + 1, len(sizes))]
+    streams = data.draw(st.lists(st.sampled_from(pairs), unique=True) if pairs else st.just([]))
+    choices, links, total = drawn(data.draw(st.integers(0, 2**32 - 1)), sizes, streams)
+    capacity = Capacity(*(data.draw(st.integers(0, 80)) for _ in range(4)))
+    allowed = [total(s) for s in product(*map(range, sizes)) if fits(total(s), capacity)]
+
+    found = Program(choices, links).solve(capacity)
+    if not allowed:
+        assert found is None
+        return
+    assert price(total(found.options)) == pytest.approx(min(map(price, allowed)))
+    assert found.total.lut == pytest.approx(total(found.options).lut)
+
+
+def of_two_kinds(choices):
+    return [[c._replace(kind="ab"[option > 0]) for option, c in enumerate(own)] for own in choices]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_barred_is_not_taken(seed):
+    choices, links, total = drawn(seed, [3, 3], [(0, 1)])
+    program = Program(of_two_kinds(choices), links)
+    found = program.solve(without=[(0, "b")])
+    assert found.options[0] == 0
+    assert price(total(found.options)) == pytest.approx(min(price(total((0, option))) for option in range(3)))
+    assert program.solve(without=[(0, "a"), (0, "b")]) is None
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_kinds_that_go_together(seed):
+    choices, links, total = drawn(seed, [3, 3], [(0, 1)])
+    found = Program(of_two_kinds(choices), links, [((0, "a"), (1, "b"))]).solve()
+    allowed = [s for s in product(range(3), repeat=2) if (s[0] == 0) == (s[1] > 0)]
+    assert price(total(found.options)) == pytest.approx(min(price(total(s)) for s in allowed))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_fixed_stays_and_the_rest_is_the_cheapest_for_it(seed):
+    choices, links, total = drawn(seed, [3, 3, 3], [(0, 1), (1, 2)])
+    program = Program(of_two_kinds(choices), links)
+    first = program.solve()
+    found = program.solve(without=[(0, "b")], fixed={1: first.options[1]})
+    assert (found.options[0], found.options[1]) == (0, first.options[1])
+    allowed = [s for s in product(range(3), repeat=3) if s[0] == 0 and s[1] == first.options[1]]
+    assert price(total(found.options)) == pytest.approx(min(price(total(s)) for s in allowed))
