@@ -320,7 +320,7 @@ def _resources(facts: BuildFacts) -> str:
         + table([header[0], "LUT estimated", "FINN's estimate", *header[1:]], rows)
         + _in_hls(resources)
         + f"\n\n{_weight_memory(facts)}"
-        + f"\n\nEstimates are those that foldings are chosen by (`pipeline/resources`). {_accuracy(facts)}"
+        + f"\n\nEstimates are those that foldings are chosen by, of a model fitted to what Yosys counts. {_accuracy(facts)}"
         + _beside_finn(facts)
         + f"\n\n![LUTs by layer]({LUTS_FIGURE})"
     )

@@ -282,7 +282,7 @@ def _estimates(estimates: Mapping[str, Estimate]) -> dict[str, object]:
             }
             for name, own in everything.items()
         },
-        "how": "estimated by pipeline/resources, before synthesis",
+        "how": "estimated before synthesis, by a model fitted to what Yosys counts",
     }
 
 
