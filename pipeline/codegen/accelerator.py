@@ -12,7 +12,8 @@ from pathlib import Path
 
 from a2q_driver.packing import slot_bytes, stream_bytes
 from pipeline import fingerprint
-from pipeline.codegen.rtl import Design, Port, write_template
+from pipeline.codegen.render import write_template
+from pipeline.codegen.rtl import Design, Port
 from pipeline.errors import UnsupportedError
 
 __all__ = [

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.codegen.rtl import identifier, stream_facts, write_template, write_text
+from pipeline.codegen.render import render, write_template, write_text
+from pipeline.codegen.rtl import identifier, stream_facts
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Kernel, Shape, Table
 from pipeline.dataflow.types import IntType
@@ -138,7 +139,7 @@ def write_layer(layer: Kernel, folder: Path) -> HlsLayer:
         content = [_describe(f"{name}_{key}", table) for key, table in tables.items()]
         write_template("tables.hpp.jinja", folder / f"{name}_tables.hpp", layer=layer.name, tables=content)
     if companion:
-        write_text(folder / f"{name}_adder_graph.hpp", companion)
+        write_text(folder / f"{name}_adder_graph.hpp", render(companion))
     write_template("layer.cpp.jinja", described.source, **values)
     return describe_layer(layer, folder)
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
+from pipeline.codegen.render import render, write_template, write_text
 from pipeline.dataflow.layer import Kernel, Shape
 from pipeline.dataflow.packing import beat_bytes
 from pipeline.dataflow.types import IntType
@@ -28,31 +28,12 @@ __all__ = [
     "Port",
     "describe_design",
     "identifier",
-    "render_template",
     "rtl_sources",
     "stream_facts",
     "write_design",
-    "write_template",
-    "write_text",
 ]
 
 WEIGHT_FILE = "weights.bin"  # the words of the weight stream, little endian
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("pipeline.stages"),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
-
-
-def _quoted(name: str) -> str:
-    """What a user called a layer, for a comment: it ends no line, continues none, and is no directive of a tool."""
-    return '"' + "".join(c if c.isascii() and c.isprintable() and c != "\\" else "?" for c in name) + '"'
-
-
-_TEMPLATES.filters["quoted"] = _quoted
 
 
 @dataclass(frozen=True)
@@ -188,7 +169,7 @@ def write_design(
             unread[unused] = 34
         companion = layer.companion(_companion_name(layer))
         if companion:
-            write_text(folder / f"{_companion_name(layer)}.sv", companion.text)
+            write_text(folder / f"{_companion_name(layer)}.sv", render(companion.module))
         instances.append(
             {
                 "module": layer.module,
@@ -216,16 +197,6 @@ def write_design(
         instance_of={layer.name: _instance_name(layer) for layer in layers},
     )
     return design
-
-
-def write_template(template: str, path: Path, **values: object) -> None:
-    """Write `template`, one of templates/, to `path` with `values` filled in, unless that is what it holds already."""
-    write_text(path, render_template(template, **values))
-
-
-def render_template(template: str, **values: object) -> str:
-    """The text of `template`, one of templates/, with `values` filled in."""
-    return _TEMPLATES.get_template(template).render(**values)
 
 
 def stream_facts(layers: Sequence[Kernel]) -> dict[str, tuple[Shape, IntType, int]]:
@@ -291,10 +262,3 @@ def _literal(value: int | str) -> str:
         return str(int(value))
     width = max(int(value).bit_length() + (value < 0), 33)
     return f"{width}'h{int(value) & ((1 << width) - 1):x}"
-
-
-def write_text(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path`, unless that is what it holds already."""
-    data = content.encode() if isinstance(content, str) else content
-    if not path.is_file() or path.read_bytes() != data:
-        path.write_bytes(data)

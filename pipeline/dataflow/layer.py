@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.dataflow.types import IntType
 
-__all__ = ["Companion", "Kernel", "Memory", "Shape", "Table", "Wire"]
+__all__ = ["Companion", "Generated", "Kernel", "Memory", "Shape", "Table", "Wire"]
 
 Shape = tuple[int, int, int]
 
@@ -66,10 +66,22 @@ class Wire:
 
 
 @dataclass(frozen=True)
+class Generated:
+    """A text that is generated for one layer: a template of pipeline/codegen/templates, and the values that fill it."""
+
+    template: str
+    values: Mapping[str, object]
+
+    @classmethod
+    def of(cls, template: str, **values: object) -> Generated:
+        return cls(template, values)
+
+
+@dataclass(frozen=True)
 class Companion:
     """A generated module beside the instance of a layer. Besides `wires` it has the port clk_i."""
 
-    text: str
+    module: Generated
     wires: tuple[Wire, ...]
 
 
@@ -188,8 +200,8 @@ class Kernel(ABC):
         """Pragmas of the function that calls the kernel, where table `t` is the array <name>_t."""
         return ()
 
-    def hls_companion(self, name: str) -> str | None:
-        """The text of the header that is generated for this layer, called `name`.hpp, if it has one."""
+    def hls_companion(self, name: str) -> Generated | None:
+        """The header that is generated for this layer, called `name`.hpp, if it has one."""
         return None
 
     # -- connections ------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.adder_graph.graph import AdderGraph
+from pipeline.adder_graph.module import AdderGraphModule
 from pipeline.adder_graph.solver import adder_graph_of
-from pipeline.codegen.adder_graph import AdderGraphModule
-from pipeline.dataflow.layer import Companion, Table, Wire
+from pipeline.dataflow.layer import Companion, Generated, Table, Wire
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, VerificationError
@@ -149,13 +149,13 @@ class UnrolledMVAU(MatrixVector):
             starts = Table(digits, IntType(min(int(digits.min()), -1), max(int(digits.max()), 0)))
         return {"starts": starts, "thresholds": self.hls_thresholds()}
 
-    def hls_companion(self, name: str) -> str:
-        return self.graph_module.hls_text(name)
+    def hls_companion(self, name: str) -> Generated:
+        return self.graph_module.hls(name)
 
     def companion(self, name: str) -> Companion:
         module = self.graph_module
         return Companion(
-            module.text(name),
+            module.rtl(name),
             (
                 Wire(self.mw * self.digit_bits, "graph_inputs_o", "inputs_i"),
                 Wire(self.mh * module.result_bits, "graph_results_i", "results_o"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pipeline.codegen.hls import INCLUDE, HlsLayer, HlsNetwork
-from pipeline.codegen.rtl import render_template, write_text
+from pipeline.codegen.render import render_template, write_text
 from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
 from pipeline.files import HLS

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.codegen.rtl import write_text
+from pipeline.codegen.render import write_text
 from pipeline.errors import VerificationError
 from pipeline.tools.gates import count_cells, gate_sources, models_of, verilog
 

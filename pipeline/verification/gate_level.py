@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.codegen.rtl import Design, describe_design, write_template
+from pipeline.codegen.render import write_template
+from pipeline.codegen.rtl import Design, describe_design
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Kernel
 from pipeline.errors import UnsupportedError

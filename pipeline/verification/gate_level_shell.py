@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.codegen.accelerator import SHELL, converter_parameters, shell_parameters
-from pipeline.codegen.rtl import Design, Port, write_template
+from pipeline.codegen.render import write_template
+from pipeline.codegen.rtl import Design, Port
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.tools.gates import count_cells

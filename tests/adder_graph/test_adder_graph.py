@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.adder_graph.graph import ZERO, AdderGraph, without_unused
+from pipeline.adder_graph.module import AdderGraphModule
 from pipeline.adder_graph.solver import adder_graph_of
-from pipeline.codegen.adder_graph import AdderGraphModule
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
 

@@ -14,22 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import jinja2
 import numpy as np
 
 from pipeline.adder_graph.graph import ZERO, AdderGraph
 from pipeline.adder_graph.schedule import stage_count, stages_of_fewest_registers
+from pipeline.dataflow.layer import Generated
 from pipeline.dataflow.types import IntType
 
 __all__ = ["AdderGraphModule"]
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("pipeline.adder_graph"),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +68,8 @@ class AdderGraphModule:
         """Flip-flops of all registers."""
         return sum(self.types[node].bits * count for node, count in enumerate(self._registers().tolist()))
 
-    def text(self, name: str) -> str:
-        """The module `name`."""
+    def rtl(self, name: str) -> Generated:
+        """The module `name` in SystemVerilog."""
         registers = self._registers().tolist()
         stages = []
         for stage in range(self.latency):
@@ -93,7 +85,8 @@ class AdderGraphModule:
             ]
             stages.append({"wires": wires, "registers": moved})
         used = self.graph.used()[: self.graph.inputs]
-        return _TEMPLATES.get_template("adder_graph.sv.jinja").render(
+        return Generated.of(
+            "adder_graph.sv.jinja",
             name=name,
             module=self,
             bits=self.element.bits,
@@ -103,10 +96,11 @@ class AdderGraphModule:
             results=[self._result(*row) for row in self.graph.results.tolist()],
         )
 
-    def hls_text(self, name: str) -> str:
+    def hls(self, name: str) -> Generated:
         """The header of the structure `name`, for hw/hls/unrolled_mvau.hpp. Where registers are, Vitis HLS decides."""
         used = np.flatnonzero(self.graph.used()).tolist()
-        return _TEMPLATES.get_template("adder_graph.hpp.jinja").render(
+        return Generated.of(
+            "adder_graph.hpp.jinja",
             name=name,
             module=self,
             bits=self.element.bits,
