@@ -94,8 +94,8 @@ def _described(layer: Kernel) -> str:
     if isinstance(layer, MatrixVector):
         matrix = f"{layer.mh} x {layer.mw} {layer.weight_type.name} times {layer.input_type.name}"
         return ", ".join([matrix, *_given(layer, ("pe", "simd", "lanes", "digits"))])
-    shape = "x".join(map(str, layer.input_shapes()[0]))
-    return ", ".join([f"{shape} {layer.input_types()[0].name}", *_given(layer, ("pe", "simd", "lanes", "depth"))])
+    shape = "x".join(map(str, layer.inputs()[0].shape))
+    return ", ".join([f"{shape} {layer.inputs()[0].type.name}", *_given(layer, ("pe", "simd", "lanes", "depth"))])
 
 
 def _given(layer: Kernel, names: Sequence[str]) -> list[str]:

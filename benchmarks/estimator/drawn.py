@@ -28,7 +28,7 @@ from pipeline.models.synthetic import draw_row
 
 __all__ = ["Drawn"]
 
-_STREAMS = {"inputs": ("x",), "outputs": ("y",)}
+_STREAMS = {"input_names": ("x",), "output_names": ("y",)}
 _ROWS, _CHANNELS = (8, 10, 16, 16, 24, 32, 32, 64), (3, 8, 16, 32, 64)
 _LARGE_ROWS, _LARGE_CHANNELS = (64, 128, 256, 512), (64, 128, 256, 512)
 

@@ -11,16 +11,15 @@ A network's folder is complete: the kernels, which are those of hw/hls, are in i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.codegen.render import render, write_template, write_text
-from pipeline.codegen.rtl import identifier, stream_facts
+from pipeline.codegen.rtl import identifier, streams_by_name
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel, Shape, Table
-from pipeline.dataflow.types import IntType
+from pipeline.dataflow.layer import Kernel, Stream, Table
 from pipeline.errors import ConfigError
 from pipeline.files import HLS
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -44,13 +43,10 @@ _VALUES_IN_A_LINE = 64
 
 
 @dataclass(frozen=True)
-class HlsPort:
-    """A stream of a layer's function, and what a frame on it is."""
+class HlsPort(Stream):
+    """A stream of a layer's function."""
 
-    name: str  # in0, out0, …
-    shape: Shape
-    type: IntType
-    lanes: int
+    name: str = field(kw_only=True)  # in0, out0, …
 
     @property
     def elements(self) -> int:
@@ -86,15 +82,15 @@ class HlsNetwork:
 def check_widths(layers: Iterable[Kernel]) -> None:
     """Raises ConfigError, naming layer and stream, where a stream of `layers` is wider than Vitis HLS takes."""
     for layer in layers:
-        for direction, streams, types, all_lanes in (
-            ("input", layer.inputs, layer.input_types(), layer.input_lanes()),
-            ("output", layer.outputs, layer.output_types(), layer.output_lanes()),
+        for direction, names, streams in (
+            ("input", layer.input_names, layer.inputs()),
+            ("output", layer.output_names, layer.outputs()),
         ):
-            for stream, type_, lanes in zip(streams, types, all_lanes, strict=True):
-                if layer.has_hls and lanes * type_.bits > _WIDEST:
+            for name, stream in zip(names, streams, strict=True):
+                if layer.has_hls and stream.bits > _WIDEST:
                     raise ConfigError(
-                        f"layer {layer.name} has no HLS C++: its {direction} {stream} has words of {lanes} × {type_.bits} = "
-                        f"{lanes * type_.bits:,} bits, and Vitis HLS takes at most {_WIDEST:,}. Give the layers there a lower "
+                        f"layer {layer.name} has no HLS C++: its {direction} {name} has words of {stream.lanes} × "
+                        f"{stream.type.bits} = {stream.bits:,} bits, and Vitis HLS takes at most {_WIDEST:,}. Give the layers there a lower "
                         "PE or SIMD in the folding file, or the network a lower target_fps; or build without the C++, with "
                         "simulation: {cppsim_frames: 0}. The SystemVerilog has no such limit."
                     )
@@ -109,8 +105,8 @@ def describe_layer(layer: Kernel, folder: Path) -> HlsLayer:
         layer.name,
         folder / f"{name}.cpp",
         tuple(path for path in headers if path.is_file()),
-        _ports("in", layer.input_shapes(), layer.input_types(), layer.input_lanes()),
-        _ports("out", layer.output_shapes(), layer.output_types(), layer.output_lanes()),
+        _ports("in", layer.inputs()),
+        _ports("out", layer.outputs()),
     )
 
 
@@ -147,14 +143,14 @@ def write_layer(layer: Kernel, folder: Path) -> HlsLayer:
 def describe_network(graph: LayerGraph, folder: Path, name: str) -> HlsNetwork:
     """What `write_network` has written for the same arguments."""
     layers = tuple(describe_layer(layer, folder) for layer in graph if layer.has_hls)
-    facts = stream_facts(graph.layers)
+    streams = streams_by_name(graph.layers)
     whole = HlsLayer(
         name,
         name,
         folder / f"{name}.cpp",
         (folder / f"{name}.hpp", *(layer.headers[0] for layer in layers if layer.headers)),
-        (HlsPort("in0", *facts[graph.input]),),
-        (HlsPort("out0", *facts[graph.output]),),
+        _ports("in", [streams[graph.input]]),
+        _ports("out", [streams[graph.output]]),
     )
     return HlsNetwork(folder, whole, layers)
 
@@ -178,8 +174,8 @@ def write_network(graph: LayerGraph, folder: Path, name: str) -> HlsNetwork:
     calls = [
         {
             "name": identifier(layer.name),
-            "inputs": [ends[stream] for stream in layer.inputs],
-            "outputs": [ends[stream] for stream in layer.outputs],
+            "inputs": [ends[stream] for stream in layer.input_names],
+            "outputs": [ends[stream] for stream in layer.output_names],
         }
         for layer in graph
         if layer.has_hls
@@ -206,31 +202,31 @@ def _streams(graph: LayerGraph) -> tuple[list[dict[str, object]], dict[str, str]
 
     Those around a FIFO are one; it has the name of the first, or of the port.
     """
-    facts = stream_facts(graph.layers)
+    streams = streams_by_name(graph.layers)
     names = {graph.input: "in0_V"}
     depths: dict[str, int] = {}
     for layer in graph:
         if isinstance(layer, StreamingFIFO):
-            names[layer.outputs[0]] = names[layer.inputs[0]]
-            depths[names[layer.inputs[0]]] = depths.get(names[layer.inputs[0]], 0) + layer.depth
+            names[layer.output_names[0]] = names[layer.input_names[0]]
+            depths[names[layer.input_names[0]]] = depths.get(names[layer.input_names[0]], 0) + layer.depth
         else:
-            names.update((stream, identifier(stream)) for stream in layer.outputs)
+            names.update((stream, identifier(stream)) for stream in layer.output_names)
     last = names[graph.output]
     names = {stream: "out0_V" if name == last else name for stream, name in names.items()}
     between: dict[str, dict[str, object]] = {}
     for stream, name in names.items():
         if name not in between and name not in ("in0_V", "out0_V"):
-            _, type_, lanes = facts[stream]
+            lanes, type_ = streams[stream].lanes, streams[stream].type
             depth = max(depths.get(name, 0), _LEAST_DEPTH)
             between[name] = {"name": name, "lanes": lanes, "type": type_, "depth": depth}
     return list(between.values()), names
 
 
-def _ports(
-    direction: str, shapes: Sequence[Shape], types: Sequence[IntType], lanes: Sequence[int]
-) -> tuple[HlsPort, ...]:
-    each = zip(shapes, types, lanes, strict=True)
-    return tuple(HlsPort(f"{direction}{index}", *facts) for index, facts in enumerate(each))
+def _ports(direction: str, streams: Sequence[Stream]) -> tuple[HlsPort, ...]:
+    return tuple(
+        HlsPort(stream.shape, stream.type, stream.lanes, name=f"{direction}{index}")
+        for index, stream in enumerate(streams)
+    )
 
 
 def _describe(name: str, table: Table) -> dict[str, object]:

@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.codegen.render import render, write_template, write_text
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Kernel, Stream
 from pipeline.dataflow.packing import beat_bytes
-from pipeline.dataflow.types import IntType
 from pipeline.files import RTL
 
 __all__ = [
@@ -29,7 +28,7 @@ __all__ = [
     "describe_design",
     "identifier",
     "rtl_sources",
-    "stream_facts",
+    "streams_by_name",
     "write_design",
 ]
 
@@ -37,28 +36,15 @@ WEIGHT_FILE = "weights.bin"  # the words of the weight stream, little endian
 
 
 @dataclass(frozen=True)
-class Port:
-    """One AXI stream of a top module, and what a frame on it is."""
+class Port(Stream):
+    """One AXI stream of a top module."""
 
-    name: str  # s_axis_0, m_axis_0, …
-    stream: str
-    shape: Shape
-    type: IntType
-    lanes: int
-
-    @property
-    def bits(self) -> int:
-        return self.lanes * self.type.bits
+    name: str = field(kw_only=True)  # s_axis_0, m_axis_0, …
+    stream: str = field(kw_only=True)
 
     @property
     def bytes(self) -> int:
         return beat_bytes(self.lanes, self.type.bits)
-
-    @property
-    def beats(self) -> int:
-        """Beats a frame."""
-        height, width, channels = self.shape
-        return height * width * channels // self.lanes
 
 
 @dataclass(frozen=True)
@@ -102,12 +88,12 @@ def describe_design(
     check_overflow: bool = False,
 ) -> Design:
     """The design that `write_design` writes for the same arguments."""
-    facts = stream_facts(layers)
+    known = streams_by_name(layers)
     return Design(
         name,
         folder,
-        tuple(Port(f"s_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(inputs)),
-        tuple(Port(f"m_axis_{i}", stream, *facts[stream]) for i, stream in enumerate(outputs)),
+        tuple(_port(f"s_axis_{i}", name, known[name]) for i, name in enumerate(inputs)),
+        tuple(_port(f"m_axis_{i}", name, known[name]) for i, name in enumerate(outputs)),
         {_instance_name(layer): layer.name for layer in layers},
         tuple(_companion_name(layer) for layer in layers if layer.has_companion),
         tuple(layer.name for layer in layers if layer.has_overflow and check_overflow),
@@ -134,8 +120,8 @@ def write_design(
     """
     design = describe_design(layers, inputs, outputs, folder, name, check_overflow=check_overflow)
     folder.mkdir(parents=True, exist_ok=True)
-    facts = stream_facts(layers)
-    signals = {stream: identifier(stream) for stream in facts}
+    known = streams_by_name(layers)
+    signals = {name: identifier(name) for name in known}
     if len(design.weight_words):
         write_text(folder / WEIGHT_FILE, design.weight_words.astype("<u4").tobytes())
     loading = [layer.name for layer in layers if layer.loads_weights]
@@ -152,7 +138,7 @@ def write_design(
                 write_text(folder / f"{beginning}_{ending}.mem", memory.hex())
             parameters[parameter] = f'"{beginning}"'
         connections = layer.connections(
-            tuple(signals[s] for s in layer.inputs), tuple(signals[s] for s in layer.outputs)
+            tuple(signals[s] for s in layer.input_names), tuple(signals[s] for s in layer.output_names)
         )
         unread = {}  # wires that nothing reads, and their bits
         if layer.name in design.overflow_layers:
@@ -191,7 +177,7 @@ def write_design(
         outputs=design.outputs,
         overflow_layers=design.overflow_layers,
         loading_layers=loading,
-        signals=[(signals[s], lanes * type_.bits) for s, (_, type_, lanes) in facts.items()],
+        signals=[(signals[name], stream.bits) for name, stream in known.items()],
         signal_of=signals,
         instances=instances,
         instance_of={layer.name: _instance_name(layer) for layer in layers},
@@ -199,19 +185,19 @@ def write_design(
     return design
 
 
-def stream_facts(layers: Sequence[Kernel]) -> dict[str, tuple[Shape, IntType, int]]:
-    """Shape, type and lanes of each stream. Raises ValueError where a stream's two ends disagree."""
-    facts: dict[str, tuple[Shape, IntType, int]] = {}
+def streams_by_name(layers: Sequence[Kernel]) -> dict[str, Stream]:
+    """The streams that `layers` write and read. Raises ValueError where a stream's two ends disagree."""
+    known: dict[str, Stream] = {}
     for layer in layers:
-        for streams, shapes, types, lanes in (
-            (layer.outputs, layer.output_shapes(), layer.output_types(), layer.output_lanes()),
-            (layer.inputs, layer.input_shapes(), layer.input_types(), layer.input_lanes()),
-        ):
-            for stream, shape, type_, lane_count in zip(streams, shapes, types, lanes, strict=True):
-                known = facts.setdefault(stream, (shape, type_, lane_count))
-                if known != (shape, type_, lane_count):
-                    raise ValueError(f"stream {stream}: one end is {known}, the other {(shape, type_, lane_count)}")
-    return facts
+        for names, streams in ((layer.output_names, layer.outputs()), (layer.input_names, layer.inputs())):
+            for name, stream in zip(names, streams, strict=True):
+                if known.setdefault(name, stream) != stream:
+                    raise ValueError(f"stream {name}: one end is {known[name]}, the other {stream}")
+    return known
+
+
+def _port(name: str, stream: str, of: Stream) -> Port:
+    return Port(of.shape, of.type, of.lanes, name=name, stream=stream)
 
 
 def _weight_words(layers: Sequence[Kernel]) -> np.ndarray:

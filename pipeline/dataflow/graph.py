@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,12 +12,12 @@ from pipeline.dataflow.layer import Kernel, Shape
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
 
-__all__ = ["LayerGraph", "OutputTransform", "Stream"]
+__all__ = ["Connection", "LayerGraph", "OutputTransform"]
 
 
 @dataclass(frozen=True)
-class Stream:
-    """A point-to-point connection: frames of `shape` (height, width, channels) of integers of `type`.
+class Connection:
+    """A stream from its writer to its reader: frames of `shape` (height, width, channels) of integers of `type`.
 
     `producer` is empty for the input of the graph, `consumer` for its output.
     """
@@ -54,10 +54,10 @@ class LayerGraph:
     def __post_init__(self) -> None:
         known = {self.input}
         for layer in self.layers:
-            missing = [stream for stream in layer.inputs if stream not in known]
+            missing = [stream for stream in layer.input_names if stream not in known]
             if missing:
                 raise VerificationError(f"layer {layer.name} reads {missing[0]}, which no earlier layer writes")
-            known.update(layer.outputs)
+            known.update(layer.output_names)
         self.streams  # noqa: B018  checks that both ends of each stream agree
 
     def __iter__(self) -> Iterator[Kernel]:
@@ -68,27 +68,31 @@ class LayerGraph:
 
     def writer(self, stream: str) -> Kernel | None:
         """The layer that writes `stream`; None for the input of the graph."""
-        return next((layer for layer in self.layers if stream in layer.outputs), None)
+        return next((layer for layer in self.layers if stream in layer.output_names), None)
 
     @property
-    def streams(self) -> dict[str, Stream]:
+    def streams(self) -> dict[str, Connection]:
         """Every stream by its name, in the order in which the layers write them."""
-        ends: dict[str, list] = {}
+        connections: dict[str, Connection] = {}
         for layer in self.layers:
-            for name, shape, type_ in zip(layer.inputs, layer.input_shapes(), layer.input_types(), strict=True):
-                ends.setdefault(name, [None, None])[1] = (layer.name, shape, type_)
-            for name, shape, type_ in zip(layer.outputs, layer.output_shapes(), layer.output_types(), strict=True):
-                ends.setdefault(name, [None, None])[0] = (layer.name, shape, type_)
-        found = {}
-        for name, (writer, reader) in ends.items():
-            if writer and reader and (writer[1], writer[2]) != (reader[1], reader[2]):
-                raise VerificationError(
-                    f"stream {name}: {writer[0]} writes {writer[1]} {writer[2]}, "
-                    f"{reader[0]} reads {reader[1]} {reader[2]}"
-                )
-            _, shape, type_ = writer or reader
-            found[name] = Stream(name, shape, type_, writer[0] if writer else "", reader[0] if reader else "")
-        return found
+            for name, stream in zip(layer.input_names, layer.inputs(), strict=True):
+                self._connect(connections, Connection(name, stream.shape, stream.type, "", layer.name))
+            for name, stream in zip(layer.output_names, layer.outputs(), strict=True):
+                self._connect(connections, Connection(name, stream.shape, stream.type, layer.name, ""))
+        return connections
+
+    @staticmethod
+    def _connect(connections: dict[str, Connection], end: Connection) -> None:
+        """Put `end`, of which one layer is known, into `connections`."""
+        other = connections.setdefault(end.name, end)
+        if (other.shape, other.type) != (end.shape, end.type):
+            writer, reader = (end, other) if end.producer else (other, end)
+            raise VerificationError(
+                f"stream {end.name}: {writer.producer} writes {writer.shape} {writer.type}, "
+                f"{reader.consumer} reads {reader.shape} {reader.type}"
+            )
+        producer, consumer = end.producer or other.producer, end.consumer or other.consumer
+        connections[end.name] = replace(end, producer=producer, consumer=consumer)
 
     def execute(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """The value of every stream, by name, for `frames`, integers of shape (N, H, W, C).
@@ -98,8 +102,8 @@ class LayerGraph:
         values = {self.input: frames}
         streams = self.streams
         for layer in self.layers:
-            outputs = layer.reference(*(values[name] for name in layer.inputs))
-            for name, value in zip(layer.outputs, outputs, strict=True):
+            outputs = layer.reference(*(values[name] for name in layer.input_names))
+            for name, value in zip(layer.output_names, outputs, strict=True):
                 if value.shape[1:] != streams[name].shape or not streams[name].type.contains(value):
                     raise VerificationError(
                         f"layer {layer.name} gives {value.shape[1:]} in [{value.min()}, {value.max()}] on stream "

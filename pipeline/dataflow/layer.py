@@ -15,9 +15,31 @@ import numpy as np
 
 from pipeline.dataflow.types import IntType
 
-__all__ = ["Companion", "Generated", "Kernel", "Memory", "Shape", "Table", "Wire"]
+__all__ = ["Companion", "Generated", "Kernel", "Memory", "Shape", "Stream", "Table", "Wire"]
 
 Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Frames of `shape` (height, width, channels) of integers of `type`, `lanes` neighbouring channels a beat."""
+
+    shape: Shape
+    type: IntType
+    lanes: int
+
+    @property
+    def bits(self) -> int:
+        """Bits of a beat."""
+        return self.lanes * self.type.bits
+
+    @property
+    def beats(self) -> int:
+        """Beats that a frame takes. Raises ValueError for lanes that do not divide the channels."""
+        height, width, channels = self.shape
+        if channels % self.lanes:
+            raise ValueError(f"{self.lanes} lanes do not divide {channels} channels")
+        return height * width * (channels // self.lanes)
 
 
 @dataclass(frozen=True)
@@ -89,12 +111,13 @@ class Companion:
 class Kernel(ABC):
     """One hardware layer: a node of the layer graph. Immutable; folding it is `dataclasses.replace`.
 
-    `inputs` and `outputs` name the streams it reads and writes; `source` is the user's name of the layer, for messages.
+    `input_names` and `output_names` are the names of the streams that it reads and writes, in a graph; `source` is the
+    user's name of the layer, for messages.
     """
 
     name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
     source: str = field(default="", kw_only=True)
 
     op_type: ClassVar[str]  # FINN's name of the layer
@@ -106,30 +129,12 @@ class Kernel(ABC):
     # -- streams ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def input_shapes(self) -> tuple[Shape, ...]: ...
+    def inputs(self) -> tuple[Stream, ...]:
+        """The streams that the layer reads."""
 
     @abstractmethod
-    def output_shapes(self) -> tuple[Shape, ...]: ...
-
-    @abstractmethod
-    def input_types(self) -> tuple[IntType, ...]: ...
-
-    @abstractmethod
-    def output_types(self) -> tuple[IntType, ...]: ...
-
-    @abstractmethod
-    def input_lanes(self) -> tuple[int, ...]:
-        """Elements a beat carries, for each input."""
-
-    @abstractmethod
-    def output_lanes(self) -> tuple[int, ...]: ...
-
-    def input_beats(self) -> tuple[int, ...]:
-        """Beats a frame takes, for each input."""
-        return tuple(_beats(s, n) for s, n in zip(self.input_shapes(), self.input_lanes(), strict=True))
-
-    def output_beats(self) -> tuple[int, ...]:
-        return tuple(_beats(s, n) for s, n in zip(self.output_shapes(), self.output_lanes(), strict=True))
+    def outputs(self) -> tuple[Stream, ...]:
+        """The streams that the layer writes."""
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
@@ -217,10 +222,3 @@ class Kernel(ABC):
             "out_ready_i": f"{o}_ready",
             "out_data_o": f"{o}_data",
         }
-
-
-def _beats(shape: Shape, lanes: int) -> int:
-    height, width, channels = shape
-    if channels % lanes:
-        raise ValueError(f"{lanes} lanes do not divide {channels} channels")
-    return height * width * (channels // lanes)

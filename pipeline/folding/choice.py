@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from math import lcm
 
-from pipeline.dataflow.graph import LayerGraph, Stream
+from pipeline.dataflow.graph import Connection, LayerGraph
 from pipeline.dataflow.layer import Kernel
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -132,9 +132,9 @@ class FoldingProblem:
                 own += _configured(layer, foldings(layer, style, self.budget, wanted.get("pe")), config, style)
             found[layer.name] = own
         for name, window in self._windows.items():
-            found[name] += (Folding({}, window.input_lanes()[0], window.output_lanes()[0], window.cycles(), "whole"),)
+            found[name] += (Folding({}, window.inputs()[0].lanes, window.outputs()[0].lanes, window.cycles(), "whole"),)
         for name in self._gone:
-            channels = self.graph.layer(name).input_shapes()[0][2]
+            channels = self.graph.layer(name).inputs()[0].shape[2]
             found[name] += (Folding({}, channels, channels, 0, "whole"),)
         return list(found.values())
 
@@ -177,7 +177,7 @@ class FoldingProblem:
                     Link(
                         self._index[stream.producer],
                         self._index[stream.consumer],
-                        _between(self.model, stream, whole.output_lanes()[0] if whole else None),
+                        _between(self.model, stream, whole.outputs()[0].lanes if whole else None),
                     )
                 )
         return links
@@ -310,7 +310,7 @@ def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free
         )
 
 
-def _between(model: ResourceModel, stream: Stream, whole: int | None):
+def _between(model: ResourceModel, stream: Connection, whole: int | None):
     """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
 
     @cache

@@ -45,13 +45,13 @@ def deadlock_bounds(graph: LayerGraph) -> dict[str, int]:
 
     `graph` has a StreamingFIFO on every stream between layers, on each input of a join in particular.
     """
-    writer = {stream: layer for layer in graph for stream in layer.outputs}
+    writer = {stream: layer for layer in graph for stream in layer.output_names}
     paths = cache(lambda start: _path_counts(graph, start))
     bounds: dict[str, int] = {}
     for join in graph:
-        if len(join.inputs) > 1:
+        if len(join.input_names) > 1:
             for fork in graph:
-                if len(fork.outputs) > 1 and _part_here(graph, fork, join, paths):
+                if len(fork.output_names) > 1 and _part_here(graph, fork, join, paths):
                     for name, depth in _bounds_of_pair(graph, fork, join, writer).items():
                         bounds[name] = max(depth, bounds.get(name, 1))
     return bounds
@@ -62,7 +62,7 @@ def _part_here(graph: LayerGraph, fork: Kernel, join: Kernel, paths: Callable[[K
     are `_path_counts` from a layer."""
     forward = paths(fork)
     total = forward.get(join.name, 0)
-    reached = [stream for stream in join.inputs if forward.get(f"stream {stream}", 0)]
+    reached = [stream for stream in join.input_names if forward.get(f"stream {stream}", 0)]
     if len(reached) < 2:
         return False
     for layer in graph:
@@ -77,29 +77,29 @@ def _path_counts(graph: LayerGraph, start: Kernel) -> dict[str, int]:
     counts = {start.name: 1}
     for layer in graph:
         if layer.name != start.name:
-            counts[layer.name] = sum(counts.get(f"stream {stream}", 0) for stream in layer.inputs)
-        for stream in layer.outputs:
+            counts[layer.name] = sum(counts.get(f"stream {stream}", 0) for stream in layer.input_names)
+        for stream in layer.output_names:
             counts[f"stream {stream}"] = counts[layer.name]
     return counts
 
 
 def _bounds_of_pair(graph: LayerGraph, fork: Kernel, join: Kernel, writer: Mapping[str, Kernel]) -> dict[str, int]:
     frames = np.arange(_FRAMES, dtype=np.int64)[:, None]
-    sent = np.arange(1, _FRAMES * fork.output_beats()[0] + 1, dtype=np.int64)
-    most = dict.fromkeys(fork.outputs, sent)  # by stream: the fork's beats that each of its beats needs, at most
+    sent = np.arange(1, _FRAMES * fork.outputs()[0].beats + 1, dtype=np.int64)
+    most = dict.fromkeys(fork.output_names, sent)  # by stream: the fork's beats that each of its beats needs, at most
     least = dict(most)
     for layer in graph:
-        reached = [stream for stream in layer.inputs if stream in most]
+        reached = [stream for stream in layer.input_names if stream in most]
         if reached and isinstance(layer, StreamingFIFO):
-            most[layer.outputs[0]], least[layer.outputs[0]] = most[reached[0]], least[reached[0]]
+            most[layer.output_names[0]], least[layer.output_names[0]] = most[reached[0]], least[reached[0]]
         elif reached and layer.name != join.name:
-            needed = (layer.inputs_needed() + frames * layer.input_beats()[0]).ravel()
+            needed = (layer.inputs_needed() + frames * layer.inputs()[0].beats).ravel()
             own = _needed(most, reached, needed, np.max)
             same = len(reached) == 1 and most[reached[0]] is least[reached[0]]
-            most |= dict.fromkeys(layer.outputs, own)
-            least |= dict.fromkeys(layer.outputs, own if same else _needed(least, reached, needed, np.min))
-    inputs = [stream for stream in join.inputs if stream in most]
-    beats = 2 * join.input_beats()[0]
+            most |= dict.fromkeys(layer.output_names, own)
+            least |= dict.fromkeys(layer.output_names, own if same else _needed(least, reached, needed, np.min))
+    inputs = [stream for stream in join.input_names if stream in most]
+    beats = 2 * join.inputs()[0].beats
     need = np.max([most[stream][:beats] for stream in inputs], axis=0)
     return dict(_bound_of_branch(stream, beats, need, least, writer) for stream in inputs)
 
@@ -123,8 +123,8 @@ def _bound_of_branch(
     layer = writer[stream]
     while not isinstance(layer, StreamingFIFO):
         frames = np.arange(_FRAMES, dtype=np.int64)[:, None]
-        taken = of_count((layer.inputs_needed() + frames * layer.input_beats()[0]).ravel(), taken)
-        stream = layer.inputs[0]
+        taken = of_count((layer.inputs_needed() + frames * layer.inputs()[0].beats).ravel(), taken)
+        stream = layer.input_names[0]
         layer = writer[stream]
-    pushed = np.searchsorted(least[layer.inputs[0]], need) + 1
+    pushed = np.searchsorted(least[layer.input_names[0]], need) + 1
     return layer.name, int((pushed - taken).max())

@@ -322,7 +322,7 @@ def _pool(result: Demand, layer: Pool, family: str) -> None:
 
 
 def _add_streams(result: Demand, layer: AddStreams, family: str) -> None:
-    (output,) = layer.output_types()
+    output = layer.outputs()[0].type
     scaled = int(sum(csd_digits(np.array(layer.multipliers)) - 1))
     result.add(sums=layer.pe * output.bits, scaled=layer.pe * scaled * output.bits)
 

@@ -185,14 +185,14 @@ def _some(names: list[str]) -> str:
 
 def _joined(graph: LayerGraph) -> dict[str, tuple[str, bool]]:
     """By layer that is, or is part of, one of JOINED in FINN: that operator, and whether it is folded as this layer."""
-    readers = {stream: layer for layer in graph for stream in layer.inputs}
+    readers = {stream: layer for layer in graph for stream in layer.input_names}
     joined = {}
     for layer in graph:
         if not isinstance(layer, ConvolutionInputGenerator):
             continue
-        reader = readers.get(layer.outputs[0])
+        reader = readers.get(layer.output_names[0])
         while reader is not None and reader.op_type in BETWEEN_LAYERS:
-            reader = readers.get(reader.outputs[0])
+            reader = readers.get(reader.output_names[0])
         if isinstance(reader, Pool):
             operator = ""
             if reader.function == "max" and layer.stride == layer.kernel:

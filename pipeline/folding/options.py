@@ -74,11 +74,11 @@ def foldings(
         )
     field = LANE_FIELDS.get(layer.op_type)
     if field is None:
-        return (Folding({}, layer.input_lanes()[0], layer.output_lanes()[0], layer.cycles()),)
+        return (Folding({}, layer.inputs()[0].lanes, layer.outputs()[0].lanes, layer.cycles()),)
     found = []
-    for lanes in divisors(min(layer.output_shapes()[0][2], layer.input_shapes()[0][2])):
+    for lanes in divisors(min(layer.outputs()[0].shape[2], layer.inputs()[0].shape[2])):
         folded = replace(layer, **{field: lanes})
-        found.append(Folding({field: lanes}, folded.input_lanes()[0], folded.output_lanes()[0], folded.cycles()))
+        found.append(Folding({field: lanes}, folded.inputs()[0].lanes, folded.outputs()[0].lanes, folded.cycles()))
     return tuple(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import lcm
 
-from pipeline.dataflow.graph import LayerGraph, Stream
+from pipeline.dataflow.graph import Connection, LayerGraph
 from pipeline.dataflow.layer import Kernel
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
@@ -27,18 +27,20 @@ def stitch(graph: LayerGraph) -> LayerGraph:
     converters are numbered in the order of the streams. The values of the streams that were there are unchanged.
     """
     streams = graph.streams
-    lanes = {name: count for layer in graph for name, count in zip(layer.inputs, layer.input_lanes(), strict=True)}
-    readers = {name: layer for layer in graph for name in layer.inputs}
+    lanes = {
+        name: stream.lanes for layer in graph for name, stream in zip(layer.input_names, layer.inputs(), strict=True)
+    }
+    readers = {name: layer for layer in graph for name in layer.input_names}
     feeds: dict[str, str] = {}  # stream → the one that its reader now reads
     counts = {"StreamingFIFO": 0, "StreamingDataWidthConverter": 0}
     stitched: list[Kernel] = []
     for layer in graph:
-        stitched.append(replace(layer, inputs=tuple(feeds.get(name, name) for name in layer.inputs)))
-        for name, written in zip(layer.outputs, layer.output_lanes(), strict=True):
+        stitched.append(replace(layer, input_names=tuple(feeds.get(name, name) for name in layer.input_names)))
+        for name, written in zip(layer.output_names, layer.outputs(), strict=True):
             if streams[name].consumer and not _in_step(layer, readers[name]):
-                between = _between(streams[name], written, lanes[name], counts)
+                between = _between(streams[name], written.lanes, lanes[name], counts)
                 stitched += between
-                feeds[name] = between[-1].outputs[0]
+                feeds[name] = between[-1].output_names[0]
     return replace(graph, layers=tuple(stitched))
 
 
@@ -55,7 +57,7 @@ def _in_step(writer: Kernel, reader: Kernel) -> bool:
     return isinstance(writer, ParallelWindow) and isinstance(reader, UnrolledMVAU)
 
 
-def _between(stream: Stream, written: int, read: int, counts: dict[str, int]) -> list[Kernel]:
+def _between(stream: Connection, written: int, read: int, counts: dict[str, int]) -> list[Kernel]:
     wide = lcm(written, read)
     layers: list[Kernel] = [_fifo(stream, stream.name, written, counts)]
     for in_lanes, out_lanes in ((written, wide), (wide, read)):
@@ -67,7 +69,7 @@ def _between(stream: Stream, written: int, read: int, counts: dict[str, int]) ->
         layers.append(
             StreamingDataWidthConverter(
                 f"StreamingDataWidthConverter_{index}",
-                layers[-1].outputs,
+                layers[-1].output_names,
                 (name,),
                 shape=stream.shape,
                 type=stream.type,
@@ -79,7 +81,7 @@ def _between(stream: Stream, written: int, read: int, counts: dict[str, int]) ->
     return layers
 
 
-def _fifo(stream: Stream, source: str, lanes: int, counts: dict[str, int]) -> StreamingFIFO:
+def _fifo(stream: Connection, source: str, lanes: int, counts: dict[str, int]) -> StreamingFIFO:
     index = counts["StreamingFIFO"]
     counts["StreamingFIFO"] += 1
     return StreamingFIFO(

@@ -29,10 +29,10 @@ __all__ = ["style_of", "styled", "whole_window", "window_makers", "with_whole_wi
 
 def window_makers(graph: LayerGraph, layer: Kernel) -> tuple[ConvolutionInputGenerator, FMPadding | None] | None:
     """The generator that makes the windows of `layer`, if they have more than a pixel, and the padding before it."""
-    generator = graph.writer(layer.inputs[0])
+    generator = graph.writer(layer.input_names[0])
     if not isinstance(generator, ConvolutionInputGenerator) or generator.kernel == (1, 1):
         return None
-    padding = graph.writer(generator.inputs[0])
+    padding = graph.writer(generator.input_names[0])
     return generator, padding if isinstance(padding, FMPadding) else None
 
 
@@ -41,9 +41,9 @@ def whole_window(generator: ConvolutionInputGenerator, padding: FMPadding | None
     first = padding or generator
     return ParallelWindow(
         generator.name,
-        first.inputs,
-        generator.outputs,
-        shape=first.input_shapes()[0],
+        first.input_names,
+        generator.output_names,
+        shape=first.inputs()[0].shape,
         type=generator.type,
         kernel=generator.kernel,
         stride=generator.stride,

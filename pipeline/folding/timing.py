@@ -81,13 +81,13 @@ def paces(graph: LayerGraph, budget: int | None = None) -> Paces:
     """
     slowest = max(layer.cycles() for layer in graph)
     limit = max(slowest, budget or 0)
-    reader = {stream: layer for layer in graph for stream in layer.inputs}
+    reader = {stream: layer for layer in graph for stream in layer.input_names}
     spacings, interval = {}, slowest
     for layer in graph:
         if isinstance(layer, ConvolutionInputGenerator | ParallelWindow):
             whole = isinstance(layer, ParallelWindow)
             spacing = _whole_window_spacing(layer, reader) if whole else _window_spacing(layer, reader)
-            sent, _ = _fire(layer, np.zeros(_FRAMES * layer.input_beats()[0], np.int64), _FRAMES, spacing)
+            sent, _ = _fire(layer, np.zeros(_FRAMES * layer.inputs()[0].beats, np.int64), _FRAMES, spacing)
             ends = sent.reshape(_FRAMES, -1)[:, -1]
             if whole or ends[-1] - ends[-2] <= limit:
                 spacings[layer.name] = spacing
@@ -102,8 +102,8 @@ def _steady(graph: LayerGraph, pace: Paces) -> tuple[np.ndarray, dict[str, int]]
 
 
 def _source_beats(graph: LayerGraph) -> int:
-    first = next(layer for layer in graph if graph.input in layer.inputs)
-    return first.input_beats()[first.inputs.index(graph.input)]
+    first = next(layer for layer in graph if graph.input in layer.input_names)
+    return first.inputs()[first.input_names.index(graph.input)].beats
 
 
 def _run(
@@ -116,15 +116,15 @@ def _run(
     peaks: dict[str, Future[int]] = {}
     with ThreadPoolExecutor(1) as pool:  # nothing waits for a peak, and NumPy finds it without Python's lock
         for layer in graph:
-            first, *others = (times.pop(stream) for stream in layer.inputs)
+            first, *others = (times.pop(stream) for stream in layer.input_names)
             arrivals = np.max([first, *others], axis=0) if others else first
             if isinstance(layer, StreamingFIFO):
-                fifos[layer.outputs[0]] = layer.name, arrivals
-                times[layer.outputs[0]] = arrivals + layer.latency()
+                fifos[layer.output_names[0]] = layer.name, arrivals
+                times[layer.output_names[0]] = arrivals + layer.latency()
                 continue
             sent, taken = _fire(layer, arrivals, frames, spacing.get(layer.name))
-            times |= dict.fromkeys(layer.outputs, sent)
-            for stream in layer.inputs:
+            times |= dict.fromkeys(layer.output_names, sent)
+            for stream in layer.input_names:
                 if stream in fifos:
                     name, entered = fifos.pop(stream)
                     peaks[name] = pool.submit(_peak, entered, taken)
@@ -147,7 +147,7 @@ def _fire(
     if isinstance(layer, SparseMVAU):
         return _fire_sparse(layer, arrivals)
     frame = np.arange(frames, dtype=np.int64)[:, None]
-    needed = (layer.inputs_needed() + frame * layer.input_beats()[0]).ravel()
+    needed = (layer.inputs_needed() + frame * layer.inputs()[0].beats).ravel()
     if spacing is None:
         spacing = _spacing(layer, len(needed))
     before = _sent_before_taking(layer, needed, len(arrivals), frames)
@@ -227,18 +227,18 @@ def _window_spacing(generator: ConvolutionInputGenerator, reader: Mapping[str, K
     Evenly, because an MVAU takes a vector in a burst: what it takes faster than the generator sends must have been sent
     before, while the MVAU was busy with the vector before.
     """
-    follower = reader.get(generator.outputs[0])
+    follower = reader.get(generator.output_names[0])
     while isinstance(follower, StreamingFIFO | StreamingDataWidthConverter):
-        follower = reader.get(follower.outputs[0])
-    able = _spacing(generator, _FRAMES * generator.output_beats()[0])
+        follower = reader.get(follower.output_names[0])
+    able = _spacing(generator, _FRAMES * generator.outputs()[0].beats)
     if follower is None:
         return able
-    return np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // generator.output_beats()[0])
+    return np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // generator.outputs()[0].beats)
 
 
 def _whole_window_spacing(generator: ParallelWindow, reader: Mapping[str, Kernel]) -> np.ndarray:
     """The spacing of whole windows: a cycle a column, and no faster than the layer that they go straight to."""
-    follower = reader.get(generator.outputs[0])
+    follower = reader.get(generator.output_names[0])
     (height, width), step = generator.output_pixels, generator.stride[1]
     if isinstance(follower, UnrolledMVAU):
         step = max(step, follower.digits)
@@ -249,7 +249,7 @@ def _whole_window_spacing(generator: ParallelWindow, reader: Mapping[str, Kernel
 
 def _spacing(layer: Kernel, beats: int) -> np.ndarray:
     """The earliest cycle of each output beat after the first, counted from the first, if inputs are always there."""
-    (out_beats, *_), (in_beats, *_) = layer.output_beats(), layer.input_beats()
+    out_beats, in_beats = layer.outputs()[0].beats, layer.inputs()[0].beats
     steps = np.arange(beats, dtype=np.int64)
     if layer.cycles() <= max(in_beats, out_beats):
         return steps  # one beat a cycle on its busier side: what holds it back is its input
@@ -269,7 +269,7 @@ def _sent_before_taking(layer: Kernel, needed: np.ndarray, beats: int, frames: i
         return _windows_before_taking(layer, beats)
     height, width, channels = layer.shape
     folds = channels // layer.simd
-    (out_height, out_width, window) = layer.output_shapes()[0]
+    (out_height, out_width, window) = layer.outputs()[0].shape
     corners = np.add.outer(
         np.arange(out_height) * layer.stride[0] * width, np.arange(out_width) * layer.stride[1]
     ).ravel()

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Kernel, Shape, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 
@@ -34,9 +34,9 @@ class AddStreams(Kernel):
     module: ClassVar[str] = "add_streams"
 
     def __post_init__(self) -> None:
-        if len(self.types) != 2 or len(self.multipliers) != 2 or len(self.inputs) != 2:
+        if len(self.types) != 2 or len(self.multipliers) != 2 or len(self.input_names) != 2:
             raise UnsupportedError(
-                f"layer {self.name} adds {len(self.inputs)} streams of {len(self.types)} types with "
+                f"layer {self.name} adds {len(self.input_names)} streams of {len(self.types)} types with "
                 f"{len(self.multipliers)} multipliers; expected two of each."
             )
         if 0 in self.multipliers:
@@ -48,7 +48,7 @@ class AddStreams(Kernel):
                 f"layer {self.name} has multipliers {self.multipliers}; at most {_MAX_MULTIPLIER} can be built. Use "
                 "coarser scales."
             )
-        bits = max(type_.bits for type_ in (*self._terms(), *self.output_types()))
+        bits = max(type_.bits for type_ in (*self._terms(), *(stream.type for stream in self.outputs())))
         if bits > _MAX_BITS:  # int64 in the reference
             raise UnsupportedError(
                 f"layer {self.name} has terms or sums of {bits} bits; at most {_MAX_BITS} can be built."
@@ -59,38 +59,26 @@ class AddStreams(Kernel):
                 f"{self.shape[2]}."
             )
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape, self.shape)
+    def inputs(self) -> tuple[Stream, ...]:
+        return tuple(Stream(self.shape, type_, self.pe) for type_ in self.types)
 
-    def output_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
-
-    def input_types(self) -> tuple[IntType, ...]:
-        return self.types
-
-    def output_types(self) -> tuple[IntType, ...]:
+    def outputs(self) -> tuple[Stream, ...]:
         a, b = self._terms()
-        return (a + b,)
-
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.pe, self.pe)
-
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.pe,)
+        return (Stream(self.shape, a + b, self.pe),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         a, b = (np.multiply(x, by, dtype=np.int64) for x, by in zip(inputs, self.multipliers, strict=True))
         return (a + b,)
 
     def cycles(self) -> int:
-        return self.input_beats()[0]
+        return self.inputs()[0].beats
 
     def latency(self) -> int:
         """The operands' registers, the output register."""
         return 2
 
     def inputs_needed(self) -> np.ndarray:
-        return np.arange(1, self.input_beats()[0] + 1, dtype=np.int64)
+        return np.arange(1, self.inputs()[0].beats + 1, dtype=np.int64)
 
     def parameters(self) -> dict[str, int]:
         return {
@@ -101,11 +89,11 @@ class AddStreams(Kernel):
             "Width1": self.types[1].bits,
             "Signed1": int(self.types[1].signed),
             "Multiplier1": self.multipliers[1],
-            "OutputWidth": self.output_types()[0].bits,
+            "OutputWidth": self.outputs()[0].type.bits,
         }
 
     def hls_parameters(self) -> dict[str, int | bool]:
-        parameters: dict[str, int | bool] = {"Beats": self.input_beats()[0], "Pe": self.pe}
+        parameters: dict[str, int | bool] = {"Beats": self.inputs()[0].beats, "Pe": self.pe}
         for i, (type_, term) in enumerate(zip(self.types, self._terms(), strict=True)):
             parameters |= {
                 f"Width{i}": type_.bits,
@@ -114,7 +102,7 @@ class AddStreams(Kernel):
                 f"TermWidth{i}": term.bits,
                 f"TermSigned{i}": term.signed,
             }
-        (total,) = self.output_types()
+        total = self.outputs()[0].type
         return parameters | {"OutputWidth": total.bits, "OutputSigned": total.signed}
 
     def _terms(self) -> tuple[IntType, ...]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Kernel, Shape, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 
@@ -81,23 +81,12 @@ class ConvolutionInputGenerator(Kernel):
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
+    def inputs(self) -> tuple[Stream, ...]:
+        return (Stream(self.shape, self.type, self.simd),)
 
-    def output_shapes(self) -> tuple[Shape, ...]:
-        return ((*self.output_pixels, self.kernel[0] * self.kernel[1] * self.shape[2]),)
-
-    def input_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def output_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.simd,)
-
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.simd,)
+    def outputs(self) -> tuple[Stream, ...]:
+        window = self.kernel[0] * self.kernel[1] * self.shape[2]
+        return (Stream((*self.output_pixels, window), self.type, self.simd),)
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
@@ -106,7 +95,7 @@ class ConvolutionInputGenerator(Kernel):
         return (windows_of(frames, self.kernel, self.stride),)
 
     def cycles(self) -> int:
-        return max(self.input_beats()[0], self.output_beats()[0])
+        return max(self.inputs()[0].beats, self.outputs()[0].beats)
 
     def latency(self) -> int:
         """Written to the buffer in one cycle, read from it in the next."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Kernel, Shape, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 
@@ -32,9 +32,9 @@ class DuplicateStreams(Kernel):
     module: ClassVar[str] = "duplicate_streams"
 
     def __post_init__(self) -> None:
-        if self.copies < 2 or self.copies != len(self.outputs):
+        if self.copies < 2 or self.copies != len(self.output_names):
             raise UnsupportedError(
-                f"layer {self.name} makes {self.copies} copies for {len(self.outputs)} outputs; expected two or "
+                f"layer {self.name} makes {self.copies} copies for {len(self.output_names)} outputs; expected two or "
                 "more, one for each."
             )
         if self.pe < 1 or self.shape[2] % self.pe:
@@ -43,43 +43,31 @@ class DuplicateStreams(Kernel):
                 f"{self.shape[2]}."
             )
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
+    def inputs(self) -> tuple[Stream, ...]:
+        return (Stream(self.shape, self.type, self.pe),)
 
-    def output_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,) * self.copies
-
-    def input_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def output_types(self) -> tuple[IntType, ...]:
-        return (self.type,) * self.copies
-
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.pe,)
-
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.pe,) * self.copies
+    def outputs(self) -> tuple[Stream, ...]:
+        return self.inputs() * self.copies
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         return inputs * self.copies
 
     def cycles(self) -> int:
-        return self.input_beats()[0]
+        return self.inputs()[0].beats
 
     def latency(self) -> int:
         """The input register."""
         return 1
 
     def inputs_needed(self) -> np.ndarray:
-        return np.arange(1, self.input_beats()[0] + 1, dtype=np.int64)
+        return np.arange(1, self.inputs()[0].beats + 1, dtype=np.int64)
 
     def parameters(self) -> dict[str, int]:
         return {"Width": self.pe * self.type.bits, "Copies": self.copies}
 
     def hls_parameters(self) -> dict[str, int | bool]:
         return {
-            "Beats": self.input_beats()[0],
+            "Beats": self.inputs()[0].beats,
             "Pe": self.pe,
             "ElementWidth": self.type.bits,
             "ElementSigned": self.type.signed,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Kernel, Shape, Stream
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -46,24 +46,12 @@ class FMPadding(Kernel):
                 f"divisor of {self.shape[2]}."
             )
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
+    def inputs(self) -> tuple[Stream, ...]:
+        return (Stream(self.shape, self.type, self.simd),)
 
-    def output_shapes(self) -> tuple[Shape, ...]:
+    def outputs(self) -> tuple[Stream, ...]:
         (height, width, channels), (top, left, bottom, right) = self.shape, self.pads
-        return ((top + height + bottom, left + width + right, channels),)
-
-    def input_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def output_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.simd,)
-
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.simd,)
+        return (Stream((top + height + bottom, left + width + right, channels), self.type, self.simd),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (frames,) = inputs
@@ -71,7 +59,7 @@ class FMPadding(Kernel):
         return (np.pad(frames, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=self.value),)
 
     def cycles(self) -> int:
-        return self.output_beats()[0]
+        return self.outputs()[0].beats
 
     def latency(self) -> int:
         """The output register."""

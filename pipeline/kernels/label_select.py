@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Memory, Shape, Table
+from pipeline.dataflow.layer import Kernel, Memory, Stream, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -62,23 +62,11 @@ class LabelSelect(Kernel):
         assert self.multipliers is not None
         return IntType(0, int(self.multipliers.max()))
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return ((1, 1, self.labels),)
+    def inputs(self) -> tuple[Stream, ...]:
+        return (Stream((1, 1, self.labels), self.input_type, 1),)
 
-    def output_shapes(self) -> tuple[Shape, ...]:
-        return ((1, 1, 1),)
-
-    def input_types(self) -> tuple[IntType, ...]:
-        return (self.input_type,)
-
-    def output_types(self) -> tuple[IntType, ...]:
-        return (IntType(0, self.labels - 1),)
-
-    def input_lanes(self) -> tuple[int, ...]:
-        return (1,)
-
-    def output_lanes(self) -> tuple[int, ...]:
-        return (1,)
+    def outputs(self) -> tuple[Stream, ...]:
+        return (Stream((1, 1, 1), IntType(0, self.labels - 1), 1),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         scores = inputs[0].astype(np.int64, copy=False)
@@ -110,7 +98,7 @@ class LabelSelect(Kernel):
             "RecodeInput": int(self.multipliers is not None and recodes_input(self.input_type, self.multiplier_type)),
             "OffsetWidth": self._offset_width(),
             "ScoreWidth": self._score_type().bits,
-            "OutputWidth": self.output_types()[0].bits,
+            "OutputWidth": self.outputs()[0].type.bits,
         }
 
     def memories(self) -> dict[str, Memory]:

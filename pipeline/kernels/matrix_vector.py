@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.dataflow.bounds import exact_range, range_bits
-from pipeline.dataflow.layer import Kernel, Memory, Shape, Table
+from pipeline.dataflow.layer import Kernel, Memory, Stream, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -121,17 +121,19 @@ class MatrixVector(Kernel):
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return ((*self.pixels, self.mw),)
+    @abstractmethod
+    def lanes_in(self) -> int:
+        """Elements that a beat of the input carries."""
 
-    def output_shapes(self) -> tuple[Shape, ...]:
-        return ((*self.pixels, self.mh),)
+    @abstractmethod
+    def lanes_out(self) -> int:
+        """Rows that a beat of the output carries."""
 
-    def input_types(self) -> tuple[IntType, ...]:
-        return (self.input_type,)
+    def inputs(self) -> tuple[Stream, ...]:
+        return (Stream((*self.pixels, self.mw), self.input_type, self.lanes_in()),)
 
-    def output_types(self) -> tuple[IntType, ...]:
-        return (self.output_type,)
+    def outputs(self) -> tuple[Stream, ...]:
+        return (Stream((*self.pixels, self.mh), self.output_type, self.lanes_out()),)
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
@@ -172,7 +174,7 @@ class MatrixVector(Kernel):
     @property
     def threshold_folds(self) -> int:
         """Beats of results after which the thresholds repeat."""
-        return self.mh // self.output_lanes()[0]
+        return self.mh // self.lanes_out()
 
     def search_latency(self) -> int:
         """Cycles that the search among the thresholds takes."""
@@ -219,13 +221,13 @@ class MatrixVector(Kernel):
         """The thresholds (MH / lanes, lanes, entries); row r is in lane r % lanes of fold r // lanes."""
         if self.thresholds is None:
             return Table.absent(3)
-        (lanes,) = self.output_lanes()
+        lanes = self.lanes_out()
         return sorted_table(self.thresholds, *self.accumulator_range(), lanes)
 
     @cached_property
     def _search_table(self) -> SearchTable:
         assert self.thresholds is not None
-        (lanes,) = self.output_lanes()
+        lanes = self.lanes_out()
         return SearchTable.build(self.thresholds, *self.accumulator_range(), lanes, self.sum_bits(), signed=True)
 
 

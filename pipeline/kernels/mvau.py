@@ -63,11 +63,11 @@ class MVAU(StoredMatrixVector):
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.simd,)
+    def lanes_in(self) -> int:
+        return self.simd
 
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.pe,)
+    def lanes_out(self) -> int:
+        return self.pe
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 

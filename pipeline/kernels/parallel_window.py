@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Kernel, Shape, Stream
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
@@ -79,23 +79,12 @@ class ParallelWindow(Kernel):
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
+    def inputs(self) -> tuple[Stream, ...]:
+        return (Stream(self.shape, self.type, self.shape[2]),)
 
-    def output_shapes(self) -> tuple[Shape, ...]:
-        return ((*self.output_pixels, self.kernel[0] * self.kernel[1] * self.shape[2]),)
-
-    def input_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def output_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.shape[2],)
-
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.output_shapes()[0][2],)
+    def outputs(self) -> tuple[Stream, ...]:
+        window = self.kernel[0] * self.kernel[1] * self.shape[2]
+        return (Stream((*self.output_pixels, window), self.type, window),)
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
@@ -106,7 +95,7 @@ class ParallelWindow(Kernel):
         return (windows_of(padded, self.kernel, self.stride),)
 
     def cycles(self) -> int:
-        return max(self.input_beats()[0], self.output_pixels[0] * self.columns)
+        return max(self.inputs()[0].beats, self.output_pixels[0] * self.columns)
 
     def latency(self) -> int:
         """Written to a row, read from it, moved into the window."""

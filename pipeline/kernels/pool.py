@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Kernel, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 
@@ -62,24 +62,14 @@ class Pool(Kernel):
         """Beats a window element: channels / PE."""
         return self.channels // self.pe
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return ((*self.pixels, self.window * self.channels),)
+    def inputs(self) -> tuple[Stream, ...]:
+        return (Stream((*self.pixels, self.window * self.channels), self.type, self.pe),)
 
-    def output_shapes(self) -> tuple[Shape, ...]:
-        return ((*self.pixels, self.channels),)
-
-    def input_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def output_types(self) -> tuple[IntType, ...]:
+    def outputs(self) -> tuple[Stream, ...]:
         reach = self._reach()
-        return (IntType(reach.lo >> self.shift, reach.hi >> self.shift),)
-
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.pe,)
-
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.pe,)
+        return (
+            Stream((*self.pixels, self.channels), IntType(reach.lo >> self.shift, reach.hi >> self.shift), self.pe),
+        )
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (windows,) = inputs
@@ -89,7 +79,7 @@ class Pool(Kernel):
         return (elements.sum(axis=3, dtype=np.int64) >> self.shift,)
 
     def cycles(self) -> int:
-        return self.input_beats()[0]
+        return self.inputs()[0].beats
 
     def latency(self) -> int:
         """The input register, the sum or maximum, the output register."""
@@ -110,7 +100,7 @@ class Pool(Kernel):
             "Sum": int(self.function == "sum"),
             "AccWidth": self._reach().bits,
             "Shift": self.shift,
-            "OutputWidth": self.output_types()[0].bits,
+            "OutputWidth": self.outputs()[0].type.bits,
         }
 
     def hls_parameters(self) -> dict[str, int | bool]:

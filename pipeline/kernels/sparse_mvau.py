@@ -81,11 +81,11 @@ class SparseMVAU(StoredMatrixVector):
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.simd,)
+    def lanes_in(self) -> int:
+        return self.simd
 
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.lanes,)
+    def lanes_out(self) -> int:
+        return self.lanes
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Kernel, Shape, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 
@@ -37,36 +37,24 @@ class StreamingDataWidthConverter(Kernel):
                 f"the other, and both must divide its {self.shape[2]} channels."
             )
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
+    def inputs(self) -> tuple[Stream, ...]:
+        return (Stream(self.shape, self.type, self.in_lanes),)
 
-    def output_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
-
-    def input_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def output_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.in_lanes,)
-
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.out_lanes,)
+    def outputs(self) -> tuple[Stream, ...]:
+        return (Stream(self.shape, self.type, self.out_lanes),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         return inputs
 
     def cycles(self) -> int:
-        return max(self.input_beats()[0], self.output_beats()[0])
+        return max(self.inputs()[0].beats, self.outputs()[0].beats)
 
     def latency(self) -> int:
         """The output register; a wide beat also waits in a register of its own while parts of it leave."""
         return 2 if self.in_lanes > self.out_lanes else 1
 
     def inputs_needed(self) -> np.ndarray:
-        beats = np.arange(1, self.output_beats()[0] + 1, dtype=np.int64)
+        beats = np.arange(1, self.outputs()[0].beats + 1, dtype=np.int64)
         return -(-beats * self.out_lanes // self.in_lanes)
 
     def parameters(self) -> dict[str, int]:
@@ -74,7 +62,7 @@ class StreamingDataWidthConverter(Kernel):
 
     def hls_parameters(self) -> dict[str, int | bool]:
         return {
-            "Beats": max(self.input_beats()[0], self.output_beats()[0]),
+            "Beats": max(self.inputs()[0].beats, self.outputs()[0].beats),
             "ElementWidth": self.type.bits,
             "ElementSigned": self.type.signed,
             "InLanes": self.in_lanes,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Kernel, Shape, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 
@@ -41,36 +41,24 @@ class StreamingFIFO(Kernel):
                 f"divisor of {self.shape[2]}."
             )
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
+    def inputs(self) -> tuple[Stream, ...]:
+        return (Stream(self.shape, self.type, self.lanes),)
 
-    def output_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
-
-    def input_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def output_types(self) -> tuple[IntType, ...]:
-        return (self.type,)
-
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.lanes,)
-
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.lanes,)
+    def outputs(self) -> tuple[Stream, ...]:
+        return self.inputs()
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         return inputs
 
     def cycles(self) -> int:
-        return self.input_beats()[0]
+        return self.inputs()[0].beats
 
     def latency(self) -> int:
         """Registers pass a beat on in the next cycle; a memory is written in one and read in the next."""
         return 1 if self.depth <= _REGISTER_DEPTH else 2
 
     def inputs_needed(self) -> np.ndarray:
-        return np.arange(1, self.input_beats()[0] + 1, dtype=np.int64)
+        return np.arange(1, self.inputs()[0].beats + 1, dtype=np.int64)
 
     def parameters(self) -> dict[str, int]:
         return {"Width": self.lanes * self.type.bits, "Depth": self.depth}

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Memory, Shape, Table
+from pipeline.dataflow.layer import Kernel, Memory, Shape, Stream, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -230,23 +230,11 @@ class Thresholding(Kernel):
                 f"choose a divisor of {channels}."
             )
 
-    def input_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
+    def inputs(self) -> tuple[Stream, ...]:
+        return (Stream(self.shape, self.input_type, self.pe),)
 
-    def output_shapes(self) -> tuple[Shape, ...]:
-        return (self.shape,)
-
-    def input_types(self) -> tuple[IntType, ...]:
-        return (self.input_type,)
-
-    def output_types(self) -> tuple[IntType, ...]:
-        return (self.output_type,)
-
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.pe,)
-
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.pe,)
+    def outputs(self) -> tuple[Stream, ...]:
+        return (Stream(self.shape, self.output_type, self.pe),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (values,) = inputs

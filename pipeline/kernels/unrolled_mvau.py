@@ -77,11 +77,11 @@ class UnrolledMVAU(MatrixVector):
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
-    def input_lanes(self) -> tuple[int, ...]:
-        return (self.mw,)
+    def lanes_in(self) -> int:
+        return self.mw
 
-    def output_lanes(self) -> tuple[int, ...]:
-        return (self.mh,)
+    def lanes_out(self) -> int:
+        return self.mh
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 

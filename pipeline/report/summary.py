@@ -508,7 +508,7 @@ def _fifos(facts: BuildFacts) -> str:
     shown, others = deepest[:_FIFOS_SHOWN], deepest[_FIFOS_SHOWN:]
     rows = []
     for fifo in shown:
-        writer, reader = streams[fifo.inputs[0]].producer, streams[fifo.outputs[0]].consumer
+        writer, reader = streams[fifo.input_names[0]].producer, streams[fifo.output_names[0]].consumer
         bits = fifo.lanes * fifo.type.bits
         least = facts.folded.deadlock_bounds.get(fifo.name)
         rows.append(

@@ -154,7 +154,7 @@ def _compare_integers(
         return
     expected = np.round(tensor / scale)
     place = tuple(int(i) for i in np.argwhere(wrong)[0])
-    writer = next((x for x in conversion.graph.layers if checkpoint.stream in x.outputs), None)
+    writer = next((x for x in conversion.graph.layers if checkpoint.stream in x.output_names), None)
     layer = f"Layer {writer.name} ({writer.source})" if writer else "The input transform"
     raise VerificationError(
         f"{layer} gives {found[place]} where the network's quantizer {checkpoint.tensor} gives "

@@ -263,8 +263,8 @@ def _read_config(folding_config: Path | Mapping[str, dict] | None, graph: LayerG
 def _critical_path(folded: Folded) -> int:
     arrival: dict[str, int] = {folded.graph.input: 0}
     for layer in folded.graph:
-        reached = max(arrival[stream] for stream in layer.inputs) + folded.cycles.get(layer.name, 0)
-        arrival |= dict.fromkeys(layer.outputs, reached)
+        reached = max(arrival[stream] for stream in layer.input_names) + folded.cycles.get(layer.name, 0)
+        arrival |= dict.fromkeys(layer.output_names, reached)
     return arrival[folded.graph.output]
 
 

@@ -84,13 +84,13 @@ def write_layer_bench(
     layers = tuple(
         replace(
             layer,
-            inputs=tuple(f"{layer.name}_in{i}" for i in range(len(layer.inputs))),
-            outputs=tuple(f"{layer.name}_out{i}" for i in range(len(layer.outputs))),
+            input_names=tuple(f"{layer.name}_in{i}" for i in range(len(layer.input_names))),
+            output_names=tuple(f"{layer.name}_out{i}" for i in range(len(layer.output_names))),
         )
         for layer in graph
     )
-    inputs = [stream for layer in layers for stream in layer.inputs]
-    outputs = [stream for layer in layers for stream in layer.outputs]
+    inputs = [stream for layer in layers for stream in layer.input_names]
+    outputs = [stream for layer in layers for stream in layer.output_names]
     return write_design(layers, inputs, outputs, folder, "layers", check_overflow=check_overflow), layers
 
 
@@ -129,12 +129,12 @@ def _run_layers(
     inputs = {
         bench: values[stream]
         for layer, original in zip(layers, graph, strict=True)
-        for bench, stream in zip(layer.inputs, original.inputs, strict=True)
+        for bench, stream in zip(layer.input_names, original.input_names, strict=True)
     }
     for layer in layers:
         if layer.name in witnesses:
-            inputs[layer.inputs[0]] = np.concatenate(
-                [inputs[layer.inputs[0]], as_frames(witnesses[layer.name], layer.input_shapes()[0])]
+            inputs[layer.input_names[0]] = np.concatenate(
+                [inputs[layer.input_names[0]], as_frames(witnesses[layer.name], layer.inputs()[0].shape)]
             )
     full_speed = _run_bench(model, layers, inputs, None, "at full speed")
     stalled = {name: array[:_STALL_FRAMES] for name, array in inputs.items()}
@@ -143,7 +143,7 @@ def _run_layers(
     instances = {layer: instance for instance, layer in design.instances.items()}
     runs = []
     for layer in layers:
-        ends = full_speed.frames[layer.outputs[0]]
+        ends = full_speed.frames[layer.output_names[0]]
         extremes = None
         if isinstance(layer, MatrixVector):
             extremes = _extremes(layer, full_speed, f"TOP.{design.name}.{instances[layer.name]}")
@@ -232,11 +232,11 @@ def write_report(layers: list[LayerRun], network: NetworkRun, clock_ns: float, f
 def _run_bench(
     model: Model, layers: tuple[Kernel, ...], inputs: Mapping[str, np.ndarray], stalls: int | None, how: str
 ) -> SimulationResult:
-    counts = {stream: len(inputs[layer.inputs[0]]) for layer in layers for stream in layer.outputs}
+    counts = {stream: len(inputs[layer.input_names[0]]) for layer in layers for stream in layer.output_names}
     result = model.run(inputs, counts, stalls=stalls, idle_limit=2 * max(layer.cycles() for layer in layers) + 10_000)
     for layer in layers:
-        expected = layer.reference(*(inputs[stream] for stream in layer.inputs))
-        for stream, value in zip(layer.outputs, expected, strict=True):
+        expected = layer.reference(*(inputs[stream] for stream in layer.input_names))
+        for stream, value in zip(layer.output_names, expected, strict=True):
             compare(layer.name, f"layer {layer.name} alone, {how}", result.outputs[stream], value)
     return result
 

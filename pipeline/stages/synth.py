@@ -297,13 +297,13 @@ def _unit(design: Design) -> yosys.Unit:
 def alone(layer: Kernel, folder: Path, check_overflow: bool = False) -> Design:
     """The wrapper of one layer, with all names that do not matter taken out, so that equal layers give equal files."""
     layer = _nameless(layer)
-    return write_design([layer], layer.inputs, layer.outputs, folder, "ooc", check_overflow=check_overflow)
+    return write_design([layer], layer.input_names, layer.output_names, folder, "ooc", check_overflow=check_overflow)
 
 
 def _nameless(layer: Kernel) -> Kernel:
-    inputs = tuple(f"in{i}" for i in range(len(layer.inputs)))
-    outputs = tuple(f"out{i}" for i in range(len(layer.outputs)))
-    return replace(layer, name="layer", source="", inputs=inputs, outputs=outputs)
+    inputs = tuple(f"in{i}" for i in range(len(layer.input_names)))
+    outputs = tuple(f"out{i}" for i in range(len(layer.output_names)))
+    return replace(layer, name="layer", source="", input_names=inputs, output_names=outputs)
 
 
 def _estimate_all(

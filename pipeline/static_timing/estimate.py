@@ -184,10 +184,10 @@ def connections(graph: LayerGraph, surroundings: Sequence[str] = ()) -> dict[tup
     Ports are those of the wrappers of single layers: s_axis_<i>_* and m_axis_<i>_*. `surroundings` are the shell and the
     converters, which `pipeline/stages/synth.py` names.
     """
-    writers = {stream: (layer.name, i) for layer in graph for i, stream in enumerate(layer.outputs)}
+    writers = {stream: (layer.name, i) for layer in graph for i, stream in enumerate(layer.output_names)}
     drivers: dict[tuple[str, str], tuple[str, str]] = {}
     for layer in graph:
-        for i, stream in enumerate(layer.inputs):
+        for i, stream in enumerate(layer.input_names):
             if stream in writers:
                 writer, j = writers[stream]
                 for signal, backwards in _HANDSHAKE:
@@ -212,7 +212,9 @@ def _around(
             drivers[reader, read.format(signal, "i")] = (writer, write.format(signal, "o"))
         drivers[writer, write.format("ready", "i")] = (reader, read.format("ready", "o"))
 
-    reader = next((layer.name, i) for layer in graph for i, stream in enumerate(layer.inputs) if stream == graph.input)
+    reader = next(
+        (layer.name, i) for layer in graph for i, stream in enumerate(layer.input_names) if stream == graph.input
+    )
     into, out_of = f"s_axis_{reader[1]}_t{{}}", f"m_axis_{writers[graph.output][1]}_t{{}}"
     last = writers[graph.output][0]
     if "input_converter" in converters:

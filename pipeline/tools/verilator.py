@@ -260,8 +260,8 @@ def simulate(
     layers: Sequence[Kernel], inputs: Mapping[str, np.ndarray], folder: Path, *, stalls: int | None = None
 ) -> SimulationResult:
     """Generate, compile and run `layers` on `inputs`. Streams that no layer reads are the outputs."""
-    read = {stream for layer in layers for stream in layer.inputs}
-    outputs = [stream for layer in layers for stream in layer.outputs if stream not in read]
+    read = {stream for layer in layers for stream in layer.input_names}
+    outputs = [stream for layer in layers for stream in layer.output_names if stream not in read]
     design = write_design(layers, list(inputs), outputs, folder, "dut")
     return build_model(design, folder / "model").run(inputs, stalls=stalls)
 

@@ -210,9 +210,9 @@ def _simulate(
     streams = {
         bench: values[stream]
         for layer, unit in zip(layers, units, strict=True)
-        for bench, stream in zip(layer.inputs, unit.layer.inputs, strict=True)
+        for bench, stream in zip(layer.input_names, unit.layer.input_names, strict=True)
     }
-    counts = {stream: len(streams[layer.inputs[0]]) for layer in layers for stream in layer.outputs}
+    counts = {stream: len(streams[layer.input_names[0]]) for layer in layers for stream in layer.output_names}
     idle_limit = 2 * max(layer.cycles() for layer in layers) + 10_000
     result = build_model(top, models, jobs=1, optimized=False).run(
         streams, counts, stalls=stall_seed, idle_limit=idle_limit
@@ -220,10 +220,10 @@ def _simulate(
     runs = []
     for i, (layer, unit) in enumerate(zip(layers, units, strict=True)):
         require_equal(f"layer {unit.layer.name}", i, beside[i], result.stats, _TOP, stall_seed)
-        expected = layer.reference(*(streams[stream] for stream in layer.inputs))
-        for stream, value in zip(layer.outputs, expected, strict=True):
+        expected = layer.reference(*(streams[stream] for stream in layer.input_names))
+        for stream, value in zip(layer.output_names, expected, strict=True):
             compare(unit.layer.name, f"layer {unit.layer.name} beside its netlist", result.outputs[stream], value)
-        frames = len(streams[layer.inputs[0]])
+        frames = len(streams[layer.input_names[0]])
         offered = beats(i, beside[i], result.stats, _TOP)
         runs.append(UnitRun(unit.names, sum(unit.cells.values()), frames, result.cycles, offered))
     return runs
@@ -236,8 +236,8 @@ def _write_top(design: Design, layers: Sequence[Kernel], units: Sequence[_Unit])
     loading = [layer.name for layer in layers if layer.loads_weights]
     entries, compared = [], []
     for i, (layer, unit) in enumerate(zip(layers, units, strict=True)):
-        inputs = [(f"s_axis_{n}", ports[stream]) for n, stream in enumerate(layer.inputs)]
-        outputs = [(f"m_axis_{n}", ports[stream]) for n, stream in enumerate(layer.outputs)]
+        inputs = [(f"s_axis_{n}", ports[stream]) for n, stream in enumerate(layer.input_names)]
+        outputs = [(f"m_axis_{n}", ports[stream]) for n, stream in enumerate(layer.output_names)]
         driven = [(f"{name}_{end}", f"{port.name}_{end}") for name, port in inputs for end in ("tvalid", "tdata")]
         driven += [(f"{name}_tready", f"{port.name}_tready") for name, port in outputs]
         beside = [Compared(f"{name}_tready", 1, f"{port.name}_tready") for name, port in inputs]

@@ -26,7 +26,7 @@ _RESETS = 6  # on average, each after frames enough for a few transfers
 
 _TOP = "gate_level_shell"
 _CONVERTER = "streaming_data_width_converter"
-_DONE = Port("m_axis_0", "done", (1, 1, 1), IntType(0, 255), 1)
+_DONE = Port((1, 1, 1), IntType(0, 255), 1, name="m_axis_0", stream="done")
 # ports of the shell that mean something only while another is high
 _MEANT = {
     "bresp_o": "bvalid_o",

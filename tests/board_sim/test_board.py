@@ -69,7 +69,7 @@ def wait(board: Board, channel: int) -> None:
 
 def test_frames_go_through(board, program, deployment):
     program(board)
-    frames = np.random.default_rng(3).integers(0, 16, (5, *layer().input_shapes()[0]))
+    frames = np.random.default_rng(3).integers(0, 16, (5, *layer().inputs()[0].shape))
     source = deployment.pack(frames)
     made = board.allocate(5 * deployment.output_frame_bytes, True, "peer", set)
     board.write_register(BATCH, 5)

@@ -44,7 +44,7 @@ def port(deployment):
 
 
 def frames(count: int) -> np.ndarray:
-    (shape,) = layer().input_shapes()
+    shape = layer().inputs()[0].shape
     return np.random.default_rng(1).integers(0, 16, (count, *shape))
 
 

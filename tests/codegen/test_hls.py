@@ -51,7 +51,7 @@ def test_every_layer_but_fifos_has_a_function_that_the_network_calls_once(graph,
 def test_a_stream_is_as_deep_as_the_fifo_there_and_joins_two_layers(graph, network):
     text, simulation = network.whole.source.read_text().split("#ifndef __SYNTHESIS__")
     depths = {name: int(depth) for name, depth in re.findall(r"HLS stream variable=(\w+) depth=(\d+)", text)}
-    fifos = {layer.inputs[0]: layer.depth for layer in graph if isinstance(layer, StreamingFIFO)}
+    fifos = {layer.input_names[0]: layer.depth for layer in graph if isinstance(layer, StreamingFIFO)}
     assert max(fifos.values()) > 16
     assert depths == {stream: max(fifos.get(stream, 2), 2) for stream in depths}
     assert {name: int(depth) for name, depth in re.findall(r' (\w+)\(".*", (\d+)\);', simulation)} == depths

@@ -22,7 +22,7 @@ def doubling(*more) -> LayerGraph:
     fork = DuplicateStreams("fork", ("input",), ("a", "b"), shape=(2, 2, 3), type=BYTE, copies=2)
     add = AddStreams("add", ("a", "b"), ("sum",), shape=(2, 2, 3), types=(BYTE, BYTE), multipliers=(1, 3))
     layers = (fork, add, *more)
-    return LayerGraph("doubling", layers, "input", layers[-1].outputs[0])
+    return LayerGraph("doubling", layers, "input", layers[-1].output_names[0])
 
 
 def test_sums_do_not_wrap() -> None:

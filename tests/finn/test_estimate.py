@@ -23,7 +23,7 @@ from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 KV260, PYNQ_Z1 = load_board("KV260"), load_board("Pynq-Z1")
 UINT4 = IntType(0, 15)
-STREAMS = {"inputs": ("x",), "outputs": ("y",)}
+STREAMS = {"input_names": ("x",), "output_names": ("y",)}
 
 
 def mvau(**fields) -> MVAU:

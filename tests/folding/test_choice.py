@@ -73,7 +73,7 @@ def test_cycles_are_those_of_the_folded_layer(layer):
     for folding in foldings(layer):
         folded = replace(layer, **folding.fields)
         assert folding.cycles == folded.cycles()
-        assert (folding.input_lanes, folding.output_lanes) == (folded.input_lanes()[0], folded.output_lanes()[0])
+        assert (folding.input_lanes, folding.output_lanes) == (folded.inputs()[0].lanes, folded.outputs()[0].lanes)
 
 
 def test_a_converter_is_avoided_where_the_layer_itself_costs_as_much():

@@ -32,21 +32,21 @@ def runs_to_the_end(graph: LayerGraph, seed: int, frames: int = 2) -> bool:
     """
     rng = random.Random(seed)
     layers = [layer for layer in graph if not isinstance(layer, StreamingFIFO)]
-    behind = {layer.outputs[0]: layer for layer in graph if isinstance(layer, StreamingFIFO)}
+    behind = {layer.output_names[0]: layer for layer in graph if isinstance(layer, StreamingFIFO)}
     queues: dict[str, list[int]] = {}  # stream a layer writes → [beats in it, room for]
     reads: dict[str, list[str]] = {}
     for layer in layers:
-        for stream in layer.outputs:
+        for stream in layer.output_names:
             queues[stream] = [0, 1]
-        reads[layer.name] = [behind[s].inputs[0] if s in behind else s for s in layer.inputs]
+        reads[layer.name] = [behind[s].input_names[0] if s in behind else s for s in layer.input_names]
     for fifo in behind.values():
-        queues[fifo.inputs[0]][1] = fifo.depth
-    first = next(layer for layer in layers if graph.input in layer.inputs)
-    queues[graph.input] = [frames * first.input_beats()[0], 0]
+        queues[fifo.input_names[0]][1] = fifo.depth
+    first = next(layer for layer in layers if graph.input in layer.input_names)
+    queues[graph.input] = [frames * first.inputs()[0].beats, 0]
     last = queues[graph.output]
     last[1] = 1 << 60
     needed = {
-        layer.name: (layer.inputs_needed() + np.arange(frames + 1)[:, None] * layer.input_beats()[0]).ravel().tolist()
+        layer.name: (layer.inputs_needed() + np.arange(frames + 1)[:, None] * layer.inputs()[0].beats).ravel().tolist()
         for layer in layers
     }
     taken, sent = dict.fromkeys(needed, 0), dict.fromkeys(needed, 0)
@@ -62,9 +62,9 @@ def runs_to_the_end(graph: LayerGraph, seed: int, frames: int = 2) -> bool:
                     queues[stream][0] -= 1
                 taken[name] += 1
             else:
-                if not all(queues[stream][0] < queues[stream][1] for stream in layer.outputs):
+                if not all(queues[stream][0] < queues[stream][1] for stream in layer.output_names):
                     break
-                for stream in layer.outputs:
+                for stream in layer.output_names:
                     queues[stream][0] += 1
                 sent[name] += 1
             progress = True
@@ -72,7 +72,7 @@ def runs_to_the_end(graph: LayerGraph, seed: int, frames: int = 2) -> bool:
             active = list(layers)
         else:
             active = [other for other in active if other is not layer]
-    return last[0] == frames * layers[-1].output_beats()[0]
+    return last[0] == frames * layers[-1].outputs()[0].beats
 
 
 GRAPHS = {
@@ -126,7 +126,7 @@ def test_an_identity_shortcut_waits_for_the_window_of_the_other_branch():
 
 def test_a_chain_needs_no_bound():
     graph = residual_network(depth=1)
-    chain = LayerGraph("chain", graph.layers[1:4], graph.layers[0].outputs[0], graph.layers[3].outputs[0])
+    chain = LayerGraph("chain", graph.layers[1:4], graph.layers[0].output_names[0], graph.layers[3].output_names[0])
     assert deadlock_bounds(stitch(chain)) == {}
 
 
@@ -147,7 +147,7 @@ def test_the_peak_is_what_the_hardware_needs_for_its_full_rate(tmp_path):
         AddStreams("join", ("c", "b"), ("out",), shape, (uint2, uint2)),
     )
     graph = stitch(LayerGraph("full_rate", layers, "in", "out"))
-    shortcut = next(layer.name for layer in graph if isinstance(layer, StreamingFIFO) and layer.inputs == ("b",))
+    shortcut = next(layer.name for layer in graph if isinstance(layer, StreamingFIFO) and layer.input_names == ("b",))
     peak = predict(graph, paces(graph)).fifo_peaks[shortcut]
     frames = np.random.default_rng(0).integers(0, 4, (5, *shape))
     intervals = []

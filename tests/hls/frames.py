@@ -18,12 +18,12 @@ def frames_of(layer: Kernel) -> list[np.ndarray]:
     """int64 (N, H, W, C) for each input: first every input at either end, with the other inputs at either of theirs."""
     rng = np.random.default_rng(0)
     inputs = []
-    for index, (shape, type_) in enumerate(zip(layer.input_shapes(), layer.input_types(), strict=True)):
-        ends = np.array([type_.lo, type_.hi])
-        frames = rng.integers(type_.lo, type_.hi, (_FRAMES, *shape), endpoint=True)
+    for index, stream in enumerate(layer.inputs()):
+        ends = np.array([stream.type.lo, stream.type.hi])
+        frames = rng.integers(stream.type.lo, stream.type.hi, (_FRAMES, *stream.shape), endpoint=True)
         for frame in range(4):
             frames[frame] = ends[(frame >> index) & 1]
-        frames[4] = rng.choice(ends, shape)
+        frames[4] = rng.choice(ends, stream.shape)
         if isinstance(layer, MatrixVector):
             vectors = frames[_WITNESSES].reshape(-1, layer.mw)
             witnesses = witness_inputs(layer)[: len(vectors)]

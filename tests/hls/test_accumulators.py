@@ -56,7 +56,7 @@ def run(tmp_path_factory):
 
     def seen(name: str, numbers: str):
         layer = layers[name]
-        frames = as_frames(witness_inputs(layer), layer.input_shapes()[0])
+        frames = as_frames(witness_inputs(layer), layer.inputs()[0].shape)
         outputs, extremes = program.run(name, [frames], numbers)
         return layer, outputs[0], layer.reference(frames)[0], extremes[name]
 

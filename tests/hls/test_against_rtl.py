@@ -169,9 +169,9 @@ def test_both_forms_give_the_same(tmp_path_factory, layers: tuple[Kernel, ...]):
     rtl = simulate_side_by_side(layers, folder)
     program = build_program([write_layer(layer, folder / "hls") for layer in rtl.layers], folder)
     for layer in rtl.layers:
-        inputs = [rtl.inputs[stream] for stream in layer.inputs]
+        inputs = [rtl.inputs[stream] for stream in layer.input_names]
         for numbers in ("strict", "fast"):
             outputs, _ = program.run(layer.name, inputs, numbers)
             for result in (rtl.full_speed, *rtl.stalled):
-                for stream, output in zip(layer.outputs, outputs, strict=True):
+                for stream, output in zip(layer.output_names, outputs, strict=True):
                     np.testing.assert_array_equal(output, result.outputs[stream], err_msg=f"{numbers} {layer}")

@@ -151,7 +151,7 @@ def test_a_kernel_is_exact(program, name, numbers):
 def test_a_kernel_has_sent_all_that_it_can_when_it_waits(program):
     """What FIFO depths are reckoned from: an output beat needs no more input than its layer says, in any frame."""
     for name, layer in LAYERS.items():
-        needed = layer.inputs_needed() + np.arange(3)[:, None] * layer.input_beats()[0]
+        needed = layer.inputs_needed() + np.arange(3)[:, None] * layer.inputs()[0].beats
         taken = program.inputs_needed(name, [frames[:3] for frames in frames_of(layer)])
         assert (taken <= needed.ravel()).all(), name
 

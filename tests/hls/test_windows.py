@@ -69,6 +69,6 @@ def test_windows_are_exact_frame_after_frame(program, name, numbers):
 @pytest.mark.parametrize("name", LAYERS)
 def test_windows_do_not_wait_for_pixels_that_they_do_not_need(program, name):
     layer = LAYERS[name]
-    needed = layer.inputs_needed() + np.arange(3)[:, None] * layer.input_beats()[0]
+    needed = layer.inputs_needed() + np.arange(3)[:, None] * layer.inputs()[0].beats
     taken = program.inputs_needed(name, [frames_of(layer)[0][:3]])
     assert (taken <= needed.ravel()).all()

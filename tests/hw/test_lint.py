@@ -50,14 +50,17 @@ FORBIDDEN = {
 def generated(tmp_path_factory) -> list[list[Path]]:
     """The files of designs with every kernel: as they are, with watched accumulators, and as an accelerator."""
     layers = apart(EVERY_KERNEL)
-    streams = [stream for layer in layers for stream in layer.inputs], [s for layer in layers for s in layer.outputs]
+    streams = (
+        [stream for layer in layers for stream in layer.input_names],
+        [s for layer in layers for s in layer.output_names],
+    )
     designs = [
         write_design(layers, *streams, tmp_path_factory.mktemp("kernels"), f"kernels_{watched}", check_overflow=watched)
         for watched in (False, True)
     ]
     loading = next(layer for layer in EVERY_KERNEL if layer.loads_weights)
     folder = tmp_path_factory.mktemp("accelerator")
-    inner = write_design([loading], loading.inputs, loading.outputs, folder, "network", check_overflow=True)
+    inner = write_design([loading], loading.input_names, loading.output_names, folder, "network", check_overflow=True)
     return [*(design.sources for design in designs), [*inner.sources, write_accelerator(inner, folder, HASH)]]
 
 

@@ -36,14 +36,14 @@ class SideBySide:
     def assert_cycles(self) -> None:
         """Once the first frame has filled the layer, frames are `cycles()` apart."""
         for layer in self.layers:
-            ends = self.full_speed.frames[layer.outputs[0]]
+            ends = self.full_speed.frames[layer.output_names[0]]
             assert set(np.diff(ends)[1:]) == {layer.cycles()}, (layer, np.diff(ends))
 
     def assert_latency(self) -> None:
         """The first output beat leaves `latency()` cycles after the last input beat that it needs."""
         for layer in self.layers:
             last_needed = max(int(layer.inputs_needed()[0]) - 1, 0)
-            for stream in layer.outputs:
+            for stream in layer.output_names:
                 assert self.full_speed.first_cycles[stream] == last_needed + layer.latency(), layer
 
 
@@ -53,8 +53,8 @@ def apart(layers: Sequence[Kernel]) -> tuple[Kernel, ...]:
         replace(
             layer,
             name=f"layer{index}",
-            inputs=tuple(f"layer{index}_in{i}" for i in range(len(layer.input_shapes()))),
-            outputs=tuple(f"layer{index}_out{i}" for i in range(len(layer.output_shapes()))),
+            input_names=tuple(f"layer{index}_in{i}" for i in range(len(layer.inputs()))),
+            output_names=tuple(f"layer{index}_out{i}" for i in range(len(layer.outputs()))),
         )
         for index, layer in enumerate(layers)
     )
@@ -68,13 +68,13 @@ def simulate_side_by_side(
     layers = apart(layers)
     inputs, expected = {}, {}
     for layer in layers:
-        for stream, shape, type_ in zip(layer.inputs, layer.input_shapes(), layer.input_types(), strict=True):
-            inputs[stream] = rng.integers(type_.lo, type_.hi + 1, (FRAMES, *shape))
-            inputs[stream].flat[:2] = type_.lo, type_.hi
-        outputs = layer.reference(*(inputs[stream] for stream in layer.inputs))
-        for stream, value, type_ in zip(layer.outputs, outputs, layer.output_types(), strict=True):
-            assert type_.contains(value)
-            expected[stream] = value
+        for name, stream in zip(layer.input_names, layer.inputs(), strict=True):
+            inputs[name] = rng.integers(stream.type.lo, stream.type.hi + 1, (FRAMES, *stream.shape))
+            inputs[name].flat[:2] = stream.type.lo, stream.type.hi
+        outputs = layer.reference(*(inputs[stream] for stream in layer.input_names))
+        for name, value, stream in zip(layer.output_names, outputs, layer.outputs(), strict=True):
+            assert stream.type.contains(value)
+            expected[name] = value
     design = write_design(layers, list(inputs), list(expected), folder, "bench")
     model = build(design, folder)
     stalled = tuple(model.run(inputs, stalls=seed) for seed in range(3))

@@ -67,7 +67,7 @@ def test_windows_hold_rows_then_columns_then_channels(layer):
 
 @pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 def test_a_beat_needs_the_beats_up_to_its_own(layer):
-    beats = np.arange(layer.input_beats()[0])
+    beats = np.arange(layer.inputs()[0].beats)
     numbered = np.repeat(beats, layer.simd).reshape(1, *layer.shape)
     (windows,) = layer.reference(numbered)
     needed = windows.reshape(-1, layer.simd)[:, 0] + 1
@@ -92,7 +92,7 @@ def test_the_buffer_costs_no_cycle_and_one_pixel_less_would(image, channels, ker
 
 def _cycles_between_frames(layer, depth):
     """What the hardware does with a buffer of `depth` words, cycle by cycle; None if it comes to a stop."""
-    words = layer.input_beats()[0]
+    words = layer.inputs()[0].beats
     image = np.arange(words).reshape(1, *layer.shape)
     reads = layer.reference(image)[0].reshape(layer.output_pixels[0] * layer.output_pixels[1], -1)
     starts = reads[:, 0]

@@ -50,7 +50,7 @@ def _frames(layer: MVAU, count: int = 6) -> np.ndarray:
     """Random frames; the first holds the inputs that drive its rows to their largest and smallest sums."""
     rng = np.random.default_rng(1)
     lo, hi = layer.input_type.lo, layer.input_type.hi
-    frames = rng.integers(lo, hi + 1, (count, *layer.input_shapes()[0]))
+    frames = rng.integers(lo, hi + 1, (count, *layer.inputs()[0].shape))
     extremes = np.concatenate([np.where(layer.weights > 0, hi, lo), np.where(layer.weights > 0, lo, hi)])
     pixels = frames.reshape(-1, layer.mw)
     chosen = extremes[rng.permutation(len(extremes))[: len(pixels) // 2]]

@@ -72,9 +72,11 @@ PROVEN: tuple[MatrixVector, ...] = (
 def _simulate(layers: Sequence[MatrixVector], folder: Path):
     """The layers side by side, their inputs, and how often each was flagged: at full speed, and with random gaps."""
     rng = np.random.default_rng(0)
-    named = [replace(layer, name=f"l{i}", inputs=(f"x{i}",), outputs=(f"y{i}",)) for i, layer in enumerate(layers)]
-    inputs = {layer.inputs[0]: _frames(layer, rng) for layer in named}
-    outputs = [layer.outputs[0] for layer in named]
+    named = [
+        replace(layer, name=f"l{i}", input_names=(f"x{i}",), output_names=(f"y{i}",)) for i, layer in enumerate(layers)
+    ]
+    inputs = {layer.input_names[0]: _frames(layer, rng) for layer in named}
+    outputs = [layer.output_names[0] for layer in named]
     design = write_design(named, list(inputs), outputs, folder, "bench", check_overflow=True)
     assert design.overflow_layers == tuple(layer.name for layer in named)
     model = build_model(design, folder)
@@ -86,7 +88,7 @@ def _simulate(layers: Sequence[MatrixVector], folder: Path):
 def _frames(layer: MatrixVector, rng: np.random.Generator) -> np.ndarray:
     """Random frames, with vectors among them that drive rows to their largest and smallest sums."""
     lo, hi = layer.input_type.lo, layer.input_type.hi
-    frames = rng.integers(lo, hi + 1, (FRAMES, *layer.input_shapes()[0]))
+    frames = rng.integers(lo, hi + 1, (FRAMES, *layer.inputs()[0].shape))
     extremes = np.concatenate([np.where(layer.weights > 0, hi, lo), np.where(layer.weights > 0, lo, hi)])
     pixels = frames.reshape(-1, layer.mw)
     chosen = rng.permutation(len(extremes))[: len(pixels) // 2]
@@ -152,7 +154,7 @@ def narrow(tmp_path_factory):
 
 def test_every_overflow_of_a_narrow_accumulator_is_flagged_once(narrow):
     layers, inputs, _, flags = narrow
-    expected = [_expected(layer, inputs[layer.inputs[0]]) for layer in layers]
+    expected = [_expected(layer, inputs[layer.input_names[0]]) for layer in layers]
     assert all(0 < count for count in expected)
     assert flags == [expected, expected]
 
@@ -164,16 +166,16 @@ def test_nothing_that_is_proven_is_ever_flagged(tmp_path):
     assert flags == [[0] * len(PROVEN)] * 2
     for result in results:
         for layer in layers:
-            (expected,) = layer.reference(inputs[layer.inputs[0]])
-            np.testing.assert_array_equal(result.outputs[layer.outputs[0]], expected)
+            (expected,) = layer.reference(inputs[layer.input_names[0]])
+            np.testing.assert_array_equal(result.outputs[layer.output_names[0]], expected)
 
 
 # -- the port ---------------------------------------------------------------------------------------------------------
 
 
 def _two_layers() -> list:
-    first = replace(matrix_layer(MVAU, 4, 6, UINT4, 4, 15, pe=2, simd=3), name="first", outputs=("hidden",))
-    second = replace(matrix_layer(UnrolledMVAU, 3, 4, UINT4, 4), name="second", inputs=("wide",))
+    first = replace(matrix_layer(MVAU, 4, 6, UINT4, 4, 15, pe=2, simd=3), name="first", output_names=("hidden",))
+    second = replace(matrix_layer(UnrolledMVAU, 3, 4, UINT4, 4), name="second", input_names=("wide",))
     hidden = IntType(0, 15)
     fifo = StreamingFIFO("fifo", ("hidden",), ("wide",), (2, 3, 4), hidden, 2, 2)
     return [first, fifo, second]
@@ -181,7 +183,7 @@ def _two_layers() -> list:
 
 def test_bits_of_the_port_are_the_matrix_layers_in_their_order(tmp_path):
     first, fifo, second = _two_layers()
-    layers = [first, replace(fifo, outputs=("y1",)), replace(second, inputs=("x1",))]
+    layers = [first, replace(fifo, output_names=("y1",)), replace(second, input_names=("x1",))]
     arguments = (layers, ["x", "x1"], ["y1", "y"], tmp_path)
     design = write_design(*arguments, "watched", check_overflow=True)
     assert design == describe_design(*arguments, "watched", check_overflow=True)

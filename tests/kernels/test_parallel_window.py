@@ -71,7 +71,7 @@ def test_windows_are_those_of_padding_and_generator(layer):
 
 @pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 def test_a_window_needs_the_pixels_up_to_its_last(layer):
-    pixels = np.arange(layer.input_beats()[0]).reshape(1, *layer.shape[:2], 1)
+    pixels = np.arange(layer.inputs()[0].beats).reshape(1, *layer.shape[:2], 1)
     numbered = ParallelWindow(
         "n", ("x",), ("y",), (*layer.shape[:2], 1), IntType(-1, pixels.size), layer.kernel, layer.stride, layer.pads, -1
     )

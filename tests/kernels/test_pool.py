@@ -49,7 +49,7 @@ def test_a_sum_is_truncated_toward_minus_infinity():
     layer = _layer(1, 2, IntType(-8, 7), "sum", shift=1, pixels=(1, 2))
     values = np.array([[[[-1, -2], [3, 4]]]])
     assert layer.reference(values)[0].ravel().tolist() == [-2, 3]
-    assert layer.output_types() == (IntType(-8, 7),)
+    assert layer.outputs()[0].type == IntType(-8, 7)
 
 
 def test_results_leave_during_the_last_element():

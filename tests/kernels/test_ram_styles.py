@@ -66,15 +66,15 @@ def test_loading_costs_no_cycle_afterwards(simulated):
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
     """Two layers that load with a FIFO between, one behind the other."""
-    first = replace(_folded_ultra(4, 12, UINT4, 4, 15, pe=2, simd=12), name="first", outputs=("middle",))
+    first = replace(_folded_ultra(4, 12, UINT4, 4, 15, pe=2, simd=12), name="first", output_names=("middle",))
     fifo = StreamingFIFO(
-        "fifo", ("middle",), ("between",), first.output_shapes()[0], first.output_type, lanes=2, depth=4
+        "fifo", ("middle",), ("between",), first.outputs()[0].shape, first.output_type, lanes=2, depth=4
     )
-    second = replace(_sparse_ultra(6, 4, UINT4, 4, density=0.7, pe=2, simd=2), name="second", inputs=("between",))
+    second = replace(_sparse_ultra(6, 4, UINT4, 4, density=0.7, pe=2, simd=2), name="second", input_names=("between",))
     layers = (first, fifo, second)
     folder = tmp_path_factory.mktemp("chain")
     design = write_design(layers, ["x"], ["y"], folder, "chain")
-    frames = np.random.default_rng(0).integers(0, 16, (3, *first.input_shapes()[0]))
+    frames = np.random.default_rng(0).integers(0, 16, (3, *first.inputs()[0].shape))
     (middle,) = first.reference(frames)
     return layers, build_model(design, folder), frames, second.reference(middle)[0]
 

@@ -93,7 +93,7 @@ _LAYERS = {
 @pytest.mark.parametrize("kind", _LAYERS)
 def test_the_purposes_of_what_synthesis_counts_add_up(kind: str, tmp_path: Path):
     layer, purposes = _LAYERS[kind]
-    graph = LayerGraph(kind, (layer,), *layer.inputs, *layer.outputs)
+    graph = LayerGraph(kind, (layer,), *layer.input_names, *layer.output_names)
     report = synth.run(graph, load_board("KV260"), tmp_path, cache=tmp_path / "cache")
     luts = lut_by_purpose(report)
     assert tuple(luts) == PURPOSES and sum(luts.values()) == report.total.lut

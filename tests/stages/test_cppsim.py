@@ -169,7 +169,7 @@ def simulate_edited(graph, network, frames, folder: Path, path: str, before: str
 @pytest.mark.usefixtures("simulation")  # whose objects are used again
 def test_layers_that_wait_for_each_other_are_named_with_their_streams(graph, network, frames, folder, tmp_path):
     """The stream beside the convolution is too shallow for what that takes before it gives anything back."""
-    (fifo,) = (layer for layer in graph if isinstance(layer, StreamingFIFO) and layer.inputs == ("s1",))
+    (fifo,) = (layer for layer in graph if isinstance(layer, StreamingFIFO) and layer.input_names == ("s1",))
     shutil.copytree(folder / "objects", tmp_path / "objects")
     with pytest.raises(DeadlockError, match="^the C.. of finn_design is stuck, .* in frame 1 of 6 ") as error:
         simulate_edited(graph, network, frames, tmp_path, "finn_design.cpp", f'("s1", {fifo.depth});', '("s1", 4);')
@@ -200,6 +200,6 @@ def test_what_ap_int_says_against_its_use_is_an_error(graph, network, tmp_path):
     program.write_text("#!/bin/sh\necho 'WARNING: Hi(40)out of bound(8) in range()'\n")
     program.chmod(0o755)
     layer = network.layers[0]
-    inputs = [np.zeros((1, *port.shape), np.int64) for port in layer.inputs]
+    inputs = [np.zeros((1, *port.shape), np.int64) for port in layer.input_names]
     with pytest.raises(VerificationError, match=rf"layer {layer.layer}: WARNING: Hi\(40\)out of bound"):
         Program(program, {layer.layer: layer}).run(layer.layer, inputs, "strict")

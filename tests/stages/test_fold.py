@@ -28,8 +28,8 @@ from tests.dataflow.residual import residual_network
 
 
 def lanes_agree(graph: LayerGraph) -> bool:
-    written = {s: n for layer in graph for s, n in zip(layer.outputs, layer.output_lanes(), strict=True)}
-    read = {s: n for layer in graph for s, n in zip(layer.inputs, layer.input_lanes(), strict=True)}
+    written = {name: s.lanes for layer in graph for name, s in zip(layer.output_names, layer.outputs(), strict=True)}
+    read = {name: s.lanes for layer in graph for name, s in zip(layer.input_names, layer.inputs(), strict=True)}
     return all(written[stream] == read[stream] for stream in written.keys() & read.keys())
 
 
@@ -49,9 +49,9 @@ def test_a_fifo_stands_on_every_stream_between_two_layers_and_behind_every_conve
     graph = residual_network()
     folded = fold(graph, 700)
     between = {stream.name for stream in graph.streams.values() if stream.producer and stream.consumer}
-    converted = {layer.outputs[0] for layer in folded.graph if isinstance(layer, StreamingDataWidthConverter)}
+    converted = {layer.output_names[0] for layer in folded.graph if isinstance(layer, StreamingDataWidthConverter)}
     assert converted
-    fed = [layer.inputs[0] for layer in folded.graph if isinstance(layer, StreamingFIFO)]
+    fed = [layer.input_names[0] for layer in folded.graph if isinstance(layer, StreamingFIFO)]
     assert sorted(fed) == sorted(between | converted)
 
 
@@ -128,7 +128,7 @@ def test_the_written_folding_of_every_style_and_memory_gives_the_same_again(tmp_
         assert again.ignored == ()
         assert again.cycles == folded.cycles
         for one, other in zip(folded.graph, again.graph, strict=True):
-            assert folding_of(one) == folding_of(other) and one.input_lanes() == other.input_lanes()
+            assert folding_of(one) == folding_of(other) and one.inputs() == other.inputs()
             assert getattr(one, "depth", None) == getattr(other, "depth", None)
 
 

@@ -102,8 +102,8 @@ def test_the_streams_and_transforms_are_those_of_the_graph(graph, tmp_path):
     driver, golden = tmp_path / "deploy" / "driver", tmp_path / "deploy" / "golden"
     sides = streams_of(json.loads((driver / "io_shape_dict.json").read_text()))
     for stream, layer_stream, lanes in (
-        (sides[0], graph.streams[graph.input], graph.layers[0].input_lanes()[0]),
-        (sides[1], graph.streams[graph.output], graph.layers[-1].output_lanes()[0]),
+        (sides[0], graph.streams[graph.input], graph.layers[0].inputs()[0].lanes),
+        (sides[1], graph.streams[graph.output], graph.layers[-1].outputs()[0].lanes),
     ):
         assert (stream.shape, stream.lanes) == (layer_stream.shape, lanes)
         assert (stream.bits, stream.signed) == (layer_stream.type.bits, layer_stream.type.signed)

@@ -131,14 +131,16 @@ def test_a_layer_that_computes_something_else_is_named(graph, frames, folder, la
     design, layers = rtlsim.write_layer_bench(graph, folder / "layers")
     model = rtlsim.build_model(design, folder / "models")
     bench = tuple(
-        replace(changed, inputs=layer.inputs, outputs=layer.outputs) if layer.name == unit.name else layer
+        replace(changed, input_names=layer.input_names, output_names=layer.output_names)
+        if layer.name == unit.name
+        else layer
         for layer in layers
     )
     rng = np.random.default_rng(0)
     inputs = {
-        stream: rng.integers(type_.lo, type_.hi + 1, (2, *shape))
+        name: rng.integers(stream.type.lo, stream.type.hi + 1, (2, *stream.shape))
         for layer in layers
-        for stream, shape, type_ in zip(layer.inputs, layer.input_shapes(), layer.input_types(), strict=True)
+        for name, stream in zip(layer.input_names, layer.inputs(), strict=True)
     }
     with pytest.raises(VerificationError, match=f"layer {unit.name} alone"):
         rtlsim._run_bench(model, bench, inputs, None, "at full speed")

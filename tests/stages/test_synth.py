@@ -77,7 +77,7 @@ def test_equal_layers_are_synthesized_once_and_counted_each(runs, tmp_path):
 
 def test_names_of_layers_and_streams_do_not_matter(runs, tmp_path):
     graph = fifos(4)
-    other = replace(graph.layers[0], name="other", inputs=("x",), outputs=("y",), source="conv")
+    other = replace(graph.layers[0], name="other", input_names=("x",), output_names=("y",), source="conv")
     synth.run(graph, KV260, tmp_path, cache=tmp_path)
     synth.run(LayerGraph("other", (other,), "x", "y"), KV260, tmp_path, cache=tmp_path)
     assert runs[0] == runs[1]
@@ -171,8 +171,8 @@ def mvaus(*folds: int) -> LayerGraph:
             matrix_layer(MVAU, 4, 4, UINT4, 3, 15, simd=simd),
             name=f"MVAU_{i}",
             source=f"conv{i}",
-            inputs=(f"s{i}",),
-            outputs=(f"s{i + 1}",),
+            input_names=(f"s{i}",),
+            output_names=(f"s{i + 1}",),
         )
         for i, simd in enumerate(folds)
     )

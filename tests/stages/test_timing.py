@@ -39,15 +39,15 @@ def mvaus(*kinds: tuple[type[MatrixVector], dict]) -> LayerGraph:
             matrix_layer(kind, 4, 4, UINT4, 3, 15, **fields),
             name=f"MVAU_{i}",
             source=f"conv{i}",
-            inputs=(f"s{i}",),
-            outputs=(f"s{i + 1}",),
+            input_names=(f"s{i}",),
+            output_names=(f"s{i + 1}",),
         )
         for i, (kind, fields) in enumerate(kinds)
     ]
     end = f"s{len(layers)}"
     last = layers[-1]
     layers.append(
-        StreamingFIFO("FIFO", (end,), ("out",), shape=(2, 3, 4), type=UINT4, lanes=last.output_lanes()[0], depth=2)
+        StreamingFIFO("FIFO", (end,), ("out",), shape=(2, 3, 4), type=UINT4, lanes=last.outputs()[0].lanes, depth=2)
     )
     return LayerGraph("mvaus", tuple(layers), "s0", "out")
 

@@ -42,7 +42,7 @@ def memories(ram_style: str) -> LayerGraph:
         StreamingDataWidthConverter("join", ("s2",), ("s3",), shape=SHAPE, type=UINT4, in_lanes=2, out_lanes=16),
         StreamingFIFO("wide", ("s3",), ("s4",), shape=SHAPE, type=UINT4, lanes=16, depth=400),
         StreamingFIFO("twin", ("s4",), ("s5",), shape=SHAPE, type=UINT4, lanes=16, depth=400),
-        replace(matrix, name="matrix", inputs=("s5",), outputs=("s6",), pixels=SHAPE[:2]),
+        replace(matrix, name="matrix", input_names=("s5",), output_names=("s6",), pixels=SHAPE[:2]),
     )
     return LayerGraph("memories", layers, "s0", "s6")
 
@@ -95,7 +95,7 @@ def fifo(simulation) -> Simulation:
     alone = object.__new__(Simulation)
     layer = simulation.graph.layer("short")
     alone.graph, alone.folder, alone.family = (
-        LayerGraph("short", (layer,), *layer.inputs, *layer.outputs),
+        LayerGraph("short", (layer,), *layer.input_names, *layer.output_names),
         simulation.folder / "alone",
         simulation.family,
     )
@@ -178,7 +178,7 @@ class Shell:
 
     def __init__(self, layers: list, folder: Path) -> None:
         self.folder = folder
-        graph = LayerGraph("around", tuple(layers), *layers[0].inputs, *layers[-1].outputs)
+        graph = LayerGraph("around", tuple(layers), *layers[0].input_names, *layers[-1].output_names)
         units = synth.surroundings(graph)
         yosys.synthesize(list(units.values()), "xcup", cache=folder / "yosys")
         netlists = {name: yosys.netlist(unit, "xcup", cache=folder / "yosys") for name, unit in units.items()}

@@ -59,10 +59,10 @@ class LayerBuilder:
         self.checkpoints = [c for c in self.checkpoints if c.stream != stream]
 
     def shape(self, stream: str) -> Shape:
-        return self.input_transform.shape if stream == INPUT else self.layers[stream].output_shapes()[0]
+        return self.input_transform.shape if stream == INPUT else self.layers[stream].outputs()[0].shape
 
     def type(self, stream: str) -> IntType:
-        return self.input_type if stream == INPUT else self.layers[stream].output_types()[0]
+        return self.input_type if stream == INPUT else self.layers[stream].outputs()[0].type
 
     def finish(self, output: str) -> tuple[tuple[Kernel, ...], str]:
         """All layers with DuplicateStreams where a stream is read more than once, and the output stream's name."""
@@ -70,7 +70,7 @@ class LayerBuilder:
         live = self._live(output)
         for stream, layer in self.layers.items():
             if stream in live:
-                for index, name in enumerate(layer.inputs):
+                for index, name in enumerate(layer.input_names):
                     readers[name].append((stream, index))
         readers[output].append(("", 0))
         layers = {stream: layer for stream, layer in self.layers.items() if stream in live}
@@ -82,13 +82,13 @@ class LayerBuilder:
                 continue
             fork = self._fork(stream, len(readers[stream]))
             ordered.append(fork)
-            for copy, (reader, index) in zip(fork.outputs, readers[stream], strict=True):
+            for copy, (reader, index) in zip(fork.output_names, readers[stream], strict=True):
                 if not reader:
                     output = copy
                     continue
-                inputs = list(layers[reader].inputs)
+                inputs = list(layers[reader].input_names)
                 inputs[index] = copy
-                layers[reader] = replace(layers[reader], inputs=tuple(inputs))
+                layers[reader] = replace(layers[reader], input_names=tuple(inputs))
         return tuple(ordered), output
 
     def _fork(self, stream: str, copies: int) -> DuplicateStreams:
@@ -106,5 +106,5 @@ class LayerBuilder:
             stream = open_.pop()
             if stream not in live:
                 live.add(stream)
-                open_.extend(self.layers[stream].inputs if stream in self.layers else ())
+                open_.extend(self.layers[stream].input_names if stream in self.layers else ())
         return live

@@ -81,12 +81,12 @@ def _finish(builder: LayerBuilder, tensor: Operand, output: str, top1: bool, nam
         raise UnsupportedError(f"The output {output} needs no layer: there is no quantized operation to build.")
     if top1:
         stream, transform = add_label_select(builder, tensor, output)
-        logits = builder.layers[stream].inputs[0]
+        logits = builder.layers[stream].input_names[0]
     else:
         logits, transform = tensor.stream, output_transform(tensor, output)
         stream = logits
     layers, end = builder.finish(stream)
-    names = {stream for layer in layers for stream in (*layer.inputs, *layer.outputs)}
+    names = {stream for layer in layers for stream in (*layer.input_names, *layer.output_names)}
     graph = LayerGraph(name, layers, "input", end, transform, builder.input_transform)
     checkpoints = tuple(c for c in builder.checkpoints if c.stream in names)
     return Conversion(graph, checkpoints, logits, transform, tensor.layout)
