@@ -25,7 +25,7 @@ from scipy.optimize import nnls
 from benchmarks.estimator import published
 from benchmarks.estimator.drawn import Drawn
 from benchmarks.estimator.published import ESTIMATOR_CSV, LeftOut, relative
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Utilization
 from pipeline.finn.estimate import estimate
@@ -47,7 +47,7 @@ class Fit:
     left_out: list[LeftOut]
 
 
-def fit(layers: Sequence[Kernel], counted: Sequence[Utilization], family: str, large: int = 0) -> Fit:
+def fit(layers: Sequence[Layer], counted: Sequence[Utilization], family: str, large: int = 0) -> Fit:
     """The factors of LUTs and flip-flops of `layers` of one kind, of which the last `large` ones are large."""
     demands = [demand(layer, family) for layer in layers]
     names = sorted({name for own in demands for name in own.terms})
@@ -89,7 +89,7 @@ def _left_out(terms: np.ndarray, counts: np.ndarray, known: np.ndarray) -> np.nd
     return predicted + known
 
 
-def _described(layer: Kernel) -> str:
+def _described(layer: Layer) -> str:
     """The sizes that a reader compares layers by."""
     if isinstance(layer, MatrixVector):
         matrix = f"{layer.mh} x {layer.mw} {layer.weight_type.name} times {layer.input_type.name}"
@@ -98,19 +98,19 @@ def _described(layer: Kernel) -> str:
     return ", ".join([f"{shape} {layer.inputs()[0].type.name}", *_given(layer, ("pe", "simd", "lanes", "depth"))])
 
 
-def _given(layer: Kernel, names: Sequence[str]) -> list[str]:
+def _given(layer: Layer, names: Sequence[str]) -> list[str]:
     return [f"{name} {getattr(layer, name)}" for name in names if hasattr(layer, name)]
 
 
-def _by_kind(layers: Sequence[Kernel]) -> dict[str, list[Kernel]]:
-    kinds: dict[str, list[Kernel]] = {}
+def _by_kind(layers: Sequence[Layer]) -> dict[str, list[Layer]]:
+    kinds: dict[str, list[Layer]] = {}
     for layer in layers:
         kinds.setdefault(layer.op_type, []).append(layer)
     return kinds
 
 
 def _counted(
-    kinds: Mapping[str, Sequence[Kernel]], family: str, cache: Path, workers: int
+    kinds: Mapping[str, Sequence[Layer]], family: str, cache: Path, workers: int
 ) -> dict[str, list[Utilization]]:
     layers = [layer for own in kinds.values() for layer in own]
     with Progress() as progress:

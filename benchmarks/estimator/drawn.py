@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.folding.demand import csd_digits
 from pipeline.folding.options import divisors
@@ -208,16 +208,16 @@ class Drawn:
             thresholds=levels, pe=self.lanes(channels, 32),
         )  # fmt: skip
 
-    def layers(self) -> list[Kernel]:
+    def layers(self) -> list[Layer]:
         """Layers of all kinds, of the size of ResNet-8's."""
-        kinds: dict[Callable[[], Kernel], int] = {
+        kinds: dict[Callable[[], Layer], int] = {
             self.mvau: 80, self.unrolled: 60, self.sparse: 60, self.generator: 24, self.window: 16, self.padding: 12,
             self.pool: 16, self.add_streams: 12, self.duplicate: 8, self.label_select: 16, self.converter: 20,
             self.fifo: 30, self.thresholding: 16,
         }  # fmt: skip
         return [draw() for draw, count in kinds.items() for _ in range(count)]
 
-    def large_layers(self) -> list[Kernel]:
+    def large_layers(self) -> list[Layer]:
         """Matrices of the size of ResNet-18's."""
-        kinds: dict[Callable[[], Kernel], int] = {self.large_sparse: 10, self.large_mvau: 4}
+        kinds: dict[Callable[[], Layer], int] = {self.large_sparse: 10, self.large_mvau: 4}
         return [draw() for draw, count in kinds.items() for _ in range(count)]

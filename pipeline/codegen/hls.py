@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.codegen.render import render, write_template, write_text
 from pipeline.codegen.rtl import identifier, streams_by_name
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel, Stream, Table
+from pipeline.dataflow.layer import Layer, Stream, Table
 from pipeline.errors import ConfigError
 from pipeline.files import HLS
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -79,7 +79,7 @@ class HlsNetwork:
         return self.folder / INCLUDE
 
 
-def check_widths(layers: Iterable[Kernel]) -> None:
+def check_widths(layers: Iterable[Layer]) -> None:
     """Raises ConfigError, naming layer and stream, where a stream of `layers` is wider than Vitis HLS takes."""
     for layer in layers:
         for direction, names, streams in (
@@ -96,7 +96,7 @@ def check_widths(layers: Iterable[Kernel]) -> None:
                     )
 
 
-def describe_layer(layer: Kernel, folder: Path) -> HlsLayer:
+def describe_layer(layer: Layer, folder: Path) -> HlsLayer:
     """What `write_layer` has written to `folder`."""
     name = identifier(layer.name)
     headers = (folder / f"{name}{suffix}.hpp" for suffix in ("", "_tables", "_adder_graph"))
@@ -110,7 +110,7 @@ def describe_layer(layer: Kernel, folder: Path) -> HlsLayer:
     )
 
 
-def write_layer(layer: Kernel, folder: Path) -> HlsLayer:
+def write_layer(layer: Layer, folder: Path) -> HlsLayer:
     """Write `layer` to `folder`. A file whose content has not changed is not written again.
 
     Raises ConfigError, and writes nothing, where `check_widths` does.

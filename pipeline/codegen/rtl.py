@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.codegen.render import render, write_template, write_text
-from pipeline.dataflow.layer import Kernel, Stream
+from pipeline.dataflow.layer import Layer, Stream
 from pipeline.dataflow.packing import beat_bytes
 from pipeline.files import RTL
 
@@ -79,7 +79,7 @@ def rtl_sources() -> list[Path]:
 
 
 def describe_design(
-    layers: Sequence[Kernel],
+    layers: Sequence[Layer],
     inputs: Sequence[str],
     outputs: Sequence[str],
     folder: Path,
@@ -102,7 +102,7 @@ def describe_design(
 
 
 def write_design(
-    layers: Sequence[Kernel],
+    layers: Sequence[Layer],
     inputs: Sequence[str],
     outputs: Sequence[str],
     folder: Path,
@@ -185,7 +185,7 @@ def write_design(
     return design
 
 
-def streams_by_name(layers: Sequence[Kernel]) -> dict[str, Stream]:
+def streams_by_name(layers: Sequence[Layer]) -> dict[str, Stream]:
     """The streams that `layers` write and read. Raises ValueError where a stream's two ends disagree."""
     known: dict[str, Stream] = {}
     for layer in layers:
@@ -200,7 +200,7 @@ def _port(name: str, stream: str, of: Stream) -> Port:
     return Port(of.shape, of.type, of.lanes, name=name, stream=stream)
 
 
-def _weight_words(layers: Sequence[Kernel]) -> np.ndarray:
+def _weight_words(layers: Sequence[Layer]) -> np.ndarray:
     memories = [memory.stream() for memory in (layer.loaded_memory() for layer in layers) if memory]
     return np.concatenate([np.zeros(0, np.uint32), *memories])
 
@@ -227,11 +227,11 @@ def _unchained(unused: str) -> dict[str, str]:
     }
 
 
-def _instance_name(layer: Kernel) -> str:
+def _instance_name(layer: Layer) -> str:
     return f"u_{identifier(layer.name)}"
 
 
-def _companion_name(layer: Kernel) -> str:
+def _companion_name(layer: Layer) -> str:
     return f"{identifier(layer.name)}_adder_graph"
 
 

@@ -19,7 +19,7 @@ from pipeline.errors import ModelError
 if TYPE_CHECKING:
     from pipeline.compare.points import Point
     from pipeline.dataflow.graph import LayerGraph
-    from pipeline.dataflow.layer import Kernel
+    from pipeline.dataflow.layer import Layer
     from pipeline.report.facts import BuildFacts
 
 __all__ = [
@@ -220,7 +220,7 @@ def folding_digest(graph: LayerGraph) -> str:
     return hashlib.sha256(json.dumps(layers).encode()).hexdigest()[:8]
 
 
-def style_of(layer: Kernel) -> str:
+def style_of(layer: Layer) -> str:
     """What computes the matrix of `layer`: folded, unrolled or sparse."""
     return {"UnrolledMVAU": "unrolled", "SparseMVAU": "sparse"}.get(layer.op_type, "folded")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from a2q_driver.input_transform import InputTransform
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
 
@@ -45,7 +45,7 @@ class LayerGraph:
     """Layers in topological order. One input stream and one output stream; every stream has one reader."""
 
     name: str
-    layers: tuple[Kernel, ...]
+    layers: tuple[Layer, ...]
     input: str
     output: str
     output_transform: OutputTransform | None = None
@@ -60,13 +60,13 @@ class LayerGraph:
             known.update(layer.output_names)
         self.streams  # noqa: B018  checks that both ends of each stream agree
 
-    def __iter__(self) -> Iterator[Kernel]:
+    def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
-    def layer(self, name: str) -> Kernel:
+    def layer(self, name: str) -> Layer:
         return next(layer for layer in self.layers if layer.name == name)
 
-    def writer(self, stream: str) -> Kernel | None:
+    def writer(self, stream: str) -> Layer | None:
         """The layer that writes `stream`; None for the input of the graph."""
         return next((layer for layer in self.layers if stream in layer.output_names), None)
 

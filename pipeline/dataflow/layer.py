@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.dataflow.types import IntType
 
-__all__ = ["Companion", "Generated", "Kernel", "Memory", "Shape", "Stream", "Table", "Wire"]
+__all__ = ["Companion", "Generated", "Layer", "Memory", "Shape", "Stream", "Table", "Wire"]
 
 Shape = tuple[int, int, int]
 
@@ -108,7 +108,7 @@ class Companion:
 
 
 @dataclass(frozen=True, eq=False)
-class Kernel(ABC):
+class Layer(ABC):
     """One hardware layer: a node of the layer graph. Immutable; folding it is `dataclasses.replace`.
 
     `input_names` and `output_names` are the names of the streams that it reads and writes, in a graph; `source` is the
@@ -191,7 +191,7 @@ class Kernel(ABC):
     @property
     def has_hls(self) -> bool:
         """Whether hw/hls has `module`: a FIFO is the depth of a stream there, and has no parameters of its own."""
-        return type(self).hls_parameters is not Kernel.hls_parameters
+        return type(self).hls_parameters is not Layer.hls_parameters
 
     def hls_parameters(self) -> Mapping[str, int | bool | tuple[int, ...]]:
         """The members of the layer's structure in C++, by their names in hw/hls; of a tuple, a function of its index."""

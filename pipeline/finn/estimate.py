@@ -20,7 +20,7 @@ from finn.custom_op.fpgadataflow.rtl.streamingfifo_rtl import StreamingFIFO_rtl
 from finn.custom_op.fpgadataflow.rtl.thresholding_rtl import Thresholding_rtl
 from onnx import helper
 
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import Board
 from pipeline.devices.memories import Storage, ram, rom
@@ -45,7 +45,7 @@ class FinnEstimate:
     dsp: int
 
 
-def estimate(layer: Kernel, board: Board) -> tuple[FinnEstimate, ...]:
+def estimate(layer: Layer, board: Board) -> tuple[FinnEstimate, ...]:
     """What FINN estimates for each of its units that compute what `layer` does, on the part of `board`.
 
     An MVAU has two: MVAU_hls with multipliers of LUTs, which comes first, and MVAU_rtl, which takes DSPs alone. Empty
@@ -55,7 +55,7 @@ def estimate(layer: Kernel, board: Board) -> tuple[FinnEstimate, ...]:
     return tuple(_asked(node, board.part) for node in nodes(layer, board.family))
 
 
-def nodes(layer: Kernel, family: str) -> tuple[HWCustomOp, ...]:
+def nodes(layer: Layer, family: str) -> tuple[HWCustomOp, ...]:
     """FINN's nodes for `layer`, its memories as they are in Yosys' `family`; none where FINN has no estimate."""
     return tuple(
         op(helper.make_node(op.__name__, ["in0"], ["out0"], name=layer.name, **attributes(layer, family)))
@@ -161,7 +161,7 @@ def _style(storage: Storage) -> str:
     return "block" if storage.bram_18k else "distributed"
 
 
-_COUNTERPARTS: Mapping[type[Kernel], Mapping[type[HWCustomOp], Callable[[Any, str], dict[str, Any]]]] = {
+_COUNTERPARTS: Mapping[type[Layer], Mapping[type[HWCustomOp], Callable[[Any, str], dict[str, Any]]]] = {
     MVAU: {MVAU_hls: _mvau, MVAU_rtl: _mvau_rtl},
     ConvolutionInputGenerator: {ConvolutionInputGenerator_rtl: _generator},
     ParallelWindow: {ConvolutionInputGenerator_rtl: _parallel_window},

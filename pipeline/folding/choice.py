@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from math import lcm
 
 from pipeline.dataflow.graph import Connection, LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.folding.estimate import Estimate, ResourceModel
@@ -108,7 +108,7 @@ class FoldingProblem:
         chosen = tuple(domain[option] for domain, option in zip(self.domains, solution.options, strict=True))
         return Foldings(chosen, solution.total)
 
-    def estimate(self, layer: Kernel, folding: Folding) -> Estimate:
+    def estimate(self, layer: Layer, folding: Folding) -> Estimate:
         """What `layer` takes in this folding."""
         if isinstance(layer, MVAU):
             return _matrix(self.model, layer, tuple(folding.fields.items()))
@@ -150,7 +150,7 @@ class FoldingProblem:
             for layer, own in zip(self.graph, found, strict=True)
         )
 
-    def _has_whole_windows(self, layer: Kernel, *, must: bool) -> bool:
+    def _has_whole_windows(self, layer: Layer, *, must: bool) -> bool:
         """Whether `layer` can be given whole windows; they are noted. Raises UnsupportedError if they `must` be."""
         makers = window_makers(self.graph, layer)
         if makers is None:
@@ -261,13 +261,13 @@ def _in_time(own: Sequence[Folding], pace: int, budget: int | None) -> tuple[Fol
     return (*(folding for folding in lanes if folding.cycles <= limit), *whole)
 
 
-def _settled(layer: Kernel, styles: Collection[str], config: FoldingConfig) -> bool:
+def _settled(layer: Layer, styles: Collection[str], config: FoldingConfig) -> bool:
     """Whether `config` says how parallel `layer` is."""
     return any(config.lanes(layer, style) for style in styles)
 
 
 def _configured(
-    layer: Kernel, found: tuple[Folding, ...], config: FoldingConfig | None, style: str = ""
+    layer: Layer, found: tuple[Folding, ...], config: FoldingConfig | None, style: str = ""
 ) -> tuple[Folding, ...]:
     """Those that `config` allows of the foldings of `layer`, an MVAU in `style`. Raises ConfigError if there are
     none."""

@@ -30,7 +30,7 @@ from functools import cache
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.folding.timing import of_count
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 
@@ -57,7 +57,7 @@ def deadlock_bounds(graph: LayerGraph) -> dict[str, int]:
     return bounds
 
 
-def _part_here(graph: LayerGraph, fork: Kernel, join: Kernel, paths: Callable[[Kernel], Mapping[str, int]]) -> bool:
+def _part_here(graph: LayerGraph, fork: Layer, join: Layer, paths: Callable[[Layer], Mapping[str, int]]) -> bool:
     """Whether paths lead from `fork` to two inputs of `join` with no layer in between that all of them share; `paths`
     are `_path_counts` from a layer."""
     forward = paths(fork)
@@ -72,7 +72,7 @@ def _part_here(graph: LayerGraph, fork: Kernel, join: Kernel, paths: Callable[[K
     return True
 
 
-def _path_counts(graph: LayerGraph, start: Kernel) -> dict[str, int]:
+def _path_counts(graph: LayerGraph, start: Layer) -> dict[str, int]:
     """How many paths lead from `start` to each layer, and to each stream as "stream <name>"."""
     counts = {start.name: 1}
     for layer in graph:
@@ -83,7 +83,7 @@ def _path_counts(graph: LayerGraph, start: Kernel) -> dict[str, int]:
     return counts
 
 
-def _bounds_of_pair(graph: LayerGraph, fork: Kernel, join: Kernel, writer: Mapping[str, Kernel]) -> dict[str, int]:
+def _bounds_of_pair(graph: LayerGraph, fork: Layer, join: Layer, writer: Mapping[str, Layer]) -> dict[str, int]:
     frames = np.arange(_FRAMES, dtype=np.int64)[:, None]
     sent = np.arange(1, _FRAMES * fork.outputs()[0].beats + 1, dtype=np.int64)
     most = dict.fromkeys(fork.output_names, sent)  # by stream: the fork's beats that each of its beats needs, at most
@@ -113,7 +113,7 @@ def _needed(
 
 
 def _bound_of_branch(
-    stream: str, beats: int, need: np.ndarray, least: Mapping[str, np.ndarray], writer: Mapping[str, Kernel]
+    stream: str, beats: int, need: np.ndarray, least: Mapping[str, np.ndarray], writer: Mapping[str, Layer]
 ) -> tuple[str, int]:
     """The last FIFO in front of the join on this branch, and the smallest depth with which it accepts `need`.
 

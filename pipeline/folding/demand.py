@@ -14,7 +14,7 @@ from math import log2
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.devices.memories import Storage, block_count, loaded_uram, ram, rom
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
@@ -95,7 +95,7 @@ class Demand:
                 self.ff += memory.thresholds * bits
 
 
-def demand(layer: Kernel, family: str) -> Demand:
+def demand(layer: Layer, family: str) -> Demand:
     """The demand of `layer`, folded as it is, in Yosys' `family`."""
     if isinstance(layer, MVAU):
         return matrix_demand(layer, {"pe": layer.pe, "simd": layer.simd, "ram_style": layer.ram_style}, family)
@@ -360,7 +360,7 @@ def _fifo(result: Demand, layer: StreamingFIFO, family: str) -> None:
         result.add(counters=log2(layer.depth), deep=1)
 
 
-_STREAMING: Mapping[type[Kernel], Callable] = {
+_STREAMING: Mapping[type[Layer], Callable] = {
     AddStreams: _add_streams,
     ConvolutionInputGenerator: _generator,
     DuplicateStreams: _duplicate,

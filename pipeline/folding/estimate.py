@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.folding.demand import Demand, demand, matrix_demand
 from pipeline.kernels.matrix_vector import MatrixVector
 
@@ -49,7 +49,7 @@ class ResourceModel:
         """The model of `family` that ships with the pipeline."""
         return ResourceModel(family, json.loads(COEFFICIENTS.read_text())["families"][family])
 
-    def layer(self, layer: Kernel) -> Estimate:
+    def layer(self, layer: Layer) -> Estimate:
         """What `layer`, folded as it is, will take."""
         return self.of(demand(layer, self.family))
 

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from typing import Literal
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
 from pipeline.errors import ConfigError
 from pipeline.folding.allowed import Allowed
@@ -73,7 +73,7 @@ class Fitter:
         self.graph, self.budget, self.config, self.allowed, self.board = graph, budget, config, allowed, board
         self._tell = tell
         self.whole = capacity_of(board, _LUT_SHARE if budget == "max" else 1)
-        self._made: dict[tuple, Kernel] = {}  # an adder graph may take a minute to find
+        self._made: dict[tuple, Layer] = {}  # an adder graph may take a minute to find
         self._problems: dict[tuple, FoldingProblem] = {}
 
     def design(self) -> Design:
@@ -165,7 +165,7 @@ class Fitter:
         by_name = {layer.name: folding for layer, folding in zip(self.graph, chosen.layers, strict=True)}
         unrolled = [name for name, folding in by_name.items() if folding.style == "unrolled"]
         graph = with_whole_windows(self.graph, unrolled)
-        layers: list[Kernel] = []
+        layers: list[Layer] = []
         for layer in graph:
             folding = by_name[layer.name]
             if not isinstance(layer, MVAU):

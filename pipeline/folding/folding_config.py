@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.errors import ConfigError
 from pipeline.folding.finn_names import BETWEEN_LAYERS, JOINED, Names, check_network, is_layer, operator_of, today
 from pipeline.folding.options import STYLES
@@ -114,14 +114,14 @@ class FoldingConfig:
             ]
         return cls(path, folding, defaults, tuple(ignored), note)
 
-    def wanted(self, layer: Kernel) -> dict[str, int | str]:
+    def wanted(self, layer: Layer) -> dict[str, int | str]:
         """The values for `layer`, by FINN's attribute: the defaults for all, those of its operator, its own."""
         meaning = ATTRIBUTES.get(layer.op_type, ())
         own = self.layers[layer.name].values if layer.name in self.layers else {}
         found = {**self.defaults.get("all", {}), **self.defaults.get(layer.op_type, {}), **own}
         return {name: value for name, value in found.items() if name in meaning}
 
-    def lanes(self, layer: Kernel, style: str = "") -> dict[str, int]:
+    def lanes(self, layer: Layer, style: str = "") -> dict[str, int]:
         """The parallelism it asks for, by the fields of a folding (`folding.py`); none for an MVAU that it wants in
         another `style`."""
         wanted = self.wanted(layer)
@@ -130,11 +130,11 @@ class FoldingConfig:
             return {}
         return {name.lower(): value for name, value in wanted.items() if name in names}  # type: ignore[misc]
 
-    def key_of(self, layer: Kernel) -> str:
+    def key_of(self, layer: Layer) -> str:
         """What the file calls `layer`, for messages."""
         return self.layers[layer.name].key if layer.name in self.layers else f"{layer.name} (Defaults)"
 
-    def without_layer(self, layers: Sequence[Kernel]) -> tuple[str, ...]:
+    def without_layer(self, layers: Sequence[Layer]) -> tuple[str, ...]:
         """The names of the file that none of `layers` has."""
         names = {layer.name for layer in layers}
         return tuple(entry.key for name, entry in self.layers.items() if name not in names)

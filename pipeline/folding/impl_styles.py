@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.errors import ConfigError
 from pipeline.folding.finn_names import Names, check_network
 from pipeline.folding.folding_config import by_operator, check_layout
@@ -105,14 +105,14 @@ class StylesFile:
         others = [f"{key}.{name}" for key, entry in unread.items() for name in entry if name != _OPTION]
         return cls(str(path), layers, defaults, keys, tuple(asking + others))
 
-    def wanted(self, layer: Kernel) -> str:
+    def wanted(self, layer: Layer) -> str:
         """What it says of `layer` or of its operator. A layer's empty string takes back what defaults say."""
         return self.layers[layer.name] if layer.name in self.layers else _of(self.defaults, layer)
 
-    def of_all(self, layer: Kernel) -> str:
+    def of_all(self, layer: Layer) -> str:
         return "" if layer.name in self.layers else self.defaults.get("all", "")
 
-    def key_of(self, layer: Kernel) -> str:
+    def key_of(self, layer: Layer) -> str:
         return self.keys[layer.name] if layer.name in self.layers else f"{layer.name} (Defaults)"
 
     def unknown(self, graph: LayerGraph) -> list[str]:
@@ -121,12 +121,12 @@ class StylesFile:
         return [self.keys[name] for name, style in self.layers.items() if style and name not in names]
 
 
-def _operators(layer: Kernel) -> tuple[str, ...]:
+def _operators(layer: Layer) -> tuple[str, ...]:
     """What the operator of `layer` may be called: a sparse or an unrolled MVAU is an MVAU to FINN."""
     return (layer.op_type, layer.name.rpartition("_")[0])
 
 
-def _of(styles: Mapping[str, str], layer: Kernel) -> str:
+def _of(styles: Mapping[str, str], layer: Layer) -> str:
     """What `styles` has for `layer`, or else for its operator; empty if nothing."""
     return next((styles[name] for name in (layer.name, *_operators(layer)) if name in styles), "")
 
@@ -142,7 +142,7 @@ def _check_names(graph: LayerGraph, preferred: str | Mapping[str, str]) -> None:
             )
 
 
-def _possible(layer: Kernel, asked: str, of_all: str, where: str) -> str:
+def _possible(layer: Layer, asked: str, of_all: str, where: str) -> str:
     """The style of `layer`: `asked`, if its name or operator was asked for, else `of_all`, as `where` says."""
     style = asked or of_all
     if style == "rtl" or (not layer.has_hls and not asked):

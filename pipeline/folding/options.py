@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import row_lengths, sparse_cycles, walk_of
 
@@ -50,7 +50,7 @@ def divisors(number: int) -> tuple[int, ...]:
 
 
 def foldings(
-    layer: Kernel, style: str = "folded", budget: int | None = None, walkers: int | None = None
+    layer: Layer, style: str = "folded", budget: int | None = None, walkers: int | None = None
 ) -> tuple[Folding, ...]:
     """The foldings of `layer`; `style` is what an MVAU becomes.
 

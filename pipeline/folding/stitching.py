@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import lcm
 
 from pipeline.dataflow.graph import Connection, LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -33,7 +33,7 @@ def stitch(graph: LayerGraph) -> LayerGraph:
     readers = {name: layer for layer in graph for name in layer.input_names}
     feeds: dict[str, str] = {}  # stream → the one that its reader now reads
     counts = {"StreamingFIFO": 0, "StreamingDataWidthConverter": 0}
-    stitched: list[Kernel] = []
+    stitched: list[Layer] = []
     for layer in graph:
         stitched.append(replace(layer, input_names=tuple(feeds.get(name, name) for name in layer.input_names)))
         for name, written in zip(layer.output_names, layer.outputs(), strict=True):
@@ -53,13 +53,13 @@ def with_depths(graph: LayerGraph, depths: dict[str, int]) -> LayerGraph:
     return replace(graph, layers=layers)
 
 
-def _in_step(writer: Kernel, reader: Kernel) -> bool:
+def _in_step(writer: Layer, reader: Layer) -> bool:
     return isinstance(writer, ParallelWindow) and isinstance(reader, UnrolledMVAU)
 
 
-def _between(stream: Connection, written: int, read: int, counts: dict[str, int]) -> list[Kernel]:
+def _between(stream: Connection, written: int, read: int, counts: dict[str, int]) -> list[Layer]:
     wide = lcm(written, read)
-    layers: list[Kernel] = [_fifo(stream, stream.name, written, counts)]
+    layers: list[Layer] = [_fifo(stream, stream.name, written, counts)]
     for in_lanes, out_lanes in ((written, wide), (wide, read)):
         if in_lanes == out_lanes:
             continue

@@ -15,7 +15,7 @@ from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.matrix_vector import MatrixVector
@@ -27,7 +27,7 @@ from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 __all__ = ["style_of", "styled", "whole_window", "window_makers", "with_whole_windows"]
 
 
-def window_makers(graph: LayerGraph, layer: Kernel) -> tuple[ConvolutionInputGenerator, FMPadding | None] | None:
+def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGenerator, FMPadding | None] | None:
     """The generator that makes the windows of `layer`, if they have more than a pixel, and the padding before it."""
     generator = graph.writer(layer.input_names[0])
     if not isinstance(generator, ConvolutionInputGenerator) or generator.kernel == (1, 1):
@@ -59,7 +59,7 @@ def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
     It has the name of the generator; the padding before that, if any, is gone. Raises UnsupportedError for windows that
     cannot be made whole.
     """
-    changed: dict[str, Kernel | None] = {}
+    changed: dict[str, Layer | None] = {}
     for layer in graph:
         makers = window_makers(graph, layer) if layer.name in names else None
         if makers:

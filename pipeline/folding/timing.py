@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
@@ -132,7 +132,7 @@ def _run(
 
 
 def _fire(
-    layer: Kernel, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
+    layer: Layer, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """When `layer` sends its output beats and when it takes its input beats, which arrive in cycles `arrivals`.
 
@@ -221,7 +221,7 @@ def _fire_sparse(layer: SparseMVAU, arrivals: np.ndarray) -> tuple[np.ndarray, n
     return _running_max(sent, np.arange(len(sent), dtype=np.int64)), taken
 
 
-def _window_spacing(generator: ConvolutionInputGenerator, reader: Mapping[str, Kernel]) -> np.ndarray:
+def _window_spacing(generator: ConvolutionInputGenerator, reader: Mapping[str, Layer]) -> np.ndarray:
     """The spacing of a generator that goes evenly, at the pace of the layer behind it on average.
 
     Evenly, because an MVAU takes a vector in a burst: what it takes faster than the generator sends must have been sent
@@ -236,7 +236,7 @@ def _window_spacing(generator: ConvolutionInputGenerator, reader: Mapping[str, K
     return np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // generator.outputs()[0].beats)
 
 
-def _whole_window_spacing(generator: ParallelWindow, reader: Mapping[str, Kernel]) -> np.ndarray:
+def _whole_window_spacing(generator: ParallelWindow, reader: Mapping[str, Layer]) -> np.ndarray:
     """The spacing of whole windows: a cycle a column, and no faster than the layer that they go straight to."""
     follower = reader.get(generator.output_names[0])
     (height, width), step = generator.output_pixels, generator.stride[1]
@@ -247,7 +247,7 @@ def _whole_window_spacing(generator: ParallelWindow, reader: Mapping[str, Kernel
     return (rows + np.arange(width) * step).ravel()
 
 
-def _spacing(layer: Kernel, beats: int) -> np.ndarray:
+def _spacing(layer: Layer, beats: int) -> np.ndarray:
     """The earliest cycle of each output beat after the first, counted from the first, if inputs are always there."""
     out_beats, in_beats = layer.outputs()[0].beats, layer.inputs()[0].beats
     steps = np.arange(beats, dtype=np.int64)
@@ -256,12 +256,12 @@ def _spacing(layer: Kernel, beats: int) -> np.ndarray:
     return steps * layer.cycles() // out_beats
 
 
-def _looks_ahead(layer: Kernel) -> bool:
+def _looks_ahead(layer: Layer) -> bool:
     """Whether `layer` has a line buffer, which takes input that only later windows need."""
     return isinstance(layer, ParallelWindow) or (isinstance(layer, ConvolutionInputGenerator) and not layer.ordered)
 
 
-def _sent_before_taking(layer: Kernel, needed: np.ndarray, beats: int, frames: int) -> np.ndarray:
+def _sent_before_taking(layer: Layer, needed: np.ndarray, beats: int, frames: int) -> np.ndarray:
     """For each input beat, how many output beats `layer` must have sent to have room for it."""
     if not _looks_ahead(layer):
         return np.cumsum(np.bincount(needed, minlength=beats))[:beats]  # all that do without it

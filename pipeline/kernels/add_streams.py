@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape, Stream
+from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 
@@ -18,7 +18,7 @@ _MAX_BITS = 63
 
 
 @dataclass(frozen=True, eq=False)
-class AddStreams(Kernel):
+class AddStreams(Layer):
     """multipliers[0] · a + multipliers[1] · b of two streams of frames of `shape` (H, W, C) and types `types`.
 
     A beat carries `pe` channels on all sides. Raises ConfigError for a PE that does not divide C, UnsupportedError for

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape, Stream
+from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 
@@ -18,7 +18,7 @@ _ORDERED_DEPTH = 2  # words that pass a beat in every cycle, one written while t
 
 
 @dataclass(frozen=True, eq=False)
-class ConvolutionInputGenerator(Kernel):
+class ConvolutionInputGenerator(Layer):
     """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C).
 
     Padding is a layer of its own. Out come frames of (OH, OW, KH · KW · C), ordered ky, kx, c with c fastest, where

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape, Stream
+from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 
@@ -15,7 +15,7 @@ __all__ = ["DuplicateStreams"]
 
 
 @dataclass(frozen=True, eq=False)
-class DuplicateStreams(Kernel):
+class DuplicateStreams(Layer):
     """`copies` outputs, each of which gives the frames of `shape` (H, W, C) of the input.
 
     Each copy of a beat leaves as soon as its reader takes it; the next beat follows when all have been taken. A beat

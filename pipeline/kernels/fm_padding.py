@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape, Stream
+from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -16,7 +16,7 @@ __all__ = ["FMPadding"]
 
 
 @dataclass(frozen=True, eq=False)
-class FMPadding(Kernel):
+class FMPadding(Layer):
     """Frames of `shape` (H, W, C) with `pads` (top, left, bottom, right) pixels of `value` around them.
 
     A beat carries `simd` channels on both sides. Raises ConfigError for a SIMD that does not divide C,

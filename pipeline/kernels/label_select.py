@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Memory, Stream, Table
+from pipeline.dataflow.layer import Layer, Memory, Stream, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -17,7 +17,7 @@ __all__ = ["LabelSelect"]
 
 
 @dataclass(frozen=True, eq=False)
-class LabelSelect(Kernel):
+class LabelSelect(Layer):
     """The index of the largest multiplier · x + offset among `labels` elements; of equal ones, the lowest index.
 
     `multipliers` is int64 (labels,), positive, or None (1); `offsets` int64 (labels,) or None (0): what is left of

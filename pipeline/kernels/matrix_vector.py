@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.dataflow.bounds import exact_range, range_bits
-from pipeline.dataflow.layer import Kernel, Memory, Stream, Table
+from pipeline.dataflow.layer import Layer, Memory, Stream, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -33,7 +33,7 @@ _FEWEST_ROWS = 256  # with fewer vectors at a time, the weights are read too oft
 
 
 @dataclass(frozen=True, eq=False)
-class MatrixVector(Kernel):
+class MatrixVector(Layer):
     """weights · vector + bias for each pixel, then output_type.lo + the number of thresholds that the sum reaches.
 
     `weights` is int64 (MH, MW), `thresholds` int64 (MH, T), non-decreasing along axis 1, or None: then the sums

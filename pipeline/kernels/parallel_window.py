@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape, Stream
+from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
@@ -17,7 +17,7 @@ __all__ = ["ParallelWindow"]
 
 
 @dataclass(frozen=True, eq=False)
-class ParallelWindow(Kernel):
+class ParallelWindow(Layer):
     """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C) with
     `pads` (top, left, bottom, right) pixels of `value` around them.
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Stream
+from pipeline.dataflow.layer import Layer, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 
@@ -17,7 +17,7 @@ _FUNCTIONS = ("max", "sum")
 
 
 @dataclass(frozen=True, eq=False)
-class Pool(Kernel):
+class Pool(Layer):
     """The largest of `window` elements of each channel, or their sum shifted right by `shift` bits.
 
     With `pixels` = (OH, OW) frames are (OH, OW, window · channels) in, as ConvolutionInputGenerator gives them,

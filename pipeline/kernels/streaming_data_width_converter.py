@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape, Stream
+from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 
@@ -15,7 +15,7 @@ __all__ = ["StreamingDataWidthConverter"]
 
 
 @dataclass(frozen=True, eq=False)
-class StreamingDataWidthConverter(Kernel):
+class StreamingDataWidthConverter(Layer):
     """Frames of `shape` (H, W, C) come in beats of `in_lanes` channels and leave, in the same order, in `out_lanes`.
 
     Raises ConfigError unless both divide C and one of them is a multiple of the other.

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Shape, Stream
+from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 
@@ -17,7 +17,7 @@ _REGISTER_DEPTH = 2  # up to here two registers do it: fewer could not be read a
 
 
 @dataclass(frozen=True, eq=False)
-class StreamingFIFO(Kernel):
+class StreamingFIFO(Layer):
     """Holds `depth` beats of `lanes` channels of frames of `shape` (H, W, C); one of depth 1 holds 2.
 
     A beat moves in and a beat moves out in every cycle, at any depth. Raises ConfigError for a depth below 1, or

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel, Memory, Shape, Stream, Table
+from pipeline.dataflow.layer import Layer, Memory, Shape, Stream, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
@@ -199,7 +199,7 @@ def _padded(thresholds: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarra
 
 
 @dataclass(frozen=True, eq=False)
-class Thresholding(Kernel):
+class Thresholding(Layer):
     """Replaces each element by output_type.lo + the number of its channel's thresholds that it reaches.
 
     `shape` is (height, width, channels), `thresholds` int64 of (channels, T) or, shared by all channels, (1, T), non-

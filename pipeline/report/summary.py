@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.devices.resources import Utilization
 from pipeline.folding.options import STYLES
 from pipeline.kernels.matrix_vector import MatrixVector
@@ -255,7 +255,7 @@ def _speed(facts: BuildFacts) -> str:
     )
 
 
-def _folding(layer: Kernel) -> tuple[str, str]:
+def _folding(layer: Layer) -> tuple[str, str]:
     """PE and SIMD; an unrolled MVAU computes all rows at once, of all columns, a digit of each in a cycle."""
     if isinstance(layer, UnrolledMVAU):
         return f"{layer.mh}, unrolled", f"{layer.mw} × {layer.digit_bits} bits"

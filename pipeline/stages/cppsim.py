@@ -19,7 +19,7 @@ import numpy as np
 
 from pipeline.codegen.hls import HlsNetwork
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.errors import A2QError, DeadlockError, VerificationError
 from pipeline.kernels.matrix_vector import MatrixVector
@@ -184,7 +184,7 @@ class _Trial:
     """Frames for one function: for that of `layer`, or of the whole network where it is None."""
 
     function: str
-    layer: Kernel | None
+    layer: Layer | None
     matrices: tuple[MatrixVector, ...]  # whose accumulators are seen
     mode: str  # of Program.run
     golden: int  # golden frames; witnesses come after them

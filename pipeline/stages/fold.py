@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.devices.boards import Board, load_board
 from pipeline.errors import ConfigError, ModelError
@@ -156,7 +156,7 @@ def _explained(design: Design, names: Collection[str]) -> dict[str, MvauChoice]:
     }
 
 
-def folding_of(layer: Kernel) -> dict[str, int | str]:
+def folding_of(layer: Layer) -> dict[str, int | str]:
     """What a FINN folding file says of `layer` (see `folding_config.py`)."""
     if isinstance(layer, MatrixVector):
         style = style_of(layer)
@@ -168,7 +168,7 @@ def folding_of(layer: Kernel) -> dict[str, int | str]:
     return {name: getattr(layer, name.lower()) for name in ATTRIBUTES.get(layer.op_type, ())}
 
 
-def threshold_styles(layer: Kernel) -> dict[str, int]:
+def threshold_styles(layer: Layer) -> dict[str, int]:
     """What the thresholds of `layer` lie in, and those of how many steps of the search; empty where it has none."""
     if not isinstance(layer, MatrixVector | Thresholding) or layer.thresholds is None:
         return {}
@@ -305,7 +305,7 @@ def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:
     return {**counts, "total": total}
 
 
-def _count(layer: Kernel) -> dict[str, int]:
+def _count(layer: Layer) -> dict[str, int]:
     if isinstance(layer, MatrixVector):
         narrow, wide = sorted((layer.input_type.bits, layer.weight_type.bits))
         own = {

@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.codegen.rtl import Design, write_design
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.tools.scratch import scratch_folder
@@ -77,8 +77,8 @@ class NetworkRun:
 
 
 def write_layer_bench(
-    graph: Iterable[Kernel], folder: Path, *, check_overflow: bool = False
-) -> tuple[Design, tuple[Kernel, ...]]:
+    graph: Iterable[Layer], folder: Path, *, check_overflow: bool = False
+) -> tuple[Design, tuple[Layer, ...]]:
     """A design in which every layer of `graph` has its own ports, with `check_overflow` as `write_design` makes it. Returns
     it with the layers as they stand in it."""
     layers = tuple(
@@ -115,7 +115,7 @@ def run_layers(
 
 def _run_layers(
     design: Design,
-    layers: tuple[Kernel, ...],
+    layers: tuple[Layer, ...],
     graph: LayerGraph,
     frames: np.ndarray,
     witnesses: Mapping[str, np.ndarray],
@@ -230,7 +230,7 @@ def write_report(layers: list[LayerRun], network: NetworkRun, clock_ns: float, f
 
 
 def _run_bench(
-    model: Model, layers: tuple[Kernel, ...], inputs: Mapping[str, np.ndarray], stalls: int | None, how: str
+    model: Model, layers: tuple[Layer, ...], inputs: Mapping[str, np.ndarray], stalls: int | None, how: str
 ) -> SimulationResult:
     counts = {stream: len(inputs[layer.input_names[0]]) for layer in layers for stream in layer.output_names}
     result = model.run(inputs, counts, stalls=stalls, idle_limit=2 * max(layer.cycles() for layer in layers) + 10_000)

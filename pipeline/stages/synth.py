@@ -26,7 +26,7 @@ from pipeline.codegen import accelerator
 from pipeline.codegen.hls import HlsLayer, write_layer
 from pipeline.codegen.rtl import Design, describe_design, rtl_sources, write_design
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
 from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
@@ -210,7 +210,7 @@ def run(
 
 
 def count(
-    layers: Sequence[Kernel],
+    layers: Sequence[Layer],
     family: str,
     *,
     cache: Path,
@@ -283,7 +283,7 @@ def _keep_netlists(units: Mapping[str, yosys.Unit], family: str, cache: Path, fo
     (folder / _NETLISTS).write_text(json.dumps(files, indent=1) + "\n")
 
 
-def unit(layer: Kernel, folder: Path, check_overflow: bool = False) -> yosys.Unit:
+def unit(layer: Layer, folder: Path, check_overflow: bool = False) -> yosys.Unit:
     """One layer out of context as Yosys is given it; see `alone`."""
     return _unit(alone(layer, folder, check_overflow))
 
@@ -294,20 +294,20 @@ def _unit(design: Design) -> yosys.Unit:
     return yosys.Unit(design.name, yosys.needed_sources(top, [*rtl_sources(), *companions]), memories)
 
 
-def alone(layer: Kernel, folder: Path, check_overflow: bool = False) -> Design:
+def alone(layer: Layer, folder: Path, check_overflow: bool = False) -> Design:
     """The wrapper of one layer, with all names that do not matter taken out, so that equal layers give equal files."""
     layer = _nameless(layer)
     return write_design([layer], layer.input_names, layer.output_names, folder, "ooc", check_overflow=check_overflow)
 
 
-def _nameless(layer: Kernel) -> Kernel:
+def _nameless(layer: Layer) -> Layer:
     inputs = tuple(f"in{i}" for i in range(len(layer.input_names)))
     outputs = tuple(f"out{i}" for i in range(len(layer.output_names)))
     return replace(layer, name="layer", source="", input_names=inputs, output_names=outputs)
 
 
 def _estimate_all(
-    layers: Sequence[Kernel],
+    layers: Sequence[Layer],
     part: str,
     period_ns: float,
     cache: Path,

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.codegen.rtl import WEIGHT_FILE, Design, write_design
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.packing import pack, unpack
 from pipeline.errors import DeadlockError, ToolError
 from pipeline.files import TESTBENCHES
@@ -257,7 +257,7 @@ def compile_model(
 
 
 def simulate(
-    layers: Sequence[Kernel], inputs: Mapping[str, np.ndarray], folder: Path, *, stalls: int | None = None
+    layers: Sequence[Layer], inputs: Mapping[str, np.ndarray], folder: Path, *, stalls: int | None = None
 ) -> SimulationResult:
     """Generate, compile and run `layers` on `inputs`. Streams that no layer reads are the outputs."""
     read = {stream for layer in layers for stream in layer.input_names}

@@ -24,7 +24,7 @@ import numpy as np
 from pipeline.codegen.render import write_template
 from pipeline.codegen.rtl import Design, describe_design
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.errors import UnsupportedError
 from pipeline.stages.rtlsim import write_layer_bench
 from pipeline.tools.gates import count_cells
@@ -164,7 +164,7 @@ def load(path: Path) -> GateLevelReport | None:
 class _Unit:
     """A netlist, the layer that it runs beside, and the names of all layers that it is the netlist of."""
 
-    layer: Kernel
+    layer: Layer
     names: tuple[str, ...]
     netlist: Mapping[str, Any]
 
@@ -229,7 +229,7 @@ def _simulate(
     return runs
 
 
-def _write_top(design: Design, layers: Sequence[Kernel], units: Sequence[_Unit]) -> list[list[Compared]]:
+def _write_top(design: Design, layers: Sequence[Layer], units: Sequence[_Unit]) -> list[list[Compared]]:
     """Write the module _TOP beside `design`, which instantiates that and the netlist of each of its `layers`; returns what
     is compared of each."""
     ports = {port.stream: port for port in (*design.inputs, *design.outputs)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
@@ -41,10 +41,10 @@ def residual_network(
 class _Builder:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
-        self.layers: list[Kernel] = []
+        self.layers: list[Layer] = []
         self.streams = 0
 
-    def add(self, kind: type[Kernel], inputs: tuple[str, ...], outputs: int = 1, **fields) -> tuple[str, ...]:
+    def add(self, kind: type[Layer], inputs: tuple[str, ...], outputs: int = 1, **fields) -> tuple[str, ...]:
         count = sum(layer.op_type == kind.op_type for layer in self.layers)
         names = tuple(f"s{self.streams + i}" for i in range(outputs))
         self.streams += outputs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.folding.finn_names import OPERATORS, Names
 from pipeline.folding.folding_config import FoldingConfig
@@ -23,9 +23,9 @@ class _Chain:
 
     def __init__(self, size: int, channels: int) -> None:
         self.shape = (size, size, channels)
-        self.layers: list[Kernel] = []
+        self.layers: list[Layer] = []
 
-    def add(self, kind: type[Kernel], **fields) -> None:
+    def add(self, kind: type[Layer], **fields) -> None:
         index = sum(isinstance(layer, kind) for layer in self.layers)
         name, end = f"{kind.op_type}_{index}", f"s{len(self.layers)}"
         self.layers.append(kind(name, (end,), (f"s{len(self.layers) + 1}",), **fields))

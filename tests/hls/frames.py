@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.accumulators.witness import witness_inputs
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.kernels.matrix_vector import MatrixVector
 
 __all__ = ["frames_of"]
@@ -14,7 +14,7 @@ _FRAMES = 10
 _WITNESSES = slice(5, 8)
 
 
-def frames_of(layer: Kernel) -> list[np.ndarray]:
+def frames_of(layer: Layer) -> list[np.ndarray]:
     """int64 (N, H, W, C) for each input: first every input at either end, with the other inputs at either of theirs."""
     rng = np.random.default_rng(0)
     inputs = []

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from pipeline.codegen.hls import write_layer
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.folding.options import divisors
 from pipeline.kernels.add_streams import AddStreams
@@ -164,7 +164,7 @@ _ONE_OF_EACH = st.tuples(
 # a batch takes half a minute to compile, so that the first that fails is shown as it is
 @settings(max_examples=2, phases=(Phase.generate,), suppress_health_check=(HealthCheck.too_slow,), deadline=None)
 @given(layers=_ONE_OF_EACH)
-def test_both_forms_give_the_same(tmp_path_factory, layers: tuple[Kernel, ...]):
+def test_both_forms_give_the_same(tmp_path_factory, layers: tuple[Layer, ...]):
     folder = tmp_path_factory.mktemp("batch")
     rtl = simulate_side_by_side(layers, folder)
     program = build_program([write_layer(layer, folder / "hls") for layer in rtl.layers], folder)

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
 from pipeline.files import HLS
@@ -73,7 +73,7 @@ def _window(shape, type_, kernel, stride, pads, value):
     return ParallelWindow("layer", ("x",), ("y",), shape, type_, kernel, stride, pads, value)
 
 
-LAYERS: dict[str, Kernel] = {
+LAYERS: dict[str, Layer] = {
     "mvau_lanes_of_different_widths": matrix_layer(MVAU, 8, 12, unsigned(4), 4, 15, density=0.4, pe=4, simd=3),
     "mvau_bits": matrix_layer(MVAU, 3, 6, unsigned(1), 1, 1),
     "mvau_all_at_once": matrix_layer(MVAU, 3, 5, signed(2), 2, 2, output_lo=-1, pe=3, simd=5),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.parallel_window import ParallelWindow
@@ -26,7 +26,7 @@ def _parallel(shape, kernel, stride, pads, type_=_UINT4, value=0):
     return ParallelWindow("layer", ("x",), ("y",), shape, type_, kernel, stride, pads, value)
 
 
-LAYERS: dict[str, Kernel] = {
+LAYERS: dict[str, Layer] = {
     "generator_folded": _generator((6, 7, 6), (3, 3), (1, 1), 2),
     "generator_whole_pixels": _generator((7, 5, 3), (3, 3), (2, 2), 3, _INT3),
     "generator_single_channels": _generator((5, 6, 3), (2, 3), (1, 2), 1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
@@ -37,7 +37,7 @@ def _label_select(type_: IntType, largest: int) -> LabelSelect:
     return LabelSelect("", X, Y, 5, type_, multipliers=rng.integers(1, largest, 5), offsets=rng.integers(-999, 999, 5))
 
 
-EVERY_KERNEL: tuple[Kernel, ...] = (
+EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(MVAU, 4, 6, UINT4, 4, 15, pe=2, simd=3, ram_style="block"),
     matrix_layer(MVAU, 2, 6, INT8, 8, bias=True, pe=1, simd=2, ram_style="distributed"),
     matrix_layer(MVAU, 3, 4, IntType(0, 7), 7, 3, bias=True, pe=3, simd=4),

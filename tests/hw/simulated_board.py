@@ -13,7 +13,7 @@ import numpy as np
 from a2q_driver.packing import slot_bytes, stream_bytes
 from pipeline.codegen.accelerator import TOP, write_accelerator
 from pipeline.codegen.rtl import Design, Port, write_design
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.packing import pack, unpack
 from pipeline.tools.board_model import build_library
 
@@ -46,7 +46,7 @@ class Run:
 class Accelerator:
     """A chain of layers as an accelerator, compiled."""
 
-    layers: tuple[Kernel, ...]
+    layers: tuple[Layer, ...]
     design: Design
     library: Path
 
@@ -82,7 +82,7 @@ def to_words(port: Port, frames: np.ndarray) -> np.ndarray:
     return slots.reshape(-1, stream_bytes(port.bytes))
 
 
-def build_accelerator(layers: Sequence[Kernel], folder: Path, *, check_overflow: bool = False) -> Accelerator:
+def build_accelerator(layers: Sequence[Layer], folder: Path, *, check_overflow: bool = False) -> Accelerator:
     """`layers`, of which the first reads x and the last gives y, in `folder`."""
     design = write_design(layers, ["x"], ["y"], folder, "finn_design_wrapper", check_overflow=check_overflow)
     top = write_accelerator(design, folder, HASH)

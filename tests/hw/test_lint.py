@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.codegen.accelerator import write_accelerator
 from pipeline.codegen.rtl import rtl_sources, write_design
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.tools import verilator, yosys
 from pipeline.tools.packages import package_folder
 from tests.hw import constructs
@@ -97,7 +97,7 @@ def test_holds_the_module_it_is_named_after_and_keeps_nettypes_to_itself(path: P
 
 
 def test_every_kernel_is_among_them():
-    kinds, pending = set(), [Kernel]
+    kinds, pending = set(), [Layer]
     while pending:
         pending += (kind := pending.pop()).__subclasses__()
         kinds |= {kind} if "module" in vars(kind) else set()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.codegen.rtl import Design, write_design
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.tools.verilator import Model, SimulationResult, build_model
 
 __all__ = ["SideBySide", "apart", "simulate_side_by_side"]
@@ -22,7 +22,7 @@ class SideBySide:
     """Layers, what they were given, what they should give, and what they gave: at full speed, and with random gaps on all
     ports."""
 
-    layers: tuple[Kernel, ...]
+    layers: tuple[Layer, ...]
     inputs: dict[str, np.ndarray]
     expected: dict[str, np.ndarray]
     full_speed: SimulationResult
@@ -47,7 +47,7 @@ class SideBySide:
                 assert self.full_speed.first_cycles[stream] == last_needed + layer.latency(), layer
 
 
-def apart(layers: Sequence[Kernel]) -> tuple[Kernel, ...]:
+def apart(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     """`layers` with names and streams of their own."""
     return tuple(
         replace(
@@ -61,7 +61,7 @@ def apart(layers: Sequence[Kernel]) -> tuple[Kernel, ...]:
 
 
 def simulate_side_by_side(
-    layers: Sequence[Kernel], folder: Path, build: Callable[[Design, Path], Model] = build_model
+    layers: Sequence[Layer], folder: Path, build: Callable[[Design, Path], Model] = build_model
 ) -> SideBySide:
     """Random frames, the ends of the stream's range among them, through each of `layers`, as a model that `build` makes."""
     rng = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.config import BuildConfig
 from pipeline.dataflow import storage
-from pipeline.dataflow.layer import Kernel
+from pipeline.dataflow.layer import Layer
 from pipeline.flow import Context
 from pipeline.plan import STAGES
 from pipeline.stages.fold import fold
@@ -77,7 +77,7 @@ def test_the_table_is_of_kinds_of_layers_that_there_are(monkeypatch, family):
         {"MVAU", "accelerator_shell"}
         <= {*known}
         <= {
-            *(kind.op_type for kind in storage._CLASSES.values() if issubclass(kind, Kernel)),
+            *(kind.op_type for kind in storage._CLASSES.values() if issubclass(kind, Layer)),
             "accelerator_shell",
         }
     )

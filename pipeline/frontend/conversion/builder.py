@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from a2q_driver.input_transform import InputTransform
-from pipeline.dataflow.layer import Kernel, Shape
+from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 
@@ -17,7 +17,7 @@ __all__ = ["INPUT", "Checkpoint", "LayerBuilder"]
 
 INPUT = "input"
 
-K = TypeVar("K", bound=Kernel)
+K = TypeVar("K", bound=Layer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Checkpoint:
 class LayerBuilder:
     """The layers so far, in topological order, by the stream they write (forks are inserted at the end)."""
 
-    layers: dict[str, Kernel] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     input_transform: InputTransform | None = None
     input_type: IntType | None = None
@@ -64,7 +64,7 @@ class LayerBuilder:
     def type(self, stream: str) -> IntType:
         return self.input_type if stream == INPUT else self.layers[stream].outputs()[0].type
 
-    def finish(self, output: str) -> tuple[tuple[Kernel, ...], str]:
+    def finish(self, output: str) -> tuple[tuple[Layer, ...], str]:
         """All layers with DuplicateStreams where a stream is read more than once, and the output stream's name."""
         readers: dict[str, list[tuple[str, int]]] = defaultdict(list)
         live = self._live(output)
@@ -74,7 +74,7 @@ class LayerBuilder:
                     readers[name].append((stream, index))
         readers[output].append(("", 0))
         layers = {stream: layer for stream, layer in self.layers.items() if stream in live}
-        ordered: list[Kernel] = []
+        ordered: list[Layer] = []
         for stream in [INPUT, *layers]:
             if stream in layers:
                 ordered.append(layers[stream])

@@ -26,7 +26,7 @@ def require_images(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTe
 
 
 def read_window(node: onnx.NodeProto, options: dict, kernel: tuple[int, ...]) -> tuple:
-    """Kernel, stride and pads (top, left, bottom, right) of a convolution or pooling node over images, not dilated."""
+    """Layer, stride and pads (top, left, bottom, right) of a convolution or pooling node over images, not dilated."""
     return tuple(kernel), tuple(options.get("strides", [1, 1])), tuple(options.get("pads", [0, 0, 0, 0]))
 
 

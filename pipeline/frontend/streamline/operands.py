@@ -146,7 +146,7 @@ def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
 
 
 def _check_window(site: _Site, kernel: tuple[int, ...]) -> None:
-    """Kernel, strides, dilations and pads of a convolution or a pool over images or over one axis."""
+    """Layer, strides, dilations and pads of a convolution or a pool over images or over one axis."""
     options, axes = site.options, len(kernel)
     if axes not in (1, 2):
         site.refuse(f"has a kernel of {axes} dimensions; one or two can be built")
