@@ -22,14 +22,12 @@ import numpy as np
 from rich.progress import Progress
 from scipy.optimize import nnls
 
-from benchmarks.estimator import published
-from benchmarks.estimator.drawn import Drawn
+from benchmarks.estimator import drawn, published
 from benchmarks.estimator.published import ESTIMATOR_CSV, LeftOut, relative
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Utilization
 from pipeline.finn.estimate import estimate
-from pipeline.folding.demand import demand
 from pipeline.folding.estimate import COEFFICIENTS
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.stages import synth
@@ -49,7 +47,7 @@ class Fit:
 
 def fit(layers: Sequence[Layer], counted: Sequence[Utilization], family: str, large: int = 0) -> Fit:
     """The factors of LUTs and flip-flops of `layers` of one kind, of which the last `large` ones are large."""
-    demands = [demand(layer, family) for layer in layers]
+    demands = [layer.demand(family) for layer in layers]
     names = sorted({name for own in demands for name in own.terms})
     terms = np.array([[own.terms.get(name, 0.0) for name in names] for own in demands])
     entry: dict[str, Any] = {"layers": len(layers), "large": large}
@@ -134,9 +132,9 @@ def _main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=2, help="fit to one in so many of the drawn layers")
     options = parser.parse_args()
-    large = _by_kind(Drawn((options.seed, 1)).large_layers())
-    drawn = _by_kind([*Drawn(options.seed).layers()[:: options.every], *(x for own in large.values() for x in own)])
-    kinds = {kind: own for kind, own in drawn.items() if not options.kind or kind in options.kind}
+    large = _by_kind(drawn.large_layers((options.seed, 1)))
+    chosen = _by_kind([*drawn.layers(options.seed)[:: options.every], *(x for own in large.values() for x in own)])
+    kinds = {kind: own for kind, own in chosen.items() if not options.kind or kind in options.kind}
     content = json.loads(COEFFICIENTS.read_text())
     rows = published.read(ESTIMATOR_CSV) if ESTIMATOR_CSV.is_file() else []
     families = options.family or yosys.FAMILIES

@@ -36,7 +36,7 @@ _HEAD = """# How far the resource estimates are off
 `python -m calibrate` writes this page.
 
 `fold` chooses PE, SIMD and what computes a matrix by estimates: LUTs and flip-flops of a layer are sums of what it
-consists of (`pipeline/folding/demand.py`), each with a factor of its kind and of the FPGA's family
+consists of (`demand` of each kernel), each with a factor of its kind and of the FPGA's family
 (`pipeline/folding/coefficients.json`). How they were found:
 {method}.
 

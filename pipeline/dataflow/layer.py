@@ -7,15 +7,20 @@ lane 0 sits in the least significant bits. All arithmetic of the references is o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow import registry
+from pipeline.dataflow.random_layers import Draw
+from pipeline.dataflow.rising import of_count, running_max
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
 
-__all__ = ["Companion", "Generated", "Layer", "Memory", "Shape", "Stream", "Table", "Wire"]
+__all__ = ["Companion", "Folding", "Generated", "Layer", "Memory", "Shape", "Stream", "Table", "Wire"]
 
 Shape = tuple[int, int, int]
 
@@ -107,9 +112,28 @@ class Companion:
     wires: tuple[Wire, ...]
 
 
+@dataclass(frozen=True)
+class Folding:
+    """One way to fold a layer: the fields it sets, and what follows from them.
+
+    `style` is what computes the matrix of an MVAU, see `pipeline/folding/styles.py`; for what makes its windows it is
+    "whole" where a ParallelWindow takes its place.
+    """
+
+    # pe, simd; digits of a layer that is unrolled; pe, simd, lanes of one that is sparse; ram_style unless it is auto
+    fields: dict[str, int | str]
+    input_lanes: int
+    output_lanes: int
+    cycles: int
+    style: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Layer(ABC):
     """One hardware layer: a node of the layer graph. Immutable; folding it is `dataclasses.replace`.
+
+    A class that has an `op_type` of its own is a kernel. It is in `pipeline.dataflow.registry` from its definition on, and
+    says all that the rest of the pipeline asks of kernels.
 
     `input_names` and `output_names` are the names of the streams that it reads and writes, in a graph; `source` is the
     user's name of the layer, for messages.
@@ -122,9 +146,22 @@ class Layer(ABC):
 
     op_type: ClassVar[str]  # FINN's name of the layer
     module: ClassVar[str]  # the module in hw/rtl, and the file that holds it
+    finn_operator: ClassVar[str]  # what FINN's files call it, where that is not `op_type`
+    finn_attributes: ClassVar[
+        Mapping[str, str]
+    ] = {}  # what a folding file sets: FINN's attribute to the field, if to one
+    lut_purpose: ClassVar[str]  # what its LUTs are for, one of pipeline/report/purposes.py
+    lut_purpose_of_cells: ClassVar[bool] = False  # whether the LUTs of the cells in it are for the same
     has_companion: ClassVar[bool] = False  # whether a module that is generated for each layer stands beside it
     has_overflow: ClassVar[bool] = False  # whether the module has overflow_o, which the parameter CheckOverflow enables
     has_load_port: ClassVar[bool] = False  # whether the module has a place in the chain of the weight stream
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "op_type" in cls.__dict__:
+            if "finn_operator" not in cls.__dict__:
+                cls.finn_operator = cls.op_type
+            registry.register(cls)
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -157,6 +194,83 @@ class Layer(ABC):
         An int64 array of shape (output beats of a frame,), non-decreasing. All inputs of a layer advance together, and
         so do all its outputs.
         """
+
+    @property
+    def cycles_a_beat(self) -> int:
+        """Cycles that an input beat keeps the layer busy, where a beat is a whole vector."""
+        return 1
+
+    # -- folding ----------------------------------------------------------------------------------------------------
+
+    def legal_values(self) -> Mapping[str, Sequence[int]]:
+        """The values that each field which folds the layer may have, rising."""
+        return {}
+
+    def foldings(self) -> tuple[Folding, ...]:
+        """All ways to fold the layer."""
+        choices = self.legal_values()
+        folded = []
+        for values in product(*choices.values()):
+            fields = dict(zip(choices, values, strict=True))
+            layer = replace(self, **fields)
+            folded.append(Folding(dict(fields), layer.inputs()[0].lanes, layer.outputs()[0].lanes, layer.cycles()))
+        return tuple(folded)
+
+    @abstractmethod
+    def demand(self, family: str) -> Demand:
+        """What the layer's LUTs, flip-flops and memories grow with, folded as it is, in Yosys' `family`."""
+
+    # -- timing: the model is that of pipeline/folding/timing.py ----------------------------------------------------
+
+    def spacing(self, beats: int) -> np.ndarray:
+        """The earliest cycle of each of `beats` output beats, counted from the first, if inputs are always there."""
+        out_beats, in_beats = self.outputs()[0].beats, self.inputs()[0].beats
+        steps = np.arange(beats, dtype=np.int64)
+        if self.cycles() <= max(in_beats, out_beats):
+            return steps  # one beat a cycle on its busier side: what holds it back is its input
+        return steps * self.cycles() // out_beats
+
+    def sent_before_taking(self, needed: np.ndarray, beats: int, frames: int) -> np.ndarray:
+        """For each of `beats` input beats of `frames`, how many output beats must have left so that there is room for it.
+
+        `needed` is `inputs_needed` of all frames. Here: all output beats that do without it.
+        """
+        return np.cumsum(np.bincount(needed, minlength=beats))[:beats]
+
+    def schedule(
+        self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The cycles in which the layer sends its output beats, and those in which it takes its input beats, which
+        arrive in the cycles `arrivals`.
+
+        `spacing` is the earliest cycle of each output beat, counted from the first; by default what the layer can do.
+        """
+        needed = self.needed_of(frames)
+        if spacing is None:
+            spacing = self.spacing(len(needed))
+        beats = np.arange(len(arrivals), dtype=np.int64)
+        sent = running_max(of_count(running_max(arrivals, beats), needed) + self.latency(), spacing)
+        room = of_count(sent - self.latency() + 1, self.sent_before_taking(needed, len(arrivals), frames))
+        return sent, running_max(np.maximum(arrivals, room), beats)
+
+    def needed_of(self, frames: int) -> np.ndarray:
+        """`inputs_needed` of so many frames, one after the other."""
+        frame = np.arange(frames, dtype=np.int64)[:, None]
+        return (self.inputs_needed() + frame * self.inputs()[0].beats).ravel()
+
+    # -- FINN, and layers at random -----------------------------------------------------------------------------------
+
+    def finn_nodes(self, family: str) -> Mapping[str, Mapping[str, Any]]:
+        """Those of FINN's hardware operators that compute the same, with their attributes; the first counts LUTs.
+
+        Memories are as in Yosys' `family`. Empty where FINN has no such operator, or no estimate of its LUTs.
+        """
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def draw(cls, draw: Draw) -> Self:
+        """A layer as networks have it, at random."""
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 

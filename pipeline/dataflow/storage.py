@@ -1,14 +1,16 @@
 """A layer graph on disk: JSON for the structure, one .npz for the arrays. No pickle: reading it runs no code.
 
 Any field of a layer is stored that is a number, a text, an IntType, an array or a tuple of these. Arrays of integers
-take no more bytes an element than their values need, and are int64 when they are read. A class that is not a layer of
-this package is an error.
+take no more bytes an element than their values need, and are int64 when they are read. A class that is not a registered
+kernel is an error.
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -17,32 +19,18 @@ import numpy as np
 
 from a2q_driver.input_transform import HostStep, InputTransform
 from pipeline.dataflow.graph import LayerGraph, OutputTransform
+from pipeline.dataflow.registry import kernels
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError
-from pipeline.kernels.add_streams import AddStreams
-from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
-from pipeline.kernels.duplicate_streams import DuplicateStreams
-from pipeline.kernels.fm_padding import FMPadding
-from pipeline.kernels.label_select import LabelSelect
-from pipeline.kernels.mvau import MVAU
-from pipeline.kernels.parallel_window import ParallelWindow
-from pipeline.kernels.pool import Pool
-from pipeline.kernels.sparse_mvau import SparseMVAU
-from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
-from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.kernels.thresholding import Thresholding
-from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
 __all__ = ["load_graph", "save_graph"]
 
-_CLASSES = {
-    c.__name__: c
-    for c in (
-        *(AddStreams, ConvolutionInputGenerator, DuplicateStreams, FMPadding, LabelSelect, MVAU, Pool),
-        *(ParallelWindow, SparseMVAU, StreamingDataWidthConverter, StreamingFIFO, Thresholding, UnrolledMVAU),
-        *(HostStep, InputTransform, IntType, LayerGraph, OutputTransform),
-    )
-}
+_PARTS = {kind.__name__: kind for kind in (HostStep, InputTransform, IntType, LayerGraph, OutputTransform)}
+
+
+def _classes() -> Mapping[str, type]:
+    """What can be stored, by its name."""
+    return ChainMap(_PARTS, {kind.__name__: kind for kind in kernels().values()})
 
 
 def save_graph(graph: LayerGraph, folder: Path) -> None:
@@ -79,7 +67,7 @@ def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         return [_encode(item, arrays) for item in value]
     if isinstance(value, np.integer):
         return int(value)
-    if is_dataclass(value) and type(value).__name__ in _CLASSES:
+    if is_dataclass(value) and type(value).__name__ in _classes():
         content = {f.name: _encode(getattr(value, f.name), arrays) for f in fields(value)}
         return {"class": type(value).__name__, **content}
     raise TypeError(f"a {type(value).__name__} cannot be stored")
@@ -105,7 +93,7 @@ def _decode(value: Any, arrays: dict[str, np.ndarray], folder: Path) -> Any:
             return arrays[value["array"]]
         name = value["class"]
         content = {k: _decode(v, arrays, folder) for k, v in value.items() if k != "class"}
-        return _CLASSES[name](**content)
+        return _classes()[name](**content)
     except (KeyError, TypeError) as error:
         raise ModelError(
             f"The layer graph in {folder} has a part that this version does not know ({error}). Build it again."

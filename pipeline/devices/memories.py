@@ -26,6 +26,11 @@ class Storage(NamedTuple):
     ff: int
     uram: int = 0
 
+    @property
+    def ram_style(self) -> str:
+        """What FINN calls it."""
+        return "block" if self.bram_18k else "distributed"
+
 
 def ram(width: int, depth: int, family: str) -> Storage:
     """A memory of `depth` words of `width` bits that is written and read in every cycle."""

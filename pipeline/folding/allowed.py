@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.devices.boards import Board
 from pipeline.errors import ConfigError
-from pipeline.folding.folding_config import LANES, FoldingConfig
-from pipeline.folding.options import STYLES
+from pipeline.folding.folding_config import FoldingConfig
+from pipeline.kernels.matrix_vector import STYLES, lane_attributes
 from pipeline.kernels.mvau import MVAU
 
 __all__ = ["Allowed", "allowed"]
@@ -126,7 +126,7 @@ def _unmet(wanted: Mapping[str, int | str], styles: tuple[str, ...]) -> dict[str
     if "mvau_style" in wanted and of_file != style:
         unmet["mvau_style"] = f"the configuration says {style}"
     for name in ("PE", "SIMD", "lanes", "digits"):
-        if name in wanted and (of_file != style or name not in LANES[style]):
+        if name in wanted and (of_file != style or name not in lane_attributes(style)):
             unmet[name] = f"it is {style}" if of_file != style else f"none for what is {style}"
     if "ram_style" in wanted and style == "unrolled":
         unmet["ram_style"] = "it is unrolled: its weights are the circuit"

@@ -14,14 +14,15 @@ from functools import cache, lru_cache
 from math import lcm
 
 from pipeline.dataflow.graph import Connection, LayerGraph
-from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.layer import Folding, Layer
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.folding.estimate import Estimate, ResourceModel
 from pipeline.folding.folding_config import FoldingConfig
-from pipeline.folding.options import STYLES, Folding, foldings, stored_in, within
+from pipeline.folding.options import foldings, stored_in, within
 from pipeline.folding.selection import Capacity, Choice, Link, Program
 from pipeline.folding.styles import whole_window, window_makers
+from pipeline.kernels.matrix_vector import STYLES
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
@@ -111,7 +112,7 @@ class FoldingProblem:
     def estimate(self, layer: Layer, folding: Folding) -> Estimate:
         """What `layer` takes in this folding."""
         if isinstance(layer, MVAU):
-            return _matrix(self.model, layer, tuple(folding.fields.items()))
+            return _matrix(self.model, layer, folding.style, tuple(folding.fields.items()))
         if folding.style == "whole":
             return self.model.layer(self._windows[layer.name]) if layer.name in self._windows else _NOTHING
         return self.model.layer(replace(layer, **folding.fields))
@@ -328,8 +329,8 @@ def _between(model: ResourceModel, stream: Connection, whole: int | None):
 
 
 @lru_cache(maxsize=1 << 16)
-def _matrix(model: ResourceModel, layer: MVAU, fields: tuple[tuple[str, int | str], ...]) -> Estimate:
-    return model.matrix(layer, dict(fields))
+def _matrix(model: ResourceModel, layer: MVAU, style: str, fields: tuple[tuple[str, int | str], ...]) -> Estimate:
+    return model.matrix(layer, style, dict(fields))
 
 
 @lru_cache(maxsize=4096)

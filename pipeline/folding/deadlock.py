@@ -31,7 +31,7 @@ import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
-from pipeline.folding.timing import of_count
+from pipeline.dataflow.rising import of_count
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 __all__ = ["deadlock_bounds"]

@@ -1,6 +1,6 @@
-"""LUTs, flip-flops and block RAM of layers by a linear model, which `calibrate.py` fits to synthesis.
+"""LUTs, flip-flops and block RAM of layers by a linear model, which `benchmarks/estimator/calibrate.py` fits to synthesis.
 
-A layer takes Σ coefficient · term (see `demand.py`), with coefficients of its kind and of the FPGA's family, none of
+A layer takes Σ coefficient · term (see `pipeline/devices/demand.py`), with coefficients of its kind and of the FPGA's family, none of
 them negative. They stand in coefficients.json with how they were found and how far off they are.
 """
 
@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.dataflow.layer import Layer
-from pipeline.folding.demand import Demand, demand, matrix_demand
-from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.devices.demand import Demand
+from pipeline.kernels.matrix_vector import MatrixVector, kind_of
 
 __all__ = ["COEFFICIENTS", "Estimate", "ResourceModel"]
 
@@ -51,11 +51,11 @@ class ResourceModel:
 
     def layer(self, layer: Layer) -> Estimate:
         """What `layer`, folded as it is, will take."""
-        return self.of(demand(layer, self.family))
+        return self.of(layer.demand(self.family))
 
-    def matrix(self, layer: MatrixVector, fields: Mapping[str, int]) -> Estimate:
-        """What `layer` will take with the fields of a folding."""
-        return self.of(matrix_demand(layer, fields, self.family))
+    def matrix(self, layer: MatrixVector, style: str, fields: Mapping[str, int | str]) -> Estimate:
+        """What `layer` will take in `style` with the fields of a folding."""
+        return self.of(kind_of(style).demand_of(layer, fields, self.family))
 
     def of(self, wanted: Demand) -> Estimate:
         """What a demand comes to."""

@@ -20,10 +20,10 @@ from pipeline.folding.estimate import Estimate
 from pipeline.folding.fifo_depths import FifoDepths, fifo_depths
 from pipeline.folding.fit import Fit, capacity_of, excess, holders
 from pipeline.folding.folding_config import FoldingConfig
-from pipeline.folding.options import STYLES
 from pipeline.folding.selection import Capacity
 from pipeline.folding.stitching import stitch, with_depths
 from pipeline.folding.styles import styled, with_whole_windows
+from pipeline.kernels.matrix_vector import STYLES
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 

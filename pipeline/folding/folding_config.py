@@ -24,28 +24,15 @@ from typing import Any
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.registry import kernels
 from pipeline.errors import ConfigError
 from pipeline.folding.finn_names import BETWEEN_LAYERS, JOINED, Names, check_network, is_layer, operator_of, today
-from pipeline.folding.options import STYLES
 from pipeline.json_file import read_json
-from pipeline.kernels.matrix_vector import RAM_STYLES
+from pipeline.kernels.matrix_vector import RAM_STYLES, STYLES, lane_attributes
 from pipeline.text_file import shown
 
-__all__ = ["ATTRIBUTES", "LANES", "FoldingConfig", "LayerFolding", "by_operator", "check_layout"]
+__all__ = ["FoldingConfig", "LayerFolding", "attributes_of", "by_operator", "check_layout"]
 
-# What of FINN's attributes decides something here. LabelSelect compares one element a cycle whatever its PE.
-ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    "MVAU": ("PE", "SIMD", "ram_style", "mem_mode", "mvau_style", "lanes", "digits"),
-    "ConvolutionInputGenerator": ("SIMD",),
-    "FMPadding": ("SIMD",),
-    "Thresholding": ("PE",),
-    "Pool": ("PE",),
-    "AddStreams": ("PE",),
-    "DuplicateStreams": ("PE",),
-    "StreamingFIFO": ("depth",),
-}
-
-LANES = {"folded": ("PE", "SIMD"), "sparse": ("PE", "SIMD", "lanes"), "unrolled": ("digits",)}  # of an MVAU, by style
 _MEM_MODES = {"const": "internal_embedded", "decoupled": "internal_decoupled"}  # as older files say
 _WORDS: dict[str, tuple[str, ...]] = {
     "ram_style": RAM_STYLES,
@@ -116,7 +103,7 @@ class FoldingConfig:
 
     def wanted(self, layer: Layer) -> dict[str, int | str]:
         """The values for `layer`, by FINN's attribute: the defaults for all, those of its operator, its own."""
-        meaning = ATTRIBUTES.get(layer.op_type, ())
+        meaning = attributes_of(layer.finn_operator)
         own = self.layers[layer.name].values if layer.name in self.layers else {}
         found = {**self.defaults.get("all", {}), **self.defaults.get(layer.op_type, {}), **own}
         return {name: value for name, value in found.items() if name in meaning}
@@ -125,7 +112,7 @@ class FoldingConfig:
         """The parallelism it asks for, by the fields of a folding (`folding.py`); none for an MVAU that it wants in
         another `style`."""
         wanted = self.wanted(layer)
-        names = LANES.get(style, ("PE", "SIMD"))
+        names = lane_attributes(style) if style else ("PE", "SIMD")
         if style and wanted.get("mvau_style", "folded") != style:
             return {}
         return {name.lower(): value for name, value in wanted.items() if name in names}  # type: ignore[misc]
@@ -140,6 +127,12 @@ class FoldingConfig:
         return tuple(entry.key for name, entry in self.layers.items() if name not in names)
 
 
+def attributes_of(operator: str) -> tuple[str, ...]:
+    """What of the attributes of FINN's `operator` decides something here."""
+    of_kernels = (kernel.finn_attributes for kernel in kernels().values() if kernel.finn_operator == operator)
+    return tuple(dict.fromkeys(attribute for attributes in of_kernels for attribute in attributes))
+
+
 def check_layout(called: str, content: object, example: str) -> dict[str, dict[str, Any]]:
     """`content` as an object of objects. Raises ConfigError, which calls it `called` and gives an `example`."""
     if not isinstance(content, dict):
@@ -152,7 +145,7 @@ def check_layout(called: str, content: object, example: str) -> dict[str, dict[s
 
 def _meaning(operator: str) -> tuple[str, ...]:
     """What of the attributes of FINN's `operator` decides something: a StreamingMaxPool takes all channels at once there."""
-    return () if operator == "StreamingMaxPool" else ATTRIBUTES.get(JOINED.get(operator, operator), ())
+    return () if operator == "StreamingMaxPool" else attributes_of(JOINED.get(operator, operator))
 
 
 def _defaults(path: str, content: dict[str, Any]) -> tuple[dict[str, dict[str, int | str]], list[str]]:
@@ -160,7 +153,7 @@ def _defaults(path: str, content: dict[str, Any]) -> tuple[dict[str, dict[str, i
 
     A bare value, {"PE": 4}, which FINN's own loader refuses, is taken for all layers.
     """
-    known = {name for names in ATTRIBUTES.values() for name in names}
+    known = {name for kernel in kernels().values() for name in kernel.finn_attributes}
     defaults: dict[str, dict[str, int | str]] = {}
     ignored = []
     for name, entry in content.items():

@@ -18,13 +18,11 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
-from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.matrix_vector import MatrixVector, kind_of
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
-from pipeline.kernels.sparse_mvau import SparseMVAU
-from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
-__all__ = ["style_of", "styled", "whole_window", "window_makers", "with_whole_windows"]
+__all__ = ["styled", "whole_window", "window_makers", "with_whole_windows"]
 
 
 def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGenerator, FMPadding | None] | None:
@@ -71,18 +69,10 @@ def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
     return replace(graph, layers=tuple(layer for layer in layers if layer is not None))
 
 
-_KINDS: dict[str, type[MatrixVector]] = {"folded": MVAU, "unrolled": UnrolledMVAU, "sparse": SparseMVAU}
-
-
-def style_of(layer: MatrixVector) -> str:
-    """What computes the matrix of `layer`."""
-    return next(style for style, kind in _KINDS.items() if type(layer) is kind)
-
-
 def styled(layer: MVAU, style: str, fields: Mapping[str, int | str]) -> MatrixVector:
     """`layer` in the style, with the `fields` of a folding of it."""
     if style == "folded":
         return replace(layer, **fields)
-    kind = _KINDS[style]
+    kind = kind_of(style)
     same = {each.name: getattr(layer, each.name) for each in dataclass_fields(MatrixVector)}
     return kind(**same, **fields)

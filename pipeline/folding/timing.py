@@ -25,19 +25,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Layer
-from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
-from pipeline.kernels.mvau import MVAU
-from pipeline.kernels.parallel_window import ParallelWindow
-from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.windows import WindowGenerator
 
-__all__ = ["Paces", "Prediction", "fifo_peaks", "of_count", "paces", "predict"]
+__all__ = ["Paces", "Prediction", "fifo_peaks", "paces", "predict"]
 
 _FRAMES = 3  # the first fills the pipeline, the last is the steady state
-_AT_ONCE = 4096  # input beats of a generator that are looked at together
 
 
 @dataclass(frozen=True)
@@ -84,12 +78,14 @@ def paces(graph: LayerGraph, budget: int | None = None) -> Paces:
     reader = {stream: layer for layer in graph for stream in layer.input_names}
     spacings, interval = {}, slowest
     for layer in graph:
-        if isinstance(layer, ConvolutionInputGenerator | ParallelWindow):
-            whole = isinstance(layer, ParallelWindow)
-            spacing = _whole_window_spacing(layer, reader) if whole else _window_spacing(layer, reader)
-            sent, _ = _fire(layer, np.zeros(_FRAMES * layer.inputs()[0].beats, np.int64), _FRAMES, spacing)
+        if isinstance(layer, WindowGenerator):
+            follower = behind = reader.get(layer.output_names[0])
+            while isinstance(follower, StreamingFIFO | StreamingDataWidthConverter):
+                follower = reader.get(follower.output_names[0])
+            spacing = layer.pace(_FRAMES, behind, follower)
+            sent, _ = layer.schedule(np.zeros(_FRAMES * layer.inputs()[0].beats, np.int64), _FRAMES, spacing)
             ends = sent.reshape(_FRAMES, -1)[:, -1]
-            if whole or ends[-1] - ends[-2] <= limit:
+            if layer.keeps_pace or ends[-1] - ends[-2] <= limit:
                 spacings[layer.name] = spacing
                 interval = max(interval, int(ends[-1] - ends[-2]))
     return Paces(spacings, interval)
@@ -122,184 +118,13 @@ def _run(
                 fifos[layer.output_names[0]] = layer.name, arrivals
                 times[layer.output_names[0]] = arrivals + layer.latency()
                 continue
-            sent, taken = _fire(layer, arrivals, frames, spacing.get(layer.name))
+            sent, taken = layer.schedule(arrivals, frames, spacing.get(layer.name))
             times |= dict.fromkeys(layer.output_names, sent)
             for stream in layer.input_names:
                 if stream in fifos:
                     name, entered = fifos.pop(stream)
                     peaks[name] = pool.submit(_peak, entered, taken)
         return times[graph.output], {name: peak.result() for name, peak in peaks.items()}
-
-
-def _fire(
-    layer: Layer, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """When `layer` sends its output beats and when it takes its input beats, which arrive in cycles `arrivals`.
-
-    `spacing` is the earliest cycle of each output beat, counted from the first; by default what the layer is able to
-    do.
-    """
-    if isinstance(layer, MVAU):
-        return _fire_mvau(layer, arrivals)
-    if isinstance(layer, UnrolledMVAU):
-        taken = _running_max(arrivals, np.arange(len(arrivals), dtype=np.int64) * layer.digits)
-        return taken + layer.latency(), taken
-    if isinstance(layer, SparseMVAU):
-        return _fire_sparse(layer, arrivals)
-    frame = np.arange(frames, dtype=np.int64)[:, None]
-    needed = (layer.inputs_needed() + frame * layer.inputs()[0].beats).ravel()
-    if spacing is None:
-        spacing = _spacing(layer, len(needed))
-    before = _sent_before_taking(layer, needed, len(arrivals), frames)
-    if isinstance(layer, ConvolutionInputGenerator | ParallelWindow):
-        return _fire_generator(arrivals, needed, before, spacing, layer.latency())
-    beats = np.arange(len(arrivals), dtype=np.int64)
-    sent = _running_max(of_count(_running_max(arrivals, beats), needed) + layer.latency(), spacing)
-    room = of_count(sent - layer.latency() + 1, before)
-    return sent, _running_max(np.maximum(arrivals, room), beats)
-
-
-def _fire_generator(
-    arrivals: np.ndarray, needed: np.ndarray, before: np.ndarray, spacing: np.ndarray, latency: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """A generator waits for room in its buffer, which it has when it has sent; so the cycles are found by repetition,
-    some beats at a time, as no beat waits for a later one."""
-    sent, taken = np.empty_like(needed), np.empty_like(arrivals)
-    beats = np.arange(len(arrivals), dtype=np.int64)
-    done = 0
-    for start in range(0, len(arrivals), _AT_ONCE):
-        own = slice(start, min(start + _AT_ONCE, len(arrivals)))
-        new = slice(done, int(np.searchsorted(needed, own.stop, side="right")))
-        done = new.stop
-        taken_ahead = taken[start - 1] - beats[start - 1] if start else None
-        sent_ahead = sent[new.start - 1] - spacing[new.start - 1] if new.start else None
-        taken[own] = _running_max(arrivals[own], beats[own], taken_ahead)
-        while True:
-            sent[new] = _running_max(of_count(taken, needed[new]) + latency, spacing[new], sent_ahead)
-            room = np.where(before[own] > 0, of_count(sent, before[own]) - latency + 1, 0)
-            later = _running_max(np.maximum(arrivals[own], room), beats[own], taken_ahead)
-            if np.array_equal(later, taken[own]):
-                break
-            taken[own] = later
-    return sent, taken
-
-
-def of_count(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """`values` of the beat that is the count-th; 0 for a count of 0. In `counts` no 0 comes after another number."""
-    found = values[counts - 1]
-    found[: np.searchsorted(counts, 1)] = 0
-    return found
-
-
-def _fire_mvau(layer: MVAU, arrivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """An MVAU takes a step a cycle, fold by fold; it takes its input in the steps of a vector's first fold, when it
-    comes, and is never held back in the others."""
-    neuron, synapse = layer.neuron_folds, layer.synapse_folds
-    vectors = np.arange(len(arrivals) // synapse, dtype=np.int64)[:, None]
-    taken = _running_max(arrivals, (vectors * (neuron * synapse) + np.arange(synapse)).ravel())
-    last = taken.reshape(-1, synapse)[:, -1:]  # steps of each vector's first fold
-    return (last + synapse * np.arange(neuron) + layer.latency()).ravel(), taken
-
-
-def _fire_sparse(layer: SparseMVAU, arrivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A sparse MVAU walks a vector when all of it is there, while the next one takes the place of the one before."""
-    words, beats, steps = layer.mw // layer.simd, layer.mh // layer.lanes, layer.steps
-    finished = np.maximum.accumulate(np.array(layer.finished()).reshape(beats, layer.lanes).max(axis=1))
-    behind = layer.latency() - 1 - finished[0]  # from the step in which a beat's rows are complete to the beat
-    each = np.arange(words, dtype=np.int64)
-    alone = np.maximum.accumulate(arrivals.reshape(-1, words) - each, axis=1) + each  # if nothing held a vector back
-    room: list[int] = []  # of each vector: the cycle from which there is a place for it
-    starts: list[int] = []
-    free, walked = 0, 0  # from when on its first word may come, and the walk be free
-    for vector, last in enumerate(alone[:, -1].tolist()):
-        room.append(max(free, starts[vector - 2] + steps + 1) if vector > 1 else free)
-        free = max(last, room[-1] + words - 1) + 1
-        starts.append(max(free, walked))
-        walked = starts[-1] + steps
-    taken = np.maximum(alone, np.array(room)[:, None] + each).ravel()
-    sent = (np.array(starts)[:, None] + finished + behind).ravel()
-    return _running_max(sent, np.arange(len(sent), dtype=np.int64)), taken
-
-
-def _window_spacing(generator: ConvolutionInputGenerator, reader: Mapping[str, Layer]) -> np.ndarray:
-    """The spacing of a generator that goes evenly, at the pace of the layer behind it on average.
-
-    Evenly, because an MVAU takes a vector in a burst: what it takes faster than the generator sends must have been sent
-    before, while the MVAU was busy with the vector before.
-    """
-    follower = reader.get(generator.output_names[0])
-    while isinstance(follower, StreamingFIFO | StreamingDataWidthConverter):
-        follower = reader.get(follower.output_names[0])
-    able = _spacing(generator, _FRAMES * generator.outputs()[0].beats)
-    if follower is None:
-        return able
-    return np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // generator.outputs()[0].beats)
-
-
-def _whole_window_spacing(generator: ParallelWindow, reader: Mapping[str, Layer]) -> np.ndarray:
-    """The spacing of whole windows: a cycle a column, and no faster than the layer that they go straight to."""
-    follower = reader.get(generator.output_names[0])
-    (height, width), step = generator.output_pixels, generator.stride[1]
-    if isinstance(follower, UnrolledMVAU):
-        step = max(step, follower.digits)
-    row = max(generator.columns, width * step)
-    rows = np.arange(_FRAMES * height, dtype=np.int64)[:, None] * row
-    return (rows + np.arange(width) * step).ravel()
-
-
-def _spacing(layer: Layer, beats: int) -> np.ndarray:
-    """The earliest cycle of each output beat after the first, counted from the first, if inputs are always there."""
-    out_beats, in_beats = layer.outputs()[0].beats, layer.inputs()[0].beats
-    steps = np.arange(beats, dtype=np.int64)
-    if layer.cycles() <= max(in_beats, out_beats):
-        return steps  # one beat a cycle on its busier side: what holds it back is its input
-    return steps * layer.cycles() // out_beats
-
-
-def _looks_ahead(layer: Layer) -> bool:
-    """Whether `layer` has a line buffer, which takes input that only later windows need."""
-    return isinstance(layer, ParallelWindow) or (isinstance(layer, ConvolutionInputGenerator) and not layer.ordered)
-
-
-def _sent_before_taking(layer: Layer, needed: np.ndarray, beats: int, frames: int) -> np.ndarray:
-    """For each input beat, how many output beats `layer` must have sent to have room for it."""
-    if not _looks_ahead(layer):
-        return np.cumsum(np.bincount(needed, minlength=beats))[:beats]  # all that do without it
-    if isinstance(layer, ParallelWindow):
-        return _windows_before_taking(layer, beats)
-    height, width, channels = layer.shape
-    folds = channels // layer.simd
-    (out_height, out_width, window) = layer.outputs()[0].shape
-    corners = np.add.outer(
-        np.arange(out_height) * layer.stride[0] * width, np.arange(out_width) * layer.stride[1]
-    ).ravel()
-    first = np.repeat(corners * folds, window // layer.simd)  # of each output beat, the oldest input beat of its window
-    first = (first + np.arange(frames)[:, None] * height * width * folds).ravel()
-    return np.searchsorted(first, np.arange(beats) - layer.buffer_depth, side="right")
-
-
-def _windows_before_taking(layer: ParallelWindow, beats: int) -> np.ndarray:
-    """As `_sent_before_taking`. A pixel takes the place of the one KH rows above it: that row must be behind the
-    windows, or be their first and have been read up to the pixel."""
-    (height, width, _), (out_height, out_width) = layer.shape, layer.output_pixels
-    frame, rest = np.divmod(np.arange(beats, dtype=np.int64), height * width)
-    row, column = np.divmod(rest, width)
-    replaced = frame * height + row - layer.kernel[0]  # counted through the frames
-    firsts = np.arange(out_height) * layer.stride[0] - layer.pads[0]
-    count = int(beats // (height * width)) + 2
-    firsts = (firsts + np.arange(count)[:, None] * height).ravel()  # the first row of each row of windows
-    behind = np.searchsorted(firsts, replaced, side="left")  # rows of windows that begin above it
-    same = (behind < len(firsts)) & (firsts[np.minimum(behind, len(firsts) - 1)] == replaced)
-    completes = layer.kernel[1] - 1 - layer.pads[1]  # the column that completes the first window
-    read = np.clip(1 - (completes - column) // layer.stride[1], 1, out_width)  # windows until it has been read
-    return behind * out_width + np.where(same, read, 0)
-
-
-def _running_max(earliest: np.ndarray, spacing: np.ndarray, ahead: int | None = None) -> np.ndarray:
-    """The first cycles that are no earlier than `earliest` and at least as far apart as `spacing`, a rising sequence,
-    is; `ahead` is by how much the cycle before the first is later than its spacing."""
-    late = np.maximum.accumulate(earliest - spacing)
-    return (late if ahead is None else np.maximum(late, ahead)) + spacing
 
 
 def _peak(entered: np.ndarray, left: np.ndarray) -> int:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Shape, Stream
+from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.signed_digits import csd_digits
 
 __all__ = ["AddStreams"]
 
@@ -32,6 +36,8 @@ class AddStreams(Layer):
 
     op_type: ClassVar[str] = "AddStreams"
     module: ClassVar[str] = "add_streams"
+    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe"}
+    lut_purpose: ClassVar[str] = "glue"
 
     def __post_init__(self) -> None:
         if len(self.types) != 2 or len(self.multipliers) != 2 or len(self.input_names) != 2:
@@ -79,6 +85,23 @@ class AddStreams(Layer):
 
     def inputs_needed(self) -> np.ndarray:
         return np.arange(1, self.inputs()[0].beats + 1, dtype=np.int64)
+
+    def legal_values(self) -> dict[str, tuple[int, ...]]:
+        return {"pe": divisors(self.shape[2])}
+
+    def demand(self, family: str) -> Demand:
+        demand, bits = Demand(self.op_type), self.outputs()[0].type.bits
+        scaled = int(sum(csd_digits(np.array(self.multipliers)) - 1))
+        demand.add(sums=self.pe * bits, scaled=self.pe * scaled * bits)
+        return demand
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        stream = draw.stream()
+        types = stream["type"], stream["type"]
+        multipliers = (1, 1) if draw.random.random() < 0.7 else (draw.one_of([1, 3, 5]), draw.one_of([1, 2, 7, 11]))
+        lanes = draw.lanes(stream["shape"][2], 64)
+        return cls("layer", ("x", "z"), ("y",), stream["shape"], types, multipliers, pe=lanes)
 
     def parameters(self) -> dict[str, int]:
         return {

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from math import log2
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pipeline.dataflow.layer import Layer, Shape, Stream
-from pipeline.dataflow.types import IntType
+from pipeline.dataflow.layer import Layer, Stream
+from pipeline.dataflow.random_layers import Draw, divisors
+from pipeline.devices.demand import Demand
+from pipeline.devices.memories import ram
 from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.windows import WindowGenerator
 
 __all__ = ["ConvolutionInputGenerator", "windows_of"]
 
@@ -18,7 +23,7 @@ _ORDERED_DEPTH = 2  # words that pass a beat in every cycle, one written while t
 
 
 @dataclass(frozen=True, eq=False)
-class ConvolutionInputGenerator(Layer):
+class ConvolutionInputGenerator(WindowGenerator):
     """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C).
 
     Padding is a layer of its own. Out come frames of (OH, OW, KH · KW · C), ordered ky, kx, c with c fastest, where
@@ -26,14 +31,13 @@ class ConvolutionInputGenerator(Layer):
     that does not divide C, UnsupportedError for a window that does not fit the image.
     """
 
-    shape: Shape
-    type: IntType
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
     simd: int = 1
 
     op_type: ClassVar[str] = "ConvolutionInputGenerator"
     module: ClassVar[str] = "convolution_input_generator"
+    finn_attributes: ClassVar[Mapping[str, str]] = {"SIMD": "simd"}
+    lut_purpose: ClassVar[str] = "sliding windows"
+    lut_purpose_of_cells: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for axis, size, kernel, stride in zip(("height", "width"), self.shape, self.kernel, self.stride, strict=False):
@@ -107,6 +111,57 @@ class ConvolutionInputGenerator(Layer):
         return np.maximum.accumulate(beats) + 1
 
     # -- hardware ---------------------------------------------------------------------------------------------------
+
+    def legal_values(self) -> dict[str, tuple[int, ...]]:
+        return {"simd": divisors(self.shape[2])}
+
+    def demand(self, family: str) -> Demand:
+        demand, bits = Demand(self.op_type), self.simd * self.type.bits
+        demand.store("lines", ram(bits, self.buffer_depth, family))
+        beats = self.shape[0] * self.shape[1] * self.folds
+        demand.add(data=bits, counters=log2(self.buffer_depth) + log2(beats))
+        return demand
+
+    @property
+    def looks_ahead(self) -> bool:
+        return not self.ordered
+
+    def sent_before_taking(self, needed: np.ndarray, beats: int, frames: int) -> np.ndarray:
+        """A beat has room where the oldest of its line buffer has been read for the last time."""
+        if not self.looks_ahead:
+            return super().sent_before_taking(needed, beats, frames)
+        height, width, _ = self.shape
+        out_height, out_width, window = self.outputs()[0].shape
+        corners = np.add.outer(
+            np.arange(out_height) * self.stride[0] * width, np.arange(out_width) * self.stride[1]
+        ).ravel()
+        # of each output beat, the oldest input beat of its window
+        first = np.repeat(corners * self.folds, window // self.simd)
+        first = (first + np.arange(frames)[:, None] * height * width * self.folds).ravel()
+        return np.searchsorted(first, np.arange(beats) - self.buffer_depth, side="right")
+
+    def pace(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
+        """Evenly, at the pace of the layer that the windows are for, on average.
+
+        Evenly, because an MVAU takes a vector in a burst: what it takes faster than the generator sends must have been
+        sent before, while the MVAU was busy with the vector before.
+        """
+        beats = self.outputs()[0].beats
+        able = self.spacing(frames * beats)
+        if follower is None:
+            return able
+        return np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // beats)
+
+    def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
+        lines = ram(self.simd * self.type.bits, self.buffer_depth, family)
+        attributes = self.finn_window(self.shape[:2], self.simd) | {"ram_style": lines.ram_style}
+        return {"ConvolutionInputGenerator_rtl": attributes}
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        stream, kernel, stride = draw.stream(), draw.one_of([1, 2, 3, 3, 4]), draw.one_of([1, 1, 2])
+        lanes = draw.lanes(stream["shape"][2], 64)
+        return cls("layer", ("x",), ("y",), **stream, kernel=(kernel,) * 2, stride=(stride,) * 2, simd=lanes)
 
     def parameters(self) -> dict[str, int]:
         return {"Width": self.simd * self.type.bits, **self._sizes(), "Ordered": int(self.ordered)}

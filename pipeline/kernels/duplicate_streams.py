@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Shape, Stream
+from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
 
 __all__ = ["DuplicateStreams"]
@@ -30,6 +33,8 @@ class DuplicateStreams(Layer):
 
     op_type: ClassVar[str] = "DuplicateStreams"
     module: ClassVar[str] = "duplicate_streams"
+    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe"}
+    lut_purpose: ClassVar[str] = "glue"
 
     def __post_init__(self) -> None:
         if self.copies < 2 or self.copies != len(self.output_names):
@@ -61,6 +66,20 @@ class DuplicateStreams(Layer):
 
     def inputs_needed(self) -> np.ndarray:
         return np.arange(1, self.inputs()[0].beats + 1, dtype=np.int64)
+
+    def legal_values(self) -> dict[str, tuple[int, ...]]:
+        return {"pe": divisors(self.shape[2])}
+
+    def demand(self, family: str) -> Demand:
+        demand = Demand(self.op_type)
+        demand.add(data=self.pe * self.type.bits, copies=self.copies)  # one register in front of all copies
+        return demand
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        stream, copies = draw.stream(), draw.one_of([2, 2, 3])
+        outputs = tuple(f"y{i}" for i in range(copies))
+        return cls("layer", ("x",), outputs, **stream, copies=copies, pe=draw.lanes(stream["shape"][2], 64))
 
     def parameters(self) -> dict[str, int]:
         return {"Width": self.pe * self.type.bits, "Copies": self.copies}

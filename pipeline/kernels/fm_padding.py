@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from math import log2
+from typing import ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
 
 __all__ = ["FMPadding"]
@@ -31,6 +35,9 @@ class FMPadding(Layer):
 
     op_type: ClassVar[str] = "FMPadding"
     module: ClassVar[str] = "fm_padding"
+    finn_attributes: ClassVar[Mapping[str, str]] = {"SIMD": "simd"}
+    lut_purpose: ClassVar[str] = "sliding windows"
+    lut_purpose_of_cells: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if min(self.pads) < 0:
@@ -70,6 +77,21 @@ class FMPadding(Layer):
         height, width, channels = self.shape
         inside = np.pad(np.ones((height, width), np.int64), ((top, bottom), (left, right)))
         return np.cumsum(np.repeat(inside.ravel(), channels // self.simd), dtype=np.int64)
+
+    def legal_values(self) -> dict[str, tuple[int, ...]]:
+        return {"simd": divisors(self.shape[2])}
+
+    def demand(self, family: str) -> Demand:
+        demand, (height, width, channels) = Demand(self.op_type), self.shape
+        counters = log2(height) + log2(width) + log2(channels // self.simd)
+        demand.add(data=self.simd * self.type.bits, counters=counters)
+        return demand
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        stream = draw.stream()
+        lanes = draw.lanes(stream["shape"][2], 64)
+        return cls("layer", ("x",), ("y",), **stream, pads=(1, 1, 1, 1), simd=lanes)
 
     def parameters(self) -> dict[str, int]:
         return {

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from math import log2
+from typing import ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Memory, Stream, Table
 from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
+from pipeline.devices.memories import rom
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.product_pair import product_latency, recodes_input
+from pipeline.kernels.product_pair import product_adders, product_latency, recodes_input
 
 __all__ = ["LabelSelect"]
 
@@ -33,6 +37,8 @@ class LabelSelect(Layer):
 
     op_type: ClassVar[str] = "LabelSelect"
     module: ClassVar[str] = "label_select"
+    lut_purpose: ClassVar[str] = "glue"
+    lut_purpose_of_cells: ClassVar[bool] = True  # its memory and its multiplier are for the classes' scales
 
     def __post_init__(self) -> None:
         if self.labels < 1:
@@ -88,6 +94,31 @@ class LabelSelect(Layer):
 
     def inputs_needed(self) -> np.ndarray:
         return np.array([self.labels], np.int64)
+
+    def demand(self, family: str) -> Demand:
+        demand, parameters = Demand(self.op_type), self.parameters()
+        multiplier, offset, score = (parameters[f"{name}Width"] for name in ("Multiplier", "Offset", "Score"))
+        for values, width in ((self.multipliers, multiplier), (self.offsets, offset)):
+            if values is not None:
+                varying = int(np.bitwise_or.reduce(values ^ values[0])) & ((1 << width) - 1)  # other bits are no memory
+                demand.store("constants", rom(varying.bit_count(), self.labels))
+        demand.add(score=score, offset=offset, labels=log2(self.labels + 1))
+        if self.multipliers is not None:
+            types = self.input_type, self.multiplier_type
+            registers = score + self.input_type.bits + multiplier
+            demand.add(product=product_adders(*types), stages=product_latency(*types) * registers)
+        return demand
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        labels, element = draw.one_of([2, 10, 12, 100]), IntType.of_bits(draw.one_of([8, 12, 16, 20]), signed=True)
+        scaled, moved = draw.random.random(2) < 0.6
+        factor, reach = 1 << draw.one_of([4, 8, 12, 25, 26]), 1 << draw.one_of([12, 28, 36])
+        return cls(
+            "layer", ("x",), ("y",), labels=labels, input_type=element,
+            multipliers=draw.random.integers(1, factor, labels) if scaled else None,
+            offsets=draw.random.integers(-reach, reach, labels) if moved else None,
+        )  # fmt: skip
 
     def parameters(self) -> dict[str, int]:
         return {

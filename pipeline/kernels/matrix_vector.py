@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import ClassVar
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pipeline.dataflow.bounds import exact_range, range_bits
-from pipeline.dataflow.layer import Layer, Memory, Stream, Table
+from pipeline.dataflow.layer import Folding, Layer, Memory, Stream, Table
 from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.random_layers import Draw
+from pipeline.dataflow.random_rows import draw_row
+from pipeline.dataflow.registry import kernels
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.product_pair import product_adders, product_latency, product_width
+from pipeline.kernels.signed_digits import csd_digits
 from pipeline.kernels.thresholding import (
     SearchTable,
+    add_search,
     check_thresholds,
     count_thresholds,
     search_stages,
     sorted_table,
 )
 
-__all__ = ["MAX_ACCUMULATOR_BITS", "RAM_STYLES", "MatrixVector", "StoredMatrixVector"]
+__all__ = [
+    "LARGE_CHANNELS",
+    "LARGE_ROWS",
+    "MAX_ACCUMULATOR_BITS",
+    "RAM_STYLES",
+    "STYLES",
+    "MatrixDemand",
+    "MatrixVector",
+    "StoredMatrixVector",
+    "add_ends",
+    "draw_matrix",
+    "kind_of",
+    "lane_attributes",
+    "matrix_demand",
+]
 
 MAX_ACCUMULATOR_BITS = 63
 RAM_STYLES = ("auto", "distributed", "block", "ultra")
+STYLES = ("folded", "unrolled", "sparse")
+LARGE_ROWS, LARGE_CHANNELS = (64, 128, 256, 512), (64, 128, 256, 512)  # of matrices such as ResNet-18 has
+_ROWS, _CHANNELS = (8, 10, 16, 16, 24, 32, 32, 64), (3, 8, 16, 32, 64)  # and of ResNet-8's, that are drawn
 # a float holds every integer up to here, so BLAS computes exact sums as long as no partial sum can exceed it
 _EXACT_UP_TO = ((1 << 24, np.float32), (1 << 53, np.float64))
 _BLOCK = 1 << 20  # factors of vectors at a time: they stay in the cache
@@ -54,6 +79,7 @@ class MatrixVector(Layer):
 
     has_overflow: ClassVar[bool] = True
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
+    style: ClassVar[str]  # what computes the matrix, one of STYLES
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:
@@ -161,6 +187,32 @@ class MatrixVector(Layer):
         number = next((type_ for limit, type_ in _EXACT_UP_TO if reach < limit), np.int64)
         return np.ascontiguousarray(self.weights.T, number)
 
+    # -- folding ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def foldings_of(
+        cls, layer: MatrixVector, budget: int | None = None, walkers: int | None = None
+    ) -> tuple[Folding, ...]:
+        """The foldings of the matrix of `layer` in this style.
+
+        Of a sparse one, for each number of lanes in and out the fewest walkers that take no more than `budget` cycles a
+        frame, or all that there can be; or as many `walkers` as are given.
+        """
+
+    @classmethod
+    @abstractmethod
+    def demand_of(cls, layer: MatrixVector, fields: Mapping[str, int | str], family: str) -> Demand:
+        """What the matrix of `layer` needs in this style, with the `fields` of a folding; weights are in their
+        "ram_style", else "auto"."""
+
+    def foldings(self) -> tuple[Folding, ...]:
+        return self.foldings_of(self)
+
+    def demand(self, family: str) -> Demand:
+        fields = {field: getattr(self, field) for attribute, field in self.finn_attributes.items() if field}
+        return self.demand_of(self, fields, family)
+
     # -- hardware ---------------------------------------------------------------------------------------------------
 
     def weight_memory_bits(self) -> int:
@@ -231,6 +283,18 @@ class MatrixVector(Layer):
         return SearchTable.build(self.thresholds, *self.accumulator_range(), lanes, self.sum_bits(), signed=True)
 
 
+def kind_of(style: str) -> type[MatrixVector]:
+    """The kernel that computes a matrix in `style`, one of STYLES."""
+    kinds = (kind for kind in kernels().values() if issubclass(kind, MatrixVector))
+    return next(kind for kind in kinds if kind.style == style)
+
+
+def lane_attributes(style: str) -> tuple[str, ...]:
+    """FINN's names of what makes a matrix in `style` parallel, and of what FINN has no name for."""
+    attributes = kind_of(style).finn_attributes
+    return tuple(attribute for attribute, field in attributes.items() if field not in ("", "ram_style"))
+
+
 @dataclass(frozen=True, eq=False)
 class StoredMatrixVector(MatrixVector):
     """A MatrixVector whose weights stand in a memory beside the multipliers.
@@ -277,3 +341,92 @@ class StoredMatrixVector(MatrixVector):
         """Where the weights are to be. Vitis HLS gives UltraRAM no content either, and loads none: it chooses then."""
         kind = {"distributed": "lutram", "block": "bram"}.get(self.ram_style)
         return (f"bind_storage variable={name}_weights type=rom_np impl={kind}",) if kind else ()
+
+
+# -- what it takes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MatrixDemand:
+    """What of a MatrixVector decides how much it takes, whatever computes it."""
+
+    rows: int
+    columns: int
+    input_bits: int
+    input_signed: bool
+    weight_bits: int
+    product_adders: int  # bits of the adders of one product
+    product_bits: int
+    stages: int  # of a product, each with a register for the sum so far and for both factors
+    row_bits: np.ndarray  # of accumulators
+    digits: np.ndarray  # signed digits of each row's weights that are not 0
+    thresholds: int
+    bias_bits: int
+    output_bits: int
+
+
+@lru_cache(maxsize=256)
+def matrix_demand(layer: MatrixVector) -> MatrixDemand:
+    input_, weight = layer.input_type, layer.weight_type
+    return MatrixDemand(
+        rows=layer.mh,
+        columns=layer.mw,
+        input_bits=input_.bits,
+        input_signed=input_.signed,
+        weight_bits=weight.bits,
+        product_adders=product_adders(input_, weight),
+        product_bits=product_width(input_, weight),
+        stages=product_latency(input_, weight),
+        row_bits=np.array(layer.accumulator_bits or layer.exact_accumulator_bits()),
+        digits=csd_digits(layer.weights).sum(axis=1),
+        thresholds=0 if layer.thresholds is None else layer.thresholds.shape[1],
+        bias_bits=0 if layer.bias is None else int(np.abs(layer.bias).max()).bit_length() + 1,
+        output_bits=layer.output_type.bits,
+    )
+
+
+def add_ends(demand: Demand, matrix: MatrixDemand, widths: Sequence[int]) -> None:
+    """Add to `demand` the thresholds of a matrix, in lanes whose sums have `widths` bits, and the output register."""
+    if matrix.thresholds:
+        add_search(demand, matrix.thresholds, matrix.rows // len(widths), widths)
+    demand.add(outputs=len(widths) * matrix.output_bits)
+
+
+# -- matrices at random -------------------------------------------------------------------------------------------------
+
+
+def draw_matrix(
+    draw: Draw, most_digits: int, heights: Sequence[int] = _ROWS, channels: Sequence[int] = _CHANNELS
+) -> dict[str, Any]:
+    """The fields that all MatrixVectors have: weights within the bound of some accumulator, or without one, of at most
+    so many signed digits."""
+    while True:
+        element = draw.element()
+        rows = draw.one_of(heights)
+        columns = draw.one_of(channels) * draw.one_of([1, 9, 9])
+        weights = _draw_weights(draw, rows, columns, element)
+        if 0 < csd_digits(weights).sum() <= most_digits:
+            break
+    bias = draw.random.integers(-60, 60, rows) if draw.random.random() < 0.15 else None
+    lows, highs = exact_range(weights, element, bias)
+    lo, hi = np.array(lows), np.array(highs)
+    count = draw.one_of([0, 1, 3, 7, 15, 15, 15])
+    return {
+        "weights": weights,
+        "input_type": element,
+        "output_type": IntType(0, count) if count else IntType(int(lo.min()), int(hi.max())),
+        "pixels": (4, 4),
+        "thresholds": np.sort(draw.random.integers(lo[:, None], hi[:, None] + 2, (rows, count))) if count else None,
+        "bias": bias,
+        "accumulator_bits": (max(map(range_bits, lows, highs)),) * rows,
+    }
+
+
+def _draw_weights(draw: Draw, rows: int, columns: int, element: IntType) -> np.ndarray:
+    largest = (1 << (draw.one_of([2, 3, 4, 4, 4, 6, 8]) - 1)) - 1
+    if draw.random.random() < 0.3:
+        return np.clip(np.rint(draw.random.laplace(0, largest / 3, (rows, columns))), -largest, largest).astype(int)
+    reach = max(abs(element.lo), element.hi)
+    bound = max(((1 << (draw.one_of([10, 11, 12, 13, 14, 16]) - 1)) - 1) // reach, 2)
+    drawn = [draw_row(draw.random, columns, bound, 0.3, centred=False, largest=largest) for _ in range(rows)]
+    return np.stack(drawn)

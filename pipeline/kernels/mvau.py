@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+from math import log2
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pipeline.dataflow.layer import Memory, Table
+from pipeline.dataflow.layer import Folding, Memory, Table
 from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.random_layers import Draw, divisors
+from pipeline.dataflow.rising import running_max
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
+from pipeline.devices.memories import ram, rom
 from pipeline.errors import ConfigError
-from pipeline.kernels.matrix_vector import StoredMatrixVector
+from pipeline.kernels.matrix_vector import (
+    LARGE_CHANNELS,
+    LARGE_ROWS,
+    MatrixVector,
+    StoredMatrixVector,
+    add_ends,
+    draw_matrix,
+    matrix_demand,
+)
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
 __all__ = ["MVAU"]
@@ -32,6 +48,15 @@ class MVAU(StoredMatrixVector):
 
     op_type: ClassVar[str] = "MVAU"
     module: ClassVar[str] = "mvau"
+    finn_attributes: ClassVar[Mapping[str, str]] = {
+        "PE": "pe",
+        "SIMD": "simd",
+        "ram_style": "ram_style",
+        "mem_mode": "",
+        "mvau_style": "",
+    }
+    lut_purpose: ClassVar[str] = "glue"
+    style: ClassVar[str] = "folded"
     weight_file: ClassVar[str] = "WeightFile"
 
     def __post_init__(self) -> None:
@@ -86,6 +111,77 @@ class MVAU(StoredMatrixVector):
     def inputs_needed(self) -> np.ndarray:
         vectors = np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
         return np.repeat(vectors * self.synapse_folds, self.neuron_folds)
+
+    def schedule(
+        self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """An MVAU takes a step a cycle, fold by fold; it takes its input in the steps of a vector's first fold, when it
+        comes, and is never held back in the others."""
+        neuron, synapse = self.neuron_folds, self.synapse_folds
+        vectors = np.arange(len(arrivals) // synapse, dtype=np.int64)[:, None]
+        taken = running_max(arrivals, (vectors * (neuron * synapse) + np.arange(synapse)).ravel())
+        last = taken.reshape(-1, synapse)[:, -1:]  # steps of each vector's first fold
+        return (last + synapse * np.arange(neuron) + self.latency()).ravel(), taken
+
+    # -- folding ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def foldings_of(
+        cls, layer: MatrixVector, budget: int | None = None, walkers: int | None = None
+    ) -> tuple[Folding, ...]:
+        pixels = layer.pixels[0] * layer.pixels[1]
+        return tuple(
+            Folding({"pe": pe, "simd": simd}, simd, pe, pixels * (layer.mh // pe) * (layer.mw // simd), cls.style)
+            for pe, simd in product(divisors(layer.mh), divisors(layer.mw))
+        )
+
+    @classmethod
+    def demand_of(cls, layer: MatrixVector, fields: Mapping[str, Any], family: str) -> Demand:
+        least, weights = _least_demand(layer, fields["pe"], fields["simd"], family)
+        demand = replace(least, terms=least.terms.copy())
+        demand.store_weights("weights", *weights, fields.get("ram_style", "auto"))
+        return demand
+
+    def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
+        """MVAU_hls with multipliers of LUTs, and MVAU_rtl, which takes DSPs and has no thresholds: they are a layer of
+        their own there."""
+        weights = rom(self.pe * self.simd * self.weight_type.bits, self.neuron_folds * self.synapse_folds)
+        attributes = {
+            "MW": self.mw,
+            "MH": self.mh,
+            "SIMD": self.simd,
+            "PE": self.pe,
+            "inputDataType": self.input_type.name,
+            "weightDataType": self.weight_type.name,
+            "outputDataType": self.output_type.name,
+            "accDataType": IntType.of_bits(max(self.lane_accumulator_bits()), signed=True).name,
+            "numInputVectors": [1, *self.pixels],
+            "noActivation": int(self.thresholds is None),
+            "resType": "lut",
+            "mem_mode": self.mem_mode,
+            "ram_style": weights.ram_style if self.ram_style == "auto" else self.ram_style,
+            "ram_style_thresholds": "distributed",
+        }
+        return {"MVAU_hls": attributes, "MVAU_rtl": {**attributes, "noActivation": 1, "resType": "dsp"}}
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        while True:
+            matrix = draw_matrix(draw, 100_000)
+            rows, columns = matrix["weights"].shape
+            pe, simd = draw.lanes(rows, 32), draw.lanes(columns, 144)
+            if pe * simd <= 192 and rows * columns // (pe * simd) <= 20_000:
+                return cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd)
+
+    @classmethod
+    def draw_large(cls, draw: Draw) -> Self:
+        """A matrix larger than these, as ResNet-18 has them."""
+        while True:
+            matrix = draw_matrix(draw, 1_000_000, LARGE_ROWS, LARGE_CHANNELS)
+            rows, columns = matrix["weights"].shape
+            pe, simd = draw.lanes(rows, 32), draw.lanes(columns, 64)
+            if 8 <= pe * simd <= 192 and 30_000 <= rows * columns <= 300_000:
+                return cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd)
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
@@ -149,3 +245,32 @@ class MVAU(StoredMatrixVector):
     def _bias_width(self) -> int:
         assert self.bias is not None
         return IntType(min(int(self.bias.min()), -1), max(int(self.bias.max()), 0)).bits
+
+
+@lru_cache(maxsize=256)  # one folding after the other is asked for with each memory
+def _least_demand(layer: MatrixVector, pe: int, simd: int, family: str) -> tuple[Demand, tuple[int, int]]:
+    """What is needed besides the memory of the weights, whatever that is made of; and the bits of its words, and how many
+    there are."""
+    matrix = matrix_demand(layer)
+    demand = Demand(MVAU.op_type)
+    neurons, synapses = matrix.rows // pe, matrix.columns // simd
+    lanes = matrix.row_bits.reshape(neurons, pe).max(axis=0)
+    pairs = (simd + 1) // 2
+    sums = np.minimum(matrix.product_bits + 1 + max(pairs - 1, 0).bit_length() / 2, lanes)
+    demand.add(
+        products=pe * simd * matrix.product_adders,
+        factors=pe * simd * matrix.product_bits,
+        stages=matrix.stages
+        * pe
+        * (simd * (matrix.input_bits + matrix.weight_bits) + pairs * (matrix.product_bits + 1)),
+        tree=(pairs - 1) * sums.sum(),
+        accumulators=lanes.sum(),
+        inputs=simd * matrix.input_bits,
+        counters=log2(neurons * synapses),
+    )
+    if neurons > 1:
+        demand.store("replay", ram(simd * matrix.input_bits, max(synapses, 2), family))
+    if matrix.bias_bits:
+        demand.store("biases", rom(pe * matrix.bias_bits, neurons))
+    add_ends(demand, matrix, lanes.tolist())
+    return demand, (pe * simd * matrix.weight_bits, neurons * synapses)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from math import log2
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pipeline.dataflow.layer import Layer, Shape, Stream
+from pipeline.dataflow.layer import Layer, Stream
 from pipeline.dataflow.packing import pack_word
-from pipeline.dataflow.types import IntType
+from pipeline.dataflow.random_layers import Draw
+from pipeline.devices.demand import Demand
+from pipeline.devices.memories import ram
 from pipeline.errors import UnsupportedError
 from pipeline.kernels.convolution_input_generator import windows_of
+from pipeline.kernels.windows import WindowGenerator
 
 __all__ = ["ParallelWindow"]
 
 
 @dataclass(frozen=True, eq=False)
-class ParallelWindow(Layer):
+class ParallelWindow(WindowGenerator):
     """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C) with
     `pads` (top, left, bottom, right) pixels of `value` around them.
 
@@ -26,15 +30,15 @@ class ParallelWindow(Layer):
     not fit the padded image or may lie outside of the image.
     """
 
-    shape: Shape
-    type: IntType
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     value: int = 0
 
     op_type: ClassVar[str] = "ParallelWindow"
     module: ClassVar[str] = "parallel_window"
+    lut_purpose: ClassVar[str] = "sliding windows"
+    lut_purpose_of_cells: ClassVar[bool] = True
+    looks_ahead: ClassVar[bool] = True
+    keeps_pace: ClassVar[bool] = True  # it goes straight to the layer that takes a window a cycle
 
     def __post_init__(self) -> None:
         top, left, bottom, right = self.pads
@@ -109,6 +113,57 @@ class ParallelWindow(Layer):
         return np.maximum.accumulate((rows[:, None] * width + columns).ravel().astype(np.int64)) + 1
 
     # -- hardware ---------------------------------------------------------------------------------------------------
+
+    def demand(self, family: str) -> Demand:
+        demand, (height, width, channels) = Demand(self.op_type), self.shape
+        bits = channels * self.type.bits
+        for _ in range(self.kernel[0]):
+            demand.store("lines", ram(bits, width, family))
+        demand.add(
+            column=self.kernel[0] * bits,
+            turned=self.kernel[0] ** 2 * bits,
+            window=self.kernel[0] * (self.kernel[1] - 1) * bits,
+            counters=log2(height) + log2(width),
+        )
+        return demand
+
+    def sent_before_taking(self, needed: np.ndarray, beats: int, frames: int) -> np.ndarray:
+        """A pixel takes the place of the one KH rows above it: that row must be behind the windows, or be their first and
+        have been read up to the pixel."""
+        (height, width, _), (out_height, out_width) = self.shape, self.output_pixels
+        frame, rest = np.divmod(np.arange(beats, dtype=np.int64), height * width)
+        row, column = np.divmod(rest, width)
+        replaced = frame * height + row - self.kernel[0]  # counted through the frames
+        firsts = np.arange(out_height) * self.stride[0] - self.pads[0]
+        count = int(beats // (height * width)) + 2
+        firsts = (firsts + np.arange(count)[:, None] * height).ravel()  # the first row of each row of windows
+        behind = np.searchsorted(firsts, replaced, side="left")  # rows of windows that begin above it
+        same = (behind < len(firsts)) & (firsts[np.minimum(behind, len(firsts) - 1)] == replaced)
+        completes = self.kernel[1] - 1 - self.pads[1]  # the column that completes the first window
+        read = np.clip(1 - (completes - column) // self.stride[1], 1, out_width)  # windows until it has been read
+        return behind * out_width + np.where(same, read, 0)
+
+    def pace(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
+        """A cycle a column, and no faster than the layer that the windows go straight to."""
+        height, width = self.output_pixels
+        step = max(self.stride[1], reader.cycles_a_beat) if reader else self.stride[1]
+        row = max(self.columns, width * step)
+        rows = np.arange(frames * height, dtype=np.int64)[:, None] * row
+        return (rows + np.arange(width) * step).ravel()
+
+    def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
+        """FINN pads in a layer before: the image is the padded one."""
+        height, width, channels = self.shape
+        top, left, bottom, right = self.pads
+        lines = ram(channels * self.type.bits, width, family)
+        attributes = self.finn_window((height + top + bottom, width + left + right), channels)
+        return {"ConvolutionInputGenerator_rtl": attributes | {"parallel_window": 1, "ram_style": lines.ram_style}}
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        stream, kernel, stride = draw.stream(), draw.one_of([2, 3, 3]), draw.one_of([1, 1, 2])
+        pads = (1, 1, 1, 1) if kernel == 3 and draw.random.random() < 0.8 else (0, 0, 0, 0)
+        return cls("layer", ("x",), ("y",), **stream, kernel=(kernel,) * 2, stride=(stride,) * 2, pads=pads)
 
     def parameters(self) -> dict[str, int]:
         channels = self.shape[2]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from math import log2
+from typing import ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Stream
+from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
+from pipeline.devices.memories import ram
 from pipeline.errors import ConfigError, UnsupportedError
 
 __all__ = ["Pool"]
@@ -36,6 +41,8 @@ class Pool(Layer):
 
     op_type: ClassVar[str] = "Pool"
     module: ClassVar[str] = "pool"
+    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe"}
+    lut_purpose: ClassVar[str] = "glue"
 
     def __post_init__(self) -> None:
         if self.function not in _FUNCTIONS:
@@ -89,6 +96,26 @@ class Pool(Layer):
         pixels = np.arange(self.pixels[0] * self.pixels[1], dtype=np.int64) * self.window * self.folds
         last_element = (self.window - 1) * self.folds + np.arange(1, self.folds + 1, dtype=np.int64)
         return (pixels[:, None] + last_element).ravel()
+
+    def legal_values(self) -> dict[str, tuple[int, ...]]:
+        return {"pe": divisors(self.channels)}
+
+    def demand(self, family: str) -> Demand:
+        demand, bits = Demand(self.op_type), self.pe * self._reach().bits
+        outputs = self.pe * self.outputs()[0].type.bits
+        demand.add(data=bits, outputs=outputs, counters=log2(self.folds * self.window))
+        if self.folds > 1:
+            demand.store("gathered", ram(bits, self.folds, family))
+        return demand
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        channels, window = draw.one_of([8, 16, 32, 64]), draw.one_of([4, 9, 16, 64])
+        function = str(draw.random.choice(["max", "sum"]))
+        return cls(
+            "layer", ("x",), ("y",), pixels=(4, 4), channels=channels, window=window, type=draw.element(),
+            function=function, shift=draw.one_of([0, 2]) if function == "sum" else 0, pe=draw.lanes(channels, 64),
+        )  # fmt: skip
 
     def parameters(self) -> dict[str, int]:
         return {

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import ClassVar
+from math import log2
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.bounds import exact_range, range_bits
-from pipeline.dataflow.layer import Memory, Table
+from pipeline.dataflow.layer import Folding, Memory, Table
 from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.random_layers import Draw, divisors
+from pipeline.dataflow.rising import running_max
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
+from pipeline.devices.memories import ram, rom
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector
+from pipeline.kernels.matrix_vector import (
+    LARGE_CHANNELS,
+    LARGE_ROWS,
+    MatrixVector,
+    StoredMatrixVector,
+    add_ends,
+    draw_matrix,
+    matrix_demand,
+)
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
 __all__ = ["SparseMVAU", "deal", "longest_walk", "row_lengths", "sparse_cycles", "walk_of"]
 
+_WINDOWS = 2  # of which the FIFOs hold sums, but for a few with short walks; see `windows`
 _MOST_RESULTS = (1 << 16) - 1  # of a walker and a window, as the hardware counts them
 
 
@@ -39,6 +54,15 @@ class SparseMVAU(StoredMatrixVector):
 
     op_type: ClassVar[str] = "SparseMVAU"
     module: ClassVar[str] = "sparse_mvau"
+    finn_operator: ClassVar[str] = "MVAU"
+    finn_attributes: ClassVar[Mapping[str, str]] = {
+        "PE": "pe",
+        "SIMD": "simd",
+        "lanes": "lanes",
+        "ram_style": "ram_style",
+    }
+    lut_purpose: ClassVar[str] = "glue"
+    style: ClassVar[str] = "sparse"
     weight_file: ClassVar[str] = "WalkFile"
 
     def __post_init__(self) -> None:
@@ -135,6 +159,90 @@ class SparseMVAU(StoredMatrixVector):
     def inputs_needed(self) -> np.ndarray:
         vectors = np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
         return np.repeat(vectors * (self.mw // self.simd), self.mh // self.lanes)
+
+    def schedule(
+        self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A sparse MVAU walks a vector when all of it is there, while the next one takes the place of the one before."""
+        words, beats, steps = self.mw // self.simd, self.mh // self.lanes, self.steps
+        finished = np.maximum.accumulate(np.array(self.finished()).reshape(beats, self.lanes).max(axis=1))
+        behind = self.latency() - 1 - finished[0]  # from the step in which a beat's rows are complete to the beat
+        word = np.arange(words, dtype=np.int64)
+        alone = (
+            np.maximum.accumulate(arrivals.reshape(-1, words) - word, axis=1) + word
+        )  # if nothing held a vector back
+        room: list[int] = []  # of each vector: the cycle from which there is a place for it
+        starts: list[int] = []
+        free, walked = 0, 0  # from when on its first word may come, and the walk be free
+        for vector, last in enumerate(alone[:, -1].tolist()):
+            room.append(max(free, starts[vector - 2] + steps + 1) if vector > 1 else free)
+            free = max(last, room[-1] + words - 1) + 1
+            starts.append(max(free, walked))
+            walked = starts[-1] + steps
+        taken = np.maximum(alone, np.array(room)[:, None] + word).ravel()
+        sent = (np.array(starts)[:, None] + finished + behind).ravel()
+        return running_max(sent, np.arange(len(sent), dtype=np.int64)), taken
+
+    # -- folding ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def foldings_of(
+        cls, layer: MatrixVector, budget: int | None = None, walkers: int | None = None
+    ) -> tuple[Folding, ...]:
+        return tuple(cls._foldings(layer, budget, walkers))
+
+    @classmethod
+    def _foldings(cls, layer: MatrixVector, budget: int | None, walkers: int | None) -> Iterator[Folding]:
+        pixels = layer.pixels[0] * layer.pixels[1]
+        entries = int(row_lengths(layer.weights).sum())
+        for lanes in divisors(layer.mh):
+            shares = range(1, layer.mh // lanes + 1)
+            if walkers is not None:
+                shares = [walkers // lanes] if walkers % lanes == 0 and walkers <= layer.mh else []
+            for simd in divisors(layer.mw):
+                words, beats = layer.mw // simd, layer.mh // lanes
+                for share in shares:
+                    if budget is not None and share < shares[-1]:
+                        least = sparse_cycles(
+                            pixels, -(-entries // (lanes * share)), words, beats
+                        )  # walks of equal length
+                        if least > budget:
+                            continue
+                    steps = walk_of(layer, lanes * share, lanes)[1]
+                    cycles = sparse_cycles(pixels, steps, words, beats)
+                    if budget is None or cycles <= budget or share == shares[-1]:
+                        yield Folding(
+                            {"pe": lanes * share, "simd": simd, "lanes": lanes}, simd, lanes, cycles, cls.style
+                        )
+                        break
+
+    @classmethod
+    def demand_of(cls, layer: MatrixVector, fields: Mapping[str, Any], family: str) -> Demand:
+        least, weights = _least_demand(layer, fields["pe"], fields["simd"], fields["lanes"], family)
+        demand = replace(least, terms=least.terms.copy())
+        demand.store_weights("walk", *weights, fields.get("ram_style", "auto"))
+        return demand
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        while True:
+            matrix = draw_matrix(draw, 20_000)
+            rows, columns = matrix["weights"].shape
+            lanes, simd = draw.lanes(rows, 16), draw.lanes(columns, 16)
+            pe = lanes * draw.one_of([1, 1, 2, 4])
+            if pe <= min(rows, 32) and pe * simd <= 128:
+                return cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd, lanes=lanes)
+
+    @classmethod
+    def draw_large(cls, draw: Draw) -> Self:
+        """A matrix larger than these, as ResNet-18 has them."""
+        while True:
+            matrix = draw_matrix(draw, 80_000, LARGE_ROWS, LARGE_CHANNELS)
+            rows, columns = matrix["weights"].shape
+            lanes, simd = draw.one_of([1, 1, 1, 2, 4]), draw.lanes(columns, 18)
+            pe = lanes * draw.one_of([4, 7, 8, 11, 16, 22, 32])
+            if pe <= 64 and pe * simd <= 400 and rows * columns >= 100_000:
+                return cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd, lanes=lanes)
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
@@ -303,3 +411,50 @@ def sparse_cycles(vectors: int, steps: int, words: int, beats: int) -> int:
     memory, half of what one is busy with a vector: until it is loaded, and walked, and a cycle.
     """
     return max(vectors * max(steps, words, beats), (vectors * (words + steps + 1) + 1) // 2)
+
+
+@lru_cache(maxsize=256)
+def _least_demand(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) -> tuple[Demand, tuple[int, int]]:
+    """What is needed besides the memory of the walks, whatever that is made of; and the bits of its words, and how many
+    there are."""
+    matrix = matrix_demand(layer)
+    waiting, sums, widest = _walkers(layer, pe, lanes, family)
+    demand = replace(waiting, terms=waiting.terms.copy())
+    steps = walk_of(layer, pe, lanes)[1]
+    words = matrix.columns // simd
+    word_bits, element_bits = max((words - 1).bit_length(), 1), max((simd - 1).bit_length(), 1)
+    demand.store("window", ram(simd * matrix.input_bits, (1 << word_bits) + words, family), pe)
+    demand.add(
+        walkers=pe,
+        products=pe * matrix.product_adders,
+        factors=pe * (matrix.product_bits + 2 * matrix.weight_bits),
+        stages=matrix.stages * pe * (matrix.input_bits + matrix.weight_bits + matrix.product_bits),
+        selection=pe * matrix.input_bits * simd if simd > 1 else 0,
+        accumulators=sums,
+        counters=log2(steps) + log2(words) + log2(matrix.rows // lanes + 1),
+        choice=pe * widest if pe > lanes else 0,
+        chosen=lanes * widest,
+    )
+    if matrix.bias_bits:
+        demand.store("biases", rom(lanes * widest, matrix.rows // lanes))
+        demand.add(bias_adders=lanes * widest)
+    add_ends(demand, matrix, [widest] * lanes)
+    return demand, (pe * (matrix.weight_bits + element_bits + word_bits + 1), steps)
+
+
+@lru_cache(maxsize=4096)
+def _walkers(layer: MatrixVector, pe: int, lanes: int, family: str) -> tuple[Demand, int, int]:
+    """What sums need that wait for their turn, whatever the lanes of the input; the bits of all sums and of the
+    widest."""
+    matrix = matrix_demand(layer)
+    demand = Demand(SparseMVAU.op_type)
+    walks, _ = walk_of(layer, pe, lanes)
+    sums = [int(matrix.row_bits[list(own)].max()) if own else 1 for own in walks]
+    for own, width in zip(walks, sums, strict=True):
+        address_bits = max((_WINDOWS * len(own) - 1).bit_length(), 1)
+        storage = ram(width, 1 << address_bits, family)
+        demand.lut += storage.lut
+        demand.bram_18k += storage.bram_18k
+        demand.ff += 2 * width  # the sum on its way to the FIFO and the one at its output
+        demand.add(fifos=1, result_counters=address_bits)
+    return demand, sum(sums), max(sums)

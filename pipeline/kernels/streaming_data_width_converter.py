@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from math import log2
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Shape, Stream
+from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError
 
 __all__ = ["StreamingDataWidthConverter"]
@@ -28,6 +31,7 @@ class StreamingDataWidthConverter(Layer):
 
     op_type: ClassVar[str] = "StreamingDataWidthConverter"
     module: ClassVar[str] = "streaming_data_width_converter"
+    lut_purpose: ClassVar[str] = "glue"
 
     def __post_init__(self) -> None:
         lanes = (self.in_lanes, self.out_lanes)
@@ -56,6 +60,32 @@ class StreamingDataWidthConverter(Layer):
     def inputs_needed(self) -> np.ndarray:
         beats = np.arange(1, self.outputs()[0].beats + 1, dtype=np.int64)
         return -(-beats * self.out_lanes // self.in_lanes)
+
+    def demand(self, family: str) -> Demand:
+        demand = Demand(self.op_type)
+        wide, narrow = (count * self.type.bits for count in sorted((self.in_lanes, self.out_lanes), reverse=True))
+        widens = self.out_lanes > self.in_lanes
+        demand.add(**{"widened" if widens else "narrowed": wide, "part": narrow, "counters": log2(wide / narrow)})
+        return demand
+
+    def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
+        attributes = {
+            "inShape": [1, *self.shape],
+            "outShape": [1, *self.shape],
+            "inWidth": self.in_lanes * self.type.bits,
+            "outWidth": self.out_lanes * self.type.bits,
+            "dataType": self.type.name,
+        }
+        return {"StreamingDataWidthConverter_rtl": attributes}
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        stream = draw.stream()
+        channels = stream["shape"][2]
+        wide = draw.one_of([d for d in divisors(channels) if d > 1])
+        narrow = draw.one_of([d for d in divisors(wide) if d < wide])
+        lanes = (wide, narrow) if draw.random.random() < 0.5 else (narrow, wide)
+        return cls("layer", ("x",), ("y",), **stream, in_lanes=lanes[0], out_lanes=lanes[1])
 
     def parameters(self) -> dict[str, int]:
         return {"InputWidth": self.in_lanes * self.type.bits, "OutputWidth": self.out_lanes * self.type.bits}

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from math import log2
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Shape, Stream
+from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
+from pipeline.devices.memories import ram
 from pipeline.errors import ConfigError
 
 __all__ = ["StreamingFIFO"]
@@ -31,6 +36,9 @@ class StreamingFIFO(Layer):
 
     op_type: ClassVar[str] = "StreamingFIFO"
     module: ClassVar[str] = "streaming_fifo"
+    finn_attributes: ClassVar[Mapping[str, str]] = {"depth": "depth"}
+    lut_purpose: ClassVar[str] = "FIFOs"
+    lut_purpose_of_cells: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.depth < 1:
@@ -59,6 +67,31 @@ class StreamingFIFO(Layer):
 
     def inputs_needed(self) -> np.ndarray:
         return np.arange(1, self.inputs()[0].beats + 1, dtype=np.int64)
+
+    def demand(self, family: str) -> Demand:
+        demand, bits = Demand(self.op_type), self.lanes * self.type.bits
+        if self.depth <= 2:
+            demand.add(registers=bits)
+        else:
+            demand.store("memory", ram(bits, max(self.depth - 1, 2), family))
+            demand.add(counters=log2(self.depth), deep=1)
+        return demand
+
+    def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
+        height, width, channels = self.shape
+        attributes = {
+            "depth": self.depth,
+            "folded_shape": [1, height, width, channels // self.lanes, self.lanes],
+            "normal_shape": [1, *self.shape],
+            "dataType": self.type.name,
+        }
+        return {"StreamingFIFO_rtl": attributes}
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        stream = draw.stream()
+        depth = draw.one_of([2, 2, 2, 3, 8, 16, 32, 50, 64, 100, 256, 1024])
+        return cls("layer", ("x",), ("y",), **stream, lanes=draw.lanes(stream["shape"][2], 64), depth=depth)
 
     def parameters(self) -> dict[str, int]:
         return {"Width": self.lanes * self.type.bits, "Depth": self.depth}

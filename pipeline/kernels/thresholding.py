@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Memory, Shape, Stream, Table
 from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
+from pipeline.devices.memories import block_count
 from pipeline.errors import ConfigError, UnsupportedError
 
 __all__ = [
@@ -18,6 +22,7 @@ __all__ = [
     "SearchMemory",
     "SearchTable",
     "Thresholding",
+    "add_search",
     "check_thresholds",
     "count_thresholds",
     "direct_steps",
@@ -129,6 +134,27 @@ def search_styles(count: int, folds: int) -> dict[str, int]:
     return {style: steps for style, steps in counts.items() if steps}
 
 
+def add_search(demand: Demand, thresholds: int, folds: int, widths: Sequence[int]) -> None:
+    """Add to `demand` a binary search in lanes whose values have `widths` bits, each among `folds` sets of `thresholds`.
+
+    What the steps that choose among constants take is fitted. What the others take is not: a memory, read into registers
+    if it is one of LUTs, and a LUT a bit that subtracts.
+    """
+    direct, bits = direct_steps(thresholds, folds), sum(widths)
+    demand.add(
+        compared=len(direct) * bits,
+        tables=sum(folds << stage > 1 for stage in direct) * bits,
+        found=len(widths) * search_stages(thresholds) * (search_stages(thresholds) + 1) / 2,
+    )
+    for memory in search_memories(thresholds, folds):
+        demand.lut += bits
+        if memory.block:
+            demand.bram_18k += sum(block_count(memory.thresholds * width, memory.words) for width in widths)
+        else:
+            demand.lut += memory.thresholds * -(-memory.words // 64) * bits
+            demand.ff += memory.thresholds * bits
+
+
 @dataclass(frozen=True)
 class SearchTable:
     """Thresholds laid out for a binary search in hardware (hw/rtl/threshold_search.sv).
@@ -215,6 +241,8 @@ class Thresholding(Layer):
 
     op_type: ClassVar[str] = "Thresholding"
     module: ClassVar[str] = "thresholding"
+    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe"}
+    lut_purpose: ClassVar[str] = "thresholds"
 
     def __post_init__(self) -> None:
         channels = self.shape[2]
@@ -249,6 +277,40 @@ class Thresholding(Layer):
 
     def inputs_needed(self) -> np.ndarray:
         return np.arange(1, self.cycles() + 1, dtype=np.int64)
+
+    def legal_values(self) -> dict[str, tuple[int, ...]]:
+        return {"pe": divisors(self.shape[2])}
+
+    def demand(self, family: str) -> Demand:
+        demand = Demand(self.op_type)
+        add_search(demand, self.thresholds.shape[1], self.threshold_folds, [self.input_type.bits] * self.pe)
+        demand.add(outputs=self.pe * self.output_type.bits)
+        return demand
+
+    def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
+        levels = IntType(int(self.thresholds.min()), int(self.thresholds.max()))
+        attributes = {
+            "NumChannels": self.shape[2],
+            "PE": self.pe,
+            "numSteps": self.thresholds.shape[1],
+            "inputDataType": self.input_type.name,
+            "weightDataType": levels.name,
+            "outputDataType": self.output_type.name,
+            "numInputVectors": [1, *self.shape[:2]],
+        }
+        return {"Thresholding_rtl": attributes}
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        stream, count = draw.stream(), draw.one_of([1, 3, 7, 15])
+        element = IntType.of_bits(draw.one_of([6, 8, 12]), signed=True)
+        channels = stream["shape"][2]
+        rows = draw.one_of([1, channels])
+        levels = np.sort(draw.random.integers(element.lo, element.hi, (rows, count)))
+        return cls(
+            "layer", ("x",), ("y",), shape=stream["shape"], input_type=element, output_type=IntType(0, count),
+            thresholds=levels, pe=draw.lanes(channels, 32),
+        )  # fmt: skip
 
     def parameters(self) -> dict[str, int]:
         return {

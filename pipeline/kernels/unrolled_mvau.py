@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from pipeline.adder_graph.graph import AdderGraph
 from pipeline.adder_graph.module import AdderGraphModule
 from pipeline.adder_graph.solver import adder_graph_of
-from pipeline.dataflow.layer import Companion, Generated, Table, Wire
+from pipeline.dataflow.layer import Companion, Folding, Generated, Table, Wire
 from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.random_layers import Draw
+from pipeline.dataflow.rising import running_max
 from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, VerificationError
-from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.matrix_vector import MatrixVector, add_ends, draw_matrix, matrix_demand
 
 __all__ = ["UnrolledMVAU"]
 
@@ -38,6 +42,10 @@ class UnrolledMVAU(MatrixVector):
 
     op_type: ClassVar[str] = "UnrolledMVAU"
     module: ClassVar[str] = "unrolled_mvau"
+    finn_operator: ClassVar[str] = "MVAU"
+    finn_attributes: ClassVar[Mapping[str, str]] = {"digits": "digits"}
+    lut_purpose: ClassVar[str] = "accumulators"
+    style: ClassVar[str] = "unrolled"
     mem_mode: ClassVar[str] = "internal_embedded"
     has_companion: ClassVar[bool] = True
 
@@ -96,6 +104,59 @@ class UnrolledMVAU(MatrixVector):
 
     def inputs_needed(self) -> np.ndarray:
         return np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
+
+    @property
+    def cycles_a_beat(self) -> int:
+        return self.digits
+
+    def schedule(
+        self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        taken = running_max(arrivals, np.arange(len(arrivals), dtype=np.int64) * self.digits)
+        return taken + self.latency(), taken
+
+    # -- folding ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def foldings_of(
+        cls, layer: MatrixVector, budget: int | None = None, walkers: int | None = None
+    ) -> tuple[Folding, ...]:
+        """The numbers of digits that differ in what a digit is."""
+        pixels, bits = layer.pixels[0] * layer.pixels[1], layer.input_type.bits
+        return tuple(
+            Folding({"digits": digits}, layer.mw, layer.mh, pixels * digits, cls.style)
+            for digits in sorted({-(-bits // width) for width in range(1, bits + 1)})
+        )
+
+    @classmethod
+    def demand_of(cls, layer: MatrixVector, fields: Mapping[str, Any], family: str) -> Demand:
+        demand, matrix, digits = Demand(cls.op_type), matrix_demand(layer), fields["digits"]
+        bits = -(-matrix.input_bits // digits)
+        terms = matrix.digits[matrix.digits > 0]
+        adders = float((terms - 1).sum())
+        depth = float(((terms - 1) * np.log2(np.maximum(terms, 1))).sum())
+        dense = adders / matrix.columns / max(len(terms), 1)  # how much there is for rows to share
+        demand.add(
+            adders=adders,
+            adder_bits=adders * bits,
+            adder_growth=depth,
+            shared=adders * dense,
+            inputs=matrix.columns * bits,
+            results=float(np.log2(np.maximum(terms, 1)).sum()) + len(terms) * bits,
+        )
+        if digits > 1:
+            demand.add(accumulators=matrix.row_bits.sum(), vector=matrix.columns * matrix.input_bits)
+        elif matrix.bias_bits:
+            demand.add(accumulators=matrix.row_bits.sum())
+        add_ends(demand, matrix, matrix.row_bits.tolist())
+        return demand
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        matrix = draw_matrix(draw, 3000)
+        bits = matrix["input_type"].bits
+        digits = draw.one_of(sorted({1, -(-bits // 2), bits}))
+        return cls("layer", ("x",), ("y",), **matrix, digits=digits)
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ import torch
 from brevitas.nn import QuantReLU
 from torch import Tensor, nn
 
+from pipeline.dataflow.random_rows import draw_row
 from pipeline.errors import ModelError, VerificationError
 from pipeline.models.a2q import a2q_layers, largest_l1_norm
 
-__all__ = ["SPARSITY", "draw_row", "fill", "usual_sparsity"]
+__all__ = ["SPARSITY", "fill", "usual_sparsity"]
 
 # Share of zeros by accumulator width. A2Q+ table 3 (arXiv 2401.10432), ResNet-18 W4A4, gives 12, 14 and 16 bits; 13
 # and 15 lie half-way.
@@ -26,7 +27,6 @@ SPARSITY = {
     "a2q_plus": {12: 0.934, 13: 0.892, 14: 0.850, 15: 0.677, 16: 0.504},
 }
 _PUBLISHED_INPUT_BITS = 4
-_MEAN_MAGNITUDE = 2.5  # of the weights that are not zero, where the bound allows it
 # A2Q rounds towards zero, so float weights are written this much larger than their integers.
 _MARGIN = 1 / 64
 
@@ -37,27 +37,6 @@ def usual_sparsity(method: str, accumulator_bits: int, input_bits: int) -> float
     # an accumulator bit more or an input bit less are the same bound
     bits = accumulator_bits - (input_bits - _PUBLISHED_INPUT_BITS)
     return published[min(max(bits, min(published)), max(published))]
-
-
-def draw_row(
-    generator: np.random.Generator, size: int, bound: int, sparsity: float, *, centred: bool, largest: int = 7
-) -> np.ndarray:
-    """`size` integers of magnitude up to `largest`, int64: ‖w‖₁ at most `bound`, about `sparsity` zeros, a sum of 0 if
-    `centred`.
-
-    Sums so long that the bound forbids this many non-zeros are sparser.
-    """
-    count = min(max(round((1 - sparsity) * size), 2), max(bound * 2 // 3, min(bound, 2)), size)
-    budget = min(bound, round(_MEAN_MAGNITUDE * count))
-    row = np.zeros(size, np.int64)
-    places = generator.permutation(size)[:count]
-    if centred:
-        half = count // 2
-        row[places[:half]] = _magnitudes(generator, half, budget // 2, largest)
-        row[places[half : 2 * half]] = -_magnitudes(generator, half, budget // 2, largest)
-    else:
-        row[places] = _magnitudes(generator, count, budget, largest) * generator.choice((-1, 1), count)
-    return row
 
 
 def fill(model: nn.Module, method: str, accumulator_bits: int | None, images: np.ndarray, seed: int) -> None:
@@ -87,19 +66,6 @@ def fill(model: nn.Module, method: str, accumulator_bits: int | None, images: np
     _settle(model, torch.from_numpy(images))
     if hidden:
         _check(model, hidden, drawn, torch.from_numpy(images[:1]))
-
-
-def _magnitudes(generator: np.random.Generator, count: int, budget: int, largest: int) -> np.ndarray:
-    """`count` integers from 1 to `largest` that sum to the lesser of `budget` and `largest`·`count`."""
-    values = np.ones(count, np.int64)
-    left = min(budget, largest * count) - count
-    while left > 0:
-        open_places = np.flatnonzero(values < largest)
-        chosen = generator.choice(open_places, min(left, len(open_places)), replace=False)
-        chosen = chosen[: max(len(chosen) // 2, 1)]
-        values[chosen] += 1
-        left -= len(chosen)
-    return values
 
 
 def _draw_layer(

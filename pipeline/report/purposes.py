@@ -1,7 +1,7 @@
 """What LUTs are there for, by the modules that hold them.
 
-Synthesis counts each module of hw/rtl within each layer, so a purpose is a set of modules: of all modules of some kinds
-of layer, else those of a table. Two things are finer than that. The memory in `mvau` is the vector that it replays, a
+Synthesis counts each module of hw/rtl within each layer, so a purpose is a set of modules: a kernel says that of its own module,
+and some of all modules in them; the table here has the cells. Two things are finer than that. The memory in `mvau` is the vector that it replays, a
 copy of the window; and in a sparse layer the memories of its walkers' windows and of the sums that wait are one module,
 which is counted with the windows. An adder graph of constant weights multiplies and adds in one: it counts as adder
 trees.
@@ -12,11 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
-from pipeline.kernels.fm_padding import FMPadding
-from pipeline.kernels.label_select import LabelSelect
-from pipeline.kernels.parallel_window import ParallelWindow
-from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.dataflow.registry import kernels
 from pipeline.stages.synth import LayerResources, ResourceReport
 
 __all__ = ["COLOURS", "MODULES", "PURPOSES", "layer_lut_by_purpose", "lut_by_purpose"]
@@ -54,44 +50,24 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "layer_adder_graph": "adder trees",  # generated
         "mvau_pe": "accumulators",
         "sparse_mvau_pe": "accumulators",
-        "unrolled_mvau": "accumulators",
         "activation": "thresholds",
-        "thresholding": "thresholds",
         "threshold_search": "thresholds",
         "threshold_bank": "thresholds",
         "weight_memory": "weight memory",
         "rom": "weight memory",
         "loaded_uram": "weight memory",
-        "convolution_input_generator": "sliding windows",
-        "fm_padding": "sliding windows",
-        "parallel_window": "sliding windows",
         "simple_dual_port_ram": "sliding windows",  # but in a StreamingFIFO
-        "streaming_fifo": "FIFOs",
         "cyclic_counter": "FIFOs",
         "result_buffer": "FIFOs",
         "result_fifo": "FIFOs",
-        "add_streams": "glue",
-        "duplicate_streams": "glue",
-        "label_select": "glue",
-        "mvau": "glue",  # but for its memory
-        "pool": "glue",
-        "sparse_mvau": "glue",
         "spill_register": "glue",
-        "streaming_data_width_converter": "glue",
         "accelerator_shell": "glue",
         "axi_lite_slave": "glue",
         "range_monitor": "glue",  # in simulation only
     }
 )
-"""The purpose of every module; what is generated around a layer, the wrapper with AXI names, is glue too."""
-
-_WHOLE_LAYERS = {
-    ConvolutionInputGenerator.op_type: "sliding windows",
-    FMPadding.op_type: "sliding windows",
-    ParallelWindow.op_type: "sliding windows",
-    StreamingFIFO.op_type: "FIFOs",
-    LabelSelect.op_type: "glue",  # its memory and its multiplier are for the classes' scales
-}
+"""The purpose of every module that is no kernel's own; what is generated around a layer, the wrapper with AXI names, is
+glue too."""
 
 
 def lut_by_purpose(resources: ResourceReport) -> dict[str, int]:
@@ -106,8 +82,11 @@ def lut_by_purpose(resources: ResourceReport) -> dict[str, int]:
 def layer_lut_by_purpose(layer: LayerResources) -> dict[str, int]:
     """The LUTs of one layer by purpose, every one of PURPOSES in order; the sum is `layer.total.lut`."""
     luts = dict.fromkeys(PURPOSES, 0)
+    kernel = kernels().get(layer.op_type)  # none of the shell
     for module, own in layer.modules.items():
-        purpose = _WHOLE_LAYERS.get(layer.op_type) or MODULES.get(module, "glue")
+        purpose = MODULES.get(module, "glue")
+        if kernel and (kernel.lut_purpose_of_cells or module == kernel.module):
+            purpose = kernel.lut_purpose
         replayed = own.lutram if module == "mvau" else 0
         luts[purpose] += own.lut - replayed
         luts["sliding windows"] += replayed

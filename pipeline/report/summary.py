@@ -7,8 +7,7 @@ from statistics import median
 
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.resources import Utilization
-from pipeline.folding.options import STYLES
-from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.matrix_vector import STYLES, MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO

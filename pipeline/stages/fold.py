@@ -22,10 +22,9 @@ from pipeline.folding.allowed import allowed
 from pipeline.folding.estimate import Estimate
 from pipeline.folding.fit import Fit
 from pipeline.folding.fitting import Design, Fitter
-from pipeline.folding.folding_config import ATTRIBUTES, LANES, FoldingConfig
-from pipeline.folding.styles import style_of
+from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.timing import Prediction
-from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector
+from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector, lane_attributes
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding, search_styles
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
@@ -159,13 +158,13 @@ def _explained(design: Design, names: Collection[str]) -> dict[str, MvauChoice]:
 def folding_of(layer: Layer) -> dict[str, int | str]:
     """What a FINN folding file says of `layer` (see `folding_config.py`)."""
     if isinstance(layer, MatrixVector):
-        style = style_of(layer)
+        style = layer.style
         own = {} if style == "folded" else {"mvau_style": style}
-        own |= {name: getattr(layer, name.lower()) for name in LANES[style]}
+        own |= {name: getattr(layer, name.lower()) for name in lane_attributes(style)}
         if isinstance(layer, StoredMatrixVector):
             own["ram_style"] = layer.ram_style
         return own | {"mem_mode": layer.mem_mode}
-    return {name: getattr(layer, name.lower()) for name in ATTRIBUTES.get(layer.op_type, ())}
+    return {name: getattr(layer, field) for name, field in layer.finn_attributes.items()}
 
 
 def threshold_styles(layer: Layer) -> dict[str, int]:

@@ -6,7 +6,7 @@ from pipeline.devices.boards import load_board
 from pipeline.errors import ConfigError
 from pipeline.folding.allowed import Allowed, allowed
 from pipeline.folding.folding_config import FoldingConfig
-from pipeline.folding.options import STYLES
+from pipeline.kernels.matrix_vector import STYLES
 from tests.dataflow.residual import residual_network
 
 GRAPH = residual_network()  # two MVAUs

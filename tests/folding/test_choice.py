@@ -8,14 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Folding
+from pipeline.dataflow.random_layers import divisors
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 from pipeline.folding.choice import FoldingProblem, fastest, slowest
 from pipeline.folding.folding_config import FoldingConfig
-from pipeline.folding.options import STYLES, Folding, divisors, foldings
+from pipeline.folding.options import foldings
 from pipeline.folding.selection import Capacity
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
+from pipeline.kernels.matrix_vector import STYLES
 from pipeline.kernels.mvau import MVAU
 
 UINT4 = IntType(0, 15)

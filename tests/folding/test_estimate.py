@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from pipeline.dataflow.types import IntType
-from pipeline.folding.demand import csd_digits, demand, matrix_demand
 from pipeline.folding.estimate import COEFFICIENTS, ResourceModel
 from pipeline.folding.options import foldings
 from pipeline.folding.styles import styled
 from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.matrix_vector import kind_of
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.signed_digits import csd_digits
 from pipeline.stages import synth
 from pipeline.stages.fold import fold
 from pipeline.tools import yosys
@@ -34,17 +35,18 @@ def test_a_layer_and_a_folding_of_it_are_estimated_alike(style):
     layer = next(layer for layer in residual_network() if isinstance(layer, MVAU))
     model = ResourceModel.load("xcup")
     for folding in foldings(layer, style, budget=200):
-        assert model.layer(styled(layer, style, folding.fields)) == model.matrix(layer, folding.fields)
+        assert model.layer(styled(layer, style, folding.fields)) == model.matrix(layer, style, folding.fields)
 
 
 def test_what_is_done_to_a_demand_does_not_reach_the_next():
     layer = next(layer for layer in residual_network() if isinstance(layer, MVAU))
-    for fields in ({"pe": 1, "simd": 3}, {"pe": 1, "simd": 3, "lanes": 1}, {"digits": 1}):
-        first = matrix_demand(layer, fields, "xcup")
+    of_styles = {"folded": {"pe": 1, "simd": 3}, "sparse": {"pe": 1, "simd": 3, "lanes": 1}, "unrolled": {"digits": 1}}
+    for style, fields in of_styles.items():
+        first = kind_of(style).demand_of(layer, fields, "xcup")
         terms, blocks = dict(first.terms), first.bram_18k
         first.add(layer=1, counters=1)
         first.bram_18k += 1
-        again = matrix_demand(layer, fields, "xcup")
+        again = kind_of(style).demand_of(layer, fields, "xcup")
         assert (dict(again.terms), again.bram_18k) == (terms, blocks)
 
 
@@ -62,7 +64,7 @@ def test_estimates_come_near_to_what_is_counted(tmp_path):
 @pytest.mark.parametrize(("offsets", "varying"), [([0, 5, 4], 2), ([-8, 7, -1], 4), ([-8, -8, -8], 0), ([6, -2, 6], 1)])
 def test_bits_of_constants_that_never_change_are_no_memory(offsets, varying):
     layer = LabelSelect("layer", ("x",), ("y",), labels=3, input_type=IntType(-8, 7), offsets=np.array(offsets))
-    assert demand(layer, "xcup").terms["constants"] == varying
+    assert layer.demand("xcup").terms["constants"] == varying
 
 
 def test_more_lanes_take_more():

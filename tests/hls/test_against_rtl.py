@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.codegen.hls import write_layer
 from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.random_layers import divisors
 from pipeline.dataflow.types import IntType
-from pipeline.folding.options import divisors
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.duplicate_streams import DuplicateStreams

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.dataflow.random_layers import divisors
 from pipeline.dataflow.types import IntType
-from pipeline.folding.options import divisors, foldings
+from pipeline.folding.options import foldings
 from pipeline.folding.styles import styled
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU

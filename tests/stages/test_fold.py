@@ -17,7 +17,6 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.flow import Context
 from pipeline.folding.estimate import Estimate
 from pipeline.folding.fit import Fit
-from pipeline.folding.styles import style_of
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -123,7 +122,7 @@ def test_the_written_folding_of_every_style_and_memory_gives_the_same_again(tmp_
         "digits": folded.graph.layer("MVAU_1").digits,
         "mem_mode": "internal_embedded",
     }
-    for wanted in ("auto", {name: style_of(folded.graph.layer(name)) for name in styles}):
+    for wanted in ("auto", {name: folded.graph.layer(name).style for name in styles}):
         again = fold(graph, None, written, mvau_style=wanted)
         assert again.ignored == ()
         assert again.cycles == folded.cycles

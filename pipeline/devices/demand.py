@@ -1,0 +1,53 @@
+"""What decides how much a layer takes: bits of its adders, of its registers, of its memories.
+
+A layer's LUTs and flip-flops are sums of these with a constant factor each, which `pipeline/folding/estimate.py` has from
+synthesis; its blocks of memory follow from the sizes of its memories.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from pipeline.devices.memories import Storage, loaded_uram, rom
+
+__all__ = ["Demand"]
+
+_BANK = 2048  # words of a block of 18 Kb that is 9 bits wide: deeper memories of constants are made of such banks
+
+
+@dataclass
+class Demand:
+    """What a layer of the kind `op_type` needs: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb.
+
+    `uram` are UltraRAMs, `lut` and `ff` what is known without a fit: what loads those, and memories of thresholds.
+    """
+
+    op_type: str
+    terms: dict[str, float] = field(default_factory=lambda: defaultdict(float, layer=1.0))
+    bram_18k: int = 0
+    uram: int = 0
+    lut: int = 0
+    ff: int = 0
+
+    def add(self, **terms: float) -> None:
+        for name, amount in terms.items():
+            self.terms[name] += float(amount)
+
+    def store(self, what: str, storage: Storage, count: int = 1) -> None:
+        """`count` memories that are read into registers."""
+        self.add(**{what: count * storage.lut, f"{what}_output": count * storage.ff})
+        self.bram_18k += count * storage.bram_18k
+
+    def store_weights(self, what: str, width: int, depth: int, ram_style: str) -> None:
+        """A memory of weights, of `depth` words of `width` bits."""
+        if ram_style != "ultra":
+            storage = rom(width, depth, ram_style)
+            self.store(what, storage)
+            if storage.bram_18k and depth > _BANK:
+                self.add(banks=width * -(-depth // (4 * _BANK)))  # a LUT is a multiplexer of four
+            return
+        storage = loaded_uram(width, depth)
+        self.uram += storage.uram
+        self.lut += storage.lut
+        self.ff += storage.ff
