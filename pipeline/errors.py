@@ -8,7 +8,8 @@ A2QError                    everything this package raises on purpose; the comma
 ├── VerificationError       two things that must be equal are not: a stage changed the network
 ├── AccumulatorError        an accumulator policy that does not hold for a layer
 ├── ToolError               an external tool failed or is not there
-│   └── DeadlockError       a simulation in which a stream stopped moving
+│   ├── DeadlockError       a simulation in which a stream stopped moving
+│   └── TimingError         a bitstream that does not keep its clock
 └── ResourceError           the machine: a full disk, a lock that another build holds
 InternalError               what nobody foresaw in a stage: a fault of this package
 
@@ -34,6 +35,7 @@ __all__ = [
     "InternalError",
     "ModelError",
     "ResourceError",
+    "TimingError",
     "ToolError",
     "UnsupportedError",
     "VerificationError",
@@ -74,6 +76,17 @@ class ToolError(A2QError):
 
 class DeadlockError(ToolError):
     """A simulation in which a stream stopped moving."""
+
+
+class TimingError(ToolError):
+    """A bitstream that does not keep its clock; it is in the folder `kept`, with the reports on it."""
+
+    def __init__(self, text: str, kept: Path) -> None:
+        super().__init__(text, kept)
+        self.kept = kept
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}\nThe bitstream, not to be trusted at this clock, and its reports are in {self.kept}."
 
 
 class ResourceError(A2QError):

@@ -15,7 +15,7 @@ str`, which
 - returns its line of summary.
 
 Of what a stage writes, PUBLISHED is linked into the build's folder as soon as the stage is complete, or fails with a
-VerificationError.
+VerificationError. Where it fails with a TimingError, that is added to what the stage published before.
 
 A stage's key is the SHA-256 digest of: the contents of the results it needs, the options it reads, the content of
 the files its options name (`files`), its code (the function in `plan.py` and every module of `pipeline` and `a2q_driver`
@@ -48,7 +48,7 @@ from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 from pipeline import faults, fingerprint
 from pipeline.cache import LOG, Cache, Entry, Slot
 from pipeline.config import BuildConfig
-from pipeline.errors import A2QError, ConfigError, ResourceError, VerificationError
+from pipeline.errors import A2QError, ConfigError, ResourceError, TimingError, VerificationError
 from pipeline.files import ROOT
 from pipeline.progress import Screen
 from pipeline.tools.process import file_size_limit
@@ -278,12 +278,16 @@ def _run(build: _Build, stage: Stage, options: Mapping[str, Any], done: Mapping[
                     summary = stage.run(context)
             except BaseException as error:
                 printed.end()
+                if isinstance(error, TimingError):
+                    error.kept = build.out / error.kept.relative_to(slot.partial)
                 log(f"{type(error).__name__}: {error}")
                 fault = _of_the_machine(error, build, stage.name, slot.partial)  # before the partial result is removed
                 if fault is not None:
                     raise fault from error
                 if isinstance(error, VerificationError):  # what differs is worth a look
                     _publish(slot.partial, build.out, stage.name, "", build.later(stage))
+                elif isinstance(error, TimingError):  # so is this, and what was made before is as good as it was
+                    _add(slot.partial, build.out, stage.name)
                 raise
             printed.end()
     return slot.commit(summary, time.monotonic() - begun, memory.mib)
@@ -359,18 +363,11 @@ def _publish(result: Path, out: Path, stage: str, key: str, later: Sequence[str]
 
     Where it was another result before, what the stages `later` published goes too: it is of that other result.
     """
-    files = {}
-    for path in sorted(result.iterdir()):
-        if any(fnmatch(path.name, pattern) for pattern in PUBLISHED):
-            inner = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
-            files.update({p.relative_to(result).as_posix(): p for p in inner})
-    for name, path in files.items():
-        _replace(path, out / name)
+    names = _link(result, out)
     published = _read_manifest(out)
     before = published.get(stage)
     same = before is not None and before.key == key
     owned = before.files if before else []
-    names = sorted(files)
     if same and owned == names:
         return
     gone = set(owned)
@@ -382,7 +379,28 @@ def _publish(result: Path, out: Path, stage: str, key: str, later: Sequence[str]
         for folder in Path(name).parents[:-1]:
             with contextlib.suppress(OSError):  # it holds something else
                 (out / folder).rmdir()
-    _write(out / _MANIFEST, _MANIFEST_TYPE.dump_json(published, indent=1).decode() + "\n")
+    _write_manifest(published, out)
+
+
+def _add(result: Path, out: Path, stage: str) -> None:
+    """Link what a stage publishes into the build's folder, beside what it published before, until it publishes again."""
+    names = _link(result, out)
+    published = _read_manifest(out)
+    before = published.get(stage, _Published(key="", files=[]))
+    published[stage] = _Published(key=before.key, files=sorted({*before.files, *names}))
+    _write_manifest(published, out)
+
+
+def _link(result: Path, out: Path) -> list[str]:
+    """Link what of `result` is published into the folder `out`. Gives the paths of the files, in order."""
+    files = {}
+    for path in sorted(result.iterdir()):
+        if any(fnmatch(path.name, pattern) for pattern in PUBLISHED):
+            inner = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+            files.update({p.relative_to(result).as_posix(): p for p in inner})
+    for name, path in files.items():
+        _replace(path, out / name)
+    return sorted(files)
 
 
 def _read_manifest(out: Path) -> dict[str, _Published]:
@@ -400,6 +418,10 @@ def _read_manifest(out: Path) -> dict[str, _Published]:
             f"{problem['msg']}. If the file is yours, build into another folder with --out; if not, remove it and build "
             f"again. What is in {out} stays until a build replaces it."
         ) from None
+
+
+def _write_manifest(published: dict[str, _Published], out: Path) -> None:
+    _write(out / _MANIFEST, _MANIFEST_TYPE.dump_json(published, indent=1).decode() + "\n")
 
 
 def _verify_published(name: str) -> str:

@@ -187,7 +187,7 @@ def _fold(context: Context) -> str:
     from pipeline.devices.boards import load_board
     from pipeline.folding.estimate import Estimate
     from pipeline.stages import fold
-    from pipeline.static_timing.slowest_paths import clock_warning
+    from pipeline.static_timing.slowest_paths import Size, clock_warning
 
     options = context.options
     clock, rate, board = options["synth_clk_period_ns"], options["target_fps"], load_board(options["board"])
@@ -224,8 +224,9 @@ def _fold(context: Context) -> str:
         line += f"; weights in UltraRAM: {', '.join(loaded)}"
     if folded.fit.exceeded:
         line += f"; {folded.fit.sentence(clock)}"
-    kinds = [layer.op_type for layer in folded.graph] + ([accelerator.SHELL] if board.processing_system else [])
-    if warning := clock_warning(kinds, board.family, clock):
+    sized = [(layer.op_type, Size.of(folded.estimates[layer.name])) for layer in folded.graph]
+    shell = [(accelerator.SHELL, Size(0, 0, 0))] if board.processing_system else []
+    if warning := clock_warning(sized + shell, board.family, board.part, clock):
         line += f"; {warning}"
     return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
 

@@ -21,7 +21,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.config import BuildConfig
-from pipeline.errors import ConfigError, InternalError, ResourceError, ToolError, VerificationError
+from pipeline.errors import ConfigError, InternalError, ResourceError, TimingError, ToolError, VerificationError
 from pipeline.flow import BUILD_RECORD, BuildResult, Context, Stage, build
 from pipeline.progress import Screen
 from pipeline.tools import process
@@ -162,6 +162,51 @@ def test_a_stage_that_finds_a_difference_leaves_what_differs_until_it_is_mended(
     assert given.read_text() == "what it gave"
     run(tmp_path / "out")
     assert not given.exists()
+
+
+def test_a_bitstream_that_is_too_slow_is_added_to_the_build_until_there_is_a_better_one(tmp_path: Path) -> None:
+    def make(context: Context) -> str:
+        folder = context.folder / "bitfile"
+        kept = folder / "too_slow" if context.options["seed"] == 1 else folder
+        kept.mkdir(parents=True)
+        (kept / "a.bit").write_text(str(context.options["seed"]))
+        if kept != folder:
+            raise TimingError("too slow by 0.1 ns", kept)
+        return ""
+
+    def pack(context: Context) -> str:
+        (context.folder / "deploy").mkdir()
+        shutil.copy(context.inputs["bitfile"] / "bitfile" / "a.bit", context.folder / "deploy")
+        return ""
+
+    stages = (Stage("bitfile", "", make, reads=("seed",)), Stage("package", "", pack, needs=("bitfile",)))
+    out = tmp_path / "out"
+    good, slow, deployed = out / "bitfile" / "a.bit", out / "bitfile" / "too_slow" / "a.bit", out / "deploy" / "a.bit"
+
+    def fail() -> None:
+        with pytest.raises(TimingError) as raised:
+            run(out, stages, BuildConfig(seed=1))
+        assert slow.read_text() == "1"
+        told = (
+            f"too slow by 0.1 ns\nThe bitstream, not to be trusted at this clock, and its reports are in {slow.parent}."
+        )
+        assert str(raised.value) == told
+        assert told in (out / "logs" / "bitfile.txt").read_text()
+
+    fail()
+    assert not good.exists()
+    run(out, stages)
+    assert good.read_text() == "0" and not slow.parent.exists()
+    fail()
+    fail()
+    assert (good.read_text(), deployed.read_text()) == ("0", "0"), "what was made before"
+    run(out, stages, until="bitfile")
+    assert deployed.read_text() == "0", "it is of the same bitstream"
+    assert cached(run(out, stages)) == [True, True]
+    assert (good.read_text(), deployed.read_text()) == ("0", "0") and not slow.parent.exists()
+    fail()
+    run(out, stages, BuildConfig(seed=2))
+    assert (good.read_text(), deployed.read_text()) == ("2", "2") and not slow.parent.exists()
 
 
 def test_a_failed_stage_leaves_its_log_and_what_came_before(tmp_path: Path) -> None:

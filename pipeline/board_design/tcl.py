@@ -78,6 +78,7 @@ def render(design: BlockDesign) -> str:
         bitstream=BITSTREAM,
         strategies=_Word(" ".join(STRATEGIES)),
         timing_status=TIMING_STATUS,
+        too_slow=TOO_SLOW,
     )
 
 

@@ -4,7 +4,8 @@ The script and the description of the block design are written in any case, so t
 with Vivado; and the hardware handoff that pynq reads, Vivado's own where there is a bitstream.
 
 Requires the RTL with the module a2q_accelerator in one folder. Ensures that a bitstream keeps its clock, and that
-Vivado gave the cells the addresses that the description says. A bitstream that does not keep its clock is set aside.
+Vivado gave the cells the addresses that the description says. A bitstream that does not keep its clock is set aside,
+with all that was made of that design, in the folder too_slow.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from a2q_driver.manifest import ACCELERATOR
 from pipeline.board_design import hwh, tcl
 from pipeline.board_design.description import BlockDesign, describe
 from pipeline.devices.boards import Board
-from pipeline.errors import ToolError
+from pipeline.errors import TimingError, ToolError
 from pipeline.tools import vivado
 
 __all__ = ["DESCRIPTION", "FILE", "SCRIPT", "BitfileResult", "SlowPath", "load", "run"]
@@ -37,8 +38,12 @@ _REPORTS = ("utilization.rpt", "utilization.xml", "timing_summary.rpt", _PATHS, 
 
 @dataclass(frozen=True)
 class SlowPath:
-    """One of the slowest paths of a bitstream: the layers, or what else, where it begins and ends, and the pins there."""
+    """One of the worst paths of a bitstream to `kind`, setup or hold.
 
+    It is told by the layers, or what else, where it begins and ends, and the pins there.
+    """
+
+    kind: str
     begins_in: str
     ends_in: str
     slack_ns: float
@@ -116,8 +121,9 @@ def run(
     to `log`.
 
     Raises UnsupportedError for a board without a processing system, ConfigError for a clock that it cannot have. Raises
-    ToolError where Vivado fails, leaves out a result, or gives a cell another address; and where the design is too slow for
-    its clock, with its slowest paths and where its bitstream is.
+    ToolError where Vivado fails, leaves out a result, or gives a cell another address. Raises TimingError where the design
+    does not keep its clock, with the worst paths and the clock that would have done; all that was made then lies in
+    `folder`/too_slow, and nothing else in `folder`.
     """
     design = describe(
         board, clock_period_ns, input_stream_bytes=input_stream_bytes, output_stream_bytes=output_stream_bytes
@@ -173,16 +179,24 @@ def _implement(
     facts = _read_facts(made / _FACTS)
     slack = float(facts["wns_ns"]), float(facts["whs_ns"])
     paths = _read_paths(made / _PATHS, layers)
-    if status or min(slack) < 0:
-        raise ToolError(_too_slow(design, *slack, facts["tries"], paths, made))
-    for name in (*_REPORTS, f"{tcl.BITSTREAM}.bit", f"{tcl.BITSTREAM}.hwh"):
-        if not (made / name).is_file():
-            raise ToolError(f"Vivado ended well but left no {name}; its project and its log are in {project}.")
-        shutil.copyfile(made / name, folder / name)
-    handoff = folder / f"{tcl.BITSTREAM}.hwh"
+    late = bool(status) or min(slack) < 0
+    kept = folder / tcl.TOO_SLOW if late else folder
+    kept.mkdir(exist_ok=True)
+    bitstream = made / tcl.TOO_SLOW if late else made
+    results = (bitstream / f"{tcl.BITSTREAM}.{kind}" for kind in ("bit", "hwh"))
+    for path in (*(made / name for name in _REPORTS), *results):
+        if not path.is_file():
+            raise ToolError(f"Vivado left no {path.name}; its project and its log are in {project}.")
+        shutil.copyfile(path, kept / path.name)
+    handoff = kept / f"{tcl.BITSTREAM}.hwh"
     text = hwh.complete(handoff.read_text(encoding="utf-8"))
-    hwh.verify(text, design)
     handoff.write_text(text, encoding="utf-8")
+    if late:
+        for name in (SCRIPT, DESCRIPTION):
+            (folder / name).rename(kept / name)
+        what = _too_slow(design, *slack, 1000 / float(facts["clock_mhz"]), facts["tries"], paths)
+        raise TimingError(f"{what}\nVivado's project is in {project} until the next try.", kept)
+    hwh.verify(text, design)
     rows = vivado.read_utilization(folder / "utilization.xml")
     shutil.rmtree(project)
     return {
@@ -210,32 +224,37 @@ def _key(rtl: Path, script: Path) -> str:
 
 
 def _too_slow(
-    design: BlockDesign, wns: float, whs: float, tries: str, paths: tuple[SlowPath, ...], reports: Path
+    design: BlockDesign, wns: float, whs: float, period_ns: float, tries: str, paths: tuple[SlowPath, ...]
 ) -> str:
+    """What to say of a design with the slack `wns` and `whs` at a clock of `period_ns`, as Vivado made it."""
     found = (
         f"On the {design.board.name} the design does not keep its clock, synth_clk_period_ns = "
         f"{design.clock_period_ns:.4g} ({design.clock_mhz:g} MHz): at best the worst slack is {wns:.3f} ns to setup and "
         f"{whs:.3f} ns to hold (strategies with both: {tries})."
     )
-    if wns < 0:
-        enough = math.ceil((design.clock_period_ns - wns) * 100) / 100
-        advice = f"It would have kept a synth_clk_period_ns of {enough:g} ({1000 / enough:.0f} MHz): give that or more."
+    enough = math.ceil((period_ns - wns) * 100) / 100
+    clock = f"a synth_clk_period_ns of {enough:g} ({1000 / enough:.0f} MHz)"
+    hold = "the hold violation remains at any clock: the paths say where it is."
+    if whs >= 0:
+        advice = f"It would have kept {clock}: give that or more."
+    elif wns < 0:
+        advice = f"Setup would have been kept at {clock}, but {hold}"
     else:
-        advice = "A slower clock does not mend a hold violation; the paths say what does."
-    slowest = "".join(f"\n  {path}" for path in paths)
-    return (
-        f"{found} {advice} The bitstream is set aside in {reports / tcl.TOO_SLOW}, and the reports are in {reports}. "
-        f"The slowest paths:{slowest}"
-    )
+        advice = f"Setup is kept, but {hold}"
+    lines = [f"{found} {advice}"]
+    for kind, title in (("setup", "The slowest paths:"), ("hold", "The worst paths to hold:")):
+        if worst := [path for path in paths if path.kind == kind]:
+            lines += [title, *(f"  {path}" for path in worst)]
+    return "\n".join(lines)
 
 
 def _read_paths(path: Path, layers: Mapping[str, str]) -> tuple[SlowPath, ...]:
-    """The slowest paths, as the script left them. Raises ToolError for another file."""
+    """The worst paths, as the script left them. Raises ToolError for another file."""
     try:
         rows = [line.split("\t") for line in path.read_text().splitlines() if line]
         return tuple(
-            SlowPath(_place(begin, layers), _place(end, layers), float(slack), int(levels), begin, end)
-            for slack, levels, begin, end in rows
+            SlowPath(kind, _place(begin, layers), _place(end, layers), float(slack), int(levels), begin, end)
+            for kind, slack, levels, begin, end in rows
         )
     except (OSError, ValueError) as error:
         raise ToolError(

@@ -6,11 +6,13 @@ docs/timing.md says where each figure is from; those that are assumed say so her
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["CELL_DELAYS", "CellDelays", "NetDelay"]
+__all__ = ["CELL_DELAYS", "CellDelays", "NetDelay", "graded"]
 
+_GRADE = re.compile(r"-([1-3][A-Z]*)(?=-|$)")
 _FAN_OUT_FREE = 16  # loads that a net reaches without an addition, about what lies in the CLBs beside its driver
 
 
@@ -129,3 +131,11 @@ CELL_DELAYS: Mapping[str, CellDelays] = {
         nets=(NetDelay("optimistic", 0.50, 0.0, True), NetDelay("pessimistic", 0.85, 0.15, False)),
     ),
 }
+
+
+def graded(delays: CellDelays, part: str) -> str:
+    """What `delays` are of, and that `part`, the name of one, is not where it is of another speed grade."""
+    grade = _GRADE.search(part)
+    if grade and grade[1] != delays.grade:
+        return f"{delays.part} ({part} is a -{grade[1]})"
+    return delays.part

@@ -7,7 +7,6 @@ the model. Nothing here was placed, routed or measured.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path as File
@@ -15,7 +14,7 @@ from typing import Any
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.static_timing.circuit import flatten
-from pipeline.static_timing.delays import CELL_DELAYS, CellDelays
+from pipeline.static_timing.delays import CELL_DELAYS, graded
 from pipeline.static_timing.network import Network, NetworkTiming
 from pipeline.static_timing.paths import Analysis, Hop, Path, TimingGraph
 from pipeline.tools.netlist import read_netlist
@@ -34,7 +33,6 @@ __all__ = [
 OPTIMISTIC, PESSIMISTIC = "optimistic", "pessimistic"
 _WORST = 10
 _INSTANCE = "u_layer."  # of the layer in its wrapper
-_GRADE = re.compile(r"-([1-3][A-Z]*)(?=-|$)")
 _HANDSHAKE = (("tvalid", False), ("tdata", False), ("tready", True))  # and whether it goes against the stream
 
 
@@ -149,7 +147,7 @@ def estimate(
     return TimingEstimate(
         method=f"estimated from the netlists that LUTs are counted from: delays of cells of {delays.part}, {nets} ns a net, "
         f"{delays.uncertainty:g} ns of clock uncertainty; no placement, no routing",
-        part=_part(delays, part),
+        part=graded(delays, part),
         clock_period_ns=clock_period_ns,
         layers=layers,
         worst=tuple(sorted(_distinct(paths), key=lambda path: -path.ns)[:_WORST]),
@@ -228,14 +226,6 @@ def _around(
     else:
         join(last, out_of, shell, "core_out_{}_{}")
     return drivers
-
-
-def _part(delays: CellDelays, part: str) -> str:
-    """What the delays are of, and that the part is not where it is of another grade."""
-    grade = _GRADE.search(part)
-    if grade and grade[1] != delays.grade:
-        return f"{delays.part} ({part} is a -{grade[1]})"
-    return delays.part
 
 
 def _distinct(paths: Sequence[Path]) -> list[Path]:

@@ -9,11 +9,13 @@ import pytest
 
 from benchmarks.estimator import published
 from benchmarks.estimator.calibrate import fit
-from benchmarks.estimator.drawn import Drawn
+from benchmarks.estimator.drawn import large_layers
 from benchmarks.estimator.published import ESTIMATOR_CSV, ESTIMATOR_PAGE, LeftOut, page, relative
+from pipeline.dataflow.random_layers import Draw
 from pipeline.devices.resources import Utilization
-from pipeline.folding.demand import demand
 from pipeline.folding.estimate import COEFFICIENTS, ResourceModel
+from pipeline.kernels.sparse_mvau import SparseMVAU
+from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 CONTENT = json.loads(COEFFICIENTS.read_text())
 ROWS = published.read(ESTIMATOR_CSV)
@@ -60,10 +62,10 @@ def test_the_plot_is_drawn(tmp_path):
 
 
 def test_factors_that_counts_were_made_with_are_found_again():
-    drawn = Drawn(3)
-    layers = [drawn.fifo() for _ in range(20)]
+    draw = Draw(3)
+    layers = [StreamingFIFO.draw(draw) for _ in range(20)]
     factors = {"registers": 1.5, "memory": 1.0, "counters": 4.0, "layer": 3.0}
-    counts = [Utilization(lut=round(sum(f * demand(x, "xcup").terms[t] for t, f in factors.items()))) for x in layers]
+    counts = [Utilization(lut=round(sum(f * x.demand("xcup").terms[t] for t, f in factors.items()))) for x in layers]
     found = fit(layers, counts, "xcup")
     assert found.entry["lut_error"]["worst"] < 0.1
     assert found.entry["lut"]["memory"] == pytest.approx(1.0, rel=0.05)
@@ -72,9 +74,9 @@ def test_factors_that_counts_were_made_with_are_found_again():
 
 
 def test_a_layer_is_predicted_without_itself():
-    drawn = Drawn(3)
-    layers = [drawn.fifo() for _ in range(20)]
-    counts = [Utilization(lut=round(demand(x, "xcup").terms["memory"]) + 10, ff=10) for x in layers]
+    draw = Draw(3)
+    layers = [StreamingFIFO.draw(draw) for _ in range(20)]
+    counts = [Utilization(lut=round(x.demand("xcup").terms["memory"]) + 10, ff=10) for x in layers]
     odd = [replace(own, lut=own.lut + (5000 if i == 7 else 0)) for i, own in enumerate(counts)]
     usual, changed = fit(layers, counts, "xcup").left_out[7], fit(layers, odd, "xcup").left_out[7]
     assert changed.lut == usual.lut + 5000
@@ -82,7 +84,7 @@ def test_a_layer_is_predicted_without_itself():
 
 
 def test_drawn_layers_are_the_same_ones_for_a_seed_and_some_are_large():
-    one, other = Drawn((0, 1)).large_layers(), Drawn((0, 1)).large_layers()
+    one, other = large_layers((0, 1)), large_layers((0, 1))
     assert all(np.array_equal(a.weights, b.weights) for a, b in zip(one, other, strict=True))
     assert max(layer.weights.size for layer in one) == 512 * 4608
     model = ResourceModel.load("xcup")
@@ -90,9 +92,9 @@ def test_drawn_layers_are_the_same_ones_for_a_seed_and_some_are_large():
 
 
 def test_what_is_known_without_a_fit_is_no_part_of_it():
-    drawn = Drawn(3)
-    layers = [drawn.sparse() for _ in range(40)]
-    demands = [demand(layer, "xcup") for layer in layers]
+    draw = Draw(3)
+    layers = [SparseMVAU.draw(draw) for _ in range(40)]
+    demands = [layer.demand("xcup") for layer in layers]
     assert all(own.lut and own.ff for own in demands), "of the FIFOs"
     counts = [Utilization(lut=own.lut + round(2 * own.terms["accumulators"]), ff=own.ff + 900) for own in demands]
     found = fit(layers, counts, "xcup").entry

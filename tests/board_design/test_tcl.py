@@ -223,16 +223,56 @@ def test_where_none_keeps_it_the_best_is_what_is_reported(build, tmp_path):
     assert implemented(stand_in) == list(tcl.STRATEGIES)
     assert [words[0] for words in stand_in.of("open_run")] == ["impl_1", "impl_2", "impl_3", "impl_2"]
     paths = (tmp_path / "output" / "worst_paths.txt").read_text().splitlines()
-    assert [float(line.split("\t")[0]) for line in paths[:3]] == [-0.1, -0.09, -0.08]
+    kinds, slack, *_ = zip(*(line.split("\t") for line in paths), strict=True)
+    assert set(kinds) == {"setup"} and len(kinds) == 10
+    assert [float(text) for text in slack[:3]] == [-0.1, -0.09, -0.08]
 
 
-def test_a_further_try_that_fails_loses_nothing(build, tmp_path):
-    status, _ = build(DESIGNS["kv260"], statuses=(tcl.TIMING_STATUS,), wns="-0.300", failing="impl_2")
-    assert status == tcl.TIMING_STATUS
+def test_one_that_a_slower_clock_mends_is_better_than_one_that_violates_hold(build, tmp_path):
+    build(DESIGNS["kv260"], statuses=(tcl.TIMING_STATUS,), wns="-0.300", whs="-0.010 0.011 -0.020")
+    assert f"strategy {tcl.STRATEGIES[1]}\n" in (tmp_path / "output" / "result.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("slack", "kinds"),
+    [({"wns": "-0.1", "whs": "-0.05"}, ["setup", "hold"]), ({"whs": "-0.05"}, ["hold"]), ({"wns": "-0.1"}, ["setup"])],
+)
+def test_the_worst_paths_are_of_what_is_violated(build, tmp_path, slack, kinds):
+    build(DESIGNS["kv260"], statuses=(tcl.TIMING_STATUS,), **slack)
+    paths = (tmp_path / "output" / "worst_paths.txt").read_text().splitlines()
+    assert [line.split("\t")[0] for line in paths] == [kind for kind in kinds for _ in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("failing", "wns", "kept"),
+    [("impl_2", "-0.3 0.5 0.02", 3), ("impl_1", "-0.3 0.02", 2), ("impl_1 impl_2", "-0.3 -0.3 0.02", 3)],
+)
+def test_a_strategy_that_fails_is_no_reason_not_to_try_the_others(build, tmp_path, failing, wns, kept):
+    status, stand_in = build(DESIGNS["kv260"], wns=wns, failing=failing)
+    assert status == 0
+    assert implemented(stand_in) == list(tcl.STRATEGIES[:kept])
+    assert (tmp_path / "output" / "finn-accel.bit").is_file()
+    facts = (tmp_path / "output" / "result.txt").read_text()
+    assert f"strategy {tcl.STRATEGIES[kept - 1]}\nwns_ns 0.02\n" in facts
+    log = (tmp_path / "run" / vivado.LOG).read_text()
+    for run in failing.split():
+        strategy = tcl.STRATEGIES[int(run[-1]) - 1]
+        assert f"WARNING: [A2Q] {strategy} is given up: the run {run} ended with the status" in log
+        assert f"{strategy} failed" in facts
+
+
+def test_where_the_last_strategy_fails_the_best_is_opened_again(build, tmp_path):
+    _, stand_in = build(DESIGNS["kv260"], statuses=(tcl.TIMING_STATUS,), wns="-0.300 -0.100", failing="impl_3")
+    assert [words[0] for words in stand_in.of("open_run")] == ["impl_1", "impl_2", "impl_2"]
     assert (tmp_path / "output" / tcl.TOO_SLOW / "finn-accel.bit").is_file()
-    assert (
-        "WARNING: [A2Q] Performance_ExplorePostRoutePhysOpt is given up" in (tmp_path / "run" / vivado.LOG).read_text()
-    )
+
+
+def test_where_all_strategies_fail_the_first_says_why(build, tmp_path):
+    with pytest.raises(ToolError, match=r"module 'rom' not found"):
+        build(DESIGNS["kv260"], failing="impl_1 impl_2 impl_3")
+    lines = (tmp_path / "run" / vivado.LOG).read_text().splitlines()
+    assert lines[-1] == "ERROR: [A2Q] the run impl_1 ended with the status synth_design ERROR"
+    assert not (tmp_path / "output" / "result.txt").exists()
 
 
 def test_it_is_retimed_and_optimised_before_and_after_routing(build):
@@ -264,7 +304,7 @@ def test_the_packaged_accelerator_takes_any_clock(build):
     assert ["ipi_drc", "ignore_freq_hz true", "current_core"] in build(DESIGNS["kv260"])[1].of("set_property")
 
 
-@pytest.mark.parametrize("run", ["synth_1", "impl_1"])
+@pytest.mark.parametrize("run", ["synth_1", "impl_1 impl_2 impl_3"])
 def test_the_error_of_a_run_is_what_is_told(build, run):
     with pytest.raises(ToolError, match=r"Vivado ended with status 1: ERROR: \[Synth 8-439\] module 'rom' not found"):
         build(DESIGNS["kv260"], failing=run)

@@ -17,7 +17,8 @@ from pipeline.deployment import validate_build
 from pipeline.flow import build
 from pipeline.plan import STAGES
 from pipeline.progress import Screen
-from pipeline.stages import package, resolve
+from pipeline.stages import fold, package, resolve
+from pipeline.static_timing.slowest_paths import Size, slowest_paths
 
 DATA = Path(os.environ.get("A2Q_DATA", ""), "models")
 needs_data = pytest.mark.skipif(
@@ -81,6 +82,20 @@ class Build:
         assert abs(observed - predicted) <= 0.1 * predicted
 
 
+def check_clock(built: Build) -> None:
+    """Every layer keeps the configured clock by the pessimistic estimate, and `fold` expected none of them to be faster than
+    it is."""
+    timing = built.report("timing_estimate")
+    late = {name: layer["ns"] for name, layer in timing["layers"].items() if layer["ns"]["pessimistic"] > 1000 / 300}
+    assert not late
+    assert "out of reach" not in built.stages["fold"].summary
+    folded, known = fold.load(built.stage("fold")), slowest_paths("xcup")
+    for layer in folded.graph:
+        size = Size.of(folded.estimates[layer.name])
+        expected = max(other.ns["pessimistic"] for other in known[layer.op_type] if other.size.within(size))
+        assert timing["layers"][layer.name]["ns"]["pessimistic"] <= expected + 0.01, f"{layer.name}: the table is old"
+
+
 def test_the_default_network_from_its_checkpoint_to_the_simulated_board(tmp_path, capfd):
     built = Build("quant_resnet8_w4a4_a2q_14b", tmp_path, verify={"gate_level": True})
     built.check()
@@ -91,6 +106,7 @@ def test_the_default_network_from_its_checkpoint_to_the_simulated_board(tmp_path
     hidden = [entry for entry in built.report("accumulators")["layers"] if entry["P_claimed"]]
     assert len(hidden) == 8
     assert all(entry["bits"]["exact"] <= entry["P_claimed"] == 14 for entry in hidden)
+    check_clock(built)
     performance = built.report("rtlsim_performance")
     assert performance["N"] >= 10
     assert performance["steady_cycles"] <= 30_000

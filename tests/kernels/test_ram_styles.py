@@ -12,7 +12,6 @@ from pipeline.codegen.rtl import WEIGHT_FILE, describe_design, write_design
 from pipeline.dataflow.layer import Memory
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, DeadlockError
-from pipeline.folding.demand import demand
 from pipeline.kernels.matrix_vector import RAM_STYLES
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
@@ -166,7 +165,7 @@ def counted(tmp_path_factory):
         for style in RAM_STYLES
     ]
     counts = synth.count(layers, "xcup", cache=tmp_path_factory.mktemp("yosys"))
-    return [(layer, demand(layer, "xcup"), count) for layer, count in zip(layers, counts, strict=True)]
+    return [(layer, layer.demand("xcup"), count) for layer, count in zip(layers, counts, strict=True)]
 
 
 def test_memories_are_of_the_kind_that_is_asked_for(counted):

@@ -1,21 +1,31 @@
 from __future__ import annotations
 
 import json
+import os
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from a2q_driver.manifest import ACCELERATOR, DMA
 from pipeline.board_design import hwh, tcl
 from pipeline.board_design.description import describe
+from pipeline.config import BuildConfig
 from pipeline.devices.boards import load_board
-from pipeline.errors import ConfigError, ToolError, UnsupportedError
+from pipeline.errors import ConfigError, TimingError, ToolError, UnsupportedError
+from pipeline.flow import Context, Stage, build
+from pipeline.progress import Screen
 from pipeline.stages import bitfile
 from tests.tools import vivado_stand_in
 
 KV260 = load_board("KV260")
 STREAMS = {"input_stream_bytes": 8, "output_stream_bytes": 2}
 LAYERS = {"u_mvau_1": "MVAU_1", "u_fifo_2": "StreamingFIFO_2"}
+TOO_SLOW = {
+    *("finn-accel.bit", "finn-accel.hwh", bitfile.SCRIPT, bitfile.DESCRIPTION),
+    *("utilization.rpt", "utilization.xml", "timing_summary.rpt", "worst_paths.txt", "result.txt"),
+}
 
 
 @pytest.fixture
@@ -120,9 +130,11 @@ def test_a_bitstream_with_what_was_measured(rtl, tmp_path, stand_in):
         "a bitstream for the KV260 by Vivado 2024.2: 12,345 LUT, 199.96 MHz kept with 0.125 ns to spare "
         "by the strategy Performance_ExtraTimingOpt, the slowest path in MVAU_1 to StreamingFIFO_2"
     )
-    assert [(path.begins_in, path.ends_in, path.slack_ns, path.levels) for path in result.worst_paths[:2]] == [
-        ("MVAU_1", "StreamingFIFO_2", 0.125, 0),
-        ("MVAU_1", "StreamingFIFO_2", 0.135, 1),
+    assert [
+        (path.kind, path.begins_in, path.ends_in, path.slack_ns, path.levels) for path in result.worst_paths[:2]
+    ] == [
+        ("setup", "MVAU_1", "StreamingFIFO_2", 0.125, 0),
+        ("setup", "MVAU_1", "StreamingFIFO_2", 0.135, 1),
     ]
     assert len(result.worst_paths) == 10
     assert bitfile.load(folder) == result
@@ -152,33 +164,88 @@ def test_the_handoff_is_vivados_with_what_pynq_needs(rtl, tmp_path, stand_in):
 
 def test_a_design_that_is_too_slow_for_its_clock(rtl, tmp_path, stand_in):
     stand_in(wns="-0.123", paths="u_mvau_1 axi_dma_0/U0")
-    with pytest.raises(ToolError) as raised:
+    with pytest.raises(TimingError) as raised:
         run(rtl, tmp_path)
     (project,) = (tmp_path / "work").iterdir()
-    output = project / "output"
-    message, *paths = str(raised.value).splitlines()
+    kept = tmp_path / "bitfile" / "too_slow"
+    message, title, *paths, where_project, where = str(raised.value).splitlines()
     tries = ", ".join(f"{strategy} -0.123 0.011" for strategy in tcl.STRATEGIES)
     assert message == (
         "On the KV260 the design does not keep its clock, synth_clk_period_ns = 5 (200 MHz): at best the worst slack is "
         f"-0.123 ns to setup and 0.011 ns to hold (strategies with both: {tries}). It would have kept a "
-        "synth_clk_period_ns of 5.13 (195 MHz): give that or more. "
-        f"The bitstream is set aside in {output / 'too_slow'}, and the reports are in {output}. The slowest paths:"
+        "synth_clk_period_ns of 5.13 (195 MHz): give that or more."
     )
-    assert len(paths) == 10
+    assert where == f"The bitstream, not to be trusted at this clock, and its reports are in {kept}."
+    assert (
+        where_project == f"Vivado's project is in {project} until the next try." and (project / "vivado.log").is_file()
+    )
+    assert title == "The slowest paths:" and len(paths) == 10
     assert paths[3] == (
         "  MVAU_1 to axi_dma_0, -0.093 ns, 3 levels of logic, "
         "a2q_i/a2q_accelerator_0/inst/u_design/u_mvau_1/u_pe/sum_q_reg[3]/C to a2q_i/axi_dma_0/U0/valid_q_reg/D"
     )
-    assert {path.name for path in (output / "too_slow").iterdir()} == {"finn-accel.bit", "finn-accel.hwh"}
-    assert (project / "output" / "timing_summary.rpt").is_file()
-    assert not (tmp_path / "bitfile" / "finn-accel.bit").exists()
-    assert not (tmp_path / "bitfile" / bitfile.FILE).exists()
+    assert {path.name for path in kept.iterdir()} == TOO_SLOW
+    assert (kept / "finn-accel.bit").read_text() == "a bitstream"
+    assert list((tmp_path / "bitfile").iterdir()) == [kept]
 
 
-def test_a_hold_violation_is_not_mended_by_a_slower_clock(rtl, tmp_path, stand_in):
-    stand_in(whs="-0.02")
-    with pytest.raises(ToolError, match="0.125 ns to setup and -0.020 ns to hold .*A slower clock does not mend"):
+def test_the_clock_that_would_have_done_is_reckoned_from_the_one_that_was_timed(rtl, tmp_path, stand_in):
+    stand_in(wns="-0.123", period="5.050")
+    with pytest.raises(TimingError, match=r"It would have kept a synth_clk_period_ns of 5\.18 "):
         run(rtl, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("slack", "advice", "titles"),
+    [
+        (
+            {"whs": "-0.02"},
+            "Setup is kept, but the hold violation remains at any clock: the paths say where it is.",
+            ["The worst paths to hold:"],
+        ),
+        (
+            {"wns": "-0.1", "whs": "-0.05"},
+            (
+                "Setup would have been kept at a synth_clk_period_ns of 5.1 (196 MHz), but the hold violation remains at "
+                "any clock: the paths say where it is."
+            ),
+            ["The slowest paths:", "The worst paths to hold:"],
+        ),
+    ],
+    ids=["hold", "both"],
+)
+def test_a_hold_violation_is_not_mended_by_a_slower_clock(rtl, tmp_path, stand_in, slack, advice, titles):
+    stand_in(**slack)
+    with pytest.raises(TimingError) as raised:
+        run(rtl, tmp_path)
+    message, *lines = str(raised.value).splitlines()
+    assert message.endswith(f"). {advice}") and "It would have kept" not in message
+    assert [line for line in lines if line.startswith("The ") and line.endswith(":")] == titles
+    worst = lines[lines.index("The worst paths to hold:") + 1 :][:10]
+    assert worst[0].startswith(f"  MVAU_1 to StreamingFIFO_2, {float(slack['whs']):.3f} ns, 0 levels of logic, ")
+    assert all(line.startswith("  MVAU_1 to StreamingFIFO_2, ") for line in worst)
+
+
+def test_a_build_keeps_a_bitstream_that_is_too_slow_until_it_succeeds(rtl, tmp_path, stand_in, monkeypatch):
+    def make(context: Context) -> str:
+        folder, work = context.folder / "bitfile", context.shared("vivado")
+        return bitfile.run(rtl, KV260, 5.0, folder, **STREAMS, layers=LAYERS, work=work).summary
+
+    def build_it() -> None:
+        build(BuildConfig(), out, (Stage("bitfile", "", make),), Screen(Console(file=StringIO())))
+
+    out = tmp_path / "out"
+    kept = out / "bitfile" / "too_slow"
+    stand_in(wns="-0.123")
+    for _ in range(2):  # Vivado's project of the first try goes
+        with pytest.raises(TimingError, match=f"its reports are in {kept}\\.$"):
+            build_it()
+        assert {path.name for path in kept.iterdir()} == TOO_SLOW
+        assert list((out / "bitfile").iterdir()) == [kept]
+        assert "finn-accel" in (kept / "build.tcl").read_text()
+    monkeypatch.setenv("BEHAVIOUR", os.environ["BEHAVIOUR"].replace("wns {-0.123}", "wns {0.123}"))
+    build_it()
+    assert (out / "bitfile" / "finn-accel.bit").is_file() and not kept.exists()
 
 
 def test_an_error_of_vivado_is_told_and_its_project_kept(rtl, tmp_path, stand_in):
@@ -197,7 +264,7 @@ def test_an_error_of_vivado_is_told_and_its_project_kept(rtl, tmp_path, stand_in
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        ("bit", r"Vivado ended well but left no finn-accel\.bit; its project"),
+        ("bit", r"Vivado left no finn-accel\.bit; its project"),
         ("utilization.xml", r"left no utilization\.xml"),
         ("hwh", r"Vivado ended with status 1: ERROR: \[A2Q\] Vivado wrote no a2q\.hwh"),
     ],

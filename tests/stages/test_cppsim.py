@@ -80,6 +80,16 @@ def test_every_layer_and_the_network_are_exact(graph, frames, folder, simulation
             assert run.accumulator.observed == run.accumulator.proven
 
 
+@pytest.mark.parametrize("style", ["folded", "unrolled"])
+def test_a_residual_network_at_the_highest_rate_does_not_hang(style, tmp_path):
+    """Both branches of each block have convolutions, and streams are as shallow as the rate allows."""
+    fast = fold(residual_network(size=4, stride=2, depth=1, blocks=2), "max", mvau_style=style).graph
+    assert max(layer.cycles() for layer in fast) <= 40
+    images = np.random.default_rng(3).integers(0, 4, (4, 4, 4, 4))
+    result = simulate(fast, hls.write_network(fast, tmp_path / "hls", "finn_design"), images, tmp_path, tmp_path)
+    assert "no deadlock" in result.summary
+
+
 def test_the_report_is_read_as_it_was_written(simulation, tmp_path):
     simulation.save(tmp_path)
     assert cppsim.load(tmp_path / cppsim.FILE) == simulation

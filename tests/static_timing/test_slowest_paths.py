@@ -4,16 +4,21 @@ import pytest
 
 from pipeline.config import BuildConfig
 from pipeline.dataflow import storage
-from pipeline.dataflow.layer import Layer
 from pipeline.flow import Context
 from pipeline.plan import STAGES
 from pipeline.stages.fold import fold
 from pipeline.static_timing import slowest_paths
 from pipeline.static_timing.delays import CELL_DELAYS
-from pipeline.static_timing.slowest_paths import clock_warning
+from pipeline.static_timing.slowest_paths import Measured, Size, clock_warning, worth_keeping
 from tests.dataflow.residual import residual_network
 
-KNOWN = {"MVAU": {"optimistic": 3.0, "pessimistic": 4.5}, "Pool": {"optimistic": 3.5, "pessimistic": 4.0}}
+
+def took(optimistic: float, pessimistic: float, lut: int = 0, bram: int = 0) -> Measured:
+    return Measured(Size(lut, bram, 0), {"optimistic": optimistic, "pessimistic": pessimistic})
+
+
+KNOWN = {"MVAU": [took(3.0, 4.5), took(4.0, 5.5, lut=100, bram=2)], "Pool": [took(3.5, 4.0)]}
+SMALL = Size(99, 9, 0)
 
 
 @pytest.fixture(autouse=True)
@@ -31,26 +36,46 @@ def known(monkeypatch):
     ],
 )
 def test_a_clock_is_compared_with_what_kinds_of_layers_took(period_ns, warning):
-    said = clock_warning(["MVAU", "Pool", "MVAU"], "xcup", period_ns)
+    said = clock_warning([("MVAU", SMALL), ("Pool", SMALL), ("MVAU", SMALL)], "xcup", "xck26-2", period_ns)
     assert said.startswith(warning) and bool(said) == bool(warning)
     if said:
         assert "(estimated, " in said and said.endswith("timing estimates this one)")
 
 
+@pytest.mark.parametrize(
+    ("size", "ns"), [(Size(100, 1, 0), 4.5), (Size(99, 2, 0), 4.5), (Size(100, 2, 0), 5.5), (Size(900, 9, 1), 5.5)]
+)
+def test_layers_that_are_larger_in_anything_say_nothing_of_a_layer(size, ns):
+    assert clock_warning([("MVAU", size)], "xcup", "xck26-2", ns) == ""
+    assert f"took up to {ns} ns" in clock_warning([("MVAU", size)], "xcup", "xck26-2", ns - 0.1)
+
+
+def test_the_grade_of_the_part_is_told_where_the_delays_are_of_another():
+    assert "speed grade -2 (xczu3eg-sbva484-1-e is a -1): " in clock_warning(
+        [("Pool", SMALL)], "xcup", "xczu3eg-sbva484-1-e", 3.0
+    )
+
+
 def test_a_kind_that_nothing_is_known_of_is_named():
-    assert clock_warning(["MVAU", "New"], "xcup", 5.0) == "no clock is known of New"
+    assert clock_warning([("MVAU", SMALL), ("New", SMALL)], "xcup", "xck26-2", 5.0) == "no clock is known of New"
+
+
+def test_the_table_keeps_what_no_smaller_layer_says():
+    slow, fast, larger, large = took(2, 4), took(2, 3), took(2, 4, lut=5), took(2, 5, lut=9)
+    assert worth_keeping([large, larger, fast, slow]) == [slow, large]
+    assert worth_keeping([took(2, 3), took(3, 2)]) == [took(3, 2), took(2, 3)], "by either delay of nets"
 
 
 def test_fold_warns_of_a_clock_that_is_out_of_reach_and_only_of_that(monkeypatch, tmp_path):
     (declared,) = (stage for stage in STAGES if stage.name == "fold")
     graph = residual_network()
     storage.save_graph(graph, tmp_path / "accumulators")
-    kinds = {layer.op_type: {"optimistic": 2.0, "pessimistic": 3.0} for layer in fold(graph).graph}
+    kinds = {layer.op_type: [took(2.0, 3.0)] for layer in fold(graph).graph}
     asked = []
 
     def known(family: str) -> dict:
         asked.append(family)
-        return {**kinds, "accelerator_shell": {"optimistic": 3.1, "pessimistic": 6.2}}
+        return {**kinds, "accelerator_shell": [took(3.1, 6.2)]}
 
     monkeypatch.setattr(slowest_paths, "slowest_paths", known)
 
@@ -62,7 +87,10 @@ def test_fold_warns_of_a_clock_that_is_out_of_reach_and_only_of_that(monkeypatch
         told = lambda *done: None
         return declared.run(Context(folder, values, inputs, told, told, lambda name: tmp_path / name))
 
-    assert "3.333 ns may be out of reach on UltraScale+, speed grade -2: accelerator_shell took up to 6.2 ns" in line()
+    assert (
+        "3.333 ns may be out of reach on UltraScale+, speed grade -2 (xck26-sfvc784-2LV-c is a -2LV): accelerator_shell took up to 6.2 ns"
+        in line()
+    )
     assert "out of reach" not in line(synth_clk_period_ns=6.5)
     assert "out of reach" not in line(board="U250"), "no processors, no shell"
     assert "3 ns is out of reach on 7-series, speed grade -1" in line(board="PYNQ-Z2", synth_clk_period_ns=3)
@@ -77,8 +105,8 @@ def test_the_table_is_of_kinds_of_layers_that_there_are(monkeypatch, family):
         {"MVAU", "accelerator_shell"}
         <= {*known}
         <= {
-            *(kind.op_type for kind in storage._CLASSES.values() if issubclass(kind, Layer)),
+            *(kind.op_type for kind in kernels().values()),
             "accelerator_shell",
         }
     )
-    assert all(0 < ns["optimistic"] <= ns["pessimistic"] < 30 for ns in known.values())
+    assert all(0 < row.ns["optimistic"] <= row.ns["pessimistic"] < 30 for rows in known.values() for row in rows)

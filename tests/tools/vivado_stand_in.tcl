@@ -8,7 +8,7 @@
 #   pl_clock what the processing system gives, in megahertz
 #   wns whs  the worst slack to setup and to hold, of each implementation run in turn, the last for all that follow; ""
 #            for no path that is timed
-#   failing  the run or the step that fails, "" for none
+#   failing  the runs, or the step, that fail, "" for none
 #   message  what the step that fails says
 #   routed   whether route_design routes every net
 #   without  an output that is left out: hwh, bit or utilization.xml
@@ -149,7 +149,7 @@ vivado_command make_wrapper {
 vivado_command launch_runs {
   set run [lindex $words 0]
   set folder [file join $::project a2q.runs $run]
-  if {$run eq [of failing]} {
+  if {$run in [of failing]} {
     write_file [file join $folder runme.log] "INFO: begins\nERROR: \[Synth 8-439\] module 'rom' not found\n"
     return
   }

@@ -8,7 +8,7 @@
 # OUTPUT/result.txt says what came of it, a line "key value" each, and OUTPUT/worst_paths.txt which paths are the slowest.
 # It is implemented by several strategies in turn, until one keeps the clock. Where none does, the best one's bitstream is
 # set aside in OUTPUT/too_slow, the script prints "A2Q TIMING" with the slack and exits with 3. All other
-# errors exit with 1.
+# errors exit with 1; a strategy that fails is one only where all of them do.
 
 proc read_text {path} {
   set stream [open $path]
@@ -284,50 +284,58 @@ proc new_run {name strategy} {
 }
 
 # Implements by one strategy after the other until one keeps the clock. Opens the best and gives its strategy, its slack to
-# setup and to hold, and "strategy setup hold" of all that were tried.
+# setup and to hold, and "strategy setup hold" of all that were tried, or "strategy failed". One that violates hold comes
+# after all that do not, as no clock mends it.
 proc implement {jobs} {
   set tries {}
   set best {}
+  set failures {}
   foreach strategy {Performance_ExtraTimingOpt Performance_ExplorePostRoutePhysOpt Performance_NetDelay_low} {
     set name impl_[expr {[llength $tries] + 1}]
     new_run $name $strategy
     launch_runs $name -jobs $jobs
     if {[catch {finish_run $name} message]} {
-      if {$best eq ""} {
-        error $message
-      }
       puts "WARNING: \[A2Q\] $strategy is given up: $message"
-      break
+      lappend tries "$strategy failed"
+      lappend failures $message
+      continue
     }
     open_run $name
     set slack [list [worst_slack -setup] [worst_slack -hold]]
     lappend tries [concat $strategy $slack]
     set least [tcl::mathfunc::min {*}$slack]
+    set holds [expr {[lindex $slack 1] >= 0}]
     puts "A2Q TRY $strategy setup [lindex $slack 0] ns, hold [lindex $slack 1] ns"
-    if {$best eq "" || $least > [lindex $best 0]} {
-      set best [list $least $name $strategy $slack]
+    if {$best eq "" || $holds > [lindex $best 0] || ($holds == [lindex $best 0] && $least > [lindex $best 1])} {
+      set best [list $holds $least $name $strategy $slack]
     }
     if {$least >= 0} {
       break
     }
     close_design
   }
-  lassign $best least name strategy slack
+  if {$best eq ""} {
+    error [lindex $failures 0]
+  }
+  lassign $best holds least name strategy slack
   if {$least < 0} {
     open_run $name
   }
   return [list $strategy {*}$slack $tries]
 }
 
-# Of the ten slowest paths, slack, levels of logic, and the pins where they begin and end, in a line each.
-proc write_worst_paths {path kind} {
+# Of the ten worst paths of each of `kinds`, setup or hold, in a line each: that, slack, levels of logic, and the pins where
+# they begin and end.
+proc write_worst_paths {path kinds} {
   set lines {}
-  foreach each [get_timing_paths -quiet $kind -max_paths 10] {
-    set facts {}
-    foreach property {SLACK LOGIC_LEVELS STARTPOINT_PIN ENDPOINT_PIN} {
-      lappend facts [get_property $property $each]
+  foreach kind $kinds {
+    foreach each [get_timing_paths -quiet -$kind -max_paths 10] {
+      set facts [list $kind]
+      foreach property {SLACK LOGIC_LEVELS STARTPOINT_PIN ENDPOINT_PIN} {
+        lappend facts [get_property $property $each]
+      }
+      lappend lines [join $facts "\t"]
     }
-    lappend lines [join $facts "\t"]
   }
   write_text $path [join $lines \n]\n
 }
@@ -346,7 +354,8 @@ proc write_reports {output board_part clock_mhz pl_clock_mhz strategy wns whs tr
   report_utilization -hierarchical -file [file join $output utilization.rpt]
   report_utilization -hierarchical -format xml -file [file join $output utilization.xml]
   report_timing_summary -file [file join $output timing_summary.rpt]
-  write_worst_paths [file join $output worst_paths.txt] [expr {$wns < 0 || $whs >= 0 ? "-setup" : "-hold"}]
+  set kinds [expr {$whs >= 0 ? "setup" : $wns < 0 ? "setup hold" : "hold"}]
+  write_worst_paths [file join $output worst_paths.txt] $kinds
   write_text [file join $output result.txt] [join [list \
     "vivado [version -short]" \
     "board_part $board_part" \
