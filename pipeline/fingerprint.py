@@ -148,10 +148,24 @@ def _imports(node: ast.AST, path: Path) -> list[Path]:
             if inner.level:
                 base = ".".join((*_module_path(path)[: -inner.level], base)).rstrip(".")
             names = [base, *(f"{base}.{alias.name}" for alias in inner.names)]
+        elif isinstance(inner, ast.Call):
+            names = _named_by_call(inner, path)
         else:
             continue
         found += [file for name in names if name.partition(".")[0] in PACKAGES for file in _module_files(name)]
     return found
+
+
+def _named_by_call(call: ast.Call, path: Path) -> list[str]:
+    """The modules that `call` imports: `import_module("a.b")`, and `iter_modules(__path__)` of a package that imports all
+    its modules."""
+    function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if function == "import_module":
+        return [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+    if function == "iter_modules" and path.name == "__init__.py":
+        package = ".".join(_module_path(path)[:-1])
+        return [f"{package}.{module.stem}" for module in sorted(path.parent.glob("*.py"))]
+    return []
 
 
 def _module_path(path: Path) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "LIMIT = 3\n\ndef run(context):\n    from pipeline import near\n    return helper(near)\n\n"
         "def helper(near):\n    return LIMIT\n\ndef other(context):\n    from pipeline import apart\n    return 1\n"
     )
-    monkeypatch.setattr(fingerprint, "PACKAGES", {"pipeline": folder})
+    packages = {"pipeline": folder, "a2q_driver": tmp_path / "hw" / "driver" / "a2q_driver"}
+    monkeypatch.setattr(fingerprint, "PACKAGES", packages)
     yield folder
     forget()
 
@@ -102,6 +103,25 @@ def test_code_is_what_the_function_reaches_of_the_driver(package: Path, statemen
     after = code_of(package, "run"), code_of(package, "other")
     assert after[0] != before[0], "a module of the driver that is imported by way of another counts"
     assert after[1] == before[1]
+
+
+def test_a_package_that_imports_all_its_modules_is_all_of_them(package: Path) -> None:
+    plugins = package / "plugins"
+    plugins.mkdir()
+    (plugins / "__init__.py").write_text(
+        "from pkgutil import iter_modules\nfor module in iter_modules(__path__):\n    __import__(module.name)\n"
+    )
+    (plugins / "one.py").write_text("VALUE = 1\n")
+    (package / "near.py").write_text(
+        "from importlib import import_module\n\ndef work():\n    import_module('pipeline.plugins')\n"
+    )
+    before = code_of(package, "run"), code_of(package, "other")
+    (plugins / "one.py").write_text("VALUE = 2\n")
+    changed = code_of(package, "run")
+    assert changed != before[0]
+    (plugins / "two.py").write_text("VALUE = 1\n")
+    assert code_of(package, "run") != changed, "also a module that is new"
+    assert code_of(package, "other") == before[1]
 
 
 def test_versions() -> None:

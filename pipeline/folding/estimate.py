@@ -59,6 +59,11 @@ class ResourceModel:
 
     def of(self, wanted: Demand) -> Estimate:
         """What a demand comes to."""
+        if wanted.op_type not in self._coefficients:
+            raise KeyError(
+                f"{wanted.op_type} has no factors in {COEFFICIENTS.name} for {self.family}. Have synthesis count some: "
+                f"python -m benchmarks.estimator.calibrate --kind {wanted.op_type}"
+            )
         own = self._coefficients[wanted.op_type]
         taken = {"lut": 0.0, "ff": 0.0}
         for resource in taken:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from pipeline.dataflow.registry import kernels
 from pipeline.stages.synth import LayerResources, ResourceReport
 
-__all__ = ["COLOURS", "MODULES", "PURPOSES", "layer_lut_by_purpose", "lut_by_purpose"]
+__all__ = ["CELLS", "COLOURS", "PURPOSES", "layer_lut_by_purpose", "lut_by_purpose", "module_purposes"]
 
 PURPOSES = (
     "multipliers",
@@ -41,7 +41,7 @@ COLOURS: Mapping[str, str] = MappingProxyType(
     )
 )
 
-MODULES: Mapping[str, str] = MappingProxyType(
+CELLS: Mapping[str, str] = MappingProxyType(
     {
         "product_pair": "multipliers",
         "digit_adder": "multipliers",
@@ -70,6 +70,11 @@ MODULES: Mapping[str, str] = MappingProxyType(
 glue too."""
 
 
+def module_purposes() -> dict[str, str]:
+    """The purpose of every module of hw/rtl, and of what is generated for a layer."""
+    return dict(CELLS) | {kernel.module: kernel.lut_purpose for kernel in kernels().values()}
+
+
 def lut_by_purpose(resources: ResourceReport) -> dict[str, int]:
     """The LUTs of all layers by purpose, every one of PURPOSES in order; the sum is `resources.total.lut`."""
     luts = dict.fromkeys(PURPOSES, 0)
@@ -82,11 +87,10 @@ def lut_by_purpose(resources: ResourceReport) -> dict[str, int]:
 def layer_lut_by_purpose(layer: LayerResources) -> dict[str, int]:
     """The LUTs of one layer by purpose, every one of PURPOSES in order; the sum is `layer.total.lut`."""
     luts = dict.fromkeys(PURPOSES, 0)
-    kernel = kernels().get(layer.op_type)  # none of the shell
+    kernel, of_modules = kernels().get(layer.op_type), module_purposes()
     for module, own in layer.modules.items():
-        purpose = MODULES.get(module, "glue")
-        if kernel and (kernel.lut_purpose_of_cells or module == kernel.module):
-            purpose = kernel.lut_purpose
+        whole = kernel is not None and kernel.lut_purpose_of_cells
+        purpose = kernel.lut_purpose if whole else of_modules.get(module, "glue")
         replayed = own.lutram if module == "mvau" else 0
         luts[purpose] += own.lut - replayed
         luts["sliding windows"] += replayed

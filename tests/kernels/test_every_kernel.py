@@ -1,0 +1,87 @@
+"""What a registered kernel has to say, and has not said."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from pipeline.dataflow.random_layers import Draw
+from pipeline.dataflow.registry import kernels
+from pipeline.files import HLS, ROOT, RTL
+from pipeline.finn.estimate import nodes
+from pipeline.folding.estimate import ResourceModel
+from pipeline.report.purposes import PURPOSES
+
+FAMILIES = ("xc7", "xcup")
+KERNELS = sorted(name for name, kernel in kernels().items() if kernel.__module__.startswith("pipeline."))
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def layer(request):
+    return kernels()[request.param].draw(Draw(7))
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_it_stands_in_four_files(name):
+    module = kernels()[name].module
+    assert (RTL / f"{module}.sv").is_file()
+    assert (ROOT / "tests" / "kernels" / f"test_{module}.py").is_file()
+    assert kernels()[name].__module__ == f"pipeline.kernels.{module}"
+
+
+def test_its_cpp_is_there_if_it_has_parameters_of_cpp(layer):
+    assert (HLS / f"{layer.module}.hpp").is_file() == layer.has_hls
+    assert layer.has_hls or layer.op_type == "StreamingFIFO", "a FIFO is the depth of a stream there"
+
+
+def test_what_is_drawn_calculates_within_the_types_of_its_outputs(layer):
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(s.type.lo, s.type.hi, (2, *s.shape), endpoint=True) for s in layer.inputs()]
+    for values, stream in zip(layer.reference(*frames), layer.outputs(), strict=True):
+        assert values.shape[1:] == stream.shape and stream.type.contains(values)
+
+
+def test_it_says_how_its_beats_move(layer):
+    needed = layer.inputs_needed()
+    assert len(needed) == layer.outputs()[0].beats and (np.diff(needed) >= 0).all()
+    assert needed[-1] <= layer.inputs()[0].beats
+    sent, taken = layer.schedule(np.arange(2 * layer.inputs()[0].beats, dtype=np.int64), 2)
+    assert (np.diff(sent) > 0).all() and (np.diff(taken) > 0).all()
+    assert len(sent) == 2 * layer.outputs()[0].beats and layer.latency() > 0 and layer.cycles() > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_its_demand_has_factors_from_synthesis(layer, family):
+    model = ResourceModel.load(family)
+    assert layer.op_type in model._coefficients
+    assert model.layer(layer).lut > 0
+
+
+def test_its_foldings_are_those_that_it_has_fields_for(layer):
+    names = {field.name for field in fields(layer)}
+    assert {field for field in layer.finn_attributes.values() if field} <= names
+    options = layer.foldings()
+    assert options and all(option.fields.keys() <= names and option.cycles > 0 for option in options)
+    assert len({tuple(option.fields.items()) for option in options}) == len(options)
+
+
+def test_its_luts_have_a_purpose(layer):
+    assert layer.lut_purpose in PURPOSES
+
+
+def test_finn_takes_the_nodes_that_it_names(layer):
+    for node in nodes(layer, "xcup"):
+        assert node.get_nodeattr("inputDataType" if "inputDataType" in node.get_nodeattr_types() else "dataType")
+
+
+def test_its_parameters_and_ports_are_those_of_the_module(layer):
+    text = (RTL / f"{layer.module}.sv").read_text()
+    given = {*layer.parameters(), *layer.memories(), *layer.memory_sets()}
+    assert all(name in text for name in given)
+    inputs, outputs = (
+        tuple(f"{side}{i}" for i in range(len(streams)))
+        for side, streams in (("i", layer.inputs()), ("o", layer.outputs()))
+    )
+    assert all(port in text for port in layer.connections(inputs, outputs))
