@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 
 from pipeline import fingerprint
 from pipeline.errors import ResourceError
-from pipeline.tools.scratch import sweep
+from pipeline.scratch import sweep
 
 __all__ = ["LOG", "Cache", "Entry", "Slot", "read_entry"]
 

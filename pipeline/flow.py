@@ -51,9 +51,9 @@ from pipeline.config import BuildConfig
 from pipeline.errors import A2QError, ConfigError, ResourceError, TimingError, VerificationError
 from pipeline.files import ROOT
 from pipeline.progress import Screen
+from pipeline.scratch import sweep
 from pipeline.tools.process import file_size_limit
 from pipeline.tools.programs import PROGRAMS
-from pipeline.tools.scratch import sweep
 
 __all__ = [
     "BUILD_RECORD",

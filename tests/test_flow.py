@@ -467,7 +467,7 @@ from pipeline.config import BuildConfig
 from pipeline.flow import Stage, build
 from pipeline.progress import Screen
 from pipeline.tools import process
-from pipeline.tools.scratch import scratch_folder
+from pipeline.scratch import scratch_folder
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and what it starts too
 

@@ -8,8 +8,8 @@ import jinja2
 
 from a2q_driver.manifest import ACCELERATOR, DMA
 from pipeline.board_design.description import BlockDesign
+from pipeline.codegen import harness
 from pipeline.files import BOARDS
-from pipeline.tools import harness
 
 __all__ = ["BITSTREAM", "STRATEGIES", "TIMING_STATUS", "TOO_SLOW", "UNROUTED_STATUS", "render", "render_out_of_context"]
 

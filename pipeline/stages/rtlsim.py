@@ -8,22 +8,23 @@ run at full speed and again with random gaps on every port.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.codegen.rtl import Design, write_design
+from pipeline.codegen.layer_bench import write_layer_bench
+from pipeline.codegen.rtl import Design
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.tools.scratch import scratch_folder
+from pipeline.scratch import scratch_folder
 from pipeline.tools.verilator import Model, SimulationResult, build_model
 from pipeline.verification.comparison import AccumulatorExtremes, as_frames, compare
 
-__all__ = ["LayerRun", "NetworkRun", "run_layers", "run_network", "write_layer_bench"]
+__all__ = ["LayerRun", "NetworkRun", "run_layers", "run_network"]
 
 _LAYER_FRAMES = 2  # two frames show the distance between frames
 _STALL_FRAMES = 1
@@ -74,24 +75,6 @@ class NetworkRun:
             "stable_throughput[images/s]": stable,
             "fclk[mhz]": 1e3 / clock_ns,
         }
-
-
-def write_layer_bench(
-    graph: Iterable[Layer], folder: Path, *, check_overflow: bool = False
-) -> tuple[Design, tuple[Layer, ...]]:
-    """A design in which every layer of `graph` has its own ports, with `check_overflow` as `write_design` makes it. Returns
-    it with the layers as they stand in it."""
-    layers = tuple(
-        replace(
-            layer,
-            input_names=tuple(f"{layer.name}_in{i}" for i in range(len(layer.input_names))),
-            output_names=tuple(f"{layer.name}_out{i}" for i in range(len(layer.output_names))),
-        )
-        for layer in graph
-    )
-    inputs = [stream for layer in layers for stream in layer.input_names]
-    outputs = [stream for layer in layers for stream in layer.output_names]
-    return write_design(layers, inputs, outputs, folder, "layers", check_overflow=check_overflow), layers
 
 
 def run_layers(

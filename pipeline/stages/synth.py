@@ -31,9 +31,9 @@ from pipeline.devices.boards import Board
 from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
 from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.scratch import scratch_folder
 from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.pool import side_by_side
-from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.yosys import SynthesisResult
 

@@ -21,11 +21,11 @@ import numpy as np
 from pipeline.codegen.hls import HlsLayer
 from pipeline.errors import DeadlockError, ToolError, VerificationError
 from pipeline.files import HLS, TESTBENCHES
+from pipeline.scratch import scratch_folder
 from pipeline.tools import process
 from pipeline.tools.packages import package_folder
 from pipeline.tools.pool import side_by_side
 from pipeline.tools.programs import PROGRAMS
-from pipeline.tools.scratch import scratch_folder
 
 __all__ = ["FLAGS", "NEEDS", "Extremes", "Program", "build_program", "headers", "headers_version", "version"]
 

@@ -19,9 +19,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.codegen import harness
 from pipeline.errors import ToolError
-from pipeline.tools import harness, process, yosys
-from pipeline.tools.scratch import scratch_folder
+from pipeline.scratch import scratch_folder
+from pipeline.tools import process, yosys
 
 __all__ = ["DEVICE", "LARGE", "Routed", "result_key", "route", "version"]
 
@@ -73,7 +74,7 @@ def route(
 ) -> Routed:
     """Place and route the module `top`, between registers, once with each seed; or take that from the folder `cache`.
 
-    One of `sources` is `top`.sv; see pipeline/tools/harness.py for what surrounds it. `memories` are the files that the
+    One of `sources` is `top`.sv; see pipeline/codegen/harness.py for what surrounds it. `memories` are the files that the
     design reads, by the names it calls them. A unit that the device does not hold, or that cannot be routed, is a result
     with a `problem`. Raises ToolError if a tool is missing or fails.
     """

@@ -21,11 +21,11 @@ from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.packing import pack, unpack
 from pipeline.errors import DeadlockError, ToolError
 from pipeline.files import TESTBENCHES
+from pipeline.scratch import scratch_folder
 from pipeline.tools import process
 from pipeline.tools.packages import package_folder
 from pipeline.tools.pool import side_by_side
 from pipeline.tools.programs import PROGRAMS
-from pipeline.tools.scratch import scratch_folder
 from pipeline.user_cache import cache_folder
 
 __all__ = [

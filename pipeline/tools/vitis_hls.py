@@ -20,9 +20,9 @@ from pipeline.codegen.render import render_template, write_text
 from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
 from pipeline.files import HLS
+from pipeline.scratch import scratch_folder
 from pipeline.tools import process
 from pipeline.tools.programs import PROGRAMS, Program
-from pipeline.tools.scratch import scratch_folder
 
 __all__ = ["LOG", "Estimated", "find", "read_report", "script", "synthesize", "version", "write_scripts"]
 

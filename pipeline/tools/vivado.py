@@ -16,11 +16,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pipeline.board_design import tcl
+from pipeline.codegen.harness import MODULE, UNIT, harness
 from pipeline.errors import ToolError
+from pipeline.scratch import scratch_folder
 from pipeline.tools import process
-from pipeline.tools.harness import MODULE, UNIT, harness
 from pipeline.tools.programs import PROGRAMS
-from pipeline.tools.scratch import scratch_folder
 
 __all__ = ["LOG", "Implemented", "find", "read_utilization", "route", "run", "version"]
 
@@ -120,7 +120,7 @@ def route(
 ) -> Implemented:
     """Place and route the module `top` out of context, between registers, on `part`; or take that from the folder `cache`.
 
-    One of `sources` is `top`.sv; see pipeline/tools/harness.py for what surrounds it. `memories` are the files that the
+    One of `sources` is `top`.sv; see pipeline/codegen/harness.py for what surrounds it. `memories` are the files that the
     design reads, by the names it calls them. A unit that the part does not hold, or that cannot be routed, is a result
     with a `problem`. Raises ToolError where Vivado is not on PATH, fails, or leaves out a result; its work stays then.
     """

@@ -21,13 +21,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from pipeline.codegen.harness import MODULE, declaration, harness
 from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
 from pipeline.files import PACKAGES
+from pipeline.scratch import scratch_folder
 from pipeline.tools import carry_operands, process, rtlil, yosys_worker
 from pipeline.tools import netlist as netlists
-from pipeline.tools.harness import MODULE, declaration, harness
-from pipeline.tools.scratch import scratch_folder
 
 __all__ = [
     "ECP5_NETLIST",

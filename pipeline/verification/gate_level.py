@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.codegen.layer_bench import write_layer_bench
 from pipeline.codegen.render import write_template
 from pipeline.codegen.rtl import Design, describe_design
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.errors import UnsupportedError
-from pipeline.stages.rtlsim import write_layer_bench
+from pipeline.scratch import scratch_folder
 from pipeline.tools.gates import count_cells
 from pipeline.tools.netlist import read_netlist
 from pipeline.tools.pool import side_by_side
-from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.verilator import build_model
 from pipeline.verification.comparison import compare
 from pipeline.verification.gate_compare import Compared, beats, gate_module, require_equal, write_gates

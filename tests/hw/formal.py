@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.codegen.rtl import rtl_sources
+from pipeline.scratch import scratch_folder
 from pipeline.tools import process
-from pipeline.tools.scratch import scratch_folder
 from pipeline.tools.yosys import needed_sources
 from pipeline.yaml_file import read_yaml
 

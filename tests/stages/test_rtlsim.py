@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.accumulators.witness import witness_inputs
+from pipeline.codegen.layer_bench import write_layer_bench
 from pipeline.codegen.rtl import write_design
 from pipeline.errors import DeadlockError, VerificationError
 from pipeline.kernels.mvau import MVAU
@@ -128,7 +129,7 @@ def test_a_layer_that_computes_something_else_is_named(graph, frames, folder, la
     weights = unit.weights.copy()
     weights[0, 0] += 1 if weights[0, 0] < 0 else -1
     changed = replace(unit, weights=weights)
-    design, layers = rtlsim.write_layer_bench(graph, folder / "layers")
+    design, layers = write_layer_bench(graph, folder / "layers")
     model = rtlsim.build_model(design, folder / "models")
     bench = tuple(
         replace(changed, input_names=layer.input_names, output_names=layer.output_names)

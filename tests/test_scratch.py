@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tools.scratch import scratch_folder, sweep
+from pipeline.scratch import scratch_folder, sweep
 
 
 def test_a_folder_is_there_as_long_as_the_block(tmp_path):
@@ -33,7 +33,7 @@ def test_it_goes_with_an_exception_but_for_those_that_are_worth_a_look(tmp_path)
 def test_what_a_killed_process_left_is_swept_and_what_another_one_uses_is_not(tmp_path):
     script = f"""
 from pathlib import Path
-from pipeline.tools.scratch import scratch_folder
+from pipeline.scratch import scratch_folder
 with scratch_folder("test", Path({str(tmp_path)!r})) as folder:
     (folder / "file").write_text("")
     print(folder, flush=True)
