@@ -50,8 +50,8 @@ def test_a_failure_is_told_as_a_path_from_a_reset():
 
 
 def test_claims_that_are_not_enough_are_told_from_a_failure():
-    """No path from a reset is looked for, and those that an induction begins with are shorter than the shell's reset."""
-    fault = fault_of("frames that stall are counted in every cycle")
+    """No path from a reset is looked for, and those that an induction begins with are too short for this fault."""
+    fault = fault_of("the place moves on while nothing leaves")
     verdict = formal.prove(fault.proof, fault, search=0)
     assert not verdict.proven and not verdict.reachable
     assert str(verdict).startswith("FAILS, from a state that 5 cycles of induction allow: ")
