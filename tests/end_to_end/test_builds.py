@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,8 @@ class Build:
         assert self.report("ooc_synth_and_timing")["LUT"] > 0
         assert (self.out / "summary.md").is_file()
         package.verify(self.out / "deploy")
+        checker = self.out / "deploy" / "report" / "check_certificate.py"
+        subprocess.run([sys.executable, "-I", "-S", checker], check=True)
         assert list(self.out.glob("*.png"))
 
     def check_simulation(self) -> None:
