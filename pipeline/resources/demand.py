@@ -42,7 +42,8 @@ _BANK = 2048  # words of a block of 18 Kb that is 9 bits wide: deeper memories o
 class Demand:
     """What a layer of the kind `op_type` needs: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb.
 
-    `uram` are UltraRAMs, `lut` and `ff` what is known without a fit: what loads those, and memories of thresholds.
+    `uram` are UltraRAMs, `lut` and `ff` what is known without a fit: what loads those, and memories of thresholds. `words`
+    is the depth of the deepest memory.
     """
 
     op_type: str
@@ -51,6 +52,7 @@ class Demand:
     uram: int = 0
     lut: int = 0
     ff: int = 0
+    words: int = 0
 
     def add(self, **terms: float) -> None:
         for name, amount in terms.items():
@@ -60,6 +62,7 @@ class Demand:
         """`count` memories that are read into registers."""
         self.add(**{what: count * storage.lut, f"{what}_output": count * storage.ff})
         self.bram_18k += count * storage.bram_18k
+        self.words = max(self.words, storage.words)
 
     def store_weights(self, what: str, width: int, depth: int, ram_style: str) -> None:
         """A memory of weights, of `depth` words of `width` bits."""
@@ -71,6 +74,7 @@ class Demand:
             return
         storage = loaded_uram(width, depth)
         self.uram += storage.uram
+        self.words = max(self.words, storage.words)
         self.lut += storage.lut
         self.ff += storage.ff
 
@@ -87,6 +91,7 @@ class Demand:
             found=len(widths) * search_stages(thresholds) * (search_stages(thresholds) + 1) / 2,
         )
         for memory in search_memories(thresholds, folds):
+            self.words = max(self.words, memory.words)
             self.lut += bits
             if memory.block:
                 self.bram_18k += sum(block_count(memory.thresholds * width, memory.words) for width in widths)
