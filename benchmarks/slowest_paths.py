@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import astuple
 from pathlib import Path
 
 from unit_timing import folded
 
-from pipeline.folding.estimate import ResourceModel
 from pipeline.stages import synth
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC, estimate
-from pipeline.static_timing.slowest_paths import TABLE, Measured, Size, slowest_paths, worth_keeping
+from pipeline.static_timing.slowest_paths import TABLE, Measured, Size, expected, slowest_of_each_size, slowest_paths
 from pipeline.tools import yosys
 
 
@@ -35,10 +35,9 @@ def _measured(build: str, family: str, cache: Path) -> dict[str, list[Measured]]
         units = {name: around.get(name) or synth.unit(graph.layer(name), Path(scratch, name)) for name in chosen}
         yosys.synthesize(list(units.values()), family, cache=cache)
         netlists = {name: yosys.netlist(unit, family, cache=cache) for name, unit in units.items()}
-    model = ResourceModel.load(family)
     measured: dict[str, list[Measured]] = {}
     for name, layer in estimate(graph, netlists, family, "", 1.0).layers.items():
-        size = Size(0, 0, 0) if name in around else Size.of(model.layer(graph.layer(name)))
+        size = Size(0, 0) if name in around else Size.of(graph.layer(name), family)
         ns = {net: round(ns, 2) for net, ns in layer.ns.items()}
         measured.setdefault(layer.op_type, []).append(Measured(size, ns))
     return measured
@@ -60,7 +59,7 @@ def _main() -> None:
         kinds = families.setdefault(family, {})
         for build in options.builds:
             for kind, layers in _measured(build, family, options.cache).items():
-                kinds[kind] = worth_keeping([*kinds.get(kind, []), *layers])
+                kinds[kind] = slowest_of_each_size([*kinds.get(kind, []), *layers])
         for kind, layers in kinds.items():
             worst = max(layers, key=lambda layer: layer.ns[PESSIMISTIC])
             print(
@@ -68,26 +67,32 @@ def _main() -> None:
                 flush=True,
             )
     if options.check:
+        old = {family: slowest_paths(family) for family in families}
         slower = [
             f"{family} {kind}: {layer}, which the table does not expect"
             for family, kinds in families.items()
             for kind, layers in kinds.items()
             for layer in layers
-            if layer in worth_keeping([*slowest_paths(family).get(kind, []), layer])
+            if kind not in old[family]
+            or any(ns > expected(layer.size, old[family][kind])[net] for net, ns in layer.ns.items())
         ]
         print("\n".join(slower) or "no layer is slower than the table says")
         sys.exit(bool(slower))
     content = {
-        "made by": "benchmarks/slowest_paths.py: layers by their kind, with their estimated size, and the longest path that "
-        "ended in each, in ns, estimated; slower than all of the kind that are no larger",
+        "made by": "benchmarks/slowest_paths.py: layers by kind, as estimated look-up tables, words of the deepest memory, and "
+        "the longest path that ended in the layer in ns, estimated, optimistic and pessimistic",
         "of": [_described(build) for build in options.builds],
         "pyosys": yosys.version(),
         "families": {
-            family: {kind: [asdict(layer) for layer in layers] for kind, layers in sorted(kinds.items())}
+            family: {
+                kind: [[*astuple(layer.size), *layer.ns.values()] for layer in layers]
+                for kind, layers in sorted(kinds.items())
+            }
             for family, kinds in families.items()
         },
     }
-    TABLE.write_text(json.dumps(content, indent=1) + "\n")
+    text = json.dumps(content, indent=1)
+    TABLE.write_text(re.sub(r"\[\s+(\d[^\]]*?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text) + "\n")
 
 
 if __name__ == "__main__":

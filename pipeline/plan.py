@@ -224,8 +224,8 @@ def _fold(context: Context) -> str:
         line += f"; weights in UltraRAM: {', '.join(loaded)}"
     if folded.fit.exceeded:
         line += f"; {folded.fit.sentence(clock)}"
-    sized = [(layer.op_type, Size.of(folded.estimates[layer.name])) for layer in folded.graph]
-    shell = [(accelerator.SHELL, Size(0, 0, 0))] if board.processing_system else []
+    sized = [(layer.op_type, Size.of(layer, board.family)) for layer in folded.graph]
+    shell = [(accelerator.SHELL, Size(0, 0))] if board.processing_system else []
     if warning := clock_warning(sized + shell, board.family, board.part, clock):
         line += f"; {warning}"
     return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line

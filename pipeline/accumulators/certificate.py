@@ -24,11 +24,13 @@ Keys of the file:
       sparsity          zeros / weights
       witnesses         lowest and highest: {channel, sum, at_high}. The input whose element i is the largest input
                         where bit i of the hexadecimal number at_high is set (bit 0 least significant), and the
-                        smallest elsewhere, gives that channel exactly that sum
+                        smallest elsewhere, gives that channel exactly that sum. It is the first channel of those that
+                        reach it, and the bits are set of negative weights (lowest), or of positive ones (highest)
 
 Beside it stand weights.npz, a layer's integers (rows, K) by its name and its start values (rows, 1), where it has some,
-by its name with .bias; and check_certificate.py, which computes all of the above of these alone and shares no code with
-the rest.
+by its name with .bias; and check_certificate.py, which shares no code with the rest. It takes layer, source, policy,
+input_range, P_claimed and per_pe as they stand, computes all other keys of a layer of these and the weights, and fails where
+one differs or where P_claimed or the width in hardware does not hold a sum. The policy of the build it leaves alone.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ _BANK = 2048  # words of a block of 18 Kb that is 9 bits wide: deeper memories o
 class Demand:
     """What a layer of the kind `op_type` needs: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb.
 
-    `uram` are UltraRAMs, `lut` and `ff` what is known without a fit: what loads those, and memories of thresholds.
+    `uram` are UltraRAMs, `lut` and `ff` what is known without a fit: what loads those, and memories of thresholds. `words`
+    is the depth of the deepest memory.
     """
 
     op_type: str
@@ -29,6 +30,7 @@ class Demand:
     uram: int = 0
     lut: int = 0
     ff: int = 0
+    words: int = 0
 
     def add(self, **terms: float) -> None:
         for name, amount in terms.items():
@@ -38,6 +40,7 @@ class Demand:
         """`count` memories that are read into registers."""
         self.add(**{what: count * storage.lut, f"{what}_output": count * storage.ff})
         self.bram_18k += count * storage.bram_18k
+        self.words = max(self.words, storage.words)
 
     def store_weights(self, what: str, width: int, depth: int, ram_style: str) -> None:
         """A memory of weights, of `depth` words of `width` bits."""
@@ -49,5 +52,6 @@ class Demand:
             return
         storage = loaded_uram(width, depth)
         self.uram += storage.uram
+        self.words = max(self.words, storage.words)
         self.lut += storage.lut
         self.ff += storage.ff

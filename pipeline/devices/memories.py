@@ -19,12 +19,13 @@ _ULTRA_WORDS, _ULTRA_BITS = 4096, 72  # of a URAM288, which has no other shape
 
 
 class Storage(NamedTuple):
-    """LUTs, blocks of 18 Kb or UltraRAMs of a memory; and the flip-flops of its output, which a block has."""
+    """LUTs, blocks of 18 Kb or UltraRAMs of a memory; the flip-flops of its output, which a block has; how deep it is."""
 
     lut: int
     bram_18k: int
     ff: int
     uram: int = 0
+    words: int = 0
 
     @property
     def ram_style(self) -> str:
@@ -39,7 +40,7 @@ def ram(width: int, depth: int, family: str) -> Storage:
         luts = short_luts * -(-width // short_bits)
     else:
         luts = -(-depth // 64) * long_luts * -(-width // long_bits)
-    return _cheaper(luts, block_count(width, depth), _BLOCK_PRICE_RAM, width)
+    return _cheaper(luts, _BLOCK_PRICE_RAM, width, depth)
 
 
 def rom(width: int, depth: int, ram_style: str = "auto") -> Storage:
@@ -48,12 +49,12 @@ def rom(width: int, depth: int, ram_style: str = "auto") -> Storage:
     if depth < 2:
         return Storage(0, 0, 0)
     if ram_style == "block":
-        return Storage(0, block_count(width, depth), 0)
+        return Storage(0, block_count(width, depth), 0, words=depth)
     luts = width * -(-depth // 64)
     if ram_style == "distributed":
         # the multiplexers of a slice join 256 words; beyond them a third more was counted, for 512 to 2,048 words
-        return Storage(luts if depth <= 256 else 4 * luts // 3, 0, width)
-    return _cheaper(luts, block_count(width, depth), _BLOCK_PRICE_ROM, width)
+        return Storage(luts if depth <= 256 else 4 * luts // 3, 0, width, words=depth)
+    return _cheaper(luts, _BLOCK_PRICE_ROM, width, depth)
 
 
 def loaded_uram(width: int, depth: int) -> Storage:
@@ -69,11 +70,14 @@ def loaded_uram(width: int, depth: int) -> Storage:
         return Storage(luts, 0, ff + 2 * width)
     banks = -(-depth // _ULTRA_WORDS)
     luts += width * -(-(banks - 1) // 3)  # a LUT is a multiplexer of four
-    return Storage(luts, 0, ff + (banks - 1).bit_length(), banks * -(-width // _ULTRA_BITS))
+    return Storage(luts, 0, ff + (banks - 1).bit_length(), banks * -(-width // _ULTRA_BITS), depth)
 
 
-def _cheaper(luts: int, blocks: int, price: int, width: int) -> Storage:
-    return Storage(0, blocks, 0) if luts > price * blocks else Storage(luts, 0, width)
+def _cheaper(luts: int, price: int, width: int, depth: int) -> Storage:
+    blocks = block_count(width, depth)
+    if luts > price * blocks:
+        return Storage(0, blocks, 0, words=depth)
+    return Storage(luts, 0, width, words=depth)
 
 
 def block_count(width: int, depth: int) -> int:

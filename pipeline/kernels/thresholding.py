@@ -147,6 +147,7 @@ def add_search(demand: Demand, thresholds: int, folds: int, widths: Sequence[int
         found=len(widths) * search_stages(thresholds) * (search_stages(thresholds) + 1) / 2,
     )
     for memory in search_memories(thresholds, folds):
+        demand.words = max(demand.words, memory.words)
         demand.lut += bits
         if memory.block:
             demand.bram_18k += sum(block_count(memory.thresholds * width, memory.words) for width in widths)

@@ -204,8 +204,8 @@ def _accumulators(facts: BuildFacts) -> str:
         "Bits of the widest row; a sum has K inputs of N bits and weights of M bits. `exact` is the range of the "
         "weights that are there: no input leaves it, and a witness input reaches each end. The proof and the witnesses "
         "are in `report/accumulators.json`, and `python3 report/check_certificate.py` computes them anew of "
-        "`report/weights.npz`, without anything of this project. The last column says which ends of the range the "
-        "hardware's accumulators reached in simulation."
+        "`report/weights.npz` and the inputs' ranges and policies that stand in the proof, without anything of this "
+        "project. The last column says which ends of the range the hardware's accumulators reached in simulation."
         + (" Each PE is as wide as its own rows need." if facts.certificate.per_pe else "")
         + (
             f" {_NO_BOUND}"

@@ -12,7 +12,7 @@ import numpy as np
 from a2q_driver.input_transform import HostStep, InputTransform
 from a2q_driver.packing import stream_bytes
 from a2q_driver.preprocessing import normalised
-from pipeline.accumulators.certificate import Certificate, write_proof
+from pipeline.accumulators.certificate import write_proof
 from pipeline.board_design.description import describe
 from pipeline.board_design.hwh import render
 from pipeline.codegen import rtl as codegen
@@ -24,6 +24,7 @@ from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.mvau import MVAU
 from pipeline.models.names import Preprocessing
 from pipeline.stages import package
+from pipeline.stages.accumulators import assign
 from pipeline.stages.resolve import ResolvedModel
 
 __all__ = [
@@ -100,7 +101,7 @@ def make_package(
     widths = [stream_bytes(port.bytes) for port in (*design.inputs, *design.outputs)]
     blocks = describe(target, target.clock_period_ns, input_stream_bytes=widths[0], output_stream_bytes=widths[1])
     (folder / "finn-accel.hwh").write_text(render(blocks))
-    write_proof(Certificate("exact", False, ()), (), folder / "report")
+    write_proof(assign(graph)[1], [layer for layer in graph if isinstance(layer, MVAU)], folder / "report")
     record = ResolvedModel(
         name=graph.name,
         kind="brevitas",

@@ -108,7 +108,7 @@ def _parameter_type(node: syntax.ParameterDeclarationSyntax) -> str:
 
 
 def unlisted(paths: Sequence[Path], listed: Constructs) -> list[Construct]:
-    """What of the files is not listed, and each cast that may extend a sign.
+    """What of the files is not listed, and what extends a sign, or may with other parameters.
 
     Vivado has dropped bits of the extension that `N'($signed(x))` makes beside unsigned operands (basejump_stl, pull
     request 474; black-parrot, pull request 932); `{{N{x[MSB]}}, x}` it takes.
@@ -116,31 +116,33 @@ def unlisted(paths: Sequence[Path], listed: Constructs) -> list[Construct]:
     others = [item for item in constructs_of(paths) if item.name not in getattr(listed, item.section)]
     lines = {(item.file, item.line) for item in others if item.section == "nodes"}  # which say more than their tokens
     others = [item for item in others if item.section != "tokens" or (item.file, item.line) not in lines]
-    return [*others, *_extending_casts(paths)]
+    return [*others, *_extended_signs(paths)]
 
 
-def _extending_casts(paths: Sequence[Path]) -> Iterable[Construct]:
-    """Casts of what is signed and no constant, in what of the files is elaborated: modules that no other one instantiates,
-    with their parameters' defaults, and all below."""
+def _extended_signs(paths: Sequence[Path]) -> Iterable[Construct]:
+    """What is signed and no constant, where it is cast, or is widened without a cast, and casts to what is signed; in what of
+    the files is elaborated: modules that no other one instantiates, with their parameters' defaults, and all below."""
     files = _Files(paths)
     compilation = _compilation(files)
     context = ast.EvalContext(compilation.getRoot())
-    casts: dict[Construct, None] = {}
+    extended: dict[Construct, None] = {}
 
     def visit(node) -> None:
-        if (
-            isinstance(node, ast.ConversionExpression)
-            and node.conversionKind == ast.ConversionKind.Explicit
-            and node.syntax.kind == syntax.SyntaxKind.CastExpression
-        ):
-            operand = node.operand.type
-            # a vector's width may be another one with other parameters; an int, and what is made of such, is cut
-            widened = node.type.bitWidth > operand.bitWidth or operand.bitWidth < 32
-            if operand.isSigned and widened and not node.operand.eval(context):
-                casts[files.construct("nodes", "cast of a signed operand", node.syntax)] = None
+        if not isinstance(node, ast.ConversionExpression) or node.operand.eval(context):
+            return
+        operand = node.operand.type
+        widened = operand.isSigned and node.type.bitWidth > operand.bitWidth
+        kind = node.syntax.kind if node.conversionKind == ast.ConversionKind.Explicit else None
+        # a vector's width may be another one with other parameters; an int, and what is made of such, is cut
+        if kind == syntax.SyntaxKind.CastExpression and (widened or (operand.isSigned and operand.bitWidth < 32)):
+            extended[files.construct("nodes", "cast of a signed operand", node.syntax)] = None
+        elif kind == syntax.SyntaxKind.SignedCastExpression and node.type.isSigned:
+            extended[files.construct("nodes", "cast to a signed number", node.syntax)] = None
+        elif widened:
+            extended[files.construct("nodes", "a sign that is extended", node.syntax or node.operand.syntax)] = None
 
     compilation.getRoot().visit(visit)
-    return casts
+    return extended
 
 
 def warnings(paths: Sequence[Path], silent: Iterable[str] = ()) -> list[str]:

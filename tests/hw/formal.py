@@ -29,7 +29,7 @@ __all__ = ["FOLDER", "Fault", "Proof", "Verdict", "load", "prove"]
 
 FOLDER = Path(__file__).resolve().parents[2] / "hw" / "formal"
 _INDUCTION = 5  # cycles of an induction, at most
-_SEARCH = 16  # cycles from a reset in which a fault is looked for where the induction fails
+_SEARCH = 13  # cycles behind a reset in which a fault is looked for
 _FAILS = "fails."
 _WORKER = Path(__file__).with_name("formal_worker.py")
 
@@ -37,11 +37,12 @@ _WORKER = Path(__file__).with_name("formal_worker.py")
 @dataclass(frozen=True)
 class Proof:
     """The claims of hw/formal/`cell`_properties.sv for one set of parameters; `independent` gives, by signal, the inputs
-    that it does not depend on within a cycle."""
+    that it does not depend on within a cycle. A path to a failure begins with `reset` cycles of reset."""
 
     cell: str
     parameters: Mapping[str, int]
     independent: Mapping[str, Sequence[str]]
+    reset: int
 
     @property
     def name(self) -> str:
@@ -86,9 +87,10 @@ def load(path: Path = FOLDER / "proofs.yaml") -> tuple[list[Proof], list[Fault]]
     """The proofs and faults that the file `path` lists."""
     proofs, faults = [], []
     for cell, entry in read_yaml(path, str(path)).items():
-        proofs += [Proof(cell, parameters, entry["independent"]) for parameters in entry["parameters"]]
+        rest = (entry["independent"], entry.get("reset", 1))
+        proofs += [Proof(cell, parameters, *rest) for parameters in entry["parameters"]]
         for fault in entry["mutants"]:
-            proof = Proof(cell, fault["with"], entry["independent"])
+            proof = Proof(cell, fault["with"], *rest)
             faults.append(Fault(fault["what"], fault["file"], fault["text"], fault["becomes"], proof))
     return proofs, faults
 
@@ -96,7 +98,8 @@ def load(path: Path = FOLDER / "proofs.yaml") -> tuple[list[Proof], list[Fault]]
 def prove(proof: Proof, fault: Fault | None = None, *, search: int = _SEARCH) -> Verdict:
     """Try `proof`, on a copy of hw/rtl with `fault` where one is given.
 
-    Where the induction fails, a path from a reset to the failure is looked for in `search` cycles; with 0 in none.
+    Where the induction fails, a path from a reset to the failure is looked for in `search` cycles behind it; with 0 in
+    none. With a fault the path is looked for first: where there is one, no induction can hold.
 
     Raises ValueError where the text of the fault does not stand once in its file, and RuntimeError with Yosys' log where
     it fails for another reason than the proof's.
@@ -122,6 +125,8 @@ def prove(proof: Proof, fault: Fault | None = None, *, search: int = _SEARCH) ->
             "fails": _FAILS,
             "induction": _INDUCTION,
             "search": search,
+            "reset": proof.reset,
+            "broken": fault is not None,
         }
         done = process.run([sys.executable, _WORKER], stdin=json.dumps(job), cwd=folder, output=folder / "log.txt")
         if done.returncode:
@@ -129,15 +134,17 @@ def prove(proof: Proof, fault: Fault | None = None, *, search: int = _SEARCH) ->
             raise RuntimeError(f"Yosys ended with status {done.returncode} on the proof of {proof.name}:\n{log}")
         if (depends := folder / "depends.json").is_file():
             return Verdict(False, 0, tuple(json.loads(depends.read_text())))
-        induction = (folder / "induction.txt").read_text()
-        if "Induction step proven: SUCCESS!" in induction:
-            return Verdict(True, induction.count("Trying induction with length"))
-        path = folder / "path.json"
-        reachable = path.is_file() or "model found for base case" in induction
-        waves = _waves(json.loads((path if path.is_file() else folder / "state.json").read_text()))
-    failing = [name for name, values in waves.items() if name.startswith(_FAILS) and values[-1] == "1"]
-    shown = {name: values for name, values in waves.items() if not name.startswith(_FAILS) and name != "clk_i"}
-    cycles = len(next(iter(shown.values())))
+        path, reachable = folder / "path.json", True
+        if not path.is_file():
+            induction = (folder / "induction.txt").read_text()
+            if "Induction step proven: SUCCESS!" in induction:
+                return Verdict(True, induction.count("Trying induction with length"))
+            path, reachable = folder / "state.json", "model found for base case" in induction
+        waves = _waves(json.loads(path.read_text()))
+    claims = {name: values for name, values in waves.items() if name.startswith(_FAILS)}
+    cycles = min(values.index("1") for values in claims.values() if "1" in values) + 1
+    failing = [name for name, values in claims.items() if values[cycles - 1] == "1"]
+    shown = {name: values[:cycles] for name, values in waves.items() if name not in claims and name != "clk_i"}
     return Verdict(False, cycles, tuple(name.removeprefix(_FAILS) for name in failing), reachable, _table(shown))
 
 

@@ -2,7 +2,8 @@
 
 Reads a job from standard input, see `formal.py`, and works in the folder that holds its sources. Writes depends.json, the
 claims on single cycles that do not hold, or the log of the induction to induction.txt and, where it fails, the state that
-it fails from to state.json; then the log of a search from the reset on to search.txt, and what it finds to path.json.
+it fails from to state.json; then the log of a search from the reset on to search.txt, and what it finds to path.json. Of
+what is known to be broken the search comes first, and the induction only where it finds nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def _main() -> None:
     top = job["top"]
     parameters = " ".join(f"-G {name}={value}" for name, value in job["parameters"].items())
     run(f"read_slang --top {top} {parameters} {' '.join(job['sources'])}", f"hierarchy -top {top}", "proc", "flatten")
-    run("memory_map", "wreduce", "opt", "async2sync", "dffunmap", "opt_clean", "chformal -lower")
+    run("memory_map", "wreduce", "opt -full", "async2sync", "dffunmap", "opt_clean", "chformal -lower")
     depends = []
     for signal, inputs in job["independent"].items():
         for name in inputs:
@@ -48,10 +49,16 @@ def _main() -> None:
             enabled = cell.getPort(libyosys.IdString("\\EN"))
             module.addAnd(libyosys.IdString(f"$and{name}"), enabled, broken, libyosys.SigSpec(fails))
             shown.append(f"-show {label}")
-    claims = f"-prove-asserts -seq 1 {' '.join(shown)} {top}"
-    run(f"tee -o induction.txt sat -tempinduct -maxsteps {job['induction']} -dump_json state.json {claims}")
-    if job["search"] and Path("state.json").is_file():
-        run(f"tee -o search.txt sat -tempinduct-baseonly -maxsteps {job['search']} -dump_json path.json {claims}")
+    claims = f"-prove-asserts {' '.join(shown)} {top}"
+    reset = " ".join(f"-set-at {cycle + 1} rst_ni 0" for cycle in range(job["reset"]))
+    search = f"tee -o search.txt sat -seq {job['reset'] + job['search']} {reset} -dump_json path.json {claims}"
+    if job["search"] and job["broken"]:
+        run(search)
+        if Path("path.json").is_file():
+            return
+    run(f"tee -o induction.txt sat -tempinduct -maxsteps {job['induction']} -dump_json state.json -seq 1 {claims}")
+    if job["search"] and not job["broken"] and Path("state.json").is_file():
+        run(search)
 
 
 if __name__ == "__main__":

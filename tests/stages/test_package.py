@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,16 @@ def test_the_terms_and_the_board_go_with_the_package(made):
         assert (made / name).read_bytes() == (root / name).read_bytes()
     assert (made / "report" / "board.yaml").read_bytes() == load_board("KV260").file.read_bytes()
     assert json.loads((made / "manifest.json").read_text())["golden_source"] == "a draw"
+
+
+def test_the_proof_in_it_is_checked_without_the_program_that_wrote_it(deploy):
+    command = [sys.executable, "-I", "-S", deploy / "report" / "check_certificate.py"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "1 layers: no sum can leave its accumulator"
+    path = deploy / "report" / "accumulators.json"
+    path.write_text(path.read_text().replace('"input_signed": true', '"input_signed": false'))
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 1 and "WRONG input_signed: False, by the weights True" in done.stdout
 
 
 def test_the_same_inputs_give_the_same_bytes(made, tmp_path):
