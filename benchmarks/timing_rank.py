@@ -18,9 +18,9 @@ from scipy.stats import spearmanr
 from unit_timing import folded
 
 from pipeline.dataflow.layer import Kernel
-from pipeline.stages import synth
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.estimate import network_of, timing_of
+from pipeline.synthesis import synth
 from pipeline.tools import nextpnr, yosys
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"

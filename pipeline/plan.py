@@ -45,7 +45,7 @@ _STYLES = ("preferred_impl_style", "specialize_layers_config_file")
 
 
 def _resolve(context: Context) -> str:
-    from pipeline.stages import resolve
+    from pipeline.models import resolve
 
     options = context.options
     record, _ = resolve.run(
@@ -72,7 +72,8 @@ def _model_files(options: Mapping[str, Any]) -> list[Path]:
 
 
 def _export(context: Context) -> str:
-    from pipeline.stages import export, resolve
+    from pipeline.frontend import export
+    from pipeline.models import resolve
 
     folder = context.inputs["resolve"]
     record, frames = resolve.load(folder)
@@ -91,8 +92,9 @@ def _streamline(context: Context) -> str:
     import numpy as np
     import onnx
 
-    from pipeline.stages import resolve, streamline
-    from pipeline.stages.export import Golden
+    from pipeline.frontend.export import Golden
+    from pipeline.frontend.streamline import streamline
+    from pipeline.models import resolve
 
     record, _ = resolve.load(context.inputs["resolve"])
     source = context.inputs["export"]
@@ -127,7 +129,8 @@ def _streamline(context: Context) -> str:
 def _dataflow(context: Context) -> str:
     import onnx
 
-    from pipeline.stages import dataflow, resolve
+    from pipeline.frontend.conversion import dataflow
+    from pipeline.models import resolve
 
     record, frames = resolve.load(context.inputs["resolve"])
     result = dataflow.run(
@@ -147,8 +150,9 @@ def _dataflow(context: Context) -> str:
 def _accumulators(context: Context) -> str:
     from pipeline.accumulators.certificate import write_proof
     from pipeline.dataflow.storage import load_graph, save_graph
+    from pipeline.models import resolve
     from pipeline.report.markdown import span
-    from pipeline.stages import accumulators, resolve
+    from pipeline.stages import accumulators
 
     record, _ = resolve.load(context.inputs["resolve"])
     options = context.options["accumulators"]
@@ -185,8 +189,8 @@ def _fold(context: Context) -> str:
     from pipeline.codegen import accelerator
     from pipeline.dataflow.storage import load_graph
     from pipeline.devices.boards import load_board
+    from pipeline.folding import fold
     from pipeline.folding.estimate import Estimate
-    from pipeline.stages import fold
     from pipeline.static_timing.slowest_paths import clock_warning
 
     options = context.options
@@ -245,7 +249,7 @@ def _codegen(context: Context) -> str:
 
     from pipeline.codegen import accelerator
     from pipeline.codegen import rtl as codegen
-    from pipeline.stages import fold
+    from pipeline.folding import fold
 
     graph = fold.load(context.inputs["fold"]).graph
     styles = _impl_styles(context, graph)  # one that cannot be had is refused before the stages that take long
@@ -299,7 +303,8 @@ def _specialize_files(options: Mapping[str, Any]) -> list[Path]:
 
 def _cppsim(context: Context) -> str:
     from pipeline.codegen import hls
-    from pipeline.stages import cppsim, fold
+    from pipeline.folding import fold
+    from pipeline.verification import cppsim
 
     count = context.options["simulation.cppsim_frames"]
     if not count:
@@ -324,8 +329,8 @@ def _cppsim(context: Context) -> str:
 
 
 def _rtlsim(context: Context) -> str:
-    from pipeline.stages import fold, rtlsim
-    from pipeline.verification import comparison
+    from pipeline.folding import fold
+    from pipeline.verification import comparison, rtlsim
 
     options = context.options
     graph = fold.load(context.inputs["fold"]).graph
@@ -351,7 +356,7 @@ def _simulated_frames(
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """`count` golden frames as `graph` takes them, and their indices. Where there are not as many, they are fewer, or some
     are taken `again`."""
-    from pipeline.stages import resolve
+    from pipeline.models import resolve
     from pipeline.verification import comparison
 
     _, raw = resolve.load(context.inputs["resolve"])
@@ -370,7 +375,8 @@ def _witnesses(graph: LayerGraph) -> dict[str, np.ndarray]:
 
 def _synth(context: Context) -> str:
     from pipeline.devices.boards import load_board
-    from pipeline.stages import fold, synth
+    from pipeline.folding import fold
+    from pipeline.synthesis import synth
 
     graph = fold.load(context.inputs["fold"]).graph
     report = synth.run(
@@ -396,7 +402,8 @@ def _synth(context: Context) -> str:
 
 
 def _verify(context: Context) -> str:
-    from pipeline.stages import fold, synth
+    from pipeline.folding import fold
+    from pipeline.synthesis import synth
     from pipeline.verification import gate_level
 
     options = context.options
@@ -421,7 +428,8 @@ def _verify(context: Context) -> str:
 
 def _timing(context: Context) -> str:
     from pipeline.devices.boards import load_board
-    from pipeline.stages import fold, synth, timing
+    from pipeline.folding import fold
+    from pipeline.synthesis import synth, timing
 
     options = context.options
     board, graph = load_board(options["board"]), fold.load(context.inputs["fold"]).graph
@@ -456,9 +464,9 @@ def _timing(context: Context) -> str:
 
 
 def _bitfile(context: Context) -> str:
+    from pipeline.board_design import bitfile
     from pipeline.codegen import accelerator
     from pipeline.devices.boards import load_board
-    from pipeline.stages import bitfile
 
     board = load_board(context.options["board"])
     if board.processing_system is None:
@@ -483,9 +491,12 @@ def _bitfile(context: Context) -> str:
 def _package(context: Context) -> str:
     import numpy as np
 
+    from pipeline import package
+    from pipeline.board_design import bitfile
     from pipeline.codegen import accelerator
     from pipeline.devices.boards import load_board
-    from pipeline.stages import bitfile, fold, package, resolve
+    from pipeline.folding import fold
+    from pipeline.models import resolve
 
     board = load_board(context.options["board"])
     if board.processing_system is None:
@@ -518,7 +529,7 @@ def _package(context: Context) -> str:
 def _stitched(context: Context) -> Design:
     """The design that `codegen` wrote."""
     from pipeline.codegen import rtl as codegen
-    from pipeline.stages import fold
+    from pipeline.folding import fold
 
     graph = fold.load(context.inputs["fold"]).graph
     folder = context.inputs["codegen"] / "stitched_ip"
@@ -534,7 +545,7 @@ def _stitched(context: Context) -> Design:
 
 def _report(context: Context) -> str:
     from pipeline.devices.boards import load_board
-    from pipeline.stages import report
+    from pipeline.report import report
 
     options = context.options
     facts = report.run(context.inputs, context.folder, load_board(options["board"]), target_fps=options["target_fps"])

@@ -17,7 +17,7 @@ from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages.synth import LayerResources, ResourceReport
+from pipeline.synthesis.synth import LayerResources, ResourceReport
 
 __all__ = ["COLOURS", "MODULES", "PURPOSES", "layer_lut_by_purpose", "lut_by_purpose"]
 

@@ -26,7 +26,6 @@ from pipeline.codegen.rtl import Design, describe_design
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Kernel
 from pipeline.errors import UnsupportedError
-from pipeline.stages.rtlsim import write_layer_bench
 from pipeline.tools.gates import count_cells
 from pipeline.tools.netlist import read_netlist
 from pipeline.tools.pool import side_by_side
@@ -35,6 +34,7 @@ from pipeline.tools.verilator import build_model
 from pipeline.verification.comparison import compare
 from pipeline.verification.gate_compare import Compared, beats, gate_module, require_equal, write_gates
 from pipeline.verification.gate_level_shell import ShellRun, simulate_shell
+from pipeline.verification.rtlsim import write_layer_bench
 
 __all__ = ["FILE", "GateLevelReport", "UnitRun", "load", "run"]
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from pipeline import package
 from pipeline.config import config_for, load_config
 from pipeline.dataflow.storage import load_graph
 from pipeline.datasets import catalog
 from pipeline.deployment import validate_build
 from pipeline.flow import build
+from pipeline.models import resolve
 from pipeline.plan import STAGES
 from pipeline.progress import Screen
-from pipeline.stages import package, resolve
 
 DATA = Path(os.environ.get("A2Q_DATA", ""), "models")
 needs_data = pytest.mark.skipif(

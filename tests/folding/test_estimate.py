@@ -10,12 +10,12 @@ import pytest
 from pipeline.dataflow.types import IntType
 from pipeline.folding.demand import csd_digits, demand, matrix_demand
 from pipeline.folding.estimate import COEFFICIENTS, ResourceModel
+from pipeline.folding.fold import fold
 from pipeline.folding.options import foldings
 from pipeline.folding.styles import styled
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.mvau import MVAU
-from pipeline.stages import synth
-from pipeline.stages.fold import fold
+from pipeline.synthesis import synth
 from pipeline.tools import yosys
 from tests.dataflow.residual import residual_network
 

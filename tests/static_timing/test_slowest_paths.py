@@ -6,8 +6,8 @@ from pipeline.config import BuildConfig
 from pipeline.dataflow import storage
 from pipeline.dataflow.layer import Kernel
 from pipeline.flow import Context
+from pipeline.folding.fold import fold
 from pipeline.plan import STAGES
-from pipeline.stages.fold import fold
 from pipeline.static_timing import slowest_paths
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.slowest_paths import clock_warning

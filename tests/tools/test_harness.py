@@ -8,7 +8,7 @@ import pytest
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ToolError
 from pipeline.kernels.mvau import MVAU
-from pipeline.stages.synth import alone
+from pipeline.synthesis.synth import alone
 from pipeline.tools.harness import MODULE, declaration, harness
 from pipeline.tools.verilator import compile_model
 from tests.kernels.matrices import matrix_layer

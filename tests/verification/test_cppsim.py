@@ -14,12 +14,12 @@ from pipeline.accumulators.witness import witness_inputs
 from pipeline.codegen import hls
 from pipeline.dataflow.types import IntType
 from pipeline.errors import DeadlockError, ToolError, VerificationError
+from pipeline.folding.fold import fold
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages import cppsim
-from pipeline.stages.fold import fold
 from pipeline.tools import gxx
 from pipeline.tools.gxx import Extremes, Program
+from pipeline.verification import cppsim
 from tests.dataflow.residual import residual_network
 
 pytestmark = pytest.mark.xdist_group("cppsim")  # they share compiled layers

@@ -10,10 +10,10 @@ import pytest
 from pipeline.accumulators.witness import witness_inputs
 from pipeline.codegen.rtl import write_design
 from pipeline.errors import DeadlockError, VerificationError
+from pipeline.folding.fold import fold
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages import rtlsim
-from pipeline.stages.fold import fold
+from pipeline.verification import rtlsim
 from tests.dataflow.residual import residual_network
 
 

@@ -13,13 +13,14 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
 from pipeline.errors import ToolError
 from pipeline.flow import Context
+from pipeline.folding import fold
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.plan import STAGES
-from pipeline.stages import fold, synth, timing
 from pipeline.static_timing import estimate
+from pipeline.synthesis import synth, timing
 from pipeline.tools import nextpnr
 from pipeline.tools.nextpnr import Routed
 from tests.dataflow.residual import residual_network

@@ -17,12 +17,12 @@ from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Utilization
 from pipeline.errors import ConfigError, ToolError
 from pipeline.flow import Context
+from pipeline.folding.fold import fold, save
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.plan import STAGES
-from pipeline.stages import synth
-from pipeline.stages.fold import fold, save
+from pipeline.synthesis import synth
 from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.yosys import SynthesisResult
 from tests.dataflow.residual import residual_network

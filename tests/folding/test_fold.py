@@ -15,15 +15,15 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import board_names, load_board
 from pipeline.errors import ConfigError, ModelError
 from pipeline.flow import Context
+from pipeline.folding import fold as fold_stage
 from pipeline.folding.estimate import Estimate
 from pipeline.folding.fit import Fit
+from pipeline.folding.fold import cycle_budget, fold, folding_of, load, save, write_reports
 from pipeline.folding.styles import style_of
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.plan import STAGES
-from pipeline.stages import fold as fold_stage
-from pipeline.stages.fold import cycle_budget, fold, folding_of, load, save, write_reports
 from tests.dataflow.residual import residual_network
 
 

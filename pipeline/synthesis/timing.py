@@ -24,8 +24,8 @@ from pipeline.codegen.rtl import rtl_sources
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.devices.boards import Board
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.stages.synth import alone
 from pipeline.static_timing.estimate import TimingEstimate, estimate
+from pipeline.synthesis.synth import alone
 from pipeline.tools import nextpnr, vivado, yosys
 from pipeline.tools.nextpnr import Routed
 from pipeline.tools.pool import side_by_side

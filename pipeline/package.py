@@ -41,7 +41,7 @@ from pipeline.errors import ModelError
 from pipeline.files import DRIVER, ROOT
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.models.names import Preprocessing
-from pipeline.stages.resolve import ResolvedModel
+from pipeline.models.resolve import ResolvedModel
 
 __all__ = ["BITFILE", "RUNTIME_WEIGHTS", "Package", "run", "simulation_bitfile", "verify"]
 
