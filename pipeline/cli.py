@@ -26,8 +26,8 @@ from pipeline.flow import BuildResult
 from pipeline.flow import build as run_build
 from pipeline.listing import board_facts, board_table, family_table, model_table, show_build, stage_table
 from pipeline.models.names import find, is_path
-from pipeline.plan import STAGES
 from pipeline.progress import Screen
+from pipeline.stages import STAGES
 
 __all__ = ["app"]
 

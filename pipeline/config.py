@@ -6,7 +6,9 @@ what differs. Paths in a file are relative to it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -141,7 +143,7 @@ FrameRate = Annotated[float, Field(gt=0, le=1e9)]
 
 
 class BuildConfig(Section):
-    """One build. Every field is read by a stage; which one, `pipeline/plan.py` says."""
+    """One build. Every field is read by a stage: `a2q options` says by which."""
 
     model: str = Field(
         "quant_resnet8_w4a4_a2q_14b", min_length=1, description="a model's name or a path to a .onnx or .pth file"
@@ -229,15 +231,14 @@ class BuildConfig(Section):
         """The board's name, also of one that is described by a file of the user's."""
         return load_board(self.board).name
 
-    def read(self, names: Iterable[str]) -> dict[str, Any]:
-        """The values of the fields `names`, dotted for those of a section; whole sections as plain dictionaries."""
-        values = {}
-        for name in names:
-            value: Any = self
-            for part in name.split("."):
-                value = getattr(value, part)
-            values[name] = value.model_dump() if isinstance(value, BaseModel) else value
-        return values
+    def as_json(self, names: Iterable[str]) -> str:
+        """The values of the fields `names`, dotted for those of a section, as JSON: the same text for the same values."""
+        values = {name: attrgetter(name)(self) for name in names}
+        return json.dumps(values, sort_keys=True, default=_plain)
+
+
+def _plain(value: object) -> object:
+    return value.model_dump() if isinstance(value, BaseModel) else str(value)
 
 
 def config_for(model: str) -> Path:

@@ -15,10 +15,11 @@ from rich.table import Column, Table
 from pipeline.datasets.catalog import DATASETS
 from pipeline.devices.boards import Board, board_names, load_board
 from pipeline.errors import InputError, ModelError
-from pipeline.flow import BUILD_RECORD, Stage
+from pipeline.flow import BUILD_RECORD
 from pipeline.models.names import FAMILIES, MODELS, SHIPPED, TRAINED, Family, recorded
 from pipeline.models.registry import checkpoint_facts
 from pipeline.report.markdown import percent
+from pipeline.stage import Stage
 
 __all__ = ["board_facts", "board_table", "family_table", "model_table", "show_build", "stage_table"]
 

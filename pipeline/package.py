@@ -34,7 +34,7 @@ from a2q_driver.transforms import Transforms, save_transforms
 from a2q_driver.weights import load_weights
 from pipeline.accumulators.certificate import CHECKER, FILE, WEIGHTS
 from pipeline.codegen.accelerator import TOP
-from pipeline.codegen.rtl import WEIGHT_FILE, Port, describe_design
+from pipeline.codegen.rtl import WEIGHT_FILE, Port, describe_stitched
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.devices.boards import BOARD_FILE, Board
 from pipeline.errors import ModelError
@@ -101,7 +101,7 @@ def run(
         raise ModelError(f"The graph {graph.name} does not say how frames become integers; build it again.")
     if not np.array_equal(graph.run(transform.apply(frames)), expected):
         raise ModelError(f"The golden outputs are not what the graph {graph.name} gives for the golden frames.")
-    design = describe_design(graph.layers, [graph.input], [graph.output], rtl, "finn_design_wrapper")
+    design = describe_stitched(graph, rtl)
     ports = {"input": design.inputs[0], "output": design.outputs[0]}
     _copy_files(ROOT, folder, [Path(name) for name in _TERMS])
     _copy_driver(folder / "driver")

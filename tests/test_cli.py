@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.config import BuildConfig
 from pipeline.errors import InternalError
-from pipeline.flow import BUILD_RECORD, Context, Stage
-from pipeline.plan import STAGES
+from pipeline.flow import BUILD_RECORD
+from pipeline.stage import Context, Stage
+from pipeline.stages import STAGES
 
 runner = CliRunner()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pydantic import BaseModel
 from pipeline.config import BuildConfig, config_for, load_config
 from pipeline.errors import ConfigError
 from pipeline.files import BUILD_CONFIGS
-from pipeline.plan import STAGES
+from pipeline.stages import STAGES
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_every_option_is_read_by_a_stage() -> None:
     read = {name.partition(".")[0] for stage in STAGES for name in stage.reads}
     assert read == set(BuildConfig.model_fields)
     for stage in STAGES:
-        BuildConfig().read(stage.reads)
+        BuildConfig().as_json(stage.reads)
     for name, field in BuildConfig.model_fields.items():
         assert field.description, name
         if isinstance(field.default, BaseModel):
@@ -201,8 +202,12 @@ def test_the_board_brings_part_and_clock(write) -> None:
     assert by_part.board == "ZCU104"
 
 
-def test_reading_gives_plain_values() -> None:
-    assert BuildConfig().read(("accumulators", "simulation.frames")) == {
+def test_fields_as_json_are_the_same_text_for_the_same_values() -> None:
+    config = BuildConfig(golden_inputs="in.npy")
+    text = config.as_json(("simulation.frames", "accumulators", "golden_inputs"))
+    assert json.loads(text) == {
         "accumulators": {"policy": "exact", "per_pe": False, "layers": {}, "bits": None},
         "simulation.frames": 10,
+        "golden_inputs": "in.npy",
     }
+    assert config.as_json(("golden_inputs", "accumulators", "simulation.frames")) == text

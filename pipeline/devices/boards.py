@@ -27,6 +27,7 @@ __all__ = [
     "Board",
     "ProcessingSystem",
     "all_boards",
+    "board_files",
     "board_names",
     "is_board_file",
     "load_board",
@@ -194,6 +195,11 @@ class Board:
 def is_board_file(name: str) -> bool:
     """Whether `name` is meant as the path of a board's file, and not as the name of a board."""
     return name.endswith((".yaml", ".yml"))
+
+
+def board_files(name: str) -> list[Path]:
+    """The user's file that describes the board `name`; none for a board of hw/boards."""
+    return [Path(name)] if is_board_file(name) else []
 
 
 def load_board(name: str) -> Board:

@@ -19,8 +19,47 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
 from pipeline.frontend.streamline import COPY
 from pipeline.kernels.mvau import MVAU
+from pipeline.stage import Context, Stage
+from pipeline.stages.groups import LAYERS, NETWORK
 
-__all__ = ["assign"]
+__all__ = ["STAGE", "assign"]
+
+
+def run(context: Context) -> str:
+    from pipeline.accumulators.certificate import write_proof
+    from pipeline.dataflow.storage import load_graph, save_graph
+    from pipeline.models import resolve
+    from pipeline.report.markdown import span
+
+    record, _ = resolve.load(context.inputs["resolve"])
+    options = context.options.accumulators
+    graph, certificate = assign(
+        load_graph(context.inputs["dataflow"]),
+        options.policy,
+        options.layers,
+        options.per_pe,
+        record.target_bits,
+        options.bits,
+    )
+    save_graph(graph, context.folder)
+    for layer in certificate.layers:
+        bounds = ", ".join(f"{name} {bits}" for name, bits in layer.bits.items())
+        context.log(
+            f"{layer.layer}: {layer.bits_used} bits, range {layer.lowest.value} to {layer.highest.value}; {bounds}"
+        )
+    units = [graph.layer(layer.layer) for layer in certificate.layers]
+    write_proof(certificate, units, context.folder / "report")
+    widths = [layer.bits_used for layer in certificate.layers]
+    by_type = [layer.bits["datatype"] for layer in certificate.layers]
+    line = (
+        f"{span(widths, 'bits')} by the policy {certificate.policy}, proven; {span(by_type)} by data types alone; "
+        f"{certificate.claims}"
+    )
+    if options.bits is not None:
+        line += ", P as the configuration states it"
+    if certificate.policy == "target" and not any(layer.claimed for layer in certificate.layers):
+        line += ", so this is exact"
+    return line
 
 
 def assign(
@@ -113,3 +152,14 @@ def _certify(
         lowest=Witness.of(unit, min(range(len(rows)), key=lambda channel: rows[channel].lo), highest=False),
         highest=Witness.of(unit, max(range(len(rows)), key=lambda channel: rows[channel].hi), highest=True),
     )
+
+
+STAGE = Stage(
+    "accumulators",
+    "the width of every sum, with the proof",
+    run,
+    reads=("accumulators",),
+    needs=("resolve", "dataflow"),
+    packages=(*NETWORK, *LAYERS),
+    sources=("pipeline/accumulators/check_certificate.py",),
+)

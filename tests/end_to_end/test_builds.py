@@ -17,8 +17,8 @@ from pipeline.datasets import catalog
 from pipeline.deployment import validate_build
 from pipeline.flow import build
 from pipeline.models import resolve
-from pipeline.plan import STAGES
 from pipeline.progress import Screen
+from pipeline.stages import STAGES
 
 DATA = Path(os.environ.get("A2Q_DATA", ""), "models")
 needs_data = pytest.mark.skipif(

@@ -1,0 +1,39 @@
+"""The stage dataflow; its work is in `pipeline/frontend/conversion/dataflow.py`."""
+
+from __future__ import annotations
+
+from pipeline.stage import Context, Stage
+from pipeline.stages.groups import LAYERS, NETWORK
+
+__all__ = ["STAGE"]
+
+
+def run(context: Context) -> str:
+    import onnx
+
+    from pipeline.frontend.conversion import dataflow
+    from pipeline.models import resolve
+
+    record, frames = resolve.load(context.inputs["resolve"])
+    result = dataflow.run(
+        onnx.load(context.inputs["streamline"] / "model.onnx"),
+        frames,
+        context.folder,
+        top1=context.options.output == "top1",
+        name=record.name,
+    )
+    line = (
+        f"{len(result.graph.layers)} layers on integers; {result.quantizers} tensors equal in every element of "
+        f"{result.frames} golden frames; the input was {result.seen.input}"
+    )
+    return f"{line}; {result.left_out} left out, as it changes no label" if result.left_out else line
+
+
+STAGE = Stage(
+    "dataflow",
+    "hardware layers on integers, equal to the network in every element",
+    run,
+    reads=("output",),
+    needs=("resolve", "streamline"),
+    packages=("qonnx", *NETWORK, *LAYERS),
+)

@@ -1,0 +1,81 @@
+"""The stage fold; its work is in `pipeline/folding/fold.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.devices.boards import board_files
+from pipeline.stage import Context, Stage
+from pipeline.stages.groups import LAYERS
+
+if TYPE_CHECKING:
+    from pipeline.config import BuildConfig
+
+__all__ = ["STAGE"]
+
+
+def run(context: Context) -> str:
+    from pipeline.codegen import accelerator
+    from pipeline.dataflow.storage import load_graph
+    from pipeline.devices.boards import load_board
+    from pipeline.folding import fold
+    from pipeline.folding.estimate import Estimate
+    from pipeline.static_timing.slowest_paths import clock_warning
+
+    options = context.options
+    clock, rate, board = options.synth_clk_period_ns, options.target_fps, load_board(options.board)
+    folded = fold.fold(
+        load_graph(context.inputs["accumulators"]),
+        "max" if rate == "max" else fold.cycle_budget(rate, clock),
+        options.folding_config_file,
+        mvau_style=options.mvau_style,
+        ram_style=options.ram_style,
+        board=board,
+        tell=context.log,
+    )
+    fold.save(folded, context.folder)
+    fold.write_reports(folded, context.folder, clock)
+    for name in folded.ignored:
+        context.log(f"ignored: {name}")
+    for name, depth in folded.raised.items():
+        context.log(f"{name}: deepened to {depth}, which is proven enough against deadlock")
+    for layer in folded.graph:
+        context.log(f"{layer.name}: {', '.join(f'{k} {v}' for k, v in fold.folding_of(layer).items())}")
+        if styles := fold.threshold_styles(layer):
+            lie = ", ".join(f"{steps} {style}" for style, steps in styles.items())
+            context.log(f"{layer.name}: thresholds by search step: {lie}")
+    # generators that wait between frames, where target_fps allows it, make that more than the slowest layer takes
+    cycles = max(folded.max_cycles, folded.prediction.cycles_between_frames)
+    waiting = cycles > folded.max_cycles
+    total = sum(folded.estimates.values(), Estimate())
+    line = (
+        f"{'at most ' if waiting else ''}{cycles} cycles between frames, {1e9 / (clock * cycles):,.0f} frames/s at "
+        f"{clock:.4g} ns; slowest is {folded.slowest}{f' with {folded.max_cycles}' if waiting else ''}; "
+        f"{total.lut:,.0f} LUT, {total.bram_18k / 2:g} BRAM estimated"
+    )
+    if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:
+        line += f"; weights in UltraRAM: {', '.join(loaded)}"
+    if folded.fit.exceeded:
+        line += f"; {folded.fit.sentence(clock)}"
+    kinds = [layer.op_type for layer in folded.graph] + ([accelerator.SHELL] if board.processing_system else [])
+    if warning := clock_warning(kinds, board.family, clock):
+        line += f"; {warning}"
+    return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
+
+
+def files(options: BuildConfig) -> list[Path]:
+    folding = [options.folding_config_file] if options.folding_config_file else []
+    return board_files(options.board) + folding
+
+
+STAGE = Stage(
+    "fold",
+    "PE and SIMD for the frame rate, FIFOs that cannot deadlock",
+    run,
+    reads=("target_fps", "synth_clk_period_ns", "mvau_style", "ram_style", "folding_config_file", "board"),
+    needs=("accumulators",),
+    packages=LAYERS,
+    sources=("hw/boards/*.yaml", "pipeline/folding/coefficients.json", "pipeline/static_timing/slowest_paths.json"),
+    files=files,
+)

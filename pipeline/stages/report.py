@@ -1,0 +1,34 @@
+"""The stage report; its work is in `pipeline/report/report.py`."""
+
+from __future__ import annotations
+
+from pipeline.devices.boards import board_files
+from pipeline.stage import Context, Stage
+from pipeline.stages.groups import LAYERS, NETWORK
+
+__all__ = ["STAGE"]
+
+
+def run(context: Context) -> str:
+    from pipeline.devices.boards import load_board
+    from pipeline.report import report
+
+    options = context.options
+    facts = report.run(context.inputs, context.folder, load_board(options.board), target_fps=options.target_fps)
+    rate = f"{facts.throughput_fps:,.0f} frames/s simulated, " if facts.throughput_fps else ""
+    return f"{rate}{facts.resources.total.lut:,} LUT; read summary.md"
+
+
+STAGE = Stage(
+    "report",
+    "one readable page, and its figures",
+    run,
+    reads=("target_fps", "board"),
+    needs=(
+        *("resolve", "export", "streamline", "dataflow", "accumulators"),
+        *("fold", "codegen", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
+    ),
+    packages=("finn-plus", "matplotlib", *NETWORK, *LAYERS),
+    sources=("hw/boards/*.yaml",),
+    files=lambda options: board_files(options.board),
+)
