@@ -19,7 +19,9 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from pipeline import faults
-from pipeline.config import BuildConfig, config_for, load_config
+from pipeline.accumulators.methods import SUFFIXES
+from pipeline.accumulators.policy import CHOICES
+from pipeline.config import BuildConfig, command_line, config_for, load_config
 from pipeline.devices.boards import PYNQ_PORT, SIMULATED
 from pipeline.errors import A2QError
 from pipeline.flow import BuildResult
@@ -129,6 +131,12 @@ _InputRange = Annotated[
 ]
 _Out = Annotated[Path | None, typer.Option(help="The build's folder. (default: build/<model>)")]
 _Weights = Annotated[str | None, typer.Option(help="trained or synthetic.")]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any option of `a2q options`: simulation.frames=3. May be repeated."
+    ),
+]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")]
 _Target = Annotated[
     str,
@@ -156,6 +164,7 @@ def build(
     input_shape: Annotated[
         str | None, typer.Option(help="The shape of one input of that network, without the batch: 3,32,32.")
     ] = None,
+    settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
     """Build an accelerator: verified RTL, a proof of its accumulator widths, its resources, and a package to deploy."""
@@ -168,14 +177,21 @@ def build(
             "model_class": model_class,
             "input_shape": input_shape,
         }
-        result = _build(model, config, overrides, out, until, verbose)
+        result = _build(model, config, settings, overrides, out, until, verbose)
         _screen(verbose).note(f"{result.folder}: {len(result.stages)} stages, {result.seconds:.1f} s")
 
 
 def _build(
-    model: str | None, config: Path | None, overrides: Mapping[str, str | None], out: Path | None, until, verbose: bool
+    model: str | None,
+    config: Path | None,
+    settings: Sequence[str] | None,
+    overrides: Mapping[str, str | None],
+    out: Path | None,
+    until: str | None,
+    verbose: bool,
 ) -> BuildResult:
-    chosen = load_config(config or config_for(model or _DEFAULT), {"model": model, **overrides})
+    given = command_line(settings or (), {"model": model, **overrides})
+    chosen = load_config(config or config_for(str(given.get("model", _DEFAULT))), given)
     name = Path(chosen.model).stem if is_path(chosen.model) else chosen.model
     if not is_path(chosen.model):
         find(chosen.model)  # before a folder is made for it
@@ -196,10 +212,12 @@ def deploy(
     target_fps: _TargetFps = None,
     out: _Out = None,
     weights: _Weights = None,
+    settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
     """Build, load the accelerator onto a board, and compare what it gives for the golden frames."""
-    _on_board(board, host, port, None, model, config, {"target_fps": target_fps, "weights": weights}, out, verbose)
+    overrides = {"target_fps": target_fps, "weights": weights}
+    _on_board(board, host, port, None, model, config, settings, overrides, out, verbose)
 
 
 @app.command()
@@ -213,10 +231,12 @@ def validate(
     target_fps: _TargetFps = None,
     out: _Out = None,
     weights: _Weights = None,
+    settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
     """Build, load the accelerator onto a board, and compare test images with the integer graph, one by one."""
-    _on_board(board, host, port, images, model, config, {"target_fps": target_fps, "weights": weights}, out, verbose)
+    overrides = {"target_fps": target_fps, "weights": weights}
+    _on_board(board, host, port, images, model, config, settings, overrides, out, verbose)
 
 
 def _on_board(
@@ -226,6 +246,7 @@ def _on_board(
     images: int | None,
     model: str | None,
     config: Path | None,
+    settings: Sequence[str] | None,
     overrides: Mapping[str, str | None],
     out: Path | None,
     verbose: bool,
@@ -236,7 +257,7 @@ def _on_board(
 
         address = destination(board, host, port)  # before hours are spent
         built_for = None if board == SIMULATED else board
-        result = _build(model, config, {"board": built_for, **overrides}, out, None, verbose)
+        result = _build(model, config, settings, {"board": built_for, **overrides}, out, None, verbose)
         if status := validate_build(result, address, images, _screen(verbose).note):
             raise typer.Exit(status)
 
@@ -264,7 +285,7 @@ def compare(
     config: _Config = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option(help="exact, target, l1, datatype or fixed:n; with /pe a width for each PE. (default: five)"),
+        typer.Option(help=f"{CHOICES}; with /pe a width for each PE. (default: five)"),
     ] = None,
     bits: Annotated[list[int] | None, typer.Option(help="P, in place of that in names, or among matches.")] = None,
     board: Annotated[list[str] | None, typer.Option(help="Boards of `a2q boards`, or paths of .yaml files.")] = None,
@@ -275,6 +296,7 @@ def compare(
     work: Annotated[Path, typer.Option(help="Where builds go, and their cache.")] = Path("build"),
     jobs: Annotated[int | None, typer.Option(min=1, help="Builds at once. (default: one for two cores)")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Build on the Dask cluster of this address instead.")] = None,
+    settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
     """Build and compare: models by policies, P, boards, rates and seeds, each option as often as it has values."""
@@ -286,7 +308,7 @@ def compare(
         axes = Axes(*map(tuple, given))
         console = Console(file=sys.stdout)
         if not compare_command(
-            names or [_DEFAULT], axes, config, weights, out, work, scheduler, jobs, console, verbose
+            names or [_DEFAULT], axes, config, weights, settings or (), out, work, scheduler, jobs, console, verbose
         ):
             raise typer.Exit(1)
 
@@ -314,10 +336,10 @@ def models() -> None:
     )
     console.print("\nA path of a .onnx file, or of a checkpoint (.pth), may stand for a name. Families to train:\n")
     _print(family_table())
+    quantized = [f"quant_FAMILY_{suffix}" for suffix in SUFFIXES]
     console.print(
-        "\nNames of networks: FAMILY for float, quant_FAMILY_wWaA, quant_FAMILY_wWaA_a2q_Pb and "
-        "quant_FAMILY_wWaA_a2q_plus_Pb for weights of W, activations of A and accumulators of P bits. "
-        "FAMILYx2 has twice the channels.",
+        f"\nNames of networks: FAMILY for float, {', '.join(quantized[:-1])} and {quantized[-1]} for weights of W, "
+        "activations of A and accumulators of P bits. FAMILYx2 has twice the channels.",
         highlight=False,
     )
 

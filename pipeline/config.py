@@ -7,7 +7,7 @@ what differs. Paths in a file are relative to it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,9 +16,10 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline import config_file
+from pipeline.accumulators.policy import CHOICES, Policy
 from pipeline.board_design.description import check_clock
 from pipeline.config_file import Section
-from pipeline.devices.boards import all_boards, is_board_file, load_board
+from pipeline.devices.boards import DEFAULT_BOARD, all_boards, is_board_file, load_board
 from pipeline.errors import ConfigError
 from pipeline.files import BOARDS, BUILD_CONFIGS
 from pipeline.models.names import MODEL_CLASS, is_path
@@ -30,17 +31,16 @@ __all__ = [
     "Synthesis",
     "Timing",
     "Verify",
+    "command_line",
     "config_for",
     "load_config",
 ]
 
+_GIVER = "the command line"
 _OF_A_BOARD = ("board", "fpga_part", "synth_clk_period_ns")
-_POLICY = "exact, target, l1, datatype or fixed:n with n from 1 to 63 bits"
 
 
 def _policy(text: str) -> str:
-    from pipeline.accumulators.policy import Policy
-
     try:
         return str(Policy.parse(text))
     except ConfigError as error:
@@ -59,9 +59,9 @@ class Accumulators(Section):
     `bits` is the P that layers were trained for, where the model does not say it, or says something else.
     """
 
-    policy: PolicyText = Field("exact", description=f"one of {_POLICY}")
+    policy: PolicyText = Field("exact", description=f"one of {CHOICES}")
     per_pe: bool = Field(False, description="true or false: whether each PE is only as wide as its own rows need")
-    layers: dict[str, PolicyText] = Field({}, description=f"a mapping from a layer's name to one of {_POLICY}")
+    layers: dict[str, PolicyText] = Field({}, description=f"a mapping from a layer's name to one of {CHOICES}")
     bits: Bits | dict[str, Bits] | None = Field(
         None,
         description="the P that all layers were trained for, from 2 to 63, or a mapping from a layer's name to its P",
@@ -164,7 +164,7 @@ class BuildConfig(Section):
         None, description="the shape of one input of model_class, without the batch, such as [3, 32, 32]"
     )
 
-    board: str = Field("KV260", description="a board of hw/boards, or a path to a board's .yaml file")
+    board: str = Field(DEFAULT_BOARD, description="a board of hw/boards, or a path to a board's .yaml file")
     fpga_part: str = Field("", description="the part of a board of hw/boards")
     synth_clk_period_ns: float = Field(
         0.0, gt=0.5, le=1000, description="a clock period in nanoseconds, above 0.5 and up to 1000"
@@ -256,21 +256,46 @@ def config_for(model: str) -> Path:
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> BuildConfig:
-    """The configuration in the YAML file `path`, its fields replaced by `overrides` where these are not None.
+    """The configuration in the YAML file `path`, with `overrides` over it, which are as a file would have them.
 
     Raises ConfigError with the file, the key, its value and what is allowed; so for the files of FINN that it names.
     """
     values = config_file.read(path, _anchor, BUILD_CONFIGS, _merged)
-    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    given = overrides or {}
     try:
         config = BuildConfig.model_validate(_merged(values, given))
-    except ConfigError as error:
-        where = "the command line" if "board" in given else path  # what pydantic does not check is the board
-        raise ConfigError(f"{where}: {error}") from None
+    except ConfigError as error:  # of the board and its clock, which pydantic does not check
+        by_the_file = not given.keys() & set(_OF_A_BOARD) or _refusal(values) == str(error)
+        raise ConfigError(f"{path if by_the_file else _GIVER}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, BuildConfig, given, BUILD_CONFIGS)) from None
+        raise ConfigError(config_file.explain(path, error, BuildConfig, given, BUILD_CONFIGS, _GIVER)) from None
     _check_files_of_finn(config)
     return config
+
+
+def command_line(settings: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a command line says over a file: `settings`, each NAME=VALUE of --set, and its other `options`, by their field.
+
+    Options that are None are not given. Paths become absolute. Raises ConfigError for a field that is given twice, or a
+    setting that cannot be read.
+    """
+    values = config_file.assigned(settings, BuildConfig, f"{_GIVER}: --set")
+    given = {name: value for name, value in options.items() if value is not None}
+    if twice := sorted(values.keys() & given.keys()):
+        raise ConfigError(f"{_GIVER}: {twice[0]} is given by --set and in another way. Leave one of them out.")
+    _anchor(values, Path.cwd())
+    return {**given, **values}
+
+
+def _refusal(values: Mapping[str, Any]) -> str:
+    """The error of a configuration that is checked beyond its fields, where it has one."""
+    try:
+        BuildConfig.model_validate(values)
+    except ConfigError as error:
+        return str(error)
+    except ValidationError:
+        pass
+    return ""
 
 
 def _check_files_of_finn(config: BuildConfig) -> None:

@@ -63,7 +63,10 @@ def test_every_option_is_read_by_a_stage() -> None:
     [
         ("modell: x", "there is no option 'modell'. Did you mean model[?] The options are: model, weights"),
         ("accumulators: {polcy: l1}", "there is no option 'polcy' in accumulators. Did you mean policy[?]"),
-        ("accumulators: {policy: foo}", "accumulators.policy is 'foo'; expected one of exact, target, l1, datatype or"),
+        (
+            "accumulators: {policy: foo}",
+            "accumulators.policy is 'foo'; expected one of exact, target, l1, a2q_plus, datatype or",
+        ),
         ("accumulators: {policy: 'fixed:64'}", "accumulators.policy is 'fixed:64'; expected one of"),
         ("accumulators: {layers: {conv1: x}}", "accumulators.layers.conv1 is 'x'; expected a mapping"),
         ('model: "net.onnx\\nx"', "model is .*net.onnx.nx'; expected a model's name or a path"),
@@ -129,7 +132,7 @@ def test_what_cannot_be_used(write, text: str, message: str) -> None:
 
 def test_an_override_is_named_as_such(write) -> None:
     with pytest.raises(ConfigError, match="^the command line: target_fps is -1.0; expected"):
-        load_config(write(""), {"target_fps": -1.0, "board": None})
+        load_config(write(""), {"target_fps": -1.0})
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from pipeline.yaml_file import read_yaml
 
 __all__ = [
     "BOARD_FILE",
+    "DEFAULT_BOARD",
     "PYNQ_PORT",
     "SIMULATED",
     "Board",
@@ -34,6 +35,7 @@ __all__ = [
     "read_board",
 ]
 
+DEFAULT_BOARD = "KV260"  # of a build that names none
 BOARD_FILE = "board.yaml"  # as a build keeps the file of its board
 SIMULATED = "sim"  # stands for a board's name where a package is run: the simulated one
 PYNQ_PORT = 7967  # where PYNQ.remote's server listens

@@ -16,7 +16,7 @@ from typing import Literal
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Kernel
 from pipeline.dataflow.storage import load_graph, save_graph
-from pipeline.devices.boards import Board, load_board
+from pipeline.devices.boards import DEFAULT_BOARD, Board, load_board
 from pipeline.errors import ConfigError, ModelError
 from pipeline.folding.allowed import allowed
 from pipeline.folding.estimate import Estimate
@@ -102,7 +102,7 @@ def fold(
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
 
     `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/folding/styles.py`. "auto"
-    leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; KV260 by default.
+    leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; DEFAULT_BOARD where none is given.
     `ram_style` is what the weights are stored in: distributed, block, ultra, or "auto", which is what synthesis finds
     cheapest, or whatever else there must be for the network to fit the board. What fits in no way is folded as if the
     board were larger, and `Folded.fit` says so.
@@ -117,7 +117,7 @@ def fold(
     config = _read_config(folding_config, graph)
     if config and config.note:
         tell(f"folding file: {config.note}")
-    board = board or load_board("KV260")
+    board = board or load_board(DEFAULT_BOARD)
     wishes = allowed(graph, mvau_style, ram_style, config, board)
     fitter = Fitter(graph, budget, config, wishes, board, tell)
     design = fitter.design()
