@@ -22,11 +22,11 @@ from pipeline import faults
 from pipeline.accumulators.methods import SUFFIXES
 from pipeline.accumulators.policy import CHOICES
 from pipeline.config import BuildConfig, command_line, config_for, load_config
-from pipeline.devices.boards import PYNQ_PORT, SIMULATED
+from pipeline.devices.boards import DEFAULT_BOARD, PYNQ_PORT, SIMULATED
 from pipeline.errors import A2QError
 from pipeline.flow import BuildResult
 from pipeline.flow import build as run_build
-from pipeline.listing import board_facts, board_table, family_table, model_table, show_build, stage_table
+from pipeline.listing import board_facts, board_table, family_table, model_table, option_page, show_build, stage_table
 from pipeline.models.names import find, is_path
 from pipeline.progress import Screen
 from pipeline.stages import STAGES
@@ -120,17 +120,21 @@ def _close_output() -> None:
             os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
+def _help(field: str, more: str = "") -> str:
+    """The help of an option that sets the `field` of a configuration, whose description it is; `more` is on writing it."""
+    text = BuildConfig.model_fields[field].description or ""
+    return f"{text[:1].upper()}{text[1:]}{more}."
+
+
 _Model = Annotated[
     str | None, typer.Argument(help=f"A model's name (see `a2q models`), a .onnx or a .pth file. (default: {_DEFAULT})")
 ]
 _Named = Annotated[str | None, typer.Option("--model", help="What `a2q build` takes as its model.")]
 _Config = Annotated[Path | None, typer.Option(help="A file of build_configs/. (default: the model's)")]
-_TargetFps = Annotated[str | None, typer.Option(help="Frames a second to fold for, or max.")]
-_InputRange = Annotated[
-    str | None, typer.Option(help="The least and the largest number that a .onnx file takes: 0,255.")
-]
+_TargetFps = Annotated[str | None, typer.Option(help=_help("target_fps"))]
+_InputRange = Annotated[str | None, typer.Option(help=_help("input_range", "; here 0,255"))]
 _Out = Annotated[Path | None, typer.Option(help="The build's folder. (default: build/<model>)")]
-_Weights = Annotated[str | None, typer.Option(help="trained or synthetic.")]
+_Weights = Annotated[str | None, typer.Option(help=_help("weights"))]
 _Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -150,20 +154,14 @@ _Port = Annotated[int | None, typer.Option(min=1, max=65535, help=f"The port of 
 def build(
     model: _Model = None,
     config: _Config = None,
-    board: Annotated[
-        str | None, typer.Option(help="A board of `a2q boards`, or the path of a board's .yaml file. (default: KV260)")
-    ] = None,
+    board: Annotated[str | None, typer.Option(help=f"{_help('board')} (default: {DEFAULT_BOARD})")] = None,
     target_fps: _TargetFps = None,
     out: _Out = None,
     weights: _Weights = None,
     until: Annotated[str | None, typer.Option(help="Stop after this stage (see `a2q stages`).")] = None,
     input_range: _InputRange = None,
-    model_class: Annotated[
-        str | None, typer.Option(help="module:Class, what makes the network that a checkpoint of your own fills.")
-    ] = None,
-    input_shape: Annotated[
-        str | None, typer.Option(help="The shape of one input of that network, without the batch: 3,32,32.")
-    ] = None,
+    model_class: Annotated[str | None, typer.Option(help=_help("model_class"))] = None,
+    input_shape: Annotated[str | None, typer.Option(help=_help("input_shape", "; here 3,32,32"))] = None,
     settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
@@ -351,14 +349,18 @@ def stages() -> None:
 
 
 @app.command()
+def options() -> None:
+    """List the options of a build: values, defaults, and the stages that read them."""
+    _print_page(option_page())
+
+
+@app.command()
 def show(build: Annotated[Path, typer.Argument(help="A build's folder, or its name in build/.")]) -> None:
     """Show what a build came to: its summary, and what each stage took."""
     with _messages(False):
         summary, table = show_build(build)
-        console = Console()
         if summary:
-            page = Markdown(summary, hyperlinks=False) if console.is_terminal else summary
-            console.print(page, markup=False, highlight=False, soft_wrap=True)
+            _print_page(summary)
         _print(table)
 
 
@@ -445,3 +447,10 @@ def _lines(console: Console):
 
 def _print(table: Table) -> None:
     Console().print(table)
+
+
+def _print_page(text: str) -> None:
+    """Markdown, as it is where its reader is no terminal."""
+    console = Console()
+    page = Markdown(text, hyperlinks=False) if console.is_terminal else text
+    console.print(page, markup=False, highlight=False, soft_wrap=True)

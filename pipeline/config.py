@@ -23,6 +23,7 @@ from pipeline.devices.boards import DEFAULT_BOARD, all_boards, is_board_file, lo
 from pipeline.errors import ConfigError
 from pipeline.files import BOARDS, BUILD_CONFIGS
 from pipeline.models.names import MODEL_CLASS, is_path
+from pipeline.text_file import either
 
 __all__ = [
     "Accumulators",
@@ -142,6 +143,11 @@ InputShape = Annotated[
 FrameRate = Annotated[float, Field(gt=0, le=1e9)]
 
 
+def _section(kind: type[Section]) -> Any:
+    """The field of a section of type `kind`."""
+    return Field(kind(), description=f"a mapping of {either(list(kind.model_fields), 'and')}")
+
+
 class BuildConfig(Section):
     """One build. Every field is read by a stage: `a2q options` says by which."""
 
@@ -194,11 +200,11 @@ class BuildConfig(Section):
     check_overflow: bool = Field(
         False, description="true or false: a debug build, whose hardware watches its accumulators for overflows"
     )
-    accumulators: Accumulators = Field(Accumulators(), description="a mapping of policy, per_pe and layers")
-    simulation: Simulation = Field(Simulation(), description="a mapping of frames, cppsim_frames and stall_seed")
-    synthesis: Synthesis = Field(Synthesis(), description="a mapping of whole")
-    verify: Verify = Field(Verify(), description="a mapping of gate_level and frames")
-    timing: Timing = Field(Timing(), description="a mapping of place_and_route and seeds")
+    accumulators: Accumulators = _section(Accumulators)
+    simulation: Simulation = _section(Simulation)
+    synthesis: Synthesis = _section(Synthesis)
+    verify: Verify = _section(Verify)
+    timing: Timing = _section(Timing)
 
     @model_validator(mode="before")
     @classmethod

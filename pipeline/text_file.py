@@ -52,14 +52,14 @@ def invisible(text: str) -> str:
     return next(f"U+{ord(c):04X}" for c in text if c not in "\t\n\r" and not c.isprintable())
 
 
-def either(choices: Sequence[str]) -> str:
-    """A choice in words.
+def either(choices: Sequence[str], word: str = "or") -> str:
+    """A choice in words, or with `word` an enumeration.
 
-    >>> either(["rtl"]), either(["a", "b", "c"])
-    ('rtl', 'a, b or c')
+    >>> either(["rtl"]), either(["a", "b", "c"]), either(["a", "b"], "and")
+    ('rtl', 'a, b or c', 'a and b')
     """
     *others, last = choices
-    return f"{', '.join(others)} or {last}" if others else last
+    return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def shown(value: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from pipeline.config import BuildConfig, config_for, load_config
+from pipeline.config import BuildConfig, command_line, config_for, load_config
 from pipeline.errors import ConfigError
 from pipeline.files import BUILD_CONFIGS
 from pipeline.stages import STAGES
@@ -133,6 +133,72 @@ def test_what_cannot_be_used(write, text: str, message: str) -> None:
 def test_an_override_is_named_as_such(write) -> None:
     with pytest.raises(ConfigError, match="^the command line: target_fps is -1.0; expected"):
         load_config(write(""), {"target_fps": -1.0})
+
+
+def test_settings_of_the_command_line_go_before_the_file(write, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write("{seed: 4, simulation: {frames: 5, stall_seed: 6}, mvau_style: folded}")
+    settings = (
+        *("simulation.frames=3", "accumulators.layers.layer1.conv1=l1", "accumulators.bits=12", "weights='synthetic'"),
+        *("mvau_style.MVAU_3=sparse", "check_overflow=true", "input_range=[0, 255]", "golden_inputs=in.npy"),
+    )
+    config = load_config(path, command_line(settings, {"seed": 7, "board": None}))
+    assert (config.seed, config.simulation.frames, config.simulation.stall_seed) == (7, 3, 6)
+    assert config.accumulators.layers == {"layer1.conv1": "l1"} and config.accumulators.bits == 12
+    assert config.weights == "synthetic" and config.mvau_style == {"MVAU_3": "sparse"} and config.check_overflow
+    assert config.input_range == (0, 255) and config.golden_inputs == tmp_path / "in.npy"
+    assert load_config(path, command_line(["golden_inputs=null"], {})).golden_inputs is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["simulation.frames=0"],
+            "^the command line: simulation.frames is 0; expected a whole number of frames from 1",
+        ),
+        (
+            ["simulation.framez=3"],
+            "^the command line: there is no option 'framez' in simulation. Did you mean frames[?]",
+        ),
+        (["nothing.at.all=3"], "^the command line: there is no option 'nothing'"),
+        (["seed.more=3"], "^the command line: seed is {'more': 3}; expected"),
+        (["seed=null"], "^the command line: seed is None; expected a whole number"),
+        (["inherit=base.yaml"], "^the command line: there is no option 'inherit'"),
+        (
+            ["simulation=3"],
+            "^the command line: simulation is 3; expected a mapping of frames, cppsim_frames and stall_seed",
+        ),
+        (["mvau_style.MVAU_3=x"], "^the command line: mvau_style is {'MVAU_3': 'x'}; expected folded"),
+        (["accumulators.layers.conv1=x"], "^the command line: accumulators.layers.conv1 is 'x'; expected a mapping"),
+        (["board=KV261"], "^the command line: There is no board called 'KV261'"),
+        (["fpga_part=xc7"], "^the command line: fpga_part is 'xc7', which no board of"),
+        (["synth_clk_period_ns=999"], "^the command line: .*synth_clk_period_ns"),
+        (["seed"], "^the command line: --set is given 'seed'; expected NAME=VALUE"),
+        (["=3"], "^the command line: --set is given '=3'; expected NAME=VALUE"),
+        (["seed=1", "seed=2"], "^the command line: --set gives 'seed' twice"),
+        (["simulation=3", "simulation.frames=3"], "^the command line: --set gives 'simulation.frames' twice"),
+        (["simulation.frames=3", "simulation={}"], "^the command line: --set gives 'simulation' twice"),
+        (["target_fps=3"], "^the command line: target_fps is given by --set and in another way"),
+        (["seed=["], "^the command line: --set seed is not YAML: line 1"),
+        (
+            ["weights=on"],
+            "^the command line: --set weights, line 1, column 1: readers of YAML differ in what 'on' means",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_as_of_the_command_line(write, settings, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(write("{simulation: {frames: 5}}"), command_line(settings, {"target_fps": "5"}))
+
+
+def test_what_the_file_says_wrong_is_not_laid_on_the_command_line(write) -> None:
+    path = write("simulation: {frames: 0}")
+    with pytest.raises(ConfigError, match=r"config\.yaml: simulation\.frames is 0"):
+        load_config(path, command_line(["simulation.stall_seed=1"], {}))
+    path = write("board: KV261")
+    with pytest.raises(ConfigError, match=r"config\.yaml: There is no board called 'KV261'"):
+        load_config(path, command_line(["synth_clk_period_ns=4"], {}))
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
