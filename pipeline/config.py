@@ -316,11 +316,11 @@ def _check_files_of_finn(config: BuildConfig) -> None:
         StylesFile.load(config.specialize_layers_config_file)
 
 
-def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """`own` over `base`. Who names a board, or its part, leaves nothing of another board's."""
-    if "board" in own or "fpga_part" in own:
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` over `base`. Who names a board, or its part, leaves nothing of another board's."""
+    if "board" in over or "fpga_part" in over:
         base = {key: value for key, value in base.items() if key not in _OF_A_BOARD}
-    return config_file.merge(base, own)
+    return config_file.merge(base, over)
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:

@@ -54,10 +54,10 @@ def is_line(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_LINE
 
 
-def merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
-    """`own` over `base`, mappings within them key by key."""
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
+    """`over` over `base`, mappings within them key by key."""
     merged = dict(base)
-    for key, value in own.items():
+    for key, value in over.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         merged[key] = merge(base[key], value) if both else value
     return merged
@@ -179,8 +179,8 @@ def explain(
     key = ".".join(place if get_origin(field.annotation) is dict else place[: depth + 1])[:_LONGEST_NAME]
     if first["type"] == "missing":
         return f"{where}: {key} is missing; expected {field.description}."
-    found = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
-    text = str(found).lower() if isinstance(found, bool) else shown(found)  # as YAML has it
+    value = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
+    text = str(value).lower() if isinstance(value, bool) else shown(value)  # as YAML has it
     return f"{where}: {key} is {text}; expected {field.description}."
 
 

@@ -1,16 +1,16 @@
 """Runs the stages of a build in order, each only where its result is not already at hand.
 
-Stages are written as `pipeline/stage.py` says.
+`pipeline/stage.py` says how a stage is written.
 
 Of what a stage writes, PUBLISHED is linked into the build's folder as soon as the stage is complete, or fails with a
 VerificationError.
 
 A stage's key is the SHA-256 digest of: the contents of the results it needs, the options it reads, the content of
-the files its options name (`files`), its code (its function and every module of `pipeline` and `a2q_driver` that this imports, found
-by reading them), other sources it uses (`sources`, patterns relative to the repository), the
-variables of the environment that it reads (`variables`), and the versions of the packages and programs it calls. Same
-key, same result: it is not run again. `tests/test_keys.py` runs every stage, and fails for what one opens without its
-key. See `pipeline/cache.py` for how results are kept.
+the files its options name (`files`), its code (its function and every module of `pipeline` and `a2q_driver` that this
+imports, found by reading them), other sources it uses (`sources`, patterns relative to the repository), the variables of
+the environment that it reads (`variables`), and the versions of the packages and programs it calls. Same key, same result:
+it is not run again. `tests/test_keys.py` runs every stage, and fails for what one opens without its key. See
+`pipeline/cache.py` for how results are kept.
 """
 
 from __future__ import annotations
