@@ -47,10 +47,10 @@ def run(context: Context) -> str:
         context.log(
             f"{layer.layer}: {layer.bits_used} bits, range {layer.lowest.value} to {layer.highest.value}; {bounds}"
         )
-    units = [graph.layer(layer.layer) for layer in certificate.layers]
+    units = [layer for layer in graph if isinstance(layer, MVAU)]
     write_proof(certificate, units, context.folder / "report")
     widths = [layer.bits_used for layer in certificate.layers]
-    by_type = [layer.bits["datatype"] for layer in certificate.layers]
+    by_type = [bits for layer in certificate.layers if (bits := layer.bits["datatype"]) is not None]
     line = (
         f"{span(widths, 'bits')} by the policy {certificate.policy}, proven; {span(by_type)} by data types alone; "
         f"{certificate.claims}"

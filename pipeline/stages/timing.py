@@ -43,8 +43,8 @@ def run(context: Context) -> str:
         log=context.log,
     )
     context.log(report.method)
-    for name, layer in report.layers.items():
-        context.log(f"{name}: {layer}")
+    for name, routed in report.layers.items():
+        context.log(f"{name}: {routed}")
     return f"{estimated.summary}; placed and routed: {report.summary}"
 
 

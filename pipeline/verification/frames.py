@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.errors import ModelError
 from pipeline.models import resolve
 from pipeline.verification import comparison
 
@@ -20,8 +21,11 @@ def simulated_frames(
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """`count` golden frames of the folder `resolved` as `graph` takes them, (count, H, W, C), and their indices.
 
-    Where there are not as many, they are fewer, or some are taken `again`.
+    Where there are not as many, they are fewer, or some are taken `again`. Raises ModelError for a graph without a
+    transform of its input.
     """
+    if graph.input_transform is None:
+        raise ModelError(f"The graph {graph.name} does not say how frames become integers; build it again.")
     _, raw = resolve.load(resolved)
     candidates = graph.input_transform.apply(raw[: max(count, _CANDIDATES)])
     chosen = comparison.choose_frames(graph, candidates, count if again else min(count, len(candidates)))
