@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.accumulators.certificate import Certificate
-from pipeline.board_design import bitfile
-from pipeline.board_design.bitfile import BitfileResult
 from pipeline.cache import read_entry
 from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.errors import ModelError
@@ -22,7 +20,8 @@ from pipeline.frontend.streamline.input_quantizer import InputQuantizer
 from pipeline.models import resolve
 from pipeline.models.resolve import ResolvedModel
 from pipeline.static_timing.estimate import TimingEstimate
-from pipeline.synthesis import synth, timing
+from pipeline.synthesis import bitfile, synth, timing
+from pipeline.synthesis.bitfile import BitfileResult
 from pipeline.synthesis.synth import ResourceReport
 from pipeline.synthesis.timing import TimingReport
 from pipeline.verification import cppsim, gate_level

@@ -1,4 +1,4 @@
-"""The stage bitfile; its work is in `pipeline/board_design/bitfile.py`."""
+"""The stage bitfile; its work is in `pipeline/synthesis/bitfile.py`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["STAGE"]
 
 
 def run(context: Context) -> str:
-    from pipeline.board_design import bitfile
     from pipeline.codegen import accelerator
     from pipeline.codegen.rtl import describe_stitched
     from pipeline.devices.boards import load_board
     from pipeline.folding import fold
+    from pipeline.synthesis import bitfile
 
     options = context.options
     board = load_board(options.board)

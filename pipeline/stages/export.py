@@ -1,4 +1,4 @@
-"""The stage export; its work is in `pipeline/frontend/export.py`."""
+"""The stage export; its work is in `pipeline/models/export.py`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ __all__ = ["STAGE"]
 
 
 def run(context: Context) -> str:
-    from pipeline.frontend import export
-    from pipeline.models import resolve
+    from pipeline.models import export, resolve
 
     folder = context.inputs["resolve"]
     record, frames = resolve.load(folder)

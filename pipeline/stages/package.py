@@ -15,12 +15,12 @@ def run(context: Context) -> str:
     import numpy as np
 
     from pipeline import package
-    from pipeline.board_design import bitfile
     from pipeline.codegen import accelerator
     from pipeline.codegen.rtl import describe_stitched
     from pipeline.devices.boards import load_board
     from pipeline.folding import fold
     from pipeline.models import resolve
+    from pipeline.synthesis import bitfile
 
     board = load_board(context.options.board)
     if board.processing_system is None:

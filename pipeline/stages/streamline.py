@@ -19,9 +19,9 @@ def run(context: Context) -> str:
     import numpy as np
     import onnx
 
-    from pipeline.frontend.export import Golden
     from pipeline.frontend.streamline import streamline
     from pipeline.models import resolve
+    from pipeline.models.export import Golden
 
     record, _ = resolve.load(context.inputs["resolve"])
     source = context.inputs["export"]

@@ -1,1 +1,1 @@
-"""What the hardware takes of an FPGA and how fast it is, by tools that synthesize, place and route."""
+"""The hardware through tools that synthesize, place and route: its resources, its timing, its bitstream."""

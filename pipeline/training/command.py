@@ -163,7 +163,7 @@ def _evaluate_file(
 def export_command(model: str, out: Path | None) -> str:
     """Write a checkpoint as QONNX, with golden inputs and outputs beside it; a sentence on what was proven."""
     _quiet_brevitas()
-    from pipeline.frontend.export import export_brevitas
+    from pipeline.models.export import export_brevitas
     from pipeline.models.network_record import NetworkRecord
     from pipeline.models.registry import stands_in, trained_network
     from pipeline.models.resolve import golden_frames

@@ -12,10 +12,9 @@ from brevitas_examples.bnn_pynq.models.resnet import QuantBasicBlock, QuantResNe
 from torch import nn
 
 from pipeline.errors import ModelError
-from pipeline.frontend import export
 from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.streamline import streamline
-from pipeline.models import registry, resnet
+from pipeline.models import export, registry, resnet
 from pipeline.models.a2q import a2q_layers, largest_l1_norm
 from pipeline.models.golden import from_photographs
 from pipeline.models.integer_weights import integer_weights

@@ -25,10 +25,9 @@ from torch import nn
 
 from pipeline import export_qonnx
 from pipeline.errors import ConfigError, ModelError, UnsupportedError, VerificationError
-from pipeline.frontend import export
 from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.streamline import streamline
-from pipeline.models import qonnx_export, resolve
+from pipeline.models import export, qonnx_export, resolve
 from pipeline.models.network_record import NetworkRecord, read_record
 from pipeline.stages import accumulators
 

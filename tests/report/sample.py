@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.board_design.bitfile import BitfileResult
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.ranges_seen import RangesSeen, SeenRange
 from pipeline.devices.resources import Utilization
@@ -20,6 +19,7 @@ from pipeline.stages.accumulators import assign
 from pipeline.static_timing.estimate import LongestPath, TimingEstimate
 from pipeline.static_timing.paths import Hop
 from pipeline.static_timing.paths import Path as TimingPath
+from pipeline.synthesis.bitfile import BitfileResult
 from pipeline.synthesis.synth import LayerResources, ResourceReport
 from pipeline.verification.comparison import AccumulatorExtremes
 from pipeline.verification.cppsim import CppLayerRun, CppNetworkRun, CppSimulation

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.board_design import bitfile
 from pipeline.cache import Slot
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Utilization
@@ -18,7 +17,7 @@ from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
 from pipeline.report import report
 from pipeline.report.facts import BuildFacts
-from pipeline.synthesis import synth, timing
+from pipeline.synthesis import bitfile, synth, timing
 from pipeline.tools import yosys
 from pipeline.tools.yosys import SynthesisResult
 from pipeline.verification import rtlsim

@@ -11,7 +11,7 @@ from brevitas.export import export_onnx_qcdq
 from torch import nn
 
 from pipeline.errors import ModelError, UnsupportedError
-from pipeline.frontend import export
+from pipeline.models import export
 from pipeline.models.layers import A2Q_WEIGHT_QUANTIZERS, Uint8Pixels
 from tests.dataflow.networks import Network
 

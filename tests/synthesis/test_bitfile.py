@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from a2q_driver.manifest import ACCELERATOR, DMA
-from pipeline.board_design import bitfile, hwh, tcl
+from pipeline.board_design import hwh, tcl
 from pipeline.board_design.description import describe
 from pipeline.devices.boards import load_board
 from pipeline.errors import ConfigError, ToolError, UnsupportedError
+from pipeline.synthesis import bitfile
 from tests.tools import vivado_stand_in
 
 KV260 = load_board("KV260")
