@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
@@ -111,12 +111,15 @@ class Timing(Section):
 
 
 MvauStyle = Literal["folded", "unrolled", "sparse", "auto"]
-
-
 RamStyle = Literal["auto", "distributed", "block", "ultra"]
-
-
 ImplStyle = Literal["rtl", "hls"]
+Weights = Literal["trained", "synthetic"]
+Output = Literal["top1", "logits"]
+
+
+def _choices(kind: Any) -> str:
+    """The values of a Literal, in words."""
+    return either(get_args(kind))
 
 
 def _numbers(value: Any) -> Any:
@@ -154,7 +157,7 @@ class BuildConfig(Section):
     model: str = Field(
         "quant_resnet8_w4a4_a2q_14b", min_length=1, description="a model's name or a path to a .onnx or .pth file"
     )
-    weights: Literal["trained", "synthetic"] = Field("trained", description="trained or synthetic")
+    weights: Weights = Field("trained", description=_choices(Weights))
     seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more; draws are repeated by it")
     golden_frames: int = Field(256, ge=1, le=10_000, description="a whole number of frames from 1 to 10000")
     golden_inputs: Path | None = Field(None, description="a path to a .npy file of frames (N, *input shape)")
@@ -180,22 +183,22 @@ class BuildConfig(Section):
     )
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
         "folded",
-        description="folded, unrolled, sparse or auto, or a mapping of layers (MVAU_3) to these; others are folded",
+        description=f"{_choices(MvauStyle)}, or a mapping of layers (MVAU_3) to these; others are folded",
     )
     ram_style: RamStyle | dict[str, RamStyle] = Field(
         "auto",
-        description="auto, distributed, block or ultra, or a mapping of layers (MVAU_3) to these; others are auto",
+        description=f"{_choices(RamStyle)}, or a mapping of layers (MVAU_3) to these; others are auto",
     )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     preferred_impl_style: ImplStyle | dict[str, ImplStyle] = Field(
         "rtl",
-        description="rtl or hls, or a mapping of layers (MVAU_3) and operators (MVAU) to these, others being rtl; for "
-        "hls Vitis HLS estimates resources where it is on PATH, and the hardware stays that of hw/rtl",
+        description=f"{_choices(ImplStyle)}, or a mapping of layers (MVAU_3) and operators (MVAU) to these, others being "
+        "rtl; for hls Vitis HLS estimates resources where it is on PATH, and the hardware stays that of hw/rtl",
     )
     specialize_layers_config_file: Path | None = Field(
         None, description="a path to a file of preferred_impl_style by layer and operator in FINN's JSON"
     )
-    output: Literal["top1", "logits"] = Field("top1", description="top1 or logits")
+    output: Output = Field("top1", description=_choices(Output))
 
     check_overflow: bool = Field(
         False, description="true or false: a debug build, whose hardware watches its accumulators for overflows"
