@@ -21,6 +21,7 @@ WEIGHTS ?=
 INPUT_RANGE ?=
 MODEL_CLASS ?=
 INPUT_SHAPE ?=
+SET ?=
 HOST ?=
 PORT ?=
 N ?= 20
@@ -71,19 +72,19 @@ $(board_stamp): hw/driver/requirements.txt | $(BOOTSTRAP)/bin/uv
 	$(uv) pip install --no-config --quiet --python $(@D)/bin/python --requirement $<
 	touch $@
 
-build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= OUT= WEIGHTS=; of yours INPUT_RANGE= MODEL_CLASS= INPUT_SHAPE=
+each = $(foreach value,$(2),--$(1) '$(value)')
+
+build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= OUT= WEIGHTS= SET=; of yours INPUT_RANGE= MODEL_CLASS= INPUT_SHAPE=
 	@$(bin)/a2q build $(if $(MODEL),'$(MODEL)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(BOARD),--board '$(BOARD)') \
 	    $(if $(TARGET_FPS),--target-fps '$(TARGET_FPS)') $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') \
 	    $(if $(INPUT_RANGE),--input-range '$(INPUT_RANGE)') $(if $(MODEL_CLASS),--model-class '$(MODEL_CLASS)') \
-	    $(if $(INPUT_SHAPE),--input-shape '$(INPUT_SHAPE)')
+	    $(if $(INPUT_SHAPE),--input-shape '$(INPUT_SHAPE)') $(call each,set,$(SET))
 
-each = $(foreach value,$(2),--$(1) '$(value)')
-
-compare: $(stamp)  ## build and compare, each a list: MODEL= POLICY= BITS= BOARD= TARGET_FPS= SEED=; CONFIG= OUT= WEIGHTS= SCHEDULER= JOBS=
+compare: $(stamp)  ## build and compare, each a list: MODEL= POLICY= BITS= BOARD= TARGET_FPS= SEED=; CONFIG= OUT= WEIGHTS= SET= SCHEDULER= JOBS=
 	@$(bin)/a2q compare $(foreach name,$(MODEL),'$(name)') $(if $(CONFIG),--config '$(CONFIG)') \
 	    $(call each,policy,$(POLICY)) $(call each,bits,$(BITS)) $(call each,board,$(BOARD)) \
 	    $(call each,target-fps,$(TARGET_FPS)) $(call each,seed,$(SEED)) $(if $(WEIGHTS),--weights '$(WEIGHTS)') \
-	    $(if $(OUT),--out '$(OUT)') $(if $(SCHEDULER),--scheduler '$(SCHEDULER)') \
+	    $(call each,set,$(SET)) $(if $(OUT),--out '$(OUT)') $(if $(SCHEDULER),--scheduler '$(SCHEDULER)') \
 	    $(if $(filter-out file,$(origin JOBS)),--jobs '$(JOBS)')
 
 ifneq ($(filter deploy validate,$(MAKECMDGOALS)),)
@@ -93,7 +94,7 @@ endif
 on_board = '$(BOARD)' \
     $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(MODEL),--model '$(MODEL)') \
     $(if $(CONFIG),--config '$(CONFIG)') $(if $(TARGET_FPS),--target-fps '$(TARGET_FPS)') \
-    $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)')
+    $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(call each,set,$(SET))
 
 deploy: $(stamp) $(board_stamp)  ## build, and run the golden frames on a board: BOARD=sim, or BOARD=Pynq-Z2 HOST=<address>
 	@$(bin)/a2q deploy $(on_board)

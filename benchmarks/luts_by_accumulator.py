@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 from whole_build import measured_build
 
+from pipeline.accumulators.methods import METHODS
 from pipeline.devices.boards import load_board
 from pipeline.models.names import CHECKPOINTS, ModelSpec, find, is_path, recorded
 from pipeline.models.registry import checkpoint_record
@@ -27,7 +28,6 @@ _RATE, _BOARD, _CLOCK_NS = 180_000, "U250", 5.0
 _USUAL_BOARD = "KV260"  # of which the plot says what fits
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7")  # Okabe and Ito
 _MARKERS = {"": "D", "a2q": "s", "a2q_plus": "o"}
-_METHODS = {"a2q": "A2Q", "a2q_plus": "A2Q+"}
 _INTRODUCTION = f"""# LUTs by accumulator width
 
 Built with `mvau_style: auto` for {_RATE:,} frames/s at {1000 / _CLOCK_NS:g} MHz on {_BOARD}, which holds all of them. LUTs are
@@ -100,7 +100,7 @@ def _draw(points: list[Point], path: Path) -> None:
                     f"width ×{point.spec.width:g}", (point.lut, point.top1), fontsize=8, color=colour, **place
                 )
     for method in dict.fromkeys(point.spec.method for point in points if point.spec.method):
-        axes.plot([], [], _MARKERS[method], color="grey", fillstyle="none", label=_METHODS[method])
+        axes.plot([], [], _MARKERS[method], color="grey", fillstyle="none", label=METHODS[method])
     axes.axvline(load_board(_USUAL_BOARD).luts, color="grey", linestyle=":", label=f"{_USUAL_BOARD}, all of it")
     axes.set_xlabel(f"LUT at {_RATE:,} frames/s: filled, counted by Yosys; hollow, estimated")
     axes.set_ylabel("top-1, CIFAR-10 re-compressed as JPEG")

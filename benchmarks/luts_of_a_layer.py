@@ -17,7 +17,7 @@ from whole_build import measured_build
 from pipeline.dataflow.storage import load_graph
 from pipeline.folding.styles import styled
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.stages import synth
+from pipeline.synthesis import synth
 
 _MODELS = ["quant_resnet8_w4a4_a2q_12b", "quant_resnet8_w4a4_a2q_13b", "quant_resnet8_w4a4_a2q_plus_13b"]
 

@@ -650,7 +650,7 @@ MUTANTS = (
         "hw/tb/processes.hpp",
         "words_.size() >= depth",
         "words_.size() > depth",
-        ("tests/stages/test_cppsim.py", "-k", "wait_for_each_other"),
+        ("tests/verification/test_cppsim.py", "-k", "wait_for_each_other"),
     ),
 )
 

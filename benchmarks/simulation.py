@@ -14,7 +14,7 @@ from whole_build import measured_build
 
 from pipeline.codegen.rtl import write_design
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.stages import fold
+from pipeline.folding import fold
 from pipeline.tools.verilator import build_model
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from unit_timing import folded
 
-from pipeline.stages import synth
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC, estimate
 from pipeline.static_timing.slowest_paths import TABLE, Measured, Size, expected, slowest_of_each_size, slowest_paths
+from pipeline.synthesis import synth
 from pipeline.tools import yosys
 
 

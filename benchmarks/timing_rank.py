@@ -17,10 +17,10 @@ from pathlib import Path
 from scipy.stats import spearmanr
 from unit_timing import folded
 
-from pipeline.dataflow.layer import Kernel
-from pipeline.stages import synth
+from pipeline.dataflow.layer import Layer
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.estimate import network_of, timing_of
+from pipeline.synthesis import synth
 from pipeline.tools import nextpnr, yosys
 
 _DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -29,12 +29,12 @@ _FAMILY = "xcup"
 
 @dataclass(frozen=True)
 class _Chosen:
-    layer: Kernel
+    layer: Layer
     unit: yosys.Unit
     lut: int
 
 
-def _chosen(layers: list[Kernel], folder: Path, cache: Path, count: int, largest: int) -> list[_Chosen]:
+def _chosen(layers: list[Layer], folder: Path, cache: Path, count: int, largest: int) -> list[_Chosen]:
     """`count` distinct units of at most `largest` LUTs: one of each kind in turn, sizes spread over those of a kind."""
     units = {}
     for i, layer in enumerate(layers):

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from pipeline.codegen.rtl import rtl_sources
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.stages import fold, synth
+from pipeline.folding import fold
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.estimate import connections, network_of, timing_of
 from pipeline.static_timing.paths import Path as TimingPath
+from pipeline.synthesis import synth
 from pipeline.tools import yosys
 
 

@@ -19,15 +19,17 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from pipeline import faults
-from pipeline.config import BuildConfig, config_for, load_config
-from pipeline.devices.boards import PYNQ_PORT, SIMULATED
+from pipeline.accumulators.methods import SUFFIXES
+from pipeline.accumulators.policy import CHOICES
+from pipeline.config import BuildConfig, command_line, config_for, load_config
+from pipeline.devices.boards import DEFAULT_BOARD, PYNQ_PORT, SIMULATED
 from pipeline.errors import A2QError
 from pipeline.flow import BuildResult
 from pipeline.flow import build as run_build
-from pipeline.listing import board_facts, board_table, family_table, model_table, show_build, stage_table
+from pipeline.listing import board_facts, board_table, family_table, model_table, option_page, show_build, stage_table
 from pipeline.models.names import find, is_path
-from pipeline.plan import STAGES
 from pipeline.progress import Screen
+from pipeline.stages import STAGES
 
 __all__ = ["app"]
 
@@ -118,17 +120,27 @@ def _close_output() -> None:
             os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
+def _help(field: str, more: str = "") -> str:
+    """The help of an option that sets the `field` of a configuration, whose description it is; `more` is on writing it."""
+    text = BuildConfig.model_fields[field].description or ""
+    return f"{text[:1].upper()}{text[1:]}{more}."
+
+
 _Model = Annotated[
     str | None, typer.Argument(help=f"A model's name (see `a2q models`), a .onnx or a .pth file. (default: {_DEFAULT})")
 ]
 _Named = Annotated[str | None, typer.Option("--model", help="What `a2q build` takes as its model.")]
 _Config = Annotated[Path | None, typer.Option(help="A file of build_configs/. (default: the model's)")]
-_TargetFps = Annotated[str | None, typer.Option(help="Frames a second to fold for, or max.")]
-_InputRange = Annotated[
-    str | None, typer.Option(help="The least and the largest number that a .onnx file takes: 0,255.")
-]
+_TargetFps = Annotated[str | None, typer.Option(help=_help("target_fps"))]
+_InputRange = Annotated[str | None, typer.Option(help=_help("input_range", "; here 0,255"))]
 _Out = Annotated[Path | None, typer.Option(help="The build's folder. (default: build/<model>)")]
-_Weights = Annotated[str | None, typer.Option(help="trained or synthetic.")]
+_Weights = Annotated[str | None, typer.Option(help=_help("weights"))]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any option of `a2q options`: simulation.frames=3. May be repeated."
+    ),
+]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show tools' own output, and tracebacks.")]
 _Target = Annotated[
     str,
@@ -142,20 +154,15 @@ _Port = Annotated[int | None, typer.Option(min=1, max=65535, help=f"The port of 
 def build(
     model: _Model = None,
     config: _Config = None,
-    board: Annotated[
-        str | None, typer.Option(help="A board of `a2q boards`, or the path of a board's .yaml file. (default: KV260)")
-    ] = None,
+    board: Annotated[str | None, typer.Option(help=f"{_help('board')} (default: {DEFAULT_BOARD})")] = None,
     target_fps: _TargetFps = None,
     out: _Out = None,
     weights: _Weights = None,
     until: Annotated[str | None, typer.Option(help="Stop after this stage (see `a2q stages`).")] = None,
     input_range: _InputRange = None,
-    model_class: Annotated[
-        str | None, typer.Option(help="module:Class, what makes the network that a checkpoint of your own fills.")
-    ] = None,
-    input_shape: Annotated[
-        str | None, typer.Option(help="The shape of one input of that network, without the batch: 3,32,32.")
-    ] = None,
+    model_class: Annotated[str | None, typer.Option(help=_help("model_class"))] = None,
+    input_shape: Annotated[str | None, typer.Option(help=_help("input_shape", "; here 3,32,32"))] = None,
+    settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
     """Build an accelerator: verified RTL, a proof of its accumulator widths, its resources, and a package to deploy."""
@@ -168,14 +175,21 @@ def build(
             "model_class": model_class,
             "input_shape": input_shape,
         }
-        result = _build(model, config, overrides, out, until, verbose)
+        result = _build(model, config, settings, overrides, out, until, verbose)
         _screen(verbose).note(f"{result.folder}: {len(result.stages)} stages, {result.seconds:.1f} s")
 
 
 def _build(
-    model: str | None, config: Path | None, overrides: Mapping[str, str | None], out: Path | None, until, verbose: bool
+    model: str | None,
+    config: Path | None,
+    settings: Sequence[str] | None,
+    overrides: Mapping[str, str | None],
+    out: Path | None,
+    until: str | None,
+    verbose: bool,
 ) -> BuildResult:
-    chosen = load_config(config or config_for(model or _DEFAULT), {"model": model, **overrides})
+    given = command_line(settings or (), {"model": model, **overrides})
+    chosen = load_config(config or config_for(str(given.get("model", _DEFAULT))), given)
     name = Path(chosen.model).stem if is_path(chosen.model) else chosen.model
     if not is_path(chosen.model):
         find(chosen.model)  # before a folder is made for it
@@ -196,10 +210,12 @@ def deploy(
     target_fps: _TargetFps = None,
     out: _Out = None,
     weights: _Weights = None,
+    settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
     """Build, load the accelerator onto a board, and compare what it gives for the golden frames."""
-    _on_board(board, host, port, None, model, config, {"target_fps": target_fps, "weights": weights}, out, verbose)
+    overrides = {"target_fps": target_fps, "weights": weights}
+    _on_board(board, host, port, None, model, config, settings, overrides, out, verbose)
 
 
 @app.command()
@@ -213,10 +229,12 @@ def validate(
     target_fps: _TargetFps = None,
     out: _Out = None,
     weights: _Weights = None,
+    settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
     """Build, load the accelerator onto a board, and compare test images with the integer graph, one by one."""
-    _on_board(board, host, port, images, model, config, {"target_fps": target_fps, "weights": weights}, out, verbose)
+    overrides = {"target_fps": target_fps, "weights": weights}
+    _on_board(board, host, port, images, model, config, settings, overrides, out, verbose)
 
 
 def _on_board(
@@ -226,6 +244,7 @@ def _on_board(
     images: int | None,
     model: str | None,
     config: Path | None,
+    settings: Sequence[str] | None,
     overrides: Mapping[str, str | None],
     out: Path | None,
     verbose: bool,
@@ -236,7 +255,7 @@ def _on_board(
 
         address = destination(board, host, port)  # before hours are spent
         built_for = None if board == SIMULATED else board
-        result = _build(model, config, {"board": built_for, **overrides}, out, None, verbose)
+        result = _build(model, config, settings, {"board": built_for, **overrides}, out, None, verbose)
         if status := validate_build(result, address, images, _screen(verbose).note):
             raise typer.Exit(status)
 
@@ -264,7 +283,7 @@ def compare(
     config: _Config = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option(help="exact, target, l1, datatype or fixed:n; with /pe a width for each PE. (default: five)"),
+        typer.Option(help=f"{CHOICES}; with /pe a width for each PE. (default: five)"),
     ] = None,
     bits: Annotated[list[int] | None, typer.Option(help="P, in place of that in names, or among matches.")] = None,
     board: Annotated[list[str] | None, typer.Option(help="Boards of `a2q boards`, or paths of .yaml files.")] = None,
@@ -275,6 +294,7 @@ def compare(
     work: Annotated[Path, typer.Option(help="Where builds go, and their cache.")] = Path("build"),
     jobs: Annotated[int | None, typer.Option(min=1, help="Builds at once. (default: one for two cores)")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Build on the Dask cluster of this address instead.")] = None,
+    settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
     """Build and compare: models by policies, P, boards, rates and seeds, each option as often as it has values."""
@@ -286,7 +306,7 @@ def compare(
         axes = Axes(*map(tuple, given))
         console = Console(file=sys.stdout)
         if not compare_command(
-            names or [_DEFAULT], axes, config, weights, out, work, scheduler, jobs, console, verbose
+            names or [_DEFAULT], axes, config, weights, settings or (), out, work, scheduler, jobs, console, verbose
         ):
             raise typer.Exit(1)
 
@@ -314,10 +334,10 @@ def models() -> None:
     )
     console.print("\nA path of a .onnx file, or of a checkpoint (.pth), may stand for a name. Families to train:\n")
     _print(family_table())
+    quantized = [f"quant_FAMILY_{suffix}" for suffix in SUFFIXES]
     console.print(
-        "\nNames of networks: FAMILY for float, quant_FAMILY_wWaA, quant_FAMILY_wWaA_a2q_Pb and "
-        "quant_FAMILY_wWaA_a2q_plus_Pb for weights of W, activations of A and accumulators of P bits. "
-        "FAMILYx2 has twice the channels.",
+        f"\nNames of networks: FAMILY for float, {', '.join(quantized[:-1])} and {quantized[-1]} for weights of W, "
+        "activations of A and accumulators of P bits. FAMILYx2 has twice the channels.",
         highlight=False,
     )
 
@@ -329,14 +349,18 @@ def stages() -> None:
 
 
 @app.command()
+def options() -> None:
+    """List the options of a build: values, defaults, and the stages that read them."""
+    _print_page(option_page())
+
+
+@app.command()
 def show(build: Annotated[Path, typer.Argument(help="A build's folder, or its name in build/.")]) -> None:
     """Show what a build came to: its summary, and what each stage took."""
     with _messages(False):
         summary, table = show_build(build)
-        console = Console()
         if summary:
-            page = Markdown(summary, hyperlinks=False) if console.is_terminal else summary
-            console.print(page, markup=False, highlight=False, soft_wrap=True)
+            _print_page(summary)
         _print(table)
 
 
@@ -423,3 +447,10 @@ def _lines(console: Console):
 
 def _print(table: Table) -> None:
     Console().print(table)
+
+
+def _print_page(text: str) -> None:
+    """Markdown, as it is where its reader is no terminal."""
+    console = Console()
+    page = Markdown(text, hyperlinks=False) if console.is_terminal else text
+    console.print(page, markup=False, highlight=False, soft_wrap=True)

@@ -6,20 +6,24 @@ what differs. Paths in a file are relative to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline import config_file
+from pipeline.accumulators.policy import CHOICES, Policy
 from pipeline.board_design.description import check_clock
 from pipeline.config_file import Section
-from pipeline.devices.boards import all_boards, is_board_file, load_board
+from pipeline.devices.boards import DEFAULT_BOARD, all_boards, is_board_file, load_board
 from pipeline.errors import ConfigError
 from pipeline.files import BOARDS, BUILD_CONFIGS
 from pipeline.models.names import MODEL_CLASS, is_path
+from pipeline.text_file import either
 
 __all__ = [
     "Accumulators",
@@ -28,17 +32,16 @@ __all__ = [
     "Synthesis",
     "Timing",
     "Verify",
+    "command_line",
     "config_for",
     "load_config",
 ]
 
+_GIVER = "the command line"
 _OF_A_BOARD = ("board", "fpga_part", "synth_clk_period_ns")
-_POLICY = "exact, target, l1, datatype or fixed:n with n from 1 to 63 bits"
 
 
 def _policy(text: str) -> str:
-    from pipeline.accumulators.policy import Policy
-
     try:
         return str(Policy.parse(text))
     except ConfigError as error:
@@ -57,9 +60,9 @@ class Accumulators(Section):
     `bits` is the P that layers were trained for, where the model does not say it, or says something else.
     """
 
-    policy: PolicyText = Field("exact", description=f"one of {_POLICY}")
+    policy: PolicyText = Field("exact", description=f"one of {CHOICES}")
     per_pe: bool = Field(False, description="true or false: whether each PE is only as wide as its own rows need")
-    layers: dict[str, PolicyText] = Field({}, description=f"a mapping from a layer's name to one of {_POLICY}")
+    layers: dict[str, PolicyText] = Field({}, description=f"a mapping from a layer's name to one of {CHOICES}")
     bits: Bits | dict[str, Bits] | None = Field(
         None,
         description="the P that all layers were trained for, from 2 to 63, or a mapping from a layer's name to its P",
@@ -108,12 +111,15 @@ class Timing(Section):
 
 
 MvauStyle = Literal["folded", "unrolled", "sparse", "auto"]
-
-
 RamStyle = Literal["auto", "distributed", "block", "ultra"]
-
-
 ImplStyle = Literal["rtl", "hls"]
+Weights = Literal["trained", "synthetic"]
+Output = Literal["top1", "logits"]
+
+
+def _choices(kind: Any) -> str:
+    """The values of a Literal, in words."""
+    return either(get_args(kind))
 
 
 def _numbers(value: Any) -> Any:
@@ -140,13 +146,18 @@ InputShape = Annotated[
 FrameRate = Annotated[float, Field(gt=0, le=1e9)]
 
 
+def _section(kind: type[Section]) -> Any:
+    """The field of a section of type `kind`."""
+    return Field(kind(), description=f"a mapping of {either(list(kind.model_fields), 'and')}")
+
+
 class BuildConfig(Section):
-    """One build. Every field is read by a stage; which one, `pipeline/plan.py` says."""
+    """One build. Every field is read by a stage: `a2q options` says by which."""
 
     model: str = Field(
         "quant_resnet8_w4a4_a2q_14b", min_length=1, description="a model's name or a path to a .onnx or .pth file"
     )
-    weights: Literal["trained", "synthetic"] = Field("trained", description="trained or synthetic")
+    weights: Weights = Field("trained", description=_choices(Weights))
     seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more; draws are repeated by it")
     golden_frames: int = Field(256, ge=1, le=10_000, description="a whole number of frames from 1 to 10000")
     golden_inputs: Path | None = Field(None, description="a path to a .npy file of frames (N, *input shape)")
@@ -162,7 +173,7 @@ class BuildConfig(Section):
         None, description="the shape of one input of model_class, without the batch, such as [3, 32, 32]"
     )
 
-    board: str = Field("KV260", description="a board of hw/boards, or a path to a board's .yaml file")
+    board: str = Field(DEFAULT_BOARD, description="a board of hw/boards, or a path to a board's .yaml file")
     fpga_part: str = Field("", description="the part of a board of hw/boards")
     synth_clk_period_ns: float = Field(
         0.0, gt=0.5, le=1000, description="a clock period in nanoseconds, above 0.5 and up to 1000"
@@ -172,31 +183,31 @@ class BuildConfig(Section):
     )
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
         "folded",
-        description="folded, unrolled, sparse or auto, or a mapping of layers (MVAU_3) to these; others are folded",
+        description=f"{_choices(MvauStyle)}, or a mapping of layers (MVAU_3) to these; others are folded",
     )
     ram_style: RamStyle | dict[str, RamStyle] = Field(
         "auto",
-        description="auto, distributed, block or ultra, or a mapping of layers (MVAU_3) to these; others are auto",
+        description=f"{_choices(RamStyle)}, or a mapping of layers (MVAU_3) to these; others are auto",
     )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     preferred_impl_style: ImplStyle | dict[str, ImplStyle] = Field(
         "rtl",
-        description="rtl or hls, or a mapping of layers (MVAU_3) and operators (MVAU) to these, others being rtl; for "
-        "hls Vitis HLS estimates resources where it is on PATH, and the hardware stays that of hw/rtl",
+        description=f"{_choices(ImplStyle)}, or a mapping of layers (MVAU_3) and operators (MVAU) to these, others being "
+        "rtl; for hls Vitis HLS estimates resources where it is on PATH, and the hardware stays that of hw/rtl",
     )
     specialize_layers_config_file: Path | None = Field(
         None, description="a path to a file of preferred_impl_style by layer and operator in FINN's JSON"
     )
-    output: Literal["top1", "logits"] = Field("top1", description="top1 or logits")
+    output: Output = Field("top1", description=_choices(Output))
 
     check_overflow: bool = Field(
         False, description="true or false: a debug build, whose hardware watches its accumulators for overflows"
     )
-    accumulators: Accumulators = Field(Accumulators(), description="a mapping of policy, per_pe and layers")
-    simulation: Simulation = Field(Simulation(), description="a mapping of frames, cppsim_frames and stall_seed")
-    synthesis: Synthesis = Field(Synthesis(), description="a mapping of whole")
-    verify: Verify = Field(Verify(), description="a mapping of gate_level and frames")
-    timing: Timing = Field(Timing(), description="a mapping of place_and_route and seeds")
+    accumulators: Accumulators = _section(Accumulators)
+    simulation: Simulation = _section(Simulation)
+    synthesis: Synthesis = _section(Synthesis)
+    verify: Verify = _section(Verify)
+    timing: Timing = _section(Timing)
 
     @model_validator(mode="before")
     @classmethod
@@ -229,15 +240,14 @@ class BuildConfig(Section):
         """The board's name, also of one that is described by a file of the user's."""
         return load_board(self.board).name
 
-    def read(self, names: Iterable[str]) -> dict[str, Any]:
-        """The values of the fields `names`, dotted for those of a section; whole sections as plain dictionaries."""
-        values = {}
-        for name in names:
-            value: Any = self
-            for part in name.split("."):
-                value = getattr(value, part)
-            values[name] = value.model_dump() if isinstance(value, BaseModel) else value
-        return values
+    def as_json(self, names: Iterable[str]) -> str:
+        """The values of the fields `names`, dotted for those of a section, as JSON: the same text for the same values."""
+        values = {name: attrgetter(name)(self) for name in names}
+        return json.dumps(values, sort_keys=True, default=_plain)
+
+
+def _plain(value: object) -> object:
+    return value.model_dump() if isinstance(value, BaseModel) else str(value)
 
 
 def config_for(model: str) -> Path:
@@ -255,21 +265,46 @@ def config_for(model: str) -> Path:
 
 
 def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> BuildConfig:
-    """The configuration in the YAML file `path`, its fields replaced by `overrides` where these are not None.
+    """The configuration in the YAML file `path`, with `overrides` over it, which are as a file would have them.
 
     Raises ConfigError with the file, the key, its value and what is allowed; so for the files of FINN that it names.
     """
     values = config_file.read(path, _anchor, BUILD_CONFIGS, _merged)
-    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    given = overrides or {}
     try:
         config = BuildConfig.model_validate(_merged(values, given))
-    except ConfigError as error:
-        where = "the command line" if "board" in given else path  # what pydantic does not check is the board
-        raise ConfigError(f"{where}: {error}") from None
+    except ConfigError as error:  # of the board and its clock, which pydantic does not check
+        by_the_file = not given.keys() & set(_OF_A_BOARD) or _refusal(values) == str(error)
+        raise ConfigError(f"{path if by_the_file else _GIVER}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, BuildConfig, given, BUILD_CONFIGS)) from None
+        raise ConfigError(config_file.explain(path, error, BuildConfig, given, BUILD_CONFIGS, _GIVER)) from None
     _check_files_of_finn(config)
     return config
+
+
+def command_line(settings: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a command line says over a file: `settings`, each NAME=VALUE of --set, and its other `options`, by their field.
+
+    Options that are None are not given. Paths become absolute. Raises ConfigError for a field that is given twice, or a
+    setting that cannot be read.
+    """
+    values = config_file.assigned(settings, BuildConfig, f"{_GIVER}: --set")
+    given = {name: value for name, value in options.items() if value is not None}
+    if twice := sorted(values.keys() & given.keys()):
+        raise ConfigError(f"{_GIVER}: {twice[0]} is given by --set and in another way. Leave one of them out.")
+    _anchor(values, Path.cwd())
+    return {**given, **values}
+
+
+def _refusal(values: Mapping[str, Any]) -> str:
+    """The error of a configuration that is checked beyond its fields, where it has one."""
+    try:
+        BuildConfig.model_validate(values)
+    except ConfigError as error:
+        return str(error)
+    except ValidationError:
+        pass
+    return ""
 
 
 def _check_files_of_finn(config: BuildConfig) -> None:
@@ -284,11 +319,11 @@ def _check_files_of_finn(config: BuildConfig) -> None:
         StylesFile.load(config.specialize_layers_config_file)
 
 
-def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """`own` over `base`. Who names a board, or its part, leaves nothing of another board's."""
-    if "board" in own or "fpga_part" in own:
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` over `base`. Who names a board, or its part, leaves nothing of another board's."""
+    if "board" in over or "fpga_part" in over:
         base = {key: value for key, value in base.items() if key not in _OF_A_BOARD}
-    return config_file.merge(base, own)
+    return config_file.merge(base, over)
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from pipeline.errors import ConfigError
 from pipeline.text_file import shown
-from pipeline.yaml_file import read_yaml
+from pipeline.yaml_file import parse_yaml, read_yaml
 
-__all__ = ["Section", "explain", "find", "is_line", "merge", "read"]
+__all__ = ["Section", "assigned", "explain", "field_names", "find", "is_line", "merge", "read"]
 
 Values = dict[str, Any]
 
@@ -53,10 +54,10 @@ def is_line(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_LINE
 
 
-def merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> Values:
-    """`own` over `base`, mappings within them key by key."""
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
+    """`over` over `base`, mappings within them key by key."""
     merged = dict(base)
-    for key, value in own.items():
+    for key, value in over.items():
         both = isinstance(value, dict) and isinstance(base.get(key), dict)
         merged[key] = merge(base[key], value) if both else value
     return merged
@@ -104,6 +105,53 @@ def read(
     return merged(inherited, values)
 
 
+def assigned(texts: Sequence[str], kind: type[Section], called: str) -> Values:
+    """What `texts`, each NAME=VALUE, say of a configuration of type `kind`, as a file would: sections are mappings.
+
+    NAME is a field, with dots for one of a section; VALUE is YAML. Whether they can be is left to `kind`. Raises
+    ConfigError, which calls the option `called`, for another text, a value that is no YAML, or a name that is given twice.
+    """
+    values: Values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"{called} is given {shown(text)}; expected NAME=VALUE, such as seed=1.")
+        *sections, last = _place_of(name, kind)
+        inner = values
+        for section in sections:
+            inner = inner.setdefault(section, {})
+            if not isinstance(inner, dict):
+                break
+        if not isinstance(inner, dict) or last in inner:
+            raise ConfigError(f"{called} gives {shown(name)} twice. Leave one of them out.")
+        inner[last] = parse_yaml(value, f"{called} {name}")
+    return values
+
+
+def field_names(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """The fields of a configuration of type `kind` that hold values, those of its sections under their dotted names."""
+    for name, field in kind.model_fields.items():
+        section = _section_of(field)
+        if section is None:
+            yield f"{prefix}{name}", field
+        else:
+            yield from field_names(section, f"{prefix}{name}.")
+
+
+def _place_of(name: str, kind: type[BaseModel]) -> list[str]:
+    """The keys of a file under which the field `name` stands; what follows a field that is no section is one key."""
+    head, dot, rest = name.partition(".")
+    section = _section_of(kind.model_fields[head]) if head in kind.model_fields else None
+    if not dot:
+        return [head]
+    return [head, *(_place_of(rest, section) if section else [rest])]
+
+
+def _section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The type of a section, where `field` is one."""
+    return next((kind for kind in _kinds(field.annotation) if _is_section(kind)), None)
+
+
 def explain(
     path: Path,
     error: ValidationError,
@@ -118,22 +166,33 @@ def explain(
     """
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     place = [str(part) for part in first["loc"]]
-    where = giver if place[0] in given else _written_in(path, place[0], shipped)
+    where = giver if _holds(given, place, kind) else _written_in(path, place[0], shipped)
     section: type[BaseModel] = kind
     for depth, name in enumerate(place):
         if name not in section.model_fields:
             return f"{where}: {_unknown(place[: depth + 1], list(section.model_fields))}"
         field = section.model_fields[name]
-        inner = next((kind for kind in _kinds(field.annotation) if _is_section(kind)), None)
+        inner = _section_of(field)
         if depth + 1 == len(place) or inner is None:
             break
         section = inner
     key = ".".join(place if get_origin(field.annotation) is dict else place[: depth + 1])[:_LONGEST_NAME]
     if first["type"] == "missing":
         return f"{where}: {key} is missing; expected {field.description}."
-    found = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
-    text = str(found).lower() if isinstance(found, bool) else shown(found)  # as YAML has it
+    value = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
+    text = str(value).lower() if isinstance(value, bool) else shown(value)  # as YAML has it
     return f"{where}: {key} is {text}; expected {field.description}."
+
+
+def _holds(given: Mapping[str, Any], place: Sequence[str], kind: type[BaseModel]) -> bool:
+    """Whether `given`, of a configuration of type `kind`, says something of the option at `place`."""
+    key, *rest = place
+    if key not in given:
+        return False
+    section = _section_of(kind.model_fields[key]) if key in kind.model_fields else None
+    if section is None or not rest or not isinstance(given[key], Mapping):
+        return True
+    return _holds(given[key], rest, section)
 
 
 def _written_in(path: Path, key: str, shipped: Path) -> str:

@@ -25,10 +25,11 @@ from pipeline.errors import ConfigError, ModelError, ResourceError, ToolError
 from pipeline.faults import FAULT
 from pipeline.files import ROOT
 from pipeline.flow import BuildResult
+from pipeline.folding import fold
+from pipeline.models import resolve
+from pipeline.models.resolve import ResolvedModel
+from pipeline.package import verify
 from pipeline.scratch import scratch_folder
-from pipeline.stages import fold, resolve
-from pipeline.stages.package import verify
-from pipeline.stages.resolve import ResolvedModel
 from pipeline.tools import process
 from pipeline.user_cache import cache_folder
 

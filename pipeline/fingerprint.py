@@ -7,7 +7,8 @@ import hashlib
 import importlib.metadata
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def variable(name: str) -> str:
 
 def code(function: Callable) -> str:
     """The digest of a function's own code: its text, what it uses of its module, and every module of this repository's
-    packages that these import, wherever the import stands, and so on. Other packages are left to their versions.
+    packages that these import, wherever the import stands but under `if TYPE_CHECKING:`, and so on. Other packages are
+    left to their versions.
     """
     text, nodes, _ = _source(function)
     parts = "\n".join(ast.get_source_segment(text, node) or text for node in nodes)
@@ -138,9 +140,9 @@ def _module_imports(path: Path) -> tuple[Path, ...]:
 
 
 def _imports(node: ast.AST, path: Path) -> list[Path]:
-    """The files of this repository's modules that `node`, which stands in the file `path`, imports."""
+    """The files of this repository's modules that `node`, which stands in the file `path`, imports when it runs."""
     found = []
-    for inner in ast.walk(node):
+    for inner in _running(node):
         if isinstance(inner, ast.Import):
             names = [alias.name for alias in inner.names]
         elif isinstance(inner, ast.ImportFrom):
@@ -166,6 +168,18 @@ def _named_by_call(call: ast.Call, path: Path) -> list[str]:
         package = ".".join(_module_path(path)[:-1])
         return [f"{package}.{module.stem}" for module in sorted(path.parent.glob("*.py"))]
     return []
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """`node` and all within it, but for what only type checkers read."""
+    pending = deque([node])
+    while pending:
+        inner = pending.popleft()
+        yield inner
+        if isinstance(inner, ast.If) and isinstance(inner.test, ast.Name) and inner.test.id == "TYPE_CHECKING":
+            pending.extend(inner.orelse)
+        else:
+            pending.extend(ast.iter_child_nodes(inner))
 
 
 def _module_path(path: Path) -> tuple[str, ...]:

@@ -1,28 +1,16 @@
 """Runs the stages of a build in order, each only where its result is not already at hand.
 
-How a stage is written
-----------------------
-A stage's work is a function in `pipeline/stages/<name>.py`, which knows nothing of caches. `pipeline/plan.py`
-declares it to the flow as a `Stage`: a name, a line that says what it does, and a thin function `run(context) ->
-str`, which
-
-- imports what it needs inside itself, so that a build with nothing to do imports neither torch nor onnx;
-- reads its options from `context.options`, which holds the config fields named in `reads` and no others;
-- reads earlier results from `context.inputs[<stage>]`, a folder for each stage named in `needs`;
-- writes to `context.folder`, an empty folder, nothing elsewhere, and no absolute path of it into a file;
-- tells `context.log(line)` and `context.progress(done, total, what)` how it goes; what it prints is logged too;
-- keeps parts of its work that are worth more than one result, such as compiled models, in `context.shared(name)`;
-- returns its line of summary.
+`pipeline/stage.py` says how a stage is written.
 
 Of what a stage writes, PUBLISHED is linked into the build's folder as soon as the stage is complete, or fails with a
 VerificationError. Where it fails with a TimingError, that is added to what the stage published before.
 
 A stage's key is the SHA-256 digest of: the contents of the results it needs, the options it reads, the content of
-the files its options name (`files`), its code (the function in `plan.py` and every module of `pipeline` and `a2q_driver`
-that it imports, found by reading them), other sources it uses (`sources`, patterns relative to the repository), the
-variables of the environment that it reads (`variables`), and the versions of the packages and programs it calls. Same
-key, same result: it is not run again. `tests/test_keys.py` runs every stage, and fails for what one opens without its
-key. See `pipeline/cache.py` for how results are kept.
+the files its options name (`files`), its code (its function and every module of `pipeline` and `a2q_driver` that this
+imports, found by reading them), other sources it uses (`sources`, patterns relative to the repository), the variables of
+the environment that it reads (`variables`), and the versions of the packages and programs it calls. Same key, same result:
+it is not run again. `tests/test_keys.py` runs every stage, and fails for what one opens without its key. See
+`pipeline/cache.py` for how results are kept.
 """
 
 from __future__ import annotations
@@ -41,7 +29,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 
@@ -52,6 +40,7 @@ from pipeline.errors import A2QError, ConfigError, ResourceError, TimingError, V
 from pipeline.files import ROOT
 from pipeline.progress import Screen
 from pipeline.scratch import sweep
+from pipeline.stage import Context, Stage, declared_options
 from pipeline.tools.process import file_size_limit
 from pipeline.tools.programs import PROGRAMS
 
@@ -59,12 +48,10 @@ __all__ = [
     "BUILD_RECORD",
     "PUBLISHED",
     "BuildResult",
-    "Context",
-    "Stage",
     "StageRun",
-    "asked_of",
     "build",
-    "made_by",
+    "code_version",
+    "user_inputs",
 ]
 
 PUBLISHED = (
@@ -76,38 +63,6 @@ _MANIFEST = ".published.json"
 _SET_UP = "set-up"
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)  # what says of a path that it is not to be written
 _FULL_MIB = 8  # with less than this left, what failed is taken to have failed for want of space
-
-
-def _no_files(options: Mapping[str, Any]) -> Sequence[Path]:
-    return ()
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What the flow knows of a stage; see the module's docstring."""
-
-    name: str
-    summary: str
-    run: Callable[[Context], str]
-    reads: tuple[str, ...] = ()  # config fields, dotted
-    needs: tuple[str, ...] = ()  # earlier stages
-    packages: tuple[str, ...] = ()  # distributions whose versions count
-    programs: tuple[str, ...] = ()  # of pipeline/tools/programs.py, whose versions and variables count
-    variables: tuple[str, ...] = ()  # other variables of the environment that count
-    sources: tuple[str, ...] = ()  # patterns of files of the repository that count, Python imports apart
-    files: Callable[[Mapping[str, Any]], Sequence[Path]] = _no_files  # the user's files that its options name
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a stage is given to run."""
-
-    folder: Path
-    options: Mapping[str, Any]
-    inputs: Mapping[str, Path]
-    log: Callable[[str], None]
-    progress: Callable[[int, int, str], None]
-    shared: Callable[[str], Path]
 
 
 @dataclass(frozen=True)
@@ -201,11 +156,10 @@ def _up_to(stages: Sequence[Stage], until: str | None) -> Sequence[Stage]:
 
 
 def _run_or_reuse(build: _Build, stage: Stage, done: Mapping[str, Entry]) -> Entry:
-    options = build.config.read(stage.reads)
-    key = _key(stage, options, done)
+    key = _key(stage, build.config, done)
     waiting = f"{stage.name}: another build is making this result; waiting for it"
     with build.cache.slot(stage.name, key, lambda: build.screen.note(waiting)) as slot:
-        entry = slot.found or _run(build, stage, options, done, slot)
+        entry = slot.found or _run(build, stage, done, slot)
         _publish(entry.folder, build.out, stage.name, key, build.later(stage))
         _replace(entry.folder / LOG, _log_of(build.out, stage))
     run = StageRun(stage.name, key, entry.summary, slot.found is not None, entry.seconds, entry.peak_mib)
@@ -216,11 +170,11 @@ def _run_or_reuse(build: _Build, stage: Stage, done: Mapping[str, Entry]) -> Ent
     return entry
 
 
-def _key(stage: Stage, options: Mapping[str, Any], done: Mapping[str, Entry]) -> str:
+def _key(stage: Stage, config: BuildConfig, done: Mapping[str, Entry]) -> str:
     return fingerprint.combine(
         {
-            **asked_of(stage, options),
-            **made_by(stage),
+            **user_inputs(stage, config),
+            **code_version(stage),
             "needs": {name: done[name].content for name in stage.needs},
             "programs": {name: PROGRAMS[name].key() for name in stage.programs},
             "variables": {name: fingerprint.variable(name) for name in stage.variables},
@@ -228,15 +182,15 @@ def _key(stage: Stage, options: Mapping[str, Any], done: Mapping[str, Entry]) ->
     )
 
 
-def asked_of(stage: Stage, options: Mapping[str, Any]) -> dict[str, object]:
+def user_inputs(stage: Stage, config: BuildConfig) -> dict[str, object]:
     """What of a stage's key is the user's: the options it reads, and the content of the files that they name."""
     return {
-        "options": json.dumps({name: options[name] for name in stage.reads}, sort_keys=True, default=str),
-        "files": [fingerprint.file(path) for path in stage.files(options)],
+        "options": config.as_json(stage.reads),
+        "files": [fingerprint.file(path) for path in stage.files(declared_options(config, stage.reads))],
     }
 
 
-def made_by(stage: Stage) -> dict[str, object]:
+def code_version(stage: Stage) -> dict[str, object]:
     """What of a stage's key is the same for every build of this checkout in this environment."""
     sources = sorted({path for pattern in stage.sources for path in ROOT.glob(pattern) if path.is_file()})
     return {
@@ -248,7 +202,7 @@ def made_by(stage: Stage) -> dict[str, object]:
     }
 
 
-def _run(build: _Build, stage: Stage, options: Mapping[str, Any], done: Mapping[str, Entry], slot: Slot) -> Entry:
+def _run(build: _Build, stage: Stage, done: Mapping[str, Entry], slot: Slot) -> Entry:
     screen = build.screen
     with _log_file(slot.partial / LOG, _log_of(build.out, stage)) as stream:
 
@@ -260,7 +214,7 @@ def _run(build: _Build, stage: Stage, options: Mapping[str, Any], done: Mapping[
         printed = _LineWriter(log)
         context = Context(
             folder=slot.partial,
-            options=options,
+            options=declared_options(build.config, stage.reads),
             inputs={name: done[name].folder for name in stage.needs},
             log=log,
             progress=screen.advance,

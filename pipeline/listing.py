@@ -9,18 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic.fields import FieldInfo
 from rich.markup import escape
 from rich.table import Column, Table
 
+from pipeline.config import BuildConfig
+from pipeline.config_file import field_names
 from pipeline.datasets.catalog import DATASETS
 from pipeline.devices.boards import Board, board_names, load_board
 from pipeline.errors import InputError, ModelError
-from pipeline.flow import BUILD_RECORD, Stage
+from pipeline.flow import BUILD_RECORD
 from pipeline.models.names import FAMILIES, MODELS, SHIPPED, TRAINED, Family, recorded
 from pipeline.models.registry import checkpoint_facts
 from pipeline.report.markdown import percent
+from pipeline.stage import Stage
+from pipeline.stages import STAGES
 
-__all__ = ["board_facts", "board_table", "family_table", "model_table", "show_build", "stage_table"]
+__all__ = ["board_facts", "board_table", "family_table", "model_table", "option_page", "show_build", "stage_table"]
 
 
 def model_table() -> Table:
@@ -133,6 +138,47 @@ def stage_table(stages: Sequence[Stage]) -> Table:
     for stage in stages:
         table.add_row(stage.name, stage.summary, ", ".join(stage.reads))
     return table
+
+
+def option_page() -> str:
+    """Markdown: every option of a build by its dotted name, with its default and the stages that read it."""
+    rows = [
+        f"| `{name}` | {field.description} | {_default(name, field)} | {', '.join(_readers(name))} |"
+        for name, field in field_names(BuildConfig)
+    ]
+    return "\n".join([_OPTIONS, "| option | value | default | read by |", "|:--|:--|:--|:--|", *rows, ""])
+
+
+_OPTIONS = """# Options of a build
+
+`a2q options` prints this page. A file of `build_configs/`, or one of your own, gives options as YAML; those with a dot in
+their name stand in a section:
+
+    inherit: base.yaml
+    target_fps: 10000
+    simulation:
+      frames: 20
+
+`--set NAME=VALUE` of `a2q build`, `deploy`, `validate` and `compare`, as often as needed, goes before the file:
+`a2q build --set simulation.frames=20`; so does `make build SET="simulation.frames=20 seed=1"`. Paths in a file are relative
+to the file, those of `--set` to the working directory. A stage runs again where an option that it reads has changed.
+"""
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    """The default of an option as a file has it."""
+    if name in ("fpga_part", "synth_clk_period_ns"):
+        return "the board's"
+    if field.default is None:
+        return "–"
+    default = field.default
+    return f"`{default if isinstance(default, str) else f'{default:g}' if isinstance(default, float) else json.dumps(default)}`"
+
+
+def _readers(name: str) -> list[str]:
+    """The stages that read the option `name`, or all of its section."""
+    sections = {name[:end] for end, character in enumerate(name) if character == "."}
+    return [stage.name for stage in STAGES if {name, *sections} & {*stage.reads}]
 
 
 def show_build(build: Path) -> tuple[str, Table]:

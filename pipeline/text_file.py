@@ -1,14 +1,16 @@
-"""Text that a user brings: of a regular file, of bounded size, in UTF-8, without characters that cannot be seen."""
+"""Text that a user brings: of a regular file, of bounded size, in UTF-8, without characters that cannot be seen; and how
+messages show values and choices."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import ConfigError
 
-__all__ = ["invisible", "read_text", "shown"]
+__all__ = ["either", "invisible", "read_text", "shown"]
 
 _SPACES = str.maketrans("", "", "\t\n\r")
 _SHOWN = 80  # characters of a value that a message shows
@@ -48,6 +50,16 @@ def invisible(text: str) -> str:
     if text.translate(_SPACES).isprintable():
         return ""
     return next(f"U+{ord(c):04X}" for c in text if c not in "\t\n\r" and not c.isprintable())
+
+
+def either(choices: Sequence[str], word: str = "or") -> str:
+    """A choice in words, or with `word` an enumeration.
+
+    >>> either(["rtl"]), either(["a", "b", "c"]), either(["a", "b"], "and")
+    ('rtl', 'a, b or c', 'a and b')
+    """
+    *others, last = choices
+    return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def shown(value: object) -> str:

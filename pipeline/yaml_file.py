@@ -17,7 +17,7 @@ import yaml
 from pipeline.errors import ConfigError
 from pipeline.text_file import invisible, read_text, shown
 
-__all__ = ["read_yaml"]
+__all__ = ["parse_yaml", "read_yaml"]
 
 _MOST_BYTES = 64 << 10
 _MOST_LEVELS = 16
@@ -38,7 +38,12 @@ def read_yaml(path: Path, called: str) -> Any:
 
     Raises ConfigError, with the line and with what to do, for a file that cannot be read or that is not taken.
     """
-    loader = _Loader(read_text(path, called, _MOST_BYTES))
+    return parse_yaml(read_text(path, called, _MOST_BYTES), called)
+
+
+def parse_yaml(text: str, called: str) -> Any:
+    """What the YAML `text` means, as `read_yaml` reads it of a file."""
+    loader = _Loader(text)
     try:
         root = loader.get_single_node()
         return None if root is None else _value(root)

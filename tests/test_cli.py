@@ -13,10 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.config import BuildConfig
+from pipeline.config import BuildConfig, config_for, load_config
 from pipeline.errors import InternalError
-from pipeline.flow import BUILD_RECORD, Context, Stage
-from pipeline.plan import STAGES
+from pipeline.flow import BUILD_RECORD
+from pipeline.stage import Context, Stage
+from pipeline.stages import STAGES
 
 runner = CliRunner()
 
@@ -43,7 +44,7 @@ def test_help_names_the_commands() -> None:
     assert all(
         command in result.output
         for command in (
-            *("build", "compare", "models", "stages", "show", "train", "evaluate", "benchmark"),
+            *("build", "compare", "models", "options", "stages", "show", "train", "evaluate", "benchmark"),
             *("deploy", "validate", "board-sim", "boards"),
         )
     )
@@ -62,6 +63,24 @@ def test_models(elsewhere: Path) -> None:
     assert all(family in result.output for family in ("cnv", "mobilenetv1", "resnet152", "vgg19", "tfc"))
     assert re.search(r"quant_tfc_w3a3 +Fashion-MNIST +87\.7 % +40\.0 % +49 +trained", result.output)
     assert re.findall(r"quant_tfc_w2a2 +Fashion-MNIST +(\S+ %).* (\w+) *\n", result.output) == [("88.3 %", "here")]
+
+
+def test_the_page_of_options_is_up_to_date(elsewhere: Path) -> None:
+    result = runner.invoke(app, ["options"])
+    assert result.exit_code == 0
+    page = Path(__file__).parents[1] / "docs" / "options.md"
+    assert page.read_text() == result.output, "make it anew: a2q options > docs/options.md"
+    assert "| `simulation.frames` | a whole number of frames from 1 to 10000 | `10` | rtlsim |" in page.read_text()
+
+
+def test_a_setting_reaches_the_build_and_the_config_of_its_model(elsewhere: Path) -> None:
+    settings = ("--set", "model=quant_tfc_w2a2", "--set", "golden_frames=4", "--set", "simulation.frames=3")
+    result = runner.invoke(app, ["build", "--until", "resolve", "--out", "net", *settings])
+    assert result.exit_code == 0, result.output
+    config = json.loads((elsewhere / "net" / BUILD_RECORD).read_text())["config"]
+    shipped = load_config(config_for("quant_tfc_w2a2"))
+    assert (config["model"], config["golden_frames"], config["simulation"]["frames"]) == ("quant_tfc_w2a2", 4, 3)
+    assert config["target_fps"] == shipped.target_fps != BuildConfig().target_fps
 
 
 def test_stages() -> None:
@@ -97,6 +116,18 @@ def test_stages() -> None:
         (["compare", "--policy", "exakt"], "error: The accumulator policy 'exakt' is not known; choose exact, target,"),
         (["compare", "--board", "KV261"], "There is no board called 'KV261'. Choose one of: AUP-ZU3"),
         (["compare", "none.onnx", "--bits", "12"], "error: --bits is given, but none.onnx has no P in its name"),
+        (
+            ["deploy", "sim", "--set", "simulation.frame=3"],
+            "error: the command line: there is no option 'frame' in simu",
+        ),
+        (["validate", "sim", "--set", "seed=x"], "error: the command line: seed is 'x'; expected a whole number"),
+        (["build", "--set", "seed"], "error: the command line: --set is given 'seed'; expected NAME=VALUE"),
+        (["compare", "--set", "seed=x"], "error: the command line: seed is 'x'; expected a whole number"),
+        (["compare", "--set", "accumulators.policy=l1"], "error: --set gives accumulators.policy, in which the builds"),
+        (
+            ["compare", "--seed", "1", "--set", "seed=2"],
+            "error: the command line: seed is given by --set and in another",
+        ),
         (["boards", "KV261"], "error: There is no board called 'KV261'. Choose one of: AUP-ZU3"),
         (["build", "m.onnx", "--weights", "synthetic"], "Synthetic weights are for named models."),
         (["show", "none"], "error: There is no build in none: none/report/build.json is missing. There are no builds"),

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
-from pipeline.config import BuildConfig, config_for, load_config
+from pipeline.config import BuildConfig, command_line, config_for, load_config
 from pipeline.errors import ConfigError
 from pipeline.files import BUILD_CONFIGS
-from pipeline.plan import STAGES
+from pipeline.stages import STAGES
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_every_option_is_read_by_a_stage() -> None:
     read = {name.partition(".")[0] for stage in STAGES for name in stage.reads}
     assert read == set(BuildConfig.model_fields)
     for stage in STAGES:
-        BuildConfig().read(stage.reads)
+        BuildConfig().as_json(stage.reads)
     for name, field in BuildConfig.model_fields.items():
         assert field.description, name
         if isinstance(field.default, BaseModel):
@@ -62,7 +63,10 @@ def test_every_option_is_read_by_a_stage() -> None:
     [
         ("modell: x", "there is no option 'modell'. Did you mean model[?] The options are: model, weights"),
         ("accumulators: {polcy: l1}", "there is no option 'polcy' in accumulators. Did you mean policy[?]"),
-        ("accumulators: {policy: foo}", "accumulators.policy is 'foo'; expected one of exact, target, l1, datatype or"),
+        (
+            "accumulators: {policy: foo}",
+            "accumulators.policy is 'foo'; expected one of exact, target, l1, a2q_plus, datatype or",
+        ),
         ("accumulators: {policy: 'fixed:64'}", "accumulators.policy is 'fixed:64'; expected one of"),
         ("accumulators: {layers: {conv1: x}}", "accumulators.layers.conv1 is 'x'; expected a mapping"),
         ('model: "net.onnx\\nx"', "model is .*net.onnx.nx'; expected a model's name or a path"),
@@ -128,7 +132,73 @@ def test_what_cannot_be_used(write, text: str, message: str) -> None:
 
 def test_an_override_is_named_as_such(write) -> None:
     with pytest.raises(ConfigError, match="^the command line: target_fps is -1.0; expected"):
-        load_config(write(""), {"target_fps": -1.0, "board": None})
+        load_config(write(""), {"target_fps": -1.0})
+
+
+def test_settings_of_the_command_line_go_before_the_file(write, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write("{seed: 4, simulation: {frames: 5, stall_seed: 6}, mvau_style: folded}")
+    settings = (
+        *("simulation.frames=3", "accumulators.layers.layer1.conv1=l1", "accumulators.bits=12", "weights='synthetic'"),
+        *("mvau_style.MVAU_3=sparse", "check_overflow=true", "input_range=[0, 255]", "golden_inputs=in.npy"),
+    )
+    config = load_config(path, command_line(settings, {"seed": 7, "board": None}))
+    assert (config.seed, config.simulation.frames, config.simulation.stall_seed) == (7, 3, 6)
+    assert config.accumulators.layers == {"layer1.conv1": "l1"} and config.accumulators.bits == 12
+    assert config.weights == "synthetic" and config.mvau_style == {"MVAU_3": "sparse"} and config.check_overflow
+    assert config.input_range == (0, 255) and config.golden_inputs == tmp_path / "in.npy"
+    assert load_config(path, command_line(["golden_inputs=null"], {})).golden_inputs is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["simulation.frames=0"],
+            "^the command line: simulation.frames is 0; expected a whole number of frames from 1",
+        ),
+        (
+            ["simulation.framez=3"],
+            "^the command line: there is no option 'framez' in simulation. Did you mean frames[?]",
+        ),
+        (["nothing.at.all=3"], "^the command line: there is no option 'nothing'"),
+        (["seed.more=3"], "^the command line: seed is {'more': 3}; expected"),
+        (["seed=null"], "^the command line: seed is None; expected a whole number"),
+        (["inherit=base.yaml"], "^the command line: there is no option 'inherit'"),
+        (
+            ["simulation=3"],
+            "^the command line: simulation is 3; expected a mapping of frames, cppsim_frames and stall_seed",
+        ),
+        (["mvau_style.MVAU_3=x"], "^the command line: mvau_style is {'MVAU_3': 'x'}; expected folded"),
+        (["accumulators.layers.conv1=x"], "^the command line: accumulators.layers.conv1 is 'x'; expected a mapping"),
+        (["board=KV261"], "^the command line: There is no board called 'KV261'"),
+        (["fpga_part=xc7"], "^the command line: fpga_part is 'xc7', which no board of"),
+        (["synth_clk_period_ns=999"], "^the command line: .*synth_clk_period_ns"),
+        (["seed"], "^the command line: --set is given 'seed'; expected NAME=VALUE"),
+        (["=3"], "^the command line: --set is given '=3'; expected NAME=VALUE"),
+        (["seed=1", "seed=2"], "^the command line: --set gives 'seed' twice"),
+        (["simulation=3", "simulation.frames=3"], "^the command line: --set gives 'simulation.frames' twice"),
+        (["simulation.frames=3", "simulation={}"], "^the command line: --set gives 'simulation' twice"),
+        (["target_fps=3"], "^the command line: target_fps is given by --set and in another way"),
+        (["seed=["], "^the command line: --set seed is not YAML: line 1"),
+        (
+            ["weights=on"],
+            "^the command line: --set weights, line 1, column 1: readers of YAML differ in what 'on' means",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_as_of_the_command_line(write, settings, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(write("{simulation: {frames: 5}}"), command_line(settings, {"target_fps": "5"}))
+
+
+def test_what_the_file_says_wrong_is_not_laid_on_the_command_line(write) -> None:
+    path = write("simulation: {frames: 0}")
+    with pytest.raises(ConfigError, match=r"config\.yaml: simulation\.frames is 0"):
+        load_config(path, command_line(["simulation.stall_seed=1"], {}))
+    path = write("board: KV261")
+    with pytest.raises(ConfigError, match=r"config\.yaml: There is no board called 'KV261'"):
+        load_config(path, command_line(["synth_clk_period_ns=4"], {}))
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -201,8 +271,12 @@ def test_the_board_brings_part_and_clock(write) -> None:
     assert by_part.board == "ZCU104"
 
 
-def test_reading_gives_plain_values() -> None:
-    assert BuildConfig().read(("accumulators", "simulation.frames")) == {
+def test_fields_as_json_are_the_same_text_for_the_same_values() -> None:
+    config = BuildConfig(golden_inputs="in.npy")
+    text = config.as_json(("simulation.frames", "accumulators", "golden_inputs"))
+    assert json.loads(text) == {
         "accumulators": {"policy": "exact", "per_pe": False, "layers": {}, "bits": None},
         "simulation.frames": 10,
+        "golden_inputs": "in.npy",
     }
+    assert config.as_json(("golden_inputs", "accumulators", "simulation.frames")) == text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import fingerprint
-from pipeline.plan import STAGES
+from pipeline.stages import STAGES
 from pipeline.tools.programs import PROGRAMS
 
 
@@ -36,14 +36,14 @@ def test_a_file_that_appears_is_a_change(tmp_path: Path) -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package of its own in the place of this one, in which `pipeline.plan.run` reaches `deep` by way of `near`."""
+    """A package of its own in the place of this one, in which `pipeline.work.run` reaches `deep` by way of `near`."""
     folder = tmp_path / "pipeline"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "near.py").write_text("def work():\n    import pipeline.deep\n")
     (folder / "deep.py").write_text("VALUE = 1\n")
     (folder / "apart.py").write_text("VALUE = 1\n")
-    (folder / "plan.py").write_text(
+    (folder / "work.py").write_text(
         "LIMIT = 3\n\ndef run(context):\n    from pipeline import near\n    return helper(near)\n\n"
         "def helper(near):\n    return LIMIT\n\ndef other(context):\n    from pipeline import apart\n    return 1\n"
     )
@@ -59,10 +59,10 @@ def forget() -> None:
 
 
 def code_of(package: Path, name: str) -> str:
-    """The digest of a function of plan.py as a new process would see it."""
+    """The digest of a function of work.py as a new process would see it."""
     forget()
-    path = package / "plan.py"
-    spec = importlib.util.spec_from_file_location("pipeline.plan", path)
+    path = package / "work.py"
+    spec = importlib.util.spec_from_file_location("pipeline.work", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return fingerprint.code(getattr(module, name))
@@ -78,10 +78,23 @@ def test_code_is_what_the_function_reaches(package: Path) -> None:
 
 def test_code_is_what_the_function_uses_of_its_module(package: Path) -> None:
     before = code_of(package, "run"), code_of(package, "other")
-    path = package / "plan.py"
+    path = package / "work.py"
     path.write_text(path.read_text().replace("LIMIT = 3", "LIMIT = 4"))
     after = code_of(package, "run"), code_of(package, "other")
     assert after[0] != before[0] and after[1] == before[1]
+
+
+def test_what_only_type_checkers_import_is_not_code(package: Path) -> None:
+    text = (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pipeline.{}\nelse:\n    import pipeline.{}\n"
+    )
+    (package / "deep.py").write_text(text.format("apart", "late"))
+    (package / "late.py").write_text("VALUE = 1\n")
+    before = code_of(package, "run")
+    (package / "apart.py").write_text("VALUE = 2\n")
+    assert code_of(package, "run") == before
+    (package / "late.py").write_text("VALUE = 2\n")
+    assert code_of(package, "run") != before
 
 
 @pytest.mark.parametrize(

@@ -22,21 +22,22 @@ from rich.console import Console
 
 from pipeline.config import BuildConfig
 from pipeline.errors import ConfigError, InternalError, ResourceError, TimingError, ToolError, VerificationError
-from pipeline.flow import BUILD_RECORD, BuildResult, Context, Stage, build
+from pipeline.flow import BUILD_RECORD, BuildResult, build
 from pipeline.progress import Screen
+from pipeline.stage import Context, Stage
 from pipeline.tools import process
 
 CONFIG = BuildConfig()
 
 
 def first(context: Context) -> str:
-    context.log(f"seed is {context.options['seed']}")
+    context.log(f"seed is {context.options.seed}")
     print("printed by a tool")
-    (context.folder / "value").write_text(str(context.options["seed"] // 2))
+    (context.folder / "value").write_text(str(context.options.seed // 2))
     (context.folder / "report").mkdir()
     (context.folder / "report" / "first.json").write_text("{}")
     (context.folder / "private").write_text("not published")
-    return f"seed {context.options['seed']}"
+    return f"seed {context.options.seed}"
 
 
 def second(context: Context) -> str:
@@ -88,8 +89,8 @@ def test_a_changed_input_file_runs_the_stage(tmp_path: Path) -> None:
 
 
 def test_a_stage_sees_only_what_it_declares(tmp_path: Path) -> None:
-    undeclared = Stage("first", "", lambda context: context.options["seed"])
-    with pytest.raises(InternalError, match="KeyError.*seed"):
+    undeclared = Stage("first", "", lambda context: context.options.seed)
+    with pytest.raises(InternalError, match=r"AttributeError \(the option seed is read, but `reads`"):
         run(tmp_path / "out", (undeclared,))
 
 
@@ -111,7 +112,7 @@ def test_what_is_published(tmp_path: Path) -> None:
 
 def test_what_is_no_longer_published_goes(tmp_path: Path) -> None:
     def changing(context: Context) -> str:
-        (context.folder / f"{context.options['seed']}.png").write_text("")
+        (context.folder / f"{context.options.seed}.png").write_text("")
         return ""
 
     stages = (Stage("plots", "", changing, reads=("seed",)),)
@@ -122,8 +123,8 @@ def test_what_is_no_longer_published_goes(tmp_path: Path) -> None:
 
 def test_what_belongs_to_another_result_goes(tmp_path: Path) -> None:
     def first(context: Context) -> str:
-        (context.folder / "first.png").write_text(str(context.options["seed"]))
-        (context.folder / "value").write_text(str(context.options["seed"]))
+        (context.folder / "first.png").write_text(str(context.options.seed))
+        (context.folder / "value").write_text(str(context.options.seed))
         return ""
 
     def second(context: Context) -> str:
@@ -464,7 +465,8 @@ import signal, sys, time
 from pathlib import Path
 from rich.console import Console
 from pipeline.config import BuildConfig
-from pipeline.flow import Stage, build
+from pipeline.flow import build
+from pipeline.stage import Stage
 from pipeline.progress import Screen
 from pipeline.tools import process
 from pipeline.scratch import scratch_folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import inspect
 import json
 import os
 import subprocess
@@ -19,8 +20,8 @@ import pytest
 
 from pipeline import fingerprint
 from pipeline.config import BuildConfig
-from pipeline.flow import Stage
-from pipeline.plan import STAGES
+from pipeline.stage import Stage, declared_options
+from pipeline.stages import STAGES
 from pipeline.tools.programs import PROGRAMS
 from tests.dataflow.networks import Network
 
@@ -137,10 +138,10 @@ def opened(name: str) -> Path:
 
 def covered(stage: Stage, config: BuildConfig) -> set[Path]:
     """The files whose content is in the key of `stage`."""
-    files = {Path(path).resolve() for path in stage.files(config.read(stage.reads))}
+    files = {Path(path).resolve() for path in stage.files(declared_options(config, stage.reads))}
     for pattern in stage.sources:
         files |= set(REPOSITORY.glob(pattern))
-    return files | fingerprint.modules(stage.run) | {REPOSITORY / "pipeline" / "plan.py"}
+    return files | fingerprint.modules(stage.run) | {Path(inspect.getfile(stage.run))}
 
 
 def uncovered(stage: Stage, config: BuildConfig, asked: Asked, work: Path) -> list[str]:

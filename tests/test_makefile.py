@@ -63,6 +63,9 @@ def test_build_is_a_thin_line(tmp_path: Path) -> None:
         "--weights 'synthetic'"
     )
     assert planned("build", f"VENV={tmp_path}", f"--assume-old={stamp}") == f"{tmp_path}/bin/a2q build"
+    assert planned("build", f"VENV={tmp_path}", f"--assume-old={stamp}", "SET=simulation.frames=3 seed=1") == (
+        f"{tmp_path}/bin/a2q build --set 'simulation.frames=3' --set 'seed=1'"
+    )
     of_the_user = ("INPUT_RANGE=0,255", "MODEL_CLASS=net:Net", "INPUT_SHAPE=3,32,32")
     assert planned("build", f"VENV={tmp_path}", f"--assume-old={stamp}", *of_the_user) == (
         f"{tmp_path}/bin/a2q build --input-range '0,255' --model-class 'net:Net' --input-shape '3,32,32'"
@@ -74,6 +77,7 @@ def test_compare_takes_lists(tmp_path: Path) -> None:
     stamp.touch()
     made = (f"VENV={tmp_path}", f"--assume-old={stamp}")
     assert planned("compare", *made) == f"{tmp_path}/bin/a2q compare"
+    assert planned("compare", *made, "SET=seed=1") == f"{tmp_path}/bin/a2q compare --set 'seed=1'"
     axes = ("POLICY=exact/pe fixed:32", "BITS=12 14", "BOARD=KV260 ZCU104", "TARGET_FPS=1000 max", "SEED=0 1")
     others = ("CONFIG=c.yaml", "WEIGHTS=synthetic", "OUT=o", "SCHEDULER=tcp://10.0.0.1:8786")
     line = planned("compare", *made, "MODEL=quant_resnet8_w4a4_a2q_* a.onnx", *axes, *others)
@@ -89,6 +93,7 @@ def test_deploy_and_validate_are_thin_lines(tmp_path: Path) -> None:
     stamp.touch()
     made = (f"VENV={tmp_path}", f"BOARD_VENV={tmp_path}", f"--assume-old={stamp}")
     assert planned("deploy", *made, "BOARD=sim") == f"{tmp_path}/bin/a2q deploy 'sim'"
+    assert planned("deploy", *made, "BOARD=sim", "SET=seed=1") == f"{tmp_path}/bin/a2q deploy 'sim' --set 'seed=1'"
     line = planned("validate", *made, "BOARD=Pynq-Z2", "HOST=192.168.2.99", "N=7", "MODEL=a.onnx", "CONFIG=c.yaml")
     assert line == (
         f"{tmp_path}/bin/a2q validate 'Pynq-Z2' --host '192.168.2.99' --model 'a.onnx' --config 'c.yaml' --images '7'"

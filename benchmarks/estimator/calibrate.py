@@ -30,7 +30,7 @@ from pipeline.devices.resources import Utilization
 from pipeline.finn.estimate import estimate
 from pipeline.folding.estimate import COEFFICIENTS
 from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.stages import synth
+from pipeline.synthesis import synth
 from pipeline.tools import yosys
 
 _PARTS = 5  # of the layers of a kind; each is predicted from the others

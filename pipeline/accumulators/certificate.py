@@ -2,7 +2,7 @@
 
 Keys of the file:
 
-    policy              the policy of the build: exact, target, l1, datatype or fixed:n
+    policy              the policy of the build, see policy.py
     per_pe              true where each PE lane has a width of its own
     layers              a list, one entry an MVAU, in the order of the data:
       layer, source     the layer's name in hardware and in the user's network
@@ -67,7 +67,7 @@ class LayerCertificate:
     input_lo: int
     input_hi: int
     claimed: int | None
-    bits: dict[str, int | None]  # by bound: exact, l1, a2q_plus, datatype
+    bits: dict[str, int | None]  # by bound, those of BOUNDS
     row_bits: tuple[int, ...]  # the width used, row by row
     largest_l1_norm: int
     zeros: int

@@ -6,43 +6,47 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.dataflow.bounds import RowBounds
+from pipeline.dataflow.bounds import BOUNDS, RowBounds
 from pipeline.errors import AccumulatorError, ConfigError
 from pipeline.kernels.matrix_vector import MAX_ACCUMULATOR_BITS
+from pipeline.text_file import either
 
-__all__ = ["POLICIES", "Policy"]
+__all__ = ["CHOICES", "POLICIES", "Policy"]
 
-POLICIES = ("exact", "target", "l1", "datatype", "fixed")
+POLICIES = {
+    "exact": "the width of the exact range of the weights that are there",
+    "target": "the P that the model was trained for; where it states none, as exact",
+    "l1": "the bound of A2Q, by the l1 norm of each row of weights",
+    "a2q_plus": "the bound of A2Q+, by the same norm, for layers of which every row of weights sums to zero",
+    "datatype": "K, N and M alone: right for any weights of that type",
+    "fixed": f"n bits, 1 to {MAX_ACCUMULATOR_BITS}, written fixed:n",
+}
+"""What decides a width, by the kind of the policy. Those of BOUNDS are the bounds of that name."""
+
+_PLAIN = [kind for kind in POLICIES if kind != "fixed"]
+CHOICES = f"{either([*_PLAIN, 'fixed:n'])} with n from 1 to {MAX_ACCUMULATOR_BITS} bits"
+"""How a configuration writes policies, in words."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """`kind` is one of POLICIES:
-
-    exact     the width of the exact range of the weights that are there
-    target    the P that the model was trained for; where it states none, as `exact`
-    l1        the A2Q bound of the weights' l1 norm
-    datatype  K, N and M alone: right for any weights of that type
-    fixed     `bits` for every layer
-    """
+    """`kind` is one of POLICIES, and `bits` the width of the kind `fixed`."""
 
     kind: str
     bits: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Policy:
-        """The policy that a configuration writes as `exact`, `target`, `l1`, `datatype` or `fixed:n`.
+        """The policy that a configuration writes as one of CHOICES.
 
         >>> Policy.parse("fixed:32")
         Policy(kind='fixed', bits=32)
         """
-        if text in POLICIES[:-1]:
+        if text in _PLAIN:
             return cls(text)
         fixed = re.fullmatch(r"fixed:\s*(\d+)", text)
         if not fixed:
-            raise ConfigError(
-                f"The accumulator policy {text!r} is not known; choose exact, target, l1, datatype or fixed:n (bits)."
-            )
+            raise ConfigError(f"The accumulator policy {text!r} is not known; choose {CHOICES}.")
         bits = int(fixed[1])
         if not 1 <= bits <= MAX_ACCUMULATOR_BITS:
             raise ConfigError(
@@ -56,23 +60,14 @@ class Policy:
     def widths(self, layer: str, rows: Sequence[RowBounds], target: int | None) -> tuple[int, ...]:
         """The width of each row's accumulator. `layer` is what errors call the layer, `target` the model's P for it.
 
-        Raises AccumulatorError where a width of `target` or `fixed` is less than a row's exact range needs, or where a
-        bound asks for more than the hardware can be.
+        Raises AccumulatorError where a width of `target` or `fixed` is less than a row's exact range needs, where a bound
+        asks for more than the hardware can be, or where it does not hold for a row.
         """
-        match self.kind:
-            case "exact":
-                widths = tuple(row.exact for row in rows)
-            case "l1":
-                widths = tuple(row.l1 for row in rows)
-            case "datatype":
-                widths = tuple(row.datatype for row in rows)
-            case "fixed":
-                assert self.bits is not None
-                widths = (self.bits,) * len(rows)
-            case "target":
-                widths = tuple(row.exact for row in rows) if target is None else (target,) * len(rows)
-            case _:
-                raise ValueError(f"an unknown policy: {self.kind}")
+        stated = target if self.kind == "target" else self.bits
+        if stated is not None:
+            widths = (stated,) * len(rows)
+        else:
+            widths = _bounds(layer, rows, self.kind if self.kind in BOUNDS else "exact")
         self._check(layer, rows, widths)
         return widths
 
@@ -94,3 +89,17 @@ class Policy:
                 f"Layer {layer}: the policy {self} asks for {max(widths)} bits; the hardware's accumulators have "
                 f"at most {MAX_ACCUMULATOR_BITS}. Use the policy exact."
             )
+
+
+def _bounds(layer: str, rows: Sequence[RowBounds], name: str) -> tuple[int, ...]:
+    """The width that the bound `name` asks for, row by row. Raises AccumulatorError for a row that it does not hold for."""
+    widths = [getattr(row, name) for row in rows]
+    without = [channel for channel, width in enumerate(widths) if width is None]
+    if without:
+        others = f" ({len(without)} of its {len(rows)} channels do not sum to zero)" if len(without) > 1 else ""
+        raise AccumulatorError(
+            f"Layer {layer}: the weights of channel {without[0]} sum to {rows[without[0]].weight_sum}{others}, but the bound "
+            f"{name} holds for rows that sum to zero. Use another policy for this layer (accumulators: {{layers: …}}), such "
+            "as exact or l1."
+        )
+    return tuple(widths)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.matrix_vector import MatrixVector
 
-__all__ = ["Witness", "lane_witnesses", "witness_inputs"]
+__all__ = ["Witness", "lane_witnesses", "witness_inputs", "witnesses"]
 
 
 @dataclass(frozen=True)
@@ -62,3 +63,8 @@ def witness_inputs(mvau: MatrixVector) -> np.ndarray:
     vectors = [witness.vector(mvau.input_type, mvau.mw) for witness in lane_witnesses(mvau)]
     distinct = {vector.tobytes(): vector for vector in vectors}
     return np.stack(list(distinct.values()))
+
+
+def witnesses(graph: LayerGraph) -> dict[str, np.ndarray]:
+    """By layer with a matrix, its `witness_inputs`."""
+    return {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MatrixVector)}

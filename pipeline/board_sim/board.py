@@ -18,12 +18,12 @@ import numpy as np
 from a2q_driver.manifest import ACCELERATOR, DMA
 from pipeline.board_sim.dma import Dma
 from pipeline.board_sim.errors import BusError, OutOfMemoryError, RequestError
+from pipeline.board_sim.fair_lock import FairLock
 from pipeline.board_sim.files import Files
 from pipeline.board_sim.memory import Buffer, Memory
 from pipeline.board_sim.model import OKAY, Model
 from pipeline.board_sim.package import Package
 from pipeline.board_sim.registers import ProcessorRegisters, Window
-from pipeline.board_sim.turns import Turns
 from pipeline.errors import InputError
 
 __all__ = ["Board"]
@@ -58,7 +58,7 @@ class Board:
         self._attention = 0.0  # until when time goes by although nothing moves
         self._closed = threading.Event()
         self._watchers: list[threading.Thread] = []
-        self._turns = Turns()
+        self._lock = FairLock()
         self._asked = threading.Event()  # something since the clock last stood still
         self._clock = threading.Thread(target=self._run, name="clock", daemon=True)
         self._clock.start()
@@ -78,7 +78,7 @@ class Board:
         def look() -> None:
             while not self._closed.wait(_LOOK_SECONDS):
                 owners = connections()
-                with self._turns:  # it is nothing that a client asks for, so the clock may stand still
+                with self._lock:  # it is nothing that a client asks for, so the clock may stand still
                     self._memory.free_lost(owners, time.monotonic())
 
         self._watchers.append(threading.Thread(target=look, name="watch", daemon=True))
@@ -192,7 +192,7 @@ class Board:
     @contextmanager
     def _held(self) -> Iterator[None]:
         """The board between two slices of time."""
-        with self._turns:
+        with self._lock:
             try:
                 yield
             finally:
@@ -202,7 +202,7 @@ class Board:
     def _run(self) -> None:
         while True:
             self._asked.wait()
-            with self._turns:
+            with self._lock:
                 if self._closed.is_set():
                     return
                 begin = time.monotonic()

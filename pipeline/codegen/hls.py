@@ -26,6 +26,7 @@ from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 __all__ = [
     "INCLUDE",
+    "NETWORK_FUNCTION",
     "HlsLayer",
     "HlsNetwork",
     "HlsPort",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 INCLUDE = "include"  # the folder of its headers beside what is generated
+NETWORK_FUNCTION = "finn_design"  # the top function of a whole network
 _LEAST_DEPTH = 2  # of a stream: with one place it could not be written and read in every cycle
 _WIDEST = 4096  # bits of a word, at a port and within: UG1399, "AXI4-Stream Interfaces" and AP_INT_MAX_W
 _VALUES_IN_A_LINE = 64

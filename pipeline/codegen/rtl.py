@@ -17,21 +17,25 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.codegen.render import render, write_template, write_text
+from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer, Stream
 from pipeline.dataflow.packing import beat_bytes
 from pipeline.files import RTL
 
 __all__ = [
+    "STITCHED_TOP",
     "WEIGHT_FILE",
     "Design",
     "Port",
     "describe_design",
+    "describe_stitched",
     "identifier",
     "rtl_sources",
     "streams_by_name",
     "write_design",
 ]
 
+STITCHED_TOP = "finn_design_wrapper"  # the top module of a whole network
 WEIGHT_FILE = "weights.bin"  # the words of the weight stream, little endian
 
 
@@ -98,6 +102,13 @@ def describe_design(
         tuple(_companion_name(layer) for layer in layers if layer.has_companion),
         tuple(layer.name for layer in layers if layer.has_overflow and check_overflow),
         _weight_words(layers),
+    )
+
+
+def describe_stitched(graph: LayerGraph, folder: Path, *, check_overflow: bool = False) -> Design:
+    """The stitched network of `graph`, as `write_design` wrote it to `folder`."""
+    return describe_design(
+        graph.layers, [graph.input], [graph.output], folder, STITCHED_TOP, check_overflow=check_overflow
     )
 
 

@@ -24,6 +24,7 @@ def compare_command(
     axes: Axes,
     config: Path | None,
     weights: str | None,
+    settings: Sequence[str],
     out: Path | None,
     work: Path,
     scheduler: str | None,
@@ -32,7 +33,7 @@ def compare_command(
     verbose: bool,
 ) -> bool:
     """Build and compare, and print the table; whether no build failed."""
-    chosen = points(names, axes, config, weights)
+    chosen = points(names, axes, config, weights, settings)
     folder = out or default_folder(names)
     folder.mkdir(parents=True, exist_ok=True)
     view = View(console, chosen)

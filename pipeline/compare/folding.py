@@ -73,7 +73,7 @@ def references(points: Sequence[Point]) -> dict[str, list[BuildConfig]]:
 
 def read_folding(reference: BuildConfig, built: BuildResult) -> Folding:
     """The folding of `reference`, `built` until the stage fold."""
-    from pipeline.stages import fold
+    from pipeline.folding import fold
 
     folder = built.results["fold"]
     return Folding(

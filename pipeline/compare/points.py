@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.accumulators.policy import Policy
-from pipeline.config import BuildConfig, config_for, load_config
+from pipeline.config import BuildConfig, command_line, config_for, load_config
 from pipeline.errors import ConfigError, InputError, ModelError
 from pipeline.models.names import MODELS, TRAINED, ModelSpec, find, is_checkpoint, is_path, located, recorded
 from pipeline.models.registry import checkpoint_record
@@ -79,20 +79,28 @@ class Point:
         return f"{self.model}-{policy}-{config.board_name}-{rate}-seed{config.seed}{synthetic}"
 
 
-def points(names: Sequence[str], axes: Axes, config: Path | None = None, weights: str | None = None) -> list[Point]:
+def points(
+    names: Sequence[str],
+    axes: Axes,
+    config: Path | None = None,
+    weights: str | None = None,
+    settings: Sequence[str] = (),
+) -> list[Point]:
     """The points of a comparison, model by model, each with every combination of the axes.
 
     `names` are names of models, paths, or patterns of the names that `a2q models` lists. `config` is the file of
-    build_configs/ for all of them; without it each model has its own. Raises ModelError for a name or a pattern that
+    build_configs/ for all of them; without it each model has its own. `settings`, each NAME=VALUE, go before the file's
+    options. Raises ModelError for a name or a pattern that
     means nothing, ConfigError for a value on an axis that cannot be, or for two models that would be told apart by
     nothing.
     """
     policies = [_accumulators(text) for text in axes.policies]
+    _check_settings(settings)
     found: dict[str, Point] = {}
     for model in dict.fromkeys(model for name in names for model in _models(name, axes.bits)):
         for board, rate, seed in product(axes.boards or (None,), axes.target_fps or (None,), axes.seeds or (None,)):
             given = {"board": board, "target_fps": rate, "seed": seed, "weights": weights}
-            loaded = _loaded(config, model, given)
+            loaded = _loaded(config, model, command_line(settings, {"model": model, **given}))
             for accumulators in policies:
                 chosen = loaded.accumulators.model_copy(update=accumulators)
                 whole = loaded.model_copy(update={"accumulators": chosen})
@@ -101,6 +109,14 @@ def points(names: Sequence[str], axes: Axes, config: Path | None = None, weights
                 if other is not point:
                     raise ConfigError(_twice(other, point))
     return list(found.values())
+
+
+def _check_settings(settings: Sequence[str]) -> None:
+    """Raise ConfigError for what a comparison varies itself, so that a setting of it would have no effect."""
+    for name in (setting.partition("=")[0] for setting in settings):
+        if name in ("model", "accumulators", "accumulators.policy", "accumulators.per_pe"):
+            instead = "name the models" if name == "model" else f"give policies by --policy, with {_PE} for per_pe"
+            raise ConfigError(f"--set gives {name}, in which the builds of a comparison differ: {instead}.")
 
 
 def _twice(one: Point, other: Point) -> str:
@@ -169,7 +185,7 @@ def _loaded(path: Path | None, model: str, overrides: Mapping[str, Any]) -> Buil
 
     Paths are absolute, so that they mean the same wherever it is built.
     """
-    config = load_config(path or config_for(model), {"model": model, **overrides})
+    config = load_config(path or config_for(model), overrides)
     if config.weights == "trained":
         model = located(model)
     if is_path(model):

@@ -26,9 +26,9 @@ from pipeline.compare.points import Point
 from pipeline.compare.record import PointRecord, read_record
 from pipeline.config import BuildConfig
 from pipeline.errors import A2QError, ToolError
-from pipeline.flow import asked_of, build, made_by
-from pipeline.plan import STAGES
+from pipeline.flow import build, code_version, user_inputs
 from pipeline.progress import Screen
+from pipeline.stages import STAGES
 
 __all__ = ["Built", "Failed", "Place", "build_point", "checkout", "find_folding", "keys"]
 
@@ -70,7 +70,7 @@ class Failed:
 @cache
 def checkout() -> str:
     """The digest of what builds: this repository's code and sources, the versions of its packages."""
-    parts = {stage.name: fingerprint.combine(made_by(stage)) for stage in STAGES}
+    parts = {stage.name: fingerprint.combine(code_version(stage)) for stage in STAGES}
     return fingerprint.combine({**parts, "record": fingerprint.code(read_record)})
 
 
@@ -93,10 +93,9 @@ def _asked(config: BuildConfig, known: dict[str, dict[str, object]]) -> str:
     """The digest of what `config` asks of the stages; `known` is what was found of the same options before."""
     parts = {}
     for stage in STAGES:
-        options = config.read(stage.reads)
-        label = f"{stage.name} {options}"
+        label = f"{stage.name} {config.as_json(stage.reads)}"
         if label not in known:  # data sets are read for it
-            known[label] = asked_of(stage, options)
+            known[label] = user_inputs(stage, config)
         parts[stage.name] = fingerprint.combine(known[label])
     return fingerprint.combine(parts)
 

@@ -22,7 +22,9 @@ import numpy as np
 
 from pipeline.dataflow.types import IntType
 
-__all__ = ["RowBounds", "exact_range", "l1_norms", "magnitude_bits", "range_bits", "row_bounds"]
+__all__ = ["BOUNDS", "RowBounds", "exact_range", "l1_norms", "magnitude_bits", "range_bits", "row_bounds"]
+
+BOUNDS = ("exact", "l1", "a2q_plus", "datatype")  # the fields of RowBounds that are widths
 
 _INT64_MAX = (1 << 63) - 1
 

@@ -22,17 +22,20 @@ from pipeline.yaml_file import read_yaml
 
 __all__ = [
     "BOARD_FILE",
+    "DEFAULT_BOARD",
     "PYNQ_PORT",
     "SIMULATED",
     "Board",
     "ProcessingSystem",
     "all_boards",
+    "board_files",
     "board_names",
     "is_board_file",
     "load_board",
     "read_board",
 ]
 
+DEFAULT_BOARD = "KV260"  # of a build that names none
 BOARD_FILE = "board.yaml"  # as a build keeps the file of its board
 SIMULATED = "sim"  # stands for a board's name where a package is run: the simulated one
 PYNQ_PORT = 7967  # where PYNQ.remote's server listens
@@ -194,6 +197,11 @@ class Board:
 def is_board_file(name: str) -> bool:
     """Whether `name` is meant as the path of a board's file, and not as the name of a board."""
     return name.endswith((".yaml", ".yml"))
+
+
+def board_files(name: str) -> list[Path]:
+    """The user's file that describes the board `name`; none for a board of hw/boards."""
+    return [Path(name)] if is_board_file(name) else []
 
 
 def load_board(name: str) -> Board:

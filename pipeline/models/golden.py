@@ -9,10 +9,9 @@ quantizer of its input, or the configuration.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -55,10 +54,10 @@ class GoldenFrames:
     source: str
 
 
-def data_files(options: Mapping[str, Any]) -> list[Path]:
+def data_files(golden_inputs: Path | None) -> list[Path]:
     """The files that golden frames may be read from, for the cache's key."""
-    if options["golden_inputs"]:
-        return [Path(options["golden_inputs"])]
+    if golden_inputs:
+        return [golden_inputs]
     return [path for name in _IN_MEMORY for path in catalog.files(name, "test")]
 
 

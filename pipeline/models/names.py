@@ -22,9 +22,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline.accumulators.methods import SUFFIXES
 from pipeline.datasets.catalog import find as find_dataset
 from pipeline.errors import ConfigError, InputError, ModelError
 from pipeline.models.quantization import Quantization
+from pipeline.text_file import either
 from pipeline.user_cache import cache_folder
 
 __all__ = [
@@ -355,7 +357,7 @@ def _unknown(name: str, reason: str = "") -> UnknownModelError:
     hint = f"Did you mean {close[0]}? " if close else ""
     return UnknownModelError(
         f"There is no model called {name!r}. {reason}{hint}Give the path of a QONNX file (*.onnx), a name that `a2q "
-        "models` lists, or one of the form quant_FAMILY_wWaA, quant_FAMILY_wWaA_a2q_Pb or quant_FAMILY_wWaA_a2q_plus_Pb, "
+        f"models` lists, or one of the form {either([f'quant_FAMILY_{suffix}' for suffix in SUFFIXES])}, "
         "for weights of W, activations of A and accumulators of P bits, or FAMILY for a float network. FAMILY is one of "
         f"{', '.join(FAMILIES)}, with x2 or x1.5 behind it for as many times the channels."
     )

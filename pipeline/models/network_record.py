@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline.accumulators.methods import BoundMethod
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.names import Preprocessing
 
@@ -41,7 +42,7 @@ class _Part(BaseModel):
 class LayerBound(_Part):
     """The accumulator width that a layer's weights were trained for, and by which method."""
 
-    method: Literal["a2q", "a2q_plus"]
+    method: BoundMethod
     accumulator_bits: int = Field(ge=2, le=64)
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from pipeline.accumulators.methods import METHODS, SUFFIXES, AccumulatorMethod
 from pipeline.errors import ConfigError
+from pipeline.text_file import either
 
 __all__ = ["Quantization"]
 
-_SUFFIX = re.compile(r"w(?P<weight>[1-9]\d*)a(?P<act>[1-9]\d*)(?:_(?P<method>a2q_plus|a2q)_(?P<bits>[1-9]\d*)b)?")
-_METHODS = ("none", "a2q", "a2q_plus")
+_SUFFIX = re.compile(
+    rf"w(?P<weight>[1-9]\d*)a(?P<act>[1-9]\d*)(?:_(?P<method>{'|'.join(METHODS)})_(?P<bits>[1-9]\d*)b)?"
+)
 _SCALINGS = ("channel", "tensor")
 
 
@@ -30,19 +33,19 @@ class Quantization:
     weight_scaling: Literal["channel", "tensor"] = "channel"
     first_layer_bits: int = 8
     last_layer_bits: int = 8
-    accumulator_method: Literal["none", "a2q", "a2q_plus"] = "none"
+    accumulator_method: AccumulatorMethod = "none"
     accumulator_bits: int | None = None
 
     def __post_init__(self) -> None:
         for key in ("weight_bits", "act_bits", "first_layer_bits", "last_layer_bits"):
             _check_whole(key, getattr(self, key), 1, 8)
         _check_choice("weight_scaling", self.weight_scaling, _SCALINGS)
-        _check_choice("accumulator_method", self.accumulator_method, _METHODS)
+        _check_choice("accumulator_method", self.accumulator_method, get_args(AccumulatorMethod))
         if self.accumulator_method == "none":
             if self.accumulator_bits is not None:
                 raise ConfigError(
                     f"accumulator_bits is {self.accumulator_bits!r} where accumulator_method is none; expected none "
-                    "at all, or accumulator_method a2q or a2q_plus."
+                    f"at all, or accumulator_method {either(list(METHODS))}."
                 )
             return
         if self.weight_bits == 1:
@@ -72,7 +75,7 @@ class Quantization:
         match = _SUFFIX.fullmatch(suffix)
         if match is None:
             raise ConfigError(
-                f"{suffix!r} does not say a quantization; expected wWaA, wWaA_a2q_Pb or wWaA_a2q_plus_Pb for weights "
+                f"{suffix!r} does not say a quantization; expected {either(SUFFIXES)} for weights "
                 "of W, activations of A and accumulators of P bits, such as w4a4_a2q_14b."
             )
         method = match["method"]
@@ -104,4 +107,4 @@ def _check_whole(key: str, value: object, low: int, high: int) -> None:
 
 def _check_choice(key: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ConfigError(f"{key} is {value!r}; expected {', '.join(choices[:-1])} or {choices[-1]}.")
+        raise ConfigError(f"{key} is {value!r}; expected {either(choices)}.")

@@ -14,19 +14,21 @@ from pipeline.accumulators.certificate import Certificate
 from pipeline.cache import read_entry
 from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.errors import ModelError
+from pipeline.folding import fold
+from pipeline.folding.fold import Folded
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
-from pipeline.stages import bitfile, cppsim, fold, resolve, synth, timing
-from pipeline.stages.bitfile import BitfileResult
-from pipeline.stages.cppsim import CppSimulation
-from pipeline.stages.fold import Folded
-from pipeline.stages.resolve import ResolvedModel
-from pipeline.stages.rtlsim import LayerRun
-from pipeline.stages.synth import ResourceReport
-from pipeline.stages.timing import TimingReport
+from pipeline.models import resolve
+from pipeline.models.resolve import ResolvedModel
 from pipeline.static_timing.estimate import TimingEstimate
-from pipeline.verification import gate_level
+from pipeline.synthesis import bitfile, synth, timing
+from pipeline.synthesis.bitfile import BitfileResult
+from pipeline.synthesis.synth import ResourceReport
+from pipeline.synthesis.timing import TimingReport
+from pipeline.verification import cppsim, gate_level
 from pipeline.verification.comparison import AccumulatorExtremes
+from pipeline.verification.cppsim import CppSimulation
 from pipeline.verification.gate_level import GateLevelReport
+from pipeline.verification.rtlsim import LayerRun
 
 if TYPE_CHECKING:
     from pipeline.devices.boards import Board

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pipeline.dataflow.registry import kernels
-from pipeline.stages.synth import LayerResources, ResourceReport
+from pipeline.synthesis.synth import LayerResources, ResourceReport
 
 __all__ = ["CELLS", "COLOURS", "PURPOSES", "layer_lut_by_purpose", "lut_by_purpose", "module_purposes"]
 

@@ -15,9 +15,9 @@ from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.report.boards import boards_section
 from pipeline.report.facts import BuildFacts
 from pipeline.report.markdown import number, percent, span, table
-from pipeline.stages.synth import ResourceReport
-from pipeline.stages.timing import LayerTiming
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC, place
+from pipeline.synthesis.synth import ResourceReport
+from pipeline.synthesis.timing import LayerTiming
 
 __all__ = ["CYCLES_FIGURE", "LUTS_FIGURE", "WIDTHS_FIGURE", "summary"]
 

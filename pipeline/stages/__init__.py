@@ -1,0 +1,31 @@
+"""The stages of a build, in order. What a stage is says `pipeline/stage.py`; how they run, `pipeline/flow.py`."""
+
+from pipeline.stage import Stage
+from pipeline.stages import (
+    accumulators,
+    bitfile,
+    codegen,
+    cppsim,
+    dataflow,
+    export,
+    fold,
+    package,
+    report,
+    resolve,
+    rtlsim,
+    streamline,
+    synth,
+    timing,
+    verify,
+)
+
+__all__ = ["STAGES"]
+
+# This file imports every stage, so what imports a module of this package depends on all of them: no stage's work does.
+STAGES: tuple[Stage, ...] = tuple(
+    module.STAGE
+    for module in (
+        *(resolve, export, streamline, dataflow, accumulators, fold, codegen),
+        *(cppsim, rtlsim, synth, verify, timing, bitfile, package, report),
+    )
+)

@@ -14,13 +14,52 @@ import numpy as np
 from pipeline.accumulators.certificate import Certificate, LayerCertificate
 from pipeline.accumulators.policy import Policy
 from pipeline.accumulators.witness import Witness
-from pipeline.dataflow.bounds import RowBounds, row_bounds
+from pipeline.dataflow.bounds import BOUNDS, RowBounds, row_bounds
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
 from pipeline.frontend.streamline import COPY
 from pipeline.kernels.mvau import MVAU
+from pipeline.stage import Context, Stage
+from pipeline.stages.groups import LAYERS, NETWORK
 
-__all__ = ["assign"]
+__all__ = ["STAGE", "assign"]
+
+
+def run(context: Context) -> str:
+    from pipeline.accumulators.certificate import write_proof
+    from pipeline.dataflow.storage import load_graph, save_graph
+    from pipeline.models import resolve
+    from pipeline.report.markdown import span
+
+    record, _ = resolve.load(context.inputs["resolve"])
+    options = context.options.accumulators
+    graph, certificate = assign(
+        load_graph(context.inputs["dataflow"]),
+        options.policy,
+        options.layers,
+        options.per_pe,
+        record.target_bits,
+        options.bits,
+    )
+    save_graph(graph, context.folder)
+    for layer in certificate.layers:
+        bounds = ", ".join(f"{name} {bits}" for name, bits in layer.bits.items())
+        context.log(
+            f"{layer.layer}: {layer.bits_used} bits, range {layer.lowest.value} to {layer.highest.value}; {bounds}"
+        )
+    units = [layer for layer in graph if isinstance(layer, MVAU)]
+    write_proof(certificate, units, context.folder / "report")
+    widths = [layer.bits_used for layer in certificate.layers]
+    by_type = [bits for layer in certificate.layers if (bits := layer.bits["datatype"]) is not None]
+    line = (
+        f"{span(widths, 'bits')} by the policy {certificate.policy}, proven; {span(by_type)} by data types alone; "
+        f"{certificate.claims}"
+    )
+    if options.bits is not None:
+        line += ", P as the configuration states it"
+    if certificate.policy == "target" and not any(layer.claimed for layer in certificate.layers):
+        line += ", so this is exact"
+    return line
 
 
 def assign(
@@ -33,13 +72,14 @@ def assign(
 ) -> tuple[LayerGraph, Certificate]:
     """Give every MVAU of `graph` its accumulator widths.
 
-    `policy` is exact, target, l1, datatype or fixed:n; `overrides` gives some layers another. `target_bits` is the
+    `policy` is one of pipeline/accumulators/policy.py; `overrides` gives some layers another. `target_bits` is the
     model's P, for the layers that have one; `stated_bits`, what the configuration says of all layers or of some, goes
     before it. All go by the layer's name, or by its name in the user's network. Without `per_pe` all rows of a layer are
     as wide as its widest; with it each row has its own width, and a PE lane is as wide as the widest row that the folding
     gives it. Write the certificate with `Certificate.write`.
 
-    Raises AccumulatorError where a width would not hold a layer's exact range, ConfigError for a policy or a layer that
+    Raises AccumulatorError where a width would not hold a layer's exact range, or the policy's bound does not hold for
+    its weights, ConfigError for a policy or a layer that
     is not known.
     """
     default = Policy.parse(policy)
@@ -87,10 +127,15 @@ def _check_names(units: list[MVAU], values: Mapping, what: str) -> None:
             )
 
 
+def _widest(widths: list[int | None]) -> int | None:
+    """The largest of `widths`; None where a bound does not hold for all rows."""
+    known = [width for width in widths if width is not None]
+    return max(known) if len(known) == len(widths) else None
+
+
 def _certify(
     unit: MVAU, rows: tuple[RowBounds, ...], policy: Policy, widths: tuple[int, ...], target: int | None
 ) -> LayerCertificate:
-    centred = [row.a2q_plus for row in rows if row.a2q_plus is not None]
     return LayerCertificate(
         layer=unit.name,
         source=unit.source,
@@ -101,15 +146,21 @@ def _certify(
         input_lo=unit.input_type.lo,
         input_hi=unit.input_type.hi,
         claimed=target,
-        bits={
-            "exact": max(row.exact for row in rows),
-            "l1": max(row.l1 for row in rows),
-            "a2q_plus": max(centred) if len(centred) == len(rows) else None,
-            "datatype": max(row.datatype for row in rows),
-        },
+        bits={name: _widest([getattr(row, name) for row in rows]) for name in BOUNDS},
         row_bits=widths,
         largest_l1_norm=max(row.l1_norm for row in rows),
         zeros=int(np.count_nonzero(unit.weights == 0)),
         lowest=Witness.of(unit, min(range(len(rows)), key=lambda channel: rows[channel].lo), highest=False),
         highest=Witness.of(unit, max(range(len(rows)), key=lambda channel: rows[channel].hi), highest=True),
     )
+
+
+STAGE = Stage(
+    "accumulators",
+    "the width of every sum, with the proof",
+    run,
+    reads=("accumulators",),
+    needs=("resolve", "dataflow"),
+    packages=(*NETWORK, *LAYERS),
+    sources=("pipeline/accumulators/check_certificate.py",),
+)

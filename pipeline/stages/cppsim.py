@@ -1,319 +1,52 @@
-"""cppsim: the generated HLS C++, compiled and run, and compared with the reference in every element.
-
-In strict numbers, those of the hardware: every layer alone on one golden frame and on the accumulator witnesses, and the
-whole network on one frame. In fast numbers, native integers that check their ranges: every layer alone on more frames, and
-the whole network on many, frame behind frame, its layers side by side and each stream as deep as the C++ says. Every sum
-must fit its accumulator, and no layers may wait for each other.
-"""
+"""The stage cppsim; its work is in `pipeline/verification/cppsim.py`."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
+import os
 
-import numpy as np
+from pipeline.stage import Context, Stage
+from pipeline.stages.groups import LAYERS, NETWORK
 
-from pipeline.codegen.hls import HlsNetwork
-from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Layer
-from pipeline.dataflow.types import IntType
-from pipeline.errors import A2QError, DeadlockError, VerificationError
-from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.tools import gxx
-from pipeline.tools.gxx import Extremes, Program
-from pipeline.tools.pool import side_by_side
-from pipeline.verification.comparison import AccumulatorExtremes, as_frames, compare
-
-__all__ = ["FILE", "CppLayerRun", "CppNetworkRun", "CppSimulation", "check_extremes", "load", "run"]
-
-FILE = "cppsim.json"
-_LAYER_FRAMES = 10  # of each layer alone, in fast numbers
-_IN_A_ROW = 3  # frames of the network at least: the first fills its streams, the last meets a steady state
-_NUMBERS = {"strict": "ap_int", "fast": "native integers", "bounded": "native integers"}
+__all__ = ["STAGE"]
 
 
-@dataclass(frozen=True)
-class CppLayerRun:
-    """One layer on its own: frames in strict numbers, witnesses after them, and frames in fast numbers."""
+def run(context: Context) -> str:
+    from pipeline.accumulators.witness import witnesses
+    from pipeline.codegen import hls
+    from pipeline.folding import fold
+    from pipeline.verification import cppsim
+    from pipeline.verification.frames import simulated_frames
 
-    strict_frames: int
-    witnesses: int
-    fast_frames: int
-    accumulator: AccumulatorExtremes | None
-
-
-@dataclass(frozen=True)
-class CppNetworkRun:
-    """The whole network: the golden frames in fast numbers, by their indices, and how many of them in strict ones too."""
-
-    strict_frames: int
-    fast_frames: int
-    golden_frames: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class CppSimulation:
-    """What was run, and what it took. `compile_seconds` is what was not compiled before."""
-
-    compiler: str
-    headers: str
-    compile_seconds: float
-    run_seconds: float
-    network: CppNetworkRun
-    layers: Mapping[str, CppLayerRun]
-
-    @property
-    def summary(self) -> str:
-        strict, fast = self.network.strict_frames, self.network.fast_frames
-        return (
-            f"{len(self.layers)} layers and the network exact in C++: {strict} frame{'s' if strict > 1 else ''} in "
-            f"{_NUMBERS['strict']}, {fast} in {_NUMBERS['fast']}; no deadlock at the depths of its streams; compiled in "
-            f"{self.compile_seconds:.1f} s"
-        )
-
-    def save(self, folder: Path) -> None:
-        """report/cppsim.json."""
-        folder.mkdir(parents=True, exist_ok=True)
-        how = f"compiled by {self.compiler} with the headers of ap_int of {self.headers}, and run"
-        (folder / FILE).write_text(json.dumps({"how": how, **asdict(self)}, indent=2) + "\n")
-
-
-def load(path: Path) -> CppSimulation | None:
-    """What `save` wrote to `path`; None where nothing was simulated. Raises OSError, ValueError, KeyError or TypeError."""
-    if not path.is_file():
-        return None
-    content = json.loads(path.read_text())
-    del content["how"]
-    network = content.pop("network")
-    layers = {name: _layer_run(entry) for name, entry in content.pop("layers").items()}
-    return CppSimulation(
-        **content,
-        network=CppNetworkRun(**{**network, "golden_frames": tuple(network["golden_frames"])}),
-        layers=layers,
+    count = context.options.simulation.cppsim_frames
+    if not count:
+        return "none: the HLS C++ was not run, as no frames were asked for (simulation: {cppsim_frames: 0})"
+    graph = fold.load(context.inputs["fold"]).graph
+    hls.check_widths(graph)
+    frames, chosen = simulated_frames(graph, context.inputs["resolve"], count, again=False)
+    result = cppsim.run(
+        graph,
+        hls.describe_network(graph, context.inputs["codegen"] / "hls", hls.NETWORK_FUNCTION),
+        frames,
+        chosen,
+        witnesses(graph),
+        context.shared("g++"),
+        context.folder / "verification_output",
+        workers=len(os.sched_getaffinity(0)),
+        log=context.log,
+        on_progress=context.progress,
     )
+    result.save(context.folder / "report")
+    return result.summary
 
 
-def run(
-    graph: LayerGraph,
-    network: HlsNetwork,
-    frames: np.ndarray,
-    golden_frames: Sequence[int],
-    witnesses: Mapping[str, np.ndarray],
-    work: Path,
-    verified: Path,
-    *,
-    workers: int,
-    log: Callable[[str], None],
-    on_progress: Callable[[int, int, str], None],
-) -> CppSimulation:
-    """Compile `network`, which is `graph` in C++, and run it on `frames` (N, H, W, C), and MVAUs on `witnesses` (n, MW).
-
-    `golden_frames` are the indices of `frames` among the golden frames. Objects are kept in `work`, which other builds may
-    use at the same time. Writes what the whole network gave in fast numbers to `verified`/verify_cppsim_0_SUCCESS.npy, or
-    _FAIL.npy where it differs from the reference. Raises VerificationError, or DeadlockError, that names every layer that
-    fails, with what is wrong in the first.
-    """
-    begun = time.monotonic()
-    program = gxx.build_program(
-        [network.whole, *network.layers],  # the largest first
-        work,
-        include=network.include,
-        jobs=workers,
-        on_progress=lambda done, total: on_progress(done, total, "files compiled"),
-    )
-    compiled = time.monotonic()
-    log(f"compiled {len(network.layers)} layers and the network by {_compiler()}, headers of {gxx.headers_version()}")
-    trials = _trials(graph, network, frames, witnesses)
-    jobs = [partial(_run, program, trial, part) for trial in trials for part in trial.parts(workers)]
-    given = iter(side_by_side(jobs, workers, lambda done, total: on_progress(done, total, "runs")))
-    outcomes = [_joined(trial, [next(given) for _ in trial.parts(workers)]) for trial in trials]
-    whole = next(o for o in outcomes if o.trial.layer is None and o.trial.mode == "bounded")
-    if whole.output_names:
-        verified.mkdir(parents=True, exist_ok=True)
-        verdict = "SUCCESS" if np.array_equal(whole.output_names[0], whole.trial.expected[0]) else "FAIL"
-        np.save(verified / f"verify_cppsim_0_{verdict}.npy", whole.output_names[0][: len(frames)])
-    _check(outcomes, log)
-    layers = {}
-    for layer in graph:
-        if layer.has_hls:
-            own = {o.trial.mode: o for o in outcomes if o.trial.layer is layer}
-            extremes = None
-            if isinstance(layer, MatrixVector):
-                extremes = AccumulatorExtremes.of(layer, check_extremes(layer, own["strict"].extremes[layer.name]))
-            layers[layer.name] = CppLayerRun(
-                own["strict"].trial.golden, len(witnesses.get(layer.name, ())), own["fast"].trial.golden, extremes
-            )
-    strict = next(o for o in outcomes if o.trial.layer is None and o.trial.mode == "strict")
-    return CppSimulation(
-        _compiler(),
-        gxx.headers_version(),
-        round(compiled - begun, 3),
-        round(time.monotonic() - compiled, 3),
-        CppNetworkRun(strict.trial.golden, whole.trial.golden, tuple(int(index) for index in golden_frames)),
-        layers,
-    )
-
-
-def check_extremes(layer: MatrixVector, seen: Sequence[Extremes]) -> tuple[int, int]:
-    """The least and the greatest sum that was used, of `seen`, what each accumulator of `layer` held.
-
-    Raises VerificationError where one left its accumulator. Where 0 is a possible input every partial sum is the sum of
-    some input, so none may; else one may, as two's complement wraps and comes back, and only those that are used count.
-    """
-    every = layer.input_type.lo <= 0 <= layer.input_type.hi
-    for index, own in enumerate(seen):
-        held = IntType.of_bits(own.width, signed=True)
-        for value in (own.partial if every else own.used) or ():
-            if not held.lo <= value <= held.hi:
-                raise VerificationError(
-                    f"layer {layer.name}: accumulator {index} is {own.width} bits wide and has to hold {value}; its width "
-                    "in hardware would be too small"
-                )
-    used = [own.used for own in seen if own.used]
-    if not used:
-        raise VerificationError(f"layer {layer.name}: the C++ simulation saw none of its accumulators")
-    return min(low for low, _ in used), max(high for _, high in used)
-
-
-@dataclass(frozen=True, eq=False)
-class _Trial:
-    """Frames for one function: for that of `layer`, or of the whole network where it is None."""
-
-    function: str
-    layer: Layer | None
-    matrices: tuple[MatrixVector, ...]  # whose accumulators are seen
-    mode: str  # of Program.run
-    golden: int  # golden frames; witnesses come after them
-    inputs: tuple[np.ndarray, ...]
-    expected: tuple[np.ndarray, ...]
-
-    @property
-    def what(self) -> str:
-        name = f"layer {self.function} alone" if self.layer else "the whole network"
-        return f"{name} in C++, in {_NUMBERS[self.mode]},"
-
-    def parts(self, workers: int) -> list[slice]:
-        """The frames of each of the runs: those of the whole network are spread over `workers`."""
-        count = len(self.inputs[0])
-        size = max(-(-count // workers), _IN_A_ROW) if self.layer is None else count
-        return [slice(begin, begin + size) for begin in range(0, count, size)]
-
-
-@dataclass(frozen=True, eq=False)
-class _Outcome:
-    """What came out of a trial, or why nothing did."""
-
-    trial: _Trial
-    outputs: list[np.ndarray] | None
-    extremes: dict[str, list[Extremes]]
-    failure: A2QError | None = None
-
-
-def _trials(
-    graph: LayerGraph, network: HlsNetwork, frames: np.ndarray, witnesses: Mapping[str, np.ndarray]
-) -> list[_Trial]:
-    """Those of the whole network first: they take longest."""
-    matrices = tuple(layer for layer in graph if isinstance(layer, MatrixVector))
-    again = max(_IN_A_ROW - len(frames), 0)
-    row = np.concatenate([frames, np.repeat(frames[-1:], again, axis=0)])
-    expected = graph.run(row)
-    trials = [
-        _Trial(network.whole.layer, None, matrices, "strict", 1, (frames[:1],), (expected[:1],)),
-        _Trial(network.whole.layer, None, matrices, "bounded", len(frames), (row,), (expected,)),
-    ]
-    values = graph.execute(frames[:_LAYER_FRAMES])
-    for layer in graph:
-        if not layer.has_hls:
-            continue
-        inputs = tuple(values[stream] for stream in layer.input_names)
-        first = tuple(array[:1] for array in inputs)
-        if layer.name in witnesses:
-            own = as_frames(witnesses[layer.name], layer.inputs()[0].shape)
-            first = (np.concatenate([first[0], own]),)
-        own = (layer,) if isinstance(layer, MatrixVector) else ()
-        trials += [
-            _Trial(layer.name, layer, own, mode, count, given, layer.reference(*given))
-            for mode, count, given in (("strict", 1, first), ("fast", len(inputs[0]), inputs))
-        ]
-    return trials
-
-
-def _run(program: Program, trial: _Trial, part: slice) -> _Outcome:
-    try:
-        outputs, extremes = program.run(trial.function, [array[part] for array in trial.inputs], trial.mode)
-    except (VerificationError, DeadlockError) as error:
-        return _Outcome(trial, None, {}, error)
-    return _Outcome(trial, outputs, extremes)
-
-
-def _joined(trial: _Trial, parts: Sequence[_Outcome]) -> _Outcome:
-    failed = [part for part in parts if part.outputs is None]
-    if failed:
-        return failed[0]
-    outputs = [np.concatenate(arrays) for arrays in zip(*(part.outputs for part in parts), strict=True)]
-    layers = {name for part in parts for name in part.extremes}
-    extremes = {
-        name: [_widest(own) for own in zip(*(part.extremes[name] for part in parts), strict=True)] for name in layers
-    }
-    return _Outcome(trial, outputs, extremes)
-
-
-def _widest(seen: Sequence[Extremes]) -> Extremes:
-    """What one accumulator held in all of several runs."""
-
-    def ends(ranges: list[tuple[int, int] | None]) -> tuple[int, int] | None:
-        found = [pair for pair in ranges if pair]
-        return (min(low for low, _ in found), max(high for _, high in found)) if found else None
-
-    return Extremes(seen[0].width, ends([own.partial for own in seen]), ends([own.used for own in seen]))
-
-
-def _check(outcomes: Sequence[_Outcome], log: Callable[[str], None]) -> None:
-    """Raises the error of the first that is wrong; single layers are told before the whole network."""
-    wrong: dict[str, A2QError] = {}
-    for outcome in sorted(outcomes, key=lambda o: o.trial.layer is None):
-        try:
-            _check_outcome(outcome)
-        except (VerificationError, DeadlockError) as error:
-            log(str(error))
-            wrong.setdefault(outcome.trial.function if outcome.trial.layer else "the whole network", error)
-    if wrong:
-        (first, *others) = wrong
-        raise type(wrong[first])(f"{wrong[first]}" + (f". Wrong as well: {', '.join(others)}" if others else ""))
-
-
-def _check_outcome(outcome: _Outcome) -> None:
-    trial = outcome.trial
-    if outcome.failure:
-        raise outcome.failure
-    for layer in trial.matrices:  # first: a sum that wraps makes outputs wrong, and this says why
-        seen = outcome.extremes.get(layer.name, [])
-        AccumulatorExtremes.of(layer, check_extremes(layer, seen))
-        _check_widths(layer, seen)
-    for got, expected in zip(outcome.outputs, trial.expected, strict=True):
-        compare(trial.function, trial.what, got, expected)
-
-
-def _check_widths(layer: MatrixVector, seen: Sequence[Extremes]) -> None:
-    """Accumulators that hold sums are those that are certified, in order, and behind them what adds a bias to a sum."""
-    certified = layer.lane_accumulator_bits()
-    bits = (*certified, *(max(certified),) * (len(seen) - len(certified)))
-    for index, own in enumerate(seen):
-        if own.partial and own.width != bits[index]:
-            raise VerificationError(
-                f"layer {layer.name}: accumulator {index} is {own.width} bits wide in C++, and {bits[index]} are certified"
-            )
-
-
-def _compiler() -> str:
-    return f"g++ {gxx.version()}"
-
-
-def _layer_run(entry: dict) -> CppLayerRun:
-    extremes = entry.pop("accumulator")
-    accumulator = AccumulatorExtremes(*(tuple(extremes[key]) for key in ("proven", "observed"))) if extremes else None
-    return CppLayerRun(**entry, accumulator=accumulator)
+STAGE = Stage(
+    "cppsim",
+    "every layer and the whole network in C++, exact",
+    run,
+    reads=("simulation.cppsim_frames",),
+    needs=("resolve", "fold", "codegen"),
+    packages=("hls4ml", *NETWORK, *LAYERS),
+    programs=("g++", "vitis_hls"),
+    variables=("XILINX_HLS",),
+    sources=("hw/tb/*.hpp",),
+)

@@ -1,354 +1,82 @@
-"""fold: how parallel each layer is, what stands between layers, and how deep the FIFOs are.
-
-Requires a layer graph without FIFOs and width converters. Ensures that both ends of every stream have the same lanes,
-that a FIFO stands on every stream between two layers, and that the graph computes the same integers.
-"""
+"""The stage fold; its work is in `pipeline/folding/fold.py`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Layer
-from pipeline.dataflow.storage import load_graph, save_graph
-from pipeline.devices.boards import Board, load_board
-from pipeline.errors import ConfigError, ModelError
-from pipeline.folding.allowed import allowed
-from pipeline.folding.estimate import Estimate
-from pipeline.folding.fit import Fit
-from pipeline.folding.fitting import Design, Fitter
-from pipeline.folding.folding_config import FoldingConfig
-from pipeline.folding.timing import Prediction
-from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector, lane_attributes
-from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.kernels.thresholding import Thresholding, search_styles
-from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.devices.boards import board_files
+from pipeline.stage import Context, Stage
+from pipeline.stages.groups import LAYERS
 
-__all__ = [
-    "Folded",
-    "MvauChoice",
-    "cycle_budget",
-    "fold",
-    "folding_of",
-    "load",
-    "save",
-    "threshold_styles",
-    "write_reports",
-]
+if TYPE_CHECKING:
+    from pipeline.config import BuildConfig
+
+__all__ = ["STAGE"]
 
 
-@dataclass(frozen=True)
-class MvauChoice:
-    """What was chosen for an MVAU, and why: the fewest LUTs. Estimates."""
+def run(context: Context) -> str:
+    from pipeline.codegen import accelerator
+    from pipeline.dataflow.storage import load_graph
+    from pipeline.devices.boards import load_board
+    from pipeline.folding import fold
+    from pipeline.folding.estimate import Estimate
+    from pipeline.static_timing.slowest_paths import Size, clock_warning
 
-    style: str
-    fields: dict[str, int | str]  # of the folding, see `pipeline/folding/options.py`
-    cycles: int  # between frames
-    lut: float  # of the MVAU alone
-    more_lut: dict[str, float | None]  # by other style here, what the network would take more; None if it cannot be had
-
-
-@dataclass(frozen=True)
-class Folded:
-    """A folded graph and what is predicted of it. Cycles are clock cycles, FIFOs are counted in beats."""
-
-    graph: LayerGraph
-    cycles: dict[str, int]  # between frames, by layer, FIFOs excepted
-    slowest: str  # the layer with the most
-    prediction: Prediction
-    deadlock_bounds: dict[str, int]  # by FIFO at the end of a reconvergent path: beats that are enough against deadlock
-    estimates: dict[str, Estimate]  # by layer, FIFOs included
-    choices: dict[str, MvauChoice]  # by MVAU of which the style was left open
-    ignored: tuple[str, ...]  # what of the folding file has no meaning for this network
-    raised: dict[str, int]  # FIFOs that the folding file makes too shallow, and the depth they have instead
-    fit: Fit
-
-    @property
-    def max_cycles(self) -> int:
-        """Clock cycles between frames of the slowest layer."""
-        return self.cycles[self.slowest]
-
-
-def cycle_budget(target_fps: float, synth_clk_period_ns: float) -> int:
-    """The clock cycles a frame may take. Raises ConfigError if that is less than one, or a value is not above 0."""
-    if not (target_fps > 0 and synth_clk_period_ns > 0):
-        raise ConfigError(
-            f"target_fps = {target_fps} and synth_clk_period_ns = {synth_clk_period_ns}; both must be above 0."
-        )
-    budget = int(10**9 / (Fraction(str(target_fps)) * Fraction(str(synth_clk_period_ns))))
-    if budget < 1:
-        raise ConfigError(
-            f"target_fps = {target_fps} leaves less than one clock cycle of {synth_clk_period_ns} ns a frame; lower it."
-        )
-    return budget
-
-
-def fold(
-    graph: LayerGraph,
-    budget: int | Literal["max"] | None = None,
-    folding_config: Path | Mapping[str, dict] | None = None,
-    *,
-    mvau_style: str | Mapping[str, str] = "folded",
-    ram_style: str | Mapping[str, str] = "auto",
-    board: Board | None = None,
-    tell: Callable[[str], None] = lambda line: None,
-) -> Folded:
-    """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
-
-    `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/folding/styles.py`. "auto"
-    leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; KV260 by default.
-    `ram_style` is what the weights are stored in: distributed, block, ultra, or "auto", which is what synthesis finds
-    cheapest, or whatever else there must be for the network to fit the board. What fits in no way is folded as if the
-    board were larger, and `Folded.fit` says so.
-
-    `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
-    fits the board with some LUTs to spare; without it whatever `folding_config` leaves open is folded to one lane.
-    `folding_config` is a FINN folding file, or its content; what it asks for comes before the budget. A FIFO depth that
-    it gives is used unless it is below what is proven enough against deadlock. `tell` gets a line before what takes long,
-    such as the search for an adder graph. Raises ConfigError for a folding that does not divide, for a budget out of
-    reach, for UltraRAM on a board without, and for a `ram_style` where nothing has memories of weights.
-    """
-    config = _read_config(folding_config, graph)
-    if config and config.note:
-        tell(f"folding file: {config.note}")
-    board = board or load_board("KV260")
-    wishes = allowed(graph, mvau_style, ram_style, config, board)
-    fitter = Fitter(graph, budget, config, wishes, board, tell)
-    design = fitter.design()
-    folded = design.graph
-    layer_cycles = {layer.name: layer.cycles() for layer in folded if not isinstance(layer, StreamingFIFO)}
-    return Folded(
-        graph=folded,
-        cycles=layer_cycles,
-        slowest=max(layer_cycles, key=lambda name: layer_cycles[name]),
-        prediction=design.sized.prediction,
-        deadlock_bounds=design.sized.deadlock_bounds,
-        estimates=design.estimates,
-        choices=_explained(design, wishes.open),
-        ignored=(*wishes.ignored, *config.ignored, *config.without_layer(folded.layers)) if config else (),
-        raised=design.raised,
-        fit=fitter.fit(design),
+    options = context.options
+    clock, rate, board = options.synth_clk_period_ns, options.target_fps, load_board(options.board)
+    folded = fold.fold(
+        load_graph(context.inputs["accumulators"]),
+        "max" if rate == "max" else fold.cycle_budget(rate, clock),
+        options.folding_config_file,
+        mvau_style=options.mvau_style,
+        ram_style=options.ram_style,
+        board=board,
+        tell=context.log,
     )
-
-
-def _explained(design: Design, names: Collection[str]) -> dict[str, MvauChoice]:
-    problem, chosen = design.problem, design.chosen
-    others = problem.others(chosen, names, design.capacity)
-    return {
-        layer.name: MvauChoice(
-            folding.style,
-            folding.fields,
-            folding.cycles,
-            problem.estimate(layer, folding).lut,
-            {
-                style: None if total is None else total.lut - chosen.total.lut
-                for style, total in others[layer.name].items()
-            },
-        )
-        for layer, folding in zip(problem.graph, chosen.layers, strict=True)
-        if layer.name in names
-    }
-
-
-def folding_of(layer: Layer) -> dict[str, int | str]:
-    """What a FINN folding file says of `layer` (see `folding_config.py`)."""
-    if isinstance(layer, MatrixVector):
-        style = layer.style
-        own = {} if style == "folded" else {"mvau_style": style}
-        own |= {name: getattr(layer, name.lower()) for name in lane_attributes(style)}
-        if isinstance(layer, StoredMatrixVector):
-            own["ram_style"] = layer.ram_style
-        return own | {"mem_mode": layer.mem_mode}
-    return {name: getattr(layer, field) for name, field in layer.finn_attributes.items()}
-
-
-def threshold_styles(layer: Layer) -> dict[str, int]:
-    """What the thresholds of `layer` lie in, and those of how many steps of the search; empty where it has none."""
-    if not isinstance(layer, MatrixVector | Thresholding) or layer.thresholds is None:
-        return {}
-    return search_styles(layer.thresholds.shape[1], layer.threshold_folds)
-
-
-def save(folded: Folded, folder: Path) -> None:
-    """Write `folder`/graph.json, graph.npz and folded.json."""
-    save_graph(folded.graph, folder)
-    content = {
-        "cycles": folded.cycles,
-        "slowest": folded.slowest,
-        "prediction": asdict(folded.prediction),
-        "deadlock_bounds": folded.deadlock_bounds,
-        "estimates": {name: asdict(estimate) for name, estimate in folded.estimates.items()},
-        "choices": {name: asdict(choice) for name, choice in folded.choices.items()},
-        "ignored": list(folded.ignored),
-        "raised": folded.raised,
-        "fit": asdict(folded.fit),
-    }
-    _write_json(folder / "folded.json", content)
-
-
-def load(folder: Path) -> Folded:
-    """What `save` wrote. Raises ModelError for files that are missing or damaged."""
-    path = folder / "folded.json"
-    try:
-        content = json.loads(path.read_text())
-        prediction = Prediction(**content.pop("prediction"))
-        ignored = tuple(content.pop("ignored"))
-        content["estimates"] = {name: Estimate(**own) for name, own in content["estimates"].items()}
-        content["choices"] = {name: MvauChoice(**own) for name, own in content["choices"].items()}
-        fit = content.pop("fit")
-        fit["exceeded"] = {name: tuple(pair) for name, pair in fit["exceeded"].items()}
-        fit = Fit(**fit | {name: tuple(fit[name]) for name in ("settings", "boards")})
-        return Folded(graph=load_graph(folder), prediction=prediction, ignored=ignored, fit=fit, **content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"The folded graph in {folder} cannot be read: {error!r}. Build it again.") from error
-
-
-def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> None:
-    """Write FINN's reports, with its keys, into `folder`/report, and `folder`/auto_folding_config.json.
-
-    estimate_layer_cycles.json, estimate_layer_resources.json, estimate_network_performance.json,
-    op_and_param_counts.json. critical_path_cycles is
-    FINN's: the layers' cycles summed along the longest path, without any overlap. Beside FINN's keys
-    estimate_network_performance.json has what the beat-level analysis predicts: predicted_cycles_between_frames,
-    predicted_first_output_cycles, predicted_first_frame_cycles. Where layers are unrolled, adder_graphs.json has their
-    graphs, with the interval of every node: what it takes to check them. Where styles were left open, mvau_styles.json
-    says what was chosen.
-    """
-    report = folder / "report"
-    critical = _critical_path(folded)
-    _write_json(report / "estimate_layer_cycles.json", folded.cycles)
-    _write_json(
-        report / "estimate_network_performance.json",
-        {
-            "critical_path_cycles": critical,
-            "max_cycles": folded.max_cycles,
-            "max_cycles_node_name": folded.slowest,
-            "estimated_throughput_fps": 1e9 / (synth_clk_period_ns * folded.max_cycles),
-            "estimated_latency_ns": critical * synth_clk_period_ns,
-            "predicted_cycles_between_frames": folded.prediction.cycles_between_frames,
-            "predicted_first_output_cycles": folded.prediction.first_output,
-            "predicted_first_frame_cycles": folded.prediction.first_frame,
-            "how": "critical_path_cycles and estimated_latency_ns as FINN estimates them: the layers' cycles added up "
-            "along the longest path, as if no two overlapped; the predicted cycles by an analysis beat by beat",
-        },
-    )
-    _write_json(report / "estimate_layer_resources.json", _estimates(folded.estimates))
-    _write_json(report / "op_and_param_counts.json", _operations_and_parameters(folded.graph))
-    if folded.choices:
-        chosen = {name: asdict(choice) for name, choice in folded.choices.items()}
-        how = (
-            "the fewest LUTs in all, estimated; more_lut: what the network would take more with that style there alone"
-        )
-        _write_json(report / "mvau_styles.json", {"layers": chosen, "how": how})
-    graphs = {layer.name: _adder_graph(layer) for layer in folded.graph if isinstance(layer, UnrolledMVAU)}
-    if graphs:
-        _write_json(report / "adder_graphs.json", graphs)
-    _write_json(folder / "auto_folding_config.json", _folding_config(folded.graph))
-
-
-def _read_config(folding_config: Path | Mapping[str, dict] | None, graph: LayerGraph) -> FoldingConfig | None:
-    if folding_config is None:
-        return None
-    if isinstance(folding_config, Mapping):
-        return FoldingConfig.parse(dict(folding_config), "(given as a mapping)", graph)
-    return FoldingConfig.load(Path(folding_config), graph)
-
-
-def _critical_path(folded: Folded) -> int:
-    arrival: dict[str, int] = {folded.graph.input: 0}
+    fold.save(folded, context.folder)
+    fold.write_reports(folded, context.folder, clock)
+    for name in folded.ignored:
+        context.log(f"ignored: {name}")
+    for name, depth in folded.raised.items():
+        context.log(f"{name}: deepened to {depth}, which is proven enough against deadlock")
     for layer in folded.graph:
-        reached = max(arrival[stream] for stream in layer.input_names) + folded.cycles.get(layer.name, 0)
-        arrival |= dict.fromkeys(layer.output_names, reached)
-    return arrival[folded.graph.output]
+        context.log(f"{layer.name}: {', '.join(f'{k} {v}' for k, v in fold.folding_of(layer).items())}")
+        if styles := fold.threshold_styles(layer):
+            lie = ", ".join(f"{steps} {style}" for style, steps in styles.items())
+            context.log(f"{layer.name}: thresholds by search step: {lie}")
+    # generators that wait between frames, where target_fps allows it, make that more than the slowest layer takes
+    cycles = max(folded.max_cycles, folded.prediction.cycles_between_frames)
+    waiting = cycles > folded.max_cycles
+    total = sum(folded.estimates.values(), Estimate())
+    line = (
+        f"{'at most ' if waiting else ''}{cycles} cycles between frames, {1e9 / (clock * cycles):,.0f} frames/s at "
+        f"{clock:.4g} ns; slowest is {folded.slowest}{f' with {folded.max_cycles}' if waiting else ''}; "
+        f"{total.lut:,.0f} LUT, {total.bram_18k / 2:g} BRAM estimated"
+    )
+    if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:
+        line += f"; weights in UltraRAM: {', '.join(loaded)}"
+    if folded.fit.exceeded:
+        line += f"; {folded.fit.sentence(clock)}"
+    sized = [(layer.op_type, Size.of(layer, board.family)) for layer in folded.graph]
+    shell = [(accelerator.SHELL, Size(0, 0))] if board.processing_system else []
+    if warning := clock_warning(sized + shell, board.family, board.part, clock):
+        line += f"; {warning}"
+    return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
 
 
-def _estimates(estimates: Mapping[str, Estimate]) -> dict[str, object]:
-    """By layer, and in total, with FINN's keys."""
-    everything = {**estimates, "total": sum(estimates.values(), Estimate())}
-    return {
-        **{
-            name: {
-                "LUT": round(own.lut),
-                "FF": round(own.ff),
-                "BRAM_18K": round(own.bram_18k),
-                "URAM": round(own.uram),
-                "DSP": 0,
-            }
-            for name, own in everything.items()
-        },
-        "how": "estimated before synthesis, by a model fitted to what Yosys counts",
-    }
+def files(options: BuildConfig) -> list[Path]:
+    folding = [options.folding_config_file] if options.folding_config_file else []
+    return board_files(options.board) + folding
 
 
-def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:
-    """By layer, and in total: multiply-accumulates a frame, weights and thresholds, by their bits.
-
-    As in FINN, of the two operands of op_mac the narrower is named first, and a threshold has the accumulator's bits.
-    FINN counts one threshold a channel, whatever its levels; here every threshold counts. Beside FINN's keys,
-    weight_memory_bits is what the weights are stored in, with the indices of those of sparse layers.
-    """
-    counts: dict[str, dict[str, int]] = {}
-    for layer in graph:
-        own = _count(layer)
-        if own:
-            counts[layer.name] = own
-    total: dict[str, int] = {}
-    for own in counts.values():
-        for key, number in own.items():
-            total[key] = total.get(key, 0) + number
-    return {**counts, "total": total}
-
-
-def _count(layer: Layer) -> dict[str, int]:
-    if isinstance(layer, MatrixVector):
-        narrow, wide = sorted((layer.input_type.bits, layer.weight_type.bits))
-        own = {
-            f"op_mac_{narrow}bx{wide}b": layer.weights.size * layer.pixels[0] * layer.pixels[1],
-            f"param_weight_{layer.weight_type.bits}b": layer.weights.size,
-            "weight_memory_bits": layer.weight_memory_bits(),
-        }
-        if layer.thresholds is not None:
-            own[f"param_threshold_{max(layer.accumulator_bits or layer.exact_accumulator_bits())}b"] = (
-                layer.thresholds.size
-            )
-        return own
-    if isinstance(layer, Thresholding):
-        return {f"param_threshold_{layer.input_type.bits}b": layer.thresholds.size}
-    return {}
-
-
-def _adder_graph(layer: UnrolledMVAU) -> dict[str, object]:
-    """The graph of an unrolled layer, node by node: the operands as in AdderGraph, then the interval."""
-    graph, module = layer.graph, layer.graph_module
-    intervals = [[type_.lo, type_.hi] for type_ in module.types[graph.inputs :]]
-    return {
-        "elements": graph.inputs,
-        "element_type": layer.digit_type.name,
-        "digits": layer.digits,
-        "levels": int(graph.levels().max()),
-        "register_stages": module.latency,
-        "register_bits": module.register_bits,
-        "adders": [[*adder, *interval] for adder, interval in zip(graph.adders.tolist(), intervals, strict=True)],
-        "results": graph.results.tolist(),
-        "how": "adders are [a, p, b, q, sign, lowest, highest]: node elements + i is (a << p) + sign (b << q) and lies "
-        "in that interval, exactly; results are [node or -1 for zero, shift, sign]",
-    }
-
-
-def _folding_config(graph: LayerGraph) -> dict[str, dict[str, int | str]]:
-    """The folding in the layout of FINN's files, which `fold` reads back where `mvau_style` is as it was, or auto."""
-    content: dict[str, dict[str, int | str]] = {"Defaults": {}}
-    for layer in graph:
-        if own := folding_of(layer):
-            content[layer.name] = own
-    return content
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n")
+STAGE = Stage(
+    "fold",
+    "PE and SIMD for the frame rate, FIFOs that cannot deadlock",
+    run,
+    reads=("target_fps", "synth_clk_period_ns", "mvau_style", "ram_style", "folding_config_file", "board"),
+    needs=("accumulators",),
+    packages=LAYERS,
+    sources=("hw/boards/*.yaml", "pipeline/folding/coefficients.json", "pipeline/static_timing/slowest_paths.json"),
+    files=files,
+)

@@ -1,53 +1,34 @@
-"""report: the page and the figures that a reader of a build looks at first.
-
-Requires the results of all earlier stages. Ensures summary.md and the figures that it shows, side by side, and FINN's own
-estimate of the layers in the folder report.
-"""
+"""The stage report; its work is in `pipeline/report/report.py`."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from pipeline.devices.boards import board_files
+from pipeline.stage import Context, Stage
+from pipeline.stages.groups import LAYERS, NETWORK
 
-from pipeline.devices.boards import BOARD_FILE, Board
-from pipeline.finn.estimate import FinnEstimate, estimate
-from pipeline.report.facts import BuildFacts, read_facts
-from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
-from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
-
-__all__ = ["FINN_FILE", "run"]
-
-FINN_FILE = "estimate_layer_resources_finn.json"
+__all__ = ["STAGE"]
 
 
-def run(results: Mapping[str, Path], folder: Path, board: Board, *, target_fps: float | str) -> BuildFacts:
-    """Write `folder`/summary.md, its figures, report/FINN_FILE, and report/BOARD_FILE, which is what `board` is from.
+def run(context: Context) -> str:
+    from pipeline.devices.boards import load_board
+    from pipeline.report import report
 
-    `results` has the folder of every earlier stage, in the order they ran; see `pipeline/report/facts.py`. `target_fps`
-    is what the build was asked for, "max" included. Returns the facts that the report is made of. Raises ModelError for
-    a result that is missing or damaged.
-    """
-    facts = read_facts(results, target_fps)
-    facts = replace(facts, board=board, finn={layer.name: estimate(layer, board) for layer in facts.folded.graph})
-    (folder / "report").mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(board.file, folder / "report" / BOARD_FILE)
-    (folder / "report" / FINN_FILE).write_text(json.dumps(_finns(facts.finn), indent=2) + "\n")
-    draw_luts(facts, folder / LUTS_FIGURE)
-    draw_cycles(facts, folder / CYCLES_FIGURE)
-    draw_widths(facts, folder / WIDTHS_FIGURE)
-    (folder / "summary.md").write_text(summary(facts))
-    return facts
+    options = context.options
+    facts = report.run(context.inputs, context.folder, load_board(options.board), target_fps=options.target_fps)
+    rate = f"{facts.throughput_fps:,.0f} frames/s simulated, " if facts.throughput_fps else ""
+    return f"{rate}{facts.resources.total.lut:,} LUT; read summary.md"
 
 
-def _finns(estimates: Mapping[str, tuple[FinnEstimate, ...]]) -> dict[str, Any]:
-    """By layer and FINN's unit, with FINN's keys; null where FINN has no unit or no estimate of it."""
-    content: dict[str, Any] = {
-        name: {f.op_type: {"LUT": f.lut, "BRAM_18K": f.bram_18k, "URAM": f.uram, "DSP": f.dsp} for f in own} or None
-        for name, own in estimates.items()
-    }
-    how = "estimated by FINN's code (finn-plus) for its own units, with the folding and accumulators of each layer"
-    return {**content, "how": how}
+STAGE = Stage(
+    "report",
+    "one readable page, and its figures",
+    run,
+    reads=("target_fps", "board"),
+    needs=(
+        *("resolve", "export", "streamline", "dataflow", "accumulators"),
+        *("fold", "codegen", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
+    ),
+    packages=("finn-plus", "matplotlib", *NETWORK, *LAYERS),
+    sources=("hw/boards/*.yaml",),
+    files=lambda options: board_files(options.board),
+)

@@ -1,378 +1,56 @@
-"""resolve: from what the user calls a model to the files and facts that every later stage goes by.
-
-Requires a model's name, or the path of a QONNX file or checkpoint. Ensures a folder with the model's own file, checked and
-readable, golden frames of its input shape, and a record of what both are and where they come from.
-"""
+"""The stage resolve; its work is in `pipeline/models/resolve.py`."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pipeline import fingerprint
-from pipeline.errors import ConfigError, ModelError
-from pipeline.models import golden
-from pipeline.models.golden import GoldenFrames
-from pipeline.models.names import (
-    ModelSpec,
-    Preprocessing,
-    find,
-    is_checkpoint,
-    is_path,
-    located,
-    recorded,
-)
-from pipeline.models.network_record import LayerBound, NetworkRecord
-from pipeline.models.registry import (
-    available,
-    checkpoint_facts,
-    checkpoint_record,
-    load_checkpoint,
-    network,
-    trained_network,
-)
+from pipeline.models.golden import data_files
+from pipeline.models.names import downloaded, is_path, located
+from pipeline.models.user_class import source_files
+from pipeline.stage import Context, Stage
+from pipeline.stages.groups import NETWORK
 
 if TYPE_CHECKING:
-    from torch import nn
+    from pipeline.config import BuildConfig
 
-__all__ = ["ResolvedModel", "golden_frames", "load", "load_network", "run"]
+__all__ = ["STAGE"]
 
-_RECORD = "model.json"
-_GOLDEN = "golden.npy"
-_QUOTED = "quoted: published in the QONNX model zoo, on CIFAR-10"
-_UNPROJECTED = (
-    ", of Brevitas' own export: if layers were trained with A2Q, it does not hold their projected weights, and "
-    "pipeline.export_qonnx exports them right"
+
+def run(context: Context) -> str:
+    from pipeline.models import resolve
+
+    options = context.options
+    record, _ = resolve.run(
+        options.model,
+        options.weights,
+        options.seed,
+        options.golden_frames,
+        options.golden_inputs,
+        context.folder,
+        input_range=options.input_range,
+        model_class=options.model_class,
+        input_shape=options.input_shape,
+    )
+    context.log(f"golden frames: {record.golden_source}")
+    return f"{record.name}: {record.provenance}; golden frames: {record.golden_source}"
+
+
+def files(options: BuildConfig) -> list[Path]:
+    """The model's own file, the code that makes it, and the data that golden frames may be read from."""
+    model = located(options.model) if options.weights == "trained" else options.model
+    # a release that was put there or downloaded meanwhile is another checkpoint
+    checkpoints = [Path(model)] if is_path(model) else [path for path in [downloaded(model)] if path and path.is_file()]
+    code = source_files(options.model_class) if options.model_class else []
+    return checkpoints + code + data_files(options.golden_inputs)
+
+
+STAGE = Stage(
+    "resolve",
+    "find the model, check it, and choose golden frames",
+    run,
+    reads=("model", "weights", "seed", "golden_frames", "golden_inputs", "input_range", "model_class", "input_shape"),
+    packages=("qonnx", "onnxruntime", "pillow", "scikit-learn", *NETWORK),
+    sources=("pipeline/models/checkpoints/*",),
+    files=files,
 )
-
-
-@dataclass(frozen=True)
-class ResolvedModel:
-    """What is known of a model. `file` lies in the stage's folder; its SHA-256 is of that very file.
-
-    `weights` says what its weights are: `trained`, `synthetic`, or `user's file`; reports print `provenance`, a
-    sentence on the same. `bounds` has what its layers were trained for, by the name of the layer. `preprocessing` is
-    what becomes of a pixel before the network takes it, `input_range` the least and the largest number that it takes,
-    each None where it is not known, and `classes` what its outputs are called. `top1` is the accuracy of a trained
-    network in percent, None where it is not known, and `top1_how` says how it was obtained.
-    """
-
-    name: str
-    kind: Literal["brevitas", "qonnx"]
-    file: str
-    sha256: str
-    weights: Literal["trained", "synthetic", "user's file"]
-    provenance: str
-    input_shape: tuple[int, ...]
-    preprocessing: Preprocessing | None
-    dataset: str
-    bounds: dict[str, LayerBound]
-    golden_source: str
-    input_range: tuple[float, float] | None = None
-    classes: tuple[str, ...] = ()
-    network: dict[str, Any] = field(default_factory=dict)  # what the checkpoint is of, where the name does not say it
-    top1: float | None = None  # in percent
-    top1_how: str = ""
-
-    @property
-    def method(self) -> str:
-        """a2q or a2q_plus; empty where no layer was trained for an accumulator, or they were by both."""
-        methods = {bound.method for bound in self.bounds.values()}
-        return methods.pop() if len(methods) == 1 else ""
-
-    @property
-    def accumulator_bits(self) -> int | None:
-        """The width that all of `bounds` were trained for; None where there is none, or more than one."""
-        widths = {bound.accumulator_bits for bound in self.bounds.values()}
-        return widths.pop() if len(widths) == 1 else None
-
-    @property
-    def ends(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The least and the largest number that the network takes, float32, which broadcast against one frame; None
-        where that is not known but by the quantizer of the input."""
-        if self.input_range is not None:
-            return np.float32(self.input_range[0]), np.float32(self.input_range[1])
-        return None if self.preprocessing is None else self.preprocessing.ends
-
-    @property
-    def target_bits(self) -> dict[str, int]:
-        """The width promised to each layer that was trained for one, by the name of its module."""
-        return {layer: bound.accumulator_bits for layer, bound in self.bounds.items()}
-
-    @property
-    def network_record(self) -> NetworkRecord:
-        """What a QONNX file of it says of it."""
-        channels = self.input_shape[0]
-        taken = self.preprocessing and (self.preprocessing.mean[:channels], self.preprocessing.std[:channels])
-        mean, std = taken or (None, None)
-        return NetworkRecord(layers=self.bounds, mean=mean, std=std, classes=self.classes or None)
-
-    def save(self, folder: Path) -> None:
-        bounds = {layer: bound.model_dump() for layer, bound in self.bounds.items()}
-        (folder / _RECORD).write_text(json.dumps({**asdict(self), "bounds": bounds}, indent=2) + "\n")
-
-
-def run(
-    model: str,
-    weights: str,
-    seed: int,
-    golden_frames: int,
-    golden_inputs: Path | None,
-    folder: Path,
-    *,
-    input_range: tuple[float, float] | None = None,
-    model_class: str | None = None,
-    input_shape: tuple[int, ...] | None = None,
-) -> tuple[ResolvedModel, np.ndarray]:
-    """Resolve `model`, with trained or synthetic `weights`, into `folder`. Returns the record and the golden frames.
-
-    `input_range` is the least and the largest number that a network takes whose file does not say it. `model_class` and
-    `input_shape` say what network a checkpoint of the user's fills, see `pipeline/models/user_class.py`.
-
-    Raises ModelError for a model that is not known, not to be had, or damaged, ConfigError for options that do not fit it.
-    """
-    if weights == "trained":
-        model = located(model)
-    if is_path(model) and weights == "synthetic":
-        raise ConfigError(f"weights is 'synthetic', but {model} has its own. Synthetic weights are for named models.")
-    if model_class is not None or input_shape is not None:
-        _check_class(model, model_class, input_shape)
-    if not is_path(model):
-        if input_range is not None:
-            raise ConfigError(
-                f"input_range is given, but {model} is a named model, whose input is known. Leave it out."
-            )
-        record, frames = _resolve_name(find(model), weights, seed, golden_frames, golden_inputs, folder)
-    elif model_class is not None:
-        exported, provenance = _export_class(Path(model), model_class, input_shape, input_range, folder)
-        record, frames = _resolve_file(exported, input_range, seed, golden_frames, golden_inputs, folder)
-        record = replace(record, name=Path(model).stem, provenance=provenance)
-    elif is_checkpoint(model):
-        if input_range is not None:
-            raise ConfigError(f"input_range is given, but {model} is a checkpoint, whose input is known. Leave it out.")
-        record, frames = _resolve_checkpoint(Path(model), seed, golden_frames, golden_inputs, folder)
-    else:
-        record, frames = _resolve_file(Path(model), input_range, seed, golden_frames, golden_inputs, folder)
-    np.save(folder / _GOLDEN, frames)
-    record.save(folder)
-    return record, frames
-
-
-def load(folder: Path) -> tuple[ResolvedModel, np.ndarray]:
-    """The record and the golden frames that `run` wrote."""
-    values = json.loads((folder / _RECORD).read_text())
-    preprocessing = values["preprocessing"]
-    if preprocessing is not None:
-        preprocessing = Preprocessing(*(tuple(preprocessing[name]) for name in ("mean", "std")))
-    values.update(
-        preprocessing=preprocessing,
-        input_shape=tuple(values["input_shape"]),
-        bounds={layer: LayerBound(**bound) for layer, bound in values["bounds"].items()},
-        input_range=tuple(values["input_range"]) if values["input_range"] else None,
-        classes=tuple(values["classes"]),
-    )
-    return ResolvedModel(**values), np.load(folder / _GOLDEN, allow_pickle=False)
-
-
-def load_network(record: ResolvedModel, folder: Path) -> nn.Module:
-    """The Brevitas network of a record of kind `brevitas`, with its weights, in evaluation mode."""
-    model = network(recorded(record.name, record.network) if record.network else find(record.name))
-    load_checkpoint(model, folder / record.file)
-    return model.eval()
-
-
-def _resolve_name(
-    spec: ModelSpec, weights: str, seed: int, count: int, golden_inputs: Path | None, folder: Path
-) -> tuple[ResolvedModel, np.ndarray]:
-    _refuse_float(spec)
-    model = network(spec)
-    chosen = golden_frames(spec, seed, count, golden_inputs)
-    path = folder / "checkpoint.pth"
-    if weights == "synthetic":
-        _write_synthetic(model, spec, seed, path)
-        bound = f" that meets the bound of {spec.method} for {spec.accumulator_bits}-bit accumulators"
-        provenance = f"synthetic weights, not trained: a draw with seed {seed}{bound if spec.method else ''}"
-        return _brevitas(spec, model, weights, provenance, path, chosen), chosen.frames
-    spec, source, other = available(spec)
-    if other:
-        model, chosen = network(spec), golden_frames(spec, seed, count, golden_inputs)
-    load_checkpoint(model, source)
-    shutil.copyfile(source, path)
-    if spec.url:
-        facts = {}
-        known, top1, how = f"top-1 {spec.published_top1} % as published (QONNX model zoo)", spec.published_top1, _QUOTED
-    else:
-        facts = checkpoint_facts(spec)
-        known, top1, how = _top1(facts, spec), *_measured(facts, spec)
-    trained = f" after {facts['epochs']} epochs" if other and "epochs" in facts else ""
-    provenance = f"trained checkpoint {spec.file}, {known}{trained}{f', {other}' if other else ''}"
-    record = _brevitas(spec, model, weights, provenance, path, chosen)
-    return replace(record, network=spec.as_record() if other else {}, top1=top1, top1_how=how), chosen.frames
-
-
-def _resolve_checkpoint(
-    source: Path, seed: int, count: int, golden_inputs: Path | None, folder: Path
-) -> tuple[ResolvedModel, np.ndarray]:
-    spec, model, _ = trained_network(str(source))
-    _refuse_float(spec)
-    chosen = golden_frames(spec, seed, count, golden_inputs)
-    path = folder / "checkpoint.pth"
-    shutil.copyfile(source, path)
-    facts = checkpoint_record(source)
-    known = f"{_top1(facts, spec)} by its own record" if "top1" in facts else "of unknown accuracy"
-    provenance = f"the user's checkpoint {source.name}, {known}"
-    record = _brevitas(spec, model, "trained", provenance, path, chosen)
-    top1, how = _measured(facts, spec)
-    return replace(record, network=spec.as_record(), top1=top1, top1_how=how), chosen.frames
-
-
-def _brevitas(
-    spec: ModelSpec, model: nn.Module, weights: str, provenance: str, path: Path, chosen: GoldenFrames
-) -> ResolvedModel:
-    from pipeline.models.a2q import layer_bounds
-
-    return ResolvedModel(
-        name=spec.name,
-        kind="brevitas",
-        file=path.name,
-        sha256=fingerprint.file(path),
-        weights=weights,
-        provenance=provenance,
-        input_shape=spec.input_shape,
-        preprocessing=spec.preprocessing,
-        dataset=spec.dataset,
-        bounds=layer_bounds(model),
-        golden_source=chosen.source,
-    )
-
-
-def _refuse_float(spec: ModelSpec) -> None:
-    if spec.quantization is None:
-        raise ModelError(
-            f"{spec.name} is a float network. Hardware is built from quantized ones, such as quant_{spec.family}_w4a4: "
-            f"train one that begins with it (init: {spec.name})."
-        )
-
-
-def _write_synthetic(model: nn.Module, spec: ModelSpec, seed: int, path: Path) -> None:
-    import torch
-
-    from pipeline.models.synthetic import fill
-
-    settling = golden.from_photographs(spec.input_shape, spec.preprocessing, 32, seed)
-    fill(model, spec.method, spec.accumulator_bits, settling.frames, seed)
-    torch.save(model.state_dict(), path)
-
-
-def _top1(facts: dict, spec: ModelSpec) -> str:
-    return f"top-1 {100 * facts['top1']:.1f} % on {facts.get('test_data', spec.dataset)}"
-
-
-def _measured(facts: dict, spec: ModelSpec) -> tuple[float | None, str]:
-    """Top-1 in percent that a checkpoint's record has, and how it was obtained."""
-    if "top1" not in facts:
-        return None, ""
-    data = facts.get("test_data", spec.dataset)
-    return round(100 * facts["top1"], 4), f"measured after training, as Brevitas computes it: all images of {data}"
-
-
-def golden_frames(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | None = None) -> GoldenFrames:
-    """The golden frames of a named model: `golden_inputs` if given, its data set, or photographs drawn with `seed`."""
-    if golden_inputs is not None:
-        chosen = golden.from_file(golden_inputs, spec.input_shape, count)
-        golden.check_range(
-            f"golden_inputs: {golden_inputs}", chosen.frames, spec.preprocessing.ends, "its preprocessing"
-        )
-        return chosen
-    return golden.from_dataset(spec.dataset, spec.input_shape, spec.preprocessing, count) or golden.from_photographs(
-        spec.input_shape, spec.preprocessing, count, seed
-    )
-
-
-def _resolve_file(
-    path: Path,
-    input_range: tuple[float, float] | None,
-    seed: int,
-    count: int,
-    golden_inputs: Path | None,
-    folder: Path,
-) -> tuple[ResolvedModel, np.ndarray]:
-    from pipeline.frontend.streamline.reading import read_model
-    from pipeline.models.network_input import network_input
-    from pipeline.models.network_record import is_brevitas_own, read_record
-
-    model = read_model(path)
-    known = read_record(model, path)
-    taken = network_input(model, path, known, input_range)
-    if golden_inputs is not None:
-        chosen = golden.from_file(golden_inputs, taken.shape, count)
-        if taken.ends is not None:
-            golden.check_range(f"golden_inputs: {golden_inputs}", chosen.frames, taken.ends, taken.known_by)
-    elif taken.ends is not None:
-        chosen = golden.of_range(taken.shape, taken.ends, taken.of_pixels, count, seed)
-    else:
-        raise ConfigError(
-            f"The model {path} takes floats, and nothing says which: it has no quantizer at its input whose range could "
-            "be told, and no record of one. Give the range of what your program feeds it, such as input_range: [0, 255] "
-            "(--input-range 0,255), or some of its inputs as golden_inputs, or export it with "
-            "pipeline.export_qonnx(…, input_range=(0, 255))."
-        )
-    copy = folder / "model.onnx"
-    if path != copy:
-        shutil.copyfile(path, copy)
-    record = ResolvedModel(
-        name=path.stem,
-        kind="qonnx",
-        file=copy.name,
-        sha256=fingerprint.file(copy),
-        weights="user's file",
-        provenance=f"the user's file {path.name}{_UNPROJECTED if is_brevitas_own(model) else ''}",
-        input_shape=taken.shape,
-        preprocessing=taken.preprocessing,
-        dataset="",
-        bounds=known.layers,
-        golden_source=chosen.source,
-        input_range=taken.declared,
-        classes=known.classes or (),
-    )
-    return record, chosen.frames
-
-
-def _check_class(model: str, model_class: str | None, input_shape: tuple[int, ...] | None) -> None:
-    if not is_checkpoint(model):
-        raise ConfigError(
-            f"model_class and input_shape say what network a checkpoint (.pth) fills, and the model is {model}. Leave "
-            "them out."
-        )
-    if model_class is None or input_shape is None:
-        missing, given = ("model_class", "input_shape") if model_class is None else ("input_shape", "model_class")
-        raise ConfigError(
-            f"{given} is given without {missing}. A checkpoint of yours needs both: model_class: module:Class and "
-            "input_shape: [3, 32, 32], without the batch."
-        )
-
-
-def _export_class(
-    source: Path, model_class: str, shape: tuple[int, ...], input_range: tuple[float, float] | None, folder: Path
-) -> tuple[Path, str]:
-    """The network of `model_class` with the weights in `source`, as QONNX; and a sentence on what it is."""
-    import torch
-
-    from pipeline.models.qonnx_export import export_qonnx
-    from pipeline.models.user_class import make_network
-
-    network = make_network(model_class)
-    load_checkpoint(network, source)
-    path = folder / "model.onnx"
-    low, high = input_range or (0.0, 1.0)
-    example = low + (high - low) * torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
-    try:
-        export_qonnx(network, example, path)
-    except ModelError as error:
-        raise ModelError(f"{model_class} with an input_shape of {shape}: {error}") from None
-    return path, f"the user's checkpoint {source.name} in {model_class}, of unknown accuracy"

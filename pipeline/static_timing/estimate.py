@@ -180,7 +180,7 @@ def connections(graph: LayerGraph, surroundings: Sequence[str] = ()) -> dict[tup
     """For each input of a layer's wrapper that a layer drives, or one of `surroundings`, the output that does.
 
     Ports are those of the wrappers of single layers: s_axis_<i>_* and m_axis_<i>_*. `surroundings` are the shell and the
-    converters, which `pipeline/stages/synth.py` names.
+    converters, which `pipeline/synthesis/synth.py` names.
     """
     writers = {stream: (layer.name, i) for layer in graph for i, stream in enumerate(layer.output_names)}
     drivers: dict[tuple[str, str], tuple[str, str]] = {}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, ValidationError
 
 from pipeline import config_file
+from pipeline.accumulators.methods import METHODS
 from pipeline.config_file import Section
 from pipeline.errors import ConfigError
 from pipeline.files import TRAIN_CONFIGS
@@ -195,7 +196,7 @@ def l1_bound(config: TrainConfig) -> float | None:
     return largest_l1_norm(bound.method, bound.bit_width, quantization.act_bits)
 
 
-_METHODS = {"a2q": ("A2Q", "#E69F00", "s"), "a2q_plus": ("A2Q+", "#0072B2", "o")}
+_MARKS = {"a2q": ("#E69F00", "s"), "a2q_plus": ("#0072B2", "o")}  # the colour and the symbol of a method
 _LINES = ("-", "--", "-.", (0, (1, 1)))  # of the first network, the second and so on
 
 
@@ -235,7 +236,7 @@ def _draw(rows: list[Row], path: Path) -> None:
 def _draw_network(axis: Axes, rows: list[Row], metric: str, line: Any, of: str) -> None:
     """A metric of the trainings of one network: a line for each method, each seed beside it, and those without a
     bound."""
-    for method, (label, colour, marker) in _METHODS.items():
+    for method, (colour, marker) in _MARKS.items():
         bounded = sorted(
             (row.config.accumulator.bit_width, row.values(metric))
             for row in rows
@@ -243,6 +244,7 @@ def _draw_network(axis: Axes, rows: list[Row], metric: str, line: Any, of: str) 
         )
         if not bounded:
             continue
+        label = METHODS[method]
         means = [statistics.mean(found) for _, found in bounded]
         axis.plot(
             [width for width, _ in bounded], means, color=colour, marker=marker, markersize=5, linestyle=line,

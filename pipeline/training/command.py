@@ -163,10 +163,10 @@ def _evaluate_file(
 def export_command(model: str, out: Path | None) -> str:
     """Write a checkpoint as QONNX, with golden inputs and outputs beside it; a sentence on what was proven."""
     _quiet_brevitas()
+    from pipeline.models.export import export_brevitas
     from pipeline.models.network_record import NetworkRecord
     from pipeline.models.registry import stands_in, trained_network
-    from pipeline.stages.export import export_brevitas
-    from pipeline.stages.resolve import golden_frames
+    from pipeline.models.resolve import golden_frames
 
     spec, network, _ = trained_network(model)
     other = f"; {stands_in(spec)}" if stands_in(spec) else ""
@@ -195,7 +195,7 @@ def pack_command(model: str, out: Path | None) -> str:
 
     from pipeline.models.registry import checkpoint_record, load_checkpoint, trained_network
     from pipeline.models.registry import network as network_of
-    from pipeline.stages.resolve import golden_frames
+    from pipeline.models.resolve import golden_frames
     from pipeline.training.checkpoints import save_checkpoint
 
     spec, network, path = trained_network(model)

@@ -66,7 +66,9 @@ def integer_outputs(network: nn.Module, images: Tensor) -> Outputs:
     (B, C, H, W) from 0 to 1. Raises VerificationError where one is not exact, UnsupportedError for a network that
     cannot be built.
     """
-    from pipeline.stages import dataflow, export, streamline
+    from pipeline.frontend.conversion import dataflow
+    from pipeline.frontend.streamline import streamline
+    from pipeline.models import export
 
     with tempfile.TemporaryDirectory(prefix="a2q-evaluate-") as scratch:
         model, golden, _ = export.export_brevitas(network, images.numpy(), Path(scratch))

@@ -11,13 +11,15 @@ import numpy as np
 
 from pipeline.datasets.labelled import load_labelled
 from pipeline.errors import InputError
+from pipeline.frontend.conversion import dataflow
+from pipeline.frontend.streamline import streamline
 from pipeline.frontend.streamline.executor import run_graph
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
 from pipeline.frontend.streamline.reading import read_model
+from pipeline.models import export
 from pipeline.models.golden import check_range, range_frames
 from pipeline.models.network_input import network_input
 from pipeline.models.network_record import read_record
-from pipeline.stages import dataflow, export, streamline
 
 __all__ = ["FileScores", "evaluate_file"]
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from pipeline.accumulators.policy import Policy
-from pipeline.dataflow.bounds import RowBounds
+from pipeline.accumulators.policy import CHOICES, POLICIES, Policy
+from pipeline.dataflow.bounds import BOUNDS, RowBounds, row_bounds
+from pipeline.dataflow.types import IntType
 from pipeline.errors import AccumulatorError, ConfigError
 
 ROWS = (
@@ -25,6 +27,33 @@ ROWS = (
 )
 def test_widths(text, expected):
     assert Policy.parse(text).widths("MVAU_0", ROWS, 6) == expected
+
+
+def test_a2q_plus_where_every_row_sums_to_zero():
+    rows = row_bounds(np.array([[3, -3, 0], [1, 1, -2]]), IntType(0, 15), 4)
+    # ‖w‖₁ / 2 · (2⁴ − 1) is 45 and 30; that of A2Q, ‖w‖₁ · 2⁴, 96 and 64
+    assert Policy.parse("a2q_plus").widths("MVAU_0", rows, None) == (7, 6)
+    assert Policy.parse("l1").widths("MVAU_0", rows, None) == (8, 8)
+    assert Policy.parse("exact").widths("MVAU_0", rows, None) == (7, 6)
+
+
+def test_a2q_plus_is_refused_where_a_row_does_not_sum_to_zero():
+    rows = row_bounds(np.array([[3, -3, 0], [1, 1, -1], [2, 2, 2]]), IntType(0, 15), 4)
+    with pytest.raises(
+        AccumulatorError,
+        match=r"MVAU_0: the weights of channel 1 sum to 1 \(2 of its 3 channels do not sum to zero\), but the bound a2q_plus",
+    ):
+        Policy.parse("a2q_plus").widths("MVAU_0", rows, None)
+
+
+@pytest.mark.parametrize("kind", POLICIES)
+def test_every_policy_can_be_written_and_is_among_the_choices(kind):
+    text = "fixed:32" if kind == "fixed" else kind
+    assert str(Policy.parse(text)) == text
+    assert kind in CHOICES
+    assert kind in {*BOUNDS, "target", "fixed"}
+    with pytest.raises(ConfigError, match=rf"'none' is not known; choose .*{kind}"):
+        Policy.parse("none")
 
 
 def test_target_is_exact_where_the_model_states_none():

@@ -26,7 +26,7 @@ from pipeline.dataflow.packing import pack, unpack
 from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
 from pipeline.kernels.mvau import MVAU
-from pipeline.stages.package import simulation_bitfile
+from pipeline.package import simulation_bitfile
 from pipeline.tools.board_model import build_library
 
 _REPOSITORY = Path(__file__).resolve().parents[2]

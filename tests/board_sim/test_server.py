@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from a2q_driver.manifest import write_manifest
-from pipeline.stages.package import simulation_bitfile
+from pipeline.package import simulation_bitfile
 from tests.board_sim.deploy import (
     CONFIG_HASH,
     Deployment,

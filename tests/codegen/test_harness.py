@@ -9,7 +9,7 @@ from pipeline.codegen.harness import MODULE, declaration, harness
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ToolError
 from pipeline.kernels.mvau import MVAU
-from pipeline.stages.synth import alone
+from pipeline.synthesis.synth import alone
 from pipeline.tools.verilator import compile_model
 from tests.kernels.matrices import matrix_layer
 

@@ -12,9 +12,9 @@ from pipeline.codegen import hls
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
+from pipeline.folding.fold import fold
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages.fold import fold
 from tests.dataflow.residual import residual_network
 
 TOOLS_HEADERS = {"ap_int.h", "hls_stream.h", "cppsim.hpp", "processes.hpp"}  # of Vitis HLS, and of the simulation

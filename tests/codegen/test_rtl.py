@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.codegen.rtl import rtl_sources, write_design
 from pipeline.dataflow.types import IntType
+from pipeline.folding.fold import fold
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages.fold import fold
 from pipeline.tools.verilator import lint
 from tests.dataflow.residual import residual_network
 

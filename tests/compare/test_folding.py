@@ -9,7 +9,7 @@ from pipeline.compare.folding import Folding, reference_for, references
 from pipeline.compare.points import Axes, points
 from pipeline.compare.record import folding_digest
 from pipeline.config import BuildConfig
-from pipeline.stages import fold
+from pipeline.folding import fold
 from pipeline.stages.accumulators import assign
 from tests.dataflow.residual import residual_network
 

@@ -62,6 +62,30 @@ def test_a_configuration_holds_for_all_models(tmp_path):
         assert point.config.accumulators.layers == {"MVAU_0": "datatype"}
 
 
+def test_settings_go_before_the_configuration_of_every_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = ["simulation.frames=3", "golden_inputs=in.npy", "target_fps=5", "accumulators.layers.MVAU_0=l1"]
+    for point in points([TFC, "quant_cnv_w2a2"], Axes(("exact", "fixed:32/pe")), settings=settings):
+        assert (point.config.simulation.frames, point.config.target_fps) == (3, 5)
+        assert point.config.golden_inputs == tmp_path / "in.npy", "which workers in other folders find too"
+        assert point.config.accumulators.layers == {"MVAU_0": "l1"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("accumulators.policy=l1", "accumulators.policy, in which the builds of a comparison differ: give policies by"),
+        ("accumulators={policy: l1}", "accumulators, in which the builds of a comparison differ: give policies by"),
+        ("model=x", "model, in which the builds of a comparison differ: name the models"),
+        ("board=ZCU104", "board is given by --set and in another way"),
+        ("simulation.framez=3", "the command line: there is no option 'framez' in simulation"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        points([TFC], Axes(("exact",), boards=("KV260",)), settings=[setting])
+
+
 def test_a_pattern_means_the_quantized_networks_with_a_checkpoint(trained):
     expected = sorted(name for name in MODELS if name.startswith("quant_resnet8_w4a4_a2q_"))
     assert models("quant_resnet8_w4a4_a2q_*") == expected and len(expected) == 10

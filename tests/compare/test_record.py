@@ -9,10 +9,10 @@ from pipeline.compare.record import PointRecord, folding_digest, network_of, rea
 from pipeline.config import Accumulators, BuildConfig
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ModelError
+from pipeline.folding.fold import fold
 from pipeline.report import facts as facts_module
 from pipeline.stages.accumulators import assign
-from pipeline.stages.fold import fold
-from pipeline.stages.timing import LayerTiming, TimingReport
+from pipeline.synthesis.timing import LayerTiming, TimingReport
 from pipeline.tools.nextpnr import Routed
 from pipeline.tools.vivado import Implemented
 from tests.compare.sample import sample_record

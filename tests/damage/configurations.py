@@ -27,8 +27,8 @@ from pipeline.devices.boards import read_board
 from pipeline.errors import A2QError
 from pipeline.files import BOARDS, BUILD_CONFIGS, TRAIN_CONFIGS
 from pipeline.folding.finn_names import operator_of
+from pipeline.folding.fold import Folded, fold, folding_of
 from pipeline.folding.impl_styles import impl_styles
-from pipeline.stages.fold import Folded, fold, folding_of
 from pipeline.training.benchmark import load_benchmark
 from pipeline.training.config import TrainConfig, load_train_config
 from tests.dataflow.residual import residual_network

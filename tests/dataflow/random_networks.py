@@ -24,10 +24,11 @@ from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
 from qonnx.transformation.infer_shapes import InferShapes
 
 from pipeline.errors import UnsupportedError
+from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.conversion.walk import Conversion, convert_graph
+from pipeline.frontend.streamline import streamline
 from pipeline.frontend.streamline.executor import graph_output, run_graph
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, ROUNDINGS
-from pipeline.stages import dataflow, streamline
 from tests.dataflow.networks import Network
 
 __all__ = ["Comparison", "RandomNetwork", "compare", "executed"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.dataflow.ranges_seen import RANGES_FILE, RangesSeen, SeenRange
-from pipeline.stages import dataflow
+from pipeline.frontend.conversion import dataflow
 from tests.dataflow.networks import Network
 
 

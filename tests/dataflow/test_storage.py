@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.errors import ModelError
-from pipeline.stages import dataflow
+from pipeline.frontend.conversion import dataflow
 from tests.dataflow.networks import Network
 
 

@@ -10,7 +10,7 @@ from pipeline.config import load_config
 from pipeline.devices.boards import ProcessingSystem, _BoardFile, board_names, load_board, read_board
 from pipeline.errors import ConfigError
 from pipeline.files import BOARDS
-from pipeline.plan import STAGES
+from pipeline.stages import STAGES
 
 
 def test_every_board_can_be_read_and_names_the_source_of_each_figure():

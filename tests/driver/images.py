@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.deployment import board_python
 from pipeline.errors import ResourceError
-from pipeline.stages.package import verify
+from pipeline.package import verify
 from pipeline.tools.board_model import build_library
 from pipeline.user_cache import cache_folder
 

@@ -12,6 +12,7 @@ import numpy as np
 from a2q_driver.input_transform import HostStep, InputTransform
 from a2q_driver.packing import stream_bytes
 from a2q_driver.preprocessing import normalised
+from pipeline import package
 from pipeline.accumulators.certificate import write_proof
 from pipeline.board_design.description import describe
 from pipeline.board_design.hwh import render
@@ -23,9 +24,8 @@ from pipeline.devices.boards import load_board
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.mvau import MVAU
 from pipeline.models.names import Preprocessing
-from pipeline.stages import package
+from pipeline.models.resolve import ResolvedModel
 from pipeline.stages.accumulators import assign
-from pipeline.stages.resolve import ResolvedModel
 
 __all__ = [
     "CONFIG_HASH",

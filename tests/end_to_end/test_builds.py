@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from pipeline import package
 from pipeline.config import config_for, load_config
 from pipeline.dataflow.storage import load_graph
 from pipeline.datasets import catalog
 from pipeline.deployment import validate_build
 from pipeline.flow import build
-from pipeline.plan import STAGES
+from pipeline.folding.fold import load
+from pipeline.models import resolve
 from pipeline.progress import Screen
-from pipeline.stages import fold, package, resolve
+from pipeline.stages import STAGES
 from pipeline.static_timing.slowest_paths import Size, expected, slowest_paths
 
 DATA = Path(os.environ.get("A2Q_DATA", ""), "models")
@@ -94,7 +96,7 @@ def check_clock(built: Build) -> None:
     assert not late
     assert "out of reach" not in built.stages["fold"].summary
     known = slowest_paths("xcup")
-    for layer in fold.load(built.stage("fold")).graph:
+    for layer in load(built.stage("fold")).graph:
         of_table = expected(Size.of(layer, "xcup"), known[layer.op_type])["pessimistic"]
         ns = timing["layers"][layer.name]["ns"]["pessimistic"]
         assert ns <= of_table + 0.01, f"{layer.name}: benchmarks/slowest_paths.py has to be run again"

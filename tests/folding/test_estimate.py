@@ -9,14 +9,14 @@ import pytest
 
 from pipeline.dataflow.types import IntType
 from pipeline.folding.estimate import COEFFICIENTS, ResourceModel
+from pipeline.folding.fold import fold
 from pipeline.folding.options import foldings
 from pipeline.folding.styles import styled
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.matrix_vector import kind_of
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.signed_digits import csd_digits
-from pipeline.stages import synth
-from pipeline.stages.fold import fold
+from pipeline.synthesis import synth
 from pipeline.tools import yosys
 from tests.dataflow.residual import residual_network
 

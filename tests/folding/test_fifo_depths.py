@@ -13,13 +13,13 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.folding.deadlock import deadlock_bounds
 from pipeline.folding.fifo_depths import fifo_depths
+from pipeline.folding.fold import fold
 from pipeline.folding.stitching import stitch, with_depths
 from pipeline.folding.timing import paces, predict
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
-from pipeline.stages.fold import fold
 from pipeline.tools.verilator import build_model
 from tests.dataflow.residual import residual_network
 

@@ -9,11 +9,11 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.folding.finn_names import OPERATORS, Names
+from pipeline.folding.fold import fold
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.pool import Pool
-from pipeline.stages.fold import fold
 
 UINT2 = IntType(0, 3)
 

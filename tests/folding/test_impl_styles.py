@@ -11,10 +11,10 @@ import yaml
 from pipeline.config import BuildConfig
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
+from pipeline.folding.fold import fold
 from pipeline.folding.impl_styles import ImplStyles, impl_styles
 from pipeline.folding.styles import styled
 from pipeline.kernels.mvau import MVAU
-from pipeline.stages.fold import fold
 from tests.dataflow.residual import residual_network
 
 GRAPH = fold(residual_network()).graph  # two MVAUs, a Thresholding, FIFOs, …

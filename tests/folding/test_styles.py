@@ -7,9 +7,9 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.folding.estimate import ResourceModel
+from pipeline.folding.fold import fold
 from pipeline.folding.styles import with_whole_windows
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.stages.fold import fold
 from pipeline.tools.verilator import simulate
 from tests.dataflow.residual import residual_network
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.folding.fold import fold
 from pipeline.folding.timing import paces, predict
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages.fold import fold
 from pipeline.tools.verilator import simulate
 from tests.dataflow.residual import residual_network
 

@@ -15,9 +15,9 @@ from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.stages.cppsim import check_extremes
 from pipeline.tools.gxx import build_program
 from pipeline.verification.comparison import as_frames
+from pipeline.verification.cppsim import check_extremes
 from tests.kernels.matrices import matrix_layer
 
 pytestmark = pytest.mark.xdist_group("hls_accumulators")  # they share a compiled program

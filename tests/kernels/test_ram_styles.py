@@ -17,7 +17,7 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
-from pipeline.stages import synth
+from pipeline.synthesis import synth
 from pipeline.tools.verilator import build_model, lint
 from tests.kernels.matrices import matrix_layer
 from tests.kernels.side_by_side import simulate_side_by_side

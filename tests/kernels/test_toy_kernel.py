@@ -19,12 +19,12 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.resources import Utilization
 from pipeline.folding.estimate import ResourceModel
+from pipeline.folding.fold import fold, folding_of
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.stitching import stitch
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.report.purposes import layer_lut_by_purpose
-from pipeline.stages.fold import fold, folding_of
-from pipeline.stages.synth import LayerResources
+from pipeline.synthesis.synth import LayerResources
 from tests.dataflow.residual import residual_network
 
 UINT4 = IntType(0, 15)

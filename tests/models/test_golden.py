@@ -164,10 +164,10 @@ def test_a_file_of_the_users(tmp_path: Path) -> None:
 
 
 def test_data_files_are_what_frames_come_from(no_data: Path) -> None:
-    assert golden.data_files({"golden_inputs": None}) == []
+    assert golden.data_files(None) == []
     write_cifar10(no_data)
-    assert [path.name for path in golden.data_files({"golden_inputs": None})] == ["test-00000-of-00001.parquet"]
-    assert golden.data_files({"golden_inputs": Path("in.npy")}) == [Path("in.npy")]
+    assert [path.name for path in golden.data_files(None)] == ["test-00000-of-00001.parquet"]
+    assert golden.data_files(Path("in.npy")) == [Path("in.npy")]
 
 
 def test_what_is_taken_for_an_image() -> None:

@@ -12,7 +12,9 @@ from brevitas_examples.bnn_pynq.models.resnet import QuantBasicBlock, QuantResNe
 from torch import nn
 
 from pipeline.errors import ModelError
-from pipeline.models import registry, resnet
+from pipeline.frontend.conversion import dataflow
+from pipeline.frontend.streamline import streamline
+from pipeline.models import export, registry, resnet
 from pipeline.models.a2q import a2q_layers, largest_l1_norm
 from pipeline.models.golden import from_photographs
 from pipeline.models.integer_weights import integer_weights
@@ -20,7 +22,6 @@ from pipeline.models.layers import A2Q_WEIGHT_QUANTIZERS, Layers, Uint8Pixels
 from pipeline.models.names import Preprocessing, find, spec_of
 from pipeline.models.quantization import Quantization
 from pipeline.models.synthetic import fill
-from pipeline.stages import dataflow, export, streamline
 
 WIDTH = 1 / 8
 KINDS = ("resnet8", "resnet18", "resnet50", "vgg11", "cnv", "mobilenetv1", "tfc")

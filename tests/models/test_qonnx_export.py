@@ -25,9 +25,11 @@ from torch import nn
 
 from pipeline import export_qonnx
 from pipeline.errors import ConfigError, ModelError, UnsupportedError, VerificationError
-from pipeline.models import qonnx_export
+from pipeline.frontend.conversion import dataflow
+from pipeline.frontend.streamline import streamline
+from pipeline.models import export, qonnx_export, resolve
 from pipeline.models.network_record import NetworkRecord, read_record
-from pipeline.stages import accumulators, dataflow, export, resolve, streamline
+from pipeline.stages import accumulators
 
 
 def bounded(bits: int, *, centred: bool = False) -> dict:

@@ -18,9 +18,10 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.config import BuildConfig
-from pipeline.flow import Context, Stage, build
-from pipeline.plan import STAGES
+from pipeline.flow import build
 from pipeline.progress import Screen
+from pipeline.stage import Context, Stage
+from pipeline.stages import STAGES
 
 _SLOW = ("brevitas.nn", "onnxruntime", "qonnx.core.onnx_exec", "matplotlib.pyplot")  # imported once for all stages
 

@@ -8,22 +8,22 @@ from pathlib import Path
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.ranges_seen import RangesSeen, SeenRange
 from pipeline.devices.resources import Utilization
+from pipeline.folding.fold import fold
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.models.network_record import LayerBound
+from pipeline.models.resolve import ResolvedModel
 from pipeline.report.facts import BuildFacts, NetworkSimulation, StageCost, VerifiedOutput
 from pipeline.stages.accumulators import assign
-from pipeline.stages.bitfile import BitfileResult
-from pipeline.stages.cppsim import CppLayerRun, CppNetworkRun, CppSimulation
-from pipeline.stages.fold import fold
-from pipeline.stages.resolve import ResolvedModel
-from pipeline.stages.rtlsim import LayerRun
-from pipeline.stages.synth import LayerResources, ResourceReport
 from pipeline.static_timing.estimate import LongestPath, TimingEstimate
 from pipeline.static_timing.paths import Hop
 from pipeline.static_timing.paths import Path as TimingPath
+from pipeline.synthesis.bitfile import BitfileResult
+from pipeline.synthesis.synth import LayerResources, ResourceReport
 from pipeline.verification.comparison import AccumulatorExtremes
+from pipeline.verification.cppsim import CppLayerRun, CppNetworkRun, CppSimulation
+from pipeline.verification.rtlsim import LayerRun
 from tests.dataflow.residual import residual_network
 
 __all__ = ["STAGES", "sample_facts"]

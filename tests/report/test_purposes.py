@@ -15,8 +15,8 @@ from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.report.purposes import COLOURS, PURPOSES, layer_lut_by_purpose, lut_by_purpose, module_purposes
-from pipeline.stages import synth
-from pipeline.stages.synth import LayerResources
+from pipeline.synthesis import synth
+from pipeline.synthesis.synth import LayerResources
 from tests.kernels.matrices import matrix_layer
 
 UINT4 = IntType(0, 15)

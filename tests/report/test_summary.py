@@ -7,11 +7,11 @@ from pipeline.devices.resources import Utilization
 from pipeline.finn.estimate import FinnEstimate
 from pipeline.folding.estimate import Estimate
 from pipeline.folding.fit import Fit
+from pipeline.folding.fold import MvauChoice
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
-from pipeline.stages.fold import MvauChoice
-from pipeline.stages.timing import LayerTiming, TimingReport
+from pipeline.synthesis.timing import LayerTiming, TimingReport
 from pipeline.tools.nextpnr import Routed
 from pipeline.tools.vitis_hls import Estimated
 from pipeline.tools.vivado import Implemented

@@ -66,6 +66,17 @@ def test_target(graph):
         assign(graph, "target", target_bits={"fc": 8})
 
 
+def test_a2q_plus_for_the_layers_whose_rows_sum_to_zero(graph):
+    centred = replace(graph.layers[0], weights=np.array([[3, -3, 0], [1, 1, -2]]))
+    network = replace(graph, layers=(centred, graph.layers[1]))
+    assigned, certificate = assign(network, overrides={"conv1": "a2q_plus"}, per_pe=True)
+    assert widths(assigned) == [(7, 6), (9, 8, 1, 5)]
+    assert certificate.layer("MVAU_0").policy == "a2q_plus"
+    assert certificate.layer("MVAU_0").bits == {"exact": 7, "l1": 8, "a2q_plus": 7, "datatype": 9}
+    with pytest.raises(AccumulatorError, match=r"MVAU_1 \(fc\): the weights of channel 0 sum to 14"):
+        assign(network, "a2q_plus")
+
+
 def test_an_unknown_layer_is_refused(graph):
     with pytest.raises(ConfigError, match=r"conv9.*MVAU_0 \(conv1\), MVAU_1 \(fc\)"):
         assign(graph, overrides={"conv9": "exact"})

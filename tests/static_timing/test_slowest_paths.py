@@ -5,9 +5,9 @@ import pytest
 from pipeline.config import BuildConfig
 from pipeline.dataflow import storage
 from pipeline.dataflow.registry import kernels
-from pipeline.flow import Context
-from pipeline.plan import STAGES
-from pipeline.stages.fold import fold
+from pipeline.folding.fold import fold
+from pipeline.stage import Context, declared_options
+from pipeline.stages import STAGES
 from pipeline.static_timing import slowest_paths
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.slowest_paths import Measured, Size, clock_warning, slowest_of_each_size
@@ -90,7 +90,7 @@ def test_fold_warns_of_a_clock_that_is_out_of_reach_and_only_of_that(monkeypatch
     monkeypatch.setattr(slowest_paths, "slowest_paths", known)
 
     def line(**options) -> str:
-        values = BuildConfig(**options).read(declared.reads)
+        values = declared_options(BuildConfig(**options), declared.reads)
         inputs = {"accumulators": tmp_path / "accumulators"}
         folder = tmp_path / str(len(asked))
         folder.mkdir()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import VerificationError
-from pipeline.stages import dataflow
+from pipeline.frontend.conversion import dataflow
 from pipeline.verification import comparison
 from tests.dataflow.networks import Network
 

@@ -21,7 +21,7 @@ from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages import synth
+from pipeline.synthesis import synth
 from pipeline.tools import yosys
 from pipeline.tools.gates import count_cells
 from pipeline.tools.netlist import read_netlist

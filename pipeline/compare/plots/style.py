@@ -8,6 +8,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from pipeline.accumulators import methods
 from pipeline.compare.record import PointRecord
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
 GREY = "#999999"
-METHODS = {"": "no bound", "a2q": "A2Q", "a2q_plus": "A2Q+"}
+METHODS = {"": "no bound", **methods.METHODS}
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnsupportedError
-from pipeline.stages import dataflow
+from pipeline.frontend.conversion import dataflow
 from tests.dataflow.networks import Network
 from tests.dataflow.random_networks import Comparison, compare
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UnsupportedError
+from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.streamline.executor import graph_output, run_graph
-from pipeline.stages import dataflow
 from tests.dataflow.networks import Network
 from tests.dataflow.random_networks import compare, executed
 

@@ -17,7 +17,9 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
 from pipeline.errors import A2QError, InputError, VerificationError
-from pipeline.stages import dataflow, export, resolve, streamline
+from pipeline.frontend.conversion import dataflow
+from pipeline.frontend.streamline import streamline
+from pipeline.models import export, resolve
 from tests.dataflow.networks import Network
 
 __all__ = ["BUILT", "NETWORKS", "REFUSED", "damaged_file", "outcome", "reference", "whole"]

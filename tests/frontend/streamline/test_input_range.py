@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.dataflow.types import IntType
+from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.streamline.input_range import quantizer_range
-from pipeline.stages import dataflow
 from tests.dataflow.networks import Network
 
 

@@ -1,20 +1,20 @@
-"""Turns: one at a time, first come, first served."""
+"""The fair lock: one at a time, first come, first served."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-from pipeline.board_sim.turns import Turns
+from pipeline.board_sim.fair_lock import FairLock
 
 
 def test_one_at_a_time():
-    turns, inside, most = Turns(), 0, 0
+    lock, inside, most = FairLock(), 0, 0
 
     def work() -> None:
         nonlocal inside, most
         for _ in range(200):
-            with turns:
+            with lock:
                 inside += 1
                 most = max(most, inside)
                 time.sleep(0)
@@ -28,13 +28,13 @@ def test_one_at_a_time():
     assert most == 1 and inside == 0
 
 
-def ask(turns: Turns, order: list[int], number: int) -> threading.Thread:
+def ask(lock: FairLock, order: list[int], number: int) -> threading.Thread:
     """A thread that waits for its turn, and has begun to."""
     begun = threading.Event()
 
     def work() -> None:
         begun.set()
-        with turns:
+        with lock:
             order.append(number)
 
     thread = threading.Thread(target=work)
@@ -45,29 +45,29 @@ def ask(turns: Turns, order: list[int], number: int) -> threading.Thread:
 
 
 def test_they_come_in_the_order_in_which_they_asked():
-    turns, order = Turns(), []
-    with turns:
-        threads = [ask(turns, order, number) for number in range(5)]
+    lock, order = FairLock(), []
+    with lock:
+        threads = [ask(lock, order, number) for number in range(5)]
     for thread in threads:
         thread.join()
     assert order == list(range(5))
 
 
 def test_who_asks_again_at_once_waits_for_the_others():
-    turns, order = Turns(), []
-    with turns:
-        thread = ask(turns, order, 1)
-    with turns:
+    lock, order = FairLock(), []
+    with lock:
+        thread = ask(lock, order, 1)
+    with lock:
         order.append(0)
     thread.join()
     assert order == [1, 0]
 
 
 def test_an_error_gives_the_turn_back():
-    turns = Turns()
+    lock = FairLock()
     for _ in range(2):
         try:
-            with turns:
+            with lock:
                 raise KeyError
         except KeyError:
             continue

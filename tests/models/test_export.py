@@ -11,8 +11,8 @@ from brevitas.export import export_onnx_qcdq
 from torch import nn
 
 from pipeline.errors import ModelError, UnsupportedError
+from pipeline.models import export
 from pipeline.models.layers import A2Q_WEIGHT_QUANTIZERS, Uint8Pixels
-from pipeline.stages import export
 from tests.dataflow.networks import Network
 
 ACCUMULATOR_BITS = 10

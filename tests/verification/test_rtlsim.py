@@ -11,10 +11,10 @@ from pipeline.accumulators.witness import witness_inputs
 from pipeline.codegen.layer_bench import write_layer_bench
 from pipeline.codegen.rtl import write_design
 from pipeline.errors import DeadlockError, VerificationError
+from pipeline.folding.fold import fold
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages import rtlsim
-from pipeline.stages.fold import fold
+from pipeline.verification import rtlsim
 from tests.dataflow.residual import residual_network
 
 

@@ -12,13 +12,16 @@ from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Utilization
 from pipeline.errors import ModelError
 from pipeline.finn.estimate import estimate
+from pipeline.folding import fold
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
+from pipeline.report import report
 from pipeline.report.facts import BuildFacts
-from pipeline.stages import bitfile, fold, report, rtlsim, synth, timing
-from pipeline.stages.rtlsim import NetworkRun
+from pipeline.synthesis import bitfile, synth, timing
 from pipeline.tools import yosys
 from pipeline.tools.yosys import SynthesisResult
+from pipeline.verification import rtlsim
+from pipeline.verification.rtlsim import NetworkRun
 from tests.report.sample import STAGES, sample_facts
 
 FACTS = sample_facts()

@@ -14,15 +14,15 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import board_names, load_board
 from pipeline.errors import ConfigError, ModelError
-from pipeline.flow import Context
+from pipeline.folding import fold as fold_stage
 from pipeline.folding.estimate import Estimate
 from pipeline.folding.fit import Fit
+from pipeline.folding.fold import cycle_budget, fold, folding_of, load, save, write_reports
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.plan import STAGES
-from pipeline.stages import fold as fold_stage
-from pipeline.stages.fold import cycle_budget, fold, folding_of, load, save, write_reports
+from pipeline.stage import Context, declared_options
+from pipeline.stages import STAGES
 from tests.dataflow.residual import residual_network
 
 
@@ -320,7 +320,7 @@ def test_the_line_has_the_cycles_that_a_frame_takes_and_not_the_slowest_layers(t
         folder = tmp_path / str(more)
         folder.mkdir()
         nothing = lambda *done: None
-        values = BuildConfig(synth_clk_period_ns=5).read(declared.reads)
+        values = declared_options(BuildConfig(synth_clk_period_ns=5), declared.reads)
         inputs = {"accumulators": tmp_path / "accumulators"}
         return declared.run(Context(folder, values, inputs, nothing, nothing, lambda name: tmp_path / name))
 

@@ -14,11 +14,11 @@ from torch import nn
 from a2q_driver.preprocessing import normalised
 from pipeline import export_qonnx
 from pipeline.errors import ConfigError, ModelError
+from pipeline.models import resolve
 from pipeline.models.names import Preprocessing
 from pipeline.models.network_record import LayerBound, NetworkRecord, write_record
 from pipeline.models.registry import DownloadError
 from pipeline.models.user_class import make_network, source_files
-from pipeline.stages import resolve
 from tests.dataflow.networks import Network
 
 

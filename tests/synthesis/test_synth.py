@@ -16,13 +16,13 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Utilization
 from pipeline.errors import ConfigError, ToolError
-from pipeline.flow import Context
+from pipeline.folding.fold import fold, save
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.plan import STAGES
-from pipeline.stages import synth
-from pipeline.stages.fold import fold, save
+from pipeline.stage import Context, declared_options
+from pipeline.stages import STAGES
+from pipeline.synthesis import synth
 from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.yosys import SynthesisResult
 from tests.dataflow.residual import residual_network
@@ -237,7 +237,7 @@ def stage(tmp_path: Path):
         (declared,) = (stage for stage in STAGES if stage.name == name)
         folder = tmp_path / name
         folder.mkdir()
-        values = BuildConfig(**options).read(declared.reads)
+        values = declared_options(BuildConfig(**options), declared.reads)
         shared = lambda name: tmp_path / "shared" / name
         inputs = {"fold": tmp_path / "fold"}
         return declared.run(Context(folder, values, inputs, print, lambda *done: None, shared)), folder

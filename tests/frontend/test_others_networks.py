@@ -12,7 +12,9 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from pipeline.errors import InputError
-from pipeline.stages import dataflow, export, streamline
+from pipeline.frontend.conversion import dataflow
+from pipeline.frontend.streamline import streamline
+from pipeline.models import export
 
 DATA = Path(os.environ.get("A2Q_DATA", "")) / "models"
 

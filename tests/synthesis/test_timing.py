@@ -12,14 +12,15 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
 from pipeline.errors import ToolError
-from pipeline.flow import Context
+from pipeline.folding import fold
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.plan import STAGES
-from pipeline.stages import fold, synth, timing
+from pipeline.stage import Context, declared_options
+from pipeline.stages import STAGES
 from pipeline.static_timing import estimate
+from pipeline.synthesis import synth, timing
 from pipeline.tools import nextpnr
 from pipeline.tools.nextpnr import Routed
 from tests.dataflow.residual import residual_network
@@ -194,7 +195,7 @@ def stage(tmp_path):
         folder = tmp_path / "timing"
         folder.mkdir()
         inputs = {"fold": tmp_path / "fold", "synth": tmp_path / "synth"}
-        values = BuildConfig(**options).read(declared.reads)
+        values = declared_options(BuildConfig(**options), declared.reads)
         told = lambda *done: None
         return declared.run(Context(folder, values, inputs, told, told, lambda name: tmp_path / name)), folder
 

@@ -14,9 +14,10 @@ from pipeline.board_design.description import describe
 from pipeline.config import BuildConfig
 from pipeline.devices.boards import load_board
 from pipeline.errors import ConfigError, TimingError, ToolError, UnsupportedError
-from pipeline.flow import Context, Stage, build
+from pipeline.flow import build
 from pipeline.progress import Screen
-from pipeline.stages import bitfile
+from pipeline.stage import Context, Stage
+from pipeline.synthesis import bitfile
 from tests.tools import vivado_stand_in
 
 KV260 = load_board("KV260")

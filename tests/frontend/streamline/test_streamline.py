@@ -5,8 +5,9 @@ import pytest
 from qonnx.transformation.base import Transformation
 
 from pipeline.errors import UnsupportedError, VerificationError
+from pipeline.frontend.conversion import dataflow
+from pipeline.frontend.streamline import streamline
 from pipeline.frontend.streamline.executor import run_graph
-from pipeline.stages import dataflow, streamline
 from tests.dataflow.networks import Network
 
 

@@ -12,8 +12,8 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
 from pipeline.errors import UnsupportedError, VerificationError
+from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.streamline.executor import Evaluation, graph_output
-from pipeline.stages import dataflow
 from tests.dataflow.networks import Network
 
 

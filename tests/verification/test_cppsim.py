@@ -14,12 +14,12 @@ from pipeline.accumulators.witness import witness_inputs
 from pipeline.codegen import hls
 from pipeline.dataflow.types import IntType
 from pipeline.errors import DeadlockError, ToolError, VerificationError
+from pipeline.folding.fold import fold
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.stages import cppsim
-from pipeline.stages.fold import fold
 from pipeline.tools import gxx
 from pipeline.tools.gxx import Extremes, Program
+from pipeline.verification import cppsim
 from tests.dataflow.residual import residual_network
 
 pytestmark = pytest.mark.xdist_group("cppsim")  # they share compiled layers
@@ -210,6 +210,6 @@ def test_what_ap_int_says_against_its_use_is_an_error(graph, network, tmp_path):
     program.write_text("#!/bin/sh\necho 'WARNING: Hi(40)out of bound(8) in range()'\n")
     program.chmod(0o755)
     layer = network.layers[0]
-    inputs = [np.zeros((1, *port.shape), np.int64) for port in layer.input_names]
+    inputs = [np.zeros((1, *port.shape), np.int64) for port in layer.inputs]
     with pytest.raises(VerificationError, match=rf"layer {layer.layer}: WARNING: Hi\(40\)out of bound"):
         Program(program, {layer.layer: layer}).run(layer.layer, inputs, "strict")

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-__all__ = ["Turns"]
+__all__ = ["FairLock"]
 
 
-class Turns:
+class FairLock:
     """One holder at a time, in a with statement; the others wait in a queue."""
 
     def __init__(self) -> None:
@@ -25,10 +25,10 @@ class Turns:
             if not self._held:
                 self._held = True
                 return
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
-        turn.acquire()  # until the one before lets it go
+            place = threading.Lock()
+            place.acquire()
+            self._waiting.append(place)
+        place.acquire()  # until the one before lets it go
 
     def __exit__(self, *_: object) -> None:
         with self._guard:

@@ -19,12 +19,12 @@ from a2q_driver.preprocessing import normalised
 from a2q_driver.streams import streams_of
 from a2q_driver.transforms import load_transforms
 from a2q_driver.weights import load_weights
+from pipeline import package
 from pipeline.board_sim.package import read_package
 from pipeline.dataflow.packing import pack
 from pipeline.devices.boards import load_board
 from pipeline.errors import ModelError
-from pipeline.stages import package
-from pipeline.stages.package import BITFILE, Package, simulation_bitfile, verify
+from pipeline.package import BITFILE, Package, simulation_bitfile, verify
 from tests.driver.packages import (
     CONFIG_HASH,
     PREPROCESSING,

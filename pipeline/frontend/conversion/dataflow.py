@@ -1,0 +1,164 @@
+"""dataflow: from the streamlined graph to hardware layers on integers, proven equal on golden frames.
+
+The proof runs both: in the ONNX graph each quantizer of an activation has integers, and the stream that stands for it
+must carry the same, in every element. The ONNX graph is evaluated in double from its first quantizer on, where the
+order of summation decides no rounding; the outputs must then agree to float32 rounding, and a label be of the largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.ranges_seen import RangesSeen
+from pipeline.dataflow.storage import load_graph, save_graph
+from pipeline.errors import UnsupportedError, VerificationError
+from pipeline.frontend.conversion.builder import Checkpoint
+from pipeline.frontend.conversion.walk import Conversion, convert_graph
+from pipeline.frontend.streamline.executor import AT_ONCE, Evaluation, graph_output
+from pipeline.frontend.streamline.nodes import describe
+from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS
+
+__all__ = ["DataflowResult", "convert", "load", "run"]
+
+# the host's scale and bias are float32: half a unit in the last place of each, and of the network's own products
+_OUTPUT_ROUNDING = 2.0**-22
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class DataflowResult:
+    """A layer graph that computes what the network does: `quantizers` tensors were compared in every element, on
+    `frames` frames, and the real outputs differ by at most `largest_difference` (float32 rounding). `seen` says how much
+    of every stream's range these frames reached. `left_out` is the Softmax at the end that the label does not need, as
+    messages call it, or empty."""
+
+    graph: LayerGraph
+    quantizers: int
+    frames: int
+    largest_difference: float
+    seen: RangesSeen
+    left_out: str = ""
+
+
+def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool, name: str) -> DataflowResult:
+    """`convert`, and the layer graph saved in `folder`."""
+    result = convert(model, inputs, top1=top1, name=name)
+    save_graph(result.graph, folder)
+    result.seen.save(folder)
+    return result
+
+
+def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str = "network") -> DataflowResult:
+    """The layer graph of a streamlined `model`, checked on `inputs` (N, *input shape), raw as the network takes them.
+
+    With `top1` the graph ends in a LabelSelect, and a Softmax or LogSoftmax at the end is left out: the largest of its
+    inputs is the largest of its outputs. Raises UnsupportedError for a node that cannot be built, and
+    VerificationError, with layer, quantizer and channel, where the integers differ.
+    """
+    model, left_out = _without_end(model) if top1 else (model, "")
+    try:
+        conversion = convert_graph(model, top1=top1, name=name)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"The network {name}: {error}") from None
+    evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
+    keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
+
+    def compare(first: int) -> tuple[float, dict[str, tuple[int, int]]]:
+        frames = inputs[first : first + _BATCH]
+        tensors = evaluation.run(frames, keep=keep)
+        streams = conversion.graph.execute(conversion.graph.input_transform.apply(frames))
+        return _compare(conversion, streams, tensors, output, first), RangesSeen.ends(streams)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        differences, ends = zip(*pool.map(compare, range(0, len(inputs), _BATCH)), strict=True)
+    seen = RangesSeen.of(conversion.graph, ends)
+    return DataflowResult(conversion.graph, len(conversion.checkpoints), len(inputs), max(differences), seen, left_out)
+
+
+def _without_end(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
+    """`model` without a Softmax or LogSoftmax that gives its output, and what messages call that node."""
+    output = graph_output(model.graph)
+    index, end = next(((i, node) for i, node in enumerate(model.graph.node) if output in node.output), (0, None))
+    if end is None or end.op_type not in CLASSIFIER_ENDS:
+        return model, ""
+    shorter = onnx.ModelProto()
+    shorter.CopyFrom(model)
+    del shorter.graph.node[index]
+    shorter.graph.output[0].name = end.input[0]
+    return shorter, describe(end)
+
+
+def load(folder: Path) -> LayerGraph:
+    """The graph that `run` saved."""
+    return load_graph(folder)
+
+
+def _compare(
+    conversion: Conversion,
+    streams: Mapping[str, np.ndarray],
+    tensors: Mapping[str, np.ndarray],
+    output: str,
+    first: int,
+) -> float:
+    """The largest difference of the real `output`, one of the network's `tensors`, for frames whose integers are equal.
+
+    `streams` are of the same frames: golden frame `first` and those after it.
+    """
+    graph, frames = conversion.graph, len(tensors[output])
+    for checkpoint in conversion.checkpoints:
+        _compare_integers(conversion, checkpoint, streams[checkpoint.stream], tensors[checkpoint.tensor], first)
+    real = streams[conversion.logits] * conversion.transform.scale + conversion.transform.bias
+    real = real.reshape(frames, -1)[:, conversion.layout.ravel()]
+    expected = tensors[output].reshape(frames, -1)
+    difference = float(np.abs(real - expected).max())
+    largest = _magnitude(conversion, streams[conversion.logits])
+    if difference > _OUTPUT_ROUNDING * largest:
+        raise VerificationError(
+            f"The layer graph's outputs differ from the network's by {difference:.3g}, more than float32 rounding of "
+            f"values up to {largest:.3g} explains, in golden frames {first} to {first + frames - 1}."
+        )
+    label = graph.layers[-1]
+    if label.op_type == "LabelSelect":
+        # outputs that are equal, as integers, may differ in the network's last bits, so any largest one will do
+        short = expected.max(axis=1) - expected[np.arange(frames), streams[graph.output].ravel()]
+        if short.max() > 2 * _OUTPUT_ROUNDING * largest:
+            frame = int(short.argmax())
+            raise VerificationError(
+                f"Layer {label.name} selects output {streams[graph.output].ravel()[frame]} for golden frame "
+                f"{first + frame}, where the network's largest is {expected[frame].argmax()}."
+            )
+    return difference
+
+
+def _magnitude(conversion: Conversion, integers: np.ndarray) -> float:
+    """The largest term or sum in the outputs, which is what rounding is relative to."""
+    transform = conversion.transform
+    return float(np.abs(integers * transform.scale).max() + np.abs(transform.bias).max())
+
+
+def _compare_integers(
+    conversion: Conversion, checkpoint: Checkpoint, stream: np.ndarray, tensor: np.ndarray, first: int
+) -> None:
+    found = np.take(stream.reshape(len(stream), -1), checkpoint.layout.ravel(), axis=1).reshape(tensor.shape)
+    scale = np.broadcast_to(checkpoint.scale, stream.shape[1:]).ravel()[checkpoint.layout.ravel()]
+    scale = scale.reshape(tensor.shape[1:])
+    wrong = found * scale != tensor  # the quantizer's own product, in double as well
+    if not wrong.any():
+        return
+    expected = np.round(tensor / scale)
+    place = tuple(int(i) for i in np.argwhere(wrong)[0])
+    writer = next((x for x in conversion.graph.layers if checkpoint.stream in x.output_names), None)
+    layer = f"Layer {writer.name} ({writer.source})" if writer else "The input transform"
+    raise VerificationError(
+        f"{layer} gives {found[place]} where the network's quantizer {checkpoint.tensor} gives "
+        f"{expected[place]:.0f}, in golden "
+        f"frame {first + place[0]}, channel {place[1]}; {int(wrong.sum())} of {found.size} "
+        "elements differ."
+    )

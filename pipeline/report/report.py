@@ -1,0 +1,53 @@
+"""report: the page and the figures that a reader of a build looks at first.
+
+Requires the results of all earlier stages. Ensures summary.md and the figures that it shows, side by side, and FINN's own
+estimate of the layers in the folder report.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.devices.boards import BOARD_FILE, Board
+from pipeline.finn.estimate import FinnEstimate, estimate
+from pipeline.report.facts import BuildFacts, read_facts
+from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
+from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
+
+__all__ = ["FINN_FILE", "run"]
+
+FINN_FILE = "estimate_layer_resources_finn.json"
+
+
+def run(results: Mapping[str, Path], folder: Path, board: Board, *, target_fps: float | str) -> BuildFacts:
+    """Write `folder`/summary.md, its figures, report/FINN_FILE, and report/BOARD_FILE, which is what `board` is from.
+
+    `results` has the folder of every earlier stage, in the order they ran; see `pipeline/report/facts.py`. `target_fps`
+    is what the build was asked for, "max" included. Returns the facts that the report is made of. Raises ModelError for
+    a result that is missing or damaged.
+    """
+    facts = read_facts(results, target_fps)
+    facts = replace(facts, board=board, finn={layer.name: estimate(layer, board) for layer in facts.folded.graph})
+    (folder / "report").mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(board.file, folder / "report" / BOARD_FILE)
+    (folder / "report" / FINN_FILE).write_text(json.dumps(_finns(facts.finn), indent=2) + "\n")
+    draw_luts(facts, folder / LUTS_FIGURE)
+    draw_cycles(facts, folder / CYCLES_FIGURE)
+    draw_widths(facts, folder / WIDTHS_FIGURE)
+    (folder / "summary.md").write_text(summary(facts))
+    return facts
+
+
+def _finns(estimates: Mapping[str, tuple[FinnEstimate, ...]]) -> dict[str, Any]:
+    """By layer and FINN's unit, with FINN's keys; null where FINN has no unit or no estimate of it."""
+    content: dict[str, Any] = {
+        name: {f.op_type: {"LUT": f.lut, "BRAM_18K": f.bram_18k, "URAM": f.uram, "DSP": f.dsp} for f in own} or None
+        for name, own in estimates.items()
+    }
+    how = "estimated by FINN's code (finn-plus) for its own units, with the folding and accumulators of each layer"
+    return {**content, "how": how}

@@ -1,0 +1,1 @@
+"""The hardware through tools that synthesize, place and route: its resources, its timing, its bitstream."""
