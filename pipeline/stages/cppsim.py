@@ -132,10 +132,10 @@ def run(
     given = iter(side_by_side(jobs, workers, lambda done, total: on_progress(done, total, "runs")))
     outcomes = [_joined(trial, [next(given) for _ in trial.parts(workers)]) for trial in trials]
     whole = next(o for o in outcomes if o.trial.layer is None and o.trial.mode == "bounded")
-    if whole.output_names:
+    if whole.outputs:
         verified.mkdir(parents=True, exist_ok=True)
-        verdict = "SUCCESS" if np.array_equal(whole.output_names[0], whole.trial.expected[0]) else "FAIL"
-        np.save(verified / f"verify_cppsim_0_{verdict}.npy", whole.output_names[0][: len(frames)])
+        verdict = "SUCCESS" if np.array_equal(whole.outputs[0], whole.trial.expected[0]) else "FAIL"
+        np.save(verified / f"verify_cppsim_0_{verdict}.npy", whole.outputs[0][: len(frames)])
     _check(outcomes, log)
     layers = {}
     for layer in graph:
