@@ -254,20 +254,24 @@ def config_for(model: str) -> Path:
     )
 
 
-def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> BuildConfig:
+def load_config(
+    path: str | Path, overrides: Mapping[str, Any] | None = None, giver: str = "the command line"
+) -> BuildConfig:
     """The configuration in the YAML file `path`, its fields replaced by `overrides` where these are not None.
 
-    Raises ConfigError with the file, the key, its value and what is allowed; so for the files of FINN that it names.
+    A plain name that is no file here may be that of one in build_configs/. Raises ConfigError with the file, or the `giver`
+    of the overrides, the key, its value and what is allowed; so for the files of FINN that it names.
     """
+    path = config_file.find(str(path), Path(), BUILD_CONFIGS)
     values = config_file.read(path, _anchor, BUILD_CONFIGS, _merged)
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     try:
         config = BuildConfig.model_validate(_merged(values, given))
     except ConfigError as error:
-        where = "the command line" if "board" in given else path  # what pydantic does not check is the board
+        where = giver if "board" in given else path  # what pydantic does not check is the board
         raise ConfigError(f"{where}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, BuildConfig, given, BUILD_CONFIGS)) from None
+        raise ConfigError(config_file.explain(path, error, BuildConfig, given, BUILD_CONFIGS, giver)) from None
     _check_files_of_finn(config)
     return config
 

@@ -7,7 +7,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -138,9 +138,9 @@ def _module_imports(path: Path) -> tuple[Path, ...]:
 
 
 def _imports(node: ast.AST, path: Path) -> list[Path]:
-    """The files of this repository's modules that `node`, which stands in the file `path`, imports."""
+    """The files of this repository's modules that `node`, which stands in the file `path`, imports when it runs."""
     found = []
-    for inner in ast.walk(node):
+    for inner in _executed(node):
         if isinstance(inner, ast.Import):
             names = [alias.name for alias in inner.names]
         elif isinstance(inner, ast.ImportFrom):
@@ -152,6 +152,17 @@ def _imports(node: ast.AST, path: Path) -> list[Path]:
             continue
         found += [file for name in names if name.partition(".")[0] in PACKAGES for file in _module_files(name)]
     return found
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """`node` and all within it, but for what stands under `if TYPE_CHECKING:`, which type checkers alone read."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for statement in child.orelse:
+                yield from _executed(statement)
+        else:
+            yield from _executed(child)
 
 
 def _module_path(path: Path) -> tuple[str, ...]:

@@ -208,7 +208,7 @@ def broken(error: BaseException) -> tuple[Stage, ...]:
 
 
 def test_a_fault_in_a_stage_is_a_sentence_and_a_log(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.cli.STAGES", broken(AssertionError("left is [not] right\nsecond line")))
+    monkeypatch.setattr("pipeline.api.STAGES", broken(AssertionError("left is [not] right\nsecond line")))
     monkeypatch.setattr(sys, "argv", ["a2q", "build", "quant_tfc_w2a2", "--out", "my build"])
     result = runner.invoke(app, sys.argv[1:])
     assert result.exit_code == 70
@@ -254,13 +254,13 @@ def test_a_fault_elsewhere_is_a_sentence_and_a_file(elsewhere: Path, monkeypatch
     ],
 )
 def test_what_the_machine_says_is_no_fault(monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
-    monkeypatch.setattr("pipeline.cli.STAGES", broken(error))
+    monkeypatch.setattr("pipeline.api.STAGES", broken(error))
     said = fails("build", "quant_tfc_w2a2")
     assert said.startswith(message) and "fault of a2q" not in said and len(said.splitlines()) == 1
 
 
 def test_tracebacks_of_faults_are_shown_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.cli.STAGES", broken(AssertionError("this")))
+    monkeypatch.setattr("pipeline.api.STAGES", broken(AssertionError("this")))
     result = runner.invoke(app, ["build", "quant_tfc_w2a2", "--verbose"])
     assert type(result.exception) is InternalError and type(result.exception.__cause__) is AssertionError
 

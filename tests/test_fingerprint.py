@@ -47,7 +47,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "LIMIT = 3\n\ndef run(context):\n    from pipeline import near\n    return helper(near)\n\n"
         "def helper(near):\n    return LIMIT\n\ndef other(context):\n    from pipeline import apart\n    return 1\n"
     )
-    monkeypatch.setattr(fingerprint, "PACKAGES", {"pipeline": folder})
+    driver = tmp_path / "hw" / "driver" / "a2q_driver"
+    monkeypatch.setattr(fingerprint, "PACKAGES", {"pipeline": folder, "a2q_driver": driver})
     yield folder
     forget()
 

@@ -200,6 +200,6 @@ def test_what_ap_int_says_against_its_use_is_an_error(graph, network, tmp_path):
     program.write_text("#!/bin/sh\necho 'WARNING: Hi(40)out of bound(8) in range()'\n")
     program.chmod(0o755)
     layer = network.layers[0]
-    inputs = [np.zeros((1, *port.shape), np.int64) for port in layer.input_names]
+    inputs = [np.zeros((1, *port.shape), np.int64) for port in layer.inputs]
     with pytest.raises(VerificationError, match=rf"layer {layer.layer}: WARNING: Hi\(40\)out of bound"):
         Program(program, {layer.layer: layer}).run(layer.layer, inputs, "strict")
