@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import json
 import os
 import re
@@ -47,6 +48,28 @@ def test_help_names_the_commands() -> None:
             *("deploy", "validate", "board-sim", "boards"),
         )
     )
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    result = runner.invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"a2q {importlib.metadata.version('a2q-pipeline')}\n")
+
+
+def test_tables_fit_80_columns_of_a_terminal(elsewhere: Path) -> None:
+    (elsewhere / "build" / "net" / "report").mkdir(parents=True)
+    summary = "10 frames of 10 classes exact, with and without stalls; 24633 cycles between frames, to the first output"
+    stage = {"name": "accumulators", "seconds": 1234.5, "peak_mib": 12345.6, "summary": summary}
+    (elsewhere / "build" / "net" / BUILD_RECORD).write_text(json.dumps({"stages": [stage]}))
+    (elsewhere / "build" / "net" / "summary.md").write_text(f"# net\n\n| step | what |\n|:--|:--|\n| a | {summary} |\n")
+    for command in (["models"], ["show", "net"]):
+        for terminal in ("1", ""):
+            environment = {"COLUMNS": "80", "FORCE_COLOR": terminal, "TERM": "dumb"}
+            lines = runner.invoke(app, command, env=environment).output.splitlines()
+            assert lines and "…" not in "".join(lines)
+            if terminal or command == ["models"]:  # what is no terminal gets summary.md as it is
+                assert max(map(len, lines)) <= 80
+    words = " ".join(runner.invoke(app, ["show", "net"], env={"COLUMNS": "80", "FORCE_COLOR": "1"}).output.split())
+    assert "accumulators 1234.5 s 12346 MiB 10 frames of 10 classes exact, with" in words
 
 
 def test_models(elsewhere: Path) -> None:

@@ -105,6 +105,16 @@ def test_code_is_what_the_function_reaches_of_the_driver(package: Path, statemen
     assert after[1] == before[1]
 
 
+def test_what_type_checkers_alone_read_is_no_code(package: Path) -> None:
+    checked = "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from pipeline import apart\nelse:\n    import pipeline.deep\n"
+    (package / "near.py").write_text(checked)
+    before = code_of(package, "run")
+    (package / "apart.py").write_text("VALUE = 2\n")
+    assert code_of(package, "run") == before
+    (package / "deep.py").write_text("VALUE = 2\n")
+    assert code_of(package, "run") != before
+
+
 def test_versions() -> None:
     assert fingerprint.package_version("numpy")[0].isdigit()
     assert fingerprint.package_version("no-such-package") == "absent"
