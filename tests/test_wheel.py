@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from pipeline.files import matching
+from pipeline.plan import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = Path(sysconfig.get_paths()["purelib"])
@@ -100,6 +104,16 @@ def test_it_is_the_wheel_that_runs(installed: Installed) -> None:
     assert is_checkout == "False"
     done = installed.start("python", "-c", f"open({str(ROOT / 'hw' / 'README.md')!r})")
     assert "is of the checkout" in done.stderr, "the guard of the other tests does nothing"
+
+
+def test_keys_of_stages_cover_the_same_files(installed: Installed) -> None:
+    show = (
+        "import json; from pipeline.files import matching; from pipeline.plan import STAGES; "
+        "print(json.dumps({stage.name: list(matching(stage.sources)) for stage in STAGES}))"
+    )
+    covered = json.loads(installed.run("python", "-c", show))
+    assert covered == {stage.name: list(matching(stage.sources)) for stage in STAGES}
+    assert "pipeline/codegen/templates/top.sv.jinja" in covered["codegen"] and "LICENSE" in covered["package"]
 
 
 def test_without_the_environment_for_boards_its_command_is_said(installed: Installed) -> None:
