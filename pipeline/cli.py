@@ -319,9 +319,9 @@ def models() -> None:
     console = Console()
     console.print(
         "\nTop-1 of releases as the QONNX model zoo publishes it, on the original data set; of this repository's as "
-        "measured on the test set that their record names, where CIFAR-10's images were re-compressed as JPEG; ¹ is taken where the release cannot be had. Zeros, "
-        "and the largest ‖w‖₁ of a channel, are of hidden layers' integer weights. What was trained in trained/ goes by "
-        "its name, too.",
+        "measured on the test set that their record names, where CIFAR-10's images were re-compressed as JPEG. ¹ is built "
+        "where the release cannot be had. Zeros, and the largest ‖w‖₁ of a channel, are of hidden layers' integer "
+        "weights. What was trained in trained/ goes by its name, too.",
         highlight=False,
     )
     console.print("\nA path of a .onnx file, or of a checkpoint (.pth), may stand for a name. Families to train:\n")
