@@ -132,6 +132,17 @@ def _used(name: str, definitions: Mapping[str, ast.stmt]) -> list[ast.AST]:
     return sorted(nodes, key=lambda node: node.lineno)
 
 
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """`node` and all within it, but for what stands under `if TYPE_CHECKING:`, which type checkers alone read."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for statement in child.orelse:
+                yield from _executed(statement)
+        else:
+            yield from _executed(child)
+
+
 @cache
 def _module_imports(path: Path) -> tuple[Path, ...]:
     return tuple(_imports(_parsed(path)[1], path))
@@ -152,17 +163,6 @@ def _imports(node: ast.AST, path: Path) -> list[Path]:
             continue
         found += [file for name in names if name.partition(".")[0] in PACKAGES for file in _module_files(name)]
     return found
-
-
-def _executed(node: ast.AST) -> Iterator[ast.AST]:
-    """`node` and all within it, but for what stands under `if TYPE_CHECKING:`, which type checkers alone read."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-            for statement in child.orelse:
-                yield from _executed(statement)
-        else:
-            yield from _executed(child)
 
 
 def _module_path(path: Path) -> tuple[str, ...]:

@@ -47,8 +47,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "LIMIT = 3\n\ndef run(context):\n    from pipeline import near\n    return helper(near)\n\n"
         "def helper(near):\n    return LIMIT\n\ndef other(context):\n    from pipeline import apart\n    return 1\n"
     )
-    driver = tmp_path / "hw" / "driver" / "a2q_driver"
-    monkeypatch.setattr(fingerprint, "PACKAGES", {"pipeline": folder, "a2q_driver": driver})
+    packages = {"pipeline": folder, "a2q_driver": tmp_path / "hw" / "driver" / "a2q_driver"}
+    monkeypatch.setattr(fingerprint, "PACKAGES", packages)
     yield folder
     forget()
 
@@ -105,6 +105,11 @@ def test_code_is_what_the_function_reaches_of_the_driver(package: Path, statemen
     assert after[1] == before[1]
 
 
+def test_versions() -> None:
+    assert fingerprint.package_version("numpy")[0].isdigit()
+    assert fingerprint.package_version("no-such-package") == "absent"
+
+
 def test_what_type_checkers_alone_read_is_no_code(package: Path) -> None:
     checked = "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from pipeline import apart\nelse:\n    import pipeline.deep\n"
     (package / "near.py").write_text(checked)
@@ -113,11 +118,6 @@ def test_what_type_checkers_alone_read_is_no_code(package: Path) -> None:
     assert code_of(package, "run") == before
     (package / "deep.py").write_text("VALUE = 2\n")
     assert code_of(package, "run") != before
-
-
-def test_versions() -> None:
-    assert fingerprint.package_version("numpy")[0].isdigit()
-    assert fingerprint.package_version("no-such-package") == "absent"
 
 
 def test_a_variable_is_its_value_and_what_it_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
