@@ -1,7 +1,7 @@
 # One-word commands. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: setup board-setup build compare deploy validate train test lint bench clean help
+.PHONY: setup board-setup build compare deploy validate train test test-quick lint bench clean help
 .DELETE_ON_ERROR:
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -48,9 +48,9 @@ $(BOOTSTRAP)/bin/uv:
 	$(BOOTSTRAP)/bin/python -m pip install --quiet uv==0.13.8
 
 # compiled here once: where a build cannot write bytecode, as in a container, imports alone take it 13 s more each time
-$(stamp): pyproject.toml | $(BOOTSTRAP)/bin/uv
+$(stamp): pyproject.toml constraints.txt | $(BOOTSTRAP)/bin/uv
 	test -x $(bin)/python || $(BOOTSTRAP)/bin/uv venv --quiet --python $(PYTHON) $(VENV)
-	$(uv) pip install --python $(bin)/python --compile-bytecode $(torch) --editable '.[dev]'
+	$(uv) pip install --python $(bin)/python --compile-bytecode $(torch) --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 board-setup: $(board_stamp)  ## make the environment in .venv-board for what talks to boards (deploy, validate and test do it too)
@@ -108,6 +108,9 @@ train: $(stamp)  ## train a network: CONFIG= names a file of build_configs/train
 # each test that a worker dies of needs another worker; xdist gives up after 8
 test: $(stamp) $(board_stamp) $(image_stamps)  ## run all tests; A2Q_DATA= names the folder of data sets and networks that some need
 	@$(bin)/python -m pytest -n $(JOBS) --dist loadgroup --max-worker-restart 100
+
+test-quick: $(stamp)  ## run the tests that are pure Python, in minutes: nothing is simulated, synthesized or trained
+	@$(bin)/python -m pytest -n $(JOBS) --dist loadgroup --quick -r fE
 
 lint: $(stamp)  ## check Python with ruff, docker/ with hadolint and shellcheck, hw/rtl with Verilator, Yosys and slang
 	@$(bin)/ruff check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import os
 import shlex
@@ -13,7 +14,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
@@ -21,15 +21,13 @@ from typer.core import TyperGroup
 from pipeline import faults
 from pipeline.accumulators.methods import SUFFIXES
 from pipeline.accumulators.policy import CHOICES
+from pipeline.api import BuildResult
+from pipeline.api import build as run_build
 from pipeline.config import BuildConfig, command_line, config_for, load_config
 from pipeline.devices.boards import DEFAULT_BOARD, PYNQ_PORT, SIMULATED
 from pipeline.errors import A2QError
-from pipeline.flow import BuildResult
-from pipeline.flow import build as run_build
 from pipeline.listing import board_facts, board_table, family_table, model_table, option_page, show_build, stage_table
-from pipeline.models.names import find, is_path
 from pipeline.progress import Screen
-from pipeline.stages import STAGES
 
 __all__ = ["app"]
 
@@ -56,6 +54,21 @@ app = typer.Typer(
     "there are not; 70 a fault of a2q itself, to be reported with the file that it names; 130 interrupted.",
 )
 _DEFAULT = BuildConfig.model_fields["model"].default
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"a2q {importlib.metadata.version('a2q-pipeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version, and end.")
+    ] = False,
+) -> None:
+    pass
 
 
 @contextmanager
@@ -190,10 +203,7 @@ def _build(
 ) -> BuildResult:
     given = command_line(settings or (), {"model": model, **overrides})
     chosen = load_config(config or config_for(str(given.get("model", _DEFAULT))), given)
-    name = Path(chosen.model).stem if is_path(chosen.model) else chosen.model
-    if not is_path(chosen.model):
-        find(chosen.model)  # before a folder is made for it
-    return run_build(chosen, out or Path("build", name), STAGES, _screen(verbose), until=until)
+    return run_build(chosen, out=out, until=until, verbose=verbose)
 
 
 def _screen(verbose: bool) -> Screen:
@@ -327,9 +337,9 @@ def models() -> None:
     console = Console()
     console.print(
         "\nTop-1 of releases as the QONNX model zoo publishes it, on the original data set; of this repository's as "
-        "measured on the test set that their record names, where CIFAR-10's images were re-compressed as JPEG. Zeros, "
-        "and the largest ‖w‖₁ of a channel, are of hidden layers' integer weights. What was trained in trained/ goes by "
-        "its name, too.",
+        "measured on the test set that their record names, where CIFAR-10's images were re-compressed as JPEG. ¹ is built "
+        "where the release cannot be had. Zeros, and the largest ‖w‖₁ of a channel, are of hidden layers' integer "
+        "weights. What was trained in trained/ goes by its name, too.",
         highlight=False,
     )
     console.print("\nA path of a .onnx file, or of a checkpoint (.pth), may stand for a name. Families to train:\n")

@@ -264,20 +264,22 @@ def config_for(model: str) -> Path:
     )
 
 
-def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> BuildConfig:
+def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None, giver: str = _GIVER) -> BuildConfig:
     """The configuration in the YAML file `path`, with `overrides` over it, which are as a file would have them.
 
-    Raises ConfigError with the file, the key, its value and what is allowed; so for the files of FINN that it names.
+    A plain name that is no file here may be that of one in build_configs/. Raises ConfigError with the file, or the `giver`
+    of the overrides, the key, its value and what is allowed; so for the files of FINN that it names.
     """
+    path = config_file.find(str(path), Path(), BUILD_CONFIGS)
     values = config_file.read(path, _anchor, BUILD_CONFIGS, _merged)
     given = overrides or {}
     try:
         config = BuildConfig.model_validate(_merged(values, given))
     except ConfigError as error:  # of the board and its clock, which pydantic does not check
         by_the_file = not given.keys() & set(_OF_A_BOARD) or _refusal(values) == str(error)
-        raise ConfigError(f"{path if by_the_file else _GIVER}: {error}") from None
+        raise ConfigError(f"{path if by_the_file else giver}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, BuildConfig, given, BUILD_CONFIGS, _GIVER)) from None
+        raise ConfigError(config_file.explain(path, error, BuildConfig, given, BUILD_CONFIGS, giver)) from None
     _check_files_of_finn(config)
     return config
 

@@ -1,12 +1,14 @@
 """A package in use: on the simulated board or a real one, from this machine, through the unmodified pynq package.
 
 pynq needs an older numpy than the pipeline, so that what talks to a board, and the simulated board itself, run in an
-environment of their own, which `make board-setup` makes; A2Q_BOARD_PYTHON names another one's Python.
+environment of their own: in a checkout .venv-board, which `make board-setup` makes, and otherwise one in the user's cache
+folder. A2Q_BOARD_PYTHON names another one's Python.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -23,7 +25,7 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.devices.boards import PYNQ_PORT, SIMULATED, load_board
 from pipeline.errors import ConfigError, ModelError, ResourceError, ToolError
 from pipeline.faults import FAULT
-from pipeline.files import ROOT
+from pipeline.files import DRIVER, IS_CHECKOUT, PACKAGES, ROOT
 from pipeline.flow import BuildResult
 from pipeline.folding import fold
 from pipeline.models import resolve
@@ -38,6 +40,17 @@ __all__ = ["Address", "Frames", "board_python", "destination", "serve", "simulat
 _START_SECONDS = 60.0
 _FORESEEN = (1, 2)  # statuses of validate.py: an output differs; it could not be tried
 _TAIL_BYTES = 2000  # of what the simulated board says, which may run for long
+
+# Runs pipeline.board_sim with the package in the folder that is its first argument, and none of what lies beside it: the
+# packages that an installed pipeline lies among are those of this environment, not of pynq's.
+_START = """
+import importlib.util, runpy, sys
+folder = sys.argv.pop(1)
+spec = importlib.util.spec_from_file_location("pipeline", folder + "/__init__.py")
+sys.modules["pipeline"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["pipeline"])
+runpy.run_module("pipeline.board_sim", run_name="__main__", alter_sys=True)
+"""
 
 
 @dataclass(frozen=True)
@@ -65,11 +78,17 @@ class Frames:
 
 def board_python() -> Path:
     """The Python of the environment that holds pynq. Raises ResourceError where there is none."""
-    path = Path(os.environ.get("A2Q_BOARD_PYTHON") or ROOT / ".venv-board" / "bin" / "python")
+    folder = ROOT / ".venv-board" if IS_CHECKOUT else cache_folder() / "board-environment"
+    path = Path(os.environ.get("A2Q_BOARD_PYTHON") or folder / "bin" / "python")
     if not path.is_file():
+        requirements = DRIVER / "requirements.txt"
+        make = "make board-setup"
+        if not IS_CHECKOUT:
+            pip = shlex.join([str(folder / "bin" / "pip"), "install", "--requirement", str(requirements)])
+            make = f"{shlex.join([sys.executable, '-m', 'venv', str(folder)])} && {pip}"
         raise ResourceError(
-            f"The environment for boards is not there: {path} is missing. `make board-setup` makes it; A2Q_BOARD_PYTHON "
-            "may name the Python of another one that holds what hw/driver/requirements.txt lists."
+            f"The environment for boards is not there: {path} is missing. `{make}` makes it; A2Q_BOARD_PYTHON may name the "
+            f"Python of another one that holds what {requirements} lists."
         )
     return path
 
@@ -200,14 +219,15 @@ def _board_command(package: Path) -> list[str]:
     sources = [package / source for source in rtl["sources"]]
     library = build_library(package / "rtl", rtl["top"], sources, cache_folder() / "board-models")
     return [
-        *(str(board_python()), "-B", "-W", "ignore::UserWarning", "-m", "pipeline.board_sim"),
+        *(str(board_python()), "-B", "-W", "ignore::UserWarning", "-c", _START, str(PACKAGES["pipeline"])),
         *("--package", str(package), "--library", str(library)),
     ]
 
 
 def _environment() -> dict[str, str]:
     quiet = {"GRPC_VERBOSITY": "NONE"}  # its own lines about what is told anyway, such as a port that is taken
-    return {**quiet, **os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # packages for this Python
+    return {**quiet, **inherited, "PYTHONUNBUFFERED": "1"}
 
 
 def _run_validation(package: Path, address: Address, frames: Frames | None) -> int:

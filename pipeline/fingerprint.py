@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import inspect
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -134,6 +133,17 @@ def _used(name: str, definitions: Mapping[str, ast.stmt]) -> list[ast.AST]:
     return sorted(nodes, key=lambda node: node.lineno)
 
 
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """`node` and all within it, but for what stands under `if TYPE_CHECKING:`, which type checkers alone read."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            for statement in child.orelse:
+                yield from _executed(statement)
+        else:
+            yield from _executed(child)
+
+
 @cache
 def _module_imports(path: Path) -> tuple[Path, ...]:
     return tuple(_imports(_parsed(path)[1], path))
@@ -142,7 +152,7 @@ def _module_imports(path: Path) -> tuple[Path, ...]:
 def _imports(node: ast.AST, path: Path) -> list[Path]:
     """The files of this repository's modules that `node`, which stands in the file `path`, imports when it runs."""
     found = []
-    for inner in _running(node):
+    for inner in _executed(node):
         if isinstance(inner, ast.Import):
             names = [alias.name for alias in inner.names]
         elif isinstance(inner, ast.ImportFrom):
@@ -168,18 +178,6 @@ def _named_by_call(call: ast.Call, path: Path) -> list[str]:
         package = ".".join(_module_path(path)[:-1])
         return [f"{package}.{module.stem}" for module in sorted(path.parent.glob("*.py"))]
     return []
-
-
-def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """`node` and all within it, but for what only type checkers read."""
-    pending = deque([node])
-    while pending:
-        inner = pending.popleft()
-        yield inner
-        if isinstance(inner, ast.If) and isinstance(inner.test, ast.Name) and inner.test.id == "TYPE_CHECKING":
-            pending.extend(inner.orelse)
-        else:
-            pending.extend(ast.iter_child_nodes(inner))
 
 
 def _module_path(path: Path) -> tuple[str, ...]:

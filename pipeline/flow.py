@@ -37,7 +37,7 @@ from pipeline import faults, fingerprint
 from pipeline.cache import LOG, Cache, Entry, Slot
 from pipeline.config import BuildConfig
 from pipeline.errors import A2QError, ConfigError, ResourceError, TimingError, VerificationError
-from pipeline.files import ROOT
+from pipeline.files import matching
 from pipeline.progress import Screen
 from pipeline.scratch import sweep
 from pipeline.stage import Context, Stage, declared_options
@@ -192,11 +192,11 @@ def user_inputs(stage: Stage, config: BuildConfig) -> dict[str, object]:
 
 def code_version(stage: Stage) -> dict[str, object]:
     """What of a stage's key is the same for every build of this checkout in this environment."""
-    sources = sorted({path for pattern in stage.sources for path in ROOT.glob(pattern) if path.is_file()})
+    sources = matching(stage.sources)
     return {
         "stage": stage.name,
         "code": fingerprint.code(stage.run),
-        "sources": fingerprint.files(sources, ROOT),
+        "sources": fingerprint.combine({name: fingerprint.file(path) for name, path in sources.items()}),
         "packages": {name: fingerprint.package_version(name) for name in stage.packages},
         "python": sys.version_info[:2],
     }

@@ -32,17 +32,18 @@ def model_table() -> Table:
     """The networks with a checkpoint: name, data set, what is known of it, and where it comes from.
 
     After those of this repository and the releases come the ones that were trained in the working directory, but for
-    those that a name cannot mean because the repository has one of that name.
+    those that a name cannot mean because the repository has one of that name. ¹ marks one that is taken where the release of
+    its name cannot be had. The table is 80 columns wide.
     """
-    table = Table(
-        Column("model", no_wrap=True), Column("data set", no_wrap=True), "top-1", "zeros", "‖w‖₁", "from", box=None
-    )
+    table = Table(Column("model", overflow="fold"), box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("data set", "top-1", "zeros", "‖w‖₁", "from"):
+        table.add_column(name, no_wrap=True)
     for spec in MODELS.values():
         dataset = DATASETS[spec.dataset].title
         if spec.url:
             table.add_row(spec.name, dataset, f"{spec.published_top1:.1f} %", "", "", "release")
         if spec.name in SHIPPED:
-            origin = "here, where the release cannot be had" if spec.url else "here"
+            origin = "here ¹" if spec.url else "here"
             table.add_row(spec.name, dataset, *_figures(checkpoint_facts(SHIPPED[spec.name])), origin)
     for path in sorted(TRAINED.glob("**/*.pth")):
         row = _trained(path)
@@ -193,7 +194,8 @@ def show_build(build: Path) -> tuple[str, Table]:
         raise InputError(f"There is no build in {build}: {build / BUILD_RECORD} is missing. {builds}")
     try:
         record = json.loads((folder / BUILD_RECORD).read_text())
-        table = Table("stage", "time", "peak", "result", box=None)
+        table = Table(*(Column(name, no_wrap=True) for name in ("stage", "time", "peak")), box=None)
+        table.add_column("result", overflow="fold")
         for stage in record["stages"]:
             cost = (f"{stage['seconds']:.1f} s", f"{stage['peak_mib']:.0f} MiB")
             table.add_row(stage["name"], *cost, escape(stage["summary"]))

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -25,10 +28,41 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="run what is pure Python: skip a test where it starts a program, and slow ones",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """With --quick, a test that starts a program or trains a network ends there as skipped, so that nobody keeps a list."""
+    if not item.config.getoption("--quick"):
+        return (yield)
+
+    def start(self: subprocess.Popen, args: Any, *rest: Any, **options: Any) -> None:
+        self._child_created = False  # for Popen.__del__
+        program = args if isinstance(args, str | os.PathLike) else args[0]
+        pytest.skip(f"starts {Path(program).name}, so it is not quick")
+
+    def train(*arguments: Any, **options: Any) -> None:
+        pytest.skip("trains a network, so it is not quick")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", start)
+        if "lightning" in sys.modules:
+            patch.setattr(sys.modules["lightning"].Trainer, "fit", train)
+        return (yield)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Tests that share what a fixture of their module makes run on one worker, which makes it once."""
+    """Tests that share what a fixture of their module makes run on one worker, which makes it once; slow ones not with --quick."""
     for item in items:
+        if item.get_closest_marker("slow") and item.config.getoption("--quick"):
+            item.add_marker(pytest.mark.skip(reason="slow, so it is not quick"))
         module = item.getparent(pytest.Module).nodeid
         fixtures = [definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values()]
         shared = any(fixture.scope == "module" and fixture.baseid == module for fixture in fixtures)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import json
 import os
 import re
@@ -48,6 +49,28 @@ def test_help_names_the_commands() -> None:
             *("deploy", "validate", "board-sim", "boards"),
         )
     )
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    result = runner.invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"a2q {importlib.metadata.version('a2q-pipeline')}\n")
+
+
+def test_tables_fit_80_columns_of_a_terminal(elsewhere: Path) -> None:
+    (elsewhere / "build" / "net" / "report").mkdir(parents=True)
+    summary = "10 frames of 10 classes exact, with and without stalls; 24633 cycles between frames, to the first output"
+    stage = {"name": "accumulators", "seconds": 1234.5, "peak_mib": 12345.6, "summary": summary}
+    (elsewhere / "build" / "net" / BUILD_RECORD).write_text(json.dumps({"stages": [stage]}))
+    (elsewhere / "build" / "net" / "summary.md").write_text(f"# net\n\n| step | what |\n|:--|:--|\n| a | {summary} |\n")
+    for command in (["models"], ["show", "net"]):
+        for terminal in ("1", ""):
+            environment = {"COLUMNS": "80", "FORCE_COLOR": terminal, "TERM": "dumb"}
+            lines = runner.invoke(app, command, env=environment).output.splitlines()
+            assert lines and "…" not in "".join(lines)
+            if terminal or command == ["models"]:  # what is no terminal gets summary.md as it is
+                assert max(map(len, lines)) <= 80
+    words = " ".join(runner.invoke(app, ["show", "net"], env={"COLUMNS": "80", "FORCE_COLOR": "1"}).output.split())
+    assert "accumulators 1234.5 s 12346 MiB 10 frames of 10 classes exact, with" in words
 
 
 def test_models(elsewhere: Path) -> None:
@@ -239,7 +262,7 @@ def broken(error: BaseException) -> tuple[Stage, ...]:
 
 
 def test_a_fault_in_a_stage_is_a_sentence_and_a_log(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.cli.STAGES", broken(AssertionError("left is [not] right\nsecond line")))
+    monkeypatch.setattr("pipeline.api.STAGES", broken(AssertionError("left is [not] right\nsecond line")))
     monkeypatch.setattr(sys, "argv", ["a2q", "build", "quant_tfc_w2a2", "--out", "my build"])
     result = runner.invoke(app, sys.argv[1:])
     assert result.exit_code == 70
@@ -285,13 +308,13 @@ def test_a_fault_elsewhere_is_a_sentence_and_a_file(elsewhere: Path, monkeypatch
     ],
 )
 def test_what_the_machine_says_is_no_fault(monkeypatch: pytest.MonkeyPatch, error: Exception, message: str) -> None:
-    monkeypatch.setattr("pipeline.cli.STAGES", broken(error))
+    monkeypatch.setattr("pipeline.api.STAGES", broken(error))
     said = fails("build", "quant_tfc_w2a2")
     assert said.startswith(message) and "fault of a2q" not in said and len(said.splitlines()) == 1
 
 
 def test_tracebacks_of_faults_are_shown_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.cli.STAGES", broken(AssertionError("this")))
+    monkeypatch.setattr("pipeline.api.STAGES", broken(AssertionError("this")))
     result = runner.invoke(app, ["build", "quant_tfc_w2a2", "--verbose"])
     assert type(result.exception) is InternalError and type(result.exception.__cause__) is AssertionError
 

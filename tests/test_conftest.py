@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +43,32 @@ def test_dies(shared): os.abort()
 def test_after(shared): pass
 
 def test_last(shared): pass
+"""
+
+QUICK = """
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import lightning
+import pytest
+
+@pytest.fixture(scope="module")
+def started(): subprocess.run(["true"], check=True)
+
+def test_pure(): pass
+
+def test_fixture(started): pass
+
+def test_thread():
+    with ThreadPoolExecutor() as pool: pool.submit(subprocess.run, ["true"]).result()
+
+def test_training():
+    with pytest.raises(TypeError): lightning.Trainer.fit()
+
+@pytest.mark.slow
+def test_slow(): pass
+
+def test_pure_again(): subprocess.Popen
 """
 
 
@@ -129,3 +156,20 @@ def test_every_test_is_run_once_whichever_workers_die(data: st.DataObject) -> No
             for node in scheduler.nodes:
                 node.shutdown()
     assert sorted(run) == sorted(tests)
+
+
+@pytest.mark.parametrize(
+    ("options", "skipped"), [((), set()), (("--quick",), {"fixture", "thread", "training", "slow"})]
+)
+def test_quick_tests_start_no_program_and_train_nothing(
+    tmp_path: Path, options: tuple[str, ...], skipped: set[str]
+) -> None:
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
+    (tmp_path / "tests" / "test_quick.py").write_text(QUICK)
+    command = [sys.executable, "-m", "pytest", "-v", *options, "tests"]
+    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False).stdout
+    results = dict(re.findall(r"::test_(\w+) (PASSED|SKIPPED)", printed))
+    assert len(results) == 6, printed
+    assert {name for name, result in results.items() if result == "SKIPPED"} == skipped

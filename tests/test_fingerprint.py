@@ -142,6 +142,16 @@ def test_versions() -> None:
     assert fingerprint.package_version("no-such-package") == "absent"
 
 
+def test_what_type_checkers_alone_read_is_no_code(package: Path) -> None:
+    checked = "from typing import TYPE_CHECKING\n\nif TYPE_CHECKING:\n    from pipeline import apart\nelse:\n    import pipeline.deep\n"
+    (package / "near.py").write_text(checked)
+    before = code_of(package, "run")
+    (package / "apart.py").write_text("VALUE = 2\n")
+    assert code_of(package, "run") == before
+    (package / "deep.py").write_text("VALUE = 2\n")
+    assert code_of(package, "run") != before
+
+
 def test_a_variable_is_its_value_and_what_it_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("A2Q_TEST", raising=False)
     seen = [fingerprint.variable("A2Q_TEST")]

@@ -37,6 +37,7 @@ def test_alone_it_prints_help() -> None:
         "validate",
         "train",
         "test",
+        "test-quick",
         "lint",
         "bench",
         "clean",
@@ -117,7 +118,7 @@ def test_setup_takes_a_local_torch_where_pip_has_one(tmp_path: Path, links: str)
     line = planned("setup", f"VENV={tmp_path}/venv", f"BOOTSTRAP={tmp_path}/bootstrap", **environment)
     assert (f'UV_FIND_LINKS="{links}"' in line) == bool(links)
     assert ("--torch-backend cpu" in line) == (not links)
-    assert "--editable '.[dev]'" in line
+    assert "--constraint constraints.txt --editable '.[dev]'" in line
 
 
 def test_setup_compiles_what_it_installs(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from pipeline.errors import ConfigError, ModelError, VerificationError
 from pipeline.files import TRAIN_CONFIGS
 from pipeline.models.names import TRAINED, located
+from pipeline.tools.packages import require_extra
 from pipeline.training.config import TrainConfig, load_train_config
 from pipeline.training.interrupts import interruptible
 
@@ -29,6 +30,7 @@ def train_command(
     path: Path, overrides: dict[str, Any], out: Path | None, say: Callable[[str], None], bar: bool
 ) -> None:
     """Train what the configuration `path` says, and tell how well it does and how to go on."""
+    require_extra("train", "lightning", "tensorboard")
     config = load_train_config(
         _found(path, TRAIN_CONFIGS), {key: value for key, value in overrides.items() if value is not None}
     )
@@ -59,6 +61,7 @@ def default_folder(config: TrainConfig) -> Path:
 @interruptible("finished trainings and epochs are kept")
 def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], bar: bool) -> None:
     """Train every row of the benchmark `path`, and print its table."""
+    require_extra("train", "lightning", "tensorboard")
     from pipeline.training.benchmark import benchmark, load_benchmark
 
     path = _found(path, TRAIN_CONFIGS.parent / "benchmark")
@@ -93,7 +96,7 @@ def evaluate_command(
     from pipeline.models.layers import Normalize
     from pipeline.models.registry import checkpoint_record, stands_in, trained_network
     from pipeline.training.evaluate import integer_outputs, network_outputs, outputs_of, scores_of
-    from pipeline.training.module import LOSSES
+    from pipeline.training.losses import LOSSES
 
     spec, network, path = trained_network(model)
     chosen = find(dataset or spec.dataset)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pipeline.datasets.loader import BatchSource
 from pipeline.errors import VerificationError
-from pipeline.training.module import LOSSES
+from pipeline.training.losses import LOSSES
 
 __all__ = ["Scores", "integer_outputs", "network_outputs", "outputs_of", "score", "scores_of"]
 

@@ -8,14 +8,14 @@ import lightning
 import torch
 from brevitas.core.scaling import ParameterFromRuntimeStatsScaling
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pipeline.errors import VerificationError
 from pipeline.models.a2q import a2q_layers, norms, pre_scaling
 from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
 from pipeline.training.config import TrainConfig
+from pipeline.training.losses import LOSSES
 
-__all__ = ["LOSSES", "Training", "forget_statistics"]
+__all__ = ["Training", "forget_statistics"]
 
 
 class Training(lightning.LightningModule):
@@ -101,16 +101,6 @@ class Training(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._restored = checkpoint.get("statistics", {})
-
-
-def _squared_hinge(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Σ max(0, 1 − t·y)² / (N · classes), t being 1 for the label and −1 for the others, as in BNN-PYNQ."""
-    targets = 2.0 * functional.one_hot(labels, outputs.shape[1]).to(outputs) - 1.0
-    return torch.relu(1.0 - targets * outputs).square().mean()
-
-
-# mean losses of outputs (N, classes) for labels (N,), by their names in a configuration
-LOSSES = {"cross_entropy": functional.cross_entropy, "squared_hinge": _squared_hinge}
 
 
 def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -25,6 +25,7 @@ def test_results_come_in_the_order_of_the_jobs():
     assert told[-1] == (4, 4)
 
 
+@pytest.mark.slow
 def test_the_first_failure_ends_what_runs_and_drops_what_does_not():
     begun = []
 

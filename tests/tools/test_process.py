@@ -137,6 +137,7 @@ def test_programs_start_again_where_the_guard_was_killed():
     assert process.run(["true"]).returncode == 0
 
 
+@pytest.mark.slow
 def test_two_threads_start_one_guard():
     threads = [threading.Thread(target=process.run, args=(["true"],)) for _ in range(8)]
     for thread in threads:

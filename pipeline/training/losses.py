@@ -1,0 +1,19 @@
+"""The losses that a network can be trained with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["LOSSES"]
+
+
+def _squared_hinge(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Σ max(0, 1 − t·y)² / (N · classes), t being 1 for the label and −1 for the others, as in BNN-PYNQ."""
+    targets = 2.0 * functional.one_hot(labels, outputs.shape[1]).to(outputs) - 1.0
+    return torch.relu(1.0 - targets * outputs).square().mean()
+
+
+# mean losses of outputs (N, classes) for labels (N,), by their names in a configuration
+LOSSES = {"cross_entropy": functional.cross_entropy, "squared_hinge": _squared_hinge}
