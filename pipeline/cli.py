@@ -28,6 +28,8 @@ from pipeline.devices.boards import DEFAULT_BOARD, PYNQ_PORT, SIMULATED
 from pipeline.errors import A2QError
 from pipeline.listing import board_facts, board_table, family_table, model_table, option_page, show_build, stage_table
 from pipeline.progress import Screen
+from pipeline.report.terminal import ReportMarkdown
+from pipeline.stages import STAGES
 
 __all__ = ["app"]
 
@@ -462,5 +464,5 @@ def _print(table: Table) -> None:
 def _print_page(text: str) -> None:
     """Markdown, as it is where its reader is no terminal."""
     console = Console()
-    page = Markdown(text, hyperlinks=False) if console.is_terminal else text
+    page = ReportMarkdown(text, hyperlinks=False) if console.is_terminal else text
     console.print(page, markup=False, highlight=False, soft_wrap=True)

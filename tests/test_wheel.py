@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pipeline.plan import STAGES
 
 from pipeline.files import matching
+from pipeline.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = Path(sysconfig.get_paths()["purelib"])
@@ -108,7 +108,7 @@ def test_it_is_the_wheel_that_runs(installed: Installed) -> None:
 
 def test_keys_of_stages_cover_the_same_files(installed: Installed) -> None:
     show = (
-        "import json; from pipeline.files import matching; from pipeline.plan import STAGES; "
+        "import json; from pipeline.files import matching; from pipeline.stages import STAGES; "
         "print(json.dumps({stage.name: list(matching(stage.sources)) for stage in STAGES}))"
     )
     covered = json.loads(installed.run("python", "-c", show))
