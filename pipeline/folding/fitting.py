@@ -169,7 +169,7 @@ class Fitter:
         for layer in graph:
             folding = by_name[layer.name]
             if not isinstance(layer, MVAU):
-                layers.append(replace(layer, **folding.fields))
+                layers.append(layer.folded(folding.fields))
                 continue
             key = (layer.name, folding.style, *folding.fields.values())
             if key not in self._made:
