@@ -114,7 +114,7 @@ def _matrix_input(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTen
 
 def _flatten_input(builder: LayerBuilder) -> np.ndarray:
     """Let the host send flat frames in the raw order; where each element of the earlier stream now is."""
-    transform = builder.input_transform
+    transform = builder.quantized_input
     height, width, channels = transform.shape
     builder.input_transform = replace(transform, shape=(1, 1, height * width * channels), flat=True)
     builder.checkpoints.clear()
@@ -149,7 +149,7 @@ def _uniform_scale(node: onnx.NodeProto, tensor: StreamTensor) -> float:
 def _rows(node: onnx.NodeProto, weight: Constant, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     """The integers of weights whose first axis is the output channel, and the scale of each output channel."""
     integers, scale = weight.integers, weight.scale
-    if integers is None:
+    if integers is None or scale is None:
         if not np.array_equal(weight.values, np.round(weight.values)):
             raise UnsupportedError(
                 f"{describe(node)} has float weights ({weight.source or node.input[1]}) that no quantizer "

@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 
 from a2q_driver.input_transform import InputTransform
-from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
 from pipeline.frontend.conversion.order import increasing
@@ -65,7 +64,6 @@ def convert_input_quantizer(
         quantizer.bipolar,
         flat,
     )
-    builder.input_type = IntType(quantizer.lo, quantizer.hi)
     one = np.ones(channels)
     layout = places[tensor.layout]
     builder.checkpoints.append(Checkpoint(node.output[0], INPUT, layout, np.asarray(quantizer.scale)))

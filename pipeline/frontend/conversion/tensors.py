@@ -42,7 +42,7 @@ class Constant:
 
     def moved(self, move: Callable[[np.ndarray], np.ndarray]) -> Constant:
         """The same after `move`, which only moves elements."""
-        if self.integers is None:
+        if self.integers is None or self.scale is None:
             return replace(self, values=move(self.values))
         return Constant(move(self.values), move(self.integers), move(self.scale), self.source)
 

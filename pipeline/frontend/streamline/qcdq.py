@@ -97,9 +97,10 @@ def _prepare(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -> 
     integers = tensors.types[node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]]
     if integers not in _INTEGERS:
         _refuse(node, f"quantizes to {TensorProto.DataType.Name(integers).lower()}, not to integers of 8 or 16 bits")
-    constants = [tensors.constants.get(name) for name in node.input[1:] if name]
-    if any(constant is None for constant in constants):
+    names = [name for name in node.input[1:] if name]
+    if any(name not in tensors.constants for name in names):
         _refuse(node, "takes its scale or zero point from another node")
+    constants = [tensors.constants[name] for name in names]
     scale = constants[0]
     if scale.dtype != np.float32:
         _refuse(node, f"has a scale of {scale.dtype}, not of float32")
@@ -185,8 +186,8 @@ def _check_chain(graph: onnx.GraphProto, node: onnx.NodeProto, givers: dict[str,
 
 
 def _check_clip(graph: onnx.GraphProto, clip: onnx.NodeProto, integers: int, tensors: Tensors) -> None:
-    bounds = [tensors.constants.get(name) for name in clip.input[1:]]
-    if len(bounds) != 2 or any(bound is None or bound.size != 1 for bound in bounds):
+    bounds = [tensors.constants[name] for name in clip.input[1:] if name in tensors.constants]
+    if len(clip.input) != 3 or len(bounds) != 2 or any(bound.size != 1 for bound in bounds):
         _refuse(clip, "clips integers without two constant bounds")
     lo, hi = (int(bound.item()) for bound in bounds)
     if not lo <= 0 < hi:

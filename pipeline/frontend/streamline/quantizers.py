@@ -144,7 +144,8 @@ def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Q
     scale = _scale(node, "scale", operand["scale"])
     if node.op_type == "BipolarQuant":
         # it compares the tensor itself, where a quotient could underflow to zero
-        return Quantizer(scale, np.float32(0), -1, 1, bipolar=True, input_scale=np.float32(1))
+        zero, one = (np.array(value, np.float32) for value in (0, 1))
+        return Quantizer(scale, zero, -1, 1, bipolar=True, input_scale=one)
     zero_point = operand["zero point"]
     if not np.array_equal(zero_point, np.round(zero_point)):
         wrong = zero_point[zero_point != np.round(zero_point)].ravel()[0]
@@ -212,7 +213,7 @@ def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | by
 
 def _rounding(node: onnx.NodeProto, operation: CustomOp) -> str:
     value = _attribute(node, operation, "rounding_mode")
-    rounding = (value.decode(errors="backslashreplace") if isinstance(value, bytes) else value).upper()
+    rounding = (value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)).upper()
     if rounding not in ROUNDINGS:
         raise UnsupportedError(f"{_describe(node)} rounds by {rounding!r}; supported are {', '.join(ROUNDINGS)}.")
     return rounding
