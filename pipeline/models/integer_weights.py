@@ -60,7 +60,7 @@ def quantized_weights(network: nn.Module, image: Tensor) -> dict[str, tuple[Quan
         computed[proxy] = weight
 
     def record(name: str):
-        def hook(layer: nn.Module, arguments: tuple, _output) -> None:
+        def hook(layer: QuantWeightBiasInputOutputLayer, arguments: tuple, _output) -> None:
             weight = computed.pop(layer.weight_quant)
             if isinstance(weight, QuantTensor):
                 found[name] = weight, arguments[0] if isinstance(arguments[0], QuantTensor) else None

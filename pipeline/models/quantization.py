@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pipeline.errors import ConfigError
 
 __all__ = ["Quantization"]
 
 _SUFFIX = re.compile(r"w(?P<weight>[1-9]\d*)a(?P<act>[1-9]\d*)(?:_(?P<method>a2q_plus|a2q)_(?P<bits>[1-9]\d*)b)?")
+Method = Literal["none", "a2q", "a2q_plus"]
 _METHODS = ("none", "a2q", "a2q_plus")
 _SCALINGS = ("channel", "tensor")
 
@@ -30,7 +31,7 @@ class Quantization:
     weight_scaling: Literal["channel", "tensor"] = "channel"
     first_layer_bits: int = 8
     last_layer_bits: int = 8
-    accumulator_method: Literal["none", "a2q", "a2q_plus"] = "none"
+    accumulator_method: Method = "none"
     accumulator_bits: int | None = None
 
     def __post_init__(self) -> None:
@@ -79,7 +80,7 @@ class Quantization:
         return cls(
             int(match["weight"]),
             int(match["act"]),
-            accumulator_method=method or "none",
+            accumulator_method=cast(Method, method or "none"),  # the pattern has no other
             accumulator_bits=int(match["bits"]) if method else None,
         )
 

@@ -111,7 +111,7 @@ def _plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=10)
     axes = figure.subplots(2 if quantized else 1, 2, squeeze=False).ravel()
-    panels = [
+    panels: list[tuple[str, dict[str, str | None]]] = [
         ("loss", {"train_loss": "training images", "val_loss": "held-out images"}),
         ("top-1", {"train_top1": "training images", "val_top1": "held-out images"}),
         ("sparsity of hidden weights", {"sparsity": None}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -13,6 +14,7 @@ from torch.nn import functional
 from pipeline.errors import VerificationError
 from pipeline.models.a2q import a2q_layers, norms, pre_scaling
 from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
+from pipeline.models.layers import ImageNetwork
 from pipeline.training.config import TrainConfig
 
 __all__ = ["LOSSES", "Training", "forget_statistics"]
@@ -24,7 +26,7 @@ class Training(lightning.LightningModule):
     `steps` is the number of batches in an epoch.
     """
 
-    def __init__(self, network: nn.Module, config: TrainConfig, steps: int) -> None:
+    def __init__(self, network: ImageNetwork, config: TrainConfig, steps: int) -> None:
         super().__init__()
         self.network = network
         self.config = config
@@ -53,7 +55,9 @@ class Training(lightning.LightningModule):
             self._penalty.remove()
 
     def on_train_epoch_start(self) -> None:
-        self.trainer.train_dataloader.set_epoch(self.current_epoch)  # Lightning tells torch's own samplers only
+        batches = self.trainer.train_dataloader
+        assert batches is not None  # this is an epoch of it
+        batches.set_epoch(self.current_epoch)  # Lightning tells torch's own samplers only
         # draws depend on the epoch alone, so that a resumed training goes on as if it had not stopped
         torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
 
@@ -110,12 +114,16 @@ def _squared_hinge(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 # mean losses of outputs (N, classes) for labels (N,), by their names in a configuration
-LOSSES = {"cross_entropy": functional.cross_entropy, "squared_hinge": _squared_hinge}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": functional.cross_entropy,
+    "squared_hinge": _squared_hinge,
+}
 
 
 def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     options = config.optimizer
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         is_weight = name.endswith(".weight") and parameter.ndim > 1
         (decayed if is_weight else free).append(parameter)
