@@ -20,6 +20,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from pipeline.errors import ResourceError, ToolError
 from pipeline.tools import process_guard
@@ -39,8 +40,8 @@ def started(
     command: Sequence[object],
     *,
     stdin: int = subprocess.DEVNULL,
-    stdout: object = None,
-    stderr: object = None,
+    stdout: int | IO[Any] | None = None,
+    stderr: int | IO[Any] | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     text: bool = False,
@@ -194,5 +195,6 @@ def _group() -> int:
 
 def _dismiss(guard: subprocess.Popen, process: int) -> None:
     if os.getpid() == process:
+        assert guard.stdin is not None  # a pipe
         guard.stdin.close()
         guard.wait()

@@ -281,7 +281,7 @@ def _units(sources: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
     What runs once, when a simulation begins, is not optimized where it is much: that would take longer than it saves.
     """
     if sum(source.stat().st_size for source in sources) <= _UNIT_BYTES:
-        groups = [(list(sources), [])]
+        groups: list[tuple[list[Path], list[str]]] = [(list(sources), [])]
     else:
         once = [source for source in sources if source.stem.endswith("__Slow")]  # so Verilator calls it
         often = [source for source in sources if source not in once]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TypedDict
 
 from pipeline.codegen.harness import MODULE, declaration, harness
 from pipeline.devices.resources import Utilization
@@ -157,7 +159,7 @@ def content_key(facts: Iterable[str], sources: Sequence[Path], memories: Sequenc
     for item in (version(), *facts):
         digest.update(f"{len(item)}:{item}".encode())
     for module in (carry_operands, netlists, rtlil, yosys_worker):
-        digest.update(Path(module.__file__).read_bytes())
+        digest.update(Path(inspect.getfile(module)).read_bytes())
     for path in (*sources, *sorted(memories)):
         content = path.read_bytes()
         digest.update(f"{path.name}:{len(content)}:".encode())
@@ -203,9 +205,17 @@ def _netlist_of(entry: Path) -> Path:
     return entry.with_suffix(".netlist.json.gz")
 
 
+class _Design(TypedDict):
+    """What the worker is told of a unit: its folder, and the commands that read and that synthesize it."""
+
+    folder: str
+    read: str
+    synthesize: list[str]
+
+
 def _synthesize(named: dict[str, Unit], family: str, folder: Path, log: Path) -> list[tuple[SynthesisResult, bytes]]:
     """The counts and the netlist of each unit of `named`, which gives it by its key."""
-    designs = []
+    designs: list[_Design] = []
     for i, (key, unit) in enumerate(named.items()):
         own = folder / str(i)
         own.mkdir()
