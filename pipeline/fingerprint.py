@@ -7,7 +7,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def modules(function: Callable) -> set[Path]:
     return reached
 
 
-def _source(function: Callable) -> tuple[str, list[ast.AST], Path]:
+def _source(function: Callable) -> tuple[str, Sequence[ast.AST], Path]:
     """The text of the module that defines `function`, the statements of it that count, and its file."""
     path = Path(inspect.getfile(function)).resolve()
     text, tree = _parsed(path)
@@ -119,7 +119,7 @@ def _definitions(tree: ast.Module) -> dict[str, ast.stmt]:
     return found
 
 
-def _used(name: str, definitions: Mapping[str, ast.stmt]) -> list[ast.AST]:
+def _used(name: str, definitions: Mapping[str, ast.stmt]) -> list[ast.stmt]:
     """The definition of `name` and all that it uses at the top of its module, in the order of the file."""
     nodes: set[ast.stmt] = set()
     pending = [definitions[name]]

@@ -38,6 +38,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -46,10 +47,19 @@ from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError
 from pipeline.kernels.matrix_vector import MatrixVector
 
-__all__ = ["CHECKER", "FILE", "WEIGHTS", "Certificate", "LayerCertificate", "write_proof"]
+__all__ = ["CHECKER", "FILE", "WEIGHTS", "Bounds", "Certificate", "LayerCertificate", "write_proof"]
 
 FILE, WEIGHTS, CHECKER = "accumulators.json", "weights.npz", "check_certificate.py"
 _SHOWN = 3  # names of layers in a phrase
+
+
+class Bounds(TypedDict):
+    """The bits of the widest row of an MVAU, by each bound."""
+
+    exact: int
+    l1: int
+    a2q_plus: int | None  # None where a row's weights do not sum to zero
+    datatype: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class LayerCertificate:
     input_lo: int
     input_hi: int
     claimed: int | None
-    bits: dict[str, int | None]  # by bound: exact, l1, a2q_plus, datatype
+    bits: Bounds
     row_bits: tuple[int, ...]  # the width used, row by row
     largest_l1_norm: int
     zeros: int
@@ -115,7 +125,7 @@ class Certificate:
         claimed = [layer for layer in self.layers if layer.claimed is not None]
         if not claimed:
             return "no layer claims a P"
-        bits = sorted({layer.claimed for layer in claimed})
+        bits = sorted({layer.claimed for layer in claimed if layer.claimed is not None})
         spread = f"P = {bits[0]}" if len(bits) == 1 else f"P from {bits[0]} to {bits[-1]}"
         one = len(claimed) == 1
         text = f"{len(claimed)} of {len(self.layers)} layers {'claims' if one else 'claim'} {spread}"
@@ -155,7 +165,7 @@ def write_proof(certificate: Certificate, units: Iterable[MatrixVector], folder:
         arrays[unit.name] = unit.weights.astype(_signed(unit.weights))
         if unit.bias is not None:
             arrays[f"{unit.name}.bias"] = unit.bias.astype(_signed(unit.bias)).reshape(-1, 1)
-    np.savez_compressed(folder / WEIGHTS, **arrays)
+    np.savez_compressed(folder / WEIGHTS, **arrays)  # type: ignore[arg-type]  # no layer is called allow_pickle
     shutil.copyfile(Path(__file__).with_name(CHECKER), folder / CHECKER)
 
 
