@@ -35,10 +35,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -174,7 +174,7 @@ def _signed(values: np.ndarray) -> np.dtype:
     return IntType(min(int(values.min()), -1), max(int(values.max()), 0)).dtype
 
 
-def _to_json(layer: LayerCertificate, per_pe: bool) -> dict:
+def _to_json(layer: LayerCertificate, per_pe: bool) -> dict[str, Any]:
     return {
         "layer": layer.layer,
         "source": layer.source,
@@ -202,7 +202,7 @@ def _to_json(layer: LayerCertificate, per_pe: bool) -> dict:
     }
 
 
-def _from_json(entry: dict) -> LayerCertificate:
+def _from_json(entry: Mapping[str, Any]) -> LayerCertificate:
     lowest, highest = (
         Witness(found["channel"], found["sum"], int(found["at_high"], 16))
         for found in (entry["witnesses"]["lowest"], entry["witnesses"]["highest"])

@@ -313,7 +313,7 @@ def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free
         )
 
 
-def _between(model: ResourceModel, stream: Connection, whole: int | None):
+def _between(model: ResourceModel, stream: Connection, whole: int | None) -> Callable[[int, int], Estimate]:
     """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
 
     @cache

@@ -379,7 +379,8 @@ def walk_of(layer: MatrixVector, pe: int, lanes: int) -> tuple[tuple[tuple[int, 
 
 def row_lengths(weights: np.ndarray) -> np.ndarray:
     """The entries of each row: its weights that are not zero, and at least one. int64 of (MH,)."""
-    return np.maximum(np.count_nonzero(weights, axis=1), 1)
+    entries: np.ndarray = np.maximum(np.count_nonzero(weights, axis=1), 1)
+    return entries
 
 
 def deal(lengths: np.ndarray, pe: int, lanes: int) -> tuple[tuple[int, ...], ...]:
