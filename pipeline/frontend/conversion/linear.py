@@ -81,7 +81,9 @@ def convert_matrix_product(
     return result
 
 
-def _matrix_input(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, rows: np.ndarray):
+def _matrix_input(
+    builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, rows: np.ndarray
+) -> tuple[str, tuple[int, int], np.ndarray]:
     """A stream whose pixels are the input vectors, its (H, W), and `rows` in the stream's order of elements."""
     height, width, channels = builder.shape(tensor.stream)
     length = rows.shape[1]
@@ -121,7 +123,16 @@ def _flatten_input(builder: LayerBuilder) -> np.ndarray:
     return np.arange(height * width * channels).reshape(channels, height, width).transpose(1, 2, 0).ravel()
 
 
-def _add_mvau(builder, node, weight: Constant, stream: str, pixels, rows, scale, offset) -> StreamTensor:
+def _add_mvau(
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    weight: Constant,
+    stream: str,
+    pixels: tuple[int, int],
+    rows: np.ndarray,
+    scale: np.ndarray,
+    offset: np.ndarray,
+) -> StreamTensor:
     input_type = builder.type(stream)
     lo, hi = (np.array(end, np.int64) for end in exact_range(rows, input_type))
     output = builder.add(

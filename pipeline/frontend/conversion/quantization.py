@@ -121,7 +121,13 @@ def _shift(tensor: StreamTensor, levels: Callable[[np.ndarray], np.ndarray]) -> 
     return None
 
 
-def _add_thresholds(builder, node, tensor: StreamTensor, result: StreamTensor, levels) -> StreamTensor:
+def _add_thresholds(
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    tensor: StreamTensor,
+    result: StreamTensor,
+    levels: Callable[[np.ndarray], np.ndarray],
+) -> StreamTensor:
     span = max(int(result.hi.max()), 0) - min(int(result.lo.min()), 0)  # padding needs a zero
     if span >= _MAX_LEVELS:
         raise UnsupportedError(

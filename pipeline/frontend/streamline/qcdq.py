@@ -75,7 +75,7 @@ def _refuse(node: onnx.NodeProto, reason: str) -> NoReturn:
 
 def _merge(graph: onnx.GraphProto, tensors: Tensors) -> None:
     """Where several nodes dequantize one tensor in the same way, keep the first: QONNX's transformation takes one."""
-    kept: dict[tuple, onnx.NodeProto] = {}
+    kept: dict[tuple[object, ...], onnx.NodeProto] = {}
     renamed: dict[str, str] = {}
     for node in list(graph.node):
         for i, name in enumerate(node.input):
@@ -166,7 +166,9 @@ def _add(graph: onnx.GraphProto, tensors: Tensors, name: str, value: np.ndarray)
     return name
 
 
-def _check_chain(graph: onnx.GraphProto, node: onnx.NodeProto, givers: dict[str, onnx.NodeProto], tensors) -> None:
+def _check_chain(
+    graph: onnx.GraphProto, node: onnx.NodeProto, givers: dict[str, onnx.NodeProto], tensors: Tensors
+) -> None:
     """Raise unless `node` dequantizes what one QuantizeLinear gives, clipped to whole bits or not."""
     before, clip = givers.get(node.input[0]), None
     if before is not None and before.op_type == "Clip":

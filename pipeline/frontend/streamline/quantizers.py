@@ -207,7 +207,8 @@ def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | by
     value = attribute.i if kind == "i" else attribute.s
     if allowed is not None and value not in allowed:
         expected = ", ".join(map(str, sorted(allowed)))
-        raise UnsupportedError(f"{_describe(node)} has {name} {value}; expected one of {expected}.")
+        text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+        raise UnsupportedError(f"{_describe(node)} has {name} {text}; expected one of {expected}.")
     return value
 
 
