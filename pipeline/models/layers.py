@@ -7,7 +7,7 @@ a quantized one. Parameters of convolutions, linear layers and normalisations ha
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 import brevitas
 import brevitas.nn as qnn
@@ -225,7 +225,7 @@ class Layers:
         return qnn.TruncAvgPool2d(kernel_size=kernel, trunc_quant=truncation, float_to_int_impl_type="FLOOR")
 
 
-def _weights(chosen: Quantization, place: Place, terms: int) -> dict:
+def _weights(chosen: Quantization, place: Place, terms: int) -> dict[str, Any]:
     """Options of a Brevitas layer for the weights of sums with so many `terms`."""
     if place == "hidden":
         bits, scaling = chosen.weight_bits, chosen.weight_scaling

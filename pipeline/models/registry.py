@@ -107,7 +107,7 @@ def fetch(spec: ModelSpec) -> Path:
     return path
 
 
-def checkpoint_facts(spec: ModelSpec) -> dict:
+def checkpoint_facts(spec: ModelSpec) -> dict[str, Any]:
     """The JSON beside a checkpoint of this repository: its SHA-256, top-1 and recipe."""
     path = CHECKPOINTS / Path(spec.file).with_suffix(".json")
     try:

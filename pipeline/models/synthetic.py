@@ -8,6 +8,8 @@ says so: the build's record and reports call them synthetic.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -127,8 +129,8 @@ def _check(
     drawn: dict[str, Tensor],
     image: Tensor,
 ) -> None:
-    def compare(name: str):
-        def hook(layer: QuantWeightBiasInputOutputLayer, arguments: tuple, _output: object) -> None:
+    def compare(name: str) -> Callable[..., None]:
+        def hook(layer: QuantWeightBiasInputOutputLayer, arguments: tuple[Any, ...], _output: object) -> None:
             computed = layer.quant_weight(arguments[0]).int(float_datatype=False).long()
             if not torch.equal(computed, drawn[name]):
                 raise VerificationError(

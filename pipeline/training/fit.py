@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.warnings import PossibleUserWarning
 from torch import nn
 
 from pipeline.datasets.augment import Augmentation
@@ -192,7 +192,7 @@ def refuse_other(folder: Path, config: TrainConfig) -> None:
             )
 
 
-def _described(config: TrainConfig) -> dict:
+def _described(config: TrainConfig) -> dict[str, Any]:
     """`config` as plain values without this machine's paths, as a training's folder and its checkpoint have it."""
     values = json.loads(config.model_dump_json(exclude={"data_folder"}))
     if values["init"]:
@@ -300,7 +300,7 @@ def _record(
     training: ImageSet | ImageFolder,
     test: ImageSet | ImageFolder,
     history: History,
-) -> dict:
+) -> dict[str, Any]:
     """What a checkpoint says of itself: plain values, and none of this machine's paths."""
     record = {
         **spec.as_record(),

@@ -7,7 +7,9 @@ from typing import Any
 
 import lightning
 import torch
-from brevitas.core.scaling import ParameterFromRuntimeStatsScaling
+from brevitas.core.scaling import AccumulatorAwareParameterPreScaling, ParameterFromRuntimeStatsScaling
+from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,7 +43,7 @@ class Training(lightning.LightningModule):
         last = torch.channels_last if images.is_cuda else torch.contiguous_format
         return self.network(images.contiguous(memory_format=last))
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = _optimizer(self.network, self.config)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.config.rate(step, self.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -148,8 +150,8 @@ class _Penalty:
             pre_scaling(layer).register_forward_hook(self._listener(layer)) for layer in self.layers.values()
         ]
 
-    def _listener(self, layer: nn.Module):
-        def add(module, inputs, _output) -> None:
+    def _listener(self, layer: QuantWeightBiasInputOutputLayer) -> Callable[..., None]:
+        def add(module: AccumulatorAwareParameterPreScaling, inputs: tuple[Any, ...], _output: object) -> None:
             _, input_bit_width, input_is_signed = inputs
             norm, scale = norms(layer)
             self.total = (
