@@ -326,9 +326,9 @@ def _resources(facts: BuildFacts) -> str:
     )
 
 
-def _rows_in_hls(resources: ResourceReport, names: Sequence[str]) -> list[list]:
+def _rows_in_hls(resources: ResourceReport, names: Sequence[str]) -> list[list[int | float | str]]:
     """A row for each layer of which Vitis HLS had the C++, without what it does not tell."""
-    rows: list[list] = []
+    rows: list[list[int | float | str]] = []
     for name in names:
         if found := resources.layers[name].hls:
             lut, _, _, ff, _, *memories = _cells(found.utilization)

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from pipeline.codegen.harness import MODULE, declaration, harness
 from pipeline.devices.resources import Utilization
@@ -276,7 +276,7 @@ def parse(top: str, sources: Sequence[Path], *, memories: Sequence[Path] = (), c
         _run({"libraries": [], "designs": [design]}, folder, log=cache / f"parse-{top}.log", what=f"reading {top}")
 
 
-def count_primitives(stat: Mapping, top: str) -> tuple[Utilization, dict[str, Utilization]]:
+def count_primitives(stat: Mapping[str, Any], top: str) -> tuple[Utilization, dict[str, Utilization]]:
     """The total and the share of each source module, from the output of `stat -json`.
 
     Raises ToolError for a cell that is neither a module of the design nor in PRIMITIVES.
@@ -323,7 +323,7 @@ def _copy(files: Sequence[Path], folder: Path) -> None:
         target.write_bytes(path.read_bytes())
 
 
-def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
+def _run(job: Mapping[str, object], folder: Path, *, log: Path, what: str) -> None:
     if importlib.util.find_spec("pyosys") is None:
         version()
     search = os.pathsep.join(filter(None, [str(PACKAGES["pipeline"].parent), os.environ.get("PYTHONPATH", "")]))
@@ -340,7 +340,7 @@ def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
     log.unlink(missing_ok=True)
 
 
-def _load(entry: Mapping) -> SynthesisResult:
+def _load(entry: Mapping[str, Any]) -> SynthesisResult:
     return SynthesisResult(
         Utilization(**entry["total"]),
         {module: Utilization(**values) for module, values in entry["by_module"].items()},
