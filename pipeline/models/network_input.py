@@ -35,7 +35,7 @@ class NetworkInput:
         """The frames, float32, for uint8 `images` (N, *shape): by the preprocessing, else black and white are the ends."""
         if self.preprocessing is not None:
             return normalised(images, self.preprocessing)
-        assert self.ends is not None  # known by a quantizer, where pixels are asked of a network without a record
+        assert self.ends is not None  # whoever asks has seen that it is known what black and white are
         low, high = (np.asarray(end, np.float32) for end in self.ends)
         return np.clip(low + (high - low) * (images / np.float32(255)), low, high).astype(np.float32)
 

@@ -40,7 +40,7 @@ from pipeline.training.module import Training, forget_statistics
 __all__ = ["fit", "refuse_other", "spec_for"]
 
 _LAST = "last.ckpt"
-# as a configuration calls them, and Lightning
+# what Lightning calls the precision of a configuration
 _PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "32": "32-true",
     "bf16": "bf16-mixed",

@@ -28,12 +28,12 @@ def require_images(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTe
         )
 
 
-# layer, stride and pads (top, left, bottom, right)
+# kernel, stride and pads (top, left, bottom, right)
 Window = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 def read_window(node: onnx.NodeProto, options: Mapping[str, Any], kernel: Sequence[int]) -> Window:
-    """Layer, stride and pads (top, left, bottom, right) of a convolution or pooling node over images, not dilated."""
+    """Kernel, stride and pads (top, left, bottom, right) of a convolution or pooling node over images, not dilated."""
     return tuple(kernel), tuple(options.get("strides", [1, 1])), tuple(options.get("pads", [0, 0, 0, 0]))
 
 

@@ -192,7 +192,7 @@ def _describe(node: onnx.NodeProto) -> str:
     return f"{node.op_type} node {node.name or node.output[0]}"
 
 
-def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | bytes | str:
+def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | str:
     """An attribute's value; the default in QONNX's own table where it is left out and QONNX does not require it."""
     kind, required, default, allowed = operation.get_nodeattr_def(name)
     attribute = next((a for a in node.attribute if a.name == name), None)
@@ -204,17 +204,15 @@ def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | by
         wrong = AttributeProto.AttributeType.Name(attribute.type)
         expected = AttributeProto.AttributeType.Name(_ATTRIBUTE_TYPES[kind])
         raise UnsupportedError(f"{_describe(node)} has {name} of type {wrong}; expected {expected}.")
-    value = attribute.i if kind == "i" else attribute.s
+    value: int | str = attribute.i if kind == "i" else attribute.s.decode(errors="backslashreplace")
     if allowed is not None and value not in allowed:
         expected = ", ".join(map(str, sorted(allowed)))
-        text = value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
-        raise UnsupportedError(f"{_describe(node)} has {name} {text}; expected one of {expected}.")
+        raise UnsupportedError(f"{_describe(node)} has {name} {value}; expected one of {expected}.")
     return value
 
 
 def _rounding(node: onnx.NodeProto, operation: CustomOp) -> str:
-    value = _attribute(node, operation, "rounding_mode")
-    rounding = (value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)).upper()
+    rounding = str(_attribute(node, operation, "rounding_mode")).upper()
     if rounding not in ROUNDINGS:
         raise UnsupportedError(f"{_describe(node)} rounds by {rounding!r}; supported are {', '.join(ROUNDINGS)}.")
     return rounding
