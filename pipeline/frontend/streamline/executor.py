@@ -24,7 +24,7 @@ AT_ONCE = 2  # batches: most operators are too small for torch to spread them ov
 _EXACT_IN_FLOAT = 1 << 24  # float32 holds every integer of this magnitude
 # Where there is no oneDNN, torch takes NNPACK for batches of 16 and more, whose Winograd transform leaves the integers.
 # The switch is the process's, not a thread's.
-torch.backends.nnpack.set_flags(False)
+torch.backends.nnpack.set_flags(False)  # type: ignore[no-untyped-call]  # of torch
 
 
 def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:

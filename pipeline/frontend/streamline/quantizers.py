@@ -199,7 +199,8 @@ def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | st
     if attribute is None:
         if required:  # QONNX's executor stops too; for narrow its description and its table name different defaults
             raise UnsupportedError(f"{_describe(node)} leaves out {name}, which QONNX requires; give it.")
-        return default
+        stated: int | str = default
+        return stated
     if attribute.type != _ATTRIBUTE_TYPES[kind]:
         wrong = AttributeProto.AttributeType.Name(attribute.type)
         expected = AttributeProto.AttributeType.Name(_ATTRIBUTE_TYPES[kind])
@@ -257,4 +258,5 @@ def _single(node: onnx.NodeProto, what: str, value: np.ndarray) -> np.float32:
     values = np.unique(value)
     if values.size != 1:
         raise UnsupportedError(f"{_describe(node)} has a {what} that differs between channels; use one.")
-    return values[0]
+    single: np.float32 = values[0]
+    return single
