@@ -125,7 +125,7 @@ MUTANTS = (
         "quantizers",
         "BipolarQuant divides by its scale",
         _QUANTIZERS,
-        "bipolar=True, input_scale=np.float32(1))",
+        "bipolar=True, input_scale=one)",
         "bipolar=True)",
         _QUANTIZERS_TEST,
     ),

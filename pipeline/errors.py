@@ -102,4 +102,4 @@ class InternalError(RuntimeError):
         self.log = log
 
     def __str__(self) -> str:
-        return self.args[0]
+        return str(self.args[0])

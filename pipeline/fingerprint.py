@@ -7,7 +7,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def variable(name: str) -> str:
     return f"{value} {Path(value).resolve()}" if os.path.exists(value) else value
 
 
-def code(function: Callable) -> str:
+def code(function: Callable[..., object]) -> str:
     """The digest of a function's own code: its text, what it uses of its module, and every module of this repository's
     packages that these import, wherever the import stands but under `if TYPE_CHECKING:`, and so on. Other packages are
     left to their versions.
@@ -77,7 +77,7 @@ def _texts(modules: Iterable[Path]) -> str:
     return combine({"/".join(_module_path(path)): file(path) for path in modules})
 
 
-def modules(function: Callable) -> set[Path]:
+def modules(function: Callable[..., object]) -> set[Path]:
     """The files of the modules that count as a function's code, its own module apart."""
     _, nodes, path = _source(function)
     reached: set[Path] = set()
@@ -90,7 +90,7 @@ def modules(function: Callable) -> set[Path]:
     return reached
 
 
-def _source(function: Callable) -> tuple[str, list[ast.AST], Path]:
+def _source(function: Callable[..., object]) -> tuple[str, Sequence[ast.AST], Path]:
     """The text of the module that defines `function`, the statements of it that count, and its file."""
     path = Path(inspect.getfile(function)).resolve()
     text, tree = _parsed(path)
@@ -120,7 +120,7 @@ def _definitions(tree: ast.Module) -> dict[str, ast.stmt]:
     return found
 
 
-def _used(name: str, definitions: Mapping[str, ast.stmt]) -> list[ast.AST]:
+def _used(name: str, definitions: Mapping[str, ast.stmt]) -> list[ast.stmt]:
     """The definition of `name` and all that it uses at the top of its module, in the order of the file."""
     nodes: set[ast.stmt] = set()
     pending = [definitions[name]]

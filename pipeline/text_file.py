@@ -37,8 +37,8 @@ def read_text(path: Path, called: str, most: int) -> str:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{called}, line {line}: this is not UTF-8. Save the file as text in UTF-8.") from None
+        number = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{called}, line {number}: this is not UTF-8. Save the file as text in UTF-8.") from None
     for number, line in enumerate(text.split("\n"), start=1):
         if character := invisible(line):
             raise ConfigError(f"{called}, line {number}: the character {character} cannot be seen. Take it out.")

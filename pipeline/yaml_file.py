@@ -64,7 +64,7 @@ class _Refused(yaml.MarkedYAMLError):
     """What is YAML, but nothing for a configuration."""
 
     def __init__(self, place: yaml.Node | yaml.Event, problem: str) -> None:
-        super().__init__(problem=problem, problem_mark=place.start_mark)
+        super().__init__(problem=problem, problem_mark=place.start_mark)  # type: ignore[arg-type]  # or of libyaml
 
 
 class _Loader(yaml.SafeLoader):
@@ -137,5 +137,6 @@ def _more_in_1_1(text: str) -> bool:
     return text in ("y", "Y", "n", "N") or any(pattern.match(text) for _, pattern in patterns)
 
 
-def _place(mark: yaml.Mark) -> str:
+def _place(mark: yaml.Mark | None) -> str:
+    assert mark is not None  # all errors of a text have one
     return f"line {mark.line + 1}, column {mark.column + 1}"

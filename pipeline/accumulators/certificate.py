@@ -37,9 +37,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -48,10 +49,19 @@ from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError
 from pipeline.kernels.matrix_vector import MatrixVector
 
-__all__ = ["CHECKER", "FILE", "WEIGHTS", "Certificate", "LayerCertificate", "write_proof"]
+__all__ = ["CHECKER", "FILE", "WEIGHTS", "Bounds", "Certificate", "LayerCertificate", "write_proof"]
 
 FILE, WEIGHTS, CHECKER = "accumulators.json", "weights.npz", "check_certificate.py"
 _SHOWN = 3  # names of layers in a phrase
+
+
+class Bounds(TypedDict):
+    """The bits of the widest row of an MVAU, by each bound."""
+
+    exact: int
+    l1: int
+    a2q_plus: int | None  # None where a row's weights do not sum to zero
+    datatype: int
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ class LayerCertificate:
     input_lo: int
     input_hi: int
     claimed: int | None
-    bits: dict[str, int | None]  # by bound, those of BOUNDS
+    bits: Bounds
     row_bits: tuple[int, ...]  # the width used, row by row
     largest_l1_norm: int
     zeros: int
@@ -117,7 +127,7 @@ class Certificate:
         claimed = [layer for layer in self.layers if layer.claimed is not None]
         if not claimed:
             return "no layer claims a P"
-        bits = sorted({layer.claimed for layer in claimed})
+        bits = sorted({layer.claimed for layer in claimed if layer.claimed is not None})
         spread = f"P = {bits[0]}" if len(bits) == 1 else f"P from {bits[0]} to {bits[-1]}"
         one = len(claimed) == 1
         text = f"{len(claimed)} of {len(self.layers)} layers {'claims' if one else 'claim'} {spread}"
@@ -157,7 +167,7 @@ def write_proof(certificate: Certificate, units: Iterable[MatrixVector], folder:
         arrays[unit.name] = unit.weights.astype(_signed(unit.weights))
         if unit.bias is not None:
             arrays[f"{unit.name}.bias"] = unit.bias.astype(_signed(unit.bias)).reshape(-1, 1)
-    np.savez_compressed(folder / WEIGHTS, **arrays)
+    np.savez_compressed(folder / WEIGHTS, **arrays)  # type: ignore[arg-type]  # no layer is called allow_pickle
     shutil.copyfile(Path(__file__).with_name(CHECKER), folder / CHECKER)
 
 
@@ -166,7 +176,7 @@ def _signed(values: np.ndarray) -> np.dtype:
     return IntType(min(int(values.min()), -1), max(int(values.max()), 0)).dtype
 
 
-def _to_json(layer: LayerCertificate, per_pe: bool) -> dict:
+def _to_json(layer: LayerCertificate, per_pe: bool) -> dict[str, Any]:
     return {
         "layer": layer.layer,
         "source": layer.source,
@@ -194,7 +204,7 @@ def _to_json(layer: LayerCertificate, per_pe: bool) -> dict:
     }
 
 
-def _from_json(entry: dict) -> LayerCertificate:
+def _from_json(entry: Mapping[str, Any]) -> LayerCertificate:
     lowest, highest = (
         Witness(found["channel"], found["sum"], int(found["at_high"], 16))
         for found in (entry["witnesses"]["lowest"], entry["witnesses"]["highest"])

@@ -59,4 +59,5 @@ def stages_of_fewest_registers(graph: AdderGraph, bits: np.ndarray) -> np.ndarra
     assert solved.status == 0, solved.message
     placed = np.rint(solved.x).astype(np.int64)
     assert (placed[first] >= placed[second] + gap).all()
-    return placed[:nodes]
+    scheduled: np.ndarray = placed[:nodes]
+    return scheduled

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from da4ml.cmvm import solve
@@ -104,7 +105,7 @@ class _Builder:
             waiting.append(self.sum_of(waiting.pop(), waiting.pop()))
         return waiting[0]
 
-    def cascade(self, stages: tuple, columns: np.ndarray) -> list[_Term]:
+    def cascade(self, stages: Iterable[Any], columns: np.ndarray) -> list[_Term]:
         """The results of da4ml's cascade of `stages`, the first of which takes `columns` of the vector."""
         terms = [_Term(int(column), 0, 1) for column in columns]
         for stage in stages:

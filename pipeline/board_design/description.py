@@ -197,7 +197,7 @@ def describe(board: Board, clock_period_ns: float, *, input_stream_bytes: int, o
     check_clock(board, clock_period_ns)
     clock_mhz = 1000 / clock_period_ns
     parameters = _zynq7 if board.processing_system.kind == "zynq7" else _zynq_ultra
-    settings, derived = parameters(board.processing_system, system, _divisor(board))
+    settings, derived = parameters(board.processing_system, system, _divisor(board.name, board.processing_system))
     cells = (
         Cell("ps", system.vlnv, settings, derived, (system.control, system.memory)),
         _clock_manager(clock_mhz),
@@ -272,13 +272,13 @@ def check_clock(board: Board, period_ns: float) -> None:
         )
 
 
-def _divisor(board: Board) -> int:
+def _divisor(board: str, system: ProcessingSystem) -> int:
     """What the PLL's frequency is divided by for the clock of the programmable logic."""
-    pll_mhz = board.processing_system.pll_mhz
+    pll_mhz = system.pll_mhz
     divisor = round(pll_mhz / _PL_CLOCK_MHZ)
     if abs(pll_mhz - divisor * _PL_CLOCK_MHZ) > _ROUNDED * pll_mhz:
         raise ConfigError(
-            f"The processing system of the {board.name} cannot divide {_PL_CLOCK_MHZ:g} MHz from a PLL of "
+            f"The processing system of the {board} cannot divide {_PL_CLOCK_MHZ:g} MHz from a PLL of "
             f"{pll_mhz:g} MHz; expected reference_clock_mhz times pll_multiplier to be a multiple of it in the "
             "board's file."
         )

@@ -157,17 +157,19 @@ def _add_module(modules: Element, design: BlockDesign, cell: Cell, wires: _Wires
     module = SubElement(
         modules,
         "MODULE",
-        FULLNAME=f"/{cell.name}",
-        HWVERSION=cell.vlnv.rpartition(":")[2],
-        INSTANCE=cell.name,
-        IPTYPE=kind,
-        IS_ENABLE="1",
-        **({"IS_PL": "FALSE"} if processors else {"MODCLASS": kind}),
-        MODTYPE=cell.type,
-        VLNV=cell.vlnv,
+        {
+            "FULLNAME": f"/{cell.name}",
+            "HWVERSION": cell.vlnv.rpartition(":")[2],
+            "INSTANCE": cell.name,
+            "IPTYPE": kind,
+            "IS_ENABLE": "1",
+            **({"IS_PL": "FALSE"} if processors else {"MODCLASS": kind}),
+            "MODTYPE": cell.type,
+            "VLNV": cell.vlnv,
+        },
     )
     parameters = SubElement(module, "PARAMETERS")
-    _add_parameters(parameters, cell.parameters | cell.derived)
+    _add_parameters(parameters, {**cell.parameters, **cell.derived})
     _add_parameters(parameters, {"Component_Name": f"{design.name}_{cell.name}_0", "EDK_IPTYPE": kind})
     if cell.name in design.address_map:
         first, last = _bounds(*design.address_map[cell.name])

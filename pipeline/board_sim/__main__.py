@@ -49,7 +49,12 @@ def _main() -> int:
     try:
         print(f"simulated {package.board} with {package.model} on {arguments.host}:{port}", flush=True)
         if arguments.until_input_ends:
-            threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+            def wait_for_end() -> None:
+                sys.stdin.read()
+                ended.set()
+
+            threading.Thread(target=wait_for_end, daemon=True).start()
         ended.wait()
     finally:
         server.stop(grace=None).wait()

@@ -97,10 +97,10 @@ class Board:
         with self._held():
             owner = self._owner(address)
             if owner.name == DMA:
-                return self._dma.read(address - owner.base)
+                return self._logic()[1].read(address - owner.base)
             if owner.name != ACCELERATOR:
                 return self._processor.read(address)
-            value, response = self._model.read(address - owner.base)
+            value, response = self._logic()[0].read(address - owner.base)
             _check_response(response, f"reading 0x{address:08X}")
             return value
 
@@ -109,9 +109,9 @@ class Board:
         with self._held():
             owner = self._owner(address)
             if owner.name == DMA:
-                self._dma.write(address - owner.base, value)
+                self._logic()[1].write(address - owner.base, value)
             elif owner.name == ACCELERATOR:
-                response = self._model.write(address - owner.base, value)
+                response = self._logic()[0].write(address - owner.base, value)
                 _check_response(response, f"writing 0x{address:08X}")
             else:
                 self._processor.write(address, value)
@@ -162,6 +162,11 @@ class Board:
         if self._model is not None:
             self._model.close()
         self._model = self._dma = None
+
+    def _logic(self) -> tuple[Model, Dma]:
+        """The accelerator and the DMA at addresses of which `_owner` says that they answer."""
+        assert self._model is not None and self._dma is not None
+        return self._model, self._dma
 
     def _owner(self, address: int) -> Window:
         """What answers at `address`. A real bus hangs where the logic is not programmed; this one says so."""

@@ -88,5 +88,5 @@ def _load(path: Path) -> ctypes.CDLL:
     return library
 
 
-def _pointer(words: np.ndarray) -> ctypes.POINTER(ctypes.c_uint8):
+def _pointer(words: np.ndarray) -> ctypes._Pointer[ctypes.c_uint8] | None:
     return words.ctypes.data_as(_BYTES) if len(words) else None

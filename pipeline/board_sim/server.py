@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import grpc
 from grpc._cython import cygrpc  # as the package grpcio-channelz does
@@ -50,7 +50,7 @@ _CANCELLED_SECONDS = 0.2
 _WINDOW = re.compile(r"(0x[0-9a-f]{1,16})\+(0x[0-9a-f]{1,16})")  # the id of a window of registers
 
 # of the calls that answer with a status; an error of the bus is always a message
-_CODES = {
+_CODES: dict[type[A2QError], grpc.StatusCode] = {
     FileDeniedError: grpc.StatusCode.PERMISSION_DENIED,
     MissingFileError: grpc.StatusCode.NOT_FOUND,
     OutOfMemoryError: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -59,7 +59,14 @@ _CODES = {
     UnknownBufferError: grpc.StatusCode.NOT_FOUND,
 }
 
-_Response = TypeVar("_Response")
+
+class _Reply(Protocol):
+    """What all responses with a message have."""
+
+    msg: str
+
+
+_Response = TypeVar("_Response", bound=_Reply)
 
 
 def start_server(board: Board, host: str, port: int) -> tuple[grpc.Server, int]:
@@ -265,6 +272,7 @@ class _Gpio(gpio_pb2_grpc.GpioServicer):
 
 def _refuse(context: grpc.ServicerContext, sentence: str) -> NoReturn:
     context.abort(grpc.StatusCode.UNIMPLEMENTED, sentence)
+    raise AssertionError("abort does not return")
 
 
 @contextmanager
@@ -277,7 +285,7 @@ def _status(context: grpc.ServicerContext) -> Iterator[None]:
 
 
 @contextmanager
-def _message(response: _Response) -> Iterator[None]:
+def _message(response: _Reply) -> Iterator[None]:
     """What the board refuses becomes the response's message."""
     try:
         yield
@@ -289,7 +297,8 @@ def _connections() -> set[str]:
     """The peers that are connected to this process' servers, by the names that calls give them."""
     peers = set()
     for server in json.loads(cygrpc.channelz_get_servers(0))["server"]:
-        number, first, page = int(server["ref"]["serverId"]), 0, {}
+        number, first = int(server["ref"]["serverId"]), 0
+        page: dict[str, Any] = {}
         while not page.get("end"):
             page = json.loads(cygrpc.channelz_get_server_sockets(number, first, 0))
             for socket in page["socketRef"]:  # its name ends in the peer's

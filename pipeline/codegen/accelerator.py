@@ -66,7 +66,7 @@ def write_accelerator(design: Design, folder: Path, config_hash: str) -> Path:
     if not re.fullmatch(r"[0-9a-f]{64}", config_hash):
         raise ValueError(f"config hash {config_hash!r}; expected a SHA-256 as 64 lower-case hexadecimal digits")
     path = folder / f"{TOP}.v"
-    parameters = shell_parameters(design)
+    parameters: dict[str, int | str] = {**shell_parameters(design)}
     parameters |= {"ConfigHash": f"128'h{config_hash[:32]}", "Debug": f"1'b{parameters['Debug']}"}
     write_template("a2q_accelerator.v.jinja", path, top=TOP, design=design, parameters=parameters, layout=_layout)
     return path

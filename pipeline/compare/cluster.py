@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import dask
 import psutil
 from distributed import Client, LocalCluster, Worker
-from distributed.comm import get_address_host_port
+from distributed.comm.addressing import get_address_host_port
 from distributed.diagnostics.plugin import WorkerPlugin
 
 from pipeline.errors import ConfigError

@@ -59,7 +59,7 @@ class Group:
 
 def group_by_policy(records: Sequence[PointRecord]) -> list[Group]:
     """The groups of `records`, in the order of their first members."""
-    found: dict[tuple, list[PointRecord]] = {}
+    found: dict[tuple[object, ...], list[PointRecord]] = {}
     for record in records:
         key = (record.model, record.weights, record.provenance, record.seed, record.board, record.target_fps)
         found.setdefault(key, []).append(record)

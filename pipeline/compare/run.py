@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from distributed import Client, Future, as_completed
 
@@ -98,8 +99,8 @@ def _built(
 ) -> Iterator[tuple[Point, Built | Failed]]:
     """Each of the `missing` points with what came of it, as they end."""
     alike = references(points)
-    foldings: dict[str, Future] = {}
-    futures: dict[Future, Point] = {}
+    foldings: dict[str, Future[Any]] = {}
+    futures: dict[Future[Any], Point] = {}
     for point in missing:
         candidates = alike[point.slug]
         shared = fingerprint.combine({"candidates": candidates, "place": place})[:16]

@@ -116,8 +116,8 @@ def _cells(record: PointRecord, group: Group) -> dict[str, str]:
         "DSP": number(record.dsp),
         "frames/s": "–" if record.fps is None else f"{record.fps:,.0f}",
         "cycles": _or_dash(record.cycles),
-        "MHz on ECP5": _or_dash(record.ecp5_mhz and round(record.ecp5_mhz)),
-        "MHz by Vivado": _or_dash(record.vivado_mhz and round(record.vivado_mhz)),
+        "MHz on ECP5": _rounded(record.ecp5_mhz),
+        "MHz by Vivado": _rounded(record.vivado_mhz),
         "accumulator bits": span(layer.used_bits for layer in record.layers) if record.layers else "–",
         **{
             f"LUT / {policy}": "–" if (ratio := group.ratio(record, policy)) is None else f"{ratio:.3f}"
@@ -134,6 +134,10 @@ def _top1(record: PointRecord) -> str:
 
 def _or_dash(value: int | None) -> str:
     return "–" if value is None else number(value)
+
+
+def _rounded(value: float | None) -> str:
+    return _or_dash(None if value is None else round(value))
 
 
 def _flat(record: PointRecord, group: Group) -> dict[str, object]:

@@ -212,9 +212,14 @@ class Layer(ABC):
         folded = []
         for values in product(*choices.values()):
             fields = dict(zip(choices, values, strict=True))
-            layer = replace(self, **fields)
+            layer = self.folded(fields)
             folded.append(Folding(dict(fields), layer.inputs()[0].lanes, layer.outputs()[0].lanes, layer.cycles()))
         return tuple(folded)
+
+    def folded(self, fields: Mapping[str, int | str]) -> Self:
+        """The layer with the `fields` of one of its foldings."""
+        values: dict[str, Any] = dict(fields)  # only the kernel's class knows which fields these are, and of what type
+        return replace(self, **values)
 
     @abstractmethod
     def demand(self, family: str) -> Demand:

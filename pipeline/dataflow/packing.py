@@ -5,6 +5,9 @@ The boards' driver packs the same beats, so that the work is done there: `hw/dri
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import SupportsInt
+
 import numpy as np
 
 from a2q_driver import packing
@@ -29,7 +32,7 @@ def unpack(beats: np.ndarray, type_: IntType, lanes: int, shape: tuple[int, int,
     return packing.unpack(beats, type_.bits, type_.signed, lanes).astype(np.int64).reshape(-1, *shape)
 
 
-def pack_word(values: np.ndarray, bits: int) -> int:
+def pack_word(values: Iterable[SupportsInt], bits: int) -> int:
     """One memory word: `values` as fields of `bits` each in two's complement, the first in the least significant."""
     mask = (1 << bits) - 1
     word = 0

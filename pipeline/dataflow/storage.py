@@ -25,7 +25,9 @@ from pipeline.errors import ModelError
 
 __all__ = ["load_graph", "save_graph"]
 
-_PARTS = {kind.__name__: kind for kind in (HostStep, InputTransform, IntType, LayerGraph, OutputTransform)}
+_PARTS: dict[str, type] = {
+    kind.__name__: kind for kind in (HostStep, InputTransform, IntType, LayerGraph, OutputTransform)
+}
 
 
 def _classes() -> Mapping[str, type]:
@@ -38,7 +40,7 @@ def save_graph(graph: LayerGraph, folder: Path) -> None:
     arrays: dict[str, np.ndarray] = {}
     text = json.dumps(_encode(graph, arrays), indent=1)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "graph.npz", **arrays)
+    np.savez(folder / "graph.npz", **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
     (folder / "graph.json").write_text(text + "\n")
 
 

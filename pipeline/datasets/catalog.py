@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["DATASETS", "SPLITS", "DataSet", "files", "find", "load", "places", "split_validation"]
 
 SPLITS = ("train", "test")
-
-_Images = TypeVar("_Images", ImageSet, ImageFolder)
 
 
 class _Reader(Protocol):
@@ -111,7 +109,9 @@ def load(name: str, split: str, folder: Path | None = None, limit: int | None = 
     )
 
 
-def split_validation(image_set: _Images, count: int, seed: int) -> tuple[_Images, _Images]:
+def split_validation(
+    image_set: ImageSet | ImageFolder, count: int, seed: int
+) -> tuple[ImageSet | ImageFolder, ImageSet | ImageFolder]:
     """`image_set` without `count` of its images, and these: drawn by `seed`, with the same share of every class.
 
     Both keep the order of the images. Raises InputError if no image would be left on one side.

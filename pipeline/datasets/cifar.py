@@ -137,7 +137,9 @@ def _unpacked(archive: Path, layout: _Layout, split: str) -> Iterator[tuple[str,
                         f"{name} in {archive} takes {member.size:,} bytes; expected {_MOST_BYTES:,} at most."
                     )
                 wanted.remove(name)
-                yield f"{name} in {archive}", tar.extractfile(member).read()
+                content = tar.extractfile(member)
+                assert content is not None  # of a file
+                yield f"{name} in {archive}", content.read()
                 if not wanted:
                     return
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:

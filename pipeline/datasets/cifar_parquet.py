@@ -54,7 +54,7 @@ def read_parquet(path: Path, title: str, classes: int, limit: int | None = None)
     return ImageSet(images, labels.astype(np.int64), source, classes)
 
 
-def _decoded(encoded: pyarrow.ChunkedArray) -> tuple[np.ndarray, set[str]]:
+def _decoded(encoded: pyarrow.ChunkedArray) -> tuple[np.ndarray, set[str | None]]:
     """The images (N, 3, 32, 32), uint8, and the names of their file formats. Raises ValueError for a damaged one."""
     from PIL import Image
 

@@ -7,8 +7,8 @@ import math
 import struct
 import zlib
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def _shape(path: Path, header: bytes, dimensions: int) -> tuple[int, ...]:
     return shape
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BufferedIOBase:
     # By content, not by name: browsers unpack a .gz and keep its name.
     with path.open("rb") as stream:
         compressed = stream.read(2) == b"\x1f\x8b"

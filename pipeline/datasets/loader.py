@@ -89,8 +89,9 @@ class Batches(_Epochs):
     ) -> None:
         super().__init__(len(data), batch_size, training, seed)
         self.augmentation = augmentation or Augmentation()
-        fits = pad_to is None or data.images.shape[2:] == (pad_to, pad_to)
-        self._images = data.images if fits else resize_to(torch.from_numpy(data.images), pad_to).numpy()
+        self._images = data.images
+        if pad_to is not None and data.images.shape[2:] != (pad_to, pad_to):
+            self._images = resize_to(torch.from_numpy(data.images), pad_to).numpy()
         self._labels = data.labels
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -123,7 +124,13 @@ class FolderBatches(_Epochs):
         order = self._order(generator).tolist()
         data = self._data.augmented(self.seed, self.epoch) if self.training else self._data
         # Its own generator, or else it would draw from the global one.
-        loader = DataLoader(data, self.batch_size, sampler=order, num_workers=self._workers, generator=generator)
+        loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+            data,  # type: ignore[arg-type]  # it has the length and the items of a Dataset, and is none by name
+            self.batch_size,
+            sampler=order,
+            num_workers=self._workers,
+            generator=generator,
+        )
         try:
             for images, labels in loader:
                 # Bytes cross from the workers, a quarter of what floats would take.

@@ -22,8 +22,8 @@ _MODE_OF = {style: mode for mode, styles in _OF_MODE.items() for style in styles
 class Allowed:
     """By MVAU, what computes its matrix (see `styles.py`) and what its weights may be stored in."""
 
-    styles: dict[str, tuple[str, ...]]
-    ram_styles: dict[str, str]
+    styles: Mapping[str, tuple[str, ...]]
+    ram_styles: Mapping[str, str]
     ignored: tuple[str, ...]  # what of the folding file has no effect, and why
 
     @property
@@ -83,7 +83,8 @@ def allowed(
                 ignored.append(f"{key}.ram_style (the configuration says {memories[layer.name]})")
         if memories[layer.name] == "ultra" and not board.urams and styles[layer.name] != ("unrolled",):
             of = f" ({layer.source})" if layer.source else ""
-            where = f"{key}.ram_style of {config.path}" if asked_memories[layer.name] == "auto" else "ram_style"
+            by_file = config if asked_memories[layer.name] == "auto" else None
+            where = f"{key}.ram_style of {by_file.path}" if by_file else "ram_style"
             raise ConfigError(
                 f"layer {layer.name}{of} is to have its weights in UltraRAM ({where} is ultra), but the {board.name} has "
                 "none. Choose block, distributed or auto for it, or a board with URAM: `a2q boards` lists them."

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from math import lcm
 
@@ -20,7 +20,7 @@ from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.folding.estimate import Estimate, ResourceModel
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.options import foldings, stored_in, within
-from pipeline.folding.selection import Capacity, Choice, Link, Program
+from pipeline.folding.selection import GAP, Capacity, Choice, Link, Program
 from pipeline.folding.styles import whole_window, window_makers
 from pipeline.kernels.matrix_vector import STYLES
 from pipeline.kernels.mvau import MVAU
@@ -78,7 +78,8 @@ class FoldingProblem:
             stored_in(own, (memories or {}).get(layer.name, ("auto",))) if isinstance(layer, MVAU) else own
             for layer, own in zip(graph, self._in_budget(every), strict=True)
         )
-        self._precision = {"gap": _GAP_OF_MEMORIES} if any(len(own) > 1 for own in (memories or {}).values()) else {}
+        several = any(len(kinds) > 1 for kinds in (memories or {}).values())
+        self._gap = _GAP_OF_MEMORIES if several else GAP
         self._program = Program(
             [
                 [
@@ -103,7 +104,7 @@ class FoldingProblem:
 
     def solve(self, capacity: Capacity | None = None) -> Foldings | None:
         """The cheapest foldings, or None if all take more than `capacity`."""
-        solution = self._program.solve(capacity, **self._precision)
+        solution = self._program.solve(capacity, gap=self._gap)
         if solution is None:
             return None
         chosen = tuple(domain[option] for domain, option in zip(self.domains, solution.options, strict=True))
@@ -115,7 +116,7 @@ class FoldingProblem:
             return _matrix(self.model, layer, folding.style, tuple(folding.fields.items()))
         if folding.style == "whole":
             return self.model.layer(self._windows[layer.name]) if layer.name in self._windows else _NOTHING
-        return self.model.layer(replace(layer, **folding.fields))
+        return self.model.layer(layer.folded(folding.fields))
 
     # -- what is possible -------------------------------------------------------------------------------------------
 
@@ -185,14 +186,15 @@ class FoldingProblem:
 
     def _together(self) -> list[tuple[tuple[int, str], tuple[int, str]]]:
         """Whole windows stand before what is unrolled, and nowhere else; with the padding in them, if there is any."""
-        pairs = []
+        pairs: list[tuple[tuple[int, str], tuple[int, str]]] = []
         for layer in self.graph:
             makers = window_makers(self.graph, layer)
             if makers and makers[0].name in self._windows:
-                generator, padding = (self._index[maker.name] if maker else None for maker in makers)
-                pairs.append(((self._index[layer.name], "unrolled"), (generator, "whole")))
+                generator, padding = makers
+                windows = (self._index[generator.name], "whole")
+                pairs.append(((self._index[layer.name], "unrolled"), windows))
                 if padding is not None:
-                    pairs.append(((generator, "whole"), (padding, "whole")))
+                    pairs.append((windows, (self._index[padding.name], "whole")))
         return pairs
 
     # -- what else there is -----------------------------------------------------------------------------------------
@@ -311,7 +313,7 @@ def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free
         )
 
 
-def _between(model: ResourceModel, stream: Connection, whole: int | None):
+def _between(model: ResourceModel, stream: Connection, whole: int | None) -> Callable[[int, int], Estimate]:
     """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
 
     @cache

@@ -186,7 +186,7 @@ def _some(names: list[str]) -> str:
 def _joined(graph: LayerGraph) -> dict[str, tuple[str, bool]]:
     """By layer that is, or is part of, one of JOINED in FINN: that operator, and whether it is folded as this layer."""
     readers = {stream: layer for layer in graph for stream in layer.input_names}
-    joined = {}
+    joined: dict[str, tuple[str, bool]] = {}
     for layer in graph:
         if not isinstance(layer, ConvolutionInputGenerator):
             continue

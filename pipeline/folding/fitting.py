@@ -73,8 +73,8 @@ class Fitter:
         self.graph, self.budget, self.config, self.allowed, self.board = graph, budget, config, allowed, board
         self._tell = tell
         self.whole = capacity_of(board, _LUT_SHARE if budget == "max" else 1)
-        self._made: dict[tuple, Layer] = {}  # an adder graph may take a minute to find
-        self._problems: dict[tuple, FoldingProblem] = {}
+        self._made: dict[tuple[object, ...], Layer] = {}  # an adder graph may take a minute to find
+        self._problems: dict[tuple[object, ...], FoldingProblem] = {}
 
     def design(self) -> Design:
         """The cheapest that fits, or the cheapest. Raises ConfigError for a rate that nothing reaches."""
@@ -169,7 +169,7 @@ class Fitter:
         for layer in graph:
             folding = by_name[layer.name]
             if not isinstance(layer, MVAU):
-                layers.append(replace(layer, **folding.fields))
+                layers.append(layer.folded(folding.fields))
                 continue
             key = (layer.name, folding.style, *folding.fields.values())
             if key not in self._made:

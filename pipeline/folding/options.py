@@ -22,7 +22,9 @@ def foldings(
 
 def stored_in(found: Iterable[Folding], ram_styles: Iterable[str]) -> tuple[Folding, ...]:
     """Each of `found` with the weights in each of `ram_styles`; what is unrolled has none to store."""
-    kinds = tuple({} if kind == "auto" else {"ram_style": kind} for kind in ram_styles)
+    kinds: tuple[dict[str, int | str], ...] = tuple(
+        {} if kind == "auto" else {"ram_style": kind} for kind in ram_styles
+    )
     return tuple(
         replace(folding, fields=folding.fields | kind)
         for folding in found

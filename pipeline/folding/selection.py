@@ -24,13 +24,13 @@ from scipy.sparse import csc_array
 from pipeline.errors import ToolError
 from pipeline.folding.estimate import Estimate
 
-__all__ = ["Capacity", "Choice", "Link", "Program"]
+__all__ = ["GAP", "Capacity", "Choice", "Link", "Program"]
 
 _RESOURCES = ("lut", "ff", "bram_18k", "uram")
 # LUTs that each is worth. Of two choices with as many LUTs the one with fewer flip-flops is taken. Block RAM is there to
 # be used. UltraRAM has to be loaded at every start, so it is used only where it spares something.
 _WORTH = (1.0, 1e-3, 0.0, 20.0)
-_GAP = 1e-6  # how far from the least, relatively, a solution may be
+GAP = 1e-6  # how far from the least, relatively, a solution may be
 _INFEASIBLE = 2  # scipy's status
 
 
@@ -99,7 +99,7 @@ class Program:
         fixed: Mapping[int, int] | None = None,
         *,
         cheapest: bool = True,
-        gap: float = _GAP,
+        gap: float = GAP,
     ) -> Solution | None:
         """The option of each layer, and what all take together; None if nothing fits. Any that fit if they need not be
         the `cheapest`; by `gap`, relatively, they may be from it.

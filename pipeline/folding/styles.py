@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import fields as dataclass_fields
 from dataclasses import replace
+from typing import Any
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
@@ -72,7 +73,7 @@ def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
 def styled(layer: MVAU, style: str, fields: Mapping[str, int | str]) -> MatrixVector:
     """`layer` in the style, with the `fields` of a folding of it."""
     if style == "folded":
-        return replace(layer, **fields)
+        return layer.folded(fields)
     kind = kind_of(style)
-    same = {each.name: getattr(layer, each.name) for each in dataclass_fields(MatrixVector)}
-    return kind(**same, **fields)
+    same: dict[str, Any] = {field.name: getattr(layer, field.name) for field in dataclass_fields(MatrixVector)}
+    return kind(**same | dict(fields))

@@ -134,7 +134,7 @@ class AddStreams(Layer):
 
     def connections(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
         (output,) = outputs
-        ports = {}
+        ports: dict[str, str] = {}
         for i, stream in enumerate(inputs):
             ports |= {
                 f"in{i}_valid_i": f"{stream}_valid",

@@ -150,7 +150,8 @@ class ConvolutionInputGenerator(WindowGenerator):
         able = self.spacing(frames * beats)
         if follower is None:
             return able
-        return np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // beats)
+        begun: np.ndarray = np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // beats)
+        return begun
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         lines = ram(self.simd * self.type.bits, self.buffer_depth, family)
@@ -205,7 +206,8 @@ def _window_starts(image: tuple[int, int], kernel: tuple[int, int], stride: tupl
 def _read_order(image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
     """The number of each pixel of each window of a frame, in the order in which they go out."""
     within = (np.arange(kernel[0], dtype=np.int64)[:, None] * image[1] + np.arange(kernel[1])).ravel()
-    return (_window_starts(image, kernel, stride)[:, None] + within).ravel()
+    order: np.ndarray = (_window_starts(image, kernel, stride)[:, None] + within).ravel()
+    return order
 
 
 @lru_cache(maxsize=1024)

@@ -115,11 +115,11 @@ class MatrixVector(Layer):
 
     @property
     def mh(self) -> int:
-        return self.weights.shape[0]
+        return len(self.weights)
 
     @property
     def mw(self) -> int:
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     @property
     def weight_type(self) -> IntType:

@@ -15,4 +15,5 @@ def csd_digits(weights: np.ndarray) -> np.ndarray:
     """
     size = np.abs(weights)
     changed = size ^ (3 * size)  # Reitwiesner, "Binary arithmetic", 1960: n + 2n carries where the digits are
-    return np.bitwise_count(changed).astype(np.int64)
+    digits: np.ndarray = np.bitwise_count(changed).astype(np.int64)
+    return digits

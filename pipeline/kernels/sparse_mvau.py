@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import log2
@@ -196,7 +196,7 @@ class SparseMVAU(StoredMatrixVector):
         pixels = layer.pixels[0] * layer.pixels[1]
         entries = int(row_lengths(layer.weights).sum())
         for lanes in divisors(layer.mh):
-            shares = range(1, layer.mh // lanes + 1)
+            shares: Sequence[int] = range(1, layer.mh // lanes + 1)
             if walkers is not None:
                 shares = [walkers // lanes] if walkers % lanes == 0 and walkers <= layer.mh else []
             for simd in divisors(layer.mw):
@@ -379,7 +379,8 @@ def walk_of(layer: MatrixVector, pe: int, lanes: int) -> tuple[tuple[tuple[int, 
 
 def row_lengths(weights: np.ndarray) -> np.ndarray:
     """The entries of each row: its weights that are not zero, and at least one. int64 of (MH,)."""
-    return np.maximum(np.count_nonzero(weights, axis=1), 1)
+    entries: np.ndarray = np.maximum(np.count_nonzero(weights, axis=1), 1)
+    return entries
 
 
 def deal(lengths: np.ndarray, pe: int, lanes: int) -> tuple[tuple[int, ...], ...]:

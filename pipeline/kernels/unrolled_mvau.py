@@ -169,7 +169,8 @@ class UnrolledMVAU(MatrixVector):
         bias = np.zeros(self.mh, np.int64) if self.bias is None else self.bias
         if self.digits == 1 or not self.input_type.signed:
             return bias
-        return bias - (self.weights.sum(axis=1) << (self.input_type.bits - 1))
+        unsigned: np.ndarray = bias - (self.weights.sum(axis=1) << (self.input_type.bits - 1))
+        return unsigned
 
     def _accumulates(self) -> bool:
         return self.digits > 1 or bool(self.starts().any())

@@ -6,9 +6,12 @@ A channel's integers are v · min(g / s, T) / ‖v‖₁, rounded towards zero, 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from brevitas.core.scaling import AccumulatorAwareParameterPreScaling
 from brevitas.function import abs_binary_sign_grad
+from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -18,6 +21,7 @@ from pipeline.models.network_record import LayerBound
 
 __all__ = [
     "a2q_layers",
+    "has_bound",
     "largest_l1_norm",
     "layer_bounds",
     "norms",
@@ -36,9 +40,9 @@ def largest_l1_norm(method: str, accumulator_bits: int, input_bits: int, *, sign
     return (2 ** (accumulator_bits - 1) - 1) / 2 ** (input_bits - int(signed_input))
 
 
-def a2q_layers(model: nn.Module) -> dict[str, nn.Module]:
+def a2q_layers(model: nn.Module) -> dict[str, QuantWeightBiasInputOutputLayer]:
     """The layers of `model` whose weights are trained for an accumulator width, by their names."""
-    return {name: layer for name, layer in model.named_modules() if pre_scaling(layer) is not None}
+    return {name: layer for name, layer in model.named_modules() if has_bound(layer)}
 
 
 def layer_bounds(model: nn.Module) -> dict[str, LayerBound]:
@@ -46,10 +50,11 @@ def layer_bounds(model: nn.Module) -> dict[str, LayerBound]:
 
     Raises ModelError as `weight_names` does.
     """
-    bounds, names = {}, weight_names(model)
+    bounds: dict[str, LayerBound] = {}
+    names = weight_names(model)
     for name, layer in a2q_layers(model).items():
         module = pre_scaling(layer)
-        method = "a2q" if getattr(module, "pre_zero_point", None) is None else "a2q_plus"
+        method: Literal["a2q", "a2q_plus"] = "a2q" if getattr(module, "pre_zero_point", None) is None else "a2q_plus"
         bits = int(module.accumulator_bit_width())
         try:
             bounds.setdefault(names[name].removesuffix(".weight"), LayerBound(method=method, accumulator_bits=bits))
@@ -58,14 +63,18 @@ def layer_bounds(model: nn.Module) -> dict[str, LayerBound]:
     return bounds
 
 
-def pre_scaling(layer: nn.Module) -> AccumulatorAwareParameterPreScaling | None:
-    """Brevitas' module with the norm g and the scale s of a layer's weights; None for a layer without a bound."""
+def has_bound(layer: nn.Module) -> bool:
+    """Whether the weights of `layer` are trained for an accumulator width."""
     quantizer = getattr(getattr(layer, "weight_quant", None), "tensor_quant", None)
-    found = getattr(quantizer, "pre_scaling_impl", None)
-    return found if isinstance(found, AccumulatorAwareParameterPreScaling) else None
+    return isinstance(getattr(quantizer, "pre_scaling_impl", None), AccumulatorAwareParameterPreScaling)
 
 
-def norms(layer: nn.Module) -> tuple[Tensor, Tensor]:
+def pre_scaling(layer: QuantWeightBiasInputOutputLayer) -> AccumulatorAwareParameterPreScaling:
+    """Brevitas' module with the norm g and the scale s of the weights of an A2Q layer."""
+    return layer.weight_quant.tensor_quant.pre_scaling_impl
+
+
+def norms(layer: QuantWeightBiasInputOutputLayer) -> tuple[Tensor, Tensor]:
     """g and s of each channel of an A2Q layer, positive, of shape (channels, 1, ...); gradients reach both."""
     module = pre_scaling(layer)
     return abs_binary_sign_grad(module.restrict_clamp_scaling(module.value)), module.scaling_impl(layer.weight)
@@ -100,7 +109,7 @@ def weights_from_norms(model: nn.Module) -> None:
             layer.weight.copy_(direction * norm / length.reshape(norm.shape))
 
 
-def _centred(layer: nn.Module) -> Tensor:
+def _centred(layer: QuantWeightBiasInputOutputLayer) -> Tensor:
     """The weights of an A2Q layer, less each channel's mean for A2Q+."""
     zero_point = getattr(pre_scaling(layer), "pre_zero_point", None)
     return layer.weight if zero_point is None else layer.weight + zero_point.get_zero_center(layer.weight)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
-from pipeline.models.layers import ImageNetwork, Layers, channels
+from pipeline.models.layers import ImageNetwork, Layers, Place, channels
 from pipeline.models.quantization import Quantization
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class CNV(ImageNetwork):
         features: list[nn.Module] = []
         for planes, pooled in _CONVOLUTIONS:
             outputs = channels(planes, width)
-            place = "hidden" if features else "first"
+            place: Place = "hidden" if features else "first"
             features += [layers.conv(inputs, outputs, 3, place=place), nn.BatchNorm2d(outputs), layers.activation()]
             if pooled:
                 features.append(nn.MaxPool2d(2))

@@ -101,12 +101,13 @@ def _parameterless_shortcuts(model: nn.Module, state: dict[str, Tensor]) -> dict
     for name, module in model.named_modules():
         if not name.endswith(".downsample") or not isinstance(module, nn.Sequential) or not len(module):
             continue
-        outputs, inputs = module[0].weight.shape[:2]
+        convolution, norm = module[0], module[1]
+        assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)  # so all ResNets here have it
+        outputs, inputs = convolution.weight.shape[:2]
         weight = torch.zeros(outputs, inputs, 1, 1)
         first = (outputs - inputs) // 2
         weight[first : first + inputs, :, 0, 0] = torch.eye(inputs)
         made[f"{name}.0.weight"] = weight
-        norm = module[1]
         made[f"{name}.1.weight"] = torch.ones(outputs)
         made[f"{name}.1.bias"] = torch.zeros(outputs)
         made[f"{name}.1.running_mean"] = torch.zeros(outputs)

@@ -17,6 +17,7 @@ import numpy as np
 
 from a2q_driver import preprocessing as driver
 from pipeline.datasets import catalog
+from pipeline.datasets.image_set import ImageSet
 from pipeline.errors import ConfigError
 from pipeline.models.names import Preprocessing
 
@@ -36,6 +37,7 @@ __all__ = [
 
 _IN_MEMORY = ("cifar10", "cifar100", "fashion_mnist", "mnist")  # data sets whose images are not files of their own
 _PHOTOGRAPHS = ("china.jpg", "flower.jpg")
+_DATASETS: dict[tuple[int, ...], str] = {(3, 32, 32): "cifar10", (1, 28, 28): "mnist"}  # by the shape of an image
 _SMALLEST_IMAGE = 16
 _DRAWN = 4  # frames of images that give way to drawn ones
 # of the user's frames against what the network takes
@@ -123,11 +125,11 @@ def of_range(
     if not is_image(shape):
         found = f"{count} frames drawn over the range of the input, {_span(ends)}, not the model's data set"
         return GoldenFrames(range_frames(ends, shape, count, seed), found)
-    dataset = {(3, 32, 32): "cifar10", (1, 28, 28): "mnist"}.get(shape, "")
+    dataset = _DATASETS.get(shape, "")
     images, source = _dataset_images(dataset, shape, count) or _photograph_images(shape, count, seed)
     drawn = min(_DRAWN, len(images) // 2)
     if drawn:
-        black_to_white = (np.float32(0), np.float32(255))
+        black_to_white = (np.array(0, np.float32), np.array(255, np.float32))
         images[len(images) - drawn :] = np.round(range_frames(black_to_white, shape, drawn, seed)).astype(np.uint8)
         source = f"{source}; the last {drawn} are drawn instead, from black to white"
     return GoldenFrames(of_pixels(images), f"{source}; as numbers of {_span(ends)}")
@@ -160,6 +162,7 @@ def _dataset_images(dataset: str, shape: tuple[int, ...], count: int) -> tuple[n
     if dataset not in _IN_MEMORY or not catalog.files(dataset, "test"):
         return None
     images = catalog.load(dataset, "test", limit=count)
+    assert isinstance(images, ImageSet)  # so all of _IN_MEMORY are
     channels, height, width = images.images.shape[1:]
     if len(shape) != 3 or channels != shape[0] or height > shape[1] or width > shape[2]:
         return None
@@ -193,7 +196,9 @@ def _photograph_images(shape: tuple[int, ...], count: int, seed: int) -> tuple[n
 
 def _photograph_folder() -> Path:
     """scikit-learn's own, found without importing it, which takes seconds."""
-    (package,) = importlib.util.find_spec("sklearn").submodule_search_locations
+    spec = importlib.util.find_spec("sklearn")
+    assert spec is not None and spec.submodule_search_locations is not None  # a package that this one depends on
+    (package,) = spec.submodule_search_locations
     return Path(package, "datasets", "images")
 
 

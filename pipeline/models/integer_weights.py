@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
@@ -56,11 +58,11 @@ def quantized_weights(network: nn.Module, image: Tensor) -> dict[str, tuple[Quan
     found: dict[str, tuple[QuantTensor, QuantTensor | None]] = {}
     computed: dict[nn.Module, QuantTensor | Tensor] = {}
 
-    def keep(proxy: nn.Module, _arguments: tuple, weight: QuantTensor | Tensor) -> None:
+    def keep(proxy: nn.Module, _arguments: tuple[Any, ...], weight: QuantTensor | Tensor) -> None:
         computed[proxy] = weight
 
-    def record(name: str):
-        def hook(layer: nn.Module, arguments: tuple, _output) -> None:
+    def record(name: str) -> Callable[..., None]:
+        def hook(layer: QuantWeightBiasInputOutputLayer, arguments: tuple[Any, ...], _output: object) -> None:
             weight = computed.pop(layer.weight_quant)
             if isinstance(weight, QuantTensor):
                 found[name] = weight, arguments[0] if isinstance(arguments[0], QuantTensor) else None

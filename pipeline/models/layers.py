@@ -7,7 +7,7 @@ a quantized one. Parameters of convolutions, linear layers and normalisations ha
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 import brevitas
 import brevitas.nn as qnn
@@ -43,6 +43,7 @@ __all__ = [
     "ImageNetwork",
     "Layers",
     "Normalize",
+    "Place",
     "Uint8Pixels",
     "after",
     "channels",
@@ -118,6 +119,9 @@ class BipolarWeightPerTensor(BipolarWeightPerChannel):
 class Normalize(nn.Module):
     """(image − mean) / std on images (N, C, H, W). Its numbers are the network's definition, not in its state."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
@@ -179,11 +183,12 @@ class Layers:
         place: Place = "hidden",
     ) -> nn.Module:
         """A convolution without bias; depthwise with `groups` = `inputs`."""
-        options = {"stride": stride, "padding": padding, "groups": groups, "bias": False}
         if self.quantization is None:
-            return nn.Conv2d(inputs, outputs, kernel, **options)
-        weights = self._weights(place, inputs // groups * kernel**2)
-        return qnn.QuantConv2d(inputs, outputs, kernel, **options, **weights)
+            return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False)
+        weights = _weights(self.quantization, place, inputs // groups * kernel**2)
+        return qnn.QuantConv2d(
+            inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False, **weights
+        )
 
     def linear(self, inputs: int, outputs: int, *, place: Place = "hidden") -> nn.Module:
         """A fully connected layer; the last one has a bias, others a normalisation after them."""
@@ -191,7 +196,7 @@ class Layers:
         if self.quantization is None:
             return nn.Linear(inputs, outputs, bias=last)
         bias = {"bias_quant": Int32Bias} if last else {}
-        return qnn.QuantLinear(inputs, outputs, bias=last, **bias, **self._weights(place, inputs))
+        return qnn.QuantLinear(inputs, outputs, bias=last, **bias, **_weights(self.quantization, place, inputs))
 
     def activation(self) -> nn.Module:
         """ReLU; quantized, unsigned integers of `act_bits` with a learned scale for the tensor."""
@@ -219,27 +224,27 @@ class Layers:
         truncation = TruncTo8bit.let(bit_width=kept, trunc_scaling_impl=_Shift(bits - kept))
         return qnn.TruncAvgPool2d(kernel_size=kernel, trunc_quant=truncation, float_to_int_impl_type="FLOOR")
 
-    def _weights(self, place: Place, terms: int) -> dict:
-        """Options of a Brevitas layer for the weights of sums with so many `terms`."""
-        chosen = self.quantization
-        if place == "hidden":
-            bits, scaling = chosen.weight_bits, chosen.weight_scaling
-            if chosen.accumulator_method != "none":
-                if chosen.accumulator_method == "a2q_plus" and terms < 2:
-                    raise ModelError(
-                        "A2Q+ makes a channel's weights sum to 0, and this network has channels of a single weight. "
-                        "Choose a larger width, or accumulator_method a2q."
-                    )
-                quantizer = A2Q_WEIGHT_QUANTIZERS[chosen.accumulator_method]
-                quantizer = quantizer.let(accumulator_bit_width=chosen.accumulator_bits)
-                return {"weight_quant": quantizer, "weight_bit_width": bits}
-        else:
-            bits = chosen.first_layer_bits if place == "first" else chosen.last_layer_bits
-            scaling = "channel"
-        if bits == 1:
-            return {"weight_quant": BipolarWeightPerChannel if scaling == "channel" else BipolarWeightPerTensor}
-        quantizer = Int8WeightPerChannelFloat if scaling == "channel" else Int8WeightPerTensorFloat
-        return {"weight_quant": quantizer, "weight_bit_width": bits}
+
+def _weights(chosen: Quantization, place: Place, terms: int) -> dict[str, Any]:
+    """Options of a Brevitas layer for the weights of sums with so many `terms`."""
+    if place == "hidden":
+        bits, scaling = chosen.weight_bits, chosen.weight_scaling
+        if chosen.accumulator_method != "none":
+            if chosen.accumulator_method == "a2q_plus" and terms < 2:
+                raise ModelError(
+                    "A2Q+ makes a channel's weights sum to 0, and this network has channels of a single weight. "
+                    "Choose a larger width, or accumulator_method a2q."
+                )
+            quantizer = A2Q_WEIGHT_QUANTIZERS[chosen.accumulator_method]
+            quantizer = quantizer.let(accumulator_bit_width=chosen.accumulator_bits)
+            return {"weight_quant": quantizer, "weight_bit_width": bits}
+    else:
+        bits = chosen.first_layer_bits if place == "first" else chosen.last_layer_bits
+        scaling = "channel"
+    if bits == 1:
+        return {"weight_quant": BipolarWeightPerChannel if scaling == "channel" else BipolarWeightPerTensor}
+    quantizer = Int8WeightPerChannelFloat if scaling == "channel" else Int8WeightPerTensorFloat
+    return {"weight_quant": quantizer, "weight_bit_width": bits}
 
 
 class ImageNetwork(nn.Module):

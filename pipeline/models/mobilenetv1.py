@@ -56,14 +56,14 @@ class MobileNetV1(ImageNetwork):
         self.conv1 = layers.conv(input_shape[0], inputs, 3, stride=stride, padding=1, place="first")
         self.bn1 = nn.BatchNorm2d(inputs)
         self.relu = layers.activation()
-        pixels = after(tuple(input_shape[1:]), 3, stride=stride, padding=1)
+        pixels = after((input_shape[1], input_shape[2]), 3, stride=stride, padding=1)
         blocks = []
         for planes, stride in _BLOCKS:
             outputs = channels(planes, width)
             blocks.append(_Separable(layers, inputs, outputs, stride))
             inputs, pixels = outputs, after(pixels, 3, stride=stride, padding=1)
         self.features = nn.Sequential(*blocks)
-        self.final_pool = nn.Identity()
+        self.final_pool: nn.Module = nn.Identity()
         if pixels != (1, 1):
             self.final_pool = layers.average_pool(pixels[0] if pixels[0] == pixels[1] else pixels)
         self.linear = layers.linear(inputs, num_classes, place="last")

@@ -14,7 +14,7 @@ import difflib
 import glob
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -280,7 +280,7 @@ def recorded(name: str, record: Mapping[str, Any]) -> ModelSpec:
     return replace(spec, name=name)
 
 
-def _check_sizes(width: object, shape: object, classes: object) -> None:
+def _check_sizes(width: object, shape: Sequence[object] | None, classes: object) -> None:
     """Numbers from outside, before a network is made by them. Raises ConfigError."""
     if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width <= _WIDEST:
         raise ConfigError(f"width is {width!r}; expected a number above 0, up to {_WIDEST}.")
@@ -321,6 +321,7 @@ def located(model: str) -> str:
 
 def _resnet18(name: str, digits: str) -> ModelSpec:
     quantization = Quantization.parse(name.removeprefix("quant_resnet18_"))
+    assert quantization.accumulator_bits is not None  # all that Brevitas has released are A2Q's
     published = _PUBLISHED_TOP1[quantization.accumulator_method][quantization.accumulator_bits]
     return ModelSpec(
         name,

@@ -35,6 +35,7 @@ class NetworkInput:
         """The frames, float32, for uint8 `images` (N, *shape): by the preprocessing, else black and white are the ends."""
         if self.preprocessing is not None:
             return normalised(images, self.preprocessing)
+        assert self.ends is not None  # whoever asks has seen that it is known what black and white are
         low, high = (np.asarray(end, np.float32) for end in self.ends)
         return np.clip(low + (high - low) * (images / np.float32(255)), low, high).astype(np.float32)
 
@@ -63,7 +64,8 @@ def network_input(
                 f"input_range is given, but the model {path} has a record of its own, of {np.min(ends[0]):g} to "
                 f"{np.max(ends[1]):g}. Leave input_range out, or export the model again with another one."
             )
-        ends, known_by, declared = tuple(map(np.float32, input_range)), "input_range", input_range
+        low, high = (np.array(end, np.float32) for end in input_range)
+        ends, known_by, declared = (low, high), "input_range", input_range
     preprocessing = record.preprocessing
     if declared is not None and len(shape) == 3 and shape[0] in (1, 3):
         preprocessing = Preprocessing.of_range(*declared, shape[0])

@@ -58,7 +58,7 @@ class NetworkRecord(_Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if (self.mean is None) != (self.std is None) or (self.mean and len(self.mean) != len(self.std)):
+        if (self.mean is None) != (self.std is None) or (self.mean and self.std and len(self.mean) != len(self.std)):
             raise ValueError("mean and std come together, one number of each for each channel")
         if self.std and min(self.std) <= 0:
             raise ValueError(f"std is {self.std}; expected numbers above 0")
@@ -79,7 +79,8 @@ class NetworkRecord(_Part):
     def ends(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The least and the largest input, float32, that broadcast against one frame; None where they are not known."""
         if self.input_range is not None:
-            return np.float32(self.input_range[0]), np.float32(self.input_range[1])
+            low, high = (np.array(end, np.float32) for end in self.input_range)
+            return low, high
         return None if self.preprocessing is None else self.preprocessing.ends
 
     @classmethod
@@ -94,7 +95,9 @@ class NetworkRecord(_Part):
     ) -> Self:
         """The record of these. Raises ConfigError for values that cannot be."""
         try:
-            return cls(layers=layers, mean=mean, std=std, input_range=input_range, classes=classes)
+            return cls.model_validate(
+                {"layers": layers, "mean": mean, "std": std, "input_range": input_range, "classes": classes}
+            )
         except ValidationError as error:
             raise ConfigError(f"What is said of the network's input cannot be: {_reason(error)}.") from None
 

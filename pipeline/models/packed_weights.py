@@ -11,6 +11,7 @@ rounded towards zero have not, and stay as they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
-from pipeline.models.a2q import norms, pre_scaling
+from pipeline.models.a2q import has_bound, norms, pre_scaling
 from pipeline.models.integer_weights import quantized_weights
 
 if TYPE_CHECKING:
+    from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
     from brevitas.quant_tensor import QuantTensor
 
 __all__ = ["pack", "unpack"]
@@ -30,18 +32,19 @@ _KEYS = {"bits", "shape", "codes", "largest"}
 _ABOVE = 2.0**-10  # by which share the norm of an A2Q channel is above that of its integers
 
 
-def pack(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+def pack(network: nn.Module, input_shape: Sequence[int]) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
     """The state of the quantized `network` without the weights that could be packed, and those, by layer.
 
-    Both are plain values and tensors. `network` is left with the weights that `unpack` will give.
+    Both are plain values and tensors. The network takes images of `input_shape` (C, H, W), and is left with the weights
+    that `unpack` will give.
     """
-    image = torch.zeros(1, *network.input_shape)
+    image = torch.zeros(1, *input_shape)
     before = quantized_weights(network, image)
     layers = dict(network.named_modules())
     given = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     entries = {}
     for name, (weight, _) in before.items():
-        bounded = pre_scaling(layers[name]) is not None
+        bounded = has_bound(layers[name])
         entries[name] = _a2q_entry(weight, layers[name]) if bounded else _entry(weight, layers[name].weight.detach())
         layers[name].weight.data = _weights(entries[name], name)
     after = quantized_weights(network, image)
@@ -69,7 +72,7 @@ def _entry(weight: QuantTensor, own: Tensor) -> dict[str, Any]:
     return _packed(integers, int(weight.bit_width), own.abs().amax(dim=dims, keepdim=True))
 
 
-def _a2q_entry(weight: QuantTensor, layer: nn.Module) -> dict[str, Any]:
+def _a2q_entry(weight: QuantTensor, layer: QuantWeightBiasInputOutputLayer) -> dict[str, Any]:
     """The entry of an A2Q layer, whose norms are set to those of its integers."""
     integers, bits = weight.int(float_datatype=False).long(), int(weight.bit_width)
     with torch.no_grad():
@@ -85,8 +88,8 @@ def _a2q_entry(weight: QuantTensor, layer: nn.Module) -> dict[str, Any]:
 def _packed(integers: Tensor, bits: int, largest: Tensor) -> dict[str, Any]:
     codes = (integers.flatten() + 2 ** (bits - 1)).numpy().astype(np.uint8)
     digits = np.unpackbits(codes[:, None], axis=1, bitorder="little", count=bits)
-    digits = torch.from_numpy(np.packbits(digits, bitorder="little"))
-    return {"bits": bits, "shape": list(integers.shape), "codes": digits, "largest": largest}
+    packed = torch.from_numpy(np.packbits(digits, bitorder="little"))
+    return {"bits": bits, "shape": list(integers.shape), "codes": packed, "largest": largest}
 
 
 def _end(bits: int) -> int:

@@ -34,6 +34,7 @@ import torch
 from brevitas.export.onnx.qonnx.function import BrevitasQuantOp
 from brevitas.export.onnx.qonnx.handler import BrevitasActQuantProxyHandler
 from brevitas.export.onnx.qonnx.manager import QONNXManager
+from brevitas.proxy import ActQuantProxyFromInjector
 from brevitas.quant_tensor import QuantTensor
 from onnx import numpy_helper
 from qonnx.core.modelwrapper import ModelWrapper
@@ -144,7 +145,7 @@ def write_proven(
 
 
 class _ActivationHandler(BrevitasActQuantProxyHandler):
-    def prepare_for_export(self, module) -> None:
+    def prepare_for_export(self, module: ActQuantProxyFromInjector) -> None:
         super().prepare_for_export(module)
         if module.is_quant_enabled and not module.is_signed:
             self.quant_op = BrevitasQuantOp
@@ -371,7 +372,7 @@ def _run(network: nn.Module, images: Tensor, size: int) -> np.ndarray:
             return _plain(network(batch))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return torch.cat(list(pool.map(run, images.split(size)))).numpy()
+        return torch.cat(list(pool.map(run, images.split(size)))).numpy()  # type: ignore[no-untyped-call]  # of torch
 
 
 def _plain(output: Tensor | QuantTensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from pipeline.accumulators.methods import METHODS, SUFFIXES, AccumulatorMethod
 from pipeline.errors import ConfigError
@@ -82,7 +82,7 @@ class Quantization:
         return cls(
             int(match["weight"]),
             int(match["act"]),
-            accumulator_method=method or "none",
+            accumulator_method=cast(AccumulatorMethod, method or "none"),  # the pattern has no other
             accumulator_bits=int(match["bits"]) if method else None,
         )
 

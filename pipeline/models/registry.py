@@ -31,6 +31,8 @@ from pipeline.user_cache import cache_folder
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from pipeline.models.layers import ImageNetwork
+
 __all__ = [
     "DownloadError",
     "add_biases",
@@ -38,6 +40,7 @@ __all__ = [
     "checkpoint_facts",
     "checkpoint_record",
     "fetch",
+    "image_network",
     "initialise",
     "load_checkpoint",
     "network",
@@ -104,7 +107,7 @@ def fetch(spec: ModelSpec) -> Path:
     return path
 
 
-def checkpoint_facts(spec: ModelSpec) -> dict:
+def checkpoint_facts(spec: ModelSpec) -> dict[str, Any]:
     """The JSON beside a checkpoint of this repository: its SHA-256, top-1 and recipe."""
     path = CHECKPOINTS / Path(spec.file).with_suffix(".json")
     try:
@@ -120,12 +123,12 @@ def checkpoint_facts(spec: ModelSpec) -> dict:
 
 def network(spec: ModelSpec) -> nn.Module:
     """The network of `spec`, float or Brevitas', with weights as they are initialised, in evaluation mode."""
-    import brevitas.config
+    return _released(spec).eval() if spec.url else image_network(spec)
 
-    if brevitas.config.JIT_ENABLED:  # by who imported it before this package
-        raise ModelError("Brevitas was loaded with its JIT, which loses A2Q's penalty: set BREVITAS_JIT=0.")
-    if spec.url:
-        return _released(spec).eval()
+
+def image_network(spec: ModelSpec) -> ImageNetwork:
+    """The same, of a `spec` whose network is defined here."""
+    _refuse_jit()
     from pipeline.models.cnv import CNV
     from pipeline.models.mobilenetv1 import MobileNetV1
     from pipeline.models.resnet import ResNet
@@ -247,7 +250,7 @@ def trained_network(model: str) -> tuple[ModelSpec, nn.Module, Path]:
     return spec, filled.eval(), path
 
 
-def initialise(model: nn.Module, source: str) -> None:
+def initialise(model: ImageNetwork, source: str) -> None:
     """Begin `model` with the weights of another network of its family, float or quantized.
 
     `source` is a path (*.pth, *.pt, *.th) or the name of a model with a checkpoint. Raises ModelError, also for one
@@ -276,7 +279,7 @@ def training_of(source: str) -> dict[str, Any]:
     return {key: record[key] for key in ("network", "training_data", "epochs", "top1", "begun_with") if key in record}
 
 
-def _check_pixels(model: nn.Module, theirs: ModelSpec, path: Path) -> None:
+def _check_pixels(model: ImageNetwork, theirs: ModelSpec, path: Path) -> None:
     channels = model.input_shape[0]
     taken, own = (
         (chosen.mean[:channels], chosen.std[:channels])
@@ -307,13 +310,22 @@ def _read(path: Path) -> object:
     raise ModelError(f"The checkpoint {path} is not loaded: {reason}.")
 
 
+def _refuse_jit() -> None:
+    import brevitas.config
+
+    if brevitas.config.JIT_ENABLED:  # by who imported it before this package
+        raise ModelError("Brevitas was loaded with its JIT, which loses A2Q's penalty: set BREVITAS_JIT=0.")
+
+
 def _released(spec: ModelSpec) -> nn.Module:
     """The network that Brevitas' release files fill."""
+    _refuse_jit()
     from brevitas_examples.imagenet_classification.a2q.resnet import quant_resnet18
 
     from pipeline.models.layers import A2Q_WEIGHT_QUANTIZERS
 
     chosen = spec.quantization
+    assert chosen is not None  # what Brevitas has released is quantized
     return quant_resnet18(
         act_bit_width=chosen.act_bits,
         weight_bit_width=chosen.weight_bits,
@@ -348,8 +360,8 @@ def _download(spec: ModelSpec, path: Path) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
+    while cause := error.__cause__ or error.__context__:
+        error = cause
     return f"{type(error).__name__}: {error}".rstrip(".")
 
 

@@ -105,14 +105,14 @@ class ResNet(ImageNetwork):
         counts = _IMAGENET_BLOCKS.get(depth) or ((depth - 2) // 6,) * 3
         first = 64 if depth in _IMAGENET_BLOCKS else 16
         planes = [channels(first * 2**stage, width) for stage in range(len(counts))]
-        pixels = tuple(input_shape[1:])
+        pixels = (input_shape[1], input_shape[2])
         stem = (3, 1, 1) if is_small(input_shape) else (7, 2, 3)
         kernel, stride, padding = stem
         self.conv1 = layers.conv(input_shape[0], planes[0], kernel, stride=stride, padding=padding, place="first")
         self.bn1 = nn.BatchNorm2d(planes[0])
         self.relu = layers.activation()
         pixels = after(pixels, kernel, stride=stride, padding=padding)
-        self.maxpool = nn.Identity()
+        self.maxpool: nn.Module = nn.Identity()
         if not is_small(input_shape):
             self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
             pixels = after(pixels, 3, stride=2, padding=1)

@@ -8,10 +8,13 @@ says so: the build's record and reports call them synthetic.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from brevitas.nn import QuantReLU
+from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
 
 from pipeline.dataflow.random_rows import draw_row
@@ -61,6 +64,7 @@ def fill(model: nn.Module, method: str, accumulator_bits: int | None, images: np
                 if layer.bias is not None:
                     layer.bias.normal_(0, deviation, generator=torch_generator)
         for name, layer in hidden.items():
+            assert accumulator_bits is not None  # as there are A2Q layers
             drawn[name] = _draw_layer(generator, layer, method, accumulator_bits, _activation_bits(model))
             _write_layer(layer, drawn[name])
     _settle(model, torch.from_numpy(images))
@@ -69,7 +73,11 @@ def fill(model: nn.Module, method: str, accumulator_bits: int | None, images: np
 
 
 def _draw_layer(
-    generator: np.random.Generator, layer: nn.Module, method: str, accumulator_bits: int, input_bits: int
+    generator: np.random.Generator,
+    layer: QuantWeightBiasInputOutputLayer,
+    method: str,
+    accumulator_bits: int,
+    input_bits: int,
 ) -> Tensor:
     """Integers in the shape of the layer's weight. Its inputs are unsigned activations of `input_bits`."""
     rows, size = layer.weight.shape[0], layer.weight[0].numel()
@@ -87,7 +95,7 @@ def _activation_bits(model: nn.Module) -> int:
     return int(activation.act_quant.bit_width())
 
 
-def _write_layer(layer: nn.Module, integers: Tensor) -> None:
+def _write_layer(layer: QuantWeightBiasInputOutputLayer, integers: Tensor) -> None:
     """Choose float weights, scale s and norm g, both kept as base-2 logarithms, so that w·g/(s·‖w‖₁) is each integer.
 
     Brevitas keeps s twice: one for the projection, one for the value of an integer.
@@ -115,9 +123,14 @@ def _settle(model: nn.Module, images: Tensor) -> None:
     model.eval()
 
 
-def _check(model: nn.Module, hidden: dict[str, nn.Module], drawn: dict[str, Tensor], image: Tensor) -> None:
-    def compare(name: str):
-        def hook(layer: nn.Module, arguments: tuple, _output: object) -> None:
+def _check(
+    model: nn.Module,
+    hidden: dict[str, QuantWeightBiasInputOutputLayer],
+    drawn: dict[str, Tensor],
+    image: Tensor,
+) -> None:
+    def compare(name: str) -> Callable[..., None]:
+        def hook(layer: QuantWeightBiasInputOutputLayer, arguments: tuple[Any, ...], _output: object) -> None:
             computed = layer.quant_weight(arguments[0]).int(float_datatype=False).long()
             if not torch.equal(computed, drawn[name]):
                 raise VerificationError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from pipeline.models.layers import ImageNetwork, Layers, channels
+from pipeline.models.layers import ImageNetwork, Layers, Place, channels
 from pipeline.models.quantization import Quantization
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class TFC(ImageNetwork):
         features: list[nn.Module] = []
         for planes in _HIDDEN:
             outputs = channels(planes, width)
-            place = "hidden" if features else "first"
+            place: Place = "hidden" if features else "first"
             features += [layers.linear(inputs, outputs, place=place), nn.BatchNorm1d(outputs), layers.activation()]
             inputs = outputs
         self.features = nn.Sequential(*features)

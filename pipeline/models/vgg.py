@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from pipeline.models.layers import ImageNetwork, Layers, after, channels, is_small
+from pipeline.models.layers import ImageNetwork, Layers, Place, after, channels, is_small
 from pipeline.models.quantization import Quantization
 
 if TYPE_CHECKING:
@@ -44,19 +44,19 @@ class VGG(ImageNetwork):
             num_classes=num_classes, input_shape=input_shape, quantization=quantization, normalization=normalization
         )
         layers = Layers(quantization)
-        inputs, pixels = input_shape[0], tuple(input_shape[1:])
+        inputs, pixels = input_shape[0], (input_shape[1], input_shape[2])
         features: list[nn.Module] = []
         for count, planes in zip(_CONVOLUTIONS[depth], _CHANNELS, strict=True):
             outputs = channels(planes, width)
             for _ in range(count):
-                place = "hidden" if features else "first"
+                place: Place = "hidden" if features else "first"
                 features += [layers.conv(inputs, outputs, 3, padding=1, place=place), nn.BatchNorm2d(outputs)]
                 features.append(layers.activation())
                 inputs = outputs
             features.append(nn.MaxPool2d(2))
             pixels = after(pixels, 2, stride=2)
         self.features = nn.Sequential(*features)
-        self.final_pool = nn.Identity()
+        self.final_pool: nn.Module = nn.Identity()
         if is_small(input_shape):
             if pixels != (1, 1):
                 self.final_pool = layers.average_pool(pixels[0] if pixels[0] == pixels[1] else pixels)

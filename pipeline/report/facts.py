@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -166,11 +166,11 @@ def _cost(stage: str, folder: Path) -> StageCost:
     return StageCost(stage, entry.summary, entry.seconds, entry.peak_mib)
 
 
-def _layer_run(entry: dict) -> LayerRun:
+def _layer_run(entry: dict[str, Any]) -> LayerRun:
     extremes = entry.pop("accumulator")
     accumulator = AccumulatorExtremes(*(tuple(extremes[key]) for key in ("proven", "observed"))) if extremes else None
     return LayerRun(**entry, accumulator=accumulator)
 
 
-def _json(path: Path):
+def _json(path: Path) -> Any:
     return json.loads(path.read_text())

@@ -88,9 +88,9 @@ def layer_lut_by_purpose(layer: LayerResources) -> dict[str, int]:
     """The LUTs of one layer by purpose, every one of PURPOSES in order; the sum is `layer.total.lut`."""
     luts = dict.fromkeys(PURPOSES, 0)
     kernel, of_modules = kernels().get(layer.op_type), module_purposes()
+    whole = kernel.lut_purpose if kernel is not None and kernel.lut_purpose_of_cells else None
     for module, own in layer.modules.items():
-        whole = kernel is not None and kernel.lut_purpose_of_cells
-        purpose = kernel.lut_purpose if whole else of_modules.get(module, "glue")
+        purpose = of_modules.get(module, "glue") if whole is None else whole
         replayed = own.lutram if module == "mvau" else 0
         luts[purpose] += own.lut - replayed
         luts["sliding windows"] += replayed

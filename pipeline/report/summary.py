@@ -98,7 +98,7 @@ def _bitstream(facts: BuildFacts) -> list[str]:
     made = facts.bitfile
     if made is None:
         return ["bitstream", f"none: the {facts.resources.board} has no processors beside its logic", "not supported"]
-    if made.vivado is None:
+    if made.vivado is None or made.utilization is None:
         found = "none: Vivado was not on PATH; the same build makes one where it is"
         return ["bitstream", found, "`deploy/` is for the simulated board"]
     own = f", {number(made.accelerator['LUT'])} of them the accelerator's" if made.accelerator else ""
@@ -127,7 +127,7 @@ def _input_known(facts: BuildFacts) -> str:
 
 
 def _throughput(facts: BuildFacts) -> str:
-    if facts.throughput_fps is None:
+    if facts.throughput_fps is None or facts.network.steady_cycles is None:
         return "not observed: one frame was simulated"
     if isinstance(facts.target_fps, str):
         target = "the most that is estimated to fit"
@@ -181,6 +181,7 @@ def _ranges(facts: BuildFacts) -> str:
 
 def _accumulators(facts: BuildFacts) -> str:
     header = ["layer", "weights", "K", "N", "M", "data types", "ℓ1 bound", "exact", "trained for", "used"]
+    units = {unit.name: unit for unit in facts.folded.graph if isinstance(unit, MatrixVector)}
     rows = []
     for layer in facts.certificate.layers:
         rows.append(
@@ -194,7 +195,7 @@ def _accumulators(facts: BuildFacts) -> str:
                 layer.bits["l1"],
                 layer.bits["exact"],
                 layer.claimed or "–",
-                f"**{span(facts.folded.graph.layer(layer.layer).lane_accumulator_bits())}**",
+                f"**{span(units[layer.layer].lane_accumulator_bits())}**",
                 f"{number(layer.lowest.value)} to {number(layer.highest.value)}",
                 _reached(facts.reached(layer.layer)),
             ]
@@ -325,9 +326,9 @@ def _resources(facts: BuildFacts) -> str:
     )
 
 
-def _rows_in_hls(resources: ResourceReport, names: Sequence[str]) -> list[list]:
+def _rows_in_hls(resources: ResourceReport, names: Sequence[str]) -> list[list[int | float | str]]:
     """A row for each layer of which Vitis HLS had the C++, without what it does not tell."""
-    rows: list[list] = []
+    rows: list[list[int | float | str]] = []
     for name in names:
         if found := resources.layers[name].hls:
             lut, _, _, ff, _, *memories = _cells(found.utilization)
@@ -453,9 +454,8 @@ def _timing(facts: BuildFacts) -> str:
         f"{seeds}, the least and the most. **That is another device than the {board.board}'s**, of 40 nm with 4-input LUTs: "
         "the figures compare layers with each other and say nothing of the board's clock."
     )
-    if found.slowest:
-        slowest = found.layers[found.slowest].ecp5
-        text += f" The slowest is {found.slowest}, {number(round(slowest.median_mhz))} MHz."
+    if found.slowest_mhz is not None:
+        text += f" The slowest is {found.slowest}, {number(round(found.slowest_mhz))} MHz."
     made = next((layer.vivado for layer in found.layers.values() if layer.vivado), None)
     header = ["layer", "MHz on ECP5", "least", "most", "LUT4", "FF"]
     if made:
@@ -465,9 +465,8 @@ def _timing(facts: BuildFacts) -> str:
             f"clock of {made.period_ns:.4g} ns: Fmax is 1000 / (period − worst slack). Beside the rest of a network it can be "
             "less."
         )
-        if found.slowest_by_vivado:
-            slowest = found.layers[found.slowest_by_vivado].vivado
-            text += f" The slowest is {found.slowest_by_vivado}, {number(round(slowest.fmax_mhz))} MHz."
+        if found.slowest_mhz_by_vivado is not None:
+            text += f" The slowest is {found.slowest_by_vivado}, {number(round(found.slowest_mhz_by_vivado))} MHz."
     else:
         text += f" Vivado was not on PATH, so nothing was measured for {board.part}."
     rows = [[name, *_on_ecp5(layer), *(_by_vivado(layer) if made else [])] for name, layer in found.layers.items()]
@@ -477,8 +476,9 @@ def _timing(facts: BuildFacts) -> str:
 
 def _on_ecp5(layer: LayerTiming) -> list[int | str]:
     cells, reached = layer.ecp5, layer.ecp5.mhz
-    rates = (cells.median_mhz, min(reached), max(reached)) if reached else ()
-    return [*([round(rate) for rate in rates] or "–––"), cells.lut4, cells.ff]
+    median = cells.median_mhz
+    rates = "–––" if median is None else [round(rate) for rate in (median, min(reached), max(reached))]
+    return [*rates, cells.lut4, cells.ff]
 
 
 def _by_vivado(layer: LayerTiming) -> list[int | float | str]:

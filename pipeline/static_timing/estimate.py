@@ -230,7 +230,7 @@ def _around(
 
 def _distinct(paths: Sequence[Path]) -> list[Path]:
     """One of the paths that differ in nothing but the layer: equal units have equal paths."""
-    seen: dict[tuple, Path] = {}
+    seen: dict[tuple[object, ...], Path] = {}
     for path in paths:
         inner = {hop.unit for hop in path.hops}
         same = (

@@ -93,7 +93,9 @@ class NetworkTiming:
         for source in (REGISTERS, *analysis.graph.circuit.inputs):
             ways = analysis.ways(source)
             net = ways.latest_at(port)
-            before = None if net is None else self._at_start(unit, source)
+            if net is None:
+                continue
+            before = self._at_start(unit, source)
             if before is not None and (latest[1] is None or before + ways.arrival[net] > latest[0]):
                 latest = (before + ways.arrival[net], source)
         self._pending.discard(key)
@@ -107,6 +109,7 @@ class NetworkTiming:
             hops, last = ways.hops_to(end.net, unit), ways.hop_at(end, unit)
         else:
             net = ways.latest_at(end)
+            assert net is not None  # the path that was found ends there
             hops = ways.hops_to(net, unit)
             last = Hop(unit, "output", "", "", end, analysis.graph.fan_out[net] + 1, self._net_delay.of(1), 0.0)
         return Path(ns, (*self._joined(unit, source, hops), last))
@@ -120,5 +123,8 @@ class NetworkTiming:
             launched = self._analyses[unit].graph.delays.clk_to_q
             return [Hop(unit, "input", "", "", hops[0].signal, 0, 0.0, launched), *hops[1:]]
         _, before = self._at_output(*driver)
+        assert before is not None  # the signal at the input of `unit` is not a constant
         ways = self._analyses[driver[0]].ways(before)
-        return [*self._joined(driver[0], before, ways.hops_to(ways.latest_at(driver[1]), driver[0])), *hops[1:]]
+        net = ways.latest_at(driver[1])
+        assert net is not None
+        return [*self._joined(driver[0], before, ways.hops_to(net, driver[0])), *hops[1:]]

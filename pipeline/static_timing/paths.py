@@ -154,7 +154,9 @@ class TimingGraph:
                         ready.append(target)
         if len(order) < len(waiting):
             stuck = next(net for net, count in enumerate(waiting) if count)
-            cell = self.circuit.cells[self.circuit.nets[stuck].driver[0]]
+            driver = self.circuit.nets[stuck].driver
+            assert driver is not None  # it waits for a cell
+            cell = self.circuit.cells[driver[0]]
             raise ToolError(
                 f"a loop that no register breaks goes through a {cell.kind} of {cell.path or 'the top '}"
                 f"(module {cell.module}), so its paths have no end"

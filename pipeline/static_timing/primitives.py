@@ -66,7 +66,9 @@ def _carry(delays: CellDelays) -> Iterator[Arc]:
 
 def _lutram(cell: Cell, delays: CellDelays) -> Iterator[Arc]:
     """Reads are not clocked: those of several LUTs go through the multiplexers beside them."""
-    depth = int(re.search(r"\d+", cell.kind)[0])
+    digits = re.search(r"\d+", cell.kind)
+    assert digits is not None  # such as RAM64M8
+    depth = int(digits[0])
     way = delays.lut + delays.mux_in * {128: 1, 256: 2, 512: 3}.get(depth, 0)
     for out, data in cell.outputs.items():
         if out.startswith("DO") and len(out) == 3:

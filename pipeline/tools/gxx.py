@@ -217,7 +217,11 @@ def _extremes(lines: Sequence[str]) -> dict[str, list[Extremes]]:
     for line in lines:
         match line.split():
             case ["extremes", layer, _, *values]:
-                width, *ends = map(int, values)
-                partial, used = (tuple(pair) if pair[0] <= pair[1] else None for pair in (ends[:2], ends[2:]))
-                found.setdefault(layer, []).append(Extremes(width, partial, used))
+                width, least, greatest, least_used, greatest_used = map(int, values)
+                extremes = Extremes(width, _range(least, greatest), _range(least_used, greatest_used))
+                found.setdefault(layer, []).append(extremes)
     return found
+
+
+def _range(least: int, greatest: int) -> tuple[int, int] | None:
+    return (least, greatest) if least <= greatest else None

@@ -8,6 +8,7 @@ Results are kept in a cache folder by the content that they depend on.
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import json
 import os
 import re
@@ -91,7 +92,8 @@ def route(
         counts = {ours: cells.get(theirs, 0) for ours, theirs in (names | {"bram_18k": "DP16KD"}).items()}
         command = [program, *_OPTIONS, "--freq", str(_GOAL_MHZ), "--json", yosys.ECP5_NETLIST]
         command += ["--router", "router2"] if counts["lut4"] >= LARGE else []
-        found, problem = [], ""
+        found: list[float] = []
+        problem = ""
         for seed in seeds:
             reached = _run([*command, "--seed", str(seed)], folder, log=cache / f"{key}.log")
             if isinstance(reached, str):
@@ -107,7 +109,7 @@ def route(
 
 def result_key(top: str, sources: Sequence[Path], memories: Sequence[Path], seeds: Sequence[int]) -> str:
     """The SHA-256 of everything that `route` depends on."""
-    own = (Path(module.__file__).read_text() for module in (harness, sys.modules[__name__]))
+    own = (Path(inspect.getfile(module)).read_text() for module in (harness, sys.modules[__name__]))
     return yosys.content_key((version(), top, str(list(seeds)), *own), sources, memories)
 
 

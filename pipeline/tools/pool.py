@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipeline.tools import process
 
@@ -23,7 +23,7 @@ def side_by_side(
     """
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(job) for job in jobs]
-        pending: set[Future] = set(futures)
+        pending: set[Future[Any]] = set(futures)
         try:
             while pending:
                 done, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)

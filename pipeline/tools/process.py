@@ -20,15 +20,16 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from pipeline.errors import ResourceError, ToolError
 from pipeline.tools import process_guard
 
 __all__ = ["call", "end_all", "file_size_limit", "run", "started"]
 
-_running: set[subprocess.Popen] = set()
+_running: set[subprocess.Popen[Any]] = set()
 _lock = threading.Lock()
-_guard: subprocess.Popen | None = None
+_guard: subprocess.Popen[Any] | None = None
 _guarded: tuple[int, int] | None = None  # the process and the session that the guard is of
 # What C's strerror and strsignal, and so most programs, say of a file that grew beyond the limit.
 _TOO_LARGE = re.compile("File (?:too large|size limit exceeded)", re.IGNORECASE)
@@ -39,13 +40,13 @@ def started(
     command: Sequence[object],
     *,
     stdin: int = subprocess.DEVNULL,
-    stdout: object = None,
-    stderr: object = None,
+    stdout: int | IO[Any] | None = None,
+    stderr: int | IO[Any] | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     text: bool = False,
     grace_s: float = 0.0,
-) -> Iterator[subprocess.Popen]:
+) -> Iterator[subprocess.Popen[Any]]:
     """`command`, running; the options are those of `subprocess.Popen`, but that it reads nothing unless it is given it.
 
     It is waited for at the end of the block, and killed where an exception leaves the block, `side_by_side` gives up, or
@@ -157,7 +158,7 @@ def _verify_size_limit(done: subprocess.CompletedProcess[str], output: Path | No
         )
 
 
-def _end(process: subprocess.Popen, grace_s: float = 0.0) -> None:
+def _end(process: subprocess.Popen[Any], grace_s: float = 0.0) -> None:
     import psutil
 
     children: list[psutil.Process] = []
@@ -192,7 +193,8 @@ def _group() -> int:
         return _guard.pid
 
 
-def _dismiss(guard: subprocess.Popen, process: int) -> None:
+def _dismiss(guard: subprocess.Popen[Any], process: int) -> None:
     if os.getpid() == process:
+        assert guard.stdin is not None  # a pipe
         guard.stdin.close()
         guard.wait()

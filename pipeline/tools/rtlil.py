@@ -98,7 +98,7 @@ def _renumber(text: str) -> str:
     """`text` with the numbers of generated names ($procmux$123_Y) counted from 0, for each stem, as they appear."""
     numbers: dict[str, dict[str, int]] = {}
 
-    def number(match: re.Match) -> str:
+    def number(match: re.Match[str]) -> str:
         seen = numbers.setdefault(match[1], {})
         return f"{match[1]}{seen.setdefault(match[2], len(seen))}"
 

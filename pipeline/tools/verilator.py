@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class SimulationResult:
     first_cycles: dict[str, int]  # when the first beat of each output left
     frames: dict[str, list[int]]  # when the last beat of each frame of each output left
     input_cycles: dict[str, int]  # when the last beat of each input was taken, if before the last output left
-    stats: dict[str, dict[str, list]] = field(repr=False)  # instance path → key → values
+    stats: dict[str, dict[str, list[Any]]] = field(repr=False)  # instance path → key → integers, or tuples of them
 
     @property
     def first_output_cycle(self) -> int:
@@ -151,7 +152,7 @@ class _Report:
         self.input: dict[str, int] = {}
         self.frames: dict[str, list[int]] = {}
         self.ports: dict[str, tuple[int, ...]] = {}
-        self.stats: dict[str, dict[str, list]] = {}
+        self.stats: dict[str, dict[str, list[Any]]] = {}
         for line in text.splitlines():
             match line.split():
                 case ["end", cycle]:
@@ -281,7 +282,7 @@ def _units(sources: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
     What runs once, when a simulation begins, is not optimized where it is much: that would take longer than it saves.
     """
     if sum(source.stat().st_size for source in sources) <= _UNIT_BYTES:
-        groups = [(list(sources), [])]
+        groups: list[tuple[list[Path], list[str]]] = [(list(sources), [])]
     else:
         once = [source for source in sources if source.stem.endswith("__Slow")]  # so Verilator calls it
         often = [source for source in sources if source not in once]

@@ -96,6 +96,7 @@ def run(
             grace_s=_GRACE_SECONDS,
         ) as running,
     ):
+        assert running.stdout is not None  # a pipe
         for line in running.stdout:
             kept.write(line)
             kept.flush()

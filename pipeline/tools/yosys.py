@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypedDict
 
 from pipeline.codegen.harness import MODULE, declaration, harness
 from pipeline.devices.resources import Utilization
@@ -157,7 +159,7 @@ def content_key(facts: Iterable[str], sources: Sequence[Path], memories: Sequenc
     for item in (version(), *facts):
         digest.update(f"{len(item)}:{item}".encode())
     for module in (carry_operands, netlists, rtlil, yosys_worker):
-        digest.update(Path(module.__file__).read_bytes())
+        digest.update(Path(inspect.getfile(module)).read_bytes())
     for path in (*sources, *sorted(memories)):
         content = path.read_bytes()
         digest.update(f"{path.name}:{len(content)}:".encode())
@@ -203,9 +205,17 @@ def _netlist_of(entry: Path) -> Path:
     return entry.with_suffix(".netlist.json.gz")
 
 
+class _Design(TypedDict):
+    """What the worker is told of a unit: its folder, and the commands that read and that synthesize it."""
+
+    folder: str
+    read: str
+    synthesize: list[str]
+
+
 def _synthesize(named: dict[str, Unit], family: str, folder: Path, log: Path) -> list[tuple[SynthesisResult, bytes]]:
     """The counts and the netlist of each unit of `named`, which gives it by its key."""
-    designs = []
+    designs: list[_Design] = []
     for i, (key, unit) in enumerate(named.items()):
         own = folder / str(i)
         own.mkdir()
@@ -266,7 +276,7 @@ def parse(top: str, sources: Sequence[Path], *, memories: Sequence[Path] = (), c
         _run({"libraries": [], "designs": [design]}, folder, log=cache / f"parse-{top}.log", what=f"reading {top}")
 
 
-def count_primitives(stat: Mapping, top: str) -> tuple[Utilization, dict[str, Utilization]]:
+def count_primitives(stat: Mapping[str, Any], top: str) -> tuple[Utilization, dict[str, Utilization]]:
     """The total and the share of each source module, from the output of `stat -json`.
 
     Raises ToolError for a cell that is neither a module of the design nor in PRIMITIVES.
@@ -313,7 +323,7 @@ def _copy(files: Sequence[Path], folder: Path) -> None:
         target.write_bytes(path.read_bytes())
 
 
-def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
+def _run(job: Mapping[str, object], folder: Path, *, log: Path, what: str) -> None:
     if importlib.util.find_spec("pyosys") is None:
         version()
     search = os.pathsep.join(filter(None, [str(PACKAGES["pipeline"].parent), os.environ.get("PYTHONPATH", "")]))
@@ -330,7 +340,7 @@ def _run(job: Mapping, folder: Path, *, log: Path, what: str) -> None:
     log.unlink(missing_ok=True)
 
 
-def _load(entry: Mapping) -> SynthesisResult:
+def _load(entry: Mapping[str, Any]) -> SynthesisResult:
     return SynthesisResult(
         Utilization(**entry["total"]),
         {module: Utilization(**values) for module, values in entry["by_module"].items()},

@@ -79,9 +79,11 @@ def load_benchmark(path: Path) -> tuple[BenchmarkConfig, list[TrainConfig]]:
     if len(set(config.seeds)) < len(config.seeds):
         raise ConfigError(f"{path}: seeds is {list(config.seeds)}; expected each once.")
     names = [row.name for row in rows]
-    for number, row in enumerate(rows):
-        if row.init in names[number:]:
-            raise ConfigError(f"{path}, row {number + 1}: init is {row.init}, which is trained later; move its row up.")
+    for number, training in enumerate(rows):
+        if training.init in names[number:]:
+            raise ConfigError(
+                f"{path}, row {number + 1}: init is {training.init}, which is trained later; move its row up."
+            )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{path}: {twice[0]} is in two rows; each network may be in one.")
@@ -238,7 +240,7 @@ def _draw_network(axis: Axes, rows: list[Row], metric: str, line: Any, of: str) 
     bound."""
     for method, (colour, marker) in _MARKS.items():
         bounded = sorted(
-            (row.config.accumulator.bit_width, row.values(metric))
+            (row.config.accumulator.bit_width or 0, row.values(metric))
             for row in rows
             if row.config.accumulator.method == method and row.values(metric)
         )

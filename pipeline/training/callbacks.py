@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from pipeline.errors import VerificationError
+from pipeline.training.module import Training
 
 __all__ = ["EpochLines", "History", "WholeCheckpoints"]
 
@@ -52,16 +53,17 @@ class History(lightning.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
 
-    def on_train_epoch_start(self, trainer, pl_module) -> None:
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._begun = time.monotonic()
 
-    def on_train_epoch_end(self, trainer, pl_module) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         loss = float(trainer.callback_metrics["train_loss"])
         if not math.isfinite(loss):
             raise VerificationError(
                 f"The loss is {loss} after epoch {trainer.current_epoch + 1}. Set a smaller "
                 "optimizer.lr, or begin with another checkpoint; the epochs before are kept."
             )
+        assert isinstance(pl_module, Training)
         facts = pl_module.integer_facts()
         pl_module.log_dict(facts)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in facts}
@@ -89,7 +91,7 @@ class EpochLines(lightning.Callback):
         self._history = history
         self._say = say
 
-    def on_train_epoch_end(self, trainer, pl_module) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         row = self._history.rows[-1]
         parts = [f"epoch {row['epoch']} of {trainer.max_epochs}", f"loss {row['train_loss']:.3f}"]
         parts.append(f"top-1 {row['train_top1']:.1%} in training")
@@ -111,7 +113,7 @@ def _plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=10)
     axes = figure.subplots(2 if quantized else 1, 2, squeeze=False).ravel()
-    panels = [
+    panels: list[tuple[str, dict[str, str | None]]] = [
         ("loss", {"train_loss": "training images", "val_loss": "held-out images"}),
         ("top-1", {"train_top1": "training images", "val_top1": "held-out images"}),
         ("sparsity of hidden weights", {"sparsity": None}),

@@ -17,7 +17,7 @@ __all__ = ["save_checkpoint"]
 
 
 def save_checkpoint(network: nn.Module, path: Path, record: dict[str, Any], *, packed: bool = False) -> int:
-    """Write `path` with the weights of `network` and its `record`, and the record as JSON beside it.
+    """Write `path` with the weights of `network` and its `record`, see `ModelSpec.as_record`, and the record as JSON beside it.
 
     The file holds {"record": ..., "state": ...}, nothing but tensors and plain values, so that it loads with
     `weights_only=True`. The JSON has in addition the file's SHA-256. `packed` files hold integers where they can, see
@@ -27,7 +27,7 @@ def save_checkpoint(network: nn.Module, path: Path, record: dict[str, Any], *, p
     path.parent.mkdir(parents=True, exist_ok=True)
     passing = path.with_name(f".{path.name}.{os.getpid()}")
     # a plain dict: the state's own metadata would be a third of a small network's file
-    state, entries = pack(network) if packed else (network.state_dict(), {})
+    state, entries = pack(network, record["input_shape"]) if packed else (network.state_dict(), {})
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     torch.save({"record": record, "state": state, **({"packed": entries} if packed else {})}, passing)
     digest = hashlib.sha256(passing.read_bytes()).hexdigest()

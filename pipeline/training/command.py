@@ -6,8 +6,9 @@ import difflib
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -17,6 +18,12 @@ from pipeline.models.names import TRAINED, located
 from pipeline.tools.packages import require_extra
 from pipeline.training.config import TrainConfig, load_train_config
 from pipeline.training.interrupts import interruptible
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from pipeline.training.evaluate import Outputs
 
 __all__ = ["benchmark_command", "evaluate_command", "export_command", "pack_command", "train_command"]
 
@@ -120,9 +127,7 @@ def evaluate_command(
     )
     classes = []
     for name, function in forms.items():
-        outputs, labels = outputs_of(
-            lambda pixels, function=function: function(prepare(pixels)), track(batches, f"{name} ", transient=True)
-        )
+        outputs, labels = outputs_of(partial(_of_pixels, prepare, function), track(batches, f"{name} ", transient=True))
         scores = scores_of(outputs, labels, loss)
         classes.append(outputs.argmax(axis=1))
         table.add_row(name, f"{scores.top1:.2%}", f"{scores.top5:.2%}", f"{scores.loss:.4f}", f"{scores.images:,}")
@@ -130,6 +135,10 @@ def evaluate_command(
     differing = f"images on which the two differ: {differ}" if len(classes) == 2 else ""
     table.caption = "; ".join(filter(None, [differing, stands_in(spec)])) or None
     return table, differ == 0
+
+
+def _of_pixels(prepare: nn.Module, function: Outputs, pixels: Tensor) -> np.ndarray:
+    return function(prepare(pixels))
 
 
 def _evaluate_file(

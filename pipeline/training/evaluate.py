@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,5 +94,5 @@ def scores_of(outputs: np.ndarray, labels: np.ndarray, loss: str) -> Scores:
     return Scores(float(hits[:, 0].mean()), float(hits[:, :5].any(axis=1).mean()), float(mean), len(labels))
 
 
-def _plain(output) -> Tensor:
+def _plain(output: Any) -> Tensor:
     return output.value if hasattr(output, "value") else output

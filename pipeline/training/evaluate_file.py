@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def evaluate_file(
     folder: Path | None,
     limit: int | None,
     input_range: tuple[float, float] | None,
-    progress: Callable[[range], Iterator[int]] = iter,
+    progress: Callable[[range], Iterable[int]] = iter,
 ) -> FileScores:
     """Scores of the QONNX file `path` on what is `named`, see `pipeline/datasets/labelled.py`.
 
@@ -66,6 +66,7 @@ def evaluate_file(
                 "white have, with --input-range, such as 0,1, or floats as the network takes them in an .npz file; or export "
                 "it with pipeline.export_qonnx and mean and std, or input_range."
             )
+        assert taken.ends is not None  # as it is known what pixels become
         pixels = f"pixels from 0 to 255 are {np.min(taken.ends[0]):g} to {np.max(taken.ends[1]):g}, by {taken.known_by}"
 
     elif taken.ends is not None:
@@ -82,6 +83,8 @@ def evaluate_file(
         _, golden = export.take_qonnx(path, proving, Path(scratch))
     streamlined = streamline.streamline(model, golden.inputs, golden.outputs, ends=taken.ends)
     graph = dataflow.convert(streamlined.model, golden.inputs, top1=True).graph
+    transform = graph.input_transform
+    assert transform is not None  # every graph that is converted has one
     classes = golden.outputs[0].size
     if data.labels.max() >= classes:
         raise InputError(f"{named} has the label {data.labels.max()}, and the network {path} has {classes} outputs.")
@@ -89,7 +92,7 @@ def evaluate_file(
     for first in progress(range(0, len(data.labels), _BATCH)):
         frames = frames_of(first, _BATCH)
         labels[0].append(run_graph(model, frames).reshape(len(frames), -1).argmax(axis=1))
-        labels[1].append(graph.run(graph.input_transform.apply(frames)).ravel())
+        labels[1].append(graph.run(transform.apply(frames)).ravel())
     of_file, of_integers = map(np.concatenate, labels)
     return FileScores(
         data.source,

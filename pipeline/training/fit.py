@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Literal
 
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.warnings import PossibleUserWarning
 from torch import nn
 
 from pipeline.datasets.augment import Augmentation
@@ -28,6 +29,7 @@ from pipeline.datasets.loader import BatchSource, batches_of
 from pipeline.errors import ConfigError
 from pipeline.models import registry
 from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
+from pipeline.models.layers import ImageNetwork
 from pipeline.models.names import ModelSpec, Preprocessing, spec_of
 from pipeline.training.callbacks import EpochLines, History, WholeCheckpoints
 from pipeline.training.checkpoints import save_checkpoint
@@ -38,6 +40,12 @@ from pipeline.training.module import Training, forget_statistics
 __all__ = ["fit", "refuse_other", "spec_for"]
 
 _LAST = "last.ckpt"
+# what Lightning calls the precision of a configuration
+_PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
 _CONFIG = "config.json"
 
 
@@ -102,7 +110,7 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
         training, held_out = split_validation(training, config.validation, config.seed)
     spec = spec_for(config)
     torch.manual_seed(config.seed)
-    network = registry.network(spec)
+    network = registry.image_network(spec)
     last = folder / _LAST
     resumed = last.is_file()
     if resumed:
@@ -184,7 +192,7 @@ def refuse_other(folder: Path, config: TrainConfig) -> None:
             )
 
 
-def _described(config: TrainConfig) -> dict:
+def _described(config: TrainConfig) -> dict[str, Any]:
     """`config` as plain values without this machine's paths, as a training's folder and its checkpoint have it."""
     values = json.loads(config.model_dump_json(exclude={"data_folder"}))
     if values["init"]:
@@ -222,7 +230,7 @@ def _fit_to(last: Path, network: nn.Module, say: Callable[[str], None]) -> None:
         torch.set_num_threads(threads)
 
 
-def _prepare(network: nn.Module, config: TrainConfig, training: ImageSet | ImageFolder) -> None:
+def _prepare(network: ImageNetwork, config: TrainConfig, training: ImageSet | ImageFolder) -> None:
     """Weights from elsewhere, scales from images, weights within their bound: what comes before the first epoch."""
     from brevitas.graph.calibrate import calibration_mode
     from brevitas_examples.imagenet_classification.a2q.ep_init import apply_ep_init
@@ -272,7 +280,7 @@ def _trainer(
         max_epochs=config.epochs,
         accelerator={"gpu": "cuda"}.get(config.device, config.device),
         devices=1,
-        precision={"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[config.precision],
+        precision=_PRECISIONS[config.precision],
         callbacks=callbacks,
         logger=logger,
         plugins=[WholeCheckpoints()],
@@ -292,7 +300,7 @@ def _record(
     training: ImageSet | ImageFolder,
     test: ImageSet | ImageFolder,
     history: History,
-) -> dict:
+) -> dict[str, Any]:
     """What a checkpoint says of itself: plain values, and none of this machine's paths."""
     record = {
         **spec.as_record(),

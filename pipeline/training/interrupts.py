@@ -63,7 +63,7 @@ def _watch(reader: socket.socket, numbers: set[int], left: threading.Event, kept
             while (rest := end - time.monotonic()) > 0:
                 if left.wait(min(_AGAIN, rest)):
                     return
-                _thread.interrupt_main(arrived[0])
+                _thread.interrupt_main(signal.Signals(arrived[0]))
             Console().show_cursor()  # a progress bar hides it
             Console(stderr=True).print(f"interrupted; {kept}, the same command goes on from there")
             os._exit(_CODE)

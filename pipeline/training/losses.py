@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,4 +18,7 @@ def _squared_hinge(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 # mean losses of outputs (N, classes) for labels (N,), by their names in a configuration
-LOSSES = {"cross_entropy": functional.cross_entropy, "squared_hinge": _squared_hinge}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": functional.cross_entropy,
+    "squared_hinge": _squared_hinge,
+}

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import lightning
 import torch
-from brevitas.core.scaling import ParameterFromRuntimeStatsScaling
+from brevitas.core.scaling import AccumulatorAwareParameterPreScaling, ParameterFromRuntimeStatsScaling
+from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from pipeline.errors import VerificationError
 from pipeline.models.a2q import a2q_layers, norms, pre_scaling
 from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
+from pipeline.models.layers import ImageNetwork
 from pipeline.training.config import TrainConfig
 from pipeline.training.losses import LOSSES
 
@@ -24,7 +28,7 @@ class Training(lightning.LightningModule):
     `steps` is the number of batches in an epoch.
     """
 
-    def __init__(self, network: nn.Module, config: TrainConfig, steps: int) -> None:
+    def __init__(self, network: ImageNetwork, config: TrainConfig, steps: int) -> None:
         super().__init__()
         self.network = network
         self.config = config
@@ -39,7 +43,7 @@ class Training(lightning.LightningModule):
         last = torch.channels_last if images.is_cuda else torch.contiguous_format
         return self.network(images.contiguous(memory_format=last))
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = _optimizer(self.network, self.config)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.config.rate(step, self.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -53,7 +57,9 @@ class Training(lightning.LightningModule):
             self._penalty.remove()
 
     def on_train_epoch_start(self) -> None:
-        self.trainer.train_dataloader.set_epoch(self.current_epoch)  # Lightning tells torch's own samplers only
+        batches = self.trainer.train_dataloader
+        assert batches is not None  # this is an epoch of it
+        batches.set_epoch(self.current_epoch)  # Lightning tells torch's own samplers only
         # draws depend on the epoch alone, so that a resumed training goes on as if it had not stopped
         torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
 
@@ -105,7 +111,8 @@ class Training(lightning.LightningModule):
 
 def _optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     options = config.optimizer
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         is_weight = name.endswith(".weight") and parameter.ndim > 1
         (decayed if is_weight else free).append(parameter)
@@ -130,8 +137,8 @@ class _Penalty:
             pre_scaling(layer).register_forward_hook(self._listener(layer)) for layer in self.layers.values()
         ]
 
-    def _listener(self, layer: nn.Module):
-        def add(module, inputs, _output) -> None:
+    def _listener(self, layer: QuantWeightBiasInputOutputLayer) -> Callable[..., None]:
+        def add(module: AccumulatorAwareParameterPreScaling, inputs: tuple[Any, ...], _output: object) -> None:
             _, input_bit_width, input_is_signed = inputs
             norm, scale = norms(layer)
             self.total = (

@@ -42,11 +42,16 @@ def write_gates(netlists: Sequence[Mapping[str, Any]], folder: Path) -> tuple[st
 def gate_module(netlist: Mapping[str, Any], number: int) -> str:
     """What the top of `netlist`, the one of that number among those of `write_gates`, is called in its file."""
     (module,) = (name for name, facts in netlist["modules"].items() if "top" in facts["attributes"])
-    return _prefix(number) + module
+    return f"{_prefix(number)}{module}"
 
 
 def require_equal(
-    what: str, number: int, compared: Iterable[Compared], stats: Mapping[str, Mapping[str, list]], top: str, seed: int
+    what: str,
+    number: int,
+    compared: Iterable[Compared],
+    stats: Mapping[str, Mapping[str, list[Any]]],
+    top: str,
+    seed: int,
 ) -> None:
     """Raise VerificationError where a port of the netlist of that number in the module `top`, of `what`, was not equal."""
     seen = {port.port: _seen(stats, top, number, port) for port in compared}
@@ -60,13 +65,15 @@ def require_equal(
         )
 
 
-def beats(number: int, compared: Iterable[Compared], stats: Mapping[str, Mapping[str, list]], top: str) -> int:
+def beats(number: int, compared: Iterable[Compared], stats: Mapping[str, Mapping[str, list[Any]]], top: str) -> int:
     """In how many cycles ports that mean something at times only were compared."""
     meant = [port for port in compared if port.meant != Compared.meant and port.port.endswith(("_tdata", "out_data_o"))]
     return sum(_seen(stats, top, number, port)["compared"][0] for port in meant)
 
 
-def _seen(stats: Mapping[str, Mapping[str, list]], top: str, number: int, port: Compared) -> Mapping[str, list]:
+def _seen(
+    stats: Mapping[str, Mapping[str, list[Any]]], top: str, number: int, port: Compared
+) -> Mapping[str, list[Any]]:
     return stats[f"TOP.{top}.compare_{number}_{port.port}"]
 
 

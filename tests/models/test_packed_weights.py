@@ -7,7 +7,7 @@ import torch
 from brevitas.core.scaling import ParameterFromRuntimeStatsScaling
 
 from pipeline.errors import ModelError
-from pipeline.models.names import spec_of
+from pipeline.models.names import find, spec_of
 from pipeline.models.quantization import Quantization
 from pipeline.models.registry import load_checkpoint, network, read_state
 from pipeline.training.checkpoints import save_checkpoint
@@ -18,7 +18,10 @@ PLAIN = [(8, 4, "channel"), (4, 4, "channel"), (3, 3, "tensor"), (2, 2, "channel
 def settled(quantization: Quantization, seed: int = 0):
     """A small network whose activation scales are found."""
     torch.manual_seed(seed)
-    spec = spec_of("resnet8", quantization, width=0.5)
+    return settle(spec_of("resnet8", quantization, width=0.5))
+
+
+def settle(spec):
     model = network(spec)
     for module in model.modules():
         if isinstance(module, ParameterFromRuntimeStatsScaling):
@@ -46,6 +49,17 @@ def test_all_weights_are_packed_and_compute_the_same(weight_bits, act_bits, scal
     weights = sum(w.numel() for name, w in read_state(whole).items() if name.endswith(("conv1.weight", "conv2.weight")))
     saved = whole.stat().st_size - small.stat().st_size
     assert saved > 0.9 * weights * (32 - weight_bits) / 8  # a file has more entries in it
+
+
+def test_a_network_that_brevitas_released_is_packed(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    spec, model = settle(find("quant_resnet18_w4a4_a2q_14b"))
+    with torch.no_grad():
+        images = torch.rand(1, 3, 32, 32)
+        expected = model(images)
+        path = tmp_path / "small.pth"
+        assert save_checkpoint(model, path, spec.as_record(), packed=True) == 21
+        assert torch.equal(outputs_again(spec, path, images), expected)
 
 
 def bounded(method: str):

@@ -38,7 +38,7 @@ def accuracy_against_luts(records: Sequence[PointRecord]) -> list[Plot]:
     known = [record for record in records if record.top1 is not None]
     if not known:
         return [Plot("front-0", "Accuracy against LUT", _NO_ACCURACY, None)]
-    plots = []
+    plots: list[Plot] = []
     for group in split(known, lambda record: (record.board, record.target_fps, record.top1_how)):
         first = group[0]
         title = f"Accuracy against LUT on {first.board} for {rate_label(first.target_fps)}"
@@ -53,7 +53,7 @@ def accuracy_against_p(records: Sequence[PointRecord]) -> list[Plot]:
     known = [record for record in one_of_each_network(records) if record.top1 is not None]
     if not known:
         return [Plot("accuracy-0", title, _NO_ACCURACY, None)]
-    plots = []
+    plots: list[Plot] = []
     for group in split(known, lambda record: record.top1_how):
         how = f"Top-1 {group[0].top1_how}.{_left_out(records)}"
         figure = _draw_against_p(group, "top-1, %", lambda record: record.top1)
@@ -64,7 +64,7 @@ def accuracy_against_p(records: Sequence[PointRecord]) -> list[Plot]:
 def sparsity_against_p(records: Sequence[PointRecord]) -> list[Plot]:
     """One plot, of lines as for accuracy; those of untrained weights are dashed."""
     known = [record for record in one_of_each_network(records) if record.sparsity is not None]
-    figure = _draw_against_p(known, "zeros among hidden weights, %", lambda record: 100 * record.sparsity)
+    figure = _draw_against_p(known, "zeros among hidden weights, %", _percent_zero)
     if figure is None:
         return [Plot("sparsity-0", "Sparsity against P", _why_none(known), None)]
     figure.update_yaxes(rangemode="tozero")
@@ -75,6 +75,10 @@ def sparsity_against_p(records: Sequence[PointRecord]) -> list[Plot]:
     if any(record.weights == "synthetic" for record in known):
         how += " Of UNTRAINED weights it is what they were drawn to have."
     return [Plot("sparsity-0", "Sparsity against P", how, figure)]
+
+
+def _percent_zero(record: PointRecord) -> float | None:
+    return None if record.sparsity is None else 100 * record.sparsity
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -93,7 +97,7 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
 def _draw_front(group: Sequence[PointRecord]) -> go.Figure:
     figure = new_figure("LUT, counted by synthesis", "top-1, %")
     figure.update_xaxes(tickformat=",")
-    front = pareto_front((record.lut, record.top1) for record in group)
+    front = pareto_front((record.lut, record.top1) for record in group if record.top1 is not None)
     figure.add_scatter(
         x=[lut for lut, _ in front],
         y=[top1 for _, top1 in front],
@@ -127,7 +131,7 @@ def _draw_front(group: Sequence[PointRecord]) -> go.Figure:
 
 
 def _draw_against_p(
-    records: Sequence[PointRecord], label: str, value: Callable[[PointRecord], float]
+    records: Sequence[PointRecord], label: str, value: Callable[[PointRecord], float | None]
 ) -> go.Figure | None:
     """None where no network of `records` has a P, or there is one network only."""
     bits = [record.p for record in records if record.p is not None]
@@ -139,7 +143,7 @@ def _draw_against_p(
     for members in split(records, lambda record: (record.network, record.weights, record.seed, record.method)):
         first = members[0]
         level = first.p is None
-        line = [first, first] if level else sorted(members, key=lambda record: record.p)
+        line = [first, first] if level else sorted(members, key=lambda record: record.p or 0)
         figure.add_scatter(
             x=ends if level else [record.p for record in line],
             y=[value(record) for record in line],

@@ -22,7 +22,7 @@ _HOW = (
 
 def luts_against_p(records: Sequence[PointRecord]) -> list[Plot]:
     """A plot for each network, board and rate."""
-    plots = []
+    plots: list[Plot] = []
     for group in split(records, lambda r: (r.network, r.weights, r.seed, r.board, r.target_fps)):
         first = group[0]
         name = f"{first.network}{untrained(first)}{seed(first, records)}"

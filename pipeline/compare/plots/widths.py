@@ -32,7 +32,7 @@ _HOW = (
 
 def widths_by_layer(records: Sequence[PointRecord]) -> list[Plot]:
     """A plot for each network, with all its sets of weights."""
-    plots = []
+    plots: list[Plot] = []
     networks = one_of_each_network(records)
     for group in split(networks, lambda record: (record.network, tuple(layer.layer for layer in record.layers))):
         title = f"Proven width against width by data types: {group[0].network}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -37,10 +37,9 @@ class LayerBuilder:
     layers: dict[str, Layer] = field(default_factory=dict)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     input_transform: InputTransform | None = None
-    input_type: IntType | None = None
-    counts: Counter = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, kernel: type[K], inputs: tuple[str, ...], /, *, source: str = "", **fields) -> str:
+    def add(self, kernel: type[K], inputs: tuple[str, ...], /, *, source: str = "", **fields: Any) -> str:
         """A new layer called <op_type>_<index>; the name of its output stream."""
         name = f"{kernel.op_type}_{self.counts[kernel.op_type]}"
         self.counts[kernel.op_type] += 1
@@ -53,16 +52,24 @@ class LayerBuilder:
         layer = self.layers.get(stream)
         return layer if isinstance(layer, kernel) else None
 
-    def change(self, stream: str, **fields) -> None:
+    def change(self, stream: str, **fields: Any) -> None:
         """Change the layer that writes `stream`. Its integers change their meaning, so earlier checkpoints go."""
         self.layers[stream] = replace(self.layers[stream], **fields)
         self.checkpoints = [c for c in self.checkpoints if c.stream != stream]
 
+    @property
+    def quantized_input(self) -> InputTransform:
+        """How the host makes the stream INPUT."""
+        assert self.input_transform is not None  # there is no stream before the quantizer that sets it
+        return self.input_transform
+
     def shape(self, stream: str) -> Shape:
-        return self.input_transform.shape if stream == INPUT else self.layers[stream].outputs()[0].shape
+        return self.quantized_input.shape if stream == INPUT else self.layers[stream].outputs()[0].shape
 
     def type(self, stream: str) -> IntType:
-        return self.input_type if stream == INPUT else self.layers[stream].outputs()[0].type
+        if stream == INPUT:
+            return IntType(self.quantized_input.lo, self.quantized_input.hi)
+        return self.layers[stream].outputs()[0].type
 
     def finish(self, output: str) -> tuple[tuple[Layer, ...], str]:
         """All layers with DuplicateStreams where a stream is read more than once, and the output stream's name."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
+import torch
 
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.tensors import HostTensor, StreamTensor, attributes, describe, per_channel
@@ -28,7 +30,7 @@ def apply_binary(
         raise UnsupportedError(f"{describe(node)} divides by zero.")
     if isinstance(tensor, HostTensor):
         if node.op_type == "Sub" and not tensor_first:
-            return tensor.then(node, "mul", np.float32(-1)).then(node, "add", operand)
+            return tensor.then(node, "mul", np.array(-1, np.float32)).then(node, "add", operand)
         return tensor.then(node, _HOST_OPS[node.op_type], operand)
     c = per_channel(node, tensor, operand)
     one, zero = np.ones_like(c), np.zeros_like(c)
@@ -58,7 +60,7 @@ def apply_batch_normalization(
 
 
 def apply_function(
-    node: onnx.NodeProto, tensor: HostTensor | StreamTensor, operands: list[np.ndarray | None]
+    node: onnx.NodeProto, tensor: HostTensor | StreamTensor, operands: list[torch.Tensor | None]
 ) -> HostTensor | StreamTensor:
     """A monotone function: Relu, Clip and the like."""
     options = attributes(node)
@@ -77,16 +79,18 @@ def apply_function(
     return replace(tensor, functions=(*tensor.functions, lambda x: function(options, x, *operands)))
 
 
-def _host_function(node, tensor: HostTensor, options, operands) -> HostTensor:
+def _host_function(
+    node: onnx.NodeProto, tensor: HostTensor, options: dict[str, Any], operands: list[torch.Tensor | None]
+) -> HostTensor:
     if node.op_type == "Relu":
-        return tensor.then(node, "maximum", np.float32(0))
+        return tensor.then(node, "maximum", np.array(0, np.float32))
     if node.op_type != "Clip":
         raise UnsupportedError(
             f"{describe(node)} comes before the first quantizer, where the host can add, subtract, multiply, "
             "divide and clip."
         )
-    lo, hi, *_ = [*operands, None, None]
-    lo, hi = options.get("min", lo), options.get("max", hi)
+    least, most, *_ = (*operands, None, None)
+    lo, hi = options.get("min", least), options.get("max", most)
     if lo is not None:
         tensor = tensor.then(node, "maximum", np.asarray(lo, np.float32))
     if hi is not None:

@@ -81,7 +81,9 @@ def convert_matrix_product(
     return result
 
 
-def _matrix_input(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, rows: np.ndarray):
+def _matrix_input(
+    builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, rows: np.ndarray
+) -> tuple[str, tuple[int, int], np.ndarray]:
     """A stream whose pixels are the input vectors, its (H, W), and `rows` in the stream's order of elements."""
     height, width, channels = builder.shape(tensor.stream)
     length = rows.shape[1]
@@ -114,14 +116,23 @@ def _matrix_input(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTen
 
 def _flatten_input(builder: LayerBuilder) -> np.ndarray:
     """Let the host send flat frames in the raw order; where each element of the earlier stream now is."""
-    transform = builder.input_transform
+    transform = builder.quantized_input
     height, width, channels = transform.shape
     builder.input_transform = replace(transform, shape=(1, 1, height * width * channels), flat=True)
     builder.checkpoints.clear()
     return np.arange(height * width * channels).reshape(channels, height, width).transpose(1, 2, 0).ravel()
 
 
-def _add_mvau(builder, node, weight: Constant, stream: str, pixels, rows, scale, offset) -> StreamTensor:
+def _add_mvau(
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    weight: Constant,
+    stream: str,
+    pixels: tuple[int, int],
+    rows: np.ndarray,
+    scale: np.ndarray,
+    offset: np.ndarray,
+) -> StreamTensor:
     input_type = builder.type(stream)
     lo, hi = (np.array(end, np.int64) for end in exact_range(rows, input_type))
     output = builder.add(
@@ -149,7 +160,7 @@ def _uniform_scale(node: onnx.NodeProto, tensor: StreamTensor) -> float:
 def _rows(node: onnx.NodeProto, weight: Constant, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     """The integers of weights whose first axis is the output channel, and the scale of each output channel."""
     integers, scale = weight.integers, weight.scale
-    if integers is None:
+    if integers is None or scale is None:
         if not np.array_equal(weight.values, np.round(weight.values)):
             raise UnsupportedError(
                 f"{describe(node)} has float weights ({weight.source or node.input[1]}) that no quantizer "

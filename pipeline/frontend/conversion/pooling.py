@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 
+from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.order import increasing
@@ -70,7 +71,16 @@ def convert_average_pool(
     )
 
 
-def _add_pool(builder, node, stream, pixels, channels, kernel, type_, function) -> str:
+def _add_pool(
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    stream: str,
+    pixels: tuple[int, int],
+    channels: int,
+    kernel: tuple[int, ...],
+    type_: IntType,
+    function: str,
+) -> str:
     return builder.add(
         Pool,
         (stream,),

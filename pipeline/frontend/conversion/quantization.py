@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 
 from a2q_driver.input_transform import InputTransform
-from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
 from pipeline.frontend.conversion.order import increasing
@@ -65,7 +64,6 @@ def convert_input_quantizer(
         quantizer.bipolar,
         flat,
     )
-    builder.input_type = IntType(quantizer.lo, quantizer.hi)
     one = np.ones(channels)
     layout = places[tensor.layout]
     builder.checkpoints.append(Checkpoint(node.output[0], INPUT, layout, np.asarray(quantizer.scale)))
@@ -123,7 +121,13 @@ def _shift(tensor: StreamTensor, levels: Callable[[np.ndarray], np.ndarray]) -> 
     return None
 
 
-def _add_thresholds(builder, node, tensor: StreamTensor, result: StreamTensor, levels) -> StreamTensor:
+def _add_thresholds(
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    tensor: StreamTensor,
+    result: StreamTensor,
+    levels: Callable[[np.ndarray], np.ndarray],
+) -> StreamTensor:
     span = max(int(result.hi.max()), 0) - min(int(result.lo.min()), 0)  # padding needs a zero
     if span >= _MAX_LEVELS:
         raise UnsupportedError(

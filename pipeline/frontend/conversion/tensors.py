@@ -42,7 +42,7 @@ class Constant:
 
     def moved(self, move: Callable[[np.ndarray], np.ndarray]) -> Constant:
         """The same after `move`, which only moves elements."""
-        if self.integers is None:
+        if self.integers is None or self.scale is None:
             return replace(self, values=move(self.values))
         return Constant(move(self.values), move(self.integers), move(self.scale), self.source)
 
@@ -120,14 +120,16 @@ def per_channel(node: onnx.NodeProto, tensor: StreamTensor, operand: np.ndarray)
         raise UnsupportedError(
             f"{describe(node)} has a constant that differs between pixels; only one value a channel can be built."
         )
-    return rows[0].copy()
+    one_row: np.ndarray = rows[0].copy()
+    return one_row
 
 
 def _broadcast(node: onnx.NodeProto, operand: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     try:
-        return np.broadcast_to(operand, (1, *shape))[0]
+        broadcast: np.ndarray = np.broadcast_to(operand, (1, *shape))[0]
     except ValueError:
         raise UnsupportedError(
             f"{describe(node)} has a constant of shape {operand.shape} for a tensor of shape {(1, *shape)}; a constant "
             "must broadcast to the shape of the tensor it meets."
         ) from None
+    return broadcast

@@ -97,9 +97,9 @@ def _shared(operand: Operand) -> Operand:
 
 
 def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> Operand:
-    first, rest = operands[0], operands[1:]
-    if all(o is None or isinstance(o, Constant) for o in operands):
-        return _constant(node, operands)
+    constants_only = _constants_of(operands)
+    if len(constants_only) == len(operands):
+        return _constant(node, constants_only)
     if node.op_type in CLASSIFIER_ENDS:
         raise UnsupportedError(
             f"{describe(node)} makes shares of the logits, which no layer computes. Build the label (output: top1), which "
@@ -112,18 +112,22 @@ def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand
         )
     if node.op_type in _BINARY:
         return _binary(builder, node, operands)
+    first, rest = operands[0], _constants_of(operands[1:])
+    # only the first operand depends on the input, see `check_operands`
+    assert isinstance(first, HostTensor | StreamTensor) and len(rest) == len(operands) - 1
     arrays = [None if o is None else o.values for o in rest]
     if node.op_type in QUANTIZER_OPS:
         quantizer = read_quantizer(node, arrays)
-        convert = convert_input_quantizer if isinstance(first, HostTensor) else convert_quantizer
-        return convert(builder, node, first, quantizer)
+        if isinstance(first, HostTensor):
+            return convert_input_quantizer(builder, node, first, quantizer)
+        return convert_quantizer(builder, node, first, quantizer)
     if node.op_type in MOVES:
         return _moved(node, first, arrays)
     if node.op_type == "BatchNormalization":
-        return apply_batch_normalization(node, first, arrays)
+        return apply_batch_normalization(node, first, [a for a in arrays if a is not None])
     if node.op_type == "Neg":
         minus = onnx.helper.make_node("Mul", [*node.input, ""], list(node.output), node.name)
-        return apply_binary(minus, first, np.float32(-1), True)
+        return apply_binary(minus, first, np.array(-1, np.float32), True)
     if node.op_type in ELEMENTWISE_FUNCTIONS:
         scalars = [None if a is None else torch.from_numpy(np.array(a)) for a in arrays]
         return apply_function(node, first, scalars)
@@ -132,22 +136,36 @@ def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand
     return _layers(builder, node, first, rest, arrays)
 
 
-def _layers(builder, node, tensor: StreamTensor, rest: list[Constant | None], arrays) -> StreamTensor:
+def _constants_of(operands: list[Operand]) -> list[Constant | None]:
+    """Those of `operands` that are known now, or left out."""
+    return [operand for operand in operands if operand is None or isinstance(operand, Constant)]
+
+
+def _layers(
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    tensor: StreamTensor,
+    rest: list[Constant | None],
+    arrays: list[np.ndarray | None],
+) -> StreamTensor:
     if node.op_type in ("Conv", "MatMul", "Gemm"):
-        bias = arrays[1] if len(arrays) > 1 else None
+        weight, bias = rest[0], arrays[1] if len(arrays) > 1 else None
+        assert weight is not None  # ONNX' schema lets only the bias be left out
         convert = convert_convolution if node.op_type == "Conv" else convert_matrix_product
-        return convert(builder, node, tensor, rest[0], bias)
+        return convert(builder, node, tensor, weight, bias)
     if node.op_type == "MaxPool":
         return convert_max_pool(builder, node, tensor)
-    axes = attributes(node).get("axes") if not arrays or arrays[0] is None else list(arrays[0])
+    operand = arrays[0] if arrays else None
+    axes = attributes(node).get("axes") if operand is None else list(operand)
     return convert_average_pool(builder, node, tensor, axes)
 
 
-def _binary(builder, node, operands: list[Operand]) -> Operand:
+def _binary(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> Operand:
     a, b = operands
-    if isinstance(a, Constant) or isinstance(b, Constant):
-        tensor, constant = (b, a) if isinstance(a, Constant) else (a, b)
-        return apply_binary(node, tensor, constant.values, tensor is a)
+    if isinstance(a, Constant) and isinstance(b, HostTensor | StreamTensor):
+        return apply_binary(node, b, a.values, tensor_first=False)
+    if isinstance(a, HostTensor | StreamTensor) and isinstance(b, Constant):
+        return apply_binary(node, a, b.values, tensor_first=True)
     if node.op_type in ("Add", "Sub") and isinstance(a, StreamTensor) and isinstance(b, StreamTensor):
         return convert_join(builder, node, a, b)
     raise UnsupportedError(
@@ -167,20 +185,27 @@ def _moved(node: onnx.NodeProto, tensor: HostTensor | StreamTensor, arrays: list
     return replace(tensor, layout=layout[0].numpy())
 
 
+def _quantized_constant(node: onnx.NodeProto, constant: Constant, arrays: list[np.ndarray | None]) -> Constant:
+    quantizer = read_quantizer(node, arrays)
+    values = torch.from_numpy(np.array(constant.values, np.float32))
+    integers = quantizer.integers(values).numpy().astype(np.int64)
+    scale = np.broadcast_to(quantizer.scale, integers.shape)
+    return Constant((integers * scale).astype(np.float32), integers, scale, constant.source)
+
+
+def _moved_constant(node: onnx.NodeProto, constant: Constant, arrays: list[np.ndarray | None]) -> Constant:
+    operands = [None if a is None else torch.from_numpy(np.array(a)) for a in arrays]
+    options = attributes(node)
+    return constant.moved(lambda x: OPERATORS[node.op_type](options, torch.from_numpy(np.array(x)), *operands).numpy())
+
+
 def _constant(node: onnx.NodeProto, operands: list[Constant | None]) -> Constant:
     arrays = [None if o is None else o.values for o in operands]
-    if node.op_type in QUANTIZER_OPS:
-        quantizer = read_quantizer(node, arrays[1:])
-        values = torch.from_numpy(np.array(arrays[0], np.float32))
-        integers = quantizer.integers(values).numpy().astype(np.int64)
-        scale = np.broadcast_to(quantizer.scale, integers.shape)
-        return Constant((integers * scale).astype(np.float32), integers, scale, operands[0].source)
-    if node.op_type in MOVES:
-        tail = [None if a is None else torch.from_numpy(np.array(a)) for a in arrays[1:]]
-        options = attributes(node)
-        return operands[0].moved(
-            lambda x: OPERATORS[node.op_type](options, torch.from_numpy(np.array(x)), *tail).numpy()
-        )
+    if node.op_type in (*QUANTIZER_OPS, *MOVES):
+        first = operands[0]
+        assert first is not None  # none of these can leave it out
+        change = _quantized_constant if node.op_type in QUANTIZER_OPS else _moved_constant
+        return change(node, first, arrays[1:])
     if node.op_type not in OPERATORS:
         raise UnsupportedError(f"{describe(node)} cannot be built: operator {node.op_type} is not supported.")
     tensors = [None if a is None else torch.from_numpy(np.array(a)) for a in arrays]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import onnx
 
 from pipeline.dataflow.types import IntType
@@ -25,13 +28,17 @@ def require_images(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTe
         )
 
 
-def read_window(node: onnx.NodeProto, options: dict, kernel: tuple[int, ...]) -> tuple:
-    """Layer, stride and pads (top, left, bottom, right) of a convolution or pooling node over images, not dilated."""
+# kernel, stride and pads (top, left, bottom, right)
+Window = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+def read_window(node: onnx.NodeProto, options: Mapping[str, Any], kernel: Sequence[int]) -> Window:
+    """Kernel, stride and pads (top, left, bottom, right) of a convolution or pooling node over images, not dilated."""
     return tuple(kernel), tuple(options.get("strides", [1, 1])), tuple(options.get("pads", [0, 0, 0, 0]))
 
 
 def add_windows(
-    builder: LayerBuilder, node: onnx.NodeProto, stream: str, window: tuple, *, value: int, ceil_mode: bool = False
+    builder: LayerBuilder, node: onnx.NodeProto, stream: str, window: Window, *, value: int, ceil_mode: bool = False
 ) -> tuple[str, tuple[int, int]]:
     """Pad `stream` with `value` and slide the window over it. The stream of windows and (OH, OW)."""
     kernel, stride, pads = window
@@ -52,7 +59,7 @@ def add_windows(
         stream = builder.add(
             FMPadding, (stream,), source=node.name, shape=(height, width, channels), type=type_, pads=pads, value=value
         )
-    out = tuple((s - k) // t + 1 for s, k, t in zip(padded, kernel, stride, strict=True))
+    rows, columns = ((s - k) // t + 1 for s, k, t in zip(padded, kernel, stride, strict=True))
     if kernel != (1, 1) or stride != (1, 1):
         stream = builder.add(
             ConvolutionInputGenerator,
@@ -63,4 +70,4 @@ def add_windows(
             kernel=kernel,
             stride=stride,
         )
-    return stream, out
+    return stream, (rows, columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import onnx
@@ -180,8 +180,8 @@ def _check_attribute(node: onnx.NodeProto, attribute: onnx.AttributeProto) -> No
 
 def _numbers(attribute: onnx.AttributeProto) -> list[float]:
     kinds = onnx.AttributeProto
-    lists = {kinds.FLOATS: attribute.floats, kinds.INTS: attribute.ints}
-    single = {kinds.FLOAT: [attribute.f], kinds.INT: [attribute.i]}
+    lists: dict[int, Iterable[float]] = {kinds.FLOATS: attribute.floats, kinds.INTS: attribute.ints}
+    single: dict[int, Iterable[float]] = {kinds.FLOAT: [attribute.f], kinds.INT: [attribute.i]}
     return list(lists.get(attribute.type) or single.get(attribute.type, ()))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ AT_ONCE = 2  # batches: most operators are too small for torch to spread them ov
 _EXACT_IN_FLOAT = 1 << 24  # float32 holds every integer of this magnitude
 # Where there is no oneDNN, torch takes NNPACK for batches of 16 and more, whose Winograd transform leaves the integers.
 # The switch is the process's, not a thread's.
-torch.backends.nnpack.set_flags(False)
+torch.backends.nnpack.set_flags(False)  # type: ignore[no-untyped-call]  # of torch
 
 
 def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
@@ -112,19 +112,22 @@ class Evaluation:
     def _execute(self, node: onnx.NodeProto, values: Mapping[str, Tensor | _Scaled]) -> Tensor | _Scaled:
         operands = [values[name] if name else None for name in node.input]
         if node.op_type in QUANTIZER_OPS:
-            return self._quantized(node, [_real(operand) for operand in operands])
+            return self._quantized(node, _reals(operands))
         if node.op_type not in OPERATORS:
             raise UnsupportedError(f"{describe(node)} is not supported.")
         options = attributes(node)
-        if node.op_type == "Conv" and all(isinstance(operand, _Scaled) for operand in operands[:2]):
-            product = _integer_convolution(options, *operands[:2])
-            if product is not None:
-                bias = operands[2] if len(operands) > 2 else None
-                return product if bias is None else product + _real(bias).double().reshape(-1, 1, 1)
-        return OPERATORS[node.op_type](options, *map(_real, operands))
+        if node.op_type == "Conv":
+            x, weights, *rest = operands
+            if isinstance(x, _Scaled) and isinstance(weights, _Scaled):
+                product = _integer_convolution(options, x, weights)
+                if product is not None:
+                    bias = rest[0] if rest else None
+                    return product if bias is None else product + _real(bias).double().reshape(-1, 1, 1)
+        return OPERATORS[node.op_type](options, *_reals(operands))
 
     def _quantized(self, node: onnx.NodeProto, operands: list[Tensor | None]) -> Tensor | _Scaled:
         x, *rest = operands
+        assert x is not None  # a quantizer has all its operands, see `check_operands`
         quantizer = read_quantizer(node, [None if t is None else t.numpy() for t in rest])
         integers = quantizer.integers(x)
         if not self._precise:
@@ -141,7 +144,11 @@ def run_graph(model: onnx.ModelProto, frames: np.ndarray, *, precise: bool = Fal
         return np.concatenate(list(pool.map(lambda part: evaluation.run(part)[name], batches)))
 
 
-def _real(value: Tensor | _Scaled | None) -> Tensor | None:
+def _reals(operands: Sequence[Tensor | _Scaled | None]) -> list[Tensor | None]:
+    return [None if operand is None else _real(operand) for operand in operands]
+
+
+def _real(value: Tensor | _Scaled) -> Tensor:
     return value.integers.double() * value.scale if isinstance(value, _Scaled) else value
 
 

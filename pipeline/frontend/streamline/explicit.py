@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -100,6 +101,6 @@ def _declare(graph: onnx.GraphProto, name: str, shape: Sequence[int]) -> None:
     graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
 
-def _set_attributes(node: onnx.NodeProto, options: dict) -> None:
+def _set_attributes(node: onnx.NodeProto, options: Mapping[str, Any]) -> None:
     del node.attribute[:]
     node.attribute.extend(helper.make_attribute(name, value) for name, value in options.items())

@@ -49,7 +49,9 @@ def inline_functions(model: onnx.ModelProto) -> onnx.ModelProto:
     return inlined
 
 
-def _size(node: onnx.NodeProto, functions: Mapping[Key, onnx.FunctionProto], sizes: dict[Key, int], above) -> int:
+def _size(
+    node: onnx.NodeProto, functions: Mapping[Key, onnx.FunctionProto], sizes: dict[Key, int], above: tuple[Key, ...]
+) -> int:
     """The nodes that `node` becomes, called in the functions `above`."""
     key = (node.domain, node.op_type)
     if key not in functions:

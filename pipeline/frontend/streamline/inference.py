@@ -160,6 +160,7 @@ def _refuse_operator(node: onnx.NodeProto) -> None:
 
 def _infer_node(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors) -> None:
     dynamic = not tensors.dynamic.isdisjoint(node.input)
+    outputs: dict[str, tuple[int, tuple[int, ...]]]
     if is_quantizer(node):
         shape = tensors.shapes[node.input[0]] if node.input and node.input[0] else ()
         outputs = {node.output[0]: (TensorProto.FLOAT, shape)}

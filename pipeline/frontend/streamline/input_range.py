@@ -38,7 +38,7 @@ def quantizer_range(model: onnx.ModelProto) -> tuple[np.ndarray, np.ndarray] | N
     quantizer = read_quantizer(node, [arrays.get(name) for name in node.input[1:]])
     ends = np.array([quantizer.lo, quantizer.hi], np.float64) * float(quantizer.scale.max())
     if tensor == source.name:
-        return np.float32(ends[0]), np.float32(ends[1])
+        return np.array(ends[0], np.float32), np.array(ends[1], np.float32)
     shape = tuple(d.dim_value for d in source.type.tensor_type.shape.dim)[1:]
     evaluation = Evaluation(model)
     frames = (np.full((1, *shape), value, np.float32) for value in (0, 1))

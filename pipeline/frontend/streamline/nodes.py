@@ -19,12 +19,12 @@ def describe(node: onnx.NodeProto) -> str:
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
 def unused_name(graph: onnx.GraphProto, name: str) -> str:
     """`name`, or, where a tensor of `graph` has it, with underscores behind."""
-    taken = {tensor.name for tensor in (*graph.initializer, *graph.input)}
+    taken = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
     taken.update(output for node in graph.node for output in node.output)
     while name in taken:
         name += "_"

@@ -132,8 +132,9 @@ def _check_quantizer_values(site: _Site) -> None:
         if value is not None and value.dtype not in _WIDTHS:
             site.wrong(f"reads {node.input[index]}, a bit width of {value.dtype}; expected float32 or int32")
     zero_point = site.constant(2)
-    if widths and zero_point is not None and site.constant(widths[-1]) is not None:
-        reach = 2.0 ** min(float(site.constant(widths[-1]).max()), _MAX_BITS)
+    width = site.constant(widths[-1]) if widths else None
+    if zero_point is not None and width is not None:
+        reach = 2.0 ** min(float(width.max()), _MAX_BITS)
         if (np.abs(zero_point.astype(np.float64)) > reach).any():
             site.refuse(f"has a zero point ({node.input[2]}) beyond {reach:g}, the reach of its bits")
 
@@ -277,9 +278,10 @@ def _check_transpose(site: _Site) -> None:
 
 def _check_axes(site: _Site, rank: int) -> list[int]:
     """The axes of a node, as numbers from 0, from its attribute or its second operand."""
-    if site.has(1) and site.constant(1) is None:
+    operand = site.constant(1)
+    if site.has(1) and operand is None:
         site.refuse(f"takes its axes {site.node.input[1]} from the input; export it with fixed axes")
-    axes = site.constant(1).ravel().tolist() if site.has(1) else site.options.get("axes")
+    axes = site.options.get("axes") if operand is None else operand.ravel().tolist()
     if axes is None or not axes:
         site.refuse("names no axes, so that the batch counts as one; export it with axes")
     axes = [axis % rank for axis in axes]

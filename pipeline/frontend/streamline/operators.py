@@ -52,7 +52,7 @@ def _padded(x: Tensor, pads: list[int], value: float) -> Tensor:
 
 
 def _conv(a: dict[str, Any], x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    x, w, b = _same_type(x, w, b)
+    x, w, b = _same_type_with_bias(x, w, b)
     pads = a.get("pads", [0, 0, 0, 0])
     if pads[:2] == pads[2:]:
         padding = pads[:2]
@@ -61,14 +61,19 @@ def _conv(a: dict[str, Any], x: Tensor, w: Tensor, b: Tensor | None = None) -> T
     return F.conv2d(x, w, b, a.get("strides", 1), padding, a.get("dilations", 1), a.get("group", 1))
 
 
-def _same_type(*tensors: Tensor | None) -> list[Tensor | None]:
+def _same_type(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Promoted to double if any is."""
-    double = any(t is not None and t.dtype == torch.float64 for t in tensors)
-    return [t if t is None or not double else t.double() for t in tensors]
+    double = any(t.dtype == torch.float64 for t in tensors)
+    return tuple(t.double() for t in tensors) if double else tensors
+
+
+def _same_type_with_bias(x: Tensor, w: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    x, w, *bias = _same_type(x, w) if b is None else _same_type(x, w, b)
+    return x, w, bias[0] if bias else None
 
 
 def _gemm(a: dict[str, Any], x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    x, w, b = _same_type(x, w, b)
+    x, w, b = _same_type_with_bias(x, w, b)
     x = x.mT if a.get("transA", 0) else x
     w = w.mT if a.get("transB", 0) else w
     y = x @ w
@@ -103,7 +108,7 @@ def _average_pool(a: dict[str, Any], x: Tensor) -> Tensor:
 
 
 def _reduce_mean(a: dict[str, Any], x: Tensor, axes: Tensor | None = None) -> Tensor:
-    over = a.get("axes") if axes is None else axes.tolist()
+    over = a["axes"] if axes is None else axes.tolist()
     return x.mean(dim=tuple(over), keepdim=bool(a.get("keepdims", 1)))
 
 

@@ -75,7 +75,7 @@ def _refuse(node: onnx.NodeProto, reason: str) -> NoReturn:
 
 def _merge(graph: onnx.GraphProto, tensors: Tensors) -> None:
     """Where several nodes dequantize one tensor in the same way, keep the first: QONNX's transformation takes one."""
-    kept: dict[tuple, onnx.NodeProto] = {}
+    kept: dict[tuple[object, ...], onnx.NodeProto] = {}
     renamed: dict[str, str] = {}
     for node in list(graph.node):
         for i, name in enumerate(node.input):
@@ -97,9 +97,10 @@ def _prepare(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -> 
     integers = tensors.types[node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]]
     if integers not in _INTEGERS:
         _refuse(node, f"quantizes to {TensorProto.DataType.Name(integers).lower()}, not to integers of 8 or 16 bits")
-    constants = [tensors.constants.get(name) for name in node.input[1:] if name]
-    if any(constant is None for constant in constants):
+    names = [name for name in node.input[1:] if name]
+    if any(name not in tensors.constants for name in names):
         _refuse(node, "takes its scale or zero point from another node")
+    constants = [tensors.constants[name] for name in names]
     scale = constants[0]
     if scale.dtype != np.float32:
         _refuse(node, f"has a scale of {scale.dtype}, not of float32")
@@ -165,7 +166,9 @@ def _add(graph: onnx.GraphProto, tensors: Tensors, name: str, value: np.ndarray)
     return name
 
 
-def _check_chain(graph: onnx.GraphProto, node: onnx.NodeProto, givers: dict[str, onnx.NodeProto], tensors) -> None:
+def _check_chain(
+    graph: onnx.GraphProto, node: onnx.NodeProto, givers: dict[str, onnx.NodeProto], tensors: Tensors
+) -> None:
     """Raise unless `node` dequantizes what one QuantizeLinear gives, clipped to whole bits or not."""
     before, clip = givers.get(node.input[0]), None
     if before is not None and before.op_type == "Clip":
@@ -185,8 +188,8 @@ def _check_chain(graph: onnx.GraphProto, node: onnx.NodeProto, givers: dict[str,
 
 
 def _check_clip(graph: onnx.GraphProto, clip: onnx.NodeProto, integers: int, tensors: Tensors) -> None:
-    bounds = [tensors.constants.get(name) for name in clip.input[1:]]
-    if len(bounds) != 2 or any(bound is None or bound.size != 1 for bound in bounds):
+    bounds = [tensors.constants[name] for name in clip.input[1:] if name in tensors.constants]
+    if len(clip.input) != 3 or len(bounds) != 2 or any(bound.size != 1 for bound in bounds):
         _refuse(clip, "clips integers without two constant bounds")
     lo, hi = (int(bound.item()) for bound in bounds)
     if not lo <= 0 < hi:

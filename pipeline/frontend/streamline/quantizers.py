@@ -144,7 +144,8 @@ def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Q
     scale = _scale(node, "scale", operand["scale"])
     if node.op_type == "BipolarQuant":
         # it compares the tensor itself, where a quotient could underflow to zero
-        return Quantizer(scale, np.float32(0), -1, 1, bipolar=True, input_scale=np.float32(1))
+        zero, one = (np.array(value, np.float32) for value in (0, 1))
+        return Quantizer(scale, zero, -1, 1, bipolar=True, input_scale=one)
     zero_point = operand["zero point"]
     if not np.array_equal(zero_point, np.round(zero_point)):
         wrong = zero_point[zero_point != np.round(zero_point)].ravel()[0]
@@ -191,19 +192,20 @@ def _describe(node: onnx.NodeProto) -> str:
     return f"{node.op_type} node {node.name or node.output[0]}"
 
 
-def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | bytes | str:
+def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | str:
     """An attribute's value; the default in QONNX's own table where it is left out and QONNX does not require it."""
     kind, required, default, allowed = operation.get_nodeattr_def(name)
     attribute = next((a for a in node.attribute if a.name == name), None)
     if attribute is None:
         if required:  # QONNX's executor stops too; for narrow its description and its table name different defaults
             raise UnsupportedError(f"{_describe(node)} leaves out {name}, which QONNX requires; give it.")
-        return default
+        stated: int | str = default
+        return stated
     if attribute.type != _ATTRIBUTE_TYPES[kind]:
         wrong = AttributeProto.AttributeType.Name(attribute.type)
         expected = AttributeProto.AttributeType.Name(_ATTRIBUTE_TYPES[kind])
         raise UnsupportedError(f"{_describe(node)} has {name} of type {wrong}; expected {expected}.")
-    value = attribute.i if kind == "i" else attribute.s
+    value: int | str = attribute.i if kind == "i" else attribute.s.decode(errors="backslashreplace")
     if allowed is not None and value not in allowed:
         expected = ", ".join(map(str, sorted(allowed)))
         raise UnsupportedError(f"{_describe(node)} has {name} {value}; expected one of {expected}.")
@@ -211,8 +213,7 @@ def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | by
 
 
 def _rounding(node: onnx.NodeProto, operation: CustomOp) -> str:
-    value = _attribute(node, operation, "rounding_mode")
-    rounding = (value.decode(errors="backslashreplace") if isinstance(value, bytes) else value).upper()
+    rounding = str(_attribute(node, operation, "rounding_mode")).upper()
     if rounding not in ROUNDINGS:
         raise UnsupportedError(f"{_describe(node)} rounds by {rounding!r}; supported are {', '.join(ROUNDINGS)}.")
     return rounding
@@ -257,4 +258,5 @@ def _single(node: onnx.NodeProto, what: str, value: np.ndarray) -> np.float32:
     values = np.unique(value)
     if values.size != 1:
         raise UnsupportedError(f"{_describe(node)} has a {what} that differs between channels; use one.")
-    return values[0]
+    single: np.float32 = values[0]
+    return single
