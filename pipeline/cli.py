@@ -314,8 +314,13 @@ def compare(
         from pipeline.compare.command import compare_command
         from pipeline.compare.points import DEFAULT_POLICIES, Axes
 
-        given = (policy or DEFAULT_POLICIES, bits or (), board or (), target_fps or (), seed or ())
-        axes = Axes(*map(tuple, given))
+        axes = Axes(
+            tuple(policy or DEFAULT_POLICIES),
+            tuple(bits or ()),
+            tuple(board or ()),
+            tuple(target_fps or ()),
+            tuple(seed or ()),
+        )
         console = Console(file=sys.stdout)
         if not compare_command(
             names or [_DEFAULT], axes, config, weights, settings or (), out, work, scheduler, jobs, console, verbose

@@ -128,7 +128,8 @@ def _numbers(value: Any) -> Any:
 
 
 def _increasing(ends: tuple[float, float]) -> tuple[float, float]:
-    if not np.isfinite(np.float32(ends)).all() or not np.float32(ends[0]) < np.float32(ends[1]):
+    low, high = np.asarray(ends, np.float32)
+    if not np.isfinite([low, high]).all() or not low < high:
         raise ValueError("the lower end comes first, and float32 tells both apart")
     return ends
 

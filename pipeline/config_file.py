@@ -37,6 +37,7 @@ class Section(BaseModel):
 
         Text is a name or a path, which messages and file names have in them.
         """
+        assert info.field_name is not None  # this validates fields
         kinds = _kinds(cls.model_fields[info.field_name].annotation)
         values = value if isinstance(value, list | tuple) else [value]
         if bool not in kinds and any(isinstance(v, bool) for v in values):

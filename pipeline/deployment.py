@@ -153,8 +153,9 @@ def simulated_board(package: Path) -> Iterator[Address]:
     Raises ModelError for a package that is not as it was made, ToolError where its model cannot be built or started.
     """
     command = [*_board_command(package), "--port", "0", "--until-input-ends"]
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    with process.started(command, env=_environment(), text=True, **pipes) as board:
+    pipe = subprocess.PIPE
+    with process.started(command, env=_environment(), text=True, stdin=pipe, stdout=pipe, stderr=pipe) as board:
+        assert board.stdout is not None and board.stderr is not None  # they are pipes
         said = _Tail(board.stderr)
         try:
             line = board.stdout.readline()
@@ -253,13 +254,14 @@ def _test_frames(record: ResolvedModel, golden: np.ndarray, graph: LayerGraph, c
     graph without a transform of its input.
     """
     from pipeline.datasets import catalog
+    from pipeline.datasets.image_set import ImageSet
     from pipeline.models.golden import normalised
 
     if graph.input_transform is None:
         raise ConfigError(f"{record.name} has no transform of its input, so no frames can be given to it.")
-    known = record.preprocessing is not None and record.dataset in catalog.DATASETS
-    if known and catalog.files(record.dataset, "test"):
-        images = catalog.load(record.dataset, "test", limit=count)
+    known = record.dataset in catalog.DATASETS and catalog.files(record.dataset, "test")
+    images = catalog.load(record.dataset, "test", limit=count) if known else None
+    if record.preprocessing is not None and isinstance(images, ImageSet):  # those of a folder are not all held at once
         raw = normalised(images.images, record.preprocessing)
         if raw.shape[1:] == graph.input_transform.raw_shape:
             inputs, labels, source = np.moveaxis(images.images, 1, -1), images.labels, f"the {images.source}"

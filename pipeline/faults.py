@@ -11,6 +11,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOBase
 from pathlib import Path
 from typing import TextIO
 
@@ -37,7 +38,7 @@ def is_fault(error: BaseException) -> bool:
 
 
 @contextmanager
-def in_stage(stage: str, log: Path | None = None, stream: TextIO | None = None) -> Iterator[None]:
+def in_stage(stage: str, log: Path | None = None, stream: TextIOBase | TextIO | None = None) -> Iterator[None]:
     """Raise InternalError from a fault of the block, which is `stage`; its traceback goes to `stream`, kept as `log`.
 
     Raises ResourceError where the block has run out of memory.

@@ -119,14 +119,16 @@ def run(
     _copy_files(rtl, folder / "rtl", [name for name in sources_and_memories if name != Path(WEIGHT_FILE)])
     _copy_files(proof, folder / "report", [Path(FILE), Path(WEIGHTS), Path(CHECKER)])
     shutil.copyfile(board.file, folder / "report" / BOARD_FILE)
-    facts = {
+    system = board.processing_system
+    assert system is not None  # a package is made where there is a block design, which is around one
+    facts: dict[str, Any] = {
         "model": record.name,
         "weights": record.provenance,
         "golden_source": record.golden_source,
         "board": board.name,
         "part": board.part,
         "family": board.family,
-        "pll_multiplier": board.processing_system.pll_multiplier,
+        "pll_multiplier": system.pll_multiplier,
         "clock_mhz": float(clock_mhz),
         "config_hash": config_hash,
         "bitstream": {"kind": "simulation" if bitstream is None else "vivado", "file": BITFILE},
@@ -176,7 +178,7 @@ def _with_length(field: bytes) -> bytes:
 
 
 def _stream(port: Port) -> Stream:
-    return Stream(tuple(port.shape), port.type.bits, port.type.signed, port.lanes, slot_bytes(port.bytes))
+    return Stream(port.shape, port.type.bits, port.type.signed, port.lanes, slot_bytes(port.bytes))
 
 
 def _layout(port: Port) -> dict[str, int]:
@@ -186,6 +188,7 @@ def _layout(port: Port) -> dict[str, int]:
 def _transforms(graph: LayerGraph, preprocessing: Preprocessing | None) -> Transforms:
     """What the host does before and after the accelerator."""
     transform, after = graph.input_transform, graph.output_transform
+    assert transform is not None  # of every network that is built
     images = None
     if preprocessing is not None and len(transform.raw_shape) == 3:
         channels = transform.raw_shape[0]

@@ -159,11 +159,11 @@ def folding_of(layer: Layer) -> dict[str, int | str]:
     """What a FINN folding file says of `layer` (see `folding_config.py`)."""
     if isinstance(layer, MatrixVector):
         style = layer.style
-        own = {} if style == "folded" else {"mvau_style": style}
-        own |= {name: getattr(layer, name.lower()) for name in lane_attributes(style)}
+        folding: dict[str, int | str] = {} if style == "folded" else {"mvau_style": style}
+        folding |= {name: getattr(layer, name.lower()) for name in lane_attributes(style)}
         if isinstance(layer, StoredMatrixVector):
-            own["ram_style"] = layer.ram_style
-        return own | {"mem_mode": layer.mem_mode}
+            folding["ram_style"] = layer.ram_style
+        return {**folding, "mem_mode": layer.mem_mode}
     return {name: getattr(layer, field) for name, field in layer.finn_attributes.items()}
 
 

@@ -51,6 +51,9 @@ _UNPROJECTED = (
 )
 
 
+Weights = Literal["trained", "synthetic", "user's file"]
+
+
 @dataclass(frozen=True)
 class ResolvedModel:
     """What is known of a model. `file` lies in the stage's folder; its SHA-256 is of that very file.
@@ -66,7 +69,7 @@ class ResolvedModel:
     kind: Literal["brevitas", "qonnx"]
     file: str
     sha256: str
-    weights: Literal["trained", "synthetic", "user's file"]
+    weights: Weights
     provenance: str
     input_shape: tuple[int, ...]
     preprocessing: Preprocessing | None
@@ -96,7 +99,8 @@ class ResolvedModel:
         """The least and the largest number that the network takes, float32, which broadcast against one frame; None
         where that is not known but by the quantizer of the input."""
         if self.input_range is not None:
-            return np.float32(self.input_range[0]), np.float32(self.input_range[1])
+            low, high = (np.asarray(end, np.float32) for end in self.input_range)
+            return low, high
         return None if self.preprocessing is None else self.preprocessing.ends
 
     @property
@@ -119,7 +123,7 @@ class ResolvedModel:
 
 def run(
     model: str,
-    weights: str,
+    weights: Literal["trained", "synthetic"],
     seed: int,
     golden_frames: int,
     golden_inputs: Path | None,
@@ -148,7 +152,7 @@ def run(
                 f"input_range is given, but {model} is a named model, whose input is known. Leave it out."
             )
         record, frames = _resolve_name(find(model), weights, seed, golden_frames, golden_inputs, folder)
-    elif model_class is not None:
+    elif model_class is not None and input_shape is not None:
         exported, provenance = _export_class(Path(model), model_class, input_shape, input_range, folder)
         record, frames = _resolve_file(exported, input_range, seed, golden_frames, golden_inputs, folder)
         record = replace(record, name=Path(model).stem, provenance=provenance)
@@ -187,7 +191,12 @@ def load_network(record: ResolvedModel, folder: Path) -> nn.Module:
 
 
 def _resolve_name(
-    spec: ModelSpec, weights: str, seed: int, count: int, golden_inputs: Path | None, folder: Path
+    spec: ModelSpec,
+    weights: Literal["trained", "synthetic"],
+    seed: int,
+    count: int,
+    golden_inputs: Path | None,
+    folder: Path,
 ) -> tuple[ResolvedModel, np.ndarray]:
     _refuse_float(spec)
     model = network(spec)
@@ -232,7 +241,7 @@ def _resolve_checkpoint(
 
 
 def _brevitas(
-    spec: ModelSpec, model: nn.Module, weights: str, provenance: str, path: Path, chosen: GoldenFrames
+    spec: ModelSpec, model: nn.Module, weights: Weights, provenance: str, path: Path, chosen: GoldenFrames
 ) -> ResolvedModel:
     from pipeline.models.a2q import layer_bounds
 

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.accumulators.certificate import Certificate, LayerCertificate
 from pipeline.accumulators.policy import Policy
 from pipeline.accumulators.witness import Witness
-from pipeline.dataflow.bounds import BOUNDS, RowBounds, row_bounds
+from pipeline.dataflow.bounds import RowBounds, row_bounds
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
 from pipeline.frontend.streamline import COPY
@@ -146,7 +146,12 @@ def _certify(
         input_lo=unit.input_type.lo,
         input_hi=unit.input_type.hi,
         claimed=target,
-        bits={name: _widest([getattr(row, name) for row in rows]) for name in BOUNDS},
+        bits={
+            "exact": max(row.exact for row in rows),
+            "l1": max(row.l1 for row in rows),
+            "a2q_plus": _widest([row.a2q_plus for row in rows]),
+            "datatype": max(row.datatype for row in rows),
+        },
         row_bits=widths,
         largest_l1_norm=max(row.l1_norm for row in rows),
         zeros=int(np.count_nonzero(unit.weights == 0)),

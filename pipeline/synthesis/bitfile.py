@@ -15,7 +15,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from a2q_driver.manifest import ACCELERATOR
@@ -78,14 +78,14 @@ class BitfileResult:
     clock_mhz: float
     pl_clock_mhz: float
     address_map: dict[str, tuple[int, int]]
-    vivado: str | None
-    bit: Path | None
-    hwh: Path
-    utilization: dict[str, int] | None
-    accelerator: dict[str, int] | None
-    strategy: str | None
-    wns_ns: float | None
-    whs_ns: float | None
+    vivado: str | None = None
+    bit: Path | None = None
+    hwh: Path = field(kw_only=True)
+    utilization: dict[str, int] | None = None
+    accelerator: dict[str, int] | None = None
+    strategy: str | None = None
+    wns_ns: float | None = None
+    whs_ns: float | None = None
     worst_paths: tuple[SlowPath, ...] = ()
 
     @property
@@ -93,6 +93,7 @@ class BitfileResult:
         """One sentence: what was made, or how to make it."""
         if self.vivado is None:
             return f"no bitstream, as vivado is not on PATH: run the same build where it is (its script is bitfile/{SCRIPT})"
+        assert self.utilization is not None  # Vivado ran
         return (
             f"a bitstream for the {self.board} by Vivado {self.vivado}: {self.utilization['LUT']:,} LUT, "
             f"{self.clock_mhz:g} MHz kept with {self.wns_ns:.3f} ns to spare by the strategy {self.strategy}"
@@ -131,20 +132,19 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SCRIPT).write_text(tcl.render(design))
     (folder / DESCRIPTION).write_text(json.dumps(_facts_of(design), indent=2) + "\n")
-    facts = {
-        "board": board.name,
-        "part": board.part,
-        "clock_period_ns": clock_period_ns,
-        "address_map": dict(design.address_map),
-        "hwh": folder / f"{tcl.BITSTREAM}.hwh",
-    }
+    result = BitfileResult(
+        board=board.name,
+        part=board.part,
+        clock_period_ns=clock_period_ns,
+        clock_mhz=design.clock_mhz,
+        pl_clock_mhz=design.pl_clock_mhz,
+        address_map=dict(design.address_map),
+        hwh=folder / f"{tcl.BITSTREAM}.hwh",
+    )
     if vivado.find() is None:
-        (folder / f"{tcl.BITSTREAM}.hwh").write_text(hwh.render(design))
-        nothing = dict.fromkeys(("vivado", "bit", "utilization", "accelerator", "strategy", "wns_ns", "whs_ns"))
-        clocks = {"clock_mhz": design.clock_mhz, "pl_clock_mhz": design.pl_clock_mhz}
-        result = BitfileResult(**facts, **clocks, **nothing)
+        result.hwh.write_text(hwh.render(design))
     else:
-        result = BitfileResult(**facts, **_implement(rtl, design, folder, layers, work, jobs, log))
+        result = _implement(result, rtl, design, folder, layers, work, jobs, log)
     content = asdict(result) | {"bit": result.bit and result.bit.name, "hwh": result.hwh.name}
     (folder / FILE).write_text(json.dumps(content, indent=2) + "\n")
     return result
@@ -161,6 +161,7 @@ def load(folder: Path) -> BitfileResult:
 
 
 def _implement(
+    asked: BitfileResult,
     rtl: Path,
     design: BlockDesign,
     folder: Path,
@@ -168,8 +169,8 @@ def _implement(
     work: Path,
     jobs: int,
     log: Callable[[str], None] | None,
-) -> dict:
-    """Run Vivado, and take its results into `folder`. Gives the fields of a result that it makes known."""
+) -> BitfileResult:
+    """Run Vivado, and take its results into `folder`. Gives `asked` with all that it makes known."""
     project = work / f"{design.board.name}-{_key(rtl, folder / SCRIPT)}"
     shutil.rmtree(project, ignore_errors=True)
     made = project / "output"
@@ -199,18 +200,19 @@ def _implement(
     hwh.verify(text, design)
     rows = vivado.read_utilization(folder / "utilization.xml")
     shutil.rmtree(project)
-    return {
-        "clock_mhz": float(facts["clock_mhz"]),
-        "pl_clock_mhz": float(facts["pl_clock_mhz"]),
-        "vivado": version,
-        "bit": folder / f"{tcl.BITSTREAM}.bit",
-        "utilization": next(iter(rows.values())),
-        "accelerator": rows.get(ACCELERATOR),
-        "strategy": facts["strategy"],
-        "wns_ns": slack[0],
-        "whs_ns": slack[1],
-        "worst_paths": paths,
-    }
+    return replace(
+        asked,
+        clock_mhz=float(facts["clock_mhz"]),
+        pl_clock_mhz=float(facts["pl_clock_mhz"]),
+        vivado=version,
+        bit=folder / f"{tcl.BITSTREAM}.bit",
+        utilization=next(iter(rows.values())),
+        accelerator=rows.get(ACCELERATOR),
+        strategy=facts["strategy"],
+        wns_ns=slack[0],
+        whs_ns=slack[1],
+        worst_paths=paths,
+    )
 
 
 def _key(rtl: Path, script: Path) -> str:

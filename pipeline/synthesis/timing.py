@@ -70,7 +70,7 @@ class TimingReport:
     @property
     def slowest(self) -> str | None:
         """The layer with the lowest median on the ECP5; None where no layer has one."""
-        reached = {name: layer.ecp5.median_mhz for name, layer in self.layers.items() if layer.ecp5.mhz}
+        reached = {name: mhz for name, layer in self.layers.items() if (mhz := layer.ecp5.median_mhz) is not None}
         return min(reached, key=reached.__getitem__) if reached else None
 
     @property
@@ -81,9 +81,7 @@ class TimingReport:
     @property
     def slowest_by_vivado(self) -> str | None:
         """The layer with the lowest frequency by Vivado; None where Vivado was not there, or gave none."""
-        reached = {
-            name: layer.vivado.fmax_mhz for name, layer in self.layers.items() if layer.vivado and layer.vivado.fmax_mhz
-        }
+        reached = {name: mhz for name, layer in self.layers.items() if layer.vivado and (mhz := layer.vivado.fmax_mhz)}
         return min(reached, key=reached.__getitem__) if reached else None
 
     @property
@@ -102,10 +100,10 @@ class TimingReport:
             if missing := sum(not layer.ecp5.mhz for layer in self.layers.values()):
                 line += f" ({missing} without a figure)"
         line += ", which is another device than the board's"
-        if self.slowest_by_vivado:
-            found = self.layers[self.slowest_by_vivado].vivado
+        if self.slowest_by_vivado and (by_vivado := self.layers[self.slowest_by_vivado].vivado):
             line += (
-                f"; on {found.part} by Vivado {found.version} {self.slowest_by_vivado}, {found.fmax_mhz:.0f} MHz alone"
+                f"; on {by_vivado.part} by Vivado {by_vivado.version} {self.slowest_by_vivado}, "
+                f"{by_vivado.fmax_mhz:.0f} MHz alone"
             )
         return line
 
@@ -165,10 +163,12 @@ def run(
         routed = dict(zip(distinct, side_by_side(routes, workers, told(0)), strict=True))
         measured: dict[str, Implemented] = {}
         if vivado.find():
-            place = {"part": board.part, "period_ns": clock_period_ns, "cache": cache / "vivado", "on_line": log}
-            routes = [partial(vivado.route, **unit, **place) for unit in distinct.values()]
+            place = partial(
+                vivado.route, part=board.part, period_ns=clock_period_ns, cache=cache / "vivado", on_line=log
+            )
+            placed = [partial(place, **unit) for unit in distinct.values()]
             few = max(1, workers // _CORES_OF_A_VIVADO)
-            measured = dict(zip(distinct, side_by_side(routes, few, told(len(distinct))), strict=True))
+            measured = dict(zip(distinct, side_by_side(placed, few, told(len(distinct))), strict=True))
     report = TimingReport(
         method=f"nextpnr {nextpnr.version()} after synth_ecp5 -nodsp of Yosys (pyosys {yosys.version()}), each layer "
         f"alone between registers that are not counted; by its router2 from {nextpnr.LARGE:,} LUT4 on",

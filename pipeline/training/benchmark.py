@@ -238,6 +238,7 @@ def _draw(rows: list[Row], path: Path) -> None:
 def _draw_network(axis: Axes, rows: list[Row], metric: str, line: Any, of: str) -> None:
     """A metric of the trainings of one network: a line for each method, each seed beside it, and those without a
     bound."""
+    titles = {str(method): title for method, title in METHODS.items()}
     for method, (colour, marker) in _MARKS.items():
         bounded = sorted(
             (row.config.accumulator.bit_width or 0, row.values(metric))
@@ -246,7 +247,7 @@ def _draw_network(axis: Axes, rows: list[Row], metric: str, line: Any, of: str) 
         )
         if not bounded:
             continue
-        label = METHODS[method]
+        label = titles[method]
         means = [statistics.mean(found) for _, found in bounded]
         axis.plot(
             [width for width, _ in bounded], means, color=colour, marker=marker, markersize=5, linestyle=line,

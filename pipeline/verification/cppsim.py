@@ -232,11 +232,11 @@ def _trials(
         inputs = tuple(values[stream] for stream in layer.input_names)
         first = tuple(array[:1] for array in inputs)
         if layer.name in witnesses:
-            own = as_frames(witnesses[layer.name], layer.inputs()[0].shape)
-            first = (np.concatenate([first[0], own]),)
-        own = (layer,) if isinstance(layer, MatrixVector) else ()
+            witness = as_frames(witnesses[layer.name], layer.inputs()[0].shape)
+            first = (np.concatenate([first[0], witness]),)
+        matrix = (layer,) if isinstance(layer, MatrixVector) else ()
         trials += [
-            _Trial(layer.name, layer, own, mode, count, given, layer.reference(*given))
+            _Trial(layer.name, layer, matrix, mode, count, given, layer.reference(*given))
             for mode, count, given in (("strict", 1, first), ("fast", len(inputs[0]), inputs))
         ]
     return trials
@@ -294,7 +294,7 @@ def _check_outcome(outcome: _Outcome) -> None:
         seen = outcome.extremes.get(layer.name, [])
         AccumulatorExtremes.of(layer, check_extremes(layer, seen))
         _check_widths(layer, seen)
-    for got, expected in zip(outcome.outputs, trial.expected, strict=True):
+    for got, expected in zip(outcome.outputs or (), trial.expected, strict=True):
         compare(trial.function, trial.what, got, expected)
 
 

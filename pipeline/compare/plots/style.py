@@ -29,7 +29,7 @@ __all__ = [
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "cross")
 GREY = "#999999"
-METHODS = {"": "no bound", **methods.METHODS}
+METHODS: dict[str, str] = {"": "no bound", **{str(name): title for name, title in methods.METHODS.items()}}
 
 
 @dataclass(frozen=True, eq=False)

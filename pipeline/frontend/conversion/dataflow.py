@@ -69,11 +69,13 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str
         raise UnsupportedError(f"The network {name}: {error}") from None
     evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
+    transform = conversion.graph.input_transform
+    assert transform is not None  # what converts a network makes one
 
     def compare(first: int) -> tuple[float, dict[str, tuple[int, int]]]:
         frames = inputs[first : first + _BATCH]
         tensors = evaluation.run(frames, keep=keep)
-        streams = conversion.graph.execute(conversion.graph.input_transform.apply(frames))
+        streams = conversion.graph.execute(transform.apply(frames))
         return _compare(conversion, streams, tensors, output, first), RangesSeen.ends(streams)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
