@@ -112,9 +112,11 @@ test: $(stamp) $(board_stamp) $(image_stamps)  ## run all tests; A2Q_DATA= names
 test-quick: $(stamp)  ## run the tests that are pure Python, in minutes: nothing is simulated, synthesized or trained
 	@$(bin)/python -m pytest -n $(JOBS) --dist loadgroup --quick -r fE
 
-lint: $(stamp)  ## check Python with ruff, docker/ with hadolint and shellcheck, hw/rtl with Verilator, Yosys and slang
+lint: $(stamp)  ## check Python with ruff, mypy and import-linter, docker/ with hadolint and shellcheck, hw/rtl with Verilator, Yosys and slang
 	@$(bin)/ruff check
 	@$(bin)/ruff format --check
+	@$(bin)/mypy
+	@$(bin)/lint-imports --no-cache
 	@$(bin)/hadolint docker/*Dockerfile
 	@$(bin)/shellcheck docker/*.sh .ci/run
 	@$(bin)/python -m pytest --quiet -p no:cacheprovider tests/hw/test_lint.py

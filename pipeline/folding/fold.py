@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
@@ -91,7 +91,7 @@ def cycle_budget(target_fps: float, synth_clk_period_ns: float) -> int:
 def fold(
     graph: LayerGraph,
     budget: int | Literal["max"] | None = None,
-    folding_config: Path | Mapping[str, dict] | None = None,
+    folding_config: Path | Mapping[str, dict[str, Any]] | None = None,
     *,
     mvau_style: str | Mapping[str, str] = "folded",
     ram_style: str | Mapping[str, str] = "auto",
@@ -251,7 +251,7 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     _write_json(folder / "auto_folding_config.json", _folding_config(folded.graph))
 
 
-def _read_config(folding_config: Path | Mapping[str, dict] | None, graph: LayerGraph) -> FoldingConfig | None:
+def _read_config(folding_config: Path | Mapping[str, dict[str, Any]] | None, graph: LayerGraph) -> FoldingConfig | None:
     if folding_config is None:
         return None
     if isinstance(folding_config, Mapping):

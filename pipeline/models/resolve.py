@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -278,11 +279,11 @@ def _write_synthetic(model: nn.Module, spec: ModelSpec, seed: int, path: Path) -
     torch.save(model.state_dict(), path)
 
 
-def _top1(facts: dict, spec: ModelSpec) -> str:
+def _top1(facts: Mapping[str, Any], spec: ModelSpec) -> str:
     return f"top-1 {100 * facts['top1']:.1f} % on {facts.get('test_data', spec.dataset)}"
 
 
-def _measured(facts: dict, spec: ModelSpec) -> tuple[float | None, str]:
+def _measured(facts: Mapping[str, Any], spec: ModelSpec) -> tuple[float | None, str]:
     """Top-1 in percent that a checkpoint's record has, and how it was obtained."""
     if "top1" not in facts:
         return None, ""

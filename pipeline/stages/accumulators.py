@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from pipeline.stage import Context, Stage
 from pipeline.stages.groups import LAYERS, NETWORK
 
 __all__ = ["STAGE", "assign"]
+
+_Value = TypeVar("_Value")
 
 
 def run(context: Context) -> str:
@@ -110,11 +113,11 @@ def _names(unit: MVAU) -> tuple[str, ...]:
     return tuple(filter(None, (unit.name, weights, weights.removesuffix(".weight"))))
 
 
-def _lookup(values: Mapping, unit: MVAU):
+def _lookup(values: Mapping[str, _Value], unit: MVAU) -> _Value | None:
     return next((values[name] for name in _names(unit) if name in values), None)
 
 
-def _check_names(units: list[MVAU], values: Mapping, what: str) -> None:
+def _check_names(units: list[MVAU], values: Mapping[str, object], what: str) -> None:
     unknown = sorted(set(values) - {name for unit in units for name in _names(unit)})
     if unknown:
         names = ", ".join(f"{unit.name} ({unit.source})" if unit.source else unit.name for unit in units)

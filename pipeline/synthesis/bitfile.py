@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from a2q_driver.manifest import ACCELERATOR
 from pipeline.board_design import hwh, tcl
@@ -292,6 +293,6 @@ def _read_facts(path: Path) -> dict[str, str]:
     return facts
 
 
-def _facts_of(design: BlockDesign) -> dict:
+def _facts_of(design: BlockDesign) -> dict[str, Any]:
     """The description as plain data; of the board only its name, as the rest does not matter to the design."""
     return asdict(design) | {"board": design.board.name, "part": design.board.part}

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline import fingerprint
 from pipeline.codegen import accelerator
@@ -377,22 +378,22 @@ def _finn(used: Utilization) -> dict[str, int]:
     return {key: values[field] for key, field in _FINN_KEYS.items()}
 
 
-def _read(entry: Mapping) -> Utilization:
+def _read(entry: Mapping[str, Any]) -> Utilization:
     return Utilization(**{field: entry[key] for key, field in _FINN_KEYS.items()})
 
 
-def _read_estimated(entry: Mapping) -> Estimated:
+def _read_estimated(entry: Mapping[str, Any]) -> Estimated:
     facts = {field.name: entry[field.name] for field in fields(Estimated) if field.name != "utilization"}
     return Estimated(**facts, utilization=_read(entry))
 
 
-def _estimated(found: Estimated) -> dict:
+def _estimated(found: Estimated) -> dict[str, Any]:
     facts = asdict(found)
     del facts["utilization"]
     return {**_finn(found.utilization), "how": found.how, **facts}
 
 
-def _to_json(report: ResourceReport) -> dict:
+def _to_json(report: ResourceReport) -> dict[str, Any]:
     return {
         **_finn(report.total),
         "method": report.method,

@@ -213,7 +213,7 @@ def load(path: Path) -> TimingReport | None:
     return TimingReport(content["method"], content["device"], tuple(content["seeds"]), layers)
 
 
-def _to_json(report: TimingReport) -> dict:
+def _to_json(report: TimingReport) -> dict[str, Any]:
     layers = {}
     for name, layer in report.layers.items():
         made = layer.vivado

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -313,7 +314,7 @@ def _compiler() -> str:
     return f"g++ {gxx.version()}"
 
 
-def _layer_run(entry: dict) -> CppLayerRun:
+def _layer_run(entry: dict[str, Any]) -> CppLayerRun:
     extremes = entry.pop("accumulator")
     accumulator = AccumulatorExtremes(*(tuple(extremes[key]) for key in ("proven", "observed"))) if extremes else None
     return CppLayerRun(**entry, accumulator=accumulator)

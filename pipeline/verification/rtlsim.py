@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class NetworkRun:
     golden_frames: tuple[int, ...] = ()  # the golden frames that were simulated, by their indices
     weight_words: int = 0
 
-    def performance(self, clock_ns: float) -> dict:
+    def performance(self, clock_ns: float) -> dict[str, Any]:
         """FINN's rtlsim_performance.json."""
         seconds = self.total_cycles * clock_ns * 1e-9
         stable = 1e9 / (self.steady_cycles * clock_ns) if self.steady_cycles else None
@@ -234,9 +235,10 @@ def _extremes(layer: MatrixVector, result: SimulationResult, path: str) -> Accum
 
 
 def _stat(result: SimulationResult, path: str, key: str) -> int:
-    return max(
+    values: list[int] = [
         value
         for name, stats in result.stats.items()
         if name == path or name.startswith(f"{path}.")
         for value in stats.get(key, [])
-    )
+    ]
+    return max(values)
