@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import load_config
+from pipeline.config import BuildConfig, load_config
 from pipeline.devices.boards import ProcessingSystem, _BoardFile, board_names, load_board, read_board
 from pipeline.errors import ConfigError
 from pipeline.files import BOARDS
+from pipeline.stage import declared_options
 from pipeline.stages import STAGES
 
 
@@ -183,11 +184,10 @@ def test_a_configuration_names_a_file_beside_it(tmp_path):
 
 def test_the_content_of_a_file_is_in_the_keys_of_the_stages_that_read_it(tmp_path):
     path = written(tmp_path / "mine.yaml", *MINE)
-    options = {"board": str(path), "folding_config_file": None, "specialize_layers_config_file": None}
     readers = [stage for stage in STAGES if "board" in stage.reads]
     assert {stage.name for stage in readers} >= {"fold", "synth", "timing", "bitfile", "package", "report"}
-    assert all(path in stage.files(options) for stage in readers)
-    assert not any(stage.files({**options, "board": "KV260"}) for stage in readers)
+    assert all(path in stage.files(declared_options(BuildConfig(board=str(path)), stage.reads)) for stage in readers)
+    assert not any(stage.files(declared_options(BuildConfig(board="KV260"), stage.reads)) for stage in readers)
 
 
 def test_the_documented_file_is_a_board_and_every_key_is_explained(tmp_path):
