@@ -110,9 +110,7 @@ def sample_facts(**changes) -> BuildFacts:
         estimated=estimated_timing(folded.graph),
         gates=None,
         timing=None,
-        bitfile=BitfileResult(
-            "KV260", "xck26", 5.0, 200.0, 100.0, {}, None, None, Path("x.hwh"), None, None, None, None, None
-        ),
+        bitfile=BitfileResult("KV260", "xck26", 5.0, 200.0, 100.0, {}, hwh=Path("x.hwh")),
         verified=(VerifiedOutput("verify_stitched_ip_rtlsim_0_SUCCESS.npy", 10),),
         stages=tuple(StageCost(name, f"{name} is fine", 1.5, 400.0 + i) for i, name in enumerate(STAGES)),
         target_fps=1000.0,
