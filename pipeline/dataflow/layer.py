@@ -242,7 +242,7 @@ class Layer(ABC):
         """
         return np.cumsum(np.bincount(needed, minlength=beats))[:beats]
 
-    def schedule(
+    def beat_times(
         self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The cycles in which the layer sends its output beats, and those in which it takes its input beats, which

@@ -102,9 +102,9 @@ def _by_name(option: str, value: str | Mapping[str, str], mvaus: list[MVAU], oth
     return {name: value.get(name, other) for name in names}
 
 
-def _styles(asked: str, wanted: Mapping[str, int | str]) -> tuple[str, ...]:
-    if asked != "auto":
-        return (asked,)
+def _styles(style: str, wanted: Mapping[str, int | str]) -> tuple[str, ...]:
+    if style != "auto":
+        return (style,)
     if "mvau_style" in wanted:
         return (str(wanted["mvau_style"]),)
     if {"PE", "SIMD"} & wanted.keys():

@@ -92,18 +92,18 @@ class Names:
 
     @classmethod
     def read(cls, keys: Collection[str]) -> Names:
-        found: dict[str, list[tuple[str, str, int]]] = {}
+        attributes: dict[str, list[tuple[str, str, int]]] = {}
         others = []
         former = False
         for key in keys:
             if match := _NAME.fullmatch(key):
                 former |= match["op"] in OPERATORS
                 operator = OPERATORS.get(match["op"], match["op"])
-                found.setdefault(operator, []).append((key, match["kind"], int(match["index"])))
+                attributes.setdefault(operator, []).append((key, match["kind"], int(match["index"])))
             else:
                 others.append(key)
         names = {}
-        for operator, entries in found.items():
+        for operator, entries in attributes.items():
             counted_apart = len({kind for _, kind, _ in entries}) > 1
             for position, (key, _, index) in enumerate(entries):
                 names[f"{operator}_{position if counted_apart else index}"] = key

@@ -294,12 +294,12 @@ def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:
     """
     counts: dict[str, dict[str, int]] = {}
     for layer in graph:
-        own = _count(layer)
-        if own:
-            counts[layer.name] = own
+        numbers = _count(layer)
+        if numbers:
+            counts[layer.name] = numbers
     total: dict[str, int] = {}
-    for own in counts.values():
-        for key, number in own.items():
+    for numbers in counts.values():
+        for key, number in numbers.items():
             total[key] = total.get(key, 0) + number
     return {**counts, "total": total}
 
@@ -307,16 +307,16 @@ def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:
 def _count(layer: Layer) -> dict[str, int]:
     if isinstance(layer, MatrixVector):
         narrow, wide = sorted((layer.input_type.bits, layer.weight_type.bits))
-        own = {
+        counts = {
             f"op_mac_{narrow}bx{wide}b": layer.weights.size * layer.pixels[0] * layer.pixels[1],
             f"param_weight_{layer.weight_type.bits}b": layer.weights.size,
             "weight_memory_bits": layer.weight_memory_bits(),
         }
         if layer.thresholds is not None:
-            own[f"param_threshold_{max(layer.accumulator_bits or layer.exact_accumulator_bits())}b"] = (
+            counts[f"param_threshold_{max(layer.accumulator_bits or layer.exact_accumulator_bits())}b"] = (
                 layer.thresholds.size
             )
-        return own
+        return counts
     if isinstance(layer, Thresholding):
         return {f"param_threshold_{layer.input_type.bits}b": layer.thresholds.size}
     return {}
@@ -344,8 +344,8 @@ def _folding_config(graph: LayerGraph) -> dict[str, dict[str, int | str]]:
     """The folding in the layout of FINN's files, which `fold` reads back where `mvau_style` is as it was, or auto."""
     content: dict[str, dict[str, int | str]] = {"Defaults": {}}
     for layer in graph:
-        if own := folding_of(layer):
-            content[layer.name] = own
+        if folding := folding_of(layer):
+            content[layer.name] = folding
     return content
 
 

@@ -104,9 +104,9 @@ class FoldingConfig:
     def wanted(self, layer: Layer) -> dict[str, int | str]:
         """The values for `layer`, by FINN's attribute: the defaults for all, those of its operator, its own."""
         meaning = attributes_of(layer.finn_operator)
-        own = self.layers[layer.name].values if layer.name in self.layers else {}
-        found = {**self.defaults.get("all", {}), **self.defaults.get(layer.op_type, {}), **own}
-        return {name: value for name, value in found.items() if name in meaning}
+        values_of_layer = self.layers[layer.name].values if layer.name in self.layers else {}
+        values = {**self.defaults.get("all", {}), **self.defaults.get(layer.op_type, {}), **values_of_layer}
+        return {name: value for name, value in values.items() if name in meaning}
 
     def lanes(self, layer: Layer, style: str = "") -> dict[str, int]:
         """The parallelism it asks for, by the fields of a folding (`folding.py`); none for an MVAU that it wants in

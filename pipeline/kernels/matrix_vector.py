@@ -331,8 +331,8 @@ class StoredMatrixVector(MatrixVector):
         return self.weight_memory() if self.loads_weights else None
 
     def memories(self) -> dict[str, Memory]:
-        own = {} if self.loads_weights else {self.weight_file: self.weight_memory()}
-        return super().memories() | own
+        weights = {} if self.loads_weights else {self.weight_file: self.weight_memory()}
+        return super().memories() | weights
 
     def parameters(self) -> dict[str, int | str]:
         return super().parameters() | {"RamStyle": self.ram_style}

@@ -109,7 +109,7 @@ class UnrolledMVAU(MatrixVector):
     def cycles_a_beat(self) -> int:
         return self.digits
 
-    def schedule(
+    def beat_times(
         self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         taken = running_max(arrivals, np.arange(len(arrivals), dtype=np.int64) * self.digits)
