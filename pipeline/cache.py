@@ -53,9 +53,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of one key, held by this build: `found` is its result; without one `partial` is an empty folder."""
+    """The place of one key, held by this build: `entry` is its result; without one `partial` is an empty folder."""
 
-    found: Entry | None
+    entry: Entry | None
     partial: Path
     final: Path
 
@@ -89,14 +89,14 @@ class Cache:
         partial = final.with_name(f"{final.name}.partial")
         final.parent.mkdir(parents=True, exist_ok=True)
         with _held(final.with_name(f"{final.name}.lock"), on_wait):
-            found = read_entry(final)
-            if found is None:
+            entry = read_entry(final)
+            if entry is None:
                 for leftover in (final, partial):
                     if leftover.exists():
                         shutil.rmtree(leftover)
                 partial.mkdir()
             try:
-                yield Slot(found, partial, final)
+                yield Slot(entry, partial, final)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
 

@@ -79,14 +79,14 @@ class DeadlockError(ToolError):
 
 
 class TimingError(ToolError):
-    """A bitstream that does not keep its clock; it is in the folder `kept`, with the reports on it."""
+    """A bitstream that does not keep its clock; it is in `folder`, with the reports on it."""
 
-    def __init__(self, text: str, kept: Path) -> None:
-        super().__init__(text, kept)
-        self.kept = kept
+    def __init__(self, text: str, folder: Path) -> None:
+        super().__init__(text, folder)
+        self.folder = folder
 
     def __str__(self) -> str:
-        return f"{self.args[0]}\nThe bitstream, not to be trusted at this clock, and its reports are in {self.kept}."
+        return f"{self.args[0]}\nThe bitstream, not to be trusted at this clock, and its reports are in {self.folder}."
 
 
 class ResourceError(A2QError):

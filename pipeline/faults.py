@@ -62,8 +62,11 @@ def sentence(what: str, error: BaseException) -> str:
         stage, log, text = f" in the stage {error.stage}", error.log, str(error)
     log = log or _keep(error)
     where = f"with {log}, which has the traceback" if log else "with the traceback that follows"
-    told = f"{what} broke off{stage} with {text}: this is a fault of a2q, not of what it was given. Please report it {where}."
-    return told if log else f"{told}\n{''.join(traceback.format_exception(error))}"
+    message = (
+        f"{what} broke off{stage} with {text}: this is a fault of a2q, not of what it was given. "
+        f"Please report it {where}."
+    )
+    return message if log else f"{message}\n{''.join(traceback.format_exception(error))}"
 
 
 def out_of_memory(what: str, error: MemoryError) -> str:

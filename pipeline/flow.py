@@ -159,10 +159,10 @@ def _run_or_reuse(build: _Build, stage: Stage, done: Mapping[str, Entry]) -> Ent
     key = _key(stage, build.config, done)
     waiting = f"{stage.name}: another build is making this result; waiting for it"
     with build.cache.slot(stage.name, key, lambda: build.screen.note(waiting)) as slot:
-        entry = slot.found or _run(build, stage, done, slot)
+        entry = slot.entry or _run(build, stage, done, slot)
         _publish(entry.folder, build.out, stage.name, key, build.later(stage))
         _replace(entry.folder / LOG, _log_of(build.out, stage))
-    run = StageRun(stage.name, key, entry.summary, slot.found is not None, entry.seconds, entry.peak_mib)
+    run = StageRun(stage.name, key, entry.summary, slot.entry is not None, entry.seconds, entry.peak_mib)
     build.runs.append(run)
     build.screen.done(stage.name, run.summary, run.seconds, cached=run.cached)
     if not run.cached:
@@ -233,7 +233,7 @@ def _run(build: _Build, stage: Stage, done: Mapping[str, Entry], slot: Slot) -> 
             except BaseException as error:
                 printed.end()
                 if isinstance(error, TimingError):
-                    error.kept = build.out / error.kept.relative_to(slot.partial)
+                    error.folder = build.out / error.folder.relative_to(slot.partial)
                 log(f"{type(error).__name__}: {error}")
                 fault = _of_the_machine(error, build, stage.name, slot.partial)  # before the partial result is removed
                 if fault is not None:
@@ -252,14 +252,14 @@ def _log_of(out: Path, stage: Stage) -> Path:
 
 
 @contextlib.contextmanager
-def _log_file(path: Path, kept: Path) -> Iterator[io.TextIOBase]:
+def _log_file(path: Path, destination: Path) -> Iterator[io.TextIOBase]:
     """A log in a result in the making; a failed stage's log is kept, though its result is not."""
     try:
         with path.open("w", errors="replace") as stream:
             yield stream
     except BaseException:
         with contextlib.suppress(OSError):
-            _replace(path, kept)
+            _replace(path, destination)
         raise
 
 

@@ -60,12 +60,14 @@ class Cell:
         return self.vlnv.split(":")[2]
 
     def interface(self, name: str) -> Interface:
-        return next(each for each in self.interfaces if each.name == name)
+        return next(interface for interface in self.interfaces if interface.name == name)
 
     @property
     def registers(self) -> Interface:
         """The bus by which the cell's registers are reached. Raises StopIteration where it has none."""
-        return next(each for each in self.interfaces if each.protocol == "AXI4LITE" and not each.manager)
+        return next(
+            interface for interface in self.interfaces if interface.protocol == "AXI4LITE" and not interface.manager
+        )
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class BlockDesign:
         return self.cells[0]
 
     def cell(self, name: str) -> Cell:
-        return next(each for each in self.cells if each.name == name)
+        return next(cell for cell in self.cells if cell.name == name)
 
 
 @dataclass(frozen=True)

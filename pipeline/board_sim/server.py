@@ -255,10 +255,10 @@ class _Mmio(mmio_pb2_grpc.MmioServicer):
         return address
 
     def _window(self, mmio_id: str) -> Window:
-        found = _WINDOW.fullmatch(mmio_id)
-        if not found:
+        match = _WINDOW.fullmatch(mmio_id)
+        if not match:
             raise BusError(f"There is no window {shown(mmio_id)} of registers.")
-        return self._board.window(*(int(number, 16) for number in found.groups()))
+        return self._board.window(*(int(number, 16) for number in match.groups()))
 
 
 class _Gpio(gpio_pb2_grpc.GpioServicer):

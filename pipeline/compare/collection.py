@@ -80,7 +80,7 @@ class Collection:
 
     def _lay_out(self, slug: str, files: Mapping[str, str]) -> None:
         place = self._place(slug)
-        for path in [each for each in place.rglob("*") if each.is_file()]:
+        for path in [entry for entry in place.rglob("*") if entry.is_file()]:
             if path.relative_to(place).as_posix() not in (*files, _POINT):
                 path.unlink()
         for name, digest in files.items():

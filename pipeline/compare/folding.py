@@ -61,14 +61,14 @@ def references(points: Sequence[Point]) -> dict[str, list[BuildConfig]]:
     Points that are to be folded alike have the same list.
     """
     groups: dict[str, list[BuildConfig]] = {}
-    found = {}
+    result = {}
     for point in points:
         reference = reference_for(point.config)
         alike = groups.setdefault(_group(reference), [])
         if reference not in alike:
             alike.append(reference)
-        found[point.slug] = alike
-    return found
+        result[point.slug] = alike
+    return result
 
 
 def read_folding(reference: BuildConfig, built: BuildResult) -> Folding:

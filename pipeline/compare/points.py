@@ -96,7 +96,7 @@ def points(
     """
     policies = [_accumulators(text) for text in axes.policies]
     _check_settings(settings)
-    found: dict[str, Point] = {}
+    result: dict[str, Point] = {}
     for model in dict.fromkeys(model for name in names for model in _models(name, axes.bits)):
         for board, rate, seed in product(axes.boards or (None,), axes.target_fps or (None,), axes.seeds or (None,)):
             given = {"board": board, "target_fps": rate, "seed": seed, "weights": weights}
@@ -105,10 +105,10 @@ def points(
                 chosen = loaded.accumulators.model_copy(update=accumulators)
                 whole = loaded.model_copy(update={"accumulators": chosen})
                 point = Point.of(whole, several_seeds=len(axes.seeds) > 1)
-                other = found.setdefault(point.slug, point)
+                other = result.setdefault(point.slug, point)
                 if other is not point:
                     raise ConfigError(_twice(other, point))
-    return list(found.values())
+    return list(result.values())
 
 
 def _check_settings(settings: Sequence[str]) -> None:

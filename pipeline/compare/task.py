@@ -105,11 +105,11 @@ def find_folding(candidates: Sequence[BuildConfig], place: Place) -> Folding | F
     failed = Failed("fold", "nothing to fold")
     for config in candidates:
         point = Point.of(config)
-        with _reported(point, place) as told:
+        with _reported(point, place) as reporter:
             try:
-                return read_folding(config, build(config, place.work / point.slug, STAGES, told, until="fold"))
+                return read_folding(config, build(config, place.work / point.slug, STAGES, reporter, until="fold"))
             except A2QError as error:
-                failed = Failed(told.stage, str(error))
+                failed = Failed(reporter.stage, str(error))
     return failed
 
 
@@ -117,25 +117,25 @@ def build_point(point: Point, folding: Folding | Failed, place: Place) -> Built 
     """Build `point`, folded as `folding` says, in its folder of `place.work`."""
     if isinstance(folding, Failed):
         return folding
-    with _reported(point, place) as told:
+    with _reported(point, place) as reporter:
         try:
             config = folding.given_to(point.config, place.work / _FOLDINGS)
-            result = build(config, place.work / point.slug, STAGES, told)
+            result = build(config, place.work / point.slug, STAGES, reporter)
             record = read_record(point, result.results)
         except A2QError as error:
-            return Failed(told.stage, str(error))
+            return Failed(reporter.stage, str(error))
     paths = sorted(path for pattern in _COLLECTED for path in result.folder.glob(pattern))
-    found = {path.relative_to(result.folder).as_posix(): path.read_bytes() for path in paths}
-    files = {name: digest_of(content) for name, content in found.items()}
-    return Built(record, files, {files[name]: content for name, content in found.items()})
+    contents = {path.relative_to(result.folder).as_posix(): path.read_bytes() for path in paths}
+    files = {name: digest_of(content) for name, content in contents.items()}
+    return Built(record, files, {files[name]: content for name, content in contents.items()})
 
 
 @contextmanager
-def _reported(point: Point, place: Place) -> Iterator[Told]:
+def _reported(point: Point, place: Place) -> Iterator[Reporter]:
     """While a build of this process runs, and its screen."""
     worker = get_worker()
     where = f"{socket.gethostname()}:{os.getpid()}"
-    told = Told(
+    reporter = Reporter(
         lambda event: worker.log_event(place.topic, {"point": point.slug, "where": where, **event}), place.verbose
     )
     with _one_at_a_time:
@@ -144,10 +144,10 @@ def _reported(point: Point, place: Place) -> Iterator[Told]:
                 f"The worker {where} has another checkout or environment of this repository "
                 "than the one that compares. Give all workers the same."
             )
-        yield told
+        yield reporter
 
 
-class Told(Screen):
+class Reporter(Screen):
     """A build's screen on a worker: what there is to show becomes events, which `tell` sends. `stage` is the last."""
 
     def __init__(self, tell: Callable[[dict[str, Any]], None], verbose: bool) -> None:

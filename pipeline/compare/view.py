@@ -84,7 +84,7 @@ class View:
                 case "log":
                     self.console.print(f"{row.name}: {text}", highlight=False, markup=False, soft_wrap=True)
 
-    def kept(self, point: Point, record: PointRecord) -> None:
+    def reused(self, point: Point, record: PointRecord) -> None:
         """The point was there."""
         self._end(point, "", f"{_figures(record)} (kept)")
 

@@ -21,7 +21,7 @@ def foldings(
 
 
 def stored_in(options: Iterable[Folding], ram_styles: Iterable[str]) -> tuple[Folding, ...]:
-    """Each of `found` with the weights in each of `ram_styles`; what is unrolled has none to store."""
+    """Each of `options` with the weights in each of `ram_styles`; what is unrolled has none to store."""
     kinds: tuple[dict[str, int | str], ...] = tuple(
         {} if kind == "auto" else {"ram_style": kind} for kind in ram_styles
     )

@@ -220,8 +220,8 @@ class Layers:
             return nn.AvgPool2d(kernel)
         height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
         bits = (height * width * (2**self.quantization.act_bits - 1)).bit_length()
-        kept = min(bits, _POOL_BITS)
-        truncation = TruncTo8bit.let(bit_width=kept, trunc_scaling_impl=_Shift(bits - kept))
+        result_bits = min(bits, _POOL_BITS)
+        truncation = TruncTo8bit.let(bit_width=result_bits, trunc_scaling_impl=_Shift(bits - result_bits))
         return qnn.TruncAvgPool2d(kernel_size=kernel, trunc_quant=truncation, float_to_int_impl_type="FLOOR")
 
 

@@ -336,15 +336,15 @@ def _resnet18(name: str, digits: str) -> ModelSpec:
 
 def _own_models() -> dict[str, ModelSpec]:
     """The models with a record in this repository. A damaged record is read again, and reported, when it is needed."""
-    found = {}
+    models = {}
     for path in sorted(CHECKPOINTS.glob("*.json")):
         try:
             record = json.loads(path.read_text())
-            found[path.stem] = recorded(path.stem, record if isinstance(record, dict) else {})
+            models[path.stem] = recorded(path.stem, record if isinstance(record, dict) else {})
         except (OSError, ValueError, ModelError):
             with suppress(ModelError):
-                found[path.stem] = _named(path.stem)
-    return found
+                models[path.stem] = _named(path.stem)
+    return models
 
 
 class UnknownModelError(ModelError):

@@ -104,9 +104,9 @@ class NetworkRecord(_Part):
 
 def write_record(model: onnx.ModelProto, record: NetworkRecord) -> None:
     """Put `record` into `model`, in place of one that is there."""
-    kept = [entry for entry in model.metadata_props if entry.key != KEY]
+    others = [entry for entry in model.metadata_props if entry.key != KEY]
     del model.metadata_props[:]
-    model.metadata_props.extend(kept)
+    model.metadata_props.extend(others)
     model.metadata_props.add(key=KEY, value=record.model_dump_json(exclude_none=True))
 
 

@@ -160,9 +160,9 @@ def _example(args: object) -> Tensor:
         (args,) = args
     value = args.value if isinstance(args, QuantTensor) else args
     if not isinstance(value, Tensor) or value.ndim < 2 or not len(value) or not value.is_floating_point():
-        found = f"a tensor of {value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else repr(type(value))
+        kind = f"a tensor of {value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else repr(type(value))
         raise ModelError(
-            f"The example of the network's input is {found}; expected one float tensor with a batch of one or more in front."
+            f"The example of the network's input is {kind}; expected one float tensor with a batch of one or more in front."
         )
     return value.detach().float().cpu()
 

@@ -45,7 +45,7 @@ class NetworkTiming:
 
     def worst(self, unit: str, count: int) -> list[Path]:
         """The `count` longest paths that end in `unit`, one for each pair of registers, whatever the bit."""
-        ends = sorted(self._ends(unit), key=lambda found: -found[0])
+        ends = sorted(self._ends(unit), key=lambda item: -item[0])
         chosen: dict[tuple[str, ...], Path] = {}
         for ns, port, end in islice(ends, _BITS_SHOWN):
             if len(chosen) == count:

@@ -54,10 +54,10 @@ def train_command(
 def _called(checkpoint: Path) -> str:
     """The name by which a build finds `checkpoint`, or its path where the name is not its own."""
     try:
-        own = Path(located(checkpoint.stem)) == checkpoint
+        is_known = Path(located(checkpoint.stem)) == checkpoint
     except ModelError:  # there are others
-        own = False
-    return checkpoint.stem if own else str(checkpoint)
+        is_known = False
+    return checkpoint.stem if is_known else str(checkpoint)
 
 
 def default_folder(config: TrainConfig) -> Path:

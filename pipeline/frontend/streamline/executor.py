@@ -29,11 +29,11 @@ torch.backends.nnpack.set_flags(False)  # type: ignore[no-untyped-call]  # of to
 
 def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     """The initializers and the outputs of Constant nodes, by name."""
-    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
-            found[node.output[0]] = constant_value(node)
-    return found
+            arrays[node.output[0]] = constant_value(node)
+    return arrays
 
 
 def graph_input(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
