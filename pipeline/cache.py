@@ -115,7 +115,7 @@ class Cache:
         return path
 
     def size_mib(self) -> float:
-        """What all results take on disk, in MiB."""
+        """The size of all results on disk, in MiB."""
         return sum(path.stat().st_size for path in _files(self.folder)) / 2**20
 
 
@@ -168,7 +168,7 @@ def _digest(record: Mapping[str, object]) -> str:
 
 
 def _states(folder: Path) -> dict[str, list[int | str]]:
-    """What a file is known by, by its path: size, time of change, and the digest of those that are verified whole."""
+    """The state of each file, by its path: size, time of change, and the digest of those that are verified whole."""
     states: dict[str, list[int | str]] = {}
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()

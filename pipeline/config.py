@@ -1,4 +1,4 @@
-"""What a build is asked to do: a YAML file of build_configs/ as a validated type.
+"""The configuration of a build: a YAML file of build_configs/ as a validated type.
 
 Names are FINN's where FINN has the option. A file may say `inherit: <other file>`, relative to itself, and then only
 what differs. Paths in a file are relative to it.
@@ -286,7 +286,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None, gi
 
 
 def command_line(settings: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a command line says over a file: `settings`, each NAME=VALUE of --set, and its other `options`, by their field.
+    """The values of a command line over a file: `settings`, each NAME=VALUE of --set, and `options`, by their field.
 
     Options that are None are not given. Paths become absolute. Raises ConfigError for a field that is given twice, or a
     setting that cannot be read.

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""The errors of this package, as one tree.
 
 A2QError                    everything this package raises on purpose; the command line prints it and exits with 1
 ├── InputError              what the user gave: a name, a file, a value
@@ -47,7 +47,7 @@ class A2QError(Exception):
 
 
 class InputError(A2QError):
-    """What the user gave cannot be used."""
+    """An input of the user that cannot be used."""
 
 
 class ModelError(InputError):

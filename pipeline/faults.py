@@ -56,7 +56,7 @@ def in_stage(stage: str, log: Path | None = None, stream: TextIOBase | TextIO | 
 
 
 def sentence(what: str, error: BaseException) -> str:
-    """What to tell who ran `what`, such as a command with what it was given, of a fault; its traceback is kept."""
+    """The message about a fault in `what`, such as a command with its arguments; its traceback is kept."""
     stage, log, text = "", None, _short(error)
     if isinstance(error, InternalError):
         stage, log, text = f" in the stage {error.stage}", error.log, str(error)
@@ -70,7 +70,7 @@ def sentence(what: str, error: BaseException) -> str:
 
 
 def out_of_memory(what: str, error: MemoryError) -> str:
-    """What to tell who ran `what` of an `error` outside of a stage."""
+    """The message about an `error` in `what` outside of a stage."""
     return f"{what} needs more memory than there is{_details(error)}. {_MORE}"
 
 

@@ -1,4 +1,4 @@
-"""What a stage's result depends on, as SHA-256 digests: files, folders, code, variables, versions of packages."""
+"""The inputs of a stage's result, as SHA-256 digests: files, folders, code, variables, versions of packages."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def _key(stage: Stage, config: BuildConfig, done: Mapping[str, Entry]) -> str:
 
 
 def user_inputs(stage: Stage, config: BuildConfig) -> dict[str, object]:
-    """What of a stage's key is the user's: the options it reads, and the content of the files that they name."""
+    """The user's part of a stage's key: the options it reads, and the content of the files that they name."""
     return {
         "options": config.as_json(stage.reads),
         "files": [fingerprint.file(path) for path in stage.files(declared_options(config, stage.reads))],
@@ -191,7 +191,7 @@ def user_inputs(stage: Stage, config: BuildConfig) -> dict[str, object]:
 
 
 def code_version(stage: Stage) -> dict[str, object]:
-    """What of a stage's key is the same for every build of this checkout in this environment."""
+    """The part of a stage's key that is the same for every build of this checkout in this environment."""
     sources = matching(stage.sources)
     return {
         "stage": stage.name,
@@ -358,7 +358,7 @@ def _link(result: Path, out: Path) -> list[str]:
 
 
 def _read_manifest(out: Path) -> dict[str, _Published]:
-    """What each stage has published in the folder `out`. Raises ResourceError for a list of another shape."""
+    """The published results of each stage in the folder `out`. Raises ResourceError for a list of another shape."""
     manifest = out / _MANIFEST
     if not manifest.exists():
         return {}
@@ -387,7 +387,7 @@ def _verify_published(name: str) -> str:
 
 
 class _Published(BaseModel, extra="forbid"):
-    """What a stage has published: the key of its result, and the paths of the files, relative to the build's folder."""
+    """The published result of a stage: its key, and the paths of its files, relative to the build's folder."""
 
     key: str
     files: list[Annotated[str, AfterValidator(_verify_published)]]

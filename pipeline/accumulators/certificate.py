@@ -66,7 +66,7 @@ class Bounds(TypedDict):
 
 @dataclass(frozen=True)
 class LayerCertificate:
-    """What is proven of one MVAU. The fields are the file's keys; see the module's text."""
+    """The facts that are proven of one MVAU. The fields are the file's keys; see the module's text."""
 
     layer: str
     source: str

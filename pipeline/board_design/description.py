@@ -130,7 +130,7 @@ class BlockDesign:
 
 @dataclass(frozen=True)
 class _System:
-    """What differs between kinds of processing systems, other than their parameters."""
+    """The differences between kinds of processing systems, other than their parameters."""
 
     vlnv: str
     control: Interface
@@ -275,7 +275,7 @@ def check_clock(board: Board, period_ns: float) -> None:
 
 
 def _divisor(board: str, system: ProcessingSystem) -> int:
-    """What the PLL's frequency is divided by for the clock of the programmable logic."""
+    """The divisor of the PLL's frequency for the clock of the programmable logic."""
     pll_mhz = system.pll_mhz
     divisor = round(pll_mhz / _PL_CLOCK_MHZ)
     if abs(pll_mhz - divisor * _PL_CLOCK_MHZ) > _ROUNDED * pll_mhz:

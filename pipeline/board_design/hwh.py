@@ -103,7 +103,7 @@ def _pynq_frequency(clock: int) -> str:
 
 
 class _Wires:
-    """Which pins of a design hang together: the pin that drives each, and those that each drives."""
+    """The connections of the pins of a design: the pin that drives each, and those that each drives."""
 
     def __init__(self, design: BlockDesign) -> None:
         self.loose: dict[str, Net] = {}  # the pins that belong to no interface
@@ -212,7 +212,7 @@ def _add_interface(buses: Element, design: BlockDesign, cell: Cell, interface: I
 
 
 def _add_memory_map(module: Element, design: BlockDesign, cell: Cell) -> None:
-    """What the managers of `cell` reach: the processors the registers, the DMA the DRAM."""
+    """Add the ranges that the managers of `cell` reach: the processors the registers, the DMA the DRAM."""
     system = design.processing_system
     if cell is system:
         control = next(interface for interface in cell.interfaces if interface.manager)

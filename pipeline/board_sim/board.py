@@ -169,7 +169,7 @@ class Board:
         return self._model, self._dma
 
     def _owner(self, address: int) -> Window:
-        """What answers at `address`. A real bus hangs where the logic is not programmed; this one says so."""
+        """The owner of `address`. A real bus hangs where the logic is not programmed; this one raises an error."""
         owner = next((window for window in self._windows if window.holds(address)), None)
         if owner is None or (owner.name == DMA and address >= owner.base + _DMA_REGISTERS):
             raise BusError(f"Nothing answers at 0x{address:08X}.")

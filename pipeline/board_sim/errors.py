@@ -1,4 +1,4 @@
-"""What the board refuses, as a branch of `pipeline.errors`.
+"""The requests that the board refuses, as a branch of `pipeline.errors`.
 
 A2QError
 └── BoardError              the board refuses a request; its text is the sentence that the client gets

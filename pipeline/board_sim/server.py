@@ -61,7 +61,7 @@ _CODES: dict[type[A2QError], grpc.StatusCode] = {
 
 
 class _Reply(Protocol):
-    """What all responses with a message have."""
+    """The fields that all responses with a message have."""
 
     msg: str
 
@@ -277,7 +277,7 @@ def _refuse(context: grpc.ServicerContext, sentence: str) -> NoReturn:
 
 @contextmanager
 def _status(context: grpc.ServicerContext) -> Iterator[None]:
-    """What the board refuses becomes the call's status."""
+    """A request that the board refuses becomes the call's status."""
     try:
         yield
     except A2QError as error:
@@ -286,7 +286,7 @@ def _status(context: grpc.ServicerContext) -> Iterator[None]:
 
 @contextmanager
 def _message(response: _Reply) -> Iterator[None]:
-    """What the board refuses becomes the response's message."""
+    """A request that the board refuses becomes the response's message."""
     try:
         yield
     except BoardError as error:

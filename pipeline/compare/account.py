@@ -1,4 +1,4 @@
-"""What a comparison says in sentences: what was compared, and how each figure came to be."""
+"""The sentences of a comparison: the builds that were compared, and the origin of each figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a comparison collects of its builds, by the content of the files.
+"""The results that a comparison collects of its builds, by the content of the files.
 
     <folder>/objects/<SHA-256>        the content of a file, once, however many builds have it
     <folder>/points/<point>/          a build's small files, links to these

@@ -1,4 +1,4 @@
-"""What `a2q compare` does."""
+"""The work of `a2q compare`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def compare_command(
 
 
 def default_folder(names: Sequence[str]) -> Path:
-    """Where a comparison goes if no folder is named: compare/<the first of the models>.
+    """The folder of a comparison if none is named: compare/<the first of the models>.
 
     >>> default_folder(["quant_resnet8_w4a4_a2q_*"]).as_posix()
     'compare/quant_resnet8_w4a4_a2q'

@@ -84,7 +84,7 @@ def read_folding(reference: BuildConfig, built: BuildResult) -> Folding:
 
 
 def _group(reference: BuildConfig) -> str:
-    """What the references of builds that are to be folded alike have in common."""
+    """The key that is common to the references of builds that are to be folded alike."""
     same = reference.model_dump(mode="json")
     styles = reference.mvau_style
     if {styles} == {"folded"} if isinstance(styles, str) else set(styles.values()) <= {"folded"}:

@@ -1,4 +1,4 @@
-"""What a worker of a comparison does: find a folding, build a point, and send back what is worth keeping.
+"""The work of a comparison's worker: find a folding, build a point, and send back the results.
 
 Both are pure in what they return: a worker that is killed loses nothing, as another does its task from the stages that
 are in the cache, or from the beginning where there is none.
@@ -39,7 +39,7 @@ _one_at_a_time = threading.Lock()  # a build takes over its process's output
 
 @dataclass(frozen=True)
 class Place:
-    """Where and as what a worker builds: the folder `work`, the `checkout` that it must have, and whom it tells.
+    """The surroundings of a worker's build: the folder `work`, the `checkout` that it must have, and whom it tells.
 
     What happens is logged as events of `topic`; with `verbose` also what tools say.
     """
@@ -101,7 +101,7 @@ def _asked(config: BuildConfig, known: dict[str, dict[str, object]]) -> str:
 
 
 def find_folding(candidates: Sequence[BuildConfig], place: Place) -> Folding | Failed:
-    """The folding of the first of `candidates` that can be folded; what the last one failed with, if none can."""
+    """The folding of the first of `candidates` that can be folded; the failure of the last one, if none can."""
     failed = Failed("fold", "nothing to fold")
     for config in candidates:
         point = Point.of(config)

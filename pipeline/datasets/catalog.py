@@ -70,7 +70,7 @@ def find(name: str) -> DataSet:
 
 
 def places(name: str, folder: Path | None = None) -> list[Path]:
-    """Where the data set `name` is looked for, in order: `folder` alone, or else A2Q_DATA, the cache and the system."""
+    """The places of the data set `name`, in order: `folder` alone, or else A2Q_DATA, the cache and the system."""
     dataset = find(name)
     if folder is not None:
         return [folder]

@@ -124,7 +124,7 @@ def _content(path: Path) -> bytes:
 
 
 def _unpacked(archive: Path, layout: _Layout, split: str) -> Iterator[tuple[str, bytes]]:
-    """Where each file of `split` stands in `archive`, and its content. Nothing is written to the disk."""
+    """The place in `archive` and the content of each file of `split`. Nothing is written to the disk."""
     wanted = {f"{layout.folder}/{name}" for name in layout.members[split]}
     try:
         with tarfile.open(archive, "r:gz") as tar:

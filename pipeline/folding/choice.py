@@ -111,7 +111,7 @@ class FoldingProblem:
         return Foldings(chosen, solution.total)
 
     def estimate(self, layer: Layer, folding: Folding) -> Estimate:
-        """What `layer` takes in this folding."""
+        """The estimate of `layer` in this folding."""
         if isinstance(layer, MVAU):
             return _matrix(self.model, layer, folding.style, tuple(folding.fields.items()))
         if folding.style == "whole":
@@ -278,7 +278,7 @@ def _settled(layer: Layer, styles: Collection[str], config: FoldingConfig) -> bo
 def _configured(
     layer: Layer, options: tuple[Folding, ...], config: FoldingConfig | None, style: str = ""
 ) -> tuple[Folding, ...]:
-    """Those that `config` allows of the foldings of `layer`, an MVAU in `style`. Raises ConfigError if there are
+    """The foldings of `layer`, an MVAU in `style`, that `config` allows. Raises ConfigError if there are
     none."""
     if config is None:
         return options
@@ -320,7 +320,7 @@ def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free
 
 
 def _between(model: ResourceModel, stream: Connection, whole: int | None) -> Callable[[int, int], Estimate]:
-    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
+    """The layers on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
 
     @cache
     def estimate(written: int, read: int) -> Estimate:

@@ -107,7 +107,7 @@ def _bounds_of_pair(graph: LayerGraph, fork: Layer, join: Layer, writer: Mapping
 def _needed(
     by_stream: Mapping[str, np.ndarray], streams: Sequence[str], counts: np.ndarray, of: Callable[..., np.ndarray]
 ) -> np.ndarray:
-    """What `counts` beats of each of `streams` need, by beat, `of` them all."""
+    """The beats that `counts` beats of each of `streams` need, by beat, `of` them all."""
     first, *others = (of_count(by_stream[name], counts) for name in streams)
     return of([first, *others], axis=0) if others else first
 

@@ -1,4 +1,4 @@
-"""What FINN calls the layers of a network in its files of folding and of styles, by release, and what we call them.
+"""FINN's names of a network's layers in its files of folding and of styles, by release, and ours.
 
 FINN counts each of its operators apart, in the order of its graph: MVAU_hls_0, MVAU_rtl_0. `OPERATORS` has what they were
 called before, `JOINED` what is another operator here.
@@ -69,7 +69,7 @@ def is_layer(name: str) -> bool:
 
 
 def today(operator: str) -> str:
-    """What FINN's `operator` is called today, without _hls and _rtl.
+    """The name of FINN's `operator` today, without _hls and _rtl.
 
     >>> today("MVAU_hls"), today("StreamingFCLayer_Batch")
     ('MVAU', 'MVAU')

@@ -191,7 +191,7 @@ def _solved(problem: FoldingProblem) -> Foldings:
 
 
 def _relaxed(allowed: Allowed) -> dict[str, Allowed]:
-    """What the configuration could say less strictly, and what it then allows."""
+    """The less strict settings that the configuration could have, and the choices that each allows."""
     styles, ram_styles = dict.fromkeys(allowed.styles, STYLES), dict.fromkeys(allowed.ram_styles, "auto")
     relaxed = {
         "mvau_style auto": replace(allowed, styles=styles),

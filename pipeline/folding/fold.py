@@ -44,7 +44,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class MvauChoice:
-    """What was chosen for an MVAU, and why: the fewest LUTs. Estimates."""
+    """The style that was chosen for an MVAU, and why: the fewest LUTs. Estimates."""
 
     style: str
     fields: dict[str, int | str]  # of the folding, see `pipeline/folding/options.py`
@@ -156,7 +156,7 @@ def _explained(design: Design, names: Collection[str]) -> dict[str, MvauChoice]:
 
 
 def folding_of(layer: Layer) -> dict[str, int | str]:
-    """What a FINN folding file says of `layer` (see `folding_config.py`)."""
+    """The values of `layer` in a FINN folding file (see `folding_config.py`)."""
     if isinstance(layer, MatrixVector):
         style = layer.style
         folding: dict[str, int | str] = {} if style == "folded" else {"mvau_style": style}
@@ -192,7 +192,7 @@ def save(folded: Folded, folder: Path) -> None:
 
 
 def load(folder: Path) -> Folded:
-    """What `save` wrote. Raises ModelError for files that are missing or damaged."""
+    """The result that `save` wrote. Raises ModelError for files that are missing or damaged."""
     path = folder / "folded.json"
     try:
         content = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Which implementation of each layer resources are told of.
+"""The implementation of each layer that the resources are counted for.
 
     rtl  its module of hw/rtl, counted by Yosys
     hls  its function of hw/hls too, by Vitis HLS where that is installed
@@ -106,7 +106,7 @@ class StylesFile:
         return cls(str(path), layers, defaults, keys, tuple(asking + others))
 
     def wanted(self, layer: Layer) -> str:
-        """What it says of `layer` or of its operator. A layer's empty string takes back what defaults say."""
+        """The file's style of `layer` or of its operator. A layer's empty string takes back what defaults say."""
         return self.layers[layer.name] if layer.name in self.layers else _of(self.defaults, layer)
 
     def of_all(self, layer: Layer) -> str:
@@ -122,12 +122,12 @@ class StylesFile:
 
 
 def _operators(layer: Layer) -> tuple[str, ...]:
-    """What the operator of `layer` may be called: a sparse or an unrolled MVAU is an MVAU to FINN."""
+    """The names that the operator of `layer` may have: a sparse or an unrolled MVAU is an MVAU to FINN."""
     return (layer.op_type, layer.name.rpartition("_")[0])
 
 
 def _of(styles: Mapping[str, str], layer: Layer) -> str:
-    """What `styles` has for `layer`, or else for its operator; empty if nothing."""
+    """The style in `styles` for `layer`, or else for its operator; empty if nothing."""
     return next((styles[name] for name in (layer.name, *_operators(layer)) if name in styles), "")
 
 

@@ -1,4 +1,4 @@
-"""Which hardware computes a matrix.
+"""The styles of hardware that compute a matrix.
 
     folded    multipliers that take turns with all weights
     unrolled  a graph of adders, of which the weights are the circuit

@@ -62,12 +62,12 @@ def predict(graph: LayerGraph, rates: Rates) -> Prediction:
 
 
 def fifo_peaks(graph: LayerGraph, rates: Rates) -> dict[str, int]:
-    """What `predict` says of the FIFOs alone."""
+    """The peaks that `predict` gives for the FIFOs, by name."""
     return _steady(graph, rates)[1]
 
 
 def rates_of(graph: LayerGraph, budget: int | None = None) -> Rates:
-    """Lets generators go at the rate of the layer behind them where that is fast enough.
+    """The rates at which generators go: that of the layer behind them where that is fast enough.
 
     `budget` is the most clock cycles that a frame may take; None is what the slowest layer takes. A generator with less
     than a frame's lead stalls between frames, until it has the first rows of the next. Where that would take a frame

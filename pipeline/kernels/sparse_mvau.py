@@ -94,7 +94,7 @@ class SparseMVAU(StoredMatrixVector):
     # -- accumulators -----------------------------------------------------------------------------------------------
 
     def _row_bits(self) -> tuple[int, ...]:
-        """What holds the sum of each row, before its bias is added and after."""
+        """The bits for the sum of each row, before its bias is added and after."""
         before = map(range_bits, *exact_range(self.weights, self.input_type))
         return tuple(map(max, before, self.accumulator_bits or self.exact_accumulator_bits()))
 
@@ -360,7 +360,7 @@ class SparseMVAU(StoredMatrixVector):
         }
 
     def hls_pragmas(self, name: str) -> tuple[str, ...]:
-        """All that an entry of a schedule has is where the weights are."""
+        """All parts of a schedule's entries are in the memory of the weights."""
         weights = f"{name}_weights"
         return tuple(
             pragma.replace(weights, f"{name}_{table}")

@@ -1,4 +1,4 @@
-"""What makes the windows of an image, of whatever width a beat is."""
+"""The base of the layers that make the windows of an image, of whatever width a beat is."""
 
 from __future__ import annotations
 

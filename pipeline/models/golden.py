@@ -208,5 +208,5 @@ def is_image(shape: tuple[int, ...]) -> bool:
 
 
 def normalised(images: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """What a network with this `preprocessing` takes for uint8 `images` (N, C, H, W): float32, as the driver makes it."""
+    """Network input by this `preprocessing` of uint8 `images` (N, C, H, W): float32, as the driver makes it."""
     return driver.normalised(images, preprocessing.mean, preprocessing.std)

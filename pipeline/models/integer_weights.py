@@ -1,4 +1,4 @@
-"""What a Brevitas network's weights are as integers, as its layers compute them from the input they get."""
+"""The weights of a Brevitas network as integers, as its layers compute them from the input they get."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ class Layers:
         return qnn.QuantReLU(_Activations, bit_width=self.quantization.act_bits, return_quant_tensor=True)
 
     def branch_end(self, shared: nn.Module | None = None) -> nn.Module:
-        """What a branch of a residual addition ends with; `shared` is the activation that ends the other branch.
+        """The end of a branch of a residual addition; `shared` is the activation that ends the other branch.
 
         Quantized, both branches are unsigned integers of one quantizer, so that integers can be added. A float network
         adds as published: it has a ReLU after the sum only.
@@ -248,7 +248,7 @@ def _weights(chosen: Quantization, place: Place, terms: int) -> dict[str, Any]:
 
 
 class ImageNetwork(nn.Module):
-    """What all networks share: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out."""
+    """The base of all networks: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out."""
 
     def __init__(
         self,

@@ -163,7 +163,7 @@ class ModelSpec:
         return self.quantization.accumulator_bits if self.quantization else None
 
     def as_record(self) -> dict[str, Any]:
-        """What describes the network, as plain values; `recorded` reads them."""
+        """The description of the network, as plain values; `recorded` reads them."""
         normalization = self.normalization
         return {
             "network": self.family,
@@ -299,7 +299,7 @@ def find(name: str) -> ModelSpec:
 
 
 def downloaded(model: str) -> Path | None:
-    """Where the checkpoint of the release called `model` is, once it is downloaded; None for what is no release."""
+    """The path of the checkpoint of the release `model`, once it is downloaded; None for any other name."""
     spec = MODELS.get(model)
     return cache_folder() / "models" / spec.file if spec is not None and spec.url else None
 

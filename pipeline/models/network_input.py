@@ -1,4 +1,4 @@
-"""What a network that is known by its file takes: shape, range, and how pixels become its numbers."""
+"""The input of a network that is known by its file: shape, range, and how pixels become its numbers."""
 
 from __future__ import annotations
 

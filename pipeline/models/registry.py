@@ -205,7 +205,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def checkpoint_record(path: Path) -> dict[str, Any]:
-    """What the checkpoint `path` says of itself, or the JSON beside it does; empty where neither is there.
+    """The record in the checkpoint `path`, or in the JSON beside it; empty where neither is there.
 
     Raises ModelError for one that is damaged.
     """

@@ -337,7 +337,7 @@ def _rows_in_hls(resources: ResourceReport, names: Sequence[str]) -> list[list[i
 
 
 def _in_hls(resources: ResourceReport) -> str:
-    """What is known of the layers that `preferred_impl_style` wants in HLS C++, if there are any."""
+    """The section on the layers that `preferred_impl_style` wants in HLS C++, if there are any."""
     if not resources.in_hls:
         return ""
     text = (
@@ -370,7 +370,7 @@ _IN = {
 
 
 def _memories(layers: Sequence[MatrixVector]) -> str:
-    """Where weights are whose memory was not left to synthesis."""
+    """The memories of weights, where the choice was not left to synthesis."""
     parts = []
     for style, where in _IN.items():
         if names := [layer.name for layer in layers if getattr(layer, "ram_style", "auto") == style]:
@@ -397,7 +397,7 @@ def _finn_lut(facts: BuildFacts, names: Sequence[str]) -> int | str:
 
 
 def _beside_finn(facts: BuildFacts) -> str:
-    """What FINN's own estimate is, and how far it is off for the MVAUs that it has a counterpart of."""
+    """FINN's own estimate, and its error for the MVAUs that have a counterpart in FINN."""
     text = (
         "\n\nFINN's estimate is what FINN's code says of its own units with the same folding; a dash stands where it has "
         "no such unit, or no estimate of its LUTs."
@@ -491,7 +491,7 @@ def _by_vivado(layer: LayerTiming) -> list[int | float | str]:
 
 
 def _problems(layer: LayerTiming) -> list[tuple[str, str]]:
-    """Where there is no figure, and why."""
+    """The figures that are missing, and why."""
     problems = [("on the ECP5", layer.ecp5.problem)]
     if layer.vivado:
         problems.append(("by Vivado", layer.vivado.problem))

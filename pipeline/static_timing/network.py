@@ -55,7 +55,7 @@ class NetworkTiming:
         return list(chosen.values())
 
     def _ends(self, unit: str) -> Iterator[tuple[float, str, End | str]]:
-        """What ends in `unit`: how long it took, whence, and the pin; or an output that goes outside."""
+        """The paths that end in `unit`: their time, start and pin; or an output that goes outside."""
         analysis = self._analyses[unit]
         circuit = analysis.graph.circuit
         for port in (REGISTERS, *circuit.inputs):
@@ -81,7 +81,7 @@ class NetworkTiming:
         return None if source is None else at
 
     def _at_output(self, unit: str, port: str) -> tuple[float, str | None]:
-        """What `_late` has of an output; worked out if need be."""
+        """The entry of `_late` for an output; worked out if need be."""
         key = (unit, port)
         if key in self._late:
             return self._late[key]

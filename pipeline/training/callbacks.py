@@ -1,4 +1,4 @@
-"""What happens around epochs of a training: its checkpoint, its history, its plot, and a line of text for each."""
+"""The work around the epochs of a training: its checkpoint, its history, its plot, and a line of text for each."""
 
 from __future__ import annotations
 

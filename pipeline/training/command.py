@@ -1,4 +1,4 @@
-"""What `a2q train`, `evaluate`, `benchmark` and `export` do."""
+"""The work of `a2q train`, `evaluate`, `benchmark` and `export`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _called(checkpoint: Path) -> str:
 
 
 def default_folder(config: TrainConfig) -> Path:
-    """Where a training goes if no folder is named: trained/DATASET_NAME_seedN."""
+    """The folder of a training if none is named: trained/DATASET_NAME_seedN."""
     return Path(TRAINED, f"{config.dataset}_{config.name}_seed{config.seed}")
 
 

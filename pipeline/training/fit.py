@@ -301,7 +301,7 @@ def _record(
     test: ImageSet | ImageFolder,
     history: History,
 ) -> dict[str, Any]:
-    """What a checkpoint says of itself: plain values, and none of this machine's paths."""
+    """The record of a checkpoint: plain values, and none of this machine's paths."""
     record = {
         **spec.as_record(),
         "training_data": training.source,

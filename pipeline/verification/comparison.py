@@ -1,4 +1,4 @@
-"""What the simulations of the hardware have in common: which frames they run, and when what they give is right."""
+"""The common parts of the simulations of the hardware: the check of their outputs and accumulators."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class CppNetworkRun:
 
 @dataclass(frozen=True)
 class CppSimulation:
-    """What was run, and what it took. `compile_seconds` is what was not compiled before."""
+    """The runs and their cost. `compile_seconds` counts the objects that were not compiled before."""
 
     compiler: str
     headers: str
@@ -84,7 +84,7 @@ class CppSimulation:
 
 
 def load(path: Path) -> CppSimulation | None:
-    """What `save` wrote to `path`; None where nothing was simulated. Raises OSError, ValueError, KeyError or TypeError."""
+    """The result in `path`; None where nothing was simulated. Raises OSError, ValueError, KeyError or TypeError."""
     if not path.is_file():
         return None
     content = json.loads(path.read_text())
@@ -209,7 +209,7 @@ class _Trial:
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """What came out of a trial, or why nothing did."""
+    """The outcome of a trial, or the reason why there is none."""
 
     trial: _Trial
     outputs: list[np.ndarray] | None
@@ -267,7 +267,7 @@ def _joined(trial: _Trial, parts: Sequence[_Outcome]) -> _Outcome:
 
 
 def _widest(seen: Sequence[Extremes]) -> Extremes:
-    """What one accumulator held in all of several runs."""
+    """The extremes of one accumulator over several runs."""
 
     def ends(ranges: list[tuple[int, int] | None]) -> tuple[int, int] | None:
         pairs = [pair for pair in ranges if pair]

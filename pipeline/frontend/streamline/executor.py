@@ -56,7 +56,7 @@ def graph_output(graph: onnx.GraphProto) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Scaled:
-    """What a quantizer gives: whole numbers of magnitude up to `reach`, and the scale, in double, that makes them real."""
+    """A quantizer's result: integers of magnitude up to `reach`, and the scale, in double, that makes them real."""
 
     integers: Tensor
     scale: Tensor
