@@ -63,6 +63,6 @@ def nodes(layer: Layer, family: str) -> tuple[HWCustomOp, ...]:
 
 
 def _asked(node: HWCustomOp, part: str) -> FinnEstimate:
-    resources = node.node_res_estimation(part)
-    numbers = (int(resources[key]) for key in ("LUT", "BRAM_18K", "URAM", "DSP"))
-    return FinnEstimate(node.onnx_node.op_type, *numbers)
+    found = node.node_res_estimation(part)
+    own = (int(found[key]) for key in ("LUT", "BRAM_18K", "URAM", "DSP"))
+    return FinnEstimate(node.onnx_node.op_type, *own)

@@ -223,7 +223,7 @@ def _less(capacity: Capacity, whole: Capacity | Estimate, taken: Estimate, spare
     """`capacity` less what `taken` is more than `whole`, and a share to `spare` of what it is more of."""
     left = {}
     for resource in fields(Capacity):
-        has, wanted, limit = (getattr(amounts, resource.name) for amounts in (capacity, taken, whole))
+        has, wanted, limit = (getattr(own, resource.name) for own in (capacity, taken, whole))
         left[resource.name] = has - (wanted - limit + spare * limit if wanted > limit else 0)
     return Capacity(**left)
 

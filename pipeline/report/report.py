@@ -46,8 +46,8 @@ def run(results: Mapping[str, Path], folder: Path, board: Board, *, target_fps: 
 def _finns(estimates: Mapping[str, tuple[FinnEstimate, ...]]) -> dict[str, Any]:
     """By layer and FINN's unit, with FINN's keys; null where FINN has no unit or no estimate of it."""
     content: dict[str, Any] = {
-        name: {f.op_type: {"LUT": f.lut, "BRAM_18K": f.bram_18k, "URAM": f.uram, "DSP": f.dsp} for f in nodes} or None
-        for name, nodes in estimates.items()
+        name: {f.op_type: {"LUT": f.lut, "BRAM_18K": f.bram_18k, "URAM": f.uram, "DSP": f.dsp} for f in own} or None
+        for name, own in estimates.items()
     }
     how = "estimated by FINN's code (finn-plus) for its own units, with the folding and accumulators of each layer"
     return {**content, "how": how}

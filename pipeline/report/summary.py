@@ -101,8 +101,8 @@ def _bitstream(facts: BuildFacts) -> list[str]:
     if made.vivado is None or made.utilization is None:
         text = "none: Vivado was not on PATH; the same build makes one where it is"
         return ["bitstream", text, "`deploy/` is for the simulated board"]
-    share = f", {number(made.accelerator['LUT'])} of them the accelerator's" if made.accelerator else ""
-    counts = f"{number(made.utilization['LUT'])} LUT{share}, {number(made.utilization['FF'])} FF"
+    own = f", {number(made.accelerator['LUT'])} of them the accelerator's" if made.accelerator else ""
+    counts = f"{number(made.utilization['LUT'])} LUT{own}, {number(made.utilization['FF'])} FF"
     return [
         "bitstream",
         f"{counts}; {made.clock_mhz:g} MHz kept with {made.wns_ns:g} ns to spare",
@@ -392,8 +392,8 @@ def _accuracy(facts: BuildFacts) -> str:
 
 def _finn_lut(facts: BuildFacts, names: Sequence[str]) -> int | str:
     """FINN's estimate of the LUTs of layers together; a dash where it has none of one of them."""
-    estimates = [facts.finn.get(name) for name in names]
-    return sum(nodes[0].lut for nodes in estimates if nodes) if all(estimates) else "–"
+    found = [facts.finn.get(name) for name in names]
+    return sum(own[0].lut for own in found if own) if all(found) else "–"
 
 
 def _beside_finn(facts: BuildFacts) -> str:
