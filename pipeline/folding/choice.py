@@ -111,7 +111,7 @@ class FoldingProblem:
         return Foldings(chosen, solution.total)
 
     def estimate(self, layer: Layer, folding: Folding) -> Estimate:
-        """The estimate of `layer` in this folding."""
+        """What `layer` takes in this folding."""
         if isinstance(layer, MVAU):
             return _matrix(self.model, layer, folding.style, tuple(folding.fields.items()))
         if folding.style == "whole":
@@ -320,7 +320,7 @@ def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free
 
 
 def _between(model: ResourceModel, stream: Connection, whole: int | None) -> Callable[[int, int], Estimate]:
-    """The layers on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
+    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
 
     @cache
     def estimate(written: int, read: int) -> Estimate:

@@ -99,8 +99,8 @@ def _bitstream(facts: BuildFacts) -> list[str]:
     if made is None:
         return ["bitstream", f"none: the {facts.resources.board} has no processors beside its logic", "not supported"]
     if made.vivado is None or made.utilization is None:
-        text = "none: Vivado was not on PATH; the same build makes one where it is"
-        return ["bitstream", text, "`deploy/` is for the simulated board"]
+        found = "none: Vivado was not on PATH; the same build makes one where it is"
+        return ["bitstream", found, "`deploy/` is for the simulated board"]
     own = f", {number(made.accelerator['LUT'])} of them the accelerator's" if made.accelerator else ""
     counts = f"{number(made.utilization['LUT'])} LUT{own}, {number(made.utilization['FF'])} FF"
     return [
