@@ -54,14 +54,14 @@ def excess(taken: Estimate, capacity: Capacity) -> dict[str, tuple[int, int]]:
 def holders(graph: LayerGraph) -> tuple[str, ...]:
     """The boards that hold the folded `graph`, each by estimates for its own family."""
     totals: dict[str, Estimate] = {}
-    names = []
+    found = []
     for board in all_boards():
         if board.family not in totals:
             model = ResourceModel.load(board.family)
             totals[board.family] = sum(map(model.layer, graph), Estimate())
         if capacity_of(board).holds(totals[board.family]):
-            names.append(board.name)
-    return tuple(names)
+            found.append(board.name)
+    return tuple(found)
 
 
 def _rounded_down(rate: float) -> float:

@@ -329,9 +329,9 @@ def _estimate_all(
 
     with scratch_folder("hls") as scratch:
         written = [write_layer(_nameless(layer), scratch / str(i)) for i, layer in enumerate(layers)]
-        keys = [fingerprint.folder(source.source.parent) for source in written]
-        distinct = {key: (layer.name, source) for key, layer, source in zip(keys, layers, written, strict=True)}
-        results = side_by_side([partial(estimate, *source) for source in distinct.values()], workers, on_progress)
+        keys = [fingerprint.folder(cpp.source.parent) for cpp in written]
+        distinct = {key: (layer.name, cpp) for key, layer, cpp in zip(keys, layers, written, strict=True)}
+        results = side_by_side([partial(estimate, *entry) for entry in distinct.values()], workers, on_progress)
     estimates = dict(zip(distinct, results, strict=True))
     return {layer.name: estimates[key] for layer, key in zip(layers, keys, strict=True)}
 
