@@ -80,16 +80,23 @@ def keys(points: Sequence[Point], made: str) -> dict[str, str]:
     Of another machine's programs, such as its C++ compiler, nothing is in it: what is built does not depend on them.
     """
     known: dict[str, dict[str, object]] = {}
-    asked = {slug: [_asked(config, known) for config in configs] for slug, configs in references(points).items()}
+    alike = {
+        slug: [_inputs_digest(config, known) for config in configs] for slug, configs in references(points).items()
+    }
     return {
         point.slug: fingerprint.combine(
-            {"checkout": made, "name": point.name, "own": _asked(point.config, known), "alike": asked[point.slug]}
+            {
+                "checkout": made,
+                "name": point.name,
+                "own": _inputs_digest(point.config, known),
+                "alike": alike[point.slug],
+            }
         )
         for point in points
     }
 
 
-def _asked(config: BuildConfig, known: dict[str, dict[str, object]]) -> str:
+def _inputs_digest(config: BuildConfig, known: dict[str, dict[str, object]]) -> str:
     """The digest of what `config` asks of the stages; `known` is what was found of the same options before."""
     parts = {}
     for stage in STAGES:

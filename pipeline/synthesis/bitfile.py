@@ -162,7 +162,7 @@ def load(folder: Path) -> BitfileResult:
 
 
 def _implement(
-    asked: BitfileResult,
+    requested: BitfileResult,
     rtl: Path,
     design: BlockDesign,
     folder: Path,
@@ -171,7 +171,7 @@ def _implement(
     jobs: int,
     log: Callable[[str], None] | None,
 ) -> BitfileResult:
-    """Run Vivado, and take its results into `folder`. Gives `asked` with all that it makes known."""
+    """Run Vivado, and take its results into `folder`. Gives `requested` with all that it makes known."""
     project = work / f"{design.board.name}-{_key(rtl, folder / SCRIPT)}"
     shutil.rmtree(project, ignore_errors=True)
     made = project / "output"
@@ -202,7 +202,7 @@ def _implement(
     rows = vivado.read_utilization(folder / "utilization.xml")
     shutil.rmtree(project)
     return replace(
-        asked,
+        requested,
         clock_mhz=float(facts["clock_mhz"]),
         pl_clock_mhz=float(facts["pl_clock_mhz"]),
         vivado=version,
