@@ -266,7 +266,7 @@ def config_for(model: str) -> Path:
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None, giver: str = _GIVER) -> BuildConfig:
-    """The configuration in the YAML file `path`, with `overrides` over it, which are as a file would have them.
+    """The configuration in the YAML file `path`, with `overrides` over it, in the form of a file.
 
     A plain name that is no file here may be that of one in build_configs/. Raises ConfigError with the file, or the `giver`
     of the overrides, the key, its value and what is allowed; so for the files of FINN that it names.

@@ -174,7 +174,7 @@ def simulated_board(package: Path) -> Iterator[Address]:
 
 
 class _Tail:
-    """The end of what comes from `stream`, which is read until it ends."""
+    """The end of the text from `stream`, which is read until it ends."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream

@@ -266,7 +266,7 @@ class Layer(ABC):
     # -- FINN, and layers at random -----------------------------------------------------------------------------------
 
     def finn_nodes(self, family: str) -> Mapping[str, Mapping[str, Any]]:
-        """Those of FINN's hardware operators that compute the same, with their attributes; the first counts LUTs.
+        """FINN's hardware operators that compute the same, with their attributes; the first counts LUTs.
 
         Memories are as in Yosys' `family`. Empty where FINN has no such operator, or no estimate of its LUTs.
         """

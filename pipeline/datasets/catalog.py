@@ -1,4 +1,4 @@
-"""The data sets by name: what they are, where they are looked for, and how to get them."""
+"""The data sets by name: their files, the folders that may hold them, and the way to get them."""
 
 from __future__ import annotations
 

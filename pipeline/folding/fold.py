@@ -168,7 +168,7 @@ def folding_of(layer: Layer) -> dict[str, int | str]:
 
 
 def threshold_styles(layer: Layer) -> dict[str, int]:
-    """What the thresholds of `layer` lie in, and those of how many steps of the search; empty where it has none."""
+    """The memories of the thresholds of `layer`, and the steps of the search in each; empty where it has none."""
     if not isinstance(layer, MatrixVector | Thresholding) or layer.thresholds is None:
         return {}
     return search_styles(layer.thresholds.shape[1], layer.threshold_folds)

@@ -21,7 +21,7 @@ def foldings(
 
 
 def stored_in(options: Iterable[Folding], ram_styles: Iterable[str]) -> tuple[Folding, ...]:
-    """Each of `options` with the weights in each of `ram_styles`; what is unrolled has none to store."""
+    """Each of `options` with the weights in each of `ram_styles`; an unrolled one has none to store."""
     kinds: tuple[dict[str, int | str], ...] = tuple(
         {} if kind == "auto" else {"ram_style": kind} for kind in ram_styles
     )
@@ -33,7 +33,7 @@ def stored_in(options: Iterable[Folding], ram_styles: Iterable[str]) -> tuple[Fo
 
 
 def within(options: Iterable[Folding], budget: int | None) -> tuple[Folding, ...]:
-    """Those that take `budget` cycles a frame or less, else the fastest; without a budget the slowest."""
+    """The options that take `budget` cycles a frame or less, else the fastest; without a budget the slowest."""
     options = tuple(options)
     if budget is None:
         limit = max(folding.cycles for folding in options)

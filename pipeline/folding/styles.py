@@ -36,7 +36,7 @@ def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGene
 
 
 def whole_window(generator: ConvolutionInputGenerator, padding: FMPadding | None) -> ParallelWindow:
-    """What takes the place of both. Raises UnsupportedError for windows that cannot be made whole."""
+    """The layer in the place of both. Raises UnsupportedError for windows that cannot be made whole."""
     first = padding or generator
     return ParallelWindow(
         generator.name,

@@ -226,7 +226,7 @@ def spec_of(
     width: float = 1.0,
     normalization: Preprocessing | None = None,
 ) -> ModelSpec:
-    """The network of `family` with this quantization; what is None is as the family has it by default.
+    """The network of `family` with this quantization; None stands for the default of the family.
 
     Raises ModelError for a family that there is not.
     """
@@ -246,7 +246,7 @@ def spec_of(
 
 
 def recorded(name: str, record: Mapping[str, Any]) -> ModelSpec:
-    """The network that a checkpoint's record describes; what the record leaves out is as `name` has it by default.
+    """The network that a checkpoint's record describes; `name` gives the defaults for all else.
 
     Raises ModelError for a record that does not fit together.
     """

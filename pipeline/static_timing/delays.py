@@ -134,7 +134,7 @@ CELL_DELAYS: Mapping[str, CellDelays] = {
 
 
 def graded(delays: CellDelays, part: str) -> str:
-    """What `delays` are of, and that `part`, the name of one, is not where it is of another speed grade."""
+    """The parts of `delays`, and a remark where `part`, the name of one, is of another speed grade."""
     grade = _GRADE.search(part)
     if grade and grade[1] != delays.grade:
         return f"{delays.part} ({part} is a -{grade[1]})"

@@ -75,7 +75,7 @@ _TRANSFORMATIONS: tuple[Transformation, ...] = (
 
 @dataclass(frozen=True, eq=False)
 class StreamlineResult:
-    """The graph, what it computes for the first `len(outputs)` golden inputs, and the input quantizer it was given.
+    """The graph, its outputs for the first `len(outputs)` golden inputs, and the input quantizer it was given.
 
     On the first `checked` golden inputs every transformation left the outputs as they were.
     """
