@@ -53,9 +53,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Slot:
-    """The place of one key, held by this build: `found` is its result; without one `partial` is an empty folder."""
+    """The place of one key, held by this build: `entry` is its result; without one `partial` is an empty folder."""
 
-    found: Entry | None
+    entry: Entry | None
     partial: Path
     final: Path
 
@@ -89,14 +89,14 @@ class Cache:
         partial = final.with_name(f"{final.name}.partial")
         final.parent.mkdir(parents=True, exist_ok=True)
         with _held(final.with_name(f"{final.name}.lock"), on_wait):
-            found = read_entry(final)
-            if found is None:
+            entry = read_entry(final)
+            if entry is None:
                 for leftover in (final, partial):
                     if leftover.exists():
                         shutil.rmtree(leftover)
                 partial.mkdir()
             try:
-                yield Slot(found, partial, final)
+                yield Slot(entry, partial, final)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
 
@@ -115,7 +115,7 @@ class Cache:
         return path
 
     def size_mib(self) -> float:
-        """What all results take on disk, in MiB."""
+        """The size of all results on disk, in MiB."""
         return sum(path.stat().st_size for path in _files(self.folder)) / 2**20
 
 
@@ -168,7 +168,7 @@ def _digest(record: Mapping[str, object]) -> str:
 
 
 def _states(folder: Path) -> dict[str, list[int | str]]:
-    """What a file is known by, by its path: size, time of change, and the digest of those that are verified whole."""
+    """The state of each file, by its path: size, time of change, and the digest of those that are verified whole."""
     states: dict[str, list[int | str]] = {}
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()

@@ -74,8 +74,8 @@ def _main(
 
 
 @contextmanager
-def _messages(verbose: bool, kept: str = "finished stages are kept") -> Iterator[None]:
-    """Every exception becomes a message and an exit code, see `pipeline.errors`; an interrupt says what is `kept`."""
+def _messages(verbose: bool, saved: str = "finished stages are kept") -> Iterator[None]:
+    """Every exception becomes a message and an exit code, see `pipeline.errors`; an interrupt says what is `saved`."""
     _open_streams()
     try:
         yield
@@ -84,18 +84,18 @@ def _messages(verbose: bool, kept: str = "finished stages are kept") -> Iterator
     except Exception as error:
         if verbose:
             raise
-        message, status = _told(error)
+        message, status = _message_of(error)
         with suppress(OSError):  # nobody reads it
             Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
         raise typer.Exit(status) from None
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"interrupted; {kept}, the same command goes on from there")
+        Console(stderr=True).print(f"interrupted; {saved}, the same command goes on from there")
         raise typer.Exit(130) from None
     finally:
         _close_output()
 
 
-def _told(error: Exception) -> tuple[str, int]:
+def _message_of(error: Exception) -> tuple[str, int]:
     """The message of `error`, and the exit code."""
     match error:
         case A2QError():

@@ -1,4 +1,4 @@
-"""What a build is asked to do: a YAML file of build_configs/ as a validated type.
+"""The configuration of a build: a YAML file of build_configs/ as a validated type.
 
 Names are FINN's where FINN has the option. A file may say `inherit: <other file>`, relative to itself, and then only
 what differs. Paths in a file are relative to it.
@@ -266,7 +266,7 @@ def config_for(model: str) -> Path:
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None, giver: str = _GIVER) -> BuildConfig:
-    """The configuration in the YAML file `path`, with `overrides` over it, which are as a file would have them.
+    """The configuration in the YAML file `path`, with `overrides` over it, in the form of a file.
 
     A plain name that is no file here may be that of one in build_configs/. Raises ConfigError with the file, or the `giver`
     of the overrides, the key, its value and what is allowed; so for the files of FINN that it names.
@@ -286,7 +286,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None, gi
 
 
 def command_line(settings: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a command line says over a file: `settings`, each NAME=VALUE of --set, and its other `options`, by their field.
+    """The values of a command line over a file: `settings`, each NAME=VALUE of --set, and `options`, by their field.
 
     Options that are None are not given. Paths become absolute. Raises ConfigError for a field that is given twice, or a
     setting that cannot be read.

@@ -107,7 +107,7 @@ def read(
 
 
 def assigned(texts: Sequence[str], kind: type[Section], called: str) -> Values:
-    """What `texts`, each NAME=VALUE, say of a configuration of type `kind`, as a file would: sections are mappings.
+    """The values of `texts`, each NAME=VALUE, in the form of a file for a configuration `kind`: sections are mappings.
 
     NAME is a field, with dots for one of a section; VALUE is YAML. Whether they can be is left to `kind`. Raises
     ConfigError, which calls the option `called`, for another text, a value that is no YAML, or a name that is given twice.

@@ -55,7 +55,7 @@ runpy.run_module("pipeline.board_sim", run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True)
 class Address:
-    """Where a board's PYNQ.remote server listens; `process` is that server's number, where it was started here."""
+    """The address of a board's PYNQ.remote server; `process` is the number of a server that was started here."""
 
     host: str
     port: int
@@ -94,7 +94,7 @@ def board_python() -> Path:
 
 
 def destination(board: str, host: str | None, port: int | None) -> Address | None:
-    """Where `board` is reached; None for the simulated one, which is started for it.
+    """The address of `board`; None for the simulated one, which is started for it.
 
     Raises ConfigError where board and address do not go together, or no package can be made for the board;
     ResourceError where pynq's environment is missing.
@@ -174,7 +174,7 @@ def simulated_board(package: Path) -> Iterator[Address]:
 
 
 class _Tail:
-    """The end of what comes from `stream`, which is read until it ends."""
+    """The end of the text from `stream`, which is read until it ends."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -183,7 +183,7 @@ class _Tail:
         self._reader.start()
 
     def text(self) -> str:
-        """What was kept, once the stream has ended."""
+        """The text, once the stream has ended."""
         self._reader.join()
         return self._kept
 

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree.
+"""The errors of this package, as one tree.
 
 A2QError                    everything this package raises on purpose; the command line prints it and exits with 1
 ├── InputError              what the user gave: a name, a file, a value
@@ -47,7 +47,7 @@ class A2QError(Exception):
 
 
 class InputError(A2QError):
-    """What the user gave cannot be used."""
+    """An input of the user that cannot be used."""
 
 
 class ModelError(InputError):
@@ -79,14 +79,14 @@ class DeadlockError(ToolError):
 
 
 class TimingError(ToolError):
-    """A bitstream that does not keep its clock; it is in the folder `kept`, with the reports on it."""
+    """A bitstream that does not keep its clock; it is in `folder`, with the reports on it."""
 
-    def __init__(self, text: str, kept: Path) -> None:
-        super().__init__(text, kept)
-        self.kept = kept
+    def __init__(self, text: str, folder: Path) -> None:
+        super().__init__(text, folder)
+        self.folder = folder
 
     def __str__(self) -> str:
-        return f"{self.args[0]}\nThe bitstream, not to be trusted at this clock, and its reports are in {self.kept}."
+        return f"{self.args[0]}\nThe bitstream, not to be trusted at this clock, and its reports are in {self.folder}."
 
 
 class ResourceError(A2QError):

@@ -56,18 +56,21 @@ def in_stage(stage: str, log: Path | None = None, stream: TextIOBase | TextIO | 
 
 
 def sentence(what: str, error: BaseException) -> str:
-    """What to tell who ran `what`, such as a command with what it was given, of a fault; its traceback is kept."""
+    """The message about a fault in `what`, such as a command with its arguments; its traceback is kept."""
     stage, log, text = "", None, _short(error)
     if isinstance(error, InternalError):
         stage, log, text = f" in the stage {error.stage}", error.log, str(error)
     log = log or _keep(error)
     where = f"with {log}, which has the traceback" if log else "with the traceback that follows"
-    told = f"{what} broke off{stage} with {text}: this is a fault of a2q, not of what it was given. Please report it {where}."
-    return told if log else f"{told}\n{''.join(traceback.format_exception(error))}"
+    message = (
+        f"{what} broke off{stage} with {text}: this is a fault of a2q, not of what it was given. "
+        f"Please report it {where}."
+    )
+    return message if log else f"{message}\n{''.join(traceback.format_exception(error))}"
 
 
 def out_of_memory(what: str, error: MemoryError) -> str:
-    """What to tell who ran `what` of an `error` outside of a stage."""
+    """The message about an `error` in `what` outside of a stage."""
     return f"{what} needs more memory than there is{_details(error)}. {_MORE}"
 
 

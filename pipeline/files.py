@@ -1,4 +1,4 @@
-"""Where the files are that belong to this package and are not Python: hw/, build_configs/, the licence.
+"""The files that belong to this package and are not Python: hw/, build_configs/, the licence.
 
 In a checkout they stand beside the package; an installed wheel carries them inside it, in the folder `shipped`.
 """

@@ -1,4 +1,4 @@
-"""What a stage's result depends on, as SHA-256 digests: files, folders, code, variables, versions of packages."""
+"""The inputs of a stage's result, as SHA-256 digests: files, folders, code, variables, versions of packages."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def files(paths: Iterable[Path], base: Path) -> str:
 def folder(path: Path, *, without: Iterable[str] = ()) -> str:
     """The digest of all files in a folder, in any depth, but for those named in `without`, relative to it."""
     left_out = set(without)
-    found = (p for p in path.rglob("*") if p.is_file() and p.relative_to(path).as_posix() not in left_out)
-    return files(found, path)
+    paths = (p for p in path.rglob("*") if p.is_file() and p.relative_to(path).as_posix() not in left_out)
+    return files(paths, path)
 
 
 @cache
@@ -108,16 +108,16 @@ def _parsed(path: Path) -> tuple[str, ast.Module]:
 
 def _definitions(tree: ast.Module) -> dict[str, ast.stmt]:
     """The statement that defines each name at the top of a module."""
-    found: dict[str, ast.stmt] = {}
+    definitions: dict[str, ast.stmt] = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-            found[node.name] = node
+            definitions[node.name] = node
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            found.update({alias.asname or alias.name.partition(".")[0]: node for alias in node.names})
+            definitions.update({alias.asname or alias.name.partition(".")[0]: node for alias in node.names})
         else:
             names = (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-            found.update(dict.fromkeys(names, node))
-    return found
+            definitions.update(dict.fromkeys(names, node))
+    return definitions
 
 
 def _used(name: str, definitions: Mapping[str, ast.stmt]) -> list[ast.stmt]:
@@ -151,7 +151,7 @@ def _module_imports(path: Path) -> tuple[Path, ...]:
 
 def _imports(node: ast.AST, path: Path) -> list[Path]:
     """The files of this repository's modules that `node`, which stands in the file `path`, imports when it runs."""
-    found = []
+    imported = []
     for inner in _executed(node):
         if isinstance(inner, ast.Import):
             names = [alias.name for alias in inner.names]
@@ -164,8 +164,8 @@ def _imports(node: ast.AST, path: Path) -> list[Path]:
             names = _named_by_call(inner, path)
         else:
             continue
-        found += [file for name in names if name.partition(".")[0] in PACKAGES for file in _module_files(name)]
-    return found
+        imported += [file for name in names if name.partition(".")[0] in PACKAGES for file in _module_files(name)]
+    return imported
 
 
 def _named_by_call(call: ast.Call, path: Path) -> list[str]:

@@ -159,10 +159,10 @@ def _run_or_reuse(build: _Build, stage: Stage, done: Mapping[str, Entry]) -> Ent
     key = _key(stage, build.config, done)
     waiting = f"{stage.name}: another build is making this result; waiting for it"
     with build.cache.slot(stage.name, key, lambda: build.screen.note(waiting)) as slot:
-        entry = slot.found or _run(build, stage, done, slot)
+        entry = slot.entry or _run(build, stage, done, slot)
         _publish(entry.folder, build.out, stage.name, key, build.later(stage))
         _replace(entry.folder / LOG, _log_of(build.out, stage))
-    run = StageRun(stage.name, key, entry.summary, slot.found is not None, entry.seconds, entry.peak_mib)
+    run = StageRun(stage.name, key, entry.summary, slot.entry is not None, entry.seconds, entry.peak_mib)
     build.runs.append(run)
     build.screen.done(stage.name, run.summary, run.seconds, cached=run.cached)
     if not run.cached:
@@ -183,7 +183,7 @@ def _key(stage: Stage, config: BuildConfig, done: Mapping[str, Entry]) -> str:
 
 
 def user_inputs(stage: Stage, config: BuildConfig) -> dict[str, object]:
-    """What of a stage's key is the user's: the options it reads, and the content of the files that they name."""
+    """The user's part of a stage's key: the options it reads, and the content of the files that they name."""
     return {
         "options": config.as_json(stage.reads),
         "files": [fingerprint.file(path) for path in stage.files(declared_options(config, stage.reads))],
@@ -191,7 +191,7 @@ def user_inputs(stage: Stage, config: BuildConfig) -> dict[str, object]:
 
 
 def code_version(stage: Stage) -> dict[str, object]:
-    """What of a stage's key is the same for every build of this checkout in this environment."""
+    """The part of a stage's key that is the same for every build of this checkout in this environment."""
     sources = matching(stage.sources)
     return {
         "stage": stage.name,
@@ -233,7 +233,7 @@ def _run(build: _Build, stage: Stage, done: Mapping[str, Entry], slot: Slot) -> 
             except BaseException as error:
                 printed.end()
                 if isinstance(error, TimingError):
-                    error.kept = build.out / error.kept.relative_to(slot.partial)
+                    error.folder = build.out / error.folder.relative_to(slot.partial)
                 log(f"{type(error).__name__}: {error}")
                 fault = _of_the_machine(error, build, stage.name, slot.partial)  # before the partial result is removed
                 if fault is not None:
@@ -252,14 +252,14 @@ def _log_of(out: Path, stage: Stage) -> Path:
 
 
 @contextlib.contextmanager
-def _log_file(path: Path, kept: Path) -> Iterator[io.TextIOBase]:
+def _log_file(path: Path, destination: Path) -> Iterator[io.TextIOBase]:
     """A log in a result in the making; a failed stage's log is kept, though its result is not."""
     try:
         with path.open("w", errors="replace") as stream:
             yield stream
     except BaseException:
         with contextlib.suppress(OSError):
-            _replace(path, kept)
+            _replace(path, destination)
         raise
 
 
@@ -358,7 +358,7 @@ def _link(result: Path, out: Path) -> list[str]:
 
 
 def _read_manifest(out: Path) -> dict[str, _Published]:
-    """What each stage has published in the folder `out`. Raises ResourceError for a list of another shape."""
+    """The published results of each stage in the folder `out`. Raises ResourceError for a list of another shape."""
     manifest = out / _MANIFEST
     if not manifest.exists():
         return {}
@@ -387,7 +387,7 @@ def _verify_published(name: str) -> str:
 
 
 class _Published(BaseModel, extra="forbid"):
-    """What a stage has published: the key of its result, and the paths of the files, relative to the build's folder."""
+    """The published result of a stage: its key, and the paths of its files, relative to the build's folder."""
 
     key: str
     files: list[Annotated[str, AfterValidator(_verify_published)]]

@@ -39,7 +39,7 @@ def read_json(path: Path, called: str) -> Any:
 
 
 class _Refused(Exception):
-    """What is JSON to Python, but nothing for a configuration."""
+    """JSON to Python that has no place in a configuration."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ __all__ = ["board_facts", "board_table", "family_table", "model_table", "option_
 
 
 def model_table() -> Table:
-    """The networks with a checkpoint: name, data set, what is known of it, and where it comes from.
+    """The networks with a checkpoint: name, data set, accuracy and other facts, and origin.
 
     After those of this repository and the releases come the ones that were trained in the working directory, but for
     those that a name cannot mean because the repository has one of that name. ¹ marks one that is taken where the release of
@@ -91,7 +91,7 @@ _SYSTEMS = {"zynq7": "Zynq-7000", "zynq_ultra": "Zynq UltraScale+"}
 
 
 def board_table() -> Table:
-    """The boards of hw/boards: the part, what it holds, and the default clock in MHz; 80 columns wide."""
+    """The boards of hw/boards: the part, its resources, and the default clock in MHz; 80 columns wide."""
     table = Table(
         Column("board", no_wrap=True), Column("part", no_wrap=True), box=None, padding=(0, 1, 0, 0), pad_edge=False
     )
@@ -104,7 +104,7 @@ def board_table() -> Table:
 
 
 def board_facts(name: str) -> Table:
-    """All that is known of the board called `name`, each figure with its source. Raises ConfigError for no board."""
+    """The facts of the board `name`, each figure with its source. Raises ConfigError for no board."""
     board = load_board(name)
     system = board.processing_system
     facts = {

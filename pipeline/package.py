@@ -60,7 +60,7 @@ _SYNC = bytes.fromhex("0ff00ff00ff00ff000")  # the first field of every bit file
 
 @dataclass(frozen=True)
 class Package:
-    """What lies in a package. `images` says whether the golden frames are there as uint8 images, too."""
+    """The content of a package. `images` says whether the golden frames are there as uint8 images, too."""
 
     model: str
     board: str
@@ -186,7 +186,7 @@ def _layout(port: Port) -> dict[str, int]:
 
 
 def _transforms(graph: LayerGraph, preprocessing: Preprocessing | None) -> Transforms:
-    """What the host does before and after the accelerator."""
+    """The host's work before and after the accelerator."""
     transform, after = graph.input_transform, graph.output_transform
     assert transform is not None  # of every network that is built
     images = None

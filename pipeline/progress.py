@@ -1,4 +1,4 @@
-"""What a build shows on the screen: a line a stage, a spinner or bar while one runs, plain lines without a terminal."""
+"""The screen of a build: a line a stage, a spinner or bar while one runs, plain lines without a terminal."""
 
 from __future__ import annotations
 

@@ -31,15 +31,15 @@ def scratch_folder(
     Where one of the exceptions `keep_after` leaves the block, the folder stays for the user to look at.
     """
     folder, lock = _made(purpose, parent)
-    work, kept = folder / "work", False
+    work, keep = folder / "work", False
     work.mkdir()
     try:
         yield work
     except keep_after:
-        kept = True
+        keep = True
         raise
     finally:
-        if kept:
+        if keep:
             (folder / _LOCK).unlink()  # without it, nobody takes the folder for a leftover
         else:
             _remove(folder)

@@ -1,4 +1,4 @@
-"""What a stage of a build is: `Stage` is what the flow knows of it, `Context` is what its function gets.
+"""A stage of a build: `Stage` is its description for the flow, `Context` the argument of its function.
 
 A stage is a file of `pipeline/stages/`. It holds a function `run(context) -> str` and the `Stage` that declares it. The
 function
@@ -36,7 +36,7 @@ def _no_files(options: BuildConfig) -> Sequence[Path]:
 
 @dataclass(frozen=True)
 class Stage:
-    """What the flow knows of a stage.
+    """The description of a stage for the flow.
 
     `run` is given a `Context`. `files` lists the user's files that options name; it sees the fields of `reads` alone.
     """
@@ -55,7 +55,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage is given to run; see the module's docstring."""
+    """The argument of a stage's function; see the module's docstring."""
 
     folder: Path
     options: BuildConfig

@@ -1,4 +1,4 @@
-"""Where things are kept that several builds and projects share: downloads, data sets, compiled runtimes."""
+"""The folder of the files that several builds and projects share: downloads, data sets, compiled runtimes."""
 
 from __future__ import annotations
 

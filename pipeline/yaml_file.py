@@ -1,4 +1,4 @@
-"""YAML as users write it: what is read is what stands there, or the file is refused at once.
+"""YAML as users write it: the file is read as it stands, or refused at once.
 
 A plain word means what it means in the core schema of YAML 1.2. A word that YAML 1.1 takes for something else (`on`,
 `1_000`, `010`, `12:30`, a date) is refused, as readers differ in what they take it for. So is what no configuration
@@ -42,7 +42,7 @@ def read_yaml(path: Path, called: str) -> Any:
 
 
 def parse_yaml(text: str, called: str) -> Any:
-    """What the YAML `text` means, as `read_yaml` reads it of a file."""
+    """The value of the YAML `text`, as `read_yaml` reads it of a file."""
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
@@ -61,7 +61,7 @@ def parse_yaml(text: str, called: str) -> Any:
 
 
 class _Refused(yaml.MarkedYAMLError):
-    """What is YAML, but nothing for a configuration."""
+    """YAML that has no place in a configuration."""
 
     def __init__(self, place: yaml.Node | yaml.Event, problem: str) -> None:
         super().__init__(problem=problem, problem_mark=place.start_mark)  # type: ignore[arg-type]  # or of libyaml
@@ -109,7 +109,7 @@ def _value(node: yaml.Node) -> Any:
 
 
 def _plain(node: yaml.ScalarNode) -> str | int | float | bool | None:
-    """What a word without quotes means."""
+    """The value of a word without quotes."""
     text = node.value
     if text in _NULL:
         return None

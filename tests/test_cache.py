@@ -14,7 +14,7 @@ CERTIFICATE = "report/accumulators.json"
 
 def keep(folder: Path) -> Entry:
     with Cache(folder).slot("stage", "0" * 64, lambda: None) as slot:
-        assert slot.found is None
+        assert slot.entry is None
         (slot.partial / "report").mkdir()
         (slot.partial / CERTIFICATE).write_text('{"bits_used": 14}')
         (slot.partial / "golden.npy").write_bytes(bytes(range(256)) * 8)

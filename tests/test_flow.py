@@ -168,9 +168,9 @@ def test_a_stage_that_finds_a_difference_leaves_what_differs_until_it_is_mended(
 def test_a_bitstream_that_is_too_slow_is_added_to_the_build_until_there_is_a_better_one(tmp_path: Path) -> None:
     def make(context: Context) -> str:
         folder = context.folder / "bitfile"
-        kept = folder / "too_slow" if context.options["seed"] == 1 else folder
+        kept = folder / "too_slow" if context.options.seed == 1 else folder
         kept.mkdir(parents=True)
-        (kept / "a.bit").write_text(str(context.options["seed"]))
+        (kept / "a.bit").write_text(str(context.options.seed))
         if kept != folder:
             raise TimingError("too slow by 0.1 ns", kept)
         return ""

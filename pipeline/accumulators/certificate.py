@@ -66,7 +66,7 @@ class Bounds(TypedDict):
 
 @dataclass(frozen=True)
 class LayerCertificate:
-    """What is proven of one MVAU. The fields are the file's keys; see the module's text."""
+    """The facts that are proven of one MVAU. The fields are the file's keys; see the module's text."""
 
     layer: str
     source: str
@@ -206,8 +206,8 @@ def _to_json(layer: LayerCertificate, per_pe: bool) -> dict[str, Any]:
 
 def _from_json(entry: Mapping[str, Any]) -> LayerCertificate:
     lowest, highest = (
-        Witness(found["channel"], found["sum"], int(found["at_high"], 16))
-        for found in (entry["witnesses"]["lowest"], entry["witnesses"]["highest"])
+        Witness(witness["channel"], witness["sum"], int(witness["at_high"], 16))
+        for witness in (entry["witnesses"]["lowest"], entry["witnesses"]["highest"])
     )
     return LayerCertificate(
         layer=entry["layer"],

@@ -1,4 +1,4 @@
-"""Which of the bounds decides an accumulator's width."""
+"""The policies: each names the bound that decides an accumulator's width."""
 
 from __future__ import annotations
 

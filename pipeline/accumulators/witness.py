@@ -46,13 +46,13 @@ class Witness:
 def lane_witnesses(mvau: MatrixVector) -> tuple[Witness, ...]:
     """For each lane of accumulators, the witnesses of the lowest and of the highest sum among the rows that it computes."""
     lo, hi = mvau.accumulator_range()
-    found = []
+    witnesses = []
     lanes = len(mvau.lane_accumulator_bits())
     for lane in range(lanes):
         rows = np.arange(lane, mvau.mh, lanes)
-        found.append(Witness.of(mvau, int(rows[lo[rows].argmin()]), highest=False))
-        found.append(Witness.of(mvau, int(rows[hi[rows].argmax()]), highest=True))
-    return tuple(found)
+        witnesses.append(Witness.of(mvau, int(rows[lo[rows].argmin()]), highest=False))
+        witnesses.append(Witness.of(mvau, int(rows[hi[rows].argmax()]), highest=True))
+    return tuple(witnesses)
 
 
 def witness_inputs(mvau: MatrixVector) -> np.ndarray:

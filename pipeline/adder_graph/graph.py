@@ -51,7 +51,7 @@ class AdderGraph:
         return forms
 
     def matrix(self) -> np.ndarray:
-        """What the graph multiplies vectors by: int64 of (MH, MW)."""
+        """The matrix that the graph multiplies vectors by: int64 of (MH, MW)."""
         node, shift, sign = self.results.T
         rows = sign[:, None] * (self.forms[node] << shift[:, None])
         return np.where(node[:, None] == ZERO, 0, rows)

@@ -53,10 +53,10 @@ class AdderGraphModule:
     @property
     def result_types(self) -> tuple[IntType, ...]:
         """The interval of each result."""
-        found = []
+        types = []
         for node, shift, sign in self.graph.results.tolist():
-            found.append(IntType(0, 0) if node == ZERO else self.types[node].scaled(sign << shift))
-        return tuple(found)
+            types.append(IntType(0, 0) if node == ZERO else self.types[node].scaled(sign << shift))
+        return tuple(types)
 
     @property
     def result_bits(self) -> int:

@@ -1,4 +1,4 @@
-"""Which register stage of a graph of adders each adder is computed in: that of the fewest flip-flops.
+"""The register stage of each adder of a graph, chosen for the fewest flip-flops.
 
 A register follows every adder, so an adder lies at least one stage behind its operands. A value that a later stage reads
 passes a register for every stage between. The fewest flip-flops, at the fewest stages, are a linear program whose

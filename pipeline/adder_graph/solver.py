@@ -48,14 +48,14 @@ def adder_graph_of(weights: np.ndarray, element: IntType) -> AdderGraph:
     for columns in _blocks(weights):
         block = weights[:, columns]
         rows = np.flatnonzero(block.any(axis=1))
-        found = solve(
+        result = solve(
             np.ascontiguousarray(block[rows].T, np.float32),
             hard_dc=_DELAY,
             qintervals=[(float(element.lo), float(max(element.hi, element.lo + 1)), 1.0)] * len(columns),
             adder_size=1,
             carry_size=-1,
         )
-        for row, term in zip(rows, builder.cascade(found.solutions, columns), strict=True):
+        for row, term in zip(rows, builder.cascade(result.solutions, columns), strict=True):
             parts[row].append(term)
     results = np.array([builder.total(terms) for terms in parts], np.int64).reshape(-1, 3)
     graph = without_unused(AdderGraph(weights.shape[1], np.array(builder.adders, np.int64).reshape(-1, 5), results))

@@ -1,1 +1,1 @@
-"""What stands around the accelerator on a board: the block design, and the files that are made of it."""
+"""The surroundings of the accelerator on a board: the block design, and the files that are made of it."""

@@ -60,12 +60,14 @@ class Cell:
         return self.vlnv.split(":")[2]
 
     def interface(self, name: str) -> Interface:
-        return next(each for each in self.interfaces if each.name == name)
+        return next(interface for interface in self.interfaces if interface.name == name)
 
     @property
     def registers(self) -> Interface:
         """The bus by which the cell's registers are reached. Raises StopIteration where it has none."""
-        return next(each for each in self.interfaces if each.protocol == "AXI4LITE" and not each.manager)
+        return next(
+            interface for interface in self.interfaces if interface.protocol == "AXI4LITE" and not interface.manager
+        )
 
 
 @dataclass(frozen=True)
@@ -123,12 +125,12 @@ class BlockDesign:
         return self.cells[0]
 
     def cell(self, name: str) -> Cell:
-        return next(each for each in self.cells if each.name == name)
+        return next(cell for cell in self.cells if cell.name == name)
 
 
 @dataclass(frozen=True)
 class _System:
-    """What differs between kinds of processing systems, other than their parameters."""
+    """The differences between kinds of processing systems, other than their parameters."""
 
     vlnv: str
     control: Interface
@@ -273,7 +275,7 @@ def check_clock(board: Board, period_ns: float) -> None:
 
 
 def _divisor(board: str, system: ProcessingSystem) -> int:
-    """What the PLL's frequency is divided by for the clock of the programmable logic."""
+    """The divisor of the PLL's frequency for the clock of the programmable logic."""
     pll_mhz = system.pll_mhz
     divisor = round(pll_mhz / _PL_CLOCK_MHZ)
     if abs(pll_mhz - divisor * _PL_CLOCK_MHZ) > _ROUNDED * pll_mhz:

@@ -66,33 +66,33 @@ def complete(text: str) -> str:
 
     Raises ToolError for a text without a processing system.
     """
-    found = re.search(
+    match = re.search(
         r'<MODULE [^>]*MODTYPE="(processing_system7|zynq_ultra_ps_e)"[^>]*>.*?<PARAMETERS>', text, re.DOTALL
     )
-    if not found:
+    if not match:
         raise ToolError("the hardware handoff (.hwh) that Vivado wrote has no processing system in it")
-    end = text.index("</PARAMETERS>", found.end())
-    known = dict(re.findall(r'<PARAMETER NAME="(\w+)" VALUE="([^"]*)"', text[found.end() : end]))
+    end = text.index("</PARAMETERS>", match.end())
+    known = dict(re.findall(r'<PARAMETER NAME="(\w+)" VALUE="([^"]*)"', text[match.end() : end]))
     missing = {
         _pynq_frequency(i): known[f"PCW_ACT_FPGA{i}_PERIPHERAL_FREQMHZ"]
         for i in range(4)
         if _pynq_frequency(i) not in known and f"PCW_ACT_FPGA{i}_PERIPHERAL_FREQMHZ" in known
     }
     lines = "".join(f'\n        <PARAMETER NAME="{name}" VALUE="{value}"/>' for name, value in missing.items())
-    return text[: found.end()] + lines + text[found.end() :]
+    return text[: match.end()] + lines + text[match.end() :]
 
 
 def verify(text: str, design: BlockDesign) -> None:
     """Raise ToolError unless the registers in the .hwh `text` have the addresses that `design` gives them."""
-    found = {
-        each.get("INSTANCE"): (each.get("BASEVALUE", ""), each.get("HIGHVALUE", ""))
-        for each in ElementTree.fromstring(text.lstrip("\ufeff").encode()).iter("MEMRANGE")
-        if each.get("MEMTYPE") == "REGISTER"
+    ranges = {
+        entry.get("INSTANCE"): (entry.get("BASEVALUE", ""), entry.get("HIGHVALUE", ""))
+        for entry in ElementTree.fromstring(text.lstrip("\ufeff").encode()).iter("MEMRANGE")
+        if entry.get("MEMTYPE") == "REGISTER"
     }
     for name, span in design.address_map.items():
-        if tuple(int(bound, 16) for bound in found.get(name, ())) != tuple(int(bound, 16) for bound in _bounds(*span)):
+        if tuple(int(bound, 16) for bound in ranges.get(name, ())) != tuple(int(bound, 16) for bound in _bounds(*span)):
             raise ToolError(
-                f"Vivado gave the registers of {name} the addresses {' to '.join(found.get(name, ('none',)))}; "
+                f"Vivado gave the registers of {name} the addresses {' to '.join(ranges.get(name, ('none',)))}; "
                 f"expected {' to '.join(_bounds(*span))}."
             )
 
@@ -103,7 +103,7 @@ def _pynq_frequency(clock: int) -> str:
 
 
 class _Wires:
-    """Which pins of a design hang together: the pin that drives each, and those that each drives."""
+    """The connections of the pins of a design: the pin that drives each, and those that each drives."""
 
     def __init__(self, design: BlockDesign) -> None:
         self.loose: dict[str, Net] = {}  # the pins that belong to no interface
@@ -212,18 +212,20 @@ def _add_interface(buses: Element, design: BlockDesign, cell: Cell, interface: I
 
 
 def _add_memory_map(module: Element, design: BlockDesign, cell: Cell) -> None:
-    """What the managers of `cell` reach: the processors the registers, the DMA the DRAM."""
+    """Add the ranges that the managers of `cell` reach: the processors the registers, the DMA the DRAM."""
     system = design.processing_system
     if cell is system:
-        control = next(each for each in cell.interfaces if each.manager)
+        control = next(interface for interface in cell.interfaces if interface.manager)
         ranges = [
             (_ADDRESS_BLOCKS[name], span, name, control.name, "REGISTER", design.cell(name).registers.name)
             for name, span in design.address_map.items()
         ]
     elif cell.name == DMA:
-        memory = next(each for each in system.interfaces if not each.manager)
+        memory = next(interface for interface in system.interfaces if not interface.manager)
         block = design.memory_segment.rpartition("/")[2]
-        managers = [each.name for each in cell.interfaces if each.manager and each.protocol != "AXIS"]
+        managers = [
+            interface.name for interface in cell.interfaces if interface.manager and interface.protocol != "AXIS"
+        ]
         ranges = [(block, design.memory, system.name, manager, "MEMORY", memory.name) for manager in managers]
     else:
         return
@@ -246,7 +248,7 @@ def _add_memory_map(module: Element, design: BlockDesign, cell: Cell) -> None:
             SLAVEBUSINTERFACE=subordinate,
         )
     peripherals = SubElement(module, "PERIPHERALS")
-    for instance in dict.fromkeys(each[2] for each in ranges):
+    for instance in dict.fromkeys(entry[2] for entry in ranges):
         SubElement(peripherals, "PERIPHERAL", INSTANCE=instance)
 
 

@@ -64,7 +64,7 @@ _TEMPLATES.filters["tcl"] = _word
 
 
 def render(design: BlockDesign) -> str:
-    """The script for `design`, the same for the same design; what it takes and leaves is said at its top."""
+    """The script for `design`, the same for the same design. Its first lines name its inputs and outputs."""
     accelerator = design.cell(ACCELERATOR)
     vendor, library, top, version = accelerator.vlnv.split(":")
     return _TEMPLATES.get_template("build.tcl.jinja").render(

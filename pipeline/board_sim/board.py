@@ -169,7 +169,7 @@ class Board:
         return self._model, self._dma
 
     def _owner(self, address: int) -> Window:
-        """What answers at `address`. A real bus hangs where the logic is not programmed; this one says so."""
+        """The owner of `address`. A real bus hangs where the logic is not programmed; this one raises an error."""
         owner = next((window for window in self._windows if window.holds(address)), None)
         if owner is None or (owner.name == DMA and address >= owner.base + _DMA_REGISTERS):
             raise BusError(f"Nothing answers at 0x{address:08X}.")
@@ -183,13 +183,13 @@ class Board:
     def _check_library(self) -> None:
         """Raises InputError unless the library is an accelerator of the package's configuration."""
         model = Model(self._library, self._package.rtl_folder)
-        found = "".join(f"{model.read(offset)[0]:08x}" for offset in _CONFIG_REGISTERS)
+        digits = "".join(f"{model.read(offset)[0]:08x}" for offset in _CONFIG_REGISTERS)
         widths = (model.input_bytes, model.output_bytes)
         model.close()
-        expected = self._package.config_hash[: len(found)]
-        if found != expected or widths != (self._package.input_bytes, self._package.output_bytes):
+        expected = self._package.config_hash[: len(digits)]
+        if digits != expected or widths != (self._package.input_bytes, self._package.output_bytes):
             raise InputError(
-                f"{self._library} is the accelerator {found} with streams of {widths} bytes; the package's is "
+                f"{self._library} is the accelerator {digits} with streams of {widths} bytes; the package's is "
                 f"{expected} with ({self._package.input_bytes}, {self._package.output_bytes}). Build the library of "
                 "this package."
             )

@@ -155,7 +155,7 @@ class _Channel:
         return word, True
 
     def room(self) -> np.ndarray:
-        """Where the words go for which there is room; a word apart if there is room for part of one."""
+        """The place of the words for which there is room; a word apart if there is room for part of one."""
         data = self._rest()
         whole = len(data) // self._word_bytes
         if whole or not len(data):

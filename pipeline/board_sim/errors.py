@@ -1,4 +1,4 @@
-"""What the board refuses, as a branch of `pipeline.errors`.
+"""The requests that the board refuses, as a branch of `pipeline.errors`.
 
 A2QError
 └── BoardError              the board refuses a request; its text is the sentence that the client gets
@@ -63,6 +63,6 @@ class RequestError(BoardError):
 
 
 def shown(name: str) -> str:
-    """`name` as a message quotes it: what a client sends may be longer than a status of gRPC carries."""
+    """`name` as a message quotes it: a client's text may be longer than a status of gRPC carries."""
     quoted = repr(name)
     return quoted if len(quoted) <= _SHOWN else f"{quoted[:_SHOWN]}…"

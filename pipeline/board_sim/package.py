@@ -23,7 +23,7 @@ _HASH_BYTES = 32
 
 @dataclass(frozen=True)
 class Package:
-    """What the board takes from a package. `firmware` is its bit file as pynq converts it for the FPGA manager."""
+    """The parts of a package for the board. `firmware` is its bit file as pynq converts it for the FPGA manager."""
 
     model: str
     board: str
@@ -81,7 +81,7 @@ def read_package(folder: Path) -> Package:
 
 
 def firmware(bit: bytes) -> bytes:
-    """What pynq writes to the FPGA manager for the bit file `bit`: its data, the bytes of every 32-bit word reversed.
+    """The bytes that pynq writes to the FPGA manager for the file `bit`: its data, each 32-bit word reversed.
 
     A bit file begins with a field of two bytes of length, a 1 in two bytes, and fields of a letter and two bytes of
     length; the field e has four bytes of length and is the data. Raises ValueError for what is no bit file.

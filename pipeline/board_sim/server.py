@@ -61,7 +61,7 @@ _CODES: dict[type[A2QError], grpc.StatusCode] = {
 
 
 class _Reply(Protocol):
-    """What all responses with a message have."""
+    """The fields that all responses with a message have."""
 
     msg: str
 
@@ -255,10 +255,10 @@ class _Mmio(mmio_pb2_grpc.MmioServicer):
         return address
 
     def _window(self, mmio_id: str) -> Window:
-        found = _WINDOW.fullmatch(mmio_id)
-        if not found:
+        match = _WINDOW.fullmatch(mmio_id)
+        if not match:
             raise BusError(f"There is no window {shown(mmio_id)} of registers.")
-        return self._board.window(*(int(number, 16) for number in found.groups()))
+        return self._board.window(*(int(number, 16) for number in match.groups()))
 
 
 class _Gpio(gpio_pb2_grpc.GpioServicer):
@@ -277,7 +277,7 @@ def _refuse(context: grpc.ServicerContext, sentence: str) -> NoReturn:
 
 @contextmanager
 def _status(context: grpc.ServicerContext) -> Iterator[None]:
-    """What the board refuses becomes the call's status."""
+    """A request that the board refuses becomes the call's status."""
     try:
         yield
     except A2QError as error:
@@ -286,7 +286,7 @@ def _status(context: grpc.ServicerContext) -> Iterator[None]:
 
 @contextmanager
 def _message(response: _Reply) -> Iterator[None]:
-    """What the board refuses becomes the response's message."""
+    """A request that the board refuses becomes the response's message."""
     try:
         yield
     except BoardError as error:

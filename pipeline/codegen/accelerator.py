@@ -41,7 +41,7 @@ class StreamWidths:
 
 
 def config_hash(folder: Path) -> str:
-    """What says which accelerator it is that is made of the RTL in `folder`: the digest of all its files but the top."""
+    """The identity of the accelerator with the RTL in `folder`: the digest of all its files but the top."""
     return fingerprint.folder(folder, without=[f"{TOP}.v"])
 
 

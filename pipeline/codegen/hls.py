@@ -1,4 +1,4 @@
-"""What codegen writes in HLS C++: each layer as a function over streams, and the network as one dataflow region.
+"""The HLS C++ that codegen writes: each layer as a function over streams, and the network as one dataflow region.
 
 <layer>.hpp has the layer's structure: its parameters and `call`, which takes one frame. <layer>.cpp defines it for both
 kinds of numbers (hw/hls/numbers.hpp), with the top function that Vitis HLS synthesizes; <layer>_tables.hpp has its
@@ -99,7 +99,7 @@ def check_widths(layers: Iterable[Layer]) -> None:
 
 
 def describe_layer(layer: Layer, folder: Path) -> HlsLayer:
-    """What `write_layer` has written to `folder`."""
+    """The files that `write_layer` has written to `folder`."""
     name = identifier(layer.name)
     headers = (folder / f"{name}{suffix}.hpp" for suffix in ("", "_tables", "_adder_graph"))
     return HlsLayer(
@@ -143,7 +143,7 @@ def write_layer(layer: Layer, folder: Path) -> HlsLayer:
 
 
 def describe_network(graph: LayerGraph, folder: Path, name: str) -> HlsNetwork:
-    """What `write_network` has written for the same arguments."""
+    """The files that `write_network` has written for the same arguments."""
     layers = tuple(describe_layer(layer, folder) for layer in graph if layer.has_hls)
     streams = streams_by_name(graph.layers)
     whole = HlsLayer(
@@ -189,7 +189,7 @@ def write_network(graph: LayerGraph, folder: Path, name: str) -> HlsNetwork:
 
 
 def _function(described: HlsLayer) -> dict[str, object]:
-    """What the templates of layers and of networks have in common."""
+    """The values that the templates of layers and of networks have in common."""
     return {
         "name": described.name,
         "label": described.layer,

@@ -20,7 +20,7 @@ _TEMPLATES = jinja2.Environment(
 
 
 def _quoted(name: str) -> str:
-    """What a user called a layer, for a comment: it ends no line, continues none, and is no directive of a tool."""
+    """A user's name of a layer, for a comment: it ends no line, continues none, and is no directive of a tool."""
     return '"' + "".join(c if c.isascii() and c.isprintable() and c != "\\" else "?" for c in name) + '"'
 
 

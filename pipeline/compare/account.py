@@ -1,4 +1,4 @@
-"""What a comparison says in sentences: what was compared, and how each figure came to be."""
+"""The sentences of a comparison: the builds that were compared, and the origin of each figure."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def exceeded(record: PointRecord) -> tuple[str, ...]:
 
 
 def one_of_each_network(records: Iterable[PointRecord]) -> list[PointRecord]:
-    """The first record of each set of weights; what it says of the network holds for the others."""
+    """The first record of each set of weights; its facts of the network hold for the others."""
     first: dict[tuple[object, ...], PointRecord] = {}
     for record in records:
         first.setdefault((record.model, record.weights, record.provenance, record.seed), record)

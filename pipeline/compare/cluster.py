@@ -1,4 +1,4 @@
-"""Where a comparison's builds run: processes of this machine, or a Dask cluster that is there."""
+"""The machines that run a comparison's builds: processes of this machine, or a Dask cluster that is there."""
 
 from __future__ import annotations
 

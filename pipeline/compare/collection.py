@@ -1,4 +1,4 @@
-"""What a comparison collects of its builds, by the content of the files.
+"""The results that a comparison collects of its builds, by the content of the files.
 
     <folder>/objects/<SHA-256>        the content of a file, once, however many builds have it
     <folder>/points/<point>/          a build's small files, links to these
@@ -80,7 +80,7 @@ class Collection:
 
     def _lay_out(self, slug: str, files: Mapping[str, str]) -> None:
         place = self._place(slug)
-        for path in [each for each in place.rglob("*") if each.is_file()]:
+        for path in [entry for entry in place.rglob("*") if entry.is_file()]:
             if path.relative_to(place).as_posix() not in (*files, _POINT):
                 path.unlink()
         for name, digest in files.items():

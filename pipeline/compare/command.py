@@ -1,4 +1,4 @@
-"""What `a2q compare` does."""
+"""The work of `a2q compare`."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ def compare_command(
     folder = out or default_folder(names)
     folder.mkdir(parents=True, exist_ok=True)
     view = View(console, chosen)
-    found = compare(chosen, folder, work, view, scheduler=scheduler, jobs=jobs, verbose=verbose)
-    text = write(found.records, found.failures, folder)
+    comparison = compare(chosen, folder, work, view, scheduler=scheduler, jobs=jobs, verbose=verbose)
+    text = write(comparison.records, comparison.failures, folder)
     view.note("")
     console.print(
         Markdown(text, hyperlinks=False) if console.is_terminal else text, markup=False, highlight=False, soft_wrap=True
     )
-    kept = len(found.records) - found.built
+    reused = len(comparison.records) - comparison.built
     view.note(
-        f"{folder / 'comparison.html'}: {count(len(found.records), 'build')}, {kept} of them kept from before, "
-        f"{len(found.failures)} failed; the same as comparison.md, .csv and .json"
+        f"{folder / 'comparison.html'}: {count(len(comparison.records), 'build')}, {reused} of them kept from before, "
+        f"{len(comparison.failures)} failed; the same as comparison.md, .csv and .json"
     )
     if others := Collection(folder).points() - {point.slug for point in chosen}:
         view.note(
             f"{count(len(others), 'build')} of earlier comparisons {'is' if len(others) == 1 else 'are'} kept there too, "
             "and not in these tables: they come back with the names and axes that they were built by"
         )
-    return not found.failures
+    return not comparison.failures
 
 
 def default_folder(names: Sequence[str]) -> Path:
-    """Where a comparison goes if no folder is named: compare/<the first of the models>.
+    """The folder of a comparison if none is named: compare/<the first of the models>.
 
     >>> default_folder(["quant_resnet8_w4a4_a2q_*"]).as_posix()
     'compare/quant_resnet8_w4a4_a2q'

@@ -61,14 +61,14 @@ def references(points: Sequence[Point]) -> dict[str, list[BuildConfig]]:
     Points that are to be folded alike have the same list.
     """
     groups: dict[str, list[BuildConfig]] = {}
-    found = {}
+    result = {}
     for point in points:
         reference = reference_for(point.config)
         alike = groups.setdefault(_group(reference), [])
         if reference not in alike:
             alike.append(reference)
-        found[point.slug] = alike
-    return found
+        result[point.slug] = alike
+    return result
 
 
 def read_folding(reference: BuildConfig, built: BuildResult) -> Folding:
@@ -84,7 +84,7 @@ def read_folding(reference: BuildConfig, built: BuildResult) -> Folding:
 
 
 def _group(reference: BuildConfig) -> str:
-    """What the references of builds that are to be folded alike have in common."""
+    """The key that is common to the references of builds that are to be folded alike."""
     same = reference.model_dump(mode="json")
     styles = reference.mvau_style
     if {styles} == {"folded"} if isinstance(styles, str) else set(styles.values()) <= {"folded"}:

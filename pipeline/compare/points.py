@@ -1,4 +1,4 @@
-"""What a comparison builds: names and patterns of models, by the axes along which builds differ."""
+"""The builds of a comparison: names and patterns of models, by the axes along which builds differ."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _P = re.compile(r"(?<=_)\d+(?=b$)")
 
 @dataclass(frozen=True)
 class Axes:
-    """What builds of a comparison differ in beside the model; an empty axis leaves what the configuration says.
+    """The axes of a comparison beside the model; an empty axis leaves the value of the configuration.
 
     `policies` are accumulator policies as a configuration writes them, with `/pe` behind for a width of each PE.
     `bits` are values of P: they take the place of that in a model's name, and choose among the matches of a pattern.
@@ -96,7 +96,7 @@ def points(
     """
     policies = [_accumulators(text) for text in axes.policies]
     _check_settings(settings)
-    found: dict[str, Point] = {}
+    result: dict[str, Point] = {}
     for model in dict.fromkeys(model for name in names for model in _models(name, axes.bits)):
         for board, rate, seed in product(axes.boards or (None,), axes.target_fps or (None,), axes.seeds or (None,)):
             given = {"board": board, "target_fps": rate, "seed": seed, "weights": weights}
@@ -105,10 +105,10 @@ def points(
                 chosen = loaded.accumulators.model_copy(update=accumulators)
                 whole = loaded.model_copy(update={"accumulators": chosen})
                 point = Point.of(whole, several_seeds=len(axes.seeds) > 1)
-                other = found.setdefault(point.slug, point)
+                other = result.setdefault(point.slug, point)
                 if other is not point:
                     raise ConfigError(_twice(other, point))
-    return list(found.values())
+    return list(result.values())
 
 
 def _check_settings(settings: Sequence[str]) -> None:
@@ -128,7 +128,7 @@ def _twice(one: Point, other: Point) -> str:
 
 
 def shape_of(config: BuildConfig) -> str:
-    """What a folding of multipliers goes by: networks of equal shape can be folded alike.
+    """The facts that a folding of multipliers depends on: networks of equal shape can be folded alike.
 
     They differ in P, in the method, or in their weights. A QONNX file is of its own shape, and so is a checkpoint that
     does not say what it is of.
@@ -195,7 +195,7 @@ def _loaded(path: Path | None, model: str, overrides: Mapping[str, Any]) -> Buil
 
 
 def _accumulators(text: str) -> dict[str, Any]:
-    """What a configuration says for a policy of the axis."""
+    """The configuration for a policy of the axis."""
     policy = text.removesuffix(_PE)
     try:
         return {"policy": str(Policy.parse(policy)), "per_pe": text.endswith(_PE)}

@@ -32,7 +32,7 @@ class Group:
         reference = self.reference(policy)
         return record.lut / reference.lut if reference else None
 
-    def found(self) -> str:
+    def finding(self) -> str:
         """The ratios in words, and whether they are of equal foldings; empty where there is none."""
         parts = [part for policy in REFERENCES if (part := self._against(policy))]
         return f"{'; '.join(parts)}. {self._foldings()}" if parts else ""
@@ -59,17 +59,17 @@ class Group:
 
 def group_by_policy(records: Sequence[PointRecord]) -> list[Group]:
     """The groups of `records`, in the order of their first members."""
-    found: dict[tuple[object, ...], list[PointRecord]] = {}
+    groups: dict[tuple[object, ...], list[PointRecord]] = {}
     for record in records:
         key = (record.model, record.weights, record.provenance, record.seed, record.board, record.target_fps)
-        found.setdefault(key, []).append(record)
+        groups.setdefault(key, []).append(record)
     seeds = len({record.seed for record in records}) > 1
-    return [Group(_title(members[0], seeds), tuple(members)) for members in found.values()]
+    return [Group(_title(members[0], seeds), tuple(members)) for members in groups.values()]
 
 
 def describe_ratios(records: Sequence[PointRecord]) -> list[tuple[str, str]]:
     """The title of each group that has ratios, and these in words."""
-    return [(group.title, found) for group in group_by_policy(records) if (found := group.found())]
+    return [(group.title, finding) for group in group_by_policy(records) if (finding := group.finding())]
 
 
 def policy_label(record: PointRecord) -> str:

@@ -61,9 +61,9 @@ def compare(
         record = collection.find(point.slug, wanted[point.slug])
         if record is not None:
             records[point.slug] = record
-            view.kept(point, record)
+            view.reused(point, record)
     missing = [point for point in points if point.slug not in records]
-    kept = len(records)
+    reused = len(records)
     if missing:
         place = Place(work.absolute(), made, f"a2q-{uuid.uuid4().hex}", verbose)
         workers: AbstractContextManager[Client] = (
@@ -85,7 +85,7 @@ def compare(
     return Comparison(
         tuple(records[slug] for slug in order if slug in records),
         tuple(failures[slug] for slug in order if slug in failures),
-        len(records) - kept,
+        len(records) - reused,
     )
 
 
@@ -106,8 +106,8 @@ def _built(
         shared = fingerprint.combine({"candidates": candidates, "place": place})[:16]
         if shared not in foldings:
             foldings[shared] = client.submit(find_folding, candidates, place, key=f"a2q-folding-{shared}")
-        own = fingerprint.combine({"key": wanted[point.slug], "place": place})[:16]
-        future = client.submit(build_point, point, foldings[shared], place, key=f"a2q-{point.slug}-{own}")
+        digest = fingerprint.combine({"key": wanted[point.slug], "place": place})[:16]
+        future = client.submit(build_point, point, foldings[shared], place, key=f"a2q-{point.slug}-{digest}")
         futures[future] = point
     try:
         for future in as_completed(futures, loop=client.loop):

@@ -59,7 +59,7 @@ def to_markdown(records: Sequence[PointRecord], failures: Sequence[Failure]) -> 
     if records:
         table = draw_table(records)
         sections += [
-            _list(f"{title}: {found}" for title, found in describe_ratios(records)) or NO_RATIOS,
+            _list(f"{title}: {finding}" for title, finding in describe_ratios(records)) or NO_RATIOS,
             markdown.table(table.header, table.rows, left=table.left),
             _list(f"{what}: {how}." for what, how in how_known(records)),
             "## Networks",

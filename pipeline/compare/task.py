@@ -1,4 +1,4 @@
-"""What a worker of a comparison does: find a folding, build a point, and send back what is worth keeping.
+"""The work of a comparison's worker: find a folding, build a point, and send back the results.
 
 Both are pure in what they return: a worker that is killed loses nothing, as another does its task from the stages that
 are in the cache, or from the beginning where there is none.
@@ -39,7 +39,7 @@ _one_at_a_time = threading.Lock()  # a build takes over its process's output
 
 @dataclass(frozen=True)
 class Place:
-    """Where and as what a worker builds: the folder `work`, the `checkout` that it must have, and whom it tells.
+    """The surroundings of a worker's build: the folder `work`, the `checkout` that it must have, and whom it tells.
 
     What happens is logged as events of `topic`; with `verbose` also what tools say.
     """
@@ -80,16 +80,23 @@ def keys(points: Sequence[Point], made: str) -> dict[str, str]:
     Of another machine's programs, such as its C++ compiler, nothing is in it: what is built does not depend on them.
     """
     known: dict[str, dict[str, object]] = {}
-    asked = {slug: [_asked(config, known) for config in configs] for slug, configs in references(points).items()}
+    alike = {
+        slug: [_inputs_digest(config, known) for config in configs] for slug, configs in references(points).items()
+    }
     return {
         point.slug: fingerprint.combine(
-            {"checkout": made, "name": point.name, "own": _asked(point.config, known), "alike": asked[point.slug]}
+            {
+                "checkout": made,
+                "name": point.name,
+                "own": _inputs_digest(point.config, known),
+                "alike": alike[point.slug],
+            }
         )
         for point in points
     }
 
 
-def _asked(config: BuildConfig, known: dict[str, dict[str, object]]) -> str:
+def _inputs_digest(config: BuildConfig, known: dict[str, dict[str, object]]) -> str:
     """The digest of what `config` asks of the stages; `known` is what was found of the same options before."""
     parts = {}
     for stage in STAGES:
@@ -101,15 +108,15 @@ def _asked(config: BuildConfig, known: dict[str, dict[str, object]]) -> str:
 
 
 def find_folding(candidates: Sequence[BuildConfig], place: Place) -> Folding | Failed:
-    """The folding of the first of `candidates` that can be folded; what the last one failed with, if none can."""
+    """The folding of the first of `candidates` that can be folded; the failure of the last one, if none can."""
     failed = Failed("fold", "nothing to fold")
     for config in candidates:
         point = Point.of(config)
-        with _reported(point, place) as told:
+        with _reported(point, place) as reporter:
             try:
-                return read_folding(config, build(config, place.work / point.slug, STAGES, told, until="fold"))
+                return read_folding(config, build(config, place.work / point.slug, STAGES, reporter, until="fold"))
             except A2QError as error:
-                failed = Failed(told.stage, str(error))
+                failed = Failed(reporter.stage, str(error))
     return failed
 
 
@@ -117,25 +124,25 @@ def build_point(point: Point, folding: Folding | Failed, place: Place) -> Built 
     """Build `point`, folded as `folding` says, in its folder of `place.work`."""
     if isinstance(folding, Failed):
         return folding
-    with _reported(point, place) as told:
+    with _reported(point, place) as reporter:
         try:
             config = folding.given_to(point.config, place.work / _FOLDINGS)
-            result = build(config, place.work / point.slug, STAGES, told)
+            result = build(config, place.work / point.slug, STAGES, reporter)
             record = read_record(point, result.results)
         except A2QError as error:
-            return Failed(told.stage, str(error))
+            return Failed(reporter.stage, str(error))
     paths = sorted(path for pattern in _COLLECTED for path in result.folder.glob(pattern))
-    found = {path.relative_to(result.folder).as_posix(): path.read_bytes() for path in paths}
-    files = {name: digest_of(content) for name, content in found.items()}
-    return Built(record, files, {files[name]: content for name, content in found.items()})
+    contents = {path.relative_to(result.folder).as_posix(): path.read_bytes() for path in paths}
+    files = {name: digest_of(content) for name, content in contents.items()}
+    return Built(record, files, {files[name]: content for name, content in contents.items()})
 
 
 @contextmanager
-def _reported(point: Point, place: Place) -> Iterator[Told]:
+def _reported(point: Point, place: Place) -> Iterator[Reporter]:
     """While a build of this process runs, and its screen."""
     worker = get_worker()
     where = f"{socket.gethostname()}:{os.getpid()}"
-    told = Told(
+    reporter = Reporter(
         lambda event: worker.log_event(place.topic, {"point": point.slug, "where": where, **event}), place.verbose
     )
     with _one_at_a_time:
@@ -144,10 +151,10 @@ def _reported(point: Point, place: Place) -> Iterator[Told]:
                 f"The worker {where} has another checkout or environment of this repository "
                 "than the one that compares. Give all workers the same."
             )
-        yield told
+        yield reporter
 
 
-class Told(Screen):
+class Reporter(Screen):
     """A build's screen on a worker: what there is to show becomes events, which `tell` sends. `stage` is the last."""
 
     def __init__(self, tell: Callable[[dict[str, Any]], None], verbose: bool) -> None:

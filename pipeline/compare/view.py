@@ -1,4 +1,4 @@
-"""What a comparison shows while it runs: a table with a row a point in a terminal, else a line whenever there is news."""
+"""The screen of a comparison: a table with a row a point in a terminal, else a line whenever there is news."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class View:
                 self._live = None
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """What a worker tells of a build; a folding's reference may be none of the points."""
+        """Show an `event` of a worker's build; a folding's reference may be none of the points."""
         with self._lock:
             row = self._rows.setdefault(event["point"], _Row(f"{event['point']} (for its folding)"))
             if row.ended is not None:
@@ -84,7 +84,7 @@ class View:
                 case "log":
                     self.console.print(f"{row.name}: {text}", highlight=False, markup=False, soft_wrap=True)
 
-    def kept(self, point: Point, record: PointRecord) -> None:
+    def reused(self, point: Point, record: PointRecord) -> None:
         """The point was there."""
         self._end(point, "", f"{_figures(record)} (kept)")
 

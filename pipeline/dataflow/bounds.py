@@ -31,7 +31,7 @@ _INT64_MAX = (1 << 63) - 1
 
 @dataclass(frozen=True)
 class RowBounds:
-    """What each bound says of one output channel. Widths are in bits, two's complement, the start value included."""
+    """The width of one output channel by each bound. Widths are in bits, two's complement, the start value included."""
 
     lo: int
     hi: int

@@ -1,4 +1,4 @@
-"""The layer graph: what the network is from `dataflow` on. Integers only, one node a hardware layer."""
+"""The layer graph: the form of the network from `dataflow` on. Integers only, one node a hardware layer."""
 
 from __future__ import annotations
 

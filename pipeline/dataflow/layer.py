@@ -1,4 +1,4 @@
-"""What every hardware layer has: streams in and out, a reference, and how it becomes an instance in SystemVerilog.
+"""The base of every hardware layer: streams in and out, a reference, and its instance in SystemVerilog.
 
 A stream carries frames of shape (height, width, channels), channels fastest, as beats of `lanes` neighbouring channels;
 lane 0 sits in the least significant bits. All arithmetic of the references is on int64 arrays of shape (N, H, W, C).
@@ -79,13 +79,13 @@ class Table:
 
     @classmethod
     def absent(cls, dimensions: int) -> Table:
-        """What stands for a table that a layer does not have: one 0."""
+        """A stand-in for a table that a layer does not have: one 0."""
         return cls(np.zeros((1,) * dimensions, np.int64), IntType(0, 0))
 
 
 @dataclass(frozen=True)
 class Wire:
-    """What connects an instance of a layer to its companion: `bits` from one port to the other."""
+    """The wire between an instance of a layer and its companion: `bits` from one port to the other."""
 
     bits: int
     instance_port: str
@@ -223,7 +223,7 @@ class Layer(ABC):
 
     @abstractmethod
     def demand(self, family: str) -> Demand:
-        """What the layer's LUTs, flip-flops and memories grow with, folded as it is, in Yosys' `family`."""
+        """The terms that the layer's LUTs, flip-flops and memories grow with, folded as it is, in Yosys' `family`."""
 
     # -- timing: the model is that of pipeline/folding/timing.py ----------------------------------------------------
 
@@ -242,7 +242,7 @@ class Layer(ABC):
         """
         return np.cumsum(np.bincount(needed, minlength=beats))[:beats]
 
-    def schedule(
+    def beat_times(
         self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The cycles in which the layer sends its output beats, and those in which it takes its input beats, which
@@ -266,7 +266,7 @@ class Layer(ABC):
     # -- FINN, and layers at random -----------------------------------------------------------------------------------
 
     def finn_nodes(self, family: str) -> Mapping[str, Mapping[str, Any]]:
-        """Those of FINN's hardware operators that compute the same, with their attributes; the first counts LUTs.
+        """FINN's hardware operators that compute the same, with their attributes; the first counts LUTs.
 
         Memories are as in Yosys' `family`. Empty where FINN has no such operator, or no estimate of its LUTs.
         """

@@ -1,4 +1,4 @@
-"""What layers that are drawn at random are made of, in the sizes that networks have."""
+"""The parts of layers that are drawn at random, in the sizes that networks have."""
 
 from __future__ import annotations
 

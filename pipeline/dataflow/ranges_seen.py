@@ -78,6 +78,6 @@ class RangesSeen:
 
     @classmethod
     def load(cls, folder: Path) -> RangesSeen:
-        """What `save` wrote into `folder`."""
+        """The ranges that `save` wrote into `folder`."""
         content = json.loads((folder / RANGES_FILE).read_text())
         return cls({name: SeenRange(s["type"], *s["range"], *s["seen"]) for name, s in content.items()})

@@ -31,7 +31,7 @@ _PARTS: dict[str, type] = {
 
 
 def _classes() -> Mapping[str, type]:
-    """What can be stored, by its name."""
+    """The classes that can be stored, by name."""
     return ChainMap(_PARTS, {kind.__name__: kind for kind in kernels().values()})
 
 

@@ -1,4 +1,4 @@
-"""The data sets by name: what they are, where they are looked for, and how to get them."""
+"""The data sets by name: their files, the folders that may hold them, and the way to get them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def find(name: str) -> DataSet:
 
 
 def places(name: str, folder: Path | None = None) -> list[Path]:
-    """Where the data set `name` is looked for, in order: `folder` alone, or else A2Q_DATA, the cache and the system."""
+    """The places of the data set `name`, in order: `folder` alone, or else A2Q_DATA, the cache and the system."""
     dataset = find(name)
     if folder is not None:
         return [folder]
@@ -83,7 +83,7 @@ def files(name: str, split: str, folder: Path | None = None) -> list[Path]:
     """The files, for ImageNet the folder, that `load` would read; none where the data set is not at hand."""
     reader = find(name).reader
     _check_split(split)
-    return next((found for place in places(name, folder) if (found := reader.files(place, split))), [])
+    return next((paths for place in places(name, folder) if (paths := reader.files(place, split))), [])
 
 
 def load(name: str, split: str, folder: Path | None = None, limit: int | None = None) -> ImageSet | ImageFolder:
@@ -100,8 +100,8 @@ def load(name: str, split: str, folder: Path | None = None, limit: int | None = 
     looked_at = places(name, folder)
     for place in looked_at:
         if dataset.reader.files(place, split):
-            found = dataset.reader.load(place, split, limit)
-            return found if limit is not None and len(found) == limit else _counted(found, dataset.counts[split])
+            images = dataset.reader.load(place, split, limit)
+            return images if limit is not None and len(images) == limit else _counted(images, dataset.counts[split])
     unset = "" if folder is not None or os.environ.get("A2Q_DATA") else " (A2Q_DATA, a folder of data sets, is not set)"
     raise InputError(
         f"The {split} set of {dataset.title} was not found in {' or '.join(map(str, looked_at))}{unset}. "
@@ -140,11 +140,11 @@ def _check_split(split: str) -> None:
         raise InputError(f"There is no split {split!r}; known are {' and '.join(SPLITS)}.")
 
 
-def _counted(found: ImageSet | ImageFolder, official: int) -> ImageSet | ImageFolder:
-    """`found`, with a source that says so if it is not as large as the official set."""
-    if len(found) == official:
-        return found
-    return replace(found, source=f"{found.source}, of {image_count(len(found))}, not the official {official:,}")
+def _counted(images: ImageSet | ImageFolder, official: int) -> ImageSet | ImageFolder:
+    """`images`, with a source that says so if it is not as large as the official set."""
+    if len(images) == official:
+        return images
+    return replace(images, source=f"{images.source}, of {image_count(len(images))}, not the official {official:,}")
 
 
 _IDX_FILES = "{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz"

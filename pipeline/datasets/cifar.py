@@ -63,8 +63,8 @@ class CifarReader:
         # An archive's files come in any order.
         images, labels = (np.concatenate([parts[where][field] for where in sorted(parts)]) for field in (0, 1))
         named = files[0].name if len(files) == 1 else f"{files[0].name} to {files[-1].name}"
-        found = ImageSet(images.reshape(-1, *_SHAPE), labels, f"{title} ({named})", self.classes)
-        return found if limit is None else found.take(limit)
+        result = ImageSet(images.reshape(-1, *_SHAPE), labels, f"{title} ({named})", self.classes)
+        return result if limit is None else result.take(limit)
 
     def _find(self, folder: Path, split: str) -> tuple[_Layout | None, list[Path]]:
         for layout in _LAYOUTS[self.classes]:
@@ -84,8 +84,8 @@ class CifarReader:
             if len(images) != len(labels):
                 raise ValueError(f"it holds {len(labels)} labels for {len(images)} images")
             if not len(labels) or min(labels) < 0 or max(labels) >= self.classes:
-                found = f"labels from {min(labels)} to {max(labels)}" if len(labels) else "no labels"
-                raise ValueError(f"it holds {found}; expected 0 to {self.classes - 1}")
+                problem = f"labels from {min(labels)} to {max(labels)}" if len(labels) else "no labels"
+                raise ValueError(f"it holds {problem}; expected 0 to {self.classes - 1}")
         except ValueError as error:
             raise InputError(f"{where} cannot be read: {error}. {_REMEDY}") from None
         return images, np.asarray(labels, np.int64)
@@ -103,12 +103,12 @@ def _parse_binary(data: bytes, classes: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _parse_pickle(data: bytes, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """A dictionary with `data` (N, 3072) and a list of N labels."""
-    found = read_dictionary(data)
+    content = read_dictionary(data)
     key = "labels" if classes == 10 else "fine_labels"
-    missing = sorted({"data", key} - found.keys())
+    missing = sorted({"data", key} - content.keys())
     if missing:
         raise ValueError(f"it has no {' and no '.join(missing)}")
-    images, labels = found["data"], found[key]
+    images, labels = content["data"], content[key]
     if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != _PIXELS:
         raise ValueError(f"its data are {getattr(images, 'shape', type(images).__name__)}; expected (N, {_PIXELS})")
     if not isinstance(labels, list) or not all(type(label) is int and 0 <= label < 256 for label in labels):
@@ -124,7 +124,7 @@ def _content(path: Path) -> bytes:
 
 
 def _unpacked(archive: Path, layout: _Layout, split: str) -> Iterator[tuple[str, bytes]]:
-    """Where each file of `split` stands in `archive`, and its content. Nothing is written to the disk."""
+    """The place in `archive` and the content of each file of `split`. Nothing is written to the disk."""
     wanted = {f"{layout.folder}/{name}" for name in layout.members[split]}
     try:
         with tarfile.open(archive, "r:gz") as tar:

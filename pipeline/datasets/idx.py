@@ -33,8 +33,8 @@ class IdxReader:
 
     def files(self, folder: Path, split: str) -> list[Path]:
         """The files of `split` in `folder`, images first; both of them where one is there, none where none is."""
-        found = [_either(folder / name) for name in self._names(split)]
-        return found if any(path.is_file() for path in found) else []
+        paths = [_either(folder / name) for name in self._names(split)]
+        return paths if any(path.is_file() for path in paths) else []
 
     def load(self, folder: Path, split: str, limit: int | None = None) -> ImageSet:
         """`split` from `folder`, its first `limit` images. Raises InputError for a file that is missing or damaged."""
@@ -55,8 +55,8 @@ class IdxReader:
                 f"{labels_path} holds the label {labels.max()}; expected 0 to {self.classes - 1}. {_REMEDY}"
             )
         source = f"{self.title} {split} set ({images_path.name})"
-        found = ImageSet(images[:, None], labels.astype(np.int64), source, self.classes)
-        return found if limit is None else found.take(limit)
+        result = ImageSet(images[:, None], labels.astype(np.int64), source, self.classes)
+        return result if limit is None else result.take(limit)
 
     def _names(self, split: str) -> tuple[str, str]:
         return f"{_PREFIXES[split]}-images-idx3-ubyte", f"{_PREFIXES[split]}-labels-idx1-ubyte"
@@ -78,17 +78,17 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path} cannot be read: {reason}. {_REMEDY}") from None
     if len(data) != expected:
-        found = f"{len(data):,} bytes" if len(data) < expected else "more bytes"
-        raise InputError(f"{path} holds {found} after its header; expected {expected:,} for {shape}. {_REMEDY}")
+        size = f"{len(data):,} bytes" if len(data) < expected else "more bytes"
+        raise InputError(f"{path} holds {size} after its header; expected {expected:,} for {shape}. {_REMEDY}")
     return np.array(np.frombuffer(data, np.uint8).reshape(shape))
 
 
 def _shape(path: Path, header: bytes, dimensions: int) -> tuple[int, ...]:
     magic = bytes((0, 0, _UNSIGNED_BYTES, dimensions))
     if header[:4] != magic:
-        found = f"begins with the bytes {header[:4].hex(' ')}" if header else "is empty"
+        problem = f"begins with the bytes {header[:4].hex(' ')}" if header else "is empty"
         raise InputError(
-            f"{path} {found}; expected {magic.hex(' ')}, an IDX file of unsigned bytes in {dimensions} dimensions. "
+            f"{path} {problem}; expected {magic.hex(' ')}, an IDX file of unsigned bytes in {dimensions} dimensions. "
             f"{_REMEDY}"
         )
     if len(header) < 4 + 4 * dimensions:

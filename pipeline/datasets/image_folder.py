@@ -106,10 +106,10 @@ class ImageFolderReader:
             paths += files
             labels += [label] * len(files)
         split_name = {"train": "training", "test": "validation"}[split]
-        found = ImageFolder(
+        result = ImageFolder(
             paths, np.array(labels, np.int64), f"{self.title} {split_name} set ({path.name}/)", self.classes
         )
-        return found if limit is None else found.take(limit)
+        return result if limit is None else result.take(limit)
 
 
 def evaluation_crop(image: Image.Image) -> Image.Image:

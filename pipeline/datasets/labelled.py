@@ -50,17 +50,17 @@ def load_labelled(
 
 
 def _of_catalog(name: str, shape: tuple[int, ...], folder: Path | None, limit: int | None) -> Labelled:
-    found = catalog.load(name, "test", folder, limit)
-    if isinstance(found, ImageFolder):
-        images = np.stack([found[index][0] for index in range(len(found))])
+    result = catalog.load(name, "test", folder, limit)
+    if isinstance(result, ImageFolder):
+        images = np.stack([result[index][0] for index in range(len(result))])
     else:
-        images = found.images
+        images = result.images
     if images.shape[1:] != shape:
         raise InputError(
             f"The network takes frames of {_by(shape)}, and {catalog.find(name).title} has images of "
             f"{_by(images.shape[1:])}. Name other data with --dataset."
         )
-    return Labelled(images, found.labels, f"the {found.source}")
+    return Labelled(images, result.labels, f"the {result.source}")
 
 
 def _of_folder(path: Path, shape: tuple[int, ...], classes: tuple[str, ...], limit: int | None) -> Labelled:
@@ -72,9 +72,9 @@ def _of_folder(path: Path, shape: tuple[int, ...], classes: tuple[str, ...], lim
     names = classes or tuple(folders)
     unknown = sorted(set(folders) - set(names))
     if unknown or not folders:
-        found = f"a folder {unknown[0]}, which is no class" if unknown else "no folders"
+        problem = f"a folder {unknown[0]}, which is no class" if unknown else "no folders"
         raise InputError(
-            f"{path} has {found}; expected a folder of images for each class"
+            f"{path} has {problem}; expected a folder of images for each class"
             + (f", called {', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}." if classes else ".")
         )
     files = [

@@ -25,7 +25,7 @@ _MOST_WORKERS = 8
 
 
 class BatchSource(Protocol):
-    """What training and evaluation read: images (B, C, H, W), float32 from 0 to 1, and labels (B,), int64."""
+    """Batches for training and evaluation: images (B, C, H, W), float32 from 0 to 1, and labels (B,), int64."""
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -34,7 +34,7 @@ class BatchSource(Protocol):
         """One epoch, from its beginning."""
 
     def set_epoch(self, epoch: int) -> None:
-        """Which epoch the next iteration is."""
+        """Set the number of the next epoch."""
 
 
 class _Epochs:

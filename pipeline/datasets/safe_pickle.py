@@ -77,10 +77,10 @@ def read_dictionary(data: bytes) -> dict[str, Any]:
     Raises ValueError for anything else.
     """
     try:
-        found = _Unpickler(io.BytesIO(data), encoding="bytes").load()
-        if not isinstance(found, dict):
-            raise pickle.UnpicklingError(f"it holds a {type(found).__name__}, not a dictionary")
-        return {_text(key): value.value() if isinstance(value, _Array) else value for key, value in found.items()}
+        content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+        if not isinstance(content, dict):
+            raise pickle.UnpicklingError(f"it holds a {type(content).__name__}, not a dictionary")
+        return {_text(key): value.value() if isinstance(value, _Array) else value for key, value in content.items()}
     except Exception as error:  # noqa: BLE001  damaged pickles raise almost any kind
         raise ValueError(str(error) or type(error).__name__) from None
 

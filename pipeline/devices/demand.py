@@ -1,4 +1,4 @@
-"""What decides how much a layer takes: bits of its adders, of its registers, of its memories.
+"""The figures that decide how much a layer takes: bits of its adders, of its registers, of its memories.
 
 A layer's LUTs and flip-flops are sums of these with a constant factor each, which `pipeline/folding/estimate.py` has from
 synthesis; its blocks of memory follow from the sizes of its memories.
@@ -18,7 +18,7 @@ _BANK = 2048  # words of a block of 18 Kb that is 9 bits wide: deeper memories o
 
 @dataclass
 class Demand:
-    """What a layer of the kind `op_type` needs: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb.
+    """The needs of a layer of the kind `op_type`: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb.
 
     `uram` are UltraRAMs, `lut` and `ff` what is known without a fit: what loads those, and memories of thresholds. `words`
     is the depth of the deepest memory.

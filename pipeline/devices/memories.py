@@ -1,4 +1,4 @@
-"""Which primitives Yosys makes of a memory, and how many: hw/rtl/rom.sv, simple_dual_port_ram.sv and loaded_uram.sv.
+"""The primitives of a memory by Yosys, and their number: hw/rtl/rom.sv, simple_dual_port_ram.sv and loaded_uram.sv.
 
 Yosys maps a memory to whatever costs least by its own libraries. What is here repeats that choice; the sizes of the
 primitives are those of UG474 and UG574, the prices found by synthesizing memories of 4 to 144 bits and 8 to 4,096
@@ -29,7 +29,7 @@ class Storage(NamedTuple):
 
     @property
     def ram_style(self) -> str:
-        """What FINN calls it."""
+        """FINN's name of it."""
         return "block" if self.bram_18k else "distributed"
 
 

@@ -1,4 +1,4 @@
-"""What each MVAU may become: the styles and memories that the configuration, the folding file and the board leave."""
+"""The choices for each MVAU: the styles and memories that the configuration, the folding file and the board leave."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Allowed:
         return [name for name, styles in self.styles.items() if len(styles) > 1]
 
     def memories(self) -> dict[str, tuple[str, ...]]:
-        """What the weights of each are stored in, as asked for."""
+        """The memories that are asked for the weights of each."""
         return {name: (kind,) for name, kind in self.ram_styles.items()}
 
     def more_memories(self, board: Board) -> dict[str, tuple[str, ...]]:
@@ -102,9 +102,9 @@ def _by_name(option: str, value: str | Mapping[str, str], mvaus: list[MVAU], oth
     return {name: value.get(name, other) for name in names}
 
 
-def _styles(asked: str, wanted: Mapping[str, int | str]) -> tuple[str, ...]:
-    if asked != "auto":
-        return (asked,)
+def _styles(style: str, wanted: Mapping[str, int | str]) -> tuple[str, ...]:
+    if style != "auto":
+        return (style,)
     if "mvau_style" in wanted:
         return (str(wanted["mvau_style"]),)
     if {"PE", "SIMD"} & wanted.keys():
@@ -113,7 +113,7 @@ def _styles(asked: str, wanted: Mapping[str, int | str]) -> tuple[str, ...]:
 
 
 def _unmet(wanted: Mapping[str, int | str], styles: tuple[str, ...]) -> dict[str, str]:
-    """What of `wanted` an MVAU that may have these `styles` does not do, and why."""
+    """The attributes of `wanted` that have no effect on an MVAU that may have these `styles`, and why."""
     unmet: dict[str, str] = {}
     mode = wanted.get("mem_mode")
     if mode and mode not in _OF_MODE:

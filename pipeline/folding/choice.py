@@ -75,8 +75,8 @@ class FoldingProblem:
             free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
             _check_reach(graph, every, free, budget)
         self.domains = tuple(
-            stored_in(own, (memories or {}).get(layer.name, ("auto",))) if isinstance(layer, MVAU) else own
-            for layer, own in zip(graph, self._in_budget(every), strict=True)
+            stored_in(options, (memories or {}).get(layer.name, ("auto",))) if isinstance(layer, MVAU) else options
+            for layer, options in zip(graph, self._in_budget(every), strict=True)
         )
         several = any(len(kinds) > 1 for kinds in (memories or {}).values())
         self._gap = _GAP_OF_MEMORIES if several else GAP
@@ -124,32 +124,38 @@ class FoldingProblem:
         self, config: FoldingConfig | None, styles: Mapping[str, Collection[str]]
     ) -> list[tuple[Folding, ...]]:
         """The foldings of each layer, whole windows included, within the budget or not."""
-        found: dict[str, tuple[Folding, ...]] = {}
+        result: dict[str, tuple[Folding, ...]] = {}
         for layer in self.graph:
-            own = () if isinstance(layer, MVAU) else _configured(layer, foldings(layer), config)
+            options = () if isinstance(layer, MVAU) else _configured(layer, foldings(layer), config)
             for style in styles.get(layer.name, ()):
                 if style == "unrolled" and not self._has_whole_windows(layer, must="folded" not in styles[layer.name]):
                     continue
                 wanted = config.lanes(layer, style) if config else {}
-                own += _configured(layer, foldings(layer, style, self.budget, wanted.get("pe")), config, style)
-            found[layer.name] = own
+                options += _configured(layer, foldings(layer, style, self.budget, wanted.get("pe")), config, style)
+            result[layer.name] = options
         for name, window in self._windows.items():
-            found[name] += (Folding({}, window.inputs()[0].lanes, window.outputs()[0].lanes, window.cycles(), "whole"),)
+            result[name] += (
+                Folding({}, window.inputs()[0].lanes, window.outputs()[0].lanes, window.cycles(), "whole"),
+            )
         for name in self._gone:
             channels = self.graph.layer(name).inputs()[0].shape[2]
-            found[name] += (Folding({}, channels, channels, 0, "whole"),)
-        return list(found.values())
+            result[name] += (Folding({}, channels, channels, 0, "whole"),)
+        return list(result.values())
 
     def _in_budget(self, every: Sequence[tuple[Folding, ...]]) -> tuple[tuple[Folding, ...], ...]:
-        found = [
-            within(own, self.budget) if isinstance(layer, MVAU) else own
-            for layer, own in zip(self.graph, every, strict=True)
+        options = [
+            within(options, self.budget) if isinstance(layer, MVAU) else options
+            for layer, options in zip(self.graph, every, strict=True)
         ]
-        matrices = [own for layer, own in zip(self.graph, found, strict=True) if isinstance(layer, MVAU)]
-        pace = max((folding.cycles for own in matrices for folding in own), default=self.budget)
+        matrices = [
+            layer_options for layer, layer_options in zip(self.graph, options, strict=True) if isinstance(layer, MVAU)
+        ]
+        interval = max((folding.cycles for layer_options in matrices for folding in layer_options), default=self.budget)
         return tuple(
-            own if isinstance(layer, MVAU) or pace is None else _in_time(own, pace, self.budget)
-            for layer, own in zip(self.graph, found, strict=True)
+            layer_options
+            if isinstance(layer, MVAU) or interval is None
+            else _in_time(layer_options, interval, self.budget)
+            for layer, layer_options in zip(self.graph, options, strict=True)
         )
 
     def _has_whole_windows(self, layer: Layer, *, must: bool) -> bool:
@@ -215,8 +221,8 @@ class FoldingProblem:
             if all(folding.style != style for folding in self.domains[i]):
                 return None
             fixed = {layer: option for layer, option in matrices.items() if layer != i}
-            found = self._program.solve(capacity, [(i, each) for each in STYLES if each != style], fixed)
-            return found.total if found else None
+            solution = self._program.solve(capacity, [(i, other) for other in STYLES if other != style], fixed)
+            return solution.total if solution else None
 
         asked = [(name, style) for name in names for style in STYLES if style != chosen.layers[self._index[name]].style]
         with ThreadPoolExecutor(_SOLVERS) as pool:  # HiGHS leaves Python's lock to others while it solves
@@ -254,11 +260,11 @@ def _is_within_reach(fits: Callable[[int], bool], budget: int) -> bool:
         return False
 
 
-def _in_time(own: Sequence[Folding], pace: int, budget: int | None) -> tuple[Folding, ...]:
+def _in_time(options: Sequence[Folding], interval: int, budget: int | None) -> tuple[Folding, ...]:
     """Of a layer that is no MVAU: whole windows that meet the budget, and lanes that take half of `pace` where some do."""
-    lanes = [folding for folding in own if folding.style != "whole"]
-    limit = max(pace // 2, min(folding.cycles for folding in lanes))
-    whole = [folding for folding in own if folding.style == "whole"]
+    lanes = [folding for folding in options if folding.style != "whole"]
+    limit = max(interval // 2, min(folding.cycles for folding in lanes))
+    whole = [folding for folding in options if folding.style == "whole"]
     if whole and budget is not None and limit > budget:
         return tuple(whole)
     return (*(folding for folding in lanes if folding.cycles <= limit), *whole)
@@ -270,16 +276,16 @@ def _settled(layer: Layer, styles: Collection[str], config: FoldingConfig) -> bo
 
 
 def _configured(
-    layer: Layer, found: tuple[Folding, ...], config: FoldingConfig | None, style: str = ""
+    layer: Layer, options: tuple[Folding, ...], config: FoldingConfig | None, style: str = ""
 ) -> tuple[Folding, ...]:
-    """Those that `config` allows of the foldings of `layer`, an MVAU in `style`. Raises ConfigError if there are
+    """The foldings of `layer`, an MVAU in `style`, that `config` allows. Raises ConfigError if there are
     none."""
     if config is None:
-        return found
+        return options
     for field, value in config.lanes(layer, style).items():
-        left = tuple(folding for folding in found if folding.fields[field] == value)
+        left = tuple(folding for folding in options if folding.fields[field] == value)
         if not left:
-            allowed = sorted({int(folding.fields[field]) for folding in found})
+            allowed = sorted({int(folding.fields[field]) for folding in options})
             name = {"pe": "PE", "simd": "SIMD"}.get(field, field)
             of = f" ({layer.source})" if layer.source else ""
             if style in ("sparse", "unrolled"):
@@ -291,16 +297,16 @@ def _configured(
             raise ConfigError(
                 f"The folding file {config.path} has {config.key_of(layer)}: {name} = {value}, {which}.{choose}"
             )
-        found = left
-    return found
+        options = left
+    return options
 
 
 def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free: Sequence[bool], budget: int) -> None:
     """Raise ConfigError if a layer that the configuration leaves free cannot meet the budget with all its
     parallelism."""
     fastest = [
-        (min(folding.cycles for folding in found), layer)
-        for layer, found, is_free in zip(graph, options, free, strict=True)
+        (min(folding.cycles for folding in layer_options), layer)
+        for layer, layer_options, is_free in zip(graph, options, free, strict=True)
         if is_free
     ]
     cycles, layer = max(fastest, key=lambda pair: pair[0], default=(0, None))

@@ -94,10 +94,10 @@ def _bounds_of_pair(graph: LayerGraph, fork: Layer, join: Layer, writer: Mapping
             most[layer.output_names[0]], least[layer.output_names[0]] = most[reached[0]], least[reached[0]]
         elif reached and layer.name != join.name:
             needed = (layer.inputs_needed() + frames * layer.inputs()[0].beats).ravel()
-            own = _needed(most, reached, needed, np.max)
+            highest = _needed(most, reached, needed, np.max)
             same = len(reached) == 1 and most[reached[0]] is least[reached[0]]
-            most |= dict.fromkeys(layer.output_names, own)
-            least |= dict.fromkeys(layer.output_names, own if same else _needed(least, reached, needed, np.min))
+            most |= dict.fromkeys(layer.output_names, highest)
+            least |= dict.fromkeys(layer.output_names, highest if same else _needed(least, reached, needed, np.min))
     inputs = [stream for stream in join.input_names if stream in most]
     beats = 2 * join.inputs()[0].beats
     need = np.max([most[stream][:beats] for stream in inputs], axis=0)
@@ -107,7 +107,7 @@ def _bounds_of_pair(graph: LayerGraph, fork: Layer, join: Layer, writer: Mapping
 def _needed(
     by_stream: Mapping[str, np.ndarray], streams: Sequence[str], counts: np.ndarray, of: Callable[..., np.ndarray]
 ) -> np.ndarray:
-    """What `counts` beats of each of `streams` need, by beat, `of` them all."""
+    """The beats that `counts` beats of each of `streams` need, by beat, `of` them all."""
     first, *others = (of_count(by_stream[name], counts) for name in streams)
     return of([first, *others], axis=0) if others else first
 

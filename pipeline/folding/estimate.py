@@ -64,9 +64,9 @@ class ResourceModel:
                 f"{wanted.op_type} has no factors in {COEFFICIENTS.name} for {self.family}. Have synthesis count some: "
                 f"python -m benchmarks.estimator.calibrate --kind {wanted.op_type}"
             )
-        own = self._coefficients[wanted.op_type]
+        factors = self._coefficients[wanted.op_type]
         taken = {"lut": 0.0, "ff": 0.0}
         for resource in taken:
-            for name, factor in own[resource].items():
+            for name, factor in factors[resource].items():
                 taken[resource] += factor * wanted.terms.get(name, 0.0)
         return Estimate(wanted.lut + taken["lut"], wanted.ff + taken["ff"], wanted.bram_18k, wanted.uram)

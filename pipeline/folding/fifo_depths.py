@@ -8,7 +8,7 @@ from functools import cached_property
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.folding.deadlock import deadlock_bounds
 from pipeline.folding.stitching import MINIMUM_DEPTH, with_depths
-from pipeline.folding.timing import Paces, Prediction, fifo_peaks, paces, predict
+from pipeline.folding.timing import Prediction, Rates, fifo_peaks, predict, rates_of
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 __all__ = ["SLACK", "FifoDepths", "fifo_depths"]
@@ -23,12 +23,12 @@ class FifoDepths:
     depths: dict[str, int]
     deadlock_bounds: dict[str, int]
     graph: LayerGraph  # with these depths
-    paces: Paces
+    rates: Rates
 
     @cached_property
     def prediction(self) -> Prediction:
         """The timing with these depths."""
-        return predict(self.graph, self.paces)
+        return predict(self.graph, self.rates)
 
 
 def fifo_depths(graph: LayerGraph, budget: int | None = None) -> FifoDepths:
@@ -43,9 +43,9 @@ def fifo_depths(graph: LayerGraph, budget: int | None = None) -> FifoDepths:
     bounds = deadlock_bounds(graph)
     names = [layer.name for layer in graph if isinstance(layer, StreamingFIFO)]
     depths = {name: max(MINIMUM_DEPTH, bounds.get(name, 1)) for name in names}
-    pace, sized = paces(graph, budget), graph
+    rates, sized = rates_of(graph, budget), graph
     for _ in range(2):
-        peaks = fifo_peaks(sized, pace)
+        peaks = fifo_peaks(sized, rates)
         depths = {name: max(depth, peaks[name] + SLACK) for name, depth in depths.items()}
         sized = with_depths(graph, depths)
-    return FifoDepths(depths, bounds, sized, pace)
+    return FifoDepths(depths, bounds, sized, rates)

@@ -1,4 +1,4 @@
-"""What FINN calls the layers of a network in its files of folding and of styles, by release, and what we call them.
+"""FINN's names of a network's layers in its files of folding and of styles, by release, and ours.
 
 FINN counts each of its operators apart, in the order of its graph: MVAU_hls_0, MVAU_rtl_0. `OPERATORS` has what they were
 called before, `JOINED` what is another operator here.
@@ -69,7 +69,7 @@ def is_layer(name: str) -> bool:
 
 
 def today(operator: str) -> str:
-    """What FINN's `operator` is called today, without _hls and _rtl.
+    """The name of FINN's `operator` today, without _hls and _rtl.
 
     >>> today("MVAU_hls"), today("StreamingFCLayer_Batch")
     ('MVAU', 'MVAU')
@@ -92,18 +92,18 @@ class Names:
 
     @classmethod
     def read(cls, keys: Collection[str]) -> Names:
-        found: dict[str, list[tuple[str, str, int]]] = {}
+        attributes: dict[str, list[tuple[str, str, int]]] = {}
         others = []
         former = False
         for key in keys:
             if match := _NAME.fullmatch(key):
                 former |= match["op"] in OPERATORS
                 operator = OPERATORS.get(match["op"], match["op"])
-                found.setdefault(operator, []).append((key, match["kind"], int(match["index"])))
+                attributes.setdefault(operator, []).append((key, match["kind"], int(match["index"])))
             else:
                 others.append(key)
         names = {}
-        for operator, entries in found.items():
+        for operator, entries in attributes.items():
             counted_apart = len({kind for _, kind, _ in entries}) > 1
             for position, (key, _, index) in enumerate(entries):
                 names[f"{operator}_{position if counted_apart else index}"] = key

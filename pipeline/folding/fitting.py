@@ -78,19 +78,19 @@ class Fitter:
 
     def design(self) -> Design:
         """The cheapest that fits, or the cheapest. Raises ConfigError for a rate that nothing reaches."""
-        asked, more = self.allowed.memories(), self.allowed.more_memories(self.board)
+        wanted, more = self.allowed.memories(), self.allowed.more_memories(self.board)
         cheapest = None
-        if not self.allowed.open and (problem := self._problem_within(self.whole, asked)):
+        if not self.allowed.open and (problem := self._problem_within(self.whole, wanted)):
             cheapest = self._built(problem, _solved(problem), None)
             if self.whole.holds(cheapest.total):
                 return cheapest
-        for memories in [asked, more] if self.allowed.open else [more]:
-            found = self._with_room_for_fifos(memories)
-            if found:
-                return found
+        for memories in [wanted, more] if self.allowed.open else [more]:
+            result = self._with_room_for_fifos(memories)
+            if result:
+                return result
         if cheapest and self.budget != "max":
             return cheapest
-        problem = self._problem(slowest(self.graph) if self.budget == "max" else self.budget, asked)
+        problem = self._problem(slowest(self.graph) if self.budget == "max" else self.budget, wanted)
         return self._built(problem, _solved(problem), None)
 
     def fit(self, design: Design) -> Fit:
@@ -191,18 +191,18 @@ def _solved(problem: FoldingProblem) -> Foldings:
 
 
 def _relaxed(allowed: Allowed) -> dict[str, Allowed]:
-    """What the configuration could say less strictly, and what it then allows."""
+    """The less strict settings that the configuration could have, and the choices that each allows."""
     styles, ram_styles = dict.fromkeys(allowed.styles, STYLES), dict.fromkeys(allowed.ram_styles, "auto")
-    found = {
+    relaxed = {
         "mvau_style auto": replace(allowed, styles=styles),
         "ram_style auto": replace(allowed, ram_styles=ram_styles),
         "mvau_style and ram_style auto": replace(allowed, styles=styles, ram_styles=ram_styles),
     }
     if allowed.styles == styles:
-        del found["mvau_style auto"], found["mvau_style and ram_style auto"]
+        del relaxed["mvau_style auto"], relaxed["mvau_style and ram_style auto"]
     if allowed.ram_styles == ram_styles:
-        found = {name: other for name, other in found.items() if "ram_style" not in name}
-    return found
+        relaxed = {name: other for name, other in relaxed.items() if "ram_style" not in name}
+    return relaxed
 
 
 def _depths(

@@ -44,7 +44,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class MvauChoice:
-    """What was chosen for an MVAU, and why: the fewest LUTs. Estimates."""
+    """The style that was chosen for an MVAU, and why: the fewest LUTs. Estimates."""
 
     style: str
     fields: dict[str, int | str]  # of the folding, see `pipeline/folding/options.py`
@@ -156,7 +156,7 @@ def _explained(design: Design, names: Collection[str]) -> dict[str, MvauChoice]:
 
 
 def folding_of(layer: Layer) -> dict[str, int | str]:
-    """What a FINN folding file says of `layer` (see `folding_config.py`)."""
+    """The values of `layer` in a FINN folding file (see `folding_config.py`)."""
     if isinstance(layer, MatrixVector):
         style = layer.style
         folding: dict[str, int | str] = {} if style == "folded" else {"mvau_style": style}
@@ -168,7 +168,7 @@ def folding_of(layer: Layer) -> dict[str, int | str]:
 
 
 def threshold_styles(layer: Layer) -> dict[str, int]:
-    """What the thresholds of `layer` lie in, and those of how many steps of the search; empty where it has none."""
+    """The memories of the thresholds of `layer`, and the steps of the search in each; empty where it has none."""
     if not isinstance(layer, MatrixVector | Thresholding) or layer.thresholds is None:
         return {}
     return search_styles(layer.thresholds.shape[1], layer.threshold_folds)
@@ -192,7 +192,7 @@ def save(folded: Folded, folder: Path) -> None:
 
 
 def load(folder: Path) -> Folded:
-    """What `save` wrote. Raises ModelError for files that are missing or damaged."""
+    """The result that `save` wrote. Raises ModelError for files that are missing or damaged."""
     path = folder / "folded.json"
     try:
         content = json.loads(path.read_text())
@@ -294,12 +294,12 @@ def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:
     """
     counts: dict[str, dict[str, int]] = {}
     for layer in graph:
-        own = _count(layer)
-        if own:
-            counts[layer.name] = own
+        numbers = _count(layer)
+        if numbers:
+            counts[layer.name] = numbers
     total: dict[str, int] = {}
-    for own in counts.values():
-        for key, number in own.items():
+    for numbers in counts.values():
+        for key, number in numbers.items():
             total[key] = total.get(key, 0) + number
     return {**counts, "total": total}
 
@@ -307,16 +307,16 @@ def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:
 def _count(layer: Layer) -> dict[str, int]:
     if isinstance(layer, MatrixVector):
         narrow, wide = sorted((layer.input_type.bits, layer.weight_type.bits))
-        own = {
+        counts = {
             f"op_mac_{narrow}bx{wide}b": layer.weights.size * layer.pixels[0] * layer.pixels[1],
             f"param_weight_{layer.weight_type.bits}b": layer.weights.size,
             "weight_memory_bits": layer.weight_memory_bits(),
         }
         if layer.thresholds is not None:
-            own[f"param_threshold_{max(layer.accumulator_bits or layer.exact_accumulator_bits())}b"] = (
+            counts[f"param_threshold_{max(layer.accumulator_bits or layer.exact_accumulator_bits())}b"] = (
                 layer.thresholds.size
             )
-        return own
+        return counts
     if isinstance(layer, Thresholding):
         return {f"param_threshold_{layer.input_type.bits}b": layer.thresholds.size}
     return {}
@@ -344,8 +344,8 @@ def _folding_config(graph: LayerGraph) -> dict[str, dict[str, int | str]]:
     """The folding in the layout of FINN's files, which `fold` reads back where `mvau_style` is as it was, or auto."""
     content: dict[str, dict[str, int | str]] = {"Defaults": {}}
     for layer in graph:
-        if own := folding_of(layer):
-            content[layer.name] = own
+        if folding := folding_of(layer):
+            content[layer.name] = folding
     return content
 
 

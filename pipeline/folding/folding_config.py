@@ -45,7 +45,7 @@ _MOST = 1 << 20  # lanes, or elements of a FIFO
 
 @dataclass(frozen=True)
 class LayerFolding:
-    """What the file asks for one layer; `key` is the layer's name in the file."""
+    """The values of the file for one layer; `key` is the layer's name in the file."""
 
     key: str
     values: dict[str, int | str]
@@ -104,9 +104,9 @@ class FoldingConfig:
     def wanted(self, layer: Layer) -> dict[str, int | str]:
         """The values for `layer`, by FINN's attribute: the defaults for all, those of its operator, its own."""
         meaning = attributes_of(layer.finn_operator)
-        own = self.layers[layer.name].values if layer.name in self.layers else {}
-        found = {**self.defaults.get("all", {}), **self.defaults.get(layer.op_type, {}), **own}
-        return {name: value for name, value in found.items() if name in meaning}
+        values_of_layer = self.layers[layer.name].values if layer.name in self.layers else {}
+        values = {**self.defaults.get("all", {}), **self.defaults.get(layer.op_type, {}), **values_of_layer}
+        return {name: value for name, value in values.items() if name in meaning}
 
     def lanes(self, layer: Layer, style: str = "") -> dict[str, int]:
         """The parallelism it asks for, by the fields of a folding (`folding.py`); none for an MVAU that it wants in
@@ -118,7 +118,7 @@ class FoldingConfig:
         return {name.lower(): value for name, value in wanted.items() if name in names}  # type: ignore[misc]
 
     def key_of(self, layer: Layer) -> str:
-        """What the file calls `layer`, for messages."""
+        """The file's name of `layer`, for messages."""
         return self.layers[layer.name].key if layer.name in self.layers else f"{layer.name} (Defaults)"
 
     def without_layer(self, layers: Sequence[Layer]) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ class FoldingConfig:
 
 
 def attributes_of(operator: str) -> tuple[str, ...]:
-    """What of the attributes of FINN's `operator` decides something here."""
+    """The attributes of FINN's `operator` that have a meaning here."""
     of_kernels = (kernel.finn_attributes for kernel in kernels().values() if kernel.finn_operator == operator)
     return tuple(dict.fromkeys(attribute for attributes in of_kernels for attribute in attributes))
 

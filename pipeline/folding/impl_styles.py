@@ -1,4 +1,4 @@
-"""Which implementation of each layer resources are told of.
+"""The implementation of each layer that the resources are counted for.
 
     rtl  its module of hw/rtl, counted by Yosys
     hls  its function of hw/hls too, by Vitis HLS where that is installed
@@ -52,18 +52,18 @@ def impl_styles(graph: LayerGraph, preferred: str | Mapping[str, str], file: Pat
     have, and for a layer that cannot be had in HLS C++.
     """
     _check_names(graph, preferred)
-    own = {} if isinstance(preferred, str) else preferred
+    by_layer = {} if isinstance(preferred, str) else preferred
     rest = preferred if isinstance(preferred, str) else "rtl"
     read = StylesFile.load(file, graph) if file else StylesFile("", {}, {}, {}, ())
     styles = {}
     ignored = [*read.ignored, *read.unknown(graph)]
     for layer in graph:
-        asked, in_file = _of(own, layer), read.wanted(layer)
-        if asked and in_file and asked != in_file:
-            ignored.append(f"{read.key_of(layer)} (the configuration says {asked})")
-        by_file = not asked and (in_file or read.of_all(layer))
+        configured, in_file = _of(by_layer, layer), read.wanted(layer)
+        if configured and in_file and configured != in_file:
+            ignored.append(f"{read.key_of(layer)} (the configuration says {configured})")
+        by_file = not configured and (in_file or read.of_all(layer))
         where = f"{_OPTION} of {read.path}" if by_file else _OPTION
-        styles[layer.name] = _possible(layer, asked or in_file, read.of_all(layer) or rest, where)
+        styles[layer.name] = _possible(layer, configured or in_file, read.of_all(layer) or rest, where)
     return ImplStyles(styles, tuple(ignored))
 
 
@@ -97,16 +97,16 @@ class StylesFile:
             if name == _OPTION
             for operator, value in by_operator(called, name, entry)
         }
-        asked = {name: key for name, key in keys.items() if layers.get(name)}
+        preferred = {name: key for name, key in keys.items() if layers.get(name)}
         asking = [key for key in names.others if entries[key].get(_OPTION)]
         if graph:
-            check_network(called, "specialize_layers_config_file", asked, asking, graph, bool(defaults))
+            check_network(called, "specialize_layers_config_file", preferred, asking, graph, bool(defaults))
         unread = {"Defaults": given, **entries}
         others = [f"{key}.{name}" for key, entry in unread.items() for name in entry if name != _OPTION]
         return cls(str(path), layers, defaults, keys, tuple(asking + others))
 
     def wanted(self, layer: Layer) -> str:
-        """What it says of `layer` or of its operator. A layer's empty string takes back what defaults say."""
+        """The file's style of `layer` or of its operator. A layer's empty string takes back what defaults say."""
         return self.layers[layer.name] if layer.name in self.layers else _of(self.defaults, layer)
 
     def of_all(self, layer: Layer) -> str:
@@ -122,12 +122,12 @@ class StylesFile:
 
 
 def _operators(layer: Layer) -> tuple[str, ...]:
-    """What the operator of `layer` may be called: a sparse or an unrolled MVAU is an MVAU to FINN."""
+    """The names that the operator of `layer` may have: a sparse or an unrolled MVAU is an MVAU to FINN."""
     return (layer.op_type, layer.name.rpartition("_")[0])
 
 
 def _of(styles: Mapping[str, str], layer: Layer) -> str:
-    """What `styles` has for `layer`, or else for its operator; empty if nothing."""
+    """The style in `styles` for `layer`, or else for its operator; empty if nothing."""
     return next((styles[name] for name in (layer.name, *_operators(layer)) if name in styles), "")
 
 
@@ -142,10 +142,10 @@ def _check_names(graph: LayerGraph, preferred: str | Mapping[str, str]) -> None:
             )
 
 
-def _possible(layer: Layer, asked: str, of_all: str, where: str) -> str:
-    """The style of `layer`: `asked`, if its name or operator was asked for, else `of_all`, as `where` says."""
-    style = asked or of_all
-    if style == "rtl" or (not layer.has_hls and not asked):
+def _possible(layer: Layer, configured: str, of_all: str, where: str) -> str:
+    """The style of `layer`: `configured`, if its name or operator was asked for, else `of_all`, as `where` says."""
+    style = configured or of_all
+    if style == "rtl" or (not layer.has_hls and not configured):
         return "rtl"
     of = f" ({layer.source})" if layer.source else ""
     if not layer.has_hls:

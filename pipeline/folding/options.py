@@ -20,23 +20,23 @@ def foldings(
     return kind_of(style).foldings_of(layer, budget, walkers) if isinstance(layer, MVAU) else layer.foldings()
 
 
-def stored_in(found: Iterable[Folding], ram_styles: Iterable[str]) -> tuple[Folding, ...]:
-    """Each of `found` with the weights in each of `ram_styles`; what is unrolled has none to store."""
+def stored_in(options: Iterable[Folding], ram_styles: Iterable[str]) -> tuple[Folding, ...]:
+    """Each of `options` with the weights in each of `ram_styles`; an unrolled one has none to store."""
     kinds: tuple[dict[str, int | str], ...] = tuple(
         {} if kind == "auto" else {"ram_style": kind} for kind in ram_styles
     )
     return tuple(
         replace(folding, fields=folding.fields | kind)
-        for folding in found
+        for folding in options
         for kind in (kinds if folding.style != "unrolled" else ({},))
     )
 
 
-def within(found: Iterable[Folding], budget: int | None) -> tuple[Folding, ...]:
-    """Those that take `budget` cycles a frame or less, else the fastest; without a budget the slowest."""
-    found = tuple(found)
+def within(options: Iterable[Folding], budget: int | None) -> tuple[Folding, ...]:
+    """The options that take `budget` cycles a frame or less, else the fastest; without a budget the slowest."""
+    options = tuple(options)
     if budget is None:
-        limit = max(folding.cycles for folding in found)
-        return tuple(folding for folding in found if folding.cycles == limit)
-    limit = max(budget, min(folding.cycles for folding in found))
-    return tuple(folding for folding in found if folding.cycles <= limit)
+        limit = max(folding.cycles for folding in options)
+        return tuple(folding for folding in options if folding.cycles == limit)
+    limit = max(budget, min(folding.cycles for folding in options))
+    return tuple(folding for folding in options if folding.cycles <= limit)

@@ -76,14 +76,17 @@ class Program:
         together: Sequence[tuple[tuple[int, str], tuple[int, str]]] = (),
     ) -> None:
         self._kept = _worth_keeping(choices, links)
-        choices = [[own[option] for option in kept] for own, kept in zip(choices, self._kept, strict=True)]
+        choices = [
+            [layer_choices[option] for option in indices]
+            for layer_choices, indices in zip(choices, self._kept, strict=True)
+        ]
         self._choices = choices
         self._first = np.cumsum([0, *map(len, choices)])
         self._options = int(self._first[-1])
-        self._estimates = [choice.estimate for own in choices for choice in own]
+        self._estimates = [choice.estimate for layer_choices in choices for choice in layer_choices]
         self._rows: list[tuple[dict[int, float], float]] = []
-        for layer, own in enumerate(choices):
-            self._rows.append(({self._variable(layer, option): 1.0 for option in range(len(own))}, 1.0))
+        for layer, layer_choices in enumerate(choices):
+            self._rows.append(({self._variable(layer, option): 1.0 for option in range(len(layer_choices))}, 1.0))
         for link in links:
             self._connect(link)
         for one, other in together:
@@ -144,16 +147,16 @@ class Program:
         return int(self._first[layer]) + option
 
     def _of_kind(self, layer: int, kind: str) -> list[int]:
-        own = self._choices[layer]
-        return [self._variable(layer, option) for option, choice in enumerate(own) if choice.kind == kind]
+        choices = self._choices[layer]
+        return [self._variable(layer, option) for option, choice in enumerate(choices) if choice.kind == kind]
 
     def _connect(self, link: Link) -> None:
         written = _by_lanes(self._choices[link.writer], lambda choice: choice.output_lanes)
         read = _by_lanes(self._choices[link.reader], lambda choice: choice.input_lanes)
         ends: dict[tuple[str, int], dict[int, float]] = {}
         for end, layer, lanes in (("written", link.writer, written), ("read", link.reader, read)):
-            for count, own in lanes.items():
-                ends[end, count] = {self._variable(layer, option): -1.0 for option in own}
+            for count, members in lanes.items():
+                ends[end, count] = {self._variable(layer, option): -1.0 for option in members}
         for out in written:
             for into in read:
                 variable = len(self._estimates)
@@ -180,10 +183,10 @@ def _amounts(of: Estimate | Capacity) -> tuple[float, ...]:
 
 
 def _by_lanes(choices: Sequence[Choice], lanes: Callable[[Choice], int]) -> Mapping[int, list[int]]:
-    found: dict[int, list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for option, choice in enumerate(choices):
-        found.setdefault(lanes(choice), []).append(option)
-    return found
+        groups.setdefault(lanes(choice), []).append(option)
+    return groups
 
 
 # -- options that need not be looked at -----------------------------------------------------------------------------
@@ -193,13 +196,15 @@ _KIND_AND_MEMORY, _KIND = attrgetter("kind", "memory"), attrgetter("kind")
 
 def _worth_keeping(choices: Sequence[Sequence[Choice]], links: Sequence[Link]) -> list[list[int]]:
     """The options of each layer without those that another one of the layer can take the place of."""
-    kept = [list(range(len(own))) for own in choices]
+    result = [list(range(len(layer_choices))) for layer_choices in choices]
     ends = [{link.writer, link.reader} for link in links]
     for alike in (_KIND_AND_MEMORY, _KIND):  # in smaller groups first: each is compared with each of its group
         fewer = set(range(len(choices)))  # layers that have lost options: they and their neighbours may lose more
         while fewer:
             looked_at = fewer.union(*(pair for pair in ends if pair & fewer))
-            now = [[own[option] for option in left] for own, left in zip(choices, kept, strict=True)]
+            now = [
+                [layer_choices[option] for option in left] for layer_choices, left in zip(choices, result, strict=True)
+            ]
             extra: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in now]
             for link, pair in zip(links, ends, strict=True):
                 if pair & looked_at:
@@ -209,10 +214,10 @@ def _worth_keeping(choices: Sequence[Sequence[Choice]], links: Sequence[Link]) -
                     extra[link.writer].append((_most_more(between), writer))
                     extra[link.reader].append((_most_more(between.swapaxes(0, 1)), reader))
             left = {i: _undominated(now[i], extra[i], alike) for i in looked_at}
-            fewer = {i for i, options in left.items() if len(options) < len(kept[i])}
+            fewer = {i for i, options in left.items() if len(options) < len(result[i])}
             for i in fewer:
-                kept[i] = [kept[i][option] for option in left[i]]
-    return kept
+                result[i] = [result[i][option] for option in left[i]]
+    return result
 
 
 def _table(link: Link, out: Sequence[int], into: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -225,7 +230,7 @@ def _table(link: Link, out: Sequence[int], into: Sequence[int]) -> tuple[np.ndar
 
 def _most_more(between: np.ndarray) -> np.ndarray:
     """[a, b, resource]: the most that `between`[a] takes more than `between`[b], whatever is at the other end."""
-    return np.stack([(own - between).max(axis=1) for own in between])
+    return np.stack([(row - between).max(axis=1) for row in between])
 
 
 def _undominated(

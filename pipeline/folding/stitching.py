@@ -1,4 +1,4 @@
-"""What stands between layers: a FIFO on every stream, and width converters where its two ends have unlike lanes."""
+"""Stitching: a FIFO on every stream, and width converters where its two ends have unlike lanes."""
 
 from __future__ import annotations
 

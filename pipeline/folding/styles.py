@@ -1,4 +1,4 @@
-"""Which hardware computes a matrix.
+"""The styles of hardware that compute a matrix.
 
     folded    multipliers that take turns with all weights
     unrolled  a graph of adders, of which the weights are the circuit
@@ -36,7 +36,7 @@ def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGene
 
 
 def whole_window(generator: ConvolutionInputGenerator, padding: FMPadding | None) -> ParallelWindow:
-    """What takes the place of both. Raises UnsupportedError for windows that cannot be made whole."""
+    """The layer in the place of both. Raises UnsupportedError for windows that cannot be made whole."""
     first = padding or generator
     return ParallelWindow(
         generator.name,

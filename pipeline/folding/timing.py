@@ -8,7 +8,7 @@ initiation interval after beat k − 1 (an MVAU is modelled step by step):
 which is a running maximum. It takes input beats one a cycle, as soon as it has room: an MVAU in the first fold of a
 vector, a generator when its line buffer has room. FIFOs are unbounded. Who is fast is held back: the
 source sends its frames evenly, one in the time that a frame takes, and where there is time for it a generator goes at
-the pace of the layer behind it, because its input, K² times smaller, is where waiting is cheap.
+the rate of the layer behind it, because its input, K² times smaller, is where waiting is cheap.
 
 Why depths found without back-pressure hold with it: with each FIFO as deep as its peak here, the schedule of this model
 is one that the hardware could follow. Hardware that does everything as early as it can, fed by any faster source, does
@@ -29,7 +29,7 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.windows import WindowGenerator
 
-__all__ = ["Paces", "Prediction", "fifo_peaks", "paces", "predict"]
+__all__ = ["Prediction", "Rates", "fifo_peaks", "predict", "rates_of"]
 
 _FRAMES = 3  # the first fills the pipeline, the last is the steady state
 
@@ -45,29 +45,29 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Paces:
+class Rates:
     """How fast the input and the generators of a graph go, whatever the depths of its FIFOs."""
 
-    spacing: dict[str, np.ndarray]  # of each generator that goes at the pace of the layer behind it
+    spacing: dict[str, np.ndarray]  # of each generator that goes at the rate of the layer behind it
     interval: int  # clock cycles between frames of the input
 
 
-def predict(graph: LayerGraph, pace: Paces) -> Prediction:
-    """The timing of `graph`, which has a StreamingFIFO on every stream between layers, at its `paces`."""
+def predict(graph: LayerGraph, rates: Rates) -> Prediction:
+    """The timing of `graph`, which has a StreamingFIFO on every stream between layers, at these `rates`."""
     beats = _source_beats(graph)
     eager, _ = _run(graph, np.arange(beats, dtype=np.int64), 1, {})
-    steady, peaks = _steady(graph, pace)
+    steady, peaks = _steady(graph, rates)
     ends = steady.reshape(_FRAMES, -1)[:, -1]
     return Prediction(int(ends[-1] - ends[-2]), int(eager[0]), int(eager[-1]), peaks)
 
 
-def fifo_peaks(graph: LayerGraph, pace: Paces) -> dict[str, int]:
-    """What `predict` says of the FIFOs alone."""
-    return _steady(graph, pace)[1]
+def fifo_peaks(graph: LayerGraph, rates: Rates) -> dict[str, int]:
+    """The peaks that `predict` gives for the FIFOs, by name."""
+    return _steady(graph, rates)[1]
 
 
-def paces(graph: LayerGraph, budget: int | None = None) -> Paces:
-    """Lets generators go at the pace of the layer behind them where that is fast enough.
+def rates_of(graph: LayerGraph, budget: int | None = None) -> Rates:
+    """The rates at which generators go: that of the layer behind them where that is fast enough.
 
     `budget` is the most clock cycles that a frame may take; None is what the slowest layer takes. A generator with less
     than a frame's lead stalls between frames, until it has the first rows of the next. Where that would take a frame
@@ -82,19 +82,19 @@ def paces(graph: LayerGraph, budget: int | None = None) -> Paces:
             follower = behind = reader.get(layer.output_names[0])
             while isinstance(follower, StreamingFIFO | StreamingDataWidthConverter):
                 follower = reader.get(follower.output_names[0])
-            spacing = layer.pace(_FRAMES, behind, follower)
-            sent, _ = layer.schedule(np.zeros(_FRAMES * layer.inputs()[0].beats, np.int64), _FRAMES, spacing)
+            spacing = layer.rate(_FRAMES, behind, follower)
+            sent, _ = layer.beat_times(np.zeros(_FRAMES * layer.inputs()[0].beats, np.int64), _FRAMES, spacing)
             ends = sent.reshape(_FRAMES, -1)[:, -1]
-            if layer.keeps_pace or ends[-1] - ends[-2] <= limit:
+            if layer.keeps_rate or ends[-1] - ends[-2] <= limit:
                 spacings[layer.name] = spacing
                 interval = max(interval, int(ends[-1] - ends[-2]))
-    return Paces(spacings, interval)
+    return Rates(spacings, interval)
 
 
-def _steady(graph: LayerGraph, pace: Paces) -> tuple[np.ndarray, dict[str, int]]:
+def _steady(graph: LayerGraph, rates: Rates) -> tuple[np.ndarray, dict[str, int]]:
     beats = _source_beats(graph)
-    even = np.arange(_FRAMES * beats, dtype=np.int64) * pace.interval // beats
-    return _run(graph, even, _FRAMES, pace.spacing)
+    even = np.arange(_FRAMES * beats, dtype=np.int64) * rates.interval // beats
+    return _run(graph, even, _FRAMES, rates.spacing)
 
 
 def _source_beats(graph: LayerGraph) -> int:
@@ -118,7 +118,7 @@ def _run(
                 fifos[layer.output_names[0]] = layer.name, arrivals
                 times[layer.output_names[0]] = arrivals + layer.latency()
                 continue
-            sent, taken = layer.schedule(arrivals, frames, spacing.get(layer.name))
+            sent, taken = layer.beat_times(arrivals, frames, spacing.get(layer.name))
             times |= dict.fromkeys(layer.output_names, sent)
             for stream in layer.input_names:
                 if stream in fifos:

@@ -129,7 +129,7 @@ class AddStreams(Layer):
         return parameters | {"OutputWidth": total.bits, "OutputSigned": total.signed}
 
     def _terms(self) -> tuple[IntType, ...]:
-        """What each input can be, times its multiplier."""
+        """The type of each input, times its multiplier."""
         return tuple(type_.scaled(by) for type_, by in zip(self.types, self.multipliers, strict=True))
 
     def connections(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:

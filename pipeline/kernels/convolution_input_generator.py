@@ -140,8 +140,8 @@ class ConvolutionInputGenerator(WindowGenerator):
         first = (first + np.arange(frames)[:, None] * height * width * self.folds).ravel()
         return np.searchsorted(first, np.arange(beats) - self.buffer_depth, side="right")
 
-    def pace(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
-        """Evenly, at the pace of the layer that the windows are for, on average.
+    def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
+        """Evenly, at the rate of the layer that the windows are for, on average.
 
         Evenly, because an MVAU takes a vector in a burst: what it takes faster than the generator sends must have been
         sent before, while the MVAU was busy with the vector before.

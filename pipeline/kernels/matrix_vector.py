@@ -203,7 +203,7 @@ class MatrixVector(Layer):
     @classmethod
     @abstractmethod
     def demand_of(cls, layer: MatrixVector, fields: Mapping[str, int | str], family: str) -> Demand:
-        """What the matrix of `layer` needs in this style, with the `fields` of a folding; weights are in their
+        """The demand of the matrix of `layer` in this style, with the `fields` of a folding; weights are in their
         "ram_style", else "auto"."""
 
     def foldings(self) -> tuple[Folding, ...]:
@@ -233,7 +233,7 @@ class MatrixVector(Layer):
         return 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
 
     def parameters(self) -> dict[str, int | str]:
-        """Those of the input, of the weights' type, and of hw/rtl/thresholding.sv at the end."""
+        """The parameters of the input, of the weights' type, and of hw/rtl/thresholding.sv at the end."""
         parameters: dict[str, int | str] = {
             "Mw": self.mw,
             "Mh": self.mh,
@@ -321,7 +321,7 @@ class StoredMatrixVector(MatrixVector):
 
     @abstractmethod
     def weight_memory(self) -> Memory:
-        """What the memory of the weights holds."""
+        """The content of the memory of the weights."""
 
     @property
     def loads_weights(self) -> bool:
@@ -331,14 +331,14 @@ class StoredMatrixVector(MatrixVector):
         return self.weight_memory() if self.loads_weights else None
 
     def memories(self) -> dict[str, Memory]:
-        own = {} if self.loads_weights else {self.weight_file: self.weight_memory()}
-        return super().memories() | own
+        weights = {} if self.loads_weights else {self.weight_file: self.weight_memory()}
+        return super().memories() | weights
 
     def parameters(self) -> dict[str, int | str]:
         return super().parameters() | {"RamStyle": self.ram_style}
 
     def hls_pragmas(self, name: str) -> tuple[str, ...]:
-        """Where the weights are to be. Vitis HLS gives UltraRAM no content either, and loads none: it chooses then."""
+        """The pragmas for memories of weights. Vitis HLS gives UltraRAM no content and loads none: it chooses then."""
         kind = {"distributed": "lutram", "block": "bram"}.get(self.ram_style)
         return (f"bind_storage variable={name}_weights type=rom_np impl={kind}",) if kind else ()
 
@@ -348,7 +348,7 @@ class StoredMatrixVector(MatrixVector):
 
 @dataclass(frozen=True)
 class MatrixDemand:
-    """What of a MatrixVector decides how much it takes, whatever computes it."""
+    """The figures of a MatrixVector that decide its resources, whatever computes it."""
 
     rows: int
     columns: int

@@ -112,7 +112,7 @@ class MVAU(StoredMatrixVector):
         vectors = np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
         return np.repeat(vectors * self.synapse_folds, self.neuron_folds)
 
-    def schedule(
+    def beat_times(
         self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """An MVAU takes a step a cycle, fold by fold; it takes its input in the steps of a vector's first fold, when it

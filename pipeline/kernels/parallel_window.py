@@ -38,7 +38,7 @@ class ParallelWindow(WindowGenerator):
     lut_purpose: ClassVar[str] = "sliding windows"
     lut_purpose_of_cells: ClassVar[bool] = True
     looks_ahead: ClassVar[bool] = True
-    keeps_pace: ClassVar[bool] = True  # it goes straight to the layer that takes a window a cycle
+    keeps_rate: ClassVar[bool] = True  # it goes straight to the layer that takes a window a cycle
 
     def __post_init__(self) -> None:
         top, left, bottom, right = self.pads
@@ -143,7 +143,7 @@ class ParallelWindow(WindowGenerator):
         read = np.clip(1 - (completes - column) // self.stride[1], 1, out_width)  # windows until it has been read
         return behind * out_width + np.where(same, read, 0)
 
-    def pace(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
+    def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
         """A cycle a column, and no faster than the layer that the windows go straight to."""
         height, width = self.output_pixels
         step = max(self.stride[1], reader.cycles_a_beat) if reader else self.stride[1]

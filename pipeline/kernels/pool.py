@@ -139,5 +139,5 @@ class Pool(Layer):
         }
 
     def _reach(self) -> IntType:
-        """What the accumulator holds when a window is complete."""
+        """The range of the accumulator when a window is complete."""
         return self.type.scaled(self.window) if self.function == "sum" else self.type

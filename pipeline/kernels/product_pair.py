@@ -1,4 +1,4 @@
-"""What the multipliers of hw/rtl/product_pair.sv make of two factors: sizes, and which factor is recoded."""
+"""The multipliers of hw/rtl/product_pair.sv: sizes, and which factor is recoded."""
 
 from __future__ import annotations
 

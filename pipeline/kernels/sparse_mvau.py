@@ -31,9 +31,9 @@ from pipeline.kernels.matrix_vector import (
 )
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
-__all__ = ["SparseMVAU", "deal", "longest_walk", "row_lengths", "sparse_cycles", "walk_of"]
+__all__ = ["SparseMVAU", "assign_rows", "longest_schedule", "row_lengths", "schedule_of", "sparse_cycles"]
 
-_WINDOWS = 2  # of which the FIFOs hold sums, but for a few with short walks; see `windows`
+_WINDOWS = 2  # of which the FIFOs hold sums, but for a few with short schedules; see `windows`
 _MOST_RESULTS = (1 << 16) - 1  # of a walker and a window, as the hardware counts them
 
 
@@ -42,8 +42,8 @@ class SparseMVAU(StoredMatrixVector):
     """A StoredMatrixVector of which `pe` walkers go through the weights that are not zero, one each in a cycle.
 
     `simd` elements a beat go in and `lanes` rows a beat come out: row r in lane r % lanes, computed by one of the
-    walkers p with p % lanes == r % lanes. All walkers take as long as the longest walk. A walker's sums are as wide as
-    the widest of its rows.
+    walkers p with p % lanes == r % lanes. All walkers take as long as the longest schedule. A walker's sums are as
+    wide as the widest of its rows.
 
     Raises ConfigError for a folding that does not divide, UnsupportedError for what cannot be built.
     """
@@ -76,32 +76,32 @@ class SparseMVAU(StoredMatrixVector):
                 raise ConfigError(f"layer {self.name}: {what} = {fold} does not divide its {size} {of}.")
         if self.pe > self.mh:
             raise ConfigError(f"layer {self.name}: PE = {self.pe} is more than its {self.mh} rows (MH).")
-        if max(map(len, self.walks)) > _MOST_RESULTS // 2:
+        if max(map(len, self.schedules)) > _MOST_RESULTS // 2:
             raise UnsupportedError(f"layer {self.name} has {self.mh} rows for {self.pe} walkers; use more walkers.")
 
     # -- who computes what ------------------------------------------------------------------------------------------
 
     @cached_property
-    def walks(self) -> tuple[tuple[int, ...], ...]:
+    def schedules(self) -> tuple[tuple[int, ...], ...]:
         """The rows of each walker, in rising order."""
-        return deal(row_lengths(self.weights), self.pe, self.lanes)
+        return assign_rows(row_lengths(self.weights), self.pe, self.lanes)
 
     @cached_property
     def steps(self) -> int:
-        """Cycles of the longest walk."""
-        return longest_walk(row_lengths(self.weights), self.walks)
+        """Cycles of the longest schedule."""
+        return longest_schedule(row_lengths(self.weights), self.schedules)
 
     # -- accumulators -----------------------------------------------------------------------------------------------
 
     def _row_bits(self) -> tuple[int, ...]:
-        """What holds the sum of each row, before its bias is added and after."""
+        """The bits for the sum of each row, before its bias is added and after."""
         before = map(range_bits, *exact_range(self.weights, self.input_type))
         return tuple(map(max, before, self.accumulator_bits or self.exact_accumulator_bits()))
 
     def lane_accumulator_bits(self) -> tuple[int, ...]:
         """The width of the sums of each walker."""
         bits = self._row_bits()
-        return tuple(max((bits[row] for row in own), default=1) for own in self.walks)
+        return tuple(max((bits[row] for row in rows), default=1) for rows in self.schedules)
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -117,9 +117,9 @@ class SparseMVAU(StoredMatrixVector):
         return sparse_cycles(self.pixels[0] * self.pixels[1], self.steps, self.mw // self.simd, self.mh // self.lanes)
 
     def latency(self) -> int:
-        """From the last beat of a vector to the first of its results, if the walk of its first rows is the first to end.
+        """Cycles from the last beat of a vector to the first of its results, if the schedule of its first rows ends first.
 
-        Then the stages that the sum names.
+        The sum names the stages that follow.
         """
         loaded = chosen = output = 1
         waits = 2  # cycles in the FIFO
@@ -134,24 +134,24 @@ class SparseMVAU(StoredMatrixVector):
 
     @cached_property
     def windows(self) -> int:
-        """Windows of which sums may be in the FIFOs or on their way, so that no walk has to wait for their places."""
+        """Windows of which sums may be in the FIFOs or on their way, so that no walker has to wait for their places."""
         finished = np.array(self.finished()).reshape(-1, self.lanes).max(axis=1)
         beats = len(finished)
-        waits = freed = 2  # cycles in the FIFO, and until a walk may begin in the places that the last sums leave
+        waits = freed = 2  # cycles in the FIFO, and until a walker may begin in the places that the last sums leave
         sent = int((finished + np.arange(beats)[::-1]).max()) + self._summed() + waits  # from the first step on
         return max(2, -(-(sent + freed) // max(self.steps, self.mw // self.simd, beats)))
 
     def _results(self) -> list[int]:
         """The sums that the FIFO of each walker holds."""
-        return [max(self.windows * len(own), 1) for own in self.walks]
+        return [max(self.windows * len(rows), 1) for rows in self.schedules]
 
     def finished(self) -> tuple[int, ...]:
-        """The step of its walk, counted from 0, in which the sum of each row is complete."""
+        """The step of its schedule, counted from 0, in which the sum of each row is complete."""
         lengths = row_lengths(self.weights)
         ends = [0] * self.mh
-        for own in self.walks:
+        for rows in self.schedules:
             done = 0
-            for row in own:
+            for row in rows:
                 done += int(lengths[row])
                 ends[row] = done - 1
         return tuple(ends)
@@ -160,7 +160,7 @@ class SparseMVAU(StoredMatrixVector):
         vectors = np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
         return np.repeat(vectors * (self.mw // self.simd), self.mh // self.lanes)
 
-    def schedule(
+    def beat_times(
         self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """A sparse MVAU walks a vector when all of it is there, while the next one takes the place of the one before."""
@@ -205,10 +205,10 @@ class SparseMVAU(StoredMatrixVector):
                     if budget is not None and share < shares[-1]:
                         least = sparse_cycles(
                             pixels, -(-entries // (lanes * share)), words, beats
-                        )  # walks of equal length
+                        )  # schedules of equal length
                         if least > budget:
                             continue
-                    steps = walk_of(layer, lanes * share, lanes)[1]
+                    steps = schedule_of(layer, lanes * share, lanes)[1]
                     cycles = sparse_cycles(pixels, steps, words, beats)
                     if budget is None or cycles <= budget or share == shares[-1]:
                         yield Folding(
@@ -296,12 +296,12 @@ class SparseMVAU(StoredMatrixVector):
     def _entries(self) -> np.ndarray:
         """For each step and walker the weight, the beat, the element of the beat, and whether the row ends.
 
-        int64 of (4, steps, PE), zero after the end of a walk.
+        int64 of (4, steps, PE), zero after the end of a schedule.
         """
         entries = np.zeros((4, self.steps, self.pe), np.int64)
-        for walker, own in enumerate(self.walks):
+        for walker, rows in enumerate(self.schedules):
             step = 0
-            for row in own:
+            for row in rows:
                 columns = np.flatnonzero(self.weights[row])
                 if not columns.size:
                     columns = np.zeros(1, np.int64)
@@ -317,8 +317,8 @@ class SparseMVAU(StoredMatrixVector):
         int64 of (2, MH).
         """
         order = np.zeros((2, self.mh), np.int64)
-        for walker, own in enumerate(self.walks):
-            order[:, own] = np.full(len(own), walker // self.lanes), np.arange(len(own))
+        for walker, rows in enumerate(self.schedules):
+            order[:, rows] = np.full(len(rows), walker // self.lanes), np.arange(len(rows))
         return order
 
     def _order_memory(self) -> Memory:
@@ -336,17 +336,17 @@ class SparseMVAU(StoredMatrixVector):
             "Pe": self.pe,
             "Lanes": self.lanes,
             "Steps": self.steps,
-            "Rows": max(map(len, self.walks)),
+            "Rows": max(map(len, self.schedules)),
             "WeightWidth": self.weight_type.bits,
             "LaneWidth": max(walkers),
             "acc_width": widths,
-            "walk_length": tuple(int(lengths[list(own)].sum()) for own in self.walks),
+            "walk_length": tuple(int(lengths[list(rows)].sum()) for rows in self.schedules),
             "Accumulators": len(widths),
         }
 
     def hls_tables(self) -> dict[str, Table]:
         weights, *positions = self._entries()
-        owners, places = (own.reshape(-1, self.lanes) for own in self._order())
+        owners, places = (numbers.reshape(-1, self.lanes) for numbers in self._order())
         biases = Table.absent(2)
         if self.bias is not None:
             lane_type = IntType.of_bits(max(self.lane_accumulator_bits()), signed=True)
@@ -360,7 +360,7 @@ class SparseMVAU(StoredMatrixVector):
         }
 
     def hls_pragmas(self, name: str) -> tuple[str, ...]:
-        """All that an entry of a walk has is where the weights are."""
+        """All parts of a schedule's entries are in the memory of the weights."""
         weights = f"{name}_weights"
         return tuple(
             pragma.replace(weights, f"{name}_{table}")
@@ -370,11 +370,11 @@ class SparseMVAU(StoredMatrixVector):
 
 
 @lru_cache(maxsize=4096)
-def walk_of(layer: MatrixVector, pe: int, lanes: int) -> tuple[tuple[tuple[int, ...], ...], int]:
-    """The rows of each walker through the weights of `layer`, and the entries of the longest walk."""
+def schedule_of(layer: MatrixVector, pe: int, lanes: int) -> tuple[tuple[tuple[int, ...], ...], int]:
+    """The rows of each walker through the weights of `layer`, and the entries of the longest schedule."""
     lengths = row_lengths(layer.weights)
-    walks = deal(lengths, pe, lanes)
-    return walks, longest_walk(lengths, walks)
+    schedules = assign_rows(lengths, pe, lanes)
+    return schedules, longest_schedule(lengths, schedules)
 
 
 def row_lengths(weights: np.ndarray) -> np.ndarray:
@@ -383,7 +383,7 @@ def row_lengths(weights: np.ndarray) -> np.ndarray:
     return entries
 
 
-def deal(lengths: np.ndarray, pe: int, lanes: int) -> tuple[tuple[int, ...], ...]:
+def assign_rows(lengths: np.ndarray, pe: int, lanes: int) -> tuple[tuple[int, ...], ...]:
     """The rows of each of `pe` walkers, in rising order; row r goes to a walker p with p % lanes == r % lanes.
 
     The longest rows first, each to the walker that has the least to do (Graham, "Bounds on multiprocessing timing
@@ -392,23 +392,23 @@ def deal(lengths: np.ndarray, pe: int, lanes: int) -> tuple[tuple[int, ...], ...
     rows: list[list[int]] = [[] for _ in range(pe)]
     for lane in range(lanes):
         queue = [(0, 0, walker) for walker in range(lane, pe, lanes)]
-        own = np.arange(lane, len(lengths), lanes)
-        for row in own[np.argsort(-lengths[own], kind="stable")].tolist():
+        candidates = np.arange(lane, len(lengths), lanes)
+        for row in candidates[np.argsort(-lengths[candidates], kind="stable")].tolist():
             work, count, walker = queue[0]
             rows[walker].append(row)
             heapq.heapreplace(queue, (work + int(lengths[row]), count + 1, walker))
-    return tuple(tuple(sorted(own)) for own in rows)
+    return tuple(tuple(sorted(assigned)) for assigned in rows)
 
 
-def longest_walk(lengths: np.ndarray, walks: tuple[tuple[int, ...], ...]) -> int:
+def longest_schedule(lengths: np.ndarray, schedules: tuple[tuple[int, ...], ...]) -> int:
     """The entries of the walker that has the most of them."""
-    return max(int(lengths[list(own)].sum()) for own in walks)
+    return max(int(lengths[list(rows)].sum()) for rows in schedules)
 
 
 def sparse_cycles(vectors: int, steps: int, words: int, beats: int) -> int:
     """Cycles for `vectors` of `words` beats in and `beats` out, walked in `steps`.
 
-    A vector takes as long as its walk, its beats in, or those of its results out; or, as there are two halves of
+    A vector takes as long as its schedule, its beats in, or those of its results out; or, as there are two halves of
     memory, half of what one is busy with a vector: until it is loaded, and walked, and a cycle.
     """
     return max(vectors * max(steps, words, beats), (vectors * (words + steps + 1) + 1) // 2)
@@ -416,12 +416,11 @@ def sparse_cycles(vectors: int, steps: int, words: int, beats: int) -> int:
 
 @lru_cache(maxsize=256)
 def _least_demand(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) -> tuple[Demand, tuple[int, int]]:
-    """What is needed besides the memory of the walks, whatever that is made of; and the bits of its words, and how many
-    there are."""
+    """The demand besides the memory of the schedules, whatever that is made of; and the bits and the number of its words."""
     matrix = matrix_demand(layer)
     waiting, sums, widest = _walkers(layer, pe, lanes, family)
     demand = replace(waiting, terms=waiting.terms.copy())
-    steps = walk_of(layer, pe, lanes)[1]
+    steps = schedule_of(layer, pe, lanes)[1]
     words = matrix.columns // simd
     word_bits, element_bits = max((words - 1).bit_length(), 1), max((simd - 1).bit_length(), 1)
     demand.store("window", ram(simd * matrix.input_bits, (1 << word_bits) + words, family), pe)
@@ -449,10 +448,10 @@ def _walkers(layer: MatrixVector, pe: int, lanes: int, family: str) -> tuple[Dem
     widest."""
     matrix = matrix_demand(layer)
     demand = Demand(SparseMVAU.op_type)
-    walks, _ = walk_of(layer, pe, lanes)
-    sums = [int(matrix.row_bits[list(own)].max()) if own else 1 for own in walks]
-    for own, width in zip(walks, sums, strict=True):
-        address_bits = max((_WINDOWS * len(own) - 1).bit_length(), 1)
+    schedules, _ = schedule_of(layer, pe, lanes)
+    sums = [int(matrix.row_bits[list(rows)].max()) if rows else 1 for rows in schedules]
+    for rows, width in zip(schedules, sums, strict=True):
+        address_bits = max((_WINDOWS * len(rows) - 1).bit_length(), 1)
         storage = ram(width, 1 << address_bits, family)
         demand.lut += storage.lut
         demand.bram_18k += storage.bram_18k

@@ -128,7 +128,7 @@ def search_memories(count: int, folds: int) -> tuple[SearchMemory, ...]:
 
 
 def search_styles(count: int, folds: int) -> dict[str, int]:
-    """What the thresholds of a search lie in, and those of how many steps: constants, distributed or block memories."""
+    """The memories of a search's thresholds, and the steps in each: constants, distributed or block memories."""
     styles = ["block" if memory.block else "distributed" for memory in search_memories(count, folds)]
     counts = {"constants": len(direct_steps(count, folds))} | {style: styles.count(style) for style in styles}
     return {style: steps for style, steps in counts.items() if steps}

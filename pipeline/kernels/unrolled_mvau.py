@@ -71,7 +71,7 @@ class UnrolledMVAU(MatrixVector):
 
     @property
     def digit_type(self) -> IntType:
-        """What an input of the graph can be: the element itself, or an unsigned digit of it."""
+        """The type of an input of the graph: the element itself, or an unsigned digit of it."""
         return self.input_type if self.digits == 1 else IntType.of_bits(self.digit_bits, signed=False)
 
     @property
@@ -109,7 +109,7 @@ class UnrolledMVAU(MatrixVector):
     def cycles_a_beat(self) -> int:
         return self.digits
 
-    def schedule(
+    def beat_times(
         self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         taken = running_max(arrivals, np.arange(len(arrivals), dtype=np.int64) * self.digits)
@@ -165,7 +165,7 @@ class UnrolledMVAU(MatrixVector):
         return self.accumulator_bits or self.exact_accumulator_bits()
 
     def starts(self) -> np.ndarray:
-        """What each accumulator starts from: the bias, less what unsigned digits of signed elements add. (MH,)"""
+        """The start value of each accumulator: the bias, less what unsigned digits of signed elements add. (MH,)"""
         bias = np.zeros(self.mh, np.int64) if self.bias is None else self.bias
         if self.digits == 1 or not self.input_type.signed:
             return bias

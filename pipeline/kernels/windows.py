@@ -1,4 +1,4 @@
-"""What makes the windows of an image, of whatever width a beat is."""
+"""The base of the layers that make the windows of an image, of whatever width a beat is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WindowGenerator(Layer):
     kernel: tuple[int, int]
     stride: tuple[int, int]
 
-    keeps_pace: ClassVar[bool] = False  # whether it goes at its `pace` also where that takes more time than there is
+    keeps_rate: ClassVar[bool] = False  # whether it goes at its `rate` also where that takes more time than there is
 
     @property
     @abstractmethod
@@ -39,11 +39,11 @@ class WindowGenerator(Layer):
         """Whether it has a line buffer, which takes input that only later windows need."""
 
     @abstractmethod
-    def pace(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
+    def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
         """The spacing of the output beats of `frames` where it goes no faster than what is behind it needs: `reader`
         takes its output, and `follower` is the first layer behind FIFOs and width converters."""
 
-    def schedule(
+    def beat_times(
         self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """A generator waits for room in its buffer, which it has when it has sent; so the cycles are found by repetition,

@@ -46,7 +46,7 @@ def a2q_layers(model: nn.Module) -> dict[str, QuantWeightBiasInputOutputLayer]:
 
 
 def layer_bounds(model: nn.Module) -> dict[str, LayerBound]:
-    """What the layers of `a2q_layers` were trained for, by name; of layers that share their weights, the first one's.
+    """The bounds of the layers of `a2q_layers`, by name; of layers that share their weights, the first one's.
 
     Raises ModelError as `weight_names` does.
     """

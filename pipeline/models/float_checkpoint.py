@@ -46,14 +46,14 @@ def load_float(model: nn.Module, path: Path) -> None:
         for name, tensor in state.items()
         if name in expected and tensor.shape != expected[name].shape
     ]
-    found = [
+    problems = [
         f"the file lacks {_some(missing)}" if missing else "",
         f"the network has no {_some(unknown)}" if unknown else "",
         _some(shapes),
     ]
-    if any(found):
+    if any(problems):
         raise ModelError(
-            f"The checkpoint {path} is not of this network: {'; '.join(part for part in found if part)}. "
+            f"The checkpoint {path} is not of this network: {'; '.join(part for part in problems if part)}. "
             "Check family, width, input shape and number of classes."
         )
     _check_norms(model, quantizers, path)

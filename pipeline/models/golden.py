@@ -73,9 +73,9 @@ def from_file(path: Path, shape: tuple[int, ...], limit: int) -> GoldenFrames:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"golden_inputs: {path} cannot be read as a .npy file: {reason}.") from None
     if not isinstance(array, np.ndarray) or array.shape[1:] != shape or not len(array):
-        found = array.shape if isinstance(array, np.ndarray) else "several arrays"
+        content = array.shape if isinstance(array, np.ndarray) else "several arrays"
         expected = ", ".join(map(str, shape))
-        raise ConfigError(f"golden_inputs: {path} holds {found}; expected one array of frames, (N, {expected}).")
+        raise ConfigError(f"golden_inputs: {path} holds {content}; expected one array of frames, (N, {expected}).")
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise ConfigError(f"golden_inputs: {path} holds values that are not finite numbers.")
     frames = np.ascontiguousarray(array[:limit], np.float32)
@@ -92,10 +92,10 @@ def check_range(called: str, frames: np.ndarray, ends: Ends, known_by: str, *, s
     seen = float((frames.max() - frames.min()) / (high.max() - low.min()))
     if outside <= _MOST_OUTSIDE and (seen >= _LEAST_SEEN or not spans):
         return
-    found = f"{outside:.0%} of its numbers lie outside" if outside > _MOST_OUTSIDE else f"it spans {seen:.1%} of that"
+    problem = f"{outside:.0%} of its numbers lie outside" if outside > _MOST_OUTSIDE else f"it spans {seen:.1%} of that"
     raise ConfigError(
         f"{called} holds numbers from {frames.min():g} to {frames.max():g}, but the network takes {low.min():g} to "
-        f"{high.max():g} by {known_by}: {found}. Give frames as the network takes them, scaled and normalised."
+        f"{high.max():g} by {known_by}: {problem}. Give frames as the network takes them, scaled and normalised."
     )
 
 
@@ -104,8 +104,8 @@ def from_dataset(dataset: str, shape: tuple[int, ...], preprocessing: Preprocess
 
     None where the data set is not at hand, or has images of another kind. Raises InputError for one that is damaged.
     """
-    found = _dataset_images(dataset, shape, count)
-    return None if found is None else GoldenFrames(normalised(found[0], preprocessing), found[1])
+    result = _dataset_images(dataset, shape, count)
+    return None if result is None else GoldenFrames(normalised(result[0], preprocessing), result[1])
 
 
 def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count: int, seed: int) -> GoldenFrames:
@@ -123,8 +123,8 @@ def of_range(
     drawn ones, black, white and both at random. Else all are drawn.
     """
     if not is_image(shape):
-        found = f"{count} frames drawn over the range of the input, {_span(ends)}, not the model's data set"
-        return GoldenFrames(range_frames(ends, shape, count, seed), found)
+        text = f"{count} frames drawn over the range of the input, {_span(ends)}, not the model's data set"
+        return GoldenFrames(range_frames(ends, shape, count, seed), text)
     dataset = _DATASETS.get(shape, "")
     images, source = _dataset_images(dataset, shape, count) or _photograph_images(shape, count, seed)
     drawn = min(_DRAWN, len(images) // 2)
@@ -208,5 +208,5 @@ def is_image(shape: tuple[int, ...]) -> bool:
 
 
 def normalised(images: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """What a network with this `preprocessing` takes for uint8 `images` (N, C, H, W): float32, as the driver makes it."""
+    """Network input by this `preprocessing` of uint8 `images` (N, C, H, W): float32, as the driver makes it."""
     return driver.normalised(images, preprocessing.mean, preprocessing.std)

@@ -1,4 +1,4 @@
-"""What a Brevitas network's weights are as integers, as its layers compute them from the input they get."""
+"""The weights of a Brevitas network as integers, as its layers compute them from the input they get."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def quantized_weights(network: nn.Module, image: Tensor) -> dict[str, tuple[Quan
 
     `image` is a batch of one or more: an A2Q layer's weights depend on the type of its input.
     """
-    found: dict[str, tuple[QuantTensor, QuantTensor | None]] = {}
+    result: dict[str, tuple[QuantTensor, QuantTensor | None]] = {}
     computed: dict[nn.Module, QuantTensor | Tensor] = {}
 
     def keep(proxy: nn.Module, _arguments: tuple[Any, ...], weight: QuantTensor | Tensor) -> None:
@@ -65,7 +65,7 @@ def quantized_weights(network: nn.Module, image: Tensor) -> dict[str, tuple[Quan
         def hook(layer: QuantWeightBiasInputOutputLayer, arguments: tuple[Any, ...], _output: object) -> None:
             weight = computed.pop(layer.weight_quant)
             if isinstance(weight, QuantTensor):
-                found[name] = weight, arguments[0] if isinstance(arguments[0], QuantTensor) else None
+                result[name] = weight, arguments[0] if isinstance(arguments[0], QuantTensor) else None
 
         return hook
 
@@ -80,7 +80,7 @@ def quantized_weights(network: nn.Module, image: Tensor) -> dict[str, tuple[Quan
         network.train(was_training)
         for hook in hooks:
             hook.remove()
-    return found
+    return result
 
 
 def weight_names(network: nn.Module) -> dict[str, str]:
@@ -89,7 +89,7 @@ def weight_names(network: nn.Module) -> dict[str, str]:
     Raises ModelError for weights that are no parameter, as those of a parametrization.
     """
     names = {id(parameter): name for name, parameter in network.named_parameters()}  # of a shared one, the first
-    found = {}
+    result = {}
     for name, layer in network.named_modules():
         if not isinstance(layer, QuantWeightBiasInputOutputLayer):
             continue
@@ -98,8 +98,8 @@ def weight_names(network: nn.Module) -> dict[str, str]:
                 f"Layer {name} calculates its weights instead of holding them as a parameter. Remove the parametrization "
                 "before export: torch.nn.utils.parametrize.remove_parametrizations."
             )
-        found[name] = names[id(layer.weight)]
-    return found
+        result[name] = names[id(layer.weight)]
+    return result
 
 
 def integer_weights(network: nn.Module, image: Tensor) -> dict[str, IntegerWeights]:

@@ -205,7 +205,7 @@ class Layers:
         return qnn.QuantReLU(_Activations, bit_width=self.quantization.act_bits, return_quant_tensor=True)
 
     def branch_end(self, shared: nn.Module | None = None) -> nn.Module:
-        """What a branch of a residual addition ends with; `shared` is the activation that ends the other branch.
+        """The end of a branch of a residual addition; `shared` is the activation that ends the other branch.
 
         Quantized, both branches are unsigned integers of one quantizer, so that integers can be added. A float network
         adds as published: it has a ReLU after the sum only.
@@ -220,8 +220,8 @@ class Layers:
             return nn.AvgPool2d(kernel)
         height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
         bits = (height * width * (2**self.quantization.act_bits - 1)).bit_length()
-        kept = min(bits, _POOL_BITS)
-        truncation = TruncTo8bit.let(bit_width=kept, trunc_scaling_impl=_Shift(bits - kept))
+        result_bits = min(bits, _POOL_BITS)
+        truncation = TruncTo8bit.let(bit_width=result_bits, trunc_scaling_impl=_Shift(bits - result_bits))
         return qnn.TruncAvgPool2d(kernel_size=kernel, trunc_quant=truncation, float_to_int_impl_type="FLOOR")
 
 
@@ -248,7 +248,7 @@ def _weights(chosen: Quantization, place: Place, terms: int) -> dict[str, Any]:
 
 
 class ImageNetwork(nn.Module):
-    """What all networks share: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out."""
+    """The base of all networks: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out."""
 
     def __init__(
         self,

@@ -163,7 +163,7 @@ class ModelSpec:
         return self.quantization.accumulator_bits if self.quantization else None
 
     def as_record(self) -> dict[str, Any]:
-        """What describes the network, as plain values; `recorded` reads them."""
+        """The description of the network, as plain values; `recorded` reads them."""
         normalization = self.normalization
         return {
             "network": self.family,
@@ -226,7 +226,7 @@ def spec_of(
     width: float = 1.0,
     normalization: Preprocessing | None = None,
 ) -> ModelSpec:
-    """The network of `family` with this quantization; what is None is as the family has it by default.
+    """The network of `family` with this quantization; None stands for the default of the family.
 
     Raises ModelError for a family that there is not.
     """
@@ -246,7 +246,7 @@ def spec_of(
 
 
 def recorded(name: str, record: Mapping[str, Any]) -> ModelSpec:
-    """The network that a checkpoint's record describes; what the record leaves out is as `name` has it by default.
+    """The network that a checkpoint's record describes; `name` gives the defaults for all else.
 
     Raises ModelError for a record that does not fit together.
     """
@@ -299,7 +299,7 @@ def find(name: str) -> ModelSpec:
 
 
 def downloaded(model: str) -> Path | None:
-    """Where the checkpoint of the release called `model` is, once it is downloaded; None for what is no release."""
+    """The path of the checkpoint of the release `model`, once it is downloaded; None for any other name."""
     spec = MODELS.get(model)
     return cache_folder() / "models" / spec.file if spec is not None and spec.url else None
 
@@ -336,15 +336,15 @@ def _resnet18(name: str, digits: str) -> ModelSpec:
 
 def _own_models() -> dict[str, ModelSpec]:
     """The models with a record in this repository. A damaged record is read again, and reported, when it is needed."""
-    found = {}
+    models = {}
     for path in sorted(CHECKPOINTS.glob("*.json")):
         try:
             record = json.loads(path.read_text())
-            found[path.stem] = recorded(path.stem, record if isinstance(record, dict) else {})
+            models[path.stem] = recorded(path.stem, record if isinstance(record, dict) else {})
         except (OSError, ValueError, ModelError):
             with suppress(ModelError):
-                found[path.stem] = _named(path.stem)
-    return found
+                models[path.stem] = _named(path.stem)
+    return models
 
 
 class UnknownModelError(ModelError):

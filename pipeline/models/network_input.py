@@ -1,4 +1,4 @@
-"""What a network that is known by its file takes: shape, range, and how pixels become its numbers."""
+"""The input of a network that is known by its file: shape, range, and how pixels become its numbers."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NetworkInput:
 def network_input(
     model: onnx.ModelProto, path: Path, record: NetworkRecord, input_range: tuple[float, float] | None = None
 ) -> NetworkInput:
-    """The input of `model`, which was read from `path` and has this `record`; `input_range` is what the user says.
+    """The input of `model`, which was read from `path` and has this `record`; `input_range` is that of the user.
 
     Raises ModelError for a record that does not fit the input, ConfigError where the user says what it says already.
     """

@@ -1,4 +1,4 @@
-"""What a QONNX file says of the network in it, beyond the graph: the bounds it was trained for, and what its input is.
+"""The record of a network in a QONNX file, beyond the graph: the bounds it was trained for, and its input.
 
 `export_qonnx` writes it as one entry of the file's `metadata_props`, KEY, whose value is JSON:
 
@@ -72,7 +72,7 @@ class NetworkRecord(_Part):
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        """What becomes of a pixel before the network takes it, where that is known."""
+        """The steps from a pixel to the network's input, where they are known."""
         return None if self.mean is None or self.std is None else Preprocessing(self.mean, self.std)
 
     @property
@@ -104,9 +104,9 @@ class NetworkRecord(_Part):
 
 def write_record(model: onnx.ModelProto, record: NetworkRecord) -> None:
     """Put `record` into `model`, in place of one that is there."""
-    kept = [entry for entry in model.metadata_props if entry.key != KEY]
+    others = [entry for entry in model.metadata_props if entry.key != KEY]
     del model.metadata_props[:]
-    model.metadata_props.extend(kept)
+    model.metadata_props.extend(others)
     model.metadata_props.add(key=KEY, value=record.model_dump_json(exclude_none=True))
 
 

@@ -66,10 +66,10 @@ def unpack(entries: object) -> dict[str, Tensor]:
     return {f"{name}.weight": _weights(entry, name) for name, entry in entries.items()}
 
 
-def _entry(weight: QuantTensor, own: Tensor) -> dict[str, Any]:
-    dims = [d for d in range(own.ndim) if weight.scale.ndim != own.ndim or weight.scale.shape[d] == 1]
+def _entry(weight: QuantTensor, floats: Tensor) -> dict[str, Any]:
+    dims = [d for d in range(floats.ndim) if weight.scale.ndim != floats.ndim or weight.scale.shape[d] == 1]
     integers = weight.int(float_datatype=False).long()
-    return _packed(integers, int(weight.bit_width), own.abs().amax(dim=dims, keepdim=True))
+    return _packed(integers, int(weight.bit_width), floats.abs().amax(dim=dims, keepdim=True))
 
 
 def _a2q_entry(weight: QuantTensor, layer: QuantWeightBiasInputOutputLayer) -> dict[str, Any]:

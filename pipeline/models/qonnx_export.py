@@ -66,7 +66,7 @@ _one_at_a_time = threading.Lock()  # Brevitas and torch keep the mode of an expo
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What the export proved. `layers` weight tensors hold the network's integers; on `frames` inputs every largest
+    """The proof of an export. `layers` weight tensors hold the network's integers; on `frames` inputs every largest
     output is the network's, and no output differs by more than `largest_difference`. `bounds` has the accumulator
     width that each layer was trained for, by its name, and `input_is_known` says whether its range was given."""
 
@@ -160,9 +160,9 @@ def _example(args: object) -> Tensor:
         (args,) = args
     value = args.value if isinstance(args, QuantTensor) else args
     if not isinstance(value, Tensor) or value.ndim < 2 or not len(value) or not value.is_floating_point():
-        found = f"a tensor of {value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else repr(type(value))
+        kind = f"a tensor of {value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else repr(type(value))
         raise ModelError(
-            f"The example of the network's input is {found}; expected one float tensor with a batch of one or more in front."
+            f"The example of the network's input is {kind}; expected one float tensor with a batch of one or more in front."
         )
     return value.detach().float().cpu()
 
@@ -210,7 +210,7 @@ def _check_classes(record: NetworkRecord, outputs: np.ndarray) -> None:
 
 @contextmanager
 def _refusing(what: str) -> Iterator[None]:
-    """Whatever the user's network raises becomes a ModelError, in one sentence."""
+    """An error that the user's network raises becomes a ModelError, in one sentence."""
     try:
         yield
     except A2QError:
@@ -286,7 +286,7 @@ def _input_name(network: nn.Module) -> str:
 def _proven(
     network: nn.Module, path: Path, inputs: Tensor, record: NetworkRecord, *, batch: int
 ) -> tuple[ExportResult, np.ndarray]:
-    """What was proven of the file `path` on `inputs`, and the network's outputs for them, `batch` at a time."""
+    """The proof of the file `path` on `inputs`, and the network's outputs for them, `batch` at a time."""
     names = weight_names(network)
     weights = {names[name]: weight for name, (weight, _) in quantized_weights(network, inputs[:1]).items()}
     model = onnx.load(path)

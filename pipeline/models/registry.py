@@ -189,23 +189,23 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     from pipeline.models.packed_weights import unpack
 
-    content = found = _read(path)
+    content = state = _read(path)
     for key in ("state", "state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
-            found = content[key]
-    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        kind = type(found).__name__ if not isinstance(found, dict) else "dict of other things"
+            state = content[key]
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        kind = type(state).__name__ if not isinstance(state, dict) else "dict of other things"
         raise ModelError(f"The checkpoint {path} holds a {kind}; expected the weights of a network by name.")
     if isinstance(content, dict) and isinstance(content.get("packed"), dict):
         try:
-            return {**found, **unpack(content["packed"])}
+            return {**state, **unpack(content["packed"])}
         except (ModelError, AttributeError, TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"The checkpoint {path} cannot be read: {error}") from None
-    return dict(found)
+    return dict(state)
 
 
 def checkpoint_record(path: Path) -> dict[str, Any]:
-    """What the checkpoint `path` says of itself, or the JSON beside it does; empty where neither is there.
+    """The record in the checkpoint `path`, or in the JSON beside it; empty where neither is there.
 
     Raises ModelError for one that is damaged.
     """
@@ -281,14 +281,14 @@ def training_of(source: str) -> dict[str, Any]:
 
 def _check_pixels(model: ImageNetwork, theirs: ModelSpec, path: Path) -> None:
     channels = model.input_shape[0]
-    taken, own = (
+    taken, expected = (
         (chosen.mean[:channels], chosen.std[:channels])
         for chosen in (theirs.normalization or theirs.preprocessing, model.normalization or Preprocessing())
     )
-    if taken != own:
+    if taken != expected:
         raise ModelError(
             f"The checkpoint {path} is of a network for pixels with the mean {taken[0]} and the standard deviation "
-            f"{taken[1]}; this network has {own[0]} and {own[1]}. Set normalization to the same."
+            f"{taken[1]}; this network has {expected[0]} and {expected[1]}. Set normalization to the same."
         )
 
 
@@ -343,10 +343,10 @@ def _download(spec: ModelSpec, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         downloader = pooch.HTTPDownloader(timeout=_DOWNLOAD_SECONDS)
         pooch.retrieve(spec.url, None, fname=passing.name, path=passing.parent, downloader=downloader)
-        found = _sha256(passing)
-        if not found.startswith(spec.digits):
+        digits = _sha256(passing)
+        if not digits.startswith(spec.digits):
             raise ModelError(
-                f"What was downloaded from {spec.url} has the SHA-256 {found}, which should begin with {spec.digits}. "
+                f"What was downloaded from {spec.url} has the SHA-256 {digits}, which should begin with {spec.digits}. "
                 f"Put the right file at {path}, or build with synthetic weights: WEIGHTS=synthetic."
             )
         passing.replace(path)
@@ -368,9 +368,9 @@ def _reason(error: BaseException) -> str:
 def _check(path: Path, digits: str, remedy: str) -> None:
     if not path.is_file():
         raise ModelError(f"The checkpoint {path} is missing. {remedy}")
-    found = _sha256(path)
-    if not found.startswith(digits):
-        raise ModelError(f"The checkpoint {path} has the SHA-256 {found}, which should begin with {digits}. {remedy}")
+    digest = _sha256(path)
+    if not digest.startswith(digits):
+        raise ModelError(f"The checkpoint {path} has the SHA-256 {digest}, which should begin with {digits}. {remedy}")
 
 
 def _sha256(path: Path) -> str:

@@ -57,7 +57,7 @@ Weights = Literal["trained", "synthetic", "user's file"]
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """What is known of a model. `file` lies in the stage's folder; its SHA-256 is of that very file.
+    """The facts that are known of a model. `file` lies in the stage's folder; its SHA-256 is of that very file.
 
     `weights` says what its weights are: `trained`, `synthetic`, or `user's file`; reports print `provenance`, a
     sentence on the same. `bounds` has what its layers were trained for, by the name of the layer. `preprocessing` is
@@ -111,7 +111,7 @@ class ResolvedModel:
 
     @property
     def network_record(self) -> NetworkRecord:
-        """What a QONNX file of it says of it."""
+        """The record in the model's QONNX file."""
         channels = self.input_shape[0]
         taken = self.preprocessing and (self.preprocessing.mean[:channels], self.preprocessing.std[:channels])
         mean, std = taken or (None, None)

@@ -58,12 +58,12 @@ def source_files(model_class: str) -> list[Path]:
     """The files that decide what `make_network` makes: all Python beside the module's own, for the cache's key."""
     with _working_directory_first():
         try:
-            found = importlib.util.find_spec(model_class.partition(":")[0])
+            spec = importlib.util.find_spec(model_class.partition(":")[0])
         except (ImportError, ValueError):
             return []
-    if found is None or found.origin is None or not Path(found.origin).is_file():
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return []
-    return sorted(Path(found.origin).parent.glob("*.py"))
+    return sorted(Path(spec.origin).parent.glob("*.py"))
 
 
 @contextmanager

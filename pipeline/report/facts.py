@@ -53,7 +53,7 @@ class NetworkSimulation:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What a stage said of its result, and what it took when it ran: seconds, and MiB with all its processes."""
+    """The summary of a stage's result, and the cost of its run: seconds, and MiB with all its processes."""
 
     name: str
     summary: str

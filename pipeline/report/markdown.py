@@ -47,8 +47,8 @@ def span(values: Iterable[int], unit: str = "") -> str:
     >>> span([7, 10, 8], "bits"), span([5])
     ('7 to 10 bits', '5')
     """
-    found = sorted(set(values))
-    ends = number(found[0]) if len(found) == 1 else f"{number(found[0])} to {number(found[-1])}"
+    distinct = sorted(set(values))
+    ends = number(distinct[0]) if len(distinct) == 1 else f"{number(distinct[0])} to {number(distinct[-1])}"
     return f"{ends} {unit}".rstrip()
 
 

@@ -1,4 +1,4 @@
-"""What LUTs are there for, by the modules that hold them.
+"""The purposes of LUTs, by the modules that hold them.
 
 Synthesis counts each module of hw/rtl within each layer, so a purpose is a set of modules: a kernel says that of its own module,
 and some of all modules in them; the table here has the cells. Two things are finer than that. The memory in `mvau` is the vector that it replays, a

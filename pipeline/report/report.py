@@ -25,7 +25,7 @@ FINN_FILE = "estimate_layer_resources_finn.json"
 
 
 def run(results: Mapping[str, Path], folder: Path, board: Board, *, target_fps: float | str) -> BuildFacts:
-    """Write `folder`/summary.md, its figures, report/FINN_FILE, and report/BOARD_FILE, which is what `board` is from.
+    """Write `folder`/summary.md, its figures, report/FINN_FILE, and report/BOARD_FILE, the file of `board`.
 
     `results` has the folder of every earlier stage, in the order they ran; see `pipeline/report/facts.py`. `target_fps`
     is what the build was asked for, "max" included. Returns the facts that the report is made of. Raises ModelError for

@@ -330,14 +330,14 @@ def _rows_in_hls(resources: ResourceReport, names: Sequence[str]) -> list[list[i
     """A row for each layer of which Vitis HLS had the C++, without what it does not tell."""
     rows: list[list[int | float | str]] = []
     for name in names:
-        if found := resources.layers[name].hls:
-            lut, _, _, ff, _, *memories = _cells(found.utilization)
-            rows.append([f"{name} in HLS C++, {found.how}", "", "", lut, "", "", ff, "", *memories])
+        if estimate := resources.layers[name].hls:
+            lut, _, _, ff, _, *memories = _cells(estimate.utilization)
+            rows.append([f"{name} in HLS C++, {estimate.how}", "", "", lut, "", "", ff, "", *memories])
     return rows
 
 
 def _in_hls(resources: ResourceReport) -> str:
-    """What is known of the layers that `preferred_impl_style` wants in HLS C++, if there are any."""
+    """The section on the layers that `preferred_impl_style` wants in HLS C++, if there are any."""
     if not resources.in_hls:
         return ""
     text = (
@@ -370,7 +370,7 @@ _IN = {
 
 
 def _memories(layers: Sequence[MatrixVector]) -> str:
-    """Where weights are whose memory was not left to synthesis."""
+    """The memories of weights, where the choice was not left to synthesis."""
     parts = []
     for style, where in _IN.items():
         if names := [layer.name for layer in layers if getattr(layer, "ram_style", "auto") == style]:
@@ -397,7 +397,7 @@ def _finn_lut(facts: BuildFacts, names: Sequence[str]) -> int | str:
 
 
 def _beside_finn(facts: BuildFacts) -> str:
-    """What FINN's own estimate is, and how far it is off for the MVAUs that it has a counterpart of."""
+    """FINN's own estimate, and its error for the MVAUs that have a counterpart in FINN."""
     text = (
         "\n\nFINN's estimate is what FINN's code says of its own units with the same folding; a dash stands where it has "
         "no such unit, or no estimate of its LUTs."
@@ -421,18 +421,18 @@ def _cells(used: Utilization) -> list[int | float]:
 
 
 def _longest_paths(facts: BuildFacts) -> str:
-    found = facts.estimated
+    estimate = facts.estimated
     text = (
-        f"## Longest paths\n\n**Estimated, not measured**: {found.mhz(PESSIMISTIC):.0f} MHz with a pessimistic, "
-        f"{found.mhz(OPTIMISTIC):.0f} MHz with an optimistic delay of nets; {found.verdict}. "
-        f"{found.method[0].upper()}{found.method[1:]}. The {len(found.worst)} worst by the pessimistic one:"
+        f"## Longest paths\n\n**Estimated, not measured**: {estimate.mhz(PESSIMISTIC):.0f} MHz with a pessimistic, "
+        f"{estimate.mhz(OPTIMISTIC):.0f} MHz with an optimistic delay of nets; {estimate.verdict}. "
+        f"{estimate.method[0].upper()}{estimate.method[1:]}. The {len(estimate.worst)} worst by the pessimistic one:"
     )
     rows = [
         [
             *(place(path.start), place(path.end)),
             *(f"{path.ns:.2f}", round(path.mhz), path.luts, path.carries, path.fan_out),
         ]
-        for path in found.worst
+        for path in estimate.worst
     ]
     header = ["from", "to", "ns", "MHz", "LUTs in a row", "carry chains", "largest fan-out"]
     return (
@@ -442,21 +442,21 @@ def _longest_paths(facts: BuildFacts) -> str:
 
 
 def _timing(facts: BuildFacts) -> str:
-    found, board = facts.timing, facts.resources
-    if found is None:
+    timing, board = facts.timing, facts.resources
+    if timing is None:
         return (
             "## Timing\n\nNo place and route was asked for, so nothing measured says what clock the hardware reaches; "
             "`timing: {place_and_route: true}` in the build's configuration measures every MVAU alone."
         )
-    seeds = f"{len(found.seeds)} seeds" if len(found.seeds) > 1 else "one seed"
+    seeds = f"{len(timing.seeds)} seeds" if len(timing.seeds) > 1 else "one seed"
     text = (
-        f"## Timing\n\nFmax of each MVAU, placed and routed on a Lattice {found.device}, by {found.method}; the median of "
-        f"{seeds}, the least and the most. **That is another device than the {board.board}'s**, of 40 nm with 4-input LUTs: "
+        f"## Timing\n\nFmax of each MVAU, placed and routed on a Lattice {timing.device}, by {timing.method}; the "
+        f"median of {seeds}, the least and the most. **That is another device than the {board.board}'s**, of 40 nm with 4-input LUTs: "
         "the figures compare layers with each other and say nothing of the board's clock."
     )
-    if found.slowest_mhz is not None:
-        text += f" The slowest is {found.slowest}, {number(round(found.slowest_mhz))} MHz."
-    made = next((layer.vivado for layer in found.layers.values() if layer.vivado), None)
+    if timing.slowest_mhz is not None:
+        text += f" The slowest is {timing.slowest}, {number(round(timing.slowest_mhz))} MHz."
+    made = next((layer.vivado for layer in timing.layers.values() if layer.vivado), None)
     header = ["layer", "MHz on ECP5", "least", "most", "LUT4", "FF"]
     if made:
         header += ["MHz by Vivado", "slack ns", "LUT", "FF", "carry", "BRAM", "URAM", "DSP"]
@@ -465,12 +465,12 @@ def _timing(facts: BuildFacts) -> str:
             f"clock of {made.period_ns:.4g} ns: Fmax is 1000 / (period − worst slack). Beside the rest of a network it can be "
             "less."
         )
-        if found.slowest_mhz_by_vivado is not None:
-            text += f" The slowest is {found.slowest_by_vivado}, {number(round(found.slowest_mhz_by_vivado))} MHz."
+        if timing.slowest_mhz_by_vivado is not None:
+            text += f" The slowest is {timing.slowest_by_vivado}, {number(round(timing.slowest_mhz_by_vivado))} MHz."
     else:
         text += f" Vivado was not on PATH, so nothing was measured for {board.part}."
-    rows = [[name, *_on_ecp5(layer), *(_by_vivado(layer) if made else [])] for name, layer in found.layers.items()]
-    problems = [f"- {name} {kind}: {why}." for name, layer in found.layers.items() for kind, why in _problems(layer)]
+    rows = [[name, *_on_ecp5(layer), *(_by_vivado(layer) if made else [])] for name, layer in timing.layers.items()]
+    problems = [f"- {name} {kind}: {why}." for name, layer in timing.layers.items() for kind, why in _problems(layer)]
     return "\n\n".join([text, table(header, rows), *(["\n".join(problems)] if problems else [])])
 
 
@@ -491,11 +491,11 @@ def _by_vivado(layer: LayerTiming) -> list[int | float | str]:
 
 
 def _problems(layer: LayerTiming) -> list[tuple[str, str]]:
-    """Where there is no figure, and why."""
-    found = [("on the ECP5", layer.ecp5.problem)]
+    """The figures that are missing, and why."""
+    problems = [("on the ECP5", layer.ecp5.problem)]
     if layer.vivado:
-        found.append(("by Vivado", layer.vivado.problem))
-    return [(kind, why) for kind, why in found if why]
+        problems.append(("by Vivado", layer.vivado.problem))
+    return [(kind, why) for kind, why in problems if why]
 
 
 def _fifos(facts: BuildFacts) -> str:

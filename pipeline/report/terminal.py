@@ -1,4 +1,4 @@
-"""A report's Markdown on a terminal, with nothing cut off: what is too wide for a table is a paragraph a row."""
+"""A report's Markdown on a terminal, with nothing cut off: a table that is too wide becomes a paragraph a row."""
 
 from __future__ import annotations
 

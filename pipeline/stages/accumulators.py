@@ -108,7 +108,7 @@ def assign(
 
 
 def _names(unit: MVAU) -> tuple[str, ...]:
-    """What a user may call a layer: its name in hardware, that of its weights, and that of its module."""
+    """The names that a user may give a layer: its name in hardware, that of its weights, and that of its module."""
     weights = unit.source.partition(COPY)[0]  # which layers may share
     return tuple(filter(None, (unit.name, weights, weights.removesuffix(".weight"))))
 

@@ -50,7 +50,7 @@ def run(context: Context) -> str:
 
 
 def _write_cpp(context: Context, graph: LayerGraph, styles: ImplStyles) -> str:
-    """Where a stream is too wide for C++ there is none, as the SystemVerilog needs none; but for layers of style hls."""
+    """Write the C++. A network with a stream too wide for C++ gets none, but for its layers of style hls."""
     from pipeline.codegen import hls
     from pipeline.errors import ConfigError
     from pipeline.tools import vitis_hls

@@ -28,7 +28,7 @@ class Cell:
     labels: Mapping[str, tuple[str, ...]]
 
     def label(self, port: str, bit: int) -> str:
-        """What the source calls the net at an output, with its path; empty where it has no name for it."""
+        """The source's name of the net at an output, with its path; empty where it has no name for it."""
         name = self.labels[port][bit]
         return f"{self.path}{name}" if name else ""
 
@@ -98,7 +98,7 @@ class _Flattening:
             self.place(kind, f"{path}{label}.", inner)
 
     def circuit(self, top: str, bits: dict[Any, int]) -> Circuit:
-        """What was placed, with the ports of the module `top`, whose bits have the numbers `bits`."""
+        """The circuit that was placed, with the ports of the module `top`, whose bits have the numbers `bits`."""
         constant = {self._root(number) for number in self._constant}
         roots: dict[int, int] = {}
 

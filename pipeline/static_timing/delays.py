@@ -18,7 +18,7 @@ _FAN_OUT_FREE = 16  # loads that a net reaches without an addition, about what l
 
 @dataclass(frozen=True)
 class NetDelay:
-    """What a net between two slices takes, in ns: `base`, and `per_doubling` for each doubling of its fan-out above 16.
+    """The delay of a net between slices, in ns: `base`, and `per_doubling` for each doubling of its fan-out above 16.
 
     A LUT lies in one slice with the flip-flop or the carry chain that it feeds, and no net is between them: `shares` says
     whether also where it has other loads.
@@ -67,7 +67,7 @@ class CellDelays:
 
     @property
     def part(self) -> str:
-        """What parts they are of."""
+        """The parts that the delays are of."""
         return f"{self.family}, speed grade -{self.grade}"
 
 
@@ -134,7 +134,7 @@ CELL_DELAYS: Mapping[str, CellDelays] = {
 
 
 def graded(delays: CellDelays, part: str) -> str:
-    """What `delays` are of, and that `part`, the name of one, is not where it is of another speed grade."""
+    """The parts of `delays`, and a remark where `part`, the name of one, is of another speed grade."""
     grade = _GRADE.search(part)
     if grade and grade[1] != delays.grade:
         return f"{delays.part} ({part} is a -{grade[1]})"

@@ -51,7 +51,7 @@ class LongestPath:
 
 @dataclass(frozen=True)
 class TimingEstimate:
-    """What is estimated of a build. `worst` are its longest paths by the pessimistic net delay, the longest first."""
+    """The estimate for a build. `worst` are its longest paths by the pessimistic net delay, the longest first."""
 
     method: str
     part: str  # family and speed grade that the delays are of
@@ -99,7 +99,7 @@ class TimingEstimate:
 
     @classmethod
     def load(cls, path: File) -> TimingEstimate:
-        """What `to_json` gave, from the file `path`."""
+        """The estimate that `to_json` gave, from the file `path`."""
         content = json.loads(path.read_text())
         return cls(
             content["method"],
@@ -243,7 +243,7 @@ def _distinct(paths: Sequence[Path]) -> list[Path]:
 
 
 def place(hop: Hop) -> str:
-    """Where a hop is: layer, signal and, where the source does not give it away, module."""
+    """The place of a hop: layer, signal and, where the source does not give it away, module."""
     signal = hop.signal.removeprefix(_INSTANCE)
     what = signal or (f"a {hop.cell} of {hop.module}" if hop.module else hop.cell)
     return f"{hop.unit}: {what}"

@@ -45,7 +45,7 @@ class NetworkTiming:
 
     def worst(self, unit: str, count: int) -> list[Path]:
         """The `count` longest paths that end in `unit`, one for each pair of registers, whatever the bit."""
-        ends = sorted(self._ends(unit), key=lambda found: -found[0])
+        ends = sorted(self._ends(unit), key=lambda item: -item[0])
         chosen: dict[tuple[str, ...], Path] = {}
         for ns, port, end in islice(ends, _BITS_SHOWN):
             if len(chosen) == count:
@@ -55,7 +55,7 @@ class NetworkTiming:
         return list(chosen.values())
 
     def _ends(self, unit: str) -> Iterator[tuple[float, str, End | str]]:
-        """What ends in `unit`: how long it took, whence, and the pin; or an output that goes outside."""
+        """The paths that end in `unit`: their time, start and pin; or an output that goes outside."""
         analysis = self._analyses[unit]
         circuit = analysis.graph.circuit
         for port in (REGISTERS, *circuit.inputs):
@@ -81,7 +81,7 @@ class NetworkTiming:
         return None if source is None else at
 
     def _at_output(self, unit: str, port: str) -> tuple[float, str | None]:
-        """What `_late` has of an output; worked out if need be."""
+        """The entry of `_late` for an output; worked out if need be."""
         key = (unit, port)
         if key in self._late:
             return self._late[key]

@@ -72,7 +72,7 @@ class Path:
 
     @property
     def pair(self) -> tuple[str, ...]:
-        """What two paths share that differ in nothing but the bit: where they start and end."""
+        """The key that is common to two paths that differ in nothing but the bit: where they start and end."""
         start, end = self.start, self.end
         return start.unit, _INDEX.sub("", start.signal), end.unit, _INDEX.sub("", end.signal), end.pin
 
@@ -87,7 +87,7 @@ class End:
 
 
 class TimingGraph:
-    """What leads from net to net in a circuit, whichever the delay of nets.
+    """The ways from net to net in a circuit, whichever the delay of nets.
 
     Nets that a clock pin is on are no part of any path. Raises ToolError for a primitive without delays, and for a loop
     that no register breaks.
@@ -200,7 +200,7 @@ class Ways:
         return max(reached, key=self.arrival.__getitem__) if reached else None
 
     def to(self, net: int, pin: Pin) -> float:
-        """What the net takes to the pin of a load."""
+        """The delay of the net to the pin of a load."""
         graph, cells = self._graph, self._graph.circuit.cells
         driver = graph.circuit.nets[net].driver
         if driver is None:
@@ -277,5 +277,5 @@ class Analysis:
         return Ways(self.graph, self.net_delay, self.graph.starts(port))
 
     def _ends(self, port: str) -> Sequence[End]:
-        """Where the ways from `port` end at a clock edge, the latest first."""
+        """The ends at a clock edge of the ways from `port`, the latest first."""
         return sorted(self.ways(port).ends(), key=lambda end: (-end.ns, end.pin))

@@ -1,4 +1,4 @@
-"""What each primitive does to a path: where one starts, where one ends, and what leads through."""
+"""The effect of each primitive on a path: where one starts, where one ends, and what leads through."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clock layers are known to allow, before anything of a build is synthesized: a table of estimates.
+"""The clock that layers are known to allow, before anything of a build is synthesized: a table of estimates.
 
 The table has, for each kind of layer and family, the layers of the builds that it was made of, by size, with the longest path
 that ended in each. A layer is expected to take what the layer of its kind took that comes closest to its size. The stage
@@ -72,7 +72,7 @@ def slowest_of_each_size(layers: Iterable[Measured]) -> list[Measured]:
 
 
 def expected(size: Size, measured: Iterable[Measured]) -> dict[str, float]:
-    """What a layer of `size` is expected to take, in ns by the name of the net delay: as the closest of `measured`, of its
+    """The expected delay of a layer of `size`, in ns by the name of the net delay: as the closest of `measured`, of its
     kind, and of those that are as close the slowest."""
     return min(measured, key=lambda layer: (size.distance(layer.size), *(-ns for ns in layer.ns.values()))).ns
 

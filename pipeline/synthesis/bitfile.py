@@ -162,7 +162,7 @@ def load(folder: Path) -> BitfileResult:
 
 
 def _implement(
-    asked: BitfileResult,
+    requested: BitfileResult,
     rtl: Path,
     design: BlockDesign,
     folder: Path,
@@ -171,7 +171,7 @@ def _implement(
     jobs: int,
     log: Callable[[str], None] | None,
 ) -> BitfileResult:
-    """Run Vivado, and take its results into `folder`. Gives `asked` with all that it makes known."""
+    """Run Vivado, and take its results into `folder`. Gives `requested` with all that it makes known."""
     project = work / f"{design.board.name}-{_key(rtl, folder / SCRIPT)}"
     shutil.rmtree(project, ignore_errors=True)
     made = project / "output"
@@ -182,27 +182,27 @@ def _implement(
     slack = float(facts["wns_ns"]), float(facts["whs_ns"])
     paths = _read_paths(made / _PATHS, layers)
     late = bool(status) or min(slack) < 0
-    kept = folder / tcl.TOO_SLOW if late else folder
-    kept.mkdir(exist_ok=True)
+    target = folder / tcl.TOO_SLOW if late else folder
+    target.mkdir(exist_ok=True)
     bitstream = made / tcl.TOO_SLOW if late else made
     results = (bitstream / f"{tcl.BITSTREAM}.{kind}" for kind in ("bit", "hwh"))
     for path in (*(made / name for name in _REPORTS), *results):
         if not path.is_file():
             raise ToolError(f"Vivado left no {path.name}; its project and its log are in {project}.")
-        shutil.copyfile(path, kept / path.name)
-    handoff = kept / f"{tcl.BITSTREAM}.hwh"
+        shutil.copyfile(path, target / path.name)
+    handoff = target / f"{tcl.BITSTREAM}.hwh"
     text = hwh.complete(handoff.read_text(encoding="utf-8"))
     handoff.write_text(text, encoding="utf-8")
     if late:
         for name in (SCRIPT, DESCRIPTION):
-            (folder / name).rename(kept / name)
+            (folder / name).rename(target / name)
         what = _too_slow(design, *slack, 1000 / float(facts["clock_mhz"]), facts["tries"], paths)
-        raise TimingError(f"{what}\nVivado's project is in {project} until the next try.", kept)
+        raise TimingError(f"{what}\nVivado's project is in {project} until the next try.", target)
     hwh.verify(text, design)
     rows = vivado.read_utilization(folder / "utilization.xml")
     shutil.rmtree(project)
     return replace(
-        asked,
+        requested,
         clock_mhz=float(facts["clock_mhz"]),
         pl_clock_mhz=float(facts["pl_clock_mhz"]),
         vivado=version,
@@ -230,7 +230,7 @@ def _too_slow(
     design: BlockDesign, wns: float, whs: float, period_ns: float, tries: str, paths: tuple[SlowPath, ...]
 ) -> str:
     """What to say of a design with the slack `wns` and `whs` at a clock of `period_ns`, as Vivado made it."""
-    found = (
+    problem = (
         f"On the {design.board.name} the design does not keep its clock, synth_clk_period_ns = "
         f"{design.clock_period_ns:.4g} ({design.clock_mhz:g} MHz): at best the worst slack is {wns:.3f} ns to setup and "
         f"{whs:.3f} ns to hold (strategies with both: {tries})."
@@ -244,7 +244,7 @@ def _too_slow(
         advice = f"Setup would have been kept at {clock}, but {hold}"
     else:
         advice = f"Setup is kept, but {hold}"
-    lines = [f"{found} {advice}"]
+    lines = [f"{problem} {advice}"]
     for kind, title in (("setup", "The slowest paths:"), ("hold", "The worst paths to hold:")):
         if worst := [path for path in paths if path.kind == kind]:
             lines += [title, *(f"  {path}" for path in worst)]

@@ -123,13 +123,17 @@ class ResourceReport:
     @property
     def in_hls(self) -> str:
         """A line on the layers of the style hls, empty where there are none."""
-        asked = [layer for layer in self.layers.values() if layer.impl_style == "hls"]
-        found = [layer.hls for layer in asked if layer.hls]
-        if not found:
-            return f"{_count_of(len(asked))} of style hls counted in RTL, as there is {_NO_VITIS_HLS}" if asked else ""
-        luts = sum(estimated.utilization.lut for estimated in found)
-        in_rtl = sum(layer.total.lut for layer in asked)
-        return f"{_count_of(len(found))} in HLS C++ {luts:,} LUT, {found[0].how}; in RTL {in_rtl:,}"
+        preferred = [layer for layer in self.layers.values() if layer.impl_style == "hls"]
+        estimates = [layer.hls for layer in preferred if layer.hls]
+        if not estimates:
+            return (
+                f"{_count_of(len(preferred))} of style hls counted in RTL, as there is {_NO_VITIS_HLS}"
+                if preferred
+                else ""
+            )
+        luts = sum(estimated.utilization.lut for estimated in estimates)
+        in_rtl = sum(layer.total.lut for layer in preferred)
+        return f"{_count_of(len(estimates))} in HLS C++ {luts:,} LUT, {estimates[0].how}; in RTL {in_rtl:,}"
 
     @property
     def used(self) -> dict[str, int]:
@@ -325,11 +329,11 @@ def _estimate_all(
 
     with scratch_folder("hls") as scratch:
         written = [write_layer(_nameless(layer), scratch / str(i)) for i, layer in enumerate(layers)]
-        keys = [fingerprint.folder(each.source.parent) for each in written]
-        distinct = {key: (layer.name, each) for key, layer, each in zip(keys, layers, written, strict=True)}
-        results = side_by_side([partial(estimate, *each) for each in distinct.values()], workers, on_progress)
-    found = dict(zip(distinct, results, strict=True))
-    return {layer.name: found[key] for layer, key in zip(layers, keys, strict=True)}
+        keys = [fingerprint.folder(cpp.source.parent) for cpp in written]
+        distinct = {key: (layer.name, cpp) for key, layer, cpp in zip(keys, layers, written, strict=True)}
+        results = side_by_side([partial(estimate, *entry) for entry in distinct.values()], workers, on_progress)
+    estimates = dict(zip(distinct, results, strict=True))
+    return {layer.name: estimates[key] for layer, key in zip(layers, keys, strict=True)}
 
 
 def _synthesize_all(
@@ -354,14 +358,14 @@ def _synthesize_all(
     finished: list[int] = []  # the units of each run that is done
 
     def counted(run: Sequence[str]) -> dict[str, SynthesisResult]:
-        found = yosys.synthesize([distinct[key] for key in run], family, cache=cache)
+        answers = yosys.synthesize([distinct[key] for key in run], family, cache=cache)
         finished.append(len(run))
-        return dict(zip(run, found, strict=True))
+        return dict(zip(run, answers, strict=True))
 
-    told = on_progress and (lambda *runs: on_progress(sum(finished), len(distinct)))
+    progress = on_progress and (lambda *runs: on_progress(sum(finished), len(distinct)))
     results: dict[str, SynthesisResult] = {}
-    for own in side_by_side([partial(counted, run) for run in runs], workers, told):
-        results |= own
+    for counts in side_by_side([partial(counted, run) for run in runs], workers, progress):
+        results |= counts
     return [results[key] for key in keys]
 
 

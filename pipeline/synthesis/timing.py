@@ -87,8 +87,8 @@ class TimingReport:
     @property
     def slowest_mhz_by_vivado(self) -> float | None:
         """The frequency of `slowest_by_vivado`."""
-        found = self.slowest_by_vivado and self.layers[self.slowest_by_vivado].vivado
-        return found.fmax_mhz if found else None
+        implemented = self.slowest_by_vivado and self.layers[self.slowest_by_vivado].vivado
+        return implemented.fmax_mhz if implemented else None
 
     @property
     def summary(self) -> str:
@@ -116,10 +116,10 @@ def run_estimate(
     `netlists` are those of `synth.load_netlists`: of each layer, and of what stands around the network. Raises ToolError as
     `estimate` does.
     """
-    found = estimate(graph, netlists, board.family, board.part, clock_period_ns)
+    timing = estimate(graph, netlists, board.family, board.part, clock_period_ns)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ESTIMATE_FILE).write_text(json.dumps(found.to_json(), indent=1) + "\n")
-    return found
+    (folder / ESTIMATE_FILE).write_text(json.dumps(timing.to_json(), indent=1) + "\n")
+    return timing
 
 
 def load_estimate(path: Path) -> TimingEstimate:
@@ -156,11 +156,11 @@ def run(
         distinct = dict(sorted(zip(keys, units, strict=True), key=lambda keyed: _bytes(keyed[1]), reverse=True))
         total = 2 * len(distinct) if vivado.find() else len(distinct)
 
-        def told(before: int) -> Callable[[int, int], None] | None:
+        def progress(before: int) -> Callable[[int, int], None] | None:
             return on_progress and (lambda done, _: on_progress(before + done, total))
 
         routes = [partial(nextpnr.route, **unit, seeds=chosen, cache=cache / "ecp5") for unit in distinct.values()]
-        routed = dict(zip(distinct, side_by_side(routes, workers, told(0)), strict=True))
+        routed = dict(zip(distinct, side_by_side(routes, workers, progress(0)), strict=True))
         measured: dict[str, Implemented] = {}
         if vivado.find():
             place = partial(
@@ -168,7 +168,7 @@ def run(
             )
             placed = [partial(place, **unit) for unit in distinct.values()]
             few = max(1, workers // _CORES_OF_A_VIVADO)
-            measured = dict(zip(distinct, side_by_side(placed, few, told(len(distinct))), strict=True))
+            measured = dict(zip(distinct, side_by_side(placed, few, progress(len(distinct))), strict=True))
     report = TimingReport(
         method=f"nextpnr {nextpnr.version()} after synth_ecp5 -nodsp of Yosys (pyosys {yosys.version()}), each layer "
         f"alone between registers that are not counted; by its router2 from {nextpnr.LARGE:,} LUT4 on",

@@ -105,16 +105,16 @@ def benchmark(path: Path, folder: Path, say: Callable[[str], None], *, bar: bool
         for row in rows:
             place = folder / f"{row.name}_seed{seed}"
             checkpoint = place / f"{row.name}.pth"
-            own: dict[str, Any] = {"seed": seed}
+            changes: dict[str, Any] = {"seed": seed}
             if row.init in names:
-                own["init"] = str(folder / f"{row.init}_seed{seed}" / f"{row.init}.pth")
-            chosen = row.model_copy(update=own)
+                changes["init"] = str(folder / f"{row.init}_seed{seed}" / f"{row.init}.pth")
+            chosen = row.model_copy(update=changes)
             refuse_other(place, chosen)
             if not checkpoint.is_file():
                 fit(chosen, place, say, bar=bar)
             record = checkpoint_record(checkpoint)
             done[row.name].append(Run(seed, record))
-            results = [Row(each, tuple(done[each.name])) for each in rows]
+            results = [Row(row, tuple(done[row.name])) for row in rows]
             write_results(results, folder)
             say(f"{row.name}, seed {seed}: top-1 {record['top1']:.2%}")
     return results
@@ -215,9 +215,9 @@ def _draw(rows: list[Row], path: Path) -> None:
     titles = {"top1": "top-1", "sparsity": "sparsity", "largest_l1": "largest ‖w‖₁ of a channel"}
     for axis, (metric, title) in zip(panels, titles.items(), strict=True):
         for number, network in enumerate(networks):
-            own = [row for row in rows if model_name(row.config.network, None, row.config.width) == network]
+            rows_of_network = [row for row in rows if model_name(row.config.network, None, row.config.width) == network]
             of = f", {network}" if len(networks) > 1 else ""
-            _draw_network(axis, own, metric, _LINES[number % len(_LINES)], of)
+            _draw_network(axis, rows_of_network, metric, _LINES[number % len(_LINES)], of)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("accumulator bits P")
         axis.set_xticks(widths)
@@ -248,13 +248,13 @@ def _draw_network(axis: Axes, rows: list[Row], metric: str, line: Any, of: str) 
         if not bounded:
             continue
         label = titles[method]
-        means = [statistics.mean(found) for _, found in bounded]
+        means = [statistics.mean(accuracies) for _, accuracies in bounded]
         axis.plot(
             [width for width, _ in bounded], means, color=colour, marker=marker, markersize=5, linestyle=line,
             label=label + of,
         )  # fmt: skip
-        for width, found in bounded:  # each seed, paler than the mean
-            axis.plot([width] * len(found), found, color=colour, marker=marker, linestyle="", alpha=0.4)
+        for width, accuracies in bounded:  # each seed, paler than the mean
+            axis.plot([width] * len(accuracies), accuracies, color=colour, marker=marker, linestyle="", alpha=0.4)
         if metric == "largest_l1":
             allowed = sorted(
                 {

@@ -1,4 +1,4 @@
-"""What happens around epochs of a training: its checkpoint, its history, its plot, and a line of text for each."""
+"""The work around the epochs of a training: its checkpoint, its history, its plot, and a line of text for each."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class History(lightning.Callback):
         seconds = round(time.monotonic() - self._begun, 3)
         row = {"epoch": trainer.current_epoch + 1, **metrics, **facts, "seconds": seconds}
         self.rows.append(row)
-        names = list(dict.fromkeys(name for each in self.rows for name in each))
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
         passing = self.folder / f".metrics.{os.getpid()}"
         with passing.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, names)

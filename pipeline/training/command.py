@@ -1,4 +1,4 @@
-"""What `a2q train`, `evaluate`, `benchmark` and `export` do."""
+"""The work of `a2q train`, `evaluate`, `benchmark` and `export`."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def train_command(
 def _called(checkpoint: Path) -> str:
     """The name by which a build finds `checkpoint`, or its path where the name is not its own."""
     try:
-        own = Path(located(checkpoint.stem)) == checkpoint
+        is_known = Path(located(checkpoint.stem)) == checkpoint
     except ModelError:  # there are others
-        own = False
-    return checkpoint.stem if own else str(checkpoint)
+        is_known = False
+    return checkpoint.stem if is_known else str(checkpoint)
 
 
 def default_folder(config: TrainConfig) -> Path:
-    """Where a training goes if no folder is named: trained/DATASET_NAME_seedN."""
+    """The folder of a training if none is named: trained/DATASET_NAME_seedN."""
     return Path(TRAINED, f"{config.dataset}_{config.name}_seed{config.seed}")
 
 

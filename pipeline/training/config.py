@@ -1,4 +1,4 @@
-"""What a training is asked to do: a YAML file of build_configs/train/ as a validated type."""
+"""The configuration of a training: a YAML file of build_configs/train/ as a validated type."""
 
 from __future__ import annotations
 

@@ -177,15 +177,15 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
 
 def refuse_other(folder: Path, config: TrainConfig) -> None:
     """Raise ConfigError where `folder` holds a training of another configuration."""
-    own = _described(config)
+    described = _described(config)
     path = folder / _CONFIG
     if path.is_file():
         try:
             other = dict(json.loads(path.read_text()))
         except (ValueError, TypeError):
             raise ConfigError(f"{path} is damaged, and with it this training. Delete {folder}.") from None
-        if other != own:
-            changed = ", ".join(sorted(key for key in {*own, *other} if own.get(key) != other.get(key)))
+        if other != described:
+            changed = ", ".join(sorted(key for key in {*described, *other} if described.get(key) != other.get(key)))
             raise ConfigError(
                 f"{folder} holds a training of another configuration; {changed} differs. Name another folder with "
                 "--out, or delete this one."
@@ -301,7 +301,7 @@ def _record(
     test: ImageSet | ImageFolder,
     history: History,
 ) -> dict[str, Any]:
-    """What a checkpoint says of itself: plain values, and none of this machine's paths."""
+    """The record of a checkpoint: plain values, and none of this machine's paths."""
     record = {
         **spec.as_record(),
         "training_data": training.source,

@@ -20,12 +20,12 @@ _AGAIN = 1.0  # seconds
 
 
 @contextmanager
-def interruptible(kept: str, grace: float = 5.0) -> Iterator[None]:
+def interruptible(saved: str, grace: float = 5.0) -> Iterator[None]:
     """SIGTERM raises KeyboardInterrupt in this block, as SIGINT does; the process is out of it within `grace` seconds.
 
     Python raises the exception when the main thread comes back from compiled code; a step of training may stay there
     for long, or for ever. It is lost where it comes in a finalizer, which Python runs at any moment, so it is raised again
-    every second. Where the block is not left in time, the process says that `kept` and ends with exit code 130.
+    every second. Where the block is not left in time, the process says what is `saved` and ends with exit code 130.
     It cleans nothing up: each file in the block must be written so that this is safe at any moment. Signals that the
     process handles or ignores otherwise stay as they are. Threads other than the main one get no signals: there the
     block is only run.
@@ -42,7 +42,7 @@ def interruptible(kept: str, grace: float = 5.0) -> Iterator[None]:
     # the only part of Python that answers a signal while the main thread is in compiled code
     others = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     left = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(reader, numbers, left, kept, grace), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(reader, numbers, left, saved, grace), daemon=True)
     watcher.start()
     try:
         yield
@@ -55,7 +55,7 @@ def interruptible(kept: str, grace: float = 5.0) -> Iterator[None]:
         reader.close()
 
 
-def _watch(reader: socket.socket, numbers: set[int], left: threading.Event, kept: str, grace: float) -> None:
+def _watch(reader: socket.socket, numbers: set[int], left: threading.Event, saved: str, grace: float) -> None:
     """End the process where one of the signals `numbers` comes and the block is not `left` within `grace` seconds."""
     while arrived := reader.recv(1):  # the number of a signal; nothing when the other end is closed
         if arrived[0] in numbers:
@@ -65,5 +65,5 @@ def _watch(reader: socket.socket, numbers: set[int], left: threading.Event, kept
                     return
                 _thread.interrupt_main(signal.Signals(arrived[0]))
             Console().show_cursor()  # a progress bar hides it
-            Console(stderr=True).print(f"interrupted; {kept}, the same command goes on from there")
+            Console(stderr=True).print(f"interrupted; {saved}, the same command goes on from there")
             os._exit(_CODE)

@@ -1,4 +1,4 @@
-"""What the simulations of the hardware have in common: which frames they run, and when what they give is right."""
+"""The common parts of the simulations of the hardware: the check of their outputs and accumulators."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["AccumulatorExtremes", "as_frames", "choose_frames", "compare", "labe
 
 @dataclass(frozen=True)
 class AccumulatorExtremes:
-    """Accumulator values of a layer: what is proven possible, and what simulation saw, witnesses included."""
+    """Accumulator values of a layer: the proven range, and that of simulation, witnesses included."""
 
     proven: tuple[int, int]
     observed: tuple[int, int]
 
     @classmethod
     def of(cls, layer: MatrixVector, observed: tuple[int, int]) -> AccumulatorExtremes:
-        """Those of `layer`. Raises VerificationError where what was `observed` is outside of the proven range."""
+        """The extremes of `layer`. Raises VerificationError where `observed` is outside of the proven range."""
         lows, highs = layer.accumulator_range()
         proven = (int(lows.min()), int(highs.max()))
         if observed[0] < proven[0] or observed[1] > proven[1]:

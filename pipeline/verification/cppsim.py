@@ -58,7 +58,7 @@ class CppNetworkRun:
 
 @dataclass(frozen=True)
 class CppSimulation:
-    """What was run, and what it took. `compile_seconds` is what was not compiled before."""
+    """The runs and their cost. `compile_seconds` counts the objects that were not compiled before."""
 
     compiler: str
     headers: str
@@ -84,7 +84,7 @@ class CppSimulation:
 
 
 def load(path: Path) -> CppSimulation | None:
-    """What `save` wrote to `path`; None where nothing was simulated. Raises OSError, ValueError, KeyError or TypeError."""
+    """The result in `path`; None where nothing was simulated. Raises OSError, ValueError, KeyError or TypeError."""
     if not path.is_file():
         return None
     content = json.loads(path.read_text())
@@ -141,12 +141,15 @@ def run(
     layers = {}
     for layer in graph:
         if layer.has_hls:
-            own = {o.trial.mode: o for o in outcomes if o.trial.layer is layer}
+            by_mode = {o.trial.mode: o for o in outcomes if o.trial.layer is layer}
             extremes = None
             if isinstance(layer, MatrixVector):
-                extremes = AccumulatorExtremes.of(layer, check_extremes(layer, own["strict"].extremes[layer.name]))
+                extremes = AccumulatorExtremes.of(layer, check_extremes(layer, by_mode["strict"].extremes[layer.name]))
             layers[layer.name] = CppLayerRun(
-                own["strict"].trial.golden, len(witnesses.get(layer.name, ())), own["fast"].trial.golden, extremes
+                by_mode["strict"].trial.golden,
+                len(witnesses.get(layer.name, ())),
+                by_mode["fast"].trial.golden,
+                extremes,
             )
     strict = next(o for o in outcomes if o.trial.layer is None and o.trial.mode == "strict")
     return CppSimulation(
@@ -166,15 +169,15 @@ def check_extremes(layer: MatrixVector, seen: Sequence[Extremes]) -> tuple[int, 
     some input, so none may; else one may, as two's complement wraps and comes back, and only those that are used count.
     """
     every = layer.input_type.lo <= 0 <= layer.input_type.hi
-    for index, own in enumerate(seen):
-        held = IntType.of_bits(own.width, signed=True)
-        for value in (own.partial if every else own.used) or ():
+    for index, sums in enumerate(seen):
+        held = IntType.of_bits(sums.width, signed=True)
+        for value in (sums.partial if every else sums.used) or ():
             if not held.lo <= value <= held.hi:
                 raise VerificationError(
-                    f"layer {layer.name}: accumulator {index} is {own.width} bits wide and has to hold {value}; its width "
+                    f"layer {layer.name}: accumulator {index} is {sums.width} bits wide and has to hold {value}; its width "
                     "in hardware would be too small"
                 )
-    used = [own.used for own in seen if own.used]
+    used = [sums.used for sums in seen if sums.used]
     if not used:
         raise VerificationError(f"layer {layer.name}: the C++ simulation saw none of its accumulators")
     return min(low for low, _ in used), max(high for _, high in used)
@@ -206,7 +209,7 @@ class _Trial:
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """What came out of a trial, or why nothing did."""
+    """The outcome of a trial, or the reason why there is none."""
 
     trial: _Trial
     outputs: list[np.ndarray] | None
@@ -258,19 +261,19 @@ def _joined(trial: _Trial, parts: Sequence[_Outcome]) -> _Outcome:
     outputs = [np.concatenate(arrays) for arrays in zip(*(part.outputs for part in parts), strict=True)]
     layers = {name for part in parts for name in part.extremes}
     extremes = {
-        name: [_widest(own) for own in zip(*(part.extremes[name] for part in parts), strict=True)] for name in layers
+        name: [_widest(runs) for runs in zip(*(part.extremes[name] for part in parts), strict=True)] for name in layers
     }
     return _Outcome(trial, outputs, extremes)
 
 
 def _widest(seen: Sequence[Extremes]) -> Extremes:
-    """What one accumulator held in all of several runs."""
+    """The extremes of one accumulator over several runs."""
 
     def ends(ranges: list[tuple[int, int] | None]) -> tuple[int, int] | None:
-        found = [pair for pair in ranges if pair]
-        return (min(low for low, _ in found), max(high for _, high in found)) if found else None
+        pairs = [pair for pair in ranges if pair]
+        return (min(low for low, _ in pairs), max(high for _, high in pairs)) if pairs else None
 
-    return Extremes(seen[0].width, ends([own.partial for own in seen]), ends([own.used for own in seen]))
+    return Extremes(seen[0].width, ends([sums.partial for sums in seen]), ends([sums.used for sums in seen]))
 
 
 def _check(outcomes: Sequence[_Outcome], log: Callable[[str], None]) -> None:
@@ -303,10 +306,10 @@ def _check_widths(layer: MatrixVector, seen: Sequence[Extremes]) -> None:
     """Accumulators that hold sums are those that are certified, in order, and behind them what adds a bias to a sum."""
     certified = layer.lane_accumulator_bits()
     bits = (*certified, *(max(certified),) * (len(seen) - len(certified)))
-    for index, own in enumerate(seen):
-        if own.partial and own.width != bits[index]:
+    for index, sums in enumerate(seen):
+        if sums.partial and sums.width != bits[index]:
             raise VerificationError(
-                f"layer {layer.name}: accumulator {index} is {own.width} bits wide in C++, and {bits[index]} are certified"
+                f"layer {layer.name}: accumulator {index} is {sums.width} bits wide in C++, and {bits[index]} are certified"
             )
 
 

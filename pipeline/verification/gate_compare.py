@@ -40,7 +40,7 @@ def write_gates(netlists: Sequence[Mapping[str, Any]], folder: Path) -> tuple[st
 
 
 def gate_module(netlist: Mapping[str, Any], number: int) -> str:
-    """What the top of `netlist`, the one of that number among those of `write_gates`, is called in its file."""
+    """The name of the top of `netlist`, the one of that number among those of `write_gates`, in its file."""
     (module,) = (name for name, facts in netlist["modules"].items() if "top" in facts["attributes"])
     return f"{_prefix(number)}{module}"
 

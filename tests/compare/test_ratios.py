@@ -28,7 +28,7 @@ def test_what_was_found_is_said_against_both_references():
     luts = {"fixed:32": 4000, "datatype": 3000, "exact": 2500}
     (group,) = group_by_policy([sample_record(policy=policy, lut=lut) for policy, lut in luts.items()])
     assert group.title == "quant_resnet8_w4a4_a2q_14b on KV260 at 10,000 frames/s"
-    assert group.found() == (
+    assert group.finding() == (
         "of the 4,000 LUT with fixed:32, datatype takes 0.750, exact takes 0.625; "
         "of the 3,000 LUT with datatype, exact takes 0.833. Their foldings are the same."
     )
@@ -36,14 +36,14 @@ def test_what_was_found_is_said_against_both_references():
 
 def test_a_ratio_above_one_is_said_too():
     records = [sample_record(policy="fixed:32", lut=1000), sample_record(policy="exact", lut=1100)]
-    assert "exact takes 1.100" in group_by_policy(records)[0].found()
+    assert "exact takes 1.100" in group_by_policy(records)[0].finding()
 
 
 def test_foldings_that_differ_are_named():
     first = sample_record(policy="fixed:32", lut=1000)
     same, other = sample_record(policy="datatype"), sample_record(policy="exact", folding="ffff0000")
-    assert "are the same" in group_by_policy([first, same])[0].found()
-    text = group_by_policy([first, same, other])[0].found()
+    assert "are the same" in group_by_policy([first, same])[0].finding()
+    text = group_by_policy([first, same, other])[0].finding()
     assert "are the same" not in text and "exact is folded otherwise than fixed:32" in text
 
 

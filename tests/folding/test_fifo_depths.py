@@ -15,7 +15,7 @@ from pipeline.folding.deadlock import deadlock_bounds
 from pipeline.folding.fifo_depths import fifo_depths
 from pipeline.folding.fold import fold
 from pipeline.folding.stitching import stitch, with_depths
-from pipeline.folding.timing import paces, predict
+from pipeline.folding.timing import predict, rates_of
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -148,7 +148,7 @@ def test_the_peak_is_what_the_hardware_needs_for_its_full_rate(tmp_path):
     )
     graph = stitch(LayerGraph("full_rate", layers, "in", "out"))
     shortcut = next(layer.name for layer in graph if isinstance(layer, StreamingFIFO) and layer.input_names == ("b",))
-    peak = predict(graph, paces(graph)).fifo_peaks[shortcut]
+    peak = predict(graph, rates_of(graph)).fifo_peaks[shortcut]
     frames = np.random.default_rng(0).integers(0, 4, (5, *shape))
     intervals = []
     for depth in (peak, peak - 1):
@@ -162,13 +162,13 @@ def test_the_peak_is_what_the_hardware_needs_for_its_full_rate(tmp_path):
 
 def test_frames_follow_each_other_as_fast_as_the_slowest_layer_allows(folded):
     slowest = max(layer.cycles() for layer in folded)
-    assert slowest <= predict(folded, paces(folded)).cycles_between_frames <= 1500
+    assert slowest <= predict(folded, rates_of(folded)).cycles_between_frames <= 1500
 
 
 def test_the_first_output_waits_for_all_it_depends_on():
     graph = residual_network(size=6, channels=4, depth=1)
     stitched = stitch(graph)
-    prediction = predict(stitched, paces(stitched))
+    prediction = predict(stitched, rates_of(stitched))
     window = graph.layer("ConvolutionInputGenerator_0").inputs_needed()[35]
     assert prediction.first_output > window
     assert prediction.first_frame > graph.layer("MVAU_0").cycles()

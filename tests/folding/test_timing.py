@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.folding.fold import fold
-from pipeline.folding.timing import paces, predict
+from pipeline.folding.timing import predict, rates_of
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.tools.verilator import simulate
 from tests.dataflow.residual import residual_network
@@ -69,7 +69,7 @@ def test_no_fifo_holds_more_than_its_depth(folded, observed):
 
 
 def test_the_prediction_is_that_of_the_depths_that_are_built(folded, budget):
-    assert predict(folded.graph, paces(folded.graph, budget)) == folded.prediction
+    assert predict(folded.graph, rates_of(folded.graph, budget)) == folded.prediction
 
 
 def test_a_layer_behind_a_converter_keeps_its_rate(tmp_path):

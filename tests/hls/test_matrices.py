@@ -88,6 +88,6 @@ def test_entries_that_fill_up_a_walk_are_not_watched(program, numbers):
     assert len(set(layer.hls_parameters()["walk_length"])) > 1
     frames = np.full((1, *layer.inputs()[0].shape), 15)
     _, watched = program.run(name, [frames], numbers)
-    for walker, own in enumerate(layer.walks):
+    for walker, own in enumerate(layer.schedules):
         partial_sums = np.concatenate([np.cumsum(15 * row[row != 0]) for row in layer.weights[list(own)]])
         assert watched[name][walker].partial == (partial_sums.min(), partial_sums.max())

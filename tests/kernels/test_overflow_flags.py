@@ -130,7 +130,7 @@ def _folded_overflows(layer: MVAU, vector: list[int]) -> int:
 
 def _sparse_overflows(layer: SparseMVAU, vector: list[int]) -> int:
     flagged, sums = [False] * layer.steps, np.zeros(layer.mh, np.int64)
-    for own, width in zip(layer.walks, layer.lane_accumulator_bits(), strict=True):
+    for own, width in zip(layer.schedules, layer.lane_accumulator_bits(), strict=True):
         step = 0
         for row in own:
             for column in np.flatnonzero(layer.weights[row]):

@@ -65,14 +65,14 @@ def test_rows_are_dealt_so_that_no_walk_is_much_longer(rows, columns, density, s
     layer = SparseMVAU(
         "layer", ("x",), ("y",), weights, unsigned(4), IntType(-(1 << 20), 1 << 20), (1, 1), pe=pe, lanes=lanes
     )
-    assert sorted(row for own in layer.walks for row in own) == list(range(rows))
-    assert all(row % lanes == walker % lanes for walker, own in enumerate(layer.walks) for row in own)
+    assert sorted(row for own in layer.schedules for row in own) == list(range(rows))
+    assert all(row % lanes == walker % lanes for walker, own in enumerate(layer.schedules) for row in own)
     lengths = np.maximum(np.count_nonzero(weights, axis=1), 1)
     for lane in range(lanes):  # Graham's bound for the longest first: at most 4/3 of the best
         own = lengths[lane::lanes]
         share = pe // lanes
         best = max(int(own.max()), -(-int(own.sum()) // share))
-        longest = max(int(lengths[list(layer.walks[p])].sum()) for p in range(lane, pe, lanes))
+        longest = max(int(lengths[list(layer.schedules[p])].sum()) for p in range(lane, pe, lanes))
         assert longest <= own.sum() / share + own.max()
         assert longest >= best
 

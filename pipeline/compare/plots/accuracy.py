@@ -157,7 +157,7 @@ def _draw_against_p(
 
 
 def _why_none(records: Sequence[PointRecord]) -> str:
-    """What is said in place of a plot against P."""
+    """The sentence in place of a plot against P."""
     return _ONE_NETWORK if any(record.p is not None for record in records) else _NO_BOUND
 
 
@@ -167,7 +167,7 @@ def _colour(record: PointRecord) -> str:
 
 
 def _label(record: PointRecord, among: Sequence[PointRecord]) -> str:
-    """What tells the network of a point apart from the others in its plot."""
+    """The label that sets the network of a point apart from the others in its plot."""
     several = len({other.network for other in among}) > 1
     return plain(f"{record.network}, {bound(record)}" if several else bound(record))
 

@@ -1,4 +1,4 @@
-"""What the plots of a comparison have in common: colours, axes, and what their texts call things."""
+"""The style that the plots of a comparison have in common: colours, axes, and names in their texts."""
 
 from __future__ import annotations
 
@@ -79,12 +79,12 @@ def split(records: Iterable[PointRecord], key: Callable[[PointRecord], Hashable]
 
 
 def bound(record: PointRecord) -> str:
-    """What the network of a record was trained for."""
+    """The bound that the network of a record was trained for."""
     return METHODS[record.method] if record.p is None else f"{METHODS[record.method]}, P = {record.p}"
 
 
 def untrained(record: PointRecord) -> str:
-    """What is added to the name of a network with weights that nobody trained."""
+    """The addition to the name of a network with weights that nobody trained."""
     return ", untrained" if record.weights == "synthetic" else ""
 
 

@@ -148,10 +148,10 @@ def _magnitude(conversion: Conversion, integers: np.ndarray) -> float:
 def _compare_integers(
     conversion: Conversion, checkpoint: Checkpoint, stream: np.ndarray, tensor: np.ndarray, first: int
 ) -> None:
-    found = np.take(stream.reshape(len(stream), -1), checkpoint.layout.ravel(), axis=1).reshape(tensor.shape)
+    integers = np.take(stream.reshape(len(stream), -1), checkpoint.layout.ravel(), axis=1).reshape(tensor.shape)
     scale = np.broadcast_to(checkpoint.scale, stream.shape[1:]).ravel()[checkpoint.layout.ravel()]
     scale = scale.reshape(tensor.shape[1:])
-    wrong = found * scale != tensor  # the quantizer's own product, in double as well
+    wrong = integers * scale != tensor  # the quantizer's own product, in double as well
     if not wrong.any():
         return
     expected = np.round(tensor / scale)
@@ -159,8 +159,8 @@ def _compare_integers(
     writer = next((x for x in conversion.graph.layers if checkpoint.stream in x.output_names), None)
     layer = f"Layer {writer.name} ({writer.source})" if writer else "The input transform"
     raise VerificationError(
-        f"{layer} gives {found[place]} where the network's quantizer {checkpoint.tensor} gives "
+        f"{layer} gives {integers[place]} where the network's quantizer {checkpoint.tensor} gives "
         f"{expected[place]:.0f}, in golden "
-        f"frame {first + place[0]}, channel {place[1]}; {int(wrong.sum())} of {found.size} "
+        f"frame {first + place[0]}, channel {place[1]}; {int(wrong.sum())} of {integers.size} "
         "elements differ."
     )

@@ -1,4 +1,4 @@
-"""What becomes of the last integers: real outputs on the host, or the index of the largest on the FPGA."""
+"""The form of the last integers: real outputs on the host, or the index of the largest on the FPGA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the conversion knows of a tensor of the ONNX graph while it walks."""
+"""The facts that the conversion knows of a tensor of the ONNX graph."""
 
 from __future__ import annotations
 

@@ -260,9 +260,9 @@ def _check_ends(graph: onnx.GraphProto) -> None:
     kind = source.type.WhichOneof("value")
     type_ = source.type.tensor_type
     if kind != "tensor_type" or type_.elem_type != TensorProto.FLOAT:
-        found = _type_name(type_.elem_type) if kind == "tensor_type" else f"a {kind}"
+        type_name = _type_name(type_.elem_type) if kind == "tensor_type" else f"a {kind}"
         raise UnsupportedError(
-            f"The input {source.name} is {found}; only float32 can be built. Export it with float32."
+            f"The input {source.name} is {type_name}; only float32 can be built. Export it with float32."
         )
     dims = type_.shape.dim
     shape = tuple(d.dim_param or (d.dim_value if d.HasField("dim_value") else "?") for d in dims)

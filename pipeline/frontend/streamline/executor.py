@@ -29,11 +29,11 @@ torch.backends.nnpack.set_flags(False)  # type: ignore[no-untyped-call]  # of to
 
 def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     """The initializers and the outputs of Constant nodes, by name."""
-    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
-            found[node.output[0]] = constant_value(node)
-    return found
+            arrays[node.output[0]] = constant_value(node)
+    return arrays
 
 
 def graph_input(graph: onnx.GraphProto) -> onnx.ValueInfoProto:
@@ -56,7 +56,7 @@ def graph_output(graph: onnx.GraphProto) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Scaled:
-    """What a quantizer gives: whole numbers of magnitude up to `reach`, and the scale, in double, that makes them real."""
+    """A quantizer's result: integers of magnitude up to `reach`, and the scale, in double, that makes them real."""
 
     integers: Tensor
     scale: Tensor

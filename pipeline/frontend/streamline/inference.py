@@ -44,7 +44,7 @@ def infer(model: onnx.ModelProto, check: Callable[[onnx.NodeProto, Tensors], Non
     _check_size(source.name, shape, _MAX_STREAMED)
     tensors.add(source.name, TensorProto.FLOAT, shape, dynamic=True)
     quantized = any(is_quantizer(node) or node.op_type in QCDQ_OPS for node in graph.node)
-    kept = []
+    nodes = []
     for node in graph.node:
         value = _constant(model, node, tensors)
         if value is not None:
@@ -57,9 +57,9 @@ def infer(model: onnx.ModelProto, check: Callable[[onnx.NodeProto, Tensors], Non
         _infer_node(model, node, tensors)
         if check is not None:
             check(node, tensors)
-        kept.append(node)
+        nodes.append(node)
     del graph.node[:]
-    graph.node.extend(kept)
+    graph.node.extend(nodes)
     _remove_unread(graph)
     _write_shapes(graph, tensors)
     return tensors
@@ -261,8 +261,8 @@ def _compare(value: onnx.ValueInfoProto, tensors: Tensors) -> None:
     if not value.type.HasField("tensor_type"):
         return
     if declared.elem_type not in (0, tensors.types[value.name]):
-        name, found = (TensorProto.DataType.Name(t).lower() for t in (tensors.types[value.name], declared.elem_type))
-        raise ModelError(f"The tensor {value.name} is declared as {found}; it is {name}. Export the file again.")
+        name, other = (TensorProto.DataType.Name(t).lower() for t in (tensors.types[value.name], declared.elem_type))
+        raise ModelError(f"The tensor {value.name} is declared as {other}; it is {name}. Export the file again.")
     dims = [d.dim_value if d.HasField("dim_value") else None for d in declared.shape.dim]
     fits = len(dims) == len(shape) and all(d is None or d == size for d, size in zip(dims, shape, strict=True))
     if declared.HasField("shape") and not fits:

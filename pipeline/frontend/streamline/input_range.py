@@ -1,4 +1,4 @@
-"""Which numbers a network takes, as far as the quantizer of its input says it."""
+"""The range of a network's input, as far as its quantizer says it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node of an ONNX graph says of itself."""
+"""The attributes and constants of a node of an ONNX graph."""
 
 from __future__ import annotations
 

@@ -337,9 +337,9 @@ def _check_nothing(site: _Site) -> None:
 
 
 def _set(node: onnx.NodeProto, name: str, value: Any) -> None:
-    kept = [attribute for attribute in node.attribute if attribute.name != name]
+    others = [attribute for attribute in node.attribute if attribute.name != name]
     del node.attribute[:]
-    node.attribute.extend([*kept, onnx.helper.make_attribute(name, value)])
+    node.attribute.extend([*others, onnx.helper.make_attribute(name, value)])
 
 
 _JOINS = ("Add", "Sub", "Mul", "Div")

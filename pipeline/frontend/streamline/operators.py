@@ -1,4 +1,4 @@
-"""What each ONNX operator that a network here may contain computes, on torch tensors.
+"""The functions of the ONNX operators that a network here may contain, on torch tensors.
 
 QONNX's own executor starts an onnxruntime session a node; on a ResNet-18 that is minutes where this is seconds. Every
 function takes the node's attributes and its operands (None for one left out) and returns its one output.

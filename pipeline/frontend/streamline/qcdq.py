@@ -75,7 +75,7 @@ def _refuse(node: onnx.NodeProto, reason: str) -> NoReturn:
 
 def _merge(graph: onnx.GraphProto, tensors: Tensors) -> None:
     """Where several nodes dequantize one tensor in the same way, keep the first: QONNX's transformation takes one."""
-    kept: dict[tuple[object, ...], onnx.NodeProto] = {}
+    first_of: dict[tuple[object, ...], onnx.NodeProto] = {}
     renamed: dict[str, str] = {}
     for node in list(graph.node):
         for i, name in enumerate(node.input):
@@ -83,7 +83,7 @@ def _merge(graph: onnx.GraphProto, tensors: Tensors) -> None:
         if node.op_type != "DequantizeLinear" or node.input[0] in tensors.constants:
             continue
         values = tuple(tensors.constants[n].tobytes() if n in tensors.constants else n for n in node.input[1:])
-        first = kept.setdefault((node.input[0], values, attributes(node).get("axis")), node)
+        first = first_of.setdefault((node.input[0], values, attributes(node).get("axis")), node)
         if first is not node and node.output[0] != graph.output[0].name:
             renamed[node.output[0]] = first.output[0]
             graph.node.remove(node)
@@ -116,13 +116,13 @@ def _prepare(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors) -> 
     rank = len(tensors.shapes[node.input[0]])
     axis = options.get("axis", 1)
     if scale.size == 1:
-        scale, zero, kept = scale.reshape(()), zero.reshape(()), {}
+        scale, zero, axis_attribute = scale.reshape(()), zero.reshape(()), {}
     elif not -rank <= axis < rank or scale.size != tensors.shapes[node.input[0]][axis]:
         _refuse(node, f"has {scale.size} scales along axis {axis} of a tensor of shape {tensors.shapes[node.input[0]]}")
     else:
-        kept = {"axis": axis % rank}
+        axis_attribute = {"axis": axis % rank}
     del node.attribute[:], node.input[1:]
-    node.attribute.extend(helper.make_attribute(name, value) for name, value in kept.items())
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in axis_attribute.items())
     for part, value in (("scale", scale), ("zero_point", zero)):
         node.input.append(_add(graph, tensors, f"{node.output[0]}_{part}", value))
 

@@ -82,7 +82,7 @@ class Quantizer:
 
     @property
     def dividing_scale(self) -> np.ndarray:
-        """What the tensor is divided by."""
+        """The scale that the tensor is divided by."""
         return self.scale if self.input_scale is None else self.input_scale
 
     def integers(self, values: Tensor) -> Tensor:

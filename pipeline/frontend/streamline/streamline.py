@@ -75,7 +75,7 @@ _TRANSFORMATIONS: tuple[Transformation, ...] = (
 
 @dataclass(frozen=True, eq=False)
 class StreamlineResult:
-    """The graph, what it computes for the first `len(outputs)` golden inputs, and the input quantizer it was given.
+    """The graph, its outputs for the first `len(outputs)` golden inputs, and the input quantizer it was given.
 
     On the first `checked` golden inputs every transformation left the outputs as they were.
     """
@@ -119,9 +119,9 @@ def streamline(
         if after == before:
             continue
         if after.computation != before.computation:
-            found = run_graph(wrapper.model, frames, precise=True)
-            _compare(name, found, expected, _FOLDING_ROUNDING if name == "FoldConstants" else _SUMMATION_ROUNDING)
-            expected = found
+            result = run_graph(wrapper.model, frames, precise=True)
+            _compare(name, result, expected, _FOLDING_ROUNDING if name == "FoldConstants" else _SUMMATION_ROUNDING)
+            expected = result
         before = after
         if on_step is not None:
             on_step(name, wrapper.model)
@@ -189,8 +189,8 @@ def save_step(folder: Path, index: int, name: str, model: onnx.ModelProto) -> Pa
     return path
 
 
-def _compare(name: str, found: np.ndarray, expected: np.ndarray, rounding: float) -> None:
-    difference = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
+def _compare(name: str, outputs: np.ndarray, expected: np.ndarray, rounding: float) -> None:
+    difference = float(np.abs(outputs - expected).max()) if outputs.shape == expected.shape else np.inf
     if difference > rounding * float(np.abs(expected).max()):
         raise VerificationError(
             f"{name} changed the golden outputs by up to {difference:.3g}, where at most "

@@ -1,4 +1,4 @@
-"""What is known of the tensors of an ONNX graph before it runs."""
+"""The facts that are known of the tensors of an ONNX graph before it runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Tensors"]
 
 @dataclass(frozen=True)
 class Tensors:
-    """What is known of the tensors of a graph, by name: the element types (of onnx.TensorProto), the shapes with batch
+    """The tensors of a graph, by name: the element types (of onnx.TensorProto), the shapes with batch
     1, the values of constants, and which depend on the input."""
 
     types: dict[str, int] = field(default_factory=dict)
