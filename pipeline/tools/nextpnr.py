@@ -116,7 +116,7 @@ def _run(command: Sequence[object], folder: Path, *, log: Path) -> float | str:
         problem = _problem((folder / log.name).read_text(errors="replace"))
         if problem is None:
             raise
-        log.unlink()
+        log.unlink(missing_ok=True)
         return problem
     try:
         clocks = json.loads((folder / "routed.json").read_text())["fmax"]

@@ -40,16 +40,18 @@ Result = TypeVar("Result", bound="DataclassInstance")
 
 @dataclass(frozen=True)
 class Tool(ABC):
-    """An external tool. Errors call it `title`, or else by its name, and say `missing` where it is not there."""
+    """An external tool. Errors call it `title`, or else by its name, and say `missing` where it is not there.
+
+    `first_error` is how the lines of its log begin that name errors, for a tool whose first error says more than the end of
+    its log. When it is stopped, it has `grace_s` seconds to end in good order.
+    """
 
     name: str
     _: KW_ONLY
     title: str = ""
     missing: str = ""
-    first_error: str = (
-        ""  # how lines of a log begin that say what failed, where the first of them says more than the end
-    )
-    grace_s: float = 0.0  # what it has to end in good order, from SIGTERM on, when it is stopped
+    first_error: str = ""
+    grace_s: float = 0.0
 
     @abstractmethod
     def find(self) -> Path | None:
@@ -141,9 +143,8 @@ class Tool(ABC):
             if written != log:
                 shutil.copyfile(written, log)
             lines = written.read_text(errors="replace").strip().splitlines()
-            raise ToolError(
-                f"{what or self.title or self.name} ended with status {done.returncode}{self._quoted(lines, log)}"
-            )
+            subject = what or self.title or self.name
+            raise ToolError(f"{subject} ended with status {done.returncode}{self._quoted(lines, log)}")
         if written != log:
             log.unlink(missing_ok=True)
         return done.returncode

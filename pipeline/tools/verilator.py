@@ -6,7 +6,6 @@ Verilator's own runtime is compiled once for all models.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -320,8 +319,7 @@ def _compile(source: Path, target: Path, flags: Sequence[str]) -> None:
 
 def _runtime_objects(shared: bool) -> list[Path]:
     """Verilator's runtime, compiled once for each version and compiler into the user's cache."""
-    compiler = hashlib.sha256(PROGRAMS["g++"].key().encode()).hexdigest()[:16]
-    folder = cache_folder() / f"verilator-{version()}-g++-{compiler}{'-library' if shared else ''}"
+    folder = cache_folder() / f"verilator-{version()}-{content_key([], shared=shared)}"
     include = _VERILATOR.require() / "include"
     targets = []
     for name in _RUNTIME:
