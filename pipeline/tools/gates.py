@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.errors import UnsupportedError
 from pipeline.files import GATE_MODELS
-from pipeline.tools.packages import package_folder
+from pipeline.tools.tool import Package
 
 __all__ = ["count_cells", "gate_sources", "models_of", "verilog"]
 
@@ -52,7 +52,7 @@ def models_of(primitives: Iterable[str]) -> str:
 
     Raises UnsupportedError for one of which there is no model.
     """
-    text = (package_folder("pyosys") / "share" / "xilinx" / "cells_sim.v").read_text()
+    text = (Package("pyosys").require() / "share" / "xilinx" / "cells_sim.v").read_text()
     own = {path.stem for path in gate_sources()} | _LUTS.keys()
     modules = []
     for name in sorted(set(primitives) - own):

@@ -6,10 +6,7 @@ hls4ml package ships. Streams are those of hw/tb/processes.hpp.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import os
-import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +20,15 @@ from pipeline.errors import DeadlockError, ToolError, VerificationError
 from pipeline.files import HLS, TESTBENCHES
 from pipeline.scratch import scratch_folder
 from pipeline.tools import process
-from pipeline.tools.packages import package_folder
 from pipeline.tools.pool import side_by_side
 from pipeline.tools.programs import PROGRAMS
+from pipeline.tools.tool import Package, contents
 
 __all__ = ["FLAGS", "NEEDS", "Extremes", "Program", "build_program", "headers", "headers_version", "version"]
+
+_GXX = PROGRAMS["g++"]
+version = _GXX.version
+_HLS4ML = Package("hls4ml")
 
 _HARNESS = TESTBENCHES / "cppsim.hpp"
 _MAIN = '#include "cppsim_main.hpp"\n\nint main(int count, char **words) { return a2q::main(count, words); }\n'
@@ -126,18 +127,16 @@ def build_program(
     how many files of how many are compiled. Raises ToolError with what g++ said.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    common = hashlib.sha256(" ".join([version(), PROGRAMS["g++"].key(), *flags]).encode())
-    for path in [*sorted(include.glob("*.hpp")), *sorted(TESTBENCHES.glob("*.hpp")), headers() / _HEADER]:
-        common.update(path.read_bytes())
+    _GXX.require()
+    kernels = [*sorted(include.glob("*.hpp")), *sorted(TESTBENCHES.glob("*.hpp")), headers() / _HEADER]
+    common = _GXX.content_key(flags, contents(kernels))
     with scratch_folder("g++") as large, scratch_folder("g++", folder) as scratch:
         main = scratch / "main.cpp"
         main.write_text(_MAIN)
         objects, missing = [], {}  # of each object its source
-        for source, own in ((main, ()), *((layer.source, layer.headers) for layer in layers)):
-            digest = common.copy()
-            for path in (source, *own):
-                digest.update(path.read_bytes())
-            objects.append(folder / f"{source.stem}-{digest.hexdigest()[:16]}.o")
+        for source, read in ((main, ()), *((layer.source, layer.headers) for layer in layers)):
+            key = _GXX.content_key([common], contents((source, *read)))[:16]
+            objects.append(folder / f"{source.stem}-{key}.o")
             if not objects[-1].is_file():
                 missing[objects[-1]] = source
         options = [*flags, f"-I{include}", f"-I{TESTBENCHES}", "-isystem", str(headers())]
@@ -151,7 +150,7 @@ def build_program(
             os.replace(new, target)
 
         side_by_side([partial(compile_object, *each) for each in missing.items()], jobs, on_progress)
-        key = hashlib.sha256("\n".join(path.name for path in objects).encode()).hexdigest()[:16]
+        key = _GXX.content_key((path.name for path in objects), ())[:16]
         executable = folder / f"cppsim-{key}"
         if not executable.is_file():
             built = scratch / "program"
@@ -172,13 +171,13 @@ def _precompiled(options: Sequence[str], folder: Path) -> list[str]:
 def headers() -> Path:
     """The folder of ap_int.h."""
     vitis = _vitis()
-    return vitis / "include" if vitis else package_folder("hls4ml") / "templates" / "vivado" / "ap_types"
+    return vitis / "include" if vitis else _HLS4ML.require() / "templates" / "vivado" / "ap_types"
 
 
 def headers_version() -> str:
     """Whose headers these are: Vitis HLS with the name of its folder, which is its version, or hls4ml with its own."""
     vitis = _vitis()
-    return f"Vitis HLS {vitis.name}" if vitis else f"hls4ml {importlib.metadata.version('hls4ml')}"
+    return f"Vitis HLS {vitis.name}" if vitis else f"hls4ml {_HLS4ML.version()}"
 
 
 def _vitis() -> Path | None:
@@ -192,18 +191,6 @@ def _vitis() -> Path | None:
             "folder of Vitis HLS, or unset it for the headers of hls4ml."
         )
     return None
-
-
-def version() -> str:
-    """The version of g++. Raises ToolError where there is none, or it does not say."""
-    if PROGRAMS["g++"].find() is None:
-        raise ToolError(
-            "the C++ simulation needs g++, which is not on PATH; install it and try again, or leave the simulation out "
-            "with simulation: {cppsim_frames: 0}"
-        )
-    line = PROGRAMS["g++"].version().splitlines()[0]
-    number = re.search(r"\d+\.\d+(?:\.\d+)?", re.sub(r"\(.*?\)", "", line))  # who packaged it stands in brackets
-    return number[0] if number else line
 
 
 def _dtype(bits: int, signed: bool) -> np.dtype:

@@ -1,26 +1,16 @@
-"""Where tools that come as Python packages are."""
+"""Python packages that an extra of this project brings."""
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 from pipeline.errors import ToolError
+from pipeline.tools.tool import Package
 
-__all__ = ["package_folder", "require_extra"]
-
-
-def package_folder(name: str) -> Path:
-    """The folder of the Python package `name`. Raises ToolError where it is not installed."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
-        raise ToolError(f"the Python package `{name}` is not installed; `pip install {name}` installs it")
-    return Path(spec.origin).parent
+__all__ = ["require_extra"]
 
 
 def require_extra(extra: str, *names: str) -> None:
     """Raise ToolError where one of the Python packages `names`, which the `extra` of this project brings, is missing."""
-    missing = next((name for name in names if importlib.util.find_spec(name) is None), None)
+    missing = next((name for name in names if Package(name).find() is None), None)
     if missing is not None:
         raise ToolError(
             f"The Python package `{missing}` is not installed; `pip install 'a2q-pipeline[{extra}]'` installs all that "

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,34 +86,50 @@ def run(
     *,
     stdin: str | None = None,
     output: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
+    grace_s: float = 0.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run `command`, give it the text `stdin`, and return its exit status and all that it wrote.
 
-    With `output` it writes both to that file, and what is returned holds nothing of it. Raises ToolError where it cannot
-    be started, subprocess.TimeoutExpired where it takes more than `timeout_s` seconds, and ResourceError where it
-    wrote a file beyond the limit on sizes of files (`ulimit -f`).
+    With `output` it writes both to that file, and what is returned holds nothing of it; `on_line`, which takes an `output`
+    and no `stdin` or `timeout_s`, is given each line of it at once. After an exception it has `grace_s` seconds from
+    SIGTERM on, if it has any. Raises ToolError where it cannot be started, subprocess.TimeoutExpired where it takes more
+    than `timeout_s` seconds, and ResourceError where it wrote a file beyond the limit on sizes of files (`ulimit -f`).
     """
+    assert on_line is None or (output and stdin is None and timeout_s is None)
     with contextlib.ExitStack() as stack:
-        written = stack.enter_context(output.open("wb")) if output else subprocess.PIPE
+        file = stack.enter_context(output.open("wb")) if output else None
         process = stack.enter_context(
             started(
                 command,
                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-                stdout=written,
+                stdout=file if file and not on_line else subprocess.PIPE,
                 stderr=subprocess.STDOUT if output else subprocess.PIPE,
                 cwd=cwd,
                 env=env,
                 text=True,
+                grace_s=grace_s,
             )
         )
+        if on_line and file:
+            _copy_lines(process, file, on_line)
         said = process.communicate(stdin, timeout=timeout_s)
     done = subprocess.CompletedProcess(process.args, process.returncode, *(text or "" for text in said))
     if done.returncode:
         _verify_size_limit(done, output)
     return done
+
+
+def _copy_lines(process: subprocess.Popen[str], file: IO[bytes], on_line: Callable[[str], None]) -> None:
+    """Write what `process` prints to `file`, and give each line of it to `on_line`."""
+    assert process.stdout is not None  # a pipe
+    for line in process.stdout:
+        file.write(line.encode())
+        file.flush()
+        on_line(line.rstrip("\n"))
 
 
 def call(

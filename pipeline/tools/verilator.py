@@ -6,8 +6,6 @@ Verilator's own runtime is compiled once for all models.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,9 +22,9 @@ from pipeline.errors import DeadlockError, ToolError
 from pipeline.files import TESTBENCHES
 from pipeline.scratch import scratch_folder
 from pipeline.tools import process
-from pipeline.tools.packages import package_folder
 from pipeline.tools.pool import side_by_side
 from pipeline.tools.programs import PROGRAMS
+from pipeline.tools.tool import Package, contents
 from pipeline.user_cache import cache_folder
 
 __all__ = [
@@ -40,6 +38,9 @@ __all__ = [
     "simulate",
     "version",
 ]
+
+_VERILATOR = Package("verilator")
+version = _VERILATOR.version
 
 _TESTBENCH = TESTBENCHES / "stream_tb.cpp"
 _CXX_FLAGS = ["-O1", "-std=gnu++17", "-DVL_TIME_CONTEXT", "-DVM_SC=0", "-DVM_TRACE=0", "-DVM_COVERAGE=0", "-w"]
@@ -171,11 +172,6 @@ class _Report:
                     self.stats.setdefault(path, {}).setdefault(key, []).append(tuple(map(int, values)))
 
 
-def version() -> str:
-    """The version of the Verilator package."""
-    return importlib.metadata.version("verilator")
-
-
 def lint(sources: Sequence[Path], top: str, parameters: Mapping[str, int] | None = None) -> str:
     """What `verilator --lint-only -Wall` says of `top`: an empty string if it is clean."""
     overrides = [f"-G{key}={value}" for key, value in (parameters or {}).items()]
@@ -206,12 +202,8 @@ def build_model(design: Design, folder: Path, *, jobs: int = 2, optimized: bool 
 
 def content_key(files: Iterable[Path], *, shared: bool = False) -> str:
     """16 hexadecimal digits of what the model depends on that `files` are compiled to: they, the tools and the flags."""
-    tools = version(), PROGRAMS["g++"].key()
-    digest = hashlib.sha256(" ".join([*tools, *_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ())]).encode())
-    for path in files:
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    facts = (PROGRAMS["g++"].key(), *_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ()))
+    return _VERILATOR.content_key(facts, contents(files))[:16]
 
 
 def compile_model(
@@ -236,7 +228,7 @@ def compile_model(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     flags = [*_CXX_FLAGS, *(_LIBRARY_FLAGS if shared else ()), *(() if optimized else ("-O0",))]
-    include = package_folder("verilator") / "include"
+    include = _VERILATOR.require() / "include"
     with scratch_folder("verilator", target.parent) as scratch:
         objects = scratch.resolve()
         _verilate(top, sources, objects, folder, defines)
@@ -327,9 +319,8 @@ def _compile(source: Path, target: Path, flags: Sequence[str]) -> None:
 
 def _runtime_objects(shared: bool) -> list[Path]:
     """Verilator's runtime, compiled once for each version and compiler into the user's cache."""
-    compiler = hashlib.sha256(PROGRAMS["g++"].key().encode()).hexdigest()[:16]
-    folder = cache_folder() / f"verilator-{version()}-g++-{compiler}{'-library' if shared else ''}"
-    include = package_folder("verilator") / "include"
+    folder = cache_folder() / f"verilator-{version()}-{content_key([], shared=shared)}"
+    include = _VERILATOR.require() / "include"
     targets = []
     for name in _RUNTIME:
         target = folder / name.replace(".cpp", ".o")
@@ -345,8 +336,8 @@ def _runtime_objects(shared: bool) -> list[Path]:
 
 
 def _binary() -> str:
-    return str(package_folder("verilator") / "bin" / "verilator")
+    return str(_VERILATOR.require() / "bin" / "verilator")
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "VERILATOR_ROOT": str(package_folder("verilator"))}
+    return {**os.environ, "VERILATOR_ROOT": str(_VERILATOR.require())}

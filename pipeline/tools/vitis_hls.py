@@ -6,13 +6,10 @@ by the content that they depend on.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from pipeline.codegen.hls import INCLUDE, HlsLayer, HlsNetwork
@@ -20,16 +17,16 @@ from pipeline.codegen.render import render_template, write_text
 from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
 from pipeline.files import HLS
-from pipeline.scratch import scratch_folder
-from pipeline.tools import process
-from pipeline.tools.programs import PROGRAMS, Program
+from pipeline.tools.programs import PROGRAMS
+from pipeline.tools.tool import Program
 
 __all__ = ["LOG", "Estimated", "find", "read_report", "script", "synthesize", "version", "write_scripts"]
 
 LOG = "console.log"
 
 _SOLUTION = "solution1"
-_LOG_LINES = 12
+_OPTIONS = {"vitis_hls": ["-f"], "vitis-run": ["--mode", "hls", "--tcl"]}
+_PROGRAMS = tuple(PROGRAMS[name] for name in _OPTIONS)
 _COUNTS = {"LUT": "lut", "FF": "ff", "BRAM_18K": "bram_18k", "URAM": "uram", "DSP": "dsp"}
 
 
@@ -57,16 +54,12 @@ class Estimated:
 
 def find() -> Path | None:
     """The program `vitis_hls` on PATH, or else `vitis-run`; None where there is neither."""
-    return PROGRAMS["vitis_hls"].find() or PROGRAMS["vitis-run"].find()
+    return _program().find()
 
 
 def version() -> str:
     """The version of the Vitis HLS on PATH, such as 2022.2. Raises ToolError where there is none or it does not say."""
-    printed = _program().version()
-    number = re.search(r"\bv(\d{4}\.\d[\d.]*)", printed)
-    if not number:
-        raise ToolError(f"{find()} names no version of Vitis HLS; it prints first: {printed!r}")
-    return number[1]
+    return _program().version()
 
 
 def script(top: str, part: str, period_ns: float, called: Sequence[str] = ()) -> str:
@@ -100,27 +93,26 @@ def synthesize(layer: HlsLayer, part: str, period_ns: float, cache: Path) -> Est
     Raises ToolError where Vitis HLS is not on PATH, fails, or leaves no report; its work stays in `cache` then.
     """
     text = script(layer.name, part, period_ns)
-    own = {path.name: path.read_bytes() for path in (layer.source, *layer.headers)}
-    files = own | {f"{INCLUDE}/{path.name}": path.read_bytes() for path in sorted(HLS.glob("*.hpp"))}
-    found_version = version()
-    key = _key(found_version, text, files)
-    entry = cache / f"{key}.json"
-    if entry.is_file():
-        content = json.loads(entry.read_text())
-        return Estimated(**content | {"utilization": Utilization(**content["utilization"])})
-    cache.mkdir(parents=True, exist_ok=True)
-    with scratch_folder("vitis-hls", cache, keep_after=ToolError) as folder:
+    sources = {path.name: path.read_bytes() for path in (layer.source, *layer.headers)}
+    files = sources | {f"{INCLUDE}/{path.name}": path.read_bytes() for path in sorted(HLS.glob("*.hpp"))}
+    program = _program()
+    tool_version = program.version()
+
+    def load(fields: Mapping[str, Any]) -> Estimated:
+        return Estimated(**{**fields, "utilization": Utilization(**fields["utilization"])})
+
+    def make(folder: Path) -> Estimated:
         (folder / INCLUDE).mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content)
         (folder / f"{layer.name}.tcl").write_text(text)
-        _run(layer.name, folder)
+        command = [program.name, *_OPTIONS[program.name], f"{layer.name}.tcl"]
+        program.run(command, folder, log=folder / LOG)
         facts = read_report(folder / _report(layer.name))
-        result = Estimated(found_version, part, period_ns, *facts)
-        staged = folder / entry.name
-        staged.write_text(json.dumps(asdict(result)))
-        os.replace(staged, entry)
-    return result
+        return Estimated(tool_version, part, period_ns, *facts)
+
+    key = program.content_key([text], sorted(files.items()))
+    return program.cached(cache, key, load, make, keep_after=ToolError)
 
 
 def read_report(path: Path) -> tuple[Utilization, float, int | None, int | None]:
@@ -163,31 +155,6 @@ def _report(top: str) -> Path:
     return Path(_project(top), _SOLUTION, "syn", "report", "csynth.xml")
 
 
-def _key(found_version: str, text: str, files: dict[str, bytes]) -> str:
-    digest = hashlib.sha256(f"{found_version}\n{text}".encode())
-    for name in sorted(files):
-        digest.update(f"{name}:{len(files[name])}:".encode())
-        digest.update(files[name])
-    return digest.hexdigest()
-
-
-def _run(top: str, folder: Path) -> None:
-    """Run `top`.tcl in `folder`; what it prints goes to LOG there."""
-    program = _program()
-    options = ["-f"] if program.name == "vitis_hls" else ["--mode", "hls", "--tcl"]
-    log = folder / LOG
-    done = process.run([program.name, *options, f"{top}.tcl"], output=log, cwd=folder)
-    if done.returncode:
-        tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:])
-        raise ToolError(
-            f"Vitis HLS ended with status {done.returncode}; the whole log is {log}. It ends:\n{tail or '(empty)'}"
-        )
-
-
 def _program() -> Program:
-    path = find()
-    if path is None:
-        raise ToolError(
-            "Vitis HLS is not there: no program called vitis_hls or vitis-run is on PATH. Source its settings64.sh."
-        )
-    return PROGRAMS[path.name]
+    """The one that is there; or else the first, whose use says what is missing."""
+    return next((program for program in _PROGRAMS if program.find()), _PROGRAMS[0])

@@ -5,28 +5,24 @@ Results of units are kept in a cache folder by the content that they depend on.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
-import subprocess
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from pipeline.board_design import tcl
 from pipeline.codegen.harness import MODULE, UNIT, harness
 from pipeline.errors import ToolError
-from pipeline.scratch import scratch_folder
-from pipeline.tools import process
 from pipeline.tools.programs import PROGRAMS
 
 __all__ = ["LOG", "Implemented", "find", "read_utilization", "route", "run", "version"]
 
 LOG = "vivado.log"
 
-_GRACE_SECONDS = 10.0  # in which it gives its licence back
+_VIVADO = PROGRAMS["vivado"]
+find, version = _VIVADO.find, _VIVADO.version
+
 _SCRIPT = "out_of_context.tcl"
 _COLUMNS = {"Total LUTs": "LUT", "LUTRAMs": "LUTRAM", "SRLs": "SRL", "FFs": "FF", "URAM": "URAM"}
 # What Vivado says of a design that is too large for the part: the check before placement, and the placer.
@@ -54,21 +50,6 @@ class Implemented:
         return None if self.wns_ns is None else 1000 / (self.period_ns - self.wns_ns)
 
 
-def find() -> Path | None:
-    """The program `vivado` on PATH, None where there is none."""
-    return PROGRAMS["vivado"].find()
-
-
-def version() -> str:
-    """The version of the Vivado on PATH, such as 2024.2. Raises ToolError where there is none, or it does not say."""
-    program = _program()
-    printed = PROGRAMS["vivado"].version()
-    number = re.search(r"vivado v(\S+)", printed, re.IGNORECASE)
-    if not number:
-        raise ToolError(f"{program} names no version of Vivado; it prints first: {printed!r}")
-    return number[1]
-
-
 def run(
     script: Path,
     arguments: Sequence[str],
@@ -82,31 +63,10 @@ def run(
     What Vivado prints goes to `folder`/LOG, and line by line to `on_line`. Raises ToolError where Vivado is not on
     PATH, or ends with another status, then with the first error that it printed.
     """
-    command = [_program(), "-mode", "batch", "-nolog", "-nojournal", "-notrace", "-source", str(script.absolute())]
-    log = folder / LOG
+    options = ("-mode", "batch", "-nolog", "-nojournal", "-notrace", "-source", script.absolute(), "-tclargs")
+    command = [_VIVADO.require(), *options, *arguments]
     folder.mkdir(parents=True, exist_ok=True)
-    with (
-        log.open("w") as kept,
-        process.started(
-            [*command, "-tclargs", *arguments],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            grace_s=_GRACE_SECONDS,
-        ) as running,
-    ):
-        assert running.stdout is not None  # a pipe
-        for line in running.stdout:
-            kept.write(line)
-            kept.flush()
-            if on_line:
-                on_line(line.rstrip("\n"))
-    if running.returncode not in statuses:
-        lines = log.read_text().splitlines()
-        first = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "it printed nothing")
-        raise ToolError(f"Vivado ended with status {running.returncode}: {first.strip()} The whole log is {log}.")
-    return running.returncode
+    return _VIVADO.run(command, folder, log=folder / LOG, statuses=statuses, on_line=on_line)
 
 
 def route(
@@ -128,31 +88,18 @@ def route(
     (unit,) = (source for source in sources if source.stem == top)
     files = {path.name: path.read_bytes() for path in (*sources, *memories)} | {f"{MODULE}.v": harness(unit).encode()}
     script = tcl.render_out_of_context(_SCRIPT, part, period_ns)
-    found_version = version()
-    key = _key(found_version, script, files)
-    entry = cache / f"{key}.json"
-    if entry.is_file():
-        return Implemented(**json.loads(entry.read_text()))
-    cache.mkdir(parents=True, exist_ok=True)
-    with scratch_folder("vivado", cache, keep_after=ToolError) as folder:
+    tool_version = version()
+
+    def make(folder: Path) -> Implemented:
         (folder / "rtl").mkdir()
         for name, content in files.items():
             (folder / "rtl" / name).write_bytes(content)
         (folder / _SCRIPT).write_text(script)
         wns, resources, problem = _route(folder, on_line)
-        result = Implemented(found_version, part, period_ns, wns, resources, problem)
-        staged = folder / entry.name
-        staged.write_text(json.dumps(asdict(result)))
-        os.replace(staged, entry)
-    return result
+        return Implemented(tool_version, part, period_ns, wns, resources, problem)
 
-
-def _key(found_version: str, script: str, files: dict[str, bytes]) -> str:
-    digest = hashlib.sha256(f"{found_version}\n{script}".encode())
-    for name in sorted(files):
-        digest.update(f"{name}:{len(files[name])}:".encode())
-        digest.update(files[name])
-    return digest.hexdigest()
+    key = _VIVADO.content_key([script], sorted(files.items()))
+    return _VIVADO.cached(cache, key, lambda fields: Implemented(**fields), make, keep_after=ToolError)
 
 
 def _route(folder: Path, on_line: Callable[[str], None] | None) -> tuple[float | None, dict[str, int], str]:
@@ -207,10 +154,3 @@ def _resources(row: dict[str, str]) -> dict[str, int]:
     counts["BRAM_18K"] = 2 * int(row["RAMB36"]) + int(row["RAMB18"])
     counts["DSP"] = sum(int(value) for column, value in row.items() if column.startswith("DSP"))
     return {"URAM": 0} | counts
-
-
-def _program() -> str:
-    program = find()
-    if program is None:
-        raise ToolError("Vivado is not there: no program called vivado is on PATH. Source its settings64.sh first.")
-    return str(program)

@@ -8,14 +8,10 @@ memory files, parameters, recipe, version.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import importlib.util
 import inspect
 import json
 import os
 import re
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +24,9 @@ from pipeline.devices.resources import Utilization
 from pipeline.errors import ToolError
 from pipeline.files import PACKAGES
 from pipeline.scratch import scratch_folder
-from pipeline.tools import carry_operands, process, rtlil, yosys_worker
+from pipeline.tools import carry_operands, rtlil, yosys_worker
 from pipeline.tools import netlist as netlists
+from pipeline.tools.tool import Package, contents, write_whole
 
 __all__ = [
     "ECP5_NETLIST",
@@ -51,8 +48,15 @@ __all__ = [
 FAMILIES = ("xc7", "xcup")
 ECP5_NETLIST = "ecp5.json"
 
+_YOSYS = Package(
+    "pyosys",
+    title="Yosys",
+    missing="synthesis needs the Python package `pyosys`, which is not installed; `make setup` installs it, and "
+    "`--until rtlsim` stops before synthesis",
+)
+version = _YOSYS.version
+
 _STAT, _NETLIST = "stat.json", "netlist.json"
-_LOG_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -122,17 +126,6 @@ class SynthesisResult:
     by_module: dict[str, Utilization]
 
 
-def version() -> str:
-    """The version of the pyosys package. Raises ToolError if it is not installed."""
-    try:
-        return importlib.metadata.version("pyosys")
-    except importlib.metadata.PackageNotFoundError:
-        raise ToolError(
-            "synthesis needs the Python package `pyosys`, which is not installed; `make setup` installs it, and "
-            "`--until rtlsim` stops before synthesis"
-        ) from None
-
-
 def recipe(family: str) -> str:
     """The mapping command, without the name of the top module."""
     if family not in FAMILIES:
@@ -155,16 +148,9 @@ def needed_sources(top: Path, library: Iterable[Path]) -> list[Path]:
 
 def content_key(facts: Iterable[str], sources: Sequence[Path], memories: Sequence[Path]) -> str:
     """The SHA-256 of `facts`, the files of a design by name and content, and Yosys with what prepares designs for it."""
-    digest = hashlib.sha256()
-    for item in (version(), *facts):
-        digest.update(f"{len(item)}:{item}".encode())
-    for module in (carry_operands, netlists, rtlil, yosys_worker):
-        digest.update(Path(inspect.getfile(module)).read_bytes())
-    for path in (*sources, *sorted(memories)):
-        content = path.read_bytes()
-        digest.update(f"{path.name}:{len(content)}:".encode())
-        digest.update(content)
-    return digest.hexdigest()
+    modules = (carry_operands, netlists, rtlil, yosys_worker)
+    code = (Path(inspect.getfile(module)).read_text() for module in modules)
+    return _YOSYS.content_key((*facts, *code), contents((*sources, *sorted(memories))))
 
 
 def synthesize(units: Sequence[Unit], family: str, *, cache: Path) -> list[SynthesisResult]:
@@ -185,10 +171,8 @@ def synthesize(units: Sequence[Unit], family: str, *, cache: Path) -> list[Synth
             named = {entry.stem: unit for entry, unit in missing.items()}
             counted = _synthesize(named, family, scratch, cache / f"{next(iter(named))}.log")
             for entry, (result, mapped) in zip(missing, counted, strict=True):
-                for target, content in ((_netlist_of(entry), mapped), (entry, json.dumps(asdict(result)).encode())):
-                    staged = scratch / "result"
-                    staged.write_bytes(content)
-                    os.replace(staged, target)
+                write_whole(_netlist_of(entry), mapped, scratch)
+                write_whole(entry, json.dumps(asdict(result)).encode(), scratch)
     return [_load(json.loads(entry.read_text())) for entry in entries]
 
 
@@ -324,20 +308,11 @@ def _copy(files: Sequence[Path], folder: Path) -> None:
 
 
 def _run(job: Mapping[str, object], folder: Path, *, log: Path, what: str) -> None:
-    if importlib.util.find_spec("pyosys") is None:
-        version()
+    _YOSYS.require()
     search = os.pathsep.join(filter(None, [str(PACKAGES["pipeline"].parent), os.environ.get("PYTHONPATH", "")]))
-    written = folder / "log.txt"  # another build may be at the same
     command = [sys.executable, "-P", "-m", yosys_worker.__name__]
     environment = {**os.environ, "PYTHONPATH": search}
-    done = process.run(command, stdin=json.dumps(job), output=written, cwd=folder, env=environment)
-    if done.returncode:
-        shutil.copyfile(written, log)
-        tail = "\n".join(written.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:])
-        raise ToolError(
-            f"{what} by Yosys ended with status {done.returncode}; the whole log is {log}. It ends:\n{tail}"
-        )
-    log.unlink(missing_ok=True)
+    _YOSYS.run(command, folder, log=log, what=f"{what} by Yosys", stdin=json.dumps(job), env=environment)
 
 
 def _load(entry: Mapping[str, Any]) -> SynthesisResult:

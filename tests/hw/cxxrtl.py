@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.codegen.rtl import Design
 from pipeline.tools import process
-from pipeline.tools.packages import package_folder
+from pipeline.tools.tool import Package
 from pipeline.tools.verilator import Model, ports_header
 
 __all__ = ["build_cxxrtl_model"]
@@ -50,7 +50,7 @@ def build_cxxrtl_model(design: Design, folder: Path) -> Model:
     (build / "verilated.h").write_text(_VERILATED_H)
     (build / "ports.h").write_text(ports_header(design))
     (build / "Vtop.h").write_text("\n".join(_model_header(design)))
-    runtime = package_folder("pyosys") / "share" / "include" / "backends" / "cxxrtl" / "runtime"
+    runtime = Package("pyosys").require() / "share" / "include" / "backends" / "cxxrtl" / "runtime"
     # without NDEBUG it ends where a memory is read beyond its end, as windows are at the border, where nothing takes it
     command = [
         "g++",

@@ -12,7 +12,7 @@ from pipeline.codegen.accelerator import write_accelerator
 from pipeline.codegen.rtl import rtl_sources, write_design
 from pipeline.dataflow.layer import Layer
 from pipeline.tools import verilator, yosys
-from pipeline.tools.packages import package_folder
+from pipeline.tools.tool import Package
 from tests.hw import constructs
 from tests.hw.every_kernel import EVERY_KERNEL
 from tests.hw.simulated_board import HASH
@@ -168,7 +168,7 @@ def test_all_that_is_listed_is_needed(generated):
 
 def test_witnesses_that_are_installed_hold_what_they_are_named_for():
     """finn-plus has finn-rtllib; of the others the list says where they are."""
-    folder = package_folder("finn")
+    folder = Package("finn").require()
     seen: dict[str, set[tuple[str, str]]] = {}
     for section in ("nodes", "tokens", "system", "parameters"):
         for name, files in getattr(LISTED, section).items():

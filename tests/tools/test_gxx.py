@@ -40,3 +40,21 @@ def test_a_compiler_that_does_not_run_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(ToolError, match="--version ended with status 3 and names no version; it prints: 'broken'"):
         gxx.version()
+
+
+@pytest.mark.parametrize(
+    ("line", "version"),
+    [
+        ("g++ (Debian 12.2.0-14+deb12u1) 12.2.0", "12.2.0"),
+        ("g++-9 (Ubuntu 9.4.0-1ubuntu1~20.04) 9.4.0", "9.4.0"),
+        ("g++ (GCC) 4.8.5 20150623 (Red Hat 4.8.5-44)", "4.8.5"),
+        ("12.2", "12.2"),
+        ("a compiler of ours", "a compiler of ours"),
+    ],
+)
+def test_its_version_is_not_that_of_who_packaged_it(tmp_path, monkeypatch, line, version):
+    program = tmp_path / "g++"
+    program.write_text(f"#!/bin/sh\necho '{line}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert gxx.version() == version

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from pipeline.errors import ToolError
-from pipeline.tools import programs, vitis_hls
+from pipeline.tools import tool, vitis_hls
 from pipeline.tools.programs import PROGRAMS
 
 VITIS = """
@@ -53,7 +53,7 @@ def test_a_version_is_the_first_line_that_is_not_empty_and_the_build_but_not_the
 def test_each_is_asked_as_it_wants_to_be(put):
     for name in PROGRAMS:
         put(name, 'echo "$*"')
-    asked = {name: program.version() for name, program in PROGRAMS.items()}
+    asked = {name: program.printed() for name, program in PROGRAMS.items()}
     assert asked == {"g++": "--version", "vivado": "-version", "vitis_hls": "-version", "vitis-run": "--version"}
 
 
@@ -74,11 +74,11 @@ def test_variables_that_change_what_it_makes_count(put, monkeypatch):
 
 def test_one_that_asks_back_is_not_waited_for(put):
     put("vivado", "read answer; echo vivado v2024.2")
-    assert PROGRAMS["vivado"].version() == "vivado v2024.2"
+    assert PROGRAMS["vivado"].printed() == "vivado v2024.2"
 
 
 def test_one_that_does_not_end_is_an_error(put, monkeypatch, tmp_path):
-    monkeypatch.setattr(programs, "_VERSION_SECONDS", 1)
+    monkeypatch.setattr(tool, "_VERSION_SECONDS", 1)
     put("vivado", f"echo $$ > {tmp_path}/number; sleep 600; echo vivado v2024.2")
     with pytest.raises(ToolError, match="vivado -version did not end within 1 seconds. Mend it, or take it off PATH"):
         PROGRAMS["vivado"].key()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.metadata
 import json
 import os
 import re
@@ -197,9 +198,9 @@ def test_an_error_in_yosys_is_told_with_the_end_of_its_log(tmp_path):
 
 def test_a_missing_package_is_told_with_what_to_do(sources, tmp_path, monkeypatch):
     def missing(name: str) -> str:
-        raise yosys.importlib.metadata.PackageNotFoundError(name)
+        raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(yosys.importlib.metadata, "version", missing)
+    monkeypatch.setattr(importlib.metadata, "version", missing)
     with pytest.raises(ToolError, match="needs the Python package `pyosys`.*make setup"):
         yosys.synthesize([Unit("lane", sources)], "xcup", cache=tmp_path)
 
