@@ -101,7 +101,7 @@ def _draw(points: list[Point], path: Path) -> None:
                 )
     for method in dict.fromkeys(point.spec.method for point in points if point.spec.method):
         axes.plot([], [], _MARKERS[method], color="grey", fillstyle="none", label=METHODS[method])
-    axes.axvline(load_board(_USUAL_BOARD).luts, color="grey", linestyle=":", label=f"{_USUAL_BOARD}, all of it")
+    axes.axvline(load_board(_USUAL_BOARD).capacity.lut, color="grey", linestyle=":", label=f"{_USUAL_BOARD}, all of it")
     axes.set_xlabel(f"LUT at {_RATE:,} frames/s: filled, counted by Yosys; hollow, estimated")
     axes.set_ylabel("top-1, CIFAR-10 re-compressed as JPEG")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -21,7 +21,7 @@ from pipeline.stages import STAGES
 if TYPE_CHECKING:
     from pipeline.accumulators.certificate import Certificate
     from pipeline.dataflow.graph import LayerGraph
-    from pipeline.devices.resources import Utilization
+    from pipeline.devices.resources import Resources
     from pipeline.models.resolve import ResolvedModel
 
 __all__ = ["BuildResult", "build"]
@@ -77,12 +77,12 @@ class BuildResult(flow.BuildResult):
         """LUTs, those used as memory or shift registers included: counted by Yosys, every layer out of context, and summed.
         What stands between the network and the processors of a board is not in it. From the stage `synth`, as all of
         `ff`, `bram`, `uram` and `dsp`."""
-        return None if self._resources is None else self._resources.lut
+        return None if self._resources is None else int(self._resources.lut)
 
     @property
     def ff(self) -> int | None:
         """Flip-flops, counted as `lut` is."""
-        return None if self._resources is None else self._resources.ff
+        return None if self._resources is None else int(self._resources.ff)
 
     @property
     def bram(self) -> float | None:
@@ -92,12 +92,12 @@ class BuildResult(flow.BuildResult):
     @property
     def uram(self) -> int | None:
         """UltraRAMs, counted as `lut` is."""
-        return None if self._resources is None else self._resources.uram
+        return None if self._resources is None else int(self._resources.uram)
 
     @property
     def dsp(self) -> int | None:
         """DSP slices, counted as `lut` is."""
-        return None if self._resources is None else self._resources.dsp
+        return None if self._resources is None else int(self._resources.dsp)
 
     @property
     def cycles(self) -> int | None:
@@ -145,7 +145,7 @@ class BuildResult(flow.BuildResult):
         return certificate.Certificate.read(self.results["accumulators"] / "report" / certificate.FILE)
 
     @cached_property
-    def _resources(self) -> Utilization | None:
+    def _resources(self) -> Resources | None:
         if "synth" not in self.results:
             return None
         from pipeline.synthesis import synth

@@ -98,23 +98,24 @@ def board_table() -> Table:
     for name in ("LUT", "FF", "BRAM", "URAM", "DSP", "MHz"):
         table.add_column(name, justify="right", no_wrap=True)
     for board in map(load_board, board_names()):
-        counts = (board.luts, board.ffs, board.bram36, board.urams, board.dsps)
-        table.add_row(board.name, board.part, *(f"{count:,}" for count in counts), f"{board.clock_mhz:g}")
+        has = board.capacity
+        counts = (has.lut, has.ff, has.bram_36k, has.uram, has.dsp)
+        table.add_row(board.name, board.part, *(f"{count:,.0f}" for count in counts), f"{board.clock_mhz:g}")
     return table
 
 
 def board_facts(name: str) -> Table:
     """The facts of the board `name`, each figure with its source. Raises ConfigError for no board."""
     board = load_board(name)
-    system = board.processing_system
+    system, has = board.processing_system, board.capacity
     facts = {
         "part": board.part,
         "board_part": board.board_part,
-        "LUT": f"{board.luts:,}",
-        "FF": f"{board.ffs:,}",
-        "BRAM36": f"{board.bram36:,}",
-        "URAM": f"{board.urams:,}",
-        "DSP": f"{board.dsps:,}",
+        "LUT": f"{has.lut:,}",
+        "FF": f"{has.ff:,}",
+        "BRAM36": f"{has.bram_36k:,.0f}",
+        "URAM": f"{has.uram:,}",
+        "DSP": f"{has.dsp:,}",
         "clock_mhz": f"{board.clock_mhz:g}",
         "processing_system": _system(board),
     }

@@ -49,7 +49,7 @@ def test_each_figure_of_a_board_stands_beside_its_source(name):
     assert [line.split()[0] for line in lines[1:]] == list(board.sources)
     for line in lines[1:]:
         assert line.endswith(board.sources[line.split()[0]])
-    assert f"LUT {board.luts:,} {board.sources['LUT']}" in lines
+    assert f"LUT {board.capacity.lut:,} {board.sources['LUT']}" in lines
 
 
 def test_memory_is_shown_with_its_address():

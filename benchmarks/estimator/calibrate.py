@@ -26,7 +26,7 @@ from benchmarks.estimator import drawn, published
 from benchmarks.estimator.published import ESTIMATOR_CSV, LeftOut, relative
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import load_board
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import Resources
 from pipeline.finn.estimate import estimate
 from pipeline.folding.estimate import COEFFICIENTS
 from pipeline.kernels.matrix_vector import MatrixVector
@@ -45,7 +45,7 @@ class Fit:
     left_out: list[LeftOut]
 
 
-def fit(layers: Sequence[Layer], counted: Sequence[Utilization], family: str, large: int = 0) -> Fit:
+def fit(layers: Sequence[Layer], counted: Sequence[Resources], family: str, large: int = 0) -> Fit:
     """The factors of LUTs and flip-flops of `layers` of one kind, of which the last `large` ones are large."""
     demands = [layer.demand(family) for layer in layers]
     names = sorted({name for own in demands for name in own.terms})
@@ -65,7 +65,7 @@ def fit(layers: Sequence[Layer], counted: Sequence[Utilization], family: str, la
     rows = []
     for layer, own, lut, ff in zip(layers, counted, predicted["lut"], predicted["ff"], strict=True):
         weights = layer.weights.size if isinstance(layer, MatrixVector) else 0
-        first = next(((f.op_type, f.lut) for f in estimate(layer, board)), ("", 0))
+        first = next(((unit, taken.lut) for unit, taken in estimate(layer, board).items()), ("", 0))
         rows.append(
             LeftOut(family, layer.op_type, _described(layer), weights, own.lut, float(lut), own.ff, float(ff), *first)
         )
@@ -109,7 +109,7 @@ def _by_kind(layers: Sequence[Layer]) -> dict[str, list[Layer]]:
 
 def _counted(
     kinds: Mapping[str, Sequence[Layer]], family: str, cache: Path, workers: int
-) -> dict[str, list[Utilization]]:
+) -> dict[str, list[Resources]]:
     layers = [layer for own in kinds.values() for layer in own]
     with Progress() as progress:
         task = progress.add_task(f"{family}: layers synthesized", total=len(layers))

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pipeline import config_file
 from pipeline.config_file import Section
+from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError
 from pipeline.files import BOARDS
 from pipeline.text_file import shown
@@ -168,9 +169,9 @@ class _BoardFile(Section, strict=True):
 class Board:
     """A board's programmable logic and its processing system, None where it has none, as a card for PCI Express.
 
-    `family` is Yosys' name of the architecture; block RAMs are counted in blocks of 36 Kb, UltraRAMs in blocks of 288
-    Kb. `board_part` is Vivado's name of the board, as a pattern: its version may be `*`. `aliases` are other names a
-    user may give, such as FINN's. `sources` names the document behind each figure. `file` is what all this is from.
+    `family` is Yosys' name of the architecture. `capacity` is what the part has of PART_KEYS. `board_part` is Vivado's
+    name of the board, as a pattern: its version may be `*`. `aliases` are other names a user may give, such as FINN's.
+    `sources` names the document behind each figure. `file` is what all this is from.
     """
 
     name: str
@@ -178,11 +179,7 @@ class Board:
     board_part: str
     family: str
     clock_mhz: float
-    luts: int
-    ffs: int
-    bram36: int
-    urams: int
-    dsps: int
+    capacity: Resources
     processing_system: ProcessingSystem | None
     aliases: tuple[str, ...]
     sources: dict[str, str]
@@ -275,11 +272,13 @@ def read_board(path: Path) -> Board:
         board_part=file.board_part,
         family=file.family,
         clock_mhz=file.clock_mhz,
-        luts=file.capacity.LUT,
-        ffs=file.capacity.FF,
-        bram36=file.capacity.BRAM36,
-        urams=file.capacity.URAM,
-        dsps=file.capacity.DSP,
+        capacity=Resources(
+            lut=file.capacity.LUT,
+            ff=file.capacity.FF,
+            bram_18k=2 * file.capacity.BRAM36,
+            uram=file.capacity.URAM,
+            dsp=file.capacity.DSP,
+        ),
         processing_system=file.processing_system,
         aliases=tuple(file.aliases),
         sources=file.sources,

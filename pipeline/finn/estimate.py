@@ -7,8 +7,6 @@ is told that they are there. Importing FINN takes seconds, so nothing that a bui
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from finn.custom_op.fpgadataflow.hls.matrixvectoractivation_hls import MVAU_hls
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.custom_op.fpgadataflow.rtl.convolutioninputgenerator_rtl import ConvolutionInputGenerator_rtl
@@ -20,8 +18,11 @@ from onnx import helper
 
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
+from pipeline.devices.resources import Resources
 
-__all__ = ["FinnEstimate", "estimate", "nodes"]
+__all__ = ["KEYS", "estimate", "nodes"]
+
+KEYS = ("LUT", "BRAM_18K", "URAM", "DSP")  # of what FINN estimates
 
 
 _OPERATORS: dict[str, type[HWCustomOp]] = {
@@ -33,25 +34,14 @@ _OPERATORS: dict[str, type[HWCustomOp]] = {
 }  # FINN's that kernels name
 
 
-@dataclass(frozen=True)
-class FinnEstimate:
-    """FINN's estimate of one of its units, `op_type` being FINN's name of it. BRAM in blocks of 18 Kb."""
+def estimate(layer: Layer, board: Board) -> dict[str, Resources]:
+    """What FINN estimates for each of its units that compute what `layer` does, by FINN's name of it, on the part of `board`.
 
-    op_type: str
-    lut: int
-    bram_18k: int
-    uram: int
-    dsp: int
-
-
-def estimate(layer: Layer, board: Board) -> tuple[FinnEstimate, ...]:
-    """What FINN estimates for each of its units that compute what `layer` does, on the part of `board`.
-
-    An MVAU has two: MVAU_hls with multipliers of LUTs, which comes first, and MVAU_rtl, which takes DSPs alone. Empty
+    FINN tells the resources of KEYS. An MVAU has two units: MVAU_hls with multipliers of LUTs, which comes first, and MVAU_rtl, which takes DSPs alone. Empty
     where FINN has no such unit, as for sparse and unrolled MVAUs, or no estimate of its LUTs, as for FMPadding, Pool,
     AddStreams, DuplicateStreams and LabelSelect.
     """
-    return tuple(_asked(node, board.part) for node in nodes(layer, board.family))
+    return {node.onnx_node.op_type: _estimated(node, board.part) for node in nodes(layer, board.family)}
 
 
 def nodes(layer: Layer, family: str) -> tuple[HWCustomOp, ...]:
@@ -62,7 +52,6 @@ def nodes(layer: Layer, family: str) -> tuple[HWCustomOp, ...]:
     )
 
 
-def _asked(node: HWCustomOp, part: str) -> FinnEstimate:
-    found = node.node_res_estimation(part)
-    own = (int(found[key]) for key in ("LUT", "BRAM_18K", "URAM", "DSP"))
-    return FinnEstimate(node.onnx_node.op_type, *own)
+def _estimated(node: HWCustomOp, part: str) -> Resources:
+    answer = node.node_res_estimation(part)
+    return Resources.from_report({key: int(answer[key]) for key in KEYS}, KEYS)

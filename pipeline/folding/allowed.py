@@ -37,7 +37,7 @@ class Allowed:
 
     def more_memories(self, board: Board) -> dict[str, tuple[str, ...]]:
         """The same, with all that `board` has where it is left to synthesis."""
-        every = ("auto", "distributed", "block", *(("ultra",) if board.urams else ()))
+        every = ("auto", "distributed", "block", *(("ultra",) if board.capacity.uram else ()))
         return {name: every if kind == "auto" else (kind,) for name, kind in self.ram_styles.items()}
 
 
@@ -81,7 +81,7 @@ def allowed(
                 memories[layer.name] = str(wanted["ram_style"])
             elif memories[layer.name] != wanted["ram_style"]:
                 ignored.append(f"{key}.ram_style (the configuration says {memories[layer.name]})")
-        if memories[layer.name] == "ultra" and not board.urams and styles[layer.name] != ("unrolled",):
+        if memories[layer.name] == "ultra" and not board.capacity.uram and styles[layer.name] != ("unrolled",):
             of = f" ({layer.source})" if layer.source else ""
             by_file = config if asked_memories[layer.name] == "auto" else None
             where = f"{key}.ram_style of {by_file.path}" if by_file else "ram_style"

@@ -16,11 +16,12 @@ from math import lcm
 from pipeline.dataflow.graph import Connection, LayerGraph
 from pipeline.dataflow.layer import Folding, Layer
 from pipeline.dataflow.types import IntType
+from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.folding.estimate import Estimate, ResourceModel
+from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.options import foldings, stored_in, within
-from pipeline.folding.selection import GAP, Capacity, Choice, Link, Program
+from pipeline.folding.selection import GAP, Choice, Link, Program
 from pipeline.folding.styles import whole_window, window_makers
 from pipeline.kernels.matrix_vector import STYLES
 from pipeline.kernels.mvau import MVAU
@@ -30,7 +31,7 @@ from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 __all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
 
-_NOTHING = Estimate()
+_NOTHING = Resources()
 _SOLVERS = 2  # at once: each has its own copy of the program
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
 
@@ -40,7 +41,7 @@ class Foldings:
     """The folding of each layer, in the order of the graph, and what they and all between them take, estimated."""
 
     layers: tuple[Folding, ...]
-    total: Estimate
+    total: Resources
 
 
 class FoldingProblem:
@@ -98,11 +99,11 @@ class FoldingProblem:
             self._together(),
         )
 
-    def fits(self, capacity: Capacity) -> bool:
+    def fits(self, capacity: Resources) -> bool:
         """Whether there are foldings that take no more than `capacity`."""
         return self._program.solve(capacity, cheapest=False) is not None
 
-    def solve(self, capacity: Capacity | None = None) -> Foldings | None:
+    def solve(self, capacity: Resources | None = None) -> Foldings | None:
         """The cheapest foldings, or None if all take more than `capacity`."""
         solution = self._program.solve(capacity, gap=self._gap)
         if solution is None:
@@ -110,7 +111,7 @@ class FoldingProblem:
         chosen = tuple(domain[option] for domain, option in zip(self.domains, solution.options, strict=True))
         return Foldings(chosen, solution.total)
 
-    def estimate(self, layer: Layer, folding: Folding) -> Estimate:
+    def estimate(self, layer: Layer, folding: Folding) -> Resources:
         """What `layer` takes in this folding."""
         if isinstance(layer, MVAU):
             return _matrix(self.model, layer, folding.style, tuple(folding.fields.items()))
@@ -206,8 +207,8 @@ class FoldingProblem:
     # -- what else there is -----------------------------------------------------------------------------------------
 
     def others(
-        self, chosen: Foldings, names: Collection[str], capacity: Capacity | None = None
-    ) -> dict[str, dict[str, Estimate | None]]:
+        self, chosen: Foldings, names: Collection[str], capacity: Resources | None = None
+    ) -> dict[str, dict[str, Resources | None]]:
         """For each MVAU of `names` what the network would take with it in another style and all other MVAUs as they
         are; None if that cannot be."""
         matrices = {
@@ -216,7 +217,7 @@ class FoldingProblem:
             if isinstance(layer, MVAU)
         }
 
-        def total(name: str, style: str) -> Estimate | None:
+        def total(name: str, style: str) -> Resources | None:
             i = self._index[name]
             if all(folding.style != style for folding in self.domains[i]):
                 return None
@@ -227,7 +228,7 @@ class FoldingProblem:
         asked = [(name, style) for name in names for style in STYLES if style != chosen.layers[self._index[name]].style]
         with ThreadPoolExecutor(_SOLVERS) as pool:  # HiGHS leaves Python's lock to others while it solves
             totals = list(pool.map(total, *zip(*asked, strict=True))) if asked else []
-        result: dict[str, dict[str, Estimate | None]] = {name: {} for name in names}
+        result: dict[str, dict[str, Resources | None]] = {name: {} for name in names}
         for (name, style), found in zip(asked, totals, strict=True):
             result[name][style] = found
         return result
@@ -319,11 +320,11 @@ def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free
         )
 
 
-def _between(model: ResourceModel, stream: Connection, whole: int | None) -> Callable[[int, int], Estimate]:
+def _between(model: ResourceModel, stream: Connection, whole: int | None) -> Callable[[int, int], Resources]:
     """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
 
     @cache
-    def estimate(written: int, read: int) -> Estimate:
+    def estimate(written: int, read: int) -> Resources:
         if written == whole:
             return _NOTHING
         total = _fifo(model, stream.type, written)
@@ -337,17 +338,17 @@ def _between(model: ResourceModel, stream: Connection, whole: int | None) -> Cal
 
 
 @lru_cache(maxsize=1 << 16)
-def _matrix(model: ResourceModel, layer: MVAU, style: str, fields: tuple[tuple[str, int | str], ...]) -> Estimate:
+def _matrix(model: ResourceModel, layer: MVAU, style: str, fields: tuple[tuple[str, int | str], ...]) -> Resources:
     return model.matrix(layer, style, dict(fields))
 
 
 @lru_cache(maxsize=4096)
-def _fifo(model: ResourceModel, type_: IntType, lanes: int) -> Estimate:
+def _fifo(model: ResourceModel, type_: IntType, lanes: int) -> Resources:
     return model.layer(StreamingFIFO("fifo", ("x",), ("y",), shape=(1, 1, lanes), type=type_, lanes=lanes, depth=2))
 
 
 @lru_cache(maxsize=4096)
-def _converter(model: ResourceModel, type_: IntType, narrow: int, wide: int) -> Estimate:
+def _converter(model: ResourceModel, type_: IntType, narrow: int, wide: int) -> Resources:
     return model.layer(
         StreamingDataWidthConverter(
             "converter", ("x",), ("y",), shape=(1, 1, wide), type=type_, in_lanes=narrow, out_lanes=wide

@@ -8,36 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.demand import Demand
+from pipeline.devices.resources import Resources
 from pipeline.kernels.matrix_vector import MatrixVector, kind_of
 
-__all__ = ["COEFFICIENTS", "Estimate", "ResourceModel"]
+__all__ = ["COEFFICIENTS", "ResourceModel"]
 
 COEFFICIENTS = Path(__file__).resolve().parent / "coefficients.json"
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What something will take. DSPs are not used by anything that is built here."""
-
-    lut: float = 0.0
-    ff: float = 0.0
-    bram_18k: float = 0.0
-    uram: float = 0.0
-
-    def __add__(self, other: Estimate) -> Estimate:
-        return Estimate(
-            self.lut + other.lut, self.ff + other.ff, self.bram_18k + other.bram_18k, self.uram + other.uram
-        )
-
-
 class ResourceModel:
-    """The coefficients of one of Yosys' families."""
+    """The coefficients of one of Yosys' families. DSPs are in no estimate: nothing that is built takes them."""
 
     def __init__(self, family: str, coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
         self.family = family
@@ -49,15 +34,15 @@ class ResourceModel:
         """The model of `family` that ships with the pipeline."""
         return ResourceModel(family, json.loads(COEFFICIENTS.read_text())["families"][family])
 
-    def layer(self, layer: Layer) -> Estimate:
+    def layer(self, layer: Layer) -> Resources:
         """What `layer`, folded as it is, will take."""
         return self.of(layer.demand(self.family))
 
-    def matrix(self, layer: MatrixVector, style: str, fields: Mapping[str, int | str]) -> Estimate:
+    def matrix(self, layer: MatrixVector, style: str, fields: Mapping[str, int | str]) -> Resources:
         """What `layer` will take in `style` with the fields of a folding."""
         return self.of(kind_of(style).demand_of(layer, fields, self.family))
 
-    def of(self, wanted: Demand) -> Estimate:
+    def of(self, wanted: Demand) -> Resources:
         """What a demand comes to."""
         if wanted.op_type not in self._coefficients:
             raise KeyError(
@@ -69,4 +54,6 @@ class ResourceModel:
         for resource in taken:
             for name, factor in factors[resource].items():
                 taken[resource] += factor * wanted.terms.get(name, 0.0)
-        return Estimate(wanted.lut + taken["lut"], wanted.ff + taken["ff"], wanted.bram_18k, wanted.uram)
+        return Resources(
+            lut=wanted.lut + taken["lut"], ff=wanted.ff + taken["ff"], bram_18k=wanted.bram_18k, uram=wanted.uram
+        )

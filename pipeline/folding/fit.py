@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, log10
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.devices.boards import Board, all_boards
-from pipeline.folding.estimate import Estimate, ResourceModel
-from pipeline.folding.selection import Capacity
+from pipeline.devices.resources import Resources
+from pipeline.folding.estimate import ResourceModel
 
 __all__ = ["Fit", "capacity_of", "excess", "holders"]
-
-_RESOURCES = {"LUT": "lut", "FF": "ff", "BRAM_18K": "bram_18k", "URAM": "uram"}
 
 
 @dataclass(frozen=True)
@@ -40,26 +38,25 @@ class Fit:
         return f"DOES NOT FIT the {self.board}: {wanted} estimated. {what}"
 
 
-def capacity_of(board: Board, lut_share: float = 1.0) -> Capacity:
+def capacity_of(board: Board, lut_share: float = 1.0) -> Resources:
     """All of `board`, or a share of its LUTs and the rest."""
-    return Capacity(board.luts * lut_share, board.ffs, 2 * board.bram36, board.urams)
+    return replace(board.capacity, lut=board.capacity.lut * lut_share)
 
 
-def excess(taken: Estimate, capacity: Capacity) -> dict[str, tuple[int, int]]:
-    """The resources of which `taken` is more than `capacity`, with both."""
-    pairs = {name: (getattr(taken, own), getattr(capacity, own)) for name, own in _RESOURCES.items()}
-    return {name: (round(wanted), round(has)) for name, (wanted, has) in pairs.items() if wanted > has}
+def excess(taken: Resources, capacity: Resources) -> dict[str, tuple[int, int]]:
+    """The resources of which `taken` is more than `capacity`, with both, rounded."""
+    return {key: (round(wanted), round(has)) for key, (wanted, has) in taken.exceeded(capacity).items()}
 
 
 def holders(graph: LayerGraph) -> tuple[str, ...]:
     """The boards that hold the folded `graph`, each by estimates for its own family."""
-    totals: dict[str, Estimate] = {}
+    totals: dict[str, Resources] = {}
     found = []
     for board in all_boards():
         if board.family not in totals:
             model = ResourceModel.load(board.family)
-            totals[board.family] = sum(map(model.layer, graph), Estimate())
-        if capacity_of(board).holds(totals[board.family]):
+            totals[board.family] = sum(map(model.layer, graph), Resources())
+        if totals[board.family].fits(board.capacity):
             found.append(board.name)
     return tuple(found)
 

@@ -7,20 +7,19 @@ Where nothing fits it is the cheapest, and what would fit is looked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
+from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError
 from pipeline.folding.allowed import Allowed
 from pipeline.folding.choice import FoldingProblem, Foldings, fastest, slowest
-from pipeline.folding.estimate import Estimate
 from pipeline.folding.fifo_depths import FifoDepths, fifo_depths
 from pipeline.folding.fit import Fit, capacity_of, excess, holders
 from pipeline.folding.folding_config import FoldingConfig
-from pipeline.folding.selection import Capacity
 from pipeline.folding.stitching import stitch, with_depths
 from pipeline.folding.styles import styled, with_whole_windows
 from pipeline.kernels.matrix_vector import STYLES
@@ -48,12 +47,12 @@ class Design:
     raised: dict[str, int]  # FIFOs that the folding file makes too shallow, and the depth they have instead
     problem: FoldingProblem
     chosen: Foldings
-    capacity: Capacity | None
-    estimates: dict[str, Estimate]
+    capacity: Resources | None
+    estimates: dict[str, Resources]
 
     @property
-    def total(self) -> Estimate:
-        return sum(self.estimates.values(), Estimate())
+    def total(self) -> Resources:
+        return sum(self.estimates.values(), Resources())
 
 
 class Fitter:
@@ -82,7 +81,7 @@ class Fitter:
         cheapest = None
         if not self.allowed.open and (problem := self._problem_within(self.whole, wanted)):
             cheapest = self._built(problem, _solved(problem), None)
-            if self.whole.holds(cheapest.total):
+            if cheapest.total.fits(self.whole):
                 return cheapest
         for memories in [wanted, more] if self.allowed.open else [more]:
             result = self._with_room_for_fifos(memories)
@@ -117,23 +116,23 @@ class Fitter:
             if problem is None or chosen is None:
                 if larger is None:
                     return None
-                capacity = _between(capacity, larger)
+                capacity = (capacity + larger) * 0.5
                 continue
             design = self._built(problem, chosen, capacity)
-            if self.whole.holds(design.total):
+            if design.total.fits(self.whole):
                 return design
             spare = 0.0 if memories == self.allowed.memories() else _SPARE
             capacity, larger = _less(capacity, self.whole, design.total, spare), capacity
         return None
 
-    def _problem_within(self, capacity: Capacity, memories: Memories) -> FoldingProblem | None:
+    def _problem_within(self, capacity: Resources, memories: Memories) -> FoldingProblem | None:
         """The problem at the rate that is asked for, or at the highest that fits, if any does."""
         if self.budget != "max":
             return self._problem(self.budget, memories)
         cycles = fastest(lambda cycles: self._fits(cycles, capacity, self.allowed), 0, slowest(self.graph))
         return None if cycles is None else self._problem(cycles, memories)
 
-    def _fits(self, budget: int | None, capacity: Capacity, allowed: Allowed) -> bool:
+    def _fits(self, budget: int | None, capacity: Resources, allowed: Allowed) -> bool:
         return any(
             self._problem(budget, memories, allowed).fits(capacity)
             for memories in (allowed.memories(), allowed.more_memories(self.board))
@@ -153,7 +152,7 @@ class Fitter:
 
     # -- what is chosen, built --------------------------------------------------------------------------------------
 
-    def _built(self, problem: FoldingProblem, chosen: Foldings, capacity: Capacity | None) -> Design:
+    def _built(self, problem: FoldingProblem, chosen: Foldings, capacity: Resources | None) -> Design:
         stitched = stitch(self._folded(chosen))
         sized = fifo_depths(stitched, problem.budget)
         depths, raised = _depths(stitched, sized, self.config)
@@ -219,14 +218,10 @@ def _depths(
     return depths, raised
 
 
-def _less(capacity: Capacity, whole: Capacity | Estimate, taken: Estimate, spare: float = 0.0) -> Capacity:
+def _less(capacity: Resources, whole: Resources, taken: Resources, spare: float = 0.0) -> Resources:
     """`capacity` less what `taken` is more than `whole`, and a share to `spare` of what it is more of."""
-    left = {}
-    for resource in fields(Capacity):
-        has, wanted, limit = (getattr(own, resource.name) for own in (capacity, taken, whole))
-        left[resource.name] = has - (wanted - limit + spare * limit if wanted > limit else 0)
-    return Capacity(**left)
 
+    def left(has: float, limit: float, wanted: float) -> float:
+        return has - (wanted - limit + spare * limit if wanted > limit else 0)
 
-def _between(one: Capacity, other: Capacity) -> Capacity:
-    return Capacity(*((a + b) / 2 for a, b in zip(astuple(one), astuple(other), strict=True)))
+    return Resources(*map(left, capacity.amounts, whole.amounts, taken.amounts))

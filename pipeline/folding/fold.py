@@ -17,9 +17,9 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.devices.boards import DEFAULT_BOARD, Board, load_board
+from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.errors import ConfigError, ModelError
 from pipeline.folding.allowed import allowed
-from pipeline.folding.estimate import Estimate
 from pipeline.folding.fit import Fit
 from pipeline.folding.fitting import Design, Fitter
 from pipeline.folding.folding_config import FoldingConfig
@@ -62,7 +62,7 @@ class Folded:
     slowest: str  # the layer with the most
     prediction: Prediction
     deadlock_bounds: dict[str, int]  # by FIFO at the end of a reconvergent path: beats that are enough against deadlock
-    estimates: dict[str, Estimate]  # by layer, FIFOs included
+    estimates: dict[str, Resources]  # by layer, FIFOs included
     choices: dict[str, MvauChoice]  # by MVAU of which the style was left open
     ignored: tuple[str, ...]  # what of the folding file has no meaning for this network
     raised: dict[str, int]  # FIFOs that the folding file makes too shallow, and the depth they have instead
@@ -198,7 +198,7 @@ def load(folder: Path) -> Folded:
         content = json.loads(path.read_text())
         prediction = Prediction(**content.pop("prediction"))
         ignored = tuple(content.pop("ignored"))
-        content["estimates"] = {name: Estimate(**own) for name, own in content["estimates"].items()}
+        content["estimates"] = {name: Resources(**own) for name, own in content["estimates"].items()}
         content["choices"] = {name: MvauChoice(**own) for name, own in content["choices"].items()}
         fit = content.pop("fit")
         fit["exceeded"] = {name: tuple(pair) for name, pair in fit["exceeded"].items()}
@@ -267,19 +267,13 @@ def _critical_path(folded: Folded) -> int:
     return arrival[folded.graph.output]
 
 
-def _estimates(estimates: Mapping[str, Estimate]) -> dict[str, object]:
+def _estimates(estimates: Mapping[str, Resources]) -> dict[str, object]:
     """By layer, and in total, with FINN's keys."""
-    everything = {**estimates, "total": sum(estimates.values(), Estimate())}
+    everything = {**estimates, "total": sum(estimates.values(), Resources())}
     return {
         **{
-            name: {
-                "LUT": round(own.lut),
-                "FF": round(own.ff),
-                "BRAM_18K": round(own.bram_18k),
-                "URAM": round(own.uram),
-                "DSP": 0,
-            }
-            for name, own in everything.items()
+            name: {key: round(amount) for key, amount in estimate.to_report(PART_KEYS).items()}
+            for name, estimate in everything.items()
         },
         "how": "estimated before synthesis, by a model fitted to what Yosys counts",
     }

@@ -21,15 +21,15 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csc_array
 
+from pipeline.devices.resources import Resources
 from pipeline.errors import ToolError
-from pipeline.folding.estimate import Estimate
 
-__all__ = ["GAP", "Capacity", "Choice", "Link", "Program"]
+__all__ = ["GAP", "Choice", "Link", "Program"]
 
-_RESOURCES = ("lut", "ff", "bram_18k", "uram")
-# LUTs that each is worth. Of two choices with as many LUTs the one with fewer flip-flops is taken. Block RAM is there to
+# The resources that estimates have, and the LUTs that one of them is worth. Of two choices with as many LUTs the one with fewer flip-flops is taken. Block RAM is there to
 # be used. UltraRAM has to be loaded at every start, so it is used only where it spares something.
-_WORTH = (1.0, 1e-3, 0.0, 20.0)
+_WORTH = {"lut": 1.0, "ff": 1e-3, "bram_18k": 0.0, "uram": 20.0}
+_amounts = attrgetter(*_WORTH)
 GAP = 1e-6  # how far from the least, relatively, a solution may be
 _INFEASIBLE = 2  # scipy's status
 
@@ -39,7 +39,7 @@ class Choice(NamedTuple):
 
     input_lanes: int
     output_lanes: int
-    estimate: Estimate
+    estimate: Resources
     kind: str = ""  # those of one kind are alike to `without` and `together`
     memory: str = ""  # what its weights are stored in
 
@@ -49,20 +49,7 @@ class Link(NamedTuple):
 
     writer: int
     reader: int
-    between: Callable[[int, int], Estimate]  # what lanes written and read need between them
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What a solution may take at most."""
-
-    lut: float
-    ff: float
-    bram_18k: float
-    uram: float = 0.0
-
-    def holds(self, taken: Estimate) -> bool:
-        return all(getattr(taken, name) <= getattr(self, name) for name in _RESOURCES)
+    between: Callable[[int, int], Resources]  # what lanes written and read need between them
 
 
 class Program:
@@ -97,7 +84,7 @@ class Program:
 
     def solve(
         self,
-        capacity: Capacity | None = None,
+        capacity: Resources | None = None,
         without: Collection[tuple[int, str]] = (),
         fixed: Mapping[int, int] | None = None,
         *,
@@ -121,7 +108,7 @@ class Program:
         if capacity is not None:
             constraints.append(LinearConstraint(taken.T, ub=_amounts(capacity)))
         result = milp(
-            taken @ _WORTH if cheapest else np.zeros(len(free)),
+            taken @ tuple(_WORTH.values()) if cheapest else np.zeros(len(free)),
             integrality=free < self._options,
             bounds=Bounds(0, 1),
             constraints=constraints,
@@ -134,7 +121,7 @@ class Program:
         found = np.zeros(len(self._estimates))
         found[free] = result.x
         options = [kept[found[a:b].argmax()] for kept, (a, b) in zip(self._kept, pairwise(self._first), strict=True)]
-        return Solution(tuple(options), Estimate(*(found @ self._taken).tolist()))
+        return Solution(tuple(options), Resources(**dict(zip(_WORTH, (found @ self._taken).tolist(), strict=True))))
 
     def _possible(self, upper: np.ndarray) -> np.ndarray:
         """The variables that are not 0 anyway where those of the options are at most `upper`."""
@@ -175,11 +162,7 @@ class Solution:
     """The option of each layer, and what all of them and what stands between them take."""
 
     options: tuple[int, ...]
-    total: Estimate
-
-
-def _amounts(of: Estimate | Capacity) -> tuple[float, ...]:
-    return tuple(getattr(of, name) for name in _RESOURCES)
+    total: Resources
 
 
 def _by_lanes(choices: Sequence[Choice], lanes: Callable[[Choice], int]) -> Mapping[int, list[int]]:
@@ -224,7 +207,7 @@ def _table(link: Link, out: Sequence[int], into: Sequence[int]) -> tuple[np.ndar
     """What is between the ends for each lanes [written, read] that there are, and each option's index in it."""
     (written, writer), (read, reader) = (np.unique(lanes, return_inverse=True) for lanes in (out, into))
     found = (link.between(int(a), int(b)) for a in written for b in read)
-    between = np.array([_amounts(estimate) for estimate in found]).reshape(len(written), len(read), len(_RESOURCES))
+    between = np.array([_amounts(estimate) for estimate in found]).reshape(len(written), len(read), len(_WORTH))
     return between, writer, reader
 
 
@@ -247,7 +230,7 @@ def _undominated(
     left = []
     for own in groups.values():
         taken = np.array([_amounts(choices[option].estimate) for option in own])
-        more = np.zeros((len(own), len(own), len(_RESOURCES)))
+        more = np.zeros((len(own), len(own), len(_WORTH)))
         for table, lanes in extra:
             more += table[lanes[own][:, None], lanes[own]]
         no_more = (taken[:, None] + more <= taken).all(axis=2)

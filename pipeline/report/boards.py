@@ -35,19 +35,19 @@ def boards_section(facts: BuildFacts) -> str:
     return f"{text}\n\nBefore synthesis, `fold` said: {advice}." if advice else text
 
 
-def _shares(facts: BuildFacts, board: Board) -> dict[str, tuple[float, int]]:
+def _shares(facts: BuildFacts, board: Board) -> dict[str, tuple[float, float]]:
     """By resource what is used, and what `board` has."""
-    used = facts.resources.total
+    used, has = facts.resources.total, board.capacity
     return {
-        "LUT": (used.lut, board.luts),
-        "FF": (used.ff, board.ffs),
-        "BRAM": (used.bram_36k, board.bram36),
-        "URAM": (used.uram, board.urams),
-        "DSP": (used.dsp, board.dsps),
+        "LUT": (used.lut, has.lut),
+        "FF": (used.ff, has.ff),
+        "BRAM": (used.bram_36k, has.bram_36k),
+        "URAM": (used.uram, has.uram),
+        "DSP": (used.dsp, has.dsp),
     }
 
 
-def _share(used: float, has: int) -> str:
+def _share(used: float, has: float) -> str:
     if has:
         return percent(used / has)
     return f"{number(used)} of none" if used else "–"

@@ -32,7 +32,7 @@ from pipeline.verification.rtlsim import LayerRun
 
 if TYPE_CHECKING:
     from pipeline.devices.boards import Board
-    from pipeline.finn.estimate import FinnEstimate
+    from pipeline.devices.resources import Resources
 
 __all__ = ["BuildFacts", "NetworkSimulation", "StageCost", "VerifiedOutput", "read_facts"]
 
@@ -95,7 +95,9 @@ class BuildFacts:
     stages: tuple[StageCost, ...]
     target_fps: float | str  # or "max"
     board: Board | None = None  # that it is for; None until the report is made
-    finn: Mapping[str, tuple[FinnEstimate, ...]] = field(default_factory=dict)  # by layer; empty until FINN was asked
+    finn: Mapping[str, Mapping[str, Resources]] = field(
+        default_factory=dict
+    )  # by layer and FINN's unit; empty until then
 
     @property
     def throughput_fps(self) -> float | None:

@@ -37,8 +37,7 @@ def draw_luts(facts: BuildFacts, path: Path) -> None:
     for row, total in enumerate(left):
         axes.annotate(f"{total:,}", (total, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_xlim(0, 1.1 * max([*left, 1]))
-    total = facts.resources.total.lut
-    _finish(figure, axes, labels, f"{total:,} LUT in {facts.model.name}", path)
+    _finish(figure, axes, labels, f"{facts.resources.total.lut:,} LUT in {facts.model.name}", path)
 
 
 def draw_cycles(facts: BuildFacts, path: Path) -> None:

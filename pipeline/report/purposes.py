@@ -91,7 +91,7 @@ def layer_lut_by_purpose(layer: LayerResources) -> dict[str, int]:
     whole = kernel.lut_purpose if kernel is not None and kernel.lut_purpose_of_cells else None
     for module, own in layer.modules.items():
         purpose = of_modules.get(module, "glue") if whole is None else whole
-        replayed = own.lutram if module == "mvau" else 0
-        luts[purpose] += own.lut - replayed
+        replayed = int(own.lutram) if module == "mvau" else 0
+        luts[purpose] += int(own.lut) - replayed
         luts["sliding windows"] += replayed
     return luts

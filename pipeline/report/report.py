@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.devices.boards import BOARD_FILE, Board
-from pipeline.finn.estimate import FinnEstimate, estimate
+from pipeline.devices.resources import Resources
+from pipeline.finn.estimate import KEYS, estimate
 from pipeline.report.facts import BuildFacts, read_facts
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
@@ -43,11 +44,11 @@ def run(results: Mapping[str, Path], folder: Path, board: Board, *, target_fps: 
     return facts
 
 
-def _finns(estimates: Mapping[str, tuple[FinnEstimate, ...]]) -> dict[str, Any]:
+def _finns(estimates: Mapping[str, Mapping[str, Resources]]) -> dict[str, Any]:
     """By layer and FINN's unit, with FINN's keys; null where FINN has no unit or no estimate of it."""
     content: dict[str, Any] = {
-        name: {f.op_type: {"LUT": f.lut, "BRAM_18K": f.bram_18k, "URAM": f.uram, "DSP": f.dsp} for f in own} or None
-        for name, own in estimates.items()
+        name: {unit: taken.to_report(KEYS) for unit, taken in of_units.items()} or None
+        for name, of_units in estimates.items()
     }
     how = "estimated by FINN's code (finn-plus) for its own units, with the folding and accumulators of each layer"
     return {**content, "how": how}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from pipeline.dataflow.layer import Layer
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.kernels.matrix_vector import STYLES, MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
@@ -101,8 +101,8 @@ def _bitstream(facts: BuildFacts) -> list[str]:
     if made.vivado is None or made.utilization is None:
         found = "none: Vivado was not on PATH; the same build makes one where it is"
         return ["bitstream", found, "`deploy/` is for the simulated board"]
-    own = f", {number(made.accelerator['LUT'])} of them the accelerator's" if made.accelerator else ""
-    counts = f"{number(made.utilization['LUT'])} LUT{own}, {number(made.utilization['FF'])} FF"
+    own = f", {number(made.accelerator.lut)} of them the accelerator's" if made.accelerator else ""
+    counts = f"{number(made.utilization.lut)} LUT{own}, {number(made.utilization.ff)} FF"
     return [
         "bitstream",
         f"{counts}; {made.clock_mhz:g} MHz kept with {made.wns_ns:g} ns to spare",
@@ -299,7 +299,7 @@ def _resources(facts: BuildFacts) -> str:
     for kind in _PLUMBING:
         names = [layer.name for layer in facts.folded.graph if isinstance(layer, kind)]
         if names:
-            counted = sum((resources.layers[name].total for name in names), Utilization())
+            counted = sum((resources.layers[name].total for name in names), Resources())
             estimate = round(sum(facts.folded.estimates[name].lut for name in names))
             rows.append([f"{len(names)} × {kind.op_type}", estimate, _finn_lut(facts, names), *_cells(counted)])
             rows += _rows_in_hls(resources, names)
@@ -308,7 +308,7 @@ def _resources(facts: BuildFacts) -> str:
     rows.append(["**total**", totals[0], "", *totals[1:]])
     if resources.whole:
         rows.append(["stitched network in one run", "", "", *_cells(resources.whole)])
-    capacity = {**resources.capacity, "BRAM": resources.capacity["BRAM_18K"] / 2}
+    capacity = {**resources.capacity.to_report(PART_KEYS), "BRAM": resources.capacity.bram_36k}
     share = {**resources.utilization, "BRAM": resources.utilization["BRAM_18K"]}
     header = ["layer", "LUT", "in RAM", "in SRL", "FF", "carry", "BRAM", "URAM", "DSP"]
     rows.append([f"{resources.board} has", "", "", *(capacity.get(column, "") for column in header[1:])])
@@ -390,10 +390,10 @@ def _accuracy(facts: BuildFacts) -> str:
     return f"Of the MVAUs' LUTs the median error is {percent(median(errors))}, of the total it is {'+' if total > 0 else '−'}{percent(abs(total))}."
 
 
-def _finn_lut(facts: BuildFacts, names: Sequence[str]) -> int | str:
+def _finn_lut(facts: BuildFacts, names: Sequence[str]) -> float | str:
     """FINN's estimate of the LUTs of layers together; a dash where it has none of one of them."""
-    found = [facts.finn.get(name) for name in names]
-    return sum(own[0].lut for own in found if own) if all(found) else "–"
+    estimates = [facts.finn.get(name) for name in names]
+    return sum(next(iter(units.values())).lut for units in estimates if units) if all(estimates) else "–"
 
 
 def _beside_finn(facts: BuildFacts) -> str:
@@ -407,8 +407,8 @@ def _beside_finn(facts: BuildFacts) -> str:
         return text
     counted = {name: facts.resources.layers[name].total.lut for name in names}
     ours = median(abs(facts.folded.estimates[name].lut / lut - 1) for name, lut in counted.items())
-    finns = median(abs(facts.finn[name][0].lut / lut - 1) for name, lut in counted.items())
-    dsps = sum(facts.finn[name][1].dsp for name in names)
+    finns = median(abs(facts.finn[name]["MVAU_hls"].lut / lut - 1) for name, lut in counted.items())
+    dsps = sum(facts.finn[name]["MVAU_rtl"].dsp for name in names)
     return (
         f"{text} For the folded MVAUs it is that of `MVAU_hls` with multipliers of LUTs: of what is counted here its median "
         f"error is {percent(finns)}, that of the estimates beside it {percent(ours)}. For `MVAU_rtl`, which takes DSPs, FINN "
@@ -416,7 +416,7 @@ def _beside_finn(facts: BuildFacts) -> str:
     )
 
 
-def _cells(used: Utilization) -> list[int | float]:
+def _cells(used: Resources) -> list[int | float]:
     return [used.lut, used.lutram, used.srl, used.ff, used.carry, used.bram_36k, used.uram, used.dsp]
 
 
@@ -483,10 +483,10 @@ def _on_ecp5(layer: LayerTiming) -> list[int | str]:
 
 def _by_vivado(layer: LayerTiming) -> list[int | float | str]:
     made = layer.vivado
-    if made is None or made.fmax_mhz is None:
+    if made is None or made.fmax_mhz is None or made.resources is None:
         return list("––––––––")
     used = made.resources
-    counts = (used["LUT"], used["FF"], used["Carry"], used["BRAM_18K"] / 2, used["URAM"], used["DSP"])
+    counts = (used.lut, used.ff, used.carry, used.bram_36k, used.uram, used.dsp)
     return [round(made.fmax_mhz), f"{made.wns_ns:.3f}", *counts]
 
 

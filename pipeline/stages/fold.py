@@ -19,8 +19,8 @@ def run(context: Context) -> str:
     from pipeline.codegen import accelerator
     from pipeline.dataflow.storage import load_graph
     from pipeline.devices.boards import load_board
+    from pipeline.devices.resources import Resources
     from pipeline.folding import fold
-    from pipeline.folding.estimate import Estimate
     from pipeline.static_timing.slowest_paths import Size, clock_warning
 
     options = context.options
@@ -48,11 +48,11 @@ def run(context: Context) -> str:
     # generators that wait between frames, where target_fps allows it, make that more than the slowest layer takes
     cycles = max(folded.max_cycles, folded.prediction.cycles_between_frames)
     waiting = cycles > folded.max_cycles
-    total = sum(folded.estimates.values(), Estimate())
+    total = sum(folded.estimates.values(), Resources())
     line = (
         f"{'at most ' if waiting else ''}{cycles} cycles between frames, {1e9 / (clock * cycles):,.0f} frames/s at "
         f"{clock:.4g} ns; slowest is {folded.slowest}{f' with {folded.max_cycles}' if waiting else ''}; "
-        f"{total.lut:,.0f} LUT, {total.bram_18k / 2:g} BRAM estimated"
+        f"{total.lut:,.0f} LUT, {total.bram_36k:g} BRAM estimated"
     )
     if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:
         line += f"; weights in UltraRAM: {', '.join(loaded)}"

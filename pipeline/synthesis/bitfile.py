@@ -23,6 +23,7 @@ from a2q_driver.manifest import ACCELERATOR
 from pipeline.board_design import hwh, tcl
 from pipeline.board_design.description import BlockDesign, describe
 from pipeline.devices.boards import Board
+from pipeline.devices.resources import Resources
 from pipeline.errors import TimingError, ToolError
 from pipeline.tools import vivado
 
@@ -34,6 +35,7 @@ DESCRIPTION = "block_design.json"
 
 _FACTS = "result.txt"
 _PATHS = "worst_paths.txt"
+_COUNTED = ("utilization", "accelerator")  # the fields with resources
 _REPORTS = ("utilization.rpt", "utilization.xml", "timing_summary.rpt", _PATHS, _FACTS)
 
 
@@ -67,10 +69,11 @@ class BitfileResult:
     """What is in the folder `bitfile`.
 
     `clock_mhz` is the accelerator's, made of the processing system's clock 0 of `pl_clock_mhz`: where Vivado ran, both
-    are as it has them, else as they are asked for, and `vivado`, `bit` and all that is measured are None. `address_map` gives base and size in bytes of each cell's registers. `utilization`
-    is the whole design's, `accelerator` the accelerator's share of it, both by FINN's names of resources; `wns_ns` and
-    `whs_ns` the worst slack to setup and to hold. `strategy` is the implementation strategy that kept the clock, and
-    `worst_paths` are the ten slowest paths, the slowest first.
+    are as it has them, else as they are asked for, and `vivado`, `bit` and all that is measured are None. `address_map`
+    gives base and size in bytes of each cell's registers. `utilization` is the whole design's, `accelerator` the
+    accelerator's share of it; both have the resources of `vivado.KEYS`. `wns_ns` and `whs_ns` are the worst slack to setup
+    and to hold. `strategy` is the implementation strategy that kept the clock, and `worst_paths` are the ten slowest
+    paths, the slowest first.
     """
 
     board: str
@@ -82,8 +85,8 @@ class BitfileResult:
     vivado: str | None = None
     bit: Path | None = None
     hwh: Path = field(kw_only=True)
-    utilization: dict[str, int] | None = None
-    accelerator: dict[str, int] | None = None
+    utilization: Resources | None = None
+    accelerator: Resources | None = None
     strategy: str | None = None
     wns_ns: float | None = None
     whs_ns: float | None = None
@@ -96,7 +99,7 @@ class BitfileResult:
             return f"no bitstream, as vivado is not on PATH: run the same build where it is (its script is bitfile/{SCRIPT})"
         assert self.utilization is not None  # Vivado ran
         return (
-            f"a bitstream for the {self.board} by Vivado {self.vivado}: {self.utilization['LUT']:,} LUT, "
+            f"a bitstream for the {self.board} by Vivado {self.vivado}: {self.utilization.lut:,} LUT, "
             f"{self.clock_mhz:g} MHz kept with {self.wns_ns:.3f} ns to spare by the strategy {self.strategy}"
             + (f", the slowest path in {self.worst_paths[0].where}" if self.worst_paths else "")
         )
@@ -147,6 +150,9 @@ def run(
     else:
         result = _implement(result, rtl, design, folder, layers, work, jobs, log)
     content = asdict(result) | {"bit": result.bit and result.bit.name, "hwh": result.hwh.name}
+    for name in _COUNTED:
+        used: Resources | None = getattr(result, name)
+        content[name] = used and used.to_report(vivado.KEYS)
     (folder / FILE).write_text(json.dumps(content, indent=2) + "\n")
     return result
 
@@ -158,7 +164,8 @@ def load(folder: Path) -> BitfileResult:
     bit = folder / content["bit"] if content["bit"] else None
     paths = tuple(SlowPath(**path) for path in content["worst_paths"])
     places = {"bit": bit, "hwh": folder / content["hwh"]}
-    return BitfileResult(**content | places | {"address_map": addresses, "worst_paths": paths})
+    counted = {name: Resources.from_report(used, vivado.KEYS) if (used := content[name]) else None for name in _COUNTED}
+    return BitfileResult(**content | places | counted | {"address_map": addresses, "worst_paths": paths})
 
 
 def _implement(

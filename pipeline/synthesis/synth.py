@@ -29,7 +29,7 @@ from pipeline.codegen.rtl import Design, describe_design, rtl_sources, write_des
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.errors import ToolError
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.scratch import scratch_folder
@@ -57,17 +57,6 @@ _NETLISTS = "netlists.json"  # beside the netlists: the file of each layer
 _NO_VITIS_HLS = "no vitis_hls on PATH"
 _TOGETHER = 16  # layers without a matrix, which are small, in one run: Yosys takes longer to begin than for one of them
 
-_FINN_KEYS = {
-    "LUT": "lut",
-    "LUTRAM": "lutram",
-    "SRL": "srl",
-    "FF": "ff",
-    "Carry": "carry",
-    "BRAM_18K": "bram_18k",
-    "URAM": "uram",
-    "DSP": "dsp",
-}
-
 
 @dataclass(frozen=True)
 class LayerResources:
@@ -77,8 +66,8 @@ class LayerResources:
     """
 
     op_type: str
-    total: Utilization
-    modules: dict[str, Utilization]
+    total: Resources
+    modules: dict[str, Resources]
     impl_style: str = "rtl"
     hls: Estimated | None = None
 
@@ -97,28 +86,27 @@ class ResourceReport:
     method: str
     board: str
     part: str
-    capacity: dict[str, float]  # LUT, FF, BRAM_18K, URAM, DSP of the part
+    capacity: Resources  # of the part
     layers: dict[str, LayerResources]
-    total: Utilization  # the sum over the layers
-    whole: Utilization | None  # the stitched top in one run, where it was asked for
+    total: Resources  # the sum over the layers
+    whole: Resources | None  # the stitched top in one run, where it was asked for
 
     @property
     def utilization(self) -> dict[str, float | None]:
         """The share of each resource of the part that `total` takes; None where the part has none of it."""
-        used = self.used
-        return {key: used[key] / capacity if capacity else None for key, capacity in self.capacity.items()}
+        used, capacity = self.total.to_report(PART_KEYS), self.capacity.to_report(PART_KEYS)
+        return {key: used[key] / capacity[key] if capacity[key] else None for key in PART_KEYS}
 
     @property
     def exceeded(self) -> tuple[str, ...]:
         """The resources of which `total` takes more than the part has."""
-        used = self.used
-        return tuple(key for key, capacity in self.capacity.items() if used[key] > capacity)
+        return tuple(self.total.exceeded(self.capacity))
 
     @property
     def excess(self) -> str:
         """How much of what is exceeded is taken, of how much; empty if nothing is."""
-        used = self.used
-        return ", ".join(f"{used[key]:,} {key} of {self.capacity[key]:,}" for key in self.exceeded)
+        exceeded = self.total.exceeded(self.capacity)
+        return ", ".join(f"{used:,} {key} of {capacity:,}" for key, (used, capacity) in exceeded.items())
 
     @property
     def in_hls(self) -> str:
@@ -134,11 +122,6 @@ class ResourceReport:
         luts = sum(estimated.utilization.lut for estimated in estimates)
         in_rtl = sum(layer.total.lut for layer in preferred)
         return f"{_count_of(len(estimates))} in HLS C++ {luts:,} LUT, {estimates[0].how}; in RTL {in_rtl:,}"
-
-    @property
-    def used(self) -> dict[str, int]:
-        """What `total` takes, by FINN's keys."""
-        return _finn(self.total)
 
 
 def run(
@@ -187,7 +170,7 @@ def run(
         layer.name: LayerResources(
             layer.op_type,
             result.total,
-            {m: own for m, own in result.by_module.items() if own != Utilization()},
+            {m: own for m, own in result.by_module.items() if own != Resources()},
             styles.get(layer.name, "rtl"),
             estimated.get(layer.name),
         )
@@ -198,15 +181,9 @@ def run(
         "out of context, no placement, no routing, no timing",
         board=board.name,
         part=board.part,
-        capacity={
-            "LUT": board.luts,
-            "FF": board.ffs,
-            "BRAM_18K": 2 * board.bram36,
-            "URAM": board.urams,
-            "DSP": board.dsps,
-        },
+        capacity=board.capacity,
         layers=layers,
-        total=sum((layer.total for layer in layers.values()), Utilization()),
+        total=sum((layer.total for layer in layers.values()), Resources()),
         whole=results[-1].total if whole else None,
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -221,7 +198,7 @@ def count(
     cache: Path,
     workers: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
-) -> list[Utilization]:
+) -> list[Resources]:
     """What each of `layers` takes of Yosys' `family`, out of context, as `run` counts it."""
     with scratch_folder("synth") as scratch:
         units = [unit(layer, scratch / str(i)) for i, layer in enumerate(layers)]
@@ -237,19 +214,19 @@ def load(path: Path) -> ResourceReport:
         method=content["method"],
         board=content["board"],
         part=content["part"],
-        capacity=content["capacity"],
+        capacity=Resources.from_report(content["capacity"], PART_KEYS),
         layers={
             name: LayerResources(
                 entry["op_type"],
-                _read(entry),
-                {module: _read(own) for module, own in entry["modules"].items()},
+                Resources.from_report(entry),
+                {module: Resources.from_report(own) for module, own in entry["modules"].items()},
                 entry["impl_style"],
                 _read_estimated(entry["hls"]) if entry["hls"] else None,
             )
             for name, entry in content["layers"].items()
         },
-        total=_read(content),
-        whole=_read(whole) if whole else None,
+        total=Resources.from_report(content),
+        whole=Resources.from_report(whole) if whole else None,
     )
 
 
@@ -377,44 +354,35 @@ def _memory_bytes(unit: yosys.Unit) -> int:
     return sum(path.stat().st_size for path in unit.memories)
 
 
-def _finn(used: Utilization) -> dict[str, int]:
-    values = asdict(used)
-    return {key: values[field] for key, field in _FINN_KEYS.items()}
-
-
-def _read(entry: Mapping[str, Any]) -> Utilization:
-    return Utilization(**{field: entry[key] for key, field in _FINN_KEYS.items()})
-
-
 def _read_estimated(entry: Mapping[str, Any]) -> Estimated:
     facts = {field.name: entry[field.name] for field in fields(Estimated) if field.name != "utilization"}
-    return Estimated(**facts, utilization=_read(entry))
+    return Estimated(**facts, utilization=Resources.from_report(entry))
 
 
 def _estimated(found: Estimated) -> dict[str, Any]:
     facts = asdict(found)
     del facts["utilization"]
-    return {**_finn(found.utilization), "how": found.how, **facts}
+    return {**found.utilization.to_report(), "how": found.how, **facts}
 
 
 def _to_json(report: ResourceReport) -> dict[str, Any]:
     return {
-        **_finn(report.total),
+        **report.total.to_report(),
         "method": report.method,
         "board": report.board,
         "part": report.part,
-        "capacity": report.capacity,
+        "capacity": report.capacity.to_report(PART_KEYS),
         "utilization": report.utilization,
         "layers": {
             name: {
                 "op_type": layer.op_type,
-                **_finn(layer.total),
+                **layer.total.to_report(),
                 "impl_style": layer.impl_style,
                 "how": layer.how,
                 "hls": _estimated(layer.hls) if layer.hls else None,
-                "modules": {module: _finn(own) for module, own in layer.modules.items()},
+                "modules": {module: own.to_report() for module, own in layer.modules.items()},
             }
             for name, layer in report.layers.items()
         },
-        **({"whole": _finn(report.whole)} if report.whole else {}),
+        **({"whole": report.whole.to_report()} if report.whole else {}),
     }

@@ -208,7 +208,7 @@ def load(path: Path) -> TimingReport | None:
         layers[name] = LayerTiming(
             entry["op_type"],
             Routed(**routed | {"mhz": tuple(ecp5["mhz"])}),
-            Implemented(**{key: value for key, value in made.items() if key != "fmax_mhz"}) if made else None,
+            Implemented.from_json({key: value for key, value in made.items() if key != "fmax_mhz"}) if made else None,
         )
     return TimingReport(content["method"], content["device"], tuple(content["seeds"]), layers)
 
@@ -220,6 +220,6 @@ def _to_json(report: TimingReport) -> dict[str, Any]:
         layers[name] = {
             "op_type": layer.op_type,
             "ecp5": {"median_mhz": layer.ecp5.median_mhz, **asdict(layer.ecp5)},
-            "vivado": {"fmax_mhz": made.fmax_mhz, **asdict(made)} if made else None,
+            "vivado": {"fmax_mhz": made.fmax_mhz, **made.to_json()} if made else None,
         }
     return {"method": report.method, "device": report.device, "seeds": list(report.seeds), "layers": layers}

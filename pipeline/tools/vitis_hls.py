@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 from pipeline.codegen.hls import INCLUDE, HlsLayer, HlsNetwork
 from pipeline.codegen.render import render_template, write_text
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.errors import ToolError
 from pipeline.files import HLS
 from pipeline.tools.programs import PROGRAMS
@@ -27,7 +27,6 @@ LOG = "console.log"
 _SOLUTION = "solution1"
 _OPTIONS = {"vitis_hls": ["-f"], "vitis-run": ["--mode", "hls", "--tcl"]}
 _PROGRAMS = tuple(PROGRAMS[name] for name in _OPTIONS)
-_COUNTS = {"LUT": "lut", "FF": "ff", "BRAM_18K": "bram_18k", "URAM": "uram", "DSP": "dsp"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Estimated:
     version: str
     part: str
     period_ns: float
-    utilization: Utilization
+    utilization: Resources
     estimated_period_ns: float
     latency_cycles: int | None
     interval_cycles: int | None
@@ -99,7 +98,7 @@ def synthesize(layer: HlsLayer, part: str, period_ns: float, cache: Path) -> Est
     tool_version = program.version()
 
     def load(fields: Mapping[str, Any]) -> Estimated:
-        return Estimated(**{**fields, "utilization": Utilization(**fields["utilization"])})
+        return Estimated(**{**fields, "utilization": Resources(**fields["utilization"])})
 
     def make(folder: Path) -> Estimated:
         (folder / INCLUDE).mkdir()
@@ -115,7 +114,7 @@ def synthesize(layer: HlsLayer, part: str, period_ns: float, cache: Path) -> Est
     return program.cached(cache, key, load, make, keep_after=ToolError)
 
 
-def read_report(path: Path) -> tuple[Utilization, float, int | None, int | None]:
+def read_report(path: Path) -> tuple[Resources, float, int | None, int | None]:
     """Resources, the clock period that is estimated in ns, and cycles of latency and interval, from a csynth.xml.
 
     Raises ToolError for a report that is missing or has other elements.
@@ -123,7 +122,7 @@ def read_report(path: Path) -> tuple[Utilization, float, int | None, int | None]
     try:
         profile = ElementTree.parse(path).getroot()
         resources = {child.tag: int(child.text or "") for child in _found(profile, "AreaEstimates/Resources")}
-        utilization = Utilization(**{ours: resources.get(theirs, 0) for theirs, ours in _COUNTS.items()})
+        utilization = Resources.from_report({key: resources.get(key, 0) for key in PART_KEYS}, PART_KEYS)
         if "LUT" not in resources:
             raise ValueError("no LUT")
         estimates = _found(profile, "PerformanceEstimates")

@@ -6,25 +6,28 @@ Results of units are kept in a cache folder by the content that they depend on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from pipeline.board_design import tcl
 from pipeline.codegen.harness import MODULE, UNIT, harness
+from pipeline.devices.resources import Resources
 from pipeline.errors import ToolError
 from pipeline.tools.programs import PROGRAMS
 
-__all__ = ["LOG", "Implemented", "find", "read_utilization", "route", "run", "version"]
+__all__ = ["KEYS", "LOG", "Implemented", "find", "read_utilization", "route", "run", "version"]
 
 LOG = "vivado.log"
+KEYS = ("URAM", "LUT", "LUTRAM", "SRL", "FF", "BRAM_18K", "DSP")  # of what Vivado counts of a design, in reports
 
 _VIVADO = PROGRAMS["vivado"]
 find, version = _VIVADO.find, _VIVADO.version
 
 _SCRIPT = "out_of_context.tcl"
-_COLUMNS = {"Total LUTs": "LUT", "LUTRAMs": "LUTRAM", "SRLs": "SRL", "FFs": "FF", "URAM": "URAM"}
+_COLUMNS = {"Total LUTs": "lut", "LUTRAMs": "lutram", "SRLs": "srl", "FFs": "ff"}
 # What Vivado says of a design that is too large for the part: the check before placement, and the placer.
 _NO_ROOM = re.compile(r"^ERROR: \[(?:DRC UTLZ-1|Place 30-(?:484|487|640))\] (.*)", re.MULTILINE)
 
@@ -33,21 +36,32 @@ _NO_ROOM = re.compile(r"^ERROR: \[(?:DRC UTLZ-1|Place 30-(?:484|487|640))\] (.*)
 class Implemented:
     """What Vivado `version` made of a unit on `part`, out of context, when it was asked for a clock of `period_ns`.
 
-    `resources` are the unit's, without the registers around it: LUT, LUTRAM, SRL, FF, BRAM_18K, URAM, DSP and Carry.
-    Where `problem` is not empty it says why there is no slack, and no resources.
+    `resources` are the unit's, without the registers around it. Where `problem` is not empty it says why there is no
+    slack, and no resources.
     """
 
     version: str
     part: str
     period_ns: float
     wns_ns: float | None  # the worst slack to setup
-    resources: dict[str, int]
+    resources: Resources | None
     problem: str = ""
 
     @property
     def fmax_mhz(self) -> float | None:
         """The frequency at which the slowest path has no slack: 1000 / (period − worst slack)."""
         return None if self.wns_ns is None else 1000 / (self.period_ns - self.wns_ns)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, `resources` by their keys in a report."""
+        return asdict(self) | {"resources": self.resources.to_report((*KEYS, "Carry")) if self.resources else {}}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Implemented:
+        """What `to_json` gave."""
+        resources = entry["resources"]
+        counted = Resources.from_report(resources, (*KEYS, "Carry")) if resources else None
+        return cls(**{**entry, "resources": counted})
 
 
 def run(
@@ -99,10 +113,16 @@ def route(
         return Implemented(tool_version, part, period_ns, wns, resources, problem)
 
     key = _VIVADO.content_key([script], sorted(files.items()))
-    return _VIVADO.cached(cache, key, lambda fields: Implemented(**fields), make, keep_after=ToolError)
+    return _VIVADO.cached(cache, key, _kept, make, keep_after=ToolError)
 
 
-def _route(folder: Path, on_line: Callable[[str], None] | None) -> tuple[float | None, dict[str, int], str]:
+def _kept(fields: Mapping[str, Any]) -> Implemented:
+    """A result as the cache has it."""
+    resources = fields["resources"]
+    return Implemented(**{**fields, "resources": Resources(**resources) if resources else None})
+
+
+def _route(folder: Path, on_line: Callable[[str], None] | None) -> tuple[float | None, Resources | None, str]:
     """Worst slack, resources and problem of the unit in `folder`."""
     arguments = [str((folder / name).absolute()) for name in ("rtl", "output", "work")]
     try:
@@ -112,28 +132,28 @@ def _route(folder: Path, on_line: Callable[[str], None] | None) -> tuple[float |
         full = _NO_ROOM.search(log.read_text()) if log.is_file() else None
         if full is None:
             raise
-        return None, {}, f"does not fit: {full[1].strip()}"
+        return None, None, f"does not fit: {full[1].strip()}"
     if status == tcl.UNROUTED_STATUS:
-        return None, {}, "not every net could be routed"
+        return None, None, "not every net could be routed"
     facts = folder / "output" / "result.txt"
     try:
         values = dict(line.split(" ", 1) for line in facts.read_text().splitlines())
         wns, carry = float(values["wns_ns"]), int(values["carry"])
-        own = read_utilization(folder / "output" / "utilization.xml")[UNIT]
+        resources = read_utilization(folder / "output" / "utilization.xml")[UNIT]
     except (OSError, ValueError, KeyError) as error:
         raise ToolError(
             f"Vivado ended well but left no complete {facts.name} and utilization.xml with {UNIT} ({error!r}); its work "
             f"and its log are in {folder}."
         ) from None
-    return wns, own | {"Carry": carry}, ""
+    return wns, replace(resources, carry=carry), ""
 
 
-def read_utilization(path: Path) -> dict[str, dict[str, int]]:
+def read_utilization(path: Path) -> dict[str, Resources]:
     """Resources by instance, the whole design first, from `report_utilization -hierarchical -format xml`.
 
-    A block RAM of 36 Kb counts as two of 18. Raises ToolError for another table.
+    It has those of KEYS. Raises ToolError for another table.
     """
-    rows: dict[str, dict[str, int]] = {}
+    rows: dict[str, Resources] = {}
     header: list[str] = []
     try:
         for row in ElementTree.parse(path).iter("tablerow"):
@@ -149,8 +169,10 @@ def read_utilization(path: Path) -> dict[str, dict[str, int]]:
     return rows
 
 
-def _resources(row: dict[str, str]) -> dict[str, int]:
-    counts = {ours: int(row[theirs]) for theirs, ours in _COLUMNS.items() if theirs != "URAM" or theirs in row}
-    counts["BRAM_18K"] = 2 * int(row["RAMB36"]) + int(row["RAMB18"])
-    counts["DSP"] = sum(int(value) for column, value in row.items() if column.startswith("DSP"))
-    return {"URAM": 0} | counts
+def _resources(row: dict[str, str]) -> Resources:
+    return Resources(
+        **{field: int(row[column]) for column, field in _COLUMNS.items()},
+        bram_18k=2 * int(row["RAMB36"]) + int(row["RAMB18"]),
+        uram=int(row.get("URAM", 0)),  # no column for a part that has none
+        dsp=sum(int(value) for column, value in row.items() if column.startswith("DSP")),
+    )

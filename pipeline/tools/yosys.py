@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from pipeline.codegen.harness import MODULE, declaration, harness
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import Resources
 from pipeline.errors import ToolError
 from pipeline.files import PACKAGES
 from pipeline.scratch import scratch_folder
@@ -75,11 +75,11 @@ class Unit:
         return content_key(facts, self.sources, self.memories)
 
 
-def _table() -> dict[str, Utilization]:
-    table: dict[str, Utilization] = {}
+def _table() -> dict[str, Resources]:
+    table: dict[str, Resources] = {}
 
     def add(names: str, **resources: int) -> None:
-        table.update(dict.fromkeys(names.split(), Utilization(**resources)))
+        table.update(dict.fromkeys(names.split(), Resources(**resources)))
 
     # Logic: one LUT6 site each, whatever the number of inputs in use. An inverter that is left over is a LUT1.
     add("LUT1 LUT2 LUT3 LUT4 LUT5 LUT6 LUT6_2 INV CFGLUT5", lut=1)
@@ -103,7 +103,7 @@ def _table() -> dict[str, Utilization]:
     return table
 
 
-PRIMITIVES: Mapping[str, Utilization] = _table()
+PRIMITIVES: Mapping[str, Resources] = _table()
 """What one cell of each primitive takes, with the user guide that says so beside each group in the source."""
 
 # What `synth_xilinx` reads before anything else, once for all designs of a run. Of the vendor's primitives in the second
@@ -122,8 +122,8 @@ class SynthesisResult:
     values add up to `total`.
     """
 
-    total: Utilization
-    by_module: dict[str, Utilization]
+    total: Resources
+    by_module: dict[str, Resources]
 
 
 def recipe(family: str) -> str:
@@ -260,7 +260,7 @@ def parse(top: str, sources: Sequence[Path], *, memories: Sequence[Path] = (), c
         _run({"libraries": [], "designs": [design]}, folder, log=cache / f"parse-{top}.log", what=f"reading {top}")
 
 
-def count_primitives(stat: Mapping[str, Any], top: str) -> tuple[Utilization, dict[str, Utilization]]:
+def count_primitives(stat: Mapping[str, Any], top: str) -> tuple[Resources, dict[str, Resources]]:
     """The total and the share of each source module, from the output of `stat -json`.
 
     Raises ToolError for a cell that is neither a module of the design nor in PRIMITIVES.
@@ -275,9 +275,9 @@ def count_primitives(stat: Mapping[str, Any], top: str) -> tuple[Utilization, di
                 visit(cell, count * number)
 
     visit(top, 1)
-    by_module: dict[str, Utilization] = {}
+    by_module: dict[str, Resources] = {}
     for name, count in instances.items():
-        own = Utilization()
+        own = Resources()
         for cell, number in cells[name].items():
             if cell in cells:
                 continue
@@ -288,8 +288,8 @@ def count_primitives(stat: Mapping[str, Any], top: str) -> tuple[Utilization, di
                 )
             own += PRIMITIVES[cell] * number
         module = name.split("$", 1)[0]  # read_slang calls an instance <module>$<path>
-        by_module[module] = by_module.get(module, Utilization()) + own * count
-    return sum(by_module.values(), Utilization()), by_module
+        by_module[module] = by_module.get(module, Resources()) + own * count
+    return sum(by_module.values(), Resources()), by_module
 
 
 def _read_command(top: str, sources: Sequence[Path], parameters: Mapping[str, int]) -> str:
@@ -317,6 +317,6 @@ def _run(job: Mapping[str, object], folder: Path, *, log: Path, what: str) -> No
 
 def _load(entry: Mapping[str, Any]) -> SynthesisResult:
     return SynthesisResult(
-        Utilization(**entry["total"]),
-        {module: Utilization(**values) for module, values in entry["by_module"].items()},
+        Resources(**entry["total"]),
+        {module: Resources(**values) for module, values in entry["by_module"].items()},
     )

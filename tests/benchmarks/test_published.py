@@ -12,7 +12,7 @@ from benchmarks.estimator.calibrate import fit
 from benchmarks.estimator.drawn import large_layers
 from benchmarks.estimator.published import ESTIMATOR_CSV, ESTIMATOR_PAGE, LeftOut, page, relative
 from pipeline.dataflow.random_layers import Draw
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import Resources
 from pipeline.folding.estimate import COEFFICIENTS, ResourceModel
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -65,7 +65,7 @@ def test_factors_that_counts_were_made_with_are_found_again():
     draw = Draw(3)
     layers = [StreamingFIFO.draw(draw) for _ in range(20)]
     factors = {"registers": 1.5, "memory": 1.0, "counters": 4.0, "layer": 3.0}
-    counts = [Utilization(lut=round(sum(f * x.demand("xcup").terms[t] for t, f in factors.items()))) for x in layers]
+    counts = [Resources(lut=round(sum(f * x.demand("xcup").terms[t] for t, f in factors.items()))) for x in layers]
     found = fit(layers, counts, "xcup")
     assert found.entry["lut_error"]["worst"] < 0.1
     assert found.entry["lut"]["memory"] == pytest.approx(1.0, rel=0.05)
@@ -76,7 +76,7 @@ def test_factors_that_counts_were_made_with_are_found_again():
 def test_a_layer_is_predicted_without_itself():
     draw = Draw(3)
     layers = [StreamingFIFO.draw(draw) for _ in range(20)]
-    counts = [Utilization(lut=round(x.demand("xcup").terms["memory"]) + 10, ff=10) for x in layers]
+    counts = [Resources(lut=round(x.demand("xcup").terms["memory"]) + 10, ff=10) for x in layers]
     odd = [replace(own, lut=own.lut + (5000 if i == 7 else 0)) for i, own in enumerate(counts)]
     usual, changed = fit(layers, counts, "xcup").left_out[7], fit(layers, odd, "xcup").left_out[7]
     assert changed.lut == usual.lut + 5000
@@ -96,7 +96,7 @@ def test_what_is_known_without_a_fit_is_no_part_of_it():
     layers = [SparseMVAU.draw(draw) for _ in range(40)]
     demands = [layer.demand("xcup") for layer in layers]
     assert all(own.lut and own.ff for own in demands), "of the FIFOs"
-    counts = [Utilization(lut=own.lut + round(2 * own.terms["accumulators"]), ff=own.ff + 900) for own in demands]
+    counts = [Resources(lut=own.lut + round(2 * own.terms["accumulators"]), ff=own.ff + 900) for own in demands]
     found = fit(layers, counts, "xcup").entry
     assert found["lut_error"]["worst"] < 0.01 and found["ff_error"]["worst"] < 0.01
     assert found["lut"]["accumulators"] == pytest.approx(2, rel=0.02)

@@ -55,7 +55,7 @@ def test_a_record_says_what_the_build_found(monkeypatch):
     record = read_record(Point.of(config), {})
     total, capacity = facts.resources.total, facts.resources.capacity
     assert (record.lut, record.ff, record.bram_36k) == (total.lut, total.ff, total.bram_36k)
-    assert record.capacity["bram_36k"] == capacity["BRAM_18K"] / 2 and record.capacity["lut"] == capacity["LUT"]
+    assert record.capacity["bram_36k"] == capacity.bram_36k and record.capacity["lut"] == capacity.lut
     assert (record.cycles, record.fps) == (facts.network.steady_cycles, facts.throughput_fps)
     assert (record.policy, record.per_pe, record.target_fps) == ("exact", True, "max")
     assert (record.top1, record.top1_how) == (81.25, "measured after training: all")
@@ -98,7 +98,7 @@ def test_the_digest_of_a_folding_is_of_lanes_and_styles():
 
 def test_the_slowest_unit_says_how_fast_it_is_where_it_was_placed_and_routed(monkeypatch):
     def timed(*mhz: float) -> LayerTiming:
-        return LayerTiming("MVAU", Routed(mhz, 10, 0, 5, 0, 0), Implemented("2024.1", "xck26", 5.0, -1.0, {}))
+        return LayerTiming("MVAU", Routed(mhz, 10, 0, 5, 0, 0), Implemented("2024.1", "xck26", 5.0, -1.0, None))
 
     layers = {"MVAU_0": timed(90.0, 80.0, 85.0), "MVAU_1": timed(70.0), "MVAU_2": timed()}
     facts = replace(sample_facts(), timing=TimingReport("nextpnr", "ECP5-85F", (1, 2, 3), layers))

@@ -24,7 +24,7 @@ def test_every_board_can_be_read_and_names_the_source_of_each_figure():
         )
         assert all(board.sources.values())
         assert board.family == ("xc7" if board.part.startswith("xc7") else "xcup")
-        assert board.ffs == 2 * board.luts
+        assert board.capacity.ff == 2 * board.capacity.lut
 
 
 def test_the_boards_that_are_promised_are_there():
@@ -156,7 +156,7 @@ MINE = (("name: KV260\n", "name: Mine\n"), ("aliases: [KV260_SOM]", "aliases: []
 def test_a_file_of_the_users_is_a_board(tmp_path):
     path = written(tmp_path / "mine.yaml", *MINE, ("LUT: 117120", "LUT: 1000"))
     board = load_board(str(path))
-    assert (board.name, board.luts, board.file) == ("Mine", 1000, path)
+    assert (board.name, board.capacity.lut, board.file) == ("Mine", 1000, path)
     assert "Mine" not in board_names()
     assert load_board(str(BOARDS / "kv260.yaml")) == load_board("KV260")
 

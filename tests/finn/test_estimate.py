@@ -14,6 +14,7 @@ from onnx import helper
 
 from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
+from pipeline.devices.resources import Resources
 from pipeline.finn.estimate import estimate
 from pipeline.folding.styles import styled
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
@@ -35,6 +36,10 @@ def mvau(**fields) -> MVAU:
     return MVAU("MVAU_0", **STREAMS, **given | {"accumulator_bits": (13,) * 32, "pe": 4, "simd": 12} | fields)
 
 
+def hls(**fields) -> Resources:
+    return estimate(mvau(**fields), KV260)["MVAU_hls"]
+
+
 def test_an_mvau_is_estimated_by_finns_own_node():
     node = helper.make_node(
         "MVAU_hls", ["x"], ["y"],
@@ -42,32 +47,30 @@ def test_an_mvau_is_estimated_by_finns_own_node():
         accDataType="INT13", mem_mode="internal_decoupled", ram_style="distributed", ram_style_thresholds="distributed",
         noActivation=0, resType="lut",
     )  # fmt: skip
-    ours, in_dsps = estimate(mvau(), KV260)
-    assert ours.op_type == "MVAU_hls"
-    assert ours.lut == MVAU_hls(node).lut_estimation(KV260.part) > 0
-    assert ours.dsp == 0
-    assert (in_dsps.op_type, in_dsps.lut, in_dsps.dsp) == ("MVAU_rtl", 0, 12)
+    estimates = estimate(mvau(), KV260)
+    assert list(estimates) == ["MVAU_hls", "MVAU_rtl"]
+    assert estimates["MVAU_hls"].lut == MVAU_hls(node).lut_estimation(KV260.part) > 0
+    assert estimates["MVAU_hls"].dsp == 0
+    assert (estimates["MVAU_rtl"].lut, estimates["MVAU_rtl"].dsp) == (0, 12)
 
 
 @pytest.mark.parametrize("more", [{"pe": 8}, {"simd": 24}, {"accumulator_bits": (16,) * 32}])
 def test_finns_estimate_follows_the_folding_and_the_accumulators(more):
-    assert estimate(mvau(**more), KV260)[0].lut > estimate(mvau(), KV260)[0].lut
+    assert hls(**more).lut > hls().lut
 
 
 def test_thresholds_count_where_there_are_any():
     sums = IntType(-(1 << 20), (1 << 20) - 1)
-    assert estimate(mvau(thresholds=None, output_type=sums), KV260)[0].lut < estimate(mvau(), KV260)[0].lut
+    assert hls(thresholds=None, output_type=sums).lut < hls().lut
 
 
 def test_finn_is_told_where_the_weights_lie():
-    in_luts, in_blocks, in_uram = (
-        estimate(mvau(pe=1, simd=1, ram_style=style), KV260)[0] for style in ("distributed", "block", "ultra")
-    )
+    in_luts, in_blocks, in_uram = (hls(pe=1, simd=1, ram_style=style) for style in ("distributed", "block", "ultra"))
     assert in_luts.lut > in_blocks.lut == in_uram.lut
     assert (in_luts.bram_18k, in_luts.uram) == (0, 0)
     assert in_blocks.bram_18k > 0 and in_blocks.uram == 0
     assert in_uram.bram_18k == 0 and in_uram.uram > 0
-    assert estimate(mvau(pe=1, simd=1), KV260)[0] == in_blocks  # 4,608 words of 4 bits: auto takes block RAM
+    assert hls(pe=1, simd=1) == in_blocks  # 4,608 words of 4 bits: auto takes block RAM
 
 
 @pytest.mark.parametrize(("simd", "style"), [(8, "block"), (2, "distributed")])
@@ -80,7 +83,7 @@ def test_windows_are_estimated_by_finns_own_node(simd, style):
         ConvKernelDim=[3, 3], IFMChannels=16, IFMDim=[10, 10], OFMDim=[8, 8], SIMD=simd, Stride=[1, 1], Dilation=[1, 1],
         inputDataType="UINT4", outputDataType="UINT4", ram_style=style,
     )  # fmt: skip
-    (found,) = estimate(window, PYNQ_Z1)
+    found = estimate(window, PYNQ_Z1)["ConvolutionInputGenerator_rtl"]
     finns = ConvolutionInputGenerator_rtl(node)
     assert found.lut == finns.lut_estimation(PYNQ_Z1.part) > 0
     assert found.bram_18k == finns.bram_estimation(PYNQ_Z1.part)
@@ -93,15 +96,15 @@ def test_fifos_are_estimated_by_finns_own_node():
         "StreamingFIFO_rtl", ["x"], ["y"],
         depth=100, folded_shape=[1, 10, 10, 2, 8], normal_shape=[1, 10, 10, 16], dataType="UINT4",
     )  # fmt: skip
-    (found,) = estimate(fifo, KV260)
+    found = estimate(fifo, KV260)["StreamingFIFO_rtl"]
     assert found.lut == StreamingFIFO_rtl(node).lut_estimation(KV260.part)
 
 
 def test_what_finn_has_no_unit_for_has_no_estimate():
     layer = mvau()
-    assert estimate(styled(layer, "sparse", {"pe": 4, "simd": 2, "lanes": 2}), KV260) == ()
-    assert estimate(styled(layer, "unrolled", {"digits": 1}), KV260) == ()
-    assert estimate(FMPadding("pad", **STREAMS, shape=(8, 8, 16), type=UINT4, pads=(1, 1, 1, 1), simd=4), KV260) == ()
+    assert estimate(styled(layer, "sparse", {"pe": 4, "simd": 2, "lanes": 2}), KV260) == {}
+    assert estimate(styled(layer, "unrolled", {"digits": 1}), KV260) == {}
+    assert estimate(FMPadding("pad", **STREAMS, shape=(8, 8, 16), type=UINT4, pads=(1, 1, 1, 1), simd=4), KV260) == {}
 
 
 @pytest.mark.parametrize("unit", [FMPadding_rtl, Pool_hls, DuplicateStreams_hls, LabelSelect_hls])

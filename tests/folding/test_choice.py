@@ -11,11 +11,11 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Folding
 from pipeline.dataflow.random_layers import divisors
 from pipeline.dataflow.types import IntType
+from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError
 from pipeline.folding.choice import FoldingProblem, fastest, slowest
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.options import foldings
-from pipeline.folding.selection import Capacity
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.matrix_vector import STYLES
@@ -122,17 +122,18 @@ def test_the_other_styles_cost_more_or_cannot_be():
 def test_the_fastest_that_fits_is_found():
     graph = convolution(8, 8, 4, 8)
 
-    def fits(capacity: Capacity):
+    def fits(capacity: Resources):
         return lambda cycles: FoldingProblem(graph, cycles, styles={"MVAU_0": STYLES}).fits(capacity)
 
-    assert fastest(fits(Capacity(1e9, 1e9, 1e9)), 0, slowest(graph)) == 72
-    small = Capacity(FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total.lut, 1e9, 1e9)
+    assert fastest(fits(Resources(lut=1e9, ff=1e9, bram_18k=1e9)), 0, slowest(graph)) == 72
+    fewest = FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total.lut
+    small = Resources(lut=fewest, ff=1e9, bram_18k=1e9)
     budget = fastest(fits(small), 0, slowest(graph))
     assert 72 < budget <= 1000
     assert fits(small)(budget) and not fits(small)(budget - 1)
     near = fastest(fits(small), 72, slowest(graph), precision=0.02)
     assert budget <= near <= 1.03 * budget and fits(small)(near)
-    assert fastest(fits(Capacity(10, 1e9, 1e9)), 0, slowest(graph)) is None
+    assert fastest(fits(Resources(lut=10, ff=1e9, bram_18k=1e9)), 0, slowest(graph)) is None
 
 
 def test_without_a_budget_everything_has_one_lane():
@@ -202,7 +203,7 @@ def test_of_the_memories_that_are_offered_the_cheapest_that_fits_is_taken(style)
     assert alone["ultra"].uram > 0
     offered = FoldingProblem(graph, 60_000, styles=names, memories={"MVAU_0": tuple(alone)})
     for kind, total in alone.items():
-        chosen = offered.solve(Capacity(total.lut, total.ff, total.bram_18k, total.uram))
+        chosen = offered.solve(total)
         assert chosen.layers[-1].fields["ram_style"] == kind
         assert chosen.total.lut == pytest.approx(total.lut, rel=0.02)
 

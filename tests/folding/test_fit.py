@@ -4,25 +4,23 @@ from dataclasses import replace
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.devices.boards import all_boards, load_board
-from pipeline.folding.estimate import Estimate, ResourceModel
+from pipeline.devices.resources import Resources
+from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.fit import Fit, capacity_of, excess, holders
-from pipeline.folding.selection import Capacity
 from tests.dataflow.residual import residual_network
 
 
 def test_what_is_too_much_is_said_with_what_there_is():
-    capacity = Capacity(1000, 2000, 10, 4)
-    assert excess(Estimate(1000, 2000, 10, 4), capacity) == {}
-    assert excess(Estimate(1200.4, 100, 11, 5), capacity) == {"LUT": (1200, 1000), "BRAM_18K": (11, 10), "URAM": (5, 4)}
+    capacity = Resources(lut=1000, ff=2000, bram_18k=10, uram=4)
+    assert excess(capacity, capacity) == {}
+    taken = Resources(lut=1200.4, ff=100, bram_18k=11, uram=5)
+    assert excess(taken, capacity) == {"LUT": (1200, 1000), "BRAM_18K": (11, 10), "URAM": (5, 4)}
 
 
-def test_a_board_holds_what_it_has():
+def test_a_share_is_of_the_luts_alone():
     board = load_board("KV260")
-    whole = capacity_of(board)
-    assert whole == Capacity(117120, 234240, 288, 64) and capacity_of(board, 0.5).lut == 58560
-    for resource in ("lut", "ff", "bram_18k", "uram"):
-        most = Estimate(**{resource: getattr(whole, resource)})
-        assert whole.holds(most) and not whole.holds(most + Estimate(**{resource: 1}))
+    assert capacity_of(board) == board.capacity
+    assert capacity_of(board, 0.5) == replace(board.capacity, lut=58560)
 
 
 def test_boards_without_ultraram_do_not_hold_what_needs_it():
@@ -30,9 +28,9 @@ def test_boards_without_ultraram_do_not_hold_what_needs_it():
     assert holders(graph) == tuple(board.name for board in all_boards())
     layers = tuple(replace(x, ram_style="ultra") if x.op_type == "MVAU" else x for x in graph)
     ultra = LayerGraph("ultra", layers, graph.input, graph.output)
-    wanted = sum(map(ResourceModel.load("xcup").layer, ultra), Estimate()).uram
+    wanted = sum(map(ResourceModel.load("xcup").layer, ultra), Resources()).uram
     assert wanted >= 2
-    assert holders(ultra) == tuple(board.name for board in all_boards() if board.urams >= wanted)
+    assert holders(ultra) == tuple(board.name for board in all_boards() if board.capacity.uram >= wanted)
 
 
 def test_the_sentence_has_all_that_would_fit():

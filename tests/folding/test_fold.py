@@ -12,10 +12,10 @@ from pipeline.config import BuildConfig
 from pipeline.dataflow import storage
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
-from pipeline.devices.boards import board_names, load_board
+from pipeline.devices.boards import Board, board_names, load_board
+from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError, ModelError
 from pipeline.folding import fold as fold_stage
-from pipeline.folding.estimate import Estimate
 from pipeline.folding.fit import Fit
 from pipeline.folding.fold import cycle_budget, fold, folding_of, load, save, write_reports
 from pipeline.kernels.mvau import MVAU
@@ -24,6 +24,10 @@ from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.stage import Context, declared_options
 from pipeline.stages import STAGES
 from tests.dataflow.residual import residual_network
+
+
+def with_capacity(board: Board, **amounts: int) -> Board:
+    return replace(board, capacity=replace(board.capacity, **amounts))
 
 
 def lanes_agree(graph: LayerGraph) -> bool:
@@ -188,7 +192,7 @@ def test_the_fastest_that_fits_the_board():
     graph, board = residual_network(), load_board("KV260")
     fast = fold(graph, "max", mvau_style="auto", board=board)
     assert fast.max_cycles == 42  # a pixel a cycle and one of the border in each row
-    few = replace(board, luts=900)
+    few = with_capacity(board, lut=900)
     slower = fold(graph, "max", mvau_style="auto", board=few)
     assert slower.max_cycles > 42
     # with FIFOs as deep as they turn out, and as much to spare as estimates were too low
@@ -200,12 +204,12 @@ def test_what_does_not_fit_is_folded_and_says_what_would():
     graph, board = residual_network(), load_board("KV260")
     roomy = fold(graph, 400, board=board)
     assert roomy.fit == Fit("KV260", {})
-    total = sum(roomy.estimates.values(), Estimate())
-    few = replace(board, luts=round(0.7 * total.lut))
+    total = sum(roomy.estimates.values(), Resources())
+    few = with_capacity(board, lut=round(0.7 * total.lut))
     folded = fold(graph, 400, board=few)
     assert folded.cycles == roomy.cycles and folded.estimates == roomy.estimates
     fit = folded.fit
-    assert fit.exceeded == {"LUT": (round(total.lut), few.luts)}
+    assert fit.exceeded == {"LUT": (round(total.lut), few.capacity.lut)}
     assert fit.boards == board_names()
     slower = fold(graph, fit.cycles, board=few)
     assert fit.cycles > 400 and not slower.fit.exceeded
@@ -217,10 +221,10 @@ def test_what_does_not_fit_is_folded_and_says_what_would():
 def test_a_style_that_would_fit_is_advised():
     graph, board = residual_network(), load_board("KV260")
     cheap, folded = (
-        sum(fold(graph, 400, mvau_style=style, board=board).estimates.values(), Estimate()).lut
+        sum(fold(graph, 400, mvau_style=style, board=board).estimates.values(), Resources()).lut
         for style in ("auto", "folded")
     )
-    tight = replace(board, luts=round(cheap + 0.8 * (folded - cheap)), bram36=0, urams=0)
+    tight = with_capacity(board, lut=round(cheap + 0.8 * (folded - cheap)), bram_18k=0, uram=0)
     fit = fold(graph, 400, board=tight).fit
     assert fit.exceeded and fit.settings == ("mvau_style auto",)
     assert "mvau_style auto at this rate" in fit.sentence(5.0)
@@ -229,7 +233,7 @@ def test_a_style_that_would_fit_is_advised():
 
 @pytest.mark.parametrize("mvau_style", ["folded", "auto"])
 def test_what_fits_at_no_rate_says_so(mvau_style):
-    tiny = replace(load_board("KV260"), luts=100)
+    tiny = with_capacity(load_board("KV260"), lut=100)
     folded = fold(residual_network(), "max", mvau_style=mvau_style, board=tiny)
     assert folded.fit.exceeded["LUT"][1] == 100 and folded.fit.cycles is None and folded.fit.settings == ()
     assert "target_fps" not in folded.fit.sentence(5.0) and "U250" in folded.fit.sentence(5.0)
@@ -247,27 +251,27 @@ def test_memories_are_chosen_so_that_it_fits():
     board = load_board("KV260")
     free = weights_in_blocks(board=board)
     assert free.graph.layer("MVAU_0").ram_style == "auto" and free.estimates["MVAU_0"].bram_18k > 1
-    no_blocks = weights_in_blocks(board=replace(board, bram36=0))
+    no_blocks = weights_in_blocks(board=with_capacity(board, bram_18k=0))
     taken = no_blocks.estimates["MVAU_0"]
     assert no_blocks.graph.layer("MVAU_0").ram_style == "ultra" and taken.uram > 0 and taken.bram_18k == 0
-    neither = weights_in_blocks(board=replace(board, bram36=0, urams=0))
+    neither = weights_in_blocks(board=with_capacity(board, bram_18k=0, uram=0))
     assert neither.graph.layer("MVAU_0").ram_style == "distributed"
     assert neither.estimates["MVAU_0"].lut > taken.lut
     assert not no_blocks.fit.exceeded and not neither.fit.exceeded
 
 
 def test_memories_are_chosen_with_the_styles():
-    few = replace(load_board("KV260"), bram36=0, luts=1800)
+    few = with_capacity(load_board("KV260"), bram_18k=0, lut=1800)
     folded = weights_in_blocks(board=few, mvau_style="auto")
     assert folded.choices["MVAU_0"].fields["ram_style"] == "ultra" and not folded.fit.exceeded
-    total = sum(folded.estimates.values(), Estimate())
-    assert 0 < total.uram <= few.urams and total.lut <= 1800
-    without = weights_in_blocks(board=replace(few, urams=0), mvau_style="auto")
+    total = sum(folded.estimates.values(), Resources())
+    assert 0 < total.uram <= few.capacity.uram and total.lut <= 1800
+    without = weights_in_blocks(board=with_capacity(few, uram=0), mvau_style="auto")
     assert without.fit.exceeded
 
 
 def test_a_memory_that_is_asked_for_is_taken_and_one_that_would_fit_advised():
-    board = replace(load_board("KV260"), bram36=0)
+    board = with_capacity(load_board("KV260"), bram_18k=0)
     for style in ("distributed", "block", "ultra"):
         assert weights_in_blocks(ram_style=style).graph.layer("MVAU_0").ram_style == style
     folded = weights_in_blocks(ram_style={"MVAU_0": "block"}, board=board)
@@ -276,7 +280,7 @@ def test_a_memory_that_is_asked_for_is_taken_and_one_that_would_fit_advised():
 
 
 def test_what_is_saved_is_loaded(tmp_path):
-    folded = fold(residual_network(), 700, mvau_style="auto", board=replace(load_board("KV260"), luts=100))
+    folded = fold(residual_network(), 700, mvau_style="auto", board=with_capacity(load_board("KV260"), lut=100))
     save(folded, tmp_path)
     loaded = load(tmp_path)
     for field in (

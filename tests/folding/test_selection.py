@@ -7,35 +7,37 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.folding.estimate import Estimate
-from pipeline.folding.selection import Capacity, Choice, Link, Program
+from pipeline.devices.resources import Resources
+from pipeline.folding.selection import Choice, Link, Program
+
+ESTIMATED = ("lut", "ff", "bram_18k", "uram")
 
 
 def drawn(seed: int, sizes: list[int], pairs: list[tuple[int, int]]):
     """Layers of random options, and what random streams between them cost."""
     rng = np.random.default_rng(seed)
 
-    def estimate() -> Estimate:
-        return Estimate(*map(float, rng.integers(0, 20, 4)))
+    def estimate() -> Resources:
+        return Resources(**dict(zip(ESTIMATED, map(float, rng.integers(0, 20, 4)), strict=True)))
 
     choices = [[Choice(*map(int, rng.integers(1, 4, 2)), estimate()) for _ in range(size)] for size in sizes]
     tables = {pair: {lanes: estimate() for lanes in product(range(1, 4), repeat=2)} for pair in pairs}
     links = [Link(*pair, lambda out, into, table=table: table[out, into]) for pair, table in tables.items()]
 
-    def total(selection) -> Estimate:
+    def total(selection) -> Resources:
         chosen = [own[option] for own, option in zip(choices, selection, strict=True)]
         between = (table[chosen[i].output_lanes, chosen[j].input_lanes] for (i, j), table in tables.items())
-        return sum(between, sum((choice.estimate for choice in chosen), Estimate()))
+        return sum(between, sum((choice.estimate for choice in chosen), Resources()))
 
     return choices, links, total
 
 
-def price(taken: Estimate) -> float:
+def price(taken: Resources) -> float:
     return taken.lut + taken.ff / 1000 + 20 * taken.uram
 
 
-def fits(taken: Estimate, capacity: Capacity) -> bool:
-    return all(getattr(taken, name) <= getattr(capacity, name) for name in ("lut", "ff", "bram_18k", "uram"))
+def fits(taken: Resources, capacity: Resources) -> bool:
+    return all(getattr(taken, name) <= getattr(capacity, name) for name in ESTIMATED)
 
 
 @given(st.data())
@@ -45,7 +47,7 @@ def test_the_solution_is_the_cheapest_of_all_that_fit(data):
     pairs = [(i, j) for i in range(len(sizes)) for j in range(i + 1, len(sizes))]
     streams = data.draw(st.lists(st.sampled_from(pairs), unique=True) if pairs else st.just([]))
     choices, links, total = drawn(data.draw(st.integers(0, 2**32 - 1)), sizes, streams)
-    capacity = Capacity(*(data.draw(st.integers(0, 80)) for _ in range(4)))
+    capacity = Resources(**{name: data.draw(st.integers(0, 80)) for name in ESTIMATED})
     allowed = [total(s) for s in product(*map(range, sizes)) if fits(total(s), capacity)]
 
     found = Program(choices, links).solve(capacity)

@@ -17,7 +17,7 @@ from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import Resources
 from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.fold import fold, folding_of
 from pipeline.folding.folding_config import FoldingConfig
@@ -145,5 +145,5 @@ def test_its_instance_stands_in_the_stitched_network(graph, tmp_path):
 
 
 def test_its_luts_have_their_purpose():
-    resources = LayerResources("Larger", Utilization(lut=7), {"larger": Utilization(lut=7)})
+    resources = LayerResources("Larger", Resources(lut=7), {"larger": Resources(lut=7)})
     assert layer_lut_by_purpose(resources)["glue"] == 7

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.ranges_seen import RangesSeen, SeenRange
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import Resources
 from pipeline.folding.fold import fold
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
 from pipeline.kernels.mvau import MVAU
@@ -86,7 +86,7 @@ def sample_facts(**changes) -> BuildFacts:
         layers[layer.name] = LayerRun(layer.name, 2, 0, layer.cycles(), layer.cycles(), extremes)
         if layer.has_hls:
             cpp[layer.name] = CppLayerRun(1, 0, 2, extremes)
-        own = Utilization(lut=100 + index, ff=10, bram_18k=index % 2)
+        own = Resources(lut=100 + index, ff=10, bram_18k=index % 2)
         resources[layer.name] = LayerResources(layer.op_type, own, {layer.module: own})
     cycles = folded.prediction.cycles_between_frames
     facts = BuildFacts(
@@ -102,9 +102,9 @@ def sample_facts(**changes) -> BuildFacts:
             method="counted by hand",
             board="KV260",
             part="xck26",
-            capacity={"LUT": 117120, "FF": 234240, "BRAM_18K": 288, "URAM": 0, "DSP": 1248},
+            capacity=Resources(lut=117120, ff=234240, bram_18k=288, dsp=1248),
             layers=resources,
-            total=sum((layer.total for layer in resources.values()), Utilization()),
+            total=sum((layer.total for layer in resources.values()), Resources()),
             whole=None,
         ),
         estimated=estimated_timing(folded.graph),

@@ -7,7 +7,7 @@ import pytest
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import Resources
 from pipeline.files import RTL
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.mvau import MVAU
@@ -25,8 +25,8 @@ UINT4 = IntType(0, 15)
 def layer(op_type: str, **luts: int | tuple[int, int]) -> LayerResources:
     """A layer of which modules take LUTs; of a pair, the second is how many of them are memory."""
     pairs = {module: lut if isinstance(lut, tuple) else (lut, 0) for module, lut in luts.items()}
-    modules = {module: Utilization(lut=lut, lutram=memory) for module, (lut, memory) in pairs.items()}
-    return LayerResources(op_type, sum(modules.values(), Utilization()), modules)
+    modules = {module: Resources(lut=lut, lutram=memory) for module, (lut, memory) in pairs.items()}
+    return LayerResources(op_type, sum(modules.values(), Resources()), modules)
 
 
 def taken(resources: LayerResources) -> dict[str, int]:

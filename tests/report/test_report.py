@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.cache import Slot
 from pipeline.devices.boards import load_board
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import Resources
 from pipeline.errors import ModelError
 from pipeline.finn.estimate import estimate
 from pipeline.folding import fold
@@ -57,7 +57,7 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     verified = folders["rtlsim"] / "verification_output"
     verified.mkdir()
     np.save(verified / FACTS.verified[0].file, np.zeros((10, 1, 1, 1), np.int64))
-    share = Utilization(lut=7)
+    share = Resources(lut=7)
     monkeypatch.setattr(yosys, "synthesize", lambda units, *a, **k: [SynthesisResult(share, {"m": share})] * len(units))
     synth.run(FACTS.folded.graph, load_board("KV260"), folders["synth"] / "report", cache=tmp_path)
     (folders["timing"] / "report").mkdir()
@@ -103,11 +103,12 @@ def test_finns_own_estimate_of_each_layer_is_written(results, tmp_path):
     assert "FINN" in content.pop("how")
     assert set(content) == {layer.name for layer in FACTS.folded.graph}
     mvau = next(layer for layer in FACTS.folded.graph if isinstance(layer, MVAU))
-    (hls, rtl) = estimate(mvau, load_board("KV260"))
+    estimates = estimate(mvau, load_board("KV260"))
+    hls, rtl = estimates["MVAU_hls"], estimates["MVAU_rtl"]
     assert content[mvau.name]["MVAU_hls"] == {"LUT": hls.lut, "BRAM_18K": hls.bram_18k, "URAM": 0, "DSP": 0}
     assert content[mvau.name]["MVAU_rtl"]["DSP"] == rtl.dsp > 0
     assert content[next(layer.name for layer in FACTS.folded.graph if isinstance(layer, FMPadding))] is None
-    assert found.finn[mvau.name] == (hls, rtl)
+    assert found.finn[mvau.name] == estimates
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]"])

@@ -3,9 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.devices.boards import board_names
-from pipeline.devices.resources import Utilization
-from pipeline.finn.estimate import FinnEstimate
-from pipeline.folding.estimate import Estimate
+from pipeline.devices.resources import Resources
 from pipeline.folding.fit import Fit
 from pipeline.folding.fold import MvauChoice
 from pipeline.kernels.mvau import MVAU
@@ -39,14 +37,14 @@ def test_the_overview_says_what_is_known_and_how():
 
 def test_what_does_not_fit_is_said_in_the_overview():
     assert "does not fit" not in summary(FACTS)
-    capacity = {**FACTS.resources.capacity, "LUT": FACTS.resources.total.lut - 1}
+    capacity = replace(FACTS.resources.capacity, lut=FACTS.resources.total.lut - 1)
     text = summary(sample_facts(resources=replace(FACTS.resources, capacity=capacity)))
     lut = FACTS.resources.total.lut
     assert f"**does not fit**, {lut:,} LUT of {lut - 1:,} |" in text
 
 
 def test_every_board_is_said_to_hold_it_or_not():
-    used = Utilization(lut=100_000, ff=100_000, bram_18k=400, uram=32)
+    used = Resources(lut=100_000, ff=100_000, bram_18k=400, uram=32)
     resources = replace(FACTS.resources, total=used)
     table = {row[0].strip("|* "): row[1:] for row in rows(summary(sample_facts(resources=resources)), "Boards")[1:]}
     assert set(table) == set(board_names())
@@ -83,10 +81,8 @@ def test_chosen_memories_are_named():
 def test_the_overview_says_whether_there_is_a_bitstream():
     assert "| none: Vivado was not on PATH" in summary(FACTS)
     assert "| none: the KV260 has no processors beside its logic" in summary(sample_facts(bitfile=None))
-    placed = {"LUT": 30_000, "FF": 40_000}
-    made = replace(
-        FACTS.bitfile, vivado="2024.2", utilization=placed, accelerator={"LUT": 25_000}, wns_ns=0.125, clock_mhz=200.0
-    )
+    placed, part = Resources(lut=30_000, ff=40_000), Resources(lut=25_000)
+    made = replace(FACTS.bitfile, vivado="2024.2", utilization=placed, accelerator=part, wns_ns=0.125, clock_mhz=200.0)
     text = summary(sample_facts(bitfile=made))
     assert "| 30,000 LUT, 25,000 of them the accelerator's, 40,000 FF; 200 MHz kept with 0.125 ns to spare |" in text
     assert "measured by Vivado 2024.2" in text
@@ -158,7 +154,7 @@ def test_resources_add_up_and_fifos_share_a_row():
 
 
 def test_what_vitis_hls_estimates_stands_below_the_count_of_the_rtl():
-    estimated = Estimated("2022.2", "xck26", 5.0, Utilization(lut=432, ff=765, bram_18k=3), 5.5, 100, 101)
+    estimated = Estimated("2022.2", "xck26", 5.0, Resources(lut=432, ff=765, bram_18k=3), 5.5, 100, 101)
     names = ["MVAU_0", next(layer.name for layer in FACTS.folded.graph if layer.op_type.endswith("Converter"))]
     layers = FACTS.resources.layers | {
         name: replace(FACTS.resources.layers[name], impl_style="hls", hls=estimated) for name in names
@@ -187,17 +183,17 @@ def test_where_vitis_hls_was_not_there_the_page_says_so():
 
 
 def test_the_whole_network_is_shown_where_it_was_counted():
-    resources = replace(FACTS.resources, whole=Utilization(lut=4321))
+    resources = replace(FACTS.resources, whole=Resources(lut=4321))
     assert "| stitched network in one run |  |  | 4,321 |" in summary(sample_facts(resources=resources))
 
 
 def test_estimates_stand_beside_counts_with_their_median_error():
-    counted = {name: Utilization(lut=100) for name in FACTS.resources.layers}
+    counted = {name: Resources(lut=100) for name in FACTS.resources.layers}
     matrices = [layer.name for layer in FACTS.folded.graph if isinstance(layer, MVAU)]
-    estimates = {name: Estimate(lut=100.0) for name in counted}
-    estimates |= {name: Estimate(lut=lut) for name, lut in zip(matrices, (110.0, 70.0, 105.0, 100.0), strict=True)}
+    estimates = {name: Resources(lut=100.0) for name in counted}
+    estimates |= {name: Resources(lut=lut) for name, lut in zip(matrices, (110.0, 70.0, 105.0, 100.0), strict=True)}
     layers = {name: replace(FACTS.resources.layers[name], total=own) for name, own in counted.items()}
-    resources = replace(FACTS.resources, layers=layers, total=sum(counted.values(), Utilization()))
+    resources = replace(FACTS.resources, layers=layers, total=sum(counted.values(), Resources()))
     text = summary(sample_facts(resources=resources, folded=replace(FACTS.folded, estimates=estimates)))
     assert "Of the MVAUs' LUTs the median error is 7.5 %, of the total it is −0." in text
     assert "## Choice" not in text
@@ -243,10 +239,10 @@ def test_a_simulation_that_was_not_asked_for_is_called_so():
 def test_finns_estimate_stands_beside_ours():
     folded = {layer.name: layer for layer in FACTS.folded.graph if isinstance(layer, MVAU)}
     first = next(iter(folded))
-    finn = {name: (FinnEstimate("MVAU_hls", 300, 0, 0, 0), FinnEstimate("MVAU_rtl", 0, 0, 0, 7)) for name in folded}
+    finn = {name: {"MVAU_hls": Resources(lut=300), "MVAU_rtl": Resources(dsp=7)} for name in folded}
     finn |= {layer.name: () for layer in FACTS.folded.graph if layer.name not in finn}
     counts = FACTS.resources.layers | {
-        name: replace(FACTS.resources.layers[name], total=Utilization(lut=200)) for name in folded
+        name: replace(FACTS.resources.layers[name], total=Resources(lut=200)) for name in folded
     }
     text = summary(sample_facts(finn=finn, resources=replace(FACTS.resources, layers=counts)))
     table = {row[0].strip("|* "): row for row in rows(text, "Resources")}
@@ -314,11 +310,11 @@ def test_frequencies_of_another_device_are_called_so():
 
 
 def test_what_vivado_measured_stands_beside_it():
-    used = {"LUT": 900, "LUTRAM": 0, "SRL": 0, "FF": 640, "BRAM_18K": 3, "URAM": 1, "DSP": 2, "Carry": 44}
+    used = Resources(lut=900, ff=640, carry=44, bram_18k=3, uram=1, dsp=2)
     made = [
         Implemented("2024.2", "xck26", 5.0, -1.25, used),
         Implemented("2024.2", "xck26", 5.0, 1.0, used),
-        Implemented("2024.2", "xck26", 5.0, None, {}, "not every net could be routed"),
+        Implemented("2024.2", "xck26", 5.0, None, None, "not every net could be routed"),
     ]
     both = {name: replace(entry, vivado=own) for (name, entry), own in zip(ON_ECP5.items(), made, strict=True)}
     text = summary(sample_facts(timing=replace(TIMING, layers=both)))

@@ -13,6 +13,7 @@ from pipeline.board_design import hwh, tcl
 from pipeline.board_design.description import describe
 from pipeline.config import BuildConfig
 from pipeline.devices.boards import load_board
+from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError, TimingError, ToolError, UnsupportedError
 from pipeline.flow import build
 from pipeline.progress import Screen
@@ -124,9 +125,9 @@ def test_a_bitstream_with_what_was_measured(rtl, tmp_path, stand_in):
     assert (result.board, result.part, result.vivado) == ("KV260", KV260.part, "2024.2")
     assert (result.clock_mhz, result.pl_clock_mhz) == (199.960008, 99.999001)
     assert (result.wns_ns, result.whs_ns) == (0.125, 0.011)
-    whole = {"LUT": 12345, "LUTRAM": 900, "SRL": 445, "FF": 9876, "BRAM_18K": 17, "URAM": 0, "DSP": 4}
+    whole = Resources(lut=12345, lutram=900, srl=445, ff=9876, bram_18k=17, dsp=4)
     assert result.utilization == whole
-    assert result.accelerator == whole | {"LUT": 10000, "LUTRAM": 700, "SRL": 300, "FF": 8000, "BRAM_18K": 13, "DSP": 0}
+    assert result.accelerator == Resources(lut=10000, lutram=700, srl=300, ff=8000, bram_18k=13)
     assert result.summary == (
         "a bitstream for the KV260 by Vivado 2024.2: 12,345 LUT, 199.96 MHz kept with 0.125 ns to spare "
         "by the strategy Performance_ExtraTimingOpt, the slowest path in MVAU_1 to StreamingFIFO_2"
@@ -139,6 +140,10 @@ def test_a_bitstream_with_what_was_measured(rtl, tmp_path, stand_in):
     ]
     assert len(result.worst_paths) == 10
     assert bitfile.load(folder) == result
+    written = json.loads((folder / bitfile.FILE).read_text())["utilization"]
+    assert list(written.items()) == [
+        *(("URAM", 0), ("LUT", 12345), ("LUTRAM", 900), ("SRL", 445), ("FF", 9876), ("BRAM_18K", 17), ("DSP", 4))
+    ]
     reports = {"utilization.rpt", "utilization.xml", "timing_summary.rpt", "worst_paths.txt", "result.txt"}
     assert reports < {path.name for path in folder.iterdir()}
     assert lines[-2] == "A2Q TRY Performance_ExtraTimingOpt setup 0.125 ns, hold 0.011 ns"

@@ -14,7 +14,7 @@ from pipeline.config import BuildConfig
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError, ToolError
 from pipeline.folding.fold import fold, save
 from pipeline.kernels.fm_padding import FMPadding
@@ -53,8 +53,8 @@ def runs(monkeypatch) -> list[str]:
         text = unit.sources[-1].read_text()
         tops.append(text)
         luts = sum(map(int, re.findall(r"\.Depth\((\d+)\)", text)))
-        share = Utilization(lut=luts, ff=1, bram_18k=1)
-        return SynthesisResult(share, {"ooc": Utilization(), "streaming_fifo": share})
+        share = Resources(lut=luts, ff=1, bram_18k=1)
+        return SynthesisResult(share, {"ooc": Resources(), "streaming_fifo": share})
 
     def netlist(unit: yosys.Unit, family: str, cache: Path) -> Path:
         path = cache / f"{unit.key(family)}.netlist.json.gz"
@@ -71,7 +71,7 @@ def test_equal_layers_are_synthesized_once_and_counted_each(runs, tmp_path):
     report = synth.run(fifos(4, 8, 4, 4), KV260, tmp_path, cache=tmp_path / "cache")
     assert len(runs) == 2
     assert [layer.total.lut for layer in report.layers.values()] == [4, 8, 4, 4]
-    assert report.total == Utilization(lut=20, ff=4, bram_18k=4)
+    assert report.total == Resources(lut=20, ff=4, bram_18k=4)
     assert report.whole is None
 
 
@@ -100,20 +100,20 @@ def test_the_file_has_finns_keys_and_reads_back(runs, tmp_path):
         "streaming_fifo": content["layers"]["StreamingFIFO_0"]["modules"]["streaming_fifo"]
     }
     assert "synth_xilinx -family xcup -nodsp" in content["method"] and "no timing" in content["method"]
-    assert content["utilization"]["BRAM_18K"] == 1 / (2 * KV260.bram36)
+    assert content["utilization"]["BRAM_18K"] == 1 / KV260.capacity.bram_18k
     assert synth.load(tmp_path / synth.FILE) == report
 
 
 def test_a_resource_that_a_part_lacks_has_no_utilization(runs, tmp_path):
     report = synth.run(fifos(4), load_board("Pynq-Z1"), tmp_path, cache=tmp_path)
-    assert report.capacity["URAM"] == 0 and report.utilization["URAM"] is None
+    assert report.capacity.uram == 0 and report.utilization["URAM"] is None
     assert "-family xc7" in report.method
 
 
 def test_a_network_that_is_too_large_is_said_to_be(runs, tmp_path):
     report = synth.run(fifos(4, 8), KV260, tmp_path, cache=tmp_path)
     assert report.exceeded == ()
-    small = replace(KV260, luts=report.total.lut - 1, bram36=0)
+    small = replace(KV260, capacity=replace(KV260.capacity, lut=report.total.lut - 1, bram_18k=0))
     assert synth.run(fifos(4, 8), small, tmp_path, cache=tmp_path).exceeded == ("LUT", "BRAM_18K")
 
 
@@ -159,7 +159,7 @@ def test_counts_of_yosys_itself(tmp_path: Path):
     graph = LayerGraph("padding", (padding,), "a", "b")
     report = synth.run(graph, KV260, tmp_path, cache=tmp_path / "cache")
     (layer,) = report.layers.values()
-    assert layer.total == report.total == sum(layer.modules.values(), Utilization())
+    assert layer.total == report.total == sum(layer.modules.values(), Resources())
     assert layer.total.lut > 5 and layer.total.ff > 5 and layer.total.dsp == 0
     assert set(layer.modules) <= {"fm_padding", "spill_register"}
 
@@ -199,7 +199,7 @@ def test_what_is_hls_has_vitis_hls_estimate_beside_the_count(runs, monkeypatch, 
     first, second, _ = report.layers.values()
     assert first.hls is not None and first.hls.utilization.lut == 321 and second.hls is None
     assert first.how == "counted by Yosys, of its RTL" and second.how == "counted by Yosys"
-    assert report.total == sum((layer.total for layer in report.layers.values()), Utilization())
+    assert report.total == sum((layer.total for layer in report.layers.values()), Resources())
     assert report.in_hls == "2 layers in HLS C++ 642 LUT, estimated by Vitis HLS 2022.2; in RTL 0"
     entry = json.loads((tmp_path / synth.FILE).read_text())["layers"]["MVAU_0"]
     assert (entry["LUT"], entry["how"]) == (0, "counted by Yosys, of its RTL")

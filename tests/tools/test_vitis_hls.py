@@ -9,7 +9,7 @@ import pytest
 from pipeline.codegen import hls
 from pipeline.codegen.hls import HlsLayer, write_layer
 from pipeline.dataflow.types import IntType
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import Resources
 from pipeline.errors import ToolError
 from pipeline.kernels.mvau import MVAU
 from pipeline.tools import vitis_hls
@@ -54,7 +54,7 @@ def test_what_is_found_is_what_the_report_says(synthesize):
         version="2022.2",
         part=PART,
         period_ns=5.0,
-        utilization=Utilization(lut=1234, ff=2345, bram_18k=3, dsp=2),
+        utilization=Resources(lut=1234, ff=2345, bram_18k=3, dsp=2),
         estimated_period_ns=3.512,
         latency_cycles=2309,
         interval_cycles=2310,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.devices.resources import Resources
 from pipeline.errors import ToolError
 from pipeline.tools import vivado
 from pipeline.tools.vivado import Implemented
@@ -131,9 +132,7 @@ def test_the_table_of_a_7_series_part_has_no_ultra_rams(tmp_path):
     columns = {"Instance": "top", "Module": "(top)", "Total_LUTs": "5", "Logic_LUTs": "4", "LUTRAMs": "1", "SRLs": "0"}
     path = tmp_path / "utilization.xml"
     path.write_text(table(**columns, FFs="7", RAMB36="1", RAMB18="1", DSP48_Blocks="2"))
-    assert vivado.read_utilization(path) == {
-        "top": {"URAM": 0, "LUT": 5, "LUTRAM": 1, "SRL": 0, "FF": 7, "BRAM_18K": 3, "DSP": 2}
-    }
+    assert vivado.read_utilization(path) == {"top": Resources(lut=5, lutram=1, ff=7, bram_18k=3, dsp=2)}
 
 
 @pytest.mark.parametrize("text", ["<", "<RptDoc/>", table(Instance="top", Total_LUTs="many"), table(Instance="top")])
@@ -177,9 +176,21 @@ def test_fmax_is_where_the_slowest_path_has_no_slack(route, slack, fmax):
 
 def test_the_resources_are_those_of_the_unit_without_the_registers_around_it(route):
     found, _ = route()
-    assert found.resources == {
-        "LUT": 2200, "LUTRAM": 90, "SRL": 10, "FF": 1200, "BRAM_18K": 7, "URAM": 2, "DSP": 0, "Carry": 2,
-    }  # fmt: skip
+    assert found.resources == Resources(lut=2200, lutram=90, srl=10, ff=1200, carry=2, bram_18k=7, uram=2)
+    written = found.to_json()
+    assert list(written["resources"].items()) == [
+        *(
+            ("URAM", 2),
+            ("LUT", 2200),
+            ("LUTRAM", 90),
+            ("SRL", 10),
+            ("FF", 1200),
+            ("BRAM_18K", 7),
+            ("DSP", 0),
+            ("Carry", 2),
+        )
+    ]
+    assert Implemented.from_json(written) == found
 
 
 def test_it_is_synthesized_and_routed_out_of_context_at_the_clock_that_is_asked_for(route, tmp_path):
@@ -214,7 +225,8 @@ def test_the_same_unit_is_routed_once(route, tmp_path):
 def test_a_unit_that_the_part_does_not_hold_is_an_answer(route, step, message):
     found, _ = route(failing=step, message=message)
     assert found.problem == f"does not fit: {message.partition('] ')[2]}"
-    assert found.fmax_mhz is None and found.wns_ns is None and found.resources == {}
+    assert found.fmax_mhz is None and found.wns_ns is None and found.resources is None
+    assert found.to_json()["resources"] == {} and Implemented.from_json(found.to_json()) == found
 
 
 def test_a_unit_that_is_not_routed_in_full_is_an_answer(route):

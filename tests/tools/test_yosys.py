@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.codegen.rtl import rtl_sources
-from pipeline.devices.resources import Utilization
+from pipeline.devices.resources import Resources
 from pipeline.errors import ToolError
 from pipeline.static_timing.circuit import flatten
 from pipeline.tools import process, yosys
@@ -234,11 +234,11 @@ def test_counting_goes_down_the_hierarchy():
     )
     total, modules = yosys.count_primitives(counted, "top")
     assert modules == {
-        "top": Utilization(lut=1),
-        "a": Utilization(carry=2),
-        "b": Utilization(lut=48, lutram=48, ff=12),
+        "top": Resources(lut=1),
+        "a": Resources(carry=2),
+        "b": Resources(lut=48, lutram=48, ff=12),
     }
-    assert total == Utilization(lut=49, lutram=48, ff=12, carry=2)
+    assert total == Resources(lut=49, lutram=48, ff=12, carry=2)
 
 
 def test_a_cell_of_unknown_cost_is_an_error():
@@ -250,16 +250,14 @@ def test_memories_are_counted_by_what_they_take():
     assert PRIMITIVES["RAMB36E2"] == PRIMITIVES["RAMB18E2"] * 2
     assert (PRIMITIVES["RAMB18E2"] * 3).bram_36k == 1.5
     assert PRIMITIVES["RAM64M"].lut == PRIMITIVES["RAM64M"].lutram == 4
-    assert PRIMITIVES["SRLC32E"] == Utilization(lut=1, srl=1)
+    assert PRIMITIVES["SRLC32E"] == Resources(lut=1, srl=1)
 
 
 def test_cached_results_are_whole(sources, tmp_path):
     (found,) = yosys.synthesize([Unit("lane", sources[:1])], "xc7", cache=tmp_path / "c")
     (entry,) = (tmp_path / "c").glob("*.json")
     content = json.loads(entry.read_text())
-    assert found == SynthesisResult(
-        Utilization(**content["total"]), {"lane": Utilization(**content["by_module"]["lane"])}
-    )
+    assert found == SynthesisResult(Resources(**content["total"]), {"lane": Resources(**content["by_module"]["lane"])})
     assert sorted(os.listdir(tmp_path / "c")) == [entry.name, f"{entry.stem}.netlist.json.gz"]
 
 
