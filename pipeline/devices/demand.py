@@ -26,10 +26,10 @@ class Demand:
 
     op_type: str
     terms: dict[str, float] = field(default_factory=lambda: defaultdict(float, layer=1.0))
-    bram_18k: int = 0
-    uram: int = 0
-    lut: int = 0
-    ff: int = 0
+    bram_18k: float = 0
+    uram: float = 0
+    lut: float = 0
+    ff: float = 0
     words: int = 0
 
     def add(self, **terms: float) -> None:

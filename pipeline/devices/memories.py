@@ -7,7 +7,9 @@ words.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+
+from pipeline.devices.resources import Resources
 
 __all__ = ["Storage", "block_count", "loaded_uram", "ram", "rom"]
 
@@ -18,13 +20,10 @@ _BLOCK_PRICE_RAM, _BLOCK_PRICE_ROM = 72, 136  # LUTs that are worth a block of 1
 _ULTRA_WORDS, _ULTRA_BITS = 4096, 72  # of a URAM288, which has no other shape
 
 
-class Storage(NamedTuple):
-    """LUTs, blocks of 18 Kb or UltraRAMs of a memory; the flip-flops of its output, which a block has; how deep it is."""
+@dataclass(frozen=True)
+class Storage(Resources):
+    """What a memory takes, with the flip-flops of its output, which a block has; and how many words deep it is."""
 
-    lut: int
-    bram_18k: int
-    ff: int
-    uram: int = 0
     words: int = 0
 
     @property
@@ -47,13 +46,13 @@ def rom(width: int, depth: int, ram_style: str = "auto") -> Storage:
     """A memory of `depth` constant words of `width` bits in the `ram_style` of hw/rtl/rom.sv; a single word is no
     memory."""
     if depth < 2:
-        return Storage(0, 0, 0)
+        return Storage()
     if ram_style == "block":
-        return Storage(0, block_count(width, depth), 0, words=depth)
+        return Storage(bram_18k=block_count(width, depth), words=depth)
     luts = width * -(-depth // 64)
     if ram_style == "distributed":
         # the multiplexers of a slice join 256 words; beyond them a third more was counted, for 512 to 2,048 words
-        return Storage(luts if depth <= 256 else 4 * luts // 3, 0, width, words=depth)
+        return Storage(lut=luts if depth <= 256 else 4 * luts // 3, ff=width, words=depth)
     return _cheaper(luts, _BLOCK_PRICE_ROM, width, depth)
 
 
@@ -67,17 +66,18 @@ def loaded_uram(width: int, depth: int) -> Storage:
     luts = address // 2 + part + 3
     ff = 32 * (parts - 1) + part + address + 34  # parts of a word, counters, its place in the chain
     if depth < 2:
-        return Storage(luts, 0, ff + 2 * width)
+        return Storage(lut=luts, ff=ff + 2 * width)
     banks = -(-depth // _ULTRA_WORDS)
     luts += width * -(-(banks - 1) // 3)  # a LUT is a multiplexer of four
-    return Storage(luts, 0, ff + (banks - 1).bit_length(), banks * -(-width // _ULTRA_BITS), depth)
+    uram = banks * -(-width // _ULTRA_BITS)
+    return Storage(lut=luts, ff=ff + (banks - 1).bit_length(), uram=uram, words=depth)
 
 
 def _cheaper(luts: int, price: int, width: int, depth: int) -> Storage:
     blocks = block_count(width, depth)
     if luts > price * blocks:
-        return Storage(0, blocks, 0, words=depth)
-    return Storage(luts, 0, width, words=depth)
+        return Storage(bram_18k=blocks, words=depth)
+    return Storage(lut=luts, ff=width, words=depth)
 
 
 def block_count(width: int, depth: int) -> int:

@@ -22,8 +22,8 @@ from pipeline.devices.resources import Resources
 
 __all__ = ["KEYS", "estimate", "nodes"]
 
-KEYS = ("LUT", "BRAM_18K", "URAM", "DSP")  # of what FINN estimates
-
+KEYS = ("LUT", "BRAM_18K", "URAM", "DSP")
+"""The keys, in reports, of the resources that FINN estimates."""
 
 _OPERATORS: dict[str, type[HWCustomOp]] = {
     kind.__name__: kind
@@ -35,11 +35,11 @@ _OPERATORS: dict[str, type[HWCustomOp]] = {
 
 
 def estimate(layer: Layer, board: Board) -> dict[str, Resources]:
-    """What FINN estimates for each of its units that compute what `layer` does, by FINN's name of it, on the part of `board`.
+    """FINN's estimate on the part of `board` for each of its units that compute what `layer` does, by FINN's name of the unit.
 
-    FINN tells the resources of KEYS. An MVAU has two units: MVAU_hls with multipliers of LUTs, which comes first, and MVAU_rtl, which takes DSPs alone. Empty
-    where FINN has no such unit, as for sparse and unrolled MVAUs, or no estimate of its LUTs, as for FMPadding, Pool,
-    AddStreams, DuplicateStreams and LabelSelect.
+    The estimate has the resources of KEYS. An MVAU has two units: MVAU_hls with multipliers of LUTs, which comes first, and
+    MVAU_rtl, which takes DSPs alone. Empty where FINN has no such unit, as for sparse and unrolled MVAUs, or no estimate of
+    its LUTs, as for FMPadding, Pool, AddStreams, DuplicateStreams and LabelSelect.
     """
     return {node.onnx_node.op_type: _estimated(node, board.part) for node in nodes(layer, board.family)}
 

@@ -55,7 +55,7 @@ def test_constants_become_what_yosys_makes_of_them(width, depth, style, tmp_path
 
 def test_a_single_constant_is_no_memory():
     for style in ("auto", "distributed", "block"):
-        assert rom(64, 1, style) == Storage(0, 0, 0)
+        assert rom(64, 1, style) == Storage()
 
 
 def test_ultra_ram_is_counted_in_blocks_of_4096_by_72(tmp_path):
