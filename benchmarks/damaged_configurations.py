@@ -52,10 +52,10 @@ def _main() -> None:
         counts: Counter[tuple[str, str]] = Counter()
         for seed in range(options.first, options.first + options.count):
             file = damaged(seed)
-            found = _outcome(file, folder)
-            counts[file.kind, found.result] += 1
-            if found.result == "failed":
-                print(f"seed {seed}, {file.kind} ({', '.join(file.changes)}): {found.text}")
+            outcome = _outcome(file, folder)
+            counts[file.kind, outcome.result] += 1
+            if outcome.result == "failed":
+                print(f"seed {seed}, {file.kind} ({', '.join(file.changes)}): {outcome.text}")
     table = Table("", *_RESULTS, box=None, title=f"{options.count} damaged files")
     for kind in KINDS:
         table.add_row(kind, *(f"{counts[kind, result]:,}" for result in _RESULTS))

@@ -87,11 +87,11 @@ def _draw(points: list[Point], path: Path) -> None:
     axes = figure.subplots()
     widths = sorted({point.spec.accumulator_bits or 0 for point in points})
     for colour, bits in zip(_COLOURS, widths, strict=False):
-        own = sorted((p for p in points if (p.spec.accumulator_bits or 0) == bits), key=lambda p: p.lut)
+        curve = sorted((p for p in points if (p.spec.accumulator_bits or 0) == bits), key=lambda p: p.lut)
         label = f"P = {bits}" if bits else "no bound"
-        line = "-" if len(own) > 1 else _MARKERS[own[0].spec.method]
-        axes.plot([p.lut for p in own], [p.top1 for p in own], line, color=colour, linewidth=1, label=label)
-        for point in own:
+        line = "-" if len(curve) > 1 else _MARKERS[curve[0].spec.method]
+        axes.plot([p.lut for p in curve], [p.top1 for p in curve], line, color=colour, linewidth=1, label=label)
+        for point in curve:
             fill = "none" if point.counted_lut is None else "full"
             axes.plot(point.lut, point.top1, _MARKERS[point.spec.method], color=colour, markersize=6, fillstyle=fill)
             if point.spec.width != 1:

@@ -60,10 +60,10 @@ def compare(before: Path, after: Path) -> None:
     differences = 0
     for name in sorted({path.name for folder in (before, after) for path in folder.iterdir() if path.is_dir()}):
         files = {file for folder in (before, after) for file in _files(folder / name)}
-        found = [line for file in sorted(files) if (line := _difference(before / name / file, after / name / file))]
-        print(f"{name}: {len(files)} files, {len(found)} differ")
-        print("".join(f"  {line}\n" for line in found), end="")
-        differences += len(found)
+        lines = [line for file in sorted(files) if (line := _difference(before / name / file, after / name / file))]
+        print(f"{name}: {len(files)} files, {len(lines)} differ")
+        print("".join(f"  {line}\n" for line in lines), end="")
+        differences += len(lines)
         if not files:
             raise SystemExit(f"{name} holds nothing that could be compared")
     raise SystemExit(1 if differences else 0)

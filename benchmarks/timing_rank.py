@@ -106,9 +106,9 @@ def _main() -> None:
         writer.writerows(rows)
     measured = [row["ecp5_mhz"] for row in rows]
     for net in CELL_DELAYS[_FAMILY].nets:
-        found = spearmanr(measured, [row[f"{net.name}_mhz"] for row in rows])
-        print(f"{net.name}: Spearman's rank correlation {found.statistic:.2f}, p {found.pvalue:.1g}")
-    _plot(rows, options.out / "timing_rank.png", found.statistic)
+        correlation = spearmanr(measured, [row[f"{net.name}_mhz"] for row in rows])
+        print(f"{net.name}: Spearman's rank correlation {correlation.statistic:.2f}, p {correlation.pvalue:.1g}")
+    _plot(rows, options.out / "timing_rank.png", correlation.statistic)
 
 
 if __name__ == "__main__":

@@ -118,19 +118,23 @@ def _family(name: str, kinds: Mapping[str, Mapping[str, Any]], note: str) -> str
     body = [
         [
             kind,
-            own["layers"],
-            own["large"],
-            *(percent(own[f"{resource}_error"][which]) for resource in ("lut", "ff") for which in ("median", "worst")),
-            own["bram_18k_wrong"],
+            errors["layers"],
+            errors["large"],
+            *(
+                percent(errors[f"{resource}_error"][which])
+                for resource in ("lut", "ff")
+                for which in ("median", "worst")
+            ),
+            errors["bram_18k_wrong"],
         ]
-        for kind, own in kinds.items()
+        for kind, errors in kinds.items()
     ]
     return f"## {_FAMILIES[name]}\n\n" + table(header, body) + (f"\n\n{note}" if note else "")
 
 
 def _each(content: Mapping[str, Any], rows: Sequence[LeftOut]) -> str:
     """What the plot shows, and what it does not."""
-    fitted = sum(own["layers"] for kinds in content["families"].values() for own in kinds.values())
+    fitted = sum(errors["layers"] for kinds in content["families"].values() for errors in kinds.values())
     rest = "; of the others the counts were not kept when they were fitted" if len(rows) < fitted else ""
     return _EACH.format(kept=len(rows), fitted=fitted, rest=rest)
 
@@ -139,8 +143,10 @@ def _large(rows: Sequence[LeftOut]) -> str:
     """The errors on matrices larger than ResNet-8's, which are of ResNet-18's size."""
     body = []
     for family, kind in sorted({(row.family, row.kind) for row in rows if row.weights > _LARGE}):
-        own = [row for row in rows if (row.family, row.kind) == (family, kind) and row.weights > _LARGE]
-        body.append([_FAMILIES[family], kind, len(own), *_spread([relative(r.lut_predicted, r.lut) for r in own])])
+        members = [row for row in rows if (row.family, row.kind) == (family, kind) and row.weights > _LARGE]
+        body.append(
+            [_FAMILIES[family], kind, len(members), *_spread([relative(r.lut_predicted, r.lut) for r in members])]
+        )
     if not body:
         return ""
     return (
@@ -154,11 +160,11 @@ def _beside_finn(rows: Sequence[LeftOut]) -> str:
     """What FINN's code estimates for the same layers."""
     body = []
     for family, unit in sorted({(row.family, row.finn_unit) for row in rows if row.finn_unit}):
-        own = [row for row in rows if (row.family, row.finn_unit) == (family, unit)]
-        ours = _spread([relative(row.lut_predicted, row.lut) for row in own])
-        finns = _spread([relative(row.finn_lut, row.lut) for row in own])
-        ratio = f"{median(row.finn_lut / max(row.lut, 1) for row in own):.2f}"
-        body.append([_FAMILIES[family], unit, len(own), *ours, *finns, ratio])
+        members = [row for row in rows if (row.family, row.finn_unit) == (family, unit)]
+        ours = _spread([relative(row.lut_predicted, row.lut) for row in members])
+        finns = _spread([relative(row.finn_lut, row.lut) for row in members])
+        ratio = f"{median(row.finn_lut / max(row.lut, 1) for row in members):.2f}"
+        body.append([_FAMILIES[family], unit, len(members), *ours, *finns, ratio])
     if not body:
         return ""
     header = [
@@ -206,9 +212,9 @@ def _scatter(axes: Axes, rows: Sequence[LeftOut]) -> None:
             marker="x", s=28, linewidths=1.1, color=_FINN_COLOUR, label="FINN's estimate of a folded MVAU",
         )  # fmt: skip
     for kind, colour in _COLOURS.items():
-        own = [row for row in rows if (row.kind if row.kind in _COLOURS else "other layers") == kind]
-        if own:
-            counted, predicted = [max(row.lut, 1) for row in own], [max(row.lut_predicted, 1) for row in own]
+        members = [row for row in rows if (row.kind if row.kind in _COLOURS else "other layers") == kind]
+        if members:
+            counted, predicted = [max(row.lut, 1) for row in members], [max(row.lut_predicted, 1) for row in members]
             axes.scatter(counted, predicted, s=16, color=colour, label=f"{kind}, predicted", edgecolors="none")
     ends = (
         max(min(min(row.lut, row.lut_predicted) for row in rows) / 1.6, 1),
