@@ -225,12 +225,12 @@ class FoldingProblem:
             solution = self._program.solve(capacity, [(i, other) for other in STYLES if other != style], fixed)
             return solution.total if solution else None
 
-        asked = [(name, style) for name in names for style in STYLES if style != chosen.layers[self._index[name]].style]
+        pairs = [(name, style) for name in names for style in STYLES if style != chosen.layers[self._index[name]].style]
         with ThreadPoolExecutor(_SOLVERS) as pool:  # HiGHS leaves Python's lock to others while it solves
-            totals = list(pool.map(total, *zip(*asked, strict=True))) if asked else []
+            totals = list(pool.map(total, *zip(*pairs, strict=True))) if pairs else []
         result: dict[str, dict[str, Resources | None]] = {name: {} for name in names}
-        for (name, style), found in zip(asked, totals, strict=True):
-            result[name][style] = found
+        for (name, style), estimate in zip(pairs, totals, strict=True):
+            result[name][style] = estimate
         return result
 
 

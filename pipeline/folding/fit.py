@@ -51,14 +51,14 @@ def excess(taken: Resources, capacity: Resources) -> dict[str, tuple[int, int]]:
 def holders(graph: LayerGraph) -> tuple[str, ...]:
     """The boards that hold the folded `graph`, each by estimates for its own family."""
     totals: dict[str, Resources] = {}
-    found = []
+    names = []
     for board in all_boards():
         if board.family not in totals:
             model = ResourceModel.load(board.family)
             totals[board.family] = sum(map(model.layer, graph), Resources())
         if totals[board.family].fits(board.capacity):
-            found.append(board.name)
-    return tuple(found)
+            names.append(board.name)
+    return tuple(names)
 
 
 def _rounded_down(rate: float) -> float:

@@ -198,8 +198,8 @@ def load(folder: Path) -> Folded:
         content = json.loads(path.read_text())
         prediction = Prediction(**content.pop("prediction"))
         ignored = tuple(content.pop("ignored"))
-        content["estimates"] = {name: Resources(**own) for name, own in content["estimates"].items()}
-        content["choices"] = {name: MvauChoice(**own) for name, own in content["choices"].items()}
+        content["estimates"] = {name: Resources(**amounts) for name, amounts in content["estimates"].items()}
+        content["choices"] = {name: MvauChoice(**choice) for name, choice in content["choices"].items()}
         fit = content.pop("fit")
         fit["exceeded"] = {name: tuple(pair) for name, pair in fit["exceeded"].items()}
         fit = Fit(**fit | {name: tuple(fit[name]) for name in ("settings", "boards")})

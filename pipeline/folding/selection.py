@@ -62,10 +62,10 @@ class Program:
         links: Sequence[Link],
         together: Sequence[tuple[tuple[int, str], tuple[int, str]]] = (),
     ) -> None:
-        self._kept = _worth_keeping(choices, links)
+        self._indices = _worth_keeping(choices, links)
         choices = [
             [layer_choices[option] for option in indices]
-            for layer_choices, indices in zip(choices, self._kept, strict=True)
+            for layer_choices, indices in zip(choices, self._indices, strict=True)
         ]
         self._choices = choices
         self._first = np.cumsum([0, *map(len, choices)])
@@ -100,7 +100,7 @@ class Program:
         upper = np.ones(self._options)
         for layer, option in (fixed or {}).items():
             upper[self._first[layer] : self._first[layer + 1]] = 0
-            upper[self._variable(layer, self._kept[layer].index(option))] = 1
+            upper[self._variable(layer, self._indices[layer].index(option))] = 1
         upper[[variable for kind in without for variable in self._of_kind(*kind)]] = 0
         free = self._possible(upper)
         taken = self._taken[free]
@@ -118,10 +118,12 @@ class Program:
             return None
         if not result.success:
             raise ToolError(f"The choice of foldings has no solution: HiGHS says {result.message}")
-        found = np.zeros(len(self._estimates))
-        found[free] = result.x
-        options = [kept[found[a:b].argmax()] for kept, (a, b) in zip(self._kept, pairwise(self._first), strict=True)]
-        return Solution(tuple(options), Resources(**dict(zip(_WORTH, (found @ self._taken).tolist(), strict=True))))
+        values = np.zeros(len(self._estimates))
+        values[free] = result.x
+        options = [
+            indices[values[a:b].argmax()] for indices, (a, b) in zip(self._indices, pairwise(self._first), strict=True)
+        ]
+        return Solution(tuple(options), Resources(**dict(zip(_WORTH, (values @ self._taken).tolist(), strict=True))))
 
     def _possible(self, upper: np.ndarray) -> np.ndarray:
         """The variables that are not 0 anyway where those of the options are at most `upper`."""
@@ -206,8 +208,8 @@ def _worth_keeping(choices: Sequence[Sequence[Choice]], links: Sequence[Link]) -
 def _table(link: Link, out: Sequence[int], into: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What is between the ends for each lanes [written, read] that there are, and each option's index in it."""
     (written, writer), (read, reader) = (np.unique(lanes, return_inverse=True) for lanes in (out, into))
-    found = (link.between(int(a), int(b)) for a in written for b in read)
-    between = np.array([_amounts(estimate) for estimate in found]).reshape(len(written), len(read), len(_WORTH))
+    estimates = (link.between(int(a), int(b)) for a in written for b in read)
+    between = np.array([_amounts(estimate) for estimate in estimates]).reshape(len(written), len(read), len(_WORTH))
     return between, writer, reader
 
 
@@ -228,13 +230,13 @@ def _undominated(
     for option, choice in enumerate(choices):
         groups.setdefault(alike(choice), []).append(option)
     left = []
-    for own in groups.values():
-        taken = np.array([_amounts(choices[option].estimate) for option in own])
-        more = np.zeros((len(own), len(own), len(_WORTH)))
+    for group in groups.values():
+        taken = np.array([_amounts(choices[option].estimate) for option in group])
+        more = np.zeros((len(group), len(group), len(_WORTH)))
         for table, lanes in extra:
-            more += table[lanes[own][:, None], lanes[own]]
+            more += table[lanes[group][:, None], lanes[group]]
         no_more = (taken[:, None] + more <= taken).all(axis=2)
-        earlier = np.tri(len(own), k=-1, dtype=bool).T
+        earlier = np.tri(len(group), k=-1, dtype=bool).T
         replaces = no_more & (~no_more.T | earlier)
-        left += [own[i] for i in np.flatnonzero(~replaces.any(axis=0))]
+        left += [group[i] for i in np.flatnonzero(~replaces.any(axis=0))]
     return sorted(left)

@@ -89,9 +89,9 @@ def layer_lut_by_purpose(layer: LayerResources) -> dict[str, int]:
     luts = dict.fromkeys(PURPOSES, 0)
     kernel, of_modules = kernels().get(layer.op_type), module_purposes()
     whole = kernel.lut_purpose if kernel is not None and kernel.lut_purpose_of_cells else None
-    for module, own in layer.modules.items():
+    for module, resources in layer.modules.items():
         purpose = of_modules.get(module, "glue") if whole is None else whole
-        replayed = int(own.lutram) if module == "mvau" else 0
-        luts[purpose] += int(own.lut) - replayed
+        replayed = int(resources.lutram) if module == "mvau" else 0
+        luts[purpose] += int(resources.lut) - replayed
         luts["sliding windows"] += replayed
     return luts

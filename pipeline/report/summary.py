@@ -99,10 +99,10 @@ def _bitstream(facts: BuildFacts) -> list[str]:
     if made is None:
         return ["bitstream", f"none: the {facts.resources.board} has no processors beside its logic", "not supported"]
     if made.vivado is None or made.utilization is None:
-        found = "none: Vivado was not on PATH; the same build makes one where it is"
-        return ["bitstream", found, "`deploy/` is for the simulated board"]
-    own = f", {number(made.accelerator.lut)} of them the accelerator's" if made.accelerator else ""
-    counts = f"{number(made.utilization.lut)} LUT{own}, {number(made.utilization.ff)} FF"
+        text = "none: Vivado was not on PATH; the same build makes one where it is"
+        return ["bitstream", text, "`deploy/` is for the simulated board"]
+    share = f", {number(made.accelerator.lut)} of them the accelerator's" if made.accelerator else ""
+    counts = f"{number(made.utilization.lut)} LUT{share}, {number(made.utilization.ff)} FF"
     return [
         "bitstream",
         f"{counts}; {made.clock_mhz:g} MHz kept with {made.wns_ns:g} ns to spare",

@@ -170,7 +170,7 @@ def run(
         layer.name: LayerResources(
             layer.op_type,
             result.total,
-            {m: own for m, own in result.by_module.items() if own != Resources()},
+            {m: resources for m, resources in result.by_module.items() if resources != Resources()},
             styles.get(layer.name, "rtl"),
             estimated.get(layer.name),
         )
@@ -219,7 +219,7 @@ def load(path: Path) -> ResourceReport:
             name: LayerResources(
                 entry["op_type"],
                 Resources.from_report(entry),
-                {module: Resources.from_report(own) for module, own in entry["modules"].items()},
+                {module: Resources.from_report(resources) for module, resources in entry["modules"].items()},
                 entry["impl_style"],
                 _read_estimated(entry["hls"]) if entry["hls"] else None,
             )
@@ -359,10 +359,10 @@ def _read_estimated(entry: Mapping[str, Any]) -> Estimated:
     return Estimated(**facts, utilization=Resources.from_report(entry))
 
 
-def _estimated(found: Estimated) -> dict[str, Any]:
-    facts = asdict(found)
+def _estimated(estimated: Estimated) -> dict[str, Any]:
+    facts = asdict(estimated)
     del facts["utilization"]
-    return {**found.utilization.to_report(), "how": found.how, **facts}
+    return {**estimated.utilization.to_report(), "how": estimated.how, **facts}
 
 
 def _to_json(report: ResourceReport) -> dict[str, Any]:
@@ -380,7 +380,7 @@ def _to_json(report: ResourceReport) -> dict[str, Any]:
                 "impl_style": layer.impl_style,
                 "how": layer.how,
                 "hls": _estimated(layer.hls) if layer.hls else None,
-                "modules": {module: own.to_report() for module, own in layer.modules.items()},
+                "modules": {module: resources.to_report() for module, resources in layer.modules.items()},
             }
             for name, layer in report.layers.items()
         },
