@@ -53,16 +53,16 @@ def models_of(primitives: Iterable[str]) -> str:
     Raises UnsupportedError for one of which there is no model.
     """
     text = (Package("pyosys").require() / "share" / "xilinx" / "cells_sim.v").read_text()
-    own = {path.stem for path in gate_sources()} | _LUTS.keys()
+    present = {path.stem for path in gate_sources()} | _LUTS.keys()
     modules = []
-    for name in sorted(set(primitives) - own):
-        found = re.search(_MODULE.format(name=re.escape(name)), text, re.MULTILINE | re.DOTALL)
-        if found is None or not re.search(r"\b(assign|always)\b", found.group()):
+    for name in sorted(set(primitives) - present):
+        match = re.search(_MODULE.format(name=re.escape(name)), text, re.MULTILINE | re.DOTALL)
+        if match is None or not re.search(r"\b(assign|always)\b", match.group()):
             raise UnsupportedError(
                 f"the netlist holds {name}, of which there is no simulation model: neither Yosys' cells_sim.v nor "
                 f"hw/gate_level has one. Write hw/gate_level/{name}.sv, or leave the layer out of the gate-level simulation"
             )
-        modules.append(found.group() + "\n")
+        modules.append(match.group() + "\n")
     return "\n".join(modules)
 
 
@@ -114,6 +114,6 @@ def _parameters(parameters: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield key, f"{len(value)}'b{value}"
         else:
             yield key, f'"{value.rstrip()}"'  # Yosys puts a space behind a text that could be bits
-    for key, own in pieces.items():
-        content = "".join(own[name] for name in sorted(own, reverse=True))
+    for key, parts in pieces.items():
+        content = "".join(parts[name] for name in sorted(parts, reverse=True))
         yield key, f"{len(content)}'b{content}"

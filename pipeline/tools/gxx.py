@@ -149,7 +149,7 @@ def build_program(
             process.call(command, f"compiling {source.name}", temporary=scratch)
             os.replace(new, target)
 
-        side_by_side([partial(compile_object, *each) for each in missing.items()], jobs, on_progress)
+        side_by_side([partial(compile_object, *entry) for entry in missing.items()], jobs, on_progress)
         key = _GXX.content_key((path.name for path in objects), ())[:16]
         executable = folder / f"cppsim-{key}"
         if not executable.is_file():
@@ -200,14 +200,14 @@ def _dtype(bits: int, signed: bool) -> np.dtype:
 
 
 def _extremes(lines: Sequence[str]) -> dict[str, list[Extremes]]:
-    found: dict[str, list[Extremes]] = {}
+    result: dict[str, list[Extremes]] = {}
     for line in lines:
         match line.split():
             case ["extremes", layer, _, *values]:
                 width, least, greatest, least_used, greatest_used = map(int, values)
                 extremes = Extremes(width, _range(least, greatest), _range(least_used, greatest_used))
-                found.setdefault(layer, []).append(extremes)
-    return found
+                result.setdefault(layer, []).append(extremes)
+    return result
 
 
 def _range(least: int, greatest: int) -> tuple[int, int] | None:

@@ -36,11 +36,11 @@ def unit_netlist(design: Mapping[str, Any], top: str) -> bytes:
             taken[stem] = taken.get(stem, 0) + 1
             names[kind] = stem if taken[stem] == 1 and stem != top else f"{stem}_{taken[stem]}"
             pending.append(kind)
-    kept = {names[module]: _simplified(modules[module], names) for module in pending}
+    modules_of_unit = {names[module]: _simplified(modules[module], names) for module in pending}
     for module in pending:
-        kept[names[module]]["attributes"] = {"source": module.split("$", 1)[0]}
-    kept[top]["attributes"]["top"] = f"{1:032b}"
-    text = json.dumps({"creator": design["creator"], "modules": kept}, separators=(",", ":"))
+        modules_of_unit[names[module]]["attributes"] = {"source": module.split("$", 1)[0]}
+    modules_of_unit[top]["attributes"]["top"] = f"{1:032b}"
+    text = json.dumps({"creator": design["creator"], "modules": modules_of_unit}, separators=(",", ":"))
     return gzip.compress(text.encode(), 6, mtime=0)
 
 

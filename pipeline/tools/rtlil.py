@@ -33,7 +33,7 @@ def merge_equal_modules(text: str) -> str:
     """
     preamble, modules = _split(text)
     by_name = {module.name: module for module in modules}
-    kept: dict[str, str] = {}  # canonical content → name
+    names: dict[str, str] = {}  # canonical content → name
     representative: dict[str, str] = {}
     places = {name: place for place, name in enumerate(by_name)}
 
@@ -42,15 +42,15 @@ def merge_equal_modules(text: str) -> str:
             module = by_name[name]
             body = _with_cells(module.body, {cell: visit(cell) for cell in _cells(module.body) if cell in by_name})
             by_name[name] = _Module(name, module.head, body)
-            own = name if "attribute \\top " in module.head else ""
+            prefix = name if "attribute \\top " in module.head else ""
             # names of modules may end in a number that tells them apart: the place in the text stands for each
             text = _with_cells(body, {cell: f"\\{places[cell]}" for cell in _cells(body) if cell in places})
-            representative[name] = kept.setdefault(own + _renumber(_LOCATION.sub("", module.head + text)), name)
+            representative[name] = names.setdefault(prefix + _renumber(_LOCATION.sub("", module.head + text)), name)
         return representative[name]
 
     for module in modules:
         visit(module.name)
-    chosen = set(kept.values())
+    chosen = set(names.values())
     return _join(preamble, [module for module in by_name.values() if module.name in chosen])
 
 

@@ -238,8 +238,8 @@ def compile_model(
         units = _units([testbench.resolve(), *sorted(objects.glob("V*.cpp"))], objects)
         compiled = [unit.with_suffix(".o") for unit in units]
         calls = [
-            partial(_compile, unit, target, [*flags, *own])
-            for (unit, own), target in zip(units.items(), compiled, strict=True)
+            partial(_compile, unit, target, [*flags, *unit_flags])
+            for (unit, unit_flags), target in zip(units.items(), compiled, strict=True)
         ]
         side_by_side(calls, jobs)
         built = objects / "model"

@@ -135,10 +135,10 @@ def read_report(path: Path) -> tuple[Resources, float, int | None, int | None]:
 
 
 def _found(element: ElementTree.Element, path: str) -> ElementTree.Element:
-    found = element.find(path)
-    if found is None:
+    child = element.find(path)
+    if child is None:
         raise ValueError(f"no {path}")
-    return found
+    return child
 
 
 def _cycles(text: str) -> int | None:

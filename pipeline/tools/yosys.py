@@ -136,14 +136,14 @@ def recipe(family: str) -> str:
 def needed_sources(top: Path, library: Iterable[Path]) -> list[Path]:
     """The files of `library` that `top` needs, and `top` last. A file holds the module that it is named after."""
     by_stem = {path.stem: path for path in library if path.stem != top.stem}
-    found: dict[str, None] = {}
+    needed: dict[str, None] = {}
     pending = [top]
     while pending:
         words = set(re.findall(r"\w+", pending.pop().read_text()))
-        for stem in sorted(words & by_stem.keys() - found.keys()):
-            found[stem] = None
+        for stem in sorted(words & by_stem.keys() - needed.keys()):
+            needed[stem] = None
             pending.append(by_stem[stem])
-    return [*(by_stem[stem] for stem in sorted(found)), top]
+    return [*(by_stem[stem] for stem in sorted(needed)), top]
 
 
 def content_key(facts: Iterable[str], sources: Sequence[Path], memories: Sequence[Path]) -> str:
@@ -201,14 +201,14 @@ def _synthesize(named: dict[str, Unit], family: str, folder: Path, log: Path) ->
     """The counts and the netlist of each unit of `named`, which gives it by its key."""
     designs: list[_Design] = []
     for i, (key, unit) in enumerate(named.items()):
-        own = folder / str(i)
-        own.mkdir()
-        _copy([*unit.sources, *unit.memories], own)
-        sources, memories = ([own / path.name for path in paths] for paths in (unit.sources, unit.memories))
+        place = folder / str(i)
+        place.mkdir()
+        _copy([*unit.sources, *unit.memories], place)
+        sources, memories = ([place / path.name for path in paths] for paths in (unit.sources, unit.memories))
         if replace(unit, sources=sources, memories=memories).key(family) != key:
             raise ToolError(f"The sources of {unit.top} were changed while they were read. Start the build again.")
         read = _read_command(unit.top, unit.sources, unit.parameters)
-        designs.append({"folder": own.name, "read": read, "synthesize": _commands(unit.top, family)})
+        designs.append({"folder": place.name, "read": read, "synthesize": _commands(unit.top, family)})
     names = ", ".join(dict.fromkeys(unit.top for unit in named.values()))
     _run({"libraries": _LIBRARIES, "designs": designs}, folder, log=log, what=f"synthesis of {names}")
     results = []
@@ -277,7 +277,7 @@ def count_primitives(stat: Mapping[str, Any], top: str) -> tuple[Resources, dict
     visit(top, 1)
     by_module: dict[str, Resources] = {}
     for name, count in instances.items():
-        own = Resources()
+        resources = Resources()
         for cell, number in cells[name].items():
             if cell in cells:
                 continue
@@ -286,9 +286,9 @@ def count_primitives(stat: Mapping[str, Any], top: str) -> tuple[Resources, dict
                     f"synthesis of {top} left {number} cells {cell} in module {name}; {cell} is no primitive whose "
                     "resources are known. Add it to PRIMITIVES in pipeline/tools/yosys.py if it is one of the family."
                 )
-            own += PRIMITIVES[cell] * number
+            resources += PRIMITIVES[cell] * number
         module = name.split("$", 1)[0]  # read_slang calls an instance <module>$<path>
-        by_module[module] = by_module.get(module, Resources()) + own * count
+        by_module[module] = by_module.get(module, Resources()) + resources * count
     return sum(by_module.values(), Resources()), by_module
 
 
