@@ -31,13 +31,6 @@ UINT4 = IntType(0, 15)
 SHAPE = (4, 4, 8)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def registered():
-    """The other tests see the kernels that there are."""
-    yield
-    registry._KERNELS.pop("Larger", None)
-
-
 @dataclass(frozen=True, eq=False)
 class Larger(Layer):
     """The larger one of the elements of two streams of frames of `shape`."""
@@ -87,6 +80,16 @@ class Larger(Layer):
     @classmethod
     def draw(cls, draw: Draw) -> Self:
         return cls("layer", ("x", "z"), ("y",), **draw.stream())
+
+
+registry._KERNELS.pop("Larger")  # other tests see the kernels that there are, whoever imports this file
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    registry.register(Larger)
+    yield
+    registry._KERNELS.pop("Larger")
 
 
 @pytest.fixture
