@@ -33,7 +33,9 @@ BUILDS: dict[str, tuple[str, ...]] = {
 }
 _FOLDERS = ("stitched_ip", "hls", "deploy", "report")
 _CHANGING = {"seconds", "compile_seconds", "run_seconds", "started", "key", "peak_mib", "cached", "version", "versions"}
-_TIMES = re.compile(r"\b\d+(\.\d+)? (s|min|minutes|seconds|MiB|GiB)\b")
+_TIMES = re.compile(
+    r"\b\d+(\.\d+)? (s|min|minutes|seconds|MiB|GiB)\b|(?<=\| )\d+\.\d \| \d+(?= \|)"
+)  # also in the table of stages
 _ROOT = Path(__file__).resolve().parents[1]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -58,7 +60,9 @@ def build(
 def compare(before: Path, after: Path) -> None:
     """Compare two folders of builds."""
     differences = 0
-    for name in sorted({path.name for folder in (before, after) for path in folder.iterdir() if path.is_dir()}):
+    for name in sorted(
+        {path.name for folder in (before, after) for path in folder.iterdir() if path.is_dir() and path.name in BUILDS}
+    ):
         files = {file for folder in (before, after) for file in _files(folder / name)}
         lines = [line for file in sorted(files) if (line := _difference(before / name / file, after / name / file))]
         print(f"{name}: {len(files)} files, {len(lines)} differ")
