@@ -34,7 +34,7 @@ BUILDS: dict[str, tuple[str, ...]] = {
 _FOLDERS = ("stitched_ip", "hls", "deploy", "report")
 _CHANGING = {"seconds", "compile_seconds", "run_seconds", "started", "key", "peak_mib", "cached", "version", "versions"}
 _TIMES = re.compile(
-    r"\b\d+(\.\d+)? (s|min|minutes|seconds|MiB|GiB)\b|(?<=\| )\d+\.\d \| \d+(?= \|)"
+    r"\b\d+(\.\d+)? (s|min|minutes|seconds|MiB|GiB)\b|(?<=\| )\d+\.\d \| [\d,]+(?= \|)"
 )  # also in the table of stages
 _ROOT = Path(__file__).resolve().parents[1]
 
