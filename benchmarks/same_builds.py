@@ -34,8 +34,9 @@ BUILDS: dict[str, tuple[str, ...]] = {
 _FOLDERS = ("stitched_ip", "hls", "deploy", "report")
 _CHANGING = {"seconds", "compile_seconds", "run_seconds", "started", "key", "peak_mib", "cached", "version", "versions"}
 _TIMES = re.compile(
-    r"\b\d+(\.\d+)? (s|min|minutes|seconds|MiB|GiB)\b|(?<=\| )\d+\.\d \| [\d,]+(?= \|)"
-)  # also in the table of stages
+    r"\b\d+(\.\d+)? (s|min|minutes|seconds|MiB|GiB)\b"
+    r"|(?<=\| )(\*\*)?\d+\.\d(\*\*)? \| (\*\*)?[\d,]+(\*\*)?(?= \|)"  # of the table of stages
+)
 _ROOT = Path(__file__).resolve().parents[1]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
