@@ -9,8 +9,6 @@ circuitry", Algorithmica 6, 1991).
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import csr_array
 
 from pipeline.adder_graph.graph import ZERO, AdderGraph
 
@@ -28,6 +26,9 @@ def stages_of_fewest_registers(graph: AdderGraph, bits: np.ndarray) -> np.ndarra
 
     `bits` are those of each node's value. Nodes that no result depends on are not placed: they get stage 0.
     """
+    from scipy.optimize import linprog  # here, as importing it takes long and every kernel is imported with a stage
+    from scipy.sparse import csr_array
+
     stages, inputs, nodes = stage_count(graph), graph.inputs, graph.nodes
     used = graph.used()
     # variables: the stage of each node, then the last stage that reads its value; results are read in stage `stages`

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from da4ml.cmvm import solve
 
 from pipeline.adder_graph.graph import ZERO, AdderGraph, without_unused
 from pipeline.dataflow.types import IntType
@@ -43,6 +42,8 @@ def adder_graph_of(weights: np.ndarray, element: IntType) -> AdderGraph:
     are not zero, and more; so wide matrices are cut into blocks of columns, of which the sums are then added. Raises
     VerificationError where what was found is not the matrix.
     """
+    from da4ml.cmvm import solve  # here, as importing it takes long and every kernel is imported with a stage
+
     builder = _Builder(weights.shape[1])
     parts: list[list[_Term]] = [[] for _ in weights]  # of each row's sum
     for columns in _blocks(weights):
