@@ -10,10 +10,10 @@ import numpy as np
 
 from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.random_layers import Draw, divisors
+from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.signed_digits import csd_digits
 
 __all__ = ["AddStreams"]
 

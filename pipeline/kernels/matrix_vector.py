@@ -16,11 +16,11 @@ from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.random_rows import draw_row
 from pipeline.dataflow.registry import kernels
+from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.product_pair import product_adders, product_latency, product_width
-from pipeline.kernels.signed_digits import csd_digits
 from pipeline.kernels.thresholding import (
     SearchTable,
     add_search,

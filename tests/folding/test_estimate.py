@@ -7,6 +7,7 @@ from statistics import median
 import numpy as np
 import pytest
 
+from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.folding.estimate import COEFFICIENTS, ResourceModel
 from pipeline.folding.fold import fold
@@ -15,7 +16,6 @@ from pipeline.folding.styles import styled
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.matrix_vector import kind_of
 from pipeline.kernels.mvau import MVAU
-from pipeline.kernels.signed_digits import csd_digits
 from pipeline.synthesis import synth
 from pipeline.tools import yosys
 from tests.dataflow.residual import residual_network
