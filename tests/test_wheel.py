@@ -21,7 +21,7 @@ from pipeline.stages import STAGES
 ROOT = Path(__file__).resolve().parents[1]
 SITE = Path(sysconfig.get_paths()["purelib"])
 CODE = ("pipeline", "hw", "build_configs", "tests", "benchmarks")
-MADE_OF = (*CODE[:3], "pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE")
+MADE_OF = (*CODE[:3], "pyproject.toml", ".gitignore", "README.md", "LICENSE", "NOTICE")
 # Of the environment: it ends whatever opens a file of the checkout, or looks into a folder of it.
 GUARD = f"""
 import sys
@@ -70,7 +70,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
             shutil.copytree(source, copy / source.name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, copy)
-    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
     inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}  # where pip would find the checkout's
     subprocess.run([sys.executable, "-c", build, str(scratch)], cwd=copy, env=inherited, check=True)
     (wheel,) = scratch.glob("*.whl")
