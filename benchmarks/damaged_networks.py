@@ -18,7 +18,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the damages are of the tests
 
-_PATIENCE = 60  # seconds for one file; a thousand times what one takes
+_TIMEOUT = 60  # seconds for one file; a thousand times what one takes
 
 
 def _main() -> None:
@@ -58,8 +58,8 @@ def _main() -> None:
 
 def _next(connection: Connection) -> tuple[str, str]:
     try:
-        if not connection.poll(_PATIENCE):
-            return "hung", f"not done in {_PATIENCE} s"
+        if not connection.poll(_TIMEOUT):
+            return "hung", f"not done in {_TIMEOUT} s"
         return connection.recv()
     except EOFError:
         return "died", "the process ended"

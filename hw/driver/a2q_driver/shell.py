@@ -16,8 +16,8 @@ from a2q_driver.errors import (
     ReconfiguredError,
     WrongBitfileError,
 )
-from a2q_driver.patience import Patience
 from a2q_driver.registers import ID, VERSION, Control, Register, Status
+from a2q_driver.timeout import Timeout
 
 __all__ = ["Counters", "Shell"]
 
@@ -143,16 +143,16 @@ class Shell:
         reset. Raises BusyError where the holder gets on, but has not freed the lock by then.
         """
         end = time.monotonic() + limit
-        patience = Patience(limit, self.frames)
+        timeout = Timeout(limit, self.frames)
         while not self.try_lock():
-            if patience.spent:
+            if timeout.expired:
                 return False
-            if patience.moved and time.monotonic() > end:
+            if timeout.moved and time.monotonic() > end:
                 raise BusyError(
                     f"Another program has held the accelerator for {limit:g} s, and gets on with its work (frames in and "
                     f"out: {self.frames()})."
                 )
-            patience.pause()
+            timeout.pause()
         return True
 
     def try_lock(self) -> bool:

@@ -23,9 +23,9 @@ from a2q_driver.errors import (
     TransferTimeoutError,
     WeightsError,
 )
-from a2q_driver.patience import Patience
 from a2q_driver.registers import DMA_CHANNEL, DmaStatus, Register, Status
 from a2q_driver.shell import Counters, Shell
+from a2q_driver.timeout import Timeout
 
 __all__ = ["Transfers"]
 
@@ -172,13 +172,13 @@ class Transfers:
             self.seconds[what] += time.monotonic() - begun
 
     def _wait(self, count: int) -> None:
-        patience = Patience(self._limit, self._shell.frames)
+        timeout = Timeout(self._limit, self._shell.frames)
         expected = count * self._output_bytes
         for channel in ("S2MM", "MM2S"):  # the input was read when the output has come
             while not self._dma.done(channel):
-                if patience.spent:
+                if timeout.expired:
                     raise TransferTimeoutError(self._described())
-                patience.pause()
+                timeout.pause()
             if channel == "S2MM" and self._dma.received() != expected:
                 raise MisalignedError(
                     f"The accelerator ended a transfer after {self._dma.received()} bytes; expected {expected}."
@@ -192,11 +192,11 @@ class Transfers:
             self._shell.begin_load()
             with self._board.translated(DmaError):
                 self._channels.sendchannel.transfer(buffer)
-            patience = Patience(self._limit, lambda: None)
+            timeout = Timeout(self._limit, lambda: None)
             while not (self._dma.done("MM2S") and self._shell.has_weights):
-                if patience.spent:
+                if timeout.expired:
                     raise WeightsError(self._described_load())
-                patience.pause()
+                timeout.pause()
             self._shell.end_load()
         finally:
             self._board.free(buffer)

@@ -1,19 +1,19 @@
-"""Waiting with a limit: pauses that grow with the time waited, and an eye on whether anything moves meanwhile."""
+"""A timeout that starts anew with all progress, and pauses between two looks that grow with the time waited."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-__all__ = ["Patience"]
+__all__ = ["Timeout"]
 
 _LONGEST_PAUSE = 0.005  # seconds
-_SHARE = 1 / 16  # of the time waited: by so much later than it comes is the end noticed
+_SHARE = 1 / 16  # of the time waited: the end is noticed at most by so much late
 _LOOKS = 8  # at what moves, within the limit
 
 
-class Patience:
-    """Waits as long as something moves at least every `limit` seconds. `observe` reads what does."""
+class Timeout:
+    """Expires when nothing has moved for `limit` seconds. `observe` reads what moves, such as a count of frames."""
 
     def __init__(self, limit: float, observe: Callable[[], object]) -> None:
         self._limit = limit
@@ -23,11 +23,11 @@ class Patience:
 
     @property
     def moved(self) -> bool:
-        """Whether something has moved, as `spent` last saw it."""
+        """Whether something has moved, as `expired` last saw it."""
         return self._moved > self._begun
 
     @property
-    def spent(self) -> bool:
+    def expired(self) -> bool:
         """Whether nothing has moved for as long as the limit."""
         now = time.monotonic()
         if now - self._looked > self._limit / _LOOKS:
