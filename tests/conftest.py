@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 _BOARD_PYTHON = Path(__file__).resolve().parents[1] / ".venv-board" / "bin" / "python"
 if _BOARD_PYTHON.is_file():
     os.environ.setdefault("A2Q_BOARD_PYTHON", str(_BOARD_PYTHON))
+
+# A shell's background jobs ignore it, and so does all that they start. Tests interrupt what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A test that fails because the machine is busy says nothing; benchmarks/ measures time.
 settings.register_profile("untimed", deadline=None)

@@ -461,7 +461,7 @@ def test_two_builds_at_once_make_a_result_once(tmp_path: Path) -> None:
 
 
 KILLED = """
-import signal, sys, time
+import sys, time
 from pathlib import Path
 from rich.console import Console
 from pipeline.config import BuildConfig
@@ -470,8 +470,6 @@ from pipeline.stage import Stage
 from pipeline.progress import Screen
 from pipeline.tools import process
 from pipeline.scratch import scratch_folder
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and what it starts too
 
 def fast(context):
     (context.folder / "value").write_text("1")

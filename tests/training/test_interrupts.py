@@ -161,21 +161,16 @@ def test_a_training_goes_on_with_the_threads_that_it_was_begun_with(mnist: Path,
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_that_a_finalizer_swallows_comes_again(number: signal.Signals) -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
-
     class Finalized:
         def __del__(self) -> None:
             signal.raise_signal(number)
 
     went_on = []
-    try:
-        with pytest.raises(KeyboardInterrupt), interruptible("nothing is kept", grace=600):
-            Finalized()
-            went_on.append(True)
-            while True:
-                time.sleep(0.01)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt), interruptible("nothing is kept", grace=600):
+        Finalized()
+        went_on.append(True)
+        while True:
+            time.sleep(0.01)
     assert went_on
 
 
