@@ -16,7 +16,6 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Resources
 from pipeline.finn.estimate import estimate
-from pipeline.folding.styles import styled
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
@@ -102,8 +101,8 @@ def test_fifos_are_estimated_by_finns_own_node():
 
 def test_what_finn_has_no_unit_for_has_no_estimate():
     layer = mvau()
-    assert estimate(styled(layer, "sparse", {"pe": 4, "simd": 2, "lanes": 2}), KV260) == {}
-    assert estimate(styled(layer, "unrolled", {"digits": 1}), KV260) == {}
+    assert estimate(layer.styled("sparse", {"pe": 4, "simd": 2, "lanes": 2}), KV260) == {}
+    assert estimate(layer.styled("unrolled", {"digits": 1}), KV260) == {}
     assert estimate(FMPadding("pad", **STREAMS, shape=(8, 8, 16), type=UINT4, pads=(1, 1, 1, 1), simd=4), KV260) == {}
 
 

@@ -11,8 +11,6 @@ from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.folding.estimate import COEFFICIENTS, ResourceModel
 from pipeline.folding.fold import fold
-from pipeline.folding.options import foldings
-from pipeline.folding.styles import styled
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.matrix_vector import kind_of
 from pipeline.kernels.mvau import MVAU
@@ -34,8 +32,8 @@ def test_signed_digits_are_as_few_as_possible():
 def test_a_layer_and_a_folding_of_it_are_estimated_alike(style):
     layer = next(layer for layer in residual_network() if isinstance(layer, MVAU))
     model = ResourceModel.load("xcup")
-    for folding in foldings(layer, style, budget=200):
-        assert model.layer(styled(layer, style, folding.fields)) == model.matrix(layer, style, folding.fields)
+    for folding in layer.foldings_in(style, budget=200):
+        assert model.layer(layer.styled(style, folding.fields)) == model.folded(layer, style, folding.fields)
 
 
 def test_what_is_done_to_a_demand_does_not_reach_the_next():

@@ -17,7 +17,7 @@ from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError, ModelError
 from pipeline.folding import fold as fold_stage
 from pipeline.folding.fit import Fit
-from pipeline.folding.fold import cycle_budget, fold, folding_of, load, save, write_reports
+from pipeline.folding.fold import cycle_budget, fold, load, save, write_reports
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -131,7 +131,7 @@ def test_the_written_folding_of_every_style_and_memory_gives_the_same_again(tmp_
         assert again.ignored == ()
         assert again.cycles == folded.cycles
         for one, other in zip(folded.graph, again.graph, strict=True):
-            assert folding_of(one) == folding_of(other) and one.inputs() == other.inputs()
+            assert one.finn_folding() == other.finn_folding() and one.inputs() == other.inputs()
             assert getattr(one, "depth", None) == getattr(other, "depth", None)
 
 

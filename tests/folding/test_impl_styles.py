@@ -13,7 +13,6 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
 from pipeline.folding.fold import fold
 from pipeline.folding.impl_styles import ImplStyles, impl_styles
-from pipeline.folding.styles import styled
 from pipeline.kernels.mvau import MVAU
 from tests.dataflow.residual import residual_network
 
@@ -70,7 +69,7 @@ def test_a_layers_own_style_comes_before_that_of_its_operator(of, preferred, exp
 
 
 def test_a_sparse_mvau_is_an_mvau(of):
-    sparse = styled(GRAPH.layer("MVAU_1"), "sparse", {})
+    sparse = GRAPH.layer("MVAU_1").styled("sparse", {})
     graph = changed(GRAPH, "MVAU_1", sparse)
     assert in_hls(impl_styles(graph, {"MVAU": "hls"})) == ["MVAU_0", "MVAU_1"]
     assert in_hls(impl_styles(graph, {"MVAU": "rtl", "SparseMVAU": "hls"})) == ["MVAU_1"]

@@ -50,7 +50,7 @@ def test_digits_are_taken_where_the_budget_allows_and_luts_are_saved(budget, dig
     model = ResourceModel.load("xcup")
     for layer in folded.graph:
         if isinstance(layer, UnrolledMVAU):
-            luts = {count: model.matrix(graph.layer(layer.name), "unrolled", {"digits": count}).lut for count in digits}
+            luts = {count: model.folded(graph.layer(layer.name), "unrolled", {"digits": count}).lut for count in digits}
             assert luts[layer.digits] == min(luts.values())
 
 
