@@ -86,7 +86,7 @@ def run_layers(
     stall_seed: int,
     log: Callable[[str], None],
 ) -> list[LayerRun]:
-    """Simulate every layer alone on the first of `frames`, (N, H, W, C), and on its `witnesses`, (n, channels), if it has any.
+    """Simulate every layer alone on the first of `frames`, (N, H, W, C), and on those of `witnesses`, (n, C), that it has.
 
     Compiled models are kept in `folder`, which other builds may use at the same time. Raises VerificationError naming
     the layer whose output differs, or whose accumulator left its proven range.
