@@ -270,9 +270,9 @@ def _read_folding(path: Path) -> None:
         operator = operator_of(key)
         alike = [layer.finn_folding() for layer in folded.graph if operator_of(layer.name) == operator]
         for name, value in entry.items() if key != "Defaults" else ():
-            told = any(text == key or f"{text} ".startswith(f"{key}.{name} ") for text in folded.ignored)
+            reported = any(text == key or f"{text} ".startswith(f"{key}.{name} ") for text in folded.ignored)
             deeper = name == "depth" and any(depth >= value for depth in folded.raised.values())
-            if not (told or deeper or any(layer.get(name) == value for layer in alike)):
+            if not (reported or deeper or any(layer.get(name) == value for layer in alike)):
                 raise AssertionError(f"{key}.{name} = {value!r} is not in the design")
 
 

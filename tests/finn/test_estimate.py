@@ -82,11 +82,11 @@ def test_windows_are_estimated_by_finns_own_node(simd, style):
         ConvKernelDim=[3, 3], IFMChannels=16, IFMDim=[10, 10], OFMDim=[8, 8], SIMD=simd, Stride=[1, 1], Dilation=[1, 1],
         inputDataType="UINT4", outputDataType="UINT4", ram_style=style,
     )  # fmt: skip
-    found = estimate(window, PYNQ_Z1)["ConvolutionInputGenerator_rtl"]
+    estimated = estimate(window, PYNQ_Z1)["ConvolutionInputGenerator_rtl"]
     finns = ConvolutionInputGenerator_rtl(node)
-    assert found.lut == finns.lut_estimation(PYNQ_Z1.part) > 0
-    assert found.bram_18k == finns.bram_estimation(PYNQ_Z1.part)
-    assert (found.bram_18k > 0) == (style == "block")
+    assert estimated.lut == finns.lut_estimation(PYNQ_Z1.part) > 0
+    assert estimated.bram_18k == finns.bram_estimation(PYNQ_Z1.part)
+    assert (estimated.bram_18k > 0) == (style == "block")
 
 
 def test_fifos_are_estimated_by_finns_own_node():
@@ -95,8 +95,8 @@ def test_fifos_are_estimated_by_finns_own_node():
         "StreamingFIFO_rtl", ["x"], ["y"],
         depth=100, folded_shape=[1, 10, 10, 2, 8], normal_shape=[1, 10, 10, 16], dataType="UINT4",
     )  # fmt: skip
-    found = estimate(fifo, KV260)["StreamingFIFO_rtl"]
-    assert found.lut == StreamingFIFO_rtl(node).lut_estimation(KV260.part)
+    estimated = estimate(fifo, KV260)["StreamingFIFO_rtl"]
+    assert estimated.lut == StreamingFIFO_rtl(node).lut_estimation(KV260.part)
 
 
 def test_what_finn_has_no_unit_for_has_no_estimate():

@@ -90,11 +90,11 @@ def test_of_all_styles_the_cheapest_is_taken(budget):
     totals = {}
     for styles in (*((style,) for style in STYLES), STYLES):
         try:
-            found = FoldingProblem(graph, budget, styles={"MVAU_0": styles}).solve()
+            chosen = FoldingProblem(graph, budget, styles={"MVAU_0": styles}).solve()
         except ConfigError:  # too fast for this style
             continue
-        totals[styles] = found.total.lut
-        assert max(folding.cycles for folding in found.layers) <= budget
+        totals[styles] = chosen.total.lut
+        assert max(folding.cycles for folding in chosen.layers) <= budget
     best = totals.pop(STYLES)
     assert best == pytest.approx(min(totals.values()))
 

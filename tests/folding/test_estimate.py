@@ -76,5 +76,5 @@ def test_every_kind_of_layer_has_factors_and_says_how_good_they_are():
     families = json.loads(COEFFICIENTS.read_text())["families"]
     assert set(families) == set(yosys.FAMILIES)
     for family in families.values():
-        assert all(own["lut"] and own["ff"] for own in family.values())
-        assert median(own["lut_error"]["median"] for own in family.values()) < 0.1
+        assert all(factors["lut"] and factors["ff"] for factors in family.values())
+        assert median(factors["lut_error"]["median"] for factors in family.values()) < 0.1

@@ -155,9 +155,9 @@ def test_reports_have_the_keys_of_finn(tmp_path):
 
 def test_the_graph_of_an_unrolled_layer_can_be_checked_from_its_report(tmp_path):
     graph = residual_network()
-    told: list[str] = []
-    write_reports(fold(graph, 100, mvau_style="unrolled", tell=told.append), tmp_path, 5.0)
-    assert [line for line in told if "looking for an adder graph of" in line]
+    lines: list[str] = []
+    write_reports(fold(graph, 100, mvau_style="unrolled", tell=lines.append), tmp_path, 5.0)
+    assert [line for line in lines if "looking for an adder graph of" in line]
     report = json.loads((tmp_path / "report" / "adder_graphs.json").read_text())["MVAU_0"]
     forms = list(np.eye(report["elements"], dtype=np.int64))
     for a, p, b, q, sign, lowest, highest in report["adders"]:
