@@ -25,11 +25,11 @@ from scipy.optimize import nnls
 from benchmarks.estimator import drawn, published
 from benchmarks.estimator.published import ESTIMATOR_CSV, LeftOut, relative
 from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.roles import Accumulating
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Resources
 from pipeline.finn.estimate import estimate
 from pipeline.folding.estimate import COEFFICIENTS
-from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.synthesis import synth
 from pipeline.tools import yosys
 
@@ -66,7 +66,7 @@ def fit(layers: Sequence[Layer], counted: Sequence[Resources], family: str, larg
     board = load_board(_BOARDS[family])
     rows = []
     for layer, count, lut, ff in zip(layers, counted, predicted["lut"], predicted["ff"], strict=True):
-        weights = layer.weights.size if isinstance(layer, MatrixVector) else 0
+        weights = layer.weights.size if isinstance(layer, Accumulating) else 0
         first = next(((unit, taken.lut) for unit, taken in estimate(layer, board).items()), ("", 0))
         rows.append(
             LeftOut(
@@ -93,8 +93,9 @@ def _left_out(terms: np.ndarray, counts: np.ndarray, known: np.ndarray) -> np.nd
 
 def _described(layer: Layer) -> str:
     """The sizes that a reader compares layers by."""
-    if isinstance(layer, MatrixVector):
-        matrix = f"{layer.mh} x {layer.mw} {layer.weight_type.name} times {layer.input_type.name}"
+    if isinstance(layer, Accumulating):
+        rows, columns = layer.weights.shape
+        matrix = f"{rows} x {columns} {layer.weight_type.name} times {layer.input_type.name}"
         return ", ".join([matrix, *_given(layer, ("pe", "simd", "lanes", "digits"))])
     shape = "x".join(map(str, layer.inputs()[0].shape))
     return ", ".join([f"{shape} {layer.inputs()[0].type.name}", *_given(layer, ("pe", "simd", "lanes", "depth"))])
