@@ -116,8 +116,8 @@ class Companion:
 class Folding:
     """One way to fold a layer: the fields it sets, and what follows from them.
 
-    `style` is the one of the layer's `styles` that it is of, see `pipeline/folding/styles.py`; for what makes windows it
-    is "whole" where a ParallelWindow takes its place.
+    `style` is one of the layer's `styles`, see `pipeline/folding/styles.py`, or empty where it has none; for a layer that
+    makes windows it is "whole" where a ParallelWindow takes its place.
     """
 
     # pe, simd; digits of a layer that is unrolled; pe, simd, lanes of one that is sparse; ram_style unless it is auto

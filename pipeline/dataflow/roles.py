@@ -1,4 +1,7 @@
-"""Roles: what some kernels say beside what every layer says. Whoever asks for a role need not know the kernels that have it."""
+"""Roles: what some kernels say beside what every layer says. Code that asks for a role knows none of these kernels.
+
+A role declares the fields that it needs, and the kernel's dataclass defines them, in its order and with its defaults.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,8 @@ class Accumulating(Layer):
     """A layer with accumulators: each row of `weights`, int64 (rows, K), times K elements of a pixel of the one input.
 
     The sum of row r starts from `bias`[r], where there is a bias, int64 (rows,). `accumulator_bits` gives the width of
-    each row's accumulator, two's complement; None is the smallest that is exact for all rows. Channel r of the output is
-    what follows from the sum of row r.
+    each row's accumulator, two's complement; None is the smallest that is exact for all rows. Channel r of the output
+    follows from the sum of row r.
     """
 
     weights: np.ndarray
