@@ -15,7 +15,6 @@ from rich.table import Table
 from whole_build import measured_build
 
 from pipeline.dataflow.storage import load_graph
-from pipeline.folding.styles import styled
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.synthesis import synth
 
@@ -38,8 +37,8 @@ def _main() -> None:
     with tempfile.TemporaryDirectory(prefix="a2q-bench-") as scratch:
         for model in options.models:
             layer = layer_of(model, options.layer, Path(scratch, model))
-            unrolled = styled(layer, "unrolled", {"digits": 1})
-            folded = styled(layer, "folded", {"pe": layer.mh, "simd": layer.mw})
+            unrolled = layer.styled("unrolled", {"digits": 1})
+            folded = layer.styled("folded", {"pe": layer.mh, "simd": layer.mw})
             one, other = synth.count([unrolled, folded], "xcup", cache=Path(scratch, "cache"))
             zeros = f"{(layer.weights == 0).mean():.1%}"
             table.add_row(model, zeros, f"{one.lut:,}", f"{other.lut:,}", f"1 : {other.lut / one.lut:.1f}")

@@ -39,7 +39,6 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.devices.boards import BOARD_FILE, Board
 from pipeline.errors import ModelError
 from pipeline.files import DRIVER, ROOT
-from pipeline.kernels.label_select import LabelSelect
 from pipeline.models.names import Preprocessing
 from pipeline.models.resolve import ResolvedModel
 
@@ -194,7 +193,7 @@ def _transforms(graph: LayerGraph, preprocessing: Preprocessing | None) -> Trans
         channels = transform.raw_shape[0]
         mean, std = preprocessing.mean[:channels], preprocessing.std[:channels]
         images = ImageTransform(transform, mean, std, lookup_table(transform, mean, std))
-    if after is None or isinstance(graph.layers[-1], LabelSelect):
+    if after is None or graph.gives_labels:
         return Transforms(transform, images, None, None)
     return Transforms(transform, images, after.scale, after.bias)
 

@@ -102,11 +102,11 @@ def test_what_another_version_kept_is_none(tmp_path):
 
 
 def test_what_killed_builds_left_is_swept_and_what_another_one_makes_is_not(tmp_path):
-    entry, kept = keep(tmp_path), Cache(tmp_path)
+    entry, cache = keep(tmp_path), Cache(tmp_path)
     left = entry.folder.with_name("left.partial")
     left.mkdir()
-    with kept.slot("stage", "1" * 64, lambda: None) as slot:
+    with cache.slot("stage", "1" * 64, lambda: None) as slot:
         (slot.partial / "file").write_text("")
-        kept.sweep()
+        cache.sweep()
         assert (slot.partial / "file").exists() and not left.exists()
     assert read_entry(entry.folder) == entry

@@ -285,11 +285,11 @@ def test_a_fault_elsewhere_is_a_sentence_and_a_file(elsewhere: Path, monkeypatch
     monkeypatch.setattr("pipeline.cli.model_table", fail)
     monkeypatch.setenv("A2Q_CACHE", str(elsewhere / "cache"))
     result = runner.invoke(app, ["models"])
-    kept = elsewhere / "cache" / "faults" / "RecursionError.txt"
+    log = elsewhere / "cache" / "faults" / "RecursionError.txt"
     assert result.exit_code == 70
     assert "broke off with RecursionError (too deep): this is a fault of a2q" in result.stderr
-    assert str(kept) in result.stderr and len(result.stderr.splitlines()) == 1
-    assert "in fail" in kept.read_text()
+    assert str(log) in result.stderr and len(result.stderr.splitlines()) == 1
+    assert "in fail" in log.read_text()
     (elsewhere / "file").touch()
     monkeypatch.setenv("A2Q_CACHE", str(elsewhere / "file"))
     monkeypatch.setenv("TMPDIR", str(elsewhere))

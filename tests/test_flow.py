@@ -96,8 +96,8 @@ def test_a_stage_sees_only_what_it_declares(tmp_path: Path) -> None:
 
 def test_what_is_published(tmp_path: Path) -> None:
     run(tmp_path / "out")
-    found = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    assert found == {
+    files = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert files == {
         ".published.json",
         "logs/first.txt",
         "logs/second.txt",
@@ -168,11 +168,11 @@ def test_a_stage_that_finds_a_difference_leaves_what_differs_until_it_is_mended(
 def test_a_bitstream_that_is_too_slow_is_added_to_the_build_until_there_is_a_better_one(tmp_path: Path) -> None:
     def make(context: Context) -> str:
         folder = context.folder / "bitfile"
-        kept = folder / "too_slow" if context.options.seed == 1 else folder
-        kept.mkdir(parents=True)
-        (kept / "a.bit").write_text(str(context.options.seed))
-        if kept != folder:
-            raise TimingError("too slow by 0.1 ns", kept)
+        target = folder / "too_slow" if context.options.seed == 1 else folder
+        target.mkdir(parents=True)
+        (target / "a.bit").write_text(str(context.options.seed))
+        if target != folder:
+            raise TimingError("too slow by 0.1 ns", target)
         return ""
 
     def pack(context: Context) -> str:
@@ -188,11 +188,11 @@ def test_a_bitstream_that_is_too_slow_is_added_to_the_build_until_there_is_a_bet
         with pytest.raises(TimingError) as raised:
             run(out, stages, BuildConfig(seed=1))
         assert slow.read_text() == "1"
-        told = (
+        message = (
             f"too slow by 0.1 ns\nThe bitstream, not to be trusted at this clock, and its reports are in {slow.parent}."
         )
-        assert str(raised.value) == told
-        assert told in (out / "logs" / "bitfile.txt").read_text()
+        assert str(raised.value) == message
+        assert message in (out / "logs" / "bitfile.txt").read_text()
 
     fail()
     assert not good.exists()

@@ -39,9 +39,9 @@ from tests.driver.packages import (
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
-    found = make_package(folder, label_graph())
+    package = make_package(folder, label_graph())
     files = sum(1 for path in (folder / "deploy").rglob("*") if path.is_file()) - 1
-    assert found == Package("labels", "KV260", "simulation", 6, True, files)
+    assert package == Package("labels", "KV260", "simulation", 6, True, files)
     return folder / "deploy"
 
 
@@ -104,8 +104,8 @@ def test_the_same_inputs_give_the_same_bytes(made, tmp_path):
 
 def test_the_driver_is_there_and_nothing_that_ran_left(made):
     driver = {path.name for path in package.DRIVER.rglob("*") if path.suffix in (".py", ".md", ".txt")}
-    found = {path.name for path in (made / "driver").rglob("*") if path.is_file()}
-    assert found == driver - {"conftest.py"} | {"io_shape_dict.json", "transform.npz"}
+    files = {path.name for path in (made / "driver").rglob("*") if path.is_file()}
+    assert files == driver - {"conftest.py"} | {"io_shape_dict.json", "transform.npz"}
 
 
 @pytest.mark.parametrize("graph", [label_graph(), logits_graph()], ids=lambda graph: graph.name)
@@ -190,7 +190,7 @@ def test_the_simulated_board_takes_it(made):
 
 
 @pytest.mark.parametrize(
-    ("damage", "found"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "golden" / "input.npy").unlink(), "input.npy is missing"),
         (lambda folder: (folder / BITFILE).write_bytes(b""), "finn-accel.bit has changed"),
@@ -199,9 +199,9 @@ def test_the_simulated_board_takes_it(made):
         (lambda folder: os.remove(folder / "manifest.json"), "cannot be read"),
     ],
 )
-def test_a_damaged_package_is_found(deploy, damage, found):
+def test_a_damaged_package_is_found(deploy, damage, message):
     damage(deploy)
-    with pytest.raises(ModelError, match=f"{found}.* Build the package again."):
+    with pytest.raises(ModelError, match=f"{message}.* Build the package again."):
         verify(deploy)
 
 

@@ -63,8 +63,8 @@ def test_what_is_shipped_means_what_pyyaml_takes_it_for(path: Path) -> None:
     ],
 )
 def test_what_is_read(read, text: str, value: object) -> None:
-    found = read(text)
-    assert found == value and type(found) is type(value)
+    content = read(text)
+    assert content == value and type(content) is type(value)
 
 
 def test_a_number_that_is_none_is_read_as_that(read) -> None:

@@ -25,11 +25,11 @@ from scipy.optimize import nnls
 from benchmarks.estimator import drawn, published
 from benchmarks.estimator.published import ESTIMATOR_CSV, LeftOut, relative
 from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.roles import Accumulating
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Resources
 from pipeline.finn.estimate import estimate
 from pipeline.folding.estimate import COEFFICIENTS
-from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.synthesis import synth
 from pipeline.tools import yosys
 
@@ -48,26 +48,30 @@ class Fit:
 def fit(layers: Sequence[Layer], counted: Sequence[Resources], family: str, large: int = 0) -> Fit:
     """The factors of LUTs and flip-flops of `layers` of one kind, of which the last `large` ones are large."""
     demands = [layer.demand(family) for layer in layers]
-    names = sorted({name for own in demands for name in own.terms})
-    terms = np.array([[own.terms.get(name, 0.0) for name in names] for own in demands])
+    names = sorted({name for demand in demands for name in demand.terms})
+    terms = np.array([[demand.terms.get(name, 0.0) for name in names] for demand in demands])
     entry: dict[str, Any] = {"layers": len(layers), "large": large}
     predicted: dict[str, np.ndarray] = {}
     for resource in ("lut", "ff"):
-        counts = np.array([getattr(own, resource) for own in counted], float)
-        known = np.array([getattr(own, resource) for own in demands], float)  # needs no factor
+        counts = np.array([getattr(count, resource) for count in counted], float)
+        known = np.array([getattr(demand, resource) for demand in demands], float)  # needs no factor
         factors = _solved(terms, counts, known)
         predicted[resource] = _left_out(terms, counts, known).round(1)
         entry[resource] = {n: round(float(f), 5) for n, f in zip(names, factors, strict=True) if f > 1e-5}
         errors = [relative(*pair) for pair in zip(predicted[resource], counts, strict=True)]
         entry[f"{resource}_error"] = {"median": round(float(median(errors)), 4), "worst": round(float(max(errors)), 4)}
-    entry["bram_18k_wrong"] = sum(wanted.bram_18k != own.bram_18k for wanted, own in zip(demands, counted, strict=True))
+    entry["bram_18k_wrong"] = sum(
+        wanted.bram_18k != count.bram_18k for wanted, count in zip(demands, counted, strict=True)
+    )
     board = load_board(_BOARDS[family])
     rows = []
-    for layer, own, lut, ff in zip(layers, counted, predicted["lut"], predicted["ff"], strict=True):
-        weights = layer.weights.size if isinstance(layer, MatrixVector) else 0
+    for layer, count, lut, ff in zip(layers, counted, predicted["lut"], predicted["ff"], strict=True):
+        weights = layer.weights.size if isinstance(layer, Accumulating) else 0
         first = next(((unit, taken.lut) for unit, taken in estimate(layer, board).items()), ("", 0))
         rows.append(
-            LeftOut(family, layer.op_type, _described(layer), weights, own.lut, float(lut), own.ff, float(ff), *first)
+            LeftOut(
+                family, layer.op_type, _described(layer), weights, count.lut, float(lut), count.ff, float(ff), *first
+            )
         )
     return Fit(entry, rows)
 
@@ -82,15 +86,16 @@ def _left_out(terms: np.ndarray, counts: np.ndarray, known: np.ndarray) -> np.nd
     """What is predicted of each layer by the factors that the layers of other parts give."""
     part = np.arange(len(counts)) % _PARTS
     predicted = np.empty(len(counts))
-    for own in range(_PARTS):
-        predicted[part == own] = terms[part == own] @ _solved(*(of[part != own] for of in (terms, counts, known)))
+    for index in range(_PARTS):
+        predicted[part == index] = terms[part == index] @ _solved(*(of[part != index] for of in (terms, counts, known)))
     return predicted + known
 
 
 def _described(layer: Layer) -> str:
     """The sizes that a reader compares layers by."""
-    if isinstance(layer, MatrixVector):
-        matrix = f"{layer.mh} x {layer.mw} {layer.weight_type.name} times {layer.input_type.name}"
+    if isinstance(layer, Accumulating):
+        rows, columns = layer.weights.shape
+        matrix = f"{rows} x {columns} {layer.weight_type.name} times {layer.input_type.name}"
         return ", ".join([matrix, *_given(layer, ("pe", "simd", "lanes", "digits"))])
     shape = "x".join(map(str, layer.inputs()[0].shape))
     return ", ".join([f"{shape} {layer.inputs()[0].type.name}", *_given(layer, ("pe", "simd", "lanes", "depth"))])
@@ -110,7 +115,7 @@ def _by_kind(layers: Sequence[Layer]) -> dict[str, list[Layer]]:
 def _counted(
     kinds: Mapping[str, Sequence[Layer]], family: str, cache: Path, workers: int
 ) -> dict[str, list[Resources]]:
-    layers = [layer for own in kinds.values() for layer in own]
+    layers = [layer for alike in kinds.values() for layer in alike]
     with Progress() as progress:
         task = progress.add_task(f"{family}: layers synthesized", total=len(layers))
         counts = synth.count(
@@ -118,8 +123,8 @@ def _counted(
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
     result, rest = {}, iter(counts)
-    for kind, own in kinds.items():
-        result[kind] = [next(rest) for _ in own]
+    for kind, alike in kinds.items():
+        result[kind] = [next(rest) for _ in alike]
     return result
 
 
@@ -133,8 +138,8 @@ def _main() -> None:
     parser.add_argument("--every", type=int, default=2, help="fit to one in so many of the drawn layers")
     options = parser.parse_args()
     large = _by_kind(drawn.large_layers((options.seed, 1)))
-    chosen = _by_kind([*drawn.layers(options.seed)[:: options.every], *(x for own in large.values() for x in own)])
-    kinds = {kind: own for kind, own in chosen.items() if not options.kind or kind in options.kind}
+    chosen = _by_kind([*drawn.layers(options.seed)[:: options.every], *(x for alike in large.values() for x in alike)])
+    kinds = {kind: alike for kind, alike in chosen.items() if not options.kind or kind in options.kind}
     content = json.loads(COEFFICIENTS.read_text())
     rows = published.read(ESTIMATOR_CSV) if ESTIMATOR_CSV.is_file() else []
     families = options.family or yosys.FAMILIES

@@ -46,7 +46,7 @@ how many layers that was wrong."""
 _EACH = f"""## Each layer
 
 `{ESTIMATOR_CSV.name}` has what is in the plot, layer by layer: what Yosys counted, and what was predicted when the layer
-was left out. They are {{kept}} of the {{fitted}} layers{{rest}}.
+was left out. They are {{shown}} of the {{fitted}} layers{{rest}}.
 
 ![predicted against counted LUTs]({ESTIMATOR_PLOT.name})"""
 # Okabe and Ito's palette, as in the figures of a build
@@ -136,7 +136,7 @@ def _each(content: Mapping[str, Any], rows: Sequence[LeftOut]) -> str:
     """What the plot shows, and what it does not."""
     fitted = sum(errors["layers"] for kinds in content["families"].values() for errors in kinds.values())
     rest = "; of the others the counts were not kept when they were fitted" if len(rows) < fitted else ""
-    return _EACH.format(kept=len(rows), fitted=fitted, rest=rest)
+    return _EACH.format(shown=len(rows), fitted=fitted, rest=rest)
 
 
 def _large(rows: Sequence[LeftOut]) -> str:

@@ -45,9 +45,9 @@ from typing import Any, TypedDict
 import numpy as np
 
 from pipeline.accumulators.witness import Witness
+from pipeline.dataflow.roles import Accumulating
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError
-from pipeline.kernels.matrix_vector import MatrixVector
 
 __all__ = ["CHECKER", "FILE", "WEIGHTS", "Bounds", "Certificate", "LayerCertificate", "write_proof"]
 
@@ -159,7 +159,7 @@ class Certificate:
             raise ModelError(f"The certificate {path} cannot be read: {error!r}. Build it again.") from error
 
 
-def write_proof(certificate: Certificate, units: Iterable[MatrixVector], folder: Path) -> None:
+def write_proof(certificate: Certificate, units: Iterable[Accumulating], folder: Path) -> None:
     """Write FILE, the WEIGHTS of `units`, which are the certificate's layers, and the CHECKER of both to `folder`."""
     certificate.write(folder / FILE)
     arrays = {}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.roles import Accumulating
 from pipeline.dataflow.types import IntType
-from pipeline.kernels.matrix_vector import MatrixVector
 
 __all__ = ["Witness", "lane_witnesses", "witness_inputs", "witnesses"]
 
@@ -32,39 +32,42 @@ class Witness:
         return np.where(high, np.int64(input_type.hi), np.int64(input_type.lo))
 
     @classmethod
-    def of(cls, mvau: MatrixVector, channel: int, *, highest: bool) -> Witness:
-        """The witness of row `channel` of `mvau` for its highest, or else its lowest, sum."""
-        row = mvau.weights[channel]
+    def of(cls, layer: Accumulating, channel: int, *, highest: bool) -> Witness:
+        """The witness of row `channel` of `layer` for its highest, or else its lowest, sum."""
+        row = layer.weights[channel]
         high = row > 0 if highest else row < 0
         at_high = int.from_bytes(np.packbits(high, bitorder="little").tobytes(), "little")
-        start = 0 if mvau.bias is None else int(mvau.bias[channel])
+        start = 0 if layer.bias is None else int(layer.bias[channel])
         ends = zip(row.tolist(), high.tolist(), strict=True)
-        value = start + sum(w * (mvau.input_type.hi if up else mvau.input_type.lo) for w, up in ends)
+        value = start + sum(w * (layer.input_type.hi if up else layer.input_type.lo) for w, up in ends)
         return cls(channel, value, at_high)
 
 
-def lane_witnesses(mvau: MatrixVector) -> tuple[Witness, ...]:
+def lane_witnesses(layer: Accumulating) -> tuple[Witness, ...]:
     """For each lane of accumulators, the witnesses of the lowest and of the highest sum among the rows that it computes."""
-    lo, hi = mvau.accumulator_range()
+    lo, hi = layer.accumulator_range()
     witnesses = []
-    lanes = len(mvau.lane_accumulator_bits())
+    lanes = len(layer.lane_accumulator_bits())
     for lane in range(lanes):
-        rows = np.arange(lane, mvau.mh, lanes)
-        witnesses.append(Witness.of(mvau, int(rows[lo[rows].argmin()]), highest=False))
-        witnesses.append(Witness.of(mvau, int(rows[hi[rows].argmax()]), highest=True))
+        rows = np.arange(lane, len(layer.weights), lanes)
+        witnesses.append(Witness.of(layer, int(rows[lo[rows].argmin()]), highest=False))
+        witnesses.append(Witness.of(layer, int(rows[hi[rows].argmax()]), highest=True))
     return tuple(witnesses)
 
 
-def witness_inputs(mvau: MatrixVector) -> np.ndarray:
-    """Input vectors that take the accumulator of every lane to both ends of its exact range.
+def witness_inputs(layer: Accumulating) -> np.ndarray:
+    """Pixels of the input that take the accumulator of every lane to both ends of its exact range.
 
-    int64 of shape (n, MW), n at most twice the lanes, no vector twice. With one lane these are the extremes of the layer.
+    int64 of shape (n, channels), n at most twice the lanes, none twice. With one lane these are the layer's extremes.
     """
-    vectors = [witness.vector(mvau.input_type, mvau.mw) for witness in lane_witnesses(mvau)]
+    columns = layer.weights.shape[1]
+    vectors = [
+        layer.pixel_of(witness.channel, witness.vector(layer.input_type, columns)) for witness in lane_witnesses(layer)
+    ]
     distinct = {vector.tobytes(): vector for vector in vectors}
     return np.stack(list(distinct.values()))
 
 
 def witnesses(graph: LayerGraph) -> dict[str, np.ndarray]:
-    """By layer with a matrix, its `witness_inputs`."""
-    return {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MatrixVector)}
+    """By layer with accumulators, its `witness_inputs`."""
+    return {layer.name: witness_inputs(layer) for layer in graph.accumulating}

@@ -22,7 +22,6 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer, Stream, Table
 from pipeline.errors import ConfigError
 from pipeline.files import HLS
-from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 __all__ = [
     "INCLUDE",
@@ -206,11 +205,12 @@ def _streams(graph: LayerGraph) -> tuple[list[dict[str, object]], dict[str, str]
     """
     streams = streams_by_name(graph.layers)
     names = {graph.input: "in0_V"}
+    fifos = {fifo.name: fifo.depth for fifo in graph.fifos}
     depths: dict[str, int] = {}
     for layer in graph:
-        if isinstance(layer, StreamingFIFO):
+        if layer.is_fifo:
             names[layer.output_names[0]] = names[layer.input_names[0]]
-            depths[names[layer.input_names[0]]] = depths.get(names[layer.input_names[0]], 0) + layer.depth
+            depths[names[layer.input_names[0]]] = depths.get(names[layer.input_names[0]], 0) + fifos[layer.name]
         else:
             names.update((stream, identifier(stream)) for stream in layer.output_names)
     last = names[graph.output]

@@ -214,8 +214,7 @@ def folding_digest(graph: LayerGraph) -> str:
     """
     layers = [
         (layer.name, layer.op_type, [getattr(layer, field, None) for field in _FOLDING_FIELDS])
-        for layer in graph
-        if layer.op_type != "StreamingFIFO"
+        for layer in graph.computing
     ]
     return hashlib.sha256(json.dumps(layers).encode()).hexdigest()[:8]
 

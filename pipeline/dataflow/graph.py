@@ -9,6 +9,7 @@ import numpy as np
 
 from a2q_driver.input_transform import InputTransform
 from pipeline.dataflow.layer import Layer, Shape
+from pipeline.dataflow.roles import Accumulating, Fifo
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
 
@@ -69,6 +70,26 @@ class LayerGraph:
     def writer(self, stream: str) -> Layer | None:
         """The layer that writes `stream`; None for the input of the graph."""
         return next((layer for layer in self.layers if stream in layer.output_names), None)
+
+    @property
+    def computing(self) -> tuple[Layer, ...]:
+        """The layers that are no FIFOs."""
+        return tuple(layer for layer in self.layers if not layer.is_fifo)
+
+    @property
+    def fifos(self) -> tuple[Fifo, ...]:
+        """The FIFOs."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Fifo))
+
+    @property
+    def accumulating(self) -> tuple[Accumulating, ...]:
+        """The layers with accumulators."""
+        return tuple(layer for layer in self.layers if isinstance(layer, Accumulating))
+
+    @property
+    def gives_labels(self) -> bool:
+        """Whether the output is the index of a class."""
+        return self.layers[-1].gives_label
 
     @property
     def streams(self) -> dict[str, Connection]:

@@ -116,8 +116,8 @@ class Companion:
 class Folding:
     """One way to fold a layer: the fields it sets, and what follows from them.
 
-    `style` is what computes the matrix of an MVAU, see `pipeline/folding/styles.py`; for what makes its windows it is
-    "whole" where a ParallelWindow takes its place.
+    `style` is one of the layer's `styles`, see `pipeline/folding/styles.py`, or empty where it has none; for a layer that
+    makes windows it is "whole" where a ParallelWindow takes its place.
     """
 
     # pe, simd; digits of a layer that is unrolled; pe, simd, lanes of one that is sparse; ram_style unless it is auto
@@ -155,6 +155,14 @@ class Layer(ABC):
     has_companion: ClassVar[bool] = False  # whether a module that is generated for each layer stands beside it
     has_overflow: ClassVar[bool] = False  # whether the module has overflow_o, which the parameter CheckOverflow enables
     has_load_port: ClassVar[bool] = False  # whether the module has a place in the chain of the weight stream
+    is_fifo: ClassVar[bool] = False  # whether it only keeps beats, see Fifo in pipeline/dataflow/roles.py
+    between_layers: ClassVar[bool] = False  # whether it only moves beats: a report has one line for all of the kind
+    gives_label: ClassVar[bool] = False  # whether its output is the index of a class
+    is_small: ClassVar[bool] = True  # whether synthesis is done with it soon: several such layers go in one run
+    sets_rate: ClassVar[bool] = False  # whether the layers around it are folded to be faster, so that it never waits
+    keeps_rate: ClassVar[bool] = False  # whether it goes at its `rate` also where that takes more time than there is
+    # what may compute it, where that is to be chosen; the first where nothing is said of it
+    styles: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -221,9 +229,41 @@ class Layer(ABC):
         values: dict[str, Any] = dict(fields)  # only the kernel's class knows which fields these are, and of what type
         return replace(self, **values)
 
+    def foldings_in(self, style: str, budget: int | None = None, pe: int | None = None) -> tuple[Folding, ...]:
+        """The ways to fold the layer in one of its `styles`.
+
+        Where there are too many to list them all, only those with `pe`, or else the smallest that take no more than
+        `budget` cycles a frame.
+        """
+        return self.foldings()
+
+    def demand_in(self, style: str, fields: Mapping[str, int | str], family: str) -> Demand:
+        """The `demand` of the layer in one of its `styles`, with the `fields` of a folding."""
+        return self.folded(fields).demand(family)
+
+    def styled(self, style: str, fields: Mapping[str, int | str]) -> Layer:
+        """The layer that computes the same in one of the `styles`, with the `fields` of a folding."""
+        return self.folded(fields)
+
+    def finn_folding(self) -> dict[str, int | str]:
+        """The values of the layer in a FINN folding file, see `pipeline/folding/folding_config.py`."""
+        return {name: getattr(self, field) for name, field in self.finn_attributes.items() if field}
+
+    def parallelism(self) -> tuple[str, str]:
+        """The PE and SIMD of the layer in words, for a report."""
+        return str(getattr(self, "pe", "–")), str(getattr(self, "simd", "–"))
+
     @abstractmethod
     def demand(self, family: str) -> Demand:
         """The terms that the layer's LUTs, flip-flops and memories grow with, folded as it is, in Yosys' `family`."""
+
+    def threshold_styles(self) -> dict[str, int]:
+        """The memories of the thresholds, and the steps of the search in each; empty where there are no thresholds."""
+        return {}
+
+    def op_and_param_counts(self) -> dict[str, int]:
+        """The multiply-accumulates of a frame, and the weights and thresholds, by their bits, with FINN's keys."""
+        return {}
 
     # -- timing: the model is that of pipeline/folding/timing.py ----------------------------------------------------
 
@@ -257,6 +297,14 @@ class Layer(ABC):
         sent = running_max(of_count(running_max(arrivals, beats), needed) + self.latency(), spacing)
         room = of_count(sent - self.latency() + 1, self.sent_before_taking(needed, len(arrivals), frames))
         return sent, running_max(np.maximum(arrivals, room), beats)
+
+    def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray | None:
+        """The spacing of the output beats of `frames`, for a layer that goes no faster than what is behind it needs.
+
+        `reader` takes its output, and `follower` is the first layer behind FIFOs and width converters. None for a layer
+        that goes as fast as it can.
+        """
+        return None
 
     def needed_of(self, frames: int) -> np.ndarray:
         """`inputs_needed` of so many frames, one after the other."""

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
 from pipeline.errors import ConfigError
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.kernels.matrix_vector import STYLES, lane_attributes
-from pipeline.kernels.mvau import MVAU
 
 __all__ = ["Allowed", "allowed"]
 
@@ -54,7 +54,7 @@ def allowed(
     Raises ConfigError for a layer that the graph does not have, for memories of what has none, and for UltraRAM that
     the board does not have.
     """
-    mvaus = [layer for layer in graph if isinstance(layer, MVAU)]
+    mvaus = [layer for layer in graph if layer.styles]
     asked_styles = _by_name("mvau_style", mvau_style, mvaus, "folded")
     asked_memories = _by_name("ram_style", ram_style, mvaus, "auto")
     wishes = {layer.name: config.wanted(layer) if config else {} for layer in mvaus}
@@ -92,7 +92,7 @@ def allowed(
     return Allowed(styles, memories, tuple(ignored))
 
 
-def _by_name(option: str, value: str | Mapping[str, str], mvaus: list[MVAU], other: str) -> dict[str, str]:
+def _by_name(option: str, value: str | Mapping[str, str], mvaus: list[Layer], other: str) -> dict[str, str]:
     names = [layer.name for layer in mvaus]
     if isinstance(value, str):
         return dict.fromkeys(names, value)

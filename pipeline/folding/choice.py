@@ -1,7 +1,7 @@
 """How every layer is folded, and what computes the matrices: with as few LUTs as the budget of clock cycles allows.
 
-What each folding takes is estimated (`pipeline/resources`); what stands between layers of unlike lanes counts, too.
-Layers other than MVAUs take at most half the cycles of the slowest MVAU, where they can: they wait in bursts, for the
+What each folding takes is estimated (`estimate.py`); what stands between layers of unlike lanes counts, too. The MVAUs
+set the rate. Other layers take at most half the cycles of the slowest MVAU, where they can: they wait in bursts, for the
 first rows of a frame above all, and must catch up. They cost little; the MVAU must never wait for them.
 """
 
@@ -20,11 +20,10 @@ from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.folding_config import FoldingConfig
-from pipeline.folding.options import foldings, stored_in, within
+from pipeline.folding.options import stored_in, within
 from pipeline.folding.selection import GAP, Choice, Link, Program
 from pipeline.folding.styles import whole_window, window_makers
 from pipeline.kernels.matrix_vector import STYLES
-from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -70,13 +69,13 @@ class FoldingProblem:
         self._index = {layer.name: i for i, layer in enumerate(graph)}
         self._windows: dict[str, ParallelWindow] = {}  # what a generator may become, by its name
         self._gone: set[str] = set()  # paddings that may be part of one
-        styles = {layer.name: ("folded",) for layer in graph if isinstance(layer, MVAU)} | dict(styles or {})
+        styles = {layer.name: layer.styles[:1] for layer in graph if layer.styles} | dict(styles or {})
         every = self._every_folding(config, styles)
         if budget is not None:
             free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
             _check_reach(graph, every, free, budget)
         self.domains = tuple(
-            stored_in(options, (memories or {}).get(layer.name, ("auto",))) if isinstance(layer, MVAU) else options
+            stored_in(options, (memories or {}).get(layer.name, ("auto",)))
             for layer, options in zip(graph, self._in_budget(every), strict=True)
         )
         several = any(len(kinds) > 1 for kinds in (memories or {}).values())
@@ -113,11 +112,9 @@ class FoldingProblem:
 
     def estimate(self, layer: Layer, folding: Folding) -> Resources:
         """What `layer` takes in this folding."""
-        if isinstance(layer, MVAU):
-            return _matrix(self.model, layer, folding.style, tuple(folding.fields.items()))
         if folding.style == "whole":
             return self.model.layer(self._windows[layer.name]) if layer.name in self._windows else _NOTHING
-        return self.model.layer(layer.folded(folding.fields))
+        return _layer(self.model, layer, folding.style, tuple(folding.fields.items()))
 
     # -- what is possible -------------------------------------------------------------------------------------------
 
@@ -127,12 +124,12 @@ class FoldingProblem:
         """The foldings of each layer, whole windows included, within the budget or not."""
         result: dict[str, tuple[Folding, ...]] = {}
         for layer in self.graph:
-            options = () if isinstance(layer, MVAU) else _configured(layer, foldings(layer), config)
+            options = () if layer.styles else _configured(layer, layer.foldings(), config)
             for style in styles.get(layer.name, ()):
                 if style == "unrolled" and not self._has_whole_windows(layer, must="folded" not in styles[layer.name]):
                     continue
                 wanted = config.lanes(layer, style) if config else {}
-                options += _configured(layer, foldings(layer, style, self.budget, wanted.get("pe")), config, style)
+                options += _configured(layer, layer.foldings_in(style, self.budget, wanted.get("pe")), config, style)
             result[layer.name] = options
         for name, window in self._windows.items():
             result[name] += (
@@ -145,17 +142,18 @@ class FoldingProblem:
 
     def _in_budget(self, every: Sequence[tuple[Folding, ...]]) -> tuple[tuple[Folding, ...], ...]:
         options = [
-            within(options, self.budget) if isinstance(layer, MVAU) else options
+            within(options, self.budget) if layer.sets_rate else options
             for layer, options in zip(self.graph, every, strict=True)
         ]
-        matrices = [
-            layer_options for layer, layer_options in zip(self.graph, options, strict=True) if isinstance(layer, MVAU)
+        cycles = [
+            folding.cycles
+            for layer, layer_options in zip(self.graph, options, strict=True)
+            if layer.sets_rate
+            for folding in layer_options
         ]
-        interval = max((folding.cycles for layer_options in matrices for folding in layer_options), default=self.budget)
+        interval = max(cycles, default=self.budget)
         return tuple(
-            layer_options
-            if isinstance(layer, MVAU) or interval is None
-            else _in_time(layer_options, interval, self.budget)
+            layer_options if layer.sets_rate or interval is None else _in_time(layer_options, interval, self.budget)
             for layer, layer_options in zip(self.graph, options, strict=True)
         )
 
@@ -214,7 +212,7 @@ class FoldingProblem:
         matrices = {
             i: self.domains[i].index(folding)
             for i, (layer, folding) in enumerate(zip(self.graph, chosen.layers, strict=True))
-            if isinstance(layer, MVAU)
+            if layer.sets_rate
         }
 
         def total(name: str, style: str) -> Resources | None:
@@ -236,7 +234,7 @@ class FoldingProblem:
 
 def slowest(graph: LayerGraph) -> int:
     """The clock cycles a frame takes with one lane everywhere: what no folding exceeds."""
-    return max(max(folding.cycles for folding in foldings(layer)) for layer in graph)
+    return max(max(folding.cycles for folding in layer.foldings()) for layer in graph)
 
 
 def fastest(fits: Callable[[int], bool], too_fast: int, best: int, precision: float = 0.0) -> int | None:
@@ -338,8 +336,8 @@ def _between(model: ResourceModel, stream: Connection, whole: int | None) -> Cal
 
 
 @lru_cache(maxsize=1 << 16)
-def _matrix(model: ResourceModel, layer: MVAU, style: str, fields: tuple[tuple[str, int | str], ...]) -> Resources:
-    return model.matrix(layer, style, dict(fields))
+def _layer(model: ResourceModel, layer: Layer, style: str, fields: tuple[tuple[str, int | str], ...]) -> Resources:
+    return model.folded(layer, style, dict(fields))
 
 
 @lru_cache(maxsize=4096)

@@ -32,7 +32,6 @@ import numpy as np
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.rising import of_count
-from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 __all__ = ["deadlock_bounds"]
 
@@ -90,7 +89,7 @@ def _bounds_of_pair(graph: LayerGraph, fork: Layer, join: Layer, writer: Mapping
     least = dict(most)
     for layer in graph:
         reached = [stream for stream in layer.input_names if stream in most]
-        if reached and isinstance(layer, StreamingFIFO):
+        if reached and layer.is_fifo:
             most[layer.output_names[0]], least[layer.output_names[0]] = most[reached[0]], least[reached[0]]
         elif reached and layer.name != join.name:
             needed = (layer.inputs_needed() + frames * layer.inputs()[0].beats).ravel()
@@ -121,7 +120,7 @@ def _bound_of_branch(
     """
     taken = np.arange(beats, dtype=np.int64)  # m − 1 for each m
     layer = writer[stream]
-    while not isinstance(layer, StreamingFIFO):
+    while not layer.is_fifo:
         frames = np.arange(_FRAMES, dtype=np.int64)[:, None]
         taken = of_count((layer.inputs_needed() + frames * layer.inputs()[0].beats).ravel(), taken)
         stream = layer.input_names[0]

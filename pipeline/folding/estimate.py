@@ -14,7 +14,6 @@ from pathlib import Path
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.demand import Demand
 from pipeline.devices.resources import Resources
-from pipeline.kernels.matrix_vector import MatrixVector, kind_of
 
 __all__ = ["COEFFICIENTS", "ResourceModel"]
 
@@ -38,9 +37,9 @@ class ResourceModel:
         """What `layer`, folded as it is, will take."""
         return self.of(layer.demand(self.family))
 
-    def matrix(self, layer: MatrixVector, style: str, fields: Mapping[str, int | str]) -> Resources:
-        """What `layer` will take in `style` with the fields of a folding."""
-        return self.of(kind_of(style).demand_of(layer, fields, self.family))
+    def folded(self, layer: Layer, style: str, fields: Mapping[str, int | str]) -> Resources:
+        """What `layer` will take in `style`, one of its styles, with the fields of a folding."""
+        return self.of(layer.demand_in(style, fields, self.family))
 
     def of(self, wanted: Demand) -> Resources:
         """What a demand comes to."""

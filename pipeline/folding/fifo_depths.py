@@ -9,7 +9,6 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.folding.deadlock import deadlock_bounds
 from pipeline.folding.stitching import MINIMUM_DEPTH, with_depths
 from pipeline.folding.timing import Prediction, Rates, fifo_peaks, predict, rates_of
-from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 __all__ = ["SLACK", "FifoDepths", "fifo_depths"]
 
@@ -41,7 +40,7 @@ def fifo_depths(graph: LayerGraph, budget: int | None = None) -> FifoDepths:
     depths that were found, and a FIFO gets the larger of both.
     """
     bounds = deadlock_bounds(graph)
-    names = [layer.name for layer in graph if isinstance(layer, StreamingFIFO)]
+    names = [fifo.name for fifo in graph.fifos]
     depths = {name: max(MINIMUM_DEPTH, bounds.get(name, 1)) for name in names}
     rates, sized = rates_of(graph, budget), graph
     for _ in range(2):

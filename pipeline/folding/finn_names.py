@@ -191,7 +191,7 @@ def _joined(graph: LayerGraph) -> dict[str, tuple[str, bool]]:
         if not isinstance(layer, ConvolutionInputGenerator):
             continue
         reader = readers.get(layer.output_names[0])
-        while reader is not None and reader.op_type in BETWEEN_LAYERS:
+        while reader is not None and reader.between_layers:
             reader = readers.get(reader.output_names[0])
         if isinstance(reader, Pool):
             operator = ""

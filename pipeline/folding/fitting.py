@@ -21,10 +21,8 @@ from pipeline.folding.fifo_depths import FifoDepths, fifo_depths
 from pipeline.folding.fit import Fit, capacity_of, excess, holders
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.stitching import stitch, with_depths
-from pipeline.folding.styles import styled, with_whole_windows
+from pipeline.folding.styles import with_whole_windows
 from pipeline.kernels.matrix_vector import STYLES
-from pipeline.kernels.mvau import MVAU
-from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 __all__ = ["Design", "Fitter"]
 
@@ -167,14 +165,15 @@ class Fitter:
         layers: list[Layer] = []
         for layer in graph:
             folding = by_name[layer.name]
-            if not isinstance(layer, MVAU):
+            if not layer.styles:
                 layers.append(layer.folded(folding.fields))
                 continue
             key = (layer.name, folding.style, *folding.fields.values())
             if key not in self._made:
                 if folding.style == "unrolled":
-                    self._tell(f"{layer.name}: looking for an adder graph of {layer.mh} × {layer.mw} weights")
-                self._made[key] = styled(layer, folding.style, folding.fields)
+                    columns, rows = layer.inputs()[0].shape[2], layer.outputs()[0].shape[2]
+                    self._tell(f"{layer.name}: looking for an adder graph of {rows} × {columns} weights")
+                self._made[key] = layer.styled(folding.style, folding.fields)
             layers.append(self._made[key])
         return replace(graph, layers=tuple(layers))
 
@@ -209,12 +208,12 @@ def _depths(
 ) -> tuple[dict[str, int], dict[str, int]]:
     """The depths of FIFOs, and those that `config` makes too shallow."""
     depths, raised = dict(sized.depths), {}
-    for layer in stitched:
-        if config and isinstance(layer, StreamingFIFO) and "depth" in config.wanted(layer):
-            wanted, least = int(config.wanted(layer)["depth"]), max(2, sized.deadlock_bounds.get(layer.name, 1))
-            depths[layer.name] = max(wanted, least)
+    for fifo in stitched.fifos:
+        if config and "depth" in config.wanted(fifo):
+            wanted, least = int(config.wanted(fifo)["depth"]), max(2, sized.deadlock_bounds.get(fifo.name, 1))
+            depths[fifo.name] = max(wanted, least)
             if wanted < least:
-                raised[layer.name] = least
+                raised[fifo.name] = least
     return depths, raised
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.devices.boards import DEFAULT_BOARD, Board, load_board
 from pipeline.devices.resources import PART_KEYS, Resources
@@ -24,9 +23,6 @@ from pipeline.folding.fit import Fit
 from pipeline.folding.fitting import Design, Fitter
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.timing import Prediction
-from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector, lane_attributes
-from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.kernels.thresholding import Thresholding, search_styles
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
 __all__ = [
@@ -34,10 +30,8 @@ __all__ = [
     "MvauChoice",
     "cycle_budget",
     "fold",
-    "folding_of",
     "load",
     "save",
-    "threshold_styles",
     "write_reports",
 ]
 
@@ -121,7 +115,7 @@ def fold(
     fitter = Fitter(graph, budget, config, wishes, board, tell)
     design = fitter.design()
     folded = design.graph
-    layer_cycles = {layer.name: layer.cycles() for layer in folded if not isinstance(layer, StreamingFIFO)}
+    layer_cycles = {layer.name: layer.cycles() for layer in folded.computing}
     return Folded(
         graph=folded,
         cycles=layer_cycles,
@@ -153,25 +147,6 @@ def _explained(design: Design, names: Collection[str]) -> dict[str, MvauChoice]:
         for layer, folding in zip(problem.graph, chosen.layers, strict=True)
         if layer.name in names
     }
-
-
-def folding_of(layer: Layer) -> dict[str, int | str]:
-    """The values of `layer` in a FINN folding file (see `folding_config.py`)."""
-    if isinstance(layer, MatrixVector):
-        style = layer.style
-        folding: dict[str, int | str] = {} if style == "folded" else {"mvau_style": style}
-        folding |= {name: getattr(layer, name.lower()) for name in lane_attributes(style)}
-        if isinstance(layer, StoredMatrixVector):
-            folding["ram_style"] = layer.ram_style
-        return {**folding, "mem_mode": layer.mem_mode}
-    return {name: getattr(layer, field) for name, field in layer.finn_attributes.items()}
-
-
-def threshold_styles(layer: Layer) -> dict[str, int]:
-    """The memories of the thresholds of `layer`, and the steps of the search in each; empty where it has none."""
-    if not isinstance(layer, MatrixVector | Thresholding) or layer.thresholds is None:
-        return {}
-    return search_styles(layer.thresholds.shape[1], layer.threshold_folds)
 
 
 def save(folded: Folded, folder: Path) -> None:
@@ -288,32 +263,13 @@ def _operations_and_parameters(graph: LayerGraph) -> dict[str, dict[str, int]]:
     """
     counts: dict[str, dict[str, int]] = {}
     for layer in graph:
-        numbers = _count(layer)
-        if numbers:
+        if numbers := layer.op_and_param_counts():
             counts[layer.name] = numbers
     total: dict[str, int] = {}
     for numbers in counts.values():
         for key, number in numbers.items():
             total[key] = total.get(key, 0) + number
     return {**counts, "total": total}
-
-
-def _count(layer: Layer) -> dict[str, int]:
-    if isinstance(layer, MatrixVector):
-        narrow, wide = sorted((layer.input_type.bits, layer.weight_type.bits))
-        counts = {
-            f"op_mac_{narrow}bx{wide}b": layer.weights.size * layer.pixels[0] * layer.pixels[1],
-            f"param_weight_{layer.weight_type.bits}b": layer.weights.size,
-            "weight_memory_bits": layer.weight_memory_bits(),
-        }
-        if layer.thresholds is not None:
-            counts[f"param_threshold_{max(layer.accumulator_bits or layer.exact_accumulator_bits())}b"] = (
-                layer.thresholds.size
-            )
-        return counts
-    if isinstance(layer, Thresholding):
-        return {f"param_threshold_{layer.input_type.bits}b": layer.thresholds.size}
-    return {}
 
 
 def _adder_graph(layer: UnrolledMVAU) -> dict[str, object]:
@@ -338,7 +294,7 @@ def _folding_config(graph: LayerGraph) -> dict[str, dict[str, int | str]]:
     """The folding in the layout of FINN's files, which `fold` reads back where `mvau_style` is as it was, or auto."""
     content: dict[str, dict[str, int | str]] = {"Defaults": {}}
     for layer in graph:
-        if folding := folding_of(layer):
+        if folding := layer.finn_folding():
             content[layer.name] = folding
     return content
 

@@ -1,23 +1,13 @@
-"""The ways in which a layer can be folded: its lanes, what computes its matrix, and the clock cycles that follow."""
+"""Choices among foldings of a layer: with the memories of its weights, and within a budget of clock cycles."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pipeline.dataflow.layer import Folding, Layer
-from pipeline.kernels.matrix_vector import kind_of
-from pipeline.kernels.mvau import MVAU
+from pipeline.dataflow.layer import Folding
 
-__all__ = ["foldings", "stored_in", "within"]
-
-
-def foldings(
-    layer: Layer, style: str = "folded", budget: int | None = None, walkers: int | None = None
-) -> tuple[Folding, ...]:
-    """The foldings of `layer`; `style` is what an MVAU becomes, with `budget` and `walkers` as in
-    `MatrixVector.foldings_of`."""
-    return kind_of(style).foldings_of(layer, budget, walkers) if isinstance(layer, MVAU) else layer.foldings()
+__all__ = ["stored_in", "within"]
 
 
 def stored_in(options: Iterable[Folding], ram_styles: Iterable[str]) -> tuple[Folding, ...]:

@@ -46,10 +46,7 @@ def stitch(graph: LayerGraph) -> LayerGraph:
 
 def with_depths(graph: LayerGraph, depths: dict[str, int]) -> LayerGraph:
     """`graph` with the FIFOs named in `depths` that many beats deep."""
-    layers = tuple(
-        replace(layer, depth=depths[layer.name]) if isinstance(layer, StreamingFIFO) and layer.name in depths else layer
-        for layer in graph
-    )
+    layers = tuple(layer.folded({"depth": depths[layer.name]}) if layer.name in depths else layer for layer in graph)
     return replace(graph, layers=layers)
 
 

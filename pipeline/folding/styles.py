@@ -10,20 +10,16 @@ which makes a whole window a cycle.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import fields as dataclass_fields
+from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
-from pipeline.kernels.matrix_vector import MatrixVector, kind_of
-from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 
-__all__ = ["styled", "whole_window", "window_makers", "with_whole_windows"]
+__all__ = ["whole_window", "window_makers", "with_whole_windows"]
 
 
 def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGenerator, FMPadding | None] | None:
@@ -68,12 +64,3 @@ def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
                 changed[padding.name] = None
     layers = (changed.get(layer.name, layer) for layer in graph)
     return replace(graph, layers=tuple(layer for layer in layers if layer is not None))
-
-
-def styled(layer: MVAU, style: str, fields: Mapping[str, int | str]) -> MatrixVector:
-    """`layer` in the style, with the `fields` of a folding of it."""
-    if style == "folded":
-        return layer.folded(fields)
-    kind = kind_of(style)
-    same: dict[str, Any] = {field.name: getattr(layer, field.name) for field in dataclass_fields(MatrixVector)}
-    return kind(**same | dict(fields))

@@ -25,9 +25,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
-from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.kernels.windows import WindowGenerator
 
 __all__ = ["Prediction", "Rates", "fifo_peaks", "predict", "rates_of"]
 
@@ -78,11 +75,11 @@ def rates_of(graph: LayerGraph, budget: int | None = None) -> Rates:
     reader = {stream: layer for layer in graph for stream in layer.input_names}
     spacings, interval = {}, slowest
     for layer in graph:
-        if isinstance(layer, WindowGenerator):
-            follower = behind = reader.get(layer.output_names[0])
-            while isinstance(follower, StreamingFIFO | StreamingDataWidthConverter):
-                follower = reader.get(follower.output_names[0])
-            spacing = layer.rate(_FRAMES, behind, follower)
+        follower = behind = reader.get(layer.output_names[0])
+        while follower is not None and follower.between_layers:
+            follower = reader.get(follower.output_names[0])
+        spacing = layer.rate(_FRAMES, behind, follower)
+        if spacing is not None:
             sent, _ = layer.beat_times(np.zeros(_FRAMES * layer.inputs()[0].beats, np.int64), _FRAMES, spacing)
             ends = sent.reshape(_FRAMES, -1)[:, -1]
             if layer.keeps_rate or ends[-1] - ends[-2] <= limit:
@@ -114,7 +111,7 @@ def _run(
         for layer in graph:
             first, *others = (times.pop(stream) for stream in layer.input_names)
             arrivals = np.max([first, *others], axis=0) if others else first
-            if isinstance(layer, StreamingFIFO):
+            if layer.is_fifo:
                 fifos[layer.output_names[0]] = layer.name, arrivals
                 times[layer.output_names[0]] = arrivals + layer.latency()
                 continue

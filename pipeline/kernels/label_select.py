@@ -38,6 +38,7 @@ class LabelSelect(Layer):
     op_type: ClassVar[str] = "LabelSelect"
     module: ClassVar[str] = "label_select"
     lut_purpose: ClassVar[str] = "glue"
+    gives_label: ClassVar[bool] = True
     lut_purpose_of_cells: ClassVar[bool] = True  # its memory and its multiplier are for the classes' scales
 
     def __post_init__(self) -> None:

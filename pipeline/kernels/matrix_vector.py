@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.dataflow.bounds import exact_range, range_bits
-from pipeline.dataflow.layer import Folding, Layer, Memory, Stream, Table
+from pipeline.dataflow.layer import Folding, Memory, Stream, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.random_rows import draw_row
 from pipeline.dataflow.registry import kernels
+from pipeline.dataflow.roles import Accumulating
 from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
@@ -27,6 +28,7 @@ from pipeline.kernels.thresholding import (
     check_thresholds,
     count_thresholds,
     search_stages,
+    search_styles,
     sorted_table,
 )
 
@@ -58,7 +60,7 @@ _FEWEST_ROWS = 256  # with fewer vectors at a time, the weights are read too oft
 
 
 @dataclass(frozen=True, eq=False)
-class MatrixVector(Layer):
+class MatrixVector(Accumulating):
     """weights · vector + bias for each pixel, then output_type.lo + the number of thresholds that the sum reaches.
 
     `weights` is int64 (MH, MW), `thresholds` int64 (MH, T), non-decreasing along axis 1, or None: then the sums
@@ -77,7 +79,6 @@ class MatrixVector(Layer):
     bias: np.ndarray | None = None
     accumulator_bits: tuple[int, ...] | None = None
 
-    has_overflow: ClassVar[bool] = True
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
     style: ClassVar[str]  # what computes the matrix, one of STYLES
 
@@ -121,29 +122,9 @@ class MatrixVector(Layer):
     def mw(self) -> int:
         return int(self.weights.shape[1])
 
-    @property
-    def weight_type(self) -> IntType:
-        """The smallest signed type that holds the weights."""
-        return IntType(min(int(self.weights.min()), -1), max(int(self.weights.max()), 0))
-
-    # -- accumulators -----------------------------------------------------------------------------------------------
-
-    def accumulator_range(self) -> tuple[np.ndarray, np.ndarray]:
-        """The smallest and largest sum of each row, int64 of (MH,), exact over all inputs of `input_type`."""
-        lo, hi = self._ends
-        return np.array(lo), np.array(hi)
-
-    def exact_accumulator_bits(self) -> tuple[int, ...]:
-        """The fewest bits, two's complement, that hold `accumulator_range` of each row."""
-        return tuple(map(range_bits, *self._ends))
-
-    @cached_property
-    def _ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        return exact_range(self.weights, self.input_type, self.bias)
-
-    @abstractmethod
-    def lane_accumulator_bits(self) -> tuple[int, ...]:
-        """The width of each accumulator; row r is summed up by the r-th of them, modulo how many there are."""
+    def pixel_of(self, row: int, elements: np.ndarray) -> np.ndarray:
+        """The elements themselves: every row sums up the whole vector."""
+        return elements
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -213,11 +194,27 @@ class MatrixVector(Layer):
         fields = {field: getattr(self, field) for attribute, field in self.finn_attributes.items() if field}
         return self.demand_of(self, fields, family)
 
-    # -- hardware ---------------------------------------------------------------------------------------------------
+    def finn_folding(self) -> dict[str, int | str]:
+        style: dict[str, int | str] = {} if self.style == "folded" else {"mvau_style": self.style}
+        return {**style, **super().finn_folding(), "mem_mode": self.mem_mode}
 
-    def weight_memory_bits(self) -> int:
-        """Bits that the weights take in memories, with what says where each belongs; 0 where they are the circuit."""
-        return 0
+    def threshold_styles(self) -> dict[str, int]:
+        return {} if self.thresholds is None else search_styles(self.thresholds.shape[1], self.threshold_folds)
+
+    def op_and_param_counts(self) -> dict[str, int]:
+        narrow, wide = sorted((self.input_type.bits, self.weight_type.bits))
+        counts = {
+            f"op_mac_{narrow}bx{wide}b": self.weights.size * self.pixels[0] * self.pixels[1],
+            f"param_weight_{self.weight_type.bits}b": self.weights.size,
+            "weight_memory_bits": self.weight_memory_bits(),
+        }
+        if self.thresholds is not None:
+            counts[f"param_threshold_{max(self.accumulator_bits or self.exact_accumulator_bits())}b"] = (
+                self.thresholds.size
+            )
+        return counts
+
+    # -- hardware ---------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def sum_bits(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from functools import lru_cache
 from itertools import product
 from math import log2
@@ -22,10 +23,12 @@ from pipeline.errors import ConfigError
 from pipeline.kernels.matrix_vector import (
     LARGE_CHANNELS,
     LARGE_ROWS,
+    STYLES,
     MatrixVector,
     StoredMatrixVector,
     add_ends,
     draw_matrix,
+    kind_of,
     matrix_demand,
 )
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
@@ -57,6 +60,8 @@ class MVAU(StoredMatrixVector):
     }
     lut_purpose: ClassVar[str] = "glue"
     style: ClassVar[str] = "folded"
+    styles: ClassVar[tuple[str, ...]] = STYLES
+    sets_rate: ClassVar[bool] = True
     weight_file: ClassVar[str] = "WeightFile"
 
     def __post_init__(self) -> None:
@@ -134,6 +139,18 @@ class MVAU(StoredMatrixVector):
             Folding({"pe": pe, "simd": simd}, simd, pe, pixels * (layer.mh // pe) * (layer.mw // simd), cls.style)
             for pe, simd in product(divisors(layer.mh), divisors(layer.mw))
         )
+
+    def foldings_in(self, style: str, budget: int | None = None, pe: int | None = None) -> tuple[Folding, ...]:
+        return kind_of(style).foldings_of(self, budget, pe)
+
+    def demand_in(self, style: str, fields: Mapping[str, int | str], family: str) -> Demand:
+        return kind_of(style).demand_of(self, fields, family)
+
+    def styled(self, style: str, fields: Mapping[str, int | str]) -> MatrixVector:
+        if style == self.style:
+            return self.folded(fields)
+        same: dict[str, Any] = {part.name: getattr(self, part.name) for part in dataclass_fields(MatrixVector)}
+        return kind_of(style)(**same | dict(fields))
 
     @classmethod
     def demand_of(cls, layer: MatrixVector, fields: Mapping[str, Any], family: str) -> Demand:

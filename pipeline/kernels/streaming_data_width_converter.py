@@ -32,6 +32,7 @@ class StreamingDataWidthConverter(Layer):
     op_type: ClassVar[str] = "StreamingDataWidthConverter"
     module: ClassVar[str] = "streaming_data_width_converter"
     lut_purpose: ClassVar[str] = "glue"
+    between_layers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         lanes = (self.in_lanes, self.out_lanes)

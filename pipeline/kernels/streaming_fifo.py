@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pipeline.dataflow.layer import Layer, Shape, Stream
+from pipeline.dataflow.layer import Shape, Stream
 from pipeline.dataflow.random_layers import Draw
+from pipeline.dataflow.roles import Fifo
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import ram
@@ -22,7 +23,7 @@ _REGISTER_DEPTH = 2  # up to here two registers do it: fewer could not be read a
 
 
 @dataclass(frozen=True, eq=False)
-class StreamingFIFO(Layer):
+class StreamingFIFO(Fifo):
     """Holds `depth` beats of `lanes` channels of frames of `shape` (H, W, C); one of depth 1 holds 2.
 
     A beat moves in and a beat moves out in every cycle, at any depth. Raises ConfigError for a depth below 1, or

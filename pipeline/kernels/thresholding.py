@@ -288,6 +288,12 @@ class Thresholding(Layer):
         demand.add(outputs=self.pe * self.output_type.bits)
         return demand
 
+    def threshold_styles(self) -> dict[str, int]:
+        return search_styles(self.thresholds.shape[1], self.threshold_folds)
+
+    def op_and_param_counts(self) -> dict[str, int]:
+        return {f"param_threshold_{self.input_type.bits}b": self.thresholds.size}
+
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         levels = IntType(int(self.thresholds.min()), int(self.thresholds.max()))
         attributes = {

@@ -158,6 +158,10 @@ class UnrolledMVAU(MatrixVector):
         digits = draw.one_of(sorted({1, -(-bits // 2), bits}))
         return cls("layer", ("x",), ("y",), **matrix, digits=digits)
 
+    def parallelism(self) -> tuple[str, str]:
+        """All rows at once, of all columns, a digit of each in a cycle."""
+        return f"{self.mh}, unrolled", f"{self.mw} × {self.digit_bits} bits"
+
     # -- hardware ---------------------------------------------------------------------------------------------------
 
     def lane_accumulator_bits(self) -> tuple[int, ...]:

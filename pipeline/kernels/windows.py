@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -26,8 +26,6 @@ class WindowGenerator(Layer):
     kernel: tuple[int, int]
     stride: tuple[int, int]
 
-    keeps_rate: ClassVar[bool] = False  # whether it goes at its `rate` also where that takes more time than there is
-
     @property
     @abstractmethod
     def output_pixels(self) -> tuple[int, int]:
@@ -39,9 +37,7 @@ class WindowGenerator(Layer):
         """Whether it has a line buffer, which takes input that only later windows need."""
 
     @abstractmethod
-    def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
-        """The spacing of the output beats of `frames` where it goes no faster than what is behind it needs: `reader`
-        takes its output, and `follower` is the first layer behind FIFOs and width converters."""
+    def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray: ...
 
     def beat_times(
         self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None

@@ -10,8 +10,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
-from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.report.facts import BuildFacts
 from pipeline.report.purposes import COLOURS, PURPOSES, layer_lut_by_purpose
 
@@ -42,7 +40,7 @@ def draw_luts(facts: BuildFacts, path: Path) -> None:
 
 def draw_cycles(facts: BuildFacts, path: Path) -> None:
     """Clock cycles between frames of each layer alone, predicted and observed, and those of the whole network."""
-    layers = [layer for layer in facts.folded.graph if not isinstance(layer, StreamingFIFO)]
+    layers = facts.folded.graph.computing
     runs = [facts.layers[layer.name] for layer in layers]
     figure, axes = _figure(len(layers), "clock cycles between frames")
     rows = range(len(layers))
@@ -87,7 +85,7 @@ def _lut_shares(facts: BuildFacts) -> tuple[list[str], list[dict[str, int]]]:
     plumbing: dict[str, list[dict[str, int]]] = {}
     for layer in facts.folded.graph:
         share = layer_lut_by_purpose(facts.resources.layers[layer.name])
-        if isinstance(layer, StreamingFIFO | StreamingDataWidthConverter):
+        if layer.between_layers:
             plumbing.setdefault(layer.op_type, []).append(share)
         else:
             labels.append(layer.name)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.roles import Accumulating
 from pipeline.devices.resources import PART_KEYS, Resources
-from pipeline.kernels.matrix_vector import STYLES, MatrixVector
-from pipeline.kernels.mvau import MVAU
-from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
-from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.matrix_vector import STYLES
 from pipeline.report.boards import boards_section
 from pipeline.report.facts import BuildFacts
 from pipeline.report.markdown import number, percent, span, table
@@ -37,7 +33,6 @@ _WEIGHTS_KNOWN = {
     "synthetic": "drawn, so accuracy means nothing",
     "user's file": "as given",
 }
-_PLUMBING = (StreamingFIFO, StreamingDataWidthConverter)
 
 
 def summary(facts: BuildFacts) -> str:
@@ -181,7 +176,7 @@ def _ranges(facts: BuildFacts) -> str:
 
 def _accumulators(facts: BuildFacts) -> str:
     header = ["layer", "weights", "K", "N", "M", "data types", "ℓ1 bound", "exact", "trained for", "used"]
-    units = {unit.name: unit for unit in facts.folded.graph if isinstance(unit, MatrixVector)}
+    units = {unit.name: unit for unit in facts.folded.graph.accumulating}
     rows = []
     for layer in facts.certificate.layers:
         rows.append(
@@ -230,13 +225,11 @@ def _reached(ends: tuple[bool, bool]) -> str:
 def _speed(facts: BuildFacts) -> str:
     network, prediction = facts.network, facts.folded.prediction
     rows = []
-    for layer in facts.folded.graph:
-        if isinstance(layer, StreamingFIFO):
-            continue
+    for layer in facts.folded.graph.computing:
         run = facts.layers[layer.name]
         name = f"**{layer.name}**" if layer.name == facts.folded.slowest else layer.name
         observed = "–" if run.observed_cycles is None else number(run.observed_cycles)
-        rows.append([name, *_folding(layer), run.predicted_cycles, observed, layer.latency()])
+        rows.append([name, *layer.parallelism(), run.predicted_cycles, observed, layer.latency()])
     whole = [
         ["between frames", prediction.cycles_between_frames, _or_dash(network.steady_cycles)],
         ["to the first output beat", prediction.first_output, network.first_output_cycle],
@@ -255,13 +248,6 @@ def _speed(facts: BuildFacts) -> str:
     )
 
 
-def _folding(layer: Layer) -> tuple[str, str]:
-    """PE and SIMD; an unrolled MVAU computes all rows at once, of all columns, a digit of each in a cycle."""
-    if isinstance(layer, UnrolledMVAU):
-        return f"{layer.mh}, unrolled", f"{layer.mw} × {layer.digit_bits} bits"
-    return str(getattr(layer, "pe", "–")), str(getattr(layer, "simd", "–"))
-
-
 def _choice(facts: BuildFacts) -> str:
     rows = []
     for name, choice in facts.folded.choices.items():
@@ -269,7 +255,8 @@ def _choice(facts: BuildFacts) -> str:
         layer = facts.folded.graph.layer(name)
         counted = facts.resources.layers[name].total.lut
         sizes = (number(round(choice.lut)), number(counted))
-        rows.append([name, f"{choice.cycles:,}", *_folding(layer), getattr(layer, "ram_style", "–"), *sizes, *other])
+        memory = getattr(layer, "ram_style", "–")
+        rows.append([name, f"{choice.cycles:,}", *layer.parallelism(), memory, *sizes, *other])
     return (
         "## Choice\n\n"
         "What computes each matrix where `mvau_style` is auto: all layers together take the fewest LUTs that meet the "
@@ -290,19 +277,20 @@ def _or_dash(value: int | None) -> str:
 def _resources(facts: BuildFacts) -> str:
     resources = facts.resources
     rows = []
+    between: dict[str, list[str]] = {}
     for layer in facts.folded.graph:
-        if not isinstance(layer, _PLUMBING):
+        if layer.between_layers:
+            between.setdefault(layer.op_type, []).append(layer.name)
+        else:
             estimate = round(facts.folded.estimates[layer.name].lut)
             cells = _cells(resources.layers[layer.name].total)
             rows.append([layer.name, estimate, _finn_lut(facts, [layer.name]), *cells])
             rows += _rows_in_hls(resources, [layer.name])
-    for kind in _PLUMBING:
-        names = [layer.name for layer in facts.folded.graph if isinstance(layer, kind)]
-        if names:
-            counted = sum((resources.layers[name].total for name in names), Resources())
-            estimate = round(sum(facts.folded.estimates[name].lut for name in names))
-            rows.append([f"{len(names)} × {kind.op_type}", estimate, _finn_lut(facts, names), *_cells(counted)])
-            rows += _rows_in_hls(resources, names)
+    for op_type, names in between.items():
+        counted = sum((resources.layers[name].total for name in names), Resources())
+        estimate = round(sum(facts.folded.estimates[name].lut for name in names))
+        rows.append([f"{len(names)} × {op_type}", estimate, _finn_lut(facts, names), *_cells(counted)])
+        rows += _rows_in_hls(resources, names)
     estimated = sum(estimate.lut for estimate in facts.folded.estimates.values())
     totals = [f"**{number(cell)}**" for cell in (round(estimated), *_cells(resources.total))]
     rows.append(["**total**", totals[0], "", *totals[1:]])
@@ -353,7 +341,7 @@ def _in_hls(resources: ResourceReport) -> str:
 
 
 def _weight_memory(facts: BuildFacts) -> str:
-    layers = [layer for layer in facts.folded.graph if isinstance(layer, MatrixVector)]
+    layers = facts.folded.graph.accumulating
     stored = sum(layer.weight_memory_bits() for layer in layers)
     dense = sum(layer.weights.size * layer.weight_type.bits for layer in layers)
     return (
@@ -369,7 +357,7 @@ _IN = {
 }
 
 
-def _memories(layers: Sequence[MatrixVector]) -> str:
+def _memories(layers: Sequence[Accumulating]) -> str:
     """The memories of weights, where the choice was not left to synthesis."""
     parts = []
     for style, where in _IN.items():
@@ -383,9 +371,8 @@ def _accuracy(facts: BuildFacts) -> str:
     counted = {name: layer.total.lut for name, layer in facts.resources.layers.items()}
     total = sum(estimate.lut for estimate in facts.folded.estimates.values()) / facts.resources.total.lut - 1
     errors = [
-        abs(estimate.lut / counted[name] - 1)
-        for name, estimate in facts.folded.estimates.items()
-        if isinstance(facts.folded.graph.layer(name), MatrixVector)
+        abs(facts.folded.estimates[layer.name].lut / counted[layer.name] - 1)
+        for layer in facts.folded.graph.accumulating
     ]
     return f"Of the MVAUs' LUTs the median error is {percent(median(errors))}, of the total it is {'+' if total > 0 else '−'}{percent(abs(total))}."
 
@@ -402,7 +389,7 @@ def _beside_finn(facts: BuildFacts) -> str:
         "\n\nFINN's estimate is what FINN's code says of its own units with the same folding; a dash stands where it has "
         "no such unit, or no estimate of its LUTs."
     )
-    names = [layer.name for layer in facts.folded.graph if isinstance(layer, MVAU) and facts.finn.get(layer.name)]
+    names = [layer.name for layer in facts.folded.graph if "MVAU_hls" in facts.finn.get(layer.name, ())]
     if not names:
         return text
     counted = {name: facts.resources.layers[name].total.lut for name in names}
@@ -499,7 +486,7 @@ def _problems(layer: LayerTiming) -> list[tuple[str, str]]:
 
 
 def _fifos(facts: BuildFacts) -> str:
-    fifos = [layer for layer in facts.folded.graph if isinstance(layer, StreamingFIFO)]
+    fifos = facts.folded.graph.fifos
     if not fifos:
         return "## FIFOs\n\nThere are none: no two layers are joined by a stream."
     streams = facts.folded.graph.streams

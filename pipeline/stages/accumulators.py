@@ -1,12 +1,12 @@
 """accumulators: how wide every sum is, and the proof that it is wide enough.
 
-Requires a layer graph. Ensures that every MVAU has `accumulator_bits`, none of them less than the exact range of its
-row needs, so that the network's integers are unchanged; streams and shapes are untouched.
+Requires a layer graph. Ensures that every layer with accumulators has `accumulator_bits`, none of them less than the
+exact range of its row needs, so that the network's integers are unchanged; streams and shapes are untouched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,9 +17,9 @@ from pipeline.accumulators.policy import Policy
 from pipeline.accumulators.witness import Witness
 from pipeline.dataflow.bounds import RowBounds, row_bounds
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.roles import Accumulating
 from pipeline.errors import ConfigError
 from pipeline.frontend.streamline import COPY
-from pipeline.kernels.mvau import MVAU
 from pipeline.stage import Context, Stage
 from pipeline.stages.groups import LAYERS, NETWORK
 
@@ -50,8 +50,7 @@ def run(context: Context) -> str:
         context.log(
             f"{layer.layer}: {layer.bits_used} bits, range {layer.lowest.value} to {layer.highest.value}; {bounds}"
         )
-    units = [layer for layer in graph if isinstance(layer, MVAU)]
-    write_proof(certificate, units, context.folder / "report")
+    write_proof(certificate, graph.accumulating, context.folder / "report")
     widths = [layer.bits_used for layer in certificate.layers]
     by_type = [bits for layer in certificate.layers if (bits := layer.bits["datatype"]) is not None]
     line = (
@@ -73,7 +72,7 @@ def assign(
     target_bits: Mapping[str, int] | None = None,
     stated_bits: int | Mapping[str, int] | None = None,
 ) -> tuple[LayerGraph, Certificate]:
-    """Give every MVAU of `graph` its accumulator widths.
+    """Give every layer of `graph` that has accumulators their widths.
 
     `policy` is one of pipeline/accumulators/policy.py; `overrides` gives some layers another. `target_bits` is the
     model's P, for the layers that have one; `stated_bits`, what the configuration says of all layers or of some, goes
@@ -87,7 +86,7 @@ def assign(
     """
     default = Policy.parse(policy)
     by_layer = {name: Policy.parse(text) for name, text in (overrides or {}).items()}
-    units = [layer for layer in graph if isinstance(layer, MVAU)]
+    units = graph.accumulating
     stated = dict.fromkeys((unit.name for unit in units), stated_bits) if isinstance(stated_bits, int) else stated_bits
     _check_names(units, by_layer, "an accumulator policy")
     _check_names(units, stated or {}, "a P")
@@ -101,23 +100,23 @@ def assign(
         widths = chosen.widths(called, rows, target)
         if not per_pe:
             widths = (max(widths),) * len(widths)
-        assigned[unit.name] = replace(unit, accumulator_bits=widths)
+        assigned[unit.name] = unit.with_accumulator_bits(widths)
         entries.append(_certify(unit, rows, chosen, widths, target))
     layers = tuple(assigned.get(layer.name, layer) for layer in graph)
     return replace(graph, layers=layers), Certificate(str(default), per_pe, tuple(entries))
 
 
-def _names(unit: MVAU) -> tuple[str, ...]:
+def _names(unit: Accumulating) -> tuple[str, ...]:
     """The names that a user may give a layer: its name in hardware, that of its weights, and that of its module."""
     weights = unit.source.partition(COPY)[0]  # which layers may share
     return tuple(filter(None, (unit.name, weights, weights.removesuffix(".weight"))))
 
 
-def _lookup(values: Mapping[str, _Value], unit: MVAU) -> _Value | None:
+def _lookup(values: Mapping[str, _Value], unit: Accumulating) -> _Value | None:
     return next((values[name] for name in _names(unit) if name in values), None)
 
 
-def _check_names(units: list[MVAU], values: Mapping[str, object], what: str) -> None:
+def _check_names(units: Sequence[Accumulating], values: Mapping[str, object], what: str) -> None:
     unknown = sorted(set(values) - {name for unit in units for name in _names(unit)})
     if unknown:
         names = ", ".join(f"{unit.name} ({unit.source})" if unit.source else unit.name for unit in units)
@@ -137,13 +136,13 @@ def _widest(widths: list[int | None]) -> int | None:
 
 
 def _certify(
-    unit: MVAU, rows: tuple[RowBounds, ...], policy: Policy, widths: tuple[int, ...], target: int | None
+    unit: Accumulating, rows: tuple[RowBounds, ...], policy: Policy, widths: tuple[int, ...], target: int | None
 ) -> LayerCertificate:
     return LayerCertificate(
         layer=unit.name,
         source=unit.source,
         policy=str(policy),
-        k=unit.mw,
+        k=unit.weights.shape[1],
         n=unit.input_type.bits,
         m=unit.weight_type.bits,
         input_lo=unit.input_type.lo,

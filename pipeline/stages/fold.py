@@ -41,8 +41,8 @@ def run(context: Context) -> str:
     for name, depth in folded.raised.items():
         context.log(f"{name}: deepened to {depth}, which is proven enough against deadlock")
     for layer in folded.graph:
-        context.log(f"{layer.name}: {', '.join(f'{k} {v}' for k, v in fold.folding_of(layer).items())}")
-        if styles := fold.threshold_styles(layer):
+        context.log(f"{layer.name}: {', '.join(f'{k} {v}' for k, v in layer.finn_folding().items())}")
+        if styles := layer.threshold_styles():
             lie = ", ".join(f"{steps} {style}" for style, steps in styles.items())
             context.log(f"{layer.name}: thresholds by search step: {lie}")
     # generators that wait between frames, where target_fps allows it, make that more than the slowest layer takes

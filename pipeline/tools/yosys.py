@@ -51,8 +51,8 @@ ECP5_NETLIST = "ecp5.json"
 _YOSYS = Package(
     "pyosys",
     title="Yosys",
-    missing="synthesis needs the Python package `pyosys`, which is not installed; `make setup` installs it, and "
-    "`--until rtlsim` stops before synthesis",
+    missing="synthesis needs the Python package `pyosys`, which is not installed; `pip install pyosys` installs it, "
+    "in a checkout `make setup`, and `--until rtlsim` stops before synthesis",
 )
 version = _YOSYS.version
 

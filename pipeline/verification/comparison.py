@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.roles import Accumulating
 from pipeline.errors import VerificationError
-from pipeline.kernels.label_select import LabelSelect
-from pipeline.kernels.matrix_vector import MatrixVector
 
 __all__ = ["AccumulatorExtremes", "as_frames", "choose_frames", "compare", "labels_among"]
 
@@ -22,7 +21,7 @@ class AccumulatorExtremes:
     observed: tuple[int, int]
 
     @classmethod
-    def of(cls, layer: MatrixVector, observed: tuple[int, int]) -> AccumulatorExtremes:
+    def of(cls, layer: Accumulating, observed: tuple[int, int]) -> AccumulatorExtremes:
         """The extremes of `layer`. Raises VerificationError where `observed` is outside of the proven range."""
         lows, highs = layer.accumulator_range()
         proven = (int(lows.min()), int(highs.max()))
@@ -40,7 +39,7 @@ def choose_frames(graph: LayerGraph, frames: np.ndarray, count: int) -> np.ndarr
     one must not pass.
     """
     order = np.arange(len(frames))
-    if isinstance(graph.layers[-1], LabelSelect):
+    if graph.gives_labels:
         labels = graph.run(frames).ravel()
         seen: dict[int, int] = {}
         turns = []
@@ -53,7 +52,7 @@ def choose_frames(graph: LayerGraph, frames: np.ndarray, count: int) -> np.ndarr
 
 def labels_among(graph: LayerGraph, frames: np.ndarray) -> int | None:
     """How many different labels the reference gives `frames`; None where the output is none."""
-    return len(np.unique(graph.run(frames))) if isinstance(graph.layers[-1], LabelSelect) else None
+    return len(np.unique(graph.run(frames))) if graph.gives_labels else None
 
 
 def as_frames(vectors: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -21,9 +21,9 @@ import numpy as np
 from pipeline.codegen.hls import HlsNetwork
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.roles import Accumulating
 from pipeline.dataflow.types import IntType
 from pipeline.errors import A2QError, DeadlockError, VerificationError
-from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.tools import gxx
 from pipeline.tools.gxx import Extremes, Program
 from pipeline.tools.pool import side_by_side
@@ -138,13 +138,13 @@ def run(
         verdict = "SUCCESS" if np.array_equal(whole.outputs[0], whole.trial.expected[0]) else "FAIL"
         np.save(verified / f"verify_cppsim_0_{verdict}.npy", whole.outputs[0][: len(frames)])
     _check(outcomes, log)
-    layers = {}
+    layers, accumulating = {}, {layer.name: layer for layer in graph.accumulating}
     for layer in graph:
         if layer.has_hls:
             by_mode = {o.trial.mode: o for o in outcomes if o.trial.layer is layer}
             extremes = None
-            if isinstance(layer, MatrixVector):
-                extremes = AccumulatorExtremes.of(layer, check_extremes(layer, by_mode["strict"].extremes[layer.name]))
+            if unit := accumulating.get(layer.name):
+                extremes = AccumulatorExtremes.of(unit, check_extremes(unit, by_mode["strict"].extremes[unit.name]))
             layers[layer.name] = CppLayerRun(
                 by_mode["strict"].trial.golden,
                 len(witnesses.get(layer.name, ())),
@@ -162,7 +162,7 @@ def run(
     )
 
 
-def check_extremes(layer: MatrixVector, seen: Sequence[Extremes]) -> tuple[int, int]:
+def check_extremes(layer: Accumulating, seen: Sequence[Extremes]) -> tuple[int, int]:
     """The least and the greatest sum that was used, of `seen`, what each accumulator of `layer` held.
 
     Raises VerificationError where one left its accumulator. Where 0 is a possible input every partial sum is the sum of
@@ -189,7 +189,7 @@ class _Trial:
 
     function: str
     layer: Layer | None
-    matrices: tuple[MatrixVector, ...]  # whose accumulators are seen
+    accumulating: tuple[Accumulating, ...]  # the layers whose accumulators are seen
     mode: str  # of Program.run
     golden: int  # golden frames; witnesses come after them
     inputs: tuple[np.ndarray, ...]
@@ -221,13 +221,13 @@ def _trials(
     graph: LayerGraph, network: HlsNetwork, frames: np.ndarray, witnesses: Mapping[str, np.ndarray]
 ) -> list[_Trial]:
     """Those of the whole network first: they take longest."""
-    matrices = tuple(layer for layer in graph if isinstance(layer, MatrixVector))
+    accumulating = graph.accumulating
     again = max(_IN_A_ROW - len(frames), 0)
     row = np.concatenate([frames, np.repeat(frames[-1:], again, axis=0)])
     expected = graph.run(row)
     trials = [
-        _Trial(network.whole.layer, None, matrices, "strict", 1, (frames[:1],), (expected[:1],)),
-        _Trial(network.whole.layer, None, matrices, "bounded", len(frames), (row,), (expected,)),
+        _Trial(network.whole.layer, None, accumulating, "strict", 1, (frames[:1],), (expected[:1],)),
+        _Trial(network.whole.layer, None, accumulating, "bounded", len(frames), (row,), (expected,)),
     ]
     values = graph.execute(frames[:_LAYER_FRAMES])
     for layer in graph:
@@ -238,9 +238,9 @@ def _trials(
         if layer.name in witnesses:
             witness = as_frames(witnesses[layer.name], layer.inputs()[0].shape)
             first = (np.concatenate([first[0], witness]),)
-        matrix = (layer,) if isinstance(layer, MatrixVector) else ()
+        alone = tuple(unit for unit in accumulating if unit is layer)
         trials += [
-            _Trial(layer.name, layer, matrix, mode, count, given, layer.reference(*given))
+            _Trial(layer.name, layer, alone, mode, count, given, layer.reference(*given))
             for mode, count, given in (("strict", 1, first), ("fast", len(inputs[0]), inputs))
         ]
     return trials
@@ -294,7 +294,7 @@ def _check_outcome(outcome: _Outcome) -> None:
     trial = outcome.trial
     if outcome.failure:
         raise outcome.failure
-    for layer in trial.matrices:  # first: a sum that wraps makes outputs wrong, and this says why
+    for layer in trial.accumulating:  # first: a sum that wraps makes outputs wrong, and this says why
         seen = outcome.extremes.get(layer.name, [])
         AccumulatorExtremes.of(layer, check_extremes(layer, seen))
         _check_widths(layer, seen)
@@ -302,7 +302,7 @@ def _check_outcome(outcome: _Outcome) -> None:
         compare(trial.function, trial.what, got, expected)
 
 
-def _check_widths(layer: MatrixVector, seen: Sequence[Extremes]) -> None:
+def _check_widths(layer: Accumulating, seen: Sequence[Extremes]) -> None:
     """Accumulators that hold sums are those that are certified, in order, and behind them what adds a bias to a sum."""
     certified = layer.lane_accumulator_bits()
     bits = (*certified, *(max(certified),) * (len(seen) - len(certified)))

@@ -19,8 +19,7 @@ from pipeline.codegen.layer_bench import write_layer_bench
 from pipeline.codegen.rtl import Design
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
-from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.dataflow.roles import Accumulating
 from pipeline.scratch import scratch_folder
 from pipeline.tools.verilator import Model, SimulationResult, build_model
 from pipeline.verification.comparison import AccumulatorExtremes, as_frames, compare
@@ -87,50 +86,38 @@ def run_layers(
     stall_seed: int,
     log: Callable[[str], None],
 ) -> list[LayerRun]:
-    """Simulate every layer alone on the first of `frames`, (N, H, W, C), and each MVAU on its `witnesses`, (n, MW).
+    """Simulate every layer alone on the first of `frames`, (N, H, W, C), and on those of `witnesses`, (n, C), that it has.
 
     Compiled models are kept in `folder`, which other builds may use at the same time. Raises VerificationError naming
     the layer whose output differs, or whose accumulator left its proven range.
     """
     with scratch_folder("layers") as scratch:
         design, layers = write_layer_bench(graph, scratch)
-        return _run_layers(design, layers, graph, frames, witnesses, folder, stall_seed, log)
-
-
-def _run_layers(
-    design: Design,
-    layers: tuple[Layer, ...],
-    graph: LayerGraph,
-    frames: np.ndarray,
-    witnesses: Mapping[str, np.ndarray],
-    folder: Path,
-    stall_seed: int,
-    log: Callable[[str], None],
-) -> list[LayerRun]:
-    model = build_model(design, folder / "models")
-    log(f"compiled {len(layers)} layers side by side")
-    values = graph.execute(frames[:_LAYER_FRAMES])
-    inputs = {
-        bench: values[stream]
-        for layer, original in zip(layers, graph, strict=True)
-        for bench, stream in zip(layer.input_names, original.input_names, strict=True)
-    }
-    for layer in layers:
-        if layer.name in witnesses:
-            inputs[layer.input_names[0]] = np.concatenate(
-                [inputs[layer.input_names[0]], as_frames(witnesses[layer.name], layer.inputs()[0].shape)]
-            )
-    full_speed = _run_bench(model, layers, inputs, None, "at full speed")
-    stalled = {name: array[:_STALL_FRAMES] for name, array in inputs.items()}
-    _run_bench(model, layers, stalled, stall_seed, "with random stalls")
+        model = build_model(design, folder / "models")
+        log(f"compiled {len(layers)} layers side by side")
+        values = graph.execute(frames[:_LAYER_FRAMES])
+        inputs = {
+            bench: values[stream]
+            for layer, original in zip(layers, graph, strict=True)
+            for bench, stream in zip(layer.input_names, original.input_names, strict=True)
+        }
+        for layer in layers:
+            if layer.name in witnesses:
+                inputs[layer.input_names[0]] = np.concatenate(
+                    [inputs[layer.input_names[0]], as_frames(witnesses[layer.name], layer.inputs()[0].shape)]
+                )
+        full_speed = _run_bench(model, layers, inputs, None, "at full speed")
+        stalled = {name: array[:_STALL_FRAMES] for name, array in inputs.items()}
+        _run_bench(model, layers, stalled, stall_seed, "with random stalls")
     log(f"{len(layers)} layers agree with the reference, at full speed and with random stalls")
     instances = {layer: instance for instance, layer in design.instances.items()}
+    accumulating = {layer.name: layer for layer in graph.accumulating}
     runs = []
     for layer in layers:
         ends = full_speed.frames[layer.output_names[0]]
         extremes = None
-        if isinstance(layer, MatrixVector):
-            extremes = _extremes(layer, full_speed, f"TOP.{design.name}.{instances[layer.name]}")
+        if unit := accumulating.get(layer.name):
+            extremes = _extremes(unit, full_speed, f"TOP.{design.name}.{instances[unit.name]}")
         runs.append(
             LayerRun(
                 layer.name,
@@ -162,7 +149,7 @@ def run_network(
     model = build_model(design, folder / "models")
     log("compiled the stitched network")
     expected = graph.run(frames)
-    idle_limit = 4 * sum(layer.cycles() for layer in graph if not isinstance(layer, StreamingFIFO)) + 10_000
+    idle_limit = 4 * sum(layer.cycles() for layer in graph.computing) + 10_000
     result = model.run({graph.input: frames}, idle_limit=idle_limit)
     got = result.outputs[graph.output]
     verified.mkdir(parents=True, exist_ok=True)
@@ -174,11 +161,10 @@ def run_network(
     compare(graph.name, "the stitched network with random stalls", stalled.outputs[graph.output], expected)
     log(f"{len(frames)} frames agree with the reference with random stalls")
     peaks = {}
-    for layer in graph:
-        if isinstance(layer, StreamingFIFO):
-            instance = next(i for i, name in design.instances.items() if name == layer.name)
-            peak = max(_stat(r, f"TOP.{design.name}.{instance}", "peak") for r in (result, stalled))
-            peaks[layer.name] = (peak, layer.depth)
+    for fifo in graph.fifos:
+        instance = next(i for i, name in design.instances.items() if name == fifo.name)
+        peak = max(_stat(r, f"TOP.{design.name}.{instance}", "peak") for r in (result, stalled))
+        peaks[fifo.name] = (peak, fifo.depth)
     ends = result.frame_cycles
     return NetworkRun(
         frames=len(frames),
@@ -225,7 +211,7 @@ def _run_bench(
     return result
 
 
-def _extremes(layer: MatrixVector, result: SimulationResult, path: str) -> AccumulatorExtremes:
+def _extremes(layer: Accumulating, result: SimulationResult, path: str) -> AccumulatorExtremes:
     lanes = [stats for name, stats in result.stats.items() if name.startswith(f"{path}.")]
     observed = (
         min(value for stats in lanes for value in stats.get("acc_min", [])),

@@ -153,12 +153,12 @@ def test_a_witness_that_does_not_reach_the_sum_is_found(tmp_path, key, value):
 
 def test_nothing_is_no_proof(tmp_path):
     content = written(tmp_path)
-    kept = (tmp_path / certificate.WEIGHTS).read_bytes()
+    weights = (tmp_path / certificate.WEIGHTS).read_bytes()
     np.savez_compressed(tmp_path / certificate.WEIGHTS)
     assert "cannot be checked: KeyError: 'MVAU_0'" in refused(tmp_path, content)
     content["layers"] = []
     assert "no entry for any layer: nothing is proven" in refused(tmp_path, content)
-    (tmp_path / certificate.WEIGHTS).write_bytes(kept)
+    (tmp_path / certificate.WEIGHTS).write_bytes(weights)
     assert "no entry for MVAU_0, MVAU_1, MVAU_1.bias, MVAU_2" in refused(tmp_path, content)
     for file in (certificate.WEIGHTS, certificate.FILE):
         (tmp_path / file).write_bytes(b"")

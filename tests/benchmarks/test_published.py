@@ -30,9 +30,9 @@ def test_the_errors_beside_the_coefficients_are_those_of_the_layers(resource):
     assert ROWS
     for family, kind in {(row.family, row.kind) for row in ROWS}:
         entry = CONTENT["families"][family][kind]
-        own = [row for row in ROWS if (row.family, row.kind) == (family, kind)]
-        errors = [relative(getattr(row, f"{resource}_predicted"), getattr(row, resource)) for row in own]
-        assert len(own) == entry["layers"]
+        rows = [row for row in ROWS if (row.family, row.kind) == (family, kind)]
+        errors = [relative(getattr(row, f"{resource}_predicted"), getattr(row, resource)) for row in rows]
+        assert len(rows) == entry["layers"]
         assert round(median(errors), 4) == entry[f"{resource}_error"]["median"]
         assert round(max(errors), 4) == entry[f"{resource}_error"]["worst"]
 
@@ -40,8 +40,8 @@ def test_the_errors_beside_the_coefficients_are_those_of_the_layers(resource):
 def test_every_kind_of_every_family_is_on_the_page():
     text = page(CONTENT, ROWS)
     for kinds in CONTENT["families"].values():
-        for kind, own in kinds.items():
-            assert f"| {kind} | {own['layers']} |" in text
+        for kind, entry in kinds.items():
+            assert f"| {kind} | {entry['layers']} |" in text
 
 
 def test_finns_error_is_stated_beside_ours():
@@ -66,18 +66,18 @@ def test_factors_that_counts_were_made_with_are_found_again():
     layers = [StreamingFIFO.draw(draw) for _ in range(20)]
     factors = {"registers": 1.5, "memory": 1.0, "counters": 4.0, "layer": 3.0}
     counts = [Resources(lut=round(sum(f * x.demand("xcup").terms[t] for t, f in factors.items()))) for x in layers]
-    found = fit(layers, counts, "xcup")
-    assert found.entry["lut_error"]["worst"] < 0.1
-    assert found.entry["lut"]["memory"] == pytest.approx(1.0, rel=0.05)
-    assert [row.lut for row in found.left_out] == [own.lut for own in counts]
-    assert all(row.finn_unit == "StreamingFIFO_rtl" for row in found.left_out)
+    fitted = fit(layers, counts, "xcup")
+    assert fitted.entry["lut_error"]["worst"] < 0.1
+    assert fitted.entry["lut"]["memory"] == pytest.approx(1.0, rel=0.05)
+    assert [row.lut for row in fitted.left_out] == [count.lut for count in counts]
+    assert all(row.finn_unit == "StreamingFIFO_rtl" for row in fitted.left_out)
 
 
 def test_a_layer_is_predicted_without_itself():
     draw = Draw(3)
     layers = [StreamingFIFO.draw(draw) for _ in range(20)]
     counts = [Resources(lut=round(x.demand("xcup").terms["memory"]) + 10, ff=10) for x in layers]
-    odd = [replace(own, lut=own.lut + (5000 if i == 7 else 0)) for i, own in enumerate(counts)]
+    odd = [replace(count, lut=count.lut + (5000 if i == 7 else 0)) for i, count in enumerate(counts)]
     usual, changed = fit(layers, counts, "xcup").left_out[7], fit(layers, odd, "xcup").left_out[7]
     assert changed.lut == usual.lut + 5000
     assert changed.lut_predicted == usual.lut_predicted
@@ -95,9 +95,11 @@ def test_what_is_known_without_a_fit_is_no_part_of_it():
     draw = Draw(3)
     layers = [SparseMVAU.draw(draw) for _ in range(40)]
     demands = [layer.demand("xcup") for layer in layers]
-    assert all(own.lut and own.ff for own in demands), "of the FIFOs"
-    counts = [Resources(lut=own.lut + round(2 * own.terms["accumulators"]), ff=own.ff + 900) for own in demands]
-    found = fit(layers, counts, "xcup").entry
-    assert found["lut_error"]["worst"] < 0.01 and found["ff_error"]["worst"] < 0.01
-    assert found["lut"]["accumulators"] == pytest.approx(2, rel=0.02)
-    assert found["ff"]["layer"] == pytest.approx(900, rel=0.02)
+    assert all(demand.lut and demand.ff for demand in demands), "of the FIFOs"
+    counts = [
+        Resources(lut=demand.lut + round(2 * demand.terms["accumulators"]), ff=demand.ff + 900) for demand in demands
+    ]
+    entry = fit(layers, counts, "xcup").entry
+    assert entry["lut_error"]["worst"] < 0.01 and entry["ff_error"]["worst"] < 0.01
+    assert entry["lut"]["accumulators"] == pytest.approx(2, rel=0.02)
+    assert entry["ff"]["layer"] == pytest.approx(900, rel=0.02)

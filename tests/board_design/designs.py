@@ -14,8 +14,8 @@ _DATA = Path(__file__).parent / "data"
 
 
 def _design(board: str, input_bytes: int, output_bytes: int) -> BlockDesign:
-    found = load_board(board)
-    return describe(found, found.clock_period_ns, input_stream_bytes=input_bytes, output_stream_bytes=output_bytes)
+    loaded = load_board(board)
+    return describe(loaded, loaded.clock_period_ns, input_stream_bytes=input_bytes, output_stream_bytes=output_bytes)
 
 
 DESIGNS = {"pynq_z2": _design("Pynq-Z2", 4, 1), "kv260": _design("KV260", 8, 64)}

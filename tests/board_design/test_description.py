@@ -16,19 +16,19 @@ WITH_PROCESSORS = [name for name in board_names() if load_board(name).processing
 
 @pytest.mark.parametrize("board", WITH_PROCESSORS)
 def test_every_board_divides_the_same_clock_for_the_clock_manager(board):
-    found = load_board(board)
-    design = describe(found, found.clock_period_ns, input_stream_bytes=1, output_stream_bytes=1)
+    loaded = load_board(board)
+    design = describe(loaded, loaded.clock_period_ns, input_stream_bytes=1, output_stream_bytes=1)
     derived = design.processing_system.derived
     assert design.pl_clock_mhz == float(derived[design.pl_clock_parameter]) == 100.0
-    assert design.clock_mhz == pytest.approx(found.clock_mhz)
+    assert design.clock_mhz == pytest.approx(loaded.clock_mhz)
     (divisors,) = {
         tuple(int(derived[f"{prefix}DIVISOR{j}"]) for j in range(2))
         for prefix in ("PCW_FCLK0_PERIPHERAL_", "PSU__CRL_APB__PL0_REF_CTRL__")
         if f"{prefix}DIVISOR0" in derived
     }
     # exactly, but for what the presets round 33.3333… MHz to
-    rounded = 0 if found.family == "xc7" else 1.1e-4
-    assert found.processing_system.pll_mhz / math.prod(divisors) == pytest.approx(100.0, rel=rounded, abs=0)
+    rounded = 0 if loaded.family == "xc7" else 1.1e-4
+    assert loaded.processing_system.pll_mhz / math.prod(divisors) == pytest.approx(100.0, rel=rounded, abs=0)
     assert all(1 <= divisor <= 63 for divisor in divisors)  # the dividers' registers have six bits
 
 

@@ -32,15 +32,15 @@ def test_it_names_what_the_script_makes(name):
     assert {cell: module.get("VLNV") for cell, module in modules.items()} == {c.name: c.vlnv for c in design.cells}
     for cell in design.cells:
         module = modules[cell.name]
-        shown = {each.get("NAME"): each.get("VALUE") for each in module.find("PARAMETERS")}
+        shown = {element.get("NAME"): element.get("VALUE") for element in module.find("PARAMETERS")}
         assert cell.parameters.items() <= shown.items()
         buses = {bus.get("NAME"): bus for bus in module.iter("BUSINTERFACE")}
         assert set(buses) == {interface.name for interface in cell.interfaces}
         ports = {port.get("NAME") for port in module.iter("PORT")}
-        assert {each.get("PHYSICAL") for each in module.iter("PORTMAP")} <= ports
+        assert {element.get("PHYSICAL") for element in module.iter("PORTMAP")} <= ports
     registers = {
-        each.get("INSTANCE"): (int(each.get("BASEVALUE"), 16), int(each.get("HIGHVALUE"), 16))
-        for each in modules["ps"].iter("MEMRANGE")
+        element.get("INSTANCE"): (int(element.get("BASEVALUE"), 16), int(element.get("HIGHVALUE"), 16))
+        for element in modules["ps"].iter("MEMRANGE")
     }
     assert registers == {cell: (base, base + size - 1) for cell, (base, size) in design.address_map.items()}
     hwh.verify(hwh.render(design), design)
@@ -58,7 +58,7 @@ def test_each_clock_has_its_frequency(name):
     }
     clocks = [net for net in design.nets if net.kind == "clk"]
     assert shown == {pin: round(net.mhz * 1e6) for net in clocks for pin in (net.source, *net.sinks)}
-    of_buses = {each.get("VALUE") for each in root.iter("PARAMETER") if each.get("NAME") == "FREQ_HZ"}
+    of_buses = {parameter.get("VALUE") for parameter in root.iter("PARAMETER") if parameter.get("NAME") == "FREQ_HZ"}
     assert of_buses == {str(round(design.clock_mhz * 1e6))}
 
 

@@ -96,8 +96,8 @@ def test_it_makes_the_design_that_is_described(build, name):
 @EVERY_DESIGN
 def test_results_are_where_they_were_asked_for(build, tmp_path, name):
     build(DESIGNS[name])
-    found = sorted(path.name for path in (tmp_path / "output").iterdir())
-    assert found == [
+    files = sorted(path.name for path in (tmp_path / "output").iterdir())
+    assert files == [
         "finn-accel.bit",
         "finn-accel.hwh",
         "result.txt",
@@ -244,16 +244,16 @@ def test_the_worst_paths_are_of_what_is_violated(build, tmp_path, slack, kinds):
 
 
 @pytest.mark.parametrize(
-    ("failing", "wns", "kept"),
+    ("failing", "wns", "tried"),
     [("impl_2", "-0.3 0.5 0.02", 3), ("impl_1", "-0.3 0.02", 2), ("impl_1 impl_2", "-0.3 -0.3 0.02", 3)],
 )
-def test_a_strategy_that_fails_is_no_reason_not_to_try_the_others(build, tmp_path, failing, wns, kept):
+def test_a_strategy_that_fails_is_no_reason_not_to_try_the_others(build, tmp_path, failing, wns, tried):
     status, stand_in = build(DESIGNS["kv260"], wns=wns, failing=failing)
     assert status == 0
-    assert implemented(stand_in) == list(tcl.STRATEGIES[:kept])
+    assert implemented(stand_in) == list(tcl.STRATEGIES[:tried])
     assert (tmp_path / "output" / "finn-accel.bit").is_file()
     facts = (tmp_path / "output" / "result.txt").read_text()
-    assert f"strategy {tcl.STRATEGIES[kept - 1]}\nwns_ns 0.02\n" in facts
+    assert f"strategy {tcl.STRATEGIES[tried - 1]}\nwns_ns 0.02\n" in facts
     log = (tmp_path / "run" / vivado.LOG).read_text()
     for run in failing.split():
         strategy = tcl.STRATEGIES[int(run[-1]) - 1]

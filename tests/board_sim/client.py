@@ -72,12 +72,12 @@ def infer(device: RemoteDevice, deploy: Path, inputs: str, outputs: str, output_
 def clocks(device: RemoteDevice) -> dict:
     """Set the clocks of the logic to frequencies that its PLL divides to."""
     Clocks.set_device(device)
-    found = {}
+    read = {}
     for mhz in (50, 100, 250):
         Clocks.fclk0_mhz = mhz
         Clocks.fclk3_mhz = mhz / 2
-        found[mhz] = [Clocks.fclk0_mhz, Clocks.get_pl_clk(0)]
-    return found
+        read[mhz] = [Clocks.fclk0_mhz, Clocks.get_pl_clk(0)]
+    return read
 
 
 def buffers(device: RemoteDevice) -> dict:

@@ -83,8 +83,8 @@ def test_a_zynq_7_board(tmp_path):
 
 
 def test_clocks_are_what_pynq_computes(port):
-    found = run_client("clocks", port)
-    for asked, (fclk0, again) in found.items():
+    read = run_client("clocks", port)
+    for asked, (fclk0, again) in read.items():
         assert fclk0 == again == pytest.approx(float(asked), rel=1e-4)
 
 

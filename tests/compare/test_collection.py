@@ -15,9 +15,9 @@ FILES = {"report/a.json": digest_of(b"{}"), "report/b.json": digest_of(b"{}"), "
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Collection:
-    kept = Collection(tmp_path / "compare")
-    kept.add("net", "key", RECORD, FILES, CONTENTS)
-    return kept
+    store = Collection(tmp_path / "compare")
+    store.add("net", "key", RECORD, FILES, CONTENTS)
+    return store
 
 
 def files(place: Path) -> dict[str, bytes]:
@@ -27,9 +27,9 @@ def files(place: Path) -> dict[str, bytes]:
 def test_what_was_put_in_is_found_by_its_key(collection):
     assert collection.find("net", "key") == RECORD
     assert collection.find("net", "another key") is None and collection.find("other", "key") is None
-    found = files(collection.folder / "points" / "net")
-    del found["point.json"]
-    assert found == {name: CONTENTS[digest] for name, digest in FILES.items()}
+    stored = files(collection.folder / "points" / "net")
+    del stored["point.json"]
+    assert stored == {name: CONTENTS[digest] for name, digest in FILES.items()}
     assert files(collection.folder / "objects") == CONTENTS, "equal files once"
 
 

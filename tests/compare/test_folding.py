@@ -44,7 +44,7 @@ def test_networks_have_their_own_where_styles_are_chosen_or_weights_are_the_circ
 
 def test_the_reference_is_exact_whether_it_is_compared_or_not():
     chosen = points(NAMES[:1], Axes(("fixed:32", "datatype/pe")))
-    (alike,) = {id(found): found for found in references(chosen).values()}.values()
+    (alike,) = {id(reference): reference for reference in references(chosen).values()}.values()
     assert [config.accumulators.policy for config in alike] == ["exact"]
     assert not alike[0].accumulators.per_pe
 

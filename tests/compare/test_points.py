@@ -32,24 +32,26 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_alone_a_name_is_the_comparison_of_the_papers():
-    found = points([TFC], Axes())
-    assert [point.policy for point in found] == ["fixed:32", "datatype", "target", "exact", "exact/pe"]
-    assert [(point.config.accumulators.policy, point.config.accumulators.per_pe) for point in found[-2:]] == [
+    compared = points([TFC], Axes())
+    assert [point.policy for point in compared] == ["fixed:32", "datatype", "target", "exact", "exact/pe"]
+    assert [(point.config.accumulators.policy, point.config.accumulators.per_pe) for point in compared[-2:]] == [
         ("exact", False),
         ("exact", True),
     ]
-    assert {point.config.target_fps for point in found} == {20000.0}, "the model's own configuration"
-    assert found[0].name == "quant_tfc_w2a2 · fixed:32 · KV260 · 20000 fps"
+    assert {point.config.target_fps for point in compared} == {20000.0}, "the model's own configuration"
+    assert compared[0].name == "quant_tfc_w2a2 · fixed:32 · KV260 · 20000 fps"
 
 
 def test_every_combination_is_a_point_with_names_of_its_own():
     axes = Axes(("exact", "fixed:24/pe"), (), ("KV260", "zcu104"), ("1000", "max"), (0, 7))
-    found = points([TFC, "quant_cnv_w2a2"], axes)
-    assert len(found) == 2 * 2 * 2 * 2 * 2
-    assert len({point.name for point in found}) == len({point.slug for point in found}) == len(found)
-    assert found[-1].name == "quant_cnv_w2a2 · fixed:24/pe · ZCU104 · max fps · seed 7"
-    assert found[-1].slug == "quant_cnv_w2a2-fixed24_pe-ZCU104-max-seed7"
-    config = found[-1].config
+    combinations = points([TFC, "quant_cnv_w2a2"], axes)
+    assert len(combinations) == 2 * 2 * 2 * 2 * 2
+    assert (
+        len({point.name for point in combinations}) == len({point.slug for point in combinations}) == len(combinations)
+    )
+    assert combinations[-1].name == "quant_cnv_w2a2 · fixed:24/pe · ZCU104 · max fps · seed 7"
+    assert combinations[-1].slug == "quant_cnv_w2a2-fixed24_pe-ZCU104-max-seed7"
+    config = combinations[-1].config
     assert (config.board, config.target_fps, config.seed, config.synth_clk_period_ns) == ("ZCU104", "max", 7, 5.0)
 
 

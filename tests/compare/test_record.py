@@ -90,9 +90,9 @@ def folded(policy: str, budget: int, **options) -> LayerGraph:
 
 
 def test_the_digest_of_a_folding_is_of_lanes_and_styles():
-    own = folding_digest(folded("exact", 700))
-    assert folding_digest(folded("exact", 700)) == own
-    assert folding_digest(folded("exact", 7000)) != own
+    digest = folding_digest(folded("exact", 700))
+    assert folding_digest(folded("exact", 700)) == digest
+    assert folding_digest(folded("exact", 7000)) != digest
     assert folding_digest(folded("exact", 7000, mvau_style="sparse")) != folding_digest(folded("exact", 7000))
 
 

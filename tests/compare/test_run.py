@@ -127,26 +127,26 @@ def here(chosen: list[Point], out: Path, work: Path, text: StringIO | None = Non
 
 
 def test_a_killed_worker_loses_nothing_and_a_failing_point_stops_no_other(killing, folder):
-    found, view = killing
+    comparison, view = killing
     assert view.killed in view.builders and len(view.builders) == 2
-    assert [record.policy for record in found.records] == ["fixed:24", "exact"] and found.built == 2
-    (failure,) = found.failures
+    assert [record.policy for record in comparison.records] == ["fixed:24", "exact"] and comparison.built == 2
+    (failure,) = comparison.failures
     assert (failure.policy, failure.stage) == ("fixed:3", "accumulators")
     assert "needs" in failure.message and "but the policy fixed:3 is P = 3" in failure.message
     assert collected(folder / "cluster") == {
         f"tiny-{policy}-KV260-20000000fps-seed0": record.content
-        for policy, record in zip(("fixed24", "exact"), found.records, strict=True)
+        for policy, record in zip(("fixed24", "exact"), comparison.records, strict=True)
     }
 
 
 def test_policies_are_compared_with_the_same_folding(killing):
-    found, _ = killing
-    wide, exact = found.records
+    comparison, _ = killing
+    wide, exact = comparison.records
     assert wide.folding == exact.folding and wide.cycles == exact.cycles
     assert wide.lut > exact.lut
     assert {layer.used_bits for layer in wide.layers} == {24}
     assert all(layer.used_bits == layer.exact_bits < layer.datatype_bits for layer in exact.layers)
-    for record in found.records:
+    for record in comparison.records:
         assert sum(record.purposes.values()) == record.lut
         assert (record.model, record.weights, record.p, record.top1) == ("tiny", "user's file", None, None)
 
@@ -164,9 +164,9 @@ def test_small_files_are_collected_by_content(killing, folder):
 def test_this_machine_gives_the_same_records_without_what_a_cluster_built(killing, chosen, folder):
     """One of the points, whole, with no cache and one process."""
     exact = [point for point in chosen if point.policy == "exact"]
-    found = here(exact, folder / "here", folder / "other" / "work")
+    comparison = here(exact, folder / "here", folder / "other" / "work")
     assert collected(folder / "here").items() <= collected(folder / "cluster").items()
-    assert [record.content for record in found.records] == [killing[0].records[1].content]
+    assert [record.content for record in comparison.records] == [killing[0].records[1].content]
 
 
 def test_what_is_there_is_not_built_again(killing, chosen, folder, monkeypatch):
@@ -229,20 +229,20 @@ def test_builds_at_once_share_the_cores(monkeypatch, points_, jobs, cores):
 
 def running_in(session: int) -> list[psutil.Process]:
     """The processes of a session that have not ended: tools are a group of their own in it."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError):
             if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                processes.append(process)
+    return processes
 
 
 def names_in(session: int) -> set[str]:
-    found = set()
+    names = set()
     for process in running_in(session):
         with contextlib.suppress(psutil.Error):
-            found.add(process.name())
-    return found
+            names.add(process.name())
+    return names
 
 
 def test_an_interrupt_ends_the_workers_and_what_they_started(tmp_path):

@@ -27,7 +27,7 @@ from pipeline.devices.boards import read_board
 from pipeline.errors import A2QError
 from pipeline.files import BOARDS, BUILD_CONFIGS, TRAIN_CONFIGS
 from pipeline.folding.finn_names import operator_of
-from pipeline.folding.fold import Folded, fold, folding_of
+from pipeline.folding.fold import Folded, fold
 from pipeline.folding.impl_styles import impl_styles
 from pipeline.training.benchmark import load_benchmark
 from pipeline.training.config import TrainConfig, load_train_config
@@ -239,7 +239,7 @@ def _sources(kind: str) -> tuple[str, ...]:
         return tuple(path.read_text().replace("../train/", "") for path in sorted(folders[kind].glob("*.yaml")))
     layers = list(_folded().graph)
     if kind == "folding":
-        content = {layer.name: folding_of(layer) for layer in layers}
+        content = {layer.name: layer.finn_folding() for layer in layers}
         defaults: dict[str, Any] = {"mem_mode": ["internal_decoupled", ["MVAU_hls"]], "PE": [1, "all"]}
     else:
         content = {layer.name: {"preferred_impl_style": "rtl"} for layer in layers}
@@ -268,11 +268,11 @@ def _read_folding(path: Path) -> None:
     folded = fold(_graph(), 700, path)
     for key, entry in json.loads(path.read_text(encoding="utf-8-sig")).items():
         operator = operator_of(key)
-        alike = [folding_of(layer) for layer in folded.graph if operator_of(layer.name) == operator]
+        alike = [layer.finn_folding() for layer in folded.graph if operator_of(layer.name) == operator]
         for name, value in entry.items() if key != "Defaults" else ():
-            told = any(text == key or f"{text} ".startswith(f"{key}.{name} ") for text in folded.ignored)
+            reported = any(text == key or f"{text} ".startswith(f"{key}.{name} ") for text in folded.ignored)
             deeper = name == "depth" and any(depth >= value for depth in folded.raised.values())
-            if not (told or deeper or any(layer.get(name) == value for layer in alike)):
+            if not (reported or deeper or any(layer.get(name) == value for layer in alike)):
                 raise AssertionError(f"{key}.{name} = {value!r} is not in the design")
 
 

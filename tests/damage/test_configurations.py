@@ -18,8 +18,8 @@ def test_a_damaged_file_is_read_or_refused_in_a_sentence_that_names_it(tmp_path:
     """300 files; a hang ends with the test's time."""
     for seed in range(group, 300, _GROUPS):
         file = damaged(seed)
-        found = outcome(file, tmp_path)
-        assert found.result != "failed", f"seed {seed}, {file.kind} ({', '.join(file.changes)}): {found.text}"
+        reading = outcome(file, tmp_path)
+        assert reading.result != "failed", f"seed {seed}, {file.kind} ({', '.join(file.changes)}): {reading.text}"
 
 
 def test_a_seed_stands_for_a_file_and_every_kind_is_damaged() -> None:

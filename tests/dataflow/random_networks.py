@@ -607,18 +607,18 @@ def _differences(
     for checkpoint in conversion.checkpoints:
         tensor = tensors[checkpoint.tensor].astype(np.float64)
         stream = result.streams[checkpoint.stream]
-        found = np.take(stream.reshape(count, -1), checkpoint.layout.ravel(), axis=1).reshape(tensor.shape)
+        actual = np.take(stream.reshape(count, -1), checkpoint.layout.ravel(), axis=1).reshape(tensor.shape)
         scale = np.broadcast_to(checkpoint.scale, stream.shape[1:]).ravel()[checkpoint.layout.ravel()]
         expected = np.round(tensor / scale.reshape(tensor.shape[1:]))
-        wrong = (found != expected) & ~undecided.reshape(-1, *[1] * (found.ndim - 1))
-        result.elements += found.size
+        wrong = (actual != expected) & ~undecided.reshape(-1, *[1] * (actual.ndim - 1))
+        result.elements += actual.size
         if nodes is not None and wrong.any():
-            near = _on_boundary(nodes[checkpoint.tensor], tensors, found, expected)
+            near = _on_boundary(nodes[checkpoint.tensor], tensors, actual, expected)
             undecided |= (wrong & near).reshape(count, -1).any(axis=1) & ~differs
-            wrong &= ~undecided.reshape(-1, *[1] * (found.ndim - 1))
+            wrong &= ~undecided.reshape(-1, *[1] * (actual.ndim - 1))
         if wrong.any() and not message:
             place = tuple(int(i) for i in np.argwhere(wrong)[0])
-            message = f"{checkpoint.tensor} at {place}: {found[place]}, expected {expected[place]:.0f}"
+            message = f"{checkpoint.tensor} at {place}: {actual[place]}, expected {expected[place]:.0f}"
         differs |= wrong.reshape(count, -1).any(axis=1)
     transform, stream = conversion.transform, result.streams[conversion.logits]
     real = (stream * transform.scale + transform.bias).reshape(count, -1)[:, conversion.layout.ravel()]
@@ -640,7 +640,7 @@ def _differences(
 
 
 def _on_boundary(
-    node: onnx.NodeProto, tensors: Mapping[str, np.ndarray], found: np.ndarray, expected: np.ndarray
+    node: onnx.NodeProto, tensors: Mapping[str, np.ndarray], actual: np.ndarray, expected: np.ndarray
 ) -> np.ndarray:
     """Where the value that `node` quantizes lies, to within the rounding of double, between both integers."""
     operands = [tensors[name] for name in node.input[1:]]
@@ -650,4 +650,4 @@ def _on_boundary(
     values = tensors[node.input[0]]
     ends = [_quantized(node, values + sign * _DOUBLE * largest, operands) for sign in (-1, 1)]
     below, above = (np.round(end / scale) for end in ends)
-    return (np.minimum(found, expected) >= below) & (np.maximum(found, expected) <= above)
+    return (np.minimum(actual, expected) >= below) & (np.maximum(actual, expected) <= above)

@@ -19,22 +19,22 @@ def images(count: int, shape: tuple[int, int, int], kind: torch.dtype = torch.ui
 @pytest.mark.parametrize(("shape", "padding"), [((3, 32, 32), 4), ((1, 28, 28), 2), ((2, 5, 7), 3)])
 def test_crops_are_windows_of_the_padded_images(shape: tuple[int, int, int], padding: int, kind: torch.dtype) -> None:
     batch = images(200, shape, kind)
-    found = random_crop(batch, generator(), padding)
+    crops = random_crop(batch, generator(), padding)
     tops, lefts = torch.randint(0, 2 * padding + 1, (2, 200), generator=generator()).numpy()
     padded = np.pad(batch.numpy(), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     _, height, width = shape
     for index in range(200):
         rows, columns = (slice(s, s + n) for s, n in ((tops[index], height), (lefts[index], width)))
-        assert np.array_equal(found[index], padded[index, :, rows, columns])
-    assert found.dtype == kind and set(tops) == set(lefts) == set(range(2 * padding + 1))
+        assert np.array_equal(crops[index], padded[index, :, rows, columns])
+    assert crops.dtype == kind and set(tops) == set(lefts) == set(range(2 * padding + 1))
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
 def test_half_of_the_images_are_flipped(kind: torch.dtype) -> None:
     batch = images(400, (3, 4, 5), kind)
-    found = random_flip(batch, generator())
+    flips = random_flip(batch, generator())
     flipped = torch.rand(400, generator=generator()).numpy() < 0.5
-    assert np.array_equal(found, np.where(flipped[:, None, None, None], batch.numpy()[..., ::-1], batch))
+    assert np.array_equal(flips, np.where(flipped[:, None, None, None], batch.numpy()[..., ::-1], batch))
     assert 160 < flipped.sum() < 240
 
 
@@ -56,9 +56,9 @@ def test_an_augmentation_is_what_it_says() -> None:
 
 def test_padding_to_a_size() -> None:
     batch = images(2, (1, 28, 28))
-    found = resize_to(batch)
-    assert found.shape == (2, 1, 32, 32) and torch.equal(found[:, :, 2:30, 2:30], batch)
-    assert found.sum() == batch.sum() and found.dtype == torch.uint8
+    resized = resize_to(batch)
+    assert resized.shape == (2, 1, 32, 32) and torch.equal(resized[:, :, 2:30, 2:30], batch)
+    assert resized.sum() == batch.sum() and resized.dtype == torch.uint8
     assert resize_to(images(1, (1, 4, 7)), 8).shape == (1, 1, 8, 8)
     with pytest.raises(ValueError, match="images of 28x28 do not fit into 20x20"):
         resize_to(batch, 20)

@@ -64,9 +64,9 @@ def test_cifar100_has_fine_labels(tmp_path: Path, kind: str) -> None:
     else:
         files = {"cifar-100-python/test": cifar_pickle(images, fine, "fine_labels")}
     write_tar(tmp_path / f"cifar-100-{kind}.tar.gz", files)
-    found = CifarReader(100).load(tmp_path, "test")
-    assert np.array_equal(found.images, images) and np.array_equal(found.labels, fine)
-    assert found.source == f"CIFAR-100 test set (cifar-100-{kind}.tar.gz)" and found.classes == 100
+    loaded = CifarReader(100).load(tmp_path, "test")
+    assert np.array_equal(loaded.images, images) and np.array_equal(loaded.labels, fine)
+    assert loaded.source == f"CIFAR-100 test set (cifar-100-{kind}.tar.gz)" and loaded.classes == 100
 
 
 def test_a_pickle_of_python_3(tmp_path: Path) -> None:
@@ -149,13 +149,13 @@ def test_parquet_says_whether_it_is_lossy(tmp_path: Path) -> None:
     images, labels = draw(4)
     path = tmp_path / "plain_text" / "test-00000-of-00001.parquet"
     write_parquet(path, images, {"label": labels.tolist()})
-    found = CifarReader(10).load(tmp_path, "test")
-    assert np.array_equal(found.images, images) and np.array_equal(found.labels, labels)
-    assert found.source == "CIFAR-10 test set (test-00000-of-00001.parquet)"
+    loaded = CifarReader(10).load(tmp_path, "test")
+    assert np.array_equal(loaded.images, images) and np.array_equal(loaded.labels, labels)
+    assert loaded.source == "CIFAR-10 test set (test-00000-of-00001.parquet)"
     write_parquet(path, images, {"label": labels.tolist()}, "jpeg")
-    found = CifarReader(10).load(tmp_path, "test", 3)
+    loaded = CifarReader(10).load(tmp_path, "test", 3)
     expected = "first 3 images of the CIFAR-10 test set (test-00000-of-00001.parquet, JPEG re-compressed)"
-    assert found.source == expected and len(found) == 3 and np.array_equal(found.labels, labels[:3])
+    assert loaded.source == expected and len(loaded) == 3 and np.array_equal(loaded.labels, labels[:3])
     files, _, _ = contents("binary")
     write_tar(tmp_path / "cifar-10-binary.tar.gz", files)
     assert CifarReader(10).load(tmp_path, "test").source == "CIFAR-10 test set (cifar-10-binary.tar.gz)"
@@ -165,8 +165,8 @@ def test_parquet_of_cifar100(tmp_path: Path) -> None:
     images, fine = draw(4, classes=100)
     path = tmp_path / "cifar100" / "train-00000-of-00001.parquet"
     write_parquet(path, images, {"coarse_label": (fine // 5).tolist(), "fine_label": fine.tolist()})
-    found = CifarReader(100).load(tmp_path, "train")
-    assert np.array_equal(found.images, images) and np.array_equal(found.labels, fine)
+    loaded = CifarReader(100).load(tmp_path, "train")
+    assert np.array_equal(loaded.images, images) and np.array_equal(loaded.labels, fine)
     assert CifarReader(100).files(tmp_path, "train") == [path] and not CifarReader(100).files(tmp_path, "test")
 
 
@@ -197,9 +197,9 @@ def test_damaged_parquet(tmp_path: Path) -> None:
     not (DATA and CifarReader(10).files(Path(DATA, "cifar10"), "test")), reason="A2Q_DATA names no folder with CIFAR-10"
 )
 def test_the_real_test_set() -> None:
-    found = load("cifar10", "test")
-    assert found.images.shape == (10_000, 3, 32, 32)
-    assert np.array_equal(np.bincount(found.labels), [1000] * 10)
+    loaded = load("cifar10", "test")
+    assert loaded.images.shape == (10_000, 3, 32, 32)
+    assert np.array_equal(np.bincount(loaded.labels), [1000] * 10)
     # The original's mean is 0.4942, 0.4851, 0.4504 on the test set; JPEG hardly changes it.
-    assert np.allclose(found.images.mean((0, 2, 3)) / 255, [0.4942, 0.4851, 0.4504], atol=2e-3)
-    assert ("JPEG re-compressed" in found.source) == (".parquet" in found.source)
+    assert np.allclose(loaded.images.mean((0, 2, 3)) / 255, [0.4942, 0.4851, 0.4504], atol=2e-3)
+    assert ("JPEG re-compressed" in loaded.source) == (".parquet" in loaded.source)

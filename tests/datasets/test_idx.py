@@ -19,9 +19,9 @@ def test_both_splits(tmp_path: Path, packed: bool) -> None:
     ending = ".gz" if packed else ""
     for split, prefix, count in (("train", "train", 5), ("test", "t10k", 3)):
         images, labels = write_idx(tmp_path, prefix, count, packed)
-        found = READER.load(tmp_path, split)
-        assert np.array_equal(found.images, images) and np.array_equal(found.labels, labels)
-        assert found.source == f"MNIST {split} set ({prefix}-images-idx3-ubyte{ending})" and found.classes == 10
+        loaded = READER.load(tmp_path, split)
+        assert np.array_equal(loaded.images, images) and np.array_equal(loaded.labels, labels)
+        assert loaded.source == f"MNIST {split} set ({prefix}-images-idx3-ubyte{ending})" and loaded.classes == 10
         assert [path.name for path in READER.files(tmp_path, split)] == [
             f"{prefix}-images-idx3-ubyte{ending}",
             f"{prefix}-labels-idx1-ubyte{ending}",

@@ -10,10 +10,10 @@ LABELS = np.arange(3)
 
 
 def test_the_first_images() -> None:
-    found = ImageSet(IMAGES, LABELS, "set", 3)
-    assert len(found) == 3 and found.take(3) is found and found.take(9) is found
-    assert found.take(2).labels.tolist() == [0, 1] and found.take(2).source == "first 2 images of the set"
-    assert found.take(1).source == "first 1 image of the set"
+    image_set = ImageSet(IMAGES, LABELS, "set", 3)
+    assert len(image_set) == 3 and image_set.take(3) is image_set and image_set.take(9) is image_set
+    assert image_set.take(2).labels.tolist() == [0, 1] and image_set.take(2).source == "first 2 images of the set"
+    assert image_set.take(1).source == "first 1 image of the set"
 
 
 @pytest.mark.parametrize(

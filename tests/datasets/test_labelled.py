@@ -24,10 +24,10 @@ def folder_of_images(path: Path, size: tuple[int, int] = (6, 4)) -> Path:
 
 
 def test_a_folder_of_images_by_class(tmp_path: Path) -> None:
-    found = load_labelled(str(folder_of_images(tmp_path / "pets")), SHAPE, (), None, None)
-    assert found.frames.shape == (4, *SHAPE) and found.frames.dtype == np.uint8
-    assert found.labels.tolist() == [0, 0, 1, 1] and "2 classes" in found.source
-    assert (found.frames[0, 0] == 255).all() and (found.frames[3, 2] == 255).all()
+    loaded = load_labelled(str(folder_of_images(tmp_path / "pets")), SHAPE, (), None, None)
+    assert loaded.frames.shape == (4, *SHAPE) and loaded.frames.dtype == np.uint8
+    assert loaded.labels.tolist() == [0, 0, 1, 1] and "2 classes" in loaded.source
+    assert (loaded.frames[0, 0] == 255).all() and (loaded.frames[3, 2] == 255).all()
 
 
 def test_the_networks_own_order_of_classes_counts(tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_images_of_another_size_are_scaled_to_cover_and_cropped(tmp_path: Path) 
 )
 def test_an_archive_of_images_and_labels(tmp_path: Path, images, labels, expected) -> None:
     np.savez(tmp_path / "my.npz", images=images, labels=labels)
-    found = load_labelled(str(tmp_path / "my.npz"), SHAPE, (), None, 2)
-    assert found.frames.shape == (2, *SHAPE) and found.frames.dtype == expected
-    assert found.labels.tolist() == [0, 1] and found.source == "2 images of my.npz"
+    loaded = load_labelled(str(tmp_path / "my.npz"), SHAPE, (), None, 2)
+    assert loaded.frames.shape == (2, *SHAPE) and loaded.frames.dtype == expected
+    assert loaded.labels.tolist() == [0, 1] and loaded.source == "2 images of my.npz"
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_a_data_set_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     write_parquet(
         tmp_path / "cifar10" / "plain_text" / "test-00000-of-00001.parquet", images, {"label": labels.tolist()}
     )
-    found = load_labelled("cifar10", (3, 32, 32), (), None, 2)
-    assert np.array_equal(found.frames, images[:2]) and "CIFAR-10" in found.source
-    assert found.labels.tolist() == labels[:2].tolist()
+    loaded = load_labelled("cifar10", (3, 32, 32), (), None, 2)
+    assert np.array_equal(loaded.frames, images[:2]) and "CIFAR-10" in loaded.source
+    assert loaded.labels.tolist() == labels[:2].tolist()
     with pytest.raises(InputError, match="takes frames of 1×28×28, and CIFAR-10 has images of 3×32×32"):
         load_labelled("cifar10", (1, 28, 28), (), None, 2)

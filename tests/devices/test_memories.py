@@ -63,6 +63,6 @@ def test_ultra_ram_is_counted_in_blocks_of_4096_by_72(tmp_path):
     top = SOURCES["loaded_uram"]
     units = [yosys.Unit(top.stem, [top], parameters={"Width": width, "Depth": depth}) for width, depth in sizes]
     for size, counted in zip(sizes, yosys.synthesize(units, "xcup", cache=tmp_path), strict=True):
-        expected, found = loaded_uram(*size), counted.total
-        assert (found.uram, found.ff, found.bram_18k, found.lutram) == (expected.uram, expected.ff, 0, 0), size
-        assert abs(found.lut - expected.lut) <= 5, size
+        expected, total = loaded_uram(*size), counted.total
+        assert (total.uram, total.ff, total.bram_18k, total.lutram) == (expected.uram, expected.ff, 0, 0), size
+        assert abs(total.lut - expected.lut) <= 5, size

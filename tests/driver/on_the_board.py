@@ -235,13 +235,13 @@ def loading(port: str) -> dict:
 
 def watch_loads(accelerator: Accelerator) -> list[Any]:
     """The buffers from which weights are sent from now on."""
-    transfers, found = accelerator._transfers, []
+    transfers, buffers = accelerator._transfers, []
     load, allocate = transfers._load_weights, accelerator._board.allocate
 
     def watched_load() -> None:
         def watched_allocate(size: int) -> Any:
-            found.append(allocate(size))
-            return found[-1]
+            buffers.append(allocate(size))
+            return buffers[-1]
 
         accelerator._board.allocate = watched_allocate
         try:
@@ -250,7 +250,7 @@ def watch_loads(accelerator: Accelerator) -> list[Any]:
             accelerator._board.allocate = allocate
 
     transfers._load_weights = watched_load
-    return found
+    return buffers
 
 
 def freed(accelerator: Accelerator, buffer: Any) -> bool:

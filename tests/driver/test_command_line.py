@@ -29,9 +29,9 @@ def call(package: Path, script: str, *arguments: str, folder: Path) -> subproces
 
 @pytest.mark.parametrize("script", ["driver.py", "validate.py"])
 def test_help_is_there_without_pynq(package, tmp_path, script):
-    found = call(package, script, "--help", folder=tmp_path)
-    assert found.returncode == 0
-    assert all(option in found.stdout for option in ("--host", "--port", "--no-download", "--timeout", "--batchsize"))
+    done = call(package, script, "--help", folder=tmp_path)
+    assert done.returncode == 0
+    assert all(option in done.stdout for option in ("--host", "--port", "--no-download", "--timeout", "--batchsize"))
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_what_cannot_be_run_is_told_in_one_line(package, tmp_path, arguments, me
     np.save(tmp_path / "pickle.npy", np.array([{}], object), allow_pickle=True)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "short.npy").write_bytes((tmp_path / "frames.npy").read_bytes()[:-4])
-    found = call(package, *arguments, folder=tmp_path)
-    assert found.returncode == 2
-    assert message in found.stderr.splitlines()[-1]
-    assert found.stdout == ""
+    done = call(package, *arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1]
+    assert done.stdout == ""
 
 
 def test_pynq_is_asked_for_where_a_board_is_needed(package, tmp_path):
-    found = call(package, "validate.py", folder=tmp_path)
-    assert found.returncode == 2
-    assert "pynq cannot be imported" in found.stderr and "requirements.txt" in found.stderr
+    done = call(package, "validate.py", folder=tmp_path)
+    assert done.returncode == 2
+    assert "pynq cannot be imported" in done.stderr and "requirements.txt" in done.stderr
 
 
 def test_a_damaged_package_is_refused_before_the_board_is_touched(package, tmp_path):
@@ -76,11 +76,11 @@ def test_a_damaged_package_is_refused_before_the_board_is_touched(package, tmp_p
     whole = path.read_bytes()
     try:
         path.write_bytes(whole[:-1])
-        found = call(package, "validate.py", folder=tmp_path)
+        done = call(package, "validate.py", folder=tmp_path)
     finally:
         path.write_bytes(whole)
-    assert found.returncode == 2
-    assert "transform.npz has changed" in found.stderr and "Copy the folder deploy/" in found.stderr
+    assert done.returncode == 2
+    assert "transform.npz has changed" in done.stderr and "Copy the folder deploy/" in done.stderr
 
 
 def run_with(error: str, folder: Path, *, redirect: str = "") -> tuple[int, str]:
@@ -103,13 +103,13 @@ def run_with(error: str, folder: Path, *, redirect: str = "") -> tuple[int, str]
 
 def test_a_fault_of_the_driver_is_a_sentence_and_a_file(tmp_path):
     status, said = run_with("KeyError('streams')", tmp_path)
-    (kept,) = tmp_path.glob("a2q-driver-*.txt")
+    (log,) = tmp_path.glob("a2q-driver-*.txt")
     assert status == 70
     assert said == (
         "error: program.py broke off with KeyError ('streams'): this is a fault of the driver, not of what it was given. "
-        f"Please report it with {kept}, which has the traceback.\n"
+        f"Please report it with {log}, which has the traceback.\n"
     )
-    assert "Traceback" in kept.read_text() and "in main" in kept.read_text()
+    assert "Traceback" in log.read_text() and "in main" in log.read_text()
 
 
 @pytest.mark.parametrize(

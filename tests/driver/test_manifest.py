@@ -72,7 +72,7 @@ def test_what_python_leaves_is_no_fault(package):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "message"),
     [
         (None, "cannot be read"),
         ("{", "cannot be read"),
@@ -92,9 +92,9 @@ def test_what_python_leaves_is_no_fault(package):
         ),
     ],
 )
-def test_a_manifest_that_is_none_is_refused(package, text, found):
+def test_a_manifest_that_is_none_is_refused(package, text, message):
     (package / MANIFEST).unlink()
     if text is not None:
         (package / MANIFEST).write_text(text)
-    with pytest.raises(PackageError, match=found):
+    with pytest.raises(PackageError, match=message):
         verify(package)

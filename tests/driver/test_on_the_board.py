@@ -48,41 +48,41 @@ def scenario(name: str, package: Path, address, *arguments: object) -> dict:
 
 
 def test_a_wrong_bitfile_is_refused_and_does_not_pass_for_what_is_there(package, other, board):
-    found = scenario("wrong_bitfile", package, board, other)
-    assert found["refused"][0] == "ProgrammingError"
-    assert found["attached"][0] in ("PackageError", "WrongBitfileError")
-    assert found["works"] and found["works_attached"]
+    result = scenario("wrong_bitfile", package, board, other)
+    assert result["refused"][0] == "ProgrammingError"
+    assert result["attached"][0] in ("PackageError", "WrongBitfileError")
+    assert result["works"] and result["works_attached"]
 
 
 def test_arrays_that_cannot_be_and_batches_of_all_sizes(package, board):
-    found = scenario("wrong_arrays", package, board)
-    assert found["shape"][0] == found["raw_shape"][0] == "ShapeError"
-    assert found["dtype"][0] == found["image_dtype"][0] == "DtypeError"
-    assert found["range"][0] == found["nan"][0] == "RangeError"
-    assert found["closed"][0] == "BoardError" and "is closed" in found["closed"][1]
-    assert all(found["sizes"]) and found["raw"] and found["classes"]
-    assert found["cycles"] > 0
+    result = scenario("wrong_arrays", package, board)
+    assert result["shape"][0] == result["raw_shape"][0] == "ShapeError"
+    assert result["dtype"][0] == result["image_dtype"][0] == "DtypeError"
+    assert result["range"][0] == result["nan"][0] == "RangeError"
+    assert result["closed"][0] == "BoardError" and "is closed" in result["closed"][1]
+    assert all(result["sizes"]) and result["raw"] and result["classes"]
+    assert result["cycles"] > 0
 
 
 def test_input_that_ends_in_the_middle_of_a_frame(package, board):
-    found = scenario("short_input", package, board)
-    assert found["before"] and found["after"]
-    assert found["error"][0] == "MisalignedError"
+    result = scenario("short_input", package, board)
+    assert result["before"] and result["after"]
+    assert result["error"][0] == "MisalignedError"
 
 
 def test_a_stalled_stream_names_the_channel_and_the_counters(package, board):
-    found = scenario("stalled", package, board)
-    assert found["before"] and found["after"]
-    name, text = found["error"]
+    result = scenario("stalled", package, board)
+    assert result["before"] and result["after"]
+    name, text = result["error"]
     assert name == "TransferTimeoutError"
     assert "The DMA's channel S2MM hangs" in text and "FRAMES_IN 11, FRAMES_OUT 11" in text  # 6 frames, and 5 of 6
-    assert found["seconds"] < 10
+    assert result["seconds"] < 10
 
 
 def test_a_reset_by_another_program(package, board):
-    found = scenario("reset_by_another", package, board)
-    assert found["before"] and found["after"]
-    assert found["error"][0] in ("ReconfiguredError", "DmaError", "TransferTimeoutError")
+    result = scenario("reset_by_another", package, board)
+    assert result["before"] and result["after"]
+    assert result["error"][0] in ("ReconfiguredError", "DmaError", "TransferTimeoutError")
 
 
 def test_a_lock_whose_holder_is_gone_is_taken_over(package, board):
@@ -90,9 +90,9 @@ def test_a_lock_whose_holder_is_gone_is_taken_over(package, board):
 
 
 def test_who_cannot_wait_as_long_as_another_computes_is_told_so(package, board):
-    found = scenario("busy", package, board)
-    assert found["error"][0] == "BusyError"
-    assert found["first"] and found["second"]
+    result = scenario("busy", package, board)
+    assert result["error"][0] == "BusyError"
+    assert result["first"] and result["second"]
 
 
 def test_two_programs_at_once_take_turns(package, board):
@@ -100,26 +100,26 @@ def test_two_programs_at_once_take_turns(package, board):
 
 
 def test_a_bitfile_that_another_program_loads_meanwhile(package, board):
-    found = scenario("reprogrammed", package, board)
-    assert found["error"][0] in ("ReconfiguredError", "DmaError")  # pynq refuses to use a DMA that is as new
-    assert found["after"]
+    result = scenario("reprogrammed", package, board)
+    assert result["error"][0] in ("ReconfiguredError", "DmaError")  # pynq refuses to use a DMA that is as new
+    assert result["after"]
 
 
 def test_a_server_that_is_killed_in_a_transfer(package):
     """And one that is started again then."""
     with simulated_board(package) as address:
-        found = scenario("lost", package, address, address.process)
-    assert found["error"][0] == "BoardLostError"
-    assert found["again"][0] == "BoardLostError"
+        result = scenario("lost", package, address, address.process)
+    assert result["error"][0] == "BoardLostError"
+    assert result["again"][0] == "BoardLostError"
     with simulated_board(package) as address:
         assert scenario("registers", package, address)["after"]
 
 
 def test_counters_and_reset(package, board):
-    found = scenario("registers", package, board)
-    assert found["counted"][0] == found["counted"][1] >= 6
-    assert found["status"] == 0
-    assert found["cleared"] == [0, 0, 0] and found["after"]
+    result = scenario("registers", package, board)
+    assert result["counted"][0] == result["counted"][1] >= 6
+    assert result["status"] == 0
+    assert result["cleared"] == [0, 0, 0] and result["after"]
 
 
 @pytest.mark.parametrize("file", ["bitfile/finn-accel.hwh", "driver/io_shape_dict.json", "golden/expected_output.npy"])
@@ -142,27 +142,27 @@ WEIGHTS_LOADED = 16  # of STATUS
 
 
 def test_weights_are_loaded_before_the_first_frames_and_after_each_reset(loading, loading_board):
-    found = scenario("loading", loading, loading_board)
-    assert found["new"] == [0, 0]
-    assert found["first"] == [True, True, WEIGHTS_LOADED, 1]
-    assert found["reset"] == [0, 1]
-    assert found["cycles"] > 0 and found["again"] == [True, WEIGHTS_LOADED, 2]
-    assert found["freed"] == [True, True]
-    assert found["attached"] == [WEIGHTS_LOADED, True, 0]
-    assert found["downloaded"] == [0, True, 1]
+    result = scenario("loading", loading, loading_board)
+    assert result["new"] == [0, 0]
+    assert result["first"] == [True, True, WEIGHTS_LOADED, 1]
+    assert result["reset"] == [0, 1]
+    assert result["cycles"] > 0 and result["again"] == [True, WEIGHTS_LOADED, 2]
+    assert result["freed"] == [True, True]
+    assert result["attached"] == [WEIGHTS_LOADED, True, 0]
+    assert result["downloaded"] == [0, True, 1]
 
 
 def test_weights_that_do_not_arrive_are_told_and_sent_again_with_the_next_batch(loading, loading_board):
-    found = scenario("weights_that_stay_away", loading, loading_board)
-    assert found["before"] and found["after_half"] and found["after_frames"] and found["after_reset"]
+    result = scenario("weights_that_stay_away", loading, loading_board)
+    assert result["before"] and result["after_half"] and result["after_frames"] and result["after_reset"]
     for name, register, channel in (("half", 0x0, "took them all"), ("as_frames", 0x1, "hangs")):
-        kind, text = found[name]
+        kind, text = result[name]
         assert kind == "WeightsError"
         assert f"STATUS reads 0x{register:X}, expected 0x10 (WEIGHTS_LOADED)" in text
         assert "It wants 40 words of 32 bits; 160 bytes were sent" in text and f"MM2S {channel}." in text
         assert "load the bitfile of this package once more" in text
-    assert found["seconds"] < 10
-    assert found["reset_meanwhile"][0] == "WeightsError"
+    assert result["seconds"] < 10
+    assert result["reset_meanwhile"][0] == "WeightsError"
 
 
 @pytest.mark.parametrize("lock", ["held", "free"])

@@ -35,9 +35,9 @@ def test_slots_are_as_defined_and_unpack_inverts_pack(data, bits, signed, lanes,
     slots = pack(values, bits, signed, lanes, slot)
     assert slots.shape == (beats, slot)
     assert np.array_equal(slots, defined(values, bits, lanes, slot))
-    found = unpack(slots, bits, signed, lanes)
-    assert found.dtype == element_type(bits, signed)
-    assert np.array_equal(found, values)
+    unpacked = unpack(slots, bits, signed, lanes)
+    assert unpacked.dtype == element_type(bits, signed)
+    assert np.array_equal(unpacked, values)
 
 
 @pytest.mark.parametrize("signed", [False, True])

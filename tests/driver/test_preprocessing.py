@@ -87,7 +87,7 @@ def test_golden_frames_are_made_of_images_by_the_same_function(channels):
 
 
 @pytest.mark.parametrize(
-    ("images", "error", "found"),
+    ("images", "error", "message"),
     [
         (np.zeros((2, 4, 4, 3), np.int64), DtypeError, "int64"),
         (np.zeros((2, 4, 4, 3), np.float32), DtypeError, "float32"),
@@ -95,7 +95,7 @@ def test_golden_frames_are_made_of_images_by_the_same_function(channels):
         (np.zeros((4, 4, 3), np.uint8), ShapeError, r"\(4, 4, 3\)"),
     ],
 )
-def test_what_are_no_images_of_the_network_is_refused(images, error, found):
+def test_what_are_no_images_of_the_network_is_refused(images, error, message):
     transform = InputTransform((3, 4, 4), (4, 4, 3), (), np.float32(0.1), 0, -8, 7)
-    with pytest.raises(error, match=found):
+    with pytest.raises(error, match=message):
         ImageTransform(transform, PREPROCESSING.mean, PREPROCESSING.std, None).apply(images)

@@ -23,22 +23,22 @@ def with_images() -> ImageTransform:
 def test_transforms_come_back(tmp_path):
     scale, bias = np.array([0.5, 0.25]), np.array([1.0, -3.0])
     save_transforms(tmp_path / "transform.npz", Transforms(SOURCE, with_images(), scale, bias))
-    found = load_transforms(tmp_path / "transform.npz")
+    loaded = load_transforms(tmp_path / "transform.npz")
     images = golden_images(2)
-    assert np.array_equal(found.images.apply(images), with_images().apply(images))
+    assert np.array_equal(loaded.images.apply(images), with_images().apply(images))
     raw = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
-    assert np.array_equal(found.input.apply(raw), SOURCE.apply(raw))
-    assert not found.gives_label
+    assert np.array_equal(loaded.input.apply(raw), SOURCE.apply(raw))
+    assert not loaded.gives_label
     integers = np.array([[4, -4], [2, 8]]).reshape(2, 1, 1, 2)
-    assert np.array_equal(found.outputs(integers), [[3.0, -4.0], [2.0, -1.0]])
-    assert found.outputs(np.zeros((1, 4, 4, 2), np.int64)).shape == (1, 4, 4, 2)
+    assert np.array_equal(loaded.outputs(integers), [[3.0, -4.0], [2.0, -1.0]])
+    assert loaded.outputs(np.zeros((1, 4, 4, 2), np.int64)).shape == (1, 4, 4, 2)
 
 
 def test_a_label_has_no_scale(tmp_path):
     save_transforms(tmp_path / "transform.npz", Transforms(SOURCE, None, None, None))
-    found = load_transforms(tmp_path / "transform.npz")
-    assert found.gives_label and found.images is None
-    assert found.outputs(np.array([3, 1]).reshape(2, 1, 1, 1)).tolist() == [3, 1]
+    loaded = load_transforms(tmp_path / "transform.npz")
+    assert loaded.gives_label and loaded.images is None
+    assert loaded.outputs(np.array([3, 1]).reshape(2, 1, 1, 1)).tolist() == [3, 1]
 
 
 def test_the_bytes_are_the_same(tmp_path):
@@ -50,9 +50,9 @@ def test_the_bytes_are_the_same(tmp_path):
 def test_every_step_is_rounded_to_float32():
     pixels, factor, scale = np.arange(256, dtype=np.float32), np.float32(1 / 255), np.float32(10 / 255)
     transform = InputTransform((256,), (1, 1, 256), (HostStep("mul", factor),), scale, 0, 0, 255, flat=True)
-    found = transform.apply(pixels[None].astype(np.float64)).ravel()
-    assert np.array_equal(found, np.round(pixels * factor / scale))
-    assert not np.array_equal(found, np.round(pixels.astype(np.float64) * factor / scale))
+    applied = transform.apply(pixels[None].astype(np.float64)).ravel()
+    assert np.array_equal(applied, np.round(pixels * factor / scale))
+    assert not np.array_equal(applied, np.round(pixels.astype(np.float64) * factor / scale))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04", b"\x93NUMPY"])

@@ -16,7 +16,6 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Resources
 from pipeline.finn.estimate import estimate
-from pipeline.folding.styles import styled
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
@@ -83,11 +82,11 @@ def test_windows_are_estimated_by_finns_own_node(simd, style):
         ConvKernelDim=[3, 3], IFMChannels=16, IFMDim=[10, 10], OFMDim=[8, 8], SIMD=simd, Stride=[1, 1], Dilation=[1, 1],
         inputDataType="UINT4", outputDataType="UINT4", ram_style=style,
     )  # fmt: skip
-    found = estimate(window, PYNQ_Z1)["ConvolutionInputGenerator_rtl"]
+    estimated = estimate(window, PYNQ_Z1)["ConvolutionInputGenerator_rtl"]
     finns = ConvolutionInputGenerator_rtl(node)
-    assert found.lut == finns.lut_estimation(PYNQ_Z1.part) > 0
-    assert found.bram_18k == finns.bram_estimation(PYNQ_Z1.part)
-    assert (found.bram_18k > 0) == (style == "block")
+    assert estimated.lut == finns.lut_estimation(PYNQ_Z1.part) > 0
+    assert estimated.bram_18k == finns.bram_estimation(PYNQ_Z1.part)
+    assert (estimated.bram_18k > 0) == (style == "block")
 
 
 def test_fifos_are_estimated_by_finns_own_node():
@@ -96,14 +95,14 @@ def test_fifos_are_estimated_by_finns_own_node():
         "StreamingFIFO_rtl", ["x"], ["y"],
         depth=100, folded_shape=[1, 10, 10, 2, 8], normal_shape=[1, 10, 10, 16], dataType="UINT4",
     )  # fmt: skip
-    found = estimate(fifo, KV260)["StreamingFIFO_rtl"]
-    assert found.lut == StreamingFIFO_rtl(node).lut_estimation(KV260.part)
+    estimated = estimate(fifo, KV260)["StreamingFIFO_rtl"]
+    assert estimated.lut == StreamingFIFO_rtl(node).lut_estimation(KV260.part)
 
 
 def test_what_finn_has_no_unit_for_has_no_estimate():
     layer = mvau()
-    assert estimate(styled(layer, "sparse", {"pe": 4, "simd": 2, "lanes": 2}), KV260) == {}
-    assert estimate(styled(layer, "unrolled", {"digits": 1}), KV260) == {}
+    assert estimate(layer.styled("sparse", {"pe": 4, "simd": 2, "lanes": 2}), KV260) == {}
+    assert estimate(layer.styled("unrolled", {"digits": 1}), KV260) == {}
     assert estimate(FMPadding("pad", **STREAMS, shape=(8, 8, 16), type=UINT4, pads=(1, 1, 1, 1), simd=4), KV260) == {}
 
 

@@ -30,9 +30,9 @@ def wishes(content: dict | None = None, mvau_style="auto", ram_style="auto", boa
     ],
 )
 def test_a_folding_file_settles_what_is_left_open(content, styles):
-    found = wishes({"MVAU_hls_0": content})
-    assert found.styles == {"MVAU_0": styles, "MVAU_1": STYLES}
-    assert found.open == [name for name in found.styles if name == "MVAU_1" or len(styles) > 1]
+    choices = wishes({"MVAU_hls_0": content})
+    assert choices.styles == {"MVAU_0": styles, "MVAU_1": STYLES}
+    assert choices.open == [name for name in choices.styles if name == "MVAU_1" or len(styles) > 1]
 
 
 @pytest.mark.parametrize(
@@ -55,24 +55,24 @@ def test_a_folding_file_settles_what_is_left_open(content, styles):
     ],
 )
 def test_what_of_a_folding_file_has_no_effect_is_told_with_the_reason(style, content, ignored):
-    found = wishes({"MVAU_hls_0": content}, style)
-    assert found.ignored == tuple(f"MVAU_hls_0.{text}" for text in ignored)
+    choices = wishes({"MVAU_hls_0": content}, style)
+    assert choices.ignored == tuple(f"MVAU_hls_0.{text}" for text in ignored)
 
 
 def test_memories_are_those_of_the_configuration_and_else_of_the_file():
-    found = wishes(
+    choices = wishes(
         {"MVAU_0": {"ram_style": "ultra"}, "MVAU_1": {"ram_style": "block"}}, ram_style={"MVAU_0": "distributed"}
     )
-    assert found.memories() == {"MVAU_0": ("distributed",), "MVAU_1": ("block",)}
-    assert found.ignored == ("MVAU_0.ram_style (the configuration says distributed)",)
+    assert choices.memories() == {"MVAU_0": ("distributed",), "MVAU_1": ("block",)}
+    assert choices.ignored == ("MVAU_0.ram_style (the configuration says distributed)",)
 
 
 def test_only_memories_that_the_board_has_are_offered_and_only_where_they_are_open():
-    found = wishes(ram_style={"MVAU_0": "block"})
-    assert found.memories() == {"MVAU_0": ("block",), "MVAU_1": ("auto",)}
+    choices = wishes(ram_style={"MVAU_0": "block"})
+    assert choices.memories() == {"MVAU_0": ("block",), "MVAU_1": ("auto",)}
     every = ("auto", "distributed", "block", "ultra")
-    assert found.more_memories(load_board("KV260")) == {"MVAU_0": ("block",), "MVAU_1": every}
-    assert found.more_memories(load_board("Pynq-Z2")) == {"MVAU_0": ("block",), "MVAU_1": every[:3]}
+    assert choices.more_memories(load_board("KV260")) == {"MVAU_0": ("block",), "MVAU_1": every}
+    assert choices.more_memories(load_board("Pynq-Z2")) == {"MVAU_0": ("block",), "MVAU_1": every[:3]}
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,6 @@ def test_a_memory_for_what_has_none_is_refused():
     for memory in ("block", "ultra"):
         with pytest.raises(ConfigError, match=f"ram_style is {memory}, but every MVAU is unrolled"):
             wishes(mvau_style="unrolled", ram_style=memory, board="Pynq-Z2")
-    told = wishes({"MVAU_0": {"ram_style": "ultra"}}, mvau_style="unrolled", board="Pynq-Z2").ignored
-    assert told == ("MVAU_0.ram_style (it is unrolled: its weights are the circuit)",)
+    ignored = wishes({"MVAU_0": {"ram_style": "ultra"}}, mvau_style="unrolled", board="Pynq-Z2").ignored
+    assert ignored == ("MVAU_0.ram_style (it is unrolled: its weights are the circuit)",)
     assert wishes(mvau_style={"MVAU_1": "unrolled"}, ram_style="block").styles["MVAU_1"] == ("unrolled",)

@@ -15,7 +15,6 @@ from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError
 from pipeline.folding.choice import FoldingProblem, fastest, slowest
 from pipeline.folding.folding_config import FoldingConfig
-from pipeline.folding.options import foldings
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.matrix_vector import STYLES
@@ -54,7 +53,7 @@ def test_divisors(number):
 @settings(max_examples=60)
 def test_every_folding_divides_and_meets_the_budget_with_the_fewest_luts(height, width, channels, filters, budget):
     graph = convolution(height, width, channels, filters)
-    least = max(min(folding.cycles for folding in foldings(layer)) for layer in graph)
+    least = max(min(folding.cycles for folding in layer.foldings()) for layer in graph)
     if budget < least:
         with pytest.raises(ConfigError, match=rf"takes {least} cycles even when it is fully parallel"):
             choose_foldings(graph, budget)
@@ -66,14 +65,14 @@ def test_every_folding_divides_and_meets_the_budget_with_the_fewest_luts(height,
     assert mvau.mh % folding.fields["pe"] == 0 and mvau.mw % folding.fields["simd"] == 0
     assert channels % chosen[0].fields["simd"] == channels % chosen[1].fields["simd"] == 0
     lanes = folding.input_lanes, folding.output_lanes
-    for other in foldings(mvau):
+    for other in mvau.foldings():
         if other.cycles <= budget and (other.input_lanes, other.output_lanes) == lanes:
             assert problem.estimate(mvau, folding).lut <= problem.estimate(mvau, other).lut
 
 
 @pytest.mark.parametrize("layer", convolution(4, 4, 6, 4).layers, ids=lambda layer: layer.name)
 def test_cycles_are_those_of_the_folded_layer(layer):
-    for folding in foldings(layer):
+    for folding in layer.foldings():
         folded = replace(layer, **folding.fields)
         assert folding.cycles == folded.cycles()
         assert (folding.input_lanes, folding.output_lanes) == (folded.inputs()[0].lanes, folded.outputs()[0].lanes)
@@ -91,11 +90,11 @@ def test_of_all_styles_the_cheapest_is_taken(budget):
     totals = {}
     for styles in (*((style,) for style in STYLES), STYLES):
         try:
-            found = FoldingProblem(graph, budget, styles={"MVAU_0": styles}).solve()
+            chosen = FoldingProblem(graph, budget, styles={"MVAU_0": styles}).solve()
         except ConfigError:  # too fast for this style
             continue
-        totals[styles] = found.total.lut
-        assert max(folding.cycles for folding in found.layers) <= budget
+        totals[styles] = chosen.total.lut
+        assert max(folding.cycles for folding in chosen.layers) <= budget
     best = totals.pop(STYLES)
     assert best == pytest.approx(min(totals.values()))
 

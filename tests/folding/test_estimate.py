@@ -11,8 +11,6 @@ from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.folding.estimate import COEFFICIENTS, ResourceModel
 from pipeline.folding.fold import fold
-from pipeline.folding.options import foldings
-from pipeline.folding.styles import styled
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.matrix_vector import kind_of
 from pipeline.kernels.mvau import MVAU
@@ -34,8 +32,8 @@ def test_signed_digits_are_as_few_as_possible():
 def test_a_layer_and_a_folding_of_it_are_estimated_alike(style):
     layer = next(layer for layer in residual_network() if isinstance(layer, MVAU))
     model = ResourceModel.load("xcup")
-    for folding in foldings(layer, style, budget=200):
-        assert model.layer(styled(layer, style, folding.fields)) == model.matrix(layer, style, folding.fields)
+    for folding in layer.foldings_in(style, budget=200):
+        assert model.layer(layer.styled(style, folding.fields)) == model.folded(layer, style, folding.fields)
 
 
 def test_what_is_done_to_a_demand_does_not_reach_the_next():
@@ -78,5 +76,5 @@ def test_every_kind_of_layer_has_factors_and_says_how_good_they_are():
     families = json.loads(COEFFICIENTS.read_text())["families"]
     assert set(families) == set(yosys.FAMILIES)
     for family in families.values():
-        assert all(own["lut"] and own["ff"] for own in family.values())
-        assert median(own["lut_error"]["median"] for own in family.values()) < 0.1
+        assert all(factors["lut"] and factors["ff"] for factors in family.values())
+        assert median(factors["lut_error"]["median"] for factors in family.values()) < 0.1

@@ -17,7 +17,7 @@ from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError, ModelError
 from pipeline.folding import fold as fold_stage
 from pipeline.folding.fit import Fit
-from pipeline.folding.fold import cycle_budget, fold, folding_of, load, save, write_reports
+from pipeline.folding.fold import cycle_budget, fold, load, save, write_reports
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -131,7 +131,7 @@ def test_the_written_folding_of_every_style_and_memory_gives_the_same_again(tmp_
         assert again.ignored == ()
         assert again.cycles == folded.cycles
         for one, other in zip(folded.graph, again.graph, strict=True):
-            assert folding_of(one) == folding_of(other) and one.inputs() == other.inputs()
+            assert one.finn_folding() == other.finn_folding() and one.inputs() == other.inputs()
             assert getattr(one, "depth", None) == getattr(other, "depth", None)
 
 
@@ -155,9 +155,9 @@ def test_reports_have_the_keys_of_finn(tmp_path):
 
 def test_the_graph_of_an_unrolled_layer_can_be_checked_from_its_report(tmp_path):
     graph = residual_network()
-    told: list[str] = []
-    write_reports(fold(graph, 100, mvau_style="unrolled", tell=told.append), tmp_path, 5.0)
-    assert [line for line in told if "looking for an adder graph of" in line]
+    lines: list[str] = []
+    write_reports(fold(graph, 100, mvau_style="unrolled", tell=lines.append), tmp_path, 5.0)
+    assert [line for line in lines if "looking for an adder graph of" in line]
     report = json.loads((tmp_path / "report" / "adder_graphs.json").read_text())["MVAU_0"]
     forms = list(np.eye(report["elements"], dtype=np.int64))
     for a, p, b, q, sign, lowest, highest in report["adders"]:

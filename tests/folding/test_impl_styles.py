@@ -13,7 +13,6 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
 from pipeline.folding.fold import fold
 from pipeline.folding.impl_styles import ImplStyles, impl_styles
-from pipeline.folding.styles import styled
 from pipeline.kernels.mvau import MVAU
 from tests.dataflow.residual import residual_network
 
@@ -34,12 +33,12 @@ def of(tmp_path: Path):
     return styles
 
 
-def in_hls(found: ImplStyles) -> list[str]:
-    return [name for name, style in found.styles.items() if style == "hls"]
+def in_hls(styles: ImplStyles) -> list[str]:
+    return [name for name, style in styles.styles.items() if style == "hls"]
 
 
 def changed(graph: LayerGraph, name: str, layer: MVAU) -> LayerGraph:
-    return replace(graph, layers=tuple(layer if each.name == name else each for each in graph))
+    return replace(graph, layers=tuple(layer if other.name == name else other for other in graph))
 
 
 def test_everything_is_rtl_where_nothing_is_asked_for(of):
@@ -70,7 +69,7 @@ def test_a_layers_own_style_comes_before_that_of_its_operator(of, preferred, exp
 
 
 def test_a_sparse_mvau_is_an_mvau(of):
-    sparse = styled(GRAPH.layer("MVAU_1"), "sparse", {})
+    sparse = GRAPH.layer("MVAU_1").styled("sparse", {})
     graph = changed(GRAPH, "MVAU_1", sparse)
     assert in_hls(impl_styles(graph, {"MVAU": "hls"})) == ["MVAU_0", "MVAU_1"]
     assert in_hls(impl_styles(graph, {"MVAU": "rtl", "SparseMVAU": "hls"})) == ["MVAU_1"]
@@ -113,7 +112,7 @@ def test_an_empty_string_is_no_preference(of):
 
 
 def test_what_of_a_file_has_no_effect_is_told(of):
-    found = of(
+    styles = of(
         {"MVAU_0": "hls"},
         {
             "MVAU_0": {"preferred_impl_style": "rtl", "PE": 2},
@@ -122,8 +121,8 @@ def test_what_of_a_file_has_no_effect_is_told(of):
             "partition": {"preferred_impl_style": "hls"},
         },
     )
-    assert in_hls(found) == ["MVAU_0"]
-    assert sorted(found.ignored) == ["MVAU_0 (the configuration says hls)", "MVAU_0.PE", "VVAU_3", "partition"]
+    assert in_hls(styles) == ["MVAU_0"]
+    assert sorted(styles.ignored) == ["MVAU_0 (the configuration says hls)", "MVAU_0.PE", "VVAU_3", "partition"]
 
 
 def test_a_layer_that_is_not_there_is_refused(of):

@@ -25,7 +25,7 @@ def drawn(seed: int, sizes: list[int], pairs: list[tuple[int, int]]):
     links = [Link(*pair, lambda out, into, table=table: table[out, into]) for pair, table in tables.items()]
 
     def total(selection) -> Resources:
-        chosen = [own[option] for own, option in zip(choices, selection, strict=True)]
+        chosen = [options[option] for options, option in zip(choices, selection, strict=True)]
         between = (table[chosen[i].output_lanes, chosen[j].input_lanes] for (i, j), table in tables.items())
         return sum(between, sum((choice.estimate for choice in chosen), Resources()))
 
@@ -50,34 +50,34 @@ def test_the_solution_is_the_cheapest_of_all_that_fit(data):
     capacity = Resources(**{name: data.draw(st.integers(0, 80)) for name in ESTIMATED})
     allowed = [total(s) for s in product(*map(range, sizes)) if fits(total(s), capacity)]
 
-    found = Program(choices, links).solve(capacity)
+    solution = Program(choices, links).solve(capacity)
     if not allowed:
-        assert found is None
+        assert solution is None
         return
-    assert price(total(found.options)) == pytest.approx(min(map(price, allowed)))
-    assert found.total.lut == pytest.approx(total(found.options).lut)
+    assert price(total(solution.options)) == pytest.approx(min(map(price, allowed)))
+    assert solution.total.lut == pytest.approx(total(solution.options).lut)
 
 
 def of_two_kinds(choices):
-    return [[c._replace(kind="ab"[option > 0]) for option, c in enumerate(own)] for own in choices]
+    return [[c._replace(kind="ab"[option > 0]) for option, c in enumerate(options)] for options in choices]
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_barred_is_not_taken(seed):
     choices, links, total = drawn(seed, [3, 3], [(0, 1)])
     program = Program(of_two_kinds(choices), links)
-    found = program.solve(without=[(0, "b")])
-    assert found.options[0] == 0
-    assert price(total(found.options)) == pytest.approx(min(price(total((0, option))) for option in range(3)))
+    solution = program.solve(without=[(0, "b")])
+    assert solution.options[0] == 0
+    assert price(total(solution.options)) == pytest.approx(min(price(total((0, option))) for option in range(3)))
     assert program.solve(without=[(0, "a"), (0, "b")]) is None
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_kinds_that_go_together(seed):
     choices, links, total = drawn(seed, [3, 3], [(0, 1)])
-    found = Program(of_two_kinds(choices), links, [((0, "a"), (1, "b"))]).solve()
+    solution = Program(of_two_kinds(choices), links, [((0, "a"), (1, "b"))]).solve()
     allowed = [s for s in product(range(3), repeat=2) if (s[0] == 0) == (s[1] > 0)]
-    assert price(total(found.options)) == pytest.approx(min(price(total(s)) for s in allowed))
+    assert price(total(solution.options)) == pytest.approx(min(price(total(s)) for s in allowed))
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -85,7 +85,7 @@ def test_what_is_fixed_stays_and_the_rest_is_the_cheapest_for_it(seed):
     choices, links, total = drawn(seed, [3, 3, 3], [(0, 1), (1, 2)])
     program = Program(of_two_kinds(choices), links)
     first = program.solve()
-    found = program.solve(without=[(0, "b")], fixed={1: first.options[1]})
-    assert (found.options[0], found.options[1]) == (0, first.options[1])
+    solution = program.solve(without=[(0, "b")], fixed={1: first.options[1]})
+    assert (solution.options[0], solution.options[1]) == (0, first.options[1])
     allowed = [s for s in product(range(3), repeat=3) if s[0] == 0 and s[1] == first.options[1]]
-    assert price(total(found.options)) == pytest.approx(min(price(total(s)) for s in allowed))
+    assert price(total(solution.options)) == pytest.approx(min(price(total(s)) for s in allowed))

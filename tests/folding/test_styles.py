@@ -27,19 +27,19 @@ STYLES = {
 def outputs(tmp_path_factory):
     graph = residual_network()
     frames = np.random.default_rng(3).integers(0, 4, (8, 6, 6, 4))
-    found = {}
+    simulated_outputs = {}
     for name, (budget, style) in STYLES.items():
         folded = fold(graph, budget, mvau_style=style).graph
         simulated = simulate(folded.layers, {"in": frames}, tmp_path_factory.mktemp(name))
-        found[name] = simulated.outputs[folded.output]
-    return graph.run(frames), found
+        simulated_outputs[name] = simulated.outputs[folded.output]
+    return graph.run(frames), simulated_outputs
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_hardware_of_every_style_gives_the_same(style, outputs):
-    expected, found = outputs
-    np.testing.assert_array_equal(found[style], expected)
-    np.testing.assert_array_equal(found[style], found["folded"])
+    expected, simulated_outputs = outputs
+    np.testing.assert_array_equal(simulated_outputs[style], expected)
+    np.testing.assert_array_equal(simulated_outputs[style], simulated_outputs["folded"])
 
 
 @pytest.mark.parametrize(("budget", "digits"), [(42, {1}), (71, {1}), (72, {1, 2}), (1000, {1, 2})])
@@ -50,7 +50,7 @@ def test_digits_are_taken_where_the_budget_allows_and_luts_are_saved(budget, dig
     model = ResourceModel.load("xcup")
     for layer in folded.graph:
         if isinstance(layer, UnrolledMVAU):
-            luts = {count: model.matrix(graph.layer(layer.name), "unrolled", {"digits": count}).lut for count in digits}
+            luts = {count: model.folded(graph.layer(layer.name), "unrolled", {"digits": count}).lut for count in digits}
             assert luts[layer.digits] == min(luts.values())
 
 

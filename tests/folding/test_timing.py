@@ -61,9 +61,9 @@ def test_no_fifo_holds_more_than_its_depth(folded, observed):
     for layer in folded.graph:
         if isinstance(layer, StreamingFIFO):
             (peak,) = next(
-                found["peak"]
-                for path, found in stats.items()
-                if f"u_{layer.name}" in path.split(".") and "peak" in found
+                counters["peak"]
+                for path, counters in stats.items()
+                if f"u_{layer.name}" in path.split(".") and "peak" in counters
             )
             assert peak <= layer.depth
 

@@ -36,9 +36,9 @@ def test_every_integer_is_the_networks(name: str, tmp_path: Path) -> None:
     frames = np.random.default_rng(0).normal(0, 1, (4, *shape)).astype(np.float32)
     model, golden = export.take_qonnx(DATA / f"{name}.onnx", frames, tmp_path)
     result = streamline.streamline(model, golden.inputs, golden.outputs)
-    found = dataflow.convert(result.model, golden.inputs, top1=True, name=name)
-    assert sum(layer.op_type == "MVAU" for layer in found.graph) == multiplications
-    assert found.graph.layers[-1].op_type == "LabelSelect"
+    converted = dataflow.convert(result.model, golden.inputs, top1=True, name=name)
+    assert sum(layer.op_type == "MVAU" for layer in converted.graph) == multiplications
+    assert converted.graph.layers[-1].op_type == "LabelSelect"
 
 
 def test_published_keyword_gets_its_class(tmp_path: Path) -> None:

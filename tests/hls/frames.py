@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.accumulators.witness import witness_inputs
 from pipeline.dataflow.layer import Layer
-from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.dataflow.roles import Accumulating
 
 __all__ = ["frames_of"]
 
@@ -24,8 +24,8 @@ def frames_of(layer: Layer) -> list[np.ndarray]:
         for frame in range(4):
             frames[frame] = ends[(frame >> index) & 1]
         frames[4] = rng.choice(ends, stream.shape)
-        if isinstance(layer, MatrixVector):
-            vectors = frames[_WITNESSES].reshape(-1, layer.mw)
+        if isinstance(layer, Accumulating):
+            vectors = frames[_WITNESSES].reshape(-1, stream.shape[2])
             witnesses = witness_inputs(layer)[: len(vectors)]
             vectors[: len(witnesses)] = witnesses
         inputs.append(frames)

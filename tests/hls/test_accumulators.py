@@ -81,9 +81,9 @@ def test_every_lane_reaches_its_own_ends_in_its_own_width(run, name, numbers):
     layer, _, _, seen = run(name, numbers)
     lo, hi = layer.accumulator_range()
     widths = layer.lane_accumulator_bits()
-    assert tuple(own.width for own in seen) == widths
-    for lane, own in enumerate(seen):
-        assert own.used == (lo[lane :: len(widths)].min(), hi[lane :: len(widths)].max())
+    assert tuple(extremes.width for extremes in seen) == widths
+    for lane, extremes in enumerate(seen):
+        assert extremes.used == (lo[lane :: len(widths)].min(), hi[lane :: len(widths)].max())
 
 
 @each_numbers

@@ -76,9 +76,9 @@ def test_walkers_are_watched_before_their_bias_and_lanes_after_it(program, numbe
     assert [one.width for one in walkers] == list(layer.lane_accumulator_bits())
     assert all(one.used is None for one in walkers)
     for lane, one in enumerate(lanes):
-        own = results[..., lane :: layer.lanes]
+        lane_results = results[..., lane :: layer.lanes]
         assert one.width == max(layer.lane_accumulator_bits())
-        assert one.used == one.partial == (own.min(), own.max())
+        assert one.used == one.partial == (lane_results.min(), lane_results.max())
 
 
 @pytest.mark.parametrize("numbers", ["strict", "fast"])
@@ -88,6 +88,6 @@ def test_entries_that_fill_up_a_walk_are_not_watched(program, numbers):
     assert len(set(layer.hls_parameters()["walk_length"])) > 1
     frames = np.full((1, *layer.inputs()[0].shape), 15)
     _, watched = program.run(name, [frames], numbers)
-    for walker, own in enumerate(layer.schedules):
-        partial_sums = np.concatenate([np.cumsum(15 * row[row != 0]) for row in layer.weights[list(own)]])
+    for walker, schedule in enumerate(layer.schedules):
+        partial_sums = np.concatenate([np.cumsum(15 * row[row != 0]) for row in layer.weights[list(schedule)]])
         assert watched[name][walker].partial == (partial_sums.min(), partial_sums.max())

@@ -299,14 +299,14 @@ def test_stalls_are_counted_in_the_cycles_in_which_they_are(small):
     }
 
     def running() -> set[str]:
-        found = set()
+        names = set()
         for name, address in counters.items():
             first, began = board.read(address), board.cycles
             board.run(17)
             rate = (board.read(address) - first) / (board.cycles - began)
             assert rate in (0, 1), name
-            found |= {name} if rate else set()
-        return found
+            names |= {name} if rate else set()
+        return names
 
     words = small.words(small.frames(20))
     board.write(Register.BATCH, 1000)
@@ -656,7 +656,7 @@ def test_the_shell_lints_clean_with_other_parameters(parameters):
 
 def test_the_top_is_verilog_2001(small, loading):
     """Yosys reads it as such: without -sv it knows no word of SystemVerilog."""
-    paths = " ".join(str(each.design.folder / f"{TOP}.v") for each in (small, loading))
+    paths = " ".join(str(accelerator.design.folder / f"{TOP}.v") for accelerator in (small, loading))
     script = f"from pyosys import libyosys; libyosys.run_pass('read_verilog -overwrite {paths}', libyosys.Design())"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

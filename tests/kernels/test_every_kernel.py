@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import re
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
+from pipeline.accumulators.witness import lane_witnesses
+from pipeline.dataflow.bounds import range_bits
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.registry import kernels
+from pipeline.dataflow.roles import Accumulating, Fifo
+from pipeline.dataflow.types import IntType
 from pipeline.files import HLS, ROOT, RTL
 from pipeline.finn.estimate import nodes
 from pipeline.folding.estimate import ResourceModel
@@ -16,6 +21,7 @@ from pipeline.report.purposes import PURPOSES
 
 FAMILIES = ("xc7", "xcup")
 KERNELS = sorted(name for name, kernel in kernels().items() if kernel.__module__.startswith("pipeline."))
+ACCUMULATING = [name for name in KERNELS if issubclass(kernels()[name], Accumulating)]
 
 
 @pytest.fixture(scope="module", params=KERNELS)
@@ -50,6 +56,26 @@ def test_it_says_how_its_beats_move(layer):
     sent, taken = layer.beat_times(np.arange(2 * layer.inputs()[0].beats, dtype=np.int64), 2)
     assert (np.diff(sent) > 0).all() and (np.diff(taken) > 0).all()
     assert len(sent) == 2 * layer.outputs()[0].beats and layer.latency() > 0 and layer.cycles() > 0
+    rate = layer.rate(2, None, None)
+    assert not layer.keeps_rate if rate is None else len(rate) == len(sent)
+
+
+def test_what_it_is_besides_goes_with_its_role(layer):
+    text = (RTL / f"{layer.module}.sv").read_text()
+    assert layer.is_fifo == isinstance(layer, Fifo)
+    assert layer.has_overflow == isinstance(layer, Accumulating) == bool(re.search(r"\boutput\b.*\boverflow_o\b", text))
+    assert layer.has_load_port or not layer.loads_weights
+
+
+def test_it_changes_no_beat_if_it_stands_between_layers(layer):
+    assert layer.between_layers or not layer.is_fifo
+    frames = [np.zeros((1, *stream.shape), int) for stream in layer.inputs()]
+    assert not layer.between_layers or layer.reference(*frames)[0] is frames[0]
+
+
+def test_its_output_is_one_index_if_it_is_a_label(layer):
+    (stream, *_) = layer.outputs()
+    assert not layer.gives_label or (stream.shape == (1, 1, 1) and stream.type.lo == 0)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -65,6 +91,39 @@ def test_its_foldings_are_those_that_it_has_fields_for(layer):
     options = layer.foldings()
     assert options and all(option.fields.keys() <= names and option.cycles > 0 for option in options)
     assert len({tuple(option.fields.items()) for option in options}) == len(options)
+
+
+def test_a_folding_file_can_say_how_it_is_folded(layer):
+    said = layer.finn_folding()
+    for name, field in layer.finn_attributes.items():
+        assert not field or said[name] == getattr(layer, field)
+    assert all(isinstance(value, int | str) for value in said.values())
+    assert len(layer.parallelism()) == 2 and all(layer.parallelism())
+
+
+def test_a_report_counts_its_thresholds_if_it_has_some(layer):
+    counted = [number for key, number in layer.op_and_param_counts().items() if key.startswith("param_threshold_")]
+    steps = int(layer.parameters().get("NumThresholds", 0)).bit_length()
+    assert bool(counted) == bool(steps) and sum(layer.threshold_styles().values()) == steps
+
+
+@pytest.mark.parametrize("name", ACCUMULATING)
+def test_its_accumulators_hold_its_sums_and_witnesses_reach_their_ends(name):
+    drawn = kernels()[name].draw(Draw(7))
+    lows, highs = drawn.accumulator_range()
+    layer = replace(drawn, thresholds=None, output_type=IntType(int(lows.min()), int(highs.max())))
+    bits = layer.lane_accumulator_bits()
+    for row, ends in enumerate(zip(lows.tolist(), highs.tolist(), strict=True)):
+        assert range_bits(*ends) <= bits[row % len(bits)]
+    values = set()
+    for witness in lane_witnesses(layer):
+        pixel = layer.pixel_of(witness.channel, witness.vector(layer.input_type, layer.weights.shape[1]))
+        (sums,) = layer.reference(np.broadcast_to(pixel, (1, *layer.inputs()[0].shape)))
+        assert (sums[0, :, :, witness.channel] == witness.value).all()
+        values.add(witness.value)
+    assert {int(lows.min()), int(highs.max())} <= values
+    wider = tuple(width + 1 for width in layer.exact_accumulator_bits())
+    assert layer.with_accumulator_bits(wider).accumulator_bits == wider
 
 
 def test_its_luts_have_a_purpose(layer):

@@ -10,8 +10,6 @@ import pytest
 
 from pipeline.dataflow.random_layers import divisors
 from pipeline.dataflow.types import IntType
-from pipeline.folding.options import foldings
-from pipeline.folding.styles import styled
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from tests.kernels.matrices import matrix_layer
@@ -42,11 +40,11 @@ def in_all_styles(layer: MVAU) -> list[MatrixVector]:
     pe, simd = (int(rng.choice(divisors(size))) for size in (layer.mh, layer.mw))
     lanes = int(rng.choice(divisors(layer.mh)))
     walkers = lanes * int(rng.integers(1, layer.mh // lanes + 1))
-    digits = int(rng.choice([folding.fields["digits"] for folding in foldings(layer, "unrolled")]))
+    digits = int(rng.choice([folding.fields["digits"] for folding in layer.foldings_in("unrolled")]))
     return [
-        styled(layer, "folded", {"pe": pe, "simd": simd}),
-        styled(layer, "sparse", {"pe": walkers, "simd": simd, "lanes": lanes}),
-        styled(layer, "unrolled", {"digits": digits}),
+        layer.styled("folded", {"pe": pe, "simd": simd}),
+        layer.styled("sparse", {"pe": walkers, "simd": simd, "lanes": lanes}),
+        layer.styled("unrolled", {"digits": digits}),
     ]
 
 

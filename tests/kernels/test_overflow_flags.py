@@ -130,9 +130,9 @@ def _folded_overflows(layer: MVAU, vector: list[int]) -> int:
 
 def _sparse_overflows(layer: SparseMVAU, vector: list[int]) -> int:
     flagged, sums = [False] * layer.steps, np.zeros(layer.mh, np.int64)
-    for own, width in zip(layer.schedules, layer.lane_accumulator_bits(), strict=True):
+    for schedule, width in zip(layer.schedules, layer.lane_accumulator_bits(), strict=True):
         step = 0
-        for row in own:
+        for row in schedule:
             for column in np.flatnonzero(layer.weights[row]):
                 exact = int(sums[row] + layer.weights[row, column] * vector[column])
                 sums[row] = _wrapped(exact, width)

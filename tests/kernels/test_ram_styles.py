@@ -92,9 +92,9 @@ def test_the_words_of_all_layers_are_in_the_file_in_their_order(chain):
     first, _, second = layers
     words = model.design.weight_words
     assert words.dtype == np.uint32
-    own = [memory for memory in (first.loaded_memory(), second.loaded_memory()) if memory]
-    assert len(words) == sum(-(-memory.width // 32) * len(memory.words) for memory in own) > len(own)
-    np.testing.assert_array_equal(words, np.concatenate([memory.stream() for memory in own]))
+    memories = [memory for memory in (first.loaded_memory(), second.loaded_memory()) if memory]
+    assert len(words) == sum(-(-memory.width // 32) * len(memory.words) for memory in memories) > len(memories)
+    np.testing.assert_array_equal(words, np.concatenate([memory.stream() for memory in memories]))
     assert (model.design.folder / WEIGHT_FILE).read_bytes() == words.astype("<u4").tobytes()
     described = describe_design(layers, ["x"], ["y"], model.design.folder, "chain")
     np.testing.assert_array_equal(described.weight_words, words)
@@ -137,9 +137,9 @@ def test_what_is_computed_is_what_was_loaded(chain, tmp_path):
     (first, _, second), model, frames, _ = chain
     other = replace(first, weights=first.weights * (np.arange(12) != 3))  # its sums fit the widths of the others'
     assert other.weight_type == first.weight_type
-    own = second.loaded_memory()
-    assert own is not None
-    words = np.concatenate([other.weight_memory().stream(), own.stream()])
+    memory = second.loaded_memory()
+    assert memory is not None
+    words = np.concatenate([other.weight_memory().stream(), memory.stream()])
     result = _with_words(model, words, tmp_path / "other").run({"x": frames})
     (middle,) = other.reference(frames)
     np.testing.assert_array_equal(result.outputs["y"], second.reference(middle)[0])

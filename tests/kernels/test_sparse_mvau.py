@@ -65,15 +65,15 @@ def test_rows_are_dealt_so_that_no_walk_is_much_longer(rows, columns, density, s
     layer = SparseMVAU(
         "layer", ("x",), ("y",), weights, unsigned(4), IntType(-(1 << 20), 1 << 20), (1, 1), pe=pe, lanes=lanes
     )
-    assert sorted(row for own in layer.schedules for row in own) == list(range(rows))
-    assert all(row % lanes == walker % lanes for walker, own in enumerate(layer.schedules) for row in own)
+    assert sorted(row for schedule in layer.schedules for row in schedule) == list(range(rows))
+    assert all(row % lanes == walker % lanes for walker, schedule in enumerate(layer.schedules) for row in schedule)
     lengths = np.maximum(np.count_nonzero(weights, axis=1), 1)
     for lane in range(lanes):  # Graham's bound for the longest first: at most 4/3 of the best
-        own = lengths[lane::lanes]
+        of_lane = lengths[lane::lanes]
         share = pe // lanes
-        best = max(int(own.max()), -(-int(own.sum()) // share))
+        best = max(int(of_lane.max()), -(-int(of_lane.sum()) // share))
         longest = max(int(lengths[list(layer.schedules[p])].sum()) for p in range(lane, pe, lanes))
-        assert longest <= own.sum() / share + own.max()
+        assert longest <= of_lane.sum() / share + of_lane.max()
         assert longest >= best
 
 
@@ -84,7 +84,7 @@ def test_only_weights_that_are_not_zero_are_stored():
     assert np.count_nonzero(layer.weights) <= entries < layer.weights.size / 2
     assert memory.width == layer.pe * (4 + 2 + 3 + 1)  # the weight, the element of the beat, the beat, the end of a row
     order = layer.memories()["OrderFile"]
-    assert layer.weight_memory_bits() == sum(each.width * len(each.words) for each in (memory, order))
+    assert layer.weight_memory_bits() == sum(stored.width * len(stored.words) for stored in (memory, order))
 
 
 def test_what_cannot_be_built_is_refused():

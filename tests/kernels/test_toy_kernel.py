@@ -19,7 +19,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.resources import Resources
 from pipeline.folding.estimate import ResourceModel
-from pipeline.folding.fold import fold, folding_of
+from pipeline.folding.fold import fold
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.stitching import stitch
 from pipeline.kernels.duplicate_streams import DuplicateStreams
@@ -123,7 +123,7 @@ def test_it_is_folded_estimated_and_stitched(graph, fitted):
     """At a rate that needs four lanes of it."""
     folded = fold(graph, SHAPE[0] * SHAPE[1] * 2, mvau_style="unrolled")
     layer = folded.graph.layer("Larger_0")
-    assert folding_of(layer) == {"PE": layer.pe} and layer.pe >= 4
+    assert layer.finn_folding() == {"PE": layer.pe} and layer.pe >= 4
     assert folded.estimates["Larger_0"].lut == 1.5 * layer.pe * layer.type.bits
     assert folded.cycles["Larger_0"] == SHAPE[0] * SHAPE[1] * SHAPE[2] // layer.pe
     assert all(name.endswith("_fifo") for name in layer.input_names)

@@ -68,10 +68,10 @@ def test_the_data_set_where_it_is_at_hand(no_data: Path) -> None:
     assert golden.from_dataset("cifar10", (3, 32, 32), Preprocessing(), 2) is None
     images = write_cifar10(no_data)
     preprocessing = Preprocessing((0.5, 0.25, 0.0), (0.5, 1.0, 2.0))
-    found = golden.from_dataset("cifar10", (3, 32, 32), preprocessing, 2)
+    golden_inputs = golden.from_dataset("cifar10", (3, 32, 32), preprocessing, 2)
     expected = (images[:2] / 255 - np.reshape(preprocessing.mean, (3, 1, 1))) / np.reshape(preprocessing.std, (3, 1, 1))
-    assert np.allclose(found.frames, expected, atol=1e-6)
-    assert found.source.startswith("the first 2 images of the CIFAR-10 test set")
+    assert np.allclose(golden_inputs.frames, expected, atol=1e-6)
+    assert golden_inputs.source.startswith("the first 2 images of the CIFAR-10 test set")
     padded = golden.from_dataset("cifar10", (3, 36, 34), Preprocessing(), 2)
     assert np.array_equal(padded.frames[:, :, 2:-2, 1:-1], (images[:2] / 255).astype(np.float32))
     assert padded.frames[:, :, :2].max() == 0
@@ -104,10 +104,14 @@ def test_drawn_frames_reach_both_ends_of_the_range() -> None:
 
 
 def test_images_of_a_network_known_by_its_range_reach_black_and_white(no_data: Path) -> None:
-    found = golden.of_range((3, 20, 20), (np.float32(0), np.float32(255)), identity, 8, seed=0)
-    assert (found.frames[4] == 0).all() and (found.frames[5] == 255).all()
-    assert len(np.unique(found.frames)) > 200
-    assert "photographs" in found.source and "the last 4 are drawn" in found.source and "0 to 255" in found.source
+    golden_inputs = golden.of_range((3, 20, 20), (np.float32(0), np.float32(255)), identity, 8, seed=0)
+    assert (golden_inputs.frames[4] == 0).all() and (golden_inputs.frames[5] == 255).all()
+    assert len(np.unique(golden_inputs.frames)) > 200
+    assert (
+        "photographs" in golden_inputs.source
+        and "the last 4 are drawn" in golden_inputs.source
+        and "0 to 255" in golden_inputs.source
+    )
 
 
 UNIT = (np.float32(0), np.float32(1))
@@ -147,9 +151,9 @@ def test_frames_that_a_quantizer_clips_a_little_may_be_the_networks(frames: np.n
 def test_a_file_of_the_users(tmp_path: Path) -> None:
     path = tmp_path / "in.npy"
     np.save(path, np.ones((3, 4), np.int64))
-    found = golden.from_file(path, (4,), limit=2)
-    assert found.frames.shape == (2, 4) and found.frames.dtype == np.float32
-    assert found.source == "2 frames of the user's file in.npy"
+    golden_inputs = golden.from_file(path, (4,), limit=2)
+    assert golden_inputs.frames.shape == (2, 4) and golden_inputs.frames.dtype == np.float32
+    assert golden_inputs.source == "2 frames of the user's file in.npy"
     with pytest.raises(
         ConfigError, match=r"golden_inputs: .*in\.npy holds \(3, 4\); expected one array of frames, \(N, 5\)"
     ):

@@ -122,9 +122,9 @@ def test_a_name_is_the_only_training_of_that_name(tmp_path: Path, monkeypatch: p
     first.with_name("quant_tfc_w3a3_a2q_12b.pth").touch()
     assert located("quant_tfc_w3a3") == str(first)
     assert located("other/quant_tfc_w3a3.pth") == "other/quant_tfc_w3a3.pth"
-    own = first.with_name("quant_resnet8_w4a4_a2q_14b.pth")
-    own.touch()
-    assert located(own.stem) == own.stem  # this repository's goes before
+    shipped = first.with_name("quant_resnet8_w4a4_a2q_14b.pth")
+    shipped.touch()
+    assert located(shipped.stem) == shipped.stem  # this repository's goes before
     second = Path("trained", "benchmark_mnist", "quant_tfc_w3a3_seed1", "quant_tfc_w3a3.pth")
     second.parent.mkdir(parents=True)
     second.touch()

@@ -115,8 +115,8 @@ def test_qonnx_computes_what_the_network_does(exported) -> None:
     with torch.no_grad():
         expected = network(frames).numpy()
     wrapper = ModelWrapper(str(path)).transform(InferShapes())
-    found = [execute_onnx(wrapper, {"photo": frame[None].numpy()})["output"][0] for frame in frames]
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    computed = [execute_onnx(wrapper, {"photo": frame[None].numpy()})["output"][0] for frame in frames]
+    np.testing.assert_allclose(computed, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_record_says_what_is_known(exported) -> None:

@@ -83,10 +83,10 @@ def test_what_this_repository_has_stands_in_for_a_release_that_cannot_be_had(cac
     content = b"weights"
     digits = hashlib.sha256(content).hexdigest()[:8]
     asked = replace(MODELS[name], url=f"http://127.0.0.1:9/{name}-{digits}.pth", digits=digits)
-    spec, path, told = available(asked)
+    spec, path, message = available(asked)
     assert spec == SHIPPED[name] and path == registry.CHECKPOINTS / f"{name}.pth"
-    assert "in place of the release: " in told and f"Put the file at {cache / asked.file}" in told
-    assert "synthetic" not in told and "could not be downloaded" in stands_in(spec)
+    assert "in place of the release: " in message and f"Put the file at {cache / asked.file}" in message
+    assert "synthetic" not in message and "could not be downloaded" in stands_in(spec)
     assert not stands_in(asked) and not stands_in(OURS)
     (cache / asked.file).write_bytes(content)
     assert available(asked) == (asked, cache / asked.file, "")
@@ -212,8 +212,8 @@ def test_a_checkpoint_that_says_what_it_is(resnet8, tmp_path: Path) -> None:
     path = tmp_path / "mine.pth"
     record = {**TINY.as_record(), "top1": 0.5}
     torch.save({"record": record, "state": resnet8.state_dict()}, path)
-    spec, model, found = trained_network(str(path))
-    assert (spec, found) == (replace(TINY, name="mine"), path)
+    spec, model, checkpoint = trained_network(str(path))
+    assert (spec, checkpoint) == (replace(TINY, name="mine"), path)
     assert list(read_state(path)) == list(resnet8.state_dict()) and checkpoint_record(path) == record
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():

@@ -86,8 +86,8 @@ def sample_facts(**changes) -> BuildFacts:
         layers[layer.name] = LayerRun(layer.name, 2, 0, layer.cycles(), layer.cycles(), extremes)
         if layer.has_hls:
             cpp[layer.name] = CppLayerRun(1, 0, 2, extremes)
-        own = Resources(lut=100 + index, ff=10, bram_18k=index % 2)
-        resources[layer.name] = LayerResources(layer.op_type, own, {layer.module: own})
+        total = Resources(lut=100 + index, ff=10, bram_18k=index % 2)
+        resources[layer.name] = LayerResources(layer.op_type, total, {layer.module: total})
     cycles = folded.prediction.cycles_between_frames
     facts = BuildFacts(
         model=_MODEL,

@@ -74,7 +74,7 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
 
 
 def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results, tmp_path):
-    found: BuildFacts = report.run(results, tmp_path / "out", load_board("KV260"), target_fps=1000.0)
+    facts: BuildFacts = report.run(results, tmp_path / "out", load_board("KV260"), target_fps=1000.0)
     same = (
         "model",
         "input_quantizer",
@@ -88,8 +88,8 @@ def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results
         "stages",
     )
     for name in same:
-        assert getattr(found, name) == getattr(FACTS, name), name
-    assert found.resources.total.lut == 7 * len(FACTS.folded.graph.layers)
+        assert getattr(facts, name) == getattr(FACTS, name), name
+    assert facts.resources.total.lut == 7 * len(FACTS.folded.graph.layers)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     figures = {"luts_per_layer.png", "cycles_per_layer.png", "accumulator_widths.png"}
     assert names == {"summary.md", "report"} | figures
@@ -98,7 +98,7 @@ def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results
 
 
 def test_finns_own_estimate_of_each_layer_is_written(results, tmp_path):
-    found = report.run(results, tmp_path / "out", load_board("KV260"), target_fps=1000.0)
+    facts = report.run(results, tmp_path / "out", load_board("KV260"), target_fps=1000.0)
     content = json.loads((tmp_path / "out" / "report" / report.FINN_FILE).read_text())
     assert "FINN" in content.pop("how")
     assert set(content) == {layer.name for layer in FACTS.folded.graph}
@@ -108,7 +108,7 @@ def test_finns_own_estimate_of_each_layer_is_written(results, tmp_path):
     assert content[mvau.name]["MVAU_hls"] == {"LUT": hls.lut, "BRAM_18K": hls.bram_18k, "URAM": 0, "DSP": 0}
     assert content[mvau.name]["MVAU_rtl"]["DSP"] == rtl.dsp > 0
     assert content[next(layer.name for layer in FACTS.folded.graph if isinstance(layer, FMPadding))] is None
-    assert found.finn[mvau.name] == estimates
+    assert facts.finn[mvau.name] == estimates
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]"])

@@ -192,7 +192,7 @@ def test_estimates_stand_beside_counts_with_their_median_error():
     matrices = [layer.name for layer in FACTS.folded.graph if isinstance(layer, MVAU)]
     estimates = {name: Resources(lut=100.0) for name in counted}
     estimates |= {name: Resources(lut=lut) for name, lut in zip(matrices, (110.0, 70.0, 105.0, 100.0), strict=True)}
-    layers = {name: replace(FACTS.resources.layers[name], total=own) for name, own in counted.items()}
+    layers = {name: replace(FACTS.resources.layers[name], total=total) for name, total in counted.items()}
     resources = replace(FACTS.resources, layers=layers, total=sum(counted.values(), Resources()))
     text = summary(sample_facts(resources=resources, folded=replace(FACTS.folded, estimates=estimates)))
     assert "Of the MVAUs' LUTs the median error is 7.5 %, of the total it is −0." in text
@@ -316,7 +316,9 @@ def test_what_vivado_measured_stands_beside_it():
         Implemented("2024.2", "xck26", 5.0, 1.0, used),
         Implemented("2024.2", "xck26", 5.0, None, None, "not every net could be routed"),
     ]
-    both = {name: replace(entry, vivado=own) for (name, entry), own in zip(ON_ECP5.items(), made, strict=True)}
+    both = {
+        name: replace(entry, vivado=measured) for (name, entry), measured in zip(ON_ECP5.items(), made, strict=True)
+    }
     text = summary(sample_facts(timing=replace(TIMING, layers=both)))
     section = timing_section(text)
     assert "Measured by Vivado 2024.2 for xck26, each MVAU alone out of context" in section

@@ -60,7 +60,7 @@ def hop(unit: str, cell: str, signal: str, pin: str = "") -> Hop:
     return Hop(unit, cell, pin, "mvau", signal, 3, 0.6, 0.1)
 
 
-def found(**ns: tuple[float, float]) -> TimingEstimate:
+def timing_estimate(**ns: tuple[float, float]) -> TimingEstimate:
     layers = {
         name: LongestPath("MVAU", {OPTIMISTIC: best, PESSIMISTIC: worst}, 4, 1, 9, f"{name}: a_q", f"{name}: b_q")
         for name, (best, worst) in ns.items()
@@ -78,7 +78,7 @@ def found(**ns: tuple[float, float]) -> TimingEstimate:
     ],
 )
 def test_the_sentence_says_what_is_reached_and_whether_that_is_what_is_wanted(slow, verdict):
-    estimated = found(MVAU_0=(2.0, 4.0), MVAU_1=slow)
+    estimated = timing_estimate(MVAU_0=(2.0, 4.0), MVAU_1=slow)
     assert estimated.summary == (
         f"estimated {1000 / slow[1]:.0f} MHz pessimistic, {1000 / slow[0]:.0f} optimistic on a part, slowest is MVAU_1; "
         f"the clock wanted, 200 MHz, {verdict}"
@@ -86,7 +86,7 @@ def test_the_sentence_says_what_is_reached_and_whether_that_is_what_is_wanted(sl
 
 
 def test_an_estimate_reads_back(tmp_path):
-    estimated = found(MVAU_0=(4.0, 5.0))
+    estimated = timing_estimate(MVAU_0=(4.0, 5.0))
     (tmp_path / "e.json").write_text(json.dumps(estimated.to_json()))
     assert TimingEstimate.load(tmp_path / "e.json") == estimated
 

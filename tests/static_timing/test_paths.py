@@ -114,8 +114,8 @@ def test_a_block_ram_starts_late_without_its_register_and_is_sampled_early(regis
         cell("RAMB18E2", {"DOA_REG": registered}, CLKARDCLK=CLOCK, ADDRARDADDR=[10], DOUTADOUT=[11]),
         flip_flop(11, 12),
     ]
-    found = {path.end.cell: path for path in paths(design(module(cells, IN)))}
-    into, out_of = found["RAMB18E2"], found["FDRE"]
+    by_end = {path.end.cell: path for path in paths(design(module(cells, IN)))}
+    into, out_of = by_end["RAMB18E2"], by_end["FDRE"]
     nets = US.nets[0].base + US.uncertainty
     assert into.ns == pytest.approx(US.clk_to_q + US.bram_setup + nets)
     assert out_of.start.cell == "RAMB18E2" and out_of.ns == pytest.approx(took + US.setup_d + nets)
@@ -127,11 +127,11 @@ def test_a_memory_of_luts_is_read_through_like_a_lut_and_written_at_the_clock():
         cell("RAM32M", WCLK=CLOCK, ADDRA=[10, "0", "0", "0", "0"], DIA=[10, "0"], WE="1", DOA=[11, 12]),
         flip_flop(11, 13),
     ]
-    found = {path.end.pin: path for path in paths(design(module(cells, IN, names={"q": [10], "out_q": [13]})))}
-    assert found["D"].ns == pytest.approx(US.clk_to_q + 2 * US.nets[0].base + US.lut + US.setup_d + US.uncertainty)
-    assert found["D"].luts == 1
-    assert set(found) == {"D", "DIA"}, "nothing is written at a read address"
-    assert found["DIA"].ns == pytest.approx(US.clk_to_q + US.nets[0].base + US.lutram_setup + US.uncertainty)
+    by_end = {path.end.pin: path for path in paths(design(module(cells, IN, names={"q": [10], "out_q": [13]})))}
+    assert by_end["D"].ns == pytest.approx(US.clk_to_q + 2 * US.nets[0].base + US.lut + US.setup_d + US.uncertainty)
+    assert by_end["D"].luts == 1
+    assert set(by_end) == {"D", "DIA"}, "nothing is written at a read address"
+    assert by_end["DIA"].ns == pytest.approx(US.clk_to_q + US.nets[0].base + US.lutram_setup + US.uncertainty)
 
 
 def test_constants_and_clocks_are_no_paths():

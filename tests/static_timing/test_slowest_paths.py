@@ -94,8 +94,8 @@ def test_fold_warns_of_a_clock_that_is_out_of_reach_and_only_of_that(monkeypatch
         inputs = {"accumulators": tmp_path / "accumulators"}
         folder = tmp_path / str(len(asked))
         folder.mkdir()
-        told = lambda *done: None
-        return declared.run(Context(folder, values, inputs, told, told, lambda name: tmp_path / name))
+        ignore = lambda *done: None
+        return declared.run(Context(folder, values, inputs, ignore, ignore, lambda name: tmp_path / name))
 
     assert (
         "3.333 ns may be out of reach on UltraScale+, speed grade -2 (xck26-sfvc784-2LV-c is a -2LV): accelerator_shell of about this size took up to 6.2 ns"

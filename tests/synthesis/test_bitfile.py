@@ -173,7 +173,7 @@ def test_a_design_that_is_too_slow_for_its_clock(rtl, tmp_path, stand_in):
     with pytest.raises(TimingError) as raised:
         run(rtl, tmp_path)
     (project,) = (tmp_path / "work").iterdir()
-    kept = tmp_path / "bitfile" / "too_slow"
+    too_slow = tmp_path / "bitfile" / "too_slow"
     message, title, *paths, where_project, where = str(raised.value).splitlines()
     tries = ", ".join(f"{strategy} -0.123 0.011" for strategy in tcl.STRATEGIES)
     assert message == (
@@ -181,7 +181,7 @@ def test_a_design_that_is_too_slow_for_its_clock(rtl, tmp_path, stand_in):
         f"-0.123 ns to setup and 0.011 ns to hold (strategies with both: {tries}). It would have kept a "
         "synth_clk_period_ns of 5.13 (195 MHz): give that or more."
     )
-    assert where == f"The bitstream, not to be trusted at this clock, and its reports are in {kept}."
+    assert where == f"The bitstream, not to be trusted at this clock, and its reports are in {too_slow}."
     assert (
         where_project == f"Vivado's project is in {project} until the next try." and (project / "vivado.log").is_file()
     )
@@ -190,9 +190,9 @@ def test_a_design_that_is_too_slow_for_its_clock(rtl, tmp_path, stand_in):
         "  MVAU_1 to axi_dma_0, -0.093 ns, 3 levels of logic, "
         "a2q_i/a2q_accelerator_0/inst/u_design/u_mvau_1/u_pe/sum_q_reg[3]/C to a2q_i/axi_dma_0/U0/valid_q_reg/D"
     )
-    assert {path.name for path in kept.iterdir()} == TOO_SLOW
-    assert (kept / "finn-accel.bit").read_text() == "a bitstream"
-    assert list((tmp_path / "bitfile").iterdir()) == [kept]
+    assert {path.name for path in too_slow.iterdir()} == TOO_SLOW
+    assert (too_slow / "finn-accel.bit").read_text() == "a bitstream"
+    assert list((tmp_path / "bitfile").iterdir()) == [too_slow]
 
 
 def test_the_clock_that_would_have_done_is_reckoned_from_the_one_that_was_timed(rtl, tmp_path, stand_in):
@@ -241,17 +241,17 @@ def test_a_build_keeps_a_bitstream_that_is_too_slow_until_it_succeeds(rtl, tmp_p
         build(BuildConfig(), out, (Stage("bitfile", "", make),), Screen(Console(file=StringIO())))
 
     out = tmp_path / "out"
-    kept = out / "bitfile" / "too_slow"
+    too_slow = out / "bitfile" / "too_slow"
     stand_in(wns="-0.123")
     for _ in range(2):  # Vivado's project of the first try goes
-        with pytest.raises(TimingError, match=f"its reports are in {kept}\\.$"):
+        with pytest.raises(TimingError, match=f"its reports are in {too_slow}\\.$"):
             build_it()
-        assert {path.name for path in kept.iterdir()} == TOO_SLOW
-        assert list((out / "bitfile").iterdir()) == [kept]
-        assert "finn-accel" in (kept / "build.tcl").read_text()
+        assert {path.name for path in too_slow.iterdir()} == TOO_SLOW
+        assert list((out / "bitfile").iterdir()) == [too_slow]
+        assert "finn-accel" in (too_slow / "build.tcl").read_text()
     monkeypatch.setenv("BEHAVIOUR", os.environ["BEHAVIOUR"].replace("wns {-0.123}", "wns {0.123}"))
     build_it()
-    assert (out / "bitfile" / "finn-accel.bit").is_file() and not kept.exists()
+    assert (out / "bitfile" / "finn-accel.bit").is_file() and not too_slow.exists()
 
 
 def test_an_error_of_vivado_is_told_and_its_project_kept(rtl, tmp_path, stand_in):

@@ -119,10 +119,10 @@ def test_a_network_that_is_too_large_is_said_to_be(runs, tmp_path):
 
 def test_netlists_are_kept_of_each_layer_and_of_what_stands_around_the_network(runs, tmp_path):
     report = synth.run(fifos(4, 8, 4), KV260, tmp_path, cache=tmp_path / "cache", netlists=tmp_path / "netlists")
-    kept = synth.load_netlists(tmp_path / "netlists")
-    assert list(kept) == ["StreamingFIFO_0", "StreamingFIFO_1", "StreamingFIFO_2", "accelerator_shell"]
-    assert kept["StreamingFIFO_0"] == kept["StreamingFIFO_2"] != kept["StreamingFIFO_1"]
-    assert kept["accelerator_shell"].read_bytes() == b"of accelerator_shell"
+    netlists = synth.load_netlists(tmp_path / "netlists")
+    assert list(netlists) == ["StreamingFIFO_0", "StreamingFIFO_1", "StreamingFIFO_2", "accelerator_shell"]
+    assert netlists["StreamingFIFO_0"] == netlists["StreamingFIFO_2"] != netlists["StreamingFIFO_1"]
+    assert netlists["accelerator_shell"].read_bytes() == b"of accelerator_shell"
     assert "accelerator_shell" not in report.layers and report.total.lut == 16, "the shell is not counted"
 
 
@@ -139,9 +139,9 @@ def test_beats_wider_than_a_word_of_the_dma_have_a_converter():
 
 
 def test_progress_counts_runs(runs, tmp_path):
-    told: list[tuple[int, int]] = []
-    synth.run(fifos(4, 8, 4), KV260, tmp_path, cache=tmp_path, workers=1, on_progress=lambda *step: told.append(step))
-    assert told[-1] == (2, 2)
+    steps: list[tuple[int, int]] = []
+    synth.run(fifos(4, 8, 4), KV260, tmp_path, cache=tmp_path, workers=1, on_progress=lambda *step: steps.append(step))
+    assert steps[-1] == (2, 2)
 
 
 def test_the_first_failure_ends_the_stage(monkeypatch, tmp_path):
@@ -212,10 +212,10 @@ def test_what_is_hls_has_vitis_hls_estimate_beside_the_count(runs, monkeypatch, 
 @pytest.mark.usefixtures("without_vitis_hls")
 def test_where_vitis_hls_is_not_there_that_is_said_and_the_count_is_what_there_is(runs, tmp_path):
     report = synth.run(mvaus(1, 2), KV260, tmp_path, cache=tmp_path / "cache", styles=in_hls("MVAU_1"))
-    told = "counted by Yosys, of its RTL, as there is no vitis_hls on PATH"
-    assert [layer.how for layer in report.layers.values()] == ["counted by Yosys", told]
+    reason = "counted by Yosys, of its RTL, as there is no vitis_hls on PATH"
+    assert [layer.how for layer in report.layers.values()] == ["counted by Yosys", reason]
     assert report.in_hls == "1 layer of style hls counted in RTL, as there is no vitis_hls on PATH"
-    assert json.loads((tmp_path / synth.FILE).read_text())["layers"]["MVAU_1"]["how"] == told
+    assert json.loads((tmp_path / synth.FILE).read_text())["layers"]["MVAU_1"]["how"] == reason
     assert synth.run(mvaus(1, 2), KV260, tmp_path, cache=tmp_path / "cache").in_hls == ""
 
 

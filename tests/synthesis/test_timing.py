@@ -119,8 +119,8 @@ def test_the_sentence_names_the_slowest_and_another_device(monkeypatch, tmp_path
     }
 
     def routed(top, sources, **options) -> Routed:
-        (found,) = (result for lanes, result in reached.items() if f".{lanes}" in sources[-1].read_text())
-        return found
+        (route,) = (result for lanes, result in reached.items() if f".{lanes}" in sources[-1].read_text())
+        return route
 
     monkeypatch.setattr(nextpnr, "route", routed)
     report = run(mvaus(FOLDED, PARALLEL, (MVAU, {"pe": 2})), tmp_path, workers=1, seeds=1)
@@ -135,16 +135,16 @@ def test_the_sentence_names_the_slowest_and_another_device(monkeypatch, tmp_path
 
 def test_vivado_measures_the_same_units_on_the_part_of_the_board(runs, monkeypatch, tmp_path):
     stand_in = vivado_stand_in.install(tmp_path, monkeypatch, wns="-0.250")
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     lines: list[str] = []
-    report = run(mvaus(FOLDED, PARALLEL, FOLDED), tmp_path, on_progress=lambda *s: told.append(s), log=lines.append)
+    report = run(mvaus(FOLDED, PARALLEL, FOLDED), tmp_path, on_progress=lambda *s: steps.append(s), log=lines.append)
     assert stand_in.of("synth_design") == [["-mode", "out_of_context", "-top", "harness", "-part", KV260.part]] * 2
     measured = [layer.vivado for layer in report.layers.values()]
     assert measured[0] == measured[1] == measured[2]
     assert (measured[0].version, measured[0].part, measured[0].period_ns) == ("2024.2", KV260.part, 5.0)
     assert measured[0].fmax_mhz == pytest.approx(1000 / 5.25)
     assert report.summary.endswith(f"; on {KV260.part} by Vivado 2024.2 MVAU_0, 190 MHz alone")
-    assert told[-1] == (4, 4)
+    assert steps[-1] == (4, 4)
     assert timing.load(tmp_path / "report" / "timing.json") == report
 
 
@@ -159,9 +159,9 @@ def test_a_failure_of_vivado_ends_the_stage(runs, monkeypatch, tmp_path):
 def test_an_mvau_whose_weights_are_loaded_is_routed_by_nextpnr_itself(tmp_path):
     """Its stream of weights is one more port to drive."""
     report = run(mvaus(LOADED), tmp_path, seeds=1)
-    found = report.layers["MVAU_0"].ecp5
-    assert found.problem == "" and 20 < found.median_mhz < 400
-    assert found.lut4 > 20 and found.ff > 32  # no less than the register of the stream of weights
+    reached = report.layers["MVAU_0"].ecp5
+    assert reached.problem == "" and 20 < reached.median_mhz < 400
+    assert reached.lut4 > 20 and reached.ff > 32  # no less than the register of the stream of weights
 
 
 def registered_layer() -> bytes:
@@ -196,8 +196,8 @@ def stage(tmp_path):
         folder.mkdir()
         inputs = {"fold": tmp_path / "fold", "synth": tmp_path / "synth"}
         values = declared_options(BuildConfig(**options), declared.reads)
-        told = lambda *done: None
-        return declared.run(Context(folder, values, inputs, told, told, lambda name: tmp_path / name)), folder
+        ignore = lambda *done: None
+        return declared.run(Context(folder, values, inputs, ignore, ignore, lambda name: tmp_path / name)), folder
 
     return run
 
@@ -211,9 +211,9 @@ def test_every_build_has_an_estimate_that_is_called_one_and_nothing_is_routed_un
     content = json.loads((folder / "report" / "timing_estimate.json").read_text())
     assert content["known"] == "estimated" and "no placement, no routing" in content["method"]
     assert content["mhz"]["pessimistic"] < content["mhz"]["optimistic"]
-    found = timing.load_estimate(folder / "report" / "timing_estimate.json")
-    assert found.layers["MVAU_0"].op_type == "MVAU" and found.worst[0].ns == max(
-        layer.ns["pessimistic"] for layer in found.layers.values()
+    estimated = timing.load_estimate(folder / "report" / "timing_estimate.json")
+    assert estimated.layers["MVAU_0"].op_type == "MVAU" and estimated.worst[0].ns == max(
+        layer.ns["pessimistic"] for layer in estimated.layers.values()
     )
 
 
@@ -240,10 +240,10 @@ def test_every_connection_of_a_build_joins_ports_that_are_there(tmp_path):
     )
     synth.run(graph, KV260, tmp_path / "report", cache=tmp_path / "cache", netlists=tmp_path / "netlists")
     netlists = synth.load_netlists(tmp_path / "netlists")
-    found = timing.run_estimate(graph, KV260, netlists, tmp_path / "report", clock_period_ns=5.0)
-    assert set(found.layers) == {"FMPadding_0", "StreamingFIFO_0", "accelerator_shell"}
-    assert len(found.worst) == 10 and found.worst[0].ns == max(
-        layer.ns["pessimistic"] for layer in found.layers.values()
+    estimated = timing.run_estimate(graph, KV260, netlists, tmp_path / "report", clock_period_ns=5.0)
+    assert set(estimated.layers) == {"FMPadding_0", "StreamingFIFO_0", "accelerator_shell"}
+    assert len(estimated.worst) == 10 and estimated.worst[0].ns == max(
+        layer.ns["pessimistic"] for layer in estimated.layers.values()
     )
     network = estimate.network_of(netlists, estimate.connections(graph, ["accelerator_shell"]), "xcup")
     assert network.drivers["FMPadding_0", "s_axis_0_tvalid"] == ("accelerator_shell", "core_in_valid_o")

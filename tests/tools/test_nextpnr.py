@@ -35,35 +35,35 @@ def memory(words: int, attribute: str) -> tuple[str, str]:
 
 
 def test_a_wider_adder_is_slower_and_the_registers_around_it_are_not_counted(unit, tmp_path, monkeypatch):
-    found = {}
+    routes = {}
     for bits in (4, 48):
         source = unit(*adder(bits))
-        found[bits] = nextpnr.route("top", [source], seeds=(1, 2), cache=tmp_path / "cache")
-    assert len(found[4].mhz) == 2
-    assert min(found[4].mhz) > max(found[48].mhz) > 50
-    assert (found[48].ff, found[48].carry) == (96, 24)
-    assert found[48].median_mhz == sum(found[48].mhz) / 2 and found[48].problem == ""
+        routes[bits] = nextpnr.route("top", [source], seeds=(1, 2), cache=tmp_path / "cache")
+    assert len(routes[4].mhz) == 2
+    assert min(routes[4].mhz) > max(routes[48].mhz) > 50
+    assert (routes[48].ff, routes[48].carry) == (96, 24)
+    assert routes[48].median_mhz == sum(routes[48].mhz) / 2 and routes[48].problem == ""
 
     monkeypatch.setattr(nextpnr, "_run", None)  # neither is it placed and routed again nor
     monkeypatch.setattr(nextpnr.yosys, "map_ecp5", None)  # mapped
-    assert nextpnr.route("top", [source], seeds=(1, 2), cache=tmp_path / "cache") == found[48]
+    assert nextpnr.route("top", [source], seeds=(1, 2), cache=tmp_path / "cache") == routes[48]
     with pytest.raises(TypeError):
         nextpnr.route("top", [source], seeds=(1, 3), cache=tmp_path / "cache")
 
 
 def test_ports_are_no_pins(unit, tmp_path):
     source = unit("input wire [399:0] a_i, output logic b_o", "always_ff @(posedge clk_i) b_o <= ^a_i;")
-    found = nextpnr.route("top", [source], seeds=(1,), cache=tmp_path)
-    assert found.problem == "" and found.ff == 1 and found.lut4 >= 400 / 4
+    routed = nextpnr.route("top", [source], seeds=(1,), cache=tmp_path)
+    assert routed.problem == "" and routed.ff == 1 and routed.lut4 >= 400 / 4
 
 
 def test_what_the_device_does_not_hold_is_an_answer(unit, tmp_path):
     """4.7 Mbit of memory, in 3.8 Mbit of block RAM; marked as UltraRAM, of which it has none."""
     source = unit(*memory(65536, '(* ram_style = "ultra" *)'))
-    found = nextpnr.route("top", [source], seeds=(1, 2), cache=tmp_path)
-    assert found.problem == "does not fit: more DP16KD than the device has"
-    assert found.mhz == () and found.median_mhz is None and found.bram_18k > 208
-    assert nextpnr.route("top", [source], seeds=(1, 2), cache=tmp_path) == found
+    routed = nextpnr.route("top", [source], seeds=(1, 2), cache=tmp_path)
+    assert routed.problem == "does not fit: more DP16KD than the device has"
+    assert routed.mhz == () and routed.median_mhz is None and routed.bram_18k > 208
+    assert nextpnr.route("top", [source], seeds=(1, 2), cache=tmp_path) == routed
 
 
 @pytest.mark.parametrize(
@@ -104,5 +104,5 @@ def test_where_it_is_not_installed_that_is_said(unit, tmp_path, monkeypatch):
 
 def test_an_endless_route_is_given_up(unit, tmp_path, monkeypatch):
     monkeypatch.setattr(nextpnr, "_LIMIT_S", 0.1)
-    found = nextpnr.route("top", [unit(*adder(4))], seeds=(1, 2), cache=tmp_path)
-    assert found.mhz == () and found.median_mhz is None and "not routed within" in found.problem and found.ff == 8
+    routed = nextpnr.route("top", [unit(*adder(4))], seeds=(1, 2), cache=tmp_path)
+    assert routed.mhz == () and routed.median_mhz is None and "not routed within" in routed.problem and routed.ff == 8

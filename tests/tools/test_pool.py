@@ -20,9 +20,9 @@ def test_results_come_in_the_order_of_the_jobs():
 
         return run
 
-    told: list[tuple[int, int]] = []
-    assert side_by_side([job(value) for value in range(4)], 2, lambda *step: told.append(step)) == [0, 1, 2, 3]
-    assert told[-1] == (4, 4)
+    steps: list[tuple[int, int]] = []
+    assert side_by_side([job(value) for value in range(4)], 2, lambda *step: steps.append(step)) == [0, 1, 2, 3]
+    assert steps[-1] == (4, 4)
 
 
 @pytest.mark.slow

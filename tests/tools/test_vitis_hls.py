@@ -49,8 +49,8 @@ def synthesize(tmp_path: Path, monkeypatch):
 
 
 def test_what_is_found_is_what_the_report_says(synthesize):
-    found, _ = synthesize()
-    assert found == Estimated(
+    estimated, _ = synthesize()
+    assert estimated == Estimated(
         version="2022.2",
         part=PART,
         period_ns=5.0,
@@ -59,7 +59,7 @@ def test_what_is_found_is_what_the_report_says(synthesize):
         latency_cycles=2309,
         interval_cycles=2310,
     )
-    assert found.how == "estimated by Vitis HLS 2022.2"
+    assert estimated.how == "estimated by Vitis HLS 2022.2"
 
 
 def test_the_sources_are_complete_and_read_with_synthesis(synthesize):
@@ -82,9 +82,9 @@ def test_the_script_is_run_beside_the_sources_with_part_and_clock(synthesize, tm
 
 
 def test_newer_versions_run_it_by_another_name(synthesize):
-    found, stand_in = synthesize(program="vitis-run")
+    estimated, stand_in = synthesize(program="vitis-run")
     assert stand_in.calls[0] == ["vitis-run", "--mode", "hls", "--tcl", "MVAU_0.tcl"]
-    assert found.how == "estimated by Vitis HLS 2025.1"
+    assert estimated.how == "estimated by Vitis HLS 2025.1"
 
 
 def test_the_same_layer_is_synthesized_once(synthesize):
@@ -98,8 +98,8 @@ def test_the_same_layer_is_synthesized_once(synthesize):
 
 @pytest.mark.parametrize("latency", ["undef", "?", "-"])
 def test_cycles_that_depend_on_the_data_are_unknown(synthesize, latency):
-    found, _ = synthesize(latency=latency)
-    assert found.latency_cycles is None and found.interval_cycles is None
+    estimated, _ = synthesize(latency=latency)
+    assert estimated.latency_cycles is None and estimated.interval_cycles is None
 
 
 @pytest.mark.parametrize(

@@ -75,10 +75,10 @@ def test_the_first_error_is_told(program, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("text", "told"), [("echo killed; exit 137", "killed"), ("exit 1", "it printed nothing")])
-def test_where_there_is_none_the_last_line_is_told(program, tmp_path, text, told):
+@pytest.mark.parametrize(("text", "last_line"), [("echo killed; exit 137", "killed"), ("exit 1", "it printed nothing")])
+def test_where_there_is_none_the_last_line_is_told(program, tmp_path, text, last_line):
     program(text)
-    with pytest.raises(ToolError, match=rf"status \d+: {told} The whole log"):
+    with pytest.raises(ToolError, match=rf"status \d+: {last_line} The whole log"):
         vivado.run(tmp_path / "a.tcl", [], tmp_path / "run")
 
 
@@ -169,15 +169,15 @@ def route(tmp_path: Path, monkeypatch):
 
 @pytest.mark.parametrize(("slack", "fmax"), [("0.125", 1000 / 4.875), ("-0.25", 1000 / 5.25), ("0.000", 200.0)])
 def test_fmax_is_where_the_slowest_path_has_no_slack(route, slack, fmax):
-    found, _ = route(wns=slack)
-    assert (found.version, found.part, found.period_ns, found.problem) == ("2024.2", PART, 5.0, "")
-    assert found.wns_ns == float(slack) and found.fmax_mhz == pytest.approx(fmax, rel=1e-12)
+    routed, _ = route(wns=slack)
+    assert (routed.version, routed.part, routed.period_ns, routed.problem) == ("2024.2", PART, 5.0, "")
+    assert routed.wns_ns == float(slack) and routed.fmax_mhz == pytest.approx(fmax, rel=1e-12)
 
 
 def test_the_resources_are_those_of_the_unit_without_the_registers_around_it(route):
-    found, _ = route()
-    assert found.resources == Resources(lut=2200, lutram=90, srl=10, ff=1200, carry=2, bram_18k=7, uram=2)
-    written = found.to_json()
+    routed, _ = route()
+    assert routed.resources == Resources(lut=2200, lutram=90, srl=10, ff=1200, carry=2, bram_18k=7, uram=2)
+    written = routed.to_json()
     assert list(written["resources"].items()) == [
         *(
             ("URAM", 2),
@@ -190,7 +190,7 @@ def test_the_resources_are_those_of_the_unit_without_the_registers_around_it(rou
             ("Carry", 2),
         )
     ]
-    assert Implemented.from_json(written) == found
+    assert Implemented.from_json(written) == routed
 
 
 def test_it_is_synthesized_and_routed_out_of_context_at_the_clock_that_is_asked_for(route, tmp_path):
@@ -223,15 +223,15 @@ def test_the_same_unit_is_routed_once(route, tmp_path):
     ],
 )
 def test_a_unit_that_the_part_does_not_hold_is_an_answer(route, step, message):
-    found, _ = route(failing=step, message=message)
-    assert found.problem == f"does not fit: {message.partition('] ')[2]}"
-    assert found.fmax_mhz is None and found.wns_ns is None and found.resources is None
-    assert found.to_json()["resources"] == {} and Implemented.from_json(found.to_json()) == found
+    routed, _ = route(failing=step, message=message)
+    assert routed.problem == f"does not fit: {message.partition('] ')[2]}"
+    assert routed.fmax_mhz is None and routed.wns_ns is None and routed.resources is None
+    assert routed.to_json()["resources"] == {} and Implemented.from_json(routed.to_json()) == routed
 
 
 def test_a_unit_that_is_not_routed_in_full_is_an_answer(route):
-    found, stand_in = route(routed="0")
-    assert found.problem == "not every net could be routed" and found.fmax_mhz is None
+    routed, stand_in = route(routed="0")
+    assert routed.problem == "not every net could be routed" and routed.fmax_mhz is None
     assert not stand_in.of("get_timing_paths")
 
 

@@ -44,12 +44,12 @@ def sources(tmp_path: Path) -> list[Path]:
 def test_counts_every_instance_of_a_module_that_is_mapped_once(sources, tmp_path):
     for lanes in (1, 2):
         unit = Unit("pair", sources, parameters={"Lanes": lanes})
-        (found,) = yosys.synthesize([unit], "xcup", cache=tmp_path / f"cache {lanes}")
-        assert found.total.ff == 8 * lanes
-        assert found.by_module["lane"] == found.total
+        (result,) = yosys.synthesize([unit], "xcup", cache=tmp_path / f"cache {lanes}")
+        assert result.total.ff == 8 * lanes
+        assert result.by_module["lane"] == result.total
         if lanes == 1:
-            one = found.total
-    assert found.total == one * 2
+            one = result.total
+    assert result.total == one * 2
     assert one.lut and one.carry and not one.dsp
 
 
@@ -148,14 +148,14 @@ def test_together_they_are_counted_as_alone_in_one_run(tmp_path, monkeypatch):
     """Memories of the same name with other contents, modules of the same name with other parameters."""
     units = [unit for i, depth in enumerate((2, 40, 300)) for unit in fifo_and_rom(tmp_path / str(i), depth)]
     alone = [
-        found for i, unit in enumerate(units) for found in yosys.synthesize([unit], "xcup", cache=tmp_path / f"c{i}")
+        result for i, unit in enumerate(units) for result in yosys.synthesize([unit], "xcup", cache=tmp_path / f"c{i}")
     ]
     runs = []
     run = process.run
     monkeypatch.setattr(process, "run", lambda *given, **named: runs.append(1) or run(*given, **named))
     together = yosys.synthesize(units, "xcup", cache=tmp_path / "cache")
     assert together == alone
-    assert len({found.total.lut for found in alone}) > 3
+    assert len({result.total.lut for result in alone}) > 3
     assert len(runs) == 1
     assert yosys.synthesize([units[4], units[1]], "xcup", cache=tmp_path / "cache") == [alone[4], alone[1]]
     assert len(runs) == 1
@@ -201,7 +201,7 @@ def test_a_missing_package_is_told_with_what_to_do(sources, tmp_path, monkeypatc
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(ToolError, match="needs the Python package `pyosys`.*make setup"):
+    with pytest.raises(ToolError, match="needs the Python package `pyosys`.*`pip install pyosys`.*make setup"):
         yosys.synthesize([Unit("lane", sources)], "xcup", cache=tmp_path)
 
 
@@ -254,10 +254,10 @@ def test_memories_are_counted_by_what_they_take():
 
 
 def test_cached_results_are_whole(sources, tmp_path):
-    (found,) = yosys.synthesize([Unit("lane", sources[:1])], "xc7", cache=tmp_path / "c")
+    (result,) = yosys.synthesize([Unit("lane", sources[:1])], "xc7", cache=tmp_path / "c")
     (entry,) = (tmp_path / "c").glob("*.json")
     content = json.loads(entry.read_text())
-    assert found == SynthesisResult(Resources(**content["total"]), {"lane": Resources(**content["by_module"]["lane"])})
+    assert result == SynthesisResult(Resources(**content["total"]), {"lane": Resources(**content["by_module"]["lane"])})
     assert sorted(os.listdir(tmp_path / "c")) == [entry.name, f"{entry.stem}.netlist.json.gz"]
 
 

@@ -68,10 +68,11 @@ def test_a_checkpoint_is_exported_by_the_name_of_its_training(
     monkeypatch.setenv("A2Q_CACHE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     _, folder, _ = trained
-    own = Path("trained", "mnist_seed0", "quant_resnet8x0.25_w3a4_a2q_12b.pth")  # a name that this repository has not
-    own.parent.mkdir(parents=True)
-    shutil.copy(folder / f"{NAME}.pth", own)
-    output = run("export", own.stem, "--out", str(tmp_path / "out"))
+    # a name that this repository has not
+    checkpoint = Path("trained", "mnist_seed0", "quant_resnet8x0.25_w3a4_a2q_12b.pth")
+    checkpoint.parent.mkdir(parents=True)
+    shutil.copy(folder / f"{NAME}.pth", checkpoint)
+    output = run("export", checkpoint.stem, "--out", str(tmp_path / "out"))
     assert "10 layers hold Brevitas' integers; outputs agree on 256 golden frames" in output
     assert (tmp_path / "out" / "model.onnx").is_file() and (tmp_path / "out" / "golden.npz").is_file()
 

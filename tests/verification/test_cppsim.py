@@ -45,7 +45,7 @@ def network(graph, folder):
     return hls.write_network(graph, folder / "hls", "finn_design")
 
 
-def simulate(graph, network, frames, folder: Path, verified: Path, told=None) -> cppsim.CppSimulation:
+def simulate(graph, network, frames, folder: Path, verified: Path, progress=None) -> cppsim.CppSimulation:
     witnesses = {layer.name: witness_inputs(layer) for layer in graph if isinstance(layer, MVAU)}
     return cppsim.run(
         graph,
@@ -57,7 +57,7 @@ def simulate(graph, network, frames, folder: Path, verified: Path, told=None) ->
         verified,
         workers=2,
         log=lambda line: None,
-        on_progress=lambda done, total, what: told.append(what) if told is not None else None,
+        on_progress=lambda done, total, what: progress.append(what) if progress is not None else None,
     )
 
 
@@ -101,10 +101,10 @@ def test_the_report_is_read_as_it_was_written(simulation, tmp_path):
 
 def test_a_second_run_compiles_nothing(graph, network, frames, folder, simulation, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in (folder / "objects").iterdir()}
-    told: list[str] = []
-    simulate(graph, network, frames, folder, tmp_path, told)
+    progress: list[str] = []
+    simulate(graph, network, frames, folder, tmp_path, progress)
     assert {path: path.stat().st_mtime_ns for path in (folder / "objects").iterdir()} == before
-    assert "runs" in told and "files compiled" not in told
+    assert "runs" in progress and "files compiled" not in progress
 
 
 def test_weights_that_differ_from_the_references_are_found_in_their_layer(

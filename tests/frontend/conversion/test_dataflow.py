@@ -293,11 +293,11 @@ def check(network: Network, expected_layers: set[str] = frozenset()) -> None:
     graph = result.graph
     assert expected_layers <= {layer.op_type for layer in graph}
     transform = graph.output_transform
-    found = graph.run(graph.input_transform.apply(frames)) * transform.scale + transform.bias
+    actual = graph.run(graph.input_transform.apply(frames)) * transform.scale + transform.bias
     expected = reference(model, frames)
     if expected.ndim == 4:
         expected = expected.transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(found.ravel(), expected.ravel(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(actual.ravel(), expected.ravel(), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("feature", DENSE, ids=lambda f: f.__name__)

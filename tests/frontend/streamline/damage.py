@@ -478,15 +478,15 @@ def outcome(path: Path, folder: Path) -> tuple[str, str]:
         expected, by = reference(streamlined.model, frames), "after its input was quantized"
     else:
         expected, by = _expected(path, model, frames)
-    found = graph.run(graph.input_transform.apply(frames))
+    actual = graph.run(graph.input_transform.apply(frames))
     if top1:
-        assert np.array_equal(found.ravel(), expected.reshape(len(frames), -1).argmax(axis=1)), f"other labels, {by}"
+        assert np.array_equal(actual.ravel(), expected.reshape(len(frames), -1).argmax(axis=1)), f"other labels, {by}"
         return BUILT, by
-    found = found * graph.output_transform.scale + graph.output_transform.bias
+    actual = actual * graph.output_transform.scale + graph.output_transform.bias
     if expected.ndim == 4:
         expected = expected.transpose(0, 2, 3, 1)
     rounding = 1e-5 * max(1.0, float(np.abs(expected).max()))
-    np.testing.assert_allclose(found.ravel(), expected.ravel(), rtol=0, atol=rounding, err_msg=by)
+    np.testing.assert_allclose(actual.ravel(), expected.ravel(), rtol=0, atol=rounding, err_msg=by)
     return BUILT, by
 
 

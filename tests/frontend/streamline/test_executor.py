@@ -41,9 +41,9 @@ def sums(network: Network, frames: np.ndarray, stride: int, pad: int, groups: in
 def test_a_precise_convolution_is_the_sum_of_integers(scale, stride: int, pad: int, groups: int) -> None:
     network = convolution(4, 3, 4, scale, group=groups, strides=[stride] * 2, pads=[pad] * 4)
     frames = 10 * network.frames(3)
-    found = run_graph(network.model(), frames, precise=True)
-    assert found.dtype == np.float64
-    assert np.array_equal(found, sums(network, frames, stride, pad, groups))
+    computed = run_graph(network.model(), frames, precise=True)
+    assert computed.dtype == np.float64
+    assert np.array_equal(computed, sums(network, frames, stride, pad, groups))
 
 
 def test_sums_that_float32_does_not_hold_are_exact() -> None:
@@ -83,10 +83,10 @@ def test_what_a_run_gives() -> None:
     quantized = network.nodes[0].output[0]
     model, frames = network.model(), network.frames(2)
     evaluation = Evaluation(model, precise=True)
-    found = evaluation.run(frames, keep={quantized})
-    assert set(found) == {quantized, graph_output(model.graph)}
+    values = evaluation.run(frames, keep={quantized})
+    assert set(values) == {quantized, graph_output(model.graph)}
     integers = np.clip(np.round(frames / np.float32(0.5)), -128, 127)
-    assert np.array_equal(found[quantized], integers.astype(np.float64) * 0.5)
+    assert np.array_equal(values[quantized], integers.astype(np.float64) * 0.5)
     assert set(evaluation.run(frames, until=quantized)) == {quantized}
     again = evaluation.run(frames, keep={quantized})
-    assert all(np.array_equal(found[name], again[name]) for name in found)
+    assert all(np.array_equal(values[name], again[name]) for name in values)

@@ -117,10 +117,10 @@ def with_nan(array: np.ndarray) -> np.ndarray:
 
 def attribute(node: int, name: str, value) -> Damage:
     def damage(m: onnx.ModelProto) -> None:
-        found = m.graph.node[node]
-        kept = [a for a in found.attribute if a.name != name]
-        del found.attribute[:]
-        found.attribute.extend([*kept, helper.make_attribute(name, value)])
+        damaged = m.graph.node[node]
+        attributes = [a for a in damaged.attribute if a.name != name]
+        del damaged.attribute[:]
+        damaged.attribute.extend([*attributes, helper.make_attribute(name, value)])
 
     return damage
 
@@ -533,8 +533,8 @@ def test_a_batch_without_a_size_is_1(tmp_path: Path) -> None:
     model = network(dense, 6, output=("N", 3))
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
     model.graph.value_info.append(helper.make_tensor_value_info("MatMul_2_out", TensorProto.FLOAT, ("N", 5)))
-    found = read(model, tmp_path)
-    shapes = [[d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*found.graph.input, *found.graph.output)]
+    loaded = read(model, tmp_path)
+    shapes = [[d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*loaded.graph.input, *loaded.graph.output)]
     assert shapes == [[1, 6], [1, 3]]
 
 
@@ -551,9 +551,9 @@ def test_initializers_that_are_inputs_too_and_nodes_without_names(tmp_path: Path
     for node in model.graph.node:
         node.name = ""
     model.ir_version = 3
-    found = read(model, tmp_path)
-    assert [value.name for value in found.graph.input] == ["input"]
-    assert [node.name for node in found.graph.node] == [node.output[0] for node in found.graph.node]
+    loaded = read(model, tmp_path)
+    assert [value.name for value in loaded.graph.input] == ["input"]
+    assert [node.name for node in loaded.graph.node] == [node.output[0] for node in loaded.graph.node]
 
 
 def test_a_second_reading_changes_nothing(tmp_path: Path) -> None:
@@ -570,9 +570,9 @@ def by_onnxruntime(model: onnx.ModelProto, frames: np.ndarray) -> np.ndarray:
 def test_qcdq_becomes_quantizers(tmp_path: Path) -> None:
     model = whole(qcdq, 3)
     frames = Network(6, seed=1).frames(20)
-    found = read(model, tmp_path)
-    assert [node.op_type for node in found.graph.node].count("Quant") == 4
-    np.testing.assert_allclose(run_graph(found, frames), by_onnxruntime(model, frames), rtol=0, atol=1e-5)
+    loaded = read(model, tmp_path)
+    assert [node.op_type for node in loaded.graph.node].count("Quant") == 4
+    np.testing.assert_allclose(run_graph(loaded, frames), by_onnxruntime(model, frames), rtol=0, atol=1e-5)
     built(model, tmp_path)
 
 
@@ -593,9 +593,9 @@ def test_qcdq_as_others_write_it(tmp_path: Path) -> None:
 
     model = network(build, 6)
     frames = np.round(8 * Network(6, seed=1).frames(20)) / 8  # a half is among them
-    found = read(model, tmp_path)
-    assert sorted(node.op_type for node in found.graph.node) == ["Add", "Gemm", "Quant", "Quant"]
-    np.testing.assert_allclose(run_graph(found, frames), by_onnxruntime(model, frames), rtol=0, atol=1e-5)
+    loaded = read(model, tmp_path)
+    assert sorted(node.op_type for node in loaded.graph.node) == ["Add", "Gemm", "Quant", "Quant"]
+    np.testing.assert_allclose(run_graph(loaded, frames), by_onnxruntime(model, frames), rtol=0, atol=1e-5)
     built(model, tmp_path)
 
 

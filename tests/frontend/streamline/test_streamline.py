@@ -189,7 +189,7 @@ def test_only_what_changes_something_is_a_step_and_only_calculations_are_run_aga
 ) -> None:
     network = quantized_network()
     model, frames = network.model(), network.frames(2)
-    outputs, found, runs = run_graph(model, frames), [], []
+    outputs, names, runs = run_graph(model, frames), [], []
 
     def counted(*given, **options) -> np.ndarray:
         runs.append(given)
@@ -197,8 +197,8 @@ def test_only_what_changes_something_is_a_step_and_only_calculations_are_run_aga
 
     monkeypatch.setattr(streamline, "_TRANSFORMATIONS", (change,))
     monkeypatch.setattr(streamline, "run_graph", counted)
-    streamline.streamline(model, frames, outputs, lambda name, _: found.append(name))
-    assert found == steps
+    streamline.streamline(model, frames, outputs, lambda name, _: names.append(name))
+    assert names == steps
     assert len(runs) == 1  # of the network as it was given
 
 

@@ -1,0 +1,83 @@
+"""Roles: what some kernels say beside what every layer says. Code that asks for a role knows none of these kernels.
+
+A role declares the fields that it needs, and the kernel's dataclass defines them, in its order and with its defaults.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from pipeline.dataflow.bounds import exact_range, range_bits
+from pipeline.dataflow.layer import Layer, Shape
+from pipeline.dataflow.types import IntType
+
+__all__ = ["Accumulating", "Fifo"]
+
+
+class Fifo(Layer):
+    """A layer that keeps beats until they are read: `depth` beats of `lanes` channels of frames of `shape`."""
+
+    shape: Shape
+    type: IntType
+    lanes: int
+    depth: int
+
+    is_fifo: ClassVar[bool] = True
+    between_layers: ClassVar[bool] = True
+
+
+class Accumulating(Layer):
+    """A layer with accumulators: each row of `weights`, int64 (rows, K), times K elements of a pixel of the one input.
+
+    The sum of row r starts from `bias`[r], where there is a bias, int64 (rows,). `accumulator_bits` gives the width of
+    each row's accumulator, two's complement; None is the smallest that is exact for all rows. Channel r of the output
+    follows from the sum of row r.
+    """
+
+    weights: np.ndarray
+    input_type: IntType
+    bias: np.ndarray | None
+    accumulator_bits: tuple[int, ...] | None
+
+    has_overflow: ClassVar[bool] = True
+    is_small: ClassVar[bool] = False
+
+    @abstractmethod
+    def lane_accumulator_bits(self) -> tuple[int, ...]:
+        """The width of each accumulator; row r is summed up by the r-th of them, modulo how many there are."""
+
+    @abstractmethod
+    def pixel_of(self, row: int, elements: np.ndarray) -> np.ndarray:
+        """A pixel of the input, int64 (channels,), from which row `row` sums up `elements`, int64 (K,)."""
+
+    @property
+    def weight_type(self) -> IntType:
+        """The smallest signed type that holds the weights."""
+        return IntType(min(int(self.weights.min()), -1), max(int(self.weights.max()), 0))
+
+    def weight_memory_bits(self) -> int:
+        """Bits that the weights take in memories, with what says where each belongs; 0 where they are the circuit."""
+        return 0
+
+    def accumulator_range(self) -> tuple[np.ndarray, np.ndarray]:
+        """The smallest and largest sum of each row, int64 of (rows,), exact over all inputs of `input_type`."""
+        lo, hi = self._ends
+        return np.array(lo), np.array(hi)
+
+    def exact_accumulator_bits(self) -> tuple[int, ...]:
+        """The fewest bits, two's complement, that hold `accumulator_range` of each row."""
+        return tuple(map(range_bits, *self._ends))
+
+    def with_accumulator_bits(self, bits: tuple[int, ...]) -> Self:
+        """The layer with accumulators of these widths, row by row."""
+        values: dict[str, Any] = {"accumulator_bits": bits}  # a field of the kernel's class
+        return replace(self, **values)
+
+    @cached_property
+    def _ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return exact_range(self.weights, self.input_type, self.bias)
