@@ -157,7 +157,7 @@ def verify(folder: Path) -> dict[str, Any]:
         load_weights(folder)
         return manifest.verify(folder)
     except PackageError as error:
-        raise ModelError(f"{error.found} Build the package again.") from error
+        raise ModelError(f"{error.fact} Build the package again.") from error
 
 
 def simulation_bitfile(part: str, config_hash: str, handoff: bytes) -> bytes:

@@ -212,8 +212,11 @@ class Accelerator:
     def _registers(self, overlay: Any, cell: str) -> Registers:
         """The registers of a cell, where the overlay has them. Raises PackageError if the manifest says otherwise."""
         with self._board.translated():
-            found = overlay.ip_dict.get(cell, {})
-        place, expected = [found.get("phys_addr"), found.get("addr_range")], self.manifest["address_map"].get(cell)
+            description = overlay.ip_dict.get(cell, {})
+        place, expected = (
+            [description.get("phys_addr"), description.get("addr_range")],
+            self.manifest["address_map"].get(cell),
+        )
         if place != expected:
             raise PackageError(f"The hardware handoff has {cell} at {place}; the manifest has it at {expected}.")
         return self._board.registers(*place)

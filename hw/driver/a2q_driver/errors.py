@@ -55,16 +55,16 @@ __all__ = [
 
 
 class DriverError(Exception):
-    """The base of every error here. `found` is a full sentence; `advice` is one, too."""
+    """The base of every error here. `fact` is a full sentence; `advice` is one, too."""
 
     advice = "See the README of the package."
 
-    def __init__(self, found: str) -> None:
-        super().__init__(found)
-        self.found = found
+    def __init__(self, fact: str) -> None:
+        super().__init__(fact)
+        self.fact = fact
 
     def __str__(self) -> str:
-        return f"{self.found} {self.advice}"
+        return f"{self.fact} {self.advice}"
 
 
 class PackageError(DriverError):

@@ -61,8 +61,8 @@ def read_manifest(package: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise PackageError(f"The manifest {path} cannot be read: {error}.") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-        raise PackageError(f"{path} is a manifest of format {found}; this driver reads format {FORMAT}.")
+        other = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+        raise PackageError(f"{path} is a manifest of format {other}; this driver reads format {FORMAT}.")
     for key, type_ in _KEYS.items():
         if not isinstance(manifest.get(key), type_):
             raise PackageError(f"{path} has {key} = {manifest.get(key)!r}; expected a value of type {type_.__name__}.")
@@ -95,9 +95,11 @@ def verify(package: Path, names: Iterable[str] | None = None) -> dict[str, Any]:
             raise PackageError(f"{package / name} is not listed in {package / MANIFEST}.")
         if not (package / name).is_file():
             raise PackageError(f"{package / name} is missing; {MANIFEST} lists it.")
-        found = file_hash(package / name)
-        if found != listed[name]:
-            raise PackageError(f"{package / name} has changed: its SHA-256 is {found}, {MANIFEST} says {listed[name]}.")
+        digest = file_hash(package / name)
+        if digest != listed[name]:
+            raise PackageError(
+                f"{package / name} has changed: its SHA-256 is {digest}, {MANIFEST} says {listed[name]}."
+            )
     if names is None:
         more = [name for name in _files_in(package) if name not in listed]
         if more:
@@ -116,6 +118,6 @@ def file_hash(path: Path) -> str:
 
 def _files_in(package: Path) -> list[str]:
     """The paths of the package's files, the manifest apart, sorted."""
-    found = (path.relative_to(package) for path in package.rglob("*") if path.is_file())
-    names = (path.as_posix() for path in found if _LEFT_BY_PYTHON not in path.parts)
+    files = (path.relative_to(package) for path in package.rglob("*") if path.is_file())
+    names = (path.as_posix() for path in files if _LEFT_BY_PYTHON not in path.parts)
     return sorted(name for name in names if name not in (MANIFEST, *_LEFT_BY_DRIVER))

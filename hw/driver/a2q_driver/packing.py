@@ -182,14 +182,14 @@ def _unpack_block(beats: np.ndarray, bits: int, values: np.ndarray) -> None:
     words = np.dtype(f"<u{values.itemsize}")
     span = _span(bits)
     if lanes <= span:
-        found = _parted(beats, bits, lanes, words)
+        elements = _parted(beats, bits, lanes, words)
     else:
         groups = -(-lanes // span)
         cut = np.empty((rows, groups * span * bits // 8), np.uint8)
         _copy(beats, cut[:, : beats.shape[1]])
         cut[:, beats.shape[1] :] = 0
-        found = _parted(cut.reshape(rows * groups, -1), bits, span, words).reshape(rows, -1)[:, :lanes]
-    _extend_sign(found, values, bits)
+        elements = _parted(cut.reshape(rows * groups, -1), bits, span, words).reshape(rows, -1)[:, :lanes]
+    _extend_sign(elements, values, bits)
 
 
 def _extend_sign(words: np.ndarray, values: np.ndarray, bits: int) -> None:

@@ -63,13 +63,13 @@ class Shell:
     def check_identity(self) -> None:
         """Raise NotAnAcceleratorError or WrongBitfileError unless this is the accelerator that is meant."""
         try:
-            found, version = self.read(Register.ID), self.read(Register.VERSION)
+            identity, version = self.read(Register.ID), self.read(Register.VERSION)
         except BoardLostError:
             raise
         except BoardError as error:
-            raise NotAnAcceleratorError(f"Nothing answers at the accelerator's address: {error.found}") from error
-        if found != ID:
-            raise NotAnAcceleratorError(f"The accelerator's ID reads 0x{found:08X}; expected 0x{ID:08X}.")
+            raise NotAnAcceleratorError(f"Nothing answers at the accelerator's address: {error.fact}") from error
+        if identity != ID:
+            raise NotAnAcceleratorError(f"The accelerator's ID reads 0x{identity:08X}; expected 0x{ID:08X}.")
         if version >> _MAJOR != VERSION >> _MAJOR or version < VERSION:
             raise NotAnAcceleratorError(
                 f"The accelerator's registers are of version 0x{version:08X}; this driver knows 0x{VERSION:08X}."
@@ -97,7 +97,7 @@ class Shell:
         try:
             self.check_identity()
         except (NotAnAcceleratorError, WrongBitfileError) as error:
-            raise ReconfiguredError(f"Another accelerator is on the board than before. {error.found}") from error
+            raise ReconfiguredError(f"Another accelerator is on the board than before. {error.fact}") from error
 
     def counters(self) -> Counters:
         frames = self.frames()
