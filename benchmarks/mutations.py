@@ -247,7 +247,7 @@ MUTANTS = (
     Mutant(
         "thresholds",
         "values equal to one of few thresholds do not reach it",
-        "pipeline/kernels/thresholding.py",
+        "pipeline/kernels/threshold_search.py",
         "(block >= column)",
         "(block > column)",
         ("tests/kernels/test_thresholding.py", "-k", "definition"),
@@ -255,7 +255,7 @@ MUTANTS = (
     Mutant(
         "thresholds",
         "values equal to one of many thresholds of a channel do not reach it",
-        "pipeline/kernels/thresholding.py",
+        "pipeline/kernels/threshold_search.py",
         'np.searchsorted(row, values[..., channel], side="right")',
         'np.searchsorted(row, values[..., channel], side="left")',
         ("tests/kernels/test_thresholding.py", "-k", "definition"),
@@ -263,7 +263,7 @@ MUTANTS = (
     Mutant(
         "thresholds",
         "what fills up the search table is reached by the largest value",
-        "pipeline/kernels/thresholding.py",
+        "pipeline/kernels/threshold_search.py",
         "np.asarray(hi)[:, None] + 1",
         "np.asarray(hi)[:, None]",
         ("tests/kernels/test_thresholding.py", "-k", "counts or definition or wider"),

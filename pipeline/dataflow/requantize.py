@@ -98,7 +98,8 @@ class Requantizer:
         if self.half_even:
             even = sums - (levels << self.shift) == 0
             levels = levels - (levels & 1) * even
-        return np.clip(levels, lowest, highest).astype(np.int64)
+        clipped: np.ndarray = np.clip(levels, lowest, highest).astype(np.int64)
+        return clipped
 
     def first_difference(
         self, thresholds: np.ndarray, lo: np.ndarray, hi: np.ndarray, lowest: int
@@ -181,7 +182,7 @@ class _Problem:
     def _multipliers(self, shift: int, most_bits: int, common: bool) -> np.ndarray | None:
         """The least multiplier of each channel, or of all in `common`; None if there is none at this shift. Once one needs
         more than `most_bits` bits, the others are not looked for."""
-        multipliers = np.zeros(len(self.levels), self._number(shift, most_bits))
+        multipliers: np.ndarray = np.zeros(len(self.levels), self._number(shift, most_bits))
         while True:
             lower, upper, run = self._ends(multipliers, shift)
             open_ = lower > upper

@@ -26,7 +26,8 @@ from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.timing import Prediction
 from pipeline.kernels.matrix_vector import MatrixVector, StoredMatrixVector, lane_attributes
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.kernels.thresholding import Thresholding, search_styles
+from pipeline.kernels.threshold_search import search_styles
+from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
 __all__ = [

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.dataflow.requantize import Requantizer, find_requantizer
-from pipeline.kernels.thresholding import count_thresholds
+from pipeline.kernels.threshold_search import count_thresholds
 
 _FEW_BITS = 3  # of multipliers that are all tried
 

@@ -1,0 +1,88 @@
+"""Requantizers in hardware: every layer that thresholds, against its reference, at corner widths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.requantize import Requantizer
+from pipeline.dataflow.types import IntType
+from pipeline.errors import VerificationError
+from pipeline.kernels.activation import activation_latency
+from pipeline.kernels.matrix_vector import MatrixVector
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.sparse_mvau import SparseMVAU
+from pipeline.kernels.thresholding import Thresholding
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.tools.verilator import simulate
+from tests.kernels.requantized import requantized, requantized_matrix, requantized_thresholding
+
+unsigned = partial(IntType.of_bits, signed=False)
+signed = partial(IntType.of_bits, signed=True)
+
+THRESHOLDING = {
+    "shifts_alone": requantized_thresholding(4, signed(12), 255, power=0, pe=2),
+    "halves_to_even_below_an_odd_lowest_level": requantized_thresholding(2, signed(11), 254, -127, power=0),
+    "shifts_apart": requantized_thresholding(6, signed(14), 63, -32, power=3, pe=3),
+    "any_scales": requantized_thresholding(6, unsigned(10), 15, pe=2),
+    "any_scales_at_once": requantized_thresholding(3, signed(9), 14, -7, pe=3),
+    "any_scale_of_all_channels": requantized_thresholding(6, signed(13), 15, rows=1, pe=2),
+    "a_bit": requantized_thresholding(3, unsigned(1), 1),
+    "no_shift": requantized(
+        Thresholding(
+            "layer", ("x",), ("y",), (1, 2, 2), signed(4), IntType(-2, 5), np.array([range(-3, 4), range(-1, 6)])
+        )
+    ),
+    "jumps": requantized(
+        Thresholding(
+            "layer", ("x",), ("y",), (1, 2, 2), signed(5), IntType(0, 9), np.array([[-1, -1, 0, 0, 0, 1, 1, 2, 2]] * 2)
+        )
+    ),
+    "wide": requantized_thresholding(2, signed(40), 255, power=1),
+}
+MATRICES = {
+    "folded": requantized_matrix(MVAU, 6, 9, unsigned(8), 8, 255, power=2, pe=2, simd=3),
+    "folded_signed_outputs": requantized_matrix(MVAU, 4, 8, signed(8), 8, 254, output_lo=-127, power=0, pe=1, simd=4),
+    "folded_any_scales": requantized_matrix(MVAU, 8, 6, unsigned(4), 4, 15, bias=True, pe=4, simd=6),
+    "folded_all_at_once": requantized_matrix(MVAU, 3, 5, unsigned(4), 4, 15, pe=3, simd=5),
+    "sparse": requantized_matrix(SparseMVAU, 8, 12, unsigned(4), 4, 15, density=0.4, pe=4, simd=3, lanes=2),
+    "sparse_with_a_bias": requantized_matrix(SparseMVAU, 4, 8, signed(8), 6, 63, bias=True, power=1, pe=2, simd=2),
+    "unrolled": requantized_matrix(UnrolledMVAU, 5, 6, unsigned(4), 4, 15, density=0.6),
+    "unrolled_in_digits": requantized_matrix(UnrolledMVAU, 4, 5, unsigned(8), 4, 255, power=1, digits=4),
+}
+
+
+@pytest.mark.parametrize("layer", THRESHOLDING.values(), ids=THRESHOLDING)
+def test_thresholding_is_exact(layer, tmp_path):
+    """Around every threshold, at both ends, and at random."""
+    rng = np.random.default_rng(2)
+    rows = np.broadcast_to(layer.thresholds, (layer.shape[2], layer.thresholds.shape[1]))
+    near = np.hstack([rows - 1, rows, np.full((len(rows), 2), (layer.input_type.lo, layer.input_type.hi))]).T
+    count = max(-(-len(near) // (layer.shape[0] * layer.shape[1])), 3)
+    frames = rng.integers(layer.input_type.lo, layer.input_type.hi + 1, (count, *layer.shape))
+    frames.reshape(-1, layer.shape[2])[: len(near)] = np.clip(near, layer.input_type.lo, layer.input_type.hi)
+    (expected,) = layer.reference(frames)
+    result = simulate([layer], {"x": frames}, tmp_path)
+    np.testing.assert_array_equal(result.outputs["y"], expected)
+    assert set(np.diff(result.frame_cycles)) == {layer.cycles()}
+    assert result.first_output_cycle == layer.latency()
+    stalled = simulate([layer], {"x": frames}, tmp_path, stalls=3)
+    np.testing.assert_array_equal(stalled.outputs["y"], expected)
+
+
+@pytest.mark.parametrize("layer", MATRICES.values(), ids=MATRICES)
+def test_matrices_are_exact(layer, tmp_path):
+    rng = np.random.default_rng(1)
+    shape = layer.inputs()[0].shape
+    frames = rng.integers(layer.input_type.lo, layer.input_type.hi + 1, (6, *shape))
+    (expected,) = layer.reference(frames)
+    assert len(np.unique(expected)) > min(layer.thresholds.shape[1], 8)
+    result = simulate([layer], {"x": frames}, tmp_path)
+    np.testing.assert_array_equal(result.outputs["y"], expected)
+    assert set(np.diff(result.frame_cycles)) == {layer.cycles()}
+    stalled = simulate([layer], {"x": frames}, tmp_path, stalls=5)
+    np.testing.assert_array_equal(stalled.outputs["y"], expected)
