@@ -220,12 +220,14 @@ module requantize #(
     if (First[Sign]) begin : gen_negative_first
       // inverted, so that most lowest levels compare with a power of two
       assign below = level[Sign] && ~level[Sign-1:0] >= ~First[Sign-1:0] + Sign'(1);
-    end else begin : gen_first
+    end else if (First[Sign-1:0] == '0) begin : gen_zero_first
+      assign below = level[Sign];
+    end else begin : gen_positive_first
       assign below = level[Sign] || level[Sign-1:0] < First[Sign-1:0];
     end
     if (Beyond[Sign]) begin : gen_negative_beyond
       assign above = !level[Sign] || level[Sign-1:0] >= Beyond[Sign-1:0];
-    end else begin : gen_beyond
+    end else begin : gen_positive_beyond
       assign above = !level[Sign] && level[Sign-1:0] >= Beyond[Sign-1:0];
     end
 

@@ -53,24 +53,31 @@ def add_activation(
     lanes, digits, shift = len(widths), recoded_digits(requantizer), requantizer.shift
     sums = np.broadcast_to(sum_bits, lanes * folds).reshape(folds, lanes).max(axis=0)
     common = requantizer.common_multiplier
+    stored = 0 if common else requantizer.multiplier_bits
     used = [list(range(digits))] * lanes
-    if common or folds == 1:
-        multipliers = np.broadcast_to(requantizer.multipliers, lanes)
-        used = [booth_digits(int(multiplier)) for multiplier in multipliers]
-    channel = requantizer.addend_bits + (0 if common else requantizer.multiplier_bits)
+    if common:
+        used = [booth_digits(common)] * lanes
+    elif folds == 1:
+        used = [booth_digits(multiplier) for multiplier in requantizer.multipliers.tolist()]
     if folds > 1:
-        memory = rom(lanes * channel, folds)
+        memory = rom(lanes * (stored + requantizer.addend_bits), folds)
         demand.words = max(demand.words, memory.words)
         demand.bram_18k += memory.bram_18k
         demand.lut += memory.lut + 2 * (folds - 1).bit_length()
         demand.ff += memory.ff + (folds - 1).bit_length() + 1
     for width, bits, places in zip(widths, sums.tolist(), used, strict=True):
-        adders = sum(max(bits - max(2 * place, requantizer.addend_zeros if place == 0 else 0), 0) for place in places)
-        clipped = -(-max(bits - shift - output_bits, 0) // 5) + 1
-        remainder = -(-shift // 6) if requantizer.half_even else 0
-        demand.lut += adders + output_bits + clipped + remainder
-        factors = 0 if common or folds == 1 else requantizer.multiplier_bits
-        demand.ff += digits * bits + (digits - 1) * (width + factors / 2) + 2 * output_bits + 3
+        demand.lut += sum(max(bits - 2 * place, 0) for place in places) + output_bits
+        if common == 1:
+            demand.lut -= requantizer.addend_zeros
+        demand.lut += -(-max(bits - shift - output_bits, 0) // 5) + 1  # what says where to clip
+        if requantizer.half_even:
+            demand.lut += -(-shift // 6)
+        demand.ff += digits * bits + (digits - 1) * width + 2 * output_bits + 3
+        if not requantizer.half_even:
+            demand.ff -= digits * (digits - 1)  # low bits that are final, and of no use
+        if folds > 1 and digits > 1:  # a multiplier waits for its digits in shift registers
+            demand.lut += stored
+            demand.ff += stored
     demand.ff += digits + 2
 
 
