@@ -33,6 +33,7 @@ __all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
 
 _NOTHING = Resources()
 _SOLVERS = 2  # at once: each has its own copy of the program
+_UNSURE = 0.0  # TODO
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
 
 
@@ -47,6 +48,7 @@ class Foldings:
 class FoldingProblem:
     """The foldings of the layers of `graph` that meet `budget`, in the `styles` that its MVAUs may have, by name, and
     with their weights in one of the `memories`, by name; without them in what synthesis finds cheapest ("auto").
+    `requantized` are the layers, by name, that may have a requantizer, with it.
 
     `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
     = 1, as in FINN. What `config` asks for is done, within the budget or not; it has no say about what is not folded.
@@ -62,9 +64,11 @@ class FoldingProblem:
         styles: Mapping[str, Collection[str]] | None = None,
         *,
         memories: Mapping[str, Collection[str]] | None = None,
+        requantized: Mapping[str, Layer] | None = None,
         family: str = "xcup",
     ) -> None:
         self.graph = graph
+        self._requantized = requantized or {}
         self.budget = budget
         self.model = ResourceModel.load(family)
         self._index = {layer.name: i for i, layer in enumerate(graph)}
@@ -112,7 +116,18 @@ class FoldingProblem:
         return Foldings(chosen, solution.total)
 
     def estimate(self, layer: Layer, folding: Folding) -> Resources:
-        """What `layer` takes in this folding."""
+        """What `layer` takes in this folding, with a requantizer where that is better."""
+        return self._estimate(self.activated(layer, folding), folding)
+
+    def activated(self, layer: Layer, folding: Folding) -> Layer:
+        """`layer`, or the same with the requantizer that it may have, if that surely takes fewer LUTs in this folding."""
+        other = self._requantized.get(layer.name)
+        if other is None:
+            return layer
+        lut = self._estimate(layer, folding).lut
+        return other if self._estimate(other, folding).lut < lut - _UNSURE * lut else layer
+
+    def _estimate(self, layer: Layer, folding: Folding) -> Resources:
         if isinstance(layer, MVAU):
             return _matrix(self.model, layer, folding.style, tuple(folding.fields.items()))
         if folding.style == "whole":

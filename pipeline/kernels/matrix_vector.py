@@ -126,6 +126,10 @@ class MatrixVector(Layer):
 
     # -- accumulators -----------------------------------------------------------------------------------------------
 
+    def value_range(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ends of what is compared with the thresholds of each row: the sums."""
+        return self.accumulator_range()
+
     def accumulator_range(self) -> tuple[np.ndarray, np.ndarray]:
         """The smallest and largest sum of each row, int64 of (MH,), exact over all inputs of `input_type`."""
         lo, hi = self._ends

@@ -70,9 +70,7 @@ def requantized_thresholding(
     biases = [round((middle + int(rng.integers(-3, 4))) / grain) * grain for _ in scales]
     thresholds = scaled_thresholds(lo, hi, scales, biases, count, lowest)
     output_type = IntType(lowest, lowest + count)
-    return requantized(
-        Thresholding("layer", ("x",), ("y",), (2, 3, channels), type_, output_type, thresholds, pe)
-    )
+    return requantized(Thresholding("layer", ("x",), ("y",), (2, 3, channels), type_, output_type, thresholds, pe))
 
 
 def requantized_matrix(

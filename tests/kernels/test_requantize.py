@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
-from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.requantize import Requantizer
 from pipeline.dataflow.types import IntType
-from pipeline.errors import VerificationError
-from pipeline.kernels.activation import activation_latency
-from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.thresholding import Thresholding
