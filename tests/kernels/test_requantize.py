@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.requantize import Requantizer
+from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.dataflow.types import IntType
+from pipeline.errors import VerificationError
+from pipeline.kernels.activation import activation_latency
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.thresholding import Thresholding
@@ -80,3 +86,67 @@ def test_matrices_are_exact(layer, tmp_path):
     assert set(np.diff(result.frame_cycles)) == {layer.cycles()}
     stalled = simulate([layer], {"x": frames}, tmp_path, stalls=5)
     np.testing.assert_array_equal(stalled.outputs["y"], expected)
+
+
+@pytest.mark.parametrize("layer", [*THRESHOLDING.values(), *MATRICES.values()], ids=[*THRESHOLDING, *MATRICES])
+def test_levels_are_those_of_the_thresholds_at_every_integer_of_the_range(layer):
+    """Exhaustively where the range has up to 2^20 integers, which all but one of the ranges here have."""
+    lo, hi = layer.value_range()
+    lowest, requantizer = layer.output_type.lo, layer.requantizer
+    for channel, row in enumerate(layer.thresholds):
+        first, last = int(lo[channel]), int(hi[channel])
+        if last - first >= 1 << 20:
+            assert layer is THRESHOLDING["wide"]
+            continue
+        values = np.arange(first, last + 1)
+        alone = Requantizer(
+            requantizer.multipliers[[channel]], requantizer.addends[[channel]], requantizer.shift, requantizer.half_even
+        )
+        levels = alone.levels(values[:, None], lowest, lowest + len(row))[:, 0]
+        np.testing.assert_array_equal(levels, lowest + np.searchsorted(row, values, side="right"))
+
+
+@pytest.mark.parametrize("name", ["folded", "sparse", "unrolled"])
+def test_a_layer_with_a_wrong_requantizer_cannot_be(name):
+    layer = MATRICES[name]
+    right = layer.requantizer
+    off = replace(right, addends=right.addends + (np.arange(layer.mh) == layer.mh - 1) * (1 << right.shift))
+    with pytest.raises(
+        VerificationError, match=f"not equal to its thresholds: in channel {layer.mh - 1} they differ at"
+    ):
+        replace(layer, requantizer=off)
+    few = Requantizer(right.multipliers[:1], right.addends[:1], right.shift, right.half_even)
+    with pytest.raises(VerificationError, match="a requantizer of 1 channels, which cannot be equal"):
+        replace(layer, requantizer=few)
+    with pytest.raises(VerificationError, match="has no thresholds and a requantizer"):
+        replace(layer, thresholds=None, output_type=IntType(-(1 << 40), 1 << 40))
+
+
+def test_a_requantizer_is_stored_with_its_layer_and_proven_when_it_is_read(tmp_path):
+    layer = THRESHOLDING["shifts_apart"]
+    graph = LayerGraph("one", (layer,), "x", "y")
+    save_graph(graph, tmp_path)
+    (read,) = load_graph(tmp_path).layers
+    for field in ("multipliers", "addends", "shift", "half_even"):
+        np.testing.assert_array_equal(getattr(read.requantizer, field), getattr(layer.requantizer, field))
+    assert read.parameters() == layer.parameters() and read.memories() == layer.memories()
+    text = (tmp_path / "graph.json").read_text()
+    shift = f'"shift": {layer.requantizer.shift}'
+    assert text.count(shift) == 1
+    (tmp_path / "graph.json").write_text(text.replace(shift, f'"shift": {layer.requantizer.shift - 1}'))
+    with pytest.raises(VerificationError, match="not equal to its thresholds"):
+        load_graph(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "cycles"), [("shifts_alone", 3), ("no_shift", 3), ("any_scales", 3 + 12 // 2), ("shifts_apart", 3 + 4 // 2)]
+)
+def test_latency_is_a_cycle_a_digit_and_two_to_clip(name, cycles):
+    layer = THRESHOLDING[name]
+    assert activation_latency(layer.thresholds, layer.requantizer) == cycles == layer.latency() - 1
+
+
+def test_hardware_without_a_requantizer_is_as_it_was():
+    layer = replace(MATRICES["folded"], requantizer=None)
+    assert "Requantizer" not in layer.parameters() and "RequantizerFile" not in layer.memories()
+    assert layer.memory_sets().keys() == {"ThresholdFiles"} and not MATRICES["folded"].memory_sets()
