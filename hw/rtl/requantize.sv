@@ -180,7 +180,7 @@ module requantize #(
         wire [Width-1:0] once = extended[Width-1:0];
         wire [Width-1:0] row = two ? once << 1 : one ? once : '0;
         assign total[SumWidth-1:Low] =
-            window[2] ? partial[SumWidth-1:Low] - row : partial[SumWidth-1:Low] + row;
+            partial[SumWidth-1:Low] + (row ^ {Width{window[2]}}) + Width'(window[2]);
         if (Low > 0) begin : gen_below
           assign total[Low-1:0] = partial[Low-1:0];
         end
