@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from math import lcm
 
@@ -33,7 +33,7 @@ __all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
 
 _NOTHING = Resources()
 _SOLVERS = 2  # at once: each has its own copy of the program
-_UNSURE = 0.0  # TODO
+_UNSURE = 0.03  # of a layer's LUTs: by less than that, estimates do not tell a requantizer from a search
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
 
 
@@ -80,7 +80,10 @@ class FoldingProblem:
             free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
             _check_reach(graph, every, free, budget)
         self.domains = tuple(
-            stored_in(options, (memories or {}).get(layer.name, ("auto",))) if isinstance(layer, MVAU) else options
+            self._activated(
+                layer,
+                stored_in(options, (memories or {}).get(layer.name, ("auto",))) if isinstance(layer, MVAU) else options,
+            )
             for layer, options in zip(graph, self._in_budget(every), strict=True)
         )
         several = any(len(kinds) > 1 for kinds in (memories or {}).values())
@@ -116,23 +119,17 @@ class FoldingProblem:
         return Foldings(chosen, solution.total)
 
     def estimate(self, layer: Layer, folding: Folding) -> Resources:
-        """What `layer` takes in this folding, with a requantizer where that is better."""
-        return self._estimate(self.activated(layer, folding), folding)
-
-    def activated(self, layer: Layer, folding: Folding) -> Layer:
-        """`layer`, or the same with the requantizer that it may have, if that surely takes fewer LUTs in this folding."""
-        other = self._requantized.get(layer.name)
-        if other is None:
-            return layer
-        lut = self._estimate(layer, folding).lut
-        return other if self._estimate(other, folding).lut < lut - _UNSURE * lut else layer
-
-    def _estimate(self, layer: Layer, folding: Folding) -> Resources:
+        """What `layer` takes in this folding."""
+        layer = self.activated(layer, folding)
         if isinstance(layer, MVAU):
             return _matrix(self.model, layer, folding.style, tuple(folding.fields.items()))
         if folding.style == "whole":
             return self.model.layer(self._windows[layer.name]) if layer.name in self._windows else _NOTHING
         return self.model.layer(layer.folded(folding.fields))
+
+    def activated(self, layer: Layer, folding: Folding) -> Layer:
+        """`layer` with what finds its levels in this folding."""
+        return self._requantized[layer.name] if folding.requantizes else layer
 
     # -- what is possible -------------------------------------------------------------------------------------------
 
@@ -173,6 +170,18 @@ class FoldingProblem:
             else _in_time(layer_options, interval, self.budget)
             for layer, layer_options in zip(self.graph, options, strict=True)
         )
+
+    def _activated(self, layer: Layer, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
+        """`options`, and those with a requantizer that surely take fewer LUTs, or fewer blocks of memory."""
+        if layer.name not in self._requantized:
+            return options
+        more = []
+        for folding in options:
+            requantizes = replace(folding, requantizes=True)
+            searching, other = self.estimate(layer, folding), self.estimate(layer, requantizes)
+            if other.lut < (1 - _UNSURE) * searching.lut or other.bram_18k < searching.bram_18k:
+                more.append(requantizes)
+        return (*options, *more)
 
     def _has_whole_windows(self, layer: Layer, *, must: bool) -> bool:
         """Whether `layer` can be given whole windows; they are noted. Raises UnsupportedError if they `must` be."""
