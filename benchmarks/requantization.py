@@ -2,7 +2,9 @@
 
 The layer is 128 × 128 with one multiplier. The networks have the shapes of MobileNetV1 (0.25, 96 × 96, as visual wake words
 has it) and of ResNet-20, weights of 8 bits that are drawn, and scales that are powers of two, rounded half to even.
-Depthwise convolutions are matrices that are zero but for their channel. Takes some minutes.
+Depthwise convolutions are matrices that are zero but for their channel. `--any-scales` draws scales that are no powers of
+two. `--drawn` counts so many layers of thresholds alone, which are drawn, with requantizers and without, and says how far
+their estimates are off. Takes some minutes.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Resources
 from pipeline.folding.activations import with_requantizer
+from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.fold import cycle_budget, fold
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
@@ -38,27 +41,36 @@ _UINT8, _LEVELS = IntType(0, 255), 255
 _CLOCK_NS = 5.0
 
 
-def thresholds_of(shift: np.ndarray, offsets: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
-    """The thresholds of (value + offset) / 2^shift, a row each, rounded half to even; those out of reach at the ends."""
-    levels = np.arange(1, _LEVELS + 1)
-    first = (levels << shift[:, None]) - (1 << shift[:, None] >> 1) + levels % 2 - offsets[:, None]
+def thresholds_of(
+    steps: np.ndarray, offsets: np.ndarray, lo: np.ndarray, hi: np.ndarray, count: int = _LEVELS
+) -> np.ndarray:
+    """The thresholds of (value + offset) / step, a row each, rounded half to even; those out of reach at the ends."""
+    levels = np.arange(1, count + 1)
+    points = (levels - 0.5) * steps[:, None] - offsets[:, None]
+    first = np.ceil(points).astype(int) + ((points == np.ceil(points)) & (levels % 2 == 1))
     return np.clip(first, lo[:, None], hi[:, None] + 1)
 
 
-def matrix(rng: np.random.Generator, weights: np.ndarray, pixels: tuple[int, int], name: str, *ends: str) -> MVAU:
-    """A layer of `weights`, with thresholds by powers of two for sums of the size that drawn inputs give."""
+def matrix(
+    rng: np.random.Generator, weights: np.ndarray, pixels: tuple[int, int], name: str, *ends: str, powers: bool = True
+) -> MVAU:
+    """A layer of `weights`, with thresholds for sums of the size that drawn inputs give, at steps that are powers of two
+    or any."""
     lows, highs = exact_range(weights, _UINT8)
     lo, hi = np.array(lows), np.array(highs)
     usual = 2 * 64 * np.sqrt((weights.astype(float) ** 2).sum(axis=1))  # of inputs of half the range
-    shift = np.full(len(weights), max(int(np.log2(usual.max() / _LEVELS)), 0))
-    thresholds = thresholds_of(shift, rng.integers(-1000, 1000, len(weights)), lo, hi)
+    steps = np.full(len(weights), 2.0 ** max(int(np.log2(usual.max() / _LEVELS)), 0))
+    if not powers:
+        steps *= rng.uniform(0.7, 1.4, len(weights))
+    thresholds = thresholds_of(steps, rng.integers(-1000, 1000, len(weights)), lo, hi)
     return MVAU(name, ends[:1], ends[1:], weights, _UINT8, _UINT8, pixels, thresholds)
 
 
 class Network:
     """Layers of 8-bit convolutions, one after the other."""
 
-    def __init__(self, shape: Shape, seed: int) -> None:
+    def __init__(self, shape: Shape, seed: int, *, powers: bool) -> None:
+        self.powers = powers
         self.rng = np.random.default_rng(seed)
         self.layers: list[Layer] = []
         self.shape, self.stream = shape, "in"
@@ -85,7 +97,9 @@ class Network:
         if depthwise:
             weights *= np.eye(channels, dtype=int)[:, None, :]
         name, before, after = self._next(MVAU)
-        self.layers.append(matrix(self.rng, weights.reshape(channels, -1), (rows, columns), name, before, after))
+        self.layers.append(
+            matrix(self.rng, weights.reshape(channels, -1), (rows, columns), name, before, after, powers=self.powers)
+        )
         self.shape = rows, columns, channels
 
     def block(self, channels: int, stride: int) -> None:
@@ -104,7 +118,7 @@ class Network:
         self.layers.append(AddStreams(name, (main, shortcut), (after,), self.shape, (_UINT8, _UINT8)))
         sums = IntType(0, 2 * _UINT8.hi)
         ends = np.array([sums.lo]), np.array([sums.hi])
-        thresholds = thresholds_of(np.array([1]), np.array([0]), *ends)
+        thresholds = thresholds_of(np.array([2.0]), np.array([0]), *ends)
         name, before, after = self._next(Thresholding)
         self.layers.append(Thresholding(name, (before,), (after,), self.shape, sums, _UINT8, thresholds))
 
@@ -128,8 +142,8 @@ class Network:
         return LayerGraph(name, tuple(self.layers), "in", after)
 
 
-def mobilenet() -> LayerGraph:
-    network = Network((96, 96, 3), 1)
+def mobilenet(*, powers: bool = True) -> LayerGraph:
+    network = Network((96, 96, 3), 1, powers=powers)
     network.convolution(8, 3, 2)
     for channels, stride in (
         (16, 1),
@@ -147,8 +161,8 @@ def mobilenet() -> LayerGraph:
     return network.classifier("MobileNetV1 VWW a8w8", 2)
 
 
-def resnet20() -> LayerGraph:
-    network = Network((32, 32, 3), 2)
+def resnet20(*, powers: bool = True) -> LayerGraph:
+    network = Network((32, 32, 3), 2, powers=powers)
     network.convolution(16, 3)
     for channels, stride in ((16, 1), (32, 2), (64, 2)):
         for index in range(3):
@@ -173,6 +187,53 @@ def _count(console: Console, families: Sequence[str], cache: Path) -> None:
     console.print(table)
 
 
+def drawn(rng: np.random.Generator) -> Thresholding:
+    """Thresholds of up to 8 bits, at steps that are one power of two, several, or any."""
+    element = IntType.of_bits(int(rng.integers(10, 24)), signed=True)
+    folds, pe = int(rng.choice([1, 8, 16, 64, 128])), int(rng.choice([1, 1, 2, 4]))
+    count = int(rng.choice([15, 63, 255]))
+    steps = np.full(folds * pe, 2.0 ** (element.bits - 2) / (count + 1))
+    kind = rng.choice(["one power", "powers", "any"])
+    if kind == "powers":
+        steps *= 2.0 ** rng.integers(0, 4, len(steps))
+    if kind == "any":
+        steps *= rng.uniform(0.7, 1.4, len(steps))
+    lo, hi = np.full(len(steps), element.lo), np.full(len(steps), element.hi)
+    offsets = (rng.integers(-20, 20, len(steps)) * np.maximum(steps, 1)).astype(int)
+    thresholds = thresholds_of(np.maximum(steps, 1), offsets, lo, hi, count)
+    return Thresholding("layer", ("x",), ("y",), (1, 1, folds * pe), element, IntType(0, count), thresholds, pe)
+
+
+def _drawn(console: Console, number: int, cache: Path, family: str = "xcup") -> None:
+    rng, model = np.random.default_rng(4), ResourceModel.load(family)
+    plain = [drawn(rng) for _ in range(number)]
+    pairs = [(layer, other) for layer in plain if (other := with_requantizer(layer))]
+    counts = synth.count([one for pair in pairs for one in pair], family, cache=cache)
+    table = Table(
+        "bits", "thresholds", "channels", "lanes", "multipliers", "LUT", "estimated", "searched", "est.", box=None
+    )
+    errors, sides = [], 0
+    for index, (layer, other) in enumerate(pairs):
+        assert isinstance(other, Thresholding) and other.requantizer
+        estimates = [model.layer(one).lut for one in (layer, other)]
+        searched, counted = (used.lut for used in counts[2 * index : 2 * index + 2])
+        errors.append(abs(estimates[1] / counted - 1))
+        sides += (estimates[1] < 0.97 * estimates[0]) and counted > searched
+        row = [
+            layer.input_type.bits,
+            layer.thresholds.shape[1],
+            layer.shape[2],
+            layer.pe,
+            other.requantizer.multiplier_bits,
+        ]
+        table.add_row(*map(str, row), *(f"{lut:,.0f}" for lut in (counted, estimates[1], searched, estimates[0])))
+    console.print(table)
+    console.print(
+        f"estimates of {len(pairs)} requantizers: {np.median(errors):.1%} off in the median, {max(errors):.1%} at worst; "
+        f"{sides} that take more than the search are estimated to take less"
+    )
+
+
 def _estimate(console: Console, graph: LayerGraph, rates: Sequence[float], board_name: str) -> None:
     board = load_board(board_name)
     table = Table("network", "frames/s", "thresholds", "LUT", "of the board", "BRAM", "requantizers", box=None)
@@ -191,14 +252,19 @@ def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", choices=("xcup", "xc7"), action="append", help="default: xcup")
     parser.add_argument("--board", default="KV260")
+    parser.add_argument("--any-scales", action="store_true", help="scales of networks that are no powers of two")
+    parser.add_argument("--drawn", type=int, default=0, metavar="NUMBER", help="layers of thresholds alone to count")
     parser.add_argument("--estimates-only", action="store_true", help="do not have Yosys count the layer")
     options = parser.parse_args()
     console = Console(width=140)
     if not options.estimates_only:
         with tempfile.TemporaryDirectory(prefix="a2q-bench-") as scratch:
             _count(console, options.family or ["xcup"], Path(scratch))
-    _estimate(console, mobilenet(), (200, 400), options.board)
-    _estimate(console, resnet20(), (1000, 2000), options.board)
+            if options.drawn:
+                _drawn(console, options.drawn, Path(scratch))
+    powers = not options.any_scales
+    _estimate(console, mobilenet(powers=powers), (200, 400), options.board)
+    _estimate(console, resnet20(powers=powers), (1000, 2000), options.board)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from pipeline.dataflow.bounds import range_bits
 
 __all__ = ["MOST_MULTIPLIER_BITS", "Requantizer", "find_requantizer"]
 
-MOST_MULTIPLIER_BITS = 24  # wider ones take more adders than most thresholds are worth
+MOST_MULTIPLIER_BITS = 26  # wider ones take more adders than most thresholds are worth
 MOST_SUM_BITS = 63  # of v·m + b, as of accumulators
 _WORTH_A_CONSTANT = 2  # bits of a multiplier: a constant has digits that are 0, and takes no memory
 _INT64_MAX = (1 << 63) - 1

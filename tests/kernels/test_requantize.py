@@ -139,7 +139,8 @@ def test_a_requantizer_is_stored_with_its_layer_and_proven_when_it_is_read(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("name", "cycles"), [("shifts_alone", 3), ("no_shift", 3), ("any_scales", 3 + 12 // 2), ("shifts_apart", 3 + 3 // 2)]
+    ("name", "cycles"),
+    [("shifts_alone", 3), ("no_shift", 3), ("any_scales", 3 + 12 // 2), ("shifts_apart", 3 + 3 // 2)],
 )
 def test_latency_is_a_cycle_a_digit_and_two_to_clip(name, cycles):
     layer = THRESHOLDING[name]
