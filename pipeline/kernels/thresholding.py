@@ -97,6 +97,7 @@ class Thresholding(Layer):
         return demand
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
+        """Thresholding_rtl: of its Requant, which multiplies in DSPs, FINN estimates no LUTs."""
         levels = IntType(int(self.thresholds.min()), int(self.thresholds.max()))
         attributes = {
             "NumChannels": self.shape[2],
