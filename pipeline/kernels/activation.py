@@ -17,6 +17,8 @@ from pipeline.devices.memories import rom
 from pipeline.errors import VerificationError
 from pipeline.kernels.threshold_search import SearchTable, add_search, search_stages, sorted_table
 
+_MORE = 3  # look-up tables of a lane of several channels that were counted beyond what is named below
+
 __all__ = ["Activation", "activation_latency", "add_activation", "check_requantizer"]
 
 
@@ -58,7 +60,7 @@ def add_activation(
     if common:
         used = [booth_digits(common)] * lanes
     elif folds == 1:
-        used = [booth_digits(multiplier) for multiplier in requantizer.multipliers.tolist()]
+        used = [booth_digits(multiplier) for multiplier in np.broadcast_to(requantizer.multipliers, lanes).tolist()]
     if folds > 1:
         memory = rom(lanes * (stored + requantizer.addend_bits), folds)
         demand.words = max(demand.words, memory.words)
@@ -75,6 +77,8 @@ def add_activation(
         demand.ff += digits * bits + (digits - 1) * width + 2 * output_bits + 3
         if not requantizer.half_even:
             demand.ff -= digits * (digits - 1)  # low bits that are final, and of no use
+        if folds > 1:
+            demand.lut += _MORE
         if folds > 1 and digits > 1:  # a multiplier waits for its digits in shift registers
             demand.lut += stored
             demand.ff += stored

@@ -13,11 +13,13 @@ from pipeline.dataflow.requantize import Requantizer
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
+from pipeline.folding.estimate import ResourceModel
 from pipeline.kernels.activation import activation_latency
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.synthesis import synth
 from pipeline.tools.verilator import simulate
 from tests.kernels.requantized import requantized, requantized_matrix, requantized_thresholding
 
@@ -84,6 +86,8 @@ def test_matrices_are_exact(layer, tmp_path):
     result = simulate([layer], {"x": frames}, tmp_path)
     np.testing.assert_array_equal(result.outputs["y"], expected)
     assert set(np.diff(result.frame_cycles)) == {layer.cycles()}
+    sent, _ = layer.beat_times(np.arange(layer.inputs()[0].beats), 1)
+    assert result.first_output_cycle == sent[0]
     stalled = simulate([layer], {"x": frames}, tmp_path, stalls=5)
     np.testing.assert_array_equal(stalled.outputs["y"], expected)
 
@@ -145,6 +149,14 @@ def test_a_requantizer_is_stored_with_its_layer_and_proven_when_it_is_read(tmp_p
 def test_latency_is_a_cycle_a_digit_and_two_to_clip(name, cycles):
     layer = THRESHOLDING[name]
     assert activation_latency(layer.thresholds, layer.requantizer) == cycles == layer.latency() - 1
+
+
+@pytest.mark.parametrize("name", ["shifts_apart", "any_scales"])
+def test_it_takes_the_look_up_tables_that_are_estimated(name, tmp_path):
+    layer = THRESHOLDING[name]
+    (used,) = synth.count([layer], "xcup", cache=tmp_path)
+    assert used.dsp == 0 and used.bram_18k == 0
+    assert used.lut == pytest.approx(ResourceModel.load("xcup").layer(layer).lut, rel=0.25)
 
 
 def test_hardware_without_a_requantizer_is_as_it_was():
