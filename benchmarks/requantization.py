@@ -24,7 +24,6 @@ from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Resources
-from pipeline.folding.activations import with_requantizer
 from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.fold import cycle_budget, fold
 from pipeline.kernels.add_streams import AddStreams
@@ -174,7 +173,7 @@ def _count(console: Console, families: Sequence[str], cache: Path) -> None:
     rng = np.random.default_rng(0)
     weights = np.clip(np.rint(rng.normal(0, 40, (128, 128))), -127, 127).astype(int)
     layer = matrix(rng, weights, (1, 1), "MVAU_0", "x", "y")
-    requantized = with_requantizer(layer)
+    requantized = layer.with_requantizer()
     assert isinstance(requantized, MVAU) and requantized.requantizer
     table = Table("family", "", "LUT", "FF", "BRAM 18K", box=None)
     for family in families:
@@ -207,7 +206,7 @@ def drawn(rng: np.random.Generator) -> Thresholding:
 def _drawn(console: Console, number: int, cache: Path, family: str = "xcup") -> None:
     rng, model = np.random.default_rng(4), ResourceModel.load(family)
     plain = [drawn(rng) for _ in range(number)]
-    pairs = [(layer, other) for layer in plain if (other := with_requantizer(layer))]
+    pairs = [(layer, other) for layer in plain if (other := layer.with_requantizer())]
     counts = synth.count([one for pair in pairs for one in pair], family, cache=cache)
     table = Table(
         "bits", "thresholds", "channels", "lanes", "multipliers", "LUT", "estimated", "searched", "est.", box=None

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from pipeline.dataflow.activating import Activating
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
-from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS, find_requantizer
+from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.matrix_vector import MatrixVector
-from pipeline.kernels.thresholding import Thresholding
 
-__all__ = ["ACTIVATION_STYLES", "Activations", "activations", "with_requantizer"]
+__all__ = ["ACTIVATION_STYLES", "Activations", "activations"]
 
 ACTIVATION_STYLES = ("auto", "thresholds", "requantize")
 
@@ -32,7 +31,7 @@ def activations(graph: LayerGraph, activation_style: str | Mapping[str, str]) ->
 
     Raises ConfigError for a layer without thresholds, UnsupportedError for one that must have a requantizer and has none.
     """
-    layers = {layer.name: layer for layer in graph if _has_thresholds(layer)}
+    layers = {layer.name: layer for layer in graph if isinstance(layer, Activating) and layer.thresholds is not None}
     by_name = activation_style if isinstance(activation_style, Mapping) else {}
     for name in by_name:
         if name not in layers:
@@ -40,7 +39,7 @@ def activations(graph: LayerGraph, activation_style: str | Mapping[str, str]) ->
             raise ConfigError(f"activation_style names {name}, which is no layer with thresholds; {has}.")
     rest = activation_style if isinstance(activation_style, str) else "auto"
     styles = {name: by_name.get(name, rest) for name in layers}
-    made = {name: with_requantizer(layers[name]) for name, style in styles.items() if style != "thresholds"}
+    made = {name: layers[name].with_requantizer() for name, style in styles.items() if style != "thresholds"}
     must: dict[str, Layer] = {}
     for name, layer in made.items():
         if styles[name] != "requantize":
@@ -57,14 +56,3 @@ def activations(graph: LayerGraph, activation_style: str | Mapping[str, str]) ->
         replace(graph, layers=tuple(must.get(layer.name, layer) for layer in graph)),
         {name: layer for name, layer in made.items() if layer is not None and name not in must},
     )
-
-
-def with_requantizer(layer: Layer) -> Layer | None:
-    """`layer`, which has thresholds, with the requantizer that is equal to them for every value that there can be."""
-    assert isinstance(layer, MatrixVector | Thresholding) and layer.thresholds is not None
-    requantizer = find_requantizer(layer.thresholds, *layer.value_range(), layer.output_type.lo)
-    return None if requantizer is None else replace(layer, requantizer=requantizer)
-
-
-def _has_thresholds(layer: Layer) -> bool:
-    return isinstance(layer, MatrixVector | Thresholding) and layer.thresholds is not None

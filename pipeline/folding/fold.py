@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.dataflow.activating import Activating
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.storage import load_graph, save_graph
@@ -71,10 +72,9 @@ class Folded:
     fit: Fit
 
     @property
-    def requantized(self) -> tuple[MatrixVector | Thresholding, ...]:
+    def requantized(self) -> tuple[Activating, ...]:
         """The layers with a requantizer in the place of their thresholds."""
-        layers = (layer for layer in self.graph if isinstance(layer, MatrixVector | Thresholding))
-        return tuple(layer for layer in layers if layer.requantizer)
+        return tuple(layer for layer in self.graph if isinstance(layer, Activating) and layer.requantizer)
 
     @property
     def max_cycles(self) -> int:
@@ -265,7 +265,7 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     _write_json(folder / "auto_folding_config.json", _folding_config(folded.graph))
 
 
-def _requantizer(layer: MatrixVector | Thresholding) -> dict[str, object]:
+def _requantizer(layer: Activating) -> dict[str, object]:
     requantizer = layer.requantizer
     assert requantizer is not None and layer.thresholds is not None
     lo, hi = layer.value_range()

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pipeline.dataflow.activating import Activating
 from pipeline.dataflow.bounds import exact_range, range_bits
-from pipeline.dataflow.layer import Folding, Layer, Memory, Stream, Table
+from pipeline.dataflow.layer import Folding, Memory, Stream, Table
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.random_rows import draw_row
 from pipeline.dataflow.registry import kernels
@@ -52,7 +53,7 @@ _FEWEST_ROWS = 256  # with fewer vectors at a time, the weights are read too oft
 
 
 @dataclass(frozen=True, eq=False)
-class MatrixVector(Layer):
+class MatrixVector(Activating):
     """weights · vector + bias for each pixel, then output_type.lo + the number of thresholds that the sum reaches.
 
     `weights` is int64 (MH, MW), `thresholds` int64 (MH, T), non-decreasing along axis 1, or None: then the sums
@@ -127,7 +128,7 @@ class MatrixVector(Layer):
     # -- accumulators -----------------------------------------------------------------------------------------------
 
     def value_range(self) -> tuple[np.ndarray, np.ndarray]:
-        """The ends of what is compared with the thresholds of each row: the sums."""
+        """The range of the sums of each row."""
         return self.accumulator_range()
 
     def accumulator_range(self) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pipeline.dataflow.layer import Layer, Memory, Shape, Stream, Table
+from pipeline.dataflow.activating import Activating
+from pipeline.dataflow.layer import Memory, Shape, Stream, Table
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.requantize import Requantizer
 from pipeline.dataflow.types import IntType
@@ -22,7 +23,7 @@ __all__ = ["Thresholding"]
 
 
 @dataclass(frozen=True, eq=False)
-class Thresholding(Layer):
+class Thresholding(Activating):
     """Replaces each element by output_type.lo + the number of its channel's thresholds that it reaches.
 
     `shape` is (height, width, channels), `thresholds` int64 of (channels, T) or, shared by all channels, (1, T), non-
@@ -59,7 +60,6 @@ class Thresholding(Layer):
         check_requantizer(self.name, self.requantizer, self.thresholds, *self.value_range(), self.output_type)
 
     def value_range(self) -> tuple[np.ndarray, np.ndarray]:
-        """The smallest and the largest value of each channel, int64 of (rows of thresholds,)."""
         lo, hi = (np.full(len(self.thresholds), end, np.int64) for end in (self.input_type.lo, self.input_type.hi))
         return lo, hi
 

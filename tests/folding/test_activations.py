@@ -11,7 +11,7 @@ import pytest
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.folding.activations import activations, with_requantizer
+from pipeline.folding.activations import activations
 from pipeline.folding.fold import fold, load, save, threshold_styles, write_reports
 from pipeline.kernels.mvau import MVAU
 from tests.dataflow.residual import residual_network
@@ -82,7 +82,7 @@ def test_the_graph_computes_the_same(style, tmp_path):
 
 def test_what_has_no_requantizer_keeps_its_thresholds_or_is_refused():
     graph = _uneven()
-    assert with_requantizer(graph.layer("MVAU_1")) is None
+    assert graph.layer("MVAU_1").with_requantizer() is None
     assert "MVAU_1" not in activations(graph, "auto").open
     with pytest.raises(UnsupportedError, match="layer MVAU_1 is to have a requantizer .* not evenly spaced"):
         fold(graph, 700, activation_style="requantize")

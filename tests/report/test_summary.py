@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from pipeline.devices.boards import board_names
 from pipeline.devices.resources import Resources
-from pipeline.folding.activations import with_requantizer
 from pipeline.folding.fit import Fit
 from pipeline.folding.fold import MvauChoice
 from pipeline.kernels.mvau import MVAU
@@ -338,7 +337,7 @@ def test_requantizers_are_named_with_what_is_proven_of_them():
     )
     text = summary(sample_facts(folded=replace(folded, graph=replace(folded.graph, layers=plain))))
     assert "## Requantization" not in text
-    layers = tuple(with_requantizer(layer) if layer.name in ("MVAU_1", "Thresholding_0") else layer for layer in plain)
+    layers = tuple(layer.with_requantizer() if layer.name in ("MVAU_1", "Thresholding_0") else layer for layer in plain)
     text = summary(sample_facts(folded=replace(folded, graph=replace(folded.graph, layers=layers))))
     assert "equal at every integer of it" in text
     header, *units = rows(text, "Requantization")
