@@ -31,7 +31,7 @@ import numpy as np
 
 from pipeline.dataflow.bounds import range_bits
 
-__all__ = ["MOST_MULTIPLIER_BITS", "Requantizer", "find_requantizer"]
+__all__ = ["MOST_MULTIPLIER_BITS", "MOST_SUM_BITS", "Requantizer", "find_requantizer"]
 
 MOST_MULTIPLIER_BITS = 26  # wider ones take more adders than most thresholds are worth
 MOST_SUM_BITS = 63  # of v·m + b, as of accumulators
@@ -128,7 +128,7 @@ def find_requantizer(
 
     It has the narrowest multipliers, of both roundings; or one for all channels, if that is at most two bits wider.
     Addends end in as many zeros as all of them can. None where a channel would need multipliers of more than `most_bits`
-    bits, or sums of more than 63.
+    bits, or sums of more than MOST_SUM_BITS.
     """
     problems = [_Problem(thresholds, lo, hi, lowest, half_even) for half_even in (False, True)]
     solutions = [problem.solve(most_bits, common) for problem in problems for common in (True, False)]
@@ -177,22 +177,25 @@ class _Problem:
         upper = np.where(self.has_upper.any(axis=1), upper, -(-lower // whole) * whole)
         grains = (1 << zeros for zeros in range(shift, -1, -1))
         addends = next(rounded for grain in grains if (lower <= (rounded := upper // grain * grain)).all())
+        if max(map(abs, addends.tolist())) > _INT64_MAX:
+            return None
         return Requantizer(multipliers.astype(np.int64), addends.astype(np.int64), shift, self.half_even)
 
     def _multipliers(self, shift: int, most_bits: int, common: bool) -> np.ndarray | None:
         """The least multiplier of each channel, or of all in `common`; None if there is none at this shift. Once one needs
         more than `most_bits` bits, the others are not looked for."""
         multipliers: np.ndarray = np.zeros(len(self.levels), self._number(shift, most_bits))
-        while True:
+        while not (multipliers >> most_bits).any():
             lower, upper, run = self._ends(multipliers, shift)
             open_ = lower > upper
             if (run[open_] <= 0).any():
                 return None
-            if not open_.any() or (multipliers >> most_bits).any():
-                return multipliers
+            if not open_.any():
+                break
             multipliers[open_] -= (upper - lower)[open_] // run[open_]
             if common:
                 multipliers[:] = multipliers.max()
+        return multipliers
 
     def _ends(self, multipliers: np.ndarray, shift: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The ends of the addends that each channel may have, and by how much they move apart with each multiplier more,

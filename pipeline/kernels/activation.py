@@ -10,11 +10,11 @@ import numpy as np
 
 from pipeline.dataflow.layer import Memory, Table
 from pipeline.dataflow.packing import pack_word
-from pipeline.dataflow.requantize import Requantizer
+from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS, MOST_SUM_BITS, Requantizer
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import rom
-from pipeline.errors import VerificationError
+from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.kernels.threshold_search import SearchTable, add_search, search_stages, sorted_table
 
 _MORE = 3  # look-up tables of a lane of several channels that were counted beyond what is named below
@@ -100,13 +100,19 @@ def check_requantizer(
     output_type: IntType,
 ) -> None:
     """Raise VerificationError unless `requantizer`, if there is one, is equal to the (C, T) `thresholds` for all values
-    from `lo` to `hi` of each channel, arrays of (C,)."""
+    from `lo` to `hi` of each channel, arrays of (C,); UnsupportedError if it is too wide to be built."""
     if requantizer is None:
         return
     if thresholds is None or len(requantizer.multipliers) != len(thresholds):
         has = "no thresholds" if thresholds is None else f"thresholds of {len(thresholds)} channels"
         raise VerificationError(
             f"layer {layer} has {has} and a requantizer of {len(requantizer.multipliers)} channels, which cannot be equal."
+        )
+    bits = int(requantizer.sum_bits(lo, hi).max())
+    if requantizer.multiplier_bits > MOST_MULTIPLIER_BITS or bits > MOST_SUM_BITS:
+        raise UnsupportedError(
+            f"layer {layer} has a requantizer with multipliers of {requantizer.multiplier_bits} and sums of {bits} bits; at "
+            f"most {MOST_MULTIPLIER_BITS} and {MOST_SUM_BITS} can be built."
         )
     if difference := requantizer.first_difference(thresholds, lo, hi, output_type.lo):
         channel, value = difference

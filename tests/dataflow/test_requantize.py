@@ -154,6 +154,16 @@ def test_ranges_of_any_width(reach: int):
     np.testing.assert_array_equal(result.levels(points[:, None], 0, 15), expected)
 
 
+def test_none_for_values_that_are_too_wide():
+    """A scale that is no power of two, on values of 60 bits, needs multipliers of as many."""
+    levels = np.arange(1, 16, dtype=object)
+    thresholds = (levels * (1 << 55) * 10 // 7).astype(np.int64)[None]
+    reach = (1 << 59) - 1
+    assert find_requantizer(thresholds, _one(-reach), _one(reach), 0) is None
+    narrow = thresholds >> 45
+    assert find_requantizer(narrow, _one(-reach >> 45), _one(reach >> 45), 0) is not None
+
+
 def test_none_where_steps_are_not_uniform():
     thresholds = np.array([[0, 1, 2, 100, 200, 201]])
     assert find_requantizer(thresholds, _one(-300), _one(300), 0) is None

@@ -12,7 +12,7 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.requantize import Requantizer
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.dataflow.types import IntType
-from pipeline.errors import VerificationError
+from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.folding.estimate import ResourceModel
 from pipeline.kernels.activation import activation_latency
 from pipeline.kernels.mvau import MVAU
@@ -132,6 +132,14 @@ def test_a_layer_with_a_wrong_requantizer_cannot_be(name):
         replace(layer, requantizer=few)
     with pytest.raises(VerificationError, match="has no thresholds and a requantizer"):
         replace(layer, thresholds=None, output_type=IntType(-(1 << 40), 1 << 40))
+
+
+def test_a_requantizer_that_is_too_wide_is_refused():
+    layer = THRESHOLDING["shifts_alone"]
+    right = layer.requantizer
+    wide = Requantizer(right.multipliers << 26, right.addends << 26, right.shift + 26, right.half_even)
+    with pytest.raises(UnsupportedError, match="multipliers of 27 and sums of .. bits; at most 26 and 63 can be built"):
+        replace(layer, requantizer=wide)
 
 
 def test_a_requantizer_is_stored_with_its_layer_and_proven_when_it_is_read(tmp_path):
