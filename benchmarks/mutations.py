@@ -247,7 +247,7 @@ MUTANTS = (
     Mutant(
         "thresholds",
         "values equal to one of few thresholds do not reach it",
-        "pipeline/kernels/thresholding.py",
+        "pipeline/kernels/threshold_search.py",
         "(block >= column)",
         "(block > column)",
         ("tests/kernels/test_thresholding.py", "-k", "definition"),
@@ -255,7 +255,7 @@ MUTANTS = (
     Mutant(
         "thresholds",
         "values equal to one of many thresholds of a channel do not reach it",
-        "pipeline/kernels/thresholding.py",
+        "pipeline/kernels/threshold_search.py",
         'np.searchsorted(row, values[..., channel], side="right")',
         'np.searchsorted(row, values[..., channel], side="left")',
         ("tests/kernels/test_thresholding.py", "-k", "definition"),
@@ -263,10 +263,51 @@ MUTANTS = (
     Mutant(
         "thresholds",
         "what fills up the search table is reached by the largest value",
-        "pipeline/kernels/thresholding.py",
+        "pipeline/kernels/threshold_search.py",
         "np.asarray(hi)[:, None] + 1",
         "np.asarray(hi)[:, None]",
         ("tests/kernels/test_thresholding.py", "-k", "counts or definition or wider"),
+    ),
+    # requantizers
+    Mutant(
+        "requantizers",
+        "halves are looked for as if they went up",
+        "pipeline/dataflow/requantize.py",
+        "(self.levels & 1 if self.half_even else 0)",
+        "0",
+        ("tests/dataflow/test_requantize.py",),
+    ),
+    Mutant(
+        "requantizers",
+        "the largest value of a range is left out",
+        "pipeline/dataflow/requantize.py",
+        "np.clip(thresholds, first + 1, last + 1) - 1",
+        "np.clip(thresholds, first + 1, last) - 1",
+        ("tests/dataflow/test_requantize.py",),
+    ),
+    Mutant(
+        "requantizers",
+        "levels are not compared one below a threshold",
+        "pipeline/dataflow/requantize.py",
+        "np.clip(thresholds - 1, first, last)",
+        "np.clip(thresholds, first, last)",
+        ("tests/dataflow/test_requantize.py", "-k", "noticed"),
+    ),
+    Mutant(
+        "requantizers",
+        "an odd lowest level becomes one less",
+        "hw/rtl/requantize.sv",
+        "LevelWidth'(HalfEven & Lowest[0])",
+        "LevelWidth'(0)",
+        ("tests/kernels/test_requantize.py", "-k", "odd_lowest_level"),
+    ),
+    Mutant(
+        "requantizers",
+        "multipliers of the next channel",
+        "hw/rtl/requantize.sv",
+        "next_q <= FoldWidth'(1);",
+        "next_q <= FoldWidth'(0);",
+        ("tests/kernels/test_requantize.py", "-k", "thresholding_is_exact and shifts_apart"),
     ),
     # order
     Mutant(

@@ -112,6 +112,7 @@ class Timing(Section):
 
 MvauStyle = Literal["folded", "unrolled", "sparse", "auto"]
 RamStyle = Literal["auto", "distributed", "block", "ultra"]
+ActivationStyle = Literal["auto", "thresholds", "requantize"]
 ImplStyle = Literal["rtl", "hls"]
 Weights = Literal["trained", "synthetic"]
 Output = Literal["top1", "logits"]
@@ -189,6 +190,10 @@ class BuildConfig(Section):
     ram_style: RamStyle | dict[str, RamStyle] = Field(
         "auto",
         description=f"{_choices(RamStyle)}, or a mapping of layers (MVAU_3) to these; others are auto",
+    )
+    activation_style: ActivationStyle | dict[str, ActivationStyle] = Field(
+        "auto",
+        description=f"{_choices(ActivationStyle)}, or a mapping of layers (MVAU_3) to these; others are auto",
     )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     preferred_impl_style: ImplStyle | dict[str, ImplStyle] = Field(

@@ -10,7 +10,7 @@
 // WeightWidth:        bits of a weight, two's complement.
 // acc_width(lane):    bits of a lane's accumulator, two's complement.
 // HasBias:            accumulators start from `biases`, else from 0.
-// NumThresholds, Entries, OutputOffset:  see thresholding; without thresholds the sums themselves go out.
+// NumThresholds, OutputOffset, Requantizes:  see thresholding; without thresholds the sums themselves go out.
 // weights:            a word for each beat of a vector, for each beat of its results.
 #ifndef A2Q_MVAU_HPP
 #define A2Q_MVAU_HPP
@@ -49,7 +49,7 @@ struct mvau_step {
     }
     if (last) {
       results.lane[Lane] = activate<Layer, Output>(
-          std::integral_constant<bool, has_thresholds>(), sum.value(), thresholds[has_thresholds ? Lane : 0]);
+          activation<Layer>(), sum.value(), thresholds[has_thresholds ? Lane : 0]);
     }
   }
 };

@@ -18,7 +18,7 @@
 // walk_length(walker):  entries of its walk.
 // LaneWidth:          bits that hold every sum and every sum with its bias.
 // HasBias:            `biases` are added to the sums.
-// NumThresholds, Entries, OutputOffset:  see thresholding; without thresholds the sums themselves go out.
+// NumThresholds, OutputOffset, Requantizes:  see thresholding; without thresholds the sums themselves go out.
 // weights, words, elements, ends:  the entries, for each step and walker: the weight, the beat of the vector, the
 //                     element of the beat, and whether the row ends.
 // order, places:      for each output beat and lane the number of the walker among those of the lane, and that of the
@@ -128,7 +128,7 @@ void collect_sums(
         watch<Layer, Layer::LaneWidth>(Layer::Pe + lane, sum, true);
       }
       outputs.lane[lane] = activate<Layer, Output>(
-          std::integral_constant<bool, has_thresholds>(), sum.value(),
+          activation<Layer>(), sum.value(),
           thresholds[ThresholdBeats > 1 ? n : 0][has_thresholds ? lane : 0]);
     }
     out.write(pack(outputs));

@@ -16,7 +16,7 @@
 // DigitWidth:         bits of a digit, InputWidth / Digits rounded up.
 // acc_width(row):     bits of a row's accumulator, two's complement.
 // HasStart:           accumulators start from `starts`, else from 0.
-// NumThresholds, Entries, OutputOffset:  see thresholding; without thresholds the sums themselves go out.
+// NumThresholds, OutputOffset, Requantizes:  see thresholding; without thresholds the sums themselves go out.
 // Graph:              the graph; ResultWidth are the bits of its results, two's complement.
 // starts:             digit by digit what each row's accumulator starts from, the least significant first; the last of
 //                     them are all the bits that are left, with the sign.
@@ -99,7 +99,7 @@ struct unrolled_mvau_step {
     if (last) {
       watch<Layer, Layer::acc_width(Row)>(Row, sum, true);
       outputs.lane[Row] = activate<Layer, Output>(
-          std::integral_constant<bool, has_thresholds>(), sum.value(), thresholds[has_thresholds ? Row : 0]);
+          activation<Layer>(), sum.value(), thresholds[has_thresholds ? Row : 0]);
     }
   }
 };

@@ -1,5 +1,6 @@
-// Each element becomes OutputOffset + the number of its channel's thresholds that it reaches, ceil(log2(NumThresholds + 1))
-// enabled cycles later. Without thresholds it goes out as it is, in the same cycle, as the sums of an MVAU do.
+// Each element becomes OutputOffset + the number of its channel's thresholds that it reaches: by a search among them,
+// ceil(log2(NumThresholds + 1)) enabled cycles later, or by a multiplication that is proven to be equal (see requantize).
+// Without thresholds it goes out as it is, in the same cycle, as the sums of an MVAU do.
 //
 // Pe:              elements a beat.
 // Folds:           beats after which the thresholds repeat; 1 if all channels share them.
@@ -7,10 +8,15 @@
 // ValueWidths:     for each lane, in 8 bits, how many of these bits its values need; the others repeat the sign.
 // InputSigned:     inputs and thresholds are two's complement.
 // NumThresholds:   thresholds of a channel; 0 puts out the element itself.
-// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see threshold_search).
+// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see threshold_search), or of its sums where
+//                  there is a Requantizer.
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
-// ThresholdFiles:  the thresholds (see threshold_search).
+// ThresholdFiles:  the thresholds (see threshold_search); not used with a Requantizer.
+// Requantizer:     0 for a search; else, from the least significant bits on, Multiplier in 32 bits, and in 8 bits each
+//                  MultiplierWidth, AddendWidth, AddendZeros, Shift, HalfEven and OutputSigned (see requantize), which
+//                  takes MultiplierWidth / 2 + 3 cycles.
+// RequantizerFile: the multipliers and addends (see requantize).
 `default_nettype none
 
 module activation #(
@@ -23,7 +29,9 @@ module activation #(
   parameter logic [Pe*8-1:0] CompareWidths = ValueWidths,
   parameter int unsigned OutputWidth = 1,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter ThresholdFiles = ""
+  parameter ThresholdFiles = "",
+  parameter logic [79:0] Requantizer = '0,
+  parameter RequantizerFile = ""
 ) (
   input  wire                       clk_i,
   input  wire                       rst_ni,
@@ -37,7 +45,35 @@ module activation #(
   output wire  [Pe*OutputWidth-1:0] data_o
 );
 
-  if (NumThresholds > 0) begin : gen_thresholds
+  if (Requantizer != '0) begin : gen_requantizer
+    requantize #(
+      .Lanes(Pe),
+      .Folds(Folds),
+      .LaneWidth(InputWidth),
+      .ValueWidths(ValueWidths),
+      .SumWidths(CompareWidths),
+      .Signed(InputSigned),
+      .MultiplierWidth(32'(Requantizer[39:32])),
+      .Multiplier(Requantizer[31:0]),
+      .AddendWidth(32'(Requantizer[47:40])),
+      .AddendZeros(32'(Requantizer[55:48])),
+      .Shift(32'(Requantizer[63:56])),
+      .HalfEven(Requantizer[64]),
+      .OutputWidth(OutputWidth),
+      .OutputSigned(Requantizer[72]),
+      .Lowest(OutputOffset),
+      .Highest(OutputOffset + OutputWidth'(NumThresholds)),
+      .File(RequantizerFile)
+    ) u_requantize (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .en_i(en_i),
+      .valid_i(valid_i),
+      .values_i(data_i),
+      .valid_o(valid_o),
+      .levels_o(data_o)
+    );
+  end else if (NumThresholds > 0) begin : gen_thresholds
     localparam int unsigned CountWidth = $clog2(NumThresholds + 1);
     if (CountWidth > OutputWidth) begin : gen_check_output
       $error("%m: OutputWidth does not hold NumThresholds");

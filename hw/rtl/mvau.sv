@@ -24,6 +24,7 @@
 // WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
 // BiasFile:        a word for each beat of results: Pe biases.
 // ThresholdFiles:  the thresholds (see activation).
+// Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of an accumulator; 0 otherwise.
 //                  Where 0 is no input, sums may also leave a width that holds the last of them, and come back.
 `default_nettype none
@@ -49,6 +50,8 @@ module mvau #(
   parameter WeightFile = "",
   parameter BiasFile = "",
   parameter ThresholdFiles = "",
+  parameter logic [79:0] Requantizer = '0,
+  parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                        clk_i,
@@ -97,7 +100,8 @@ module mvau #(
   localparam int unsigned DotLatency = ProductLatency + TreeLatency;
 
   // cycles from a step to its result at the output, and places for those on the way: see result_buffer
-  localparam int unsigned SearchLatency = $clog2(NumThresholds + 1);
+  localparam int unsigned SearchLatency =
+      (Requantizer != '0) ? 32'(Requantizer[39:32]) / 2 + 3 : $clog2(NumThresholds + 1);
   localparam int unsigned ReplayLatency = (NeuronFolds > 1) ? 1 : 0;
   localparam int unsigned Latency = ReplayLatency + 1 + DotLatency + 1 + SearchLatency + 2;
   localparam int unsigned Places = 3 + (Latency + SynapseFolds - 1) / SynapseFolds;
@@ -273,7 +277,9 @@ module mvau #(
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFiles(ThresholdFiles)
+    .ThresholdFiles(ThresholdFiles),
+    .Requantizer(Requantizer),
+    .RequantizerFile(RequantizerFile)
   ) u_activation (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

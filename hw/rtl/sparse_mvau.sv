@@ -31,6 +31,7 @@
 // OrderFile:       a word for each output beat: lane by lane the number of the walker among those of the lane.
 // BiasFile:        a word for each output beat: Lanes biases of LaneWidth bits.
 // ThresholdFiles:  the thresholds (see thresholding).
+// Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of a sum, or that of a sum with
 //                  its bias LaneWidth; 0 otherwise. As in mvau, it may come back where 0 is no input.
 `default_nettype none
@@ -61,6 +62,8 @@ module sparse_mvau #(
   parameter OrderFile = "",
   parameter BiasFile = "",
   parameter ThresholdFiles = "",
+  parameter logic [79:0] Requantizer = '0,
+  parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                          clk_i,
@@ -346,7 +349,9 @@ module sparse_mvau #(
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFiles(ThresholdFiles)
+    .ThresholdFiles(ThresholdFiles),
+    .Requantizer(Requantizer),
+    .RequantizerFile(RequantizerFile)
   ) u_thresholding (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

@@ -8,7 +8,7 @@
 // their own, which is read into a register a cycle before, while the step before still compares: a word holds what is to be
 // compared with after either outcome. Such a memory is block RAM if it has BlockDepth words or more, else look-up tables, in
 // banks of as many words as one of them holds.
-// SearchTable in pipeline/kernels/thresholding.py writes the files, with the same depths and banks.
+// SearchTable in pipeline/kernels/threshold_search.py writes the files, with the same depths and banks.
 //
 // Lanes:           values a beat.
 // Folds:           sets of thresholds, at least 1.

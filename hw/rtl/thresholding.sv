@@ -12,6 +12,7 @@
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // ThresholdFiles:  the thresholds (see threshold_search).
+// Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 `default_nettype none
 
 module thresholding #(
@@ -24,7 +25,9 @@ module thresholding #(
   parameter logic [Pe*8-1:0] CompareWidths = ValueWidths,
   parameter int unsigned OutputWidth = 1,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
-  parameter ThresholdFiles = ""
+  parameter ThresholdFiles = "",
+  parameter logic [79:0] Requantizer = '0,
+  parameter RequantizerFile = ""
 ) (
   input  wire                       clk_i,
   input  wire                       rst_ni,
@@ -50,7 +53,9 @@ module thresholding #(
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFiles(ThresholdFiles)
+    .ThresholdFiles(ThresholdFiles),
+    .Requantizer(Requantizer),
+    .RequantizerFile(RequantizerFile)
   ) u_activation (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

@@ -31,6 +31,7 @@
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // ThresholdFiles:  the thresholds (see activation).
+// Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 // CheckOverflow:   drive overflow_o, which is 0 otherwise.
 `default_nettype none
 
@@ -53,6 +54,8 @@ module unrolled_mvau #(
   parameter int unsigned OutputWidth = 8,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter ThresholdFiles = "",
+  parameter logic [79:0] Requantizer = '0,
+  parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                       clk_i,
@@ -85,7 +88,8 @@ module unrolled_mvau #(
   localparam bit Accumulates = Digits > 1 || HasStart;
 
   // cycles from a vector to its results at the output, and places for those on the way: see result_buffer
-  localparam int unsigned SearchLatency = $clog2(NumThresholds + 1);
+  localparam int unsigned SearchLatency =
+      (Requantizer != '0) ? 32'(Requantizer[39:32]) / 2 + 3 : $clog2(NumThresholds + 1);
   localparam int unsigned VectorLatency = (Digits > 1) ? Digits + 1 : 0;
   localparam int unsigned Latency = VectorLatency + GraphLatency + (Accumulates ? 1 : 0) + SearchLatency + 2;
   localparam int unsigned Places = 3 + (Latency + Digits - 1) / Digits;
@@ -258,7 +262,9 @@ module unrolled_mvau #(
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFiles(ThresholdFiles)
+    .ThresholdFiles(ThresholdFiles),
+    .Requantizer(Requantizer),
+    .RequantizerFile(RequantizerFile)
   ) u_activation (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

@@ -126,6 +126,7 @@ class Folding:
     output_lanes: int
     cycles: int
     style: str = ""
+    requantizes: bool = False  # a requantizer takes the place of thresholds
 
 
 @dataclass(frozen=True, eq=False)

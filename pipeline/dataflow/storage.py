@@ -1,6 +1,6 @@
 """A layer graph on disk: JSON for the structure, one .npz for the arrays. No pickle: reading it runs no code.
 
-Any field of a layer is stored that is a number, a text, an IntType, an array or a tuple of these. Arrays of integers
+Any field of a layer is stored that is a number, a text, an IntType, a Requantizer, an array or a tuple of these. Arrays of integers
 take no more bytes an element than their values need, and are int64 when they are read. A class that is not a registered
 kernel is an error.
 """
@@ -20,13 +20,14 @@ import numpy as np
 from a2q_driver.input_transform import HostStep, InputTransform
 from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.dataflow.registry import kernels
+from pipeline.dataflow.requantize import Requantizer
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError
 
 __all__ = ["load_graph", "save_graph"]
 
 _PARTS: dict[str, type] = {
-    kind.__name__: kind for kind in (HostStep, InputTransform, IntType, LayerGraph, OutputTransform)
+    kind.__name__: kind for kind in (HostStep, InputTransform, IntType, LayerGraph, OutputTransform, Requantizer)
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from math import lcm
 
@@ -32,6 +32,7 @@ __all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
 
 _NOTHING = Resources()
 _SOLVERS = 2  # at once: each has its own copy of the program
+_UNSURE = 0.03  # of a layer's LUTs: by less than that, estimates do not tell a requantizer from a search
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
 
 
@@ -46,6 +47,7 @@ class Foldings:
 class FoldingProblem:
     """The foldings of the layers of `graph` that meet `budget`, in the `styles` that its MVAUs may have, by name, and
     with their weights in one of the `memories`, by name; without them in what synthesis finds cheapest ("auto").
+    `requantized` are the layers, by name, that may have a requantizer, with it.
 
     `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
     = 1, as in FINN. What `config` asks for is done, within the budget or not; it has no say about what is not folded.
@@ -61,9 +63,11 @@ class FoldingProblem:
         styles: Mapping[str, Collection[str]] | None = None,
         *,
         memories: Mapping[str, Collection[str]] | None = None,
+        requantized: Mapping[str, Layer] | None = None,
         family: str = "xcup",
     ) -> None:
         self.graph = graph
+        self._requantized = requantized or {}
         self.budget = budget
         self.model = ResourceModel.load(family)
         self._index = {layer.name: i for i, layer in enumerate(graph)}
@@ -75,7 +79,7 @@ class FoldingProblem:
             free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
             _check_reach(graph, every, free, budget)
         self.domains = tuple(
-            stored_in(options, (memories or {}).get(layer.name, ("auto",)))
+            self._activated(layer, stored_in(options, (memories or {}).get(layer.name, ("auto",))))
             for layer, options in zip(graph, self._in_budget(every), strict=True)
         )
         several = any(len(kinds) > 1 for kinds in (memories or {}).values())
@@ -112,9 +116,14 @@ class FoldingProblem:
 
     def estimate(self, layer: Layer, folding: Folding) -> Resources:
         """What `layer` takes in this folding."""
+        layer = self.activated(layer, folding)
         if folding.style == "whole":
             return self.model.layer(self._windows[layer.name]) if layer.name in self._windows else _NOTHING
         return _layer(self.model, layer, folding.style, tuple(folding.fields.items()))
+
+    def activated(self, layer: Layer, folding: Folding) -> Layer:
+        """`layer` with what finds its levels in this folding."""
+        return self._requantized[layer.name] if folding.requantizes else layer
 
     # -- what is possible -------------------------------------------------------------------------------------------
 
@@ -156,6 +165,18 @@ class FoldingProblem:
             layer_options if layer.sets_rate or interval is None else _in_time(layer_options, interval, self.budget)
             for layer, layer_options in zip(self.graph, options, strict=True)
         )
+
+    def _activated(self, layer: Layer, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
+        """`options`, and those with a requantizer that surely take fewer LUTs, or fewer blocks of memory."""
+        if layer.name not in self._requantized:
+            return options
+        more = []
+        for folding in options:
+            requantizes = replace(folding, requantizes=True)
+            searching, other = self.estimate(layer, folding), self.estimate(layer, requantizes)
+            if other.lut < (1 - _UNSURE) * searching.lut or other.bram_18k < searching.bram_18k:
+                more.append(requantizes)
+        return (*options, *more)
 
     def _has_whole_windows(self, layer: Layer, *, must: bool) -> bool:
         """Whether `layer` can be given whole windows; they are noted. Raises UnsupportedError if they `must` be."""

@@ -56,7 +56,7 @@ class Design:
 class Fitter:
     """Looks for foldings of `graph` on `board`. `budget` is the most clock cycles a frame may take, "max" the fewest
     that fit with some LUTs to spare, None one lane wherever `config` says nothing. `tell` gets a line before what takes
-    long."""
+    long. `requantized` are the layers that may have a requantizer, with it."""
 
     def __init__(
         self,
@@ -66,8 +66,10 @@ class Fitter:
         allowed: Allowed,
         board: Board,
         tell: Callable[[str], None],
+        requantized: Mapping[str, Layer] | None = None,
     ) -> None:
         self.graph, self.budget, self.config, self.allowed, self.board = graph, budget, config, allowed, board
+        self._requantized = requantized or {}
         self._tell = tell
         self.whole = capacity_of(board, _LUT_SHARE if budget == "max" else 1)
         self._made: dict[tuple[object, ...], Layer] = {}  # an adder graph may take a minute to find
@@ -144,31 +146,38 @@ class Fitter:
                 self._problems.clear()
             self._tell(f"foldings of at most {budget} cycles a frame" if budget else "foldings of one lane")
             self._problems[key] = FoldingProblem(
-                self.graph, budget, self.config, styles, memories=memories, family=self.board.family
+                self.graph,
+                budget,
+                self.config,
+                styles,
+                memories=memories,
+                requantized=self._requantized,
+                family=self.board.family,
             )
         return self._problems[key]
 
     # -- what is chosen, built --------------------------------------------------------------------------------------
 
     def _built(self, problem: FoldingProblem, chosen: Foldings, capacity: Resources | None) -> Design:
-        stitched = stitch(self._folded(chosen))
+        stitched = stitch(self._folded(problem, chosen))
         sized = fifo_depths(stitched, problem.budget)
         depths, raised = _depths(stitched, sized, self.config)
         graph = with_depths(stitched, depths)
         estimates = {layer.name: problem.model.layer(layer) for layer in graph}
         return Design(graph, sized, raised, problem, chosen, capacity, estimates)
 
-    def _folded(self, chosen: Foldings) -> LayerGraph:
+    def _folded(self, problem: FoldingProblem, chosen: Foldings) -> LayerGraph:
         by_name = {layer.name: folding for layer, folding in zip(self.graph, chosen.layers, strict=True)}
         unrolled = [name for name, folding in by_name.items() if folding.style == "unrolled"]
         graph = with_whole_windows(self.graph, unrolled)
         layers: list[Layer] = []
-        for layer in graph:
-            folding = by_name[layer.name]
+        for plain in graph:
+            folding = by_name[plain.name]
+            layer = problem.activated(plain, folding)
             if not layer.styles:
                 layers.append(layer.folded(folding.fields))
                 continue
-            key = (layer.name, folding.style, *folding.fields.values())
+            key = (layer.name, layer is plain, folding.style, *folding.fields.values())
             if key not in self._made:
                 if folding.style == "unrolled":
                     columns, rows = layer.inputs()[0].shape[2], layer.outputs()[0].shape[2]

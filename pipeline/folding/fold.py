@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.roles import Activating
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.devices.boards import DEFAULT_BOARD, Board, load_board
 from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.errors import ConfigError, ModelError
+from pipeline.folding.activations import activations
 from pipeline.folding.allowed import allowed
 from pipeline.folding.fit import Fit
 from pipeline.folding.fitting import Design, Fitter
@@ -63,6 +65,11 @@ class Folded:
     fit: Fit
 
     @property
+    def requantized(self) -> tuple[Activating, ...]:
+        """The layers with a requantizer in the place of their thresholds."""
+        return tuple(layer for layer in self.graph if isinstance(layer, Activating) and layer.requantizer)
+
+    @property
     def max_cycles(self) -> int:
         """Clock cycles between frames of the slowest layer."""
         return self.cycles[self.slowest]
@@ -89,6 +96,7 @@ def fold(
     *,
     mvau_style: str | Mapping[str, str] = "folded",
     ram_style: str | Mapping[str, str] = "auto",
+    activation_style: str | Mapping[str, str] = "auto",
     board: Board | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Folded:
@@ -97,7 +105,8 @@ def fold(
     `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/folding/styles.py`. "auto"
     leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; DEFAULT_BOARD where none is given.
     `ram_style` is what the weights are stored in: distributed, block, ultra, or "auto", which is what synthesis finds
-    cheapest, or whatever else there must be for the network to fit the board. What fits in no way is folded as if the
+    cheapest, or whatever else there must be for the network to fit the board. `activation_style` is what finds the levels
+    of thresholds; see `pipeline/folding/activations.py`. What fits in no way is folded as if the
     board were larger, and `Folded.fit` says so.
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
@@ -112,7 +121,8 @@ def fold(
         tell(f"folding file: {config.note}")
     board = board or load_board(DEFAULT_BOARD)
     wishes = allowed(graph, mvau_style, ram_style, config, board)
-    fitter = Fitter(graph, budget, config, wishes, board, tell)
+    levels = activations(graph, activation_style)
+    fitter = Fitter(levels.graph, budget, config, wishes, board, tell, levels.open)
     design = fitter.design()
     folded = design.graph
     layer_cycles = {layer.name: layer.cycles() for layer in folded.computing}
@@ -191,8 +201,9 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     FINN's: the layers' cycles summed along the longest path, without any overlap. Beside FINN's keys
     estimate_network_performance.json has what the beat-level analysis predicts: predicted_cycles_between_frames,
     predicted_first_output_cycles, predicted_first_frame_cycles. Where layers are unrolled, adder_graphs.json has their
-    graphs, with the interval of every node: what it takes to check them. Where styles were left open, mvau_styles.json
-    says what was chosen.
+    graphs, with the interval of every node: what it takes to check them. Where requantizers take the place of thresholds,
+    requantizers.json has what they calculate with and the ranges in which they are equal. Where styles were left open,
+    mvau_styles.json says what was chosen.
     """
     report = folder / "report"
     critical = _critical_path(folded)
@@ -223,7 +234,25 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     graphs = {layer.name: _adder_graph(layer) for layer in folded.graph if isinstance(layer, UnrolledMVAU)}
     if graphs:
         _write_json(report / "adder_graphs.json", graphs)
+    if folded.requantized:
+        _write_json(report / "requantizers.json", {layer.name: _requantizer(layer) for layer in folded.requantized})
     _write_json(folder / "auto_folding_config.json", _folding_config(folded.graph))
+
+
+def _requantizer(layer: Activating) -> dict[str, object]:
+    requantizer = layer.requantizer
+    assert requantizer is not None and layer.thresholds is not None
+    lo, hi = layer.value_range()
+    return {
+        "multipliers": requantizer.multipliers.tolist(),
+        "addends": requantizer.addends.tolist(),
+        "shift": requantizer.shift,
+        "rounding": "half to even" if requantizer.half_even else "floor",
+        "lowest": layer.output_type.lo,
+        "highest": layer.output_type.lo + layer.thresholds.shape[1],
+        "from": lo.tolist(),
+        "to": hi.tolist(),
+    }
 
 
 def _read_config(folding_config: Path | Mapping[str, dict[str, Any]] | None, graph: LayerGraph) -> FoldingConfig | None:

@@ -12,25 +12,18 @@ import numpy as np
 
 from pipeline.dataflow.bounds import exact_range, range_bits
 from pipeline.dataflow.layer import Folding, Memory, Stream, Table
-from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.random_rows import draw_row
 from pipeline.dataflow.registry import kernels
-from pipeline.dataflow.roles import Accumulating
+from pipeline.dataflow.requantize import Requantizer
+from pipeline.dataflow.roles import Accumulating, Activating
 from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.activation import Activation, activation_latency, add_activation, check_requantizer
 from pipeline.kernels.product_pair import product_adders, product_latency, product_width
-from pipeline.kernels.thresholding import (
-    SearchTable,
-    add_search,
-    check_thresholds,
-    count_thresholds,
-    search_stages,
-    search_styles,
-    sorted_table,
-)
+from pipeline.kernels.threshold_search import check_thresholds, count_thresholds, search_styles
 
 __all__ = [
     "LARGE_CHANNELS",
@@ -60,15 +53,17 @@ _FEWEST_ROWS = 256  # with fewer vectors at a time, the weights are read too oft
 
 
 @dataclass(frozen=True, eq=False)
-class MatrixVector(Accumulating):
+class MatrixVector(Accumulating, Activating):
     """weights · vector + bias for each pixel, then output_type.lo + the number of thresholds that the sum reaches.
 
     `weights` is int64 (MH, MW), `thresholds` int64 (MH, T), non-decreasing along axis 1, or None: then the sums
     themselves go out. `bias` is int64 (MH,) or None; the accumulator starts from it. A frame is (OH, OW, MW) in and
     (OH, OW, MH) out, `pixels` being (OH, OW). `accumulator_bits` gives the width of each row's accumulator, two's
-    complement; None is the smallest that is exact for all rows.
+    complement; None is the smallest that is exact for all rows. `requantizer`, where there is one, finds in hardware what
+    the thresholds give for every sum that there can be.
 
-    Raises UnsupportedError for what cannot be built.
+    Raises UnsupportedError for what cannot be built, VerificationError for a requantizer that is not equal to the
+    thresholds.
     """
 
     weights: np.ndarray
@@ -78,6 +73,7 @@ class MatrixVector(Accumulating):
     thresholds: np.ndarray | None = None
     bias: np.ndarray | None = None
     accumulator_bits: tuple[int, ...] | None = None
+    requantizer: Requantizer | None = field(default=None, kw_only=True)
 
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
     style: ClassVar[str]  # what computes the matrix, one of STYLES
@@ -94,6 +90,7 @@ class MatrixVector(Accumulating):
                 f"layer {self.name}: its sums lie in [{lo.min()}, {hi.max()}], which does not fit the output type "
                 f"[{self.output_type.lo}, {self.output_type.hi}]."
             )
+        check_requantizer(self.name, self.requantizer, self.thresholds, lo, hi, self.output_type)
 
     def _check_shapes(self) -> None:
         rows = self.mh
@@ -125,6 +122,10 @@ class MatrixVector(Accumulating):
     def pixel_of(self, row: int, elements: np.ndarray) -> np.ndarray:
         """The elements themselves: every row sums up the whole vector."""
         return elements
+
+    def value_range(self) -> tuple[np.ndarray, np.ndarray]:
+        """The range of the sums of each row."""
+        return self.accumulator_range()
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +200,9 @@ class MatrixVector(Accumulating):
         return {**style, **super().finn_folding(), "mem_mode": self.mem_mode}
 
     def threshold_styles(self) -> dict[str, int]:
-        return {} if self.thresholds is None else search_styles(self.thresholds.shape[1], self.threshold_folds)
+        if self.thresholds is None or self.requantizer:
+            return {}
+        return search_styles(self.thresholds.shape[1], self.threshold_folds)
 
     def op_and_param_counts(self) -> dict[str, int]:
         narrow, wide = sorted((self.input_type.bits, self.weight_type.bits))
@@ -226,8 +229,8 @@ class MatrixVector(Accumulating):
         return self.mh // self.lanes_out()
 
     def search_latency(self) -> int:
-        """Cycles that the search among the thresholds takes."""
-        return 0 if self.thresholds is None else search_stages(self.thresholds.shape[1])
+        """Cycles that the search among the thresholds takes, or what takes its place."""
+        return 0 if self.thresholds is None else activation_latency(self.thresholds, self.requantizer)
 
     def parameters(self) -> dict[str, int | str]:
         """The parameters of the input, of the weights' type, and of hw/rtl/thresholding.sv at the end."""
@@ -240,19 +243,19 @@ class MatrixVector(Accumulating):
             "OutputOffset": 0,
             "NumThresholds": 0,
         }
-        if self.thresholds is not None:
-            parameters |= {
-                "NumThresholds": self.thresholds.shape[1],
-                "CompareWidths": pack_word(self._search_table.widths, 8),
-                "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits),
-            }
+        if self._activation is not None:
+            parameters |= self._activation.parameters()
         return parameters
 
+    def memories(self) -> dict[str, Memory]:
+        return {} if self._activation is None else self._activation.memories()
+
     def memory_sets(self) -> dict[str, dict[str, Memory]]:
-        return {} if self.thresholds is None else {"ThresholdFiles": self._search_table.memories}
+        return {} if self._activation is None else self._activation.memory_sets()
 
     def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
-        thresholds = self.thresholds
+        activation = self._activation
+        levels = {"OutputOffset": 0, "NumThresholds": 0, "Requantizes": False}
         return {
             "Vectors": self.pixels[0] * self.pixels[1],
             "Mw": self.mw,
@@ -261,23 +264,20 @@ class MatrixVector(Accumulating):
             "InputSigned": self.input_type.signed,
             "OutputWidth": self.output_type.bits,
             "OutputSigned": self.output_type.signed,
-            "OutputOffset": 0 if thresholds is None else self.output_type.lo,
-            "NumThresholds": 0 if thresholds is None else thresholds.shape[1],
+            **(levels if activation is None else activation.hls_parameters()),
             "HasBias": self.bias is not None,
         }
 
     def hls_thresholds(self) -> Table:
-        """The thresholds (MH / lanes, lanes, entries); row r is in lane r % lanes of fold r // lanes."""
-        if self.thresholds is None:
-            return Table.absent(3)
-        lanes = self.lanes_out()
-        return sorted_table(self.thresholds, *self.accumulator_range(), lanes)
+        """What finds levels in C++, (MH / lanes, lanes, entries); row r is in lane r % lanes of fold r // lanes."""
+        return Table.absent(3) if self._activation is None else self._activation.hls_table()
 
     @cached_property
-    def _search_table(self) -> SearchTable:
-        assert self.thresholds is not None
-        lanes = self.lanes_out()
-        return SearchTable.build(self.thresholds, *self.accumulator_range(), lanes, self.sum_bits(), signed=True)
+    def _activation(self) -> Activation | None:
+        if self.thresholds is None:
+            return None
+        ends = self.accumulator_range()
+        return Activation(self.thresholds, *ends, self.output_type, self.sum_bits(), True, self.requantizer)
 
 
 def kind_of(style: str) -> type[MatrixVector]:
@@ -358,6 +358,8 @@ class MatrixDemand:
     row_bits: np.ndarray  # of accumulators
     digits: np.ndarray  # signed digits of each row's weights that are not 0
     thresholds: int
+    requantizer: Requantizer | None
+    level_bits: np.ndarray  # of each row's sum in the requantizer
     bias_bits: int
     output_bits: int
 
@@ -377,6 +379,8 @@ def matrix_demand(layer: MatrixVector) -> MatrixDemand:
         row_bits=np.array(layer.accumulator_bits or layer.exact_accumulator_bits()),
         digits=csd_digits(layer.weights).sum(axis=1),
         thresholds=0 if layer.thresholds is None else layer.thresholds.shape[1],
+        requantizer=layer.requantizer,
+        level_bits=np.zeros(1) if layer.requantizer is None else layer.requantizer.sum_bits(*layer.accumulator_range()),
         bias_bits=0 if layer.bias is None else int(np.abs(layer.bias).max()).bit_length() + 1,
         output_bits=layer.output_type.bits,
     )
@@ -385,7 +389,10 @@ def matrix_demand(layer: MatrixVector) -> MatrixDemand:
 def add_ends(demand: Demand, matrix: MatrixDemand, widths: Sequence[int]) -> None:
     """Add to `demand` the thresholds of a matrix, in lanes whose sums have `widths` bits, and the output register."""
     if matrix.thresholds:
-        add_search(demand, matrix.thresholds, matrix.rows // len(widths), widths)
+        folds = matrix.rows // len(widths)
+        add_activation(
+            demand, matrix.thresholds, folds, widths, matrix.requantizer, matrix.level_bits, matrix.output_bits
+        )
     demand.add(outputs=len(widths) * matrix.output_bits)
 
 

@@ -51,6 +51,7 @@ CELLS: Mapping[str, str] = MappingProxyType(
         "mvau_pe": "accumulators",
         "sparse_mvau_pe": "accumulators",
         "activation": "thresholds",
+        "requantize": "thresholds",
         "threshold_search": "thresholds",
         "threshold_bank": "thresholds",
         "weight_memory": "weight memory",

@@ -43,6 +43,7 @@ def summary(facts: BuildFacts) -> str:
         _accumulators(facts),
         _speed(facts),
         *([_choice(facts)] if facts.folded.choices else []),
+        *([_requantization(facts)] if facts.folded.requantized else []),
         _resources(facts),
         boards_section(facts),
         _longest_paths(facts),
@@ -263,6 +264,35 @@ def _choice(facts: BuildFacts) -> str:
         "rate and fit the board, by estimates. The last columns say what the whole network would take more with another "
         "style in that layer and all other matrices as they are; a dash, that it would miss the rate or not fit.\n\n"
         + table(["layer", "cycles", "PE", "SIMD", "ram_style", "LUT estimated", "counted", *STYLES], rows)
+    )
+
+
+def _requantization(facts: BuildFacts) -> str:
+    rows = []
+    for layer in facts.folded.requantized:
+        requantizer = layer.requantizer
+        assert requantizer is not None and layer.thresholds is not None
+        lo, hi = layer.value_range()
+        common, bits = requantizer.common_multiplier, f"{requantizer.multiplier_bits} bits"
+        rows.append(
+            [
+                layer.name,
+                f"{len(layer.thresholds)} × {layer.thresholds.shape[1]}",
+                bits if common is None else "none" if common == 1 else f"{common} in all, {bits}",
+                requantizer.shift,
+                "half to even" if requantizer.half_even else "down",
+                f"{number(int(lo.min()))} to {number(int(hi.max()))}",
+                number(int((hi - lo + 1).sum())),
+            ]
+        )
+    header = ["layer", "thresholds", "multipliers", "shift", "rounded", "range", "integers"]
+    return (
+        "## Requantization\n\n"
+        "These layers have a multiplication, an addition and a shift a channel in the place of their thresholds, where "
+        "that is estimated to take fewer LUTs (`activation_style`). **Equal, not approximated**: both are non-decreasing, "
+        "and were compared at every threshold, one below it, and at both ends of the proven range of each channel, "
+        "which makes them equal at every integer of it. `report/requantizers.json` has the numbers of every channel.\n\n"
+        + table(header, rows)
     )
 
 

@@ -31,6 +31,7 @@ def run(context: Context) -> str:
         options.folding_config_file,
         mvau_style=options.mvau_style,
         ram_style=options.ram_style,
+        activation_style=options.activation_style,
         board=board,
         tell=context.log,
     )
@@ -45,6 +46,12 @@ def run(context: Context) -> str:
         if styles := layer.threshold_styles():
             lie = ", ".join(f"{steps} {style}" for style, steps in styles.items())
             context.log(f"{layer.name}: thresholds by search step: {lie}")
+    for unit in folded.requantized:
+        assert unit.requantizer is not None and unit.thresholds is not None
+        context.log(
+            f"{unit.name}: {unit.thresholds.size} thresholds by multipliers of {unit.requantizer.multiplier_bits} bits and a "
+            f"shift by {unit.requantizer.shift}, equal at every integer of the proven range"
+        )
     # generators that wait between frames, where target_fps allows it, make that more than the slowest layer takes
     cycles = max(folded.max_cycles, folded.prediction.cycles_between_frames)
     waiting = cycles > folded.max_cycles
@@ -74,7 +81,15 @@ STAGE = Stage(
     "fold",
     "PE and SIMD for the frame rate, FIFOs that cannot deadlock",
     run,
-    reads=("target_fps", "synth_clk_period_ns", "mvau_style", "ram_style", "folding_config_file", "board"),
+    reads=(
+        "target_fps",
+        "synth_clk_period_ns",
+        "mvau_style",
+        "ram_style",
+        "activation_style",
+        "folding_config_file",
+        "board",
+    ),
     needs=("accumulators",),
     packages=LAYERS,
     sources=("hw/boards/*.yaml", "pipeline/folding/coefficients.json", "pipeline/static_timing/slowest_paths.json"),

@@ -175,4 +175,5 @@ def test_every_pipeline_is_flushed_and_every_dependence_is_true():
 
 def test_every_kernel_is_here():
     rtl = {path.stem for path in (HLS.parent / "rtl").glob("*.sv")}
-    assert {layer.module for layer in LAYERS.values()} == rtl & {path.stem for path in HLS.glob("*.hpp")}
+    parts = {"requantize"}  # of kernels
+    assert {layer.module for layer in LAYERS.values()} == (rtl & {path.stem for path in HLS.glob("*.hpp")}) - parts

@@ -20,6 +20,7 @@ from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from tests.kernels.matrices import matrix_layer
+from tests.kernels.requantized import requantized_matrix, requantized_thresholding
 
 __all__ = ["EVERY_KERNEL"]
 
@@ -48,6 +49,9 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(UnrolledMVAU, 3, 5, INT8, 4, 3, bias=True, digits=4),
     _thresholding(UINT8, 15, 0),
     _thresholding(INT8, 6, -3),
+    requantized_thresholding(4, INT8, 15, pe=2),
+    requantized_matrix(MVAU, 4, 6, UINT4, 4, 15, power=1, pe=2, simd=3),
+    requantized_matrix(UnrolledMVAU, 4, 6, UINT4, 4, 14, output_lo=-7),
     ConvolutionInputGenerator("", X, Y, (6, 7, 4), UINT4, (3, 3), (2, 2), 2),
     ConvolutionInputGenerator("", X, Y, (5, 5, 2), UINT4, (1, 1), (2, 2), 1),
     ParallelWindow("", X, Y, (6, 7, 2), INT4, (3, 3), (1, 1), (1, 1, 1, 1), -1),

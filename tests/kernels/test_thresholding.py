@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.thresholding import (
+from pipeline.kernels.threshold_search import (
     SearchMemory,
     SearchTable,
-    Thresholding,
     count_thresholds,
     direct_steps,
     search_memories,
     search_stages,
 )
+from pipeline.kernels.thresholding import Thresholding
 from pipeline.tools.verilator import simulate
 
 unsigned = partial(IntType.of_bits, signed=False)

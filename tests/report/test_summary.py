@@ -8,6 +8,7 @@ from pipeline.folding.fit import Fit
 from pipeline.folding.fold import MvauChoice
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.kernels.thresholding import Thresholding
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
 from pipeline.synthesis.timing import LayerTiming, TimingReport
 from pipeline.tools.nextpnr import Routed
@@ -329,3 +330,22 @@ def test_what_vivado_measured_stands_beside_it():
     assert table[1][6:] == ["160", "-1.250", "900", "640", "44", "1.5", "1", "2 |"]
     assert table[2][6:8] == ["250", "1.000"] and table[3][6:] == [*["–"] * 7, "– |"]
     assert "- MVAU_2 by Vivado: not every net could be routed." in section
+
+
+def test_requantizers_are_named_with_what_is_proven_of_them():
+    folded = FACTS.folded
+    plain = tuple(
+        replace(layer, requantizer=None) if isinstance(layer, MVAU | Thresholding) else layer for layer in folded.graph
+    )
+    text = summary(sample_facts(folded=replace(folded, graph=replace(folded.graph, layers=plain))))
+    assert "## Requantization" not in text
+    layers = tuple(layer.with_requantizer() if layer.name in ("MVAU_1", "Thresholding_0") else layer for layer in plain)
+    text = summary(sample_facts(folded=replace(folded, graph=replace(folded.graph, layers=layers))))
+    assert "equal at every integer of it" in text
+    header, *units = rows(text, "Requantization")
+    assert header[:4] == ["| layer", "thresholds", "multipliers", "shift"]
+    lo, hi = folded.graph.layer("MVAU_1").accumulator_range()
+    name, thresholds, multipliers, shift, rounded, reach, integers = units[0]
+    assert (name, thresholds, multipliers, shift, rounded) == ("| MVAU_1", "4 × 3", "none", "0", "down")
+    assert reach == f"{lo.min()} to {hi.max()}" and integers == f"{(hi - lo + 1).sum()} |"
+    assert units[1][:2] == ["| Thresholding_0", "1 × 3"] and units[1][5:] == ["0 to 6", "7 |"]

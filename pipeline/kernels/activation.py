@@ -1,0 +1,219 @@
+"""What makes the outputs of lanes of values: hw/rtl/activation.sv, by thresholds or by a requantizer equal to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.dataflow.layer import Memory, Table
+from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS, MOST_SUM_BITS, Requantizer
+from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
+from pipeline.devices.memories import rom
+from pipeline.errors import UnsupportedError, VerificationError
+from pipeline.kernels.threshold_search import SearchTable, add_search, search_stages, sorted_table
+
+_MORE = 3  # look-up tables of a lane of several channels that were counted beyond what is named below
+
+__all__ = ["Activation", "activation_latency", "add_activation", "check_requantizer"]
+
+
+def activation_latency(thresholds: np.ndarray, requantizer: Requantizer | None) -> int:
+    """Cycles from a value to its level: a step of the search each, or the adders of the multiplication and two to clip."""
+    if requantizer is None:
+        return search_stages(thresholds.shape[1])
+    return recoded_digits(requantizer) + 2
+
+
+def recoded_digits(requantizer: Requantizer) -> int:
+    """Radix-4 digits of the multipliers, which are unsigned, and adders of each lane."""
+    return requantizer.multiplier_bits // 2 + 1
+
+
+def add_activation(
+    demand: Demand,
+    thresholds: int,
+    folds: int,
+    widths: Sequence[int],
+    requantizer: Requantizer | None,
+    sum_bits: np.ndarray,
+    output_bits: int,
+) -> None:
+    """Add to `demand` what finds the levels of values of `widths` bits, by lane, each of `folds` channels of so many
+    `thresholds`; row r is in lane r % lanes. `sum_bits` of each row are those of its sum in the `requantizer`.
+
+    A search among thresholds is fitted for the most part, a requantizer is not: a LUT for each bit of its adders, for
+    each bit of a level and for each bit of a word of its memory in 64 words.
+    """
+    if requantizer is None:
+        add_search(demand, thresholds, folds, widths)
+        return
+    lanes, digits, shift = len(widths), recoded_digits(requantizer), requantizer.shift
+    sums = np.broadcast_to(sum_bits, lanes * folds).reshape(folds, lanes).max(axis=0)
+    common = requantizer.common_multiplier
+    stored = 0 if common else requantizer.multiplier_bits
+    used = [list(range(digits))] * lanes
+    if common:
+        used = [booth_digits(common)] * lanes
+    elif folds == 1:
+        used = [booth_digits(multiplier) for multiplier in np.broadcast_to(requantizer.multipliers, lanes).tolist()]
+    if folds > 1:
+        memory = rom(lanes * (stored + requantizer.addend_bits), folds)
+        demand.words = max(demand.words, memory.words)
+        demand.bram_18k += memory.bram_18k
+        demand.lut += memory.lut + 2 * (folds - 1).bit_length()
+        demand.ff += memory.ff + (folds - 1).bit_length() + 1
+    for width, bits, places in zip(widths, sums.tolist(), used, strict=True):
+        demand.lut += sum(max(bits - 2 * place, 0) for place in places) + output_bits
+        if common == 1:
+            demand.lut -= requantizer.addend_zeros
+        demand.lut += -(-max(bits - shift - output_bits, 0) // 5) + 1  # what says where to clip
+        if requantizer.half_even:
+            demand.lut += -(-shift // 6)
+        demand.ff += digits * bits + (digits - 1) * width + 2 * output_bits + 3
+        if not requantizer.half_even:
+            demand.ff -= digits * (digits - 1)  # low bits that are final, and of no use
+        if folds > 1:
+            demand.lut += _MORE
+        if folds > 1 and digits > 1:  # a multiplier waits for its digits in shift registers
+            demand.lut += stored
+            demand.ff += stored
+    demand.ff += digits + 2
+
+
+def booth_digits(multiplier: int) -> list[int]:
+    """The places of the radix-4 digits, in -2 … 2, of `multiplier` that are not 0."""
+    windows = multiplier << 1
+    return [place for place in range(multiplier.bit_length() // 2 + 1) if windows >> 2 * place & 7 not in (0, 7)]
+
+
+def check_requantizer(
+    layer: str,
+    requantizer: Requantizer | None,
+    thresholds: np.ndarray | None,
+    lo: np.ndarray,
+    hi: np.ndarray,
+    output_type: IntType,
+) -> None:
+    """Raise VerificationError unless `requantizer`, if there is one, is equal to the (C, T) `thresholds` for all values
+    from `lo` to `hi` of each channel, arrays of (C,); UnsupportedError if it is too wide to be built."""
+    if requantizer is None:
+        return
+    if thresholds is None or len(requantizer.multipliers) != len(thresholds):
+        has = "no thresholds" if thresholds is None else f"thresholds of {len(thresholds)} channels"
+        raise VerificationError(
+            f"layer {layer} has {has} and a requantizer of {len(requantizer.multipliers)} channels, which cannot be equal."
+        )
+    bits = int(requantizer.sum_bits(lo, hi).max())
+    if requantizer.multiplier_bits > MOST_MULTIPLIER_BITS or bits > MOST_SUM_BITS:
+        raise UnsupportedError(
+            f"layer {layer} has a requantizer with multipliers of {requantizer.multiplier_bits} and sums of {bits} bits; at "
+            f"most {MOST_MULTIPLIER_BITS} and {MOST_SUM_BITS} can be built."
+        )
+    if difference := requantizer.first_difference(thresholds, lo, hi, output_type.lo):
+        channel, value = difference
+        raise VerificationError(
+            f"layer {layer}: its requantizer is not equal to its thresholds: in channel {channel} they differ at {value}."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """The activation of rows, row r being in lane r % lanes of fold r // lanes.
+
+    `thresholds` is (rows, T) and the values of a row lie in [lo, hi], arrays of (rows,); `widths` are the bits of the
+    values in each lane, `signed` or not. `requantizer`, which is equal to the thresholds, takes their place.
+    """
+
+    thresholds: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+    output_type: IntType
+    widths: tuple[int, ...]
+    signed: bool
+    requantizer: Requantizer | None
+
+    @property
+    def lanes(self) -> int:
+        return len(self.widths)
+
+    @cached_property
+    def sum_bits(self) -> np.ndarray:
+        """Bits of the sum of each row in the requantizer, if there is one; int64 of (rows,)."""
+        if self.requantizer is None:
+            return np.zeros(len(self.lo), np.int64)
+        return self.requantizer.sum_bits(self.lo, self.hi)
+
+    def parameters(self) -> dict[str, int]:
+        """Those of hw/rtl/activation.sv that say how levels are found."""
+        return {
+            "NumThresholds": self.thresholds.shape[1],
+            "CompareWidths": pack_word(self._compared_widths(), 8),
+            "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits),
+        } | ({} if self.requantizer is None else {"Requantizer": self._packed(self.requantizer)})
+
+    def memories(self) -> dict[str, Memory]:
+        """A word for each fold, lane by lane: the multiplier, unless all share it, and the addend without its zeros."""
+        requantizer = self.requantizer
+        if requantizer is None:
+            return {}
+        bits, addend_bits = requantizer.multiplier_bits, requantizer.addend_bits
+        stored = 0 if requantizer.common_multiplier else bits
+        multipliers, addends = self._of_rows(requantizer)
+        width = stored + addend_bits
+        words = []
+        for fold in range(len(multipliers) // self.lanes):
+            rows = slice(fold * self.lanes, (fold + 1) * self.lanes)
+            channels = [
+                (int(m) if stored else 0) | pack_word([int(b) >> requantizer.addend_zeros], addend_bits) << stored
+                for m, b in zip(multipliers[rows], addends[rows], strict=True)
+            ]
+            words.append(pack_word(channels, width))
+        return {"RequantizerFile": Memory(width * self.lanes, tuple(words))}
+
+    def memory_sets(self) -> dict[str, dict[str, Memory]]:
+        return {} if self.requantizer else {"ThresholdFiles": self._table.memories}
+
+    def hls_parameters(self) -> dict[str, int | bool]:
+        requantizer = self.requantizer
+        parameters: dict[str, int | bool] = {
+            "OutputOffset": self.output_type.lo,
+            "NumThresholds": self.thresholds.shape[1],
+            "Requantizes": requantizer is not None,
+        }
+        if requantizer is not None:
+            parameters |= {"RequantizeShift": requantizer.shift, "HalfEven": requantizer.half_even}
+        return parameters
+
+    def hls_table(self) -> Table:
+        """(folds, lanes, entries): the sorted thresholds, or multiplier and addend."""
+        if self.requantizer is None:
+            return sorted_table(self.thresholds, self.lo, self.hi, self.lanes)
+        pairs = np.stack(self._of_rows(self.requantizer), axis=1).reshape(-1, self.lanes, 2)
+        return Table(pairs, IntType(min(int(pairs.min()), -1), int(pairs.max())))
+
+    def _of_rows(self, requantizer: Requantizer) -> tuple[np.ndarray, np.ndarray]:
+        """The multiplier and the addend of each row."""
+        rows = len(self.thresholds)
+        return np.broadcast_to(requantizer.multipliers, rows), np.broadcast_to(requantizer.addends, rows)
+
+    def _compared_widths(self) -> tuple[int, ...]:
+        if self.requantizer is None:
+            return self._table.widths
+        bits = self.sum_bits.reshape(-1, self.lanes).max(axis=0)
+        return tuple(int(width) for width in bits)
+
+    def _packed(self, requantizer: Requantizer) -> int:
+        fields = [
+            requantizer.multiplier_bits, requantizer.addend_bits, requantizer.addend_zeros, requantizer.shift,
+            int(requantizer.half_even), int(self.output_type.signed),
+        ]  # fmt: skip
+        return pack_word([requantizer.common_multiplier or 0], 32) | pack_word(fields, 8) << 32
+
+    @cached_property
+    def _table(self) -> SearchTable:
+        return SearchTable.build(self.thresholds, self.lo, self.hi, self.lanes, self.widths, signed=self.signed)

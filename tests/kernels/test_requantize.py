@@ -1,0 +1,181 @@
+"""Requantizers in hardware: every layer that thresholds, against its reference, at corner widths."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.requantize import Requantizer
+from pipeline.dataflow.storage import load_graph, save_graph
+from pipeline.dataflow.types import IntType
+from pipeline.errors import UnsupportedError, VerificationError
+from pipeline.folding.estimate import ResourceModel
+from pipeline.kernels.activation import activation_latency
+from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.sparse_mvau import SparseMVAU
+from pipeline.kernels.thresholding import Thresholding
+from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.synthesis import synth
+from pipeline.tools.verilator import simulate
+from tests.kernels.requantized import requantized, requantized_matrix, requantized_thresholding
+
+unsigned = partial(IntType.of_bits, signed=False)
+signed = partial(IntType.of_bits, signed=True)
+
+THRESHOLDING = {
+    "shifts_alone": requantized_thresholding(4, signed(12), 255, power=0, pe=2),
+    "halves_to_even_below_an_odd_lowest_level": requantized_thresholding(2, signed(11), 254, -127, power=0),
+    "shifts_apart": requantized_thresholding(6, signed(14), 63, -32, power=3, pe=3),
+    "any_scales": requantized_thresholding(6, unsigned(10), 15, pe=2),
+    "any_scales_at_once": requantized_thresholding(3, signed(9), 14, -7, pe=3),
+    "any_scale_of_all_channels": requantized_thresholding(6, signed(13), 15, rows=1, pe=2),
+    "a_bit": requantized_thresholding(3, unsigned(1), 1),
+    "no_shift": requantized(
+        Thresholding(
+            "layer", ("x",), ("y",), (1, 2, 2), signed(4), IntType(-2, 5), np.array([range(-3, 4), range(-1, 6)])
+        )
+    ),
+    "jumps": requantized(
+        Thresholding(
+            "layer", ("x",), ("y",), (1, 2, 2), signed(5), IntType(0, 9), np.array([[-1, -1, 0, 0, 0, 1, 1, 2, 2]] * 2)
+        )
+    ),
+    "wide": requantized_thresholding(2, signed(40), 255, power=1),
+}
+MATRICES = {
+    "folded": requantized_matrix(MVAU, 6, 9, unsigned(8), 8, 255, power=2, pe=2, simd=3),
+    "folded_signed_outputs": requantized_matrix(MVAU, 4, 8, signed(8), 8, 254, output_lo=-127, power=0, pe=1, simd=4),
+    "folded_any_scales": requantized_matrix(MVAU, 8, 6, unsigned(4), 4, 15, bias=True, pe=4, simd=6),
+    "folded_all_at_once": requantized_matrix(MVAU, 3, 5, unsigned(4), 4, 15, pe=3, simd=5),
+    "sparse": requantized_matrix(SparseMVAU, 8, 12, unsigned(4), 4, 15, density=0.4, pe=4, simd=3, lanes=2),
+    "sparse_with_a_bias": requantized_matrix(SparseMVAU, 4, 8, signed(8), 6, 63, bias=True, power=1, pe=2, simd=2),
+    "unrolled": requantized_matrix(UnrolledMVAU, 5, 6, unsigned(4), 4, 15, density=0.6),
+    "unrolled_in_digits": requantized_matrix(UnrolledMVAU, 4, 5, unsigned(8), 4, 255, power=1, digits=4),
+}
+
+
+def near_thresholds(layer: Thresholding) -> np.ndarray:
+    """Frames that have every integer in each channel, or of a wide type what is near thresholds and ends; the first beat
+    is the lowest value."""
+    lo, hi = layer.input_type.lo, layer.input_type.hi
+    if layer.input_type.bits <= 14:
+        values = np.repeat(np.arange(lo, hi + 1)[:, None], layer.shape[2], axis=1)
+    else:
+        rows = np.broadcast_to(layer.thresholds, (layer.shape[2], layer.thresholds.shape[1]))
+        ends = np.full((len(rows), 2), (lo, hi))
+        values = np.clip(np.hstack([ends, rows - 1, rows]), lo, hi).T
+    pixels = layer.shape[0] * layer.shape[1]
+    return np.resize(values, (max(-(-len(values) // pixels), 3) * pixels, layer.shape[2])).reshape(-1, *layer.shape)
+
+
+@pytest.mark.parametrize("layer", THRESHOLDING.values(), ids=THRESHOLDING)
+def test_thresholding_is_exact(layer, tmp_path):
+    frames = near_thresholds(layer)
+    (expected,) = layer.reference(frames)
+    result = simulate([layer], {"x": frames}, tmp_path)
+    np.testing.assert_array_equal(result.outputs["y"], expected)
+    assert set(np.diff(result.frame_cycles)) == {layer.cycles()}
+    assert result.first_output_cycle == layer.latency()
+    stalled = simulate([layer], {"x": frames}, tmp_path, stalls=3)
+    np.testing.assert_array_equal(stalled.outputs["y"], expected)
+
+
+@pytest.mark.parametrize("layer", MATRICES.values(), ids=MATRICES)
+def test_matrices_are_exact(layer, tmp_path):
+    rng = np.random.default_rng(1)
+    shape = layer.inputs()[0].shape
+    frames = rng.integers(layer.input_type.lo, layer.input_type.hi + 1, (6, *shape))
+    (expected,) = layer.reference(frames)
+    assert len(np.unique(expected)) > min(layer.thresholds.shape[1], 8)
+    result = simulate([layer], {"x": frames}, tmp_path)
+    np.testing.assert_array_equal(result.outputs["y"], expected)
+    assert set(np.diff(result.frame_cycles)) == {layer.cycles()}
+    sent, _ = layer.beat_times(np.arange(layer.inputs()[0].beats), 1)
+    assert result.first_output_cycle == sent[0]
+    stalled = simulate([layer], {"x": frames}, tmp_path, stalls=5)
+    np.testing.assert_array_equal(stalled.outputs["y"], expected)
+
+
+@pytest.mark.parametrize("layer", [*THRESHOLDING.values(), *MATRICES.values()], ids=[*THRESHOLDING, *MATRICES])
+def test_levels_are_those_of_the_thresholds_at_every_integer_of_the_range(layer):
+    """Exhaustively where the range has up to 2^20 integers, which all but one of the ranges here have."""
+    lo, hi = layer.value_range()
+    lowest, requantizer = layer.output_type.lo, layer.requantizer
+    for channel, row in enumerate(layer.thresholds):
+        first, last = int(lo[channel]), int(hi[channel])
+        if last - first >= 1 << 20:
+            assert layer is THRESHOLDING["wide"]
+            continue
+        values = np.arange(first, last + 1)
+        alone = Requantizer(
+            requantizer.multipliers[[channel]], requantizer.addends[[channel]], requantizer.shift, requantizer.half_even
+        )
+        levels = alone.levels(values[:, None], lowest, lowest + len(row))[:, 0]
+        np.testing.assert_array_equal(levels, lowest + np.searchsorted(row, values, side="right"))
+
+
+@pytest.mark.parametrize("name", ["folded", "sparse", "unrolled"])
+def test_a_layer_with_a_wrong_requantizer_cannot_be(name):
+    layer = MATRICES[name]
+    right = layer.requantizer
+    off = replace(right, addends=right.addends + (np.arange(layer.mh) == layer.mh - 1) * (1 << right.shift))
+    with pytest.raises(
+        VerificationError, match=f"not equal to its thresholds: in channel {layer.mh - 1} they differ at"
+    ):
+        replace(layer, requantizer=off)
+    few = Requantizer(right.multipliers[:1], right.addends[:1], right.shift, right.half_even)
+    with pytest.raises(VerificationError, match="a requantizer of 1 channels, which cannot be equal"):
+        replace(layer, requantizer=few)
+    with pytest.raises(VerificationError, match="has no thresholds and a requantizer"):
+        replace(layer, thresholds=None, output_type=IntType(-(1 << 40), 1 << 40))
+
+
+def test_a_requantizer_that_is_too_wide_is_refused():
+    layer = THRESHOLDING["shifts_alone"]
+    right = layer.requantizer
+    wide = Requantizer(right.multipliers << 26, right.addends << 26, right.shift + 26, right.half_even)
+    with pytest.raises(UnsupportedError, match="multipliers of 27 and sums of .. bits; at most 26 and 63 can be built"):
+        replace(layer, requantizer=wide)
+
+
+def test_a_requantizer_is_stored_with_its_layer_and_proven_when_it_is_read(tmp_path):
+    layer = THRESHOLDING["shifts_apart"]
+    graph = LayerGraph("one", (layer,), "x", "y")
+    save_graph(graph, tmp_path)
+    (read,) = load_graph(tmp_path).layers
+    for field in ("multipliers", "addends", "shift", "half_even"):
+        np.testing.assert_array_equal(getattr(read.requantizer, field), getattr(layer.requantizer, field))
+    assert read.parameters() == layer.parameters() and read.memories() == layer.memories()
+    text = (tmp_path / "graph.json").read_text()
+    shift = f'"shift": {layer.requantizer.shift}'
+    assert text.count(shift) == 1
+    (tmp_path / "graph.json").write_text(text.replace(shift, f'"shift": {layer.requantizer.shift - 1}'))
+    with pytest.raises(VerificationError, match="not equal to its thresholds"):
+        load_graph(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "cycles"),
+    [("shifts_alone", 3), ("no_shift", 3), ("any_scales", 3 + 12 // 2), ("shifts_apart", 3 + 3 // 2)],
+)
+def test_latency_is_a_cycle_a_digit_and_two_to_clip(name, cycles):
+    layer = THRESHOLDING[name]
+    assert activation_latency(layer.thresholds, layer.requantizer) == cycles == layer.latency() - 1
+
+
+@pytest.mark.parametrize("name", ["shifts_apart", "any_scales"])
+def test_it_takes_the_look_up_tables_that_are_estimated(name, tmp_path):
+    layer = THRESHOLDING[name]
+    (used,) = synth.count([layer], "xcup", cache=tmp_path)
+    assert used.dsp == 0 and used.bram_18k == 0
+    assert used.lut == pytest.approx(ResourceModel.load("xcup").layer(layer).lut, rel=0.25)
+
+
+def test_hardware_without_a_requantizer_is_as_it_was():
+    layer = replace(MATRICES["folded"], requantizer=None)
+    assert "Requantizer" not in layer.parameters() and "RequantizerFile" not in layer.memories()
+    assert layer.memory_sets().keys() == {"ThresholdFiles"} and not MATRICES["folded"].memory_sets()
