@@ -12,7 +12,7 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.folding.activations import activations
-from pipeline.folding.fold import fold, load, save, threshold_styles, write_reports
+from pipeline.folding.fold import fold, load, save, write_reports
 from pipeline.kernels.mvau import MVAU
 from tests.dataflow.residual import residual_network
 from tests.kernels.requantized import requantized_matrix, requantized_thresholding
@@ -65,7 +65,8 @@ def test_thresholds_of_8_bits_are_replaced_and_those_of_few_steps_stay():
     )
     folded = fold(graph)
     assert _names(folded) == ["MVAU_0"]
-    assert threshold_styles(folded.graph.layer("Thresholding_0")) and not threshold_styles(folded.graph.layer("MVAU_0"))
+    assert folded.graph.layer("Thresholding_0").threshold_styles()
+    assert not folded.graph.layer("MVAU_0").threshold_styles()
 
 
 @pytest.mark.parametrize("style", ["folded", "sparse", "unrolled"])
