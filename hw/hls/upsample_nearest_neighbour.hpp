@@ -23,6 +23,7 @@ void upsample_nearest_neighbour(
   constexpr bool InRegisters = Layer::Folds <= Few;
   constexpr int Row = Layer::ImageWidth * Layer::Folds;
   constexpr int Distance = InRegisters ? Row * Layer::FactorWidth : Layer::Folds;  // from writing a word to reading it
+  static_assert(Distance >= 1, "a word is read after it was written");
   Word row[Row];
   Word pixel[InRegisters ? Layer::Folds : 1];
 #pragma HLS array_partition variable=pixel complete

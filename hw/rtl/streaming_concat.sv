@@ -76,8 +76,8 @@ module streaming_concat #(
     wire [Width1-1:0] x1 = in1_data_i[i*Width1+:Width1];
     wire sign0 = Signed0 && x0[Width0-1];
     wire sign1 = Signed1 && x1[Width1-1];
-    wire [OutputWidth-1:0] a = {{(OutputWidth-Width0){sign0}}, x0};
-    wire [OutputWidth-1:0] b = {{(OutputWidth-Width1){sign1}}, x1};
+    wire [OutputWidth-1:0] a = OutputWidth'({{OutputWidth{sign0}}, x0});
+    wire [OutputWidth-1:0] b = OutputWidth'({{OutputWidth{sign1}}, x1});
     assign data[i*OutputWidth+:OutputWidth] = second_q ? b : a;
   end
 

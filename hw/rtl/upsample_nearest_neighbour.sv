@@ -107,13 +107,13 @@ module upsample_nearest_neighbour #(
     end
   end
 
-  // how many words a read goes back, 0 for one that goes on to the next; whether the word is free then
-  function automatic int unsigned back(input logic [3:0] last);
-    return !last[0] ? 0 : !last[1] ? Folds - 1 : !last[2] ? 0 : !last[3] ? Row - 1 : 0;
+  // the one of three constants that belongs to a read: it goes on to the next word, back to the first of the pixel, or of
+  // the row
+  function automatic int chosen(input logic [3:0] last, input int on, input int pixel, input int row);
+    return !last[0] ? on : !last[1] ? pixel : !last[2] ? on : !last[3] ? row : on;
   endfunction
-  function automatic logic goes_back(input logic [3:0] last);
-    return last[0] && (!last[1] || (last[2] && !last[3]));
-  endfunction
+  localparam int BackPixel = int'(Folds) - 1;
+  localparam int BackRow = int'(Row) - 1;
 
   // Words written that the read index has not passed; words that may be written. Both less 1 and plus half of the range:
   // the highest bit says whether there is one.
@@ -123,13 +123,14 @@ module upsample_nearest_neighbour #(
 
   // what a read adds to the words that it has not passed, alone and together with a write
   function automatic logic [CountWidth-1:0] passed(input logic [3:0] last);
-    return goes_back(last) ? CountWidth'(back(last)) : '1;
+    return CountWidth'(chosen(last, -1, BackPixel, BackRow));
   endfunction
   function automatic logic [CountWidth-1:0] passed_written(input logic [3:0] last);
-    return goes_back(last) ? CountWidth'(back(last) + 1) : '0;
+    return CountWidth'(chosen(last, 0, BackPixel + 1, BackRow + 1));
   endfunction
 
-  wire frees = read && last_copy_q && last_row_copy_q;
+  logic last_time_q;  // the next read is the last one of its word
+  wire frees = read && last_time_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -137,12 +138,14 @@ module upsample_nearest_neighbour #(
       room_q <= None + CountWidth'(Depth);
       passed_q <= passed(First);
       passed_written_q <= passed_written(First);
+      last_time_q <= First[1] && First[3];
     end else begin
       available_q <= available_q + (read ? (write ? passed_written_q : passed_q) : CountWidth'(write));
       room_q <= room_q + {{CountWidth - 1{write && !frees}}, write != frees};
       if (read) begin
         passed_q <= passed(next);
         passed_written_q <= passed_written(next);
+        last_time_q <= next[1] && next[3];
       end
     end
   end
@@ -150,7 +153,7 @@ module upsample_nearest_neighbour #(
   // the buffer, and the output register, which is that of the memory
   localparam int unsigned AddressWidth = $clog2(Depth);
   logic [AddressWidth-1:0] write_address_q, read_address_q, back_q;
-  logic write_last_q, read_last_q, goes_back_q;
+  logic write_last_q, read_last_q, goes_back_q, stays_q;
 
   logic out_valid_q;
   wire held = out_valid_q && !out_ready_i;
@@ -167,8 +170,9 @@ module upsample_nearest_neighbour #(
       write_last_q <= 1'b0;
       read_address_q <= '0;
       read_last_q <= 1'b0;
-      back_q <= AddressWidth'(back(First));
-      goes_back_q <= goes_back(First);
+      back_q <= AddressWidth'(chosen(First, 0, BackPixel, BackRow));
+      goes_back_q <= chosen(First, 0, 1, 1) == 1;
+      stays_q <= chosen(First, 0, int'(BackPixel == 0), int'(BackRow == 0)) == 1;
       out_valid_q <= 1'b0;
     end else begin
       if (write) begin
@@ -177,9 +181,10 @@ module upsample_nearest_neighbour #(
       end
       if (read) begin
         read_address_q <= read_address;
-        read_last_q <= read_address == AddressWidth'(Depth - 1);
-        back_q <= AddressWidth'(back(next));
-        goes_back_q <= goes_back(next);
+        read_last_q <= goes_back_q ? read_last_q && stays_q : read_address_q == AddressWidth'(Depth - 2);
+        back_q <= AddressWidth'(chosen(next, 0, BackPixel, BackRow));
+        goes_back_q <= chosen(next, 0, 1, 1) == 1;
+        stays_q <= chosen(next, 0, int'(BackPixel == 0), int'(BackRow == 0)) == 1;
       end
       out_valid_q <= read || held;
     end
