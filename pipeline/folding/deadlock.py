@@ -121,7 +121,8 @@ def _need_of_join(join: Layer, taken: Mapping[str, np.ndarray], most: Mapping[st
     """The fork's beats that each beat which `join` takes needs, before which it has `taken` so many of each stream."""
     turns = join.turns()
     if turns is None:
-        return np.max([most[stream][before] for stream, before in taken.items()], axis=0)
+        of_all: np.ndarray = np.max([most[stream][before] for stream, before in taken.items()], axis=0)
+        return of_all
     need = np.zeros(2 * len(turns), dtype=np.int64)  # none for beats of inputs that do not come from the fork
     for stream, before in taken.items():
         its_turn = np.tile(turns == join.input_names.index(stream), 2)
