@@ -30,6 +30,7 @@ def test_the_networks_have_every_feature() -> None:
         *("Quant", "IntQuant", "BipolarQuant", "Trunc", "Conv", "MatMul", "Gemm", "BatchNormalization", "Relu"),
         *("LeakyRelu", "Clip", "Sigmoid", "Tanh", "Add", "Sub", "Mul", "Div", "Neg", "MaxPool", "AveragePool"),
         *("GlobalAveragePool", "ReduceMean", "Flatten", "Reshape"),
+        *("Concat", "ConvTranspose", "DepthToSpace", "Pad", "Resize", "Slice", "SpaceToDepth"),
     }
     assert draws >= {f"{bits} bits" for bits in range(1, 9)}
     assert draws >= {
