@@ -317,6 +317,7 @@ class RandomNetwork(Network):
                 min(k, size + a + b) for k, size, a, b in zip(kernel, (height, width), pads, pads[2:], strict=False)
             ]
             stride = [self.pick(1, 1, 2), self.pick(1, 1, 2)]
+        dilations = [1, 1] if same else self._dilations(kernel, pads)
         groups = 1
         if self.chance(0.25):
             groups = channels
@@ -330,6 +331,7 @@ class RandomNetwork(Network):
             ("uneven pads", pads[:2] != pads[2:]),
             ("padded convolution", any(pads)),
             ("1 × 1", kernel == [1, 1]),
+            ("dilated convolution", dilations != [1, 1]),
         ):
             if happens:
                 self.drew(what)
@@ -337,15 +339,25 @@ class RandomNetwork(Network):
         weight, terms, squares = self.parameter((outputs, channels // groups, *kernel), 0)
         bias = self._bias(outputs, squares * size)
         names = [at or self.last, weight, *bias]
-        self.node("Conv", names, kernel_shape=kernel, strides=stride, pads=pads, group=groups)
-        self.at = (outputs, *self._windows(kernel, stride, pads))
+        more = {} if dilations == [1, 1] else {"dilations": dilations}
+        self.node("Conv", names, kernel_shape=kernel, strides=stride, pads=pads, group=groups, **more)
+        self.at = (outputs, *self._windows(kernel, stride, pads, dilations))
         self.moved(terms * reach + 2 * squares * size, self.unit, squares * size)
         self.quantized = False
 
-    def _windows(self, kernel: list[int], stride: list[int], pads: list[int]) -> tuple[int, int]:
+    def _dilations(self, kernel: list[int], pads: list[int]) -> list[int]:
+        """At times more than 1, where the windows still fit."""
+        sizes = (self.at[1] + pads[0] + pads[2], self.at[2] + pads[1] + pads[3])
+        drawn = [self._part_of(1, 1, 1, 2, 3) for _ in kernel]
+        return [d if k > 1 and (k - 1) * d < size else 1 for k, d, size in zip(kernel, drawn, sizes, strict=True)]
+
+    def _windows(
+        self, kernel: list[int], stride: list[int], pads: list[int], dilations: Sequence[int] = (1, 1)
+    ) -> tuple[int, int]:
         """Rows and columns of windows over the last tensor."""
         sizes = (self.at[1] + pads[0] + pads[2], self.at[2] + pads[1] + pads[3])
-        rows, columns = ((size - k) // t + 1 for size, k, t in zip(sizes, kernel, stride, strict=True))
+        spans = ((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
+        rows, columns = ((size - k) // t + 1 for size, k, t in zip(sizes, spans, stride, strict=True))
         return rows, columns
 
     def _bias(self, outputs: int, size: float) -> list[str]:

@@ -157,20 +157,30 @@ def _check_window(site: _Site, kernel: tuple[int, ...]) -> None:
             site.wrong(f"has {name} {options[name]}; expected {count} numbers")
     if site.node.op_type not in _DILATED and any(d != 1 for d in options.get("dilations", ())):
         site.refuse(f"has dilations {options['dilations']}; only 1 can be built")
-    kernel = _dilated(options, kernel)
-    _check_pads(site, kernel)
+    span = _dilated(options, kernel)
+    _check_pads(site, kernel, span)
     if options.get("ceil_mode", 0) not in (0, 1) or options.get("count_include_pad", 0) not in (0, 1):
         site.wrong("has a ceil_mode or count_include_pad that is neither 0 nor 1")
-    over = options.get("ceil_mode", 0) and any((n - 1) * s + k > size for n, s, k, size in _reach(site, kernel))
+    over = options.get("ceil_mode", 0) and any((n - 1) * s + k > size for n, s, k, size in _reach(site, span))
     if over and site.node.op_type != "MaxPool":
         site.refuse("has ceil_mode with windows that reach over the edge; pad explicitly")
-    if over:
-        ends = site.shape(0)[2:], options.get("pads", [0] * 2 * axes)[:axes]
-        if any((n - 1) * s >= size + a for (n, s, _, _), size, a in zip(_reach(site, kernel), *ends, strict=True)):
-            site.refuse("has ceil_mode with windows that lie outside of its input; pad explicitly")
+    if site.node.op_type == "MaxPool" and not options.get("auto_pad", b"").startswith(b"SAME"):
+        _check_elements(site, kernel)
     elements = math.prod(kernel) * site.shape(0)[1] * math.prod(site.output[2:])
     if elements > _MAX_WINDOWS:
         site.refuse(f"has windows of {elements} elements in all; at most {_MAX_WINDOWS} can be built")
+
+
+def _check_elements(site: _Site, kernel: tuple[int, ...]) -> None:
+    """Every window must have an element of the input: ONNX has -inf for one without."""
+    options, axes = site.options, len(kernel)
+    strides, dilations = (options.get(name, [1] * axes) for name in ("strides", "dilations"))
+    first = options.get("pads", [0] * 2 * axes)[:axes]
+    for axis, size in enumerate(site.shape(0)[2:]):
+        taps = [tap * dilations[axis] - first[axis] for tap in range(kernel[axis])]
+        starts = (window * strides[axis] for window in range(site.output[2 + axis]))
+        if any(all(not 0 <= start + tap < size for tap in taps) for start in starts):
+            site.refuse("has windows without any element of its input; choose other pads, or no ceil_mode")
 
 
 def _dilated(options: Mapping[str, Any], kernel: tuple[int, ...]) -> tuple[int, ...]:
@@ -187,7 +197,7 @@ def _reach(site: _Site, kernel: tuple[int, ...]) -> Iterator[tuple[int, int, int
     return zip(site.output[2:], site.options.get("strides", [1] * axes), kernel, sizes, strict=True)
 
 
-def _check_pads(site: _Site, kernel: tuple[int, ...]) -> None:
+def _check_pads(site: _Site, kernel: tuple[int, ...], span: tuple[int, ...]) -> None:
     axes = len(kernel)
     pads, auto_pad = site.options.get("pads", [0] * 2 * axes), site.options.get("auto_pad", b"NOTSET").decode()
     if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
@@ -195,8 +205,8 @@ def _check_pads(site: _Site, kernel: tuple[int, ...]) -> None:
     if auto_pad != "NOTSET" and any(pads):
         site.wrong(f"has both pads and auto_pad {auto_pad}; expected one of them")
     padded = tuple(size + a + b for size, a, b in zip(site.shape(0)[2:], pads[:axes], pads[axes:], strict=True))
-    if not auto_pad.startswith("SAME") and any(k > size for k, size in zip(kernel, padded, strict=True)):
-        site.wrong(f"has windows {kernel} larger than its padded input {padded}")
+    if not auto_pad.startswith("SAME") and any(k > size for k, size in zip(span, padded, strict=True)):
+        site.wrong(f"has windows {span} larger than its padded input {padded}")
     if site.node.op_type != "Conv" and any(p >= k for p, k in zip(pads, (*kernel, *kernel), strict=True)):
         site.wrong(f"has pads {pads}, with windows {kernel} that lie outside; expected pads below the kernel")
 
@@ -456,7 +466,7 @@ def _set(node: onnx.NodeProto, name: str, value: Any) -> None:
 
 
 _JOINS = ("Add", "Sub", "Mul", "Div")
-_DILATED = ()
+_DILATED = ("Conv", "MaxPool")
 _CHECKS: dict[str, Callable[[_Site], None]] = {
     **dict.fromkeys(_JOINS, _check_binary),
     **dict.fromkeys(CLASSIFIER_ENDS, _check_softmax),

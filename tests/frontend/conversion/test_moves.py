@@ -401,9 +401,25 @@ def test_a_maximum_whose_last_windows_reach_over_the_edge(tmp_path):
     assert graph.layers[-1].outputs()[0].shape == (4, 3, 2)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dilations": [2, 2]},
+        {"dilations": [2, 1], "pads": [1, 0, 2, 1]},
+        {"dilations": [1, 3], "strides": [2, 1], "pads": [0, 1, 0, 1]},
+    ],
+)
+def test_dilated_windows(tmp_path, options):
+    """Of a convolution and a maximum; with one dilated convolution it could also be one with zeros between its weights."""
+    network = quantized()
+    network.add("MaxPool", kernel_shape=[3, 2], **{**options, "pads": options.get("pads", [1, 1, 1, 1])})
+    network.conv(4, 3, 2, **options)
+    exact_from_a_file(network, tmp_path)
+
+
 def test_a_maximum_of_windows_without_an_element_is_refused(tmp_path):
     network = quantized()
     network.add("MaxPool", kernel_shape=[2, 2], strides=[3, 3], ceil_mode=1)
     network.conv(4, 2, 1)
-    with pytest.raises(UnsupportedError, match="MaxPool_1 has ceil_mode with windows that lie outside of its input"):
+    with pytest.raises(UnsupportedError, match="MaxPool_1 has windows without any element of its input"):
         read(network, tmp_path)
