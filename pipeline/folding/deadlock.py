@@ -125,7 +125,8 @@ def _needs_of_join(
     needs, and that the branch with the stream must therefore accept."""
     turns = join.turns()
     if turns is None:
-        return dict.fromkeys(taken, np.max([most[stream][before] for stream, before in taken.items()], axis=0))
+        need = np.max([most[stream][before] for stream, before in taken.items()], axis=0)
+        return dict.fromkeys(taken, need)
     needs = {stream: np.zeros(2 * len(turns), dtype=np.int64) for stream in taken}
     for stream, before in taken.items():
         its_turn = np.tile(turns == join.input_names.index(stream), 2)
