@@ -56,12 +56,13 @@ def lane_witnesses(mvau: MatrixVector) -> tuple[Witness, ...]:
 
 
 def witness_inputs(mvau: MatrixVector) -> np.ndarray:
-    """Input vectors that take the accumulator of every lane to both ends of its exact range.
+    """Pixels of the input that take the accumulator of every lane to both ends of its exact range.
 
-    int64 of shape (n, MW), n at most twice the lanes, no vector twice. With one lane these are the extremes of the layer.
+    int64 of shape (n, channels of the input), n at most twice the lanes, none twice. With one lane these are the extremes
+    of the layer.
     """
     vectors = [witness.vector(mvau.input_type, mvau.mw) for witness in lane_witnesses(mvau)]
-    distinct = {vector.tobytes(): vector for vector in vectors}
+    distinct = {vector.tobytes(): mvau.pixel_of(vector) for vector in vectors}
     return np.stack(list(distinct.values()))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.demand import Demand
 from pipeline.devices.resources import Resources
-from pipeline.kernels.matrix_vector import MatrixVector, kind_of
+from pipeline.kernels.matrix_vector import MatrixVector
 
 __all__ = ["COEFFICIENTS", "ResourceModel"]
 
@@ -40,7 +40,8 @@ class ResourceModel:
 
     def matrix(self, layer: MatrixVector, style: str, fields: Mapping[str, int | str]) -> Resources:
         """What `layer` will take in `style` with the fields of a folding."""
-        return self.of(kind_of(style).demand_of(layer, fields, self.family))
+        kind, matrix = layer.in_style(style)
+        return self.of(kind.demand_of(matrix, fields, self.family))
 
     def of(self, wanted: Demand) -> Resources:
         """What a demand comes to."""

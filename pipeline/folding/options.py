@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pipeline.dataflow.layer import Folding, Layer
-from pipeline.kernels.matrix_vector import kind_of
-from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.matrix_vector import MatrixVector
 
 __all__ = ["foldings", "stored_in", "within"]
 
@@ -17,7 +16,10 @@ def foldings(
 ) -> tuple[Folding, ...]:
     """The foldings of `layer`; `style` is what an MVAU becomes, with `budget` and `walkers` as in
     `MatrixVector.foldings_of`."""
-    return kind_of(style).foldings_of(layer, budget, walkers) if isinstance(layer, MVAU) else layer.foldings()
+    if not isinstance(layer, MatrixVector):
+        return layer.foldings()
+    kind, matrix = layer.in_style(style)
+    return kind.foldings_of(matrix, budget, walkers)
 
 
 def stored_in(options: Iterable[Folding], ram_styles: Iterable[str]) -> tuple[Folding, ...]:

@@ -5,7 +5,7 @@
     sparse    walkers through the weights that are not zero
 
 A layer that is unrolled takes whole vectors. Where these are windows, padding and generator become one ParallelWindow,
-which makes a whole window a cycle.
+which makes a whole window a cycle. So they do before a VVAU that is folded to take a whole window a cycle.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.layer import Folding, Layer
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
-from pipeline.kernels.matrix_vector import MatrixVector, kind_of
+from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.vvau import VVAU
 
-__all__ = ["styled", "whole_window", "window_makers", "with_whole_windows"]
+__all__ = ["needs_whole_windows", "styled", "whole_window", "window_makers", "with_whole_windows"]
 
 
 def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGenerator, FMPadding | None] | None:
@@ -33,6 +34,11 @@ def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGene
         return None
     padding = graph.writer(generator.input_names[0])
     return generator, padding if isinstance(padding, FMPadding) else None
+
+
+def needs_whole_windows(layer: Layer, folding: Folding) -> bool:
+    """Whether `layer`, folded so, takes windows only whole."""
+    return folding.style == "unrolled" or (isinstance(layer, VVAU) and int(folding.fields.get("simd", 1)) > 1)
 
 
 def whole_window(generator: ConvolutionInputGenerator, padding: FMPadding | None) -> ParallelWindow:
@@ -53,7 +59,7 @@ def whole_window(generator: ConvolutionInputGenerator, padding: FMPadding | None
 
 
 def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
-    """`graph` with a ParallelWindow wherever one of the MVAUs `names` reads windows of more than a pixel.
+    """`graph` with a ParallelWindow wherever one of the layers `names` reads windows of more than a pixel.
 
     It has the name of the generator; the padding before that, if any, is gone. Raises UnsupportedError for windows that
     cannot be made whole.
@@ -74,6 +80,6 @@ def styled(layer: MVAU, style: str, fields: Mapping[str, int | str]) -> MatrixVe
     """`layer` in the style, with the `fields` of a folding of it."""
     if style == "folded":
         return layer.folded(fields)
-    kind = kind_of(style)
-    same: dict[str, Any] = {field.name: getattr(layer, field.name) for field in dataclass_fields(MatrixVector)}
+    kind, matrix = layer.in_style(style)
+    same: dict[str, Any] = {field.name: getattr(matrix, field.name) for field in dataclass_fields(MatrixVector)}
     return kind(**same | dict(fields))

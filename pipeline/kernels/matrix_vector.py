@@ -80,6 +80,7 @@ class MatrixVector(Layer):
     has_overflow: ClassVar[bool] = True
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
     style: ClassVar[str]  # what computes the matrix, one of STYLES
+    styles: ClassVar[tuple[str, ...]] = STYLES  # what may
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:
@@ -163,6 +164,10 @@ class MatrixVector(Layer):
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
+    def pixel_of(self, vector: np.ndarray) -> np.ndarray:
+        """The pixel of the input of which every row sees `vector`, (MW,)."""
+        return vector
+
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (values,) = inputs
         sums = self._sums(values)
@@ -188,6 +193,11 @@ class MatrixVector(Layer):
         return np.ascontiguousarray(self.weights.T, number)
 
     # -- folding ----------------------------------------------------------------------------------------------------
+
+    def in_style(self, style: str) -> tuple[type[MatrixVector], MatrixVector]:
+        """The kernel that computes the layer in `style`, one of its `styles`, and the layer with the matrix as that kernel
+        takes it."""
+        return kind_of(style), self
 
     @classmethod
     @abstractmethod
@@ -284,8 +294,8 @@ class MatrixVector(Layer):
 
 
 def kind_of(style: str) -> type[MatrixVector]:
-    """The kernel that computes a matrix in `style`, one of STYLES."""
-    kinds = (kind for kind in kernels().values() if issubclass(kind, MatrixVector))
+    """The kernel that computes any matrix in `style`, one of STYLES."""
+    kinds = (kind for kind in kernels().values() if issubclass(kind, MatrixVector) and kind.finn_operator == "MVAU")
     return next(kind for kind in kinds if kind.style == style)
 
 

@@ -87,7 +87,7 @@ def run_layers(
     stall_seed: int,
     log: Callable[[str], None],
 ) -> list[LayerRun]:
-    """Simulate every layer alone on the first of `frames`, (N, H, W, C), and each MVAU on its `witnesses`, (n, MW).
+    """Simulate every layer alone on the first of `frames`, (N, H, W, C), and each MVAU on its `witnesses`, (n, C).
 
     Compiled models are kept in `folder`, which other builds may use at the same time. Raises VerificationError naming
     the layer whose output differs, or whose accumulator left its proven range.

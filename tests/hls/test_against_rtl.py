@@ -24,6 +24,7 @@ from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.vvau import VVAU
 from pipeline.tools.gxx import build_program
 from tests.kernels.matrices import matrix_layer
 from tests.kernels.side_by_side import simulate_side_by_side
@@ -60,7 +61,10 @@ def _matrices(draw: st.DrawFn, kind: type[MatrixVector]) -> MatrixVector:
         fields = {"digits": draw(st.sampled_from(sorted({-(-bits // size) for size in range(1, bits + 1)})))}
     else:
         fields = {"simd": _folds(draw, mw)}
-        if kind is SparseMVAU:
+        if kind is VVAU:
+            fields["multiplier"] = _folds(draw, mh)
+            fields["pe"] = fields["multiplier"] * _folds(draw, mh // fields["multiplier"])
+        elif kind is SparseMVAU:
             fields["lanes"] = _folds(draw, mh)
             fields["pe"] = fields["lanes"] * draw(st.integers(1, mh // fields["lanes"]))
         else:
@@ -143,7 +147,8 @@ def _generators(draw: st.DrawFn) -> ConvolutionInputGenerator:
     shape = draw(_shapes())
     kernel = draw(st.integers(1, shape[0])), draw(st.integers(1, shape[1]))
     stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    return ConvolutionInputGenerator(*_NAMES, shape, draw(_types()), kernel, stride, _folds(draw, shape[2]))
+    simd, depthwise = _folds(draw, shape[2]), draw(st.booleans())
+    return ConvolutionInputGenerator(*_NAMES, shape, draw(_types()), kernel, stride, simd, depthwise)
 
 
 @st.composite
@@ -156,8 +161,8 @@ def _windows(draw: st.DrawFn) -> ParallelWindow:
 
 
 _ONE_OF_EACH = st.tuples(
-    _matrices(MVAU), _matrices(SparseMVAU), _matrices(UnrolledMVAU), _thresholdings(), _sums(), _copies(), _paddings(),
-    _pools(), _labels(), _converters(), _generators(), _windows(),
+    _matrices(MVAU), _matrices(SparseMVAU), _matrices(UnrolledMVAU), _matrices(VVAU), _thresholdings(), _sums(), _copies(),
+    _paddings(), _pools(), _labels(), _converters(), _generators(), _windows(),
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.vvau import VVAU
 from tests.kernels.matrices import matrix_layer
 
 __all__ = ["EVERY_KERNEL"]
@@ -46,10 +47,13 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(SparseMVAU, 4, 6, INT4, 5, bias=True, density=0.6, pe=4, simd=3, lanes=2),
     matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4, 15),
     matrix_layer(UnrolledMVAU, 3, 5, INT8, 4, 3, bias=True, digits=4),
+    matrix_layer(VVAU, 4, 9, UINT4, 4, 15, pe=2),
+    matrix_layer(VVAU, 4, 4, INT8, 5, bias=True, pe=4, simd=2, multiplier=2, ram_style="ultra"),
     _thresholding(UINT8, 15, 0),
     _thresholding(INT8, 6, -3),
     ConvolutionInputGenerator("", X, Y, (6, 7, 4), UINT4, (3, 3), (2, 2), 2),
     ConvolutionInputGenerator("", X, Y, (5, 5, 2), UINT4, (1, 1), (2, 2), 1),
+    ConvolutionInputGenerator("", X, Y, (6, 7, 4), UINT4, (3, 3), (1, 1), 2, True),
     ParallelWindow("", X, Y, (6, 7, 2), INT4, (3, 3), (1, 1), (1, 1, 1, 1), -1),
     ParallelWindow("", X, Y, (5, 6, 1), UINT4, (2, 3), (2, 1), (0, 0, 0, 0), 0),
     FMPadding("", X, Y, (2, 3, 2), INT4, (1, 2, 1, 0), -8, 2),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -15,8 +17,11 @@ from tests.kernels.side_by_side import simulate_side_by_side
 UINT4 = IntType(0, 15)
 
 
-def _layer(shape, kernel, stride, simd, type_=UINT4):
-    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd)
+def _layer(shape, kernel, stride, simd, type_=UINT4, *, depthwise=False):
+    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd, depthwise)
+
+
+_depthwise = partial(_layer, depthwise=True)
 
 
 CONFIGURATIONS = {
@@ -35,6 +40,16 @@ CONFIGURATIONS = {
     "rows_far_apart": _layer((11, 5, 1), (2, 3), (7, 1), 1),
     "one_row_of_sound": _layer((1, 16, 2), (1, 5), (1, 2), 2, IntType(-128, 127)),
     "one_pixel": _layer((1, 1, 4), (1, 1), (1, 1), 2),
+    "depthwise": _depthwise((6, 7, 4), (3, 3), (1, 1), 2),
+    "depthwise_of_many_folds": _depthwise((4, 4, 7), (3, 3), (1, 1), 1),
+    "depthwise_all_channels_a_beat": _depthwise((5, 5, 3), (3, 3), (1, 1), 3, IntType(-1, 0)),
+    "depthwise_at_stride_two": _depthwise((8, 10, 6), (3, 3), (2, 2), 2),
+    "depthwise_even_window_at_stride_two": _depthwise((6, 6, 2), (2, 2), (2, 2), 1),
+    "depthwise_of_sound": _depthwise((1, 16, 4), (1, 5), (1, 2), 2, IntType(-128, 127)),
+    "depthwise_of_columns": _depthwise((9, 3, 34), (4, 1), (1, 1), 17),
+    "depthwise_beyond_the_window": _depthwise((9, 9, 4), (2, 2), (3, 3), 2),
+    "depthwise_of_whole_images": _depthwise((4, 5, 6), (4, 5), (1, 1), 3),
+    "depthwise_of_single_pixels": _depthwise((5, 6, 3), (1, 1), (2, 2), 1),
 }
 
 
@@ -56,13 +71,15 @@ def test_latency(simulated):
 
 
 @pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
-def test_windows_hold_rows_then_columns_then_channels(layer):
+def test_windows_hold_rows_then_columns_then_channels_and_depthwise_parts_of_the_channels_first(layer):
     frame = np.arange(np.prod(layer.shape)).reshape(1, *layer.shape)
     (windows,) = layer.reference(frame)
     (sh, sw), (kh, kw) = layer.stride, layer.kernel
+    channels = layer.simd if layer.depthwise else layer.shape[2]
     for y, x in np.ndindex(*layer.output_pixels):
-        expected = frame[0, y * sh : y * sh + kh, x * sw : x * sw + kw].ravel()
-        np.testing.assert_array_equal(windows[0, y, x], expected)
+        window = frame[0, y * sh : y * sh + kh, x * sw : x * sw + kw]
+        parts = [window[:, :, c : c + channels].ravel() for c in range(0, layer.shape[2], channels)]
+        np.testing.assert_array_equal(windows[0, y, x], np.concatenate(parts))
 
 
 @pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
@@ -77,16 +94,18 @@ def test_a_beat_needs_the_beats_up_to_its_own(layer):
 @settings(max_examples=150)
 @given(
     image=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    channels=st.integers(1, 3),
+    channels=st.integers(1, 4),
     kernel=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     stride=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    depthwise=st.booleans(),
 )
-def test_the_buffer_costs_no_cycle_and_one_pixel_less_would(image, channels, kernel, stride):
+def test_the_buffer_costs_no_cycle_and_less_would(image, channels, kernel, stride, depthwise):
     assume(kernel[0] <= image[0] and kernel[1] <= image[1])
-    layer = _layer((*image, channels), kernel, stride, 1)
+    layer = _layer((*image, channels), kernel, stride, 1, depthwise=depthwise)
     assert _cycles_between_frames(layer, layer.buffer_depth) == layer.cycles()
     if not layer.ordered:
-        smaller = _cycles_between_frames(layer, layer.buffer_depth - layer.folds)
+        less = 1 if layer.interleaved else layer.folds  # exact to the beat, or to the pixel
+        smaller = _cycles_between_frames(layer, layer.buffer_depth - less)
         assert smaller is None or smaller > layer.cycles()
 
 

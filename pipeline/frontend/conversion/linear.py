@@ -1,4 +1,4 @@
-"""Conv, MatMul and Gemm to MVAU. Biases stay in the pending affine function and end in thresholds or on the host."""
+"""Conv, MatMul and Gemm to MVAU and VVAU. Biases stay in the pending affine function and end in thresholds or on the host."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from pipeline.frontend.conversion.tensors import (
 from pipeline.frontend.conversion.windows import add_windows, read_window, require_images
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.vvau import VVAU
 
 __all__ = ["convert_convolution", "convert_matrix_product"]
 
@@ -29,14 +30,19 @@ __all__ = ["convert_convolution", "convert_matrix_product"]
 def convert_convolution(
     builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, weight: Constant, bias: np.ndarray | None
 ) -> StreamTensor:
-    """A convolution: padding, windows, and an MVAU with one row an output channel."""
+    """A convolution: padding, windows, and an MVAU with one row an output channel; or a VVAU where that sees one channel.
+
+    Between groups of several channels the matrix of the MVAU has zeros.
+    """
     options = attributes(node)
     require_images(builder, node, tensor)
     scale = _uniform_scale(node, tensor)
     integers, weight_scale = _rows(node, weight, weight.values.shape[0])
-    integers = _dense(integers, options.get("group", 1))
+    groups = options.get("group", 1)
+    depthwise = groups > 1 and integers.shape[1] == 1
     window = read_window(node, options, integers.shape[2:])
-    rows = integers.transpose(0, 2, 3, 1).reshape(len(integers), -1)
+    seen = integers if depthwise else _dense(integers, groups)
+    rows = seen.transpose(0, 2, 3, 1).reshape(len(integers), -1)
     offset = np.zeros(len(rows))
     if tensor.offset.any():
         if any(window[2]):
@@ -44,9 +50,10 @@ def convert_convolution(
                 f"{describe(node)} pads a tensor that has an offset left from {tensor.stream}; add a quantizer "
                 "before it."
             )
-        offset = weight_scale * (integers.sum(axis=(2, 3)) @ tensor.offset)
-    stream, pixels = add_windows(builder, node, tensor.stream, window, value=0)
-    result = _add_mvau(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
+        offset = weight_scale * (_dense(integers, groups).sum(axis=(2, 3)) @ tensor.offset)
+    stream, pixels = add_windows(builder, node, tensor.stream, window, value=0, depthwise=depthwise)
+    multiplier = len(rows) // groups if depthwise else None
+    result = _add_matrix(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset, multiplier)
     result = result.move(channel_layout(*pixels, len(rows)))
     return result if bias is None else result.affine(np.ones(len(rows)), np.asarray(bias, np.float64).reshape(-1))
 
@@ -70,7 +77,7 @@ def convert_matrix_product(
         elements = np.broadcast_to(tensor.offset, (tensor.layout.size // tensor.channels, tensor.channels)).ravel()
         offset = weight_scale * (integers @ elements[tensor.layout.reshape(-1, integers.shape[1])[0]])
     stream, pixels, rows = _matrix_input(builder, node, tensor, integers)
-    result = _add_mvau(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
+    result = _add_matrix(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
     lead = tensor.layout.shape[:-1]
     result = result.move(np.arange(int(np.prod(lead)) * len(rows)).reshape(*lead, len(rows)))
     one, zero = np.ones(len(rows)), np.zeros(len(rows))
@@ -123,7 +130,7 @@ def _flatten_input(builder: LayerBuilder) -> np.ndarray:
     return np.arange(height * width * channels).reshape(channels, height, width).transpose(1, 2, 0).ravel()
 
 
-def _add_mvau(
+def _add_matrix(
     builder: LayerBuilder,
     node: onnx.NodeProto,
     weight: Constant,
@@ -132,17 +139,21 @@ def _add_mvau(
     rows: np.ndarray,
     scale: np.ndarray,
     offset: np.ndarray,
+    multiplier: int | None = None,
 ) -> StreamTensor:
+    """An MVAU; with a `multiplier`, which is how many `rows` see the same channel, a VVAU."""
     input_type = builder.type(stream)
     lo, hi = (np.array(end, np.int64) for end in exact_range(rows, input_type))
+    kernel, fields = (MVAU, {}) if multiplier is None else (VVAU, {"multiplier": multiplier, "pe": multiplier})
     output = builder.add(
-        MVAU,
+        kernel,
         (stream,),
         source=weight.source or node.name,
         weights=np.ascontiguousarray(rows),
         input_type=input_type,
         output_type=IntType(int(lo.min()), int(hi.max())),
         pixels=tuple(pixels),
+        **fields,
     )
     return StreamTensor(output, np.empty(0, np.int64), lo, hi, scale, offset)
 

@@ -38,7 +38,14 @@ def read_window(node: onnx.NodeProto, options: Mapping[str, Any], kernel: Sequen
 
 
 def add_windows(
-    builder: LayerBuilder, node: onnx.NodeProto, stream: str, window: Window, *, value: int, ceil_mode: bool = False
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    stream: str,
+    window: Window,
+    *,
+    value: int,
+    ceil_mode: bool = False,
+    depthwise: bool = False,
 ) -> tuple[str, tuple[int, int]]:
     """Pad `stream` with `value` and slide the window over it. The stream of windows and (OH, OW)."""
     kernel, stride, pads = window
@@ -69,5 +76,6 @@ def add_windows(
             type=type_,
             kernel=kernel,
             stride=stride,
+            depthwise=depthwise,
         )
     return stream, (rows, columns)
