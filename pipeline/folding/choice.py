@@ -161,11 +161,13 @@ class FoldingProblem:
             layer_options for layer, layer_options in zip(self.graph, options, strict=True) if isinstance(layer, MVAU)
         ]
         interval = max((folding.cycles for layer_options in matrices for folding in layer_options), default=self.budget)
+        in_step = (
+            None if self.budget is None else 2 * self.budget
+        )  # a generator in step with its reader: all in the budget
+        intervals = (in_step if _is_depthwise(layer) else interval for layer in self.graph)
         return tuple(
-            layer_options
-            if isinstance(layer, MVAU) or interval is None or _is_depthwise(layer)
-            else _in_time(layer_options, interval, self.budget)
-            for layer, layer_options in zip(self.graph, options, strict=True)
+            layer_options if isinstance(layer, MVAU) or limit is None else _in_time(layer_options, limit, self.budget)
+            for layer, layer_options, limit in zip(self.graph, options, intervals, strict=True)
         )
 
     def _has_whole_windows(self, layer: Layer, *, must: bool) -> bool:
@@ -370,14 +372,14 @@ def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free
 def _between(
     model: ResourceModel, stream: Connection, whole: int | None, *, same: bool
 ) -> Callable[[int, int], Resources | None]:
-    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass; None if
-    the lanes must be the `same` and are not."""
+    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass, or the lanes
+    must be the `same`; None if these are not."""
 
     @cache
     def estimate(written: int, read: int) -> Resources | None:
         if same and written != read:
             return None
-        if written == whole:
+        if same or written == whole:
             return _NOTHING
         total = _fifo(model, stream.type, written)
         wide = lcm(written, read)

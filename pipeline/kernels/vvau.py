@@ -67,11 +67,6 @@ class VVAU(MVAU):
         same = {field.name: getattr(self, field.name) for field in dataclass_fields(MatrixVector)}
         return MVAU(**same | {"weights": matrix.reshape(self.mh, -1)})
 
-    @property
-    def takes_whole_windows(self) -> bool:
-        """Whether a beat is a window of more than a pixel, of all channels."""
-        return self.mw > 1 and (self.pe, self.simd) == (self.mh, self.mw)
-
     # -- streams ----------------------------------------------------------------------------------------------------
 
     def lanes_in(self) -> int:

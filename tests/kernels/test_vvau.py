@@ -99,7 +99,7 @@ def test_padding_windows_and_products_are_a_depthwise_convolution(kernel, stride
     kernels = torch.from_numpy(weights)[:, None].double()
     expected = torch.nn.functional.conv2d(image, kernels, stride=stride, groups=channels).permute(0, 2, 3, 1).numpy()
     for stalls in (None, 5):
-        result = simulate([padding, windows, unit], {"x": frames}, tmp_path / str(stalls), stalls=stalls)
+        result = simulate([padding, windows, unit], {"x": frames}, tmp_path, stalls=stalls)
         np.testing.assert_array_equal(result.outputs["y"], expected)
 
 
