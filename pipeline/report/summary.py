@@ -8,7 +8,6 @@ from statistics import median
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.kernels.matrix_vector import STYLES, MatrixVector
-from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
@@ -402,7 +401,7 @@ def _beside_finn(facts: BuildFacts) -> str:
         "\n\nFINN's estimate is what FINN's code says of its own units with the same folding; a dash stands where it has "
         "no such unit, or no estimate of its LUTs."
     )
-    names = [layer.name for layer in facts.folded.graph if isinstance(layer, MVAU) and facts.finn.get(layer.name)]
+    names = [layer.name for layer in facts.folded.graph if "MVAU_hls" in facts.finn.get(layer.name, {})]
     if not names:
         return text
     counted = {name: facts.resources.layers[name].total.lut for name in names}

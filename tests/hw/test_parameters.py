@@ -69,6 +69,12 @@ MODULES = rtl_sources()
         ),
         ("unrolled_mvau", ".GraphLatency(0)", "GraphLatency must be at least 1"),
         ("unrolled_mvau", ".AccWidths(8'd9)", "AccWidths must be in 1 to LaneWidth"),
+        ("vvau", ".Simd(2)", "Simd must divide Mw, Pe must divide Mh, and Multiplier must divide Pe"),
+        (
+            "vvau",
+            ".Pe(3), .Mh(3), .Multiplier(2)",
+            "Simd must divide Mw, Pe must divide Mh, and Multiplier must divide Pe",
+        ),
         ("threshold_search", ".Folds(0)", "Lanes, Folds and NumThresholds must be at least 1"),
         ("threshold_search", ".NumThresholds(0)", "Lanes, Folds and NumThresholds must be at least 1"),
         ("threshold_search", ".LaneWidth(7)", "ValueWidths must be in 1 to LaneWidth"),
