@@ -20,7 +20,7 @@
 // StrideHeight, StrideWidth:    pixels from a window to the next; may be more than the window's.
 // Depth:                        beats of the buffer, at least 2; unless Ordered it must span a window.
 // Ordered:                      no beat is read twice or after a later one; room is made by beats then, not windows.
-// Depthwise:                    windows leave fold by fold; not with Ordered.
+// Depthwise:                    windows leave fold by fold; not with Ordered, and not for windows of one pixel.
 `default_nettype none
 
 module convolution_input_generator #(
@@ -90,8 +90,8 @@ module convolution_input_generator #(
   if (!Ordered && int'(Depth) <= Last) begin : gen_check_depth
     $error("%m: Depth must hold all words from the first of a window to its last");
   end
-  if (Ordered && Depthwise) begin : gen_check_order
-    $error("%m: Ordered and Depthwise exclude each other");
+  if (Depthwise && (Ordered || KernelHeight * KernelWidth < 2)) begin : gen_check_order
+    $error("%m: with Depthwise a window must have two pixels or more, and Ordered is excluded");
   end
 
   // where the next read is: beat of a row of the window, row of the window, pass, window of a row, row of windows
@@ -131,6 +131,8 @@ module convolution_input_generator #(
   wire third_last_window = last_window_q ? OutWidth == 2 : OutWidth > 2 && window_q == WindowWidth'(OutWidth - 3);
   wire third_last_row = last_row_q ? OutHeight == 2 : OutHeight > 2 && row_q == RowWidth'(OutHeight - 3);
   wire [4:0] next = {next_last_row, next_last_window, next_last_pass, next_last_kernel_row, next_last_beat};
+  // the same, but of what the last read of a pass changes: as a pass has more than one, the read before it changes none
+  wire [4:0] after = Depthwise ? {last_row_q, last_window_q, last_pass_q, next[1:0]} : next;
   localparam bit [4:0] First = {OutHeight == 1, OutWidth == 1, Passes == 1, KernelHeight == 1, Beats == 1};
 
   wire write, read;
@@ -163,9 +165,9 @@ module convolution_input_generator #(
       window_before_q <= moved(window_end_q, third_last_window, window_before_q);
       row_before_q <= moved(row_end_q, third_last_row, row_before_q);
       {last_row_q, last_window_q, last_pass_q, last_kernel_row_q, last_beat_q} <= next;
-      pass_end_q <= &next[1:0];
-      window_end_q <= &next[2:0];
-      row_end_q <= &next[3:0];
+      pass_end_q <= &after[1:0];
+      window_end_q <= &after[2:0];
+      row_end_q <= &after[3:0];
     end
   end
 
@@ -219,10 +221,10 @@ module convolution_input_generator #(
       freed_q <= freed(First);
       freed_written_q <= freed_written(First);
     end else if (read) begin
-      passed_q <= passed(next);
-      passed_written_q <= passed_written(next);
-      freed_q <= freed(next);
-      freed_written_q <= freed_written(next);
+      passed_q <= passed(after);
+      passed_written_q <= passed_written(after);
+      freed_q <= freed(after);
+      freed_written_q <= freed_written(after);
     end
   end
 
@@ -274,8 +276,8 @@ module convolution_input_generator #(
       end
       if (read) begin
         read_address_q <= wrapped[AddressWidth] ? ahead : wrapped[AddressWidth-1:0];
-        turn_q <= turn(next);
-        turn_back_q <= turn_back(next);
+        turn_q <= turn(after);
+        turn_back_q <= turn_back(after);
       end
       out_valid_q <= read || held;
     end

@@ -372,14 +372,14 @@ def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free
 def _between(
     model: ResourceModel, stream: Connection, whole: int | None, *, same: bool
 ) -> Callable[[int, int], Resources | None]:
-    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass, or the lanes
-    must be the `same`; None if these are not."""
+    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass; None if
+    the lanes must be the `same` and are not."""
 
     @cache
     def estimate(written: int, read: int) -> Resources | None:
         if same and written != read:
             return None
-        if same or written == whole:
+        if written == whole:
             return _NOTHING
         total = _fifo(model, stream.type, written)
         wide = lcm(written, read)

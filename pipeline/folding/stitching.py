@@ -12,7 +12,6 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.kernels.vvau import VVAU
-from pipeline.kernels.windows import WindowGenerator
 
 __all__ = ["MINIMUM_DEPTH", "stitch", "with_depths"]
 
@@ -22,8 +21,7 @@ MINIMUM_DEPTH = 2  # a FIFO of one beat could not be read and written in every c
 def stitch(graph: LayerGraph) -> LayerGraph:
     """`graph` with StreamingFIFO_<i> on every stream between two layers, MINIMUM_DEPTH deep, and converters.
 
-    What takes whole windows takes them straight from the ParallelWindow that makes them: they are wide, and in step. So does
-    a VVAU with its generator, which has the same lanes.
+    What takes whole windows takes them straight from the ParallelWindow that makes them: they are wide, and in step.
 
     One converter where the lanes of one end divide those of the other, else two, over the least common multiple. A FIFO
     stands behind each converter too: an MVAU takes a vector in a burst that a converter cannot follow. FIFOs and
@@ -57,9 +55,7 @@ def with_depths(graph: LayerGraph, depths: dict[str, int]) -> LayerGraph:
 
 
 def _in_step(writer: Layer, reader: Layer) -> bool:
-    if isinstance(reader, VVAU):
-        return isinstance(writer, WindowGenerator)
-    return isinstance(writer, ParallelWindow) and isinstance(reader, UnrolledMVAU)
+    return isinstance(writer, ParallelWindow) and isinstance(reader, UnrolledMVAU | VVAU)
 
 
 def _between(stream: Connection, written: int, read: int, counts: dict[str, int]) -> list[Layer]:

@@ -30,17 +30,18 @@ CHANNELS = 4
 
 
 def _network() -> Network:
-    """A first convolution with a stride, a depthwise separable one, and a depthwise one of two rows a channel."""
+    """A first convolution with a stride, a depthwise separable one in a residual block, and one of two rows a channel."""
     network = Network(1, 9, 6)
     network.quant(0.5, 4)
     network.conv(1, CHANNELS, (4, 2), strides=[2, 1], pads=[1, 0, 2, 1])
     network.add("Relu")
-    network.quant(1.0, 4, signed=0)
+    skipped = network.quant(1.0, 4, signed=0)
     network.conv(CHANNELS, CHANNELS, group=CHANNELS, pads=[1, 1, 1, 1])
     network.batch_norm(CHANNELS)
     network.add("Relu")
     network.quant(0.5, 4, signed=0)
     network.conv(CHANNELS, CHANNELS, 1)
+    network.node("Add", [network.quant(1.0, 4), skipped])
     network.quant(4.0, 3)
     network.conv(CHANNELS, 2 * CHANNELS, (3, 1), group=CHANNELS, strides=[1, 2], bias=network.rng.normal(size=8))
     network.quant(1.0, 4)
@@ -90,11 +91,11 @@ def test_the_hardware_gives_what_qonnx_calculates(name, network, tmp_path):
     assert full_speed.frame_cycles[-1] - full_speed.frame_cycles[-2] <= (budget or slowest(graph))
 
 
-def test_windows_have_the_lanes_of_their_unit_and_come_straight_to_it(network):
+def test_windows_have_the_lanes_of_their_unit_and_no_converter(network):
     graph, _, _ = network
     folded = fold(graph, 600).graph
     for unit in _depthwise(folded):
-        windows = folded.writer(unit.input_names[0])
+        windows = folded.writer(folded.writer(unit.input_names[0]).input_names[0])
         assert windows.depthwise and windows.simd == unit.pe // unit.multiplier
         assert max(windows.cycles(), unit.cycles()) <= 600
     assert folded.layer("VVAU_0").pe == 2

@@ -69,6 +69,8 @@ MODULES = rtl_sources()
         ),
         ("unrolled_mvau", ".GraphLatency(0)", "GraphLatency must be at least 1"),
         ("unrolled_mvau", ".AccWidths(8'd9)", "AccWidths must be in 1 to LaneWidth"),
+        ("convolution_input_generator", ".Depthwise(1), .Ordered(1)", "two pixels or more, and Ordered is excluded"),
+        ("convolution_input_generator", ".Depthwise(1), .KernelHeight(1), .KernelWidth(1)", "two pixels or more"),
         ("vvau", ".Simd(2)", "Simd must divide Mw, Pe must divide Mh, and Multiplier must divide Pe"),
         (
             "vvau",
