@@ -131,8 +131,10 @@ module convolution_input_generator #(
   wire third_last_window = last_window_q ? OutWidth == 2 : OutWidth > 2 && window_q == WindowWidth'(OutWidth - 3);
   wire third_last_row = last_row_q ? OutHeight == 2 : OutHeight > 2 && row_q == RowWidth'(OutHeight - 3);
   wire [4:0] next = {next_last_row, next_last_window, next_last_pass, next_last_kernel_row, next_last_beat};
-  // the same, but of what the last read of a pass changes: as a pass has more than one, the read before it changes none
-  wire [4:0] after = Depthwise ? {last_row_q, last_window_q, last_pass_q, next[1:0]} : next;
+  // The same where it counts. Only the last read of a pass changes the three slow ones, and the read before it, with
+  // Depthwise another one, finds them as they are: the last window of a row, or of a frame, with all below it.
+  logic row_last_q, frame_last_q;
+  wire [4:0] after = Depthwise ? {frame_last_q, row_last_q, last_pass_q, next[1:0]} : next;
   localparam bit [4:0] First = {OutHeight == 1, OutWidth == 1, Passes == 1, KernelHeight == 1, Beats == 1};
 
   wire write, read;
@@ -148,6 +150,8 @@ module convolution_input_generator #(
       pass_end_q <= &First[1:0];
       window_end_q <= &First[2:0];
       row_end_q <= &First[3:0];
+      row_last_q <= &First[3:2];
+      frame_last_q <= &First[4:2];
       beat_before_q <= Beats == 2;
       kernel_row_before_q <= KernelHeight == 2;
       pass_before_q <= Passes == 2;
@@ -167,7 +171,9 @@ module convolution_input_generator #(
       {last_row_q, last_window_q, last_pass_q, last_kernel_row_q, last_beat_q} <= next;
       pass_end_q <= &after[1:0];
       window_end_q <= &after[2:0];
-      row_end_q <= &after[3:0];
+      row_end_q <= Depthwise ? &{after[3], after[1:0]} : &after[3:0];
+      row_last_q <= &next[3:2];
+      frame_last_q <= &next[4:2];
     end
   end
 

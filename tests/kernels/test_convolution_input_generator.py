@@ -46,6 +46,7 @@ CONFIGURATIONS = {
     "depthwise_at_stride_two": _depthwise((8, 10, 6), (3, 3), (2, 2), 2),
     "depthwise_even_window_at_stride_two": _depthwise((6, 6, 2), (2, 2), (2, 2), 1),
     "depthwise_of_sound": _depthwise((1, 16, 4), (1, 5), (1, 2), 2, IntType(-128, 127)),
+    "depthwise_of_pairs": _depthwise((3, 6, 6), (1, 2), (1, 1), 2),
     "depthwise_of_columns": _depthwise((9, 3, 34), (4, 1), (1, 1), 17),
     "depthwise_beyond_the_window": _depthwise((9, 9, 4), (2, 2), (3, 3), 2),
     "depthwise_of_whole_images": _depthwise((4, 5, 6), (4, 5), (1, 1), 3),
