@@ -161,9 +161,8 @@ class FoldingProblem:
             layer_options for layer, layer_options in zip(self.graph, options, strict=True) if isinstance(layer, MVAU)
         ]
         interval = max((folding.cycles for layer_options in matrices for folding in layer_options), default=self.budget)
-        in_step = (
-            None if self.budget is None else 2 * self.budget
-        )  # a generator in step with its reader: all in the budget
+        # a generator that goes in step with its reader need not be faster than that
+        in_step = None if self.budget is None else 2 * self.budget
         intervals = (in_step if _is_depthwise(layer) else interval for layer in self.graph)
         return tuple(
             layer_options if isinstance(layer, MVAU) or limit is None else _in_time(layer_options, limit, self.budget)
