@@ -185,7 +185,8 @@ class BuildConfig(Section):
     )
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
         "folded",
-        description=f"{_choices(MvauStyle)}, or a mapping of layers (MVAU_3) to these; others are folded",
+        description=f"{_choices(MvauStyle)}, or a mapping of layers (MVAU_3) to these; others are folded, and so is a VVAU "
+        "(depthwise) where all are to be sparse",
     )
     ram_style: RamStyle | dict[str, RamStyle] = Field(
         "auto",

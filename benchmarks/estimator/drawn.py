@@ -15,7 +15,7 @@ __all__ = ["large_layers", "layers"]
 _COUNTS = {
     "MVAU": 80, "UnrolledMVAU": 60, "SparseMVAU": 60, "ConvolutionInputGenerator": 24, "ParallelWindow": 16,
     "FMPadding": 12, "Pool": 16, "AddStreams": 12, "DuplicateStreams": 8, "LabelSelect": 16,
-    "StreamingDataWidthConverter": 20, "StreamingFIFO": 30, "Thresholding": 16,
+    "StreamingDataWidthConverter": 20, "StreamingFIFO": 30, "Thresholding": 16, "VVAU": 30,
 }  # fmt: skip
 _OF_OTHERS = 16
 

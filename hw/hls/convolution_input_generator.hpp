@@ -1,6 +1,7 @@
 // ConvolutionInputGenerator: the sliding windows of a frame, from a circular line buffer.
 //
-// A frame is ImageHeight × ImageWidth pixels of Folds beats. Windows leave in raster order, their pixels row by row. A
+// A frame is ImageHeight × ImageWidth pixels of Folds beats. Windows leave in raster order, their pixels row by row. With
+// Depthwise a window leaves fold by fold: the first beat of each of its pixels, then the second of each, and so on. A
 // step sends the next beat if it was written in an earlier one, and takes a beat if there is room, which a beat makes
 // once no window needs it. When all windows have left, the rest of the frame is taken too.
 //
@@ -13,9 +14,10 @@
 // ImageHeight, ImageWidth:      pixels of a frame.
 // KernelHeight, KernelWidth:    pixels of a window; not more than those of a frame.
 // StrideHeight, StrideWidth:    pixels from a window to the next; may be more than the window's.
-// DilationHeight, DilationWidth:  pixels from one of a window to the next; more than 1 in a row needs Folds 1.
+// DilationHeight, DilationWidth:  pixels from one of a window to the next; more than 1 in a row needs Folds 1, or Depthwise.
 // Depth:                        beats of the buffer; unless Ordered it must span a window.
 // Ordered:                      no beat is read twice or after a later one; room is made by beats then, not windows.
+// Depthwise:                    windows leave fold by fold; not with Ordered.
 #ifndef A2Q_CONVOLUTION_INPUT_GENERATOR_HPP
 #define A2Q_CONVOLUTION_INPUT_GENERATOR_HPP
 
@@ -36,7 +38,8 @@ void convolution_input_generator(
   constexpr int SpanWidth = (Layer::KernelWidth - 1) * Layer::DilationWidth + 1;
   constexpr int OutHeight = (Layer::ImageHeight - SpanHeight) / Layer::StrideHeight + 1;
   constexpr int OutWidth = (Layer::ImageWidth - SpanWidth) / Layer::StrideWidth + 1;
-  constexpr int Beats = Layer::KernelWidth * Layer::Folds;  // of a row of a window
+  constexpr int Passes = Layer::Depthwise ? Layer::Folds : 1;  // through the pixels of a window
+  constexpr int Beats = Layer::KernelWidth * Layer::Folds / Passes;  // of a row of a window, in a pass
 
   // in beats of the frame: from the first of a window to its last, and to the first of the next window, in the same
   // row and in the next
@@ -44,16 +47,18 @@ void convolution_input_generator(
   constexpr int Last = (SpanHeight - 1) * Row + SpanWidth * Layer::Folds - 1;
   constexpr int ToWindow = Layer::StrideWidth * Layer::Folds;
   constexpr int ToRow = Layer::StrideHeight * Row - (OutWidth - 1) * ToWindow;
+  static_assert(!Layer::Ordered || !Layer::Depthwise, "Ordered and Depthwise exclude each other");
   static_assert(Layer::Ordered || Layer::Depth > Last, "Depth holds all beats from the first of a window to its last");
 
   // from a beat to the next one that is read
-  constexpr int StepBeat = Layer::DilationWidth;
+  constexpr int StepBeat = Passes * Layer::DilationWidth;
   constexpr int StepRow = Layer::DilationHeight * Row - (Beats - 1) * StepBeat;
+  constexpr int StepPass = Passes - Last;
   constexpr int StepWindow = ToWindow - Last;
   constexpr int StepNextRow = ToRow - Last;
 
   constexpr int Taken = Layer::ImageHeight * Row;
-  constexpr int Sent = OutHeight * OutWidth * Layer::KernelHeight * Beats;
+  constexpr int Sent = OutHeight * OutWidth * Passes * Layer::KernelHeight * Beats;
   constexpr int Moved = Taken + Sent;
 
   word<Element, Layer::Simd> buffer[Layer::Depth];
@@ -62,7 +67,7 @@ void convolution_input_generator(
   int available = 0;  // beats written that the read index has not passed, negative if it is ahead
   int room = Layer::Depth;
   int read_address = 0, write_address = 0;
-  int beat_index = 0, kernel_row = 0, window = 0;  // of a row of the window, of the window, of a row of windows
+  int beat_index = 0, kernel_row = 0, pass = 0, window = 0;  // of a row of the window, of the window, of a row of windows
   while (to_move > 0) {
 #pragma HLS pipeline style=flp II=1
 #pragma HLS loop_tripcount min=Sent max=Moved
@@ -81,11 +86,15 @@ void convolution_input_generator(
     if (sends) {
       const bool last_beat = beat_index == Beats - 1;
       const bool last_kernel_row = kernel_row == Layer::KernelHeight - 1;
+      const bool last_pass = pass == Passes - 1;
       const bool last_window = window == OutWidth - 1;
       int step = StepBeat, turn = turn_of(StepBeat, Layer::Depth), freed = 0;
       if (last_beat && !last_kernel_row) {
         step = StepRow;
         turn = turn_of(StepRow, Layer::Depth);
+      } else if (last_beat && !last_pass) {
+        step = StepPass;
+        turn = turn_of(StepPass, Layer::Depth);
       } else if (last_beat && !last_window) {
         step = StepWindow;
         turn = turn_of(StepWindow, Layer::Depth);
@@ -102,7 +111,8 @@ void convolution_input_generator(
       room += Layer::Ordered ? step : freed;
       beat_index = last_beat ? 0 : beat_index + 1;
       if (last_beat) kernel_row = last_kernel_row ? 0 : kernel_row + 1;
-      if (last_beat && last_kernel_row) window = last_window ? 0 : window + 1;
+      if (last_beat && last_kernel_row) pass = last_pass ? 0 : pass + 1;
+      if (last_beat && last_kernel_row && last_pass) window = last_window ? 0 : window + 1;
     }
   }
 }

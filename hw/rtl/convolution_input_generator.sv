@@ -1,6 +1,7 @@
 // The sliding windows of each frame of a stream, from a circular line buffer.
 //
-// A frame is ImageHeight × ImageWidth pixels of Folds beats. Windows leave in raster order, their pixels row by row.
+// A frame is ImageHeight × ImageWidth pixels of Folds beats. Windows leave in raster order, their pixels row by row. With
+// Depthwise a window leaves fold by fold: the first beat of each of its pixels, then the second of each, and so on.
 // A beat is read as soon as it has been written, and overwritten as soon as no window needs it, across the ends of
 // frames too: with the Depth that the Python kernel computes, the side with more beats moves one in every cycle. A
 // beat is visible at the output two cycles after it was taken. in_ready_o does not depend on out_ready_i within a
@@ -8,7 +9,7 @@
 //
 // The read index runs through the words of the endless sequence of beats, and the buffer holds word i at i modulo
 // Depth. All it takes is the distance of the read index to what has been written, and the room left ahead of the
-// writer. Both change by one of five constants, so there is no multiplier and no divider. Nothing is compared in the
+// writer. Both change by one of six constants, so there is no multiplier and no divider. Nothing is compared in the
 // cycle in which it is needed: which of the constants it is has been found a read before, and the highest bit of a count
 // says whether it is above 0.
 //
@@ -17,9 +18,10 @@
 // ImageHeight, ImageWidth:      pixels of a frame.
 // KernelHeight, KernelWidth:    pixels of a window; not more than those of a frame.
 // StrideHeight, StrideWidth:    pixels from a window to the next; may be more than the window's.
-// DilationHeight, DilationWidth:  pixels from one of a window to the next; more than 1 in a row needs Folds 1.
+// DilationHeight, DilationWidth:  pixels from one of a window to the next; more than 1 in a row needs Folds 1, or Depthwise.
 // Depth:                        beats of the buffer, at least 2; unless Ordered it must span a window.
 // Ordered:                      no beat is read twice or after a later one; room is made by beats then, not windows.
+// Depthwise:                    windows leave fold by fold; not with Ordered, and not for windows of one pixel.
 `default_nettype none
 
 module convolution_input_generator #(
@@ -34,7 +36,8 @@ module convolution_input_generator #(
   parameter int unsigned DilationHeight = 1,
   parameter int unsigned DilationWidth = 1,
   parameter int unsigned Depth = 32,
-  parameter bit Ordered = 1'b0
+  parameter bit Ordered = 1'b0,
+  parameter bit Depthwise = 1'b0
 ) (
   input  wire              clk_i,
   input  wire              rst_ni,
@@ -53,7 +56,8 @@ module convolution_input_generator #(
   localparam int unsigned SpanWidth = (KernelWidth - 1) * DilationWidth + 1;
   localparam int unsigned OutHeight = (ImageHeight - SpanHeight) / StrideHeight + 1;
   localparam int unsigned OutWidth = (ImageWidth - SpanWidth) / StrideWidth + 1;
-  localparam int unsigned Beats = KernelWidth * Folds;  // of a row of a window
+  localparam int unsigned Passes = Depthwise ? Folds : 1;  // through the pixels of a window
+  localparam int unsigned Beats = Depthwise ? KernelWidth : KernelWidth * Folds;  // of a row of a window, in a pass
 
   // from the first word of a window to its last, and to the first of the next window, in the same row, the next and
   // the next frame
@@ -65,8 +69,9 @@ module convolution_input_generator #(
   localparam int ToFrame = int'(ImageHeight - (OutHeight - 1) * StrideHeight) * Row - AcrossRow;
 
   // from a word to the next one that is read
-  localparam int StepBeat = int'(DilationWidth);
+  localparam int StepBeat = int'(Passes * DilationWidth);
   localparam int StepRow = int'(DilationHeight) * Row - int'(Beats - 1) * StepBeat;
+  localparam int StepPass = int'(Passes) - Last;
   localparam int StepWindow = ToWindow - Last;
   localparam int StepNextRow = ToRow - Last;
   localparam int StepFrame = ToFrame - Last;
@@ -86,8 +91,8 @@ module convolution_input_generator #(
   if (KernelWidth < 1 || SpanWidth > ImageWidth) begin : gen_check_width
     $error("%m: KernelWidth must be in 1 to ImageWidth");
   end
-  if (DilationHeight < 1 || DilationWidth < 1 || (DilationWidth > 1 && Folds > 1)) begin : gen_check_dilation
-    $error("%m: DilationHeight and DilationWidth must be at least 1, and DilationWidth 1 unless Folds is");
+  if (DilationHeight < 1 || DilationWidth < 1 || (DilationWidth > 1 && Folds > 1 && !Depthwise)) begin : gen_check_dilation
+    $error("%m: DilationHeight and DilationWidth must be at least 1, and DilationWidth 1 unless Folds is, or with Depthwise");
   end
   if (StrideHeight < 1 || StrideWidth < 1) begin : gen_check_stride
     $error("%m: StrideHeight and StrideWidth must be at least 1");
@@ -95,21 +100,26 @@ module convolution_input_generator #(
   if (!Ordered && int'(Depth) <= Last) begin : gen_check_depth
     $error("%m: Depth must hold all words from the first of a window to its last");
   end
+  if (Depthwise && (Ordered || KernelHeight * KernelWidth < 2)) begin : gen_check_order
+    $error("%m: with Depthwise a window must have two pixels or more, and Ordered is excluded");
+  end
 
-  // where the next read is: beat of a row of the window, row of the window, window of a row, row of windows
+  // where the next read is: beat of a row of the window, row of the window, pass, window of a row, row of windows
   localparam int unsigned BeatWidth = (Beats > 1) ? $clog2(Beats) : 1;
   localparam int unsigned KernelRowWidth = (KernelHeight > 1) ? $clog2(KernelHeight) : 1;
+  localparam int unsigned PassWidth = (Passes > 1) ? $clog2(Passes) : 1;
   localparam int unsigned WindowWidth = (OutWidth > 1) ? $clog2(OutWidth) : 1;
   localparam int unsigned RowWidth = (OutHeight > 1) ? $clog2(OutHeight) : 1;
 
   logic [BeatWidth-1:0] beat_q;
   logic [KernelRowWidth-1:0] kernel_row_q;
+  logic [PassWidth-1:0] pass_q;
   logic [WindowWidth-1:0] window_q;
   logic [RowWidth-1:0] row_q;
 
-  // the last of each, of a window, and of a row of windows; the last but one of each
-  logic last_beat_q, last_kernel_row_q, last_window_q, last_row_q, window_end_q, row_end_q;
-  logic beat_before_q, kernel_row_before_q, window_before_q, row_before_q;
+  // the last of each, of a pass, of a window, and of a row of windows; the last but one of each
+  logic last_beat_q, last_kernel_row_q, last_pass_q, last_window_q, last_row_q, pass_end_q, window_end_q, row_end_q;
+  logic beat_before_q, kernel_row_before_q, pass_before_q, window_before_q, row_before_q;
 
   // a flag that changes to what it becomes where it moves; written as gates, so that all of them have the read as their
   // one enable, which comes late
@@ -120,16 +130,22 @@ module convolution_input_generator #(
   // the same for the read after it
   wire next_last_beat = Beats == 1 || beat_before_q;
   wire next_last_kernel_row = moved(last_beat_q, KernelHeight == 1 || kernel_row_before_q, last_kernel_row_q);
+  wire next_last_pass = Passes == 1 || moved(pass_end_q, pass_before_q, last_pass_q);
   wire next_last_window = moved(window_end_q, OutWidth == 1 || window_before_q, last_window_q);
   wire next_last_row = moved(row_end_q, OutHeight == 1 || row_before_q, last_row_q);
   // the last but two of each, or of two the last, so that the last but one follows
   wire third_last_beat = last_beat_q ? Beats == 2 : Beats > 2 && beat_q == BeatWidth'(Beats - 3);
   wire third_last_kernel_row =
       last_kernel_row_q ? KernelHeight == 2 : KernelHeight > 2 && kernel_row_q == KernelRowWidth'(KernelHeight - 3);
+  wire third_last_pass = last_pass_q ? Passes == 2 : Passes > 2 && pass_q == PassWidth'(Passes - 3);
   wire third_last_window = last_window_q ? OutWidth == 2 : OutWidth > 2 && window_q == WindowWidth'(OutWidth - 3);
   wire third_last_row = last_row_q ? OutHeight == 2 : OutHeight > 2 && row_q == RowWidth'(OutHeight - 3);
-  wire [3:0] next = {next_last_row, next_last_window, next_last_kernel_row, next_last_beat};
-  localparam bit [3:0] First = {OutHeight == 1, OutWidth == 1, KernelHeight == 1, Beats == 1};
+  wire [4:0] next = {next_last_row, next_last_window, next_last_pass, next_last_kernel_row, next_last_beat};
+  // The same where it counts. Only the last read of a pass changes the three slow ones, and the read before it, with
+  // Depthwise another one, finds them as they are: the last window of a row, or of a frame, with all below it.
+  logic row_last_q, frame_last_q;
+  wire [4:0] after = Depthwise ? {frame_last_q, row_last_q, last_pass_q, next[1:0]} : next;
+  localparam bit [4:0] First = {OutHeight == 1, OutWidth == 1, Passes == 1, KernelHeight == 1, Beats == 1};
 
   wire write, read;
 
@@ -137,54 +153,68 @@ module convolution_input_generator #(
     if (!rst_ni) begin
       beat_q <= '0;
       kernel_row_q <= '0;
+      pass_q <= '0;
       window_q <= '0;
       row_q <= '0;
-      {last_row_q, last_window_q, last_kernel_row_q, last_beat_q} <= First;
-      window_end_q <= &First[1:0];
-      row_end_q <= &First[2:0];
+      {last_row_q, last_window_q, last_pass_q, last_kernel_row_q, last_beat_q} <= First;
+      pass_end_q <= &First[1:0];
+      window_end_q <= &First[2:0];
+      row_end_q <= &First[3:0];
+      row_last_q <= &First[3:2];
+      frame_last_q <= &First[4:2];
       beat_before_q <= Beats == 2;
       kernel_row_before_q <= KernelHeight == 2;
+      pass_before_q <= Passes == 2;
       window_before_q <= OutWidth == 2;
       row_before_q <= OutHeight == 2;
     end else if (read) begin
       beat_q <= last_beat_q ? '0 : beat_q + 1'b1;
       kernel_row_q <= (last_beat_q && last_kernel_row_q) ? '0 : kernel_row_q + KernelRowWidth'(last_beat_q);
+      pass_q <= (pass_end_q && last_pass_q) ? '0 : pass_q + PassWidth'(pass_end_q);
       window_q <= (window_end_q && last_window_q) ? '0 : window_q + WindowWidth'(window_end_q);
       row_q <= (row_end_q && last_row_q) ? '0 : row_q + RowWidth'(row_end_q);
       beat_before_q <= third_last_beat;
       kernel_row_before_q <= moved(last_beat_q, third_last_kernel_row, kernel_row_before_q);
+      pass_before_q <= moved(pass_end_q, third_last_pass, pass_before_q);
       window_before_q <= moved(window_end_q, third_last_window, window_before_q);
       row_before_q <= moved(row_end_q, third_last_row, row_before_q);
-      {last_row_q, last_window_q, last_kernel_row_q, last_beat_q} <= next;
-      window_end_q <= &next[1:0];
-      row_end_q <= &next[2:0];
+      {last_row_q, last_window_q, last_pass_q, last_kernel_row_q, last_beat_q} <= next;
+      pass_end_q <= &after[1:0];
+      window_end_q <= &after[2:0];
+      row_end_q <= Depthwise ? &{after[3], after[1:0]} : &after[3:0];
+      row_last_q <= &next[3:2];
+      frame_last_q <= &next[4:2];
     end
   end
 
-  // the one of five constants that belongs to a read
+  // the one of six constants that belongs to a read
   function automatic int chosen(
-      input logic [3:0] last, input int beat, input int row, input int window, input int window_row, input int frame);
-    return !last[0] ? beat : !last[1] ? row : !last[2] ? window : !last[3] ? window_row : frame;
+      input logic [4:0] last, input int beat, input int row, input int pass, input int window, input int window_row,
+      input int frame);
+    return !last[0] ? beat : !last[1] ? row : !last[2] ? pass : !last[3] ? window : !last[4] ? window_row : frame;
   endfunction
 
   // words that a read lets the writer overwrite
   localparam int FreeBeat = Ordered ? StepBeat : 0;
   localparam int FreeRow = Ordered ? StepRow : 0;
+  localparam int FreePass = 0;
   localparam int FreeWindow = Ordered ? StepWindow : ToWindow;
   localparam int FreeNextRow = Ordered ? StepNextRow : ToRow;
   localparam int FreeFrame = Ordered ? StepFrame : ToFrame;
 
-  function automatic logic [DistanceWidth-1:0] passed(input logic [3:0] last);
-    return DistanceWidth'(chosen(last, -StepBeat, -StepRow, -StepWindow, -StepNextRow, -StepFrame));
+  function automatic logic [DistanceWidth-1:0] passed(input logic [4:0] last);
+    return DistanceWidth'(chosen(last, -StepBeat, -StepRow, -StepPass, -StepWindow, -StepNextRow, -StepFrame));
   endfunction
-  function automatic logic [DistanceWidth-1:0] passed_written(input logic [3:0] last);
-    return DistanceWidth'(chosen(last, 1 - StepBeat, 1 - StepRow, 1 - StepWindow, 1 - StepNextRow, 1 - StepFrame));
+  function automatic logic [DistanceWidth-1:0] passed_written(input logic [4:0] last);
+    return DistanceWidth'(
+        chosen(last, 1 - StepBeat, 1 - StepRow, 1 - StepPass, 1 - StepWindow, 1 - StepNextRow, 1 - StepFrame));
   endfunction
-  function automatic logic [DistanceWidth-1:0] freed(input logic [3:0] last);
-    return DistanceWidth'(chosen(last, FreeBeat, FreeRow, FreeWindow, FreeNextRow, FreeFrame));
+  function automatic logic [DistanceWidth-1:0] freed(input logic [4:0] last);
+    return DistanceWidth'(chosen(last, FreeBeat, FreeRow, FreePass, FreeWindow, FreeNextRow, FreeFrame));
   endfunction
-  function automatic logic [DistanceWidth-1:0] freed_written(input logic [3:0] last);
-    return DistanceWidth'(chosen(last, FreeBeat - 1, FreeRow - 1, FreeWindow - 1, FreeNextRow - 1, FreeFrame - 1));
+  function automatic logic [DistanceWidth-1:0] freed_written(input logic [4:0] last);
+    return DistanceWidth'(
+        chosen(last, FreeBeat - 1, FreeRow - 1, FreePass - 1, FreeWindow - 1, FreeNextRow - 1, FreeFrame - 1));
   endfunction
 
   // Words written that the read index has not passed, negative if it is ahead; words that may be written. Both less 1
@@ -207,10 +237,10 @@ module convolution_input_generator #(
       freed_q <= freed(First);
       freed_written_q <= freed_written(First);
     end else if (read) begin
-      passed_q <= passed(next);
-      passed_written_q <= passed_written(next);
-      freed_q <= freed(next);
-      freed_written_q <= freed_written(next);
+      passed_q <= passed(after);
+      passed_written_q <= passed_written(after);
+      freed_q <= freed(after);
+      freed_written_q <= freed_written(after);
     end
   end
 
@@ -219,6 +249,7 @@ module convolution_input_generator #(
   localparam int DepthInt = int'(Depth);
   localparam int TurnBeat = StepBeat % DepthInt;
   localparam int TurnRow = ((StepRow % DepthInt) + DepthInt) % DepthInt;
+  localparam int TurnPass = ((StepPass % DepthInt) + DepthInt) % DepthInt;
   localparam int TurnWindow = ((StepWindow % DepthInt) + DepthInt) % DepthInt;
   localparam int TurnNextRow = ((StepNextRow % DepthInt) + DepthInt) % DepthInt;
   localparam int TurnFrame = ((StepFrame % DepthInt) + DepthInt) % DepthInt;
@@ -230,13 +261,13 @@ module convolution_input_generator #(
   wire [AddressWidth-1:0] ahead = read_address_q + turn_q;
   wire [AddressWidth:0] wrapped = {1'b0, read_address_q} + turn_back_q;
 
-  function automatic logic [AddressWidth-1:0] turn(input logic [3:0] last);
-    return AddressWidth'(chosen(last, TurnBeat, TurnRow, TurnWindow, TurnNextRow, TurnFrame));
+  function automatic logic [AddressWidth-1:0] turn(input logic [4:0] last);
+    return AddressWidth'(chosen(last, TurnBeat, TurnRow, TurnPass, TurnWindow, TurnNextRow, TurnFrame));
   endfunction
-  function automatic logic [AddressWidth:0] turn_back(input logic [3:0] last);
+  function automatic logic [AddressWidth:0] turn_back(input logic [4:0] last);
     return (AddressWidth + 1)'(
-        chosen(last, TurnBeat - DepthInt, TurnRow - DepthInt, TurnWindow - DepthInt, TurnNextRow - DepthInt,
-               TurnFrame - DepthInt));
+        chosen(last, TurnBeat - DepthInt, TurnRow - DepthInt, TurnPass - DepthInt, TurnWindow - DepthInt,
+               TurnNextRow - DepthInt, TurnFrame - DepthInt));
   endfunction
 
   logic out_valid_q;
@@ -261,8 +292,8 @@ module convolution_input_generator #(
       end
       if (read) begin
         read_address_q <= wrapped[AddressWidth] ? ahead : wrapped[AddressWidth-1:0];
-        turn_q <= turn(next);
-        turn_back_q <= turn_back(next);
+        turn_q <= turn(after);
+        turn_back_q <= turn_back(after);
       end
       out_valid_q <= read || held;
     end

@@ -8,6 +8,7 @@ is told that they are there. Importing FINN takes seconds, so nothing that a bui
 from __future__ import annotations
 
 from finn.custom_op.fpgadataflow.hls.matrixvectoractivation_hls import MVAU_hls
+from finn.custom_op.fpgadataflow.hls.vectorvectoractivation_hls import VVAU_hls
 from finn.custom_op.fpgadataflow.hwcustomop import HWCustomOp
 from finn.custom_op.fpgadataflow.rtl.convolutioninputgenerator_rtl import ConvolutionInputGenerator_rtl
 from finn.custom_op.fpgadataflow.rtl.matrixvectoractivation_rtl import MVAU_rtl
@@ -29,7 +30,7 @@ _OPERATORS: dict[str, type[HWCustomOp]] = {
     kind.__name__: kind
     for kind in (
         *(ConvolutionInputGenerator_rtl, MVAU_hls, MVAU_rtl, StreamingDataWidthConverter_rtl, StreamingFIFO_rtl),
-        Thresholding_rtl,
+        *(Thresholding_rtl, VVAU_hls),
     )
 }  # FINN's that kernels name
 

@@ -58,7 +58,10 @@ def allowed(
     asked_styles = _by_name("mvau_style", mvau_style, mvaus, "folded")
     asked_memories = _by_name("ram_style", ram_style, mvaus, "auto")
     wishes = {layer.name: config.wanted(layer) if config else {} for layer in mvaus}
-    styles = {name: _styles(asked_styles[name], wanted) for name, wanted in wishes.items()}
+    styles = {
+        layer.name: _styles(layer, asked_styles[layer.name], wishes[layer.name], isinstance(mvau_style, str))
+        for layer in mvaus
+    }
     if isinstance(ram_style, str) and ram_style != "auto" and set(styles.values()) == {("unrolled",)}:
         raise ConfigError(
             f"ram_style is {ram_style}, but every MVAU is unrolled: their weights are the circuits, not in memories. Take "
@@ -102,14 +105,21 @@ def _by_name(option: str, value: str | Mapping[str, str], mvaus: list[Layer], ot
     return {name: value.get(name, other) for name in names}
 
 
-def _styles(style: str, wanted: Mapping[str, int | str]) -> tuple[str, ...]:
+def _styles(layer: Layer, style: str, wanted: Mapping[str, int | str], of_all: bool) -> tuple[str, ...]:
+    """The styles of `layer`, of which `style` is asked, of all layers or of it; what a layer cannot be is folded where all
+    are asked to be it, and an error else."""
+    if style == "auto" and "mvau_style" in wanted:
+        style, of_all = str(wanted["mvau_style"]), False
     if style != "auto":
-        return (style,)
-    if "mvau_style" in wanted:
-        return (str(wanted["mvau_style"]),)
+        if style not in layer.styles and not of_all:
+            raise ConfigError(
+                f"{layer.name} is to be {style}; it can be {' or '.join(layer.styles)}: a {layer.op_type} has no weights of "
+                "zero to leave out."
+            )
+        return (style if style in layer.styles else "folded",)
     if {"PE", "SIMD"} & wanted.keys():
         return ("folded",)
-    return _OF_MODE.get(str(wanted.get("mem_mode")), STYLES)
+    return tuple(kind for kind in _OF_MODE.get(str(wanted.get("mem_mode")), STYLES) if kind in layer.styles)
 
 
 def _unmet(wanted: Mapping[str, int | str], styles: tuple[str, ...]) -> dict[str, str]:

@@ -22,15 +22,18 @@ from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.options import stored_in, within
 from pipeline.folding.selection import GAP, Choice, Link, Program
-from pipeline.folding.styles import whole_window, window_makers
+from pipeline.folding.styles import needs_whole_windows, whole_window, window_makers
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.matrix_vector import STYLES
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.kernels.vvau import VVAU
 
 __all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
 
 _NOTHING = Resources()
+_WITH_WHOLE_WINDOWS = "folded, with whole windows"
 _SOLVERS = 2  # at once: each has its own copy of the program
 _UNSURE = 0.03  # of a layer's LUTs: by less than that, estimates do not tell a requantizer from a search
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
@@ -91,7 +94,7 @@ class FoldingProblem:
                         f.input_lanes,
                         f.output_lanes,
                         self.estimate(layer, f),
-                        f.style,
+                        _kind(layer, f),
                         str(f.fields.get("ram_style", "")),
                     )
                     for f in domain
@@ -138,7 +141,10 @@ class FoldingProblem:
                 if style == "unrolled" and not self._has_whole_windows(layer, must="folded" not in styles[layer.name]):
                     continue
                 wanted = config.lanes(layer, style) if config else {}
-                options += _configured(layer, layer.foldings_in(style, self.budget, wanted.get("pe")), config, style)
+                possible = layer.foldings_in(style, self.budget, wanted.get("pe"))
+                if isinstance(layer, VVAU) and style == "folded" and not self._has_whole_windows(layer, must=False):
+                    possible = tuple(folding for folding in possible if not needs_whole_windows(layer, folding))
+                options += _configured(layer, possible, config, style)
             result[layer.name] = options
         for name, window in self._windows.items():
             result[name] += (
@@ -147,6 +153,9 @@ class FoldingProblem:
         for name in self._gone:
             channels = self.graph.layer(name).inputs()[0].shape[2]
             result[name] += (Folding({}, channels, channels, 0, "whole"),)
+        for stream in self.graph.streams.values():
+            if _same_lanes(self.graph, stream):
+                _check_same_lanes(self.graph, stream, result, config)
         return list(result.values())
 
     def _in_budget(self, every: Sequence[tuple[Folding, ...]]) -> tuple[tuple[Folding, ...], ...]:
@@ -161,9 +170,12 @@ class FoldingProblem:
             for folding in layer_options
         ]
         interval = max(cycles, default=self.budget)
+        # a generator that goes in step with its reader need not be faster than that
+        in_step = None if self.budget is None else 2 * self.budget
+        intervals = (in_step if _is_depthwise(layer) else interval for layer in self.graph)
         return tuple(
-            layer_options if layer.sets_rate or interval is None else _in_time(layer_options, interval, self.budget)
-            for layer, layer_options in zip(self.graph, options, strict=True)
+            layer_options if layer.sets_rate or limit is None else _in_time(layer_options, limit, self.budget)
+            for layer, layer_options, limit in zip(self.graph, options, intervals, strict=True)
         )
 
     def _activated(self, layer: Layer, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
@@ -205,22 +217,27 @@ class FoldingProblem:
                     Link(
                         self._index[stream.producer],
                         self._index[stream.consumer],
-                        _between(self.model, stream, whole.outputs()[0].lanes if whole else None),
+                        _between(
+                            self.model,
+                            stream,
+                            whole.outputs()[0].lanes if whole else None,
+                            same=_same_lanes(self.graph, stream),
+                        ),
                     )
                 )
         return links
 
-    def _together(self) -> list[tuple[tuple[int, str], tuple[int, str]]]:
-        """Whole windows stand before what is unrolled, and nowhere else; with the padding in them, if there is any."""
-        pairs: list[tuple[tuple[int, str], tuple[int, str]]] = []
+    def _together(self) -> list[tuple[tuple[int, Collection[str]], tuple[int, Collection[str]]]]:
+        """Whole windows stand before what needs them, and nowhere else; with the padding in them, if there is any."""
+        pairs: list[tuple[tuple[int, Collection[str]], tuple[int, Collection[str]]]] = []
         for layer in self.graph:
             makers = window_makers(self.graph, layer)
             if makers and makers[0].name in self._windows:
                 generator, padding = makers
-                windows = (self._index[generator.name], "whole")
-                pairs.append(((self._index[layer.name], "unrolled"), windows))
+                windows = (self._index[generator.name], ["whole"])
+                pairs.append(((self._index[layer.name], ["unrolled", _WITH_WHOLE_WINDOWS]), windows))
                 if padding is not None:
-                    pairs.append((windows, (self._index[padding.name], "whole")))
+                    pairs.append((windows, (self._index[padding.name], ["whole"])))
         return pairs
 
     # -- what else there is -----------------------------------------------------------------------------------------
@@ -241,7 +258,8 @@ class FoldingProblem:
             if all(folding.style != style for folding in self.domains[i]):
                 return None
             fixed = {layer: option for layer, option in matrices.items() if layer != i}
-            solution = self._program.solve(capacity, [(i, other) for other in STYLES if other != style], fixed)
+            without = [(i, kind) for kind in (*STYLES, _WITH_WHOLE_WINDOWS) if not kind.startswith(style)]
+            solution = self._program.solve(capacity, without, fixed)
             return solution.total if solution else None
 
         pairs = [(name, style) for name in names for style in STYLES if style != chosen.layers[self._index[name]].style]
@@ -251,6 +269,36 @@ class FoldingProblem:
         for (name, style), estimate in zip(pairs, totals, strict=True):
             result[name][style] = estimate
         return result
+
+
+def _kind(layer: Layer, folding: Folding) -> str:
+    """The kind of a folding to the program: its style, and whether a folded layer needs whole windows."""
+    needs = folding.style == "folded" and needs_whole_windows(layer, folding)
+    return _WITH_WHOLE_WINDOWS if needs else folding.style
+
+
+def _is_depthwise(layer: Layer | None) -> bool:
+    """Whether `layer` sends windows a part of the channels after the other: it goes in step with their reader."""
+    return isinstance(layer, ConvolutionInputGenerator) and layer.depthwise
+
+
+def _same_lanes(graph: LayerGraph, stream: Connection) -> bool:
+    """Whether both ends of `stream` must have the same lanes, as they decide the order of its elements."""
+    return bool(stream.producer and stream.consumer) and _is_depthwise(graph.layer(stream.producer))
+
+
+def _check_same_lanes(
+    graph: LayerGraph, stream: Connection, options: Mapping[str, Sequence[Folding]], config: FoldingConfig | None
+) -> None:
+    """Raise ConfigError if no folding of the reader of `stream` has the lanes of one of its writer."""
+    writer, reader = graph.layer(stream.producer), graph.layer(stream.consumer)
+    written = {folding.output_lanes for folding in options[writer.name]}
+    if config is not None and not written & {folding.input_lanes for folding in options[reader.name]}:
+        raise ConfigError(
+            f"The folding file {config.path} has {config.key_of(writer)}: SIMD = {min(written)}, which is not the PE of "
+            f"{config.key_of(reader)}. The windows of a depthwise convolution come in the order of its lanes: make both the "
+            "same, or leave one of them out."
+        )
 
 
 def slowest(graph: LayerGraph) -> int:
@@ -310,6 +358,8 @@ def _configured(
             of = f" ({layer.source})" if layer.source else ""
             if style in ("sparse", "unrolled"):
                 which = f"which the {style} layer {layer.name}{of} cannot have"
+            elif isinstance(layer, VVAU) and field == "simd":
+                which = f"which layer {layer.name}{of} cannot have with this PE: it takes a pixel of some channels, or a window"
             else:
                 what = {"pe": "rows (MH)", "simd": "columns (MW)"}[field] if style else "channels"
                 which = f"which does not divide the {allowed[-1]} {what} of layer {layer.name}{of}"
@@ -339,11 +389,16 @@ def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free
         )
 
 
-def _between(model: ResourceModel, stream: Connection, whole: int | None) -> Callable[[int, int], Resources]:
-    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass."""
+def _between(
+    model: ResourceModel, stream: Connection, whole: int | None, *, same: bool
+) -> Callable[[int, int], Resources | None]:
+    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass; None if
+    the lanes must be the `same` and are not."""
 
     @cache
-    def estimate(written: int, read: int) -> Resources:
+    def estimate(written: int, read: int) -> Resources | None:
+        if same and written != read:
+            return None
         if written == whole:
             return _NOTHING
         total = _fifo(model, stream.type, written)

@@ -41,12 +41,11 @@ OPERATORS = {
 }
 
 # Operators of FINN that are others here, with windows of their own where it has none. StreamingMaxPool and DownSampler
-# (of 1×1 convolutions with a stride) are those of FINN up to 0.10. A depthwise convolution, VVAU, is an MVAU here.
+# (of 1×1 convolutions with a stride) are those of FINN up to 0.10.
 JOINED = {
     "StreamingMaxPool": "Pool",
     "GlobalAccPool": "Pool",
     "DownSampler": "ConvolutionInputGenerator",
-    "VVAU": "MVAU",
 }
 
 _NAME = re.compile(r"(?P<kind>(?P<op>[A-Za-z]\w*?)(_(hls|rtl))?)_(?P<index>0|[1-9][0-9]{0,5})", re.ASCII)
@@ -135,11 +134,6 @@ class Names:
             names[f"{operator}_{counts[operator]}"] = name
             counts[operator] += 1
         names = {name: ours for name, ours in names.items() if operator_of(name) in apart}
-        matrices = [name for name in self.keys if operator_of(name) in ("MVAU", "VVAU")]
-        mvaus = [layer.name for layer in graph if operator_of(layer.name) == "MVAU"]
-        if theirs["VVAU"] and len(matrices) == len(mvaus):
-            apart |= {"VVAU", "MVAU"}
-            names |= dict(zip(matrices, mvaus, strict=True))
         layers = {
             names.get(name, f"none for {key}") if operator_of(name) in apart else name: key
             for name, key in self.keys.items()

@@ -21,8 +21,7 @@ from pipeline.folding.fifo_depths import FifoDepths, fifo_depths
 from pipeline.folding.fit import Fit, capacity_of, excess, holders
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.stitching import stitch, with_depths
-from pipeline.folding.styles import with_whole_windows
-from pipeline.kernels.matrix_vector import STYLES
+from pipeline.folding.styles import needs_whole_windows, with_whole_windows
 
 __all__ = ["Design", "Fitter"]
 
@@ -103,7 +102,9 @@ class Fitter:
             cycles = fastest(lambda cycles: self._fits(cycles, room, self.allowed), budget, longest, _PRECISION)
         if self.budget != "max":
             room = _less(capacity_of(self.board), design.chosen.total, design.total)
-            settings = [name for name, other in _relaxed(self.allowed).items() if self._fits(budget, room, other)]
+            settings = [
+                name for name, other in _relaxed(self.allowed, self.graph).items() if self._fits(budget, room, other)
+            ]
         return Fit(self.board.name, exceeded, cycles, tuple(settings), holders(design.graph))
 
     # -- rounds -----------------------------------------------------------------------------------------------------
@@ -168,8 +169,8 @@ class Fitter:
 
     def _folded(self, problem: FoldingProblem, chosen: Foldings) -> LayerGraph:
         by_name = {layer.name: folding for layer, folding in zip(self.graph, chosen.layers, strict=True)}
-        unrolled = [name for name, folding in by_name.items() if folding.style == "unrolled"]
-        graph = with_whole_windows(self.graph, unrolled)
+        whole = [layer.name for layer in self.graph if needs_whole_windows(layer, by_name[layer.name])]
+        graph = with_whole_windows(self.graph, whole)
         layers: list[Layer] = []
         for plain in graph:
             folding = by_name[plain.name]
@@ -197,9 +198,10 @@ def _solved(problem: FoldingProblem) -> Foldings:
     return chosen
 
 
-def _relaxed(allowed: Allowed) -> dict[str, Allowed]:
+def _relaxed(allowed: Allowed, graph: LayerGraph) -> dict[str, Allowed]:
     """The less strict settings that the configuration could have, and the choices that each allows."""
-    styles, ram_styles = dict.fromkeys(allowed.styles, STYLES), dict.fromkeys(allowed.ram_styles, "auto")
+    styles = {layer.name: layer.styles for layer in graph if layer.styles}
+    ram_styles = dict.fromkeys(allowed.ram_styles, "auto")
     relaxed = {
         "mvau_style auto": replace(allowed, styles=styles),
         "ram_style auto": replace(allowed, ram_styles=ram_styles),

@@ -32,6 +32,7 @@ _WORTH = {"lut": 1.0, "ff": 1e-3, "bram_18k": 0.0, "uram": 20.0}
 _amounts = attrgetter(*_WORTH)
 GAP = 1e-6  # how far from the least, relatively, a solution may be
 _INFEASIBLE = 2  # scipy's status
+_TOO_MUCH = Resources(lut=1e12)  # where lanes cannot meet, so that no option with others is left out for one with these
 
 
 class Choice(NamedTuple):
@@ -49,18 +50,18 @@ class Link(NamedTuple):
 
     writer: int
     reader: int
-    between: Callable[[int, int], Resources]  # what lanes written and read need between them
+    between: Callable[[int, int], Resources | None]  # what lanes written and read need between them; None: cannot be
 
 
 class Program:
-    """`choices[i]` are the options of layer i. Of each of `together`, kinds (layer, kind) of options in two layers, as
+    """`choices[i]` are the options of layer i. Of each of `together`, kinds (layer, kinds) of options in two layers, as
     many are taken of the first as of the second."""
 
     def __init__(
         self,
         choices: Sequence[Sequence[Choice]],
         links: Sequence[Link],
-        together: Sequence[tuple[tuple[int, str], tuple[int, str]]] = (),
+        together: Sequence[tuple[tuple[int, Collection[str]], tuple[int, Collection[str]]]] = (),
     ) -> None:
         self._indices = _worth_keeping(choices, links)
         choices = [
@@ -101,7 +102,7 @@ class Program:
         for layer, option in (fixed or {}).items():
             upper[self._first[layer] : self._first[layer + 1]] = 0
             upper[self._variable(layer, self._indices[layer].index(option))] = 1
-        upper[[variable for kind in without for variable in self._of_kind(*kind)]] = 0
+        upper[[variable for layer, kind in without for variable in self._of_kind(layer, [kind])]] = 0
         free = self._possible(upper)
         taken = self._taken[free]
         constraints = [LinearConstraint(self._equalities[:, free], *(2 * [[value for _, value in self._rows]]))]
@@ -135,9 +136,9 @@ class Program:
     def _variable(self, layer: int, option: int) -> int:
         return int(self._first[layer]) + option
 
-    def _of_kind(self, layer: int, kind: str) -> list[int]:
+    def _of_kind(self, layer: int, kinds: Collection[str]) -> list[int]:
         choices = self._choices[layer]
-        return [self._variable(layer, option) for option, choice in enumerate(choices) if choice.kind == kind]
+        return [self._variable(layer, option) for option, choice in enumerate(choices) if choice.kind in kinds]
 
     def _connect(self, link: Link) -> None:
         written = _by_lanes(self._choices[link.writer], lambda choice: choice.output_lanes)
@@ -148,8 +149,11 @@ class Program:
                 ends[end, count] = {self._variable(layer, option): -1.0 for option in members}
         for out in written:
             for into in read:
+                between = link.between(out, into)
+                if between is None:
+                    continue
                 variable = len(self._estimates)
-                self._estimates.append(link.between(out, into))
+                self._estimates.append(between)
                 ends["written", out][variable] = ends["read", into][variable] = 1.0
         self._rows += [(row, 0.0) for row in ends.values()]
 
@@ -209,7 +213,9 @@ def _table(link: Link, out: Sequence[int], into: Sequence[int]) -> tuple[np.ndar
     """What is between the ends for each lanes [written, read] that there are, and each option's index in it."""
     (written, writer), (read, reader) = (np.unique(lanes, return_inverse=True) for lanes in (out, into))
     estimates = (link.between(int(a), int(b)) for a in written for b in read)
-    between = np.array([_amounts(estimate) for estimate in estimates]).reshape(len(written), len(read), len(_WORTH))
+    between = np.array([_amounts(_TOO_MUCH if estimate is None else estimate) for estimate in estimates]).reshape(
+        len(written), len(read), len(_WORTH)
+    )
     return between, writer, reader
 
 

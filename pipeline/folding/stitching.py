@@ -11,6 +11,7 @@ from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.vvau import VVAU
 
 __all__ = ["MINIMUM_DEPTH", "stitch", "with_depths"]
 
@@ -20,7 +21,7 @@ MINIMUM_DEPTH = 2  # a FIFO of one beat could not be read and written in every c
 def stitch(graph: LayerGraph) -> LayerGraph:
     """`graph` with StreamingFIFO_<i> on every stream between two layers, MINIMUM_DEPTH deep, and converters.
 
-    A UnrolledMVAU takes whole windows straight from the ParallelWindow that makes them: they are wide, and in step.
+    What takes whole windows takes them straight from the ParallelWindow that makes them: they are wide, and in step.
 
     One converter where the lanes of one end divide those of the other, else two, over the least common multiple. A FIFO
     stands behind each converter too: an MVAU takes a vector in a burst that a converter cannot follow. FIFOs and
@@ -51,7 +52,7 @@ def with_depths(graph: LayerGraph, depths: dict[str, int]) -> LayerGraph:
 
 
 def _in_step(writer: Layer, reader: Layer) -> bool:
-    return isinstance(writer, ParallelWindow) and isinstance(reader, UnrolledMVAU)
+    return isinstance(writer, ParallelWindow) and isinstance(reader, UnrolledMVAU | VVAU)
 
 
 def _between(stream: Connection, written: int, read: int, counts: dict[str, int]) -> list[Layer]:

@@ -5,7 +5,7 @@
     sparse    walkers through the weights that are not zero
 
 A layer that is unrolled takes whole vectors. Where these are windows, padding and generator become one ParallelWindow,
-which makes a whole window a cycle.
+which makes a whole window a cycle. So they do before a VVAU that is folded to take a whole window a cycle.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.layer import Folding, Layer
 from pipeline.errors import UnsupportedError
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.vvau import VVAU
 
-__all__ = ["whole_window", "window_makers", "with_whole_windows"]
+__all__ = ["needs_whole_windows", "whole_window", "window_makers", "with_whole_windows"]
 
 
 def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGenerator, FMPadding | None] | None:
@@ -30,6 +31,11 @@ def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGene
         return None
     padding = graph.writer(generator.input_names[0])
     return generator, padding if isinstance(padding, FMPadding) else None
+
+
+def needs_whole_windows(layer: Layer, folding: Folding) -> bool:
+    """Whether `layer`, folded so, takes windows only whole."""
+    return folding.style == "unrolled" or (isinstance(layer, VVAU) and int(folding.fields.get("simd", 1)) > 1)
 
 
 def whole_window(generator: ConvolutionInputGenerator, padding: FMPadding | None) -> ParallelWindow:
@@ -55,7 +61,7 @@ def whole_window(generator: ConvolutionInputGenerator, padding: FMPadding | None
 
 
 def with_whole_windows(graph: LayerGraph, names: Collection[str]) -> LayerGraph:
-    """`graph` with a ParallelWindow wherever one of the MVAUs `names` reads windows of more than a pixel.
+    """`graph` with a ParallelWindow wherever one of the layers `names` reads windows of more than a pixel.
 
     It has the name of the generator; the padding before that, if any, is gone. Raises UnsupportedError for windows that
     cannot be made whole.

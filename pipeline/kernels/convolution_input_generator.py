@@ -26,14 +26,17 @@ _ORDERED_DEPTH = 2  # words that pass a beat in every cycle, one written while t
 class ConvolutionInputGenerator(WindowGenerator):
     """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C).
 
-    Padding is a layer of its own. Out come frames of (OH, OW, KH · KW · C), ordered ky, kx, c with c fastest, where
-    OH = (H - KH) // SH + 1 and OW alike. A beat carries `simd` channels on both sides. The pixels of a window are `dilation`
-    (DH, DW) apart; where they are more than 1 apart in a row, a beat is a whole pixel. Raises ConfigError for a SIMD
-    that does not divide C, or is not C with such a dilation, UnsupportedError for a window that does not fit the image.
+    Padding is a layer of its own. Out come frames of (OH, OW, KH · KW · C), where OH = (H - KH) // SH + 1 and OW alike.
+    A beat carries `simd` channels on both sides. A window is ordered ky, kx, c with c fastest; with `depthwise`, which is
+    FINN's, it is interleaved: its first `simd` channels of all pixels, then the next ones, as a VVAU of PE = SIMD takes
+    it. The pixels of a window are `dilation` (DH, DW) apart; where they are more than 1 apart in a row, a beat is a whole
+    pixel unless windows are interleaved. Raises ConfigError for a SIMD that does not divide C, or is not C with such a
+    dilation, UnsupportedError for a window that does not fit the image.
     """
 
     simd: int = 1
     dilation: tuple[int, int] = field(default=(1, 1), kw_only=True)
+    depthwise: bool = False
 
     op_type: ClassVar[str] = "ConvolutionInputGenerator"
     module: ClassVar[str] = "convolution_input_generator"
@@ -68,7 +71,7 @@ class ConvolutionInputGenerator(WindowGenerator):
 
     def _whole_pixels(self) -> bool:
         """Whether a beat must be a whole pixel, as a row of a window is no row of the image."""
-        return self.dilation[1] > 1 and self.kernel[1] > 1
+        return self.dilation[1] > 1 and self.kernel[1] > 1 and not self.depthwise
 
     @property
     def output_pixels(self) -> tuple[int, int]:
@@ -82,8 +85,15 @@ class ConvolutionInputGenerator(WindowGenerator):
         return self.shape[2] // self.simd
 
     @property
+    def interleaved(self) -> bool:
+        """Whether a window is sent in another order than it comes in: one part of its channels after the other."""
+        return self.depthwise and self.folds > 1 and self.kernel != (1, 1)
+
+    @property
     def ordered(self) -> bool:
         """Whether the windows take no element twice and all of them in the order in which they come."""
+        if self.interleaved:
+            return False
         (out_h, out_w), (kernel_h, kernel_w), (stride_h, stride_w) = self.output_pixels, self.span, self.stride
         rows = out_h == 1 or kernel_h <= stride_h
         columns = out_w == 1 or (kernel_h == 1 and kernel_w <= stride_w)
@@ -93,11 +103,14 @@ class ConvolutionInputGenerator(WindowGenerator):
     def buffer_depth(self) -> int:
         """Beats that the line buffer holds: the fewest with which neither side ever costs the other a cycle.
 
-        Found for whole pixels, whose beats follow each other; one pixel more than for single beats at the most.
+        Found for whole pixels where their beats follow each other; one pixel more than for single beats at the most.
         """
         if self.ordered:
             return _ORDERED_DEPTH
-        return _buffer_pixels(self.shape[:2], self.kernel, self.stride, self.dilation) * self.folds
+        image = self.shape[:2]
+        if self.interleaved:
+            return _buffer_beats(image, self.kernel, self.stride, self.dilation, self.folds)
+        return _buffer_beats(image, self.kernel, self.stride, self.dilation, 1) * self.folds
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -112,7 +125,11 @@ class ConvolutionInputGenerator(WindowGenerator):
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (frames,) = inputs
-        return (windows_of(frames, self.kernel, self.stride, self.dilation),)
+        windows = windows_of(frames, self.kernel, self.stride, self.dilation)
+        if self.interleaved:
+            pixels = windows.reshape(*windows.shape[:3], -1, self.folds, self.simd)
+            windows = pixels.swapaxes(3, 4).reshape(windows.shape)
+        return (windows,)
 
     def cycles(self) -> int:
         return max(self.inputs()[0].beats, self.outputs()[0].beats)
@@ -123,8 +140,12 @@ class ConvolutionInputGenerator(WindowGenerator):
 
     def inputs_needed(self) -> np.ndarray:
         pixels = _read_order(self.shape[:2], self.kernel, self.stride, self.dilation)
-        beats = (pixels[:, None] * self.folds + np.arange(self.folds, dtype=np.int64)).ravel()
-        return np.maximum.accumulate(beats) + 1
+        folds = np.arange(self.folds, dtype=np.int64)
+        if self.interleaved:
+            beats = pixels.reshape(-1, 1, self.kernel[0] * self.kernel[1]) * self.folds + folds[:, None]
+        else:
+            beats = pixels[:, None] * self.folds + folds
+        return np.maximum.accumulate(beats.ravel()) + 1
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
@@ -159,7 +180,7 @@ class ConvolutionInputGenerator(WindowGenerator):
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         lines = ram(self.simd * self.type.bits, self.buffer_depth, family)
         attributes = self.finn_window(self.shape[:2], self.simd)
-        attributes |= {"ram_style": lines.ram_style, "Dilation": self.dilation}
+        attributes |= {"ram_style": lines.ram_style, "Dilation": self.dilation, "depthwise": int(self.depthwise)}
         return {"ConvolutionInputGenerator_rtl": attributes}
 
     @classmethod
@@ -169,7 +190,8 @@ class ConvolutionInputGenerator(WindowGenerator):
         return cls("layer", ("x",), ("y",), **stream, kernel=(kernel,) * 2, stride=(stride,) * 2, simd=lanes)
 
     def parameters(self) -> dict[str, int]:
-        return {"Width": self.simd * self.type.bits, **self._sizes(), "Ordered": int(self.ordered)}
+        orders = {"Ordered": int(self.ordered), "Depthwise": int(self.interleaved)}
+        return {"Width": self.simd * self.type.bits, **self._sizes(), **orders}
 
     def hls_parameters(self) -> dict[str, int | bool]:
         return {
@@ -178,6 +200,7 @@ class ConvolutionInputGenerator(WindowGenerator):
             "Simd": self.simd,
             **self._sizes(),
             "Ordered": self.ordered,
+            "Depthwise": self.interleaved,
         }
 
     def _sizes(self) -> dict[str, int]:
@@ -226,32 +249,41 @@ def _read_order(
 
 
 @lru_cache(maxsize=1024)
-def _buffer_pixels(
-    image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+def _buffer_beats(
+    image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], folds: int
 ) -> int:
-    """The fewest pixels of buffer with which a frame takes as many steps as it has pixels in, or out if these are more.
+    """The fewest beats of buffer with which a frame takes as many steps as it has beats in, or out if these are more,
+    where a pixel is `folds` beats and a window is sent fold by fold, of all its pixels.
 
-    A step reads one pixel, of windows in order, and writes one. A pixel is read a step or more after it was written,
-    and is kept until the last window that starts at or before it has been read. The side with more pixels moves in
-    every step. If that is the reader, each pixel is written as late as it may be: the buffer must hold what has been
-    written by then but not been left behind. If it is the writer, each pixel is read as early as it may be. Frames
-    follow each other without a gap; the middle one of three is looked at.
+    A step reads one beat, of windows in order, and writes one. A beat is read a step or more after it was written, and
+    is held until the last window that starts at or before it has been read. The side with more beats moves in every
+    step. If that is the reader, each beat is written as late as it may be: the buffer must hold what has been written by
+    then but not been left behind. If it is the writer, each beat is read as early as it may be. Frames follow each other
+    without a gap; the middle one of three is looked at.
     """
     frames = np.arange(3, dtype=np.int64)[:, None]
-    pixels = image[0] * image[1]
+    pixels, taps = image[0] * image[1], kernel[0] * kernel[1]
     starts = (_window_starts(image, _span(kernel, dilation), stride) + frames * pixels).ravel()
-    reads = (_read_order(image, kernel, stride, dilation) + frames * pixels).ravel()
-    numbers = np.arange(3 * pixels, dtype=np.int64)
-    if len(reads) >= len(numbers):
-        read_at = np.arange(len(reads), dtype=np.int64)
-        first_read = np.full(len(numbers), len(reads), dtype=np.int64)
+    reads = (_read_order(image, kernel, stride, dilation) + frames * pixels).reshape(-1, taps)  # by window and tap
+    fold = np.arange(folds, dtype=np.int64)
+    numbers = np.arange(3 * pixels * folds, dtype=np.int64)
+    if reads.size >= 3 * pixels:
+        # of a pixel only the first fold, as the others are read a window's taps later each, and written a step later
+        read_at = np.arange(len(starts), dtype=np.int64)[:, None] * (taps * folds) + np.arange(taps)
+        end = len(starts) * taps * folds
+        first_read = np.full(3 * pixels, end, dtype=np.int64)
         np.minimum.at(first_read, reads, read_at)
-        written_at = np.minimum.accumulate((first_read - 1 - numbers)[::-1])[::-1] + numbers
+        later = first_read[:, None] + fold * taps - 1
+        later = np.where(first_read[:, None] < end, later, end - 1).ravel()
+        written_at = np.minimum.accumulate((later - numbers)[::-1])[::-1] + numbers
+        left_at = read_at[:, -1] + (folds - 1) * taps  # when each window had been read
     else:
-        order = np.arange(len(reads), dtype=np.int64)
-        read_at = np.maximum.accumulate(reads + 1 - order) + order
+        beats = (reads[:, None] * folds + fold[:, None]).ravel()
+        order = np.arange(len(beats), dtype=np.int64)
+        read_at = np.maximum.accumulate(beats + 1 - order) + order
         written_at = numbers
-    left_at = read_at[kernel[0] * kernel[1] - 1 :: kernel[0] * kernel[1]]  # when each window had been read
+        left_at = read_at[taps * folds - 1 :: taps * folds]
     windows_left = np.searchsorted(left_at, written_at, side="left")
-    middle = slice(pixels, 2 * pixels)
-    return int((numbers[middle] + 1 - starts[np.minimum(windows_left[middle], len(starts) - 1)]).max())
+    middle = slice(pixels * folds, 2 * pixels * folds)
+    oldest = starts[np.minimum(windows_left[middle], len(starts) - 1)] * folds
+    return int((numbers[middle] + 1 - oldest).max())

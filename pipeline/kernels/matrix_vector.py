@@ -77,6 +77,7 @@ class MatrixVector(Accumulating, Activating):
 
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
     style: ClassVar[str]  # what computes the matrix, one of STYLES
+    styles: ClassVar[tuple[str, ...]] = STYLES  # what may
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:
@@ -281,8 +282,8 @@ class MatrixVector(Accumulating, Activating):
 
 
 def kind_of(style: str) -> type[MatrixVector]:
-    """The kernel that computes a matrix in `style`, one of STYLES."""
-    kinds = (kind for kind in kernels().values() if issubclass(kind, MatrixVector))
+    """The kernel that computes any matrix in `style`, one of STYLES."""
+    kinds = (kind for kind in kernels().values() if issubclass(kind, MatrixVector) and kind.finn_operator == "MVAU")
     return next(kind for kind in kinds if kind.style == style)
 
 

@@ -33,7 +33,7 @@ from pipeline.kernels.matrix_vector import (
 )
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
-__all__ = ["MVAU"]
+__all__ = ["MVAU", "demand_of_lanes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,8 +268,19 @@ class MVAU(StoredMatrixVector):
 def _least_demand(layer: MatrixVector, pe: int, simd: int, family: str) -> tuple[Demand, tuple[int, int]]:
     """What is needed besides the memory of the weights, whatever that is made of; and the bits of its words, and how many
     there are."""
+    demand, weights = demand_of_lanes(MVAU, layer, pe, simd, simd)
+    if layer.mh > pe:
+        demand.store("replay", ram(simd * layer.input_type.bits, max(layer.mw // simd, 2), family))
+    return demand, weights
+
+
+def demand_of_lanes(
+    kind: type[MatrixVector], layer: MatrixVector, pe: int, simd: int, inputs: int
+) -> tuple[Demand, tuple[int, int]]:
+    """What `pe` lanes of `simd` multipliers need, with all around them, where a beat has so many `inputs`; and the bits of
+    the words of their weights, and how many there are."""
     matrix = matrix_demand(layer)
-    demand = Demand(MVAU.op_type)
+    demand = Demand(kind.op_type)
     neurons, synapses = matrix.rows // pe, matrix.columns // simd
     lanes = matrix.row_bits.reshape(neurons, pe).max(axis=0)
     pairs = (simd + 1) // 2
@@ -282,11 +293,9 @@ def _least_demand(layer: MatrixVector, pe: int, simd: int, family: str) -> tuple
         * (simd * (matrix.input_bits + matrix.weight_bits) + pairs * (matrix.product_bits + 1)),
         tree=(pairs - 1) * sums.sum(),
         accumulators=lanes.sum(),
-        inputs=simd * matrix.input_bits,
+        inputs=inputs * matrix.input_bits,
         counters=log2(neurons * synapses),
     )
-    if neurons > 1:
-        demand.store("replay", ram(simd * matrix.input_bits, max(synapses, 2), family))
     if matrix.bias_bits:
         demand.store("biases", rom(pe * matrix.bias_bits, neurons))
     add_ends(demand, matrix, lanes.tolist())

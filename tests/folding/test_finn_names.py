@@ -163,10 +163,12 @@ def test_a_global_pool_has_no_windows_where_the_file_names_one() -> None:
     }
 
 
-def test_depthwise_convolutions_are_matrices_where_all_are_named() -> None:
-    keys = ("MVAU_rtl_0", "VVAU_hls_0", "MVAU_rtl_1", "VVAU_hls_1")
-    assert named(*keys) == {key: f"MVAU_{i}" for i, key in enumerate(keys)}
-    assert named(*keys[:3]) == {"MVAU_rtl_0": "MVAU_0", "MVAU_rtl_1": "MVAU_1"}
+def test_depthwise_convolutions_are_counted_apart_from_matrices() -> None:
+    keys = ("MVAU_rtl_0", "Vector_Vector_Activate_Batch_0", "MVAU_rtl_1", "VVAU_hls_1")
+    assert named(*keys) == {"MVAU_rtl_0": "MVAU_0", "MVAU_rtl_1": "MVAU_1"}
+    first = next(layer for layer in GRAPH if layer.name == "MVAU_0")
+    layers = tuple(replace(layer, name="VVAU_0") if layer is first else layer for layer in GRAPH)
+    assert named("VVAU_hls_0", graph=replace(GRAPH, layers=layers)) == {"VVAU_hls_0": "VVAU_0"}
 
 
 def test_backends_that_are_counted_apart_are_told() -> None:

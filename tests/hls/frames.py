@@ -25,7 +25,7 @@ def frames_of(layer: Layer) -> list[np.ndarray]:
             frames[frame] = ends[(frame >> index) & 1]
         frames[4] = rng.choice(ends, stream.shape)
         if isinstance(layer, Accumulating):
-            vectors = frames[_WITNESSES].reshape(-1, stream.shape[2])
+            vectors = frames[_WITNESSES].reshape(-1, stream.shape[-1])
             witnesses = witness_inputs(layer)[: len(vectors)]
             vectors[: len(witnesses)] = witnesses
         inputs.append(frames)

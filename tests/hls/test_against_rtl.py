@@ -28,6 +28,7 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.kernels.upsample_nearest_neighbour import UpsampleNearestNeighbour
+from pipeline.kernels.vvau import VVAU
 from pipeline.tools.gxx import build_program
 from tests.kernels.matrices import matrix_layer
 from tests.kernels.side_by_side import simulate_side_by_side
@@ -64,7 +65,10 @@ def _matrices(draw: st.DrawFn, kind: type[MatrixVector]) -> MatrixVector:
         fields = {"digits": draw(st.sampled_from(sorted({-(-bits // size) for size in range(1, bits + 1)})))}
     else:
         fields = {"simd": _folds(draw, mw)}
-        if kind is SparseMVAU:
+        if kind is VVAU:
+            fields["multiplier"] = _folds(draw, mh)
+            fields["pe"] = fields["multiplier"] * _folds(draw, mh // fields["multiplier"])
+        elif kind is SparseMVAU:
             fields["lanes"] = _folds(draw, mh)
             fields["pe"] = fields["lanes"] * draw(st.integers(1, mh // fields["lanes"]))
         else:
@@ -149,8 +153,9 @@ def _generators(draw: st.DrawFn) -> ConvolutionInputGenerator:
     stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     most = [(size - 1) // (k - 1) if k > 1 else 3 for size, k in zip(shape, kernel, strict=False)]
     dilation = draw(st.integers(1, most[0])), draw(st.integers(1, most[1]))
-    simd = shape[2] if dilation[1] > 1 and kernel[1] > 1 else _folds(draw, shape[2])
-    return ConvolutionInputGenerator(*_NAMES, shape, draw(_types()), kernel, stride, simd, dilation=dilation)
+    depthwise = draw(st.booleans())
+    simd = shape[2] if dilation[1] > 1 and kernel[1] > 1 and not depthwise else _folds(draw, shape[2])
+    return ConvolutionInputGenerator(*_NAMES, shape, draw(_types()), kernel, stride, simd, depthwise, dilation=dilation)
 
 
 @st.composite
@@ -193,8 +198,9 @@ def _squares(draw: st.DrawFn) -> DepthToSpace:
 
 
 _ONE_OF_EACH = st.tuples(
-    _matrices(MVAU), _matrices(SparseMVAU), _matrices(UnrolledMVAU), _thresholdings(), _sums(), _copies(), _paddings(),
-    _pools(), _labels(), _converters(), _generators(), _windows(), _concats(), _crops(), _upsamplings(), _squares(),
+    _matrices(MVAU), _matrices(SparseMVAU), _matrices(UnrolledMVAU), _matrices(VVAU), _thresholdings(), _sums(), _copies(),
+    _paddings(), _pools(), _labels(), _converters(), _generators(), _windows(), _concats(), _crops(), _upsamplings(),
+    _squares(),
 )  # fmt: skip
 
 

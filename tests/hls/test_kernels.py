@@ -27,6 +27,7 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.kernels.upsample_nearest_neighbour import UpsampleNearestNeighbour
+from pipeline.kernels.vvau import VVAU
 from pipeline.tools.gxx import FLAGS, NEEDS
 from tests.hls.frames import frames_of
 from tests.hls.programs import program_of
@@ -69,8 +70,8 @@ def _converter(in_lanes, out_lanes, type_):
     return StreamingDataWidthConverter("layer", ("x",), ("y",), (2, 3, 12), type_, in_lanes, out_lanes)
 
 
-def _generator(shape, type_, kernel, stride, simd):
-    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd)
+def _generator(shape, type_, kernel, stride, simd, *, depthwise=False):
+    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd, depthwise)
 
 
 def _window(shape, type_, kernel, stride, pads, value):
@@ -101,6 +102,10 @@ LAYERS: dict[str, Layer] = {
     "mvau_negative_outputs": matrix_layer(MVAU, 4, 6, IntType(-1, 0), 3, 5, bias=True, output_lo=-8, pe=1, simd=6),
     "mvau_wide_thresholds": matrix_layer(MVAU, 3, 8, unsigned(16), 24, 7, bias=True, pe=1, simd=4),
     "mvau_wide_sums": matrix_layer(MVAU, 2, 4, signed(16), 30, pe=2, simd=1),
+    "vvau_one_multiplier": matrix_layer(VVAU, 6, 9, unsigned(4), 4, 15, density=0.4),
+    "vvau_rows_of_pixels_with_a_bias": matrix_layer(VVAU, 4, 6, signed(8), 8, bias=True, pe=4, simd=3),
+    "vvau_two_rows_a_channel": matrix_layer(VVAU, 8, 4, unsigned(16), 24, 7, bias=True, pe=4, simd=2, multiplier=2),
+    "vvau_bits": matrix_layer(VVAU, 4, 1, unsigned(1), 1, 1, pe=2),
     "thresholding_255": _thresholding(4, unsigned(8), 255, pe=2),
     "thresholding_shared_ternary": _thresholding(6, signed(2), 2, -1, rows=1, pe=3),
     "thresholding_bits": _thresholding(3, unsigned(1), 1, pe=3),
@@ -136,6 +141,7 @@ LAYERS: dict[str, Layer] = {
     "converter_to_single_bits": _converter(12, 1, unsigned(1)),
     "converter_of_equal_sides": _converter(3, 3, signed(41)),
     "generator_three_by_three": _generator((6, 7, 4), signed(2), (3, 3), (1, 1), 2),
+    "generator_depthwise": _generator((6, 5, 6), signed(5), (3, 2), (1, 2), 2, depthwise=True),
     "generator_wide": _generator((5, 6, 3), unsigned(41), (2, 1), (2, 3), 3),
     "generator_dilated": ConvolutionInputGenerator(
         "layer", ("x",), ("y",), (7, 8, 2), signed(3), (3, 2), (1, 2), 2, dilation=(2, 3)

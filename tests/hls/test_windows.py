@@ -18,8 +18,8 @@ pytestmark = pytest.mark.xdist_group("hls_windows")  # they share a compiled pro
 _UINT4, _INT3 = IntType(0, 15), IntType(-4, 3)
 
 
-def _generator(shape, kernel, stride, simd, type_=_UINT4):
-    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd)
+def _generator(shape, kernel, stride, simd, type_=_UINT4, *, depthwise=False):
+    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd, depthwise)
 
 
 def _parallel(shape, kernel, stride, pads, type_=_UINT4, value=0):
@@ -38,6 +38,11 @@ LAYERS: dict[str, Layer] = {
     "generator_with_unused_rows": _generator((6, 6, 2), (3, 3), (2, 2), 1),
     "generator_of_a_row": _generator((1, 9, 2), (1, 3), (1, 1), 1),
     "generator_of_a_column": _generator((9, 1, 4), (3, 1), (2, 1), 2, _INT3),
+    "depthwise_folded": _generator((6, 7, 6), (3, 3), (1, 1), 2, depthwise=True),
+    "depthwise_single_channels": _generator((5, 6, 3), (2, 3), (1, 2), 1, _INT3, depthwise=True),
+    "depthwise_whole_pixels": _generator((5, 5, 3), (3, 3), (2, 2), 3, depthwise=True),
+    "depthwise_that_leaves_pixels_out": _generator((7, 7, 4), (2, 2), (3, 3), 2, depthwise=True),
+    "depthwise_of_a_row": _generator((1, 9, 4), (1, 4), (1, 1), 1, depthwise=True),
     "parallel_without_border": _parallel((5, 6, 2), (3, 3), (1, 1), (0, 0, 0, 0)),
     "parallel_with_border": _parallel((5, 6, 2), (3, 3), (1, 1), (1, 1, 1, 1), _INT3, -2),
     "parallel_with_uneven_border": _parallel((5, 4, 3), (3, 4), (2, 1), (0, 2, 2, 1), value=15),

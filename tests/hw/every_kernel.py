@@ -23,6 +23,7 @@ from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.kernels.upsample_nearest_neighbour import UpsampleNearestNeighbour
+from pipeline.kernels.vvau import VVAU
 from tests.kernels.matrices import matrix_layer
 from tests.kernels.requantized import requantized_matrix, requantized_thresholding
 
@@ -51,6 +52,8 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(SparseMVAU, 4, 6, INT4, 5, bias=True, density=0.6, pe=4, simd=3, lanes=2),
     matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4, 15),
     matrix_layer(UnrolledMVAU, 3, 5, INT8, 4, 3, bias=True, digits=4),
+    matrix_layer(VVAU, 4, 9, UINT4, 4, 15, pe=2),
+    matrix_layer(VVAU, 4, 4, INT8, 5, bias=True, pe=4, simd=2, multiplier=2, ram_style="ultra"),
     _thresholding(UINT8, 15, 0),
     _thresholding(INT8, 6, -3),
     requantized_thresholding(4, INT8, 15, pe=2),
@@ -58,6 +61,7 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     requantized_matrix(UnrolledMVAU, 4, 6, UINT4, 4, 14, output_lo=-7),
     ConvolutionInputGenerator("", X, Y, (6, 7, 4), UINT4, (3, 3), (2, 2), 2),
     ConvolutionInputGenerator("", X, Y, (5, 5, 2), UINT4, (1, 1), (2, 2), 1),
+    ConvolutionInputGenerator("", X, Y, (6, 7, 4), UINT4, (3, 3), (1, 1), 2, True),
     ParallelWindow("", X, Y, (6, 7, 2), INT4, (3, 3), (1, 1), (1, 1, 1, 1), -1),
     ParallelWindow("", X, Y, (5, 6, 1), UINT4, (2, 3), (2, 1), (0, 0, 0, 0), 0),
     FMPadding("", X, Y, (2, 3, 2), INT4, (1, 2, 1, 0), -8, 2),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -15,8 +17,13 @@ from tests.kernels.side_by_side import simulate_side_by_side
 UINT4 = IntType(0, 15)
 
 
-def _layer(shape, kernel, stride, simd, type_=UINT4, dilation=(1, 1)):
-    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd, dilation=dilation)
+def _layer(shape, kernel, stride, simd, type_=UINT4, *, depthwise=False, dilation=(1, 1)):
+    return ConvolutionInputGenerator(
+        "layer", ("x",), ("y",), shape, type_, kernel, stride, simd, depthwise, dilation=dilation
+    )
+
+
+_depthwise = partial(_layer, depthwise=True)
 
 
 CONFIGURATIONS = {
@@ -39,6 +46,18 @@ CONFIGURATIONS = {
     "dilated_at_stride_two": _layer((8, 9, 1), (2, 3), (2, 2), 1, dilation=(2, 2)),
     "dilated_whole_image": _layer((5, 7, 3), (3, 3), (1, 1), 3, IntType(-1, 0), dilation=(2, 3)),
     "one_pixel": _layer((1, 1, 4), (1, 1), (1, 1), 2),
+    "depthwise": _depthwise((6, 7, 4), (3, 3), (1, 1), 2),
+    "depthwise_of_many_folds": _depthwise((4, 4, 7), (3, 3), (1, 1), 1),
+    "depthwise_all_channels_a_beat": _depthwise((5, 5, 3), (3, 3), (1, 1), 3, IntType(-1, 0)),
+    "depthwise_at_stride_two": _depthwise((8, 10, 6), (3, 3), (2, 2), 2),
+    "depthwise_even_window_at_stride_two": _depthwise((6, 6, 2), (2, 2), (2, 2), 1),
+    "depthwise_of_sound": _depthwise((1, 16, 4), (1, 5), (1, 2), 2, IntType(-128, 127)),
+    "depthwise_of_pairs": _depthwise((3, 6, 6), (1, 2), (1, 1), 2),
+    "depthwise_of_columns": _depthwise((9, 3, 34), (4, 1), (1, 1), 17),
+    "depthwise_beyond_the_window": _depthwise((9, 9, 4), (2, 2), (3, 3), 2),
+    "depthwise_of_whole_images": _depthwise((4, 5, 6), (4, 5), (1, 1), 3),
+    "depthwise_dilated": _depthwise((9, 8, 6), (3, 3), (1, 1), 2, dilation=(2, 3)),
+    "depthwise_of_single_pixels": _depthwise((5, 6, 3), (1, 1), (2, 2), 1),
 }
 
 
@@ -60,15 +79,17 @@ def test_latency(simulated):
 
 
 @pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
-def test_windows_hold_rows_then_columns_then_channels(layer):
+def test_windows_hold_rows_then_columns_then_channels_and_depthwise_parts_of_the_channels_first(layer):
     frame = np.arange(np.prod(layer.shape)).reshape(1, *layer.shape)
     (windows,) = layer.reference(frame)
     (sh, sw), (kh, kw) = layer.stride, layer.kernel
+    channels = layer.simd if layer.depthwise else layer.shape[2]
     for y, x in np.ndindex(*layer.output_pixels):
         (dh, dw), (span_h, span_w) = layer.dilation, layer.span
-        expected = frame[0, y * sh : y * sh + span_h : dh, x * sw : x * sw + span_w : dw].ravel()
-        assert expected.size == kh * kw * layer.shape[2]
-        np.testing.assert_array_equal(windows[0, y, x], expected)
+        window = frame[0, y * sh : y * sh + span_h : dh, x * sw : x * sw + span_w : dw]
+        assert window.shape[:2] == (kh, kw)
+        parts = [window[:, :, c : c + channels].ravel() for c in range(0, layer.shape[2], channels)]
+        np.testing.assert_array_equal(windows[0, y, x], np.concatenate(parts))
 
 
 @pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
@@ -83,18 +104,20 @@ def test_a_beat_needs_the_beats_up_to_its_own(layer):
 @settings(max_examples=150)
 @given(
     image=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    channels=st.integers(1, 3),
+    channels=st.integers(1, 4),
     kernel=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     stride=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     dilation=st.sampled_from([(1, 1), (1, 1), (1, 1), (2, 1), (1, 2), (3, 2)]),
+    depthwise=st.booleans(),
 )
-def test_the_buffer_costs_no_cycle_and_one_pixel_less_would(image, channels, kernel, stride, dilation):
+def test_the_buffer_costs_no_cycle_and_less_would(image, channels, kernel, stride, dilation, depthwise):
     assume(all((k - 1) * d < size for k, d, size in zip(kernel, dilation, image, strict=True)))
-    simd = channels if dilation[1] > 1 and kernel[1] > 1 else 1
-    layer = _layer((*image, channels), kernel, stride, simd, dilation=dilation)
+    simd = channels if dilation[1] > 1 and kernel[1] > 1 and not depthwise else 1
+    layer = _layer((*image, channels), kernel, stride, simd, dilation=dilation, depthwise=depthwise)
     assert _cycles_between_frames(layer, layer.buffer_depth) == layer.cycles()
     if not layer.ordered:
-        smaller = _cycles_between_frames(layer, layer.buffer_depth - layer.folds)
+        less = 1 if layer.interleaved else layer.folds  # exact to the beat, or to the pixel
+        smaller = _cycles_between_frames(layer, layer.buffer_depth - less)
         assert smaller is None or smaller > layer.cycles()
 
 

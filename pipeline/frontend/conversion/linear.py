@@ -1,4 +1,4 @@
-"""Conv, MatMul and Gemm to MVAU. Biases stay in the pending affine function and end in thresholds or on the host."""
+"""Conv, MatMul and Gemm to MVAU and VVAU. Biases stay in the pending affine function and end in thresholds or on the host."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from pipeline.frontend.conversion.tensors import (
 from pipeline.frontend.conversion.windows import add_windows, read_window
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.vvau import VVAU
 
 __all__ = [
-    "add_mvau",
+    "add_matrix",
     "common_scale",
     "convert_convolution",
     "convert_matrix_product",
@@ -41,14 +42,24 @@ _LARGEST_MULTIPLIER = 1 << 8  # of weights, where channels have scales of their 
 def convert_convolution(
     builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, weight: Constant, bias: np.ndarray | None
 ) -> StreamTensor:
-    """A convolution: padding, windows, and an MVAU with one row an output channel."""
+    """A convolution: padding, windows, and an MVAU with one row an output channel; or a VVAU where that sees one channel.
+
+    Between groups of several channels the matrix of the MVAU has zeros.
+    """
     options = attributes(node)
     tensor, order = as_images(builder, describe(node), tensor)
     scale, multipliers = common_scale(node, tensor)
     integers, weight_scale = quantized_rows(node, weight, weight.values.shape[0])
-    integers = dense(integers, options.get("group", 1))[:, np.argsort(order)]
+    groups = options.get("group", 1)
+    # rows of a VVAU see channels in their order
+    depthwise = groups > 1 and integers.shape[1] == 1 and np.array_equal(order, np.arange(groups))
     window = read_window(node, options, integers.shape[2:])
-    rows = (integers.transpose(0, 2, 3, 1) * multipliers).reshape(len(integers), -1)
+    matrix = dense(integers, groups)[:, np.argsort(order)]
+    if depthwise:
+        by_row = np.repeat(multipliers, len(integers) // groups)
+        rows = integers.reshape(len(integers), -1) * by_row[:, None]
+    else:
+        rows = (matrix.transpose(0, 2, 3, 1) * multipliers).reshape(len(integers), -1)
     offset = np.zeros(len(rows))
     if tensor.offset.any():
         if any(window[2]):
@@ -56,9 +67,10 @@ def convert_convolution(
                 f"{describe(node)} pads a tensor that has an offset left from {tensor.stream}; add a quantizer "
                 "before it."
             )
-        offset = weight_scale * (integers.sum(axis=(2, 3)) @ tensor.offset)
-    stream, pixels = add_windows(builder, node, tensor.stream, window, value=0)
-    result = add_mvau(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
+        offset = weight_scale * (matrix.sum(axis=(2, 3)) @ tensor.offset)
+    stream, pixels = add_windows(builder, node, tensor.stream, window, value=0, depthwise=depthwise)
+    multiplier = len(rows) // groups if depthwise else None
+    result = add_matrix(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset, multiplier)
     result = result.move(channel_layout(*pixels, len(rows)))
     return result if bias is None else result.affine(np.ones(len(rows)), np.asarray(bias, np.float64).reshape(-1))
 
@@ -83,7 +95,7 @@ def convert_matrix_product(
         offset = weight_scale * (integers @ elements[tensor.layout.reshape(-1, integers.shape[1])[0]])
     channels = tensor.layout.reshape(-1, integers.shape[1])[0] % tensor.channels
     stream, pixels, rows = _matrix_input(builder, node, tensor, integers * multipliers[channels])
-    result = add_mvau(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
+    result = add_matrix(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
     lead = tensor.layout.shape[:-1]
     result = result.move(np.arange(int(np.prod(lead)) * len(rows)).reshape(*lead, len(rows)))
     one, zero = np.ones(len(rows)), np.zeros(len(rows))
@@ -136,7 +148,7 @@ def _flatten_input(builder: LayerBuilder) -> np.ndarray:
     return np.arange(height * width * channels).reshape(channels, height, width).transpose(1, 2, 0).ravel()
 
 
-def add_mvau(
+def add_matrix(
     builder: LayerBuilder,
     node: onnx.NodeProto,
     weight: Constant,
@@ -145,18 +157,22 @@ def add_mvau(
     rows: np.ndarray,
     scale: np.ndarray,
     offset: np.ndarray,
+    multiplier: int | None = None,
 ) -> StreamTensor:
-    """An MVAU with the matrix `rows`, of which each sum · `scale` + `offset` is real. Its layout has to be set."""
+    """An MVAU with the matrix `rows`, of which each sum · `scale` + `offset` is real; with a `multiplier`, which is how many
+    `rows` see the same channel, a VVAU. Its layout has to be set."""
     input_type = builder.type(stream)
     lo, hi = (np.array(end, np.int64) for end in exact_range(rows, input_type))
+    kernel, fields = (MVAU, {}) if multiplier is None else (VVAU, {"multiplier": multiplier, "pe": multiplier})
     output = builder.add(
-        MVAU,
+        kernel,
         (stream,),
         source=weight.source or node.name,
         weights=np.ascontiguousarray(rows),
         input_type=input_type,
         output_type=IntType(int(lo.min()), int(hi.max())),
         pixels=tuple(pixels),
+        **fields,
     )
     return StreamTensor(output, np.empty(0, np.int64), lo, hi, scale, offset)
 

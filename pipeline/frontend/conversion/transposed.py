@@ -17,7 +17,7 @@ import onnx
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.images import as_images, places_of_squares
-from pipeline.frontend.conversion.linear import add_mvau, common_scale, dense, quantized_rows
+from pipeline.frontend.conversion.linear import add_matrix, common_scale, dense, quantized_rows
 from pipeline.frontend.conversion.moves import cropped
 from pipeline.frontend.conversion.tensors import Constant, StreamTensor, attributes, channel_layout, describe
 from pipeline.frontend.conversion.windows import add_windows
@@ -84,7 +84,7 @@ def convert_transposed_convolution(
     window = (rows.window, columns.window), (1, 1), pads, (1, 1)
     stream, pixels = add_windows(builder, node, tensor.stream, window, value=0)
     scales = scale * np.tile(weight_scale, stride * stride)
-    result = add_mvau(builder, node, weight, stream, pixels, matrix, scales, np.zeros(len(scales)))
+    result = add_matrix(builder, node, weight, stream, pixels, matrix, scales, np.zeros(len(scales)))
     result = result.move(places_of_squares((*pixels, len(scales)), stride))
     if bias is not None:
         addend = np.tile(np.asarray(bias, np.float64).reshape(-1), stride * stride)

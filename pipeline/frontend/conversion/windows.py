@@ -29,7 +29,14 @@ def read_window(node: onnx.NodeProto, options: Mapping[str, Any], kernel: Sequen
 
 
 def add_windows(
-    builder: LayerBuilder, node: onnx.NodeProto, stream: str, window: Window, *, value: int, ceil_mode: bool = False
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    stream: str,
+    window: Window,
+    *,
+    value: int,
+    ceil_mode: bool = False,
+    depthwise: bool = False,
 ) -> tuple[str, tuple[int, int]]:
     """Pad `stream` with `value` and slide the window over it. The stream of windows and (OH, OW)."""
     kernel, stride, pads, dilation = window
@@ -61,7 +68,8 @@ def add_windows(
             type=type_,
             kernel=kernel,
             stride=stride,
-            simd=channels if dilation[1] > 1 and kernel[1] > 1 else 1,
+            simd=channels if dilation[1] > 1 and kernel[1] > 1 and not depthwise else 1,
             dilation=dilation,
+            depthwise=depthwise,
         )
     return stream, (rows, columns)
