@@ -379,7 +379,7 @@ MUTANTS = (
         "conversion",
         "a convolution forgets the offset of its input",
         f"{_CONVERSION}/linear.py",
-        "offset = weight_scale * (_dense(integers, groups).sum(axis=(2, 3)) @ tensor.offset)",
+        "offset = weight_scale * (matrix.sum(axis=(2, 3)) @ tensor.offset)",
         "offset = 0 * weight_scale",
         ("tests/frontend/conversion/test_offsets.py",),
     ),

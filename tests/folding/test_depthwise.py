@@ -17,7 +17,6 @@ from pipeline.errors import ConfigError
 from pipeline.folding.choice import slowest
 from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.fold import fold
-from pipeline.folding.styles import styled
 from pipeline.frontend.conversion.dataflow import convert
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.vvau import VVAU
@@ -156,5 +155,5 @@ def test_it_is_cheaper_than_a_matrix_with_zeros(network):
     as_matrix = unit.dense.folded({"pe": 1, "simd": CHANNELS})
     assert unit.cycles() == as_matrix.cycles()
     assert model.layer(unit).lut < model.layer(as_matrix).lut
-    np.testing.assert_array_equal(styled(unit, "unrolled", {"digits": 1}).weights, unit.dense.weights)
+    np.testing.assert_array_equal(unit.styled("unrolled", {"digits": 1}).weights, unit.dense.weights)
     assert replace(unit, pe=unit.mh).weight_memory_bits() * CHANNELS == as_matrix.weight_memory_bits()
