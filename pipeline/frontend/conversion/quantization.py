@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import torch
 
 from a2q_driver.input_transform import InputTransform
 from pipeline.errors import UnsupportedError
@@ -23,6 +24,7 @@ __all__ = ["convert_input_quantizer", "convert_quantizer"]
 
 _MAX_LEVELS = 1 << 8  # a threshold is a memory word and a comparison
 _MAX_INPUT_BITS = 8
+_LIMITS = {"maximum": torch.maximum, "minimum": torch.minimum}
 _MAX_SCANNED = 1 << 20  # integers to try one by one for the identity or a shift
 
 
@@ -39,7 +41,8 @@ def convert_input_quantizer(
             raise UnsupportedError(
                 f"{describe(node)} quantizes the input with a {what} a channel; use one for the tensor."
             )
-    bits = (quantizer.hi - quantizer.lo).bit_length()
+    lo, hi = _reached(tensor, quantizer)
+    bits = (hi - lo).bit_length()
     if bits > _MAX_INPUT_BITS:
         raise UnsupportedError(
             f"{describe(node)} quantizes the input to {bits} bits; at most {_MAX_INPUT_BITS} can be streamed in."
@@ -58,8 +61,8 @@ def convert_input_quantizer(
         tensor.steps,
         np.asarray(quantizer.dividing_scale, np.float32).reshape(()),
         int(quantizer.zero_point.item()),
-        quantizer.lo,
-        quantizer.hi,
+        lo,
+        hi,
         quantizer.rounding,
         quantizer.bipolar,
         flat,
@@ -70,11 +73,25 @@ def convert_input_quantizer(
     return StreamTensor(
         INPUT,
         layout,
-        one.astype(np.int64) * quantizer.lo,
-        one.astype(np.int64) * quantizer.hi,
+        one.astype(np.int64) * lo,
+        one.astype(np.int64) * hi,
         one * float(quantizer.scale.reshape(())),
         one * 0.0,
     )
+
+
+def _reached(tensor: HostTensor, quantizer: Quantizer) -> tuple[int, int]:
+    """The least and the largest integer that `quantizer` gives, where the last of the host's steps are limits."""
+    limits = len(tensor.steps)
+    while limits and tensor.steps[limits - 1].op in _LIMITS and tensor.steps[limits - 1].operand.size == 1:
+        limits -= 1
+    ends = torch.tensor([-torch.inf, torch.inf])
+    for step in tensor.steps[limits:]:
+        ends = _LIMITS[step.op](ends, torch.from_numpy(step.operand.reshape(())))
+    if quantizer.bipolar:
+        return quantizer.lo, quantizer.hi
+    lo, hi = quantizer.integers(ends).tolist()
+    return int(lo), int(hi)
 
 
 def convert_quantizer(

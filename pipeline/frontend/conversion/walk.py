@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import onnx
 import torch
 
 from pipeline.dataflow.graph import LayerGraph, OutputTransform
-from pipeline.errors import UnsupportedError
-from pipeline.frontend.conversion.builder import Checkpoint, LayerBuilder
+from pipeline.dataflow.types import IntType
+from pipeline.errors import Obstacle, UnsupportedError
+from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
 from pipeline.frontend.conversion.elementwise import apply_batch_normalization, apply_binary, apply_function
 from pipeline.frontend.conversion.joins import convert_join
 from pipeline.frontend.conversion.linear import convert_convolution, convert_matrix_product
 from pipeline.frontend.conversion.outputs import add_label_select, output_transform
 from pipeline.frontend.conversion.pooling import convert_average_pool, convert_max_pool
 from pipeline.frontend.conversion.quantization import convert_input_quantizer, convert_quantizer
-from pipeline.frontend.conversion.tensors import Constant, HostTensor, StreamTensor, attributes, describe
+from pipeline.frontend.conversion.tensors import (
+    Constant,
+    HostTensor,
+    StreamTensor,
+    attributes,
+    channel_layout,
+    describe,
+    per_channel,
+)
 from pipeline.frontend.streamline.executor import constants, graph_input, graph_output
+from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.operators import (
     BUILDABLE,
     CLASSIFIER_ENDS,
@@ -28,11 +39,11 @@ from pipeline.frontend.streamline.operators import (
     OPERATORS,
 )
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, read_quantizer
+from pipeline.kernels.fm_padding import FMPadding
 
-__all__ = ["Conversion", "convert_graph"]
+__all__ = ["Conversion", "convert_graph", "find_obstacles", "without_end"]
 
 _BINARY = ("Add", "Sub", "Mul", "Div")
-Operand = Constant | HostTensor | StreamTensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,17 +62,59 @@ class Conversion:
     layout: np.ndarray
 
 
+@dataclass(frozen=True)
+class Unknown:
+    """What a node gives that cannot be built; `shape` is that of a frame, where it is known."""
+
+    shape: tuple[int, ...] | None
+
+
+Operand = Constant | HostTensor | StreamTensor | Unknown | None
+
+
 def convert_graph(model: onnx.ModelProto, *, top1: bool, name: str) -> Conversion:
     """The layer graph of `model`, a QONNX graph that `read_model` has checked, with batch 1.
 
-    With `top1` a LabelSelect is the last layer. Raises UnsupportedError with the node's name for what cannot be built.
+    With `top1` a LabelSelect is the last layer. Raises UnsupportedError for what cannot be built, with the names of all
+    nodes that are in the way.
     """
+    builder, obstacles = LayerBuilder(), Obstacles()
+    result = _walk(builder, model, obstacles)
+    output = graph_output(model.graph)
+    if obstacles:
+        raise obstacles.error(f"The network {name}", model.graph.node)
+    try:
+        return _finish(builder, result, output, top1, name)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"The network {name}: {error}", [Obstacle("", "", str(error))]) from None
+
+
+def find_obstacles(model: onnx.ModelProto, obstacles: Obstacles) -> None:
+    """Add to the `obstacles` that were seen as `model` was read those nodes for which there are no layers."""
+    _walk(LayerBuilder(), without_end(model)[0], obstacles)
+
+
+def without_end(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
+    """`model` without a Softmax or LogSoftmax that gives its output, and what messages call that node."""
+    output = graph_output(model.graph)
+    index, end = next(((i, node) for i, node in enumerate(model.graph.node) if output in node.output), (0, None))
+    if end is None or end.op_type not in CLASSIFIER_ENDS:
+        return model, ""
+    shorter = onnx.ModelProto()
+    shorter.CopyFrom(model)
+    del shorter.graph.node[index]
+    shorter.graph.output[0].name = end.input[0]
+    return shorter, describe(end)
+
+
+def _walk(builder: LayerBuilder, model: onnx.ModelProto, obstacles: Obstacles) -> Operand:
+    """What stands for the output. Behind a node that is refused the walk goes on at the next quantizer."""
     graph = model.graph
     readers = Counter(name for node in graph.node for name in node.input if name)
     readers[graph_output(graph)] += 1
-    builder = LayerBuilder()
     values: dict[str, Operand] = {n: Constant(a, source=n) for n, a in constants(graph).items()}
     source = graph_input(graph)
+    shapes = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim)[1:] for v in graph.value_info}
     shape = tuple(d.dim_value for d in source.type.tensor_type.shape.dim)
     values[source.name] = HostTensor(shape[1:], np.arange(int(np.prod(shape[1:]))).reshape(shape[1:]))
     for node in graph.node:
@@ -69,11 +122,16 @@ def convert_graph(model: onnx.ModelProto, *, top1: bool, name: str) -> Conversio
             continue
         operands = [values[n] if n else None for n in node.input]
         operands = [_shared(o) if n and readers[n] > 1 else o for o, n in zip(operands, node.input, strict=True)]
-        result = _convert(builder, node, operands)
+        result: Operand = None
+        if not obstacles.refuses(node):
+            result = obstacles.attempt(node, partial(_convert, builder, node, operands))
+        if result is None or isinstance(result, Unknown):
+            result = Unknown(shapes.get(node.output[0]))
         if isinstance(result, Constant) and not result.source:
             result = replace(result, source=node.output[0])
+        values.update(dict.fromkeys(node.output, Unknown(None)))
         values[node.output[0]] = result
-    return _finish(builder, values[graph_output(graph)], graph_output(graph), top1, name)
+    return values[graph_output(graph)]
 
 
 def _finish(builder: LayerBuilder, tensor: Operand, output: str, top1: bool, name: str) -> Conversion:
@@ -96,7 +154,29 @@ def _shared(operand: Operand) -> Operand:
     return replace(operand, exclusive=False) if isinstance(operand, StreamTensor) else operand
 
 
+def _after_unknown(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> Operand:
+    """What `node` gives, whose first operand is unknown: after a quantizer it is known again, but for its numbers."""
+    first, *rest = operands
+    parameters = _constants_of(rest)
+    if not isinstance(first, Unknown) or node.op_type not in QUANTIZER_OPS or len(parameters) < len(rest):
+        return Unknown(None)
+    quantizer = read_quantizer(node, [None if p is None else p.values for p in parameters])
+    shape = first.shape
+    if shape is None or len(shape) not in (1, 3):
+        return Unknown(None)
+    channels, height, width = shape if len(shape) == 3 else (*shape, 1, 1)
+    type_ = IntType(min(quantizer.lo, 0), max(quantizer.hi, 1))
+    # a layer that does nothing stands for those that cannot be built: none of it is ever seen
+    stream = builder.add(FMPadding, (INPUT,), shape=(height, width, channels), type=type_, pads=(0, 0, 0, 0))
+    one = np.ones(channels, np.int64)
+    layout = channel_layout(height, width, channels).reshape(shape)
+    tensor = StreamTensor(stream, layout, one * quantizer.lo, one * quantizer.hi, one * 1.0, one * 0.0)
+    return replace(tensor, scale=per_channel(node, tensor, quantizer.scale))
+
+
 def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> Operand:
+    if any(isinstance(operand, Unknown) for operand in operands):
+        return _after_unknown(builder, node, operands)
     constants_only = _constants_of(operands)
     if len(constants_only) == len(operands):
         return _constant(node, constants_only)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import onnx
@@ -15,6 +16,8 @@ from qonnx.custom_op.registry import resolve_domain
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.frontend.streamline.executor import graph_input, graph_output
 from pipeline.frontend.streamline.nodes import describe
+from pipeline.frontend.streamline.obstacles import Obstacles
+from pipeline.frontend.streamline.qlinear import is_qlinear
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS
 
 __all__ = ["MAX_ELEMENTS", "check_graph", "check_text", "is_quantizer"]
@@ -23,6 +26,7 @@ MAX_ELEMENTS = 1 << 28  # of a constant: 1 GiB in float32
 _OLDEST_OPSET = 7  # the first whose operators broadcast as numpy does
 _QUANTIZERS = "qonnx.custom_op.general"
 _POSITIVE = frozenset({"strides", "dilations", "kernel_shape", "group", "blocksize", "num_outputs"})
+_ASIDE = "unsupported"
 _MAX_INTEGER = 1 << 31  # of an attribute: beyond, ONNX' own inference overflows
 
 
@@ -54,8 +58,9 @@ def _no_text(place: str) -> ModelError:
     )
 
 
-def check_graph(model: onnx.ModelProto) -> None:
-    """Raise unless `model` is one valid graph of known operators, each tensor given once and before it is read.
+def check_graph(model: onnx.ModelProto, obstacles: Obstacles) -> None:
+    """Raise unless `model` is one valid graph, each tensor given once and before it is read; unknown operators are noted
+    as `obstacles`, and moved to a domain of their own.
 
     Writes what a file may leave out: names of nodes, QONNX's operators among those imported, `""` for ONNX' domain, and
     batch 1; initializers that are also inputs are inputs no more.
@@ -68,8 +73,9 @@ def check_graph(model: onnx.ModelProto) -> None:
     for tensor in graph.initializer:
         _check_tensor(tensor, f"The tensor {tensor.name}{readers.get(tensor.name, '')}")
     for node in graph.node:
-        _check_node(node)
+        obstacles.attempt(node, partial(_check_node, node))
     _check_order(graph)
+    _set_aside(model, obstacles)
     _check_annotations(graph)
     try:
         onnx.checker.check_model(model)
@@ -77,6 +83,18 @@ def check_graph(model: onnx.ModelProto) -> None:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"It is not a valid ONNX graph: {reason} Fetch or export it again.") from None
     _check_ends(graph)
+
+
+def _set_aside(model: onnx.ModelProto, obstacles: Obstacles) -> None:
+    """Give refused nodes a domain of which ONNX' checker knows nothing, so that it looks at the others."""
+    if not obstacles:
+        return
+    for node in model.graph.node:
+        if obstacles.refuses(node):
+            node.domain = _ASIDE
+            del node.attribute[:]
+    if not any(entry.domain == _ASIDE for entry in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(_ASIDE, 1))
 
 
 def _check_imports(model: onnx.ModelProto) -> None:
@@ -123,7 +141,7 @@ def _check_node(node: onnx.NodeProto) -> None:
     node.name = node.name or next(name for name in node.output if name)
     if node.domain == "ai.onnx":
         node.domain = ""
-    if node.domain and not is_quantizer(node):
+    if node.domain and not is_quantizer(node) and not is_qlinear(node):
         raise UnsupportedError(f"{describe(node)} is of the domain {node.domain}: {_foreign(node)}")
     if not node.domain and not onnx.defs.has(node.op_type, ""):
         hint = " QONNX's quantizers are of the domain qonnx.custom_op.general." if node.op_type in QUANTIZER_OPS else ""

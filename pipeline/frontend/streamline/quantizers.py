@@ -6,8 +6,9 @@ leave something open, QONNX's executor. The limits of a bit width and the attrib
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx
@@ -21,6 +22,8 @@ from qonnx.util.basic import get_preferred_qonnx_opset
 from torch import Tensor
 
 from pipeline.errors import UnsupportedError
+from pipeline.frontend.streamline.nodes import describe
+from pipeline.frontend.streamline.obstacles import Obstacles
 
 __all__ = ["QUANTIZER_OPS", "Quantizer", "check_quantizers", "read_quantizer"]
 
@@ -100,28 +103,31 @@ class Quantizer:
         return x if zero_point is None else x - zero_point
 
 
-def check_quantizers(model: onnx.ModelProto) -> None:
-    """Raise UnsupportedError where QONNX has no such quantizer in the version of its operators that `model` imports.
+def check_quantizers(model: onnx.ModelProto, obstacles: Obstacles) -> None:
+    """Note as `obstacles` where QONNX has no such quantizer in the version of its operators that `model` imports.
 
     An operator has the newest form that is not newer than the version; QONNX takes version 1 where none is imported.
     """
     imported = {entry.domain: entry.version for entry in model.opset_import}
     for node in model.graph.node:
-        if node.op_type not in QUANTIZER_OPS:
-            continue
-        if node.domain not in _DOMAINS:
-            raise UnsupportedError(
-                f"{_describe(node)} is of the domain {node.domain or 'ai.onnx'}; QONNX's {node.op_type} is of {_DOMAIN}."
-            )
-        version = imported.get(_DOMAINS[node.domain], get_preferred_qonnx_opset())
-        form = max((known for known in _VERSIONS[node.op_type] if known <= version), default=None)
-        expected = () if form is None else _VERSIONS[node.op_type][form][1]
-        if len(node.input) != len(expected) + 1:
-            raise UnsupportedError(
-                f"{_describe(node)} has {len(node.input)} operands. The model imports version {version} of {_DOMAIN}, "
-                f"in which {node.op_type} takes {', '.join(('a tensor', *expected)) if form else 'none: there is none'}. "
-                "Import the version that the node was written for."
-            )
+        if node.op_type in QUANTIZER_OPS:
+            obstacles.attempt(node, partial(_check_version, node, imported))
+
+
+def _check_version(node: onnx.NodeProto, imported: Mapping[str, int]) -> None:
+    if node.domain not in _DOMAINS:
+        raise UnsupportedError(
+            f"{describe(node)} is of the domain {node.domain or 'ai.onnx'}; QONNX's {node.op_type} is of {_DOMAIN}."
+        )
+    version = imported.get(_DOMAINS[node.domain], get_preferred_qonnx_opset())
+    form = max((known for known in _VERSIONS[node.op_type] if known <= version), default=None)
+    expected = () if form is None else _VERSIONS[node.op_type][form][1]
+    if len(node.input) != len(expected) + 1:
+        raise UnsupportedError(
+            f"{describe(node)} has {len(node.input)} operands. The model imports version {version} of {_DOMAIN}, "
+            f"in which {node.op_type} takes {', '.join(('a tensor', *expected)) if form else 'none: there is none'}. "
+            "Import the version that the node was written for."
+        )
 
 
 def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Quantizer:
@@ -133,12 +139,12 @@ def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Q
     kind, names = next((form for form in forms if len(form[1]) == len(operands)), (None, ()))
     if kind is None:
         expected = " or ".join(str(len(names) + 1) for _, names in forms)
-        raise UnsupportedError(f"{_describe(node)} has {len(operands) + 1} operands; expected {expected}.")
+        raise UnsupportedError(f"{describe(node)} has {len(operands) + 1} operands; expected {expected}.")
     operation = kind(node)
     known = operation.get_nodeattr_types()
     if unknown := [attribute.name for attribute in node.attribute if attribute.name not in known]:
         raise UnsupportedError(
-            f"{_describe(node)} has the attribute {unknown[0]}; QONNX has {', '.join(known) or 'none'} here. Take it out."
+            f"{describe(node)} has the attribute {unknown[0]}; QONNX has {', '.join(known) or 'none'} here. Take it out."
         )
     operand = {name: _float32(node, name, value) for name, value in zip(names, operands, strict=True)}
     scale = _scale(node, "scale", operand["scale"])
@@ -149,7 +155,7 @@ def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Q
     zero_point = operand["zero point"]
     if not np.array_equal(zero_point, np.round(zero_point)):
         wrong = zero_point[zero_point != np.round(zero_point)].ravel()[0]
-        raise UnsupportedError(f"{_describe(node)} has a zero point of {wrong:g}; it must be whole to be exact.")
+        raise UnsupportedError(f"{describe(node)} has a zero point of {wrong:g}; it must be whole to be exact.")
     rounding = _rounding(node, operation)
     if node.op_type == "Trunc":
         return _read_truncation(node, operation, scale, operand, rounding)
@@ -165,12 +171,12 @@ def _read_truncation(
 ) -> Quantizer:
     zero_point = operand["zero point"]
     if zero_point.any():
-        raise UnsupportedError(f"{_describe(node)} has a zero point; only 0 can be truncated exactly.")
+        raise UnsupportedError(f"{describe(node)} has a zero point; only 0 can be truncated exactly.")
     input_bits, output_bits = (_bits(node, name, operand[name]) for name in ("input bit width", "output bit width"))
     if operation.onnx_opset_version == 1:  # drops the lowest bits, leaves the scale as it was and does not clip
         dropped = float(input_bits) - float(output_bits)
         if dropped != round(dropped):
-            raise UnsupportedError(f"{_describe(node)} drops {dropped:g} bits; a truncation drops whole bits.")
+            raise UnsupportedError(f"{describe(node)} drops {dropped:g} bits; a truncation drops whole bits.")
         limits = -_UNLIMITED, _UNLIMITED
         return Quantizer(scale, zero_point, *limits, rounding, input_scale=scale, divisor=2.0**dropped)
     output_scale = _scale(node, "output scale", operand["output scale"])
@@ -188,34 +194,30 @@ def _limits(bits: np.float32, signed: bool, narrow: bool, rounding: str) -> tupl
     return least, most
 
 
-def _describe(node: onnx.NodeProto) -> str:
-    return f"{node.op_type} node {node.name or node.output[0]}"
-
-
 def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | str:
     """An attribute's value; the default in QONNX's own table where it is left out and QONNX does not require it."""
     kind, required, default, allowed = operation.get_nodeattr_def(name)
     attribute = next((a for a in node.attribute if a.name == name), None)
     if attribute is None:
         if required:  # QONNX's executor stops too; for narrow its description and its table name different defaults
-            raise UnsupportedError(f"{_describe(node)} leaves out {name}, which QONNX requires; give it.")
+            raise UnsupportedError(f"{describe(node)} leaves out {name}, which QONNX requires; give it.")
         stated: int | str = default
         return stated
     if attribute.type != _ATTRIBUTE_TYPES[kind]:
         wrong = AttributeProto.AttributeType.Name(attribute.type)
         expected = AttributeProto.AttributeType.Name(_ATTRIBUTE_TYPES[kind])
-        raise UnsupportedError(f"{_describe(node)} has {name} of type {wrong}; expected {expected}.")
+        raise UnsupportedError(f"{describe(node)} has {name} of type {wrong}; expected {expected}.")
     value: int | str = attribute.i if kind == "i" else attribute.s.decode(errors="backslashreplace")
     if allowed is not None and value not in allowed:
         expected = ", ".join(map(str, sorted(allowed)))
-        raise UnsupportedError(f"{_describe(node)} has {name} {value}; expected one of {expected}.")
+        raise UnsupportedError(f"{describe(node)} has {name} {value}; expected one of {expected}.")
     return value
 
 
 def _rounding(node: onnx.NodeProto, operation: CustomOp) -> str:
     rounding = str(_attribute(node, operation, "rounding_mode")).upper()
     if rounding not in ROUNDINGS:
-        raise UnsupportedError(f"{_describe(node)} rounds by {rounding!r}; supported are {', '.join(ROUNDINGS)}.")
+        raise UnsupportedError(f"{describe(node)} rounds by {rounding!r}; supported are {', '.join(ROUNDINGS)}.")
     return rounding
 
 
@@ -223,40 +225,40 @@ def _float32(node: onnx.NodeProto, what: str, value: np.ndarray | None) -> np.nd
     """`value`, finite and none of it lost, as float32, the type of QONNX's quantizers."""
     if value is None:
         raise UnsupportedError(
-            f"{_describe(node)} takes its {what} from another node. It must be a constant: freeze the quantizers "
+            f"{describe(node)} takes its {what} from another node. It must be a constant: freeze the quantizers "
             "before export."
         )
     value = np.asarray(value)
     if value.size == 0 or value.dtype.kind not in "fiu":
         raise UnsupportedError(
-            f"{_describe(node)} has a {what} of type {value.dtype} and shape {value.shape}; expected a number."
+            f"{describe(node)} has a {what} of type {value.dtype} and shape {value.shape}; expected a number."
         )
     with np.errstate(over="ignore"):
         single = value.astype(np.float32)
     wrong = ~np.isfinite(single) | (single != value)
     if wrong.any():
         raise UnsupportedError(
-            f"{_describe(node)} has a {what} of {value[wrong].ravel()[0]}; expected a finite number that float32 holds."
+            f"{describe(node)} has a {what} of {value[wrong].ravel()[0]}; expected a finite number that float32 holds."
         )
     return single
 
 
 def _scale(node: onnx.NodeProto, what: str, value: np.ndarray) -> np.ndarray:
     if (value <= 0).any():
-        raise UnsupportedError(f"{_describe(node)} has a {what} of {value.min():g}; it must be finite and positive.")
+        raise UnsupportedError(f"{describe(node)} has a {what} of {value.min():g}; it must be finite and positive.")
     return value
 
 
 def _bits(node: onnx.NodeProto, what: str, value: np.ndarray) -> np.float32:
     bits = _single(node, what, value)
     if not 1 <= bits <= _MOST_BITS:
-        raise UnsupportedError(f"{_describe(node)} has a {what} of {bits:g}; expected 1 to {_MOST_BITS}.")
+        raise UnsupportedError(f"{describe(node)} has a {what} of {bits:g}; expected 1 to {_MOST_BITS}.")
     return bits
 
 
 def _single(node: onnx.NodeProto, what: str, value: np.ndarray) -> np.float32:
     values = np.unique(value)
     if values.size != 1:
-        raise UnsupportedError(f"{_describe(node)} has a {what} that differs between channels; use one.")
+        raise UnsupportedError(f"{describe(node)} has a {what} that differs between channels; use one.")
     single: np.float32 = values[0]
     return single
