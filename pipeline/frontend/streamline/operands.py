@@ -346,7 +346,7 @@ _JOINS = ("Add", "Sub", "Mul", "Div")
 _CHECKS: dict[str, Callable[[_Site], None]] = {
     **dict.fromkeys(_JOINS, _check_binary),
     **dict.fromkeys(CLASSIFIER_ENDS, _check_softmax),
-    **dict.fromkeys(("Relu", "Sigmoid", "Tanh", "Neg", "Identity", "MatMul"), _check_nothing),
+    **dict.fromkeys(("Relu", "Sigmoid", "Tanh", "Neg", "Identity", "Cast", "MatMul"), _check_nothing),
     "AveragePool": _check_pool,
     "BatchNormalization": _check_batch_normalization,
     "Clip": _check_clip,

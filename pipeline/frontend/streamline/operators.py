@@ -166,6 +166,7 @@ OPERATORS: dict[str, Operator] = {
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Identity": lambda a, x: x,
+    "Cast": lambda a, x: x,  # to the type that it has: any other is refused
     "Dropout": lambda a, x, *unused: x,
     "Shape": lambda a, x: torch.tensor(x.shape),
     "Gather": lambda a, x, i: torch.from_numpy(np.asarray(np.take(x.numpy(), i.numpy(), axis=a.get("axis", 0)))),
@@ -174,7 +175,7 @@ OPERATORS: dict[str, Operator] = {
     "LogSoftmax": lambda a, x: torch.log_softmax(x, dim=a.get("axis", -1)),
 }
 
-MOVES = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout")
+MOVES = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout")
 POOLS = ("MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean")
 # what may depend on the input
 BUILDABLE = (

@@ -126,6 +126,10 @@ class _Rewriting:
             self._dequantize(node)
         elif node.op_type == "Clip" and integers:
             self._integers[node.output[0]] = self._clipped(node)
+        elif node.op_type == "Cast" and integers:
+            if self._tensors.types[node.output[0]] != self._tensors.types[node.input[0]]:
+                _refuse(node, f"makes the integers of {integers[0]} another type")
+            self._integers[node.output[0]] = self._integers[node.input[0]]
         elif node.op_type in _MOVES and integers:
             before = self._integers[node.input[0]]  # its first operand alone may be no constant
             node.input[0] = self._real(node.input[0], unused_name(self._graph, f"{node.input[0]}_real"))
