@@ -16,6 +16,7 @@ from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerat
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.lookup import Lookup
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
@@ -89,6 +90,19 @@ def _thresholdings(draw: st.DrawFn) -> Thresholding:
 
 
 @st.composite
+def _lookups(draw: st.DrawFn) -> Lookup:
+    shape, seed = draw(_shapes()), draw(st.integers(0, 99))
+    lo = draw(st.integers(-40, 0))
+    type_, output = (
+        IntType(lo, draw(st.integers(lo + 1, 40))),
+        IntType(draw(st.integers(-9, 0)), draw(st.integers(1, 9))),
+    )
+    rows = draw(st.sampled_from((1, shape[2])))
+    table = np.random.default_rng(seed).integers(output.lo, output.hi, (rows, type_.hi - type_.lo + 1), endpoint=True)
+    return Lookup(*_NAMES, shape, type_, output, table, _folds(draw, shape[2]))
+
+
+@st.composite
 def _sums(draw: st.DrawFn) -> AddStreams:
     shape = draw(_shapes())
     factors = st.integers(-20, 20).filter(bool)
@@ -157,7 +171,7 @@ def _windows(draw: st.DrawFn) -> ParallelWindow:
 
 _ONE_OF_EACH = st.tuples(
     _matrices(MVAU), _matrices(SparseMVAU), _matrices(UnrolledMVAU), _thresholdings(), _sums(), _copies(), _paddings(),
-    _pools(), _labels(), _converters(), _generators(), _windows(),
+    _pools(), _labels(), _converters(), _generators(), _windows(), _lookups(),
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerat
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.lookup import Lookup
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.pool import Pool
@@ -37,6 +38,11 @@ def _label_select(type_: IntType, largest: int) -> LabelSelect:
     return LabelSelect("", X, Y, 5, type_, multipliers=rng.integers(1, largest, 5), offsets=rng.integers(-999, 999, 5))
 
 
+def _lookup(rows: int, type_: IntType) -> Lookup:
+    table = np.random.default_rng(rows).integers(-8, 8, (rows, type_.hi - type_.lo + 1))
+    return Lookup("", X, Y, (2, 2, 4), type_, INT4, table, 2)
+
+
 EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(MVAU, 4, 6, UINT4, 4, 15, pe=2, simd=3, ram_style="block"),
     matrix_layer(MVAU, 2, 6, INT8, 8, bias=True, pe=1, simd=2, ram_style="distributed"),
@@ -48,6 +54,8 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(UnrolledMVAU, 3, 5, INT8, 4, 3, bias=True, digits=4),
     _thresholding(UINT8, 15, 0),
     _thresholding(INT8, 6, -3),
+    _lookup(1, INT8),
+    _lookup(4, IntType(0, 511)),
     ConvolutionInputGenerator("", X, Y, (6, 7, 4), UINT4, (3, 3), (2, 2), 2),
     ConvolutionInputGenerator("", X, Y, (5, 5, 2), UINT4, (1, 1), (2, 2), 1),
     ParallelWindow("", X, Y, (6, 7, 2), INT4, (3, 3), (1, 1), (1, 1, 1, 1), -1),

@@ -22,6 +22,11 @@ def convert_max_pool(builder: LayerBuilder, node: onnx.NodeProto, tensor: Stream
     """The largest integer of a window; the pending functions, which do not fall, may follow the maximum."""
     options = attributes(node)
     require_images(builder, node, tensor)
+    if not tensor.monotone or tensor.sum is not None:
+        raise UnsupportedError(
+            f"{describe(node)} takes the largest of a real-valued tensor that is no rising function of integers; put a "
+            "quantizer before it."
+        )
     tensor = increasing(builder, tensor, node.name)
     window = read_window(node, options, options["kernel_shape"])
     type_ = builder.type(tensor.stream)

@@ -10,12 +10,14 @@ import onnx
 import torch
 
 from a2q_driver.input_transform import InputTransform
+from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
 from pipeline.frontend.conversion.order import increasing
-from pipeline.frontend.conversion.tensors import HostTensor, StreamTensor, describe, per_channel
+from pipeline.frontend.conversion.tensors import HostTensor, Origin, StreamTensor, describe, per_channel
 from pipeline.frontend.conversion.thresholds import derive_thresholds
 from pipeline.frontend.streamline.quantizers import Quantizer
+from pipeline.kernels.lookup import Lookup
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.pool import Pool
 from pipeline.kernels.thresholding import Thresholding
@@ -105,19 +107,31 @@ def convert_quantizer(
         zero_point=per_channel(node, tensor, quantizer.zero_point),
         input_scale=per_channel(node, tensor, quantizer.dividing_scale),
     )
-    tensor = increasing(builder, tensor, node.name)
+    before = tensor
 
     def levels(integers: np.ndarray) -> np.ndarray:
         return quantizer.integers(tensor.real(integers)).numpy().astype(np.int64)
 
+    def levels_before(integers: np.ndarray) -> np.ndarray:
+        return quantizer.integers(before.real(integers)).numpy().astype(np.int64)
+
+    origin = Origin(before, levels_before)
+    if not tensor.monotone:
+        table = _table(builder, node, tensor, levels)
+        steps = np.diff(table, axis=1)
+        if not ((steps >= 0).all(axis=1) | (steps <= 0).all(axis=1)).all():
+            return _add_lookup(builder, node, tensor, table, scale, quantizer.scale, origin)
+    tensor = increasing(builder, tensor, node.name)
     ends = levels(np.stack([tensor.lo, tensor.hi]))
-    result = replace(tensor, lo=ends[0], hi=ends[1], scale=scale, offset=np.zeros_like(scale), functions=())
+    result = replace(
+        tensor, lo=ends[0], hi=ends[1], scale=scale, offset=np.zeros_like(scale), functions=(), monotone=True
+    )
     shift = _shift(tensor, levels)
     pool = builder.writer(tensor.stream, Pool)
     if shift and tensor.exclusive and pool is not None and pool.function == "sum" and pool.shift == 0:
         builder.change(tensor.stream, shift=shift)
     elif shift != 0:
-        result = _add_thresholds(builder, node, tensor, result, levels)
+        result = _add_thresholds(builder, node, tensor, result, levels, origin)
     builder.checkpoints.append(Checkpoint(node.output[0], result.stream, result.layout, quantizer.scale))
     return result
 
@@ -144,6 +158,7 @@ def _add_thresholds(
     tensor: StreamTensor,
     result: StreamTensor,
     levels: Callable[[np.ndarray], np.ndarray],
+    origin: Origin,
 ) -> StreamTensor:
     span = max(int(result.hi.max()), 0) - min(int(result.lo.min()), 0)  # padding needs a zero
     if span >= _MAX_LEVELS:
@@ -155,7 +170,7 @@ def _add_thresholds(
     mvau = builder.writer(tensor.stream, MVAU)
     if tensor.exclusive and mvau is not None and mvau.thresholds is None:
         builder.change(tensor.stream, thresholds=thresholds, output_type=type_)
-        return result
+        return replace(result, origin=None)
     stream = builder.add(
         Thresholding,
         (tensor.stream,),
@@ -165,4 +180,46 @@ def _add_thresholds(
         output_type=type_,
         thresholds=thresholds[:1] if (thresholds == thresholds[:1]).all() else thresholds,
     )
-    return replace(result, stream=stream, exclusive=True)
+    return replace(result, stream=stream, exclusive=True, origin=origin)
+
+
+def _table(
+    builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, levels: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """The levels (C, K) of the K integers of the type of the stream of `tensor`; of those that a channel does not have,
+    the one of an end."""
+    type_ = builder.type(tensor.stream)
+    every = np.arange(type_.lo, type_.hi + 1)[:, None]
+    every = np.clip(every, tensor.lo, tensor.hi)
+    real = tensor.real(every).numpy()
+    if not np.isfinite(real).all():
+        place, channel = np.argwhere(~np.isfinite(real))[0]
+        raise UnsupportedError(
+            f"{describe(node)} reads {real[place, channel]:g} for the integer {every[place, channel]} of channel {channel}; "
+            "every value must be finite. Quantize to a range on which the functions before it are defined."
+        )
+    return np.ascontiguousarray(levels(every).T)
+
+
+def _add_lookup(
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    tensor: StreamTensor,
+    table: np.ndarray,
+    scale: np.ndarray,
+    quantizer_scale: np.ndarray,
+    origin: Origin,
+) -> StreamTensor:
+    lowest = min(int(table.min()), 0)  # padding needs a zero
+    stream = builder.add(
+        Lookup,
+        (tensor.stream,),
+        source=node.name,
+        shape=builder.shape(tensor.stream),
+        input_type=builder.type(tensor.stream),
+        output_type=IntType(lowest, max(int(table.max()), lowest + 1, 0)),
+        table=table[:1] if (table == table[:1]).all() else table,
+    )
+    builder.checkpoints.append(Checkpoint(node.output[0], stream, tensor.layout, quantizer_scale))
+    lo, hi = table.min(axis=1), table.max(axis=1)
+    return StreamTensor(stream, tensor.layout, lo, hi, scale, np.zeros_like(scale), origin=origin)

@@ -14,7 +14,7 @@ from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.dataflow.types import IntType
 from pipeline.errors import Obstacle, UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
-from pipeline.frontend.conversion.elementwise import apply_batch_normalization, apply_binary, apply_function
+from pipeline.frontend.conversion.elementwise import apply_batch_normalization, apply_binary, apply_function, apply_pair
 from pipeline.frontend.conversion.joins import convert_join
 from pipeline.frontend.conversion.linear import convert_convolution, convert_matrix_product
 from pipeline.frontend.conversion.outputs import add_label_select, output_transform
@@ -246,11 +246,16 @@ def _binary(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]
         return apply_binary(node, b, a.values, tensor_first=False)
     if isinstance(a, HostTensor | StreamTensor) and isinstance(b, Constant):
         return apply_binary(node, a, b.values, tensor_first=True)
-    if node.op_type in ("Add", "Sub") and isinstance(a, StreamTensor) and isinstance(b, StreamTensor):
-        return convert_join(builder, node, a, b)
+    if isinstance(a, StreamTensor) and isinstance(b, StreamTensor):
+        sums = node.op_type in ("Add", "Sub")
+        pair = None if sums and not a.functions and not b.functions else apply_pair(node, a, b)
+        if pair is not None:
+            return pair
+        if sums:
+            return convert_join(builder, node, a, b)
     raise UnsupportedError(
-        f"{describe(node)} joins two tensors that depend on the input; only Add and Sub of quantized tensors "
-        "can be built."
+        f"{describe(node)} joins two tensors that depend on the input; only Add and Sub of quantized tensors can be built, "
+        "and functions of one quantized tensor."
     )
 
 

@@ -17,7 +17,7 @@ from pipeline.frontend.streamline.checking import MAX_ELEMENTS, is_quantizer
 from pipeline.frontend.streamline.executor import graph_input, graph_output
 from pipeline.frontend.streamline.nodes import attributes, constant_value, describe
 from pipeline.frontend.streamline.obstacles import Obstacles
-from pipeline.frontend.streamline.operators import BUILDABLE, CLASSIFIER_ENDS, FOLDABLE, NOT_MONOTONE, WITHOUT_LAYER
+from pipeline.frontend.streamline.operators import BUILDABLE, CLASSIFIER_ENDS, FOLDABLE, WITHOUT_LAYER
 from pipeline.frontend.streamline.tensors import Tensors
 
 __all__ = ["QCDQ_OPS", "infer"]
@@ -164,11 +164,6 @@ def _refuse_operator(node: onnx.NodeProto) -> None:
         raise UnsupportedError(
             f"{what}: there is no hardware layer for {operator}. Export the network without it, or leave that part to "
             "the host."
-        )
-    if operator in NOT_MONOTONE:
-        raise UnsupportedError(
-            f"{what}: {operator} is not monotone, so that no thresholds stand for it. Train with a monotone function, "
-            "such as Relu."
         )
     raise UnsupportedError(
         f"{what} on tensors that depend on the input. Supported are {', '.join(sorted(BUILDABLE))}, and Quant, IntQuant, "

@@ -9,7 +9,6 @@ from onnx import helper, numpy_helper
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.streamline.executor import Evaluation, constants, graph_input, run_graph
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
-from pipeline.frontend.streamline.operators import ELEMENTWISE_FUNCTIONS
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS
 
 __all__ = ["insert_input_quantizer"]
@@ -17,7 +16,7 @@ __all__ = ["insert_input_quantizer"]
 _BITS = 8
 _HOST_OPS = frozenset(
     {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization", "Reshape", "Flatten", "Transpose"}
-    | {"Squeeze", "Unsqueeze", "Identity", "Dropout", *ELEMENTWISE_FUNCTIONS}
+    | {"Squeeze", "Unsqueeze", "Identity", "Dropout", "Relu", "Clip"}
 )
 
 

@@ -14,7 +14,7 @@ from onnx import TensorProto
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.frontend.streamline.checking import is_quantizer
 from pipeline.frontend.streamline.nodes import attributes, describe
-from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS
+from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, ELEMENTWISE_FUNCTIONS
 from pipeline.frontend.streamline.quantizers import read_quantizer
 from pipeline.frontend.streamline.tensors import Tensors
 
@@ -318,9 +318,23 @@ def _check_clip(site: _Site) -> None:
             )
 
 
-def _check_leaky(site: _Site) -> None:
-    if site.options.get("alpha", 0.01) < 0:
-        site.refuse(f"has alpha {site.options['alpha']:g}, so that it is not monotone and no thresholds stand for it")
+def _check_celu(site: _Site) -> None:
+    if site.options.get("alpha", 1.0) == 0:
+        site.wrong("has alpha 0, by which it divides")
+
+
+def _check_slope(site: _Site) -> None:
+    if not _broadcasts(site.shape(1), site.shape(0)):
+        site.wrong(
+            f"has slopes {site.node.input[1]} of shape {site.shape(1)} for a tensor of shape {site.shape(0)}; expected one "
+            "that broadcasts to it"
+        )
+
+
+def _check_power(site: _Site) -> None:
+    exponent = site.constant(1)
+    if exponent is None or exponent.size != 1 or len(site.shape(1)) > len(site.shape(0)):
+        site.refuse("has exponents that differ, or depend on the input; only one constant can be built")
 
 
 def _check_dropout(site: _Site) -> None:
@@ -346,16 +360,18 @@ _JOINS = ("Add", "Sub", "Mul", "Div")
 _CHECKS: dict[str, Callable[[_Site], None]] = {
     **dict.fromkeys(_JOINS, _check_binary),
     **dict.fromkeys(CLASSIFIER_ENDS, _check_softmax),
-    **dict.fromkeys(("Relu", "Sigmoid", "Tanh", "Neg", "Identity", "Cast", "MatMul"), _check_nothing),
+    **dict.fromkeys((*ELEMENTWISE_FUNCTIONS, "Neg", "Identity", "Cast", "MatMul"), _check_nothing),
     "AveragePool": _check_pool,
     "BatchNormalization": _check_batch_normalization,
+    "Celu": _check_celu,
     "Clip": _check_clip,
     "Conv": _check_convolution,
     "Dropout": _check_dropout,
     "Flatten": _check_flatten,
     "Gemm": _check_gemm,
     "GlobalAveragePool": _check_global_pool,
-    "LeakyRelu": _check_leaky,
+    "PRelu": _check_slope,
+    "Pow": _check_power,
     "MaxPool": _check_pool,
     "ReduceMean": _check_squeeze,
     "Reshape": _check_reshape,

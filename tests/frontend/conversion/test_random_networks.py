@@ -29,7 +29,19 @@ def test_the_networks_have_every_feature() -> None:
     assert operators >= {
         *("Quant", "IntQuant", "BipolarQuant", "Trunc", "Conv", "MatMul", "Gemm", "BatchNormalization", "Relu"),
         *("LeakyRelu", "Clip", "Sigmoid", "Tanh", "Add", "Sub", "Mul", "Div", "Neg", "MaxPool", "AveragePool"),
-        *("GlobalAveragePool", "ReduceMean", "Flatten", "Reshape"),
+        *(
+            "GlobalAveragePool",
+            "ReduceMean",
+            "Flatten",
+            "Reshape",
+            "PRelu",
+            "Elu",
+            "Selu",
+            "Celu",
+            "Softplus",
+            "Softsign",
+        ),
+        *("HardSigmoid", "ThresholdedRelu", "Erf", "Abs", "Sin"),
     }
     assert draws >= {f"{bits} bits" for bits in range(1, 9)}
     assert draws >= {
@@ -39,7 +51,17 @@ def test_the_networks_have_every_feature() -> None:
         *("signed", "unsigned", "narrow", "full range", "fractional width", "zero point", "zero point a channel"),
         *("scale a channel", "weight scale a channel", "bipolar weights", "depthwise", "grouped", "stride"),
         *("uneven pads", "padded convolution", "padded MaxPool", "padded AveragePool", "1 × 1", "bias", "residual"),
-        *("Trunc of version 1", "Trunc of version 2", "top1", "logits", "dyadic", "real scales", "host steps"),
+        *("table of Swish", "table of HardSwish", "table of Mish", "table of Gelu", "table of square"),
+        *(
+            "table of difference",
+            "Trunc of version 1",
+            "Trunc of version 2",
+            "top1",
+            "logits",
+            "dyadic",
+            "real scales",
+            "host steps",
+        ),
     }
     assert sum(network.exact for network in networks) >= COUNT // 4
 

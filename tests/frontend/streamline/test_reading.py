@@ -251,8 +251,8 @@ DENSE: dict[str, tuple[Damage, str]] = {
     "FINN's format": (operator(4, "MultiThreshold", "qonnx.custom_op.general"), "FINN's own format"),
     "FINN's layer": (operator(4, "MVAU", "finn.custom_op.fpgadataflow"), "FINN's own format"),
     "channels last": (operator(4, "Conv", "qonnx.custom_op.channels_last"), "before QONNX's ConvertToChannelsLast"),
-    "not monotone": (operator(4, "Abs"), "Abs node Relu_4 is not supported: Abs is not monotone"),
-    "nonmonotone slope": (lambda m: (operator(4, "LeakyRelu")(m), attribute(4, "alpha", -0.5)(m)), "has alpha -0.5"),
+    "unknown function": (operator(4, "Tan"), "Tan node Relu_4 is not supported"),
+    "no alpha": (lambda m: (operator(4, "Celu")(m), attribute(4, "alpha", 0.0)(m)), "Celu node Relu_4 has alpha 0"),
     "ratio 2": (lambda m: (operator(4, "Dropout")(m), m.graph.node[4].input.append("c13")), "Relu_4 has a ratio"),
     "a bound for each": (replaced(8, 1, lambda a: np.full(1, a)), r"Clip_8 has a bound \S+ of shape \(1,\)"),
     "softmax between": (operator(4, "Softmax"), "Softmax node Relu_4 stands between layers"),
@@ -362,7 +362,7 @@ def test_a_float_network_is_refused_for_its_weights_not_for_its_end(tmp_path: Pa
         n.add("Flatten")
         n.add("Softmax")
 
-    with pytest.raises(UnsupportedError, match=r"Conv_0 +Conv +has float weights \(c0\).* it is a float network"):
+    with pytest.raises(UnsupportedError, match=r"Conv node Conv_0 has float weights \(c0\).* it is a float network"):
         read(network(build, 2, 6, 6, output=(1, 4)), tmp_path)
 
 
