@@ -7,7 +7,7 @@ import pytest
 
 from tests.dataflow.random_networks import RandomNetwork, compare
 
-COUNT, TOGETHER = 120, 30
+COUNT, TOGETHER = 160, 40
 
 
 @pytest.mark.parametrize("first", range(0, COUNT, TOGETHER))
