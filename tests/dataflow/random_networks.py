@@ -105,7 +105,7 @@ class RandomNetwork(Network):
         self.drew(f"rounding {rounding}")
         if self.chance(0.2):
             rounding = rounding.lower()
-        if kind < 0.08 and scale is None:
+        if kind < 0.08 and scale is None and not nearest:
             self.drew("BipolarQuant")
             step = self.scale_for(self.size, 1)
             self.moved(float(step), float(step), float(step))
@@ -377,7 +377,10 @@ class RandomNetwork(Network):
             self.node("Sub", [self.add("Abs"), self.add("Tanh", at=x)])
         power = 2 if kind == "square" else 1
         self.moved(max(self.reach, self.reach**power), min(self.unit, self.unit**power), size)
-        self.quantizer(nearest=True)  # some of them come so close to 0 that double does not tell the sign
+        # some come so close to 0, or to the operand, that double does not tell on which side of a boundary
+        dyadic, self.dyadic = self.dyadic, self.dyadic and kind in ("Abs", "square")
+        self.quantizer(nearest=True)
+        self.dyadic = dyadic
 
     def _max_pool(self) -> None:
         channels, height, width = self.at
