@@ -14,6 +14,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
 from pipeline.frontend.conversion.order import increasing
+from pipeline.frontend.conversion.sums import quantize_sum
 from pipeline.frontend.conversion.tensors import HostTensor, Origin, StreamTensor, describe, per_channel
 from pipeline.frontend.conversion.thresholds import derive_thresholds
 from pipeline.frontend.streamline.quantizers import Quantizer
@@ -107,6 +108,10 @@ def convert_quantizer(
         zero_point=per_channel(node, tensor, quantizer.zero_point),
         input_scale=per_channel(node, tensor, quantizer.dividing_scale),
     )
+    if tensor.sum is not None and tensor.monotone:
+        result = quantize_sum(builder, node, tensor, tensor.sum, quantizer)
+        builder.checkpoints.append(Checkpoint(node.output[0], result.stream, result.layout, quantizer.scale))
+        return result
     before = tensor
 
     def levels(integers: np.ndarray) -> np.ndarray:

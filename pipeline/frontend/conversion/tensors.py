@@ -79,8 +79,8 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """The two tensors whose real values a stream carries the sum of, by multipliers that are about those of their
-    scales: which ones tell all levels apart is known when a quantizer comes."""
+    """The two tensors that a stream carries the sum of, by multipliers that are nearly in the ratio of their scales. Which
+    ones tell all levels apart is known when a quantizer comes."""
 
     a: StreamTensor
     b: StreamTensor

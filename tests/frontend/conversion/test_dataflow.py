@@ -407,17 +407,6 @@ def test_float_weights_are_refused() -> None:
     assert "MatMul_1" in message and "float weights" in message
 
 
-def test_branches_without_a_common_scale_are_refused() -> None:
-    def build(n: Network) -> None:
-        x = n.quant(0.5, 4)
-        n.node("Add", [n.quant(0.3, 4, at=n.conv(2, 2, 1)), x])
-        n.quant(0.5, 4)
-        n.conv(2, 2, 1)
-
-    message = refused(build, 2, 6, 6)
-    assert "Add_4" in message and "shared quantizer" in message
-
-
 def test_missing_quantizer_is_refused() -> None:
     def build(n: Network) -> None:
         n.quant(0.5, 4)

@@ -116,7 +116,18 @@ def images(n: Network) -> None:
     n.add("Gemm", n.rng.normal(size=(4, 3)), n.rng.normal(size=3))
 
 
-NETWORKS: dict[Callable[[Network], None], tuple[int, ...]] = {dense: (6,), images: (2, 8, 8)}
+def residual(n: Network) -> None:
+    """A sum whose branches have scales in any ratio, and a function that falls and grows."""
+    x = n.add("Conv", 0.3 * n.rng.normal(size=(4, 2, 1, 1)), n.rng.normal(size=4), kernel_shape=[1, 1])
+    y = n.add("Conv", 0.3 * n.rng.normal(size=(4, 4, 3, 3)), pads=[1, 1, 1, 1], kernel_shape=[3, 3])
+    x = n.node("Add", [y, x])
+    n.node("Mul", [x, n.node("Sigmoid", [x])])
+    n.add("Conv", n.rng.normal(size=(3, 4, 1, 1)), kernel_shape=[1, 1])
+    n.add("GlobalAveragePool")
+    n.add("Flatten")
+
+
+NETWORKS: dict[Callable[[Network], None], tuple[int, ...]] = {dense: (6,), images: (2, 8, 8), residual: (2, 6, 6)}
 
 
 class _Frames(CalibrationDataReader):
