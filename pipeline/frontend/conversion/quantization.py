@@ -32,9 +32,17 @@ _MAX_SCANNED = 1 << 20  # integers to try one by one for the identity or a shift
 
 
 def convert_input_quantizer(
-    builder: LayerBuilder, node: onnx.NodeProto, tensor: HostTensor, quantizer: Quantizer
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    tensor: HostTensor,
+    quantizer: Quantizer,
+    *,
+    channels_last: bool = False,
 ) -> StreamTensor:
-    """The quantizer that makes the input stream: what comes before it, and it, are the host's."""
+    """The quantizer that makes the input stream: what comes before it, and it, are the host's.
+
+    Raw frames of three axes are (C, H, W), or (H, W, C) if `channels_last`, which is the order of a stream.
+    """
     if builder.input_transform is not None:
         raise UnsupportedError(f"{describe(node)} quantizes the input a second time; one input quantizer can be built.")
     if quantizer.divisor is not None:
@@ -55,6 +63,8 @@ def convert_input_quantizer(
     if len(raw) not in (1, 2, 3):
         raise UnsupportedError(f"The input has shape {(1, *raw)}; one to three axes after the batch can be built.")
     channels, height, width = (int(np.prod(raw)), 1, 1) if flat else (raw[0], raw[1] if len(raw) == 3 else 1, raw[-1])
+    if channels_last and not flat and len(raw) == 3:
+        flat, (height, width, channels) = True, raw
     places = np.arange(tensor.layout.size)  # of each raw element in the stream
     if not flat:
         places = places.reshape(height, width, channels).transpose(2, 0, 1).ravel()

@@ -116,6 +116,7 @@ def _walk(builder: LayerBuilder, model: onnx.ModelProto, obstacles: Obstacles) -
     source = graph_input(graph)
     shapes = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim)[1:] for v in graph.value_info}
     shape = tuple(d.dim_value for d in source.type.tensor_type.shape.dim)
+    builder.channels_last = _takes_channels_last(graph)
     values[source.name] = HostTensor(shape[1:], np.arange(int(np.prod(shape[1:]))).reshape(shape[1:]))
     for node in graph.node:
         if node.op_type == "Constant":
@@ -152,6 +153,20 @@ def _finish(builder: LayerBuilder, tensor: Operand, output: str, top1: bool, nam
 
 def _shared(operand: Operand) -> Operand:
     return replace(operand, exclusive=False) if isinstance(operand, StreamTensor) else operand
+
+
+def _takes_channels_last(graph: onnx.GraphProto) -> bool:
+    """Whether frames of the input are (H, W, C): the first node that moves their axes moves the channels to the front."""
+    tensor = graph_input(graph).name
+    for node in graph.node:
+        if tensor not in node.input:
+            continue
+        if node.op_type == "Transpose":
+            return list(attributes(node).get("perm", [])) == [0, 3, 1, 2]
+        if node.op_type not in (*_BINARY, *QUANTIZER_OPS, *ELEMENTWISE_FUNCTIONS, "Neg", "Identity", "Cast"):
+            return False
+        tensor = node.output[0]
+    return False
 
 
 def _after_unknown(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> Operand:
@@ -199,7 +214,7 @@ def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand
     if node.op_type in QUANTIZER_OPS:
         quantizer = read_quantizer(node, arrays)
         if isinstance(first, HostTensor):
-            return convert_input_quantizer(builder, node, first, quantizer)
+            return convert_input_quantizer(builder, node, first, quantizer, channels_last=builder.channels_last)
         return convert_quantizer(builder, node, first, quantizer)
     if node.op_type in MOVES:
         return _moved(node, first, arrays)

@@ -14,6 +14,7 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import resolve_domain
 
 from pipeline.errors import ModelError, UnsupportedError
+from pipeline.frontend.streamline.channels_last import is_channels_last
 from pipeline.frontend.streamline.executor import graph_input, graph_output
 from pipeline.frontend.streamline.nodes import describe
 from pipeline.frontend.streamline.obstacles import Obstacles
@@ -110,7 +111,7 @@ def _check_imports(model: onnx.ModelProto) -> None:
             "can be read. Export it with opset_version=13."
         )
     for node in model.graph.node:
-        if is_quantizer(node) and versions.setdefault(node.domain, 1) < 1:
+        if (is_quantizer(node) or is_channels_last(node)) and versions.setdefault(node.domain, 1) < 1:
             raise ModelError(f"It imports version {versions[node.domain]} of {node.domain}; expected 1 or 2.")
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, versions[domain]) for domain in sorted(versions))
@@ -141,7 +142,7 @@ def _check_node(node: onnx.NodeProto) -> None:
     node.name = node.name or next(name for name in node.output if name)
     if node.domain == "ai.onnx":
         node.domain = ""
-    if node.domain and not is_quantizer(node) and not is_qlinear(node):
+    if node.domain and not is_quantizer(node) and not is_qlinear(node) and not is_channels_last(node):
         raise UnsupportedError(f"{describe(node)} is of the domain {node.domain}: {_foreign(node)}")
     if not node.domain and not onnx.defs.has(node.op_type, ""):
         hint = " QONNX's quantizers are of the domain qonnx.custom_op.general." if node.op_type in QUANTIZER_OPS else ""
@@ -156,11 +157,6 @@ def _check_node(node: onnx.NodeProto) -> None:
 def _foreign(node: onnx.NodeProto) -> str:
     if node.op_type == "MultiThreshold" or node.domain.startswith("finn."):
         return "this is FINN's own format. Give the QONNX file that FINN was given."
-    if resolve_domain(node.domain) == "qonnx.custom_op.channels_last":
-        return (
-            "it computes on (batch, height, width, channels). Give the file as it was before QONNX's "
-            "ConvertToChannelsLastAndClean."
-        )
     return (
         f"only ONNX' own operators and QONNX's quantizers ({', '.join(sorted(QUANTIZER_OPS))} of {_QUANTIZERS}) can be "
         "built. Export the network without it."

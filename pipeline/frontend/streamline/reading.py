@@ -18,6 +18,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from pipeline.errors import InputError, ModelError, UnsupportedError
+from pipeline.frontend.streamline.channels_last import move_channels
 from pipeline.frontend.streamline.checking import check_graph, check_text
 from pipeline.frontend.streamline.explicit import write_windows
 from pipeline.frontend.streamline.functions import inline_functions
@@ -64,7 +65,7 @@ def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto
         check_text(model)
         model = inline_functions(model)
         check_graph(model, obstacles)
-        if convert_qcdq(model, obstacles):
+        if any([move_channels(model), convert_qcdq(model, obstacles)]):
             check_graph(model, obstacles)
         check_quantizers(model, obstacles)
         tensors = infer(model, obstacles, partial(check_operands, model))
