@@ -31,7 +31,7 @@ def move_channels(model: onnx.ModelProto) -> bool:
             nodes.append(node)
             continue
         axes, output = _axes(graph, node), node.output[0]
-        for i in range(_OPERATORS[node.op_type]):
+        for i in range(min(_OPERATORS[node.op_type], len(node.input))):
             moved = unused_name(graph, f"{output}_operand{i}")
             nodes.append(
                 helper.make_node("Transpose", [node.input[i]], [moved], moved, perm=to_channels_first_args(axes))

@@ -15,8 +15,8 @@ from qonnx.custom_op.registry import resolve_domain
 
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.frontend.streamline.channels_last import is_channels_last
-from pipeline.frontend.streamline.executor import graph_input, graph_output
-from pipeline.frontend.streamline.nodes import describe
+from pipeline.frontend.streamline.executor import constants, graph_input, graph_output
+from pipeline.frontend.streamline.nodes import describe, unused_name
 from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.qlinear import is_qlinear
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS
@@ -27,6 +27,7 @@ MAX_ELEMENTS = 1 << 28  # of a constant: 1 GiB in float32
 _OLDEST_OPSET = 7  # the first whose operators broadcast as numpy does
 _QUANTIZERS = "qonnx.custom_op.general"
 _POSITIVE = frozenset({"strides", "dilations", "kernel_shape", "group", "blocksize", "num_outputs"})
+_LARGEST_BATCH = 1 << 16  # beyond, it is none but damage
 _ASIDE = "unsupported"
 _MAX_INTEGER = 1 << 31  # of an attribute: beyond, ONNX' own inference overflows
 
@@ -287,11 +288,28 @@ def _check_ends(graph: onnx.GraphProto) -> None:
         )
     if any(isinstance(size, int) and size < 1 for size in shape):
         raise ModelError(f"The input {source.name} has the shape {shape}; every size must be 1 or more.")
-    if isinstance(shape[0], int) and shape[0] > 1:
+    if isinstance(shape[0], int) and shape[0] > _LARGEST_BATCH:
         raise UnsupportedError(
             f"The input {source.name} has the shape {shape}, a batch of {shape[0]}; export it with a batch of 1."
         )
+    if isinstance(shape[0], int) and shape[0] > 1:
+        _fold_batch(graph, shape[0])
     dims[0].dim_value = 1
+
+
+def _fold_batch(graph: onnx.GraphProto, batch: int) -> None:
+    """Make a batch of 1 of the frames that the file takes at once: every node is held to leave the first axis alone, so
+    that each frame is computed by itself."""
+    del graph.value_info[:]
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
+    known = constants(graph)
+    for node in graph.node:
+        shape = known.get(node.input[1]) if node.op_type == "Reshape" and len(node.input) == 2 else None
+        if shape is not None and shape.ndim == 1 and shape.size and shape[0] == batch:
+            one = unused_name(graph, f"{node.output[0]}_shape_of_a_frame")
+            graph.initializer.append(numpy_helper.from_array(np.array([1, *shape[1:]], np.int64), one))
+            node.input[1] = one
 
 
 def _type_name(type_: int) -> str:

@@ -12,6 +12,9 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
 
 from pipeline.errors import InputError, ModelError, UnsupportedError
 from pipeline.frontend.streamline.executor import run_graph
@@ -227,7 +230,7 @@ DENSE: dict[str, tuple[Damage, str]] = {
     "rounding not UTF-8": (no_text, "attribute rounding_mode of Quant node Quant_0 is not text"),
     "unknown attribute": (attribute(0, "signet", 1), "Quant_0 has the attribute signet"),
     "batch of -28": (input_size(0, -28), r"input input has the shape \(-28, 6\)"),
-    "batch of 2": (input_size(0, 2), "a batch of 2; export it with a batch of 1"),
+    "batch of 2**17": (input_size(0, 1 << 17), "a batch of 131072; export it with a batch of 1"),
     "2**31 wide": (input_size(1, 1 << 31), "at most 4194304 elements"),
     "2**62 wide": (input_size(1, 1 << 62), "at most 4194304 elements"),
     "string": (input_type(TensorProto.STRING), "input input is string; only float32"),
@@ -250,7 +253,7 @@ DENSE: dict[str, tuple[Damage, str]] = {
     "another's operator": (operator(4, "Relu", "my"), "Relu node Relu_4 is of the domain my"),
     "FINN's format": (operator(4, "MultiThreshold", "qonnx.custom_op.general"), "FINN's own format"),
     "FINN's layer": (operator(4, "MVAU", "finn.custom_op.fpgadataflow"), "FINN's own format"),
-    "channels last": (operator(4, "Conv", "qonnx.custom_op.channels_last"), "before QONNX's ConvertToChannelsLast"),
+    "channels last": (operator(4, "Conv", "qonnx.custom_op.channels_last"), "Relu_4"),
     "unknown function": (operator(4, "Tan"), "Tan node Relu_4 is not supported"),
     "no alpha": (lambda m: (operator(4, "Celu")(m), attribute(4, "alpha", 0.0)(m)), "Celu node Relu_4 has alpha 0"),
     "ratio 2": (lambda m: (operator(4, "Dropout")(m), m.graph.node[4].input.append("c13")), "Relu_4 has a ratio"),
@@ -536,6 +539,34 @@ def test_a_batch_without_a_size_is_1(tmp_path: Path) -> None:
     found = read(model, tmp_path)
     shapes = [[d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*found.graph.input, *found.graph.output)]
     assert shapes == [[1, 6], [1, 3]]
+
+
+def test_a_batch_of_several_is_folded_to_1(tmp_path: Path) -> None:
+    def build(n: Network) -> None:
+        n.quant(0.5, 4)
+        n.conv(2, 4)
+        n.node("Reshape", [n.last, n.constant([8, 64], np.int64)])
+        n.quant(0.5, 4)
+        n.matmul(64, 3)
+        n.shape = (8, 2, 6, 6)
+
+    model = network(build, 2, 6, 6, output=(8, 3))
+    model.graph.value_info.append(helper.make_tensor_value_info("Conv_2_out", TensorProto.FLOAT, (8, 4, 4, 4)))
+    frames = Network(2, 6, 6).frames(8)
+    expected = execute_onnx(ModelWrapper(model).transform(InferShapes()), {"input": frames})
+    found = read(model, tmp_path)
+    assert found.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1
+    np.testing.assert_array_equal(run_graph(found, frames), expected[model.graph.output[0].name])
+
+
+def test_a_batch_that_is_mixed_is_refused(tmp_path: Path) -> None:
+    def build(n: Network) -> None:
+        n.quant(0.5, 4)
+        n.add("Transpose", perm=[1, 0])
+        n.shape = (8, 6)
+
+    with pytest.raises(UnsupportedError, match="Transpose_1 moves the batch axis"):
+        read(network(build, 6, output=(6, 8)), tmp_path)
 
 
 def test_what_nothing_reads_is_not_judged(tmp_path: Path) -> None:
