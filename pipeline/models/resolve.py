@@ -313,6 +313,7 @@ def _resolve_file(
     folder: Path,
 ) -> tuple[ResolvedModel, np.ndarray]:
     from pipeline.frontend.conversion.walk import find_obstacles
+    from pipeline.frontend.streamline.external_data import copy_model
     from pipeline.frontend.streamline.reading import read_model
     from pipeline.models.network_input import network_input
     from pipeline.models.network_record import is_brevitas_own, read_record
@@ -335,7 +336,7 @@ def _resolve_file(
         )
     copy = folder / "model.onnx"
     if path != copy:
-        shutil.copyfile(path, copy)
+        copy_model(path, copy)
     record = ResolvedModel(
         name=path.stem,
         kind="qonnx",

@@ -21,6 +21,7 @@ from pipeline.errors import InputError, ModelError, UnsupportedError
 from pipeline.frontend.streamline.channels_last import move_channels
 from pipeline.frontend.streamline.checking import check_graph, check_text
 from pipeline.frontend.streamline.explicit import write_windows
+from pipeline.frontend.streamline.external_data import load_external_data
 from pipeline.frontend.streamline.functions import inline_functions
 from pipeline.frontend.streamline.inference import infer
 from pipeline.frontend.streamline.obstacles import Obstacles
@@ -59,6 +60,7 @@ def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto
     """
     path = Path(path)
     model = _parse(path, _bytes(path))
+    load_external_data(model, path)
     obstacles = Obstacles()
     besides: list[UnsupportedError] = []
     try:
