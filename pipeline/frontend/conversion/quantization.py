@@ -47,6 +47,10 @@ def convert_input_quantizer(
         raise UnsupportedError(f"{describe(node)} quantizes the input a second time; one input quantizer can be built.")
     if quantizer.divisor is not None:
         raise UnsupportedError(f"{describe(node)} truncates the float input; quantize it first.")
+    if quantizer.thresholds is not None:
+        raise UnsupportedError(
+            f"{describe(node)} takes the float input; the host rounds and has no thresholds. Put a quantizer before it."
+        )
     for what, operand in (("scale", quantizer.scale), ("zero point", quantizer.zero_point)):
         if operand.size != 1:
             raise UnsupportedError(
@@ -118,6 +122,10 @@ def convert_quantizer(
         zero_point=per_channel(node, tensor, quantizer.zero_point),
         input_scale=per_channel(node, tensor, quantizer.dividing_scale),
     )
+    if quantizer.thresholds is not None:
+        quantizer = replace(
+            quantizer, thresholds=_thresholds_by_channel(node, tensor, quantizer, quantizer.thresholds), channel_axis=-1
+        )
     if tensor.sum is not None and tensor.monotone:
         result = quantize_sum(builder, node, tensor, tensor.sum, quantizer)
         builder.checkpoints.append(Checkpoint(node.output[0], result.stream, result.layout, quantizer.scale))
@@ -196,6 +204,15 @@ def _add_thresholds(
         thresholds=thresholds[:1] if (thresholds == thresholds[:1]).all() else thresholds,
     )
     return replace(result, stream=stream, exclusive=True, origin=origin)
+
+
+def _thresholds_by_channel(
+    node: onnx.NodeProto, tensor: StreamTensor, quantizer: Quantizer, thresholds: np.ndarray
+) -> np.ndarray:
+    """Those of each channel of the stream."""
+    behind = tensor.layout.ndim - 1 if quantizer.channel_axis == 1 else 0
+    columns = [column.reshape(-1, *[1] * behind) for column in thresholds.T]
+    return np.stack([per_channel(node, tensor, column) for column in columns], axis=1)
 
 
 def _table(

@@ -156,7 +156,7 @@ def _check_node(node: onnx.NodeProto) -> None:
 
 
 def _foreign(node: onnx.NodeProto) -> str:
-    if node.op_type == "MultiThreshold" or node.domain.startswith("finn."):
+    if node.domain.startswith("finn."):
         return "this is FINN's own format. Give the QONNX file that FINN was given."
     return (
         f"only ONNX' own operators and QONNX's quantizers ({', '.join(sorted(QUANTIZER_OPS))} of {_QUANTIZERS}) can be "

@@ -41,6 +41,8 @@ def quantizer_range(model: onnx.ModelProto) -> tuple[np.ndarray, np.ndarray] | N
             return None
         tensor = node.output[0]
     quantizer = read_quantizer(node, [arrays.get(name) for name in node.input[1:]])
+    if quantizer.thresholds is not None:
+        return None
     ends = np.array([quantizer.lo, quantizer.hi], np.float64) * float(quantizer.scale.max())
     least, most = (default if limit is None else float(limit) for limit, default in zip(limits, ends, strict=True))
     ends = np.clip(ends, least, most)

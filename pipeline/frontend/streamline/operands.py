@@ -104,6 +104,9 @@ def _check_quantizer(site: _Site) -> None:
     node = site.node
     if not all(node.input):
         site.wrong("leaves an operand out; QONNX has all of them")
+    if node.op_type == "MultiThreshold":
+        _check_thresholds(site)
+        return
     for name in (node.input[0], node.input[1]):
         if site.tensors.types[name] != TensorProto.FLOAT:
             type_ = TensorProto.DataType.Name(site.tensors.types[name]).lower()
@@ -121,6 +124,17 @@ def _check_quantizer(site: _Site) -> None:
             )
     _check_quantizer_values(site)
     read_quantizer(node, [site.constant(index) for index in range(1, len(node.input))])
+
+
+def _check_thresholds(site: _Site) -> None:
+    quantizer = read_quantizer(site.node, [site.constant(1)])
+    thresholds = quantizer.thresholds
+    assert thresholds is not None  # or it is no MultiThreshold
+    if len(site.shape(0)) < 2 or len(thresholds) not in (1, site.shape(0)[quantizer.channel_axis]):
+        site.wrong(
+            f"has thresholds {site.node.input[1]} of shape {thresholds.shape} for a tensor of shape {site.shape(0)}; expected "
+            "those of each channel, or of all"
+        )
 
 
 def _check_quantizer_values(site: _Site) -> None:

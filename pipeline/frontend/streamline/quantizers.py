@@ -17,6 +17,7 @@ from onnx import AttributeProto
 from qonnx.custom_op.base import CustomOp
 from qonnx.custom_op.general.bipolar_quant import BipolarQuant
 from qonnx.custom_op.general.intquant import IntQuant, max_int, min_int
+from qonnx.custom_op.general.multithreshold import MultiThreshold
 from qonnx.custom_op.general.trunc import Trunc_v1, Trunc_v2
 from qonnx.util.basic import get_preferred_qonnx_opset
 from torch import Tensor
@@ -36,13 +37,18 @@ _VERSIONS: dict[str, dict[int, tuple[type[CustomOp], tuple[str, ...]]]] = {
         1: (Trunc_v1, ("scale", "zero point", "input bit width", "output bit width")),
         2: (Trunc_v2, ("scale", "zero point", "input bit width", "output scale", "output bit width")),
     },
+    "MultiThreshold": {1: (MultiThreshold, ("thresholds",))},
 }
 QUANTIZER_OPS = frozenset(_VERSIONS)
 _DOMAIN = "qonnx.custom_op.general"
 _DOMAINS = {_DOMAIN: _DOMAIN, "onnx.brevitas": "onnx.brevitas", "finn": _DOMAIN, "finn.custom_op.general": _DOMAIN}
 _MOST_BITS = 32
 _UNLIMITED = 1 << 52  # a truncation of version 1 does not clip; double holds every integer up to here
-_ATTRIBUTE_TYPES = {"i": AttributeProto.INT, "s": AttributeProto.STRING}  # as QONNX calls them
+_ATTRIBUTE_TYPES = {
+    "i": AttributeProto.INT,
+    "s": AttributeProto.STRING,
+    "f": AttributeProto.FLOAT,
+}  # as QONNX calls them
 
 ROUNDINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "ROUND": torch.round,
@@ -63,7 +69,8 @@ class Quantizer:
     `least` and `most` are the levels, whole numbers with `zero_point` in them; the integers have it taken out. `scale`
     (float32) and `zero_point` (whole, float32) broadcast against the tensor. A bipolar quantizer knows the levels -1
     and 1 only. Where `input_scale` is given, the tensor is divided by it instead of by `scale`. A truncation has a
-    `divisor`, a power of two: it rounds before it divides.
+    `divisor`, a power of two: it rounds before it divides. A MultiThreshold has `thresholds` (C, T), or (1, T) for all
+    channels, which are along `channel_axis`: its integers are `least` and `step` times how many are reached.
     """
 
     scale: np.ndarray
@@ -74,6 +81,9 @@ class Quantizer:
     bipolar: bool = False
     input_scale: np.ndarray | None = None
     divisor: float | None = None
+    thresholds: np.ndarray | None = None
+    channel_axis: int = 1
+    step: int = 1
 
     @property
     def lo(self) -> int:
@@ -90,6 +100,8 @@ class Quantizer:
 
     def integers(self, values: Tensor) -> Tensor:
         """The integers for `values`, as whole numbers of its floating-point type, in which they are calculated."""
+        if self.thresholds is not None:
+            return self._reached(values, torch.as_tensor(self.thresholds, dtype=values.dtype))
         x = values / torch.as_tensor(self.dividing_scale, dtype=values.dtype)
         zero_point = torch.as_tensor(self.zero_point, dtype=values.dtype) if self.zero_point.any() else None
         if zero_point is not None:
@@ -101,6 +113,13 @@ class Quantizer:
                 x = torch.round(x) / self.divisor
             x = ROUNDINGS[self.rounding](x.clamp_(self.least, self.most))
         return x if zero_point is None else x - zero_point
+
+    def _reached(self, values: Tensor, thresholds: Tensor) -> Tensor:
+        behind = 0 if self.channel_axis == -1 else values.ndim - 2
+        count = torch.zeros_like(values)
+        for column in thresholds.T:
+            count += values >= column.reshape(-1, *[1] * behind)
+        return self.least + self.step * count
 
 
 def check_quantizers(model: onnx.ModelProto, obstacles: Obstacles) -> None:
@@ -146,6 +165,8 @@ def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Q
         raise UnsupportedError(
             f"{describe(node)} has the attribute {unknown[0]}; QONNX has {', '.join(known) or 'none'} here. Take it out."
         )
+    if node.op_type == "MultiThreshold":
+        return _read_thresholds(node, operation, _float32(node, names[0], operands[0]))
     operand = {name: _float32(node, name, value) for name, value in zip(names, operands, strict=True)}
     scale = _scale(node, "scale", operand["scale"])
     if node.op_type == "BipolarQuant":
@@ -164,6 +185,28 @@ def read_quantizer(node: onnx.NodeProto, operands: list[np.ndarray | None]) -> Q
     if bits == 1 and signed:
         return Quantizer(scale, zero_point, -1, 1, bipolar=True)
     return Quantizer(scale, zero_point, *_limits(bits, signed, narrow, rounding), rounding)
+
+
+def _read_thresholds(node: onnx.NodeProto, operation: CustomOp, thresholds: np.ndarray) -> Quantizer:
+    """FINN's form of a quantizer: out_scale times the thresholds that are reached, and out_bias."""
+    if thresholds.ndim != 2:
+        raise UnsupportedError(
+            f"{describe(node)} has thresholds of shape {thresholds.shape}; expected (channels, levels)."
+        )
+    scale, bias = (np.float32(_attribute(node, operation, name)) for name in ("out_scale", "out_bias"))
+    layout = str(_attribute(node, operation, "data_layout"))
+    whole = scale == np.round(scale) and bias == np.round(bias)
+    first = float(bias) if whole else float(bias / scale)
+    if scale <= 0 or first != round(first):
+        raise UnsupportedError(
+            f"{describe(node)} has an out_scale of {scale:g} and an out_bias of {bias:g}; expected a positive scale of which "
+            "the bias is a multiple."
+        )
+    step, unit = (int(scale), np.float32(1)) if whole else (1, scale)
+    least, zero = int(first), np.array(0, np.float32)
+    most = least + step * thresholds.shape[1]
+    axis = -1 if layout[-1:] == "C" and len(layout) > 2 else 1
+    return Quantizer(np.asarray(unit), zero, least, most, thresholds=thresholds, channel_axis=axis, step=step)
 
 
 def _read_truncation(
@@ -194,19 +237,21 @@ def _limits(bits: np.float32, signed: bool, narrow: bool, rounding: str) -> tupl
     return least, most
 
 
-def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | str:
+def _attribute(node: onnx.NodeProto, operation: CustomOp, name: str) -> int | str | float:
     """An attribute's value; the default in QONNX's own table where it is left out and QONNX does not require it."""
     kind, required, default, allowed = operation.get_nodeattr_def(name)
     attribute = next((a for a in node.attribute if a.name == name), None)
     if attribute is None:
         if required:  # QONNX's executor stops too; for narrow its description and its table name different defaults
             raise UnsupportedError(f"{describe(node)} leaves out {name}, which QONNX requires; give it.")
-        stated: int | str = default
+        stated: int | str | float = default
         return stated
     if attribute.type != _ATTRIBUTE_TYPES[kind]:
         wrong = AttributeProto.AttributeType.Name(attribute.type)
         expected = AttributeProto.AttributeType.Name(_ATTRIBUTE_TYPES[kind])
         raise UnsupportedError(f"{describe(node)} has {name} of type {wrong}; expected {expected}.")
+    if kind == "f":
+        return attribute.f
     value: int | str = attribute.i if kind == "i" else attribute.s.decode(errors="backslashreplace")
     if allowed is not None and value not in allowed:
         expected = ", ".join(map(str, sorted(allowed)))
