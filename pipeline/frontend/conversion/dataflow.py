@@ -34,7 +34,7 @@ _BATCH = 16
 class DataflowResult:
     """A layer graph that computes what the network does: `quantizers` tensors were compared in every element, on
     `frames` frames, and the real outputs differ by at most `largest_difference` (float32 rounding). `seen` says how much
-    of every stream's range these frames reached. `left_out` is the Softmax at the end that the label does not need, as
+    of every stream's range these frames reached. `left_out` is what the network has behind the last layer, as
     messages call it, or empty."""
 
     graph: LayerGraph
@@ -56,11 +56,11 @@ def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool,
 def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str = "network") -> DataflowResult:
     """The layer graph of a streamlined `model`, checked on `inputs` (N, *input shape), raw as the network takes them.
 
-    With `top1` the graph ends in a LabelSelect, and a Softmax or LogSoftmax at the end is left out: the largest of its
-    inputs is the largest of its outputs. Raises UnsupportedError for a node that cannot be built, and
+    With `top1` the graph ends in a LabelSelect. A Softmax, LogSoftmax or Sigmoid at the end is left out: the largest of its
+    inputs is the largest of its outputs, and other outputs are the host's. Raises UnsupportedError for a node that cannot be built, and
     VerificationError, with layer, quantizer and channel, where the integers differ.
     """
-    model, left_out = without_end(model) if top1 else (model, "")
+    model, left_out = without_end(model)
     conversion = convert_graph(model, top1=top1, name=name)
     evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}

@@ -30,6 +30,7 @@ from pipeline.frontend.conversion.tensors import (
     per_channel,
 )
 from pipeline.frontend.streamline.executor import constants, graph_input, graph_output
+from pipeline.frontend.streamline.label_end import dropped_label
 from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.operators import (
     BUILDABLE,
@@ -95,16 +96,17 @@ def find_obstacles(model: onnx.ModelProto, obstacles: Obstacles) -> None:
 
 
 def without_end(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """`model` without a Softmax or LogSoftmax that gives its output, and what messages call that node."""
+    """`model` without a function at its end that leaves the order of the classes as it is, and what messages call that
+    node, or the ArgMax that stood behind it."""
     output = graph_output(model.graph)
     index, end = next(((i, node) for i, node in enumerate(model.graph.node) if output in node.output), (0, None))
-    if end is None or end.op_type not in CLASSIFIER_ENDS:
-        return model, ""
+    if end is None or end.op_type not in (*CLASSIFIER_ENDS, "Sigmoid"):
+        return model, dropped_label(model)
     shorter = onnx.ModelProto()
     shorter.CopyFrom(model)
     del shorter.graph.node[index]
     shorter.graph.output[0].name = end.input[0]
-    return shorter, describe(end)
+    return shorter, " and ".join(filter(None, (describe(end), dropped_label(model))))
 
 
 def _walk(builder: LayerBuilder, model: onnx.ModelProto, obstacles: Obstacles) -> Operand:
@@ -195,11 +197,6 @@ def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand
     constants_only = _constants_of(operands)
     if len(constants_only) == len(operands):
         return _constant(node, constants_only)
-    if node.op_type in CLASSIFIER_ENDS:
-        raise UnsupportedError(
-            f"{describe(node)} makes shares of the logits, which no layer computes. Build the label (output: top1), which "
-            "it does not change, or export the network without it and apply it on the host."
-        )
     if node.op_type not in BUILDABLE and node.op_type not in QUANTIZER_OPS:
         raise UnsupportedError(
             f"{describe(node)} cannot be built: operator {node.op_type} is not supported on tensors that depend on the "

@@ -24,6 +24,7 @@ from pipeline.frontend.streamline.explicit import write_windows
 from pipeline.frontend.streamline.external_data import load_external_data
 from pipeline.frontend.streamline.functions import inline_functions
 from pipeline.frontend.streamline.inference import infer
+from pipeline.frontend.streamline.label_end import drop_label
 from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.operands import check_operands
 from pipeline.frontend.streamline.qcdq import convert_qcdq
@@ -52,7 +53,7 @@ def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto
     It has one float32 input and one output, of known shapes with batch 1; every tensor is given once, and before it is
     read; constants are finite initializers; nodes are operators of ONNX that are supported here, or quantizers of QONNX
     with constant parameters, with operands of the types and shapes that they take; pads are explicit, and windows are
-    two-dimensional.
+    two-dimensional. An ArgMax at the end is dropped, see `label_end`.
 
     Raises ModelError for a file that is missing, damaged or keeps its weights elsewhere, and UnsupportedError for what
     cannot be built, with the name of the node or tensor, for all nodes that can be seen to be in the way. `find_more`
@@ -67,6 +68,7 @@ def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto
         check_text(model)
         model = inline_functions(model)
         check_graph(model, obstacles)
+        drop_label(model)
         if any([move_channels(model), convert_qcdq(model, obstacles)]):
             check_graph(model, obstacles)
         check_quantizers(model, obstacles)
