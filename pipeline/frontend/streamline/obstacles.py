@@ -74,12 +74,16 @@ def _first_output(node: onnx.NodeProto) -> str:
 
 
 def _table(obstacles: Sequence[Obstacle]) -> str:
-    rows = [("node", "operator", "reason, and what to do")]
-    for obstacle in obstacles[:_SHOWN]:
-        words = f"{obstacle.reason}. {obstacle.remedy[:1].upper()}{obstacle.remedy[1:]}".rstrip()
-        rows.append((obstacle.node or "-", obstacle.operator or "-", words))
+    """The first few nodes with what is wrong with each, and what to do, each once."""
+    shown = obstacles[:_SHOWN]
+    rows = [("node", "operator", "reason"), *((o.node or "-", o.operator or "-", o.reason) for o in shown)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    lines = [f"  {name:<{widths[0]}}  {operator:<{widths[1]}}  {words}" for name, operator, words in rows]
+    lines = [f"  {name:<{widths[0]}}  {operator:<{widths[1]}}  {reason}" for name, operator, reason in rows]
     if len(obstacles) > _SHOWN:
         lines.append(f"  and {len(obstacles) - _SHOWN} more")
+    remedies: dict[str, str] = {}
+    for obstacle in shown:
+        if obstacle.remedy:
+            remedies.setdefault(obstacle.remedy[:1].upper() + obstacle.remedy[1:], obstacle.node or "-")
+    lines += [f"{name}: {remedy}" for remedy, name in remedies.items()]
     return "\n".join([f"{len(obstacles)} things stand in the way.", *lines])

@@ -251,7 +251,10 @@ DENSE: dict[str, tuple[Damage, str]] = {
     "future operators": (version(99), "version 99"),
     "no quantizer": (operator(0, "Quant"), "ONNX has no operator Quant. QONNX's quantizers are of the domain"),
     "another's operator": (operator(4, "Relu", "my"), "Relu node Relu_4 is of the domain my"),
-    "FINN's format": (operator(4, "MultiThreshold", "qonnx.custom_op.general"), "MultiThreshold node Relu_4 has 1 operands"),
+    "FINN's format": (
+        operator(4, "MultiThreshold", "qonnx.custom_op.general"),
+        "MultiThreshold node Relu_4 has 1 operands",
+    ),
     "FINN's layer": (operator(4, "MVAU", "finn.custom_op.fpgadataflow"), "MultiThreshold node Relu_4 has 1 operands"),
     "channels last": (operator(4, "Conv", "qonnx.custom_op.channels_last"), "Relu_4"),
     "unknown function": (operator(4, "Tan"), "Tan node Relu_4 is not supported"),
