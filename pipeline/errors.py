@@ -24,6 +24,9 @@ The command line exits with
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
@@ -34,12 +37,15 @@ __all__ = [
     "InputError",
     "InternalError",
     "ModelError",
+    "Obstacle",
     "ResourceError",
     "TimingError",
     "ToolError",
     "UnsupportedError",
     "VerificationError",
 ]
+
+_REMEDY = re.compile(r"; |\. (?=[A-Z])")  # between what is wrong and what to do, as messages are written
 
 
 class A2QError(Exception):
@@ -58,8 +64,56 @@ class ConfigError(InputError):
     """A build configuration, a folding file or a board that cannot be used."""
 
 
+@dataclass(frozen=True)
+class Obstacle:
+    """A node that cannot be built: its name, its operator, and the sentence on it.
+
+    The name and the operator are empty where it is the network as a whole that cannot be built.
+    """
+
+    node: str
+    operator: str
+    message: str
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, without the name of the node.
+
+        >>> Obstacle("a", "Gelu", "Gelu node a is not supported: it falls and grows. Train with Relu.").reason
+        'is not supported: it falls and grows'
+        """
+        return self._parts[0]
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; empty where the reason says that already.
+
+        >>> Obstacle("a", "Gelu", "Gelu node a is not supported: it falls and grows. Train with Relu.").remedy
+        'Train with Relu.'
+        """
+        return self._parts[1]
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        reason, *rest = _REMEDY.split(self.message.removeprefix(f"{self.operator} node {self.node} "), maxsplit=1)
+        return reason.rstrip("."), rest[0] if rest else ""
+
+
 class UnsupportedError(InputError):
-    """A network with an operator, a type or a shape that cannot be built."""
+    """A network with an operator, a type or a shape that cannot be built.
+
+    `obstacles` are all nodes that stand in the way, where a network was looked at as a whole; `report`, once it is
+    written, the file that lists them.
+    """
+
+    report: Path | None = None
+
+    def __init__(self, text: str, obstacles: Sequence[Obstacle] = ()) -> None:
+        super().__init__(text)
+        self.obstacles = tuple(obstacles)
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}\nAll of it is in {self.report}." if self.report else str(self.args[0])
 
 
 class VerificationError(A2QError):

@@ -3,7 +3,8 @@
 `pipeline/stage.py` says how a stage is written.
 
 Of what a stage writes, PUBLISHED is linked into the build's folder as soon as the stage is complete, or fails with a
-VerificationError. Where it fails with a TimingError, that is added to what the stage published before.
+VerificationError. Where it fails with a TimingError, that is added to what the stage published before; so is
+report/unsupported.json where a network cannot be built, until the stage is complete.
 
 A stage's key is the SHA-256 digest of: the contents of the results it needs, the options it reads, the content of
 the files its options name (`files`), its code (its function and every module of `pipeline` and `a2q_driver` that this
@@ -36,7 +37,15 @@ from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 from pipeline import faults, fingerprint
 from pipeline.cache import LOG, Cache, Entry, Slot
 from pipeline.config import BuildConfig
-from pipeline.errors import A2QError, ConfigError, ResourceError, TimingError, VerificationError
+from pipeline.errors import (
+    A2QError,
+    ConfigError,
+    Obstacle,
+    ResourceError,
+    TimingError,
+    UnsupportedError,
+    VerificationError,
+)
 from pipeline.files import matching
 from pipeline.progress import Screen
 from pipeline.scratch import sweep
@@ -47,6 +56,7 @@ from pipeline.tools.programs import PROGRAMS
 __all__ = [
     "BUILD_RECORD",
     "PUBLISHED",
+    "UNSUPPORTED",
     "BuildResult",
     "StageRun",
     "build",
@@ -59,6 +69,7 @@ PUBLISHED = (
     *("summary.md", "auto_folding_config.json", "*.png"),
 )
 BUILD_RECORD = Path("report", "build.json")
+UNSUPPORTED = Path("report", "unsupported.json")  # what cannot be built of a network
 _MANIFEST = ".published.json"
 _SET_UP = "set-up"
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)  # what says of a path that it is not to be written
@@ -240,11 +251,22 @@ def _run(build: _Build, stage: Stage, done: Mapping[str, Entry], slot: Slot) -> 
                     raise fault from error
                 if isinstance(error, VerificationError):  # what differs is worth a look
                     _publish(slot.partial, build.out, stage.name, "", build.later(stage))
+                elif isinstance(error, UnsupportedError) and error.obstacles:
+                    _write_obstacles(error.obstacles, slot.partial / UNSUPPORTED)
+                    error.report = build.out / UNSUPPORTED
+                    _add(slot.partial, build.out, stage.name)
                 elif isinstance(error, TimingError):  # so is this, and what was made before is as good as it was
                     _add(slot.partial, build.out, stage.name)
                 raise
             printed.end()
     return slot.commit(summary, time.monotonic() - begun, memory.mib)
+
+
+def _write_obstacles(obstacles: Sequence[Obstacle], path: Path) -> None:
+    """report/unsupported.json: each node that cannot be built, in the order of the graph."""
+    nodes = [{"node": o.node, "operator": o.operator, "reason": o.reason, "remedy": o.remedy} for o in obstacles]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"obstacles": nodes}, indent=2) + "\n")
 
 
 def _log_of(out: Path, stage: Stage) -> Path:

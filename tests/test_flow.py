@@ -21,8 +21,17 @@ import pytest
 from rich.console import Console
 
 from pipeline.config import BuildConfig
-from pipeline.errors import ConfigError, InternalError, ResourceError, TimingError, ToolError, VerificationError
-from pipeline.flow import BUILD_RECORD, BuildResult, build
+from pipeline.errors import (
+    ConfigError,
+    InternalError,
+    Obstacle,
+    ResourceError,
+    TimingError,
+    ToolError,
+    UnsupportedError,
+    VerificationError,
+)
+from pipeline.flow import BUILD_RECORD, UNSUPPORTED, BuildResult, build
 from pipeline.progress import Screen
 from pipeline.stage import Context, Stage
 from pipeline.tools import process
@@ -208,6 +217,36 @@ def test_a_bitstream_that_is_too_slow_is_added_to_the_build_until_there_is_a_bet
     fail()
     run(out, stages, BuildConfig(seed=2))
     assert (good.read_text(), deployed.read_text()) == ("2", "2") and not slow.parent.exists()
+
+
+def test_what_cannot_be_built_is_listed_until_it_can_be(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(out)
+    fails = True
+
+    def refuse(context: Context) -> str:
+        if fails:
+            obstacles = [
+                Obstacle("a", "Sin", "Sin node a is not supported: it falls. Leave it out."),
+                Obstacle("", "", "x"),
+            ]
+            raise UnsupportedError("The network cannot be built.", obstacles)
+        return first(context)
+
+    for fails in (True, False):
+        if fails:
+            with pytest.raises(
+                UnsupportedError, match="cannot be built.\nAll of it is in .*out/report/unsupported.json"
+            ):
+                run(out, (replace(FIRST, run=refuse),), BuildConfig(seed=4))
+            assert json.loads((out / UNSUPPORTED).read_text())["obstacles"] == [
+                {"node": "a", "operator": "Sin", "reason": "is not supported: it falls", "remedy": "Leave it out."},
+                {"node": "", "operator": "", "reason": "x", "remedy": ""},
+            ]
+            assert (out / "summary.md").is_file(), "what was built before stays"
+        else:
+            run(out, (replace(FIRST, run=refuse),), BuildConfig(seed=4))
+            assert not (out / UNSUPPORTED).exists()
 
 
 def test_a_failed_stage_leaves_its_log_and_what_came_before(tmp_path: Path) -> None:

@@ -312,11 +312,13 @@ def _resolve_file(
     golden_inputs: Path | None,
     folder: Path,
 ) -> tuple[ResolvedModel, np.ndarray]:
+    from pipeline.frontend.conversion.walk import find_obstacles
+    from pipeline.frontend.streamline.external_data import copy_model
     from pipeline.frontend.streamline.reading import read_model
     from pipeline.models.network_input import network_input
     from pipeline.models.network_record import is_brevitas_own, read_record
 
-    model = read_model(path)
+    model = read_model(path, find_obstacles)
     known = read_record(model, path)
     taken = network_input(model, path, known, input_range)
     if golden_inputs is not None:
@@ -334,7 +336,7 @@ def _resolve_file(
         )
     copy = folder / "model.onnx"
     if path != copy:
-        shutil.copyfile(path, copy)
+        copy_model(path, copy)
     record = ResolvedModel(
         name=path.stem,
         kind="qonnx",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.models.golden import data_files
+from pipeline.frontend.data_files import data_files
+from pipeline.models.golden import data_files as golden_files
 from pipeline.models.names import downloaded, is_path, located
 from pipeline.models.user_class import source_files
 from pipeline.stage import Context, Stage
@@ -41,8 +42,9 @@ def files(options: BuildConfig) -> list[Path]:
     model = located(options.model) if options.weights == "trained" else options.model
     # a release that was put there or downloaded meanwhile is another checkpoint
     checkpoints = [Path(model)] if is_path(model) else [path for path in [downloaded(model)] if path and path.is_file()]
+    checkpoints += [file for path in checkpoints for file in data_files(path)]  # of an .onnx file
     code = source_files(options.model_class) if options.model_class else []
-    return checkpoints + code + data_files(options.golden_inputs)
+    return checkpoints + code + golden_files(options.golden_inputs)
 
 
 STAGE = Stage(

@@ -39,6 +39,7 @@ _ROUNDED = 2.0**-22  # the host's scale and bias are rounded to float32
 _DOUBLE = 2.0**-44  # of the largest value: double has 53 bits, and sums have some hundred terms
 _DOMAIN = "qonnx.custom_op.general"
 _FRAMES = 24
+_SMOOTH = ("Elu", "Selu", "Celu", "Softplus", "Softsign", "HardSigmoid", "ThresholdedRelu", "Erf")
 
 
 class RandomNetwork(Network):
@@ -95,15 +96,17 @@ class RandomNetwork(Network):
 
     # quantizers
 
-    def quantizer(self, *, at: str | None = None, scale: float | None = None, channels: bool = True) -> str:
+    def quantizer(
+        self, *, at: str | None = None, scale: float | None = None, channels: bool = True, nearest: bool = False
+    ) -> str:
         """A quantizer of the last tensor, with a scale that suits it unless `scale` is given."""
         kind = self.rng.random()
         zero_point: float | np.ndarray = 0.0
-        rounding = self.pick(*ROUNDINGS) if self.chance(0.5) else "ROUND"
+        rounding = self.pick(*ROUNDINGS) if self.chance(0.5) and not nearest else "ROUND"
         self.drew(f"rounding {rounding}")
         if self.chance(0.2):
             rounding = rounding.lower()
-        if kind < 0.08 and scale is None:
+        if kind < 0.08 and scale is None and not nearest:
             self.drew("BipolarQuant")
             step = self.scale_for(self.size, 1)
             self.moved(float(step), float(step), float(step))
@@ -206,6 +209,9 @@ class RandomNetwork(Network):
             return
         elif kind < 0.32:
             self._max_pool()
+        elif kind < 0.47:
+            self._table()
+            return
         else:
             self._convolution()
         self._elementwise()
@@ -416,7 +422,9 @@ class RandomNetwork(Network):
             self.moved(2 * self.reach, self.unit / 2, self.size)
 
     def _function(self) -> None:
-        function = self.pick("Relu", "Relu", "Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh")
+        function = self.pick(
+            "Relu", "Relu", "Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh", "PRelu", self.pick(*_SMOOTH)
+        )
         self.drew(function)
         if function == "Clip":
             lo, hi = (float(np.float32(s * self.size * self.rng.uniform(0.3, 2))) for s in (-1, 1))
@@ -429,11 +437,55 @@ class RandomNetwork(Network):
             alpha = self.pick(0.125, 0.25) if self.dyadic else 0.1
             self.add("LeakyRelu", alpha=alpha)
             self.moved(self.reach, self.unit * alpha, self.size)
+        elif function == "PRelu":
+            ones = [1] * (len(self.at) - 1)
+            self.add("PRelu", self.rng.choice([0, 0.125, 0.5, 2], self.at[0]).reshape(-1, *ones).astype(np.float32))
+            self.moved(2 * self.reach, self.unit / 8, self.size)
+        elif function in _SMOOTH:
+            self._smooth(function)
         else:
             self.add(function)
             if function in ("Sigmoid", "Tanh"):
                 self.exact = False
                 self.moved(1.0, self.unit, 0.5)
+
+    def _smooth(self, function: str, *, at: str | None = None) -> str:
+        """One that float32 does not hold; where it is bounded its values are small."""
+        self.exact = False
+        if function == "Softplus" and self.reach > 500:  # onnx's evaluator overflows there
+            function = "Softsign"
+        reach = 1.0 if function in ("Softsign", "HardSigmoid", "Erf") else 2 * self.reach + 2
+        self.moved(reach, self.unit, min(self.size, reach) / 2)
+        return self.add(function, at=at)
+
+    def _table(self) -> None:
+        """A function that falls and grows, of integers."""
+        size = self.size
+        kind = self.pick("Abs", "Sin", "square", "Swish", "HardSwish", "Mish", "Gelu", "difference")
+        self.drew(f"table of {kind}")
+        self.exact = self.exact and kind in ("Abs", "square")
+        x, operators = self.last, {"Swish": "Sigmoid", "HardSwish": "HardSigmoid"}
+        if kind in ("Abs", "Sin"):
+            self.add(kind)
+        elif kind == "square":
+            self.add("Pow", np.float32(2)) if self.chance(0.5) else self.node("Mul", [x, x])
+            size = size**2
+        elif kind in operators:
+            factor = self.add(operators[kind])
+            self.node("Mul", [x, factor] if self.chance(0.5) else [factor, x])
+        elif kind == "Mish":
+            self.node("Mul", [x, self.add("Tanh", at=self.add("Softplus"))])
+        elif kind == "Gelu":
+            erf = self.add("Erf", at=self.add("Div", np.float32(np.sqrt(2))))
+            self.node("Mul", [self.add("Mul", np.float32(0.5), at=x), self.add("Add", np.float32(1), at=erf)])
+        else:
+            self.node("Sub", [self.add("Abs"), self.add("Tanh", at=x)])
+        power = 2 if kind == "square" else 1
+        self.moved(max(self.reach, self.reach**power), min(self.unit, self.unit**power), size)
+        # some come so close to 0, or to the operand, that double does not tell on which side of a boundary
+        dyadic, self.dyadic = self.dyadic, self.dyadic and kind in ("Abs", "square")
+        self.quantizer(nearest=True)
+        self.dyadic = dyadic
 
     def _max_pool(self) -> None:
         channels, height, width = self.at

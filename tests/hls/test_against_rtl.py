@@ -18,6 +18,7 @@ from pipeline.kernels.depth_to_space import DepthToSpace
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.lookup import Lookup
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
@@ -94,6 +95,19 @@ def _thresholdings(draw: st.DrawFn) -> Thresholding:
     values = st.lists(st.integers(type_.lo - 3, type_.hi + 3), min_size=count, max_size=count)
     thresholds = np.array([sorted(draw(values)) for _ in range(rows)])
     return Thresholding(*_NAMES, shape, type_, IntType(lo, lo + count), thresholds, _folds(draw, shape[2]))
+
+
+@st.composite
+def _lookups(draw: st.DrawFn) -> Lookup:
+    shape, seed = draw(_shapes()), draw(st.integers(0, 99))
+    lo = draw(st.integers(-40, 0))
+    type_, output = (
+        IntType(lo, draw(st.integers(lo + 1, 40))),
+        IntType(draw(st.integers(-9, 0)), draw(st.integers(1, 9))),
+    )
+    rows = draw(st.sampled_from((1, shape[2])))
+    table = np.random.default_rng(seed).integers(output.lo, output.hi, (rows, type_.hi - type_.lo + 1), endpoint=True)
+    return Lookup(*_NAMES, shape, type_, output, table, _folds(draw, shape[2]))
 
 
 @st.composite
@@ -200,7 +214,7 @@ def _squares(draw: st.DrawFn) -> DepthToSpace:
 _ONE_OF_EACH = st.tuples(
     _matrices(MVAU), _matrices(SparseMVAU), _matrices(UnrolledMVAU), _matrices(VVAU), _thresholdings(), _sums(), _copies(),
     _paddings(), _pools(), _labels(), _converters(), _generators(), _windows(), _concats(), _crops(), _upsamplings(),
-    _squares(),
+    _squares(), _lookups(),
 )  # fmt: skip
 
 

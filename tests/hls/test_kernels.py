@@ -18,6 +18,7 @@ from pipeline.kernels.depth_to_space import DepthToSpace
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.lookup import Lookup
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.pool import Pool
@@ -94,6 +95,11 @@ def _depth_to_space(shape, type_, block, simd=1):
     return DepthToSpace("layer", ("x",), ("y",), shape, type_, block, simd)
 
 
+def _lookup(channels, input_type, output_type, *, rows=1, pe=1):
+    table = _RNG.integers(output_type.lo, output_type.hi, (rows, input_type.hi - input_type.lo + 1), endpoint=True)
+    return Lookup("layer", ("x",), ("y",), (2, 3, channels), input_type, output_type, table, pe)
+
+
 LAYERS: dict[str, Layer] = {
     "mvau_lanes_of_different_widths": matrix_layer(MVAU, 8, 12, unsigned(4), 4, 15, density=0.4, pe=4, simd=3),
     "mvau_bits": matrix_layer(MVAU, 3, 6, unsigned(1), 1, 1),
@@ -110,6 +116,9 @@ LAYERS: dict[str, Layer] = {
     "thresholding_shared_ternary": _thresholding(6, signed(2), 2, -1, rows=1, pe=3),
     "thresholding_bits": _thresholding(3, unsigned(1), 1, pe=3),
     "thresholding_wide": _thresholding(2, signed(44), 6, -128),
+    "lookup_signed_of_one_table": _lookup(4, signed(8), signed(7), pe=2),
+    "lookup_of_each_channel": _lookup(6, IntType(0, 11), unsigned(9), rows=6, pe=3),
+    "lookup_bits": _lookup(2, signed(1), unsigned(1), rows=2),
     "add_streams_all_at_once": _add((unsigned(1), unsigned(4)), pe=4),
     "add_streams_negative_multiplier": _add((signed(2), IntType(-1, 0)), (-3, 5), pe=2),
     "add_streams_terms_wider_than_sums": _add((IntType(-128, -100), IntType(99, 100))),

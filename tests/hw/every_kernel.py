@@ -13,6 +13,7 @@ from pipeline.kernels.depth_to_space import DepthToSpace
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.lookup import Lookup
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.pool import Pool
@@ -43,6 +44,11 @@ def _label_select(type_: IntType, largest: int) -> LabelSelect:
     return LabelSelect("", X, Y, 5, type_, multipliers=rng.integers(1, largest, 5), offsets=rng.integers(-999, 999, 5))
 
 
+def _lookup(rows: int, type_: IntType) -> Lookup:
+    table = np.random.default_rng(rows).integers(-8, 8, (rows, type_.hi - type_.lo + 1))
+    return Lookup("", X, Y, (2, 2, 4), type_, INT4, table, 2)
+
+
 EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(MVAU, 4, 6, UINT4, 4, 15, pe=2, simd=3, ram_style="block"),
     matrix_layer(MVAU, 2, 6, INT8, 8, bias=True, pe=1, simd=2, ram_style="distributed"),
@@ -59,6 +65,8 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     requantized_thresholding(4, INT8, 15, pe=2),
     requantized_matrix(MVAU, 4, 6, UINT4, 4, 15, power=1, pe=2, simd=3),
     requantized_matrix(UnrolledMVAU, 4, 6, UINT4, 4, 14, output_lo=-7),
+    _lookup(1, INT8),
+    _lookup(4, IntType(0, 511)),
     ConvolutionInputGenerator("", X, Y, (6, 7, 4), UINT4, (3, 3), (2, 2), 2),
     ConvolutionInputGenerator("", X, Y, (5, 5, 2), UINT4, (1, 1), (2, 2), 1),
     ConvolutionInputGenerator("", X, Y, (6, 7, 4), UINT4, (3, 3), (1, 1), 2, True),

@@ -38,6 +38,7 @@ class LayerBuilder:
     layers: dict[str, Layer] = field(default_factory=dict)
     checkpoints: list[Checkpoint] = field(default_factory=list)
     input_transform: InputTransform | None = None
+    channels_last: bool = False  # frames of the network's input
     counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, kernel: type[K], inputs: tuple[str, ...], /, *, source: str = "", **fields: Any) -> str:

@@ -18,12 +18,10 @@ import onnx
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.dataflow.storage import load_graph, save_graph
-from pipeline.errors import UnsupportedError, VerificationError
+from pipeline.errors import VerificationError
 from pipeline.frontend.conversion.builder import Checkpoint
-from pipeline.frontend.conversion.walk import Conversion, convert_graph
+from pipeline.frontend.conversion.walk import Conversion, convert_graph, without_end
 from pipeline.frontend.streamline.executor import AT_ONCE, Evaluation, graph_output
-from pipeline.frontend.streamline.nodes import describe
-from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS
 
 __all__ = ["DataflowResult", "convert", "load", "run"]
 
@@ -36,7 +34,7 @@ _BATCH = 16
 class DataflowResult:
     """A layer graph that computes what the network does: `quantizers` tensors were compared in every element, on
     `frames` frames, and the real outputs differ by at most `largest_difference` (float32 rounding). `seen` says how much
-    of every stream's range these frames reached. `left_out` is the Softmax at the end that the label does not need, as
+    of every stream's range these frames reached. `left_out` is what the network has behind the last layer, as
     messages call it, or empty."""
 
     graph: LayerGraph
@@ -58,15 +56,12 @@ def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool,
 def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str = "network") -> DataflowResult:
     """The layer graph of a streamlined `model`, checked on `inputs` (N, *input shape), raw as the network takes them.
 
-    With `top1` the graph ends in a LabelSelect, and a Softmax or LogSoftmax at the end is left out: the largest of its
-    inputs is the largest of its outputs. Raises UnsupportedError for a node that cannot be built, and
+    With `top1` the graph ends in a LabelSelect. A Softmax, LogSoftmax or Sigmoid at the end is left out: the largest of its
+    inputs is the largest of its outputs, and other outputs are the host's. Raises UnsupportedError for a node that cannot be built, and
     VerificationError, with layer, quantizer and channel, where the integers differ.
     """
-    model, left_out = _without_end(model) if top1 else (model, "")
-    try:
-        conversion = convert_graph(model, top1=top1, name=name)
-    except UnsupportedError as error:
-        raise UnsupportedError(f"The network {name}: {error}") from None
+    model, left_out = without_end(model)
+    conversion = convert_graph(model, top1=top1, name=name)
     evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
     transform = conversion.graph.input_transform
@@ -82,19 +77,6 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str
         differences, ends = zip(*pool.map(compare, range(0, len(inputs), _BATCH)), strict=True)
     seen = RangesSeen.of(conversion.graph, ends)
     return DataflowResult(conversion.graph, len(conversion.checkpoints), len(inputs), max(differences), seen, left_out)
-
-
-def _without_end(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """`model` without a Softmax or LogSoftmax that gives its output, and what messages call that node."""
-    output = graph_output(model.graph)
-    index, end = next(((i, node) for i, node in enumerate(model.graph.node) if output in node.output), (0, None))
-    if end is None or end.op_type not in CLASSIFIER_ENDS:
-        return model, ""
-    shorter = onnx.ModelProto()
-    shorter.CopyFrom(model)
-    del shorter.graph.node[index]
-    shorter.graph.output[0].name = end.input[0]
-    return shorter, describe(end)
 
 
 def load(folder: Path) -> LayerGraph:

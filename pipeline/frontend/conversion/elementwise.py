@@ -9,11 +9,13 @@ import numpy as np
 import onnx
 import torch
 
+from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.tensors import HostTensor, StreamTensor, attributes, describe, per_channel
-from pipeline.frontend.streamline.operators import ELEMENTWISE_FUNCTIONS
+from pipeline.frontend.streamline.operators import ELEMENTWISE_FUNCTIONS, OPERATORS, is_monotone
+from pipeline.kernels.lookup import MAX_LOOKUP_BITS
 
-__all__ = ["apply_batch_normalization", "apply_binary", "apply_function"]
+__all__ = ["apply_batch_normalization", "apply_binary", "apply_function", "apply_pair"]
 
 _HOST_OPS = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div"}
 
@@ -23,9 +25,14 @@ def apply_binary(
 ) -> HostTensor | StreamTensor:
     """Add, Sub, Mul or Div of a tensor and a constant, in either order (but for constant / tensor)."""
     if node.op_type == "Div" and not tensor_first:
-        raise UnsupportedError(
-            f"{describe(node)} divides by a tensor that depends on the input; it must be a constant."
-        )
+        if isinstance(tensor, HostTensor):
+            raise UnsupportedError(
+                f"{describe(node)} divides by a tensor before the first quantizer, where it must be a constant."
+            )
+        inverse = apply_function(onnx.helper.make_node("Reciprocal", [], list(node.output), node.name), tensor, [])
+        assert isinstance(inverse, StreamTensor)
+        factor = per_channel(node, tensor, operand)
+        return inverse.affine(factor, np.zeros_like(factor))
     if node.op_type == "Div" and not np.all(operand):
         raise UnsupportedError(f"{describe(node)} divides by zero.")
     if isinstance(tensor, HostTensor):
@@ -62,21 +69,58 @@ def apply_batch_normalization(
 def apply_function(
     node: onnx.NodeProto, tensor: HostTensor | StreamTensor, operands: list[torch.Tensor | None]
 ) -> HostTensor | StreamTensor:
-    """A monotone function: Relu, Clip and the like."""
+    """A function of each element: Relu, Clip and the like; one that falls and grows of few integers only."""
     options = attributes(node)
-    if node.op_type == "LeakyRelu" and not options.get("alpha", 0.01) >= 0:
-        raise UnsupportedError(
-            f"{describe(node)} has alpha {options['alpha']:g}, with which it falls and then grows; thresholds need a "
-            "function that only grows: alpha of 0 or more."
-        )
     if isinstance(tensor, HostTensor):
         return _host_function(node, tensor, options, operands)
-    if node.op_type == "Relu":
-        ends = tensor.real(np.stack([tensor.lo, tensor.hi]))
-        if float(ends.min()) >= 0:  # monotone, so nowhere negative
-            return tensor
-    function = ELEMENTWISE_FUNCTIONS[node.op_type]
-    return replace(tensor, functions=(*tensor.functions, lambda x: function(options, x, *operands)))
+    ends = tensor.real(np.stack([tensor.lo, tensor.hi]))
+    if node.op_type == "Relu" and tensor.monotone and float(ends.min()) >= 0:  # so nowhere negative
+        return tensor
+    if node.op_type == "PRelu" and operands[0] is not None:
+        operands = [torch.from_numpy(per_channel(node, tensor, operands[0].numpy()))]
+    function, one_sided = ELEMENTWISE_FUNCTIONS[node.op_type], bool((ends > 0).all() or (ends < 0).all())
+    monotone = tensor.monotone and is_monotone(node.op_type, options, operands, one_sided=one_sided)
+    result = replace(
+        tensor, functions=(*tensor.functions, lambda x: function(options, x, *operands)), monotone=monotone
+    )
+    if not monotone:
+        require_few(node, tensor)
+    if torch.isnan(result.real(np.stack([tensor.lo, tensor.hi]))).any():
+        raise UnsupportedError(
+            f"{describe(node)} reads values from {ends.min():g} to {ends.max():g}, for some of which it has no value. Put "
+            "a quantizer, or a Clip, with a range that it is defined on before it."
+        )
+    return result
+
+
+def require_few(node: onnx.NodeProto, tensor: StreamTensor) -> None:
+    """Raise unless the integers of `tensor` are so few that a table holds a function of them."""
+    lo, hi = int(tensor.lo.min()), int(tensor.hi.max())
+    if IntType(lo, hi).bits > MAX_LOOKUP_BITS or tensor.sum is not None:
+        raise UnsupportedError(
+            f"{describe(node)} is a function that falls and grows, for which no thresholds stand but a table, of sums from "
+            f"{lo} to {hi}; a table holds {MAX_LOOKUP_BITS} bits. Put a quantizer, of 8 bits or fewer, before it."
+        )
+
+
+def apply_pair(node: onnx.NodeProto, a: StreamTensor, b: StreamTensor) -> StreamTensor | None:
+    """The sum, product or the like of two functions of the integers of one stream, as a function of these; None where
+    there is no such stream."""
+    if a.layout.shape != b.layout.shape or not np.array_equal(a.layout, b.layout):
+        return None
+    others = {tensor.stream: real for tensor, real in b.ancestors()}
+    root, real_a = next(((t, real) for t, real in a.ancestors() if t.stream in others), (None, None))
+    if root is None or real_a is None:
+        return None
+    require_few(node, root)
+    first, second, operator = real_a, others[root.stream], OPERATORS[node.op_type]
+
+    def both(x: torch.Tensor) -> torch.Tensor:
+        integers = x.numpy().astype(np.int64)
+        return operator({}, first(integers), second(integers))
+
+    one = np.ones(root.channels)
+    return replace(root, layout=a.layout, scale=one, offset=0 * one, functions=(both,), exclusive=False, monotone=False)
 
 
 def _host_function(

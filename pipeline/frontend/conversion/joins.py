@@ -11,7 +11,8 @@ import onnx
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.images import as_images
-from pipeline.frontend.conversion.tensors import StreamTensor, describe
+from pipeline.frontend.conversion.sums import few_pairs
+from pipeline.frontend.conversion.tensors import StreamTensor, Sum, describe
 from pipeline.kernels.add_streams import AddStreams
 
 __all__ = ["convert_join"]
@@ -20,7 +21,7 @@ _LARGEST_MULTIPLIER = 1 << 12
 
 
 def convert_join(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b: StreamTensor) -> StreamTensor:
-    """a + b or a - b, as integers of the scale that divides both."""
+    """a + b or a - b, as integers of the scale that divides both, or nearly so until a quantizer comes."""
     if a.functions or b.functions:
         which = (a if a.functions else b).stream
         raise UnsupportedError(f"{describe(node)} adds a real-valued tensor from {which}; put a quantizer before it.")
@@ -34,7 +35,8 @@ def convert_join(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b
         )
     if node.op_type == "Sub":
         b = replace(b, scale=-b.scale, offset=-b.offset)
-    ma, mb = _multipliers(node, a, b)
+    exact = _multipliers(a, b)
+    ma, mb = exact or _about(builder, node, a, b)
     ends = [np.sort(np.stack([t.lo * m, t.hi * m]), axis=0) for t, m in ((a, ma), (b, mb))]
     stream = builder.add(
         AddStreams,
@@ -44,13 +46,29 @@ def convert_join(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b
         types=(builder.type(a.stream), builder.type(b.stream)),
         multipliers=(ma, mb),
     )
-    return StreamTensor(
+    result = StreamTensor(
         stream, a.layout, ends[0][0] + ends[1][0], ends[0][1] + ends[1][1], a.scale / ma, a.offset + b.offset
+    )
+    return result if exact else replace(result, functions=(lambda x: x,), sum=Sum(a, b))
+
+
+def _about(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b: StreamTensor) -> tuple[int, int]:
+    """Integers for scales in another ratio, which hold until a quantizer says what is to be told apart. Raises
+    UnsupportedError where not all pairs of integers can be tried, or a channel has another ratio."""
+    ratio = b.scale / a.scale if a.scale.all() else np.zeros(1)
+    fraction = Fraction(float(ratio[0])).limit_denominator(_LARGEST_MULTIPLIER)
+    same = np.allclose(ratio, ratio[0], rtol=2.0**-49, atol=0)
+    if same and fraction and abs(fraction.numerator) <= _LARGEST_MULTIPLIER and few_pairs(builder, a, b):
+        return fraction.denominator, fraction.numerator
+    raise UnsupportedError(
+        f"{describe(node)} adds {a.stream} and {b.stream}, whose scales ({a.scale[0]:g} and {b.scale[0]:g} in "
+        "the first channel) are in no ratio of small integers that is the same in all channels; give both branches one "
+        "shared quantizer, or a quantizer of 8 bits each."
     )
 
 
-def _multipliers(node: onnx.NodeProto, a: StreamTensor, b: StreamTensor) -> tuple[int, int]:
-    """Integers with a.scale / ma = b.scale / mb in every channel."""
+def _multipliers(a: StreamTensor, b: StreamTensor) -> tuple[int, int] | None:
+    """Integers with a.scale / ma = b.scale / mb in every channel, if there are small ones."""
     if a.scale.all():
         ratio = b.scale / a.scale
         fraction = Fraction(float(ratio[0])).limit_denominator(_LARGEST_MULTIPLIER)
@@ -58,9 +76,4 @@ def _multipliers(node: onnx.NodeProto, a: StreamTensor, b: StreamTensor) -> tupl
         exact = fraction != 0 and np.all(np.abs(ratio - float(fraction)) <= abs(float(fraction)) * 2.0**-49)
         if exact and abs(fraction.numerator) <= _LARGEST_MULTIPLIER:
             return fraction.denominator, fraction.numerator
-    raise UnsupportedError(
-        f"{describe(node)} adds {a.stream} and {b.stream}, whose scales ({a.scale[0]:g} and {b.scale[0]:g} in "
-        "the first "
-        "channel) are in no ratio of small integers that is the same in all channels; give both branches one "
-        "shared quantizer."
-    )
+    return None

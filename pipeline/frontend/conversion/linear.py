@@ -143,8 +143,11 @@ def _flatten_input(builder: LayerBuilder) -> np.ndarray:
     """Let the host send flat frames in the raw order; where each element of the earlier stream now is."""
     transform = builder.quantized_input
     height, width, channels = transform.shape
+    in_order = transform.flat
     builder.input_transform = replace(transform, shape=(1, 1, height * width * channels), flat=True)
     builder.checkpoints.clear()
+    if in_order:
+        return np.arange(height * width * channels)
     return np.arange(height * width * channels).reshape(channels, height, width).transpose(1, 2, 0).ravel()
 
 

@@ -27,6 +27,11 @@ def convert_max_pool(
     """The largest integer of a window; the pending functions, which do not fall, may follow the maximum."""
     options = attributes(node)
     tensor, order = as_images(builder, describe(node), tensor)
+    if not tensor.monotone or tensor.sum is not None:
+        raise UnsupportedError(
+            f"{describe(node)} takes the largest of a real-valued tensor that is no rising function of integers; put a "
+            "quantizer before it."
+        )
     tensor = increasing(builder, tensor, node.name)
     window = _window(builder, node, tensor, axes)
     type_ = builder.type(tensor.stream)

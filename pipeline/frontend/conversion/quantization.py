@@ -7,14 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import torch
 
 from a2q_driver.input_transform import InputTransform
+from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
 from pipeline.frontend.conversion.order import increasing
-from pipeline.frontend.conversion.tensors import HostTensor, StreamTensor, describe, per_channel
+from pipeline.frontend.conversion.sums import quantize_sum
+from pipeline.frontend.conversion.tensors import HostTensor, Origin, StreamTensor, describe, per_channel
 from pipeline.frontend.conversion.thresholds import derive_thresholds
 from pipeline.frontend.streamline.quantizers import Quantizer
+from pipeline.kernels.lookup import Lookup
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.pool import Pool
 from pipeline.kernels.thresholding import Thresholding
@@ -23,23 +27,37 @@ __all__ = ["convert_input_quantizer", "convert_quantizer"]
 
 _MAX_LEVELS = 1 << 8  # a threshold is a memory word and a comparison
 _MAX_INPUT_BITS = 8
+_LIMITS = {"maximum": torch.maximum, "minimum": torch.minimum}
 _MAX_SCANNED = 1 << 20  # integers to try one by one for the identity or a shift
 
 
 def convert_input_quantizer(
-    builder: LayerBuilder, node: onnx.NodeProto, tensor: HostTensor, quantizer: Quantizer
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    tensor: HostTensor,
+    quantizer: Quantizer,
+    *,
+    channels_last: bool = False,
 ) -> StreamTensor:
-    """The quantizer that makes the input stream: what comes before it, and it, are the host's."""
+    """The quantizer that makes the input stream: what comes before it, and it, are the host's.
+
+    Raw frames of three axes are (C, H, W), or (H, W, C) if `channels_last`, which is the order of a stream.
+    """
     if builder.input_transform is not None:
         raise UnsupportedError(f"{describe(node)} quantizes the input a second time; one input quantizer can be built.")
     if quantizer.divisor is not None:
         raise UnsupportedError(f"{describe(node)} truncates the float input; quantize it first.")
+    if quantizer.thresholds is not None:
+        raise UnsupportedError(
+            f"{describe(node)} takes the float input; the host rounds and has no thresholds. Put a quantizer before it."
+        )
     for what, operand in (("scale", quantizer.scale), ("zero point", quantizer.zero_point)):
         if operand.size != 1:
             raise UnsupportedError(
                 f"{describe(node)} quantizes the input with a {what} a channel; use one for the tensor."
             )
-    bits = (quantizer.hi - quantizer.lo).bit_length()
+    lo, hi = _reached(tensor, quantizer)
+    bits = (hi - lo).bit_length()
     if bits > _MAX_INPUT_BITS:
         raise UnsupportedError(
             f"{describe(node)} quantizes the input to {bits} bits; at most {_MAX_INPUT_BITS} can be streamed in."
@@ -49,6 +67,8 @@ def convert_input_quantizer(
     if len(raw) not in (1, 2, 3):
         raise UnsupportedError(f"The input has shape {(1, *raw)}; one to three axes after the batch can be built.")
     channels, height, width = (int(np.prod(raw)), 1, 1) if flat else (raw[0], raw[1] if len(raw) == 3 else 1, raw[-1])
+    if channels_last and not flat and len(raw) == 3:
+        flat, (height, width, channels) = True, raw
     places = np.arange(tensor.layout.size)  # of each raw element in the stream
     if not flat:
         places = places.reshape(height, width, channels).transpose(2, 0, 1).ravel()
@@ -58,8 +78,8 @@ def convert_input_quantizer(
         tensor.steps,
         np.asarray(quantizer.dividing_scale, np.float32).reshape(()),
         int(quantizer.zero_point.item()),
-        quantizer.lo,
-        quantizer.hi,
+        lo,
+        hi,
         quantizer.rounding,
         quantizer.bipolar,
         flat,
@@ -70,11 +90,25 @@ def convert_input_quantizer(
     return StreamTensor(
         INPUT,
         layout,
-        one.astype(np.int64) * quantizer.lo,
-        one.astype(np.int64) * quantizer.hi,
+        one.astype(np.int64) * lo,
+        one.astype(np.int64) * hi,
         one * float(quantizer.scale.reshape(())),
         one * 0.0,
     )
+
+
+def _reached(tensor: HostTensor, quantizer: Quantizer) -> tuple[int, int]:
+    """The least and the largest integer that `quantizer` gives, where the last of the host's steps are limits."""
+    limits = len(tensor.steps)
+    while limits and tensor.steps[limits - 1].op in _LIMITS and tensor.steps[limits - 1].operand.size == 1:
+        limits -= 1
+    ends = torch.tensor([-torch.inf, torch.inf])
+    for step in tensor.steps[limits:]:
+        ends = _LIMITS[step.op](ends, torch.from_numpy(step.operand.reshape(())))
+    if quantizer.bipolar:
+        return quantizer.lo, quantizer.hi
+    lo, hi = quantizer.integers(ends).tolist()
+    return int(lo), int(hi)
 
 
 def convert_quantizer(
@@ -88,19 +122,39 @@ def convert_quantizer(
         zero_point=per_channel(node, tensor, quantizer.zero_point),
         input_scale=per_channel(node, tensor, quantizer.dividing_scale),
     )
-    tensor = increasing(builder, tensor, node.name)
+    if quantizer.thresholds is not None:
+        quantizer = replace(
+            quantizer, thresholds=_thresholds_by_channel(node, tensor, quantizer, quantizer.thresholds), channel_axis=-1
+        )
+    if tensor.sum is not None and tensor.monotone:
+        result = quantize_sum(builder, node, tensor, tensor.sum, quantizer)
+        builder.checkpoints.append(Checkpoint(node.output[0], result.stream, result.layout, quantizer.scale))
+        return result
+    before = tensor
 
     def levels(integers: np.ndarray) -> np.ndarray:
         return quantizer.integers(tensor.real(integers)).numpy().astype(np.int64)
 
+    def levels_before(integers: np.ndarray) -> np.ndarray:
+        return quantizer.integers(before.real(integers)).numpy().astype(np.int64)
+
+    origin = Origin(before, levels_before)
+    if not tensor.monotone:
+        table = _table(builder, node, tensor, levels)
+        steps = np.diff(table, axis=1)
+        if not ((steps >= 0).all(axis=1) | (steps <= 0).all(axis=1)).all():
+            return _add_lookup(builder, node, tensor, table, scale, quantizer.scale, origin)
+    tensor = increasing(builder, tensor, node.name)
     ends = levels(np.stack([tensor.lo, tensor.hi]))
-    result = replace(tensor, lo=ends[0], hi=ends[1], scale=scale, offset=np.zeros_like(scale), functions=())
+    result = replace(
+        tensor, lo=ends[0], hi=ends[1], scale=scale, offset=np.zeros_like(scale), functions=(), monotone=True
+    )
     shift = _shift(tensor, levels)
     pool = builder.writer(tensor.stream, Pool)
     if shift and tensor.exclusive and pool is not None and pool.function == "sum" and pool.shift == 0:
         builder.change(tensor.stream, shift=shift)
     elif shift != 0:
-        result = _add_thresholds(builder, node, tensor, result, levels)
+        result = _add_thresholds(builder, node, tensor, result, levels, origin)
     builder.checkpoints.append(Checkpoint(node.output[0], result.stream, result.layout, quantizer.scale))
     return result
 
@@ -127,6 +181,7 @@ def _add_thresholds(
     tensor: StreamTensor,
     result: StreamTensor,
     levels: Callable[[np.ndarray], np.ndarray],
+    origin: Origin,
 ) -> StreamTensor:
     span = max(int(result.hi.max()), 0) - min(int(result.lo.min()), 0)  # padding needs a zero
     if span >= _MAX_LEVELS:
@@ -138,7 +193,7 @@ def _add_thresholds(
     mvau = builder.writer(tensor.stream, MVAU)
     if tensor.exclusive and mvau is not None and mvau.thresholds is None:
         builder.change(tensor.stream, thresholds=thresholds, output_type=type_)
-        return result
+        return replace(result, origin=None)
     stream = builder.add(
         Thresholding,
         (tensor.stream,),
@@ -148,4 +203,55 @@ def _add_thresholds(
         output_type=type_,
         thresholds=thresholds[:1] if (thresholds == thresholds[:1]).all() else thresholds,
     )
-    return replace(result, stream=stream, exclusive=True)
+    return replace(result, stream=stream, exclusive=True, origin=origin)
+
+
+def _thresholds_by_channel(
+    node: onnx.NodeProto, tensor: StreamTensor, quantizer: Quantizer, thresholds: np.ndarray
+) -> np.ndarray:
+    """Those of each channel of the stream."""
+    behind = tensor.layout.ndim - 1 if quantizer.channel_axis == 1 else 0
+    columns = [column.reshape(-1, *[1] * behind) for column in thresholds.T]
+    return np.stack([per_channel(node, tensor, column) for column in columns], axis=1)
+
+
+def _table(
+    builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, levels: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """The levels (C, K) of the K integers of the type of the stream of `tensor`; of those that a channel does not have,
+    the one of an end."""
+    type_ = builder.type(tensor.stream)
+    every = np.arange(type_.lo, type_.hi + 1)[:, None]
+    every = np.clip(every, tensor.lo, tensor.hi)
+    real = tensor.real(every).numpy()
+    if not np.isfinite(real).all():
+        place, channel = np.argwhere(~np.isfinite(real))[0]
+        raise UnsupportedError(
+            f"{describe(node)} reads {real[place, channel]:g} for the integer {every[place, channel]} of channel {channel}; "
+            "every value must be finite. Quantize to a range on which the functions before it are defined."
+        )
+    return np.ascontiguousarray(levels(every).T)
+
+
+def _add_lookup(
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    tensor: StreamTensor,
+    table: np.ndarray,
+    scale: np.ndarray,
+    quantizer_scale: np.ndarray,
+    origin: Origin,
+) -> StreamTensor:
+    lowest = min(int(table.min()), 0)  # padding needs a zero
+    stream = builder.add(
+        Lookup,
+        (tensor.stream,),
+        source=node.name,
+        shape=builder.shape(tensor.stream),
+        input_type=builder.type(tensor.stream),
+        output_type=IntType(lowest, max(int(table.max()), lowest + 1, 0)),
+        table=table[:1] if (table == table[:1]).all() else table,
+    )
+    builder.checkpoints.append(Checkpoint(node.output[0], stream, tensor.layout, quantizer_scale))
+    lo, hi = table.min(axis=1), table.max(axis=1)
+    return StreamTensor(stream, tensor.layout, lo, hi, scale, np.zeros_like(scale), origin=origin)

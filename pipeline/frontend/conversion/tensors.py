@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,9 @@ from pipeline.frontend.streamline.nodes import attributes, describe
 __all__ = [
     "Constant",
     "HostTensor",
+    "Origin",
     "StreamTensor",
+    "Sum",
     "attributes",
     "channel_layout",
     "describe",
@@ -68,13 +70,31 @@ class HostTensor:
 
 
 @dataclass(frozen=True, eq=False)
+class Origin:
+    """Integers (..., C) that are `levels` of those of the stream of `tensor`."""
+
+    tensor: StreamTensor
+    levels: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """The two tensors that a stream carries the sum of, by multipliers that are nearly in the ratio of their scales. Which
+    ones tell all levels apart is known when a quantizer comes."""
+
+    a: StreamTensor
+    b: StreamTensor
+
+
+@dataclass(frozen=True, eq=False)
 class StreamTensor:
     """A tensor that a stream carries as integers of channel c in [lo[c], hi[c]].
 
-    The real value is f(scale[c] · integer + offset[c]), with f the composition of `functions`, all
-    elementwise and monotone. `layout` holds, for each element of the ONNX tensor without its batch, its place in the
+    The real value is f(scale[c] · integer + offset[c]), with f the composition of `functions`, all elementwise; where they
+    are not `monotone`, one falls and grows, of integers that are few. `layout` holds, for each element of the ONNX tensor without its batch, its place in the
     frame of the stream.
-    `exclusive` says that nothing else reads the stream, so that the layer that writes it may still be changed.
+    `exclusive` says that nothing else reads the stream, so that the layer that writes it may still be changed. `origin`
+    is what another stream has to do with this one, where the integers of this one are a function of its.
     """
 
     stream: str
@@ -85,6 +105,9 @@ class StreamTensor:
     offset: np.ndarray
     functions: tuple[Function, ...] = ()
     exclusive: bool = True
+    monotone: bool = True
+    origin: Origin | None = None
+    sum: Sum | None = None
 
     @property
     def channels(self) -> int:
@@ -104,8 +127,26 @@ class StreamTensor:
         f, a = torch.from_numpy(factor), torch.from_numpy(addend)
         return replace(self, functions=(*self.functions, lambda x: x * f + a))
 
+    def ancestors(self) -> Iterator[tuple[StreamTensor, Callable[[np.ndarray], torch.Tensor]]]:
+        """The tensors whose streams decide the real values of this one, itself first, each with the function from the
+        integers of its stream (..., C) to those values."""
+        tensor = self
+        real: Callable[[np.ndarray], torch.Tensor] = self.real
+        while True:
+            yield tensor, real
+            if tensor.origin is None:
+                return
+            real = _after(real, tensor.origin.levels)
+            tensor = tensor.origin.tensor
+
     def move(self, layout: np.ndarray) -> StreamTensor:
         return replace(self, layout=layout)
+
+
+def _after(
+    real: Callable[[np.ndarray], torch.Tensor], levels: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[np.ndarray], torch.Tensor]:
+    return lambda integers: real(levels(integers))
 
 
 def per_channel(node: onnx.NodeProto, tensor: StreamTensor, operand: np.ndarray) -> np.ndarray:

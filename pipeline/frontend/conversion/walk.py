@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import onnx
 import torch
 
 from pipeline.dataflow.graph import LayerGraph, OutputTransform
-from pipeline.errors import UnsupportedError
-from pipeline.frontend.conversion.builder import Checkpoint, LayerBuilder
-from pipeline.frontend.conversion.elementwise import apply_batch_normalization, apply_binary, apply_function
+from pipeline.dataflow.types import IntType
+from pipeline.errors import Obstacle, UnsupportedError
+from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
+from pipeline.frontend.conversion.elementwise import apply_batch_normalization, apply_binary, apply_function, apply_pair
 from pipeline.frontend.conversion.images import with_squares
 from pipeline.frontend.conversion.joins import convert_join
 from pipeline.frontend.conversion.linear import convert_convolution, convert_matrix_product
@@ -20,9 +22,19 @@ from pipeline.frontend.conversion.moves import convert_concat, convert_pad, conv
 from pipeline.frontend.conversion.outputs import add_label_select, output_transform
 from pipeline.frontend.conversion.pooling import convert_average_pool, convert_max_pool
 from pipeline.frontend.conversion.quantization import convert_input_quantizer, convert_quantizer
-from pipeline.frontend.conversion.tensors import Constant, HostTensor, StreamTensor, attributes, describe
+from pipeline.frontend.conversion.tensors import (
+    Constant,
+    HostTensor,
+    StreamTensor,
+    attributes,
+    channel_layout,
+    describe,
+    per_channel,
+)
 from pipeline.frontend.conversion.transposed import convert_transposed_convolution
 from pipeline.frontend.streamline.executor import constants, graph_input, graph_output
+from pipeline.frontend.streamline.label_end import dropped_label
+from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.operators import (
     BUILDABLE,
     CLASSIFIER_ENDS,
@@ -31,8 +43,9 @@ from pipeline.frontend.streamline.operators import (
     OPERATORS,
 )
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, read_quantizer
+from pipeline.kernels.fm_padding import FMPadding
 
-__all__ = ["Conversion", "convert_graph"]
+__all__ = ["Conversion", "convert_graph", "find_obstacles", "without_end"]
 
 _BINARY = ("Add", "Sub", "Mul", "Div")
 _PRODUCTS = {
@@ -42,7 +55,6 @@ _PRODUCTS = {
     "MatMul": convert_matrix_product,
 }
 _PARTS = {"Pad": convert_pad, "Resize": convert_resize, "Slice": convert_slice, "Upsample": convert_resize}
-Operand = Constant | HostTensor | StreamTensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,29 +73,78 @@ class Conversion:
     layout: np.ndarray
 
 
+@dataclass(frozen=True)
+class Unknown:
+    """What a node gives that cannot be built; `shape` is that of a frame, where it is known."""
+
+    shape: tuple[int, ...] | None
+
+
+Operand = Constant | HostTensor | StreamTensor | Unknown | None
+
+
 def convert_graph(model: onnx.ModelProto, *, top1: bool, name: str) -> Conversion:
     """The layer graph of `model`, a QONNX graph that `read_model` has checked, with batch 1.
 
-    With `top1` a LabelSelect is the last layer. Raises UnsupportedError with the node's name for what cannot be built.
+    With `top1` a LabelSelect is the last layer. Raises UnsupportedError for what cannot be built, with the names of all
+    nodes that are in the way.
     """
+    builder, obstacles = LayerBuilder(), Obstacles()
+    result = _walk(builder, model, obstacles)
+    output = graph_output(model.graph)
+    if obstacles:
+        raise obstacles.error(f"The network {name}", model.graph.node)
+    try:
+        return _finish(builder, result, output, top1, name)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"The network {name}: {error}", [Obstacle("", "", str(error))]) from None
+
+
+def find_obstacles(model: onnx.ModelProto, obstacles: Obstacles) -> None:
+    """Add to the `obstacles` that were seen as `model` was read those nodes for which there are no layers."""
+    _walk(LayerBuilder(), without_end(model)[0], obstacles)
+
+
+def without_end(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
+    """`model` without a function at its end that leaves the order of the classes as it is, and what messages call that
+    node, or the ArgMax that stood behind it."""
+    output = graph_output(model.graph)
+    index, end = next(((i, node) for i, node in enumerate(model.graph.node) if output in node.output), (0, None))
+    if end is None or end.op_type not in (*CLASSIFIER_ENDS, "Sigmoid"):
+        return model, dropped_label(model)
+    shorter = onnx.ModelProto()
+    shorter.CopyFrom(model)
+    del shorter.graph.node[index]
+    shorter.graph.output[0].name = end.input[0]
+    return shorter, " and ".join(filter(None, (describe(end), dropped_label(model))))
+
+
+def _walk(builder: LayerBuilder, model: onnx.ModelProto, obstacles: Obstacles) -> Operand:
+    """What stands for the output. Behind a node that is refused the walk goes on at the next quantizer."""
     graph = model.graph
     readers = Counter(name for node in graph.node for name in node.input if name)
     readers[graph_output(graph)] += 1
-    builder = LayerBuilder()
     values: dict[str, Operand] = {n: Constant(a, source=n) for n, a in constants(graph).items()}
     source = graph_input(graph)
+    shapes = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim)[1:] for v in graph.value_info}
     shape = tuple(d.dim_value for d in source.type.tensor_type.shape.dim)
+    builder.channels_last = _takes_channels_last(graph)
     values[source.name] = HostTensor(shape[1:], np.arange(int(np.prod(shape[1:]))).reshape(shape[1:]))
     for node in graph.node:
         if node.op_type == "Constant":
             continue
         operands = [values[n] if n else None for n in node.input]
         operands = [_shared(o) if n and readers[n] > 1 else o for o, n in zip(operands, node.input, strict=True)]
-        result = _convert(builder, node, operands)
+        result: Operand = None
+        if not obstacles.refuses(node):
+            result = obstacles.attempt(node, partial(_convert, builder, node, operands))
+        if result is None or isinstance(result, Unknown):
+            result = Unknown(shapes.get(node.output[0]))
         if isinstance(result, Constant) and not result.source:
             result = replace(result, source=node.output[0])
+        values.update(dict.fromkeys(node.output, Unknown(None)))
         values[node.output[0]] = result
-    return _finish(builder, values[graph_output(graph)], graph_output(graph), top1, name)
+    return values[graph_output(graph)]
 
 
 def _finish(builder: LayerBuilder, tensor: Operand, output: str, top1: bool, name: str) -> Conversion:
@@ -107,15 +168,46 @@ def _shared(operand: Operand) -> Operand:
     return replace(operand, exclusive=False) if isinstance(operand, StreamTensor) else operand
 
 
+def _takes_channels_last(graph: onnx.GraphProto) -> bool:
+    """Whether frames of the input are (H, W, C): the first node that moves their axes moves the channels to the front."""
+    tensor = graph_input(graph).name
+    for node in graph.node:
+        if tensor not in node.input:
+            continue
+        if node.op_type == "Transpose":
+            return list(attributes(node).get("perm", [])) == [0, 3, 1, 2]
+        if node.op_type not in (*_BINARY, *QUANTIZER_OPS, *ELEMENTWISE_FUNCTIONS, "Neg", "Identity", "Cast"):
+            return False
+        tensor = node.output[0]
+    return False
+
+
+def _after_unknown(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> Operand:
+    """What `node` gives, whose first operand is unknown: after a quantizer it is known again, but for its numbers."""
+    first, *rest = operands
+    parameters = _constants_of(rest)
+    if not isinstance(first, Unknown) or node.op_type not in QUANTIZER_OPS or len(parameters) < len(rest):
+        return Unknown(None)
+    quantizer = read_quantizer(node, [None if p is None else p.values for p in parameters])
+    shape = first.shape
+    if shape is None or len(shape) not in (1, 3):
+        return Unknown(None)
+    channels, height, width = shape if len(shape) == 3 else (*shape, 1, 1)
+    type_ = IntType(min(quantizer.lo, 0), max(quantizer.hi, 1))
+    # a layer that does nothing stands for those that cannot be built: none of it is ever seen
+    stream = builder.add(FMPadding, (INPUT,), shape=(height, width, channels), type=type_, pads=(0, 0, 0, 0))
+    one = np.ones(channels, np.int64)
+    layout = channel_layout(height, width, channels).reshape(shape)
+    tensor = StreamTensor(stream, layout, one * quantizer.lo, one * quantizer.hi, one * 1.0, one * 0.0)
+    return replace(tensor, scale=per_channel(node, tensor, quantizer.scale))
+
+
 def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> Operand:
+    if any(isinstance(operand, Unknown) for operand in operands):
+        return _after_unknown(builder, node, operands)
     constants_only = _constants_of(operands)
     if len(constants_only) == len(operands):
         return _constant(node, constants_only)
-    if node.op_type in CLASSIFIER_ENDS:
-        raise UnsupportedError(
-            f"{describe(node)} makes shares of the logits, which no layer computes. Build the label (output: top1), which "
-            "it does not change, or export the network without it and apply it on the host."
-        )
     if node.op_type not in BUILDABLE and node.op_type not in QUANTIZER_OPS:
         raise UnsupportedError(
             f"{describe(node)} cannot be built: operator {node.op_type} is not supported on tensors that depend on the "
@@ -132,7 +224,7 @@ def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand
     if node.op_type in QUANTIZER_OPS:
         quantizer = read_quantizer(node, arrays)
         if isinstance(first, HostTensor):
-            return convert_input_quantizer(builder, node, first, quantizer)
+            return convert_input_quantizer(builder, node, first, quantizer, channels_last=builder.channels_last)
         return convert_quantizer(builder, node, first, quantizer)
     if node.op_type in MOVES:
         return _moved(node, first, arrays)
@@ -186,11 +278,16 @@ def _binary(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]
         return apply_binary(node, b, a.values, tensor_first=False)
     if isinstance(a, HostTensor | StreamTensor) and isinstance(b, Constant):
         return apply_binary(node, a, b.values, tensor_first=True)
-    if node.op_type in ("Add", "Sub") and isinstance(a, StreamTensor) and isinstance(b, StreamTensor):
-        return convert_join(builder, node, a, b)
+    if isinstance(a, StreamTensor) and isinstance(b, StreamTensor):
+        sums = node.op_type in ("Add", "Sub")
+        pair = None if sums and not a.functions and not b.functions else apply_pair(node, a, b)
+        if pair is not None:
+            return pair
+        if sums:
+            return convert_join(builder, node, a, b)
     raise UnsupportedError(
-        f"{describe(node)} joins two tensors that depend on the input; only Add and Sub of quantized tensors "
-        "can be built."
+        f"{describe(node)} joins two tensors that depend on the input; only Add and Sub of quantized tensors can be built, "
+        "and functions of one quantized tensor."
     )
 
 

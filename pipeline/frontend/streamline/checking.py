@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import onnx
@@ -13,8 +14,11 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import resolve_domain
 
 from pipeline.errors import ModelError, UnsupportedError
-from pipeline.frontend.streamline.executor import graph_input, graph_output
-from pipeline.frontend.streamline.nodes import describe
+from pipeline.frontend.streamline.channels_last import is_channels_last
+from pipeline.frontend.streamline.executor import constants, graph_input, graph_output
+from pipeline.frontend.streamline.nodes import describe, unused_name
+from pipeline.frontend.streamline.obstacles import Obstacles
+from pipeline.frontend.streamline.qlinear import is_qlinear
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS
 
 __all__ = ["MAX_ELEMENTS", "check_graph", "check_text", "is_quantizer"]
@@ -23,6 +27,8 @@ MAX_ELEMENTS = 1 << 28  # of a constant: 1 GiB in float32
 _OLDEST_OPSET = 7  # the first whose operators broadcast as numpy does
 _QUANTIZERS = "qonnx.custom_op.general"
 _POSITIVE = frozenset({"strides", "dilations", "kernel_shape", "group", "blocksize", "num_outputs"})
+_LARGEST_BATCH = 1 << 16  # beyond, it is none but damage
+_ASIDE = "unsupported"
 _MAX_INTEGER = 1 << 31  # of an attribute: beyond, ONNX' own inference overflows
 
 
@@ -54,8 +60,9 @@ def _no_text(place: str) -> ModelError:
     )
 
 
-def check_graph(model: onnx.ModelProto) -> None:
-    """Raise unless `model` is one valid graph of known operators, each tensor given once and before it is read.
+def check_graph(model: onnx.ModelProto, obstacles: Obstacles) -> None:
+    """Raise unless `model` is one valid graph, each tensor given once and before it is read; unknown operators are noted
+    as `obstacles`, and moved to a domain of their own.
 
     Writes what a file may leave out: names of nodes, QONNX's operators among those imported, `""` for ONNX' domain, and
     batch 1; initializers that are also inputs are inputs no more.
@@ -68,8 +75,9 @@ def check_graph(model: onnx.ModelProto) -> None:
     for tensor in graph.initializer:
         _check_tensor(tensor, f"The tensor {tensor.name}{readers.get(tensor.name, '')}")
     for node in graph.node:
-        _check_node(node)
+        obstacles.attempt(node, partial(_check_node, node))
     _check_order(graph)
+    _set_aside(model, obstacles)
     _check_annotations(graph)
     try:
         onnx.checker.check_model(model)
@@ -77,6 +85,18 @@ def check_graph(model: onnx.ModelProto) -> None:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"It is not a valid ONNX graph: {reason} Fetch or export it again.") from None
     _check_ends(graph)
+
+
+def _set_aside(model: onnx.ModelProto, obstacles: Obstacles) -> None:
+    """Give refused nodes a domain of which ONNX' checker knows nothing, so that it looks at the others."""
+    if not obstacles:
+        return
+    for node in model.graph.node:
+        if obstacles.refuses(node):
+            node.domain = _ASIDE
+            del node.attribute[:]
+    if not any(entry.domain == _ASIDE for entry in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(_ASIDE, 1))
 
 
 def _check_imports(model: onnx.ModelProto) -> None:
@@ -92,7 +112,7 @@ def _check_imports(model: onnx.ModelProto) -> None:
             "can be read. Export it with opset_version=13."
         )
     for node in model.graph.node:
-        if is_quantizer(node) and versions.setdefault(node.domain, 1) < 1:
+        if (is_quantizer(node) or is_channels_last(node)) and versions.setdefault(node.domain, 1) < 1:
             raise ModelError(f"It imports version {versions[node.domain]} of {node.domain}; expected 1 or 2.")
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, versions[domain]) for domain in sorted(versions))
@@ -123,7 +143,7 @@ def _check_node(node: onnx.NodeProto) -> None:
     node.name = node.name or next(name for name in node.output if name)
     if node.domain == "ai.onnx":
         node.domain = ""
-    if node.domain and not is_quantizer(node):
+    if node.domain and not is_quantizer(node) and not is_qlinear(node) and not is_channels_last(node):
         raise UnsupportedError(f"{describe(node)} is of the domain {node.domain}: {_foreign(node)}")
     if not node.domain and not onnx.defs.has(node.op_type, ""):
         hint = " QONNX's quantizers are of the domain qonnx.custom_op.general." if node.op_type in QUANTIZER_OPS else ""
@@ -136,13 +156,8 @@ def _check_node(node: onnx.NodeProto) -> None:
 
 
 def _foreign(node: onnx.NodeProto) -> str:
-    if node.op_type == "MultiThreshold" or node.domain.startswith("finn."):
+    if node.domain.startswith("finn."):
         return "this is FINN's own format. Give the QONNX file that FINN was given."
-    if resolve_domain(node.domain) == "qonnx.custom_op.channels_last":
-        return (
-            "it computes on (batch, height, width, channels). Give the file as it was before QONNX's "
-            "ConvertToChannelsLastAndClean."
-        )
     return (
         f"only ONNX' own operators and QONNX's quantizers ({', '.join(sorted(QUANTIZER_OPS))} of {_QUANTIZERS}) can be "
         "built. Export the network without it."
@@ -273,11 +288,28 @@ def _check_ends(graph: onnx.GraphProto) -> None:
         )
     if any(isinstance(size, int) and size < 1 for size in shape):
         raise ModelError(f"The input {source.name} has the shape {shape}; every size must be 1 or more.")
-    if isinstance(shape[0], int) and shape[0] > 1:
+    if isinstance(shape[0], int) and shape[0] > _LARGEST_BATCH:
         raise UnsupportedError(
             f"The input {source.name} has the shape {shape}, a batch of {shape[0]}; export it with a batch of 1."
         )
+    if isinstance(shape[0], int) and shape[0] > 1:
+        _fold_batch(graph, shape[0])
     dims[0].dim_value = 1
+
+
+def _fold_batch(graph: onnx.GraphProto, batch: int) -> None:
+    """Make a batch of 1 of the frames that the file takes at once: every node is held to leave the first axis alone, so
+    that each frame is computed by itself."""
+    del graph.value_info[:]
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
+    known = constants(graph)
+    for node in graph.node:
+        shape = known.get(node.input[1]) if node.op_type == "Reshape" and len(node.input) == 2 else None
+        if shape is not None and shape.ndim == 1 and shape.size and shape[0] == batch:
+            one = unused_name(graph, f"{node.output[0]}_shape_of_a_frame")
+            graph.initializer.append(numpy_helper.from_array(np.array([1, *shape[1:]], np.int64), one))
+            node.input[1] = one
 
 
 def _type_name(type_: int) -> str:

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.frontend.streamline.nodes import attributes, unused_name
+from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.tensors import Tensors
 
 __all__ = ["write_windows"]
@@ -19,15 +20,18 @@ _GLOBAL = ("GlobalAveragePool", "GlobalMaxPool")
 _AXIS = 2  # of the height, which a convolution over one axis lacks
 
 
-def write_windows(model: onnx.ModelProto, tensors: Tensors) -> None:
+def write_windows(model: onnx.ModelProto, tensors: Tensors, obstacles: Obstacles) -> None:
     """Give every convolution and pool of `model`, in place, its pads, and those over one axis a height of 1.
 
-    The nodes of `model` have passed `check_operands`, and `tensors` is what `infer` found.
+    The nodes of `model` have passed `check_operands`, but for the `obstacles`; `tensors` is what `infer` found.
     """
     graph = model.graph
     version = next(entry.version for entry in model.opset_import if not entry.domain)
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
+        if obstacles.refuses(node) or obstacles.reads_unknown(node):
+            nodes.append(node)
+            continue
         if node.op_type in _WINDOWED:
             _write_pads(node, tensors)
             _write_ceiling(node, tensors)

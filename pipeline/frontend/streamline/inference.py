@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, TypeProto, helper, numpy_helper
 
-from pipeline.errors import ModelError, UnsupportedError
+from pipeline.errors import InputError, ModelError, UnsupportedError
 from pipeline.frontend.streamline.checking import MAX_ELEMENTS, is_quantizer
 from pipeline.frontend.streamline.executor import graph_input, graph_output
 from pipeline.frontend.streamline.nodes import attributes, constant_value, describe
-from pipeline.frontend.streamline.operators import BUILDABLE, CLASSIFIER_ENDS, FOLDABLE, NOT_MONOTONE, WITHOUT_LAYER
+from pipeline.frontend.streamline.obstacles import Obstacles
+from pipeline.frontend.streamline.operators import BUILDABLE, CLASSIFIER_ENDS, FOLDABLE, WITHOUT_LAYER
 from pipeline.frontend.streamline.tensors import Tensors
 
 __all__ = ["QCDQ_OPS", "infer"]
@@ -26,13 +29,16 @@ _FATAL = 4  # the only lines that the runtime should print
 _MAX_DATA = 1 << 12  # elements of a constant whose values may decide a shape
 
 
-def infer(model: onnx.ModelProto, check: Callable[[onnx.NodeProto, Tensors], None] | None = None) -> Tensors:
+def infer(
+    model: onnx.ModelProto, obstacles: Obstacles, check: Callable[[onnx.NodeProto, Tensors], None] | None = None
+) -> Tensors:
     """The tensors of `model`, a graph that `check_graph` has seen.
 
     Changes `model` in place: nodes that need constants alone become initializers, nodes and initializers that nothing
     needs go, and every tensor's shape is written down. Quantizers of constants stay, those of ONNX too.
     `check` is called for each node that stays, as soon as its tensors are known, so that the first that is wrong is named.
-    Raises UnsupportedError for operators that cannot be built, ModelError for shapes or types that do not fit.
+    Operators that cannot be built are noted as `obstacles`: they are known by shape, if at all. Raises ModelError for
+    shapes or types that do not fit.
     """
     graph = model.graph
     _remove_unread(graph)
@@ -44,24 +50,36 @@ def infer(model: onnx.ModelProto, check: Callable[[onnx.NodeProto, Tensors], Non
     _check_size(source.name, shape, _MAX_STREAMED)
     tensors.add(source.name, TensorProto.FLOAT, shape, dynamic=True)
     quantized = any(is_quantizer(node) or node.op_type in QCDQ_OPS for node in graph.node)
-    nodes = []
-    for node in graph.node:
+    nodes: list[onnx.NodeProto] = []
+
+    def visit(node: onnx.NodeProto) -> None:
         value = _constant(model, node, tensors)
         if value is not None:
             tensors.add_constant(node.output[0], value)
             graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
-            continue
-        if not quantized:
+            return
+        nodes.append(node)
+        if not quantized and not obstacles:  # one is enough of them
             _refuse_float_weights(node, tensors)
         _refuse_operator(node)
         _infer_node(model, node, tensors)
         if check is not None:
             check(node, tensors)
-        nodes.append(node)
+
+    for node in graph.node:
+        if not obstacles.reads_unknown(node) and not obstacles.refuses(node):
+            obstacles.attempt(node, partial(visit, node))
+        else:
+            nodes.append(node)
+            obstacles.unknown.update(node.output)
+            if not obstacles.refuses(node) and node.op_type not in (*FOLDABLE, "Shape", "Size"):  # it may be a constant
+                obstacles.attempt(node, partial(_refuse_operator, node))
+        if obstacles.refuses(node):
+            _infer_refused(model, node, tensors, obstacles)
     del graph.node[:]
     graph.node.extend(nodes)
     _remove_unread(graph)
-    _write_shapes(graph, tensors)
+    _write_shapes(graph, tensors, obstacles)
     return tensors
 
 
@@ -147,11 +165,6 @@ def _refuse_operator(node: onnx.NodeProto) -> None:
             f"{what}: there is no hardware layer for {operator}. Export the network without it, or leave that part to "
             "the host."
         )
-    if operator in NOT_MONOTONE:
-        raise UnsupportedError(
-            f"{what}: {operator} is not monotone, so that no thresholds stand for it. Train with a monotone function, "
-            "such as Relu."
-        )
     raise UnsupportedError(
         f"{what} on tensors that depend on the input. Supported are {', '.join(sorted(BUILDABLE))}, and Quant, IntQuant, "
         "BipolarQuant and Trunc of QONNX."
@@ -169,6 +182,15 @@ def _infer_node(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors) 
     for name, (type_, shape) in outputs.items():
         _check_size(name, shape, _MAX_STREAMED if dynamic else MAX_ELEMENTS)
         tensors.add(name, type_, shape, dynamic=dynamic)
+
+
+def _infer_refused(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors, obstacles: Obstacles) -> None:
+    """What a node that is refused gives, as far as ONNX knows it: the nodes behind it are looked at too."""
+    known = all(name in tensors.types for name in node.input if name)
+    if known and not node.domain and not tensors.dynamic.isdisjoint(node.input):
+        with suppress(InputError):
+            _infer_node(model, node, tensors)
+    obstacles.unknown.difference_update(name for name in node.output if name in tensors.types)
 
 
 def _schema(model: onnx.ModelProto, node: onnx.NodeProto) -> onnx.defs.OpSchema:
@@ -240,17 +262,19 @@ def _check_size(name: str, shape: tuple[int, ...], limit: int) -> None:
         raise UnsupportedError(f"The tensor {name} has the shape {shape}; at most {limit} elements can be built.")
 
 
-def _write_shapes(graph: onnx.GraphProto, tensors: Tensors) -> None:
+def _write_shapes(graph: onnx.GraphProto, tensors: Tensors, obstacles: Obstacles) -> None:
     """Write the shapes down in place of those that the file declares, which must be the same where they say anything."""
     output = graph_output(graph)
     for value in (*graph.value_info, *graph.output):
-        if value.name in tensors.shapes:
+        if value.name in tensors.shapes and not obstacles:
             _compare(value, tensors)
     del graph.value_info[:]
     for node in graph.node:
         for name in node.output:
-            if name and name != output:
+            if name and name != output and name in tensors.types:
                 graph.value_info.append(helper.make_tensor_value_info(name, tensors.types[name], tensors.shapes[name]))
+    if output not in tensors.types:
+        return  # behind what cannot be built
     if output not in tensors.dynamic:
         raise UnsupportedError(f"The output {output} does not depend on the input; there is nothing to build.")
     graph.output[0].type.CopyFrom(helper.make_tensor_type_proto(tensors.types[output], tensors.shapes[output]))

@@ -19,24 +19,33 @@ def quantizer_range(model: onnx.ModelProto) -> tuple[np.ndarray, np.ndarray] | N
     broadcast against one frame.
 
     None for a network without such a quantizer, or with more before it than scales, biases and normalisations, which
-    can be undone.
+    can be undone, and limits of its own.
     """
     arrays = constants(model.graph)
     source = graph_input(model.graph)
     tensor = source.name
+    limits: list[np.ndarray | None] = [None, None]
     while True:
-        readers = [node for node in model.graph.node if tensor in node.input and node.op_type != "Shape"]
-        if not readers:
+        node = _reader(model.graph, tensor)
+        if node is not None and node.op_type == "Clip" and node.input[0] == tensor:
+            limits = [arrays.get(name) for name in (*node.input[1:], "", "")[:2]]
+            node = _reader(model.graph, node.output[0])
+            if node is None or node.op_type not in QUANTIZER_OPS:
+                return None
+        if node is None:
             return None
-        node = readers[0]
-        if node.op_type in QUANTIZER_OPS and node.input[0] == tensor:
+        if node.op_type in QUANTIZER_OPS:
             break
         known = all(name in arrays for name in node.input if name and name != tensor)
         if node.op_type not in _IN_ORDER and not (node.op_type in _AFFINE and known):
             return None
         tensor = node.output[0]
     quantizer = read_quantizer(node, [arrays.get(name) for name in node.input[1:]])
+    if quantizer.thresholds is not None:
+        return None
     ends = np.array([quantizer.lo, quantizer.hi], np.float64) * float(quantizer.scale.max())
+    least, most = (default if limit is None else float(limit) for limit, default in zip(limits, ends, strict=True))
+    ends = np.clip(ends, least, most)
     if tensor == source.name:
         return np.array(ends[0], np.float32), np.array(ends[1], np.float32)
     shape = tuple(d.dim_value for d in source.type.tensor_type.shape.dim)[1:]
@@ -48,3 +57,7 @@ def quantizer_range(model: onnx.ModelProto) -> tuple[np.ndarray, np.ndarray] | N
     slope = np.where(at_one == at_zero, 1.0, at_one - at_zero)  # where the input decides nothing, any number will do
     low, high = np.sort([(end - at_zero) / slope for end in ends], axis=0).astype(np.float32)
     return low, high
+
+
+def _reader(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None:
+    return next((node for node in graph.node if tensor in node.input and node.op_type != "Shape"), None)

@@ -9,15 +9,15 @@ from onnx import helper, numpy_helper
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.streamline.executor import Evaluation, constants, graph_input, run_graph
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
-from pipeline.frontend.streamline.operators import ELEMENTWISE_FUNCTIONS
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS
 
 __all__ = ["insert_input_quantizer"]
 
 _BITS = 8
+_OF_INTEGERS = "MultiThreshold"  # a quantizer that the host cannot compute: it compares with each threshold
 _HOST_OPS = frozenset(
     {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization", "Reshape", "Flatten", "Transpose"}
-    | {"Squeeze", "Unsqueeze", "Identity", "Dropout", *ELEMENTWISE_FUNCTIONS}
+    | {"Squeeze", "Unsqueeze", "Identity", "Dropout", "Relu", "Clip"}
 )
 
 
@@ -69,7 +69,7 @@ def _float_tensor(graph: onnx.GraphProto) -> str | None:
     floating = {graph_input(graph).name}
     for node in graph.node:
         read = [name for name in node.input if name in floating]
-        if not read or node.op_type in QUANTIZER_OPS:
+        if not read or (node.op_type in QUANTIZER_OPS and node.op_type != _OF_INTEGERS):
             continue
         others = [name for name in node.input if name and name not in floating]
         if node.op_type not in _HOST_OPS or any(name not in fixed for name in others) or len(read) > 1:

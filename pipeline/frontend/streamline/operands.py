@@ -15,7 +15,7 @@ from pipeline.errors import ModelError, UnsupportedError
 from pipeline.frontend.streamline.checking import is_quantizer
 from pipeline.frontend.streamline.nearest import repeats
 from pipeline.frontend.streamline.nodes import attributes, describe
-from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, resize_factors
+from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, ELEMENTWISE_FUNCTIONS, resize_factors
 from pipeline.frontend.streamline.quantizers import read_quantizer
 from pipeline.frontend.streamline.tensors import Tensors
 
@@ -105,6 +105,9 @@ def _check_quantizer(site: _Site) -> None:
     node = site.node
     if not all(node.input):
         site.wrong("leaves an operand out; QONNX has all of them")
+    if node.op_type == "MultiThreshold":
+        _check_thresholds(site)
+        return
     for name in (node.input[0], node.input[1]):
         if site.tensors.types[name] != TensorProto.FLOAT:
             type_ = TensorProto.DataType.Name(site.tensors.types[name]).lower()
@@ -122,6 +125,17 @@ def _check_quantizer(site: _Site) -> None:
             )
     _check_quantizer_values(site)
     read_quantizer(node, [site.constant(index) for index in range(1, len(node.input))])
+
+
+def _check_thresholds(site: _Site) -> None:
+    quantizer = read_quantizer(site.node, [site.constant(1)])
+    thresholds = quantizer.thresholds
+    assert thresholds is not None  # or it is no MultiThreshold
+    if len(site.shape(0)) < 2 or len(thresholds) not in (1, site.shape(0)[quantizer.channel_axis]):
+        site.wrong(
+            f"has thresholds {site.node.input[1]} of shape {thresholds.shape} for a tensor of shape {site.shape(0)}; expected "
+            "those of each channel, or of all"
+        )
 
 
 def _check_quantizer_values(site: _Site) -> None:
@@ -441,9 +455,23 @@ def _check_clip(site: _Site) -> None:
             )
 
 
-def _check_leaky(site: _Site) -> None:
-    if site.options.get("alpha", 0.01) < 0:
-        site.refuse(f"has alpha {site.options['alpha']:g}, so that it is not monotone and no thresholds stand for it")
+def _check_celu(site: _Site) -> None:
+    if site.options.get("alpha", 1.0) == 0:
+        site.wrong("has alpha 0, by which it divides")
+
+
+def _check_slope(site: _Site) -> None:
+    if not _broadcasts(site.shape(1), site.shape(0)):
+        site.wrong(
+            f"has slopes {site.node.input[1]} of shape {site.shape(1)} for a tensor of shape {site.shape(0)}; expected one "
+            "that broadcasts to it"
+        )
+
+
+def _check_power(site: _Site) -> None:
+    exponent = site.constant(1)
+    if exponent is None or exponent.size != 1 or len(site.shape(1)) > len(site.shape(0)):
+        site.refuse("has exponents that differ, or depend on the input; only one constant can be built")
 
 
 def _check_dropout(site: _Site) -> None:
@@ -470,11 +498,12 @@ _DILATED = ("Conv", "MaxPool")
 _CHECKS: dict[str, Callable[[_Site], None]] = {
     **dict.fromkeys(_JOINS, _check_binary),
     **dict.fromkeys(CLASSIFIER_ENDS, _check_softmax),
-    **dict.fromkeys(("Relu", "Sigmoid", "Tanh", "Neg", "Identity", "MatMul"), _check_nothing),
+    **dict.fromkeys((*ELEMENTWISE_FUNCTIONS, "Neg", "Identity", "Cast", "MatMul"), _check_nothing),
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _check_squares),
     **dict.fromkeys(("Resize", "Upsample"), _check_resize),
     "AveragePool": _check_pool,
     "BatchNormalization": _check_batch_normalization,
+    "Celu": _check_celu,
     "Clip": _check_clip,
     "Concat": _check_concat,
     "Conv": _check_convolution,
@@ -484,7 +513,8 @@ _CHECKS: dict[str, Callable[[_Site], None]] = {
     "Gemm": _check_gemm,
     "GlobalAveragePool": _check_global_pool,
     "GlobalMaxPool": _check_global_pool,
-    "LeakyRelu": _check_leaky,
+    "PRelu": _check_slope,
+    "Pow": _check_power,
     "MaxPool": _check_pool,
     "Pad": _check_pad,
     "ReduceMax": _check_max_reduction,

@@ -20,24 +20,80 @@ __all__ = [
     "ELEMENTWISE_FUNCTIONS",
     "FOLDABLE",
     "MOVES",
-    "NOT_MONOTONE",
     "OPERATORS",
     "PARTS",
     "POOLS",
     "WITHOUT_LAYER",
+    "is_monotone",
     "resize_factors",
 ]
 
 Operator = Callable[..., Tensor]
 
-# monotone functions of one real operand: between two quantizers they become thresholds
-ELEMENTWISE_FUNCTIONS: dict[str, Operator] = {
+_SELU = (1.67326319217681884765625, 1.05070102214813232421875)  # of ONNX' description, as float32 has them
+
+
+def _gelu(a: dict[str, Any], x: Tensor) -> Tensor:
+    return F.gelu(x, approximate=a.get("approximate", b"none").decode())
+
+
+def _softplus(x: Tensor) -> Tensor:
+    return torch.logaddexp(x, torch.zeros((), dtype=x.dtype))
+
+
+# functions of one real operand that never fall, but for some parameters: between two quantizers they become thresholds
+_RISING: dict[str, Operator] = {
     "Relu": lambda a, x: torch.relu(x),
     "LeakyRelu": lambda a, x: torch.where(x >= 0, x, x * a.get("alpha", 0.01)),
+    "PRelu": lambda a, x, slope: torch.where(x >= 0, x, x * slope.to(x.dtype)),
+    "ThresholdedRelu": lambda a, x: torch.where(x > a.get("alpha", 1.0), x, 0.0).to(x.dtype),
+    "Elu": lambda a, x: torch.where(x > 0, x, a.get("alpha", 1.0) * torch.expm1(x)),
+    "Celu": lambda a, x: torch.where(x > 0, x, a.get("alpha", 1.0) * torch.expm1(x / a.get("alpha", 1.0))),
+    "Selu": lambda a, x: a.get("gamma", _SELU[1]) * torch.where(x > 0, x, a.get("alpha", _SELU[0]) * torch.expm1(x)),
+    "Softplus": lambda a, x: _softplus(x),
+    "Softsign": lambda a, x: x / (1 + torch.abs(x)),
+    "HardSigmoid": lambda a, x: (a.get("alpha", 0.2) * x + a.get("beta", 0.5)).clamp(0, 1),
     "Sigmoid": lambda a, x: torch.sigmoid(x),
     "Tanh": lambda a, x: torch.tanh(x),
+    "Erf": lambda a, x: torch.erf(x),
+    "Exp": lambda a, x: torch.exp(x),
+    "Log": lambda a, x: torch.log(x),
+    "Sqrt": lambda a, x: torch.sqrt(x),
+    "Floor": lambda a, x: torch.floor(x),
+    "Ceil": lambda a, x: torch.ceil(x),
+    "Round": lambda a, x: torch.round(x),
+    "Sign": lambda a, x: torch.sign(x),
     "Clip": lambda a, x, lo=None, hi=None: _clip(x, a.get("min", lo), a.get("max", hi)),
 }
+# that rise on one side of zero and fall on the other, or never do
+_ONE_SIDED: dict[str, Operator] = {
+    "Abs": lambda a, x: torch.abs(x),
+    "Reciprocal": lambda a, x: 1 / x,
+    "Pow": lambda a, x, exponent: torch.pow(x, exponent.to(x.dtype)),
+}
+# that fall and grow: behind a quantizer, where the values are few, they are a table
+_FALL_AND_GROW: dict[str, Operator] = {
+    "Gelu": _gelu,
+    "HardSwish": lambda a, x: x * (x / 6 + 0.5).clamp(0, 1),
+    "Mish": lambda a, x: x * torch.tanh(_softplus(x)),
+    "Swish": lambda a, x: x * torch.sigmoid(a.get("alpha", 1.0) * x),
+    "Sin": lambda a, x: torch.sin(x),
+    "Cos": lambda a, x: torch.cos(x),
+}
+ELEMENTWISE_FUNCTIONS: dict[str, Operator] = {**_RISING, **_ONE_SIDED, **_FALL_AND_GROW}
+
+
+def is_monotone(operator: str, options: dict[str, Any], operands: Sequence[Tensor | None], *, one_sided: bool) -> bool:
+    """Whether one of ELEMENTWISE_FUNCTIONS goes one way only, on operands that are all of them `one_sided`: positive or
+    negative."""
+    if operator in _ONE_SIDED:
+        return one_sided
+    least = {"LeakyRelu": 0.01, "ThresholdedRelu": 1.0, "Elu": 1.0, "Celu": 1.0, "Selu": _SELU[0]}
+    if operator in least and options.get("alpha", least[operator]) < 0:
+        return False
+    if operator == "PRelu" and operands[0] is not None:
+        return bool((operands[0] >= 0).all())
+    return operator in _RISING
 
 
 def _clip(x: Tensor, lo: Any, hi: Any) -> Tensor:
@@ -222,7 +278,6 @@ OPERATORS: dict[str, Operator] = {
     "Mul": _binary(torch.mul),
     "Div": _binary(torch.div),
     "Pow": _binary(torch.pow),
-    "Sqrt": lambda a, x: torch.sqrt(x),
     "Neg": lambda a, x: -x,
     "Conv": _conv,
     "MatMul": _binary(torch.matmul),
@@ -238,6 +293,7 @@ OPERATORS: dict[str, Operator] = {
     "Squeeze": _squeeze,
     "Unsqueeze": _unsqueeze,
     "Identity": lambda a, x: x,
+    "Cast": lambda a, x: x,  # to the type that it has: any other is refused
     "Dropout": lambda a, x, *unused: x,
     "Shape": lambda a, x: torch.tensor(x.shape),
     "Gather": lambda a, x, i: torch.from_numpy(np.asarray(np.take(x.numpy(), i.numpy(), axis=a.get("axis", 0)))),
@@ -264,6 +320,7 @@ MOVES = (
     "Squeeze",
     "Unsqueeze",
     "Identity",
+    "Cast",
     "Dropout",
 )
 POOLS = ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
@@ -313,4 +370,3 @@ FOLDABLE = frozenset(
 )
 CLASSIFIER_ENDS = ("Softmax", "LogSoftmax")  # as the last node: they leave the order of the classes as it is
 WITHOUT_LAYER = frozenset({"Expand", "Gather", "InstanceNormalization", "LayerNormalization", "Tile"})
-NOT_MONOTONE = frozenset({"Abs", "Cos", "Cosh", "Gelu", "Mish", "Mod", "Reciprocal", "Sin", "Swish", "Tan"})

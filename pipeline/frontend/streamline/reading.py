@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
 
-from pipeline.errors import A2QError, ModelError
+from pipeline.errors import InputError, ModelError, UnsupportedError
+from pipeline.frontend.streamline.channels_last import move_channels
 from pipeline.frontend.streamline.checking import check_graph, check_text
 from pipeline.frontend.streamline.explicit import write_windows
+from pipeline.frontend.streamline.external_data import load_external_data
 from pipeline.frontend.streamline.functions import inline_functions
 from pipeline.frontend.streamline.inference import infer
+from pipeline.frontend.streamline.label_end import drop_label
+from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.operands import check_operands
 from pipeline.frontend.streamline.qcdq import convert_qcdq
 from pipeline.frontend.streamline.quantizers import check_quantizers
@@ -39,30 +44,45 @@ _OTHERS = {
 }
 
 
-def read_model(path: Path) -> onnx.ModelProto:
+FindMore = Callable[[onnx.ModelProto, Obstacles], None]
+
+
+def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto:
     """The model in `path`, complete and checked.
 
     It has one float32 input and one output, of known shapes with batch 1; every tensor is given once, and before it is
     read; constants are finite initializers; nodes are operators of ONNX that are supported here, or quantizers of QONNX
     with constant parameters, with operands of the types and shapes that they take; pads are explicit, and windows are
-    two-dimensional.
+    two-dimensional. An ArgMax at the end is dropped, see `label_end`.
 
     Raises ModelError for a file that is missing, damaged or keeps its weights elsewhere, and UnsupportedError for what
-    cannot be built, with the name of the node or tensor.
+    cannot be built, with the name of the node or tensor, for all nodes that can be seen to be in the way. `find_more`
+    is then called to look for others in the graph, of which the nodes that are no obstacles are as they should be.
     """
     path = Path(path)
     model = _parse(path, _bytes(path))
+    load_external_data(model, path)
+    obstacles = Obstacles()
+    besides: list[UnsupportedError] = []
     try:
         check_text(model)
         model = inline_functions(model)
-        check_graph(model)
-        if convert_qcdq(model):
-            check_graph(model)
-        check_quantizers(model)
-        tensors = infer(model, partial(check_operands, model))
-        write_windows(model, tensors)
-    except A2QError as error:
-        raise type(error)(f"The model {path}: {error}") from None
+        check_graph(model, obstacles)
+        drop_label(model)
+        if any([move_channels(model), convert_qcdq(model, obstacles)]):
+            check_graph(model, obstacles)
+        check_quantizers(model, obstacles)
+        tensors = infer(model, obstacles, partial(check_operands, model))
+        write_windows(model, tensors, obstacles)
+        if obstacles and find_more is not None:
+            find_more(model, obstacles)
+    except InputError as error:
+        if not obstacles:
+            raise type(error)(f"The model {path}: {error}") from None
+        if isinstance(error, UnsupportedError):
+            besides.append(error)
+    if obstacles:
+        raise obstacles.error(f"The model {path}", model.graph.node, besides)
     return model
 
 

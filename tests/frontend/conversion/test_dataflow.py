@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
@@ -407,17 +408,6 @@ def test_float_weights_are_refused() -> None:
     assert "MatMul_1" in message and "float weights" in message
 
 
-def test_branches_without_a_common_scale_are_refused() -> None:
-    def build(n: Network) -> None:
-        x = n.quant(0.5, 4)
-        n.node("Add", [n.quant(0.3, 4, at=n.conv(2, 2, 1)), x])
-        n.quant(0.5, 4)
-        n.conv(2, 2, 1)
-
-    message = refused(build, 2, 6, 6)
-    assert "Add_4" in message and "shared quantizer" in message
-
-
 def test_missing_quantizer_is_refused() -> None:
     def build(n: Network) -> None:
         n.quant(0.5, 4)
@@ -442,7 +432,7 @@ def test_output_function_is_refused() -> None:
     def build(n: Network) -> None:
         n.quant(0.5, 4)
         n.matmul(6, 4)
-        n.add("Sigmoid")
+        n.add("Tanh")
 
     assert "nonlinear" in refused(build, 6)
 
@@ -451,21 +441,21 @@ def test_unknown_operator_is_refused_with_what_is_supported() -> None:
     def build(n: Network) -> None:
         n.quant(0.5, 4)
         n.matmul(6, 4)
-        n.add("Pow", 2.0)
+        n.add("Hardmax")
 
     message = refused(build, 6)
-    assert "Pow_3" in message and "MaxPool" in message
+    assert "Hardmax_3" in message and "MaxPool" in message
 
 
 def classifier(end: str) -> Network:
     network = Network(6)
     network.quant(0.5, 4)
     network.matmul(6, 3)
-    network.add(end, axis=1)
+    network.add(end, **({} if end == "Sigmoid" else {"axis": 1}))
     return network
 
 
-@pytest.mark.parametrize("end", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("end", ["Softmax", "LogSoftmax", "Sigmoid"])
 def test_a_label_needs_no_softmax(end: str) -> None:
     network = classifier(end)
     model, frames = network.model(), network.frames(40)
@@ -476,12 +466,17 @@ def test_a_label_needs_no_softmax(end: str) -> None:
     assert np.array_equal(labels, reference(model, frames).argmax(axis=1))
 
 
-def test_shares_of_logits_are_refused_with_the_reason() -> None:
-    network = classifier("Softmax")
-    with pytest.raises(
-        UnsupportedError, match=r"network mine: Softmax node Softmax_3 .*Build the label \(output: top1\)"
-    ):
-        dataflow.convert(network.model(), network.frames(), top1=False, name="mine")
+@pytest.mark.parametrize("end", ["Softmax", "LogSoftmax", "Sigmoid"])
+def test_of_logits_a_softmax_is_left_to_the_host(end: str) -> None:
+    network = classifier(end)
+    model, frames = network.model(), network.frames(10)
+    result = dataflow.convert(model, frames, top1=False)
+    assert result.left_out == f"{end} node {end}_3"
+    transform = result.graph.output_transform
+    logits = result.graph.run(result.graph.input_transform.apply(frames)) * transform.scale + transform.bias
+    logits = torch.from_numpy(logits.reshape(10, 3))
+    function = {"Softmax": torch.softmax, "LogSoftmax": torch.log_softmax, "Sigmoid": lambda x, dim: torch.sigmoid(x)}
+    np.testing.assert_allclose(function[end](logits, dim=1).numpy(), reference(model, frames), rtol=1e-5, atol=1e-6)
 
 
 def test_a_network_without_an_end_is_left_whole() -> None:

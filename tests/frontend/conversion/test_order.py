@@ -112,14 +112,23 @@ def test_a_falling_channel_of_one_value_is_compared_in_a_label() -> None:
     assert not result.wrong and not result.refused and result.elements
 
 
-@pytest.mark.parametrize("alpha", [-0.1, np.nan])
-def test_a_function_that_is_not_monotone_is_refused(alpha: float) -> None:
+def leaky(alpha: float) -> Network:
     network = Network(2, 4, 4)
     normalised(network, [1, -1, 1], [0, 0, 0])
     network.add("LeakyRelu", alpha=alpha)
     network.quant(0.25, 4)
     network.conv(3, 2, 1)
-    with pytest.raises(UnsupportedError, match="LeakyRelu_5 has alpha .* 0 or more"):
+    return network
+
+
+def test_a_function_that_falls_and_grows_of_short_sums_is_exact() -> None:
+    result = compare(leaky(-0.125))
+    assert not result.wrong and not result.refused and result.elements
+
+
+def test_a_function_without_values_is_refused() -> None:
+    network = leaky(np.nan)
+    with pytest.raises(UnsupportedError, match="LeakyRelu_5 reads values from .* it has no value"):
         dataflow.convert(network.model(), network.frames(), top1=False)
 
 

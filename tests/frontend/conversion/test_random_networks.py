@@ -7,7 +7,7 @@ import pytest
 
 from tests.dataflow.random_networks import RandomNetwork, compare
 
-COUNT, TOGETHER = 120, 30
+COUNT, TOGETHER = 160, 40
 
 
 @pytest.mark.parametrize("first", range(0, COUNT, TOGETHER))
@@ -29,7 +29,19 @@ def test_the_networks_have_every_feature() -> None:
     assert operators >= {
         *("Quant", "IntQuant", "BipolarQuant", "Trunc", "Conv", "MatMul", "Gemm", "BatchNormalization", "Relu"),
         *("LeakyRelu", "Clip", "Sigmoid", "Tanh", "Add", "Sub", "Mul", "Div", "Neg", "MaxPool", "AveragePool"),
-        *("GlobalAveragePool", "ReduceMean", "Flatten", "Reshape"),
+        *(
+            "GlobalAveragePool",
+            "ReduceMean",
+            "Flatten",
+            "Reshape",
+            "PRelu",
+            "Elu",
+            "Selu",
+            "Celu",
+            "Softplus",
+            "Softsign",
+        ),
+        *("HardSigmoid", "ThresholdedRelu", "Erf", "Abs", "Sin"),
         *("Concat", "ConvTranspose", "DepthToSpace", "Pad", "Resize", "Slice", "SpaceToDepth"),
     }
     assert draws >= {f"{bits} bits" for bits in range(1, 9)}
@@ -49,7 +61,17 @@ def test_the_networks_have_every_feature() -> None:
             "residual",
             "dilated convolution",
         ),
-        *("Trunc of version 1", "Trunc of version 2", "top1", "logits", "dyadic", "real scales", "host steps"),
+        *("table of Swish", "table of HardSwish", "table of Mish", "table of Gelu", "table of square"),
+        *(
+            "table of difference",
+            "Trunc of version 1",
+            "Trunc of version 2",
+            "top1",
+            "logits",
+            "dyadic",
+            "real scales",
+            "host steps",
+        ),
     }
     assert sum(network.exact for network in networks) >= COUNT // 4
 

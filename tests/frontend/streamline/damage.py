@@ -467,7 +467,8 @@ def outcome(path: Path, folder: Path) -> tuple[str, str]:
         model, golden = export.take_qonnx(folder / "resolve" / record.file, frames, folder / "export")
         streamlined = streamline.streamline(model, golden.inputs, golden.outputs)
         top1 = any(node.op_type in ("Softmax", "LogSoftmax") for node in model.graph.node)
-        graph = dataflow.convert(streamlined.model, frames, top1=top1, name=record.name).graph
+        result = dataflow.convert(streamlined.model, frames, top1=top1, name=record.name)
+        graph = result.graph
     except VerificationError:
         raise
     except A2QError as error:
@@ -483,6 +484,8 @@ def outcome(path: Path, folder: Path) -> tuple[str, str]:
         assert np.array_equal(actual.ravel(), expected.reshape(len(frames), -1).argmax(axis=1)), f"other labels, {by}"
         return BUILT, by
     actual = actual * graph.output_transform.scale + graph.output_transform.bias
+    if result.left_out.startswith("Sigmoid"):
+        actual = 1 / (1 + np.exp(-actual))
     if expected.ndim == 4:
         expected = expected.transpose(0, 2, 3, 1)
     rounding = 1e-5 * max(1.0, float(np.abs(expected).max()))

@@ -16,6 +16,7 @@ from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.quantization import convert_input_quantizer
 from pipeline.frontend.conversion.tensors import HostTensor
+from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.quantizers import ROUNDINGS, check_quantizers, read_quantizer
 
 DOMAIN = "qonnx.custom_op.general"
@@ -204,6 +205,13 @@ TRUNC_1 = quantizer_node("Trunc", (1.0, 0.0, 8.0, 4.0), rounding_mode="FLOOR")
 TRUNC_2 = quantizer_node("Trunc", (1.0, 0.0, 8.0, 2.0, 4.0), rounding_mode="FLOOR")
 
 
+def checked(m: onnx.ModelProto) -> None:
+    obstacles = Obstacles()
+    check_quantizers(m, obstacles)
+    if obstacles:
+        raise obstacles.error("The model", m.graph.node)
+
+
 def test_the_version_is_the_one_that_the_model_imports() -> None:
     for imports, right, wrong in (
         ({}, TRUNC_1, TRUNC_2),
@@ -211,18 +219,18 @@ def test_the_version_is_the_one_that_the_model_imports() -> None:
         ({DOMAIN: 2}, TRUNC_2, TRUNC_1),
         ({DOMAIN: 7}, TRUNC_2, TRUNC_1),
     ):
-        check_quantizers(model(*right, imports))
+        checked(model(*right, imports))
         with pytest.raises(UnsupportedError, match=f"Trunc_0 has .* version {imports.get(DOMAIN, 1)} of {DOMAIN}"):
-            check_quantizers(model(*wrong, imports))
+            checked(model(*wrong, imports))
     with pytest.raises(UnsupportedError, match="version 0 .*there is none"):
-        check_quantizers(model(*TRUNC_1, {DOMAIN: 0}))
+        checked(model(*TRUNC_1, {DOMAIN: 0}))
 
 
 def test_the_domain_is_one_of_qonnxs() -> None:
     node, operands = quant()
     for domain in ("onnx.brevitas", "finn.custom_op.general"):
         node.domain = domain
-        check_quantizers(model(node, operands, {}))
+        checked(model(node, operands, {}))
     node.domain = "my.domain"
     with pytest.raises(UnsupportedError, match="Quant_0 is of the domain my.domain"):
-        check_quantizers(model(node, operands, {"my.domain": 1}))
+        checked(model(node, operands, {"my.domain": 1}))
