@@ -20,7 +20,8 @@ from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.tensors import StreamTensor, Sum, describe
 from pipeline.frontend.streamline.quantizers import Quantizer
 from pipeline.kernels.add_streams import AddStreams
-from pipeline.kernels.threshold_search import MAX_THRESHOLDS, Thresholding
+from pipeline.kernels.threshold_search import MAX_THRESHOLDS
+from pipeline.kernels.thresholding import Thresholding
 
 __all__ = ["few_pairs", "quantize_sum"]
 
