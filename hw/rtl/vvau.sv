@@ -26,6 +26,7 @@
 // WeightFile:      a word for each beat of all windows of a place: Pe times Simd weights.
 // BiasFile:        a word for each beat of results: Pe biases.
 // ThresholdFiles:  the thresholds (see activation).
+// Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of an accumulator; 0 otherwise.
 //                  Where 0 is no input, sums may also leave a width that holds the last of them, and come back.
 `default_nettype none
@@ -52,6 +53,8 @@ module vvau #(
   parameter WeightFile = "",
   parameter BiasFile = "",
   parameter ThresholdFiles = "",
+  parameter logic [79:0] Requantizer = '0,
+  parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0,
   localparam int unsigned Channels = Pe / Multiplier  // of a beat
 ) (
@@ -101,7 +104,8 @@ module vvau #(
   localparam int unsigned DotLatency = ProductLatency + TreeLatency;
 
   // cycles from a step to its result at the output, and places for those on the way: see result_buffer
-  localparam int unsigned SearchLatency = $clog2(NumThresholds + 1);
+  localparam int unsigned SearchLatency =
+      (Requantizer != '0) ? 32'(Requantizer[39:32]) / 2 + 3 : $clog2(NumThresholds + 1);
   localparam int unsigned Latency = 1 + DotLatency + 1 + SearchLatency + 2;
   localparam int unsigned Places = 3 + (Latency + SynapseFolds - 1) / SynapseFolds;
 
@@ -253,7 +257,9 @@ module vvau #(
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
-    .ThresholdFiles(ThresholdFiles)
+    .ThresholdFiles(ThresholdFiles),
+    .Requantizer(Requantizer),
+    .RequantizerFile(RequantizerFile)
   ) u_activation (
     .clk_i(clk_i),
     .rst_ni(rst_ni),

@@ -19,6 +19,7 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.vvau import VVAU
 from pipeline.synthesis import synth
 from pipeline.tools.verilator import simulate
 from tests.kernels.requantized import requantized, requantized_matrix, requantized_thresholding
@@ -51,6 +52,8 @@ MATRICES = {
     "folded_signed_outputs": requantized_matrix(MVAU, 4, 8, signed(8), 8, 254, output_lo=-127, power=0, pe=1, simd=4),
     "folded_any_scales": requantized_matrix(MVAU, 8, 6, unsigned(4), 4, 15, bias=True, pe=4, simd=6),
     "folded_all_at_once": requantized_matrix(MVAU, 3, 5, unsigned(4), 4, 15, pe=3, simd=5),
+    "depthwise": requantized_matrix(VVAU, 6, 9, unsigned(8), 8, 255, power=1, pe=2),
+    "depthwise_whole_windows": requantized_matrix(VVAU, 4, 4, signed(4), 4, 15, bias=True, pe=4, simd=4),
     "sparse": requantized_matrix(SparseMVAU, 8, 12, unsigned(4), 4, 15, density=0.4, pe=4, simd=3, lanes=2),
     "sparse_with_a_bias": requantized_matrix(SparseMVAU, 4, 8, signed(8), 6, 63, bias=True, power=1, pe=2, simd=2),
     "unrolled": requantized_matrix(UnrolledMVAU, 5, 6, unsigned(4), 4, 15, density=0.6),
