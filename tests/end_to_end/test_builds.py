@@ -55,12 +55,32 @@ class Build:
     def check(self) -> None:
         """What holds for every build."""
         self.check_simulation()
+        self.check_requantizers()
         assert self.report("ooc_synth_and_timing")["LUT"] > 0
         assert (self.out / "summary.md").is_file()
         package.verify(self.out / "deploy")
         checker = self.out / "deploy" / "report" / "check_certificate.py"
         subprocess.run([sys.executable, "-I", "-S", checker], check=True)
         assert list(self.out.glob("*.png"))
+
+    def check_requantizers(self) -> None:
+        """What the report says of requantizers gives the levels of the thresholds, at every integer of the proven range."""
+        units = load(self.stage("fold")).requantized
+        for unit in units:
+            said = self.report("requantizers")[unit.name]
+            shift, half_even = said["shift"], said["rounding"] == "half to even"
+            channels = zip(
+                unit.thresholds, *(said[name] for name in ("multipliers", "addends", "from", "to")), strict=True
+            )
+            for thresholds, multiplier, addend, first, last in channels:
+                values = np.arange(first, last + 1)
+                sums = values * multiplier + addend
+                levels = sums >> shift
+                levels -= (levels & 1) * (half_even & (sums == levels << shift))
+                reached = np.searchsorted(thresholds, values, side="right")
+                np.testing.assert_array_equal(
+                    np.clip(levels, said["lowest"], said["highest"]), said["lowest"] + reached
+                )
 
     def check_simulation(self) -> None:
         """What holds from `rtlsim` on."""
@@ -165,5 +185,8 @@ def test_keyword_spotting_gives_its_authors_answer(tmp_path):
 
 @needs_data
 def test_a_residual_network_with_biases_and_power_of_two_scales(tmp_path):
-    """At a rate at which its synthesis is short."""
-    Build(str(DATA / "nn2fpga_resnet8_a4w4b32.onnx"), tmp_path, output="logits", target_fps=2000).check()
+    """At a rate at which its synthesis is short. Requantizers need no multipliers then."""
+    built = Build(str(DATA / "nn2fpga_resnet8_a4w4b32.onnx"), tmp_path, output="logits", target_fps=2000)
+    built.check()
+    units = built.report("requantizers")
+    assert len(units) >= 9 and sum(set(unit["multipliers"]) == {1} for unit in units.values()) >= 9

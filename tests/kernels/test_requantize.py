@@ -8,11 +8,14 @@ from functools import partial
 import numpy as np
 import pytest
 
+from pipeline.dataflow.activating import Activating
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.registry import kernels
 from pipeline.dataflow.requantize import Requantizer
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError, VerificationError
+from pipeline.files import RTL
 from pipeline.folding.estimate import ResourceModel
 from pipeline.kernels.activation import activation_latency
 from pipeline.kernels.mvau import MVAU
@@ -182,3 +185,13 @@ def test_hardware_without_a_requantizer_is_as_it_was():
     layer = replace(MATRICES["folded"], requantizer=None)
     assert "Requantizer" not in layer.parameters() and "RequantizerFile" not in layer.memories()
     assert layer.memory_sets().keys() == {"ThresholdFiles"} and not MATRICES["folded"].memory_sets()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in kernels().values() if issubclass(kind, Activating) and kind.__module__.startswith("pipeline.")],
+)
+def test_every_module_with_thresholds_takes_a_requantizer(kind):
+    text = (RTL / f"{kind.module}.sv").read_text()
+    for parameter in ("Requantizer", "RequantizerFile"):
+        assert f".{parameter}({parameter})" in text, f"{kind.module}.sv has to pass {parameter} on to its activation"
