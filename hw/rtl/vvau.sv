@@ -84,9 +84,9 @@ module vvau #(
   end
 
   function automatic int unsigned widest(input logic [Pe*8-1:0] widths);
-    int unsigned found = 0;
-    for (int unsigned l = 0; l < Pe; l++) if (32'(widths[8*l+:8]) > found) found = 32'(widths[8*l+:8]);
-    return found;
+    int unsigned most = 0;
+    for (int unsigned l = 0; l < Pe; l++) if (32'(widths[8*l+:8]) > most) most = 32'(widths[8*l+:8]);
+    return most;
   endfunction
 
   localparam int unsigned LaneWidth = widest(AccWidths);

@@ -75,8 +75,22 @@ def test_what_is_barred_is_not_taken(seed):
 @given(st.integers(0, 2**32 - 1))
 def test_kinds_that_go_together(seed):
     choices, links, total = drawn(seed, [3, 3], [(0, 1)])
-    solution = Program(of_two_kinds(choices), links, [((0, "a"), (1, "b"))]).solve()
+    solution = Program(of_two_kinds(choices), links, [((0, ["a"]), (1, ["b"]))]).solve()
     allowed = [s for s in product(range(3), repeat=2) if (s[0] == 0) == (s[1] > 0)]
+    assert price(total(solution.options)) == pytest.approx(min(price(total(s)) for s in allowed))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_lanes_that_cannot_meet_do_not(seed):
+    choices, links, total = drawn(seed, [3, 3, 2], [(0, 1), (1, 2)])
+    first, second = links
+    same = Link(0, 1, lambda out, into: first.between(out, into) if out == into else None)
+    solution = Program(choices, [same, second]).solve()
+    every = product(range(3), range(3), range(2))
+    allowed = [s for s in every if choices[0][s[0]].output_lanes == choices[1][s[1]].input_lanes]
+    if not allowed:
+        assert solution is None
+        return
     assert price(total(solution.options)) == pytest.approx(min(price(total(s)) for s in allowed))
 
 

@@ -17,6 +17,7 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU, row_lengths
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.vvau import VVAU
 from pipeline.tools.verilator import build_model, lint
 from tests.kernels.matrices import matrix_layer
 from tests.kernels.test_matrix_styles import MATRICES, in_all_styles
@@ -49,6 +50,8 @@ NARROW: tuple[MatrixVector, ...] = (
     _narrow(matrix_layer(MVAU, 3, 5, INT5, 4, pe=3, simd=5), 1),
     _narrow(matrix_layer(MVAU, 4, 6, UINT4, 5, bias=True, pe=1, simd=1), 7),  # narrower than products and biases
     _narrow(matrix_layer(MVAU, 4, 8, INT5, 3, pe=2, simd=4), 3),
+    _narrow(matrix_layer(VVAU, 8, 9, UINT4, 4, bias=True, pe=4, multiplier=2), 2),
+    _narrow(matrix_layer(VVAU, 4, 6, INT5, 4, pe=4, simd=3), 2),
     matrix_layer(NarrowSparse, 8, 12, UINT4, 4, density=0.5, pe=4, simd=2, lanes=2),
     matrix_layer(NarrowSparse, 3, 9, INT5, 4, density=0.8, pe=1, simd=3, lanes=1),
     SparseWithoutRoomForItsBias(
@@ -102,7 +105,7 @@ def _wrapped(value: int, bits: int) -> int:
 
 def _expected(layer: MatrixVector, frames: np.ndarray) -> int:
     """In how many cycles an addition of `layer` overflows."""
-    vectors = frames.reshape(-1, layer.mw).tolist()
+    vectors = frames.reshape(-1, frames.shape[-1]).tolist()
     if isinstance(layer, MVAU):
         return sum(_folded_overflows(layer, vector) for vector in vectors)
     if isinstance(layer, SparseMVAU):
@@ -113,19 +116,27 @@ def _expected(layer: MatrixVector, frames: np.ndarray) -> int:
 
 
 def _folded_overflows(layer: MVAU, vector: list[int]) -> int:
-    widths, count = layer.lane_accumulator_bits(), 0
+    widths, count, seen = layer.lane_accumulator_bits(), 0, _seen(layer, vector)
     for rows in range(0, layer.mh, layer.pe):
         sums = [0 if layer.bias is None else int(layer.bias[rows + lane]) for lane in range(layer.pe)]
         for columns in range(0, layer.mw, layer.simd):
             flagged = False
             for lane, width in enumerate(widths):
                 weights = layer.weights[rows + lane, columns : columns + layer.simd].tolist()
-                products = zip(weights, vector[columns : columns + layer.simd], strict=True)
+                products = zip(weights, seen[rows + lane][columns : columns + layer.simd], strict=True)
                 exact = sums[lane] + sum(weight * element for weight, element in products)
                 sums[lane] = _wrapped(exact, width)
                 flagged |= exact != sums[lane]
             count += flagged
     return count
+
+
+def _seen(layer: MVAU, vector: list[int]) -> list[list[int]]:
+    """What of `vector` each row sees."""
+    if not isinstance(layer, VVAU):
+        return [vector] * layer.mh
+    by_channel = np.reshape(vector, (layer.neuron_folds, layer.mw, -1)).swapaxes(1, 2).reshape(-1, layer.mw)
+    return np.repeat(by_channel, layer.multiplier, axis=0).tolist()
 
 
 def _sparse_overflows(layer: SparseMVAU, vector: list[int]) -> int:
@@ -203,6 +214,6 @@ def test_without_checks_there_is_no_port(tmp_path):
     assert lint(design.sources, "plain") == ""
 
 
-@pytest.mark.parametrize("module", ["mvau", "sparse_mvau", "unrolled_mvau"])
+@pytest.mark.parametrize("module", ["mvau", "vvau", "sparse_mvau", "unrolled_mvau"])
 def test_modules_lint_clean_with_checks(module):
     assert lint(rtl_sources(), module, {"CheckOverflow": 1}) == ""

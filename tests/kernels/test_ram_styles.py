@@ -17,6 +17,7 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.vvau import VVAU
 from pipeline.synthesis import synth
 from pipeline.tools.verilator import build_model, lint
 from tests.kernels.matrices import matrix_layer
@@ -36,6 +37,7 @@ LAYERS = {
     "two_parts_and_a_bias": _folded_ultra(4, 9, INT4, 4, bias=True, pe=2, simd=9),  # 72 bits
     "block": _folded(6, 10, IntType(0, 7), 5, 6, bias=True, pe=3, simd=2, ram_style="block"),
     "one_multiplier": _folded_ultra(4, 6, UINT4, 1, 3),  # 2 bits
+    "depthwise_ultra": matrix_layer(VVAU, 6, 9, UINT4, 4, 15, pe=3, ram_style="ultra"),  # 12 bits
     "sparse_ultra": _sparse_ultra(8, 24, UINT4, 4, 15, density=0.3, pe=4, simd=4, lanes=2),
     "sparse_distributed": _sparse(6, 12, INT4, 4, 7, pe=3, simd=4, ram_style="distributed"),
     "sparse_block": _sparse(6, 12, INT4, 4, 7, pe=3, simd=4, ram_style="block"),
