@@ -314,8 +314,6 @@ def _check_squares(site: _Site) -> None:
 
 def _check_transposed_convolution(site: _Site) -> None:
     x, w, group, options = site.shape(0), site.shape(1), site.options.get("group", 1), site.options
-    if len(x) != 4 or len(w) != 4:
-        site.refuse(f"has weights of shape {w} for a tensor of shape {x}; only images can be built")
     if w[0] != x[1] or x[1] % group:
         site.wrong(f"has weights of shape {w} in {group} groups for {x[1]} channels; they do not divide")
     if site.has(2) and site.shape(2) != (w[1] * group,):
@@ -323,11 +321,6 @@ def _check_transposed_convolution(site: _Site) -> None:
     kernel = options.get("kernel_shape", list(w[2:]))
     if tuple(kernel) != w[2:]:
         site.wrong(f"has kernel_shape {kernel}; its weights have {w[2:]}")
-    for name, count in (("strides", 2), ("dilations", 2), ("pads", 4), ("output_padding", 2)):
-        if len(options.get(name, [1] * count)) != count:
-            site.wrong(f"has {name} {options[name]}; expected {count} numbers")
-    if "output_shape" in options or options.get("auto_pad", b"NOTSET") != b"NOTSET":
-        site.refuse("leaves its pads to output_shape or auto_pad; export it with pads")
     strides = options.get("strides", [1, 1])
     if strides[0] != strides[1]:
         site.refuse(f"has strides {strides}; only the same in both directions can be built")
