@@ -213,8 +213,6 @@ def _check_pads(site: _Site, kernel: tuple[int, ...], span: tuple[int, ...]) -> 
 
 def _check_convolution(site: _Site) -> None:
     x, w, group = site.shape(0), site.shape(1), site.options.get("group", 1)
-    if len(x) < 3 or len(w) != len(x):
-        site.wrong(f"has weights of shape {w} for a tensor of shape {x}; expected the same number of axes, at least 3")
     if w[1] * group != x[1] or w[0] % group:
         site.wrong(f"has weights of shape {w} in {group} groups for {x[1]} channels; they do not divide")
     kernel = site.options.get("kernel_shape", list(w[2:]))

@@ -423,6 +423,17 @@ def test_windows_over_constants_are_refused(tmp_path: Path) -> None:
         read(network(build, 6), tmp_path)
 
 
+def test_weights_of_too_few_axes_are_refused(tmp_path: Path) -> None:
+    """ONNX' inference ends the process for some of them."""
+
+    def build(n: Network) -> None:
+        n.quant(0.5, 4)
+        n.node("Conv", ["Quant_0_out", n.weights(6)])
+
+    with pytest.raises(ModelError, match=r"Conv_2 has weights of shape \(6,\) .* expected the same number of axes"):
+        read(network(build, 6, 6, 1), tmp_path)
+
+
 def test_a_bias_that_is_left_out(tmp_path: Path) -> None:
     model = network(images, 2, 6, 6)
     model.graph.node[2].input[2] = ""
