@@ -169,6 +169,31 @@ def test_another_resize_is_refused_by_name(tmp_path, factors, options):
         read(resized(*factors, **options), tmp_path)
 
 
+@pytest.mark.parametrize(("op", "version"), [("Upsample", 7), ("Upsample", 9), ("Resize", 10)])
+def test_old_files_repeat_pixels_too(tmp_path, op, version):
+    network = quantized()
+    network.version = version
+    scales = [1.0, 1.0, 2.0, 3.0]
+    if version == 7:
+        network.add(op, scales=scales)
+    else:
+        network.add(op, network.constant(scales))
+    network.conv(4, 2)
+    assert "UpsampleNearestNeighbour" in [layer.op_type for layer in exact_from_a_file(network, tmp_path)]
+
+
+def test_old_files_cut_and_pad_too(tmp_path):
+    """Before they had operands, these operators had attributes."""
+    network = quantized()
+    network.version = 9
+    network.nodes.append(onnx.helper.make_node("Split", [network.last], ["a", "b"], axis=1, split=[1, 3]))
+    network.node("Slice", ["b"], starts=[1], ends=[5], axes=[2])
+    network.add("Pad", pads=[0, 0, 1, 0, 0, 0, 0, 2], value=0.0)
+    network.conv(3, 2)
+    kinds = [layer.op_type for layer in exact_from_a_file(network, tmp_path)]
+    assert kinds == ["Crop", "Crop", "FMPadding", "ConvolutionInputGenerator", "MVAU"]
+
+
 # Slice and Split
 
 
