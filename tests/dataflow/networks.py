@@ -77,7 +77,10 @@ class Network:
             [helper.make_tensor_value_info(self.last, TensorProto.FLOAT, self.output_shape)],
             [numpy_helper.from_array(array, name) for name, array in self.arrays.items()],
         )
-        opsets = [helper.make_opsetid("", self.version), helper.make_opsetid("qonnx.custom_op.general", self.quantizers_version)]
+        opsets = [
+            helper.make_opsetid("", self.version),
+            helper.make_opsetid("qonnx.custom_op.general", self.quantizers_version),
+        ]
         return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
     def frames(self, count: int = 3) -> np.ndarray:

@@ -241,7 +241,7 @@ def _check_max_reduction(site: _Site) -> None:
 
 def _check_concat(site: _Site) -> None:
     rank = len(site.output)
-    if rank not in (2, 4) or site.options["axis"] % rank != 1:
+    if rank not in (2, 3, 4) or site.options["axis"] % rank != 1:
         site.refuse(f"joins along axis {site.options['axis']} tensors of {rank} axes; only channels can be joined")
     for index, name in enumerate(site.node.input):
         if not site.dynamic(index):
@@ -272,14 +272,14 @@ def _check_slice(site: _Site) -> None:
     steps = site.constant(4)
     if steps is not None and steps.min() < 1:
         site.refuse(f"has steps {steps.tolist()}; only steps forwards can be built")
-    if len(site.shape(0)) not in (2, 4):
+    if len(site.shape(0)) not in (2, 3, 4):
         site.refuse(f"takes a part of a tensor of shape {site.shape(0)}; only images and vectors can be cut")
     if steps is not None and len(site.shape(0)) == 2 and (steps > 1).any():
         site.refuse(f"has steps {steps.tolist()}; only rows and columns can be left out between others")
 
 
 def _check_split(site: _Site) -> None:
-    if len(site.shape(0)) not in (2, 4) or site.options.get("axis", 0) % len(site.shape(0)) == 0:
+    if len(site.shape(0)) not in (2, 3, 4) or site.options.get("axis", 0) % len(site.shape(0)) == 0:
         site.refuse(f"splits a tensor of shape {site.shape(0)} along axis {site.options.get('axis', 0)}; only channels, "
                     "height and width can be split")  # fmt: skip
 

@@ -117,6 +117,22 @@ def test_vectors_are_joined():
     exact(network, FRAMES[:, 0, 0, :5])
 
 
+def test_rows_of_sound_are_cut_and_joined(tmp_path):
+    """Of one axis beside the channels."""
+    network = Network(3, 12)
+    x = network.quant(0.25, 4)
+    convolved = network.node("Conv", [x, network.weights(4, 3, 3)], kernel_shape=[3], pads=[1, 1])
+    branch = network.quant(0.25, 4, at=convolved)
+    network.node("Concat", [x, branch], axis=1)
+    network.add("Slice", *(network.constant(v, np.int64) for v in ([1, 2], [6, 11], [1, 2], [1, 2])))
+    network.node("Conv", [network.last, network.weights(2, 5, 2)], kernel_shape=[2])
+    frames = FRAMES[:, :3, :2].reshape(-1, 3, 12)
+    expected = executed(network.model(), frames)[network.last]
+    graph = dataflow.convert(read(network, tmp_path, 3), frames, top1=False).graph
+    real = graph.run(graph.input_transform.apply(frames)) * graph.output_transform.scale
+    np.testing.assert_array_equal(real[:, 0].transpose(0, 2, 1), expected)
+
+
 @pytest.mark.parametrize(("axis", "constant", "why"), [(2, False, "axis 2"), (1, True, "joins the constant")])
 def test_other_joins_are_refused_by_name(tmp_path, axis, constant, why):
     network = quantized()
