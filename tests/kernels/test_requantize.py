@@ -7,8 +7,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-
 from pipeline.dataflow.activating import Activating
+
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.registry import kernels
 from pipeline.dataflow.requantize import Requantizer

@@ -227,8 +227,6 @@ def _check_pads(site: _Site, kernel: tuple[int, ...], span: tuple[int, ...]) -> 
 
 def _check_convolution(site: _Site) -> None:
     x, w, group = site.shape(0), site.shape(1), site.options.get("group", 1)
-    if len(x) < 3 or len(w) != len(x):
-        site.wrong(f"has weights of shape {w} for a tensor of shape {x}; expected the same number of axes, at least 3")
     if w[1] * group != x[1] or w[0] % group:
         site.wrong(f"has weights of shape {w} in {group} groups for {x[1]} channels; they do not divide")
     kernel = site.options.get("kernel_shape", list(w[2:]))
@@ -257,7 +255,7 @@ def _check_max_reduction(site: _Site) -> None:
 
 def _check_concat(site: _Site) -> None:
     rank = len(site.output)
-    if rank not in (2, 4) or site.options["axis"] % rank != 1:
+    if rank not in (2, 3, 4) or site.options["axis"] % rank != 1:
         site.refuse(f"joins along axis {site.options['axis']} tensors of {rank} axes; only channels can be joined")
     for index, name in enumerate(site.node.input):
         if not site.dynamic(index):
@@ -288,14 +286,14 @@ def _check_slice(site: _Site) -> None:
     steps = site.constant(4)
     if steps is not None and steps.min() < 1:
         site.refuse(f"has steps {steps.tolist()}; only steps forwards can be built")
-    if len(site.shape(0)) not in (2, 4):
+    if len(site.shape(0)) not in (2, 3, 4):
         site.refuse(f"takes a part of a tensor of shape {site.shape(0)}; only images and vectors can be cut")
     if steps is not None and len(site.shape(0)) == 2 and (steps > 1).any():
         site.refuse(f"has steps {steps.tolist()}; only rows and columns can be left out between others")
 
 
 def _check_split(site: _Site) -> None:
-    if len(site.shape(0)) not in (2, 4) or site.options.get("axis", 0) % len(site.shape(0)) == 0:
+    if len(site.shape(0)) not in (2, 3, 4) or site.options.get("axis", 0) % len(site.shape(0)) == 0:
         site.refuse(f"splits a tensor of shape {site.shape(0)} along axis {site.options.get('axis', 0)}; only channels, "
                     "height and width can be split")  # fmt: skip
 
@@ -328,8 +326,6 @@ def _check_squares(site: _Site) -> None:
 
 def _check_transposed_convolution(site: _Site) -> None:
     x, w, group, options = site.shape(0), site.shape(1), site.options.get("group", 1), site.options
-    if len(x) != 4 or len(w) != 4:
-        site.refuse(f"has weights of shape {w} for a tensor of shape {x}; only images can be built")
     if w[0] != x[1] or x[1] % group:
         site.wrong(f"has weights of shape {w} in {group} groups for {x[1]} channels; they do not divide")
     if site.has(2) and site.shape(2) != (w[1] * group,):
@@ -337,11 +333,6 @@ def _check_transposed_convolution(site: _Site) -> None:
     kernel = options.get("kernel_shape", list(w[2:]))
     if tuple(kernel) != w[2:]:
         site.wrong(f"has kernel_shape {kernel}; its weights have {w[2:]}")
-    for name, count in (("strides", 2), ("dilations", 2), ("pads", 4), ("output_padding", 2)):
-        if len(options.get(name, [1] * count)) != count:
-            site.wrong(f"has {name} {options[name]}; expected {count} numbers")
-    if "output_shape" in options or options.get("auto_pad", b"NOTSET") != b"NOTSET":
-        site.refuse("leaves its pads to output_shape or auto_pad; export it with pads")
     strides = options.get("strides", [1, 1])
     if strides[0] != strides[1]:
         site.refuse(f"has strides {strides}; only the same in both directions can be built")

@@ -117,6 +117,22 @@ def test_vectors_are_joined():
     exact(network, FRAMES[:, 0, 0, :5])
 
 
+def test_rows_of_sound_are_cut_and_joined(tmp_path):
+    """Of one axis beside the channels."""
+    network = Network(3, 12)
+    x = network.quant(0.25, 4)
+    convolved = network.node("Conv", [x, network.weights(4, 3, 3)], kernel_shape=[3], pads=[1, 1])
+    branch = network.quant(0.25, 4, at=convolved)
+    network.node("Concat", [x, branch], axis=1)
+    network.add("Slice", *(network.constant(v, np.int64) for v in ([1, 2], [6, 11], [1, 2], [1, 2])))
+    network.node("Conv", [network.last, network.weights(2, 5, 2)], kernel_shape=[2])
+    frames = FRAMES[:, :3, :2].reshape(-1, 3, 12)
+    expected = executed(network.model(), frames)[network.last]
+    graph = dataflow.convert(read(network, tmp_path, 3), frames, top1=False).graph
+    real = graph.run(graph.input_transform.apply(frames)) * graph.output_transform.scale
+    np.testing.assert_array_equal(real[:, 0].transpose(0, 2, 1), expected)
+
+
 @pytest.mark.parametrize(("axis", "constant", "why"), [(2, False, "axis 2"), (1, True, "joins the constant")])
 def test_other_joins_are_refused_by_name(tmp_path, axis, constant, why):
     network = quantized()
@@ -167,6 +183,31 @@ def test_what_repeats_pixels_is_built(tmp_path, factors, options):
 def test_another_resize_is_refused_by_name(tmp_path, factors, options):
     with pytest.raises(UnsupportedError, match="Resize_1 (has mode linear|makes .* no repetition of each pixel)"):
         read(resized(*factors, **options), tmp_path)
+
+
+@pytest.mark.parametrize(("op", "version"), [("Upsample", 7), ("Upsample", 9), ("Resize", 10)])
+def test_old_files_repeat_pixels_too(tmp_path, op, version):
+    network = quantized()
+    network.opset = version
+    scales = [1.0, 1.0, 2.0, 3.0]
+    if version == 7:
+        network.add(op, scales=scales)
+    else:
+        network.add(op, network.constant(scales))
+    network.conv(4, 2)
+    assert "UpsampleNearestNeighbour" in [layer.op_type for layer in exact_from_a_file(network, tmp_path)]
+
+
+def test_old_files_cut_and_pad_too(tmp_path):
+    """Before they had operands, these operators had attributes."""
+    network = quantized()
+    network.opset = 9
+    network.nodes.append(onnx.helper.make_node("Split", [network.last], ["a", "b"], axis=1, split=[1, 3]))
+    network.node("Slice", ["b"], starts=[1], ends=[5], axes=[2])
+    network.add("Pad", pads=[0, 0, 1, 0, 0, 0, 0, 2], value=0.0)
+    network.conv(3, 2)
+    kinds = [layer.op_type for layer in exact_from_a_file(network, tmp_path)]
+    assert kinds == ["Crop", "Crop", "FMPadding", "ConvolutionInputGenerator", "MVAU"]
 
 
 # Slice and Split
