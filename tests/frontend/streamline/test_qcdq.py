@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import brevitas.nn as qnn
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
+from brevitas.export import export_onnx_qcdq
+from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat, ShiftedUint8ActPerTensorFloat
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from torch import nn
+from torch.ao import quantization
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import UnsupportedError
@@ -163,3 +170,75 @@ def test_static_quantization_of_onnxruntime(build, per_channel, activations, for
     assert any(name.startswith(("QLinear", "QGemm")) for name in operators) == (format_ == QuantFormat.QOperator)
     found, expected = integers(built(model, frames, tmp_path), frames, by_onnxruntime(model, frames))
     assert np.array_equal(found, expected) and len(np.unique(found)) > 20
+
+
+class Eager(nn.Module):
+    """As torch.ao.quantization has it in eager mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quant, self.dequant = quantization.QuantStub(), quantization.DeQuantStub()
+        self.conv1, self.norm, self.relu1 = nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()
+        self.pool, self.conv2, self.relu2 = nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, groups=4), nn.ReLU()
+        self.average, self.linear = nn.AdaptiveAvgPool2d(1), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.pool(self.relu1(self.norm(self.conv1(self.quant(x)))))
+        x = self.average(self.relu2(self.conv2(x))).flatten(1)
+        return self.dequant(self.linear(x))
+
+
+class Quantized(nn.Module):
+    """As Brevitas has it; a zero point in the middle if `shifted`."""
+
+    def __init__(self, *, shifted: bool) -> None:
+        super().__init__()
+        activations = ShiftedUint8ActPerTensorFloat if shifted else Int8ActPerTensorFloat
+        self.input = qnn.QuantIdentity(act_quant=activations, return_quant_tensor=True)
+        self.conv = qnn.QuantConv2d(
+            2, 4, 3, padding=1, weight_quant=Int8WeightPerChannelFloat, weight_bit_width=4, bias=True
+        )
+        self.relu = qnn.QuantReLU(bit_width=4, return_quant_tensor=True)
+        self.linear = qnn.QuantLinear(4 * 6 * 6, 3, bias=True, weight_bit_width=5)
+        self.output = qnn.QuantIdentity(act_quant=activations, bit_width=6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.output(self.linear(self.relu(self.conv(self.input(x))).flatten(1)))
+
+
+def exported(network: nn.Module, frame: torch.Tensor, path: Path) -> onnx.ModelProto:
+    export = torch.onnx.export if isinstance(network, Eager) else export_onnx_qcdq
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        export(network, (frame,), str(path), input_names=["input"], opset_version=13, dynamo=False)
+    return onnx.load(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_eager_quantization_of_torch(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = quantization.fuse_modules(Eager().eval(), [["conv1", "norm", "relu1"], ["conv2", "relu2"]])
+    network.qconfig = quantization.get_default_qconfig("fbgemm")
+    quantization.prepare(network, inplace=True)
+    frames = torch.randn(24, 2, 8, 8)
+    network(frames)
+    quantization.convert(network, inplace=True)
+    model = exported(network, frames[:1], tmp_path / "torch.onnx")
+    found, expected = integers(
+        built(model, frames.numpy(), tmp_path), frames.numpy(), by_onnxruntime(model, frames.numpy())
+    )
+    # the runtime's float32 moves a value over a boundary now and then; `built` has compared each integer in double
+    assert np.abs(found - expected).max() <= 1 and (found != expected).mean() < 0.03 and len(np.unique(found)) > 20
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_qcdq_of_brevitas(shifted: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, frames = Quantized(shifted=shifted), torch.randn(24, 2, 6, 6)
+    for _ in range(40):
+        network.train()(frames)
+    model = exported(network.eval(), frames[:1], tmp_path / "brevitas.onnx")
+    found, expected = integers(
+        built(model, frames.numpy(), tmp_path), frames.numpy(), by_onnxruntime(model, frames.numpy())
+    )
+    assert np.array_equal(found, expected) and len(np.unique(found)) > 10
