@@ -57,8 +57,8 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str
     """The layer graph of a streamlined `model`, checked on `inputs` (N, *input shape), raw as the network takes them.
 
     With `top1` the graph ends in a LabelSelect. A Softmax, LogSoftmax or Sigmoid at the end is left out: the largest of its
-    inputs is the largest of its outputs, and other outputs are the host's. Raises UnsupportedError for a node that cannot be built, and
-    VerificationError, with layer, quantizer and channel, where the integers differ.
+    inputs is the largest of its outputs, and what else becomes of them is the host's. Raises UnsupportedError for nodes
+    that cannot be built, and VerificationError, with layer, quantizer and channel, where the integers differ.
     """
     model, left_out = without_end(model)
     conversion = convert_graph(model, top1=top1, name=name)
