@@ -114,9 +114,12 @@ def _input(facts: BuildFacts) -> str:
     quantizer = facts.input_quantizer
     if quantizer is None:
         return "integers, by the network's own quantizer"
+    same = ""
+    if quantizer.same_top1 is not None:
+        same = f"top-1 stays the same on {number(quantizer.same_top1)} of {number(quantizer.frames)} golden frames, "
     return (
-        f"float, given an 8-bit quantizer for {quantizer}: top-1 stays the same on {number(quantizer.same_top1)} of "
-        f"{number(quantizer.frames)} golden frames, outputs differ by up to {quantizer.largest_difference:.3g}"
+        f"float, given an 8-bit quantizer for {quantizer}: {same}outputs differ by up to "
+        f"{quantizer.largest_difference:.3g}"
     )
 
 

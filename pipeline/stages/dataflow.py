@@ -15,17 +15,20 @@ def run(context: Context) -> str:
     from pipeline.models import resolve
 
     record, frames = resolve.load(context.inputs["resolve"])
+    output = context.options.output
     result = dataflow.run(
         onnx.load(context.inputs["streamline"] / "model.onnx"),
         frames,
         context.folder,
-        top1=context.options.output == "top1",
+        top1=None if output is None else output == "top1",
         name=record.name,
     )
     line = (
         f"{len(result.graph.layers)} layers on integers; {result.quantizers} tensors equal in every element of "
         f"{result.frames} golden frames; the input was {result.seen.input}"
     )
+    if output is None and not result.top1:
+        line += "; the output is whole, as it is not a number for each class"
     return f"{line}; {result.left_out} left out, as it changes no label" if result.left_out else line
 
 

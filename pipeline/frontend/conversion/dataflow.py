@@ -21,7 +21,7 @@ from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.frontend.conversion.builder import Checkpoint
 from pipeline.frontend.conversion.walk import Conversion, convert_graph
-from pipeline.frontend.streamline.executor import AT_ONCE, Evaluation, graph_output
+from pipeline.frontend.streamline.executor import AT_ONCE, Evaluation, gives_classes, graph_output
 from pipeline.frontend.streamline.nodes import describe
 from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS
 
@@ -37,7 +37,7 @@ class DataflowResult:
     """A layer graph that computes what the network does: `quantizers` tensors were compared in every element, on
     `frames` frames, and the real outputs differ by at most `largest_difference` (float32 rounding). `seen` says how much
     of every stream's range these frames reached. `left_out` is the Softmax at the end that the label does not need, as
-    messages call it, or empty."""
+    messages call it, or empty, and `top1` whether the label is the output."""
 
     graph: LayerGraph
     quantizers: int
@@ -45,9 +45,10 @@ class DataflowResult:
     largest_difference: float
     seen: RangesSeen
     left_out: str = ""
+    top1: bool = False
 
 
-def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool, name: str) -> DataflowResult:
+def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool | None, name: str) -> DataflowResult:
     """`convert`, and the layer graph saved in `folder`."""
     result = convert(model, inputs, top1=top1, name=name)
     save_graph(result.graph, folder)
@@ -55,13 +56,18 @@ def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool,
     return result
 
 
-def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str = "network") -> DataflowResult:
+def convert(
+    model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, name: str = "network"
+) -> DataflowResult:
     """The layer graph of a streamlined `model`, checked on `inputs` (N, *input shape), raw as the network takes them.
 
     With `top1` the graph ends in a LabelSelect, and a Softmax or LogSoftmax at the end is left out: the largest of its
-    inputs is the largest of its outputs. Raises UnsupportedError for a node that cannot be built, and
+    inputs is the largest of its outputs. None is true for a network that gives a number for each class. Raises UnsupportedError for a node that cannot be built, and
     VerificationError, with layer, quantizer and channel, where the integers differ.
     """
+    if top1 is None:
+        output = graph_output(model.graph)
+        top1 = gives_classes(Evaluation(model).run(inputs[:1], until=output)[output])
     model, left_out = _without_end(model) if top1 else (model, "")
     try:
         conversion = convert_graph(model, top1=top1, name=name)
@@ -81,7 +87,8 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str
     with ThreadPoolExecutor(AT_ONCE) as pool:
         differences, ends = zip(*pool.map(compare, range(0, len(inputs), _BATCH)), strict=True)
     seen = RangesSeen.of(conversion.graph, ends)
-    return DataflowResult(conversion.graph, len(conversion.checkpoints), len(inputs), max(differences), seen, left_out)
+    quantizers = len(conversion.checkpoints)
+    return DataflowResult(conversion.graph, quantizers, len(inputs), max(differences), seen, left_out, top1)
 
 
 def _without_end(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
