@@ -189,11 +189,32 @@ class Layer(ABC):
 
     @abstractmethod
     def inputs_needed(self) -> np.ndarray:
-        """For each output beat of a frame, how many beats of each input the layer takes before it can send it.
+        """For each output beat of a frame, how many beats the layer takes before it can send it: of each input, or, where
+        it takes its inputs by `turns`, of all together.
 
-        An int64 array of shape (output beats of a frame,), non-decreasing. All inputs of a layer advance together, and
-        so do all its outputs.
+        An int64 array of shape (output beats of a frame,), non-decreasing. All outputs of a layer advance together.
         """
+
+    def turns(self) -> np.ndarray | None:
+        """The input of each beat that the layer takes of a frame, in the order in which it takes them: int64, (beats,).
+        None where it takes a beat of every input at a time."""
+        return None
+
+    @property
+    def beats_taken(self) -> int:
+        """The beats of a frame that the layer takes, one at a time: of each input, or by `turns` of all together."""
+        turns = self.turns()
+        return self.inputs()[0].beats if turns is None else len(turns)
+
+    def beats_of(self, index: int, taken: np.ndarray) -> np.ndarray:
+        """How many of the first `taken` beats that the layer takes, of frames one after the other, are of input `index`."""
+        turns = self.turns()
+        if turns is None:
+            return taken
+        before = np.concatenate([[0], np.cumsum(turns == index)])
+        frames, rest = np.divmod(taken, len(turns))
+        counts: np.ndarray = frames * before[-1] + before[rest]
+        return counts
 
     @property
     def cycles_a_beat(self) -> int:
@@ -246,7 +267,7 @@ class Layer(ABC):
         self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The cycles in which the layer sends its output beats, and those in which it takes its input beats, which
-        arrive in the cycles `arrivals`.
+        arrive in the cycles `arrivals`, in the order in which it takes them.
 
         `spacing` is the earliest cycle of each output beat, counted from the first; by default what the layer can do.
         """
@@ -261,7 +282,7 @@ class Layer(ABC):
     def needed_of(self, frames: int) -> np.ndarray:
         """`inputs_needed` of so many frames, one after the other."""
         frame = np.arange(frames, dtype=np.int64)[:, None]
-        return (self.inputs_needed() + frame * self.inputs()[0].beats).ravel()
+        return (self.inputs_needed() + frame * self.beats_taken).ravel()
 
     # -- FINN, and layers at random -----------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """How deep the FIFOs of reconvergent paths must be so that no fork and join can wait for each other for ever.
 
-A layer's beats do not depend on data or time: beat m of its output needs `inputs_needed()[m]` beats of its input. Such
+A layer's beats do not depend on data or time: beat m of its output needs `inputs_needed()[m]` beats of its input, and where
+it takes its inputs by turns, `turns()` says from which. Such
 layers with blocking reads and writes on bounded FIFOs form a determinate process network: in which order or how late
 they fire changes neither the values nor whether it comes to a stop (Kahn 1974; Parks 1995, chapter 4). So what follows
 holds for any stalls.
@@ -18,13 +19,17 @@ and the smallest such d is the bound. On a branch without layers accepts(m) = m,
 beats which the other branch swallows before it gives something back. Registers inside layers, and other FIFOs, only add
 room.
 
+A join that takes its inputs by turns, such as a StreamingConcat, waits for one of them at a time. For the m-th beat that it
+takes, of whichever input, need(m) is what that input's beat requires, and what it has taken before are c(m) beats of a
+branch, not m − 1: accepts(c(m) + d) ≥ need(m). The rest of the argument is the same.
+
 Where forks and joins nest, need takes the most over all paths and accepts the least, which keeps the argument sound;
 the joins are taken one by one, for each fork at which their paths part for the last time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import numpy as np
@@ -84,7 +89,6 @@ def _path_counts(graph: LayerGraph, start: Layer) -> dict[str, int]:
 
 
 def _bounds_of_pair(graph: LayerGraph, fork: Layer, join: Layer, writer: Mapping[str, Layer]) -> dict[str, int]:
-    frames = np.arange(_FRAMES, dtype=np.int64)[:, None]
     sent = np.arange(1, _FRAMES * fork.outputs()[0].beats + 1, dtype=np.int64)
     most = dict.fromkeys(fork.output_names, sent)  # by stream: the fork's beats that each of its beats needs, at most
     least = dict(most)
@@ -93,37 +97,50 @@ def _bounds_of_pair(graph: LayerGraph, fork: Layer, join: Layer, writer: Mapping
         if reached and isinstance(layer, StreamingFIFO):
             most[layer.output_names[0]], least[layer.output_names[0]] = most[reached[0]], least[reached[0]]
         elif reached and layer.name != join.name:
-            needed = (layer.inputs_needed() + frames * layer.inputs()[0].beats).ravel()
-            highest = _needed(most, reached, needed, np.max)
+            needed = layer.needed_of(_FRAMES)
+            counts = {stream: layer.beats_of(layer.input_names.index(stream), needed) for stream in reached}
+            highest = _needed(most, counts, np.max)
             same = len(reached) == 1 and most[reached[0]] is least[reached[0]]
             most |= dict.fromkeys(layer.output_names, highest)
-            least |= dict.fromkeys(layer.output_names, highest if same else _needed(least, reached, needed, np.min))
-    inputs = [stream for stream in join.input_names if stream in most]
-    beats = 2 * join.inputs()[0].beats
-    need = np.max([most[stream][:beats] for stream in inputs], axis=0)
-    return dict(_bound_of_branch(stream, beats, need, least, writer) for stream in inputs)
+            least |= dict.fromkeys(layer.output_names, highest if same else _needed(least, counts, np.min))
+    before = np.arange(2 * join.beats_taken, dtype=np.int64)  # m − 1 for each m
+    taken = {stream: join.beats_of(i, before) for i, stream in enumerate(join.input_names) if stream in most}
+    need = _need_of_join(join, taken, most)
+    return dict(_bound_of_branch(stream, taken[stream], need, least, writer) for stream in taken)
 
 
 def _needed(
-    by_stream: Mapping[str, np.ndarray], streams: Sequence[str], counts: np.ndarray, of: Callable[..., np.ndarray]
+    by_stream: Mapping[str, np.ndarray], counts: Mapping[str, np.ndarray], of: Callable[..., np.ndarray]
 ) -> np.ndarray:
-    """The beats that `counts` beats of each of `streams` need, by beat, `of` them all."""
-    first, *others = (of_count(by_stream[name], counts) for name in streams)
+    """The beats that `counts` beats of each stream need, by beat, `of` them all."""
+    first, *others = (of_count(by_stream[name], needed) for name, needed in counts.items())
     return of([first, *others], axis=0) if others else first
 
 
+def _need_of_join(join: Layer, taken: Mapping[str, np.ndarray], most: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The fork's beats that each beat which `join` takes needs, before which it has `taken` so many of each stream."""
+    turns = join.turns()
+    if turns is None:
+        of_all: np.ndarray = np.max([most[stream][before] for stream, before in taken.items()], axis=0)
+        return of_all
+    need = np.zeros(2 * len(turns), dtype=np.int64)  # none for beats of inputs that do not come from the fork
+    for stream, before in taken.items():
+        its_turn = np.tile(turns == join.input_names.index(stream), 2)
+        need[its_turn] = most[stream][before[its_turn]]
+    return need
+
+
 def _bound_of_branch(
-    stream: str, beats: int, need: np.ndarray, least: Mapping[str, np.ndarray], writer: Mapping[str, Layer]
+    stream: str, taken: np.ndarray, need: np.ndarray, least: Mapping[str, np.ndarray], writer: Mapping[str, Layer]
 ) -> tuple[str, int]:
-    """The last FIFO in front of the join on this branch, and the smallest depth with which it accepts `need`.
+    """The last FIFO in front of the join on this branch, and the smallest depth with which it accepts `need` while the join
+    has `taken` so many of its beats.
 
     Behind the FIFO there may be width converters: the join's beats taken are counted in the FIFO's.
     """
-    taken = np.arange(beats, dtype=np.int64)  # m − 1 for each m
     layer = writer[stream]
     while not isinstance(layer, StreamingFIFO):
-        frames = np.arange(_FRAMES, dtype=np.int64)[:, None]
-        taken = of_count((layer.inputs_needed() + frames * layer.inputs()[0].beats).ravel(), taken)
+        taken = of_count(layer.needed_of(_FRAMES), taken)
         stream = layer.input_names[0]
         layer = writer[stream]
     pushed = np.searchsorted(least[layer.input_names[0]], need) + 1

@@ -18,16 +18,17 @@ Linearity", 1992), so it is not slower than predicted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Layer
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
-from pipeline.kernels.windows import WindowGenerator
+from pipeline.kernels.windows import Generator
 
 __all__ = ["Prediction", "Rates", "fifo_peaks", "predict", "rates_of"]
 
@@ -78,7 +79,7 @@ def rates_of(graph: LayerGraph, budget: int | None = None) -> Rates:
     reader = {stream: layer for layer in graph for stream in layer.input_names}
     spacings, interval = {}, slowest
     for layer in graph:
-        if isinstance(layer, WindowGenerator):
+        if isinstance(layer, Generator):
             follower = behind = reader.get(layer.output_names[0])
             while isinstance(follower, StreamingFIFO | StreamingDataWidthConverter):
                 follower = reader.get(follower.output_names[0])
@@ -112,19 +113,35 @@ def _run(
     peaks: dict[str, Future[int]] = {}
     with ThreadPoolExecutor(1) as pool:  # nothing waits for a peak, and NumPy finds it without Python's lock
         for layer in graph:
-            first, *others = (times.pop(stream) for stream in layer.input_names)
-            arrivals = np.max([first, *others], axis=0) if others else first
+            inputs = [times.pop(stream) for stream in layer.input_names]
+            turns = _turns(layer, frames)
+            arrivals = _merged(inputs, turns)
             if isinstance(layer, StreamingFIFO):
                 fifos[layer.output_names[0]] = layer.name, arrivals
                 times[layer.output_names[0]] = arrivals + layer.latency()
                 continue
             sent, taken = layer.beat_times(arrivals, frames, spacing.get(layer.name))
             times |= dict.fromkeys(layer.output_names, sent)
-            for stream in layer.input_names:
+            for index, stream in enumerate(layer.input_names):
                 if stream in fifos:
                     name, entered = fifos.pop(stream)
-                    peaks[name] = pool.submit(_peak, entered, taken)
+                    peaks[name] = pool.submit(_peak, entered, taken if turns is None else taken[turns == index])
         return times[graph.output], {name: peak.result() for name, peak in peaks.items()}
+
+
+def _turns(layer: Layer, frames: int) -> np.ndarray | None:
+    turns = layer.turns()
+    return None if turns is None else np.tile(turns, frames)
+
+
+def _merged(inputs: Sequence[np.ndarray], turns: np.ndarray | None) -> np.ndarray:
+    """When each beat that a layer takes has arrived, if the beats of its `inputs` arrive so: all together, or by `turns`."""
+    if turns is None:
+        return np.max(inputs, axis=0) if len(inputs) > 1 else inputs[0]
+    arrivals = np.empty(len(turns), dtype=np.int64)
+    for index, times in enumerate(inputs):
+        arrivals[turns == index] = times
+    return arrivals
 
 
 def _peak(entered: np.ndarray, left: np.ndarray) -> int:

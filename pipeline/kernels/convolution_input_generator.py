@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pipeline.dataflow.layer import Layer, Stream
+from pipeline.dataflow.layer import Stream
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import ram
@@ -139,19 +139,6 @@ class ConvolutionInputGenerator(WindowGenerator):
         first = np.repeat(corners * self.folds, window // self.simd)
         first = (first + np.arange(frames)[:, None] * height * width * self.folds).ravel()
         return np.searchsorted(first, np.arange(beats) - self.buffer_depth, side="right")
-
-    def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
-        """Evenly, at the rate of the layer that the windows are for, on average.
-
-        Evenly, because an MVAU takes a vector in a burst: what it takes faster than the generator sends must have been
-        sent before, while the MVAU was busy with the vector before.
-        """
-        beats = self.outputs()[0].beats
-        able = self.spacing(frames * beats)
-        if follower is None:
-            return able
-        begun: np.ndarray = np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // beats)
-        return begun
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         lines = ram(self.simd * self.type.bits, self.buffer_depth, family)

@@ -1,4 +1,4 @@
-"""The base of the layers that make the windows of an image, of whatever width a beat is."""
+"""The bases of the layers that make the windows of an image, of whatever width a beat is, and of others with a buffer."""
 
 from __future__ import annotations
 
@@ -12,36 +12,30 @@ from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.rising import of_count, running_max
 from pipeline.dataflow.types import IntType
 
-__all__ = ["WindowGenerator"]
+__all__ = ["Generator", "WindowGenerator"]
 
 _AT_ONCE = 4096  # input beats that are looked at together
 
 
 @dataclass(frozen=True, eq=False)
-class WindowGenerator(Layer):
-    """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C)."""
-
-    shape: Shape
-    type: IntType
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
+class Generator(Layer):
+    """A layer that sends, out of a buffer, beats in another order than it takes them, or more often than once."""
 
     keeps_rate: ClassVar[bool] = False  # whether it goes at its `rate` also where that takes more time than there is
 
-    @property
-    @abstractmethod
-    def output_pixels(self) -> tuple[int, int]:
-        """(OH, OW)."""
-
-    @property
-    @abstractmethod
-    def looks_ahead(self) -> bool:
-        """Whether it has a line buffer, which takes input that only later windows need."""
-
-    @abstractmethod
     def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
         """The spacing of the output beats of `frames` where it goes no faster than what is behind it needs: `reader`
-        takes its output, and `follower` is the first layer behind FIFOs and width converters."""
+        takes its output, and `follower` is the first layer behind FIFOs and width converters.
+
+        Evenly, at the rate of that layer, on average. Evenly, because an MVAU takes a vector in a burst: what it takes faster
+        than the generator sends must have been sent before, while the MVAU was busy with the vector before.
+        """
+        beats = self.outputs()[0].beats
+        able = self.spacing(frames * beats)
+        if follower is None:
+            return able
+        begun: np.ndarray = np.maximum(able, np.arange(len(able), dtype=np.int64) * follower.cycles() // beats)
+        return begun
 
     def beat_times(
         self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
@@ -70,6 +64,26 @@ class WindowGenerator(Layer):
                     break
                 taken[part] = later
         return sent, taken
+
+
+@dataclass(frozen=True, eq=False)
+class WindowGenerator(Generator):
+    """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C)."""
+
+    shape: Shape
+    type: IntType
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+
+    @property
+    @abstractmethod
+    def output_pixels(self) -> tuple[int, int]:
+        """(OH, OW)."""
+
+    @property
+    @abstractmethod
+    def looks_ahead(self) -> bool:
+        """Whether it has a line buffer, which takes input that only later windows need."""
 
     def finn_window(self, image: tuple[int, ...], simd: int) -> dict[str, Any]:
         """The attributes that FINN's generators have in common, for an `image` (H, W)."""

@@ -13,6 +13,8 @@ from pipeline.dataflow.random_layers import divisors
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.crop import Crop
+from pipeline.kernels.depth_to_space import DepthToSpace
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
@@ -21,9 +23,11 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.pool import Pool
 from pipeline.kernels.sparse_mvau import SparseMVAU
+from pipeline.kernels.streaming_concat import StreamingConcat
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.upsample_nearest_neighbour import UpsampleNearestNeighbour
 from pipeline.tools.gxx import build_program
 from tests.kernels.matrices import matrix_layer
 from tests.kernels.side_by_side import simulate_side_by_side
@@ -155,9 +159,39 @@ def _windows(draw: st.DrawFn) -> ParallelWindow:
     return ParallelWindow(*_NAMES, shape, type_, kernel, stride, pads, draw(st.integers(type_.lo, type_.hi)))
 
 
+@st.composite
+def _concats(draw: st.DrawFn) -> StreamingConcat:
+    height, width, simd = draw(_shapes())
+    channels = simd * draw(st.integers(1, 3)), simd * draw(st.integers(1, 3))
+    types = draw(_types(40)), draw(_types(40))
+    return StreamingConcat("layer", ("a", "b"), ("y",), (height, width), channels, types, simd)
+
+
+@st.composite
+def _crops(draw: st.DrawFn) -> Crop:
+    (height, width, folds), simd = draw(_shapes(least=2)), draw(st.integers(1, 3))
+    start = draw(st.integers(1, height - 1)), draw(st.integers(0, width - 1)), draw(st.integers(0, folds - 1))
+    size = [draw(st.integers(1, of - first)) for of, first in zip((height, width, folds), start, strict=True)]
+    ends = ((y, x, simd * fold) for y, x, fold in (start, size))
+    return Crop(*_NAMES, (height, width, simd * folds), draw(_types()), *ends, simd)
+
+
+@st.composite
+def _upsamplings(draw: st.DrawFn) -> UpsampleNearestNeighbour:
+    shape, factors = draw(_shapes()), draw(st.tuples(st.integers(1, 3), st.integers(1, 3)).filter(lambda f: max(f) > 1))
+    return UpsampleNearestNeighbour(*_NAMES, shape, draw(_types()), factors, _folds(draw, shape[2]))
+
+
+@st.composite
+def _squares(draw: st.DrawFn) -> DepthToSpace:
+    (height, width, channels), block = draw(_shapes()), draw(st.integers(2, 3))
+    shape = height, width, channels * block**2
+    return DepthToSpace(*_NAMES, shape, draw(_types()), block, _folds(draw, channels))
+
+
 _ONE_OF_EACH = st.tuples(
     _matrices(MVAU), _matrices(SparseMVAU), _matrices(UnrolledMVAU), _thresholdings(), _sums(), _copies(), _paddings(),
-    _pools(), _labels(), _converters(), _generators(), _windows(),
+    _pools(), _labels(), _converters(), _generators(), _windows(), _concats(), _crops(), _upsamplings(), _squares(),
 )  # fmt: skip
 
 

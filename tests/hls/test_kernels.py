@@ -13,6 +13,8 @@ from pipeline.errors import VerificationError
 from pipeline.files import HLS
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.crop import Crop
+from pipeline.kernels.depth_to_space import DepthToSpace
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
@@ -20,9 +22,11 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.pool import Pool
 from pipeline.kernels.sparse_mvau import SparseMVAU
+from pipeline.kernels.streaming_concat import StreamingConcat
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.upsample_nearest_neighbour import UpsampleNearestNeighbour
 from pipeline.tools.gxx import FLAGS, NEEDS
 from tests.hls.frames import frames_of
 from tests.hls.programs import program_of
@@ -73,6 +77,22 @@ def _window(shape, type_, kernel, stride, pads, value):
     return ParallelWindow("layer", ("x",), ("y",), shape, type_, kernel, stride, pads, value)
 
 
+def _concat(channels, types, simd=1):
+    return StreamingConcat("layer", ("a", "b"), ("y",), (2, 3), channels, types, simd)
+
+
+def _crop(shape, type_, start, size, simd=1):
+    return Crop("layer", ("x",), ("y",), shape, type_, start, size, simd)
+
+
+def _upsample(shape, type_, factors, simd=1):
+    return UpsampleNearestNeighbour("layer", ("x",), ("y",), shape, type_, factors, simd)
+
+
+def _depth_to_space(shape, type_, block, simd=1):
+    return DepthToSpace("layer", ("x",), ("y",), shape, type_, block, simd)
+
+
 LAYERS: dict[str, Layer] = {
     "mvau_lanes_of_different_widths": matrix_layer(MVAU, 8, 12, unsigned(4), 4, 15, density=0.4, pe=4, simd=3),
     "mvau_bits": matrix_layer(MVAU, 3, 6, unsigned(1), 1, 1),
@@ -117,6 +137,15 @@ LAYERS: dict[str, Layer] = {
     "converter_of_equal_sides": _converter(3, 3, signed(41)),
     "generator_three_by_three": _generator((6, 7, 4), signed(2), (3, 3), (1, 1), 2),
     "generator_wide": _generator((5, 6, 3), unsigned(41), (2, 1), (2, 3), 3),
+    "concat_of_bits": _concat((2, 4), (unsigned(1), IntType(-1, 0)), simd=2),
+    "concat_wide": _concat((3, 1), (signed(41), unsigned(8))),
+    "crop_on_every_side": _crop((4, 5, 6), signed(8), (1, 1, 2), (2, 3, 4), simd=2),
+    "crop_of_one_element": _crop((1, 2, 3), unsigned(1), (0, 1, 1), (1, 1, 1)),
+    "upsample_both_ways": _upsample((2, 3, 4), signed(2), (2, 3), simd=2),
+    "upsample_rows": _upsample((3, 2, 2), unsigned(41), (3, 1), simd=2),
+    "upsample_pixels_of_many_beats": _upsample((2, 2, 18), unsigned(4), (1, 2)),
+    "depth_to_space_of_two": _depth_to_space((2, 3, 8), unsigned(4), 2, simd=2),
+    "depth_to_space_of_three": _depth_to_space((2, 1, 18), signed(41), 3),
     "window_with_a_border": _window((4, 5, 2), signed(8), (3, 3), (2, 2), (1, 1, 1, 1), -1),
     "window_of_bits": _window((4, 4, 3), unsigned(1), (3, 2), (1, 1), (0, 1, 0, 0), 1),
     "sparse_thresholds": matrix_layer(SparseMVAU, 8, 24, unsigned(4), 4, 15, density=0.3, pe=4, simd=4, lanes=2),

@@ -8,6 +8,8 @@ from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.crop import Crop
+from pipeline.kernels.depth_to_space import DepthToSpace
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
@@ -15,10 +17,12 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.pool import Pool
 from pipeline.kernels.sparse_mvau import SparseMVAU
+from pipeline.kernels.streaming_concat import StreamingConcat
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
+from pipeline.kernels.upsample_nearest_neighbour import UpsampleNearestNeighbour
 from tests.kernels.matrices import matrix_layer
 
 __all__ = ["EVERY_KERNEL"]
@@ -64,4 +68,8 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     StreamingFIFO("", X, Y, (2, 3, 4), INT4, 2, 40),
     StreamingDataWidthConverter("", X, Y, (2, 3, 12), INT4, 2, 6),
     StreamingDataWidthConverter("", X, Y, (2, 3, 12), INT4, 12, 4),
+    StreamingConcat("", ("a", "b"), Y, (2, 3), (2, 4), (INT4, UINT8), 2),
+    Crop("", X, Y, (4, 5, 4), INT4, (1, 2, 2), (2, 2, 2), 2),
+    UpsampleNearestNeighbour("", X, Y, (2, 3, 4), UINT4, (2, 3), 2),
+    DepthToSpace("", X, Y, (2, 3, 16), INT4, 2, 2),
 )

@@ -46,8 +46,8 @@ def test_what_is_drawn_calculates_within_the_types_of_its_outputs(layer):
 def test_it_says_how_its_beats_move(layer):
     needed = layer.inputs_needed()
     assert len(needed) == layer.outputs()[0].beats and (np.diff(needed) >= 0).all()
-    assert needed[-1] <= layer.inputs()[0].beats
-    sent, taken = layer.beat_times(np.arange(2 * layer.inputs()[0].beats, dtype=np.int64), 2)
+    assert needed[-1] <= layer.beats_taken
+    sent, taken = layer.beat_times(np.arange(2 * layer.beats_taken, dtype=np.int64), 2)
     assert (np.diff(sent) > 0).all() and (np.diff(taken) > 0).all()
     assert len(sent) == 2 * layer.outputs()[0].beats and layer.latency() > 0 and layer.cycles() > 0
 

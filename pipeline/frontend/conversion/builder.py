@@ -12,6 +12,7 @@ from a2q_driver.input_transform import InputTransform
 from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.duplicate_streams import DuplicateStreams
+from pipeline.kernels.mvau import MVAU
 
 __all__ = ["INPUT", "Checkpoint", "LayerBuilder"]
 
@@ -56,6 +57,21 @@ class LayerBuilder:
         """Change the layer that writes `stream`. Its integers change their meaning, so earlier checkpoints go."""
         self.layers[stream] = replace(self.layers[stream], **fields)
         self.checkpoints = [c for c in self.checkpoints if c.stream != stream]
+
+    def reorder(self, stream: str, order: np.ndarray) -> None:
+        """Let the MVAU that writes `stream`, and that nothing else reads, give its channels in `order`."""
+        layer = self.writer(stream, MVAU)
+        assert layer is not None
+        thresholds = None if layer.thresholds is None else layer.thresholds[order]
+        bias = None if layer.bias is None else layer.bias[order]
+        self.layers[stream] = replace(layer, weights=layer.weights[order], thresholds=thresholds, bias=bias)
+        inverse = np.argsort(order)
+        for index, checkpoint in enumerate(self.checkpoints):
+            if checkpoint.stream == stream:
+                pixel, channel = np.divmod(checkpoint.layout, len(order))
+                scale = checkpoint.scale if checkpoint.scale.size == 1 else checkpoint.scale[order]
+                moved = replace(checkpoint, layout=pixel * len(order) + inverse[channel], scale=scale)
+                self.checkpoints[index] = moved
 
     @property
     def quantized_input(self) -> InputTransform:

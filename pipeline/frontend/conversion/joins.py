@@ -10,6 +10,7 @@ import onnx
 
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
+from pipeline.frontend.conversion.images import as_images
 from pipeline.frontend.conversion.tensors import StreamTensor, describe
 from pipeline.kernels.add_streams import AddStreams
 
@@ -23,6 +24,8 @@ def convert_join(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b
     if a.functions or b.functions:
         which = (a if a.functions else b).stream
         raise UnsupportedError(f"{describe(node)} adds a real-valued tensor from {which}; put a quantizer before it.")
+    if a.layout.shape == b.layout.shape and not np.array_equal(a.layout, b.layout):
+        (a, _), (b, _) = (as_images(builder, describe(node), tensor) for tensor in (a, b))
     if a.layout.shape != b.layout.shape or not np.array_equal(a.layout, b.layout):
         raise UnsupportedError(
             f"{describe(node)} adds tensors of shapes {(1, *a.layout.shape)} and {(1, *b.layout.shape)}, or of "

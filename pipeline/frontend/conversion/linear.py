@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
+from math import lcm
 
 import numpy as np
 import onnx
@@ -11,6 +13,7 @@ from pipeline.dataflow.bounds import exact_range
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, LayerBuilder
+from pipeline.frontend.conversion.images import as_images
 from pipeline.frontend.conversion.tensors import (
     Constant,
     StreamTensor,
@@ -19,11 +22,20 @@ from pipeline.frontend.conversion.tensors import (
     describe,
     per_channel,
 )
-from pipeline.frontend.conversion.windows import add_windows, read_window, require_images
+from pipeline.frontend.conversion.windows import add_windows, read_window
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.mvau import MVAU
 
-__all__ = ["convert_convolution", "convert_matrix_product"]
+__all__ = [
+    "add_mvau",
+    "common_scale",
+    "convert_convolution",
+    "convert_matrix_product",
+    "dense",
+    "quantized_rows",
+]
+
+_LARGEST_MULTIPLIER = 1 << 8  # of weights, where channels have scales of their own
 
 
 def convert_convolution(
@@ -31,12 +43,12 @@ def convert_convolution(
 ) -> StreamTensor:
     """A convolution: padding, windows, and an MVAU with one row an output channel."""
     options = attributes(node)
-    require_images(builder, node, tensor)
-    scale = _uniform_scale(node, tensor)
-    integers, weight_scale = _rows(node, weight, weight.values.shape[0])
-    integers = _dense(integers, options.get("group", 1))
+    tensor, order = as_images(builder, describe(node), tensor)
+    scale, multipliers = common_scale(node, tensor)
+    integers, weight_scale = quantized_rows(node, weight, weight.values.shape[0])
+    integers = dense(integers, options.get("group", 1))[:, np.argsort(order)]
     window = read_window(node, options, integers.shape[2:])
-    rows = integers.transpose(0, 2, 3, 1).reshape(len(integers), -1)
+    rows = (integers.transpose(0, 2, 3, 1) * multipliers).reshape(len(integers), -1)
     offset = np.zeros(len(rows))
     if tensor.offset.any():
         if any(window[2]):
@@ -46,7 +58,7 @@ def convert_convolution(
             )
         offset = weight_scale * (integers.sum(axis=(2, 3)) @ tensor.offset)
     stream, pixels = add_windows(builder, node, tensor.stream, window, value=0)
-    result = _add_mvau(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
+    result = add_mvau(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
     result = result.move(channel_layout(*pixels, len(rows)))
     return result if bias is None else result.affine(np.ones(len(rows)), np.asarray(bias, np.float64).reshape(-1))
 
@@ -63,14 +75,15 @@ def convert_matrix_product(
             f"{describe(node)} has weights of shape {weight.values.shape} for an input of {(1, *tensor.layout.shape)}; "
             "only a matrix whose rows match the last axis can be built."
         )
-    scale = _uniform_scale(node, tensor)
-    integers, weight_scale = _rows(node, weight.moved(np.transpose), weight.values.shape[1])
+    scale, multipliers = common_scale(node, tensor)
+    integers, weight_scale = quantized_rows(node, weight.moved(np.transpose), weight.values.shape[1])
     offset = np.zeros(len(integers))
     if tensor.offset.any():
         elements = np.broadcast_to(tensor.offset, (tensor.layout.size // tensor.channels, tensor.channels)).ravel()
         offset = weight_scale * (integers @ elements[tensor.layout.reshape(-1, integers.shape[1])[0]])
-    stream, pixels, rows = _matrix_input(builder, node, tensor, integers)
-    result = _add_mvau(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
+    channels = tensor.layout.reshape(-1, integers.shape[1])[0] % tensor.channels
+    stream, pixels, rows = _matrix_input(builder, node, tensor, integers * multipliers[channels])
+    result = add_mvau(builder, node, weight, stream, pixels, rows, scale * weight_scale, offset)
     lead = tensor.layout.shape[:-1]
     result = result.move(np.arange(int(np.prod(lead)) * len(rows)).reshape(*lead, len(rows)))
     one, zero = np.ones(len(rows)), np.zeros(len(rows))
@@ -123,7 +136,7 @@ def _flatten_input(builder: LayerBuilder) -> np.ndarray:
     return np.arange(height * width * channels).reshape(channels, height, width).transpose(1, 2, 0).ravel()
 
 
-def _add_mvau(
+def add_mvau(
     builder: LayerBuilder,
     node: onnx.NodeProto,
     weight: Constant,
@@ -133,6 +146,7 @@ def _add_mvau(
     scale: np.ndarray,
     offset: np.ndarray,
 ) -> StreamTensor:
+    """An MVAU with the matrix `rows`, of which each sum · `scale` + `offset` is real. Its layout has to be set."""
     input_type = builder.type(stream)
     lo, hi = (np.array(end, np.int64) for end in exact_range(rows, input_type))
     output = builder.add(
@@ -147,17 +161,32 @@ def _add_mvau(
     return StreamTensor(output, np.empty(0, np.int64), lo, hi, scale, offset)
 
 
-def _uniform_scale(node: onnx.NodeProto, tensor: StreamTensor) -> float:
-    if tensor.functions or (tensor.scale != tensor.scale[0]).any():
-        what = "is real-valued (a function is pending)" if tensor.functions else "has one scale a channel"
-        raise UnsupportedError(
-            f"{describe(node)} reads a tensor from {tensor.stream} that {what}; put a quantizer with one scale "
-            "before it."
-        )
-    return float(tensor.scale[0])
+def common_scale(node: onnx.NodeProto, tensor: StreamTensor) -> tuple[float, np.ndarray]:
+    """A scale of which the scale of each channel is a multiple, and those multiples, int64 (C,).
+
+    Weights take them in. Raises UnsupportedError where scales are in no ratio of small integers.
+    """
+    one = np.ones(tensor.channels, np.int64)
+    if not tensor.functions and (tensor.scale == tensor.scale[0]).all():
+        return float(tensor.scale[0]), one
+    what = "is real-valued (a function is pending)"
+    if not tensor.functions:
+        least = float(np.abs(tensor.scale).max())
+        least = float(min((abs(s) for s in tensor.scale if s), default=least))
+        # scales are products of float32 numbers rounded to 53 bits, so an exact ratio is met to a few units of 2⁻⁵²
+        ratios = [Fraction(float(s) / least).limit_denominator(_LARGEST_MULTIPLIER) for s in tensor.scale]
+        shared = lcm(*(ratio.denominator for ratio in ratios))
+        multipliers = [int(ratio * shared) for ratio in ratios]
+        exact = np.abs(tensor.scale / least - [float(r) for r in ratios]) <= np.abs(tensor.scale / least) * 2.0**-49
+        if exact.all() and max(map(abs, multipliers)) <= _LARGEST_MULTIPLIER:
+            return least / shared, np.array(multipliers, np.int64)
+        what = "has scales in no ratio of small integers, one a channel"
+    raise UnsupportedError(
+        f"{describe(node)} reads a tensor from {tensor.stream} that {what}; put a quantizer with one scale before it."
+    )
 
 
-def _rows(node: onnx.NodeProto, weight: Constant, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+def quantized_rows(node: onnx.NodeProto, weight: Constant, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     """The integers of weights whose first axis is the output channel, and the scale of each output channel."""
     integers, scale = weight.integers, weight.scale
     if integers is None or scale is None:
@@ -178,7 +207,7 @@ def _rows(node: onnx.NodeProto, weight: Constant, outputs: int) -> tuple[np.ndar
     return integers, scale[:, 0].astype(np.float64)
 
 
-def _dense(integers: np.ndarray, groups: int) -> np.ndarray:
+def dense(integers: np.ndarray, groups: int) -> np.ndarray:
     """Weights (O, I / groups, KH, KW) of a grouped convolution as (O, I, KH, KW), zero between groups."""
     if groups == 1:
         return integers

@@ -1,4 +1,4 @@
-"""MaxPool, AveragePool, GlobalAveragePool and ReduceMean to Pool."""
+"""MaxPool, AveragePool and those over whole images to Pool."""
 
 from __future__ import annotations
 
@@ -10,26 +10,32 @@ import onnx
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
+from pipeline.frontend.conversion.images import as_images
 from pipeline.frontend.conversion.order import increasing
 from pipeline.frontend.conversion.tensors import StreamTensor, attributes, channel_layout, describe
-from pipeline.frontend.conversion.windows import add_windows, read_window, require_images
+from pipeline.frontend.conversion.windows import Window, add_windows, read_window
 from pipeline.kernels.pool import Pool
 
 __all__ = ["convert_average_pool", "convert_max_pool"]
 
+_REDUCTIONS = ("ReduceMean", "ReduceMax")
 
-def convert_max_pool(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor) -> StreamTensor:
+
+def convert_max_pool(
+    builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, axes: list[int] | None = None
+) -> StreamTensor:
     """The largest integer of a window; the pending functions, which do not fall, may follow the maximum."""
     options = attributes(node)
-    require_images(builder, node, tensor)
+    tensor, order = as_images(builder, describe(node), tensor)
     tensor = increasing(builder, tensor, node.name)
-    window = read_window(node, options, options["kernel_shape"])
+    window = _window(builder, node, tensor, axes)
     type_ = builder.type(tensor.stream)
     stream, pixels = add_windows(
         builder, node, tensor.stream, window, value=type_.lo, ceil_mode=bool(options.get("ceil_mode", 0))
     )
     stream = _add_pool(builder, node, stream, pixels, tensor.channels, window[0], type_, "max")
-    return replace(tensor, stream=stream, layout=channel_layout(*pixels, tensor.channels), exclusive=True)
+    layout = _layout(node, channel_layout(*pixels, tensor.channels)[order])
+    return replace(tensor, stream=stream, layout=layout, exclusive=True)
 
 
 def convert_average_pool(
@@ -37,16 +43,11 @@ def convert_average_pool(
 ) -> StreamTensor:
     """The sum of a window; the division joins the scale."""
     options = attributes(node)
-    require_images(builder, node, tensor)
+    tensor, order = as_images(builder, describe(node), tensor)
     if tensor.functions:
         raise UnsupportedError(f"{describe(node)} averages a real-valued tensor; put a quantizer before it.")
-    height, width, channels = builder.shape(tensor.stream)
-    if node.op_type == "AveragePool":
-        window = read_window(node, options, options["kernel_shape"])
-    else:
-        if node.op_type == "ReduceMean" and sorted(a % (tensor.layout.ndim + 1) for a in axes or []) != [2, 3]:
-            raise UnsupportedError(f"{describe(node)} averages over axes {axes}; only height and width can be built.")
-        window = ((height, width), (1, 1), (0, 0, 0, 0))
+    channels = tensor.channels
+    window = _window(builder, node, tensor, axes)
     if any(window[2]) and (tensor.offset.any() or not options.get("count_include_pad", 0)):
         raise UnsupportedError(
             f"{describe(node)} pads without counting the padding; set count_include_pad or pads of 0."
@@ -57,18 +58,32 @@ def convert_average_pool(
     )
     elements = int(np.prod(window[0]))
     stream = _add_pool(builder, node, stream, pixels, channels, window[0], type_, "sum")
-    layout = channel_layout(*pixels, channels)
-    if node.op_type == "ReduceMean" and not options.get("keepdims", 1):
-        layout = layout.reshape(channels)
     return replace(
         tensor,
         stream=stream,
-        layout=layout,
+        layout=_layout(node, channel_layout(*pixels, channels)[order]),
         lo=np.full(channels, type_.lo * elements),
         hi=np.full(channels, type_.hi * elements),
         scale=tensor.scale / elements,
         exclusive=True,
     )
+
+
+def _window(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, axes: list[int] | None) -> Window:
+    """The window of a pool; the whole image where the operator takes that."""
+    if node.op_type in ("MaxPool", "AveragePool"):
+        options = attributes(node)
+        return read_window(node, options, options["kernel_shape"])
+    if node.op_type in _REDUCTIONS and sorted(a % (tensor.layout.ndim + 1) for a in axes or []) != [2, 3]:
+        raise UnsupportedError(f"{describe(node)} reduces axes {axes}; only height and width can be built.")
+    height, width, _ = builder.shape(tensor.stream)
+    return (height, width), (1, 1), (0, 0, 0, 0)
+
+
+def _layout(node: onnx.NodeProto, layout: np.ndarray) -> np.ndarray:
+    """`layout` (C, H, W), without the pixel's axes where the node leaves them out."""
+    reduced = node.op_type in _REDUCTIONS and not attributes(node).get("keepdims", 1)
+    return layout.reshape(-1) if reduced else layout
 
 
 def _add_pool(

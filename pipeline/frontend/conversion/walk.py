@@ -13,12 +13,15 @@ from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import Checkpoint, LayerBuilder
 from pipeline.frontend.conversion.elementwise import apply_batch_normalization, apply_binary, apply_function
+from pipeline.frontend.conversion.images import with_squares
 from pipeline.frontend.conversion.joins import convert_join
 from pipeline.frontend.conversion.linear import convert_convolution, convert_matrix_product
+from pipeline.frontend.conversion.moves import convert_concat, convert_pad, convert_resize, convert_slice
 from pipeline.frontend.conversion.outputs import add_label_select, output_transform
 from pipeline.frontend.conversion.pooling import convert_average_pool, convert_max_pool
 from pipeline.frontend.conversion.quantization import convert_input_quantizer, convert_quantizer
 from pipeline.frontend.conversion.tensors import Constant, HostTensor, StreamTensor, attributes, describe
+from pipeline.frontend.conversion.transposed import convert_transposed_convolution
 from pipeline.frontend.streamline.executor import constants, graph_input, graph_output
 from pipeline.frontend.streamline.operators import (
     BUILDABLE,
@@ -32,6 +35,13 @@ from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, read_quantize
 __all__ = ["Conversion", "convert_graph"]
 
 _BINARY = ("Add", "Sub", "Mul", "Div")
+_PRODUCTS = {
+    "Conv": convert_convolution,
+    "ConvTranspose": convert_transposed_convolution,
+    "Gemm": convert_matrix_product,
+    "MatMul": convert_matrix_product,
+}
+_PARTS = {"Pad": convert_pad, "Resize": convert_resize, "Slice": convert_slice, "Upsample": convert_resize}
 Operand = Constant | HostTensor | StreamTensor | None
 
 
@@ -79,6 +89,7 @@ def convert_graph(model: onnx.ModelProto, *, top1: bool, name: str) -> Conversio
 def _finish(builder: LayerBuilder, tensor: Operand, output: str, top1: bool, name: str) -> Conversion:
     if not isinstance(tensor, StreamTensor) or not builder.layers:
         raise UnsupportedError(f"The output {output} needs no layer: there is no quantized operation to build.")
+    tensor = with_squares(builder, f"The output {output}", tensor)
     if top1:
         stream, transform = add_label_select(builder, tensor, output)
         logits = builder.layers[stream].input_names[0]
@@ -112,6 +123,8 @@ def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand
         )
     if node.op_type in _BINARY:
         return _binary(builder, node, operands)
+    if node.op_type == "Concat":
+        return _concat(builder, node, operands)
     first, rest = operands[0], _constants_of(operands[1:])
     # only the first operand depends on the input, see `check_operands`
     assert isinstance(first, HostTensor | StreamTensor) and len(rest) == len(operands) - 1
@@ -148,16 +161,23 @@ def _layers(
     rest: list[Constant | None],
     arrays: list[np.ndarray | None],
 ) -> StreamTensor:
-    if node.op_type in ("Conv", "MatMul", "Gemm"):
+    if node.op_type in _PRODUCTS:
         weight, bias = rest[0], arrays[1] if len(arrays) > 1 else None
         assert weight is not None  # ONNX' schema lets only the bias be left out
-        convert = convert_convolution if node.op_type == "Conv" else convert_matrix_product
-        return convert(builder, node, tensor, weight, bias)
-    if node.op_type == "MaxPool":
-        return convert_max_pool(builder, node, tensor)
+        return _PRODUCTS[node.op_type](builder, node, tensor, weight, bias)
+    if node.op_type in _PARTS:
+        return _PARTS[node.op_type](builder, node, tensor, arrays)
     operand = arrays[0] if arrays else None
     axes = attributes(node).get("axes") if operand is None else list(operand)
-    return convert_average_pool(builder, node, tensor, axes)
+    convert = convert_max_pool if node.op_type in ("MaxPool", "GlobalMaxPool", "ReduceMax") else convert_average_pool
+    return convert(builder, node, tensor, axes)
+
+
+def _concat(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> StreamTensor:
+    tensors = [operand for operand in operands if isinstance(operand, StreamTensor)]
+    if len(tensors) < len(operands):
+        raise UnsupportedError(f"{describe(node)} joins the float input; a quantizer must come before it.")
+    return convert_concat(builder, node, tensors)
 
 
 def _binary(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> Operand:

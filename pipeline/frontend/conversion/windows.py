@@ -10,22 +10,11 @@ import onnx
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
-from pipeline.frontend.conversion.tensors import StreamTensor, channel_layout, describe
+from pipeline.frontend.conversion.tensors import describe
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
 
-__all__ = ["add_windows", "read_window", "require_images"]
-
-
-def require_images(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor) -> None:
-    """Raise unless `tensor` is (C, H, W), streamed as (H, W, C)."""
-    height, width, channels = builder.shape(tensor.stream)
-    expected = channel_layout(height, width, channels)
-    if tensor.layout.shape != expected.shape or not (tensor.layout == expected).all():
-        raise UnsupportedError(
-            f"{describe(node)} reads a tensor of shape {(1, *tensor.layout.shape)} whose axes are no longer "
-            "(batch, channels, height, width) of the layer before; only that order can be built here."
-        )
+__all__ = ["Window", "add_windows", "read_window"]
 
 
 # kernel, stride and pads (top, left, bottom, right)

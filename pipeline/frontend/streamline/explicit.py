@@ -15,6 +15,7 @@ from pipeline.frontend.streamline.tensors import Tensors
 __all__ = ["write_windows"]
 
 _WINDOWED = ("Conv", "MaxPool", "AveragePool")
+_GLOBAL = ("GlobalAveragePool", "GlobalMaxPool")
 _AXIS = 2  # of the height, which a convolution over one axis lacks
 
 
@@ -29,8 +30,11 @@ def write_windows(model: onnx.ModelProto, tensors: Tensors) -> None:
     for node in graph.node:
         if node.op_type in _WINDOWED:
             _write_pads(node, tensors)
-        if node.op_type in (*_WINDOWED, "GlobalAveragePool") and len(tensors.shapes[node.input[0]]) == 3:
+            _write_ceiling(node, tensors)
+        if node.op_type in (*_WINDOWED, *_GLOBAL) and len(tensors.shapes[node.input[0]]) == 3:
             nodes += _with_height(graph, node, tensors, version)
+        elif node.op_type == "Split":
+            nodes += _slices(graph, node, tensors, version)
         else:
             nodes.append(node)
     del graph.node[:]
@@ -48,12 +52,59 @@ def _write_pads(node: onnx.NodeProto, tensors: Tensors) -> None:
     pads = [0] * (2 * len(sizes))
     if auto_pad != "VALID":
         strides = options.get("strides", [1] * len(sizes))
+        dilations = options.get("dilations", [1] * len(sizes))
         for i, (size, steps, k, stride) in enumerate(zip(sizes, out, kernel, strides, strict=True)):
-            total = max((steps - 1) * stride + k - size, 0)
+            total = max((steps - 1) * stride + (k - 1) * dilations[i] + 1 - size, 0)
             first = (total + 1) // 2 if auto_pad == "SAME_LOWER" else total // 2
             pads[i], pads[i + len(sizes)] = first, total - first
     options["pads"] = pads
     _set_attributes(node, options)
+
+
+def _write_ceiling(node: onnx.NodeProto, tensors: Tensors) -> None:
+    """Pads in place of ceil_mode, where the last windows of a MaxPool reach over the edge."""
+    options = attributes(node)
+    if node.op_type != "MaxPool" or not options.pop("ceil_mode", 0):
+        return
+    sizes, out, kernel = tensors.shapes[node.input[0]][2:], tensors.shapes[node.output[0]][2:], options["kernel_shape"]
+    axes = len(sizes)
+    strides, dilations = (options.get(name, [1] * axes) for name in ("strides", "dilations"))
+    pads = list(options.get("pads", [0] * 2 * axes))
+    for i in range(axes):
+        reach = (out[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1
+        pads[axes + i] = max(pads[axes + i], reach - sizes[i] - pads[i])
+    options["pads"] = pads
+    _set_attributes(node, options)
+
+
+def _slices(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors, version: int) -> list[onnx.NodeProto]:
+    """A Slice for each tensor that `node`, a Split, gives and that is read."""
+    axis = attributes(node).get("axis", 0) % len(tensors.shapes[node.input[0]])
+    read = {value.name for value in graph.output} | {name for other in graph.node for name in other.input}
+    slices, start = [], 0
+    for index, (output, size) in enumerate(zip(node.output, _sizes(node, axis, tensors), strict=True)):
+        bounds: dict[str, Any] = {"starts": [start], "ends": [start + size], "axes": [axis]}
+        start += size
+        if output not in read:
+            continue
+        if version < 10:  # they became operands
+            slices.append(helper.make_node("Slice", [node.input[0]], [output], f"{node.name}_{index}", **bounds))
+            continue
+        operands = [unused_name(graph, f"{output}_{bound}") for bound in bounds]
+        for operand, values in zip(operands, bounds.values(), strict=True):
+            graph.initializer.append(numpy_helper.from_array(np.asarray(values, np.int64), operand))
+        slices.append(helper.make_node("Slice", [node.input[0], *operands], [output], f"{node.name}_{index}"))
+    return slices
+
+
+def _sizes(node: onnx.NodeProto, axis: int, tensors: Tensors) -> list[int]:
+    """The sizes of the parts of a Split along `axis`. Formula: ONNX' operator Split, parts of equal size but the last."""
+    if len(node.input) > 1 and node.input[1]:
+        return [int(size) for size in tensors.constants[node.input[1]]]
+    whole, parts = tensors.shapes[node.input[0]][axis], len(node.output)
+    sizes: list[int] = list(attributes(node).get("split", ()))
+    part = -(-whole // parts)
+    return sizes or [min(part, whole - i * part) for i in range(parts)]
 
 
 def _with_height(graph: onnx.GraphProto, node: onnx.NodeProto, tensors: Tensors, version: int) -> list[onnx.NodeProto]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -13,8 +13,9 @@ from onnx import TensorProto
 
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.frontend.streamline.checking import is_quantizer
+from pipeline.frontend.streamline.nearest import repeats
 from pipeline.frontend.streamline.nodes import attributes, describe
-from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS
+from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, resize_factors
 from pipeline.frontend.streamline.quantizers import read_quantizer
 from pipeline.frontend.streamline.tensors import Tensors
 
@@ -67,7 +68,7 @@ def check_operands(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensor
     """
     graph = model.graph
     site = _Site(node, attributes(node), tensors, node.output[0] == graph.output[0].name)
-    for name in node.output[1:]:
+    for name in node.output[1:] if node.op_type != "Split" else ():
         if name and any(name in other.input for other in graph.node):
             site.refuse(f"gives a second output, {name}, that is read; only the first can be built")
     if node.op_type != "Clip":  # whose largest number means that there is no bound
@@ -75,7 +76,7 @@ def check_operands(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensor
     if is_quantizer(node):
         _check_quantizer(site)
     else:
-        if node.op_type not in _JOINS and any(site.dynamic(i) for i in range(1, len(node.input))):
+        if node.op_type not in (*_JOINS, "Concat") and any(site.dynamic(i) for i in range(1, len(node.input))):
             site.refuse("takes a tensor that depends on the input where a constant must be; only its first operand may")
         _CHECKS[node.op_type](site)
     if node.output[0] in tensors.dynamic:
@@ -154,16 +155,28 @@ def _check_window(site: _Site, kernel: tuple[int, ...]) -> None:
     for name, count in (("strides", axes), ("dilations", axes), ("pads", 2 * axes)):
         if len(options.get(name, [1] * count)) != count:
             site.wrong(f"has {name} {options[name]}; expected {count} numbers")
-    if any(d != 1 for d in options.get("dilations", ())):
+    if site.node.op_type not in _DILATED and any(d != 1 for d in options.get("dilations", ())):
         site.refuse(f"has dilations {options['dilations']}; only 1 can be built")
+    kernel = _dilated(options, kernel)
     _check_pads(site, kernel)
     if options.get("ceil_mode", 0) not in (0, 1) or options.get("count_include_pad", 0) not in (0, 1):
         site.wrong("has a ceil_mode or count_include_pad that is neither 0 nor 1")
-    if options.get("ceil_mode", 0) and any((n - 1) * s + k > size for n, s, k, size in _reach(site, kernel)):
+    over = options.get("ceil_mode", 0) and any((n - 1) * s + k > size for n, s, k, size in _reach(site, kernel))
+    if over and site.node.op_type != "MaxPool":
         site.refuse("has ceil_mode with windows that reach over the edge; pad explicitly")
+    if over:
+        ends = site.shape(0)[2:], options.get("pads", [0] * 2 * axes)[:axes]
+        if any((n - 1) * s >= size + a for (n, s, _, _), size, a in zip(_reach(site, kernel), *ends, strict=True)):
+            site.refuse("has ceil_mode with windows that lie outside of its input; pad explicitly")
     elements = math.prod(kernel) * site.shape(0)[1] * math.prod(site.output[2:])
     if elements > _MAX_WINDOWS:
         site.refuse(f"has windows of {elements} elements in all; at most {_MAX_WINDOWS} can be built")
+
+
+def _dilated(options: Mapping[str, Any], kernel: tuple[int, ...]) -> tuple[int, ...]:
+    """The sides of a window over which the elements of `kernel` are spread."""
+    dilations = options.get("dilations", [1] * len(kernel))
+    return tuple((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
 
 
 def _reach(site: _Site, kernel: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:
@@ -210,7 +223,107 @@ def _check_pool(site: _Site) -> None:
 
 def _check_global_pool(site: _Site) -> None:
     if len(site.shape(0)) not in (3, 4):
-        site.refuse(f"averages a tensor of shape {site.shape(0)}; only images, or one axis, can be built")
+        site.refuse(f"pools a tensor of shape {site.shape(0)}; only images, or one axis, can be built")
+
+
+def _check_max_reduction(site: _Site) -> None:
+    if len(site.shape(0)) != 4 or sorted(_check_axes(site, 4)) != [2, 3]:
+        site.refuse("reduces other axes than height and width of images; only these can be built")
+
+
+def _check_concat(site: _Site) -> None:
+    rank = len(site.output)
+    if rank not in (2, 4) or site.options["axis"] % rank != 1:
+        site.refuse(f"joins along axis {site.options['axis']} tensors of {rank} axes; only channels can be joined")
+    for index, name in enumerate(site.node.input):
+        if not site.dynamic(index):
+            site.refuse(f"joins the constant {name}; only tensors that depend on the input can be joined")
+
+
+def _check_resize(site: _Site) -> None:
+    options, (size, out) = site.options, (site.shape(0), site.output)
+    mode = options.get("mode", b"nearest").decode()
+    if len(size) != 4 or mode != "nearest":
+        site.refuse(f"has mode {mode} for a tensor of shape {size}; only the nearest pixel of images can be taken")
+    old = site.node.op_type == "Upsample" or len(site.node.input) < 3  # before version 11 there was one way
+    coordinates = "asymmetric" if old else options.get("coordinate_transformation_mode", b"half_pixel").decode()
+    rounding = "floor" if old else options.get("nearest_mode", b"round_prefer_floor").decode()
+    factors = resize_factors(options, size, [site.constant(index) for index in range(1, len(site.node.input))])
+    for axis, factor in zip((2, 3), factors, strict=True):
+        whole = factor >= 1 and factor == int(factor) and out[axis] == size[axis] * int(factor) and out[:2] == size[:2]
+        if not whole or not repeats(coordinates, rounding, size[axis], int(factor)):
+            site.refuse(
+                f"makes {out} of {size} (coordinates {coordinates}, rounding {rounding}), which is no repetition of each "
+                "pixel; only whole factors that repeat pixels can be built, such as those of asymmetric and floor"
+            )
+
+
+def _check_slice(site: _Site) -> None:
+    if any(site.has(index) and site.constant(index) is None for index in range(1, len(site.node.input))):
+        site.refuse("takes its ends from the input; export it with fixed ones")
+    steps = site.constant(4)
+    if steps is not None and steps.min() < 1:
+        site.refuse(f"has steps {steps.tolist()}; only steps forwards can be built")
+    if len(site.shape(0)) not in (2, 4):
+        site.refuse(f"takes a part of a tensor of shape {site.shape(0)}; only images and vectors can be cut")
+    if steps is not None and len(site.shape(0)) == 2 and (steps > 1).any():
+        site.refuse(f"has steps {steps.tolist()}; only rows and columns can be left out between others")
+
+
+def _check_split(site: _Site) -> None:
+    if len(site.shape(0)) not in (2, 4) or site.options.get("axis", 0) % len(site.shape(0)) == 0:
+        site.refuse(f"splits a tensor of shape {site.shape(0)} along axis {site.options.get('axis', 0)}; only channels, "
+                    "height and width can be split")  # fmt: skip
+
+
+def _check_pad(site: _Site) -> None:
+    mode = site.options.get("mode", b"constant").decode()
+    if mode != "constant" or len(site.shape(0)) != 4 or site.has(3):
+        site.refuse(f"pads a tensor of shape {site.shape(0)} in mode {mode}; only a constant around images can be built, "
+                    "with pads for all axes")  # fmt: skip
+    operand = site.constant(1)
+    if site.has(1) and operand is None or site.has(2) and site.constant(2) is None:
+        site.refuse("takes its pads from the input; export it with fixed ones")
+    pads = site.options.get("pads") if operand is None else operand.tolist()
+    if pads is None or len(pads) != 8:
+        site.wrong(f"has pads {pads}; expected 8 numbers")
+    if min(pads) < 0 or any(pads[axis] for axis in (0, 1, 4, 5)):
+        site.refuse(f"has pads {pads}; only rows and columns can be added")
+
+
+def _check_squares(site: _Site) -> None:
+    block = site.options["blocksize"]
+    if len(site.shape(0)) != 4:
+        site.wrong(f"reads a tensor of shape {site.shape(0)}; expected images")
+    channels, height, width = site.shape(0)[1:]
+    if site.node.op_type == "DepthToSpace" and channels % block**2:
+        site.wrong(f"makes squares of {block} × {block} of {channels} channels, which they do not divide")
+    if site.node.op_type == "SpaceToDepth" and (height % block or width % block):
+        site.wrong(f"makes one pixel of {block} × {block} in images of {height} × {width}, which they do not divide")
+
+
+def _check_transposed_convolution(site: _Site) -> None:
+    x, w, group, options = site.shape(0), site.shape(1), site.options.get("group", 1), site.options
+    if len(x) != 4 or len(w) != 4:
+        site.refuse(f"has weights of shape {w} for a tensor of shape {x}; only images can be built")
+    if w[0] != x[1] or x[1] % group:
+        site.wrong(f"has weights of shape {w} in {group} groups for {x[1]} channels; they do not divide")
+    if site.has(2) and site.shape(2) != (w[1] * group,):
+        site.wrong(f"has a bias {site.node.input[2]} of shape {site.shape(2)}; expected ({w[1] * group},)")
+    kernel = options.get("kernel_shape", list(w[2:]))
+    if tuple(kernel) != w[2:]:
+        site.wrong(f"has kernel_shape {kernel}; its weights have {w[2:]}")
+    for name, count in (("strides", 2), ("dilations", 2), ("pads", 4), ("output_padding", 2)):
+        if len(options.get(name, [1] * count)) != count:
+            site.wrong(f"has {name} {options[name]}; expected {count} numbers")
+    if "output_shape" in options or options.get("auto_pad", b"NOTSET") != b"NOTSET":
+        site.refuse("leaves its pads to output_shape or auto_pad; export it with pads")
+    strides = options.get("strides", [1, 1])
+    if strides[0] != strides[1]:
+        site.refuse(f"has strides {strides}; only the same in both directions can be built")
+    elements = math.prod(w[1:]) * group * math.prod(x[1:])
+    if elements > _MAX_WINDOWS:
+        site.refuse(f"has windows of {elements} elements in all; at most {_MAX_WINDOWS} can be built")
 
 
 def _check_gemm(site: _Site) -> None:
@@ -343,22 +456,32 @@ def _set(node: onnx.NodeProto, name: str, value: Any) -> None:
 
 
 _JOINS = ("Add", "Sub", "Mul", "Div")
+_DILATED = ()
 _CHECKS: dict[str, Callable[[_Site], None]] = {
     **dict.fromkeys(_JOINS, _check_binary),
     **dict.fromkeys(CLASSIFIER_ENDS, _check_softmax),
     **dict.fromkeys(("Relu", "Sigmoid", "Tanh", "Neg", "Identity", "MatMul"), _check_nothing),
+    **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _check_squares),
+    **dict.fromkeys(("Resize", "Upsample"), _check_resize),
     "AveragePool": _check_pool,
     "BatchNormalization": _check_batch_normalization,
     "Clip": _check_clip,
+    "Concat": _check_concat,
     "Conv": _check_convolution,
+    "ConvTranspose": _check_transposed_convolution,
     "Dropout": _check_dropout,
     "Flatten": _check_flatten,
     "Gemm": _check_gemm,
     "GlobalAveragePool": _check_global_pool,
+    "GlobalMaxPool": _check_global_pool,
     "LeakyRelu": _check_leaky,
     "MaxPool": _check_pool,
+    "Pad": _check_pad,
+    "ReduceMax": _check_max_reduction,
     "ReduceMean": _check_squeeze,
     "Reshape": _check_reshape,
+    "Slice": _check_slice,
+    "Split": _check_split,
     "Squeeze": _check_squeeze,
     "Transpose": _check_transpose,
     "Unsqueeze": _check_unsqueeze,

@@ -6,7 +6,7 @@ function takes the node's attributes and its operands (None for one left out) an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ __all__ = [
     "MOVES",
     "NOT_MONOTONE",
     "OPERATORS",
+    "PARTS",
     "POOLS",
     "WITHOUT_LAYER",
+    "resize_factors",
 ]
 
 Operator = Callable[..., Tensor]
@@ -112,6 +114,75 @@ def _reduce_mean(a: dict[str, Any], x: Tensor, axes: Tensor | None = None) -> Te
     return x.mean(dim=tuple(over), keepdim=bool(a.get("keepdims", 1)))
 
 
+def _reduce_max(a: dict[str, Any], x: Tensor, axes: Tensor | None = None) -> Tensor:
+    over = a["axes"] if axes is None else axes.tolist()
+    return x.amax(dim=tuple(over), keepdim=bool(a.get("keepdims", 1)))
+
+
+def _conv_transpose(a: dict[str, Any], x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    x, w, b = _same_type_with_bias(x, w, b)
+    whole = F.conv_transpose2d(x, w, None, a.get("strides", 1), 0, 0, a.get("group", 1), a.get("dilations", 1))
+    rows, columns = a.get("output_padding", [0, 0])
+    top, left, bottom, right = a.get("pads", [0, 0, 0, 0])
+    cut = F.pad(whole, (-left, columns - right, -top, rows - bottom))
+    return cut if b is None else cut + b.reshape(-1, 1, 1)
+
+
+def _depth_to_space(a: dict[str, Any], x: Tensor) -> Tensor:
+    batch, _, height, width = x.shape
+    block, dcr = a["blocksize"], a.get("mode", b"DCR") == b"DCR"
+    squares = x.reshape(batch, *((block, block, -1) if dcr else (-1, block, block)), height, width)
+    order = (0, 3, 4, 1, 5, 2) if dcr else (0, 1, 4, 2, 5, 3)
+    return squares.permute(order).reshape(batch, -1, height * block, width * block)
+
+
+def _space_to_depth(a: dict[str, Any], x: Tensor) -> Tensor:
+    batch, channels, height, width = x.shape
+    block = a["blocksize"]
+    squares = x.reshape(batch, channels, height // block, block, width // block, block)
+    return squares.permute(0, 3, 5, 1, 2, 4).reshape(batch, -1, height // block, width // block)
+
+
+def _pad(a: dict[str, Any], x: Tensor, pads: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+    """A border around images."""
+    around = a["pads"] if pads is None else pads.tolist()
+    constant = a.get("value", 0.0) if value is None else float(value.reshape(-1)[0])
+    return _padded(x, [*around[2:4], *around[6:8]], constant)
+
+
+def _resize(a: dict[str, Any], x: Tensor, *operands: Tensor | None) -> Tensor:
+    """Of the nearest pixel, in whole multiples of both sides, in which each pixel is repeated."""
+    rows, columns = resize_factors(a, tuple(x.shape), [None if t is None else t.numpy() for t in operands])
+    return x.repeat_interleave(int(rows), dim=2).repeat_interleave(int(columns), dim=3)
+
+
+def resize_factors(
+    a: Mapping[str, Any], shape: tuple[int, ...], operands: Sequence[np.ndarray | None]
+) -> tuple[float, float]:
+    """The factors of height and width that a Resize, or an Upsample, has for images of `shape`; `operands` are those behind
+    the image: scales, or the region, scales and sizes."""
+    sizes = operands[2] if len(operands) > 2 else None
+    scales = a.get("scales") if not operands else operands[min(1, len(operands) - 1)]
+    axes = [axis % len(shape) for axis in a.get("axes", range(len(shape)))]
+    factors = dict.fromkeys(range(len(shape)), 1.0)
+    for index, axis in enumerate(axes):
+        if sizes is not None and sizes.size:
+            factors[axis] = float(sizes[index]) / shape[axis]
+        elif scales is not None and len(scales):
+            factors[axis] = float(scales[index])
+    return factors[2], factors[3]
+
+
+def _slice(a: dict[str, Any], x: Tensor, *operands: Tensor | None) -> Tensor:
+    given: list[Any] = [None if t is None else t.tolist() for t in operands] or [a["starts"], a["ends"], a.get("axes")]
+    starts, ends, axes, steps = (*given, None, None)[:4]
+    for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        axis = index if axes is None else axes[index]
+        places = range(x.shape[axis])[start : end : 1 if steps is None else steps[index]]
+        x = x.index_select(axis, torch.tensor(places))
+    return x
+
+
 def _reshape(a: dict[str, Any], x: Tensor, shape: Tensor) -> Tensor:
     target = shape.tolist()
     if target and target[0] == 1 and x.shape[0] != 1 and x.numel() % x.shape[0] == 0:
@@ -169,17 +240,39 @@ OPERATORS: dict[str, Operator] = {
     "Dropout": lambda a, x, *unused: x,
     "Shape": lambda a, x: torch.tensor(x.shape),
     "Gather": lambda a, x, i: torch.from_numpy(np.asarray(np.take(x.numpy(), i.numpy(), axis=a.get("axis", 0)))),
-    "Concat": lambda a, *xs: torch.cat(xs, dim=a["axis"]),
+    "Concat": lambda a, *xs: torch.cat(_same_type(*xs), dim=a["axis"]),
+    "ConvTranspose": _conv_transpose,
+    "DepthToSpace": _depth_to_space,
+    "GlobalMaxPool": lambda a, x: x.amax(dim=(2, 3), keepdim=True),
+    "Pad": _pad,
+    "ReduceMax": _reduce_max,
+    "Resize": _resize,
+    "Slice": _slice,
+    "SpaceToDepth": _space_to_depth,
+    "Upsample": _resize,
     "Softmax": lambda a, x: torch.softmax(x, dim=a.get("axis", -1)),
     "LogSoftmax": lambda a, x: torch.log_softmax(x, dim=a.get("axis", -1)),
 }
 
-MOVES = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Dropout")
-POOLS = ("MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean")
+MOVES = (
+    "DepthToSpace",
+    "SpaceToDepth",
+    "Reshape",
+    "Flatten",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "Dropout",
+)
+POOLS = ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax")
+PARTS = ("Concat", "Pad", "Resize", "Slice", "Split", "Upsample")
 # what may depend on the input
 BUILDABLE = (
     *("Conv", "MatMul", "Gemm", "BatchNormalization", "Neg", "Add", "Sub", "Mul", "Div"),
+    "ConvTranspose",
     *POOLS,
+    *PARTS,
     *MOVES,
     *ELEMENTWISE_FUNCTIONS,
 )
@@ -218,8 +311,5 @@ FOLDABLE = frozenset(
     | {"Sub", "Sum", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where", "Xor"}
 )
 CLASSIFIER_ENDS = ("Softmax", "LogSoftmax")  # as the last node: they leave the order of the classes as it is
-WITHOUT_LAYER = frozenset(
-    {"Concat", "ConvTranspose", "DepthToSpace", "Expand", "Gather", "GlobalMaxPool", "InstanceNormalization"}
-    | {"LayerNormalization", "Pad", "Resize", "Slice", "SpaceToDepth", "Split", "Tile", "Upsample"}
-)
+WITHOUT_LAYER = frozenset({"Expand", "Gather", "InstanceNormalization", "LayerNormalization", "Tile"})
 NOT_MONOTONE = frozenset({"Abs", "Cos", "Cosh", "Gelu", "Mish", "Mod", "Reciprocal", "Sin", "Swish", "Tan"})

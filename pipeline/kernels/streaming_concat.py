@@ -1,0 +1,126 @@
+"""StreamingConcat: the channels of two streams behind each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import gcd, log2
+from typing import ClassVar, Self
+
+import numpy as np
+
+from pipeline.dataflow.layer import Layer, Stream
+from pipeline.dataflow.random_layers import Draw, divisors
+from pipeline.dataflow.types import IntType
+from pipeline.devices.demand import Demand
+from pipeline.errors import ConfigError, UnsupportedError
+
+__all__ = ["StreamingConcat"]
+
+
+@dataclass(frozen=True, eq=False)
+class StreamingConcat(Layer):
+    """Frames of `pixels` (H, W) with the `channels` of both inputs: those of the first, then those of the second.
+
+    The output has the narrowest type that holds both of `types`. A beat carries `simd` channels on all sides; the inputs
+    are read by turns, the beats of a pixel of one and then those of the other. More than two streams are a chain of such
+    layers. Raises ConfigError for a SIMD that does not divide the channels of both, UnsupportedError unless there are two
+    inputs.
+    """
+
+    pixels: tuple[int, int]
+    channels: tuple[int, int]
+    types: tuple[IntType, IntType]
+    simd: int = 1
+
+    op_type: ClassVar[str] = "StreamingConcat"
+    module: ClassVar[str] = "streaming_concat"
+    finn_attributes: ClassVar[Mapping[str, str]] = {"SIMD": "simd"}
+    lut_purpose: ClassVar[str] = "glue"
+
+    def __post_init__(self) -> None:
+        if not len(self.input_names) == len(self.channels) == len(self.types) == 2:
+            raise UnsupportedError(
+                f"layer {self.name} joins {len(self.input_names)} streams with {len(self.channels)} numbers of channels "
+                f"and {len(self.types)} types; expected two of each."
+            )
+        if self.simd < 1 or gcd(*self.channels) % self.simd:
+            raise ConfigError(
+                f"layer {self.name}: SIMD = {self.simd} does not divide its {self.channels[0]} and {self.channels[1]} "
+                f"channels; choose a divisor of {gcd(*self.channels)}."
+            )
+
+    def inputs(self) -> tuple[Stream, ...]:
+        return tuple(
+            Stream((*self.pixels, channels), type_, self.simd)
+            for channels, type_ in zip(self.channels, self.types, strict=True)
+        )
+
+    def outputs(self) -> tuple[Stream, ...]:
+        a, b = self.types
+        return (Stream((*self.pixels, sum(self.channels)), IntType(min(a.lo, b.lo), max(a.hi, b.hi)), self.simd),)
+
+    def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (np.concatenate([values.astype(np.int64) for values in inputs], axis=3),)
+
+    def cycles(self) -> int:
+        return self.outputs()[0].beats
+
+    def latency(self) -> int:
+        """The output register."""
+        return 1
+
+    def inputs_needed(self) -> np.ndarray:
+        return np.arange(1, self.outputs()[0].beats + 1, dtype=np.int64)
+
+    def turns(self) -> np.ndarray:
+        of_pixel = np.repeat(np.arange(2), self._folds())
+        return np.tile(of_pixel, self.pixels[0] * self.pixels[1])
+
+    def legal_values(self) -> dict[str, tuple[int, ...]]:
+        return {"simd": divisors(gcd(*self.channels))}
+
+    def demand(self, family: str) -> Demand:
+        demand = Demand(self.op_type)
+        demand.add(data=self.outputs()[0].bits, counters=log2(max(self._folds())))
+        return demand
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self:
+        stream = draw.stream()
+        height, width, channels = stream["shape"]
+        others = channels * draw.one_of([1, 1, 2])
+        types = stream["type"], stream["type"] if draw.random.random() < 0.7 else draw.element()
+        lanes = draw.lanes(channels, 64)
+        return cls("layer", ("x", "z"), ("y",), (height, width), (channels, others), types, lanes)
+
+    def parameters(self) -> dict[str, int]:
+        parameters = {"Simd": self.simd}
+        for i, (type_, folds) in enumerate(zip(self.types, self._folds(), strict=True)):
+            parameters |= {f"Folds{i}": folds, f"Width{i}": type_.bits, f"Signed{i}": int(type_.signed)}
+        return parameters | {"OutputWidth": self.outputs()[0].type.bits}
+
+    def hls_parameters(self) -> dict[str, int | bool]:
+        result = self.outputs()[0].type
+        return {
+            "Pixels": self.pixels[0] * self.pixels[1],
+            **self.parameters(),
+            "Signed0": self.types[0].signed,
+            "Signed1": self.types[1].signed,
+            "OutputSigned": result.signed,
+        }
+
+    def _folds(self) -> tuple[int, ...]:
+        """Beats of a pixel, by input."""
+        return tuple(channels // self.simd for channels in self.channels)
+
+    def connections(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, str]:
+        ends = [*((f"in{i}", "i", "o", stream) for i, stream in enumerate(inputs)), ("out", "o", "i", outputs[0])]
+        ports: dict[str, str] = {}
+        for end, forward, backward, stream in ends:
+            ports |= {
+                f"{end}_valid_{forward}": f"{stream}_valid",
+                f"{end}_ready_{backward}": f"{stream}_ready",
+                f"{end}_data_{forward}": f"{stream}_data",
+            }
+        return ports
