@@ -202,7 +202,8 @@ class BuildConfig(Section):
         None, description="a path to a file of preferred_impl_style by layer and operator in FINN's JSON"
     )
     output: Output | None = Field(
-        None, description=f"{_choices(Output)}; null for top1 where the network gives a number for each class, else logits"
+        None,
+        description=f"{_choices(Output)}; null for top1 where the network gives a number for each class, else logits",
     )
 
     check_overflow: bool = Field(

@@ -160,9 +160,7 @@ class Layers:
     def __init__(self, quantization: Quantization | None) -> None:
         self.quantization = quantization
 
-    def input(
-        self, normalization: Preprocessing | None, input_range: tuple[float, float] | None = None
-    ) -> nn.Module:
+    def input(self, normalization: Preprocessing | None, input_range: tuple[float, float] | None = None) -> nn.Module:
         """Images in [0, 1] as the pixels they were made from; normalised ones, and numbers of `input_range`, as 8-bit
         signed integers."""
         if self.quantization is None:
@@ -318,7 +316,8 @@ def after(pixels: tuple[int, int], kernel: Size, *, stride: int = 1, padding: Si
     """Height and width after a window of `kernel`. Raises ModelError where nothing is left."""
     window, border = ((size, size) if isinstance(size, int) else size for size in (kernel, padding))
     height, width = (
-        (size + 2 * outside - inside) // stride + 1 for size, inside, outside in zip(pixels, window, border, strict=True)
+        (size + 2 * outside - inside) // stride + 1
+        for size, inside, outside in zip(pixels, window, border, strict=True)
     )
     if min(height, width) < 1:
         raise ModelError(

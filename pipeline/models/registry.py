@@ -7,7 +7,7 @@ import json
 import os
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,9 +142,16 @@ def image_network(spec: ModelSpec) -> ImageNetwork:
     from pipeline.models.vgg import VGG
     from pipeline.models.vgg10 import VGG10
 
-    kinds: dict[Kind, type[ImageNetwork]] = {
-        **{"resnet": ResNet, "vgg": VGG, "cnv": CNV, "mobilenetv1": MobileNetV1, "tfc": TFC},
-        **{"espcn": ESPCN, "unet": UNet, "dscnn": DSCNN, "vgg10": VGG10},
+    kinds: dict[Kind, Callable[..., ImageNetwork]] = {
+        "resnet": ResNet,
+        "vgg": VGG,
+        "cnv": CNV,
+        "mobilenetv1": MobileNetV1,
+        "tfc": TFC,
+        "espcn": ESPCN,
+        "unet": UNet,
+        "dscnn": DSCNN,
+        "vgg10": VGG10,
     }
     family = FAMILIES[spec.family]
     return kinds[family.kind](

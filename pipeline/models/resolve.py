@@ -42,7 +42,7 @@ from pipeline.models.registry import (
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ResolvedModel", "golden_frames", "load", "load_network", "run"]
+__all__ = ["ResolvedModel", "Weights", "golden_frames", "load", "load_network", "run"]
 
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
@@ -337,8 +337,8 @@ def golden_frames(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | 
             ends, known_by = _ends(takes), "its family"
         golden.check_range(f"golden_inputs: {golden_inputs}", chosen.frames, ends, known_by)
         return chosen
-    chosen = golden.from_dataset(spec.dataset, spec.input_shape, spec.preprocessing, count)
-    return chosen or _drawn_frames(spec, seed, count)
+    of_dataset = golden.from_dataset(spec.dataset, spec.input_shape, spec.preprocessing, count)
+    return of_dataset or _drawn_frames(spec, seed, count)
 
 
 def _drawn_frames(spec: ModelSpec, seed: int, count: int) -> GoldenFrames:

@@ -131,7 +131,7 @@ def _write_layer(layer: QuantWeightBiasInputOutputLayer, integers: Tensor) -> No
     _store(pre_scaling, norms * scale * (1 + _MARGIN))
 
 
-def _store(scaling: nn.Module, value: Tensor) -> None:
+def _store(scaling: Any, value: Tensor) -> None:  # one of Brevitas' modules of a learned scale
     scaling.value.copy_(scaling.restrict_clamp_scaling.restrict_value_impl.restrict_init_tensor(value))
 
 

@@ -56,6 +56,18 @@ class _Up(nn.Module):
         return self.relu(self.bn(self.conv(self.upsample(x))))
 
 
+class _Join(nn.Module):
+    """What the encoder had at a size, and beside it what comes from the size below."""
+
+    def __init__(self, up: _Up, block: _Block) -> None:
+        super().__init__()
+        self.up = up
+        self.block = block
+
+    def forward(self, skipped: Tensor, x: Tensor) -> Tensor:
+        return self.block(torch.cat([skipped, self.up(x)], dim=1))
+
+
 class UNet(ImageNetwork):
     """A U-Net of three sizes, which gives a number for each class and pixel, (N, `num_classes`, H, W)."""
 
@@ -89,7 +101,7 @@ class UNet(ImageNetwork):
         inputs = smallest
         for block, planes in zip(reversed(encoder), reversed(sizes), strict=True):
             up = _Up(layers, inputs, planes, block.relu2)
-            decoder.append(nn.ModuleDict({"up": up, "block": _Block(layers, 2 * planes, planes)}))
+            decoder.append(_Join(up, _Block(layers, 2 * planes, planes)))
             inputs = planes
         self.decoder = nn.ModuleList(decoder)
         self.last_conv = layers.conv(inputs, num_classes, 1, place="last")
@@ -102,6 +114,6 @@ class UNet(ImageNetwork):
             skipped.append(block(x))
             x = self.pool(skipped[-1])
         x = self.bridge(x)
-        for step in self.decoder:
-            x = step["block"](torch.cat([skipped.pop(), step["up"](x)], dim=1))
+        for join in self.decoder:
+            x = join(skipped.pop(), x)
         return self.last_conv(x)

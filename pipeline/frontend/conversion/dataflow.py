@@ -56,9 +56,7 @@ def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool 
     return result
 
 
-def convert(
-    model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, name: str = "network"
-) -> DataflowResult:
+def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, name: str = "network") -> DataflowResult:
     """The layer graph of a streamlined `model`, checked on `inputs` (N, *input shape), raw as the network takes them.
 
     With `top1` the graph ends in a LabelSelect, and a Softmax or LogSoftmax at the end is left out: the largest of its

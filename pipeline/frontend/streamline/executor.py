@@ -56,8 +56,8 @@ def graph_output(graph: onnx.GraphProto) -> str:
 
 def gives_classes(outputs: np.ndarray) -> bool:
     """Whether `outputs` (N, ...) of a network are a number for each class, of which the largest says the class."""
-    shape = outputs.shape[1:]
-    return outputs[0].size > 1 and shape[0] == outputs[0].size
+    numbers: int = outputs[0].size
+    return numbers > 1 and outputs.shape[1] == numbers
 
 
 @dataclass(frozen=True, eq=False)
