@@ -42,7 +42,7 @@ from pipeline.models.registry import (
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ResolvedModel", "Weights", "golden_frames", "load", "load_network", "run"]
+__all__ = ["ResolvedModel", "Weights", "drawn_frames", "golden_frames", "load", "load_network", "run"]
 
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
@@ -311,7 +311,7 @@ def _write_synthetic(model: nn.Module, spec: ModelSpec, seed: int, path: Path) -
 
     from pipeline.models.synthetic import fill
 
-    fill(model, _drawn_frames(spec, seed, _SETTLING).frames, seed)
+    fill(model, drawn_frames(spec, seed, _SETTLING).frames, seed)
     torch.save(model.state_dict(), path)
 
 
@@ -338,11 +338,11 @@ def golden_frames(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | 
         golden.check_range(f"golden_inputs: {golden_inputs}", chosen.frames, ends, known_by)
         return chosen
     of_dataset = golden.from_dataset(spec.dataset, spec.input_shape, spec.preprocessing, count)
-    return of_dataset or _drawn_frames(spec, seed, count)
+    return of_dataset or drawn_frames(spec, seed, count)
 
 
-def _drawn_frames(spec: ModelSpec, seed: int, count: int) -> GoldenFrames:
-    """Frames without a data set."""
+def drawn_frames(spec: ModelSpec, seed: int, count: int) -> GoldenFrames:
+    """`count` frames for `spec` where there is no data set: crops of photographs, or numbers over its range."""
     takes = FAMILIES[spec.family].input_range
     if takes is None:
         return golden.from_photographs(spec.input_shape, spec.preprocessing, count, seed)
