@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import qonnx
 from rich.console import Console
 
 from pipeline import package
@@ -146,6 +148,33 @@ def test_an_unrolled_network_is_exact_at_its_rate(tmp_path):
     assert built.report("rtlsim_performance")["steady_cycles"] <= 1100
     assert "unrolled" in {layer["style"] for layer in built.report("mvau_styles")["layers"].values()}
     assert built.report("estimate_layer_resources")["total"]["LUT"] < 117_120
+
+
+def test_super_resolution_by_name_to_the_simulated_board(tmp_path):
+    """From synthetic weights, for images of 8 × 8 pixels and an eighth of the channels, but with every layer."""
+    small = {"weights": "synthetic", "input_shape": (3, 8, 8), "golden_frames": 6, "target_fps": 20_000}
+    built = Build("quant_espcn_x2x0.125_w4a4_a2q_12b", tmp_path, **small)
+    built.check()
+    assert built.simulated().shape[1:] == (16, 16, 3)
+    restored = built.report("super_resolution")
+    assert restored["factor"] == 2 and len(restored["by_image"]) == 8
+    assert (built.out / "super_resolution.png").is_file()
+    said: list[str] = []
+    assert validate_build(built.result, None, None, said.append) == 0
+
+
+@pytest.mark.parametrize("kind", ["subpixel", "nn_resize"])
+def test_networks_for_super_resolution_of_others(kind: str, tmp_path):
+    """Those of QONNX's wheel, trained with A2Q, on images of 8 × 8 pixels in place of 128 × 128."""
+    model = onnx.load(Path(qonnx.__file__).parent / "data/onnx/bsd300x3-espcn" / kind / "quant_model.onnx")
+    for size in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        size.dim_value = 8
+    onnx.save(model, tmp_path / f"{kind}.onnx")
+    small = {"golden_frames": 2, "target_fps": 8000, "simulation": {"frames": 2, "cppsim_frames": 2}}
+    wanted = {"input_range": (0, 1), "until": "rtlsim"}
+    built = Build(str(tmp_path / f"{kind}.onnx"), tmp_path, **small, **wanted)
+    built.check_simulation()
+    assert built.simulated().shape == (2, 16, 16, 3)
 
 
 @needs_data

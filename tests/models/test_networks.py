@@ -54,7 +54,9 @@ def learned(model: nn.Module) -> dict[str, torch.Size]:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("family", KINDS)
 def test_a_network_takes_frames_and_gives_logits_or_an_image(family: str, suffix: str | None) -> None:
-    sides = {} if family in ("vgg11", "cnv", "tfc", *OF_SIGNALS) else {"input_shape": OF_IMAGES.get(family, (3, 16, 16))}
+    sides = (
+        {} if family in ("vgg11", "cnv", "tfc", *OF_SIGNALS) else {"input_shape": OF_IMAGES.get(family, (3, 16, 16))}
+    )
     spec = small(family, suffix, num_classes=7, **sides)
     torch.manual_seed(0)
     model = registry.network(spec)
