@@ -98,6 +98,12 @@ class _Activations(Uint8ActPerTensorFloat):
     scaling_stats_impl = _LargestPercentile
 
 
+class _SignedActivations(Int8ActPerTensorFloat):
+    """The same, signed."""
+
+    scaling_stats_impl = _LargestPercentile
+
+
 class BipolarWeightPerChannel(WeightQuantSolver):
     """1-bit weights: −s or s, s being the mean magnitude of a channel's weights (XNOR-Net, arXiv 1603.05279)."""
 
@@ -210,6 +216,12 @@ class Layers:
         if self.quantization is None:
             return nn.ReLU()
         return qnn.QuantReLU(_Activations, bit_width=self.quantization.act_bits, return_quant_tensor=True)
+
+    def linear_end(self) -> nn.Module:
+        """The end of a branch without a ReLU; quantized, signed integers of `act_bits` with a learned scale."""
+        if self.quantization is None:
+            return nn.Identity()
+        return qnn.QuantIdentity(_SignedActivations, bit_width=self.quantization.act_bits, return_quant_tensor=True)
 
     def image(self) -> nn.Module:
         """The end of a network that gives images: numbers from 0 to 1; quantized, those of 8-bit pixels."""

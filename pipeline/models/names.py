@@ -121,7 +121,9 @@ class Preprocessing:
         return cls((-low / span,) * channels, (1 / span,) * channels)
 
 
-Kind = Literal["resnet", "vgg", "cnv", "mobilenetv1", "tfc", "espcn", "unet", "dscnn", "vgg10"]
+Kind = Literal[
+    "resnet", "vgg", "cnv", "mobilenetv1", "mobilenetv2", "tfc", "espcn", "unet", "dscnn", "vgg10", "tinyyolo"
+]
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Family:
     layers, or of pixels a side that an ESPCN makes of one.
 
     `dataset` is empty where none of its kind is known here, `input_range` is what a network takes that takes no pixels,
-    and `output` what it gives: a number for each class, the same for each pixel, or an image.
+    and `output` what it gives: a number for each class, such numbers for each pixel or cell, or an image.
     """
 
     kind: Kind
@@ -139,7 +141,7 @@ class Family:
     input_shape: tuple[int, int, int] = (3, 32, 32)
     num_classes: int = 10
     input_range: tuple[float, float] | None = None
-    output: Literal["classes", "classes of pixels", "image"] = "classes"
+    output: Literal["classes", "map", "image"] = "classes"
 
     @property
     def any_size(self) -> bool:
@@ -152,9 +154,11 @@ FAMILIES: dict[str, Family] = {
     **{f"vgg{depth}": Family("vgg", depth) for depth in (11, 13, 16, 19)},
     "cnv": Family("cnv"),
     "mobilenetv1": Family("mobilenetv1"),
+    "mobilenetv2": Family("mobilenetv2"),
     "tfc": Family("tfc", dataset="mnist", input_shape=(1, 28, 28)),
     **{f"espcn_x{side}": Family("espcn", side, dataset="", output="image") for side in (2, 3, 4)},
-    "unet": Family("unet", dataset="", input_shape=(3, 64, 64), num_classes=2, output="classes of pixels"),
+    "unet": Family("unet", dataset="", input_shape=(3, 64, 64), num_classes=2, output="map"),
+    "tinyyolo": Family("tinyyolo", dataset="", input_shape=(3, 128, 128), num_classes=20, output="map"),
     "dscnn": Family("dscnn", dataset="", input_shape=(1, 49, 10), num_classes=12, input_range=(-1, 1)),
     "vgg10": Family("vgg10", dataset="", input_shape=(2, 1, 1024), num_classes=24, input_range=(-2, 2)),
 }

@@ -136,8 +136,10 @@ def image_network(spec: ModelSpec) -> ImageNetwork:
     from pipeline.models.dscnn import DSCNN
     from pipeline.models.espcn import ESPCN
     from pipeline.models.mobilenetv1 import MobileNetV1
+    from pipeline.models.mobilenetv2 import MobileNetV2
     from pipeline.models.resnet import ResNet
     from pipeline.models.tfc import TFC
+    from pipeline.models.tinyyolo import TinyYOLO
     from pipeline.models.unet import UNet
     from pipeline.models.vgg import VGG
     from pipeline.models.vgg10 import VGG10
@@ -146,12 +148,14 @@ def image_network(spec: ModelSpec) -> ImageNetwork:
         "resnet": ResNet,
         "vgg": VGG,
         "cnv": CNV,
-        "mobilenetv1": MobileNetV1,
         "tfc": TFC,
+        "mobilenetv1": MobileNetV1,
+        "mobilenetv2": MobileNetV2,
         "espcn": ESPCN,
         "unet": UNet,
         "dscnn": DSCNN,
         "vgg10": VGG10,
+        "tinyyolo": TinyYOLO,
     }
     family = FAMILIES[spec.family]
     return kinds[family.kind](

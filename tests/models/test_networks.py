@@ -14,7 +14,7 @@ from torch import nn
 from pipeline.errors import ModelError
 from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.streamline import streamline
-from pipeline.models import export, registry, resnet
+from pipeline.models import export, mobilenetv2, registry, resnet
 from pipeline.models.a2q import a2q_layers, largest_l1_norm
 from pipeline.models.golden import from_photographs
 from pipeline.models.integer_weights import integer_weights
@@ -25,8 +25,13 @@ from pipeline.models.resolve import drawn_frames
 from pipeline.models.synthetic import fill
 
 WIDTH = 1 / 8
-CLASSIFIERS = ("resnet8", "resnet18", "resnet50", "vgg11", "cnv", "mobilenetv1", "tfc")
-OF_IMAGES = {"espcn_x2": (3, 16, 16), "espcn_x3": (3, 8, 12), "unet": (3, 16, 8)}  # with what they take
+CLASSIFIERS = ("resnet8", "resnet18", "resnet50", "vgg11", "cnv", "mobilenetv1", "mobilenetv2", "tfc")
+OF_IMAGES = {
+    "espcn_x2": (3, 16, 16),
+    "espcn_x3": (3, 8, 12),
+    "unet": (3, 16, 8),
+    "tinyyolo": (3, 32, 16),
+}  # with what they take
 OF_SIGNALS = ("dscnn", "vgg10")
 KINDS = (*CLASSIFIERS, *OF_IMAGES, *OF_SIGNALS)
 SUFFIXES = (None, "w1a1", "w2a2", "w4a4", "w8a8", "w4a4_a2q_12b", "w3a2_a2q_plus_10b")
@@ -61,7 +66,8 @@ def test_a_network_takes_frames_and_gives_logits_or_an_image(family: str, suffix
     torch.manual_seed(0)
     model = registry.network(spec)
     images = torch.rand(2, *spec.input_shape)
-    expected = {"espcn_x2": (3, 32, 32), "espcn_x3": (3, 24, 36), "unet": (7, 16, 8)}.get(family, (7,))
+    expected = {"espcn_x2": (3, 32, 32), "espcn_x3": (3, 24, 36), "unet": (7, 16, 8), "tinyyolo": (60, 2, 1)}
+    expected = expected.get(family, (7,))
     with torch.no_grad():
         model.train()(images)
         outputs = model.eval()(images)
@@ -81,6 +87,8 @@ def test_a_network_takes_frames_and_gives_logits_or_an_image(family: str, suffix
         ("resnet152", 155, 58_156_618),
         ("vgg16", 13, 14_728_266 - 4224),
         ("mobilenetv1", 27, 3_217_226),
+        ("mobilenetv2", 52, 2_236_682),  # torchvision's with 10 classes
+        ("resnet8", 9, 78_666 - 336 - 4 * 240 + 2 * 336),  # MLPerf Tiny's, but for biases and where normalisations are
         ("cnv", 6, None),
         ("dscnn", 9, 2560 + 4 * (576 + 4096) + 9 * 128 + 780),  # arXiv 1711.07128: 64 channels, 4 blocks
         ("vgg10", 7, 384 + 6 * 12288 + 7 * 128 + 512 * 128 + 128 * 128 + 2 * 256 + 128 * 24 + 24),
@@ -101,6 +109,7 @@ def test_sizes_are_those_of_the_papers(family: str, convolutions: int, parameter
         ("resnet50", (2048, 7, 7), 25_557_032),
         ("resnet34", (512, 7, 7), 21_797_672),
         ("mobilenetv1", (1024, 7, 7), 4_231_976),
+        ("mobilenetv2", (1280, 7, 7), 3_504_872),
     ],
 )
 def test_imagenet_networks(family: str, before_pool: tuple, parameters: int) -> None:
@@ -201,7 +210,7 @@ def test_accumulators_hold_every_sum(family: str, method: str) -> None:
     assert len(bounded) == len(layers) - 2
     for name in bounded:
         layer = layers[name]
-        assert (layer.input_bits, layer.input_signed) == (3, False)
+        assert layer.input_bits == 3 and (not layer.input_signed or family == "mobilenetv2")
         assert int(layer.sum_bits().max()) <= 9, name
         assert int(layer.l1.max()) <= largest_l1_norm(method, 9, 3), name
 
@@ -255,6 +264,8 @@ def exact(spec, folder: Path, count: int = 3) -> None:
         ("unet", "w4a4_a2q_plus_12b", {"input_shape": (3, 16, 24)}),
         ("unet", "w2a2", {"input_shape": (1, 8, 8), "num_classes": 5}),
         ("dscnn", "w4a4", {}),
+        ("mobilenetv2", "w4a4_a2q_plus_12b", {"input_shape": (3, 16, 16)}),
+        ("tinyyolo", "w4a4_a2q_12b", {"input_shape": (3, 32, 16), "num_classes": 3}),
         ("vgg10", "w3a3_a2q_plus_10b", {}),
     ],
 )
@@ -262,6 +273,7 @@ def test_what_is_exported_becomes_the_same_integers(
     family: str, suffix: str, options: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(resnet._IMAGENET_BLOCKS, 50, (1, 1))  # the blocks are what is special in it
+    monkeypatch.setattr(mobilenetv2, "_BLOCKS", ((1, 16, 1, 1), (6, 24, 3, 2)))
     exact(small(family, suffix, **options), tmp_path)
 
 

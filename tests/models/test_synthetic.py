@@ -100,6 +100,7 @@ def test_sparsity_where_none_is_published() -> None:
         ("espcn_x2", "w8a8_a2q_16b", 1 / 8),
         ("unet", "w4a4_a2q_plus_12b", 1 / 8),
         ("dscnn", "w4a4_a2q_12b", 1 / 8),
+        ("tinyyolo", "w4a4_a2q_12b", 1 / 8),
         ("vgg10", "w3a3_a2q_plus_10b", 1 / 8),
     ],
 )
