@@ -23,12 +23,33 @@ _FRAMES = 4  # golden ones, and no more than that are simulated
 
 _PAGE = """# Networks by name
 
-What `benchmarks/networks.py` wrote: every family of networks with synthetic weights, at the input that its name stands for
-or at the one that is given, built cold for a KV260 until the stage in the column `built to`, with {frames} golden frames.
-`front end` is resolve to accumulators, `fold` the choice of PE, SIMD and FIFOs for {fps:,} frames a second; both in seconds
-of wall-clock time on two cores, in which other work was done, and `CPU` is the processor time of the whole build.
-Frames a second, LUTs and BRAM are estimates of `fold`, not counts; a folding that cannot reach the rate on the board is the
-fastest that was found. docs/results.md has what was built to the end.
+    a2q build quant_espcn_x2_w4a4_a2q_13b --weights synthetic
+    a2q build quant_mobilenetv1_w4a4_a2q_13b --weights synthetic --input-shape 3,224,224
+
+`a2q models` lists what is trained, and the families. A name is a family, how many times its channels, and its bits:
+`quant_unetx0.5_w4a4_a2q_13b`. Besides classifiers of images there are
+
+| family | what it is | takes | gives |
+|:--|:--|:--|:--|
+| `espcn_x2`, `_x3`, `_x4` | super resolution (ESPCN); eight releases of Brevitas have weights | images of any size | images 2, 3, 4 times as large |
+| `unet` | segmentation, three sizes (U-Net) | images whose sides are multiples of 4 | a number for each class and pixel |
+| `tinyyolo` | a detector of YOLOv2's kind; boxes are made on the host | images | 5 anchors a cell of 16 × 16 pixels |
+| `dscnn` | keyword spotting (DS-CNN of MLPerf Tiny) | 49 × 10 features from −1 to 1 | 12 classes |
+| `vgg10` | modulations of radio signals (VGG10), one dimension | 2 × 1 × 1024 numbers from −2 to 2 | 24 classes |
+
+`resnet8` is the topology of MLPerf Tiny's. There is no data set for these five here, so no training: `--weights synthetic`,
+the path of a checkpoint, or a release. A network that gives no number for each class has its whole output as integers
+(`output: logits`), image by image; its driver gives the real numbers. The summary of a network whose output is a larger
+image of its input has the PSNR of what it makes of photographs, beside that of bicubic interpolation, and
+`super_resolution.png` shows some of them.
+
+## How far they are built, and in what time
+
+What `python benchmarks/networks.py` measured, with synthetic weights, at the input that the name stands for or at the one
+that is given, cold, for a KV260, until the stage in the column `built to`, with {frames} golden frames. `front end` is
+resolve to accumulators, `fold` the choice of PE, SIMD and FIFOs for {fps:,} frames a second; both in seconds of wall-clock
+time on two cores beside other work, and `CPU` is the processor time of the whole command. Frames a second, LUTs and BRAM are
+estimates of `fold`, not counts.
 
 | network | input | built to | front end | fold | CPU | frames/s | LUT | BRAM |
 |:--|:--|:--|--:|--:|--:|--:|--:|--:|"""

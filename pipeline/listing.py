@@ -31,9 +31,10 @@ __all__ = ["board_facts", "board_table", "family_table", "model_table", "option_
 def model_table() -> Table:
     """The networks with a checkpoint: name, data set, accuracy and other facts, and origin.
 
-    Of networks for super resolution the PSNR stands in place of the accuracy. After those of this repository and the releases come the ones that were trained in the working directory, but for
-    those that a name cannot mean because the repository has one of that name. ¹ marks one that is taken where the release of
-    its name cannot be had. The table is 80 columns wide.
+    Networks for super resolution have their PSNR in place of the accuracy. After those of this repository and the
+    releases come the ones that were trained in the working directory, but for those that a name cannot mean because
+    the repository has one of that name. ¹ marks one that is taken where the release of its name cannot be had. The
+    table is 80 columns wide.
     """
     table = Table(Column("model", overflow="fold"), box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("data set", "top-1", "zeros", "‖w‖₁", "from"):

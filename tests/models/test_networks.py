@@ -19,7 +19,7 @@ from pipeline.models.a2q import a2q_layers, largest_l1_norm
 from pipeline.models.golden import from_photographs
 from pipeline.models.integer_weights import integer_weights
 from pipeline.models.layers import A2Q_WEIGHT_QUANTIZERS, Layers, Uint8Pixels
-from pipeline.models.names import Preprocessing, find, spec_of
+from pipeline.models.names import FAMILIES, Preprocessing, find, spec_of
 from pipeline.models.quantization import Quantization
 from pipeline.models.resolve import drawn_frames
 from pipeline.models.synthetic import fill
@@ -213,6 +213,16 @@ def test_accumulators_hold_every_sum(family: str, method: str) -> None:
         assert layer.input_bits == 3 and (not layer.input_signed or family == "mobilenetv2")
         assert int(layer.sum_bits().max()) <= 9, name
         assert int(layer.l1.max()) <= largest_l1_norm(method, 9, 3), name
+
+
+@pytest.mark.parametrize("family", OF_SIGNALS)
+def test_numbers_that_are_no_pixels_are_8_bits_signed(family: str) -> None:
+    spec = small(family, "w4a4")
+    model = registry.network(spec)
+    low, high = FAMILIES[family].input_range
+    assert model.input_range == (low, high)
+    quantized = model.input_quant(torch.linspace(low, high, 255))
+    assert quantized.signed and quantized.int().tolist() == list(range(-127, 128))
 
 
 def test_normalised_input_is_8_bits_signed() -> None:

@@ -60,25 +60,26 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
     """The layer graph of a streamlined `model`, checked on `inputs` (N, *input shape), raw as the network takes them.
 
     With `top1` the graph ends in a LabelSelect, and a Softmax or LogSoftmax at the end is left out: the largest of its
-    inputs is the largest of its outputs. None is true for a network that gives a number for each class. Raises UnsupportedError for a node that cannot be built, and
-    VerificationError, with layer, quantizer and channel, where the integers differ.
+    inputs is the largest of its outputs. None stands for true where the network gives a number for each class, else false.
+    Raises UnsupportedError for a node that cannot be built, and VerificationError, with layer, quantizer and channel, where
+    the integers differ.
     """
+    evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
     if top1 is None:
-        output = graph_output(model.graph)
-        top1 = gives_classes(Evaluation(model).run(inputs[:1], until=output)[output])
+        top1 = gives_classes(evaluation.run(inputs[:1])[output])
     model, left_out = _without_end(model) if top1 else (model, "")
     try:
         conversion = convert_graph(model, top1=top1, name=name)
     except UnsupportedError as error:
         raise UnsupportedError(f"The network {name}: {error}") from None
-    evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
+    output = graph_output(model.graph)
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
     transform = conversion.graph.input_transform
     assert transform is not None  # what converts a network makes one
 
     def compare(first: int) -> tuple[float, dict[str, tuple[int, int]]]:
         frames = inputs[first : first + _BATCH]
-        tensors = evaluation.run(frames, keep=keep)
+        tensors = evaluation.run(frames, keep=keep, until=output)
         streams = conversion.graph.execute(transform.apply(frames))
         return _compare(conversion, streams, tensors, output, first), RangesSeen.ends(streams)
 
