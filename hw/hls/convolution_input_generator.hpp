@@ -13,6 +13,7 @@
 // ImageHeight, ImageWidth:      pixels of a frame.
 // KernelHeight, KernelWidth:    pixels of a window; not more than those of a frame.
 // StrideHeight, StrideWidth:    pixels from a window to the next; may be more than the window's.
+// DilationHeight, DilationWidth:  pixels from one of a window to the next; more than 1 in a row needs Folds 1.
 // Depth:                        beats of the buffer; unless Ordered it must span a window.
 // Ordered:                      no beat is read twice or after a later one; room is made by beats then, not windows.
 #ifndef A2Q_CONVOLUTION_INPUT_GENERATOR_HPP
@@ -30,20 +31,24 @@ void convolution_input_generator(
     stream<Numbers, Layer::Simd, Layer::ElementWidth, Layer::ElementSigned> &in,
     stream<Numbers, Layer::Simd, Layer::ElementWidth, Layer::ElementSigned> &out) {
   using Element = typename Numbers::template number<Layer::ElementWidth, Layer::ElementSigned>;
-  constexpr int OutHeight = (Layer::ImageHeight - Layer::KernelHeight) / Layer::StrideHeight + 1;
-  constexpr int OutWidth = (Layer::ImageWidth - Layer::KernelWidth) / Layer::StrideWidth + 1;
+  // pixels of the image over which a window is spread
+  constexpr int SpanHeight = (Layer::KernelHeight - 1) * Layer::DilationHeight + 1;
+  constexpr int SpanWidth = (Layer::KernelWidth - 1) * Layer::DilationWidth + 1;
+  constexpr int OutHeight = (Layer::ImageHeight - SpanHeight) / Layer::StrideHeight + 1;
+  constexpr int OutWidth = (Layer::ImageWidth - SpanWidth) / Layer::StrideWidth + 1;
   constexpr int Beats = Layer::KernelWidth * Layer::Folds;  // of a row of a window
 
   // in beats of the frame: from the first of a window to its last, and to the first of the next window, in the same
   // row and in the next
   constexpr int Row = Layer::ImageWidth * Layer::Folds;
-  constexpr int Last = (Layer::KernelHeight - 1) * Row + Beats - 1;
+  constexpr int Last = (SpanHeight - 1) * Row + SpanWidth * Layer::Folds - 1;
   constexpr int ToWindow = Layer::StrideWidth * Layer::Folds;
   constexpr int ToRow = Layer::StrideHeight * Row - (OutWidth - 1) * ToWindow;
   static_assert(Layer::Ordered || Layer::Depth > Last, "Depth holds all beats from the first of a window to its last");
 
   // from a beat to the next one that is read
-  constexpr int StepRow = Row - Beats + 1;
+  constexpr int StepBeat = Layer::DilationWidth;
+  constexpr int StepRow = Layer::DilationHeight * Row - (Beats - 1) * StepBeat;
   constexpr int StepWindow = ToWindow - Last;
   constexpr int StepNextRow = ToRow - Last;
 
@@ -77,7 +82,7 @@ void convolution_input_generator(
       const bool last_beat = beat_index == Beats - 1;
       const bool last_kernel_row = kernel_row == Layer::KernelHeight - 1;
       const bool last_window = window == OutWidth - 1;
-      int step = 1, turn = turn_of(1, Layer::Depth), freed = 0;
+      int step = StepBeat, turn = turn_of(StepBeat, Layer::Depth), freed = 0;
       if (last_beat && !last_kernel_row) {
         step = StepRow;
         turn = turn_of(StepRow, Layer::Depth);

@@ -17,6 +17,7 @@
 // ImageHeight, ImageWidth:      pixels of a frame.
 // KernelHeight, KernelWidth:    pixels of a window; not more than those of a frame.
 // StrideHeight, StrideWidth:    pixels from a window to the next; may be more than the window's.
+// DilationHeight, DilationWidth:  pixels from one of a window to the next; more than 1 in a row needs Folds 1.
 // Depth:                        beats of the buffer, at least 2; unless Ordered it must span a window.
 // Ordered:                      no beat is read twice or after a later one; room is made by beats then, not windows.
 `default_nettype none
@@ -30,6 +31,8 @@ module convolution_input_generator #(
   parameter int unsigned KernelWidth = 3,
   parameter int unsigned StrideHeight = 1,
   parameter int unsigned StrideWidth = 1,
+  parameter int unsigned DilationHeight = 1,
+  parameter int unsigned DilationWidth = 1,
   parameter int unsigned Depth = 32,
   parameter bit Ordered = 1'b0
 ) (
@@ -45,38 +48,46 @@ module convolution_input_generator #(
   output wire  [Width-1:0] out_data_o
 );
 
-  localparam int unsigned OutHeight = (ImageHeight - KernelHeight) / StrideHeight + 1;
-  localparam int unsigned OutWidth = (ImageWidth - KernelWidth) / StrideWidth + 1;
+  // pixels of the image over which a window is spread
+  localparam int unsigned SpanHeight = (KernelHeight - 1) * DilationHeight + 1;
+  localparam int unsigned SpanWidth = (KernelWidth - 1) * DilationWidth + 1;
+  localparam int unsigned OutHeight = (ImageHeight - SpanHeight) / StrideHeight + 1;
+  localparam int unsigned OutWidth = (ImageWidth - SpanWidth) / StrideWidth + 1;
   localparam int unsigned Beats = KernelWidth * Folds;  // of a row of a window
 
   // from the first word of a window to its last, and to the first of the next window, in the same row, the next and
   // the next frame
   localparam int Row = int'(ImageWidth * Folds);
-  localparam int Last = int'(KernelHeight - 1) * Row + int'(Beats) - 1;
+  localparam int Last = int'(SpanHeight - 1) * Row + int'(SpanWidth * Folds) - 1;
   localparam int AcrossRow = int'((OutWidth - 1) * StrideWidth * Folds);
   localparam int ToWindow = int'(StrideWidth * Folds);
   localparam int ToRow = int'(StrideHeight) * Row - AcrossRow;
   localparam int ToFrame = int'(ImageHeight - (OutHeight - 1) * StrideHeight) * Row - AcrossRow;
 
   // from a word to the next one that is read
-  localparam int StepRow = Row - int'(Beats) + 1;
+  localparam int StepBeat = int'(DilationWidth);
+  localparam int StepRow = int'(DilationHeight) * Row - int'(Beats - 1) * StepBeat;
   localparam int StepWindow = ToWindow - Last;
   localparam int StepNextRow = ToRow - Last;
   localparam int StepFrame = ToFrame - Last;
 
   localparam int MaxToRow = (ToWindow > ToRow) ? ToWindow : ToRow;
   localparam int MaxTo = (MaxToRow > ToFrame) ? MaxToRow : ToFrame;
-  localparam int MaxStep = (MaxTo > StepRow) ? MaxTo : StepRow;
+  localparam int MaxInRow = (MaxTo > StepBeat) ? MaxTo : StepBeat;
+  localparam int MaxStep = (MaxInRow > StepRow) ? MaxInRow : StepRow;
   localparam int unsigned DistanceWidth = $clog2(Depth + unsigned'(MaxStep) + 1) + 1;  // signed
 
   if (Width < 1 || Folds < 1 || Depth < 2) begin : gen_check_sizes
     $error("%m: Width and Folds must be at least 1, Depth at least 2");
   end
-  if (KernelHeight < 1 || KernelHeight > ImageHeight) begin : gen_check_height
+  if (KernelHeight < 1 || SpanHeight > ImageHeight) begin : gen_check_height
     $error("%m: KernelHeight must be in 1 to ImageHeight");
   end
-  if (KernelWidth < 1 || KernelWidth > ImageWidth) begin : gen_check_width
+  if (KernelWidth < 1 || SpanWidth > ImageWidth) begin : gen_check_width
     $error("%m: KernelWidth must be in 1 to ImageWidth");
+  end
+  if (DilationHeight < 1 || DilationWidth < 1 || (DilationWidth > 1 && Folds > 1)) begin : gen_check_dilation
+    $error("%m: DilationHeight and DilationWidth must be at least 1, and DilationWidth 1 unless Folds is");
   end
   if (StrideHeight < 1 || StrideWidth < 1) begin : gen_check_stride
     $error("%m: StrideHeight and StrideWidth must be at least 1");
@@ -157,17 +168,17 @@ module convolution_input_generator #(
   endfunction
 
   // words that a read lets the writer overwrite
-  localparam int FreeBeat = Ordered ? 1 : 0;
+  localparam int FreeBeat = Ordered ? StepBeat : 0;
   localparam int FreeRow = Ordered ? StepRow : 0;
   localparam int FreeWindow = Ordered ? StepWindow : ToWindow;
   localparam int FreeNextRow = Ordered ? StepNextRow : ToRow;
   localparam int FreeFrame = Ordered ? StepFrame : ToFrame;
 
   function automatic logic [DistanceWidth-1:0] passed(input logic [3:0] last);
-    return DistanceWidth'(chosen(last, -1, -StepRow, -StepWindow, -StepNextRow, -StepFrame));
+    return DistanceWidth'(chosen(last, -StepBeat, -StepRow, -StepWindow, -StepNextRow, -StepFrame));
   endfunction
   function automatic logic [DistanceWidth-1:0] passed_written(input logic [3:0] last);
-    return DistanceWidth'(chosen(last, 0, 1 - StepRow, 1 - StepWindow, 1 - StepNextRow, 1 - StepFrame));
+    return DistanceWidth'(chosen(last, 1 - StepBeat, 1 - StepRow, 1 - StepWindow, 1 - StepNextRow, 1 - StepFrame));
   endfunction
   function automatic logic [DistanceWidth-1:0] freed(input logic [3:0] last);
     return DistanceWidth'(chosen(last, FreeBeat, FreeRow, FreeWindow, FreeNextRow, FreeFrame));
@@ -206,7 +217,7 @@ module convolution_input_generator #(
   // the buffer, and the output register, which is that of the memory
   localparam int unsigned AddressWidth = $clog2(Depth);
   localparam int DepthInt = int'(Depth);
-  localparam int TurnBeat = 1;
+  localparam int TurnBeat = StepBeat % DepthInt;
   localparam int TurnRow = ((StepRow % DepthInt) + DepthInt) % DepthInt;
   localparam int TurnWindow = ((StepWindow % DepthInt) + DepthInt) % DepthInt;
   localparam int TurnNextRow = ((StepNextRow % DepthInt) + DepthInt) % DepthInt;

@@ -10,11 +10,12 @@
 // name() and call<Numbers>(inputs…, outputs…), which is one frame, and says with `port` what its streams are; the whole
 // network is one too. What was seen of accumulators goes to the standard output (see accumulator.hpp):
 //
-//   needs <beats of each input before the first beat of output> <before the second> …
+//   needs <beats of each input, as far as it has them, before the first beat of output> <before the second> …
 //   extremes <layer> <accumulator> <width> <least> <greatest> <least used> <greatest used>
 #ifndef A2Q_CPPSIM_HPP
 #define A2Q_CPPSIM_HPP
 
+#include <algorithm>
 #include <functional>
 #include <iostream>
 #include <fstream>
@@ -63,10 +64,20 @@ struct ports {
   template <class Numbers>
   using streams = std::tuple<typename Ports::template stream<Numbers>...>;
 
-  // `beats` of each, or all of a frame
+  // the most beats that a frame has on one of them
+  static constexpr std::size_t most() { return std::max({Ports::Beats...}); }
+
+  // a frame of each
   template <class Numbers, std::size_t... I>
-  static void fill(std::vector<std::ifstream> &files, streams<Numbers> &to, std::index_sequence<I...>, std::size_t beats = 0) {
-    const int done[] = {(fill_one<Numbers, Ports>(files[I], std::get<I>(to), beats), 0)...};
+  static void fill(std::vector<std::ifstream> &files, streams<Numbers> &to, std::index_sequence<I...>) {
+    const int done[] = {(fill_one<Numbers, Ports>(files[I], std::get<I>(to), Ports::Beats), 0)...};
+    (void)done;
+  }
+  // beat `number` of those that `frames` have on each
+  template <class Numbers, std::size_t... I>
+  static void fill_beat(std::vector<std::ifstream> &files, streams<Numbers> &to, std::index_sequence<I...>,
+                        std::size_t number, std::size_t frames) {
+    const int done[] = {(fill_one<Numbers, Ports>(files[I], std::get<I>(to), number < frames * Ports::Beats), 0)...};
     (void)done;
   }
   template <class Numbers, std::size_t... I>
@@ -87,7 +98,7 @@ struct ports {
  private:
   template <class Numbers, class Port, class Stream>
   static void fill_one(std::istream &file, Stream &to, std::size_t beats) {
-    for (std::size_t beat = 0; beat < (beats ? beats : Port::Beats); beat++) Port::template fill<Numbers>(file, to);
+    for (std::size_t beat = 0; beat < beats; beat++) Port::template fill<Numbers>(file, to);
   }
   template <class Numbers, class Port, class Stream>
   static void drain_one(Stream &from, std::ostream &file) {
@@ -139,7 +150,6 @@ template <class Layer>
 void run_beat_by_beat(unsigned frames, in_files &from, out_files &to) {
   using Inputs = typename Layer::inputs;
   using Outputs = typename Layer::outputs;
-  using Input = typename std::tuple_element<0, typename Inputs::all>::type;
   const typename Inputs::indices inputs{};
   const typename Outputs::indices outputs{};
   check_ports<Layer>(from, to);
@@ -151,8 +161,8 @@ void run_beat_by_beat(unsigned frames, in_files &from, out_files &to) {
   alone.start(frames);
   std::cout << "needs";
   std::size_t seen = 0;
-  for (std::size_t taken = 0; taken <= frames * Input::Beats; taken++) {
-    if (taken) Inputs::template fill<fast>(from, in, inputs, 1);
+  for (std::size_t taken = 0; taken <= frames * Inputs::most(); taken++) {
+    if (taken) Inputs::template fill_beat<fast>(from, in, inputs, taken - 1, frames);
     alone.go_on();
     for (; seen < std::get<0>(out).size(); seen++) std::cout << " " << taken;
   }

@@ -21,7 +21,8 @@ room.
 
 A join that takes its inputs by turns, such as a StreamingConcat, waits for one of them at a time. For the m-th beat that it
 takes, of whichever input, need(m) is what that input's beat requires, and what it has taken before are c(m) beats of a
-branch, not m − 1: accepts(c(m) + d) ≥ need(m). The rest of the argument is the same.
+branch, not m − 1: accepts(c(m) + d) ≥ need(m) for the other branches. That of the input itself has an empty last FIFO
+then, and so does not wait for J. The rest of the argument is the same.
 
 Where forks and joins nest, need takes the most over all paths and accepts the least, which keeps the argument sound;
 the joins are taken one by one, for each fork at which their paths part for the last time.
@@ -105,8 +106,8 @@ def _bounds_of_pair(graph: LayerGraph, fork: Layer, join: Layer, writer: Mapping
             least |= dict.fromkeys(layer.output_names, highest if same else _needed(least, counts, np.min))
     before = np.arange(2 * join.beats_taken, dtype=np.int64)  # m − 1 for each m
     taken = {stream: join.beats_of(i, before) for i, stream in enumerate(join.input_names) if stream in most}
-    need = _need_of_join(join, taken, most)
-    return dict(_bound_of_branch(stream, taken[stream], need, least, writer) for stream in taken)
+    needs = _needs_of_join(join, taken, most)
+    return dict(_bound_of_branch(stream, taken[stream], needs[stream], least, writer) for stream in taken)
 
 
 def _needed(
@@ -117,17 +118,21 @@ def _needed(
     return of([first, *others], axis=0) if others else first
 
 
-def _need_of_join(join: Layer, taken: Mapping[str, np.ndarray], most: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The fork's beats that each beat which `join` takes needs, before which it has `taken` so many of each stream."""
+def _needs_of_join(
+    join: Layer, taken: Mapping[str, np.ndarray], most: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """By stream of which `join` has `taken` so many beats before each beat that it takes: the fork's beats that this beat
+    needs, and that the branch with the stream must therefore accept."""
     turns = join.turns()
     if turns is None:
-        of_all: np.ndarray = np.max([most[stream][before] for stream, before in taken.items()], axis=0)
-        return of_all
-    need = np.zeros(2 * len(turns), dtype=np.int64)  # none for beats of inputs that do not come from the fork
+        need = np.max([most[stream][before] for stream, before in taken.items()], axis=0)
+        return dict.fromkeys(taken, need)
+    needs = {stream: np.zeros(2 * len(turns), dtype=np.int64) for stream in taken}
     for stream, before in taken.items():
         its_turn = np.tile(turns == join.input_names.index(stream), 2)
-        need[its_turn] = most[stream][before[its_turn]]
-    return need
+        for other in taken.keys() - {stream}:
+            needs[other][its_turn] = most[stream][before[its_turn]]
+    return needs
 
 
 def _bound_of_branch(

@@ -36,6 +36,7 @@ OPERATORS = {
     "DuplicateStreams_Batch": "DuplicateStreams",
     "LabelSelect_Batch": "LabelSelect",
     "ChannelwiseOp_Batch": "ChannelwiseOp",
+    "UpsampleNearestNeighbour_Batch": "UpsampleNearestNeighbour",
     "StreamingDataWidthConverter_Batch": "StreamingDataWidthConverter",
 }
 
@@ -195,7 +196,7 @@ def _joined(graph: LayerGraph) -> dict[str, tuple[str, bool]]:
             reader = readers.get(reader.output_names[0])
         if isinstance(reader, Pool):
             operator = ""
-            if reader.function == "max" and layer.stride == layer.kernel:
+            if reader.function == "max" and layer.stride == layer.kernel == layer.span:
                 operator = "StreamingMaxPool"
             elif reader.function == "sum" and layer.kernel == layer.shape[:2]:
                 operator = "GlobalAccPool"

@@ -17,6 +17,7 @@ from typing import Any
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
+from pipeline.errors import UnsupportedError
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.matrix_vector import MatrixVector, kind_of
@@ -37,6 +38,11 @@ def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGene
 
 def whole_window(generator: ConvolutionInputGenerator, padding: FMPadding | None) -> ParallelWindow:
     """The layer in the place of both. Raises UnsupportedError for windows that cannot be made whole."""
+    if generator.dilation != (1, 1):
+        raise UnsupportedError(
+            f"layer {generator.name} has windows dilated by {generator.dilation}, which cannot be made whole; choose another "
+            "style than unrolled."
+        )
     first = padding or generator
     return ParallelWindow(
         generator.name,

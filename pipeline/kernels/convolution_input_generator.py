@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import log2
 from typing import Any, ClassVar, Self
@@ -27,11 +27,13 @@ class ConvolutionInputGenerator(WindowGenerator):
     """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C).
 
     Padding is a layer of its own. Out come frames of (OH, OW, KH · KW · C), ordered ky, kx, c with c fastest, where
-    OH = (H - KH) // SH + 1 and OW alike. A beat carries `simd` channels on both sides. Raises ConfigError for a SIMD
-    that does not divide C, UnsupportedError for a window that does not fit the image.
+    OH = (H - KH) // SH + 1 and OW alike. A beat carries `simd` channels on both sides. The pixels of a window are `dilation`
+    (DH, DW) apart; where they are more than 1 apart in a row, a beat is a whole pixel. Raises ConfigError for a SIMD
+    that does not divide C, or is not C with such a dilation, UnsupportedError for a window that does not fit the image.
     """
 
     simd: int = 1
+    dilation: tuple[int, int] = field(default=(1, 1), kw_only=True)
 
     op_type: ClassVar[str] = "ConvolutionInputGenerator"
     module: ClassVar[str] = "convolution_input_generator"
@@ -40,12 +42,17 @@ class ConvolutionInputGenerator(WindowGenerator):
     lut_purpose_of_cells: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        for axis, size, kernel, stride in zip(("height", "width"), self.shape, self.kernel, self.stride, strict=False):
-            if not 1 <= kernel <= size or stride < 1:
+        for axis, size, kernel, stride in zip(("height", "width"), self.shape, self.span, self.stride, strict=False):
+            if not 1 <= kernel <= size or stride < 1 or min(self.dilation) < 1:
                 raise UnsupportedError(
                     f"layer {self.name} has windows of {axis} {kernel} at a stride of {stride} over an image of "
                     f"{axis} {size}; expected a {axis} of 1 to {size} and a stride of at least 1."
                 )
+        if self._whole_pixels() and self.simd != self.shape[2]:
+            raise ConfigError(
+                f"layer {self.name}: SIMD = {self.simd}, but its windows are dilated by {self.dilation[1]} in a row; choose "
+                f"its {self.shape[2]} channels."
+            )
         if self.simd < 1 or self.shape[2] % self.simd:
             raise ConfigError(
                 f"layer {self.name}: SIMD = {self.simd} does not divide its {self.shape[2]} channels; choose a "
@@ -55,9 +62,18 @@ class ConvolutionInputGenerator(WindowGenerator):
     # -- sizes ------------------------------------------------------------------------------------------------------
 
     @property
+    def span(self) -> tuple[int, int]:
+        """The pixels of the image over which a window is spread: the kernel's, unless it is dilated."""
+        return _span(self.kernel, self.dilation)
+
+    def _whole_pixels(self) -> bool:
+        """Whether a beat must be a whole pixel, as a row of a window is no row of the image."""
+        return self.dilation[1] > 1 and self.kernel[1] > 1
+
+    @property
     def output_pixels(self) -> tuple[int, int]:
         """(OH, OW)."""
-        (height, width, _), (kernel_h, kernel_w), (stride_h, stride_w) = self.shape, self.kernel, self.stride
+        (height, width, _), (kernel_h, kernel_w), (stride_h, stride_w) = self.shape, self.span, self.stride
         return (height - kernel_h) // stride_h + 1, (width - kernel_w) // stride_w + 1
 
     @property
@@ -68,7 +84,7 @@ class ConvolutionInputGenerator(WindowGenerator):
     @property
     def ordered(self) -> bool:
         """Whether the windows take no element twice and all of them in the order in which they come."""
-        (out_h, out_w), (kernel_h, kernel_w), (stride_h, stride_w) = self.output_pixels, self.kernel, self.stride
+        (out_h, out_w), (kernel_h, kernel_w), (stride_h, stride_w) = self.output_pixels, self.span, self.stride
         rows = out_h == 1 or kernel_h <= stride_h
         columns = out_w == 1 or (kernel_h == 1 and kernel_w <= stride_w)
         return rows and columns
@@ -81,7 +97,7 @@ class ConvolutionInputGenerator(WindowGenerator):
         """
         if self.ordered:
             return _ORDERED_DEPTH
-        return _buffer_pixels(self.shape[:2], self.kernel, self.stride) * self.folds
+        return _buffer_pixels(self.shape[:2], self.kernel, self.stride, self.dilation) * self.folds
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -96,7 +112,7 @@ class ConvolutionInputGenerator(WindowGenerator):
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (frames,) = inputs
-        return (windows_of(frames, self.kernel, self.stride),)
+        return (windows_of(frames, self.kernel, self.stride, self.dilation),)
 
     def cycles(self) -> int:
         return max(self.inputs()[0].beats, self.outputs()[0].beats)
@@ -106,14 +122,14 @@ class ConvolutionInputGenerator(WindowGenerator):
         return 2
 
     def inputs_needed(self) -> np.ndarray:
-        pixels = _read_order(self.shape[:2], self.kernel, self.stride)
+        pixels = _read_order(self.shape[:2], self.kernel, self.stride, self.dilation)
         beats = (pixels[:, None] * self.folds + np.arange(self.folds, dtype=np.int64)).ravel()
         return np.maximum.accumulate(beats) + 1
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
     def legal_values(self) -> dict[str, tuple[int, ...]]:
-        return {"simd": divisors(self.shape[2])}
+        return {"simd": (self.shape[2],) if self._whole_pixels() else divisors(self.shape[2])}
 
     def demand(self, family: str) -> Demand:
         demand, bits = Demand(self.op_type), self.simd * self.type.bits
@@ -142,7 +158,8 @@ class ConvolutionInputGenerator(WindowGenerator):
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         lines = ram(self.simd * self.type.bits, self.buffer_depth, family)
-        attributes = self.finn_window(self.shape[:2], self.simd) | {"ram_style": lines.ram_style}
+        attributes = self.finn_window(self.shape[:2], self.simd)
+        attributes |= {"ram_style": lines.ram_style, "Dilation": self.dilation}
         return {"ConvolutionInputGenerator_rtl": attributes}
 
     @classmethod
@@ -172,33 +189,46 @@ class ConvolutionInputGenerator(WindowGenerator):
             "KernelWidth": self.kernel[1],
             "StrideHeight": self.stride[0],
             "StrideWidth": self.stride[1],
+            "DilationHeight": self.dilation[0],
+            "DilationWidth": self.dilation[1],
             "Depth": self.buffer_depth,
         }
 
 
-def windows_of(frames: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
+def windows_of(
+    frames: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> np.ndarray:
     """The windows of `frames` (N, H, W, C), (N, OH, OW, KH · KW · C), ordered ky, kx, c with c fastest."""
-    windows = np.lib.stride_tricks.sliding_window_view(frames, kernel, axis=(1, 2))
-    windows = windows[:, :: stride[0], :: stride[1]].transpose(0, 1, 2, 4, 5, 3)
+    windows = np.lib.stride_tricks.sliding_window_view(frames, _span(kernel, dilation), axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]].transpose(0, 1, 2, 4, 5, 3)
     return windows.reshape(*windows.shape[:3], -1)
 
 
-def _window_starts(image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
+def _span(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
+
+
+def _window_starts(image: tuple[int, int], span: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
     """The number of the first pixel of each window of a frame, in order."""
-    rows = np.arange(0, image[0] - kernel[0] + 1, stride[0], dtype=np.int64) * image[1]
-    columns = np.arange(0, image[1] - kernel[1] + 1, stride[1], dtype=np.int64)
+    rows = np.arange(0, image[0] - span[0] + 1, stride[0], dtype=np.int64) * image[1]
+    columns = np.arange(0, image[1] - span[1] + 1, stride[1], dtype=np.int64)
     return (rows[:, None] + columns).ravel()
 
 
-def _read_order(image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
+def _read_order(
+    image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> np.ndarray:
     """The number of each pixel of each window of a frame, in the order in which they go out."""
-    within = (np.arange(kernel[0], dtype=np.int64)[:, None] * image[1] + np.arange(kernel[1])).ravel()
-    order: np.ndarray = (_window_starts(image, kernel, stride)[:, None] + within).ravel()
+    rows, columns = (np.arange(k, dtype=np.int64) * d for k, d in zip(kernel, dilation, strict=True))
+    within = (rows[:, None] * image[1] + columns).ravel()
+    order: np.ndarray = (_window_starts(image, _span(kernel, dilation), stride)[:, None] + within).ravel()
     return order
 
 
 @lru_cache(maxsize=1024)
-def _buffer_pixels(image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]) -> int:
+def _buffer_pixels(
+    image: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> int:
     """The fewest pixels of buffer with which a frame takes as many steps as it has pixels in, or out if these are more.
 
     A step reads one pixel, of windows in order, and writes one. A pixel is read a step or more after it was written,
@@ -209,8 +239,8 @@ def _buffer_pixels(image: tuple[int, int], kernel: tuple[int, int], stride: tupl
     """
     frames = np.arange(3, dtype=np.int64)[:, None]
     pixels = image[0] * image[1]
-    starts = (_window_starts(image, kernel, stride) + frames * pixels).ravel()
-    reads = (_read_order(image, kernel, stride) + frames * pixels).ravel()
+    starts = (_window_starts(image, _span(kernel, dilation), stride) + frames * pixels).ravel()
+    reads = (_read_order(image, kernel, stride, dilation) + frames * pixels).ravel()
     numbers = np.arange(3 * pixels, dtype=np.int64)
     if len(reads) >= len(numbers):
         read_at = np.arange(len(reads), dtype=np.int64)

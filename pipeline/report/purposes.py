@@ -60,6 +60,7 @@ CELLS: Mapping[str, str] = MappingProxyType(
         "cyclic_counter": "FIFOs",
         "result_buffer": "FIFOs",
         "result_fifo": "FIFOs",
+        "interval_counter": "glue",
         "spill_register": "glue",
         "accelerator_shell": "glue",
         "axi_lite_slave": "glue",

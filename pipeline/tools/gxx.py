@@ -71,7 +71,8 @@ class Program:
         return outputs, _extremes(said)
 
     def inputs_needed(self, name: str, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        """After how many beats of each of `inputs` each beat of the layer's output has come, int64 (output beats,).
+        """After how many beats of each of `inputs`, as far as they have so many, each beat of the layer's output has come,
+        int64 (output beats,).
 
         For a layer that was compiled with NEEDS.
         """

@@ -12,6 +12,7 @@ __all__ = ["Network"]
 class Network:
     """Builds a graph node by node: every method appends a node to the last tensor, or to those given."""
 
+    version = 13  # of ONNX' operators
     quantizers_version = 2  # of QONNX's operators: 1 has another Trunc
     output_shape: tuple[int, ...] | None = None  # where a test wants a file that ONNX's checker accepts
 
@@ -76,7 +77,10 @@ class Network:
             [helper.make_tensor_value_info(self.last, TensorProto.FLOAT, self.output_shape)],
             [numpy_helper.from_array(array, name) for name, array in self.arrays.items()],
         )
-        opsets = [helper.make_opsetid("", 13), helper.make_opsetid("qonnx.custom_op.general", self.quantizers_version)]
+        opsets = [
+            helper.make_opsetid("", self.version),
+            helper.make_opsetid("qonnx.custom_op.general", self.quantizers_version),
+        ]
         return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
     def frames(self, count: int = 3) -> np.ndarray:

@@ -50,6 +50,7 @@ class RandomNetwork(Network):
         super().__init__(*(shapes[0] if self.chance(0.75) else shapes[1]), seed=seed)
         self.seed = seed
         self.rng = np.random.default_rng([seed, 1])
+        self.parts = np.random.default_rng([seed, 3])  # of what moves elements, so that other draws stay what they are
         self.dyadic = self.exact = self.chance(0.6)
         self.draws: set[str] = {"dyadic" if self.dyadic else "real scales"}
         self.quantizers_version = self.pick(1, 2)
@@ -193,6 +194,8 @@ class RandomNetwork(Network):
         kind = self.rng.random()
         if not self.quantized:
             self.quantizer()
+        if len(self.at) == 3 and self.parts.random() < 0.35:
+            self._part()
         if len(self.at) == 1:
             self._matrix()
         elif kind < 0.15:
@@ -212,6 +215,96 @@ class RandomNetwork(Network):
         if self.chance(0.12):
             self._trunc()
 
+    def _part(self) -> None:
+        """An operator that moves, leaves out, repeats or joins elements, and a quantizer where that is needed."""
+        channels, height, width = self.at
+        kinds = ["Concat", "Pad", "Slice", "Slice"]
+        if height * width <= 36:
+            kinds += ["Resize", "ConvTranspose", "ConvTranspose"]
+        if channels % 4 == 0 and channels:
+            kinds += ["DepthToSpace"] * 4
+        if height % 2 == width % 2 == 0:
+            kinds += ["SpaceToDepth"] * 4
+        kind = str(self.parts.choice(kinds))
+        self.drew(kind)
+        {
+            "Concat": self._concat,
+            "ConvTranspose": self._transposed_convolution,
+            "DepthToSpace": self._squares,
+            "Pad": self._border,
+            "Resize": self._resize,
+            "Slice": self._slice,
+            "SpaceToDepth": self._pixels,
+        }[kind]()
+
+    def _part_of(self, *values):
+        return values[int(self.parts.integers(len(values)))]
+
+    def _concat(self) -> None:
+        x, at, unit, reach, size = self.last, self.at, self.unit, self.reach, self.size
+        scale, branches, channels, most = float(self.scale_for(size, 4)), [], 0, 0.0
+        for _ in range(self._part_of(2, 2, 3)):
+            self.last, self.at, self.unit, self.reach, self.size = x, at, unit, reach, size
+            self._convolution(same=True)
+            branches.append(self.quantizer(scale=scale * self._part_of(1.0, 1.0, 0.5, 1.5), channels=False))
+            channels, most = channels + self.at[0], max(most, self.reach)
+        self.node("Concat", branches, axis=1)
+        self.at = (channels, *at[1:])
+        self.moved(most, scale / 2, size)
+
+    def _border(self) -> None:
+        pads = [int(self.parts.integers(3)) for _ in range(4)]
+        self.add("Pad", self.constant([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64), np.float32(0))
+        self.at = (self.at[0], self.at[1] + pads[0] + pads[2], self.at[2] + pads[1] + pads[3])
+
+    def _slice(self) -> None:
+        axis = self._part_of(1, 1, 2, 3)
+        size = self.at[axis - 1]
+        step = self._part_of(1, 2) if axis > 1 else 1
+        start = int(self.parts.integers(size))
+        end = int(self.parts.integers(start, size)) + 1
+        self.add("Slice", *(self.constant([value], np.int64) for value in (start, end, axis, step)))
+        left = len(range(start, end, step))
+        self.at = tuple(left if index == axis - 1 else of for index, of in enumerate(self.at))
+
+    def _resize(self) -> None:
+        rows, columns = self._part_of(1, 2, 3), self._part_of(1, 2)
+        scales = self.constant([1, 1, rows, columns])
+        if self.parts.random() < 0.5:
+            self.node(
+                "Resize", [self.last, "", scales], coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+            )
+        else:
+            self.node("Resize", [self.last, "", scales])
+        self.at = (self.at[0], self.at[1] * rows, self.at[2] * columns)
+
+    def _squares(self) -> None:
+        self.add("DepthToSpace", blocksize=2, mode=self._part_of("DCR", "CRD"))
+        self.at = (self.at[0] // 4, self.at[1] * 2, self.at[2] * 2)
+
+    def _pixels(self) -> None:
+        self.add("SpaceToDepth", blocksize=2)
+        self.at = (self.at[0] * 4, self.at[1] // 2, self.at[2] // 2)
+
+    def _transposed_convolution(self) -> None:
+        channels, height, width = self.at
+        kernel = [self._part_of(1, 2, 3, 4), self._part_of(2, 3)]
+        stride, outputs = self._part_of(1, 2, 2, 3), self._part_of(1, 2, 4)
+        pads = [int(self.parts.integers((k + 1) // 2)) for k in (*kernel, *kernel)]
+        more = [int(self.parts.integers(stride)) for _ in range(2)]
+        reach, size, last = self.reach, self.size, self.last
+        weight, terms, squares = self.parameter((channels, outputs, *kernel), 1)
+        names = [last, weight, *self._bias(outputs, squares * size)]
+        self.node("ConvTranspose", names, strides=[stride, stride], pads=pads, output_padding=more)
+        sizes = (
+            stride * (n - 1) + m + k - a - b
+            for n, m, k, a, b in zip((height, width), more, kernel, pads, pads[2:], strict=False)
+        )
+        self.at = (outputs, *sizes)
+        self.moved(terms * reach + 2 * squares * size, self.unit, squares * size)
+        self.quantized = False
+        self.quantizer()
+
     def _convolution(self, *, same: bool = False, at: str | None = None) -> None:
         channels, height, width = self.at
         kernel, stride, pads = [1, 1], [1, 1], [0, 0, 0, 0]
@@ -224,6 +317,7 @@ class RandomNetwork(Network):
                 min(k, size + a + b) for k, size, a, b in zip(kernel, (height, width), pads, pads[2:], strict=False)
             ]
             stride = [self.pick(1, 1, 2), self.pick(1, 1, 2)]
+        dilations = [1, 1] if same else self._dilations(kernel, pads)
         groups = 1
         if self.chance(0.25):
             groups = channels
@@ -237,6 +331,7 @@ class RandomNetwork(Network):
             ("uneven pads", pads[:2] != pads[2:]),
             ("padded convolution", any(pads)),
             ("1 × 1", kernel == [1, 1]),
+            ("dilated convolution", dilations != [1, 1]),
         ):
             if happens:
                 self.drew(what)
@@ -244,15 +339,25 @@ class RandomNetwork(Network):
         weight, terms, squares = self.parameter((outputs, channels // groups, *kernel), 0)
         bias = self._bias(outputs, squares * size)
         names = [at or self.last, weight, *bias]
-        self.node("Conv", names, kernel_shape=kernel, strides=stride, pads=pads, group=groups)
-        self.at = (outputs, *self._windows(kernel, stride, pads))
+        more = {} if dilations == [1, 1] else {"dilations": dilations}
+        self.node("Conv", names, kernel_shape=kernel, strides=stride, pads=pads, group=groups, **more)
+        self.at = (outputs, *self._windows(kernel, stride, pads, dilations))
         self.moved(terms * reach + 2 * squares * size, self.unit, squares * size)
         self.quantized = False
 
-    def _windows(self, kernel: list[int], stride: list[int], pads: list[int]) -> tuple[int, int]:
+    def _dilations(self, kernel: list[int], pads: list[int]) -> list[int]:
+        """At times more than 1, where the windows still fit."""
+        sizes = (self.at[1] + pads[0] + pads[2], self.at[2] + pads[1] + pads[3])
+        drawn = [self._part_of(1, 1, 1, 2, 3) for _ in kernel]
+        return [d if k > 1 and (k - 1) * d < size else 1 for k, d, size in zip(kernel, drawn, sizes, strict=True)]
+
+    def _windows(
+        self, kernel: list[int], stride: list[int], pads: list[int], dilations: Sequence[int] = (1, 1)
+    ) -> tuple[int, int]:
         """Rows and columns of windows over the last tensor."""
         sizes = (self.at[1] + pads[0] + pads[2], self.at[2] + pads[1] + pads[3])
-        rows, columns = ((size - k) // t + 1 for size, k, t in zip(sizes, kernel, stride, strict=True))
+        spans = ((k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True))
+        rows, columns = ((size - k) // t + 1 for size, k, t in zip(sizes, spans, stride, strict=True))
         return rows, columns
 
     def _bias(self, outputs: int, size: float) -> list[str]:
@@ -341,7 +446,8 @@ class RandomNetwork(Network):
 
     def _average_pool(self) -> None:
         channels, height, width = self.at
-        step, bits = self.nodes[-1].input[1], 8.0
+        quantizers = [n for n in self.nodes if n.op_type in QUANTIZER_OPS and n.input[0] not in self.arrays]
+        step, bits = quantizers[-1].input[1], 8.0
         kernel = [min(2, height), min(2, width)] if self.chance(0.6) else [min(3, height), min(2, width)]
         pads, options = [0, 0, 0, 0], {}
         if self.chance(0.3):

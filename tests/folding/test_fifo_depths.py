@@ -22,6 +22,7 @@ from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.tools.verilator import build_model
 from tests.dataflow.residual import residual_network
+from tests.dataflow.u_net import u_net_graph
 
 
 def runs_to_the_end(graph: LayerGraph, seed: int, frames: int = 2) -> bool:
@@ -45,10 +46,8 @@ def runs_to_the_end(graph: LayerGraph, seed: int, frames: int = 2) -> bool:
     queues[graph.input] = [frames * first.inputs()[0].beats, 0]
     last = queues[graph.output]
     last[1] = 1 << 60
-    needed = {
-        layer.name: (layer.inputs_needed() + np.arange(frames + 1)[:, None] * layer.inputs()[0].beats).ravel().tolist()
-        for layer in layers
-    }
+    needed = {layer.name: layer.needed_of(frames + 1).tolist() for layer in layers}
+    turns = {layer.name: layer.turns() for layer in layers}
     taken, sent = dict.fromkeys(needed, 0), dict.fromkeys(needed, 0)
     active = list(layers)
     while active:
@@ -56,9 +55,11 @@ def runs_to_the_end(graph: LayerGraph, seed: int, frames: int = 2) -> bool:
         name, progress = layer.name, False
         for _ in range(rng.randint(1, 8)):
             if taken[name] < needed[name][sent[name]]:
-                if not all(queues[stream][0] for stream in reads[name]):
+                turn = turns[name]
+                wanted = reads[name] if turn is None else [reads[name][turn[taken[name] % len(turn)]]]
+                if not all(queues[stream][0] for stream in wanted):
                     break
-                for stream in reads[name]:
+                for stream in wanted:
                     queues[stream][0] -= 1
                 taken[name] += 1
             else:
@@ -80,6 +81,7 @@ GRAPHS = {
     "one convolution": lambda: residual_network(depth=1, channels=2),
     "strided shortcut": lambda: residual_network(stride=2),
     "two blocks": lambda: residual_network(size=5, channels=2, depth=1, blocks=2),
+    "U-Net": lambda: u_net_graph(channels=2),
 }
 
 
@@ -99,7 +101,7 @@ def test_the_bounds_cannot_deadlock(folded):
     assert all(runs_to_the_end(graph, seed) for seed in range(4))
 
 
-@pytest.mark.parametrize("name", ["identity", "one convolution", "two blocks"])
+@pytest.mark.parametrize("name", ["identity", "one convolution", "two blocks", "U-Net"])
 @pytest.mark.parametrize("budget", [None, 1500])
 def test_one_beat_less_than_the_bound_of_an_identity_shortcut_deadlocks(name, budget):
     graph = fold(GRAPHS[name](), budget).graph

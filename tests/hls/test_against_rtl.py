@@ -147,7 +147,10 @@ def _generators(draw: st.DrawFn) -> ConvolutionInputGenerator:
     shape = draw(_shapes())
     kernel = draw(st.integers(1, shape[0])), draw(st.integers(1, shape[1]))
     stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    return ConvolutionInputGenerator(*_NAMES, shape, draw(_types()), kernel, stride, _folds(draw, shape[2]))
+    most = [(size - 1) // (k - 1) if k > 1 else 3 for size, k in zip(shape, kernel, strict=False)]
+    dilation = draw(st.integers(1, most[0])), draw(st.integers(1, most[1]))
+    simd = shape[2] if dilation[1] > 1 and kernel[1] > 1 else _folds(draw, shape[2])
+    return ConvolutionInputGenerator(*_NAMES, shape, draw(_types()), kernel, stride, simd, dilation=dilation)
 
 
 @st.composite

@@ -15,8 +15,8 @@ from tests.kernels.side_by_side import simulate_side_by_side
 UINT4 = IntType(0, 15)
 
 
-def _layer(shape, kernel, stride, simd, type_=UINT4):
-    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd)
+def _layer(shape, kernel, stride, simd, type_=UINT4, dilation=(1, 1)):
+    return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd, dilation=dilation)
 
 
 CONFIGURATIONS = {
@@ -34,6 +34,10 @@ CONFIGURATIONS = {
     "stride_beyond_the_window": _layer((9, 9, 2), (2, 2), (3, 3), 2, IntType(-8, 7)),
     "rows_far_apart": _layer((11, 5, 1), (2, 3), (7, 1), 1),
     "one_row_of_sound": _layer((1, 16, 2), (1, 5), (1, 2), 2, IntType(-128, 127)),
+    "dilated": _layer((9, 8, 2), (3, 3), (1, 1), 2, dilation=(2, 3)),
+    "dilated_rows": _layer((8, 5, 4), (3, 2), (1, 1), 2, dilation=(3, 1)),
+    "dilated_at_stride_two": _layer((8, 9, 1), (2, 3), (2, 2), 1, dilation=(2, 2)),
+    "dilated_whole_image": _layer((5, 7, 3), (3, 3), (1, 1), 3, IntType(-1, 0), dilation=(2, 3)),
     "one_pixel": _layer((1, 1, 4), (1, 1), (1, 1), 2),
 }
 
@@ -61,7 +65,9 @@ def test_windows_hold_rows_then_columns_then_channels(layer):
     (windows,) = layer.reference(frame)
     (sh, sw), (kh, kw) = layer.stride, layer.kernel
     for y, x in np.ndindex(*layer.output_pixels):
-        expected = frame[0, y * sh : y * sh + kh, x * sw : x * sw + kw].ravel()
+        (dh, dw), (span_h, span_w) = layer.dilation, layer.span
+        expected = frame[0, y * sh : y * sh + span_h : dh, x * sw : x * sw + span_w : dw].ravel()
+        assert expected.size == kh * kw * layer.shape[2]
         np.testing.assert_array_equal(windows[0, y, x], expected)
 
 
@@ -80,10 +86,12 @@ def test_a_beat_needs_the_beats_up_to_its_own(layer):
     channels=st.integers(1, 3),
     kernel=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     stride=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    dilation=st.sampled_from([(1, 1), (1, 1), (1, 1), (2, 1), (1, 2), (3, 2)]),
 )
-def test_the_buffer_costs_no_cycle_and_one_pixel_less_would(image, channels, kernel, stride):
-    assume(kernel[0] <= image[0] and kernel[1] <= image[1])
-    layer = _layer((*image, channels), kernel, stride, 1)
+def test_the_buffer_costs_no_cycle_and_one_pixel_less_would(image, channels, kernel, stride, dilation):
+    assume(all((k - 1) * d < size for k, d, size in zip(kernel, dilation, image, strict=True)))
+    simd = channels if dilation[1] > 1 and kernel[1] > 1 else 1
+    layer = _layer((*image, channels), kernel, stride, simd, dilation=dilation)
     assert _cycles_between_frames(layer, layer.buffer_depth) == layer.cycles()
     if not layer.ordered:
         smaller = _cycles_between_frames(layer, layer.buffer_depth - layer.folds)
@@ -93,8 +101,9 @@ def test_the_buffer_costs_no_cycle_and_one_pixel_less_would(image, channels, ker
 def _cycles_between_frames(layer, depth):
     """What the hardware does with a buffer of `depth` words, cycle by cycle; None if it comes to a stop."""
     words = layer.inputs()[0].beats
-    image = np.arange(words).reshape(1, *layer.shape)
-    reads = layer.reference(image)[0].reshape(layer.output_pixels[0] * layer.output_pixels[1], -1)
+    image = np.arange(words).reshape(1, *layer.shape[:2], layer.folds)
+    image = image.repeat(layer.simd, axis=3)
+    reads = layer.reference(image)[0].reshape(layer.output_pixels[0] * layer.output_pixels[1], -1)[:, :: layer.simd]
     starts = reads[:, 0]
     total, window = reads.size, reads.shape[1]
     reads = reads.ravel()
@@ -126,5 +135,9 @@ def test_what_cannot_be_built_is_refused():
         _layer((2, 4, 1), (3, 3), (1, 1), 1)
     with pytest.raises(UnsupportedError, match="width 3 at a stride of 0"):
         _layer((4, 4, 1), (3, 3), (1, 0), 1)
+    with pytest.raises(UnsupportedError, match="windows of height 5 at a stride of 1 over an image of height 4"):
+        _layer((4, 4, 1), (3, 1), (1, 1), 1, dilation=(2, 1))
+    with pytest.raises(ConfigError, match="SIMD = 2, but its windows are dilated by 2 in a row; choose its 4 channels"):
+        _layer((4, 4, 4), (1, 2), (1, 1), 2, dilation=(1, 2))
     with pytest.raises(ConfigError, match="SIMD = 3 does not divide its 4 channels"):
         _layer((4, 4, 4), (3, 3), (1, 1), 3)

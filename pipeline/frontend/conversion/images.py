@@ -26,12 +26,16 @@ __all__ = ["as_images", "places_of_squares", "with_squares"]
 def as_images(builder: LayerBuilder, source: str, tensor: StreamTensor) -> tuple[StreamTensor, np.ndarray]:
     """`tensor` as (C, H, W), streamed as (H, W, C), and the channel of a pixel that each of its channels is, int64 (C,).
 
-    A vector is an image of one pixel. Where the stream is not of these pixels yet, a DepthToSpace makes smaller ones of its
+    A vector is an image of one pixel, and what has one axis beside the channels is one row. Where the stream is not of these pixels yet, a DepthToSpace makes smaller ones of its
     channels, or a window generator larger ones. Raises UnsupportedError for any other order; `source` is the layer for
     which it is, in messages.
     """
     shape = builder.shape(tensor.stream)
-    layout = tensor.layout[:, None, None] if tensor.layout.ndim == 1 and shape[:2] == (1, 1) else tensor.layout
+    layout = tensor.layout
+    if layout.ndim == 1 and shape[:2] == (1, 1):
+        layout = layout[:, None, None]
+    elif layout.ndim == 2 and shape[0] == 1:
+        layout = layout[:, None]
     order = _order(layout, shape)
     if order is not None:
         return tensor.move(layout), order

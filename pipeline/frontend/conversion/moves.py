@@ -72,8 +72,8 @@ def _side_by_side(a: StreamTensor, b: StreamTensor) -> Function:
 
 
 def _of_rank(layout: np.ndarray, rank: int) -> np.ndarray:
-    """`layout` (C, H, W) of the tensor of a vector, if that had one axis."""
-    return layout.reshape(-1) if rank == 1 else layout
+    """`layout` (C, H, W) of a tensor of `rank` axes: (C,) of a vector, and (C, W) of one row."""
+    return layout if rank == 3 else layout[:, 0] if rank == 2 else layout[:, 0, 0]
 
 
 def convert_resize(
@@ -101,7 +101,7 @@ def convert_slice(
     tensor, _ = as_images(builder, describe(node), tensor)
     _, width, channels = builder.shape(tensor.stream)
     places = _result(node, _of_rank(tensor.layout, rank), arrays)
-    places = places[:, None, None] if rank == 1 else places
+    places = places.reshape(len(places), *(1,) * (3 - rank), *places.shape[1:])
     selected = places[:, 0, 0] % channels
     rows, columns = places[0, :, 0] // channels // width, places[0, 0, :] // channels % width
     first = int(selected.min())

@@ -77,7 +77,7 @@ def _window(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, a
     if node.op_type in _REDUCTIONS and sorted(a % (tensor.layout.ndim + 1) for a in axes or []) != [2, 3]:
         raise UnsupportedError(f"{describe(node)} reduces axes {axes}; only height and width can be built.")
     height, width, _ = builder.shape(tensor.stream)
-    return (height, width), (1, 1), (0, 0, 0, 0)
+    return (height, width), (1, 1), (0, 0, 0, 0), (1, 1)
 
 
 def _layout(node: onnx.NodeProto, layout: np.ndarray) -> np.ndarray:

@@ -81,7 +81,7 @@ def convert_transposed_convolution(
             taps[remainder_y, remainder_x, :, place_y, place_x, order] = integers[:, :, y, x].T
     matrix = (taps * multipliers).reshape(stride * stride * outputs, -1)
     pads = (rows.pads[0], columns.pads[0], rows.pads[1], columns.pads[1])
-    window = (rows.window, columns.window), (1, 1), pads
+    window = (rows.window, columns.window), (1, 1), pads, (1, 1)
     stream, pixels = add_windows(builder, node, tensor.stream, window, value=0)
     scales = scale * np.tile(weight_scale, stride * stride)
     result = add_mvau(builder, node, weight, stream, pixels, matrix, scales, np.zeros(len(scales)))

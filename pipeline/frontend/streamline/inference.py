@@ -165,10 +165,39 @@ def _infer_node(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensors) 
         shape = tensors.shapes[node.input[0]] if node.input and node.input[0] else ()
         outputs = {node.output[0]: (TensorProto.FLOAT, shape)}
     else:
+        _check_axes(node, tensors)
         outputs = _outputs(model, node, _schema(model, node), tensors)
     for name, (type_, shape) in outputs.items():
         _check_size(name, shape, _MAX_STREAMED if dynamic else MAX_ELEMENTS)
         tensors.add(name, type_, shape, dynamic=dynamic)
+
+
+def _check_axes(node: onnx.NodeProto, tensors: Tensors) -> None:
+    """Raise for a convolution for which ONNX' inference ends the process: of too few axes, or a ConvTranspose without pads."""
+    if node.op_type not in ("Conv", "ConvTranspose"):
+        return
+    if node.input[0] not in tensors.dynamic:
+        raise UnsupportedError(f"{describe(node)} is not supported on constants.")
+    shapes = [tensors.shapes.get(name, ()) for name in node.input[:2]]
+    axes = [len(shape) for shape in shapes]
+    if node.op_type == "Conv":
+        if axes[0] < 3 or axes != axes[:1] * 2:
+            raise ModelError(
+                f"{describe(node)} has weights of shape {shapes[-1]} for a tensor of shape {shapes[0]}; expected the same "
+                "number of axes, at least 3. Export the file again."
+            )
+        return
+    if axes != [4, 4]:
+        raise UnsupportedError(
+            f"{describe(node)} reads tensors of shapes {', '.join(map(str, shapes))}; only images can be built."
+        )
+    options = attributes(node)
+    if "output_shape" in options or options.get("auto_pad", b"NOTSET") != b"NOTSET":
+        raise UnsupportedError(f"{describe(node)} leaves its pads to output_shape or auto_pad; export it with pads.")
+    lengths = {"strides": 2, "dilations": 2, "pads": 4, "output_padding": 2, "kernel_shape": 2}
+    for name, count in lengths.items():
+        if len(options.get(name, [1] * count)) != count:
+            raise ModelError(f"{describe(node)} has {name} {options[name]}; expected {count} numbers.")
 
 
 def _schema(model: onnx.ModelProto, node: onnx.NodeProto) -> onnx.defs.OpSchema:

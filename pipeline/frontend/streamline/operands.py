@@ -157,20 +157,30 @@ def _check_window(site: _Site, kernel: tuple[int, ...]) -> None:
             site.wrong(f"has {name} {options[name]}; expected {count} numbers")
     if site.node.op_type not in _DILATED and any(d != 1 for d in options.get("dilations", ())):
         site.refuse(f"has dilations {options['dilations']}; only 1 can be built")
-    kernel = _dilated(options, kernel)
-    _check_pads(site, kernel)
+    span = _dilated(options, kernel)
+    _check_pads(site, kernel, span)
     if options.get("ceil_mode", 0) not in (0, 1) or options.get("count_include_pad", 0) not in (0, 1):
         site.wrong("has a ceil_mode or count_include_pad that is neither 0 nor 1")
-    over = options.get("ceil_mode", 0) and any((n - 1) * s + k > size for n, s, k, size in _reach(site, kernel))
+    over = options.get("ceil_mode", 0) and any((n - 1) * s + k > size for n, s, k, size in _reach(site, span))
     if over and site.node.op_type != "MaxPool":
         site.refuse("has ceil_mode with windows that reach over the edge; pad explicitly")
-    if over:
-        ends = site.shape(0)[2:], options.get("pads", [0] * 2 * axes)[:axes]
-        if any((n - 1) * s >= size + a for (n, s, _, _), size, a in zip(_reach(site, kernel), *ends, strict=True)):
-            site.refuse("has ceil_mode with windows that lie outside of its input; pad explicitly")
+    if site.node.op_type == "MaxPool" and not options.get("auto_pad", b"").startswith(b"SAME"):
+        _check_elements(site, kernel)
     elements = math.prod(kernel) * site.shape(0)[1] * math.prod(site.output[2:])
     if elements > _MAX_WINDOWS:
         site.refuse(f"has windows of {elements} elements in all; at most {_MAX_WINDOWS} can be built")
+
+
+def _check_elements(site: _Site, kernel: tuple[int, ...]) -> None:
+    """Every window must have an element of the input: ONNX has -inf for one without."""
+    options, axes = site.options, len(kernel)
+    strides, dilations = (options.get(name, [1] * axes) for name in ("strides", "dilations"))
+    first = options.get("pads", [0] * 2 * axes)[:axes]
+    for axis, size in enumerate(site.shape(0)[2:]):
+        taps = [tap * dilations[axis] - first[axis] for tap in range(kernel[axis])]
+        starts = (window * strides[axis] for window in range(site.output[2 + axis]))
+        if any(all(not 0 <= start + tap < size for tap in taps) for start in starts):
+            site.refuse("has windows without any element of its input; choose other pads, or no ceil_mode")
 
 
 def _dilated(options: Mapping[str, Any], kernel: tuple[int, ...]) -> tuple[int, ...]:
@@ -187,7 +197,7 @@ def _reach(site: _Site, kernel: tuple[int, ...]) -> Iterator[tuple[int, int, int
     return zip(site.output[2:], site.options.get("strides", [1] * axes), kernel, sizes, strict=True)
 
 
-def _check_pads(site: _Site, kernel: tuple[int, ...]) -> None:
+def _check_pads(site: _Site, kernel: tuple[int, ...], span: tuple[int, ...]) -> None:
     axes = len(kernel)
     pads, auto_pad = site.options.get("pads", [0] * 2 * axes), site.options.get("auto_pad", b"NOTSET").decode()
     if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
@@ -195,16 +205,14 @@ def _check_pads(site: _Site, kernel: tuple[int, ...]) -> None:
     if auto_pad != "NOTSET" and any(pads):
         site.wrong(f"has both pads and auto_pad {auto_pad}; expected one of them")
     padded = tuple(size + a + b for size, a, b in zip(site.shape(0)[2:], pads[:axes], pads[axes:], strict=True))
-    if not auto_pad.startswith("SAME") and any(k > size for k, size in zip(kernel, padded, strict=True)):
-        site.wrong(f"has windows {kernel} larger than its padded input {padded}")
+    if not auto_pad.startswith("SAME") and any(k > size for k, size in zip(span, padded, strict=True)):
+        site.wrong(f"has windows {span} larger than its padded input {padded}")
     if site.node.op_type != "Conv" and any(p >= k for p, k in zip(pads, (*kernel, *kernel), strict=True)):
         site.wrong(f"has pads {pads}, with windows {kernel} that lie outside; expected pads below the kernel")
 
 
 def _check_convolution(site: _Site) -> None:
     x, w, group = site.shape(0), site.shape(1), site.options.get("group", 1)
-    if len(x) < 3 or len(w) != len(x):
-        site.wrong(f"has weights of shape {w} for a tensor of shape {x}; expected the same number of axes, at least 3")
     if w[1] * group != x[1] or w[0] % group:
         site.wrong(f"has weights of shape {w} in {group} groups for {x[1]} channels; they do not divide")
     kernel = site.options.get("kernel_shape", list(w[2:]))
@@ -233,7 +241,7 @@ def _check_max_reduction(site: _Site) -> None:
 
 def _check_concat(site: _Site) -> None:
     rank = len(site.output)
-    if rank not in (2, 4) or site.options["axis"] % rank != 1:
+    if rank not in (2, 3, 4) or site.options["axis"] % rank != 1:
         site.refuse(f"joins along axis {site.options['axis']} tensors of {rank} axes; only channels can be joined")
     for index, name in enumerate(site.node.input):
         if not site.dynamic(index):
@@ -264,14 +272,14 @@ def _check_slice(site: _Site) -> None:
     steps = site.constant(4)
     if steps is not None and steps.min() < 1:
         site.refuse(f"has steps {steps.tolist()}; only steps forwards can be built")
-    if len(site.shape(0)) not in (2, 4):
+    if len(site.shape(0)) not in (2, 3, 4):
         site.refuse(f"takes a part of a tensor of shape {site.shape(0)}; only images and vectors can be cut")
     if steps is not None and len(site.shape(0)) == 2 and (steps > 1).any():
         site.refuse(f"has steps {steps.tolist()}; only rows and columns can be left out between others")
 
 
 def _check_split(site: _Site) -> None:
-    if len(site.shape(0)) not in (2, 4) or site.options.get("axis", 0) % len(site.shape(0)) == 0:
+    if len(site.shape(0)) not in (2, 3, 4) or site.options.get("axis", 0) % len(site.shape(0)) == 0:
         site.refuse(f"splits a tensor of shape {site.shape(0)} along axis {site.options.get('axis', 0)}; only channels, "
                     "height and width can be split")  # fmt: skip
 
@@ -304,8 +312,6 @@ def _check_squares(site: _Site) -> None:
 
 def _check_transposed_convolution(site: _Site) -> None:
     x, w, group, options = site.shape(0), site.shape(1), site.options.get("group", 1), site.options
-    if len(x) != 4 or len(w) != 4:
-        site.refuse(f"has weights of shape {w} for a tensor of shape {x}; only images can be built")
     if w[0] != x[1] or x[1] % group:
         site.wrong(f"has weights of shape {w} in {group} groups for {x[1]} channels; they do not divide")
     if site.has(2) and site.shape(2) != (w[1] * group,):
@@ -313,11 +319,6 @@ def _check_transposed_convolution(site: _Site) -> None:
     kernel = options.get("kernel_shape", list(w[2:]))
     if tuple(kernel) != w[2:]:
         site.wrong(f"has kernel_shape {kernel}; its weights have {w[2:]}")
-    for name, count in (("strides", 2), ("dilations", 2), ("pads", 4), ("output_padding", 2)):
-        if len(options.get(name, [1] * count)) != count:
-            site.wrong(f"has {name} {options[name]}; expected {count} numbers")
-    if "output_shape" in options or options.get("auto_pad", b"NOTSET") != b"NOTSET":
-        site.refuse("leaves its pads to output_shape or auto_pad; export it with pads")
     strides = options.get("strides", [1, 1])
     if strides[0] != strides[1]:
         site.refuse(f"has strides {strides}; only the same in both directions can be built")
@@ -456,7 +457,7 @@ def _set(node: onnx.NodeProto, name: str, value: Any) -> None:
 
 
 _JOINS = ("Add", "Sub", "Mul", "Div")
-_DILATED = ()
+_DILATED = ("Conv", "MaxPool")
 _CHECKS: dict[str, Callable[[_Site], None]] = {
     **dict.fromkeys(_JOINS, _check_binary),
     **dict.fromkeys(CLASSIFIER_ENDS, _check_softmax),

@@ -94,7 +94,8 @@ def _batch_normalization(a: dict[str, Any], x: Tensor, *parameters: Tensor) -> T
 def _max_pool(a: dict[str, Any], x: Tensor) -> Tensor:
     x = _padded(x, a.get("pads", [0, 0, 0, 0]), -torch.inf)
     kernel = a["kernel_shape"]
-    return F.max_pool2d(x, kernel, a.get("strides", [1] * len(kernel)), ceil_mode=bool(a.get("ceil_mode", 0)))
+    strides, ceil = a.get("strides", [1] * len(kernel)), bool(a.get("ceil_mode", 0))
+    return F.max_pool2d(x, kernel, strides, dilation=a.get("dilations", 1), ceil_mode=ceil)
 
 
 def _average_pool(a: dict[str, Any], x: Tensor) -> Tensor:

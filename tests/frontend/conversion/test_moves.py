@@ -117,6 +117,22 @@ def test_vectors_are_joined():
     exact(network, FRAMES[:, 0, 0, :5])
 
 
+def test_rows_of_sound_are_cut_and_joined(tmp_path):
+    """Of one axis beside the channels."""
+    network = Network(3, 12)
+    x = network.quant(0.25, 4)
+    convolved = network.node("Conv", [x, network.weights(4, 3, 3)], kernel_shape=[3], pads=[1, 1])
+    branch = network.quant(0.25, 4, at=convolved)
+    network.node("Concat", [x, branch], axis=1)
+    network.add("Slice", *(network.constant(v, np.int64) for v in ([1, 2], [6, 11], [1, 2], [1, 2])))
+    network.node("Conv", [network.last, network.weights(2, 5, 2)], kernel_shape=[2])
+    frames = FRAMES[:, :3, :2].reshape(-1, 3, 12)
+    expected = executed(network.model(), frames)[network.last]
+    graph = dataflow.convert(read(network, tmp_path, 3), frames, top1=False).graph
+    real = graph.run(graph.input_transform.apply(frames)) * graph.output_transform.scale
+    np.testing.assert_array_equal(real[:, 0].transpose(0, 2, 1), expected)
+
+
 @pytest.mark.parametrize(("axis", "constant", "why"), [(2, False, "axis 2"), (1, True, "joins the constant")])
 def test_other_joins_are_refused_by_name(tmp_path, axis, constant, why):
     network = quantized()
@@ -167,6 +183,31 @@ def test_what_repeats_pixels_is_built(tmp_path, factors, options):
 def test_another_resize_is_refused_by_name(tmp_path, factors, options):
     with pytest.raises(UnsupportedError, match="Resize_1 (has mode linear|makes .* no repetition of each pixel)"):
         read(resized(*factors, **options), tmp_path)
+
+
+@pytest.mark.parametrize(("op", "version"), [("Upsample", 7), ("Upsample", 9), ("Resize", 10)])
+def test_old_files_repeat_pixels_too(tmp_path, op, version):
+    network = quantized()
+    network.version = version
+    scales = [1.0, 1.0, 2.0, 3.0]
+    if version == 7:
+        network.add(op, scales=scales)
+    else:
+        network.add(op, network.constant(scales))
+    network.conv(4, 2)
+    assert "UpsampleNearestNeighbour" in [layer.op_type for layer in exact_from_a_file(network, tmp_path)]
+
+
+def test_old_files_cut_and_pad_too(tmp_path):
+    """Before they had operands, these operators had attributes."""
+    network = quantized()
+    network.version = 9
+    network.nodes.append(onnx.helper.make_node("Split", [network.last], ["a", "b"], axis=1, split=[1, 3]))
+    network.node("Slice", ["b"], starts=[1], ends=[5], axes=[2])
+    network.add("Pad", pads=[0, 0, 1, 0, 0, 0, 0, 2], value=0.0)
+    network.conv(3, 2)
+    kinds = [layer.op_type for layer in exact_from_a_file(network, tmp_path)]
+    assert kinds == ["Crop", "Crop", "FMPadding", "ConvolutionInputGenerator", "MVAU"]
 
 
 # Slice and Split
@@ -386,7 +427,7 @@ def test_the_maximum_of_an_image(tmp_path, op, options):
     network.conv(4, 3, 1)
     network.add(op, **options)
     network.quant(0.5, 4)
-    if not options.get("keepdims", 1) == 0:
+    if options.get("keepdims", 1):
         network.add("Flatten")
     network.matmul(3, 4)
     read(network, tmp_path, 2)
@@ -401,9 +442,25 @@ def test_a_maximum_whose_last_windows_reach_over_the_edge(tmp_path):
     assert graph.layers[-1].outputs()[0].shape == (4, 3, 2)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dilations": [2, 2]},
+        {"dilations": [2, 1], "pads": [1, 0, 2, 1]},
+        {"dilations": [1, 3], "strides": [2, 1], "pads": [0, 1, 0, 1]},
+    ],
+)
+def test_dilated_windows(tmp_path, options):
+    """Of a convolution and a maximum; with one dilated convolution it could also be one with zeros between its weights."""
+    network = quantized()
+    network.add("MaxPool", kernel_shape=[3, 2], **{**options, "pads": options.get("pads", [1, 1, 1, 1])})
+    network.conv(4, 3, 2, **options)
+    exact_from_a_file(network, tmp_path)
+
+
 def test_a_maximum_of_windows_without_an_element_is_refused(tmp_path):
     network = quantized()
     network.add("MaxPool", kernel_shape=[2, 2], strides=[3, 3], ceil_mode=1)
     network.conv(4, 2, 1)
-    with pytest.raises(UnsupportedError, match="MaxPool_1 has ceil_mode with windows that lie outside of its input"):
+    with pytest.raises(UnsupportedError, match="MaxPool_1 has windows without any element of its input"):
         read(network, tmp_path)

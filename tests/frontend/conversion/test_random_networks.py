@@ -30,6 +30,7 @@ def test_the_networks_have_every_feature() -> None:
         *("Quant", "IntQuant", "BipolarQuant", "Trunc", "Conv", "MatMul", "Gemm", "BatchNormalization", "Relu"),
         *("LeakyRelu", "Clip", "Sigmoid", "Tanh", "Add", "Sub", "Mul", "Div", "Neg", "MaxPool", "AveragePool"),
         *("GlobalAveragePool", "ReduceMean", "Flatten", "Reshape"),
+        *("Concat", "ConvTranspose", "DepthToSpace", "Pad", "Resize", "Slice", "SpaceToDepth"),
     }
     assert draws >= {f"{bits} bits" for bits in range(1, 9)}
     assert draws >= {
@@ -38,7 +39,16 @@ def test_the_networks_have_every_feature() -> None:
     assert draws >= {
         *("signed", "unsigned", "narrow", "full range", "fractional width", "zero point", "zero point a channel"),
         *("scale a channel", "weight scale a channel", "bipolar weights", "depthwise", "grouped", "stride"),
-        *("uneven pads", "padded convolution", "padded MaxPool", "padded AveragePool", "1 × 1", "bias", "residual"),
+        *(
+            "uneven pads",
+            "padded convolution",
+            "padded MaxPool",
+            "padded AveragePool",
+            "1 × 1",
+            "bias",
+            "residual",
+            "dilated convolution",
+        ),
         *("Trunc of version 1", "Trunc of version 2", "top1", "logits", "dyadic", "real scales", "host steps"),
     }
     assert sum(network.exact for network in networks) >= COUNT // 4

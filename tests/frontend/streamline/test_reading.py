@@ -257,7 +257,10 @@ DENSE: dict[str, tuple[Damage, str]] = {
     "a bound for each": (replaced(8, 1, lambda a: np.full(1, a)), r"Clip_8 has a bound \S+ of shape \(1,\)"),
     "softmax between": (operator(4, "Softmax"), "Softmax node Relu_4 stands between layers"),
     "transposed input": (attribute(7, "transA", 1), "Gemm_7"),
-    "no hardware": (operator(4, "GlobalMaxPool"), "there is no hardware layer for GlobalMaxPool"),
+    "no hardware": (
+        lambda m: (operator(4, "Tile")(m), m.graph.node[4].input.append("c13")),
+        "there is no hardware layer for Tile",
+    ),
 }
 
 # nodes of `images`: 0 Quant, 1 Quant of weights, 2 Conv, 3 MaxPool, 4 Flatten, 5 Quant of weights, 6 MatMul
@@ -275,8 +278,8 @@ IMAGES: dict[str, tuple[Damage, str]] = {
         r"Conv_2 has kernel_shape \[2, 2\]; its weights have \(3, 3\)",
     ),
     "kernel too large": (attribute(3, "kernel_shape", [9, 9]), "MaxPool_3.*every size must be 1 or more"),
-    "dilated": (attribute(3, "dilations", [2, 2]), r"MaxPool_3 has dilations \[2, 2\]; only 1 can be built"),
-    "dilated convolution": (attribute(2, "dilations", [2, 2]), r"Conv_2 has dilations \[2, 2\]; only 1 can be built"),
+    "dilated": (attribute(3, "dilations", [2, 2]), r"MatMul_6 does not take Flatten_4_out \(1, 16\)"),
+    "dilated convolution": (attribute(2, "dilations", [9, 9]), r"Conv_2_out has the shape \(1, 4, -12, -12\)"),
     "padded beyond": (attribute(3, "pads", [2, 2, 2, 2]), r"MaxPool_3 has pads \[2, 2, 2, 2\]"),
     "auto_pad unknown": (attribute(2, "auto_pad", "SOME"), "Conv_2"),
     "pads twice": (
@@ -416,8 +419,19 @@ def test_windows_over_constants_are_refused(tmp_path: Path) -> None:
         weights = n.node("ConvTranspose", [n.constant(n.rng.normal(size=(6, 3))), n.constant(0.5)])
         n.node("MatMul", ["Quant_0_out", weights])
 
-    with pytest.raises(UnsupportedError, match="ConvTranspose_1 is not supported"):
+    with pytest.raises(UnsupportedError, match="ConvTranspose_1 is not supported on constants"):
         read(network(build, 6), tmp_path)
+
+
+def test_weights_of_too_few_axes_are_refused(tmp_path: Path) -> None:
+    """ONNX' inference ends the process for some of them."""
+
+    def build(n: Network) -> None:
+        n.quant(0.5, 4)
+        n.node("Conv", ["Quant_0_out", n.weights(6)])
+
+    with pytest.raises(ModelError, match=r"Conv_2 has weights of shape \(6,\) .* expected the same number of axes"):
+        read(network(build, 6, 6, 1), tmp_path)
 
 
 def test_a_bias_that_is_left_out(tmp_path: Path) -> None:
