@@ -94,14 +94,16 @@ def row(network: Network) -> str:
         out = Path(scratch, "build")
         begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         command = [sys.executable, "-c", "from pipeline.cli import app; app()", "build", network.name, *arguments]
-        done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
+        done = subprocess.run([*command, "--out", str(out)], check=False, capture_output=True, text=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
         shape = network.input_shape.replace(",", " × ") or _of_name(network.name)
         if done.returncode:
             said = (done.stdout + done.stderr).strip().splitlines()[-1]
             seconds = time.monotonic() - begun
-            return f"| `{network.name}` | {shape} | none, after {seconds:.0f} s: {said} | – | – | {cpu:.0f} | – | – | – |"
+            return (
+                f"| `{network.name}` | {shape} | none, after {seconds:.0f} s: {said} | – | – | {cpu:.0f} | – | – | – |"
+            )
         stages = {s["name"]: s["seconds"] for s in json.loads((out / "report" / "build.json").read_text())["stages"]}
         resources = json.loads((out / "report" / "estimate_layer_resources.json").read_text())["total"]
         rate = json.loads((out / "report" / "estimate_network_performance.json").read_text())
