@@ -32,6 +32,7 @@ from pipeline.user_cache import cache_folder
 __all__ = [
     "CHECKPOINTS",
     "FAMILIES",
+    "LARGEST_SIDE",
     "MODELS",
     "MODEL_CLASS",
     "SHIPPED",
@@ -98,7 +99,7 @@ _PUBLISHED_TOP1 = {
 MODEL_CLASS = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"  # module:Class
 
 # what a checkpoint's record may ask for
-_WIDEST, _MOST_CLASSES, _LARGEST_SIDE = 8, 100_000, 1024
+_WIDEST, _MOST_CLASSES, LARGEST_SIDE = 8, 100_000, 1024
 
 
 @dataclass(frozen=True)
@@ -331,8 +332,8 @@ def _check_sizes(width: object, shape: Sequence[object] | None, classes: object)
         raise ConfigError(f"width is {width!r}; expected a number above 0, up to {_WIDEST}.")
     if classes is not None and classes not in range(1, _MOST_CLASSES + 1):
         raise ConfigError(f"num_classes is {classes!r}; expected a whole number from 1 to {_MOST_CLASSES}.")
-    if shape is not None and (len(shape) != 3 or any(size not in range(1, _LARGEST_SIDE + 1) for size in shape)):
-        raise ConfigError(f"input_shape is {shape!r}; expected channels, height and width of 1 to {_LARGEST_SIDE}.")
+    if shape is not None and (len(shape) != 3 or any(size not in range(1, LARGEST_SIDE + 1) for size in shape)):
+        raise ConfigError(f"input_shape is {shape!r}; expected channels, height and width of 1 to {LARGEST_SIDE}.")
 
 
 def find(name: str) -> ModelSpec:

@@ -21,6 +21,7 @@ from pipeline.models import golden
 from pipeline.models.golden import GoldenFrames
 from pipeline.models.names import (
     FAMILIES,
+    LARGEST_SIDE,
     ModelSpec,
     Preprocessing,
     find,
@@ -240,13 +241,18 @@ def _resolve_name(
 
 def _of_shape(spec: ModelSpec, shape: tuple[int, ...], weights: Weights) -> ModelSpec:
     """`spec` for an input of `shape`. Raises ConfigError where its weights, or its kind, take no such input."""
-    if len(shape) != 3:
-        raise ConfigError(f"input_shape is {shape}; {spec.name} takes three sizes, such as {spec.input_shape}.")
-    if weights == "trained" and not FAMILIES[spec.family].any_size and shape != spec.input_shape:
+    family = FAMILIES[spec.family]
+    if len(shape) != 3 or max(shape) > LARGEST_SIDE:
         raise ConfigError(
-            f"input_shape is {shape}, but {spec.name} was trained for {spec.input_shape}. Leave input_shape out, or build "
-            "with synthetic weights (--weights synthetic)."
+            f"input_shape is {shape}; {spec.name} takes three sizes of up to {LARGEST_SIDE}, such as {spec.input_shape}."
         )
+    if (weights == "trained" or spec.url) and not family.any_size and shape != spec.input_shape:
+        raise ConfigError(
+            f"input_shape is {shape}, but {spec.name} is one for {spec.input_shape}. Leave input_shape out, or build a "
+            "network that is not trained with synthetic weights (--weights synthetic)."
+        )
+    if family.input_range is None and shape[0] not in (1, 3):
+        raise ConfigError(f"input_shape is {shape}; {spec.name} takes images, of 1 or 3 channels.")
     if spec.url and shape[0] != spec.input_shape[0]:
         raise ConfigError(f"input_shape is {shape}; {spec.name} takes images of {spec.input_shape[0]} channels.")
     return replace(spec, input_shape=(shape[0], shape[1], shape[2]))

@@ -237,10 +237,16 @@ def test_the_size_of_a_networks_input(tmp_path: Path) -> None:
     assert record.input_shape == (3, 8, 12) and frames.shape == (2, 3, 8, 12)
     stored, _ = resolve.load(tmp_path)
     assert resolve.load_network(stored, tmp_path)(torch.from_numpy(frames)).shape == (2, 2, 8, 12)
-    with pytest.raises(ConfigError, match=r"is \(3, 8\); quant_unet_w4a4 takes three sizes, such as \(3, 64, 64\)"):
+    with pytest.raises(
+        ConfigError, match=r"is \(3, 8\); quant_unet_w4a4 takes three sizes of up to 1024, such as \(3, 64"
+    ):
         resolve.run(name, "synthetic", 0, 2, None, tmp_path, input_shape=(3, 8))
-    with pytest.raises(ConfigError, match=r"but quant_tfc_w2a2 was trained for \(1, 28, 28\). .*--weights synthetic"):
+    with pytest.raises(ConfigError, match=r"but quant_tfc_w2a2 is one for \(1, 28, 28\). .*--weights synthetic"):
         resolve.run("quant_tfc_w2a2", "trained", 0, 2, None, tmp_path, input_shape=(1, 32, 32))
+    with pytest.raises(ConfigError, match="but quant_resnet18_w4a4_a2q_12b is one for"):
+        resolve.run("quant_resnet18_w4a4_a2q_12b", "synthetic", 0, 2, None, tmp_path, input_shape=(3, 64, 64))
+    with pytest.raises(ConfigError, match="quant_resnet8_w4a4 takes images, of 1 or 3 channels"):
+        resolve.run("quant_resnet8_w4a4", "synthetic", 0, 2, None, tmp_path, input_shape=(2, 32, 32))
     with pytest.raises(ConfigError, match="quant_espcn_x2_w4a4_base takes images of 3 channels"):
         resolve.run("quant_espcn_x2_w4a4_base", "synthetic", 0, 2, None, tmp_path, input_shape=(1, 32, 32))
 
