@@ -172,7 +172,9 @@ class BuildConfig(Section):
         description="module:Class, what makes the network that a checkpoint of your own fills",
     )
     input_shape: InputShape | None = Field(
-        None, description="the shape of one input of model_class, without the batch, such as [3, 32, 32]"
+        None,
+        description="the shape of one input, without the batch, such as [3, 32, 32]: of model_class, or of a network by "
+        "name whose weights take it",
     )
 
     board: str = Field(DEFAULT_BOARD, description="a board of hw/boards, or a path to a board's .yaml file")
@@ -205,7 +207,10 @@ class BuildConfig(Section):
     specialize_layers_config_file: Path | None = Field(
         None, description="a path to a file of preferred_impl_style by layer and operator in FINN's JSON"
     )
-    output: Output = Field("top1", description=_choices(Output))
+    output: Output | None = Field(
+        None,
+        description=f"{_choices(Output)}; null for top1 where the network gives a number for each class, else logits",
+    )
 
     check_overflow: bool = Field(
         False, description="true or false: a debug build, whose hardware watches its accumulators for overflows"

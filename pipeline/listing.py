@@ -31,14 +31,18 @@ __all__ = ["board_facts", "board_table", "family_table", "model_table", "option_
 def model_table() -> Table:
     """The networks with a checkpoint: name, data set, accuracy and other facts, and origin.
 
-    After those of this repository and the releases come the ones that were trained in the working directory, but for
-    those that a name cannot mean because the repository has one of that name. ¹ marks one that is taken where the release of
-    its name cannot be had. The table is 80 columns wide.
+    Networks for super resolution have their PSNR in place of the accuracy. After those of this repository and the
+    releases come the ones that were trained in the working directory, but for those that a name cannot mean because
+    the repository has one of that name. ¹ marks one that is taken where the release of its name cannot be had. The
+    table is 80 columns wide.
     """
     table = Table(Column("model", overflow="fold"), box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("data set", "top-1", "zeros", "‖w‖₁", "from"):
         table.add_column(name, no_wrap=True)
     for spec in MODELS.values():
+        if spec.published_psnr is not None:
+            table.add_row(spec.name, "BSD300", f"{spec.published_psnr:.1f} dB", "", "", "release")
+            continue
         dataset = DATASETS[spec.dataset].title
         if spec.url:
             table.add_row(spec.name, dataset, f"{spec.published_top1:.1f} %", "", "", "release")
@@ -76,14 +80,16 @@ def _figures(facts: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def family_table() -> Table:
-    """The families of networks that can be trained, and what they take by default."""
+    """The families of networks, and what they take by default; those without a data set cannot be trained here."""
     table = Table("family", "data set", "input", "classes", box=None)
     groups: dict[Family, list[str]] = {}
     for name, family in FAMILIES.items():
         groups.setdefault(replace(family, depth=None), []).append(name)
     for family, names in groups.items():
         shape = "×".join(map(str, family.input_shape))
-        table.add_row(" ".join(names), DATASETS[family.dataset].title, shape, str(family.num_classes))
+        title = DATASETS[family.dataset].title if family.dataset else "none"
+        classes = "an image" if family.output == "image" else str(family.num_classes)
+        table.add_row(" ".join(names), title, shape, classes)
     return table
 
 

@@ -83,7 +83,9 @@ def test_models(elsewhere: Path) -> None:
     result = runner.invoke(app, ["models"])
     assert result.exit_code == 0
     assert "quant_resnet8_w4a4_a2q_14b" in result.output and "quant_resnet18_w4a4_a2q_plus_16b" in result.output
-    assert all(family in result.output for family in ("cnv", "mobilenetv1", "resnet152", "vgg19", "tfc"))
+    families = ("cnv", "mobilenetv1", "resnet152", "vgg19", "tfc", "espcn_x2", "unet", "dscnn", "vgg10", "tinyyolo")
+    assert all(family in result.output for family in families)
+    assert re.search(r"quant_espcn_x2_w4a4_a2q_13b +BSD300 +30\.2 dB +release", result.output)
     assert re.search(r"quant_tfc_w3a3 +Fashion-MNIST +87\.7 % +40\.0 % +49 +trained", result.output)
     assert re.findall(r"quant_tfc_w2a2 +Fashion-MNIST +(\S+ %).* (\w+) *\n", result.output) == [("88.3 %", "here")]
 

@@ -12,6 +12,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from pipeline.datasets import catalog
 from pipeline.datasets.image_set import ImageSet
 from pipeline.errors import ConfigError
 from pipeline.models.names import Preprocessing
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = [
     "Ends",
@@ -32,6 +36,7 @@ __all__ = [
     "is_image",
     "normalised",
     "of_range",
+    "photographs",
     "range_frames",
 ]
 
@@ -172,17 +177,12 @@ def _dataset_images(dataset: str, shape: tuple[int, ...], count: int) -> tuple[n
 
 
 def _photograph_images(shape: tuple[int, ...], count: int, seed: int) -> tuple[np.ndarray, str]:
-    from PIL import Image
-
     generator = np.random.default_rng(seed)
-    photographs = []
-    for name in _PHOTOGRAPHS:
-        with Image.open(_photograph_folder() / name) as image:
-            photographs.append(image.copy())
+    chosen = photographs()
     channels, height, width = shape
     crops = np.empty((count, channels, height, width), np.uint8)
     for index in range(count):
-        photograph = photographs[index % len(photographs)]
+        photograph = chosen[index % len(chosen)]
         side = int(generator.integers(min(photograph.size) // 8, min(photograph.size) + 1))
         left, top = (int(generator.integers(0, length - side + 1)) for length in photograph.size)
         crop = photograph.resize((width, height), box=(left, top, left + side, top + side))
@@ -192,6 +192,17 @@ def _photograph_images(shape: tuple[int, ...], count: int, seed: int) -> tuple[n
         f"{count} crops of the photographs that scikit-learn ships (china.jpg, flower.jpg), not the model's data set"
     )
     return crops, source
+
+
+def photographs() -> list[Image.Image]:
+    """The photographs that scikit-learn ships, RGB."""
+    from PIL import Image
+
+    images = []
+    for name in _PHOTOGRAPHS:
+        with Image.open(_photograph_folder() / name) as image:
+            images.append(image.convert("RGB"))
+    return images
 
 
 def _photograph_folder() -> Path:

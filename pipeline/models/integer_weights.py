@@ -58,19 +58,22 @@ def quantized_weights(network: nn.Module, image: Tensor) -> dict[str, tuple[Quan
     result: dict[str, tuple[QuantTensor, QuantTensor | None]] = {}
     computed: dict[nn.Module, QuantTensor | Tensor] = {}
 
-    def keep(proxy: nn.Module, _arguments: tuple[Any, ...], weight: QuantTensor | Tensor) -> None:
-        computed[proxy] = weight
+    def keep(proxy: nn.Module, _arguments: tuple[Any, ...], tensor: QuantTensor | Tensor) -> None:
+        computed[proxy] = tensor
 
     def record(name: str) -> Callable[..., None]:
         def hook(layer: QuantWeightBiasInputOutputLayer, arguments: tuple[Any, ...], _output: object) -> None:
-            weight = computed.pop(layer.weight_quant)
+            weight, quant_input = computed.pop(layer.weight_quant), computed.pop(layer.input_quant, arguments[0])
             if isinstance(weight, QuantTensor):
-                result[name] = weight, arguments[0] if isinstance(arguments[0], QuantTensor) else None
+                result[name] = weight, quant_input if isinstance(quant_input, QuantTensor) else None
 
         return hook
 
     layers = [(n, m) for n, m in network.named_modules() if isinstance(m, QuantWeightBiasInputOutputLayer)]
     hooks = [layer.weight_quant.register_forward_hook(keep) for _, layer in layers]
+    hooks += [
+        layer.input_quant.register_forward_hook(keep) for _, layer in layers if layer.input_quant.is_quant_enabled
+    ]
     hooks += [layer.register_forward_hook(record(name)) for name, layer in layers]
     was_training = network.training
     try:

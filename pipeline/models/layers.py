@@ -7,7 +7,7 @@ a quantized one. Parameters of convolutions, linear layers and normalisations ha
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 import brevitas
 import brevitas.nn as qnn
@@ -44,6 +44,7 @@ __all__ = [
     "Layers",
     "Normalize",
     "Place",
+    "Size",
     "Uint8Pixels",
     "after",
     "channels",
@@ -59,6 +60,7 @@ A2Q_WEIGHT_QUANTIZERS = {
 }
 
 Place = Literal["first", "hidden", "last"]
+Size = int | tuple[int, int]  # of both sides, or (height, width)
 
 
 class Uint8Pixels(Uint8ActPerTensorFloat):
@@ -69,8 +71,8 @@ class Uint8Pixels(Uint8ActPerTensorFloat):
     scaling_init = 1.0
 
 
-class _NormalizedPixels(Int8ActPerTensorFloat):
-    """8-bit signed integers from −127 to 127 for normalised pixels; `scaling_init` is the largest magnitude."""
+class _SignedInput(Int8ActPerTensorFloat):
+    """8-bit signed integers from −127 to 127 for real numbers; `scaling_init` is the largest magnitude."""
 
     scaling_impl_type = ScalingImplType.CONST
     restrict_scaling_type = RestrictValueType.FP
@@ -92,6 +94,12 @@ class _LargestPercentile(AbsPercentile):
 
 class _Activations(Uint8ActPerTensorFloat):
     """Unsigned integers with a learned scale for the tensor, which begins from the first images."""
+
+    scaling_stats_impl = _LargestPercentile
+
+
+class _SignedActivations(Int8ActPerTensorFloat):
+    """The same, signed."""
 
     scaling_stats_impl = _LargestPercentile
 
@@ -158,10 +166,14 @@ class Layers:
     def __init__(self, quantization: Quantization | None) -> None:
         self.quantization = quantization
 
-    def input(self, normalization: Preprocessing | None) -> nn.Module:
-        """Images in [0, 1] as the pixels they were made from; normalised ones as 8-bit signed integers."""
+    def input(self, normalization: Preprocessing | None, input_range: tuple[float, float] | None = None) -> nn.Module:
+        """Images in [0, 1] as the pixels they were made from; normalised ones, and numbers of `input_range`, as 8-bit
+        signed integers."""
         if self.quantization is None:
             return nn.Identity()
+        if input_range is not None:
+            largest = max(map(abs, input_range))
+            return qnn.QuantIdentity(_SignedInput.let(scaling_init=largest), return_quant_tensor=True)
         if normalization is None:
             return qnn.QuantIdentity(Uint8Pixels, return_quant_tensor=True)
         ends = [
@@ -169,23 +181,24 @@ class Layers:
             for mean, std in zip(normalization.mean, normalization.std, strict=True)
             for end in (0.0, 1.0)
         ]
-        return qnn.QuantIdentity(_NormalizedPixels.let(scaling_init=max(ends)), return_quant_tensor=True)
+        return qnn.QuantIdentity(_SignedInput.let(scaling_init=max(ends)), return_quant_tensor=True)
 
     def conv(
         self,
         inputs: int,
         outputs: int,
-        kernel: int,
+        kernel: Size,
         *,
         stride: int = 1,
-        padding: int = 0,
+        padding: Size = 0,
         groups: int = 1,
         place: Place = "hidden",
     ) -> nn.Module:
         """A convolution without bias; depthwise with `groups` = `inputs`."""
         if self.quantization is None:
             return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False)
-        weights = _weights(self.quantization, place, inputs // groups * kernel**2)
+        height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+        weights = _weights(self.quantization, place, inputs // groups * height * width)
         return qnn.QuantConv2d(
             inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False, **weights
         )
@@ -204,6 +217,18 @@ class Layers:
             return nn.ReLU()
         return qnn.QuantReLU(_Activations, bit_width=self.quantization.act_bits, return_quant_tensor=True)
 
+    def linear_end(self) -> nn.Module:
+        """The end of a branch without a ReLU; quantized, signed integers of `act_bits` with a learned scale."""
+        if self.quantization is None:
+            return nn.Identity()
+        return qnn.QuantIdentity(_SignedActivations, bit_width=self.quantization.act_bits, return_quant_tensor=True)
+
+    def image(self) -> nn.Module:
+        """The end of a network that gives images: numbers from 0 to 1; quantized, those of 8-bit pixels."""
+        if self.quantization is None:
+            return nn.Hardtanh(0.0, 1.0)
+        return qnn.QuantReLU(Uint8Pixels)
+
     def branch_end(self, shared: nn.Module | None = None) -> nn.Module:
         """The end of a branch of a residual addition; `shared` is the activation that ends the other branch.
 
@@ -214,7 +239,7 @@ class Layers:
             return nn.Identity()
         return self.activation() if shared is None else shared
 
-    def average_pool(self, kernel: int | tuple[int, int]) -> nn.Module:
+    def average_pool(self, kernel: Size) -> nn.Module:
         """The average of a window; quantized, its sum without the lowest bits, 8 bits or as many as the sum has."""
         if self.quantization is None:
             return nn.AvgPool2d(kernel)
@@ -248,7 +273,12 @@ def _weights(chosen: Quantization, place: Place, terms: int) -> dict[str, Any]:
 
 
 class ImageNetwork(nn.Module):
-    """The base of all networks: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out."""
+    """The base of all networks: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out.
+
+    A network that takes other numbers than pixels says so in `input_range`, and what it gives in its own text.
+    """
+
+    input_range: ClassVar[tuple[float, float] | None] = None
 
     def __init__(
         self,
@@ -265,12 +295,17 @@ class ImageNetwork(nn.Module):
                 f"The normalization has {given[0]} means and {given[1]} standard deviations; expected one of each for "
                 f"the {input_shape[0]} channels of the input."
             )
+        if given and self.input_range is not None:
+            raise ModelError(
+                f"The normalization is one of pixels, and this network takes numbers from {self.input_range[0]:g} to "
+                f"{self.input_range[1]:g}. Leave it out."
+            )
         self.input_shape = tuple(input_shape)
         self.num_classes = num_classes
         self.quantization = quantization
         self.normalization = normalization
         self.normalize = Normalize(normalization.mean, normalization.std) if normalization else nn.Identity()
-        self.input_quant = Layers(quantization).input(normalization)
+        self.input_quant = Layers(quantization).input(normalization, self.input_range)
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -289,12 +324,16 @@ def is_small(input_shape: tuple[int, int, int]) -> bool:
     return max(input_shape[1:]) <= _LARGEST_SMALL_IMAGE
 
 
-def after(pixels: tuple[int, int], kernel: int, *, stride: int = 1, padding: int = 0) -> tuple[int, int]:
+def after(pixels: tuple[int, int], kernel: Size, *, stride: int = 1, padding: Size = 0) -> tuple[int, int]:
     """Height and width after a window of `kernel`. Raises ModelError where nothing is left."""
-    height, width = ((size + 2 * padding - kernel) // stride + 1 for size in pixels)
+    window, border = ((size, size) if isinstance(size, int) else size for size in (kernel, padding))
+    height, width = (
+        (size + 2 * outside - inside) // stride + 1
+        for size, inside, outside in zip(pixels, window, border, strict=True)
+    )
     if min(height, width) < 1:
         raise ModelError(
             f"The images are too small for this network: {pixels[0]}×{pixels[1]} pixels are left where a window of "
-            f"{kernel}×{kernel} follows. Use larger images."
+            f"{window[0]}×{window[1]} follows. Use larger images."
         )
     return height, width

@@ -32,11 +32,13 @@ from pipeline.user_cache import cache_folder
 __all__ = [
     "CHECKPOINTS",
     "FAMILIES",
+    "LARGEST_SIDE",
     "MODELS",
     "MODEL_CLASS",
     "SHIPPED",
     "TRAINED",
     "Family",
+    "Kind",
     "ModelSpec",
     "Preprocessing",
     "UnknownModelError",
@@ -71,6 +73,22 @@ _RELEASE_DIGITS = {
     "quant_resnet18_w4a4_a2q_plus_16b": "19973380",
 }
 
+_ESPCN_RELEASES = "https://github.com/Xilinx/brevitas/releases/download"
+
+# For super resolution the release that has the file, the first digits of its SHA-256, and the PSNR in dB on BSD300's test
+# images, of which the middle 512 × 512 pixels are restored from half as many a side: `model_url` and README.md in
+# brevitas_examples/super_resolution of Brevitas 0.13.4.
+_ESPCN_FILES = {
+    "quant_espcn_x2_w8a8_base": ("super_res_r1", "f761e4a1", 30.96),
+    "quant_espcn_x2_w8a8_a2q_32b": ("super_res_r1", "85470d9b", 30.79),
+    "quant_espcn_x2_w8a8_a2q_16b": ("super_res_r1", "f9e1da66", 30.56),
+    "quant_espcn_x2_w8a8_a2q_plus_16b": ("super_res_r2", "0ddf46f1", 31.24),
+    "quant_espcn_x2_w4a4_base": ("super_res_r1", "80658e6d", 30.30),
+    "quant_espcn_x2_w4a4_a2q_32b": ("super_res_r1", "8702a412", 30.27),
+    "quant_espcn_x2_w4a4_a2q_13b": ("super_res_r1", "9fff234e", 30.24),
+    "quant_espcn_x2_w4a4_a2q_plus_13b": ("super_res_r2", "6e6d55f0", 30.95),
+}
+
 # Top-1 in percent on CIFAR-10 at P = 12 … 16, as the QONNX model zoo publishes it.
 _PUBLISHED_TOP1 = {
     "a2q": {12: 83.9, 13: 89.8, 14: 92.6, 15: 94.2, 16: 94.2},
@@ -81,7 +99,7 @@ _PUBLISHED_TOP1 = {
 MODEL_CLASS = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"  # module:Class
 
 # what a checkpoint's record may ask for
-_WIDEST, _MOST_CLASSES, _LARGEST_SIDE = 8, 100_000, 1024
+_WIDEST, _MOST_CLASSES, LARGEST_SIDE = 8, 100_000, 1024
 
 
 @dataclass(frozen=True)
@@ -104,15 +122,32 @@ class Preprocessing:
         return cls((-low / span,) * channels, (1 / span,) * channels)
 
 
+Kind = Literal[
+    "resnet", "vgg", "cnv", "mobilenetv1", "mobilenetv2", "tfc", "espcn", "unet", "dscnn", "vgg10", "tinyyolo"
+]
+
+
 @dataclass(frozen=True)
 class Family:
-    """Networks that differ in quantization, width, input shape and classes only; `depth` is the kind's own number."""
+    """Networks that differ in quantization, width, input shape and classes only; `depth` is the kind's own number: of
+    layers, or of pixels a side that an ESPCN makes of one.
 
-    kind: Literal["resnet", "vgg", "cnv", "mobilenetv1", "tfc"]
+    `dataset` is empty where none of its kind is known here, `input_range` is what a network takes that takes no pixels,
+    and `output` what it gives: a number for each class, such numbers for each pixel or cell, or an image.
+    """
+
+    kind: Kind
     depth: int | None = None
     dataset: str = "cifar10"
     input_shape: tuple[int, int, int] = (3, 32, 32)
     num_classes: int = 10
+    input_range: tuple[float, float] | None = None
+    output: Literal["classes", "map", "image"] = "classes"
+
+    @property
+    def any_size(self) -> bool:
+        """Whether the same weights take images of any height and width."""
+        return self.output != "classes"
 
 
 FAMILIES: dict[str, Family] = {
@@ -120,15 +155,26 @@ FAMILIES: dict[str, Family] = {
     **{f"vgg{depth}": Family("vgg", depth) for depth in (11, 13, 16, 19)},
     "cnv": Family("cnv"),
     "mobilenetv1": Family("mobilenetv1"),
+    "mobilenetv2": Family("mobilenetv2"),
     "tfc": Family("tfc", dataset="mnist", input_shape=(1, 28, 28)),
+    **{f"espcn_x{side}": Family("espcn", side, dataset="", output="image") for side in (2, 3, 4)},
+    "unet": Family("unet", dataset="", input_shape=(3, 64, 64), num_classes=2, output="map"),
+    "tinyyolo": Family("tinyyolo", dataset="", input_shape=(3, 128, 128), num_classes=20, output="map"),
+    "dscnn": Family("dscnn", dataset="", input_shape=(1, 49, 10), num_classes=12, input_range=(-1, 1)),
+    "vgg10": Family("vgg10", dataset="", input_shape=(2, 1, 1024), num_classes=24, input_range=(-2, 2)),
 }
+
+_NAME = re.compile(
+    rf"(?P<family>{'|'.join(map(re.escape, sorted(FAMILIES, key=len, reverse=True)))})"
+    r"(?:x(?P<width>[1-9]\d*(?:\.\d*[1-9])?|0\.\d*[1-9]))?(?:_(?P<suffix>.+))?"
+)
 
 
 @dataclass(frozen=True)
 class ModelSpec:
     """A network of a family, and where its checkpoint is.
 
-    `quantization` is None for a float network. `dataset` is a name of `pipeline/datasets/catalog.py`. `preprocessing`
+    `quantization` is None for a float network. `dataset` is a name of `pipeline/datasets/catalog.py`, or empty. `preprocessing`
     is what is done to an image before the network gets it, `normalization` what the network does to it itself. `url`
     is empty for a checkpoint in this repository, whose SHA-256 is in the JSON beside it, or where there is none.
     """
@@ -143,6 +189,7 @@ class ModelSpec:
     normalization: Preprocessing | None = None
     preprocessing: Preprocessing = Preprocessing()
     published_top1: float | None = None  # in percent
+    published_psnr: float | None = None  # in dB
     url: str = ""
     digits: str = ""  # what the SHA-256 of the file at `url` begins with
 
@@ -197,12 +244,10 @@ def parse_name(name: str) -> tuple[str, Quantization | None, float]:
 
     Raises ModelError with the grammar, the families and the closest name.
     """
-    wide, separator, suffix = name.removeprefix("quant_").partition("_")
-    family, times, factor = wide.partition("x")
-    unnamed = (separator or name.startswith("quant_")) and not suffix
-    if family not in FAMILIES or unnamed or (times and not re.fullmatch(r"[1-9]\d*(\.\d*[1-9])?|0\.\d*[1-9]", factor)):
+    match = _NAME.fullmatch(name.removeprefix("quant_"))
+    if match is None or (name.startswith("quant_") and not match["suffix"]):
         raise _unknown(name)
-    width = float(factor) if times else 1.0
+    family, suffix, width = match["family"], match["suffix"], float(match["width"] or 1)
     try:
         _check_sizes(width, None, None)
         return family, Quantization.parse(suffix) if suffix else None, width
@@ -272,7 +317,8 @@ def recorded(name: str, record: Mapping[str, Any]) -> ModelSpec:
             if normalization
             else None,
         )
-        find_dataset(spec.dataset)
+        if spec.dataset:
+            find_dataset(spec.dataset)
     except (InputError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, UnknownModelError) and "network" not in record:
             raise  # there is no record to blame
@@ -286,8 +332,8 @@ def _check_sizes(width: object, shape: Sequence[object] | None, classes: object)
         raise ConfigError(f"width is {width!r}; expected a number above 0, up to {_WIDEST}.")
     if classes is not None and classes not in range(1, _MOST_CLASSES + 1):
         raise ConfigError(f"num_classes is {classes!r}; expected a whole number from 1 to {_MOST_CLASSES}.")
-    if shape is not None and (len(shape) != 3 or any(size not in range(1, _LARGEST_SIDE + 1) for size in shape)):
-        raise ConfigError(f"input_shape is {shape!r}; expected channels, height and width of 1 to {_LARGEST_SIDE}.")
+    if shape is not None and (len(shape) != 3 or any(size not in range(1, LARGEST_SIDE + 1) for size in shape)):
+        raise ConfigError(f"input_shape is {shape!r}; expected channels, height and width of 1 to {LARGEST_SIDE}.")
 
 
 def find(name: str) -> ModelSpec:
@@ -334,6 +380,17 @@ def _resnet18(name: str, digits: str) -> ModelSpec:
     )
 
 
+def _espcn(name: str, release: str, digits: str, psnr: float) -> ModelSpec:
+    suffix = name.removeprefix("quant_espcn_x2_").removesuffix("_base")
+    return replace(
+        spec_of("espcn_x2", Quantization.parse(suffix)),
+        name=name,
+        published_psnr=psnr,
+        url=f"{_ESPCN_RELEASES}/{release}/{name}-{digits}.pth",
+        digits=digits,
+    )
+
+
 def _own_models() -> dict[str, ModelSpec]:
     """The models with a record in this repository. A damaged record is read again, and reported, when it is needed."""
     models = {}
@@ -368,4 +425,5 @@ SHIPPED: dict[str, ModelSpec] = _own_models()
 MODELS: dict[str, ModelSpec] = {
     **SHIPPED,
     **{name: _resnet18(name, digits) for name, digits in _RELEASE_DIGITS.items()},
+    **{name: _espcn(name, *file) for name, file in _ESPCN_FILES.items()},
 }

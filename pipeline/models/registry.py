@@ -7,7 +7,7 @@ import json
 import os
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from pipeline.models.names import (
     FAMILIES,
     MODELS,
     SHIPPED,
+    Kind,
     ModelSpec,
     Preprocessing,
     UnknownModelError,
@@ -88,9 +89,11 @@ def fetch(spec: ModelSpec) -> Path:
         synthetic = ", or build with synthetic weights: WEIGHTS=synthetic (--weights synthetic)"
 
         recipe = next((file.stem for file in sorted(TRAIN_CONFIGS.glob(f"*_{spec.name}.yaml"))), "CONFIG")
+        remedy = f"Train it (a2q train {recipe})"
+        if not FAMILIES[spec.family].dataset:
+            remedy = "Give the path of one, or train one elsewhere, as there is no data set for it here"
         raise ModelError(
-            f"There is no checkpoint of {spec.name} here. Train it (a2q train {recipe})"
-            f"{synthetic if spec.quantization else ''}."
+            f"There is no checkpoint of {spec.name} here. {remedy}{synthetic if spec.quantization else ''}."
         )
     if not spec.url:
         path = CHECKPOINTS / spec.file
@@ -130,14 +133,32 @@ def image_network(spec: ModelSpec) -> ImageNetwork:
     """The same, of a `spec` whose network is defined here."""
     _refuse_jit()
     from pipeline.models.cnv import CNV
+    from pipeline.models.dscnn import DSCNN
+    from pipeline.models.espcn import ESPCN
     from pipeline.models.mobilenetv1 import MobileNetV1
+    from pipeline.models.mobilenetv2 import MobileNetV2
     from pipeline.models.resnet import ResNet
     from pipeline.models.tfc import TFC
+    from pipeline.models.tinyyolo import TinyYOLO
+    from pipeline.models.unet import UNet
     from pipeline.models.vgg import VGG
+    from pipeline.models.vgg10 import VGG10
 
+    kinds: dict[Kind, Callable[..., ImageNetwork]] = {
+        "resnet": ResNet,
+        "vgg": VGG,
+        "cnv": CNV,
+        "tfc": TFC,
+        "mobilenetv1": MobileNetV1,
+        "mobilenetv2": MobileNetV2,
+        "espcn": ESPCN,
+        "unet": UNet,
+        "dscnn": DSCNN,
+        "vgg10": VGG10,
+        "tinyyolo": TinyYOLO,
+    }
     family = FAMILIES[spec.family]
-    kind = {"resnet": ResNet, "vgg": VGG, "cnv": CNV, "mobilenetv1": MobileNetV1, "tfc": TFC}[family.kind]
-    return kind(
+    return kinds[family.kind](
         *(() if family.depth is None else (family.depth,)),
         num_classes=spec.num_classes,
         input_shape=spec.input_shape,
@@ -320,6 +341,10 @@ def _refuse_jit() -> None:
 def _released(spec: ModelSpec) -> nn.Module:
     """The network that Brevitas' release files fill."""
     _refuse_jit()
+    if FAMILIES[spec.family].kind == "espcn":
+        from brevitas_examples.super_resolution.models import get_model_by_name
+
+        return get_model_by_name(spec.name)
     from brevitas_examples.imagenet_classification.a2q.resnet import quant_resnet18
 
     from pipeline.models.layers import A2Q_WEIGHT_QUANTIZERS

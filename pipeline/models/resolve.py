@@ -20,6 +20,8 @@ from pipeline.errors import ConfigError, ModelError
 from pipeline.models import golden
 from pipeline.models.golden import GoldenFrames
 from pipeline.models.names import (
+    FAMILIES,
+    LARGEST_SIDE,
     ModelSpec,
     Preprocessing,
     find,
@@ -41,11 +43,12 @@ from pipeline.models.registry import (
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ResolvedModel", "golden_frames", "load", "load_network", "run"]
+__all__ = ["ResolvedModel", "Weights", "drawn_frames", "golden_frames", "load", "load_network", "run"]
 
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
 _QUOTED = "quoted: published in the QONNX model zoo, on CIFAR-10"
+_PSNR_OF = "as Brevitas' README of super resolution publishes it for BSD300, whose images are not here"
 _UNPROJECTED = (
     ", of Brevitas' own export: if layers were trained with A2Q, it does not hold their projected weights, and "
     "pipeline.export_qonnx exports them right"
@@ -53,6 +56,8 @@ _UNPROJECTED = (
 
 
 Weights = Literal["trained", "synthetic", "user's file"]
+
+_SETTLING = 32  # frames that the scales of synthetic networks are found on
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,8 @@ def run(
     """Resolve `model`, with trained or synthetic `weights`, into `folder`. Returns the record and the golden frames.
 
     `input_range` is the least and the largest number that a network takes whose file does not say it. `model_class` and
-    `input_shape` say what network a checkpoint of the user's fills, see `pipeline/models/user_class.py`.
+    `input_shape` say what network a checkpoint of the user's fills, see `pipeline/models/user_class.py`; `input_shape`
+    alone, of what size the input of a named network is.
 
     Raises ModelError for a model that is not known, not to be had, or damaged, ConfigError for options that do not fit it.
     """
@@ -145,14 +151,17 @@ def run(
         model = located(model)
     if is_path(model) and weights == "synthetic":
         raise ConfigError(f"weights is 'synthetic', but {model} has its own. Synthetic weights are for named models.")
-    if model_class is not None or input_shape is not None:
+    if model_class is not None or (input_shape is not None and is_path(model)):
         _check_class(model, model_class, input_shape)
     if not is_path(model):
         if input_range is not None:
             raise ConfigError(
                 f"input_range is given, but {model} is a named model, whose input is known. Leave it out."
             )
-        record, frames = _resolve_name(find(model), weights, seed, golden_frames, golden_inputs, folder)
+        spec = find(model)
+        if input_shape is not None:
+            spec = _of_shape(spec, input_shape, weights)
+        record, frames = _resolve_name(spec, weights, seed, golden_frames, golden_inputs, folder)
     elif model_class is not None and input_shape is not None:
         exported, provenance = _export_class(Path(model), model_class, input_shape, input_range, folder)
         record, frames = _resolve_file(exported, input_range, seed, golden_frames, golden_inputs, folder)
@@ -207,14 +216,18 @@ def _resolve_name(
         _write_synthetic(model, spec, seed, path)
         bound = f" that meets the bound of {spec.method} for {spec.accumulator_bits}-bit accumulators"
         provenance = f"synthetic weights, not trained: a draw with seed {seed}{bound if spec.method else ''}"
-        return _brevitas(spec, model, weights, provenance, path, chosen), chosen.frames
+        record = _brevitas(spec, model, weights, provenance, path, chosen)
+        return replace(record, network=_if_not_by_name(spec)), chosen.frames
     spec, source, other = available(spec)
     if other:
         model, chosen = network(spec), golden_frames(spec, seed, count, golden_inputs)
     load_checkpoint(model, source)
     shutil.copyfile(source, path)
-    if spec.url:
-        facts = {}
+    facts: Mapping[str, Any] = {}
+    top1: float | None = None
+    if spec.url and spec.published_psnr is not None:
+        known, how = f"PSNR {spec.published_psnr:.2f} dB {_PSNR_OF}", ""
+    elif spec.url:
         known, top1, how = f"top-1 {spec.published_top1} % as published (QONNX model zoo)", spec.published_top1, _QUOTED
     else:
         facts = checkpoint_facts(spec)
@@ -222,7 +235,35 @@ def _resolve_name(
     trained = f" after {facts['epochs']} epochs" if other and "epochs" in facts else ""
     provenance = f"trained checkpoint {spec.file}, {known}{trained}{f', {other}' if other else ''}"
     record = _brevitas(spec, model, weights, provenance, path, chosen)
-    return replace(record, network=spec.as_record() if other else {}, top1=top1, top1_how=how), chosen.frames
+    described = spec.as_record() if other else _if_not_by_name(spec)
+    return replace(record, network=described, top1=top1, top1_how=how), chosen.frames
+
+
+def _of_shape(spec: ModelSpec, shape: tuple[int, ...], weights: Weights) -> ModelSpec:
+    """`spec` for an input of `shape`. Raises ConfigError where its weights, or its kind, take no such input."""
+    family = FAMILIES[spec.family]
+    if len(shape) != 3 or max(shape) > LARGEST_SIDE:
+        raise ConfigError(
+            f"input_shape is {shape}; {spec.name} takes three sizes of up to {LARGEST_SIDE}, such as {spec.input_shape}."
+        )
+    if (weights == "trained" or spec.url) and not family.any_size and shape != spec.input_shape:
+        raise ConfigError(
+            f"input_shape is {shape}, but {spec.name} is one for {spec.input_shape}. Leave input_shape out, or build a "
+            "network that is not trained with synthetic weights (--weights synthetic)."
+        )
+    if family.input_range is None and shape[0] not in (1, 3):
+        raise ConfigError(f"input_shape is {shape}; {spec.name} takes images, of 1 or 3 channels.")
+    if spec.url and shape[0] != spec.input_shape[0]:
+        raise ConfigError(f"input_shape is {shape}; {spec.name} takes images of {spec.input_shape[0]} channels.")
+    return replace(spec, input_shape=(shape[0], shape[1], shape[2]))
+
+
+def _if_not_by_name(spec: ModelSpec) -> dict[str, Any]:
+    """The record of a network that differs from the one of its name; empty where that name says it all.
+
+    A network of a release takes images of any size as it is.
+    """
+    return {} if spec.url or spec == find(spec.name) else spec.as_record()
 
 
 def _resolve_checkpoint(
@@ -246,6 +287,7 @@ def _brevitas(
 ) -> ResolvedModel:
     from pipeline.models.a2q import layer_bounds
 
+    takes = FAMILIES[spec.family].input_range
     return ResolvedModel(
         name=spec.name,
         kind="brevitas",
@@ -254,10 +296,11 @@ def _brevitas(
         weights=weights,
         provenance=provenance,
         input_shape=spec.input_shape,
-        preprocessing=spec.preprocessing,
+        preprocessing=spec.preprocessing if takes is None else None,
         dataset=spec.dataset,
         bounds=layer_bounds(model),
         golden_source=chosen.source,
+        input_range=takes,
     )
 
 
@@ -274,8 +317,7 @@ def _write_synthetic(model: nn.Module, spec: ModelSpec, seed: int, path: Path) -
 
     from pipeline.models.synthetic import fill
 
-    settling = golden.from_photographs(spec.input_shape, spec.preprocessing, 32, seed)
-    fill(model, spec.method, spec.accumulator_bits, settling.frames, seed)
+    fill(model, drawn_frames(spec, seed, _SETTLING).frames, seed)
     torch.save(model.state_dict(), path)
 
 
@@ -292,16 +334,30 @@ def _measured(facts: Mapping[str, Any], spec: ModelSpec) -> tuple[float | None, 
 
 
 def golden_frames(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | None = None) -> GoldenFrames:
-    """The golden frames of a named model: `golden_inputs` if given, its data set, or photographs drawn with `seed`."""
+    """The golden frames of a named model: `golden_inputs` if given, its data set, or photographs drawn with `seed`; for
+    one that takes no images, frames that are drawn."""
     if golden_inputs is not None:
         chosen = golden.from_file(golden_inputs, spec.input_shape, count)
-        golden.check_range(
-            f"golden_inputs: {golden_inputs}", chosen.frames, spec.preprocessing.ends, "its preprocessing"
-        )
+        ends, known_by = spec.preprocessing.ends, "its preprocessing"
+        if (takes := FAMILIES[spec.family].input_range) is not None:
+            ends, known_by = _ends(takes), "its family"
+        golden.check_range(f"golden_inputs: {golden_inputs}", chosen.frames, ends, known_by)
         return chosen
-    return golden.from_dataset(spec.dataset, spec.input_shape, spec.preprocessing, count) or golden.from_photographs(
-        spec.input_shape, spec.preprocessing, count, seed
-    )
+    of_dataset = golden.from_dataset(spec.dataset, spec.input_shape, spec.preprocessing, count)
+    return of_dataset or drawn_frames(spec, seed, count)
+
+
+def drawn_frames(spec: ModelSpec, seed: int, count: int) -> GoldenFrames:
+    """`count` frames for `spec` where there is no data set: crops of photographs, or numbers over its range."""
+    takes = FAMILIES[spec.family].input_range
+    if takes is None:
+        return golden.from_photographs(spec.input_shape, spec.preprocessing, count, seed)
+    frames = golden.range_frames(_ends(takes), spec.input_shape, count, seed)
+    return GoldenFrames(frames, f"{count} frames drawn from {takes[0]:g} to {takes[1]:g}, not the model's data set")
+
+
+def _ends(takes: tuple[float, float]) -> golden.Ends:
+    return np.array(takes[0], np.float32), np.array(takes[1], np.float32)
 
 
 def _resolve_file(

@@ -8,18 +8,20 @@ says so: the build's record and reports call them synthetic.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from brevitas.nn import QuantReLU
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
+from brevitas.quant_tensor import QuantTensor
 from torch import Tensor, nn
 
 from pipeline.dataflow.random_rows import draw_row
 from pipeline.errors import ModelError, VerificationError
-from pipeline.models.a2q import a2q_layers, largest_l1_norm
+from pipeline.models.a2q import a2q_layers, largest_l1_norm, layer_bounds
+from pipeline.models.network_record import LayerBound
 
 __all__ = ["SPARSITY", "fill", "usual_sparsity"]
 
@@ -42,19 +44,19 @@ def usual_sparsity(method: str, accumulator_bits: int, input_bits: int) -> float
     return published[min(max(bits, min(published)), max(published))]
 
 
-def fill(model: nn.Module, method: str, accumulator_bits: int | None, images: np.ndarray, seed: int) -> None:
+def fill(model: nn.Module, images: np.ndarray, seed: int) -> None:
     """Give `model` synthetic weights, in place: A2Q layers a drawn row for each channel, the others a seeded Gaussian.
 
-    `method` and `accumulator_bits` are those of the A2Q layers, empty and None where there are none. `images`
-    (N, C, H, W), as the network takes them, are run once to set the statistics of normalisations and the scales of
-    activations, so that no activation is dead. Raises ModelError for a float network, VerificationError if a layer
+    `images` (N, C, H, W), as the network takes them, are run once to set the statistics of normalisations and the scales
+    of activations, so that no activation is dead. Raises ModelError for a float network, VerificationError if a layer
     computes other integers than were drawn.
     """
     if not any(isinstance(module, QuantReLU) for module in model.modules()):
         raise ModelError("Synthetic weights are for quantized networks, and this is a float network.")
     generator = np.random.default_rng(seed)
     torch_generator = torch.Generator().manual_seed(seed)
-    hidden = a2q_layers(model)
+    hidden, bounds = a2q_layers(model), layer_bounds(model)
+    types = _input_types(model, hidden, torch.from_numpy(images[:1]))
     drawn = {}
     with torch.no_grad():
         for name, layer in model.named_modules():
@@ -64,8 +66,7 @@ def fill(model: nn.Module, method: str, accumulator_bits: int | None, images: np
                 if layer.bias is not None:
                     layer.bias.normal_(0, deviation, generator=torch_generator)
         for name, layer in hidden.items():
-            assert accumulator_bits is not None  # as there are A2Q layers
-            drawn[name] = _draw_layer(generator, layer, method, accumulator_bits, _activation_bits(model))
+            drawn[name] = _draw_layer(generator, layer, bounds[name], *types[name])
             _write_layer(layer, drawn[name])
     _settle(model, torch.from_numpy(images))
     if hidden:
@@ -75,39 +76,63 @@ def fill(model: nn.Module, method: str, accumulator_bits: int | None, images: np
 def _draw_layer(
     generator: np.random.Generator,
     layer: QuantWeightBiasInputOutputLayer,
-    method: str,
-    accumulator_bits: int,
+    trained_for: LayerBound,
     input_bits: int,
+    signed_input: bool,
 ) -> Tensor:
-    """Integers in the shape of the layer's weight. Its inputs are unsigned activations of `input_bits`."""
+    """Integers in the shape of the layer's weight, for inputs of `input_bits`."""
     rows, size = layer.weight.shape[0], layer.weight[0].numel()
-    bound = math.floor(largest_l1_norm(method, accumulator_bits, input_bits) / (1 + _MARGIN))
-    zeros = usual_sparsity(method, accumulator_bits, input_bits)
+    method, bits = trained_for.method, trained_for.accumulator_bits
+    norm = largest_l1_norm(method, bits, input_bits, signed_input=signed_input)
+    bound = math.floor(norm / (1 + _MARGIN))
+    zeros = usual_sparsity(method, bits, input_bits)
     largest = 2 ** (int(layer.weight_quant.tensor_quant.msb_clamp_bit_width_impl()) - 1) - 1
     centred = method == "a2q_plus"
     drawn = [draw_row(generator, size, bound, zeros, centred=centred, largest=largest) for _ in range(rows)]
     return torch.from_numpy(np.stack(drawn)).reshape(layer.weight.shape)
 
 
-def _activation_bits(model: nn.Module) -> int:
-    """The bits of the activations, which all are of one width."""
-    activation = next(module for module in model.modules() if isinstance(module, QuantReLU))
-    return int(activation.act_quant.bit_width())
+def _input_types(
+    model: nn.Module, layers: Mapping[str, QuantWeightBiasInputOutputLayer], image: Tensor
+) -> dict[str, tuple[int, bool]]:
+    """The bits of the input of each of `layers`, and whether it is signed."""
+    types: dict[str, tuple[int, bool]] = {}
+
+    def note(name: str) -> Callable[..., None]:
+        def hook(_quantizer: nn.Module, arguments: tuple[Any, ...]) -> None:
+            quant_input = arguments[1]
+            types[name] = int(quant_input.bit_width), bool(quant_input.signed)
+
+        return hook
+
+    hooks = [layer.weight_quant.register_forward_pre_hook(note(name)) for name, layer in layers.items()]
+    try:
+        with torch.no_grad():
+            model.eval()(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return types
 
 
 def _write_layer(layer: QuantWeightBiasInputOutputLayer, integers: Tensor) -> None:
-    """Choose float weights, scale s and norm g, both kept as base-2 logarithms, so that w·g/(s·‖w‖₁) is each integer.
+    """Choose float weights, scale s and norm g so that w·g/(s·‖w‖₁) is each integer.
 
-    Brevitas keeps s twice: one for the projection, one for the value of an integer.
+    Brevitas keeps s twice: one for the projection, one for the value of an integer; each number as its module stores it,
+    often as a base-2 logarithm.
     """
     quantizer = layer.weight_quant.tensor_quant
     pre_scaling = quantizer.pre_scaling_impl
     norms = integers.abs().flatten(1).sum(dim=1).reshape(pre_scaling.value.shape).float()
     scale = torch.full_like(norms, 1 / 8)
     layer.weight.copy_(integers * scale)
-    pre_scaling.scaling_impl.value.copy_(scale.log2())
-    quantizer.scaling_impl.value.copy_(scale.log2())
-    pre_scaling.value.copy_((norms * scale * (1 + _MARGIN)).log2())
+    _store(pre_scaling.scaling_impl, scale)
+    _store(quantizer.scaling_impl, scale)
+    _store(pre_scaling, norms * scale * (1 + _MARGIN))
+
+
+def _store(scaling: Any, value: Tensor) -> None:  # one of Brevitas' modules of a learned scale
+    scaling.value.copy_(scaling.restrict_clamp_scaling.restrict_value_impl.restrict_init_tensor(value))
 
 
 def _settle(model: nn.Module, images: Tensor) -> None:
@@ -130,16 +155,15 @@ def _check(
     image: Tensor,
 ) -> None:
     def compare(name: str) -> Callable[..., None]:
-        def hook(layer: QuantWeightBiasInputOutputLayer, arguments: tuple[Any, ...], _output: object) -> None:
-            computed = layer.quant_weight(arguments[0]).int(float_datatype=False).long()
-            if not torch.equal(computed, drawn[name]):
+        def hook(_quantizer: nn.Module, _arguments: tuple[Any, ...], weight: QuantTensor) -> None:
+            if not torch.equal(weight.int(float_datatype=False).long(), drawn[name]):
                 raise VerificationError(
                     f"layer {name}: Brevitas computes other integers than the synthetic weights drawn."
                 )
 
         return hook
 
-    hooks = [layer.register_forward_hook(compare(name)) for name, layer in hidden.items()]
+    hooks = [layer.weight_quant.register_forward_hook(compare(name)) for name, layer in hidden.items()]
     try:
         with torch.no_grad():
             model(image)

@@ -19,6 +19,7 @@ from pipeline.folding.fold import Folded
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
 from pipeline.models import resolve
 from pipeline.models.resolve import ResolvedModel
+from pipeline.report.super_resolution import SuperResolution
 from pipeline.static_timing.estimate import TimingEstimate
 from pipeline.synthesis import bitfile, synth, timing
 from pipeline.synthesis.bitfile import BitfileResult
@@ -98,6 +99,7 @@ class BuildFacts:
     finn: Mapping[str, Mapping[str, Resources]] = field(
         default_factory=dict
     )  # by layer and FINN's unit; empty until then
+    restored: SuperResolution | None = None  # where the network makes larger images; None until then
 
     @property
     def throughput_fps(self) -> float | None:

@@ -1,7 +1,7 @@
 """report: the page and the figures that a reader of a build looks at first.
 
 Requires the results of all earlier stages. Ensures summary.md and the figures that it shows, side by side, and FINN's own
-estimate of the layers in the folder report.
+estimate of the layers in the folder report. For a network that makes larger images of images these are there, too.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from pipeline.devices.resources import Resources
 from pipeline.finn.estimate import KEYS, estimate
 from pipeline.report.facts import BuildFacts, read_facts
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
-from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
+from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, RESTORED_FIGURE, WIDTHS_FIGURE, summary
+from pipeline.report.super_resolution import draw_restored, restore
 
-__all__ = ["FINN_FILE", "run"]
+__all__ = ["FINN_FILE", "RESTORED_FILE", "run"]
 
 FINN_FILE = "estimate_layer_resources_finn.json"
+RESTORED_FILE = "super_resolution.json"
 
 
 def run(results: Mapping[str, Path], folder: Path, board: Board, *, target_fps: float | str) -> BuildFacts:
-    """Write `folder`/summary.md, its figures, report/FINN_FILE, and report/BOARD_FILE, the file of `board`.
+    """Write `folder`/summary.md, its figures, report/FINN_FILE, and report/BOARD_FILE, the file of `board`; for super
+    resolution, report/RESTORED_FILE, the PSNR of what the network makes of photographs.
 
     `results` has the folder of every earlier stage, in the order they ran; see `pipeline/report/facts.py`. `target_fps`
     is what the build was asked for, "max" included. Returns the facts that the report is made of. Raises ModelError for
@@ -37,6 +40,10 @@ def run(results: Mapping[str, Path], folder: Path, board: Board, *, target_fps: 
     (folder / "report").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(board.file, folder / "report" / BOARD_FILE)
     (folder / "report" / FINN_FILE).write_text(json.dumps(_finns(facts.finn), indent=2) + "\n")
+    facts = replace(facts, restored=restore(facts.folded.graph, facts.model))
+    if facts.restored:
+        (folder / "report" / RESTORED_FILE).write_text(json.dumps(facts.restored.as_json(), indent=2) + "\n")
+        draw_restored(facts.restored, folder / RESTORED_FIGURE)
     draw_luts(facts, folder / LUTS_FIGURE)
     draw_cycles(facts, folder / CYCLES_FIGURE)
     draw_widths(facts, folder / WIDTHS_FIGURE)

@@ -8,9 +8,11 @@ from statistics import median
 from pipeline.dataflow.roles import Accumulating
 from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.kernels.matrix_vector import STYLES
+from pipeline.models.resolve import Weights
 from pipeline.report.boards import boards_section
 from pipeline.report.facts import BuildFacts
 from pipeline.report.markdown import number, percent, span, table
+from pipeline.report.super_resolution import SuperResolution
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC, place
 from pipeline.synthesis.synth import ResourceReport
 from pipeline.synthesis.timing import LayerTiming
@@ -20,6 +22,7 @@ __all__ = ["CYCLES_FIGURE", "LUTS_FIGURE", "WIDTHS_FIGURE", "summary"]
 LUTS_FIGURE = "luts_per_layer.png"
 CYCLES_FIGURE = "cycles_per_layer.png"
 WIDTHS_FIGURE = "accumulator_widths.png"
+RESTORED_FIGURE = "super_resolution.png"
 
 _FIFOS_SHOWN = 12
 _RANGES_SHOWN = 3
@@ -39,6 +42,7 @@ def summary(facts: BuildFacts) -> str:
     """summary.md, in Markdown. Its figures lie beside it."""
     sections = (
         _overview(facts),
+        *([_restored(facts.restored, facts.model.weights)] if facts.restored else []),
         _verification(facts),
         _accumulators(facts),
         _speed(facts),
@@ -90,6 +94,21 @@ def _overview(facts: BuildFacts) -> str:
     return f"# {model.name}\n\n" + table(["", "", "how it is known"], rows, left=3)
 
 
+def _restored(restored: SuperResolution, weights: Weights) -> str:
+    rows = [
+        ["the network", f"{restored.psnr:.2f}", *(f"{end:.2f}" for end in restored.ends)],
+        ["bicubic interpolation", f"{restored.bicubic_psnr:.2f}", *(f"{end:.2f}" for end in restored.bicubic_ends)],
+    ]
+    text = (
+        f"## Super resolution\n\nImages {restored.factor} times as high and wide, as the integers of the hardware's reference "
+        f"are: {restored.images}. PSNR in dB against the originals, in RGB and over all pixels, borders included:\n\n"
+        + table(["", "mean", "least", "most"], rows)
+    )
+    if weights == "synthetic":
+        text += "\n\nThe weights were drawn, so the network's images mean nothing."
+    return f"{text}\n\n![what the network makes of images]({RESTORED_FIGURE})"
+
+
 def _bitstream(facts: BuildFacts) -> list[str]:
     made = facts.bitfile
     if made is None:
@@ -110,9 +129,12 @@ def _input(facts: BuildFacts) -> str:
     quantizer = facts.input_quantizer
     if quantizer is None:
         return "integers, by the network's own quantizer"
+    same = ""
+    if quantizer.same_top1 is not None:
+        same = f"top-1 stays the same on {number(quantizer.same_top1)} of {number(quantizer.frames)} golden frames, "
     return (
-        f"float, given an 8-bit quantizer for {quantizer}: top-1 stays the same on {number(quantizer.same_top1)} of "
-        f"{number(quantizer.frames)} golden frames, outputs differ by up to {quantizer.largest_difference:.3g}"
+        f"float, given an 8-bit quantizer for {quantizer}: {same}outputs differ by up to "
+        f"{quantizer.largest_difference:.3g}"
     )
 
 

@@ -15,20 +15,23 @@ def run(context: Context) -> str:
     from pipeline.models import resolve
 
     record, frames = resolve.load(context.inputs["resolve"])
+    output = context.options.output
     result = dataflow.run(
         onnx.load(context.inputs["streamline"] / "model.onnx"),
         frames,
         context.folder,
-        top1=context.options.output == "top1",
+        top1=None if output is None else output == "top1",
         name=record.name,
     )
     line = (
         f"{len(result.graph.layers)} layers on integers; {result.quantizers} tensors equal in every element of "
         f"{result.frames} golden frames; the input was {result.seen.input}"
     )
+    if output is None and not result.top1:
+        line += "; the output is whole, as it is not a number for each class"
     if not result.left_out:
         return line
-    if context.options.output == "top1":
+    if result.top1:
         return f"{line}; {result.left_out} left out, as the label is the same"
     return f"{line}; {result.left_out} left to the host: the outputs are what it takes"
 

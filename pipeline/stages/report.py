@@ -28,7 +28,7 @@ STAGE = Stage(
         *("resolve", "export", "streamline", "dataflow", "accumulators"),
         *("fold", "codegen", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
     ),
-    packages=("finn-plus", "matplotlib", *NETWORK, *LAYERS),
+    packages=("finn-plus", "matplotlib", "pillow", "scikit-learn", *NETWORK, *LAYERS),
     sources=("hw/boards/*.yaml",),
     files=lambda options: board_files(options.board),
 )

@@ -49,10 +49,10 @@ def run(context: Context) -> str:
         "but for rounding after each"
     )
     if added:
-        line += (
-            f"; the input quantized to 8 bits over {added}: top-1 the same on {added.same_top1} of {added.frames} golden "
-            "frames that had no part in that"
-        )
+        change = f"outputs differ by up to {added.largest_difference:.3g} on {added.frames} golden frames"
+        if added.same_top1 is not None:
+            change = f"top-1 the same on {added.same_top1} of {added.frames} golden frames"
+        line += f"; the input quantized to 8 bits over {added}: {change} that had no part in that"
     return line
 
 

@@ -138,6 +138,12 @@ class TrainConfig(Section):
                 close = difflib.get_close_matches(value.removeprefix("quant_")[:64], known, n=1)
                 hint = f"Did you mean {close[0]}? " if close else ""
                 raise ConfigError(f"{key} is {shown(value)}. {hint}Expected one of: {', '.join(known)}.")
+        if not FAMILIES[self.network].dataset:
+            trained = ", ".join(name for name, family in FAMILIES.items() if family.dataset)
+            raise ConfigError(
+                f"network is {self.network!r}, for which there is no data set here. Choose one of {trained}; or build it "
+                "with synthetic weights, or train it elsewhere and export it with pipeline.export_qonnx."
+            )
         if self.precision != "32" and self.quantization:
             raise ConfigError(
                 f"precision is {self.precision!r} for a quantized network: its scales and roundings are computed in "

@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+import qonnx
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
 from rich.console import Console
 
 from pipeline import package
@@ -166,6 +171,33 @@ def test_an_unrolled_network_is_exact_at_its_rate(tmp_path):
     assert built.report("rtlsim_performance")["steady_cycles"] <= 1100
     assert "unrolled" in {layer["style"] for layer in built.report("mvau_styles")["layers"].values()}
     assert built.report("estimate_layer_resources")["total"]["LUT"] < 117_120
+
+
+def test_super_resolution_by_name_is_exact_in_simulation(tmp_path):
+    """From synthetic weights, for images of 8 × 8 pixels and an eighth of the channels, but with every layer."""
+    small = {"weights": "synthetic", "input_shape": (3, 8, 8), "golden_frames": 4, "target_fps": 20_000}
+    built = Build("quant_espcn_x2x0.125_w4a4_a2q_12b", tmp_path, until="rtlsim", **small)
+    built.check_simulation()
+    assert built.simulated().shape[1:] == (16, 16, 3)
+
+
+@pytest.mark.parametrize("kind", ["subpixel", "nn_resize"])
+def test_networks_for_super_resolution_of_others(kind: str, tmp_path):
+    """Those of QONNX's wheel, trained with A2Q, on images of 8 × 8 pixels in place of 128 × 128, to their RTL."""
+    model = onnx.load(Path(qonnx.__file__).parent / "data/onnx/bsd300x3-espcn" / kind / "quant_model.onnx")
+    for size in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        size.dim_value = 8
+    onnx.save(model, tmp_path / f"{kind}.onnx")
+    wanted = {"input_range": (0, 1), "golden_frames": 2, "target_fps": 8000, "until": "codegen"}
+    built = Build(str(tmp_path / f"{kind}.onnx"), tmp_path, **wanted)
+    graph = load_graph(built.stage("fold"))
+    _, frames = resolve.load(built.stage("resolve"))
+    outputs = graph.run(graph.input_transform.apply(frames))
+    # subpixel has no quantizer at its input; pixels of 8 bits, as these frames are, need none
+    wrapper = ModelWrapper(model).transform(InferShapes())
+    source, target = wrapper.graph.input[0].name, wrapper.graph.output[0].name
+    expected = np.concatenate([execute_onnx(wrapper, {source: frame[None]})[target] for frame in frames])
+    np.testing.assert_array_equal(outputs.transpose(0, 3, 1, 2), np.round(expected * 255))
 
 
 @needs_data

@@ -14,17 +14,26 @@ from torch import nn
 from pipeline.errors import ModelError
 from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.streamline import streamline
-from pipeline.models import export, registry, resnet
+from pipeline.models import export, mobilenetv2, registry, resnet
 from pipeline.models.a2q import a2q_layers, largest_l1_norm
 from pipeline.models.golden import from_photographs
 from pipeline.models.integer_weights import integer_weights
 from pipeline.models.layers import A2Q_WEIGHT_QUANTIZERS, Layers, Uint8Pixels
-from pipeline.models.names import Preprocessing, find, spec_of
+from pipeline.models.names import FAMILIES, Preprocessing, find, spec_of
 from pipeline.models.quantization import Quantization
+from pipeline.models.resolve import drawn_frames
 from pipeline.models.synthetic import fill
 
 WIDTH = 1 / 8
-KINDS = ("resnet8", "resnet18", "resnet50", "vgg11", "cnv", "mobilenetv1", "tfc")
+CLASSIFIERS = ("resnet8", "resnet18", "resnet50", "vgg11", "cnv", "mobilenetv1", "mobilenetv2", "tfc")
+OF_IMAGES = {
+    "espcn_x2": (3, 16, 16),
+    "espcn_x3": (3, 8, 12),
+    "unet": (3, 16, 8),
+    "tinyyolo": (3, 32, 16),
+}  # with what they take
+OF_SIGNALS = ("dscnn", "vgg10")
+KINDS = (*CLASSIFIERS, *OF_IMAGES, *OF_SIGNALS)
 SUFFIXES = (None, "w1a1", "w2a2", "w4a4", "w8a8", "w4a4_a2q_12b", "w3a2_a2q_plus_10b")
 IMAGENET = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -49,16 +58,20 @@ def learned(model: nn.Module) -> dict[str, torch.Size]:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("family", KINDS)
-def test_a_network_takes_images_and_gives_logits(family: str, suffix: str | None) -> None:
-    sides = {} if family in ("vgg11", "cnv", "tfc") else {"input_shape": (3, 16, 16)}
+def test_a_network_takes_frames_and_gives_logits_or_an_image(family: str, suffix: str | None) -> None:
+    sides = (
+        {} if family in ("vgg11", "cnv", "tfc", *OF_SIGNALS) else {"input_shape": OF_IMAGES.get(family, (3, 16, 16))}
+    )
     spec = small(family, suffix, num_classes=7, **sides)
     torch.manual_seed(0)
     model = registry.network(spec)
     images = torch.rand(2, *spec.input_shape)
+    expected = {"espcn_x2": (3, 32, 32), "espcn_x3": (3, 24, 36), "unet": (7, 16, 8), "tinyyolo": (60, 2, 1)}
+    expected = expected.get(family, (7,))
     with torch.no_grad():
         model.train()(images)
         outputs = model.eval()(images)
-    assert outputs.shape == (2, 7) and torch.isfinite(outputs).all()
+    assert outputs.shape == (2, *expected) and torch.isfinite(outputs).all()
     assert (model.input_shape, model.num_classes) == (spec.input_shape, 7)
     assert learned(model) == learned(registry.network(replace(spec, quantization=None)))
 
@@ -74,7 +87,12 @@ def test_a_network_takes_images_and_gives_logits(family: str, suffix: str | None
         ("resnet152", 155, 58_156_618),
         ("vgg16", 13, 14_728_266 - 4224),
         ("mobilenetv1", 27, 3_217_226),
+        ("mobilenetv2", 52, 2_236_682),  # torchvision's with 10 classes
+        ("resnet8", 9, 78_666 - 336 - 4 * 240 + 2 * 336),  # MLPerf Tiny's, but for biases and where normalisations are
         ("cnv", 6, None),
+        ("dscnn", 9, 2560 + 4 * (576 + 4096) + 9 * 128 + 780),  # arXiv 1711.07128: 64 channels, 4 blocks
+        ("vgg10", 7, 384 + 6 * 12288 + 7 * 128 + 512 * 128 + 128 * 128 + 2 * 256 + 128 * 24 + 24),
+        ("espcn_x2", 4, 63872),  # Brevitas' float network, less the biases of three convolutions
     ],
 )
 def test_sizes_are_those_of_the_papers(family: str, convolutions: int, parameters: int | None) -> None:
@@ -91,6 +109,7 @@ def test_sizes_are_those_of_the_papers(family: str, convolutions: int, parameter
         ("resnet50", (2048, 7, 7), 25_557_032),
         ("resnet34", (512, 7, 7), 21_797_672),
         ("mobilenetv1", (1024, 7, 7), 4_231_976),
+        ("mobilenetv2", (1280, 7, 7), 3_504_872),
     ],
 )
 def test_imagenet_networks(family: str, before_pool: tuple, parameters: int) -> None:
@@ -128,6 +147,12 @@ def test_images_that_do_not_fit() -> None:
         ModelError, match=r"A2Q\+ makes a channel's weights sum to 0, and this network has channels of a"
     ):
         registry.network(small("resnet8", "w4a4_a2q_plus_12b", width=1 / 16))
+    with pytest.raises(ModelError, match="unet halves images 2 times .* multiples of 4"):
+        registry.network(small("unet", "w4a4", input_shape=(3, 16, 18)))
+    with pytest.raises(ModelError, match=r"vgg10 takes signals, images of one row; the input shape is \(2, 2, 64\)"):
+        registry.network(small("vgg10", "w4a4", input_shape=(2, 2, 64)))
+    with pytest.raises(ModelError, match="The normalization is one of pixels, and this network takes numbers from -1"):
+        registry.network(small("dscnn", "w4a4", normalization=Preprocessing((0.5,), (0.5,))))
     with pytest.raises(ModelError, match="has 3 means and 3 standard deviations; .* the 1 channels"):
         registry.network(small("tfc", None, normalization=IMAGENET))
 
@@ -185,9 +210,20 @@ def test_accumulators_hold_every_sum(family: str, method: str) -> None:
     assert len(bounded) == len(layers) - 2
     for name in bounded:
         layer = layers[name]
-        assert (layer.input_bits, layer.input_signed) == (3, False)
+        assert layer.input_bits == 3 and (not layer.input_signed or family == "mobilenetv2")
         assert int(layer.sum_bits().max()) <= 9, name
-        assert int(layer.l1.max()) <= largest_l1_norm(method, 9, 3), name
+        bound = largest_l1_norm(method, 9, 3, signed_input=layer.input_signed)
+        assert int(layer.l1.max()) <= bound, name
+
+
+@pytest.mark.parametrize("family", OF_SIGNALS)
+def test_numbers_that_are_no_pixels_are_8_bits_signed(family: str) -> None:
+    spec = small(family, "w4a4")
+    model = registry.network(spec)
+    low, high = FAMILIES[family].input_range
+    assert model.input_range == (low, high)
+    quantized = model.input_quant(torch.linspace(low, high, 255))
+    assert quantized.signed and quantized.int().tolist() == list(range(-127, 128))
 
 
 def test_normalised_input_is_8_bits_signed() -> None:
@@ -201,16 +237,23 @@ def test_normalised_input_is_8_bits_signed() -> None:
 
 
 def exact(spec, folder: Path, count: int = 3) -> None:
-    """From synthetic weights through the stages to integers: the labels of the layer graph are Brevitas'."""
+    """From synthetic weights through the stages to integers: labels or images of the layer graph are Brevitas'."""
     model = registry.network(spec)
-    images = from_photographs(spec.input_shape, spec.preprocessing, 16, seed=1).frames
-    fill(model, spec.method, spec.accumulator_bits, images, seed=1)
+    images = drawn_frames(spec, 1, 16).frames
+    fill(model, images, seed=1)
     network, golden, _ = export.export_brevitas(model, images[:count], folder)
     streamlined = streamline.streamline(network, golden.inputs, golden.outputs)
-    graph = dataflow.convert(streamlined.model, golden.inputs, top1=True).graph
+    result = dataflow.convert(streamlined.model, golden.inputs, top1=None)
+    graph = result.graph
     with torch.no_grad():
-        expected = model(torch.from_numpy(images)).argmax(dim=1).numpy()
-    assert np.array_equal(graph.run(graph.input_transform.apply(images)).ravel(), expected)
+        expected = model(torch.from_numpy(images)).numpy()
+    outputs = graph.run(graph.input_transform.apply(images))
+    assert result.top1 == (expected.ndim == 2)
+    if result.top1:
+        assert np.array_equal(outputs.ravel(), expected.argmax(axis=1))
+    else:
+        real = outputs * graph.output_transform.scale + graph.output_transform.bias
+        np.testing.assert_allclose(real.transpose(0, 3, 1, 2), expected, atol=1e-6 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(
@@ -227,12 +270,21 @@ def exact(spec, folder: Path, count: int = 3) -> None:
         ("mobilenetv1", "w4a4_a2q_plus_12b", {"width": 1 / 16, "input_shape": (3, 16, 16)}),
         ("tfc", "w1a2", {}),
         ("tfc", "w4a1_a2q_10b", {"normalization": Preprocessing((0.25,), (0.125,))}),
+        ("espcn_x2", "w4a4_a2q_13b", {"input_shape": (3, 9, 7)}),
+        ("espcn_x3", "w8a8", {"input_shape": (1, 8, 8)}),
+        ("unet", "w4a4_a2q_plus_12b", {"input_shape": (3, 16, 24)}),
+        ("unet", "w2a2", {"input_shape": (1, 8, 8), "num_classes": 5}),
+        ("dscnn", "w4a4", {}),
+        ("mobilenetv2", "w4a4_a2q_plus_12b", {"input_shape": (3, 16, 16)}),
+        ("tinyyolo", "w4a4_a2q_12b", {"input_shape": (3, 32, 16), "num_classes": 3}),
+        ("vgg10", "w3a3_a2q_plus_10b", {}),
     ],
 )
 def test_what_is_exported_becomes_the_same_integers(
     family: str, suffix: str, options: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(resnet._IMAGENET_BLOCKS, 50, (1, 1))  # the blocks are what is special in it
+    monkeypatch.setattr(mobilenetv2, "_BLOCKS", ((1, 16, 1, 1), (6, 24, 3, 2)))
     exact(small(family, suffix, **options), tmp_path)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from brevitas_examples.super_resolution import models as super_resolution
+from brevitas_examples.super_resolution.models import model_url
 
 from pipeline.errors import ModelError
 from pipeline.models import registry
@@ -36,6 +38,18 @@ def test_the_released_models() -> None:
     assert len(a2q_layers(network(THEIRS))) == 19
 
 
+def test_the_released_models_for_super_resolution_are_those_of_brevitas() -> None:
+    ours = {name: spec for name, spec in MODELS.items() if spec.family == "espcn_x2"}
+    assert {name: spec.url for name, spec in ours.items()} == {
+        name: url.replace("download//", "download/") for name, url in model_url.items() if name.startswith("quant_")
+    }
+    page = (Path(super_resolution.__file__).parents[1] / "README.md").read_text()
+    for name, spec in ours.items():
+        assert spec.digits in spec.file and spec.quantization.suffix in name
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| [{name}]")]
+        assert float(row.split("|")[-2]) == spec.published_psnr
+
+
 def test_a_model_without_a_checkpoint() -> None:
     with pytest.raises(
         ModelError,
@@ -44,6 +58,10 @@ def test_a_model_without_a_checkpoint() -> None:
         fetch(find("quant_vgg11_w2a2"))
     with pytest.raises(ModelError, match=r"no checkpoint of vgg11 here. Train it \(a2q train CONFIG\)\.$"):
         fetch(find("vgg11"))
+    with pytest.raises(
+        ModelError, match=r"of quant_unet_w2a2 here. Give the path of one, .* no data set for it here, or"
+    ):
+        fetch(find("quant_unet_w2a2"))
 
 
 @pytest.fixture

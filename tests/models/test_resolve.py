@@ -15,9 +15,10 @@ from a2q_driver.preprocessing import normalised
 from pipeline import export_qonnx
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import resolve
-from pipeline.models.names import Preprocessing
+from pipeline.models.names import Preprocessing, find
 from pipeline.models.network_record import LayerBound, NetworkRecord, write_record
-from pipeline.models.registry import DownloadError
+from pipeline.models.registry import DownloadError, network
+from pipeline.models.synthetic import fill
 from pipeline.models.user_class import make_network, source_files
 from tests.dataflow.networks import Network
 
@@ -228,6 +229,50 @@ def test_options_that_have_no_use_are_refused(tmp_path: Path) -> None:
         run(network_file(tmp_path / "net.onnx"), tmp_path, model_class="a:B", input_shape=(6,))
     with pytest.raises(ConfigError, match="is a named model, whose input is known"):
         resolve.run("quant_tfc_w2a2", "trained", 0, 1, None, tmp_path, input_range=(0.0, 1.0))
+
+
+def test_the_size_of_a_networks_input(tmp_path: Path) -> None:
+    name = "quant_unet_w4a4"
+    record, frames = resolve.run(name, "synthetic", 0, 2, None, tmp_path, input_shape=(3, 8, 12))
+    assert record.input_shape == (3, 8, 12) and frames.shape == (2, 3, 8, 12)
+    stored, _ = resolve.load(tmp_path)
+    assert resolve.load_network(stored, tmp_path)(torch.from_numpy(frames)).shape == (2, 2, 8, 12)
+    with pytest.raises(
+        ConfigError, match=r"is \(3, 8\); quant_unet_w4a4 takes three sizes of up to 1024, such as \(3, 64"
+    ):
+        resolve.run(name, "synthetic", 0, 2, None, tmp_path, input_shape=(3, 8))
+    with pytest.raises(ConfigError, match=r"but quant_tfc_w2a2 is one for \(1, 28, 28\). .*--weights synthetic"):
+        resolve.run("quant_tfc_w2a2", "trained", 0, 2, None, tmp_path, input_shape=(1, 32, 32))
+    with pytest.raises(ConfigError, match="but quant_resnet18_w4a4_a2q_12b is one for"):
+        resolve.run("quant_resnet18_w4a4_a2q_12b", "synthetic", 0, 2, None, tmp_path, input_shape=(3, 64, 64))
+    with pytest.raises(ConfigError, match="quant_resnet8_w4a4 takes images, of 1 or 3 channels"):
+        resolve.run("quant_resnet8_w4a4", "synthetic", 0, 2, None, tmp_path, input_shape=(2, 32, 32))
+    with pytest.raises(ConfigError, match="quant_espcn_x2_w4a4_base takes images of 3 channels"):
+        resolve.run("quant_espcn_x2_w4a4_base", "synthetic", 0, 2, None, tmp_path, input_shape=(1, 32, 32))
+
+
+def test_a_network_of_a_release_for_super_resolution(tmp_path: Path) -> None:
+    """Of weights that stand in the file's place: the file is to be had in the release only."""
+    name = "quant_espcn_x2_w4a4_a2q_plus_13b"
+    spec = find(name)
+    model = network(spec)
+    fill(model, resolve.drawn_frames(spec, 0, 2).frames, seed=0)
+    cached = tmp_path / "cache" / "models" / spec.file
+    cached.parent.mkdir(parents=True)
+    torch.save(model.state_dict(), cached)
+    with pytest.raises(ModelError, match="which should begin with 6e6d55f0. Delete it, and it is fetched from https"):
+        resolve.run(name, "trained", 0, 2, None, tmp_path)
+
+
+def test_frames_of_what_takes_no_images(tmp_path: Path) -> None:
+    record, frames = resolve.run("quant_vgg10x0.125_w4a4", "synthetic", 0, 3, None, tmp_path)
+    assert (record.input_range, record.preprocessing) == ((-2, 2), None)
+    assert (frames[0] == -2).all() and (frames[1] == 2).all() and "drawn from -2 to 2" in record.golden_source
+    assert resolve.load(tmp_path)[0] == record
+    given = tmp_path / "in.npy"
+    np.save(given, np.full((2, 2, 1, 1024), 100.0))
+    with pytest.raises(ConfigError, match="holds numbers from 100 to 100, but the network takes -2 to 2 by its family"):
+        resolve.run("quant_vgg10_w4a4", "synthetic", 0, 3, given, tmp_path)
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ModelError
-from pipeline.models.a2q import a2q_layers, largest_l1_norm
+from pipeline.models.a2q import a2q_layers, largest_l1_norm, layer_bounds
 from pipeline.models.golden import from_photographs
+from pipeline.models.integer_weights import integer_weights
 from pipeline.models.names import find, spec_of
 from pipeline.models.quantization import Quantization
 from pipeline.models.registry import load_checkpoint, network
+from pipeline.models.resolve import drawn_frames
 from pipeline.models.synthetic import SPARSITY, draw_row, fill, usual_sparsity
 
 INPUT_BITS = 4
@@ -49,7 +52,7 @@ def test_a_network_computes_what_was_drawn(method: str, tmp_path) -> None:
     spec = spec_of("resnet8", Quantization.parse(f"w4a4_{method}_12b"), width=0.25)
     images = from_photographs(spec.input_shape, spec.preprocessing, 8, seed=1).frames
     model = network(spec)
-    fill(model, method, 12, images, seed=1)  # raises if a layer computes other integers than were drawn
+    fill(model, images, seed=1)  # raises if a layer computes other integers than were drawn
     with torch.no_grad():
         outputs = model(torch.from_numpy(images))
     assert outputs.std(dim=0).min() > 0, "an output that never changes: activations are dead"
@@ -61,7 +64,7 @@ def test_a_network_computes_what_was_drawn(method: str, tmp_path) -> None:
         assert torch.equal(again(torch.from_numpy(images)), outputs)
 
     repeated = network(spec)
-    fill(repeated, method, 12, images, seed=1)
+    fill(repeated, images, seed=1)
     states = model.state_dict(), repeated.state_dict()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
@@ -94,19 +97,39 @@ def test_sparsity_where_none_is_published() -> None:
         ("mobilenetv1", "w8a8_a2q_plus_10b", 1 / 16),
         ("tfc", "w2a2_a2q_plus_4b", 1.0),
         ("tfc", "w1a2", 1.0),
+        ("espcn_x2", "w8a8_a2q_16b", 1 / 8),
+        ("unet", "w4a4_a2q_plus_12b", 1 / 8),
+        ("dscnn", "w4a4_a2q_12b", 1 / 8),
+        ("tinyyolo", "w4a4_a2q_12b", 1 / 8),
+        ("vgg10", "w3a3_a2q_plus_10b", 1 / 8),
     ],
 )
 def test_every_family_can_be_filled(family: str, suffix: str, width: float) -> None:
     spec = spec_of(family, Quantization.parse(suffix), width=width)
-    images = from_photographs(spec.input_shape, spec.preprocessing, 8, seed=1).frames
+    images = drawn_frames(spec, 1, 8).frames
     model = network(spec)
-    fill(model, spec.method, spec.accumulator_bits, images, seed=1)
+    fill(model, images, seed=1)
     with torch.no_grad():
         assert torch.isfinite(model(torch.from_numpy(images))).all()
     for layer in a2q_layers(model).values():
         assert (layer.weight.flatten(1).abs().sum(dim=1) > 0).all(), "a channel without weights"
 
 
+@pytest.mark.parametrize("name", ["quant_espcn_x2_w4a4_a2q_13b", "quant_espcn_x2_w8a8_a2q_plus_16b"])
+def test_layers_of_a_release_each_meet_their_own_bound(name: str) -> None:
+    """Its first layer has 8-bit inputs and a bound of 32 bits, others less, and it quantizes its inputs itself."""
+    spec = replace(find(name), input_shape=(3, 8, 8))
+    model, images = network(spec), drawn_frames(spec, 1, 4).frames
+    fill(model, images, seed=1)
+    bounds = layer_bounds(model)
+    widths = [bounds[layer].accumulator_bits for layer in ("conv1", "conv2", "conv3")]
+    assert widths == [32, spec.accumulator_bits, spec.accumulator_bits]
+    weights = integer_weights(model, torch.from_numpy(images))
+    for layer, bound in bounds.items():
+        assert 0 < weights[layer].sum_bits().max() <= bound.accumulator_bits
+    assert [weights[layer].input_bits for layer in bounds] == [8, *[spec.quantization.act_bits] * 2]
+
+
 def test_float_networks_are_not_filled() -> None:
     with pytest.raises(ModelError, match="this is a float network"):
-        fill(network(find("cnv")), "", None, np.zeros((1, 3, 32, 32), np.float32), seed=0)
+        fill(network(find("cnv")), np.zeros((1, 3, 32, 32), np.float32), seed=0)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from pipeline.devices.boards import board_names
 from pipeline.devices.resources import Resources
 from pipeline.folding.fit import Fit
@@ -10,6 +12,7 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
+from pipeline.report.super_resolution import Restored, SuperResolution
 from pipeline.synthesis.timing import LayerTiming, TimingReport
 from pipeline.tools.nextpnr import Routed
 from pipeline.tools.vitis_hls import Estimated
@@ -34,6 +37,26 @@ def test_the_overview_says_what_is_known_and_how():
     assert "both ends of the range reached in simulation in 4 of 4 layers" in text
     assert "cycles simulated; 200 MHz configured, not timed; see Longest paths" in text
     assert f"{FACTS.resources.total.lut:,} LUT" in text and "counted by synthesis" in text
+
+
+def test_an_image_has_no_top1():
+    text = summary(replace(FACTS, input_quantizer=replace(FACTS.input_quantizer, same_top1=None)))
+    assert "quantizer for 0 to 255: outputs differ by up to 0.125 |" in text and "top-1 stays" not in text
+
+
+def test_restored_images_have_their_psnr():
+    image = np.zeros((2, 2, 3), np.uint8)
+    restored = SuperResolution(
+        2, "two crops", (Restored(image, image, image, image, 20, 22), Restored(image, image, image, image, 21, 26))
+    )
+    text = summary(replace(FACTS, restored=restored))
+    assert rows(text, "Super resolution")[1:] == [
+        ["| the network", "24.00", "22.00", "26.00 |"],
+        ["| bicubic interpolation", "20.50", "20.00", "21.00 |"],
+    ]
+    assert "two crops" in text and "mean nothing" not in text and "Super resolution" not in summary(FACTS)
+    drawn = replace(FACTS, restored=restored, model=replace(FACTS.model, weights="synthetic"))
+    assert "The weights were drawn, so the network's images mean nothing." in summary(drawn)
 
 
 def test_what_does_not_fit_is_said_in_the_overview():

@@ -62,6 +62,7 @@ def test_a_name_says_family_bits_and_bound() -> None:
         ("normalization: {mean: [0.5], std: [0]}", "normalization.std is 0; expected a number above 0"),
         ("quantization: {}\naccumulator: {method: a2q}", "accumulator.bit_width is None; expected a whole number"),
         ("schedule: {name: step}", "schedule.milestones is empty"),
+        ("network: unet", "network is 'unet', for which there is no data set here"),
         ("inherit: nowhere.yaml", "cannot be read"),
     ],
 )

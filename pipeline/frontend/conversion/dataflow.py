@@ -21,7 +21,7 @@ from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.errors import VerificationError
 from pipeline.frontend.conversion.builder import Checkpoint
 from pipeline.frontend.conversion.walk import Conversion, convert_graph, without_end
-from pipeline.frontend.streamline.executor import AT_ONCE, Evaluation, graph_output
+from pipeline.frontend.streamline.executor import AT_ONCE, Evaluation, gives_classes, graph_output
 
 __all__ = ["DataflowResult", "convert", "load", "run"]
 
@@ -35,7 +35,7 @@ class DataflowResult:
     """A layer graph that computes what the network does: `quantizers` tensors were compared in every element, on
     `frames` frames, and the real outputs differ by at most `largest_difference` (float32 rounding). `seen` says how much
     of every stream's range these frames reached. `left_out` is what the network has behind the last layer, as
-    messages call it, or empty."""
+    messages call it, or empty, and `top1` whether the label is the output."""
 
     graph: LayerGraph
     quantizers: int
@@ -43,9 +43,10 @@ class DataflowResult:
     largest_difference: float
     seen: RangesSeen
     left_out: str = ""
+    top1: bool = False
 
 
-def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool, name: str) -> DataflowResult:
+def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool | None, name: str) -> DataflowResult:
     """`convert`, and the layer graph saved in `folder`."""
     result = convert(model, inputs, top1=top1, name=name)
     save_graph(result.graph, folder)
@@ -53,30 +54,34 @@ def run(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, *, top1: bool,
     return result
 
 
-def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool, name: str = "network") -> DataflowResult:
+def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, name: str = "network") -> DataflowResult:
     """The layer graph of a streamlined `model`, checked on `inputs` (N, *input shape), raw as the network takes them.
 
-    With `top1` the graph ends in a LabelSelect. A Softmax, LogSoftmax or Sigmoid at the end is left out: the largest of its
-    inputs is the largest of its outputs, and what else becomes of them is the host's. Raises UnsupportedError for nodes
-    that cannot be built, and VerificationError, with layer, quantizer and channel, where the integers differ.
+    With `top1` the graph ends in a LabelSelect; None stands for true where the network gives a number for each class, else
+    false. A Softmax, LogSoftmax or Sigmoid at the end is left out: the largest of its inputs is the largest of its outputs,
+    and what else becomes of them is the host's. Raises UnsupportedError for nodes that cannot be built, and
+    VerificationError, with layer, quantizer and channel, where the integers differ.
     """
     model, left_out = without_end(model)
-    conversion = convert_graph(model, top1=top1, name=name)
     evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
+    if top1 is None:
+        top1 = gives_classes(evaluation.run(inputs[:1])[output])
+    conversion = convert_graph(model, top1=top1, name=name)
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
     transform = conversion.graph.input_transform
     assert transform is not None  # what converts a network makes one
 
     def compare(first: int) -> tuple[float, dict[str, tuple[int, int]]]:
         frames = inputs[first : first + _BATCH]
-        tensors = evaluation.run(frames, keep=keep)
+        tensors = evaluation.run(frames, keep=keep, until=output)
         streams = conversion.graph.execute(transform.apply(frames))
         return _compare(conversion, streams, tensors, output, first), RangesSeen.ends(streams)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         differences, ends = zip(*pool.map(compare, range(0, len(inputs), _BATCH)), strict=True)
     seen = RangesSeen.of(conversion.graph, ends)
-    return DataflowResult(conversion.graph, len(conversion.checkpoints), len(inputs), max(differences), seen, left_out)
+    quantizers = len(conversion.checkpoints)
+    return DataflowResult(conversion.graph, quantizers, len(inputs), max(differences), seen, left_out, top1)
 
 
 def load(folder: Path) -> LayerGraph:

@@ -18,7 +18,7 @@ from pipeline.frontend.streamline.nodes import attributes, constant_value, descr
 from pipeline.frontend.streamline.operators import OPERATORS
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, read_quantizer
 
-__all__ = ["AT_ONCE", "Evaluation", "constants", "graph_input", "graph_output", "run_graph"]
+__all__ = ["AT_ONCE", "Evaluation", "constants", "gives_classes", "graph_input", "graph_output", "run_graph"]
 
 AT_ONCE = 2  # batches: most operators are too small for torch to spread them over two cores
 _EXACT_IN_FLOAT = 1 << 24  # float32 holds every integer of this magnitude
@@ -52,6 +52,12 @@ def graph_output(graph: onnx.GraphProto) -> str:
         names = ", ".join(value.name for value in graph.output)
         raise UnsupportedError(f"The network has {len(graph.output)} outputs ({names}); exactly one is supported.")
     return graph.output[0].name
+
+
+def gives_classes(outputs: np.ndarray) -> bool:
+    """Whether `outputs` (N, ...) of a network are a number for each class, of which the largest says the class."""
+    numbers: int = outputs[0].size
+    return numbers > 1 and outputs.shape[1] == numbers
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ class InputQuantizer:
     """The quantizer that was inserted after `tensor`, and what it does to the outputs of golden inputs.
 
     It tells numbers from `low` to `high` apart, which the first `choosing` golden frames showed, or which were known where
-    that is 0. Of the `frames` golden frames after them `same_top1` still have the same largest output, and no real output
-    differs by more than `largest_difference`.
+    that is 0. Of the `frames` golden frames after them `same_top1` still have the same largest output, None where outputs
+    are not a number for each class, and no real output differs by more than `largest_difference`.
     """
 
     tensor: str
@@ -23,7 +23,7 @@ class InputQuantizer:
     high: float
     choosing: int
     largest_difference: float
-    same_top1: int
+    same_top1: int | None
     frames: int
 
     def __str__(self) -> str:

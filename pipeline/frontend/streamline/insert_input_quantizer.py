@@ -7,7 +7,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pipeline.errors import UnsupportedError
-from pipeline.frontend.streamline.executor import Evaluation, constants, graph_input, run_graph
+from pipeline.frontend.streamline.executor import Evaluation, constants, gives_classes, graph_input, run_graph
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS
 
@@ -56,10 +56,11 @@ def insert_input_quantizer(
     _insert(model.graph, tensor, scale, signed)
     after = run_graph(model, inputs)
     rest = slice(choosing, None)
-    top1 = [y[rest].reshape(len(y[rest]), -1).argmax(axis=1) for y in (outputs, after)]
-    difference = float(np.abs(outputs[rest] - after[rest]).max())
-    same = int((top1[0] == top1[1]).sum())
-    quantizer = InputQuantizer(tensor, float(scale), signed, low, high, choosing, difference, same, len(top1[0]))
+    difference, same = float(np.abs(outputs[rest] - after[rest]).max()), None
+    if gives_classes(outputs):
+        top1 = [y[rest].reshape(len(y[rest]), -1).argmax(axis=1) for y in (outputs, after)]
+        same = int((top1[0] == top1[1]).sum())
+    quantizer = InputQuantizer(tensor, float(scale), signed, low, high, choosing, difference, same, len(outputs[rest]))
     return quantizer, after
 
 

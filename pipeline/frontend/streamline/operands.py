@@ -21,7 +21,7 @@ from pipeline.frontend.streamline.tensors import Tensors
 
 __all__ = ["check_operands"]
 
-_MAX_WINDOWS = 1 << 24  # elements of all windows of one frame
+_MAX_WINDOWS = 1 << 25  # elements of all windows of one frame
 _MAX_BITS = 32
 _LARGEST = 2.0**60  # of a constant: the product of two is far from the end of float32
 _WIDTHS = (np.float32, np.int32, np.int64)  # types of bit widths; in narrower integers QONNX's executor overflows

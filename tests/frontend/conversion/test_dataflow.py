@@ -359,6 +359,26 @@ def test_label_is_the_largest_output(scale) -> None:
     assert np.array_equal(labels, reference(model, frames).argmax(axis=1))
 
 
+def test_a_label_is_given_where_there_is_a_number_for_each_class() -> None:
+    for size, label in ((3, True), (1, False)):
+        network = Network(6)
+        network.quant(0.5, 4)
+        network.matmul(6, size)
+        result = dataflow.convert(network.model(), network.frames(), top1=None)
+        assert result.top1 == label == (result.graph.layers[-1].op_type == "LabelSelect")
+    network = Network(3, 4, 5)
+    network.quant(0.5, 4)
+    network.conv(3, 2, kernel=1)
+    model, frames = network.model(), network.frames()
+    result = dataflow.convert(model, frames, top1=None)
+    graph = result.graph
+    assert not result.top1 and graph.streams[graph.output].shape == (4, 5, 2)
+    with pytest.raises(
+        UnsupportedError, match=r"is not one vector of logits; build without the label \(output: logits\)"
+    ):
+        dataflow.convert(model, frames, top1=True)
+
+
 def test_equal_outputs_whose_sums_round_apart_have_the_first_label() -> None:
     """Each output sums the same products in another order: equal as integers, not in the network's last bits."""
     network = Network(64)
