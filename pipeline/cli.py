@@ -23,7 +23,7 @@ from pipeline.accumulators.methods import SUFFIXES
 from pipeline.accumulators.policy import CHOICES
 from pipeline.api import BuildResult
 from pipeline.api import build as run_build
-from pipeline.config import BuildConfig, command_line, config_for, load_config
+from pipeline.config import COMMAND_LINE, BuildConfig, command_line, config_for, load_config, path_of
 from pipeline.devices.boards import DEFAULT_BOARD, PYNQ_PORT, SIMULATED
 from pipeline.errors import A2QError
 from pipeline.listing import board_facts, board_table, family_table, model_table, option_page, show_build, stage_table
@@ -86,10 +86,12 @@ def _messages(verbose: bool, saved: str = "finished stages are kept") -> Iterato
             raise
         message, status = _message_of(error)
         with suppress(OSError):  # nobody reads it
-            Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+            Console(stderr=True, emoji=False).print(
+                f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True
+            )
         raise typer.Exit(status) from None
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"interrupted; {saved}, the same command goes on from there")
+        Console(stderr=True, emoji=False).print(f"interrupted; {saved}, the same command goes on from there")
         raise typer.Exit(130) from None
     finally:
         _close_output()
@@ -141,14 +143,18 @@ def _help(field: str, more: str = "") -> str:
     return f"{text[:1].upper()}{text[1:]}{more}."
 
 
+def _path(text: str) -> Path:
+    return path_of("a path on the command line", text)
+
+
 _Model = Annotated[
     str | None, typer.Argument(help=f"A model's name (see `a2q models`), a .onnx or a .pth file. (default: {_DEFAULT})")
 ]
 _Named = Annotated[str | None, typer.Option("--model", help="What `a2q build` takes as its model.")]
-_Config = Annotated[Path | None, typer.Option(help="A file of build_configs/. (default: the model's)")]
+_Config = Annotated[Path | None, typer.Option(parser=_path, help="A file of build_configs/. (default: the model's)")]
 _TargetFps = Annotated[str | None, typer.Option(help=_help("target_fps"))]
 _InputRange = Annotated[str | None, typer.Option(help=_help("input_range", "; here 0,255"))]
-_Out = Annotated[Path | None, typer.Option(help="The build's folder. (default: build/<model>)")]
+_Out = Annotated[Path | None, typer.Option(parser=_path, help="The build's folder. (default: build/<model>)")]
 _Weights = Annotated[str | None, typer.Option(help=_help("weights"))]
 _Set = Annotated[
     list[str] | None,
@@ -204,12 +210,14 @@ def _build(
     verbose: bool,
 ) -> BuildResult:
     given = command_line(settings or (), {"model": model, **overrides})
-    chosen = load_config(config or config_for(str(given.get("model", _DEFAULT))), given)
+    chosen = load_config(config or config_for(str(given.get("model", _DEFAULT))), given, COMMAND_LINE)
     return run_build(chosen, out=out, until=until, verbose=verbose)
 
 
 def _screen(verbose: bool) -> Screen:
-    return Screen(Console(file=sys.stdout), verbose=verbose)  # this stdout, also while a stage's own output is logged
+    return Screen(
+        Console(file=sys.stdout, emoji=False), verbose=verbose
+    )  # this stdout, also while a stage's own output is logged
 
 
 @app.command()
@@ -274,7 +282,7 @@ def _on_board(
 
 @app.command("board-sim")
 def board_sim(
-    package: Annotated[Path, typer.Argument(help="The folder deploy/ of a build.")],
+    package: Annotated[Path, typer.Argument(parser=_path, help="The folder deploy/ of a build.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for one that is free.")] = PYNQ_PORT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
@@ -302,8 +310,10 @@ def compare(
     target_fps: Annotated[list[str] | None, typer.Option(help="Frames a second to fold for, or max.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seeds of draws, such as synthetic weights.")] = None,
     weights: _Weights = None,
-    out: Annotated[Path | None, typer.Option(help="The comparison's folder. (default: compare/<model>)")] = None,
-    work: Annotated[Path, typer.Option(help="Where builds go, and their cache.")] = Path("build"),
+    out: Annotated[
+        Path | None, typer.Option(parser=_path, help="The comparison's folder. (default: compare/<model>)")
+    ] = None,
+    work: Annotated[Path, typer.Option(parser=_path, help="Where builds go, and their cache.")] = Path("build"),
     jobs: Annotated[int | None, typer.Option(min=1, help="Builds at once. (default: one for two cores)")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Build on the Dask cluster of this address instead.")] = None,
     settings: _Set = None,
@@ -321,7 +331,7 @@ def compare(
             tuple(target_fps or ()),
             tuple(seed or ()),
         )
-        console = Console(file=sys.stdout)
+        console = Console(file=sys.stdout, emoji=False)
         if not compare_command(
             names or [_DEFAULT], axes, config, weights, settings or (), out, work, scheduler, jobs, console, verbose
         ):
@@ -341,7 +351,7 @@ def boards(
 def models() -> None:
     """List the checkpoints there are by name, and the families of networks that can be trained."""
     _print(model_table())
-    console = Console()
+    console = Console(emoji=False)
     console.print(
         "\nTop-1 of releases as the QONNX model zoo publishes it, on the original data set; of this repository's as "
         "measured on the test set that their record names, where CIFAR-10's images were re-compressed as JPEG. ¹ is built "
@@ -372,7 +382,7 @@ def options() -> None:
 
 
 @app.command()
-def show(build: Annotated[Path, typer.Argument(help="A build's folder, or its name in build/.")]) -> None:
+def show(build: Annotated[Path, typer.Argument(parser=_path, help="A build's folder, or its name in build/.")]) -> None:
     """Show what a build came to: its summary, and what each stage took."""
     with _messages(False):
         summary, table = show_build(build)
@@ -383,9 +393,9 @@ def show(build: Annotated[Path, typer.Argument(help="A build's folder, or its na
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A file of build_configs/train/, or its name.")],
+    config: Annotated[Path, typer.Argument(parser=_path, help="A file of build_configs/train/, or its name.")],
     out: Annotated[
-        Path | None, typer.Option(help="Where it goes. (default: trained/<data set>_<name>_seed<n>)")
+        Path | None, typer.Option(parser=_path, help="Where it goes. (default: trained/<data set>_<name>_seed<n>)")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of what the file says.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of what the file says.")] = None,
@@ -396,7 +406,7 @@ def train(
     with _messages(verbose, "finished epochs are kept"):
         from pipeline.training.command import train_command
 
-        console = Console()
+        console = Console(emoji=False)
         train_command(config, {"epochs": epochs, "seed": seed, "init": init}, out, _lines(console), console.is_terminal)
 
 
@@ -412,7 +422,7 @@ def evaluate(
             "labels. (default: the one it was trained on)"
         ),
     ] = None,
-    data_folder: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None,
+    data_folder: Annotated[Path | None, typer.Option(parser=_path, help="Where the data set is.")] = None,
     images: Annotated[int | None, typer.Option(min=1, help="Test images. (default: all)")] = None,
     input_range: _InputRange = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
@@ -421,7 +431,11 @@ def evaluate(
     with _messages(verbose):
         from pipeline.training.command import evaluate_command
 
-        ends = load_config(config_for(model), {"input_range": input_range}).input_range if input_range else None
+        ends = (
+            load_config(config_for(model), {"input_range": input_range}, COMMAND_LINE).input_range
+            if input_range
+            else None
+        )
         table, equal = evaluate_command(model, dataset, data_folder, images, ends)
         _print(table)
         if not equal:
@@ -430,22 +444,26 @@ def evaluate(
 
 @app.command()
 def benchmark(
-    config: Annotated[Path, typer.Argument(help="A file of build_configs/benchmark/, or its name.")],
-    out: Annotated[Path | None, typer.Option(help="Where it goes. (default: trained/benchmark_<file>)")] = None,
+    config: Annotated[Path, typer.Argument(parser=_path, help="A file of build_configs/benchmark/, or its name.")],
+    out: Annotated[
+        Path | None, typer.Option(parser=_path, help="Where it goes. (default: trained/benchmark_<file>)")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
     """Train all networks of a benchmark with several seeds: a table and a plot; what is done is kept."""
     with _messages(verbose, "finished trainings and epochs are kept"):
         from pipeline.training.command import benchmark_command
 
-        console = Console()
+        console = Console(emoji=False)
         benchmark_command(config, out, _lines(console), console.is_terminal)
 
 
 @app.command()
 def export(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint of `a2q train`, or a name of `a2q models`.")],
-    out: Annotated[Path | None, typer.Option(help="The folder to write. (default: exported/<name>)")] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=_path, help="The folder to write. (default: exported/<name>)")
+    ] = None,
     packed: Annotated[
         bool, typer.Option("--packed", help="Instead, a small checkpoint with packed integers for weights.")
     ] = False,
@@ -455,7 +473,7 @@ def export(
     with _messages(verbose, "nothing was written"):
         from pipeline.training.command import export_command, pack_command
 
-        _lines(Console())((pack_command if packed else export_command)(checkpoint, out))
+        _lines(Console(emoji=False))((pack_command if packed else export_command)(checkpoint, out))
 
 
 def _lines(console: Console) -> Callable[[str], None]:
@@ -463,11 +481,11 @@ def _lines(console: Console) -> Callable[[str], None]:
 
 
 def _print(table: Table) -> None:
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 def _print_page(text: str) -> None:
     """Markdown, as it is where its reader is no terminal."""
-    console = Console()
+    console = Console(emoji=False)
     page = ReportMarkdown(text, hyperlinks=False) if console.is_terminal else text
     console.print(page, markup=False, highlight=False, soft_wrap=True)

@@ -201,13 +201,13 @@ def board_files(name: str) -> list[Path]:
     return [Path(name)] if is_board_file(name) else []
 
 
-def load_board(name: str) -> Board:
+def load_board(name: str | Path) -> Board:
     """The board of hw/boards called `name`, in any spelling of case, hyphens and underscores, or the one in the file `name`.
 
     Raises ConfigError for a board that is not in hw/boards, with the names of those that are; for a file that cannot be
     used, and for one whose board has a name of theirs.
     """
-    boards = all_boards()
+    boards, name = all_boards(), str(name)
     if is_board_file(name):
         return _new_board(Path(name), boards)
     for board in boards:

@@ -58,7 +58,7 @@ def _overview(facts: BuildFacts) -> str:
     used, share = resources.total, resources.utilization
     widths = facts.certificate.layers
     accumulators = (
-        f"{span((layer.bits_used for layer in widths), 'bits')} by the policy {facts.certificate.policy}; "
+        f"{span((layer.bits_used for layer in widths), 'bits')} by the policy {facts.certificate.policies}; "
         f"{span((layer.bits['datatype'] for layer in widths), 'bits')} by data types alone"
     )
     latency = (
