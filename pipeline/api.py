@@ -119,7 +119,8 @@ class BuildResult(flow.BuildResult):
 
     @property
     def frames_per_second(self) -> float | None:
-        """`clock_mhz` over `cycles`: the rate of the accelerator on a board that runs it at that clock."""
+        """`clock_mhz` over `cycles`: the rate of the accelerator on a board that runs it at that clock. Whether hardware reaches
+        it is estimated by the stage `timing`, whose line and summary.md say so."""
         return self.clock_mhz * 1e6 / self.cycles if self.clock_mhz and self.cycles else None
 
     @property

@@ -30,6 +30,7 @@ from pipeline.listing import board_facts, board_table, family_table, model_table
 from pipeline.progress import Screen
 from pipeline.report.terminal import ReportMarkdown
 from pipeline.stages import STAGES
+from pipeline.text_file import count
 
 __all__ = ["app"]
 
@@ -52,8 +53,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="From an accumulator-aware quantized (A2Q) network to a verified FPGA accelerator.",
-    epilog="Exit codes: 0 all went well; 1 what was given cannot be used, or what was compared differs; 2 options that "
-    "there are not; 70 a fault of a2q itself, to be reported with the file that it names; 130 interrupted.",
+    epilog="Exit codes: 0 all went well; 1 what was given cannot be used, or what was compared differs; 2 an "
+    "unknown option; 70 a fault of a2q itself, to be reported with the file that it names; 130 interrupted.",
 )
 _DEFAULT = BuildConfig.model_fields["model"].default
 
@@ -105,7 +106,7 @@ def _message_of(error: Exception) -> tuple[str, int]:
         case MemoryError():
             return faults.out_of_memory(_command(), error), 1
         case FileExistsError():
-            return f"{error.filename} is there and is no folder, which it is to be. Name another one.", 1
+            return f"{error.filename} is a file; expected a folder. Name another one.", 1
         case NotADirectoryError():
             return f"{error.filename} cannot be reached: a part of this path is no folder. Name another one.", 1
         case OSError() if not faults.is_fault(error):
@@ -153,7 +154,7 @@ _Model = Annotated[
 _Named = Annotated[str | None, typer.Option("--model", help="What `a2q build` takes as its model.")]
 _Config = Annotated[Path | None, typer.Option(parser=_path, help="A file of build_configs/. (default: the model's)")]
 _TargetFps = Annotated[str | None, typer.Option(help=_help("target_fps"))]
-_InputRange = Annotated[str | None, typer.Option(help=_help("input_range", "; here 0,255"))]
+_InputRange = Annotated[str | None, typer.Option(help=_help("input_range", ", or without brackets: 0,255"))]
 _Out = Annotated[Path | None, typer.Option(parser=_path, help="The build's folder. (default: build/<model>)")]
 _Weights = Annotated[str | None, typer.Option(help=_help("weights"))]
 _Set = Annotated[
@@ -182,7 +183,9 @@ def build(
     until: Annotated[str | None, typer.Option(help="Stop after this stage (see `a2q stages`).")] = None,
     input_range: _InputRange = None,
     model_class: Annotated[str | None, typer.Option(help=_help("model_class"))] = None,
-    input_shape: Annotated[str | None, typer.Option(help=_help("input_shape", "; here 3,32,32"))] = None,
+    input_shape: Annotated[
+        str | None, typer.Option(help=_help("input_shape", ", or without brackets: 3,32,32"))
+    ] = None,
     settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
@@ -197,7 +200,7 @@ def build(
             "input_shape": input_shape,
         }
         result = _build(model, config, settings, overrides, out, until, verbose)
-        _screen(verbose).note(f"{result.folder}: {len(result.stages)} stages, {result.seconds:.1f} s")
+        _screen(verbose).note(f"{result.folder}: {count(len(result.stages), 'stage')}, {result.seconds:.1f} s")
 
 
 def _build(
@@ -305,7 +308,9 @@ def compare(
         list[str] | None,
         typer.Option(help=f"{CHOICES}; with /pe a width for each PE. (default: five)"),
     ] = None,
-    bits: Annotated[list[int] | None, typer.Option(help="P, in place of that in names, or among matches.")] = None,
+    bits: Annotated[
+        list[int] | None, typer.Option(help="P: replaces the P of a name, and chooses among the matches of a pattern.")
+    ] = None,
     board: Annotated[list[str] | None, typer.Option(help="Boards of `a2q boards`, or paths of .yaml files.")] = None,
     target_fps: Annotated[list[str] | None, typer.Option(help="Frames a second to fold for, or max.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seeds of draws, such as synthetic weights.")] = None,
@@ -437,7 +442,11 @@ def evaluate(
             else None
         )
         table, equal = evaluate_command(model, dataset, data_folder, images, ends)
+        note, table.caption = table.caption, None  # which would be as narrow as the table
         _print(table)
+        if note:
+            console = Console(emoji=False)
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
         if not equal:
             raise typer.Exit(1)
 

@@ -71,9 +71,14 @@ class Accumulators(Section):
     `bits` is the P that layers were trained for, where the model does not say it, or says something else.
     """
 
-    policy: PolicyText = Field("exact", description=f"one of {CHOICES}")
+    policy: PolicyText = Field(
+        "exact", description=f"one of {CHOICES}; a2q_plus only where each row of weights sums to zero"
+    )
     per_pe: bool = Field(False, description="true or false: whether each PE is only as wide as its own rows need")
-    layers: dict[str, PolicyText] = Field({}, description=f"a mapping from a layer's name to one of {CHOICES}")
+    layers: dict[str, PolicyText] = Field(
+        {},
+        description=f"a mapping from a layer's name, in the network (conv1) or in hardware (MVAU_0), to one of {CHOICES}",
+    )
     bits: Bits | dict[str, Bits] | None = Field(
         None,
         description="the P that all layers were trained for, from 2 to 63, or a mapping from a layer's name to its P",
@@ -189,12 +194,12 @@ class BuildConfig(Section):
     )
 
     board: str = Field(DEFAULT_BOARD, description="a board of hw/boards, or a path to a board's .yaml file")
-    fpga_part: str = Field("", description="the part of a board of hw/boards")
+    fpga_part: str = Field("", description="the part of `board`, or without one that of a board of hw/boards")
     synth_clk_period_ns: float = Field(
         0.0, gt=0.5, le=1000, description="a clock period in nanoseconds, above 0.5 and up to 1000"
     )
     target_fps: FrameRate | Literal["max"] = Field(
-        1000.0, description="a number of frames a second above 0, or max for as many as fit the board"
+        1000.0, description="a number of frames a second above 0 and up to 1e9, or max for as many as fit the board"
     )
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
         "folded",

@@ -115,7 +115,7 @@ def assigned(texts: Sequence[str], kind: type[Section], called: str) -> Values:
     values: Values = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals or not name:
+        if not equals or not name or not value.strip():
             raise ConfigError(f"{called} is given {shown(text)}; expected NAME=VALUE, such as seed=1.")
         *sections, last = _place_of(name, kind)
         inner = values

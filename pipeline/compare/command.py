@@ -9,12 +9,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from pipeline.compare.account import count
 from pipeline.compare.collection import Collection
 from pipeline.compare.points import Axes, points
 from pipeline.compare.run import compare
 from pipeline.compare.table import write
 from pipeline.compare.view import View
+from pipeline.text_file import count
 
 __all__ = ["compare_command", "default_folder"]
 
@@ -35,7 +35,8 @@ def compare_command(
     """Build and compare, and print the table; whether no build failed."""
     chosen = points(names, axes, config, weights, settings)
     folder = out or default_folder(names)
-    folder.mkdir(parents=True, exist_ok=True)
+    for place in (folder, work):
+        place.mkdir(parents=True, exist_ok=True)
     view = View(console, chosen)
     comparison = compare(chosen, folder, work, view, scheduler=scheduler, jobs=jobs, verbose=verbose)
     text = write(comparison.records, comparison.failures, folder)

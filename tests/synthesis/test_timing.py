@@ -205,7 +205,10 @@ def stage(tmp_path):
 def test_every_build_has_an_estimate_that_is_called_one_and_nothing_is_routed_unasked(stage):
     said, folder = stage()
     assert said.startswith("estimated ")
-    assert " optimistic on UltraScale+, speed grade -2 (xck26-sfvc784-2LV-c is a -2LV), slowest is" in said
+    assert (
+        " optimistic on UltraScale+, speed grade -2 (xck26-sfvc784-2LV-c is of grade -2LV, with other delays), slowest is"
+        in said
+    )
     assert said.endswith("the clock wanted, 300 MHz, is within reach of both")
     assert [path.name for path in (folder / "report").iterdir()] == ["timing_estimate.json"]
     content = json.loads((folder / "report" / "timing_estimate.json").read_text())
