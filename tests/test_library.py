@@ -79,6 +79,13 @@ def test_a_build_to_the_layer_graph(
     again = pipeline.build(config, out=result.folder, until="dataflow")
     assert "dataflow        cached" in capsys.readouterr().out
     assert again.accumulator_bits is None and all(run.cached for run in again.stages)
+    folding = tmp_path / "folding.json"
+    folding.write_bytes((result.folder / "auto_folding_config.json").read_bytes())
+    for rate, said in ((1e6, "; target_fps = 1,000,000 is missed"), ("max", "; target_fps = max is left only what")):
+        fixed = pipeline.build(
+            config.model_copy(update={"folding_config_file": folding, "target_fps": rate}), until="fold"
+        )
+        assert said in fixed.stages[-1].summary and " is missed" not in result.stages[-1].summary
     assert pipeline.load_graph(str(result.results["dataflow"])).name == result.graph.name
 
 

@@ -14,6 +14,8 @@ from pipeline.compare.points import Axes, points
 from pipeline.compare.run import compare
 from pipeline.compare.table import write
 from pipeline.compare.view import View
+from pipeline.errors import ModelError
+from pipeline.models.names import is_path
 from pipeline.text_file import count
 
 __all__ = ["compare_command", "default_folder"]
@@ -32,8 +34,13 @@ def compare_command(
     console: Console,
     verbose: bool,
 ) -> bool:
-    """Build and compare, and print the table; whether no build failed."""
+    """Build and compare, and print the table; whether no build failed. Raises ModelError for a file that is not there."""
     chosen = points(names, axes, config, weights, settings)
+    for model in (point.config.model for point in chosen):
+        if is_path(model) and not Path(model).is_file():
+            raise ModelError(
+                f"There is no file {model}. Give the path of a QONNX file or a checkpoint, or a model's name."
+            )
     folder = out or default_folder(names)
     for place in (folder, work):
         place.mkdir(parents=True, exist_ok=True)

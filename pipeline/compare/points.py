@@ -189,10 +189,6 @@ def _loaded(path: Path | None, model: str, overrides: Mapping[str, Any]) -> Buil
     if config.weights == "trained":
         model = located(model)
     if is_path(model):
-        if not Path(model).is_file():
-            raise ModelError(
-                f"There is no file {model}. Give the path of a QONNX file or a checkpoint, or a model's name."
-            )
         return config.model_copy(update={"model": str(Path(model).absolute())})
     find(model)
     return config

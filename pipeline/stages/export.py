@@ -20,7 +20,7 @@ def run(context: Context) -> str:
     network = resolve.load_network(record, folder)
     _, _, result = export.export_brevitas(network, frames, context.folder, record.network_record)
     return (
-        f"{count(result.layers, 'layer')} with Brevitas' integers; outputs agree on {result.frames} golden frames to "
+        f"{count(result.layers, 'layer')} {'holds' if result.layers == 1 else 'hold'} Brevitas' integers; outputs agree on {result.frames} golden frames to "
         f"{result.largest_difference:.1g}"
     )
 

@@ -198,7 +198,7 @@ def export_command(model: str, out: Path | None) -> str:
         for file in sorted(Path(passing).iterdir()):
             file.replace(folder / file.name)
     return (
-        f"{folder / 'model.onnx'}: {count(result.layers, 'layer')} with Brevitas' integers; outputs agree on {result.frames} "
+        f"{folder / 'model.onnx'}: {count(result.layers, 'layer')} {'holds' if result.layers == 1 else 'hold'} Brevitas' integers; outputs agree on {result.frames} "
         f"golden frames to {result.largest_difference:.1g} ({chosen.source}){other}"
     )
 
