@@ -207,9 +207,6 @@ def _chosen(model: str | Path | BuildConfig | None, config: str | Path | None, o
             )
         return model.model_copy()  # verified, in whatever way it was made
     named = None if model is None else str(model)
-    path = (
-        path_of("config", config)
-        if config is not None
-        else config_for(named or BuildConfig.model_fields["model"].default)
-    )
+    default = config_for(named or BuildConfig.model_fields["model"].default)
+    path = default if config is None else path_of("config", config)
     return load_config(path, options if named is None else {"model": named, **options}, "pipeline.build")
