@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,6 +214,7 @@ def test_every_build_has_an_estimate_that_is_called_one_and_nothing_is_routed_un
     assert [path.name for path in (folder / "report").iterdir()] == ["timing_estimate.json"]
     content = json.loads((folder / "report" / "timing_estimate.json").read_text())
     assert content["known"] == "estimated" and "no placement, no routing" in content["method"]
+    assert re.search(r"for a net [\d.]+ ns or [\d.]+ ns and [\d.]+ ns more for each doubling of", content["method"])
     assert content["mhz"]["pessimistic"] < content["mhz"]["optimistic"]
     estimated = timing.load_estimate(folder / "report" / "timing_estimate.json")
     assert estimated.layers["MVAU_0"].op_type == "MVAU" and estimated.worst[0].ns == max(
