@@ -24,7 +24,7 @@ _MODELS = ["quant_resnet8_w4a4_a2q_12b", "quant_resnet8_w4a4_a2q_13b", "quant_re
 def layer_of(model: str, name: str, folder: Path) -> MatrixVector:
     """The MVAU `name` of a kept network, as a build into `folder` has it before it is folded."""
     measured_build(folder / "build", model, "--until", "accumulators")
-    (path,) = folder.glob(".cache/accumulators/*/graph.json")
+    (path,) = folder.glob(".a2q-cache/accumulators/*/graph.json")
     return load_graph(path.parent).layer(name)
 
 

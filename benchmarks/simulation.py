@@ -21,7 +21,7 @@ from pipeline.tools.verilator import build_model
 def folded(model: str, weights: str, folder: Path) -> LayerGraph:
     """The graph of the network `model`, built in `folder` as far as its folding."""
     measured_build(folder / "build", model, "--weights", weights, "--until", "fold")
-    (result,) = (path for path in (folder / ".cache" / "fold").iterdir() if path.is_dir())
+    (result,) = (path for path in (folder / ".a2q-cache" / "fold").iterdir() if path.is_dir())
     return fold.load(result).graph
 
 

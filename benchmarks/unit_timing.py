@@ -23,10 +23,10 @@ from pipeline.tools import yosys
 def folded(build: Path) -> LayerGraph:
     """The folded graph of the build in the folder `build`."""
     logged = (build / "logs" / "fold.txt").stat()
-    for folder in build.parent.glob(".cache/fold/*/"):
+    for folder in build.parent.glob(".a2q-cache/fold/*/"):
         if (folder / "log.txt").exists() and (folder / "log.txt").stat().st_ino == logged.st_ino:
             return fold.load(folder).graph
-    raise SystemExit(f"{build} has no folded graph beside it in .cache; build it with --until fold")
+    raise SystemExit(f"{build} has no folded graph beside it in .a2q-cache; build it with --until fold")
 
 
 def printed(path: TimingPath) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from pipeline import flow
-from pipeline.config import BuildConfig, config_for, load_config
+from pipeline.config import BuildConfig, config_for, load_config, path_of
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models.names import find, is_path
 from pipeline.progress import Screen
@@ -119,7 +119,8 @@ class BuildResult(flow.BuildResult):
 
     @property
     def frames_per_second(self) -> float | None:
-        """`clock_mhz` over `cycles`: the rate of the accelerator on a board that runs it at that clock."""
+        """`clock_mhz` over `cycles`: the rate of the accelerator on a board that runs it at that clock. Whether hardware reaches
+        it is estimated by the stage `timing`, whose line and summary.md say so."""
         return self.clock_mhz * 1e6 / self.cycles if self.clock_mhz and self.cycles else None
 
     @property
@@ -182,7 +183,7 @@ def build(
     BuildConfig by their names, which replace those of the file: `board="ZCU104"`, `accumulators={"policy": "l1"}`.
     `until` names the last stage to run. With `progress` a line a stage is printed, with `verbose` tools' own output too.
 
-    Stages whose results are in `out`/../.cache from earlier are not run again. Raises the errors of `pipeline.errors`:
+    Stages whose results are in `out`/../.a2q-cache from earlier are not run again. Raises the errors of `pipeline.errors`:
     ConfigError for what was asked for, ModelError and UnsupportedError for the network, VerificationError where two things
     differ that must be equal, ToolError and ResourceError for the machine; InternalError for a fault of this package.
     """
@@ -190,9 +191,9 @@ def build(
     if not is_path(chosen.model):
         find(chosen.model)  # before a folder is made for it
     name = Path(chosen.model).stem if is_path(chosen.model) else chosen.model
-    folder = Path("build", name) if out is None else Path(out)
+    folder = Path("build", name) if out is None else path_of("out", out)
     # this stdout, also while a stage's own output is logged
-    screen = Screen(Console(file=sys.stdout, quiet=not (progress or verbose)), verbose=verbose)
+    screen = Screen(Console(file=sys.stdout, emoji=False, quiet=not (progress or verbose)), verbose=verbose)
     result = flow.build(chosen, folder, STAGES, screen, until=until)
     return BuildResult(result.folder, result.stages, result.seconds, result.results)
 
@@ -201,9 +202,11 @@ def _chosen(model: str | Path | BuildConfig | None, config: str | Path | None, o
     if isinstance(model, BuildConfig):
         if others := [*(["config"] if config is not None else []), *options]:
             raise ConfigError(
-                f"A whole BuildConfig was given to build, and beside it {', '.join(others)}. Put it into the BuildConfig."
+                f"A whole BuildConfig was given to build, and beside it {', '.join(others)}. Put options into it "
+                "with model_copy(update={...})."
             )
-        return model
+        return model.model_copy()  # verified, in whatever way it was made
     named = None if model is None else str(model)
-    path = Path(config) if config is not None else config_for(named or BuildConfig.model_fields["model"].default)
+    default = config_for(named or BuildConfig.model_fields["model"].default)
+    path = default if config is None else path_of("config", config)
     return load_config(path, options if named is None else {"model": named, **options}, "pipeline.build")

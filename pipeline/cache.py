@@ -30,7 +30,9 @@ from pipeline import fingerprint
 from pipeline.errors import ResourceError
 from pipeline.scratch import sweep
 
-__all__ = ["LOG", "Cache", "Entry", "Slot", "read_entry"]
+__all__ = ["CACHE", "LOG", "Cache", "Entry", "Slot", "held", "read_entry"]
+
+CACHE = ".a2q-cache"  # beside the folders of builds
 
 LOG = "log.txt"
 _RECORD = "entry.json"
@@ -88,7 +90,7 @@ class Cache:
         final = self.folder / stage / key[:_KEY_LENGTH]
         partial = final.with_name(f"{final.name}.partial")
         final.parent.mkdir(parents=True, exist_ok=True)
-        with _held(final.with_name(f"{final.name}.lock"), on_wait):
+        with held(final.with_name(f"{final.name}.lock"), on_wait):
             entry = read_entry(final)
             if entry is None:
                 for leftover in (final, partial):
@@ -120,7 +122,11 @@ class Cache:
 
 
 @contextmanager
-def _held(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+def held(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file `path`, which the system releases when this process ends, however it ends.
+
+    Where another build holds it, `on_wait` is called and this one waits. Raises ResourceError after six hours of it.
+    """
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -23,13 +23,14 @@ from pipeline.accumulators.methods import SUFFIXES
 from pipeline.accumulators.policy import CHOICES
 from pipeline.api import BuildResult
 from pipeline.api import build as run_build
-from pipeline.config import BuildConfig, command_line, config_for, load_config
+from pipeline.config import COMMAND_LINE, BuildConfig, command_line, config_for, load_config, path_of
 from pipeline.devices.boards import DEFAULT_BOARD, PYNQ_PORT, SIMULATED
 from pipeline.errors import A2QError
 from pipeline.listing import board_facts, board_table, family_table, model_table, option_page, show_build, stage_table
 from pipeline.progress import Screen
 from pipeline.report.terminal import ReportMarkdown
 from pipeline.stages import STAGES
+from pipeline.text_file import count
 
 __all__ = ["app"]
 
@@ -52,8 +53,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="From an accumulator-aware quantized (A2Q) network to a verified FPGA accelerator.",
-    epilog="Exit codes: 0 all went well; 1 what was given cannot be used, or what was compared differs; 2 options that "
-    "there are not; 70 a fault of a2q itself, to be reported with the file that it names; 130 interrupted.",
+    epilog="Exit codes: 0 all went well; 1 what was given cannot be used, or what was compared differs; 2 an "
+    "unknown option; 70 a fault of a2q itself, to be reported with the file that it names; 130 interrupted.",
 )
 _DEFAULT = BuildConfig.model_fields["model"].default
 
@@ -86,10 +87,12 @@ def _messages(verbose: bool, saved: str = "finished stages are kept") -> Iterato
             raise
         message, status = _message_of(error)
         with suppress(OSError):  # nobody reads it
-            Console(stderr=True).print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+            Console(stderr=True, emoji=False).print(
+                f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True
+            )
         raise typer.Exit(status) from None
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"interrupted; {saved}, the same command goes on from there")
+        Console(stderr=True, emoji=False).print(f"interrupted; {saved}, the same command goes on from there")
         raise typer.Exit(130) from None
     finally:
         _close_output()
@@ -103,7 +106,7 @@ def _message_of(error: Exception) -> tuple[str, int]:
         case MemoryError():
             return faults.out_of_memory(_command(), error), 1
         case FileExistsError():
-            return f"{error.filename} is there and is no folder, which it is to be. Name another one.", 1
+            return f"{error.filename} is a file; expected a folder. Name another one.", 1
         case NotADirectoryError():
             return f"{error.filename} cannot be reached: a part of this path is no folder. Name another one.", 1
         case OSError() if not faults.is_fault(error):
@@ -141,14 +144,18 @@ def _help(field: str, more: str = "") -> str:
     return f"{text[:1].upper()}{text[1:]}{more}."
 
 
+def _path(text: str) -> Path:
+    return path_of("a path on the command line", text)
+
+
 _Model = Annotated[
     str | None, typer.Argument(help=f"A model's name (see `a2q models`), a .onnx or a .pth file. (default: {_DEFAULT})")
 ]
 _Named = Annotated[str | None, typer.Option("--model", help="What `a2q build` takes as its model.")]
-_Config = Annotated[Path | None, typer.Option(help="A file of build_configs/. (default: the model's)")]
+_Config = Annotated[Path | None, typer.Option(parser=_path, help="A file of build_configs/. (default: the model's)")]
 _TargetFps = Annotated[str | None, typer.Option(help=_help("target_fps"))]
-_InputRange = Annotated[str | None, typer.Option(help=_help("input_range", "; here 0,255"))]
-_Out = Annotated[Path | None, typer.Option(help="The build's folder. (default: build/<model>)")]
+_InputRange = Annotated[str | None, typer.Option(help=_help("input_range", ", or without brackets: 0,255"))]
+_Out = Annotated[Path | None, typer.Option(parser=_path, help="The build's folder. (default: build/<model>)")]
 _Weights = Annotated[str | None, typer.Option(help=_help("weights"))]
 _Set = Annotated[
     list[str] | None,
@@ -176,7 +183,9 @@ def build(
     until: Annotated[str | None, typer.Option(help="Stop after this stage (see `a2q stages`).")] = None,
     input_range: _InputRange = None,
     model_class: Annotated[str | None, typer.Option(help=_help("model_class"))] = None,
-    input_shape: Annotated[str | None, typer.Option(help=_help("input_shape", "; here 3,32,32"))] = None,
+    input_shape: Annotated[
+        str | None, typer.Option(help=_help("input_shape", ", or without brackets: 3,32,32"))
+    ] = None,
     settings: _Set = None,
     verbose: _Verbose = False,
 ) -> None:
@@ -191,7 +200,7 @@ def build(
             "input_shape": input_shape,
         }
         result = _build(model, config, settings, overrides, out, until, verbose)
-        _screen(verbose).note(f"{result.folder}: {len(result.stages)} stages, {result.seconds:.1f} s")
+        _screen(verbose).note(f"{result.folder}: {count(len(result.stages), 'stage')}, {result.seconds:.1f} s")
 
 
 def _build(
@@ -204,12 +213,14 @@ def _build(
     verbose: bool,
 ) -> BuildResult:
     given = command_line(settings or (), {"model": model, **overrides})
-    chosen = load_config(config or config_for(str(given.get("model", _DEFAULT))), given)
+    chosen = load_config(config or config_for(str(given.get("model", _DEFAULT))), given, COMMAND_LINE)
     return run_build(chosen, out=out, until=until, verbose=verbose)
 
 
 def _screen(verbose: bool) -> Screen:
-    return Screen(Console(file=sys.stdout), verbose=verbose)  # this stdout, also while a stage's own output is logged
+    return Screen(
+        Console(file=sys.stdout, emoji=False), verbose=verbose
+    )  # this stdout, also while a stage's own output is logged
 
 
 @app.command()
@@ -274,7 +285,7 @@ def _on_board(
 
 @app.command("board-sim")
 def board_sim(
-    package: Annotated[Path, typer.Argument(help="The folder deploy/ of a build.")],
+    package: Annotated[Path, typer.Argument(parser=_path, help="The folder deploy/ of a build.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for one that is free.")] = PYNQ_PORT,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
@@ -297,13 +308,17 @@ def compare(
         list[str] | None,
         typer.Option(help=f"{CHOICES}; with /pe a width for each PE. (default: five)"),
     ] = None,
-    bits: Annotated[list[int] | None, typer.Option(help="P, in place of that in names, or among matches.")] = None,
+    bits: Annotated[
+        list[int] | None, typer.Option(help="P: replaces the P of a name, and chooses among the matches of a pattern.")
+    ] = None,
     board: Annotated[list[str] | None, typer.Option(help="Boards of `a2q boards`, or paths of .yaml files.")] = None,
     target_fps: Annotated[list[str] | None, typer.Option(help="Frames a second to fold for, or max.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Seeds of draws, such as synthetic weights.")] = None,
     weights: _Weights = None,
-    out: Annotated[Path | None, typer.Option(help="The comparison's folder. (default: compare/<model>)")] = None,
-    work: Annotated[Path, typer.Option(help="Where builds go, and their cache.")] = Path("build"),
+    out: Annotated[
+        Path | None, typer.Option(parser=_path, help="The comparison's folder. (default: compare/<model>)")
+    ] = None,
+    work: Annotated[Path, typer.Option(parser=_path, help="Where builds go, and their cache.")] = Path("build"),
     jobs: Annotated[int | None, typer.Option(min=1, help="Builds at once. (default: one for two cores)")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Build on the Dask cluster of this address instead.")] = None,
     settings: _Set = None,
@@ -321,7 +336,7 @@ def compare(
             tuple(target_fps or ()),
             tuple(seed or ()),
         )
-        console = Console(file=sys.stdout)
+        console = Console(file=sys.stdout, emoji=False)
         if not compare_command(
             names or [_DEFAULT], axes, config, weights, settings or (), out, work, scheduler, jobs, console, verbose
         ):
@@ -341,7 +356,7 @@ def boards(
 def models() -> None:
     """List the checkpoints there are by name, and the families of networks that can be trained."""
     _print(model_table())
-    console = Console()
+    console = Console(emoji=False)
     console.print(
         "\nTop-1 of releases as the QONNX model zoo publishes it, on the original data set; of this repository's as "
         "measured on the test set that their record names, where CIFAR-10's images were re-compressed as JPEG. ¹ is built "
@@ -372,7 +387,7 @@ def options() -> None:
 
 
 @app.command()
-def show(build: Annotated[Path, typer.Argument(help="A build's folder, or its name in build/.")]) -> None:
+def show(build: Annotated[Path, typer.Argument(parser=_path, help="A build's folder, or its name in build/.")]) -> None:
     """Show what a build came to: its summary, and what each stage took."""
     with _messages(False):
         summary, table = show_build(build)
@@ -383,9 +398,9 @@ def show(build: Annotated[Path, typer.Argument(help="A build's folder, or its na
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A file of build_configs/train/, or its name.")],
+    config: Annotated[Path, typer.Argument(parser=_path, help="A file of build_configs/train/, or its name.")],
     out: Annotated[
-        Path | None, typer.Option(help="Where it goes. (default: trained/<data set>_<name>_seed<n>)")
+        Path | None, typer.Option(parser=_path, help="Where it goes. (default: trained/<data set>_<name>_seed<n>)")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of what the file says.")] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of what the file says.")] = None,
@@ -396,7 +411,7 @@ def train(
     with _messages(verbose, "finished epochs are kept"):
         from pipeline.training.command import train_command
 
-        console = Console()
+        console = Console(emoji=False)
         train_command(config, {"epochs": epochs, "seed": seed, "init": init}, out, _lines(console), console.is_terminal)
 
 
@@ -412,7 +427,7 @@ def evaluate(
             "labels. (default: the one it was trained on)"
         ),
     ] = None,
-    data_folder: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None,
+    data_folder: Annotated[Path | None, typer.Option(parser=_path, help="Where the data set is.")] = None,
     images: Annotated[int | None, typer.Option(min=1, help="Test images. (default: all)")] = None,
     input_range: _InputRange = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
@@ -421,31 +436,43 @@ def evaluate(
     with _messages(verbose):
         from pipeline.training.command import evaluate_command
 
-        ends = load_config(config_for(model), {"input_range": input_range}).input_range if input_range else None
+        ends = (
+            load_config(config_for(model), {"input_range": input_range}, COMMAND_LINE).input_range
+            if input_range
+            else None
+        )
         table, equal = evaluate_command(model, dataset, data_folder, images, ends)
+        note, table.caption = table.caption, None  # which would be as narrow as the table
         _print(table)
+        if note:
+            console = Console(emoji=False)
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
         if not equal:
             raise typer.Exit(1)
 
 
 @app.command()
 def benchmark(
-    config: Annotated[Path, typer.Argument(help="A file of build_configs/benchmark/, or its name.")],
-    out: Annotated[Path | None, typer.Option(help="Where it goes. (default: trained/benchmark_<file>)")] = None,
+    config: Annotated[Path, typer.Argument(parser=_path, help="A file of build_configs/benchmark/, or its name.")],
+    out: Annotated[
+        Path | None, typer.Option(parser=_path, help="Where it goes. (default: trained/benchmark_<file>)")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
     """Train all networks of a benchmark with several seeds: a table and a plot; what is done is kept."""
     with _messages(verbose, "finished trainings and epochs are kept"):
         from pipeline.training.command import benchmark_command
 
-        console = Console()
+        console = Console(emoji=False)
         benchmark_command(config, out, _lines(console), console.is_terminal)
 
 
 @app.command()
 def export(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint of `a2q train`, or a name of `a2q models`.")],
-    out: Annotated[Path | None, typer.Option(help="The folder to write. (default: exported/<name>)")] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=_path, help="The folder to write. (default: exported/<name>)")
+    ] = None,
     packed: Annotated[
         bool, typer.Option("--packed", help="Instead, a small checkpoint with packed integers for weights.")
     ] = False,
@@ -455,7 +482,7 @@ def export(
     with _messages(verbose, "nothing was written"):
         from pipeline.training.command import export_command, pack_command
 
-        _lines(Console())((pack_command if packed else export_command)(checkpoint, out))
+        _lines(Console(emoji=False))((pack_command if packed else export_command)(checkpoint, out))
 
 
 def _lines(console: Console) -> Callable[[str], None]:
@@ -463,11 +490,11 @@ def _lines(console: Console) -> Callable[[str], None]:
 
 
 def _print(table: Table) -> None:
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 def _print_page(text: str) -> None:
     """Markdown, as it is where its reader is no terminal."""
-    console = Console()
+    console = Console(emoji=False)
     page = ReportMarkdown(text, hyperlinks=False) if console.is_terminal else text
     console.print(page, markup=False, highlight=False, soft_wrap=True)

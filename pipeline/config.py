@@ -7,13 +7,22 @@ what differs. Paths in a file are relative to it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from pipeline import config_file
 from pipeline.accumulators.policy import CHOICES, Policy
@@ -23,9 +32,10 @@ from pipeline.devices.boards import DEFAULT_BOARD, all_boards, is_board_file, lo
 from pipeline.errors import ConfigError
 from pipeline.files import BOARDS, BUILD_CONFIGS
 from pipeline.models.names import MODEL_CLASS, is_path
-from pipeline.text_file import either
+from pipeline.text_file import either, shown
 
 __all__ = [
+    "COMMAND_LINE",
     "Accumulators",
     "BuildConfig",
     "Simulation",
@@ -35,9 +45,10 @@ __all__ = [
     "command_line",
     "config_for",
     "load_config",
+    "path_of",
 ]
 
-_GIVER = "the command line"
+COMMAND_LINE = "the command line"
 _OF_A_BOARD = ("board", "fpga_part", "synth_clk_period_ns")
 
 
@@ -60,9 +71,14 @@ class Accumulators(Section):
     `bits` is the P that layers were trained for, where the model does not say it, or says something else.
     """
 
-    policy: PolicyText = Field("exact", description=f"one of {CHOICES}")
+    policy: PolicyText = Field(
+        "exact", description=f"one of {CHOICES}; a2q_plus only where each row of weights sums to zero"
+    )
     per_pe: bool = Field(False, description="true or false: whether each PE is only as wide as its own rows need")
-    layers: dict[str, PolicyText] = Field({}, description=f"a mapping from a layer's name to one of {CHOICES}")
+    layers: dict[str, PolicyText] = Field(
+        {},
+        description=f"a mapping from a layer's name, in the network (conv1) or in hardware (MVAU_0), to one of {CHOICES}",
+    )
     bits: Bits | dict[str, Bits] | None = Field(
         None,
         description="the P that all layers were trained for, from 2 to 63, or a mapping from a layer's name to its P",
@@ -124,8 +140,11 @@ def _choices(kind: Any) -> str:
 
 
 def _numbers(value: Any) -> Any:
-    """The command line's 0,255 is a file's [0, 255]."""
-    return value.split(",") if isinstance(value, str) and "," in value else value
+    """The command line's 0,255 is a file's [0, 255], which it may write, too."""
+    if not isinstance(value, str) or "," not in value:
+        return value
+    inner = value.strip()
+    return (inner[1:-1] if inner[0] + inner[-1] in ("[]", "()") else inner).split(",")
 
 
 def _increasing(ends: tuple[float, float]) -> tuple[float, float]:
@@ -154,7 +173,7 @@ def _section(kind: type[Section]) -> Any:
 
 
 class BuildConfig(Section):
-    """One build. Every field is read by a stage: `a2q options` says by which."""
+    """One build. Every field is read by a stage: `a2q options` says by which. Raises ConfigError for what cannot be."""
 
     model: str = Field(
         "quant_resnet8_w4a4_a2q_14b", min_length=1, description="a model's name or a path to a .onnx or .pth file"
@@ -178,12 +197,12 @@ class BuildConfig(Section):
     )
 
     board: str = Field(DEFAULT_BOARD, description="a board of hw/boards, or a path to a board's .yaml file")
-    fpga_part: str = Field("", description="the part of a board of hw/boards")
+    fpga_part: str = Field("", description="the part of `board`, or without one that of a board of hw/boards")
     synth_clk_period_ns: float = Field(
         0.0, gt=0.5, le=1000, description="a clock period in nanoseconds, above 0.5 and up to 1000"
     )
     target_fps: FrameRate | Literal["max"] = Field(
-        1000.0, description="a number of frames a second above 0, or max for as many as fit the board"
+        1000.0, description="a number of frames a second above 0 and up to 1e9, or max for as many as fit the board"
     )
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
         "folded",
@@ -221,13 +240,25 @@ class BuildConfig(Section):
     verify: Verify = _section(Verify)
     timing: Timing = _section(Timing)
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explained(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            if not isinstance(values, dict):
+                raise
+            given = {**dict.fromkeys(cls.model_fields), **values}
+            text = config_file.explain(Path(), error, cls, given, BUILD_CONFIGS, cls.__name__)
+            raise ConfigError(text) from error
+
     @model_validator(mode="before")
     @classmethod
     def _board_and_clock(cls, values: Any) -> Any:
         """Board and part name each other; the clock is the board's where none is given."""
         if not isinstance(values, dict):
             return values
-        values = dict(values)
+        values = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
         name, part = values.get("board"), values.get("fpga_part")
         if not all(value is None or config_file.is_line(value) for value in (name, part)):
             return values  # which is refused, field by field
@@ -247,6 +278,11 @@ class BuildConfig(Section):
         check_clock(load_board(self.board), self.synth_clk_period_ns)
         return self
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with `update` over it, in the form of a file and as well verified: sections are mappings, and who names a
+        board leaves nothing of another board's. Raises ConfigError for what cannot be."""
+        return self.model_validate(_merged(self.model_dump(warnings=False), update or {}))
+
     @property
     def board_name(self) -> str:
         """The board's name, also of one that is described by a file of the user's."""
@@ -262,6 +298,13 @@ def _plain(value: object) -> object:
     return value.model_dump() if isinstance(value, BaseModel) else str(value)
 
 
+def path_of(option: str, value: str | Path) -> Path:
+    """The path `value` of the option `option`. Raises ConfigError for what cannot be a path: nothing, or no line of text."""
+    if not isinstance(value, str | Path) or not str(value) or not config_file.is_line(str(value)):
+        raise ConfigError(f"{option} is {shown(value)}; expected a path.")
+    return Path(value)
+
+
 def config_for(model: str) -> Path:
     """The file that a build of `model` takes where none is named.
 
@@ -272,26 +315,32 @@ def config_for(model: str) -> Path:
     shortest = len(parts) if model.endswith(".onnx") else 1
     names = ["_".join(parts[:length]) for length in range(len(parts), shortest - 1, -1)]
     return next(
-        (file for name in names if (file := BUILD_CONFIGS / f"{name}.yaml").is_file()), BUILD_CONFIGS / "base.yaml"
+        (file for name in names if os.path.isfile(file := BUILD_CONFIGS / f"{name}.yaml")), BUILD_CONFIGS / "base.yaml"
     )
 
 
-def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None, giver: str = _GIVER) -> BuildConfig:
+def load_config(
+    path: str | Path, overrides: Mapping[str, Any] | None = None, giver: str = "what is given over the file"
+) -> BuildConfig:
     """The configuration in the YAML file `path`, with `overrides` over it, in the form of a file.
 
     A plain name that is no file here may be that of one in build_configs/. Raises ConfigError with the file, or the `giver`
     of the overrides, the key, its value and what is allowed; so for the files of FINN that it names.
     """
-    path = config_file.find(str(path), Path(), BUILD_CONFIGS)
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise ConfigError(f"{giver} is {shown(overrides)}; expected a mapping of options to values.")
+    path = config_file.find(str(path_of("config", path)), Path(), BUILD_CONFIGS)
     values = config_file.read(path, _anchor, BUILD_CONFIGS, _merged)
     given = overrides or {}
     try:
         config = BuildConfig.model_validate(_merged(values, given))
-    except ConfigError as error:  # of the board and its clock, which pydantic does not check
+    except ConfigError as error:
+        if isinstance(error.__cause__, ValidationError):
+            text = config_file.explain(path, error.__cause__, BuildConfig, given, BUILD_CONFIGS, giver)
+            raise ConfigError(text) from None
+        # else it is of the board and its clock, which pydantic does not check
         by_the_file = not given.keys() & set(_OF_A_BOARD) or _refusal(values) == str(error)
         raise ConfigError(f"{path if by_the_file else giver}: {error}") from None
-    except ValidationError as error:
-        raise ConfigError(config_file.explain(path, error, BuildConfig, given, BUILD_CONFIGS, giver)) from None
     _check_files_of_finn(config)
     return config
 
@@ -302,10 +351,10 @@ def command_line(settings: Sequence[str], options: Mapping[str, Any]) -> dict[st
     Options that are None are not given. Paths become absolute. Raises ConfigError for a field that is given twice, or a
     setting that cannot be read.
     """
-    values = config_file.assigned(settings, BuildConfig, f"{_GIVER}: --set")
+    values = config_file.assigned(settings, BuildConfig, f"{COMMAND_LINE}: --set")
     given = {name: value for name, value in options.items() if value is not None}
     if twice := sorted(values.keys() & given.keys()):
-        raise ConfigError(f"{_GIVER}: {twice[0]} is given by --set and in another way. Leave one of them out.")
+        raise ConfigError(f"{COMMAND_LINE}: {twice[0]} is given by --set and in another way. Leave one of them out.")
     _anchor(values, Path.cwd())
     return {**given, **values}
 
@@ -315,9 +364,7 @@ def _refusal(values: Mapping[str, Any]) -> str:
     try:
         BuildConfig.model_validate(values)
     except ConfigError as error:
-        return str(error)
-    except ValidationError:
-        pass
+        return "" if isinstance(error.__cause__, ValidationError) else str(error)
     return ""
 
 

@@ -115,7 +115,7 @@ def assigned(texts: Sequence[str], kind: type[Section], called: str) -> Values:
     values: Values = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals or not name:
+        if not equals or not name or not value.strip():
             raise ConfigError(f"{called} is given {shown(text)}; expected NAME=VALUE, such as seed=1.")
         *sections, last = _place_of(name, kind)
         inner = values
@@ -159,7 +159,7 @@ def explain(
     kind: type[Section],
     given: Mapping[str, Any],
     shipped: Path,
-    giver: str = "the command line",
+    giver: str = "",
 ) -> str:
     """The first thing that is wrong with a configuration of type `kind`, in a sentence; unknown keys before values.
 
@@ -188,6 +188,7 @@ def explain(
 def _holds(given: Mapping[str, Any], place: Sequence[str], kind: type[BaseModel]) -> bool:
     """Whether `given`, of a configuration of type `kind`, says something of the option at `place`."""
     key, *rest = place
+    given = {str(name): value for name, value in given.items()}
     if key not in given:
         return False
     section = _section_of(kind.model_fields[key]) if key in kind.model_fields else None

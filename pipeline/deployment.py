@@ -7,6 +7,7 @@ folder. A2Q_BOARD_PYTHON names another one's Python.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -38,6 +39,7 @@ from pipeline.user_cache import cache_folder
 __all__ = ["Address", "Frames", "board_python", "destination", "serve", "simulated_board", "validate_build"]
 
 _START_SECONDS = 60.0
+_NEEDED = ("pynq", "numpy", "grpc")  # of what talks to boards, or is one
 _FORESEEN = (1, 2)  # statuses of validate.py: an output differs; it could not be tried
 _TAIL_BYTES = 2000  # of what the simulated board says, which may run for long
 
@@ -78,26 +80,52 @@ class Frames:
 
 def board_python() -> Path:
     """The Python of the environment that holds pynq. Raises ResourceError where there is none."""
-    folder = ROOT / ".venv-board" if IS_CHECKOUT else cache_folder() / "board-environment"
-    path = Path(os.environ.get("A2Q_BOARD_PYTHON") or folder / "bin" / "python")
+    path = Path(os.environ.get("A2Q_BOARD_PYTHON") or _environment_folder() / "bin" / "python")
     if not path.is_file():
-        requirements = DRIVER / "requirements.txt"
-        make = "make board-setup"
-        if not IS_CHECKOUT:
-            pip = shlex.join([str(folder / "bin" / "pip"), "install", "--requirement", str(requirements)])
-            make = f"{shlex.join([sys.executable, '-m', 'venv', str(folder)])} && {pip}"
-        raise ResourceError(
-            f"The environment for boards is not there: {path} is missing. `{make}` makes it; A2Q_BOARD_PYTHON may name the "
-            f"Python of another one that holds what {requirements} lists."
-        )
+        raise _no_environment(path, "is missing")
     return path
+
+
+def _verify_environment() -> None:
+    """Raise ResourceError where the environment that is to hold pynq is missing, or lacks a package."""
+    path = board_python()
+    asked = f"import importlib.util as u; print([n for n in {_NEEDED} if u.find_spec(n) is None])"
+    command, seconds = [str(path), "-c", asked], _START_SECONDS
+    try:
+        done = subprocess.run(
+            command, check=False, env=_environment(), capture_output=True, text=True, errors="replace", timeout=seconds
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _no_environment(path, f"cannot be run ({error})") from None
+    try:
+        missing = json.loads(done.stdout.replace("'", '"'))
+    except ValueError:
+        raise _no_environment(path, "is no Python") from None
+    if missing:
+        raise _no_environment(path, f"has no package {missing[0]}")
+
+
+def _environment_folder() -> Path:
+    return ROOT / ".venv-board" if IS_CHECKOUT else cache_folder() / "board-environment"
+
+
+def _no_environment(path: Path, problem: str) -> ResourceError:
+    folder, requirements = _environment_folder(), DRIVER / "requirements.txt"
+    make = "make board-setup"
+    if not IS_CHECKOUT:
+        pip = shlex.join([str(folder / "bin" / "pip"), "install", "--requirement", str(requirements)])
+        make = f"{shlex.join([sys.executable, '-m', 'venv', str(folder)])} && {pip}"
+    return ResourceError(
+        f"The environment for boards is not there: {path} {problem}. `{make}` makes it; A2Q_BOARD_PYTHON may name the "
+        f"Python of another one that holds what {requirements} lists."
+    )
 
 
 def destination(board: str, host: str | None, port: int | None) -> Address | None:
     """The address of `board`; None for the simulated one, which is started for it.
 
     Raises ConfigError where board and address do not go together, or no package can be made for the board;
-    ResourceError where pynq's environment is missing.
+    ResourceError where pynq's environment is missing or lacks it.
     """
     if board == SIMULATED:
         if (host, port) != (None, None):
@@ -115,7 +143,7 @@ def destination(board: str, host: str | None, port: int | None) -> Address | Non
                 f"The address of the {known.name} is missing: name it with --host (HOST= with make). On the board "
                 "itself, run driver/validate.py of the package instead."
             )
-    board_python()
+    _verify_environment()
     return Address(host, port or PYNQ_PORT) if host else None
 
 
@@ -195,8 +223,10 @@ class _Tail:
 def serve(package: Path, host: str, port: int) -> NoReturn:
     """Become the simulated board with `package`: this process is its server from here on, with all signals it gets.
 
-    Raises ModelError for a folder that is no package, or not as it was made; ToolError where its model cannot be built.
+    Raises ModelError for a folder that is no package, or not as it was made; ToolError where its model cannot be built;
+    ResourceError where pynq's environment is missing or lacks it.
     """
+    _verify_environment()
     command = [*_board_command(package), "--host", host, "--port", str(port)]
     sys.stdout.flush()
     os.execve(command[0], command, _environment())

@@ -35,7 +35,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 
 from pipeline import faults, fingerprint
-from pipeline.cache import LOG, Cache, Entry, Slot
+from pipeline.cache import CACHE, LOG, Cache, Entry, Slot, held
 from pipeline.config import BuildConfig
 from pipeline.errors import (
     A2QError,
@@ -71,8 +71,11 @@ PUBLISHED = (
 BUILD_RECORD = Path("report", "build.json")
 UNSUPPORTED = Path("report", "unsupported.json")  # what cannot be built of a network
 _MANIFEST = ".published.json"
+_LOCK = ".lock"
+_LOGS = "logs"
 _SET_UP = "set-up"
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)  # what says of a path that it is not to be written
+_NAMES_SHOWN = 5
 _FULL_MIB = 8  # with less than this left, what failed is taken to have failed for want of space
 
 
@@ -121,25 +124,26 @@ def build(
 ) -> BuildResult:
     """Run `stages` for `config` and lay out the build in `out`; stop after the stage `until`, if given.
 
-    Results are kept in `out`/../.cache. Raises what a stage raises on purpose, and InternalError from anything else;
-    stages that were complete stay so. Raises ResourceError where the machine is at fault, whichever way it showed: a full
+    Results are kept in `out`/../.a2q-cache. Where another build writes to `out`, this one waits for its end. Raises what a
+    stage raises on purpose, and InternalError from anything else; stages that were complete stay so. Raises ConfigError
+    where `out` holds files of the names that a build gives its own, and was never a build's; ResourceError where the machine is at fault, whichever way it showed: a full
     disk, a limit on sizes of files, a folder that cannot be written or holds another list of published files.
     """
     names = [stage.name for stage in stages]
     stages = _up_to(stages, until)
     out = out.absolute()
     started = datetime.now(UTC).isoformat("T", "seconds")
-    build = _Build(config, out, Cache(out.parent / ".cache"), screen, names, started, time.monotonic())
+    build = _Build(config, out, Cache(out.parent / CACHE), screen, names, started, time.monotonic())
     done: dict[str, Entry] = {}
     stage_name = _SET_UP
     try:
-        _set_up(build)
-        for stage in stages:
-            stage_name = stage.name
-            with faults.in_stage(stage.name):
-                done[stage.name] = _run_or_reuse(build, stage, done)
-        stage_name = "report"
-        _write_record(build)
+        with _set_up(build):
+            for stage in stages:
+                stage_name = stage.name
+                with faults.in_stage(stage.name):
+                    done[stage.name] = _run_or_reuse(build, stage, done)
+            stage_name = "report"
+            _write_record(build)
     except Exception as error:
         fault = _of_the_machine(error, build, stage_name)
         if fault is None:
@@ -149,12 +153,36 @@ def build(
     return BuildResult(out, tuple(build.runs), time.monotonic() - build.begun, results)
 
 
-def _set_up(build: _Build) -> None:
+@contextlib.contextmanager
+def _set_up(build: _Build) -> Iterator[None]:
+    """Hold the build's folder for as long as the block, ready to be written to."""
     build.out.mkdir(parents=True, exist_ok=True)
-    build.cache.folder.mkdir(exist_ok=True)
-    _read_manifest(build.out)
-    sweep()
-    build.cache.sweep()
+    with held(
+        build.out / _LOCK, lambda: build.screen.note(f"another build writes to {build.out}; waiting for its end")
+    ):
+        build.cache.folder.mkdir(exist_ok=True)
+        _take(build.out)
+        sweep()
+        build.cache.sweep()
+        yield
+
+
+def _take(out: Path) -> None:
+    """Make `out` a build's folder, if it is none. Raises ConfigError where a build would replace files of the user's."""
+    if (out / _MANIFEST).exists():
+        _read_manifest(out)
+        return
+    names = (path.name for path in out.iterdir())
+    taken = sorted(name for name in names if any(fnmatch(name, pattern) for pattern in (*PUBLISHED, _LOGS)))
+    if taken:
+        shown = ", ".join(taken[:_NAMES_SHOWN]) + (
+            f" and {len(taken) - _NAMES_SHOWN} more" if taken[_NAMES_SHOWN:] else ""
+        )
+        raise ConfigError(
+            f"{out} holds {shown}, which no build put there: {_MANIFEST}, the list of what builds did, is missing. A build "
+            "might replace it. Build into another folder with --out, or move it away."
+        )
+    _write_manifest({}, out)
 
 
 def _up_to(stages: Sequence[Stage], until: str | None) -> Sequence[Stage]:
@@ -270,7 +298,7 @@ def _write_obstacles(obstacles: Sequence[Obstacle], path: Path) -> None:
 
 
 def _log_of(out: Path, stage: Stage) -> Path:
-    return out / "logs" / f"{stage.name}.txt"
+    return out / _LOGS / f"{stage.name}.txt"
 
 
 @contextlib.contextmanager
@@ -391,8 +419,8 @@ def _read_manifest(out: Path) -> dict[str, _Published]:
         place = ".".join(map(str, problem["loc"]))
         raise ResourceError(
             f"{manifest} is not the list of published files that a build keeps there: {place and f'at {place}, '}"
-            f"{problem['msg']}. If the file is yours, build into another folder with --out; if not, remove it and build "
-            f"again. What is in {out} stays until a build replaces it."
+            f"{problem['msg']}. Build into another folder with --out, or remove {out}, which is soon built again from what "
+            "is beside it."
         ) from None
 
 

@@ -167,7 +167,7 @@ their name stand in a section:
     simulation:
       frames: 20
 
-`--set NAME=VALUE` of `a2q build`, `deploy`, `validate` and `compare`, as often as needed, goes before the file:
+`--set NAME=VALUE` of `a2q build`, `deploy`, `validate` and `compare`, as often as needed, overrides the file:
 `a2q build --set simulation.frames=20`; so does `make build SET="simulation.frames=20 seed=1"`. Paths in a file are relative
 to the file, those of `--set` to the working directory. A stage runs again where an option that it reads has changed.
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError
 
-__all__ = ["either", "invisible", "read_text", "shown"]
+__all__ = ["count", "either", "invisible", "read_text", "shown"]
 
 _SPACES = str.maketrans("", "", "\t\n\r")
 _SHOWN = 80  # characters of a value that a message shows
@@ -66,3 +66,12 @@ def shown(value: object) -> str:
     """`value` as Python writes it, no longer than fits into a message."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def count(number: int, what: str) -> str:
+    """`number` of `what`, in words.
+
+    >>> count(1, "build"), count(2, "build")
+    ('1 build', '2 builds')
+    """
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

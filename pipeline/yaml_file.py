@@ -76,11 +76,11 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()
         if event.anchor is not None:
             sign = "*" if isinstance(event, yaml.AliasEvent) else "&"
-            raise _Refused(event, f"{shown(sign + event.anchor)} lets parts be one. Write out what is meant")
+            raise _Refused(event, f"{shown(sign + event.anchor)} is an anchor or an alias. Write the value out")
         if getattr(event, "tag", None) is not None:
             raise _Refused(event, f"{shown(event.tag)} is a tag. Leave it out")
         if self._levels == _MOST_LEVELS:
-            raise _Refused(event, f"more than {_MOST_LEVELS} lists or mappings are one in another. Nest them less deep")
+            raise _Refused(event, f"lists and mappings are nested more than {_MOST_LEVELS} deep. Nest them less deep")
         self._levels += 1
         node = super().compose_node(parent, index)
         self._levels -= 1

@@ -20,6 +20,7 @@ from pipeline.flow import BUILD_RECORD
 from pipeline.stage import Context, Stage
 from pipeline.stages import STAGES
 
+TFC = "quant_tfc_w2a2"
 runner = CliRunner()
 
 
@@ -124,6 +125,11 @@ def test_stages() -> None:
         (["build", "none.onnx"], "error: The model none.onnx cannot be read: No such file or directory."),
         (["build", "--board", "KV261"], "There is no board called 'KV261'. Choose one of: AUP-ZU3"),
         (["build", "--target-fps", "-3"], "error: the command line: target_fps is '-3'; expected a number"),
+        (["build", "--target-fps", "1e12"], "'1e12'; expected a number of frames a second above 0 and up to 1e9"),
+        (["build", "--set", "seed="], "error: the command line: --set is given 'seed='; expected NAME=VALUE"),
+        (["build", "--out", ""], "error: a path on the command line is ''; expected a path."),
+        (["compare", "none.onnx"], "error: There is no file"),
+        (["compare", TFC, "--work", __file__], f"error: {__file__} is a file; expected a folder."),
         (["build", "--weights", "none"], "error: the command line: weights is 'none'; expected trained or synthetic."),
         (["build", "--config", "none.yaml"], "none.yaml cannot be read: No such file or directory."),
         (["build", "--until", "infer"], "error: There is no stage called 'infer'. The stages are: resolve, export"),
@@ -168,12 +174,19 @@ def test_stages() -> None:
         (["train", "cifar10_resnet8", "--epochs", "0"], "epochs is 0; expected a whole number of epochs of 1 or more."),
         (["benchmark", "none"], "There is no file none. By name there are: cifar10, cifar10_resnet18,"),
         (["evaluate", "none.pth"], "error: There is no checkpoint none.pth."),
-        (["evaluate", "none.onnx"], "error: none.onnx does not say what data it is for. Name a data set,"),
+        (["evaluate", "none.onnx"], "error: There is no file none.onnx. Give the path"),
         (["export", "quant_resnet20_w4a4"], "error: There is no checkpoint of quant_resnet20_w4a4 here. Train it"),
     ],
 )
 def test_what_goes_wrong_is_a_message(arguments: list[str], message: str) -> None:
     assert message in fails(*arguments)
+
+
+def test_a_path_keeps_its_colons_and_one_stage_is_no_stages(elsewhere: Path) -> None:
+    arguments = ["--weights", "synthetic", "--until", "resolve", "--out", "a:bug:b"]
+    result = runner.invoke(app, ["build", TFC, *arguments])
+    assert result.exit_code == 0 and "a:bug:b: 1 stage, " in result.output.splitlines()[-1]
+    assert "a:smile:b" in fails("build", "a:smile:b.onnx")
 
 
 def test_a_truncated_file(elsewhere: Path) -> None:
@@ -323,7 +336,10 @@ def test_tracebacks_of_faults_are_shown_on_demand(monkeypatch: pytest.MonkeyPatc
 
 def test_the_exit_codes_are_in_the_help() -> None:
     text = " ".join(runner.invoke(app, ["--help"]).output.split())
-    assert all(code in text for code in ("0 all went well", "1 what was given", "2 options", "70 a fault", "130 inter"))
+    assert all(
+        code in text
+        for code in ("0 all went well", "1 what was given", "2 an unknown option", "70 a fault", "130 inter")
+    )
 
 
 def shell(line: str) -> tuple[int, str]:

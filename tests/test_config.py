@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from pipeline.config import BuildConfig, command_line, config_for, load_config
+from pipeline.config import COMMAND_LINE, BuildConfig, command_line, config_for, load_config
 from pipeline.errors import ConfigError
 from pipeline.files import BUILD_CONFIGS
 from pipeline.stages import STAGES
@@ -131,8 +131,46 @@ def test_what_cannot_be_used(write, text: str, message: str) -> None:
 
 
 def test_an_override_is_named_as_such(write) -> None:
-    with pytest.raises(ConfigError, match="^the command line: target_fps is -1.0; expected"):
+    with pytest.raises(ConfigError, match="^what is given over the file: target_fps is -1.0; expected"):
         load_config(write(""), {"target_fps": -1.0})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"targt_fps": 3}, "^BuildConfig: there is no option 'targt_fps'. Did you mean target_fps"),
+        ({"seed": "abc"}, "^BuildConfig: seed is 'abc'; expected a whole number"),
+        ({"accumulators": {3: "l1"}}, "^BuildConfig: there is no option '3' in accumulators"),
+        ({"board": "KV261"}, "^There is no board called 'KV261'"),
+    ],
+)
+def test_what_cannot_be_built_is_no_configuration(values: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        BuildConfig(**values)
+    with pytest.raises(ConfigError, match=message):
+        BuildConfig().model_copy(update=values)
+
+
+def test_a_copy_is_verified_as_the_first_was() -> None:
+    config = BuildConfig(seed=2, accumulators={"per_pe": True}, synth_clk_period_ns=4)
+    copy = config.model_copy(update={"board": Path("Pynq-Z2"), "accumulators": {"policy": "l1"}})
+    assert copy == BuildConfig(seed=2, accumulators={"per_pe": True, "policy": "l1"}, board="Pynq-Z2")
+    assert config.model_copy() == config
+
+
+def test_overrides_that_are_none_and_paths_that_are_none_are_refused(write) -> None:
+    with pytest.raises(ConfigError, match="^what is given over the file is 'seed=1'; expected a mapping"):
+        load_config(write(""), "seed=1")
+    for path in (3, "", "a\0b"):
+        with pytest.raises(ConfigError, match="^config is .*; expected a path"):
+            load_config(path)
+    with pytest.raises(ConfigError, match=r"^pipeline.build: there is no option '3' in accumulators"):
+        load_config(write("accumulators: {policy: l1}"), {"accumulators": {3: "l1"}}, "pipeline.build")
+
+
+@pytest.mark.parametrize("text", ["0,255", "[0,255]", "[0, 255]", "(0, 255)"])
+def test_an_input_range_in_each_form_of_a_command_line(text: str) -> None:
+    assert BuildConfig(input_range=text).input_range == (0, 255)
 
 
 def test_settings_of_the_command_line_go_before_the_file(write, tmp_path: Path, monkeypatch) -> None:
@@ -189,7 +227,7 @@ def test_settings_of_the_command_line_go_before_the_file(write, tmp_path: Path, 
 )
 def test_a_setting_that_cannot_be_used_is_named_as_of_the_command_line(write, settings, message) -> None:
     with pytest.raises(ConfigError, match=message):
-        load_config(write("{simulation: {frames: 5}}"), command_line(settings, {"target_fps": "5"}))
+        load_config(write("{simulation: {frames: 5}}"), command_line(settings, {"target_fps": "5"}), COMMAND_LINE)
 
 
 def test_what_the_file_says_wrong_is_not_laid_on_the_command_line(write) -> None:

@@ -20,9 +20,12 @@ from tests.driver.packages import label_graph, make_package
 
 
 @pytest.fixture
-def environment(monkeypatch):
-    """What talks to boards has its environment; nothing of it runs here."""
-    monkeypatch.setenv("A2Q_BOARD_PYTHON", sys.executable)
+def environment(monkeypatch, tmp_path_factory):
+    """What talks to boards has its environment, a program that says that it lacks nothing; nothing of it runs here."""
+    python = tmp_path_factory.mktemp("environment") / "python"
+    python.write_text("#!/bin/sh\necho '[]'\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("A2Q_BOARD_PYTHON", str(python))
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,19 @@ def test_boards_that_cannot_be_meant(environment, board, host, message):
 def test_without_the_environment_for_boards_it_is_said_how_to_make_it(monkeypatch, tmp_path):
     monkeypatch.setenv("A2Q_BOARD_PYTHON", str(tmp_path / "none"))
     with pytest.raises(ResourceError, match="`make board-setup` makes it"):
+        destination("sim", None, None)
+
+
+def test_an_environment_without_pynq_is_refused_before_the_build(monkeypatch, tmp_path):
+    monkeypatch.setenv("A2Q_BOARD_PYTHON", sys.executable)
+    with pytest.raises(ResourceError, match=r"not there: .* has no package pynq. `make board-setup` makes it"):
+        destination("sim", None, None)
+    monkeypatch.setenv("A2Q_BOARD_PYTHON", shutil.which("true"))
+    with pytest.raises(ResourceError, match=r"true is no Python"):
+        destination("sim", None, None)
+    (tmp_path / "python").write_text("")
+    monkeypatch.setenv("A2Q_BOARD_PYTHON", str(tmp_path / "python"))
+    with pytest.raises(ResourceError, match=r"python cannot be run \(.*Permission denied"):
         destination("sim", None, None)
 
 

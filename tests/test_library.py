@@ -79,6 +79,26 @@ def test_a_build_to_the_layer_graph(
     again = pipeline.build(config, out=result.folder, until="dataflow")
     assert "dataflow        cached" in capsys.readouterr().out
     assert again.accumulator_bits is None and all(run.cached for run in again.stages)
+    folding = tmp_path / "folding.json"
+    folding.write_bytes((result.folder / "auto_folding_config.json").read_bytes())
+    for rate, said in ((1e6, "; target_fps = 1,000,000 is missed"), ("max", "; target_fps = max is left only what")):
+        fixed = pipeline.build(
+            config.model_copy(update={"folding_config_file": folding, "target_fps": rate}), until="fold"
+        )
+        assert said in fixed.stages[-1].summary and " is missed" not in result.stages[-1].summary
+    assert pipeline.load_graph(str(result.results["dataflow"])).name == result.graph.name
+
+
+@pytest.mark.parametrize("figure", ["top1", "accumulator_bits", "graph", "lut_estimated", "lut", "cycles"])
+def test_a_figure_whose_result_is_gone_says_so(tmp_path: Path, figure: str) -> None:
+    results = dict.fromkeys(("resolve", "accumulators", "fold", "synth", "rtlsim"), tmp_path)
+    with pytest.raises(pipeline.A2QError, match=r"cannot be read: .* Build it again"):
+        getattr(BuildResult(tmp_path, (), 0.0, results), figure)
+
+
+def test_a_board_s_file_is_a_path_too() -> None:
+    path = ROOT / "hw" / "boards" / "kv260.yaml"
+    assert pipeline.load_board(path).name == pipeline.load_board(str(path)).name == "KV260"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +109,15 @@ def test_a_build_to_the_layer_graph(
         ((), {"until": "infer"}, "There is no stage called 'infer'"),
         ((), {"target_fbs": 3}, "pipeline.build: there is no option 'target_fbs'. Did you mean target_fps"),
         ((), {"config": "none.yaml"}, "The configuration .*none.yaml cannot be read: No such file"),
-        ((pipeline.BuildConfig(),), {"board": "KV260"}, "A whole BuildConfig was given to build, and beside it board"),
+        ((pipeline.BuildConfig(),), {"board": "KV260"}, "beside it board. Put options into it with model_copy"),
+        ((pipeline.BuildConfig.model_construct(seed="abc"),), {}, "BuildConfig: seed is 'abc'; expected a whole"),
+        ((), {"board": Path("none.yaml")}, "The board file .*none.yaml cannot be read"),
+        (("x" * 300,), {}, "There is no model called 'xxx"),
+        ((), {"out": ""}, "out is ''; expected a path"),
+        ((), {"out": 3}, "out is 3; expected a path"),
+        ((), {"out": b"x"}, "out is b'x'; expected a path"),
+        ((), {"out": "a\0b"}, r"out is 'a\\x00b'; expected a path"),
+        ((), {"config": 3}, "config is 3; expected a path"),
     ],
 )
 def test_what_cannot_be_asked_for(

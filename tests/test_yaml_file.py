@@ -95,16 +95,16 @@ def test_a_word_that_readers_differ_in_is_refused(read, word: str) -> None:
         ("true: 2\n", "the key 'true' is no text"),
         ("? \n: 2\n", "the key '' is no text"),
         ("? [a]\n: 2\n", "the key that is a list or a mapping is no text"),
-        ("a: &x 1\nb: *x\n", "line 1, column 4: '&x' lets parts be one. Write out what is meant"),
-        ("a: *x\n", "line 1, column 4: '[*]x' lets parts be one"),
+        ("a: &x 1\nb: *x\n", "line 1, column 4: '&x' is an anchor or an alias. Write the value out"),
+        ("a: *x\n", "line 1, column 4: '[*]x' is an anchor or an alias"),
         ("a: !!python/object/apply:os.system ['true']\n", "column 4: 'tag:yaml.org,2002:python.* is a tag"),
         ("a: !!str 3\n", "line 1, column 4: 'tag:yaml.org,2002:str' is a tag. Leave it out"),
         ("a: !x 3\n", "column 4: '!x' is a tag"),
         ("a: 1\n---\nb: 2\n", "line 2, column 1: another document begins. Leave one"),
-        ("a: " + "[" * 16 + "]" * 16, "line 1, column 19: more than 16 lists or mappings are one in another"),
-        ("[" * 60_000, "column 17: more than 16 lists"),
-        ("- " * 30_000, "more than 16 lists"),
-        ("{a: " * 15_000, "more than 16 lists"),
+        ("a: " + "[" * 16 + "]" * 16, "line 1, column 19: lists and mappings are nested more than 16 deep"),
+        ("[" * 60_000, "column 17: lists and mappings are nested more than 16 deep"),
+        ("- " * 30_000, "lists and mappings are nested more than 16 deep"),
+        ("{a: " * 15_000, "lists and mappings are nested more than 16 deep"),
         ("a: " + "9" * 5000, "a number of more than 40 digits"),
         ("a: 0x" + "9" * 5000, "a number of more than 40 digits"),
         ("a: 1\nb: \0\n", r"line 2: the character U\+0000 cannot be seen"),
@@ -132,7 +132,7 @@ def test_what_is_refused_at_once(read, content: str | bytes, message: str) -> No
 
 def test_billions_of_laughs_are_not_written_out(read) -> None:
     lines = ["l0: &l0 [lol]", *(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]" for i in range(1, 12))]
-    with pytest.raises(ConfigError, match="'&l0' lets parts be one"):
+    with pytest.raises(ConfigError, match="'&l0' is an anchor or an alias"):
         read("\n".join(lines))
 
 

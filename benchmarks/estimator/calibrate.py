@@ -132,7 +132,7 @@ def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", choices=yosys.FAMILIES, action="append", help="default: all")
     parser.add_argument("--kind", action="append", help="a kind of layer, such as MVAU; the others stay; default: all")
-    parser.add_argument("--cache", type=Path, default=Path("build/.cache/resource_model"))
+    parser.add_argument("--cache", type=Path, default=Path("build/.a2q-cache/resource_model"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=2, help="fit to one in so many of the drawn layers")

@@ -115,6 +115,15 @@ class Certificate:
     layers: tuple[LayerCertificate, ...]
 
     @property
+    def policies(self) -> str:
+        """A phrase on the policy of the build, and on the layers that have another."""
+        others = [f"{layer.layer} {layer.policy}" for layer in self.layers if layer.policy != self.policy]
+        if not others:
+            return self.policy
+        more = f" and {len(others) - _SHOWN} more layers of another" if len(others) > _SHOWN else ""
+        return f"{self.policy} ({', '.join(others[:_SHOWN])}{more})"
+
+    @property
     def broken(self) -> tuple[LayerCertificate, ...]:
         """The layers with a row that needs more bits than the layer was trained for."""
         return tuple(

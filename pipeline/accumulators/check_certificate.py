@@ -6,7 +6,7 @@ accumulator, so does the result of every order of additions, as two's complement
 
 Taken as they stand in the certificate: each layer's names (layer, source), input_range, policy and P_claimed, and per_pe.
 All else in a layer's entry is computed anew here, of these and the weights, and has to be equal. The widths are those of the
-policy; they and P_claimed have to hold every sum. Not checked: the policy of the build, as a layer may have another; and
+policy; they, the n of a policy fixed:n and P_claimed have to hold every sum. Not checked: the policy of the build, as a layer may have another; and
 whether the hardware holds these weights and its inputs keep to their range, which simulation shows. Ends with status 1
 where anything differs, or cannot be read.
 """
@@ -54,16 +54,20 @@ def entry(layer, weights, starts, per_pe):
     ups = [b + sum(max(w * low, w * high) for w in row) for row, b in zip(weights, starts)]
     lowest, highest, norms = min(downs), max(ups), [sum(map(abs, row)) for row in weights]
     worst = (k << (m - 1 + n - signed)) + (any(starts) and 1 << max(map(abs, starts)).bit_length())
-    balanced = max(norm // 2 * ((1 << n) - 1) + abs(b) for norm, b in zip(norms, starts))
+    balanced = [signed_bits(0, norm // 2 * ((1 << n) - 1) + abs(b)) for norm, b in zip(norms, starts)]
     exact = [signed_bits(*ends) for ends in zip(downs, ups)]
     l1 = [signed_bits(0, (norm << (n - signed)) + abs(b)) for norm, b in zip(norms, starts)]
     asked = {"exact": exact, "l1": l1, "datatype": [signed_bits(0, worst)] * rows}
-    bits = {bound: max(widths) for bound, widths in asked.items()}
-    bits["a2q_plus"] = None if any(map(sum, weights)) else signed_bits(0, balanced)
+    asked.update({} if any(map(sum, weights)) else {"a2q_plus": balanced})
+    bits = {"a2q_plus": None, **{bound: max(widths) for bound, widths in asked.items()}}
     asked["target"] = exact if claimed is None else [claimed] * rows
-    widths = [int(policy[len("fixed:") :])] * rows if policy.startswith("fixed:") else asked[policy]
+    if policy.startswith("fixed:"):
+        fixed = max(int(policy[len("fixed:") :]), *exact)
+        policy = f"fixed:{fixed}"
+        asked[policy] = [fixed] * rows
+    widths = asked[policy]
     widths = [max(pair) for pair in zip(widths if per_pe else [max(widths)] * rows, exact)]
-    right = {name: layer[name] for name in ("layer", "source", "policy")}
+    right = {"layer": layer["layer"], "source": layer["source"], "policy": policy}
     right.update(K=k, N=n, M=m, rows=rows, input_range=[low, high], input_signed=signed, range=[lowest, highest])
     right.update(bits=bits, bits_used=max(widths), **({"bits_of_rows": widths} if per_pe else {}))
     right.update(zeros=zeros, weights=rows * k, sparsity=round(zeros / (rows * k), 4), largest_l1_norm=max(norms))
@@ -73,9 +77,17 @@ def entry(layer, weights, starts, per_pe):
     return right
 
 
+def once(pairs):
+    """The object of these keys and values, no key of which stands there twice."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(f"accumulators.json has a key twice among {', '.join(key for key, _ in pairs)}")
+    return dict(pairs)
+
+
 def main(folder):
     """Prints a line a layer and what is wrong with it; gives whether anything is."""
-    certificate, wrong = json.loads((folder / "accumulators.json").read_text(encoding="utf-8")), 0
+    certificate = json.loads((folder / "accumulators.json").read_text(encoding="utf-8"), object_pairs_hook=once)
+    wrong = 0
     with zipfile.ZipFile(folder / "weights.npz") as archive:
         arrays = {name[: -len(".npy")]: matrix(archive.read(name)) for name in archive.namelist()}
     for layer in certificate["layers"]:
@@ -92,13 +104,17 @@ def main(folder):
                 wrong += 1
     if arrays or not certificate["layers"]:
         raise ValueError(f"no entry for {', '.join(arrays) or 'any layer: nothing is proven'}")
-    result = f"{wrong} statements are WRONG" if wrong else "no sum can leave its accumulator"
+    result = f"WRONG statements: {wrong}" if wrong else "no sum can leave its accumulator"
     print(f"{len(certificate['layers'])} layers: {result}")
     return wrong > 0
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        sys.exit(print(__doc__))
     try:
         sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent))
+    except KeyError as error:
+        sys.exit(f"The certificate cannot be checked: unknown, missing or there twice: {error}")
     except Exception as error:  # noqa: BLE001  the net, for whoever runs this
         sys.exit(f"The certificate cannot be checked: {type(error).__name__}: {error}")

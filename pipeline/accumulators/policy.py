@@ -17,7 +17,7 @@ POLICIES = {
     "exact": "the width of the exact range of the weights that are there",
     "target": "the P that the model was trained for; where it states none, as exact",
     "l1": "the bound of A2Q, by the l1 norm of each row of weights",
-    "a2q_plus": "the bound of A2Q+, by the same norm, for layers of which every row of weights sums to zero",
+    "a2q_plus": "the bound of A2Q+, by the same norm; an error where a row of weights does not sum to zero",
     "datatype": "K, N and M alone: right for any weights of that type",
     "fixed": f"n bits, 1 to {MAX_ACCUMULATOR_BITS}, written fixed:n",
 }
@@ -71,6 +71,14 @@ class Policy:
         self._check(layer, rows, widths)
         return widths
 
+    def _advice(self, bits: int) -> str:
+        if self.kind != "target":
+            return f"Use the policy exact, or fixed:{bits} or more, for this layer."
+        return (
+            "Use the policy exact for this layer, state a P (accumulators: {bits: …}) only for layers that were trained "
+            "for it, or retrain it. A Brevitas network is exported right by pipeline.export_qonnx alone."
+        )
+
     def _check(self, layer: str, rows: Sequence[RowBounds], widths: Sequence[int]) -> None:
         short = [channel for channel, row in enumerate(rows) if row.exact > widths[channel]]
         if short:
@@ -81,8 +89,7 @@ class Policy:
             raise AccumulatorError(
                 f"Layer {layer}: channel {worst} can reach sums from {row.lo} to {row.hi} and needs {row.exact} bits, "
                 f"but {promise} is P = {width}, which holds {-(1 << (width - 1))} to {(1 << (width - 1)) - 1}{others}. "
-                "Use the policy exact for this layer, state a P (accumulators: {bits: …}) only for layers that were trained "
-                "for it, or retrain it. A Brevitas network is exported right by pipeline.export_qonnx alone."
+                f"{self._advice(row.exact)}"
             )
         if max(widths) > MAX_ACCUMULATOR_BITS:
             raise AccumulatorError(

@@ -9,7 +9,6 @@ not stand here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -138,7 +137,6 @@ class _System:
     memory_segment: str
     clock: str  # the pin that gives it
     clock_parameter: str
-    manager_mhz: tuple[float, float]  # the slowest and the fastest clock that a clock manager beside it gives
     interface_clocks: tuple[str, str]  # the pins that take the clock of the two interfaces
     reset: str
     automation: tuple[str, str]
@@ -154,7 +152,6 @@ _SYSTEMS = {
         memory_segment="S_AXI_HP0/HP0_DDR_LOWOCM",
         clock="FCLK_CLK0",
         clock_parameter="PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ",
-        manager_mhz=(4.69, 464),  # MMCM_FOUTMIN; FMAX_BUFG in the slowest grade (DS187, DC and AC characteristics)
         interface_clocks=("M_AXI_GP0_ACLK", "S_AXI_HP0_ACLK"),
         reset="FCLK_RESET0_N",
         automation=(
@@ -171,7 +168,6 @@ _SYSTEMS = {
         memory_segment="SAXIGP2/HP0_DDR_LOW",
         clock="pl_clk0",
         clock_parameter="PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ",
-        manager_mhz=(6.25, 667),  # MMCM_FOUTMIN; MMCM_FOUTMAX and BUFG in the slowest grade (DS925, DC and AC)
         interface_clocks=("maxihpm0_fpd_aclk", "saxihp0_fpd_aclk"),
         reset="pl_resetn0",
         automation=("xilinx.com:bd_rule:zynq_ultra_ps_e", 'apply_board_preset "1"'),
@@ -265,8 +261,8 @@ def check_clock(board: Board, period_ns: float) -> None:
     """Raise ConfigError unless the clock manager of `board` gives a clock of `period_ns`; without one, any may be."""
     if board.processing_system is None:
         return
-    slowest, fastest = _SYSTEMS[board.processing_system.kind].manager_mhz
-    least, most = math.ceil(1e6 / fastest) / 1000, math.floor(1e6 / slowest) / 1000
+    slowest, fastest = board.processing_system.manager_mhz
+    least, most = board.processing_system.clock_periods_ns
     if not least <= period_ns <= most:
         raise ConfigError(
             f"A bitstream for the {board.name} cannot have a clock of synth_clk_period_ns = {period_ns:g}: its clock "

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.compare.ratios import rate_label
 from pipeline.compare.record import Failure, PointRecord
+from pipeline.text_file import count
 
-__all__ = ["count", "describe", "describe_networks", "exceeded", "how_known", "one_of_each_network"]
+__all__ = ["describe", "describe_networks", "exceeded", "how_known", "one_of_each_network"]
 
 _HOW_KNOWN = (
     ("LUT, FF, BRAM, URAM, DSP", "counted by synthesis (Yosys) of each layer alone and summed; not placed, not routed"),
@@ -78,12 +79,3 @@ def one_of_each_network(records: Iterable[PointRecord]) -> list[PointRecord]:
     for record in records:
         first.setdefault((record.model, record.weights, record.provenance, record.seed), record)
     return list(first.values())
-
-
-def count(number: int, what: str) -> str:
-    """`number` of `what`, in words.
-
-    >>> count(1, "build"), count(2, "build")
-    ('1 build', '2 builds')
-    """
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

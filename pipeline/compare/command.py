@@ -9,12 +9,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 
-from pipeline.compare.account import count
 from pipeline.compare.collection import Collection
 from pipeline.compare.points import Axes, points
 from pipeline.compare.run import compare
 from pipeline.compare.table import write
 from pipeline.compare.view import View
+from pipeline.errors import ModelError
+from pipeline.models.names import is_path
+from pipeline.text_file import count
 
 __all__ = ["compare_command", "default_folder"]
 
@@ -32,10 +34,16 @@ def compare_command(
     console: Console,
     verbose: bool,
 ) -> bool:
-    """Build and compare, and print the table; whether no build failed."""
+    """Build and compare, and print the table; whether no build failed. Raises ModelError for a file that is not there."""
     chosen = points(names, axes, config, weights, settings)
+    for model in (point.config.model for point in chosen):
+        if is_path(model) and not Path(model).is_file():
+            raise ModelError(
+                f"There is no file {model}. Give the path of a QONNX file or a checkpoint, or a model's name."
+            )
     folder = out or default_folder(names)
-    folder.mkdir(parents=True, exist_ok=True)
+    for place in (folder, work):
+        place.mkdir(parents=True, exist_ok=True)
     view = View(console, chosen)
     comparison = compare(chosen, folder, work, view, scheduler=scheduler, jobs=jobs, verbose=verbose)
     text = write(comparison.records, comparison.failures, folder)

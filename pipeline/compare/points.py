@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.accumulators.policy import Policy
-from pipeline.config import BuildConfig, command_line, config_for, load_config
+from pipeline.config import COMMAND_LINE, BuildConfig, command_line, config_for, load_config
 from pipeline.errors import ConfigError, InputError, ModelError
 from pipeline.models.names import MODELS, TRAINED, ModelSpec, find, is_checkpoint, is_path, located, recorded
 from pipeline.models.registry import checkpoint_record
@@ -185,7 +185,7 @@ def _loaded(path: Path | None, model: str, overrides: Mapping[str, Any]) -> Buil
 
     Paths are absolute, so that they mean the same wherever it is built.
     """
-    config = load_config(path or config_for(model), overrides)
+    config = load_config(path or config_for(model), overrides, COMMAND_LINE)
     if config.weights == "trained":
         model = located(model)
     if is_path(model):

@@ -11,7 +11,7 @@ from a2q_driver.input_transform import InputTransform
 from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.roles import Accumulating, Fifo
 from pipeline.dataflow.types import IntType
-from pipeline.errors import VerificationError
+from pipeline.errors import InputError, VerificationError
 
 __all__ = ["Connection", "LayerGraph", "OutputTransform"]
 
@@ -118,10 +118,18 @@ class LayerGraph:
     def execute(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """The value of every stream, by name, for `frames`, integers of shape (N, H, W, C).
 
-        Each is of the narrowest type of numpy that holds the stream's type: widen it before calculating with it.
+        Each is of the narrowest type of numpy that holds the stream's type: widen it before calculating with it. Raises
+        InputError for frames of another shape, or with a number that the type of the input does not hold.
         """
-        values = {self.input: frames}
         streams = self.streams
+        source = streams[self.input]
+        if frames.shape[1:] != source.shape or not source.type.contains(frames):
+            span = f"in [{frames.min()}, {frames.max()}], " if frames.size else ""
+            raise InputError(
+                f"The network {self.name} takes integers (N, {', '.join(map(str, source.shape))}) from {source.type.lo} to "
+                f"{source.type.hi}; frames of shape {frames.shape}, {span}of {frames.dtype} were given."
+            )
+        values = {self.input: frames}
         for layer in self.layers:
             outputs = layer.reference(*(values[name] for name in layer.input_names))
             for name, value in zip(layer.output_names, outputs, strict=True):

@@ -45,8 +45,9 @@ def save_graph(graph: LayerGraph, folder: Path) -> None:
     (folder / "graph.json").write_text(text + "\n")
 
 
-def load_graph(folder: Path) -> LayerGraph:
+def load_graph(folder: str | Path) -> LayerGraph:
     """The graph that `save_graph` wrote. Raises ModelError for files that are missing or damaged."""
+    folder = Path(folder)
     try:
         structure = json.loads((folder / "graph.json").read_text())
         with np.load(folder / "graph.npz", allow_pickle=False) as stored:

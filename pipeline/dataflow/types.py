@@ -28,7 +28,12 @@ class IntType:
 
     @classmethod
     def of_bits(cls, bits: int, *, signed: bool, narrow: bool = False) -> IntType:
-        """The full range of a two's-complement or unsigned integer; `narrow` leaves out one end, as in QONNX."""
+        """The full range of a two's-complement or unsigned integer; `narrow` leaves out one end, as in QONNX.
+
+        Raises ValueError for a number of bits that no integer has.
+        """
+        if bits < 1:
+            raise ValueError(f"an integer of {bits} bits; expected 1 or more")
         if signed:
             return cls(-(1 << (bits - 1)) + int(narrow), (1 << (bits - 1)) - 1)
         return cls(0, (1 << bits) - 1 - int(narrow))
@@ -59,7 +64,12 @@ class IntType:
         return np.dtype(np.int64) if self.bits > 32 else element_type(self.bits, self.signed)
 
     def contains(self, values: np.ndarray) -> bool:
-        return values.size == 0 or (int(values.min()) >= self.lo and int(values.max()) <= self.hi)
+        """Whether all of `values` are integers, of whatever type of numpy, in the interval."""
+        if values.size == 0:
+            return True
+        with np.errstate(invalid="ignore"):  # of infinite numbers
+            whole = values.dtype.kind in "iub" or (values.dtype.kind in "fO" and bool((values // 1 == values).all()))
+        return whole and int(values.min()) >= self.lo and int(values.max()) <= self.hi
 
     def __add__(self, other: IntType) -> IntType:
         return IntType(self.lo + other.lo, self.hi + other.hi)

@@ -16,6 +16,7 @@ from pipeline.datasets.idx import IdxReader
 from pipeline.datasets.image_folder import ImageFolder, ImageFolderReader
 from pipeline.datasets.image_set import ImageSet, image_count
 from pipeline.errors import InputError
+from pipeline.text_file import shown
 from pipeline.user_cache import cache_folder
 
 if TYPE_CHECKING:
@@ -70,11 +71,18 @@ def find(name: str) -> DataSet:
 
 
 def places(name: str, folder: Path | None = None) -> list[Path]:
-    """The places of the data set `name`, in order: `folder` alone, or else A2Q_DATA, the cache and the system."""
+    """The places of the data set `name`, in order: `folder` alone, or else A2Q_DATA, the cache and the system.
+
+    Raises InputError where A2Q_DATA names no folder.
+    """
     dataset = find(name)
     if folder is not None:
         return [folder]
     data = os.environ.get("A2Q_DATA")
+    if data and not os.path.isdir(data):
+        raise InputError(
+            f"A2Q_DATA is {shown(data)}, which is no folder; expected one of data sets. Correct or unset it."
+        )
     roots = [Path(data)] if data else []
     return [*(root / name for root in (*roots, cache_folder())), *dataset.system_folders]
 

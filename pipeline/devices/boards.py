@@ -5,6 +5,7 @@ They are described by the files of hw/boards, and by a user's own; docs/boards.m
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ PYNQ_PORT = 7967  # where PYNQ.remote's server listens
 _FAMILY_OF = {"zynq7": "xc7", "zynq_ultra": "xcup"}
 _PLL_MHZ = (750, 1600)  # in every speed grade: UG585, and UG1085 after it is halved
 _MOST_MULTIPLIER = {"zynq7": 66, "zynq_ultra": 62}  # PLL_FDIV in UG585; FBDIV, 125, in UG1085 after it is halved
+_MANAGER_MHZ = {
+    "zynq7": (4.69, 464),  # MMCM_FOUTMIN; FMAX_BUFG in the slowest grade (DS187, DC and AC characteristics)
+    "zynq_ultra": (6.25, 667),  # MMCM_FOUTMIN; MMCM_FOUTMAX and BUFG in the slowest grade (DS925, DC and AC)
+}
 _PAGE = 4096  # bytes, the least range that Vivado maps
 _SOURCES = ("part", "board_part", "LUT", "FF", "BRAM36", "URAM", "DSP", "clock_mhz", "processing_system")
 _SYSTEM_SOURCES = ("reference_clock_mhz", "pll_multiplier", "memory")
@@ -79,6 +84,17 @@ class ProcessingSystem(Section, strict=True):
     def pll_mhz(self) -> float:
         """The frequency that the clock of the programmable logic is divided from, in megahertz."""
         return self.reference_clock_mhz * self.pll_multiplier
+
+    @property
+    def manager_mhz(self) -> tuple[float, float]:
+        """The slowest and the fastest clock that a clock manager beside it gives, in megahertz."""
+        return _MANAGER_MHZ[self.kind]
+
+    @property
+    def clock_periods_ns(self) -> tuple[float, float]:
+        """The periods of the fastest and the slowest of these, in whole picoseconds, in nanoseconds."""
+        slowest, fastest = self.manager_mhz
+        return math.ceil(1e6 / fastest) / 1000, math.floor(1e6 / slowest) / 1000
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -151,6 +167,14 @@ class _BoardFile(Section, strict=True):
                 f"processing_system.kind is {system.kind}, in the family {self.family}; expected "
                 f"{' or '.join(kind for kind, family in _FAMILY_OF.items() if family == self.family)}, or none."
             )
+        if system:
+            least, most = system.clock_periods_ns
+            if not least <= 1000 / self.clock_mhz <= most:
+                slowest, fastest = system.manager_mhz
+                raise ConfigError(
+                    f"clock_mhz is {self.clock_mhz:g}; expected {slowest:g} to {fastest:g}, which the clock manager of a "
+                    f"{system.kind} gives."
+                )
         if system and system.kind == "zynq7" and not self.part.startswith("xc7z"):
             raise ConfigError(
                 f"part is {self.part}, which has no processors as {system.kind}; expected xc7z and so on."
@@ -201,13 +225,13 @@ def board_files(name: str) -> list[Path]:
     return [Path(name)] if is_board_file(name) else []
 
 
-def load_board(name: str) -> Board:
+def load_board(name: str | Path) -> Board:
     """The board of hw/boards called `name`, in any spelling of case, hyphens and underscores, or the one in the file `name`.
 
     Raises ConfigError for a board that is not in hw/boards, with the names of those that are; for a file that cannot be
     used, and for one whose board has a name of theirs.
     """
-    boards = all_boards()
+    boards, name = all_boards(), str(name)
     if is_board_file(name):
         return _new_board(Path(name), boards)
     for board in boards:

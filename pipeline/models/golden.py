@@ -81,7 +81,9 @@ def from_file(path: Path, shape: tuple[int, ...], limit: int) -> GoldenFrames:
         content = array.shape if isinstance(array, np.ndarray) else "several arrays"
         expected = ", ".join(map(str, shape))
         raise ConfigError(f"golden_inputs: {path} holds {content}; expected one array of frames, (N, {expected}).")
-    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+    if array.dtype.kind not in "fiu":
+        raise ConfigError(f"golden_inputs: {path} holds values of type {array.dtype}; expected integers or floats.")
+    if not np.isfinite(array).all():
         raise ConfigError(f"golden_inputs: {path} holds values that are not finite numbers.")
     frames = np.ascontiguousarray(array[:limit], np.float32)
     return GoldenFrames(frames, f"{len(frames)} frames of the user's file {path.name}")

@@ -58,6 +58,7 @@ from pipeline.models.a2q import layer_bounds
 from pipeline.models.golden import check_range, range_frames
 from pipeline.models.integer_weights import quantized_weights, weight_names
 from pipeline.models.network_record import LayerBound, NetworkRecord, write_record
+from pipeline.text_file import count
 
 __all__ = ["ExportResult", "compare_outputs", "compare_weights", "export_qonnx", "write_proven"]
 
@@ -88,9 +89,13 @@ class ExportResult:
             f"{name} (P = {bound.accumulator_bits}, {bound.method})" for name, bound in self.bounds.items()
         )
         return (
-            f"{self.layers} layers hold the network's integers; outputs agree on {self.frames} inputs to "
+            f"{count(self.layers, 'layer')} {'holds' if self.layers == 1 else 'hold'} the network's integers; outputs agree on {self.frames} inputs to "
             f"{self.largest_difference:.1g}; trained for an accumulator: {bounds or 'none'}"
-            + ("" if self.input_is_known else "; what the input takes was not said (mean and std, or input_range)")
+            + (
+                ""
+                if self.input_is_known
+                else "; the range of the input is not known: give mean and std, or input_range"
+            )
         )
 
 

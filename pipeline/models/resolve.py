@@ -178,7 +178,14 @@ def run(
 
 
 def load(folder: Path) -> tuple[ResolvedModel, np.ndarray]:
-    """The record and the golden frames that `run` wrote."""
+    """The record and the golden frames that `run` wrote. Raises ModelError for files that are missing or damaged."""
+    try:
+        return _loaded(folder)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise ModelError(f"The network in {folder} cannot be read: {error!r}. Build it again.") from error
+
+
+def _loaded(folder: Path) -> tuple[ResolvedModel, np.ndarray]:
     values = json.loads((folder / _RECORD).read_text())
     preprocessing = values["preprocessing"]
     if preprocessing is not None:

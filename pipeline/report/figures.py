@@ -73,7 +73,7 @@ def draw_widths(facts: BuildFacts, path: Path) -> None:
     claimed = [(layer.claimed, row) for row, layer in enumerate(layers) if layer.claimed is not None]
     if claimed:
         axes.plot(*zip(*claimed, strict=True), "|", color=_BLACK, markersize=13, markeredgewidth=2, label="trained for")
-    axes.plot(used, rows, "o", color=_BLUE, markersize=5, label=f"used ({facts.certificate.policy})")
+    axes.plot(used, rows, "o", color=_BLUE, markersize=5, label=f"used ({facts.certificate.policies})")
     axes.set_xlim(0, 1.08 * max(*by_type, *used))
     _finish(figure, axes, labels, f"Accumulator widths in {facts.model.name}", path)
 

@@ -63,7 +63,7 @@ def _overview(facts: BuildFacts) -> str:
     used, share = resources.total, resources.utilization
     widths = facts.certificate.layers
     accumulators = (
-        f"{span((layer.bits_used for layer in widths), 'bits')} by the policy {facts.certificate.policy}; "
+        f"{span((layer.bits_used for layer in widths), 'bits')} by the policy {facts.certificate.policies}; "
         f"{span((layer.bits['datatype'] for layer in widths), 'bits')} by data types alone"
     )
     latency = (
@@ -85,7 +85,7 @@ def _overview(facts: BuildFacts) -> str:
         [
             "throughput",
             _throughput(facts),
-            f"cycles simulated; {network.clock_mhz:g} MHz configured, not timed; see Longest paths",
+            f"cycles simulated; {network.clock_mhz:g} MHz configured, not timed: by Longest paths {facts.estimated.verdict}",
         ],
         ["latency", latency, "cycles simulated, at the same clock"],
         [f"{resources.board} ({resources.part})", counts, "counted by synthesis"],
@@ -362,7 +362,8 @@ def _resources(facts: BuildFacts) -> str:
         + f"\n\n{_weight_memory(facts)}"
         + f"\n\nEstimates are those that foldings are chosen by, of a model fitted to what Yosys counts. {_accuracy(facts)}"
         + _beside_finn(facts)
-        + f"\n\n![LUTs by layer]({LUTS_FIGURE})"
+        + f"\n\n![LUTs by layer]({LUTS_FIGURE})\n\nIn an MVAU, sliding windows are the copy of its window that it replays, FIFOs "
+        "the buffer of its results. Glue is handshakes, control, width converters, and the small arithmetic of other layers."
     )
 
 
@@ -573,5 +574,6 @@ def _stages(facts: BuildFacts) -> str:
     return (
         "## Stages\n\n"
         "Wall-clock time and memory, all processes together, measured when each stage ran; a cached stage is "
-        "not run again.\n\n" + table(["stage", "seconds", "peak MiB"], rows)
+        "not run again. The stage report, which writes this page, is not among them.\n\n"
+        + table(["stage", "seconds", "peak MiB"], rows)
     )

@@ -54,7 +54,7 @@ def run(context: Context) -> str:
     widths = [layer.bits_used for layer in certificate.layers]
     by_type = [bits for layer in certificate.layers if (bits := layer.bits["datatype"]) is not None]
     line = (
-        f"{span(widths, 'bits')} by the policy {certificate.policy}, proven; {span(by_type)} by data types alone; "
+        f"{span(widths, 'bits')} by the policy {certificate.policies}, proven; {span(by_type)} by data types alone; "
         f"{certificate.claims}"
     )
     if options.bits is not None:

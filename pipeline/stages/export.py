@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.stage import Context, Stage
 from pipeline.stages.groups import NETWORK
+from pipeline.text_file import count
 
 __all__ = ["STAGE"]
 
@@ -19,7 +20,7 @@ def run(context: Context) -> str:
     network = resolve.load_network(record, folder)
     _, _, result = export.export_brevitas(network, frames, context.folder, record.network_record)
     return (
-        f"{result.layers} layers hold Brevitas' integers; outputs agree on {result.frames} golden frames to "
+        f"{count(result.layers, 'layer')} {'holds' if result.layers == 1 else 'hold'} Brevitas' integers; outputs agree on {result.frames} golden frames to "
         f"{result.largest_difference:.1g}"
     )
 

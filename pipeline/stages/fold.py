@@ -61,6 +61,10 @@ def run(context: Context) -> str:
         f"{clock:.4g} ns; slowest is {folded.slowest}{f' with {folded.max_cycles}' if waiting else ''}; "
         f"{total.lut:,.0f} LUT, {total.bram_36k:g} BRAM estimated"
     )
+    if rate != "max" and folded.max_cycles > fold.cycle_budget(rate, clock):
+        line += f"; target_fps = {rate:,.10g} is missed"
+    elif rate == "max" and options.folding_config_file:
+        line += "; target_fps = max is left only what the folding file leaves open"
     if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:
         line += f"; weights in UltraRAM: {', '.join(loaded)}"
     if folded.fit.exceeded:

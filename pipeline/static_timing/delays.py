@@ -137,5 +137,5 @@ def graded(delays: CellDelays, part: str) -> str:
     """The parts of `delays`, and a remark where `part`, the name of one, is of another speed grade."""
     grade = _GRADE.search(part)
     if grade and grade[1] != delays.grade:
-        return f"{delays.part} ({part} is a -{grade[1]})"
+        return f"{delays.part} ({part} is of grade -{grade[1]}, with other delays)"
     return delays.part

@@ -141,11 +141,11 @@ def estimate(
             place(path.end),
         )
     nets = " or ".join(
-        f"{net.base:g}{f' + {net.per_doubling:g} for each doubling of the fan-out above 16' if net.per_doubling else ''}"
+        f"{net.base:g} ns{f' and {net.per_doubling:g} ns more for each doubling of the fan-out above 16' if net.per_doubling else ''}"
         for net in delays.nets
     )
     return TimingEstimate(
-        method=f"estimated from the netlists that LUTs are counted from: delays of cells of {delays.part}, {nets} ns a net, "
+        method=f"estimated from the netlists that LUTs are counted from: delays of cells of {delays.part}; for a net {nets}; "
         f"{delays.uncertainty:g} ns of clock uncertainty; no placement, no routing",
         part=graded(delays, part),
         clock_period_ns=clock_period_ns,

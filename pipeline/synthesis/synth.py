@@ -30,7 +30,7 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
 from pipeline.devices.resources import PART_KEYS, Resources
-from pipeline.errors import ToolError
+from pipeline.errors import ModelError, ToolError
 from pipeline.scratch import scratch_folder
 from pipeline.tools import vitis_hls, yosys
 from pipeline.tools.pool import side_by_side
@@ -206,7 +206,14 @@ def count(
 
 
 def load(path: Path) -> ResourceReport:
-    """The report that `run` wrote to the file `path`."""
+    """The report that `run` wrote to the file `path`. Raises ModelError where it is missing or damaged."""
+    try:
+        return _loaded(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"The report {path} cannot be read: {error!r}. Build it again.") from error
+
+
+def _loaded(path: Path) -> ResourceReport:
     content = json.loads(path.read_text())
     whole = content.get("whole")
     return ResourceReport(

@@ -15,6 +15,7 @@ from rich.table import Table
 from pipeline.errors import ConfigError, ModelError, VerificationError
 from pipeline.files import TRAIN_CONFIGS
 from pipeline.models.names import TRAINED, located
+from pipeline.text_file import count
 from pipeline.tools.packages import require_extra
 from pipeline.training.config import TrainConfig, load_train_config
 from pipeline.training.interrupts import interruptible
@@ -152,6 +153,8 @@ def _evaluate_file(
 
     from pipeline.training.evaluate_file import evaluate_file
 
+    if not Path(model).is_file():
+        raise ModelError(f"There is no file {model}. Give the path of a QONNX file, or a name of `a2q models`.")
     if dataset is None:
         raise ConfigError(
             f"{model} does not say what data it is for. Name a data set, a folder of images by class, or an .npz file of "
@@ -195,7 +198,7 @@ def export_command(model: str, out: Path | None) -> str:
         for file in sorted(Path(passing).iterdir()):
             file.replace(folder / file.name)
     return (
-        f"{folder / 'model.onnx'}: {result.layers} layers hold Brevitas' integers; outputs agree on {result.frames} "
+        f"{folder / 'model.onnx'}: {count(result.layers, 'layer')} {'holds' if result.layers == 1 else 'hold'} Brevitas' integers; outputs agree on {result.frames} "
         f"golden frames to {result.largest_difference:.1g} ({chosen.source}){other}"
     )
 

@@ -65,5 +65,5 @@ def _watch(reader: socket.socket, numbers: set[int], left: threading.Event, save
                     return
                 _thread.interrupt_main(signal.Signals(arrived[0]))
             Console().show_cursor()  # a progress bar hides it
-            Console(stderr=True).print(f"interrupted; {saved}, the same command goes on from there")
+            Console(stderr=True, emoji=False).print(f"interrupted; {saved}, the same command goes on from there")
             os._exit(_CODE)

@@ -95,7 +95,7 @@ def test_a_claim_that_is_not_kept_is_found(tmp_path):
     content = written(tmp_path)
     content["layers"][0].update(P_claimed=6, l1_limit=((1 << 5) - 1) // 8)
     text = refused(tmp_path, content)
-    assert "    WRONG P_claimed: 6, by the weights 7\n" in text and text.endswith("3 layers: 1 statements are WRONG\n")
+    assert "    WRONG P_claimed: 6, by the weights 7\n" in text and text.endswith("3 layers: WRONG statements: 1\n")
 
 
 @pytest.mark.parametrize(("policy", "bits"), [("l1", 9), ("datatype", 11), ("fixed:48", 48)])
@@ -108,7 +108,7 @@ def test_a_policy_that_asks_for_other_bits_is_found(tmp_path, policy, bits):
 def test_a_policy_without_a_meaning_is_refused(tmp_path):
     content = written(tmp_path)
     content["layers"][1]["policy"] = "wide"
-    assert "cannot be checked: KeyError: 'wide'" in refused(tmp_path, content)
+    assert "cannot be checked: unknown, missing or there twice: 'wide'" in refused(tmp_path, content)
 
 
 @pytest.mark.parametrize("policy", ["target", "fixed:6"])
@@ -117,6 +117,41 @@ def test_a_policy_that_does_not_hold_every_sum_is_found(tmp_path, policy):
     content = written(tmp_path)
     content["layers"][0].update(policy=policy, bits_used=6, P_claimed=6, l1_limit=((1 << 5) - 1) // 8)
     assert "    WRONG bits_used: 6, by the weights 7\n" in refused(tmp_path, content)
+
+
+def test_a_fixed_width_below_what_its_layer_needs_is_found(tmp_path):
+    """Beside the bits that the layer does have."""
+    content = written(tmp_path)
+    content["layers"][0]["policy"] = "fixed:5"
+    assert "    WRONG policy: fixed:5, by the weights fixed:7\n" in refused(tmp_path, content)
+
+
+def test_the_bound_of_rows_that_sum_to_zero_is_checked(tmp_path):
+    content = written(tmp_path)
+    entry = content["layers"][2]
+    entry.update(policy="a2q_plus", bits_used=entry["bits"]["a2q_plus"])
+    (tmp_path / certificate.FILE).write_text(json.dumps(content))
+    assert checked(tmp_path)[0] == 0
+    content["layers"][1]["policy"] = "a2q_plus"
+    assert "cannot be checked: unknown, missing or there twice: 'a2q_plus'" in refused(tmp_path, content)
+
+
+def test_what_is_said_twice_is_refused(tmp_path):
+    content = written(tmp_path)
+    (tmp_path / certificate.FILE).write_text(
+        json.dumps(content).replace('"bits_used": 7', '"bits_used": 5, "bits_used": 7', 1)
+    )
+    status, text = checked(tmp_path)
+    assert status == 1 and "accumulators.json has a key twice among layer, source, policy" in text
+    content["layers"].append(content["layers"][0])
+    assert "unknown, missing or there twice: 'MVAU_0'" in refused(tmp_path, content)
+
+
+def test_it_says_what_it_is(tmp_path):
+    written(tmp_path)
+    command = [sys.executable, tmp_path / certificate.CHECKER, "--help"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("Checks the certificate accumulators.json")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +172,7 @@ def test_a_row_that_is_too_narrow_is_found(tmp_path):
 def test_what_is_left_out_and_what_is_added_is_found(tmp_path):
     content = written(tmp_path)
     del content["layers"][0]["P_claimed"], content["layers"][1]["l1_limit"]
-    assert "cannot be checked: KeyError: 'P_claimed'" in refused(tmp_path, content)
+    assert "cannot be checked: unknown, missing or there twice: 'P_claimed'" in refused(tmp_path, content)
     content["layers"][0].update(P_claimed=10, proven=True)
     text = refused(tmp_path, content)
     assert "    WRONG l1_limit: absent, by the weights None\n" in text
@@ -155,7 +190,7 @@ def test_nothing_is_no_proof(tmp_path):
     content = written(tmp_path)
     weights = (tmp_path / certificate.WEIGHTS).read_bytes()
     np.savez_compressed(tmp_path / certificate.WEIGHTS)
-    assert "cannot be checked: KeyError: 'MVAU_0'" in refused(tmp_path, content)
+    assert "cannot be checked: unknown, missing or there twice: 'MVAU_0'" in refused(tmp_path, content)
     content["layers"] = []
     assert "no entry for any layer: nothing is proven" in refused(tmp_path, content)
     (tmp_path / certificate.WEIGHTS).write_bytes(weights)
@@ -171,7 +206,7 @@ def test_nothing_is_no_proof(tmp_path):
     [
         ("MVAU_0", np.asfortranarray, "is in Fortran order"),
         ("MVAU_1.bias", lambda bias: bias[:-1], "MVAU_1 has 4 rows and 3 start values"),
-        ("MVAU_2", lambda weights: weights.astype(float), "KeyError: '<f8'"),
+        ("MVAU_2", lambda weights: weights.astype(float), "unknown, missing or there twice: '<f8'"),
         ("MVAU_2", lambda weights: weights[:0], "cannot be checked: "),
     ],
     ids=["columns_first", "too_few_start_values", "floats", "no_rows"],

@@ -68,8 +68,9 @@ def test_a_broken_promise_names_layer_channel_range_and_width():
 
 
 def test_a_fixed_width_that_could_overflow_is_refused():
-    with pytest.raises(AccumulatorError, match=r"fixed:3.*2 of its 2 channels"):
+    with pytest.raises(AccumulatorError, match=r"fixed:3.*2 of its 2 channels") as caught:
         Policy.parse("fixed:3").widths("MVAU_0", ROWS, None)
+    assert str(caught.value).endswith("do not fit. Use the policy exact, or fixed:6 or more, for this layer.")
 
 
 def test_a_width_that_cannot_be_built_is_refused():

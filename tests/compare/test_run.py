@@ -188,7 +188,7 @@ def test_the_command_takes_stages_from_the_cache_writes_the_tables_and_tells_of_
     out = folder / "command"
     arguments = ["compare", str(folder / "tiny.onnx"), "--config", str(folder / "tiny.yaml"), "--out", str(out)]
     policies = [word for policy in POLICIES for word in ("--policy", policy)]
-    begun = {path: path.stat().st_mtime_ns for path in (folder / "work" / ".cache").glob("*/*/entry.json")}
+    begun = {path: path.stat().st_mtime_ns for path in (folder / "work" / ".a2q-cache").glob("*/*/entry.json")}
     result = CliRunner().invoke(app, [*arguments, *policies, "--work", str(folder / "work")])
     assert result.exit_code == 1, "one failed"
     assert "| tiny | exact |" in result.output and "2 builds, 0 of them kept from before, 1 failed" in result.output
@@ -199,7 +199,7 @@ def test_the_command_takes_stages_from_the_cache_writes_the_tables_and_tells_of_
     assert collected(out) == collected(folder / "cluster")
     fewer = CliRunner().invoke(app, [*arguments, "--policy", "exact", "--work", str(folder / "work")])
     assert fewer.exit_code == 0 and "1 build of earlier comparisons is kept there too" in fewer.output
-    after = {path: path.stat().st_mtime_ns for path in (folder / "work" / ".cache").glob("*/*/entry.json")}
+    after = {path: path.stat().st_mtime_ns for path in (folder / "work" / ".a2q-cache").glob("*/*/entry.json")}
     assert after == begun, "nothing was built"
     assert (folder / "work" / "tiny-exact-KV260-20000000fps-seed0" / BUILD_RECORD).is_file()
 
@@ -274,4 +274,4 @@ def test_an_interrupt_ends_the_workers_and_what_they_started(tmp_path):
         reader.join(10)
     said = " ".join("".join(lines).split())
     assert said.endswith("interrupted; finished builds and stages are kept, the same command goes on from there")
-    assert (tmp_path / "build" / ".cache" / "resolve").is_dir()
+    assert (tmp_path / "build" / ".a2q-cache" / "resolve").is_dir()

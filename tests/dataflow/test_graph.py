@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
-from pipeline.errors import VerificationError
+from pipeline.errors import InputError, VerificationError
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.label_select import LabelSelect
@@ -63,6 +63,15 @@ def test_a_matrix_takes_narrow_streams() -> None:
     assert np.array_equal(graph.run(frames), 4 * frames @ weights.T)
 
 
-def test_a_value_outside_its_stream_is_an_error() -> None:
+def test_a_value_outside_its_stream_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DuplicateStreams, "reference", lambda layer, frames: (frames + 1, frames))
     with pytest.raises(VerificationError, match=r"layer fork gives .* on stream a"):
-        doubling().execute(np.full((1, 2, 2, 3), 256, np.int64))
+        doubling().execute(np.full((1, 2, 2, 3), 255, np.int64))
+
+
+@pytest.mark.parametrize("frames", [np.full((1, 2, 2, 3), 256), np.full((1, 2, 2, 3), 0.5), np.zeros((2, 2, 3))])
+def test_frames_that_are_none_of_the_network_are_refused(frames: np.ndarray) -> None:
+    with pytest.raises(
+        InputError, match=r"network doubling takes integers \(N, 2, 2, 3\) from 0 to 255; frames of shape"
+    ):
+        doubling().run(frames)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,25 @@ def test_bits_are_the_fewest_that_hold_the_interval(lo, span):
     if type_.bits > 1:
         smaller = IntType.of_bits(type_.bits - 1, signed=type_.signed)
         assert type_.lo < smaller.lo or type_.hi > smaller.hi
+
+
+@pytest.mark.parametrize(
+    ("values", "held"),
+    [
+        ([0, 255], True),
+        ([-1], False),
+        ([256], False),
+        ([3.0], True),
+        ([0.5], False),
+        ([np.nan], False),
+        ([np.inf], False),
+    ],
+)
+def test_only_whole_numbers_of_the_interval_are_held(values: list, held: bool) -> None:
+    assert IntType(0, 255).contains(np.array(values)) is held
+    assert IntType(0, 255).contains(np.array(["1"])) is False
+    with pytest.raises(ValueError, match="an integer of 0 bits; expected 1 or more"):
+        IntType.of_bits(0, signed=True)
 
 
 def test_narrow_and_names():

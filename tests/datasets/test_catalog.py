@@ -41,6 +41,10 @@ def test_where_it_is_looked_for(no_data: Path, monkeypatch: pytest.MonkeyPatch) 
         load("fashion_mnist", "test")
     assert files("fashion_mnist", "test") == []
     monkeypatch.setenv("A2Q_DATA", str(no_data / "data"))
+    for look in (places, lambda name: files(name, "test")):
+        with pytest.raises(InputError, match=r"A2Q_DATA is .*data', which is no folder; expected one of data sets"):
+            look("fashion_mnist")
+    (no_data / "data").mkdir()
     folders = [no_data / "system", no_data / "cache" / "fashion_mnist", no_data / "data" / "fashion_mnist"]
     assert places("fashion_mnist") == folders[::-1]
     # Each place that is added comes before those that are there already.

@@ -59,6 +59,12 @@ def test_an_unknown_board_is_refused_with_the_known_ones():
         ("family: xcup", "family: ice40", "family is 'ice40'; expected xcup or xc7"),
         ("family: xcup", "family: xc7", "part is 'xck26-sfvc784-2LV-c'; expected a part of the family xc7, as xc7z020"),
         ("clock_mhz: 300", "clock_mhz: 0", "clock_mhz is 0; expected a number of megahertz from 1"),
+        (
+            "clock_mhz: 300",
+            "clock_mhz: 1",
+            "clock_mhz is 1; expected 6.25 to 667, which the clock manager of a zynq_ul",
+        ),
+        ("clock_mhz: 300", "clock_mhz: 900", "clock_mhz is 900; expected 6.25 to 667"),
         ("clock_mhz: 300", "clock_mhz: .inf", "clock_mhz is inf; expected"),
         ("clock_mhz: 300", "clock_mhz: .nan", "clock_mhz is nan; expected"),
         ("clock_mhz: 300", "clock_mhz: '200'", "clock_mhz is '200'; expected"),
@@ -178,7 +184,7 @@ def test_a_configuration_names_a_file_beside_it(tmp_path):
     (tmp_path / "config.yaml").write_text("board: mine.yaml\n")
     config = load_config(tmp_path / "config.yaml")
     assert (config.board, config.board_name, config.synth_clk_period_ns) == (str(path), "Mine", 8.0)
-    with pytest.raises(ConfigError, match="the command line: The board file .*gone.yaml cannot be read"):
+    with pytest.raises(ConfigError, match="what is given over the file: The board file .*gone.yaml cannot be read"):
         load_config(tmp_path / "config.yaml", {"board": str(tmp_path / "gone.yaml")})
 
 

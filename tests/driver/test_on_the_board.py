@@ -59,7 +59,7 @@ def test_arrays_that_cannot_be_and_batches_of_all_sizes(package, board):
     assert result["shape"][0] == result["raw_shape"][0] == "ShapeError"
     assert result["dtype"][0] == result["image_dtype"][0] == "DtypeError"
     assert result["range"][0] == result["nan"][0] == "RangeError"
-    assert result["closed"][0] == "BoardError" and "is closed" in result["closed"][1]
+    assert result["closed"][0] == "ClosedError" and "is closed. Open another" in result["closed"][1]
     assert all(result["sizes"]) and result["raw"] and result["classes"]
     assert result["cycles"] > 0
 

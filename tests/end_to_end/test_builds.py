@@ -44,7 +44,7 @@ class Build:
         self.out = folder / "out"
         self.result = build(config, self.out, STAGES, Screen(Console(quiet=True)), until=until)
         self.stages = {run.name: run for run in self.result.stages}
-        self.cache = folder / ".cache"
+        self.cache = folder / ".a2q-cache"
 
     def report(self, name: str) -> dict:
         return json.loads((self.out / "report" / f"{name}.json").read_text())

@@ -158,6 +158,10 @@ def test_a_file_of_the_users(tmp_path: Path) -> None:
         ConfigError, match=r"golden_inputs: .*in\.npy holds \(3, 4\); expected one array of frames, \(N, 5\)"
     ):
         golden.from_file(path, (5,), limit=2)
+    for kind in ("complex64", "bool"):
+        np.save(path, np.zeros((3, 4), kind))
+        with pytest.raises(ConfigError, match=f"holds values of type {kind}; expected integers or floats"):
+            golden.from_file(path, (4,), limit=2)
     np.save(path, np.full((3, 4), np.nan))
     with pytest.raises(ConfigError, match="not finite"):
         golden.from_file(path, (4,), limit=2)

@@ -52,6 +52,10 @@ def test_overrides_go_by_either_name(graph):
     assigned, certificate = assign(graph, "fixed:20", overrides={"conv1": "exact", "MVAU_1": "fixed:16"})
     assert widths(assigned) == [(7, 7), (16,) * 4]
     assert [layer.policy for layer in certificate.layers] == ["exact", "fixed:16"]
+    assert certificate.policies == "fixed:20 (MVAU_0 exact, MVAU_1 fixed:16)"
+    assert assign(graph, "l1")[1].policies == "l1"
+    many = replace(certificate, layers=certificate.layers * 3)
+    assert many.policies == "fixed:20 (MVAU_0 exact, MVAU_1 fixed:16, MVAU_0 exact and 3 more layers of another)"
 
 
 def test_target(graph):

@@ -62,7 +62,7 @@ def test_a_layer_is_expected_to_take_what_the_one_closest_to_its_size_took(size,
 
 
 def test_the_grade_of_the_part_is_told_where_the_delays_are_of_another():
-    assert "speed grade -2 (xczu3eg-sbva484-1-e is a -1): " in clock_warning(
+    assert "speed grade -2 (xczu3eg-sbva484-1-e is of grade -1, with other delays): " in clock_warning(
         [("Pool", SMALL)], "xcup", "xczu3eg-sbva484-1-e", 3.0
     )
 
@@ -98,7 +98,7 @@ def test_fold_warns_of_a_clock_that_is_out_of_reach_and_only_of_that(monkeypatch
         return declared.run(Context(folder, values, inputs, ignore, ignore, lambda name: tmp_path / name))
 
     assert (
-        "3.333 ns may be out of reach on UltraScale+, speed grade -2 (xck26-sfvc784-2LV-c is a -2LV): accelerator_shell of about this size took up to 6.2 ns"
+        "3.333 ns may be out of reach on UltraScale+, speed grade -2 (xck26-sfvc784-2LV-c is of grade -2LV, with other delays): accelerator_shell of about this size took up to 6.2 ns"
         in line()
     )
     assert "out of reach" not in line(synth_clk_period_ns=6.5)

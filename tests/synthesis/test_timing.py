@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,11 +206,15 @@ def stage(tmp_path):
 def test_every_build_has_an_estimate_that_is_called_one_and_nothing_is_routed_unasked(stage):
     said, folder = stage()
     assert said.startswith("estimated ")
-    assert " optimistic on UltraScale+, speed grade -2 (xck26-sfvc784-2LV-c is a -2LV), slowest is" in said
+    assert (
+        " optimistic on UltraScale+, speed grade -2 (xck26-sfvc784-2LV-c is of grade -2LV, with other delays), slowest is"
+        in said
+    )
     assert said.endswith("the clock wanted, 300 MHz, is within reach of both")
     assert [path.name for path in (folder / "report").iterdir()] == ["timing_estimate.json"]
     content = json.loads((folder / "report" / "timing_estimate.json").read_text())
     assert content["known"] == "estimated" and "no placement, no routing" in content["method"]
+    assert re.search(r"for a net [\d.]+ ns or [\d.]+ ns and [\d.]+ ns more for each doubling of", content["method"])
     assert content["mhz"]["pessimistic"] < content["mhz"]["optimistic"]
     estimated = timing.load_estimate(folder / "report" / "timing_estimate.json")
     assert estimated.layers["MVAU_0"].op_type == "MVAU" and estimated.worst[0].ns == max(

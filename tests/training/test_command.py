@@ -28,7 +28,8 @@ def run(*arguments: str) -> str:
 def test_a_checkpoint_is_evaluated_in_both_forms(trained, mnist: Path) -> None:
     _, folder, _ = trained
     output = run("evaluate", str(folder / f"{NAME}.pth"), "--data-folder", str(mnist))
-    assert "Brevitas" in output and "integer graph" in output and "images on which the two differ: 0" in output
+    assert "Brevitas" in output and "integer graph" in output
+    assert output.splitlines()[-1].startswith("images on which the two differ: 0"), "not as narrow as the table"
     rows = [line.split()[-4:] for line in output.splitlines() if line.strip().startswith(("Brevitas", "integer"))]
     assert rows[0][:2] == rows[1][:2] and rows[0][3] == "64"
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from a2q_driver.board import Board, Registers
 from a2q_driver.dma import DmaEngine
-from a2q_driver.errors import BoardError, DriverError, DtypeError, PackageError, RangeError, ShapeError
+from a2q_driver.errors import ClosedError, DriverError, DtypeError, PackageError, RangeError, ShapeError
 from a2q_driver.manifest import ACCELERATOR, DMA, MANIFEST, verify
 from a2q_driver.metrics import throughput_metrics
 from a2q_driver.shell import Counters, Shell
@@ -207,7 +207,7 @@ class Accelerator:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise BoardError("This Accelerator is closed; open another one.")
+            raise ClosedError("This Accelerator is closed.")
 
     def _registers(self, overlay: Any, cell: str) -> Registers:
         """The registers of a cell, where the overlay has them. Raises PackageError if the manifest says otherwise."""

@@ -8,6 +8,7 @@ DriverError                   everything that this package raises on purpose
 │   ├── RangeError            integers that do not fit the stream
 │   └── FileError             a file that cannot be read as an array, or holds too little
 ├── BoardError                the board is not as it must be
+│   ├── ClosedError           the accelerator was closed here before
 │   ├── NotAnAcceleratorError what answers at the accelerator's address is none of ours
 │   ├── WrongBitfileError     the accelerator on the board is of another build
 │   ├── ReconfiguredError     somebody reset or reprogrammed the board meanwhile
@@ -32,6 +33,7 @@ __all__ = [
     "BoardError",
     "BoardLostError",
     "BusyError",
+    "ClosedError",
     "DataError",
     "DmaError",
     "DriverError",
@@ -108,9 +110,15 @@ class BoardError(DriverError):
     """The board is not as it must be."""
 
     advice = (
-        "On the board, run as root in PYNQ's environment; from another machine, name the board with --host (host), and "
+        "On the board, run as root in PYNQ's environment; from another machine, name the board with --host (host=), and "
         "see that its PYNQ.remote server runs."
     )
+
+
+class ClosedError(BoardError):
+    """The accelerator was closed here before."""
+
+    advice = "Open another Accelerator."
 
 
 class NotAnAcceleratorError(BoardError):
@@ -152,7 +160,7 @@ class ProgrammingError(BoardError):
 class RemoteMissingError(BoardError):
     """pynq is here, but not PYNQ.remote, which drives a board over the network."""
 
-    advice = "Install what requirements.txt lists; or run this on the board itself, without --host (host)."
+    advice = "Install what requirements.txt lists; or run this on the board itself, without --host (host=)."
 
 
 class BoardLostError(BoardError):
