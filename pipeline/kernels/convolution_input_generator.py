@@ -212,8 +212,8 @@ class ConvolutionInputGenerator(WindowGenerator):
             "KernelWidth": self.kernel[1],
             "StrideHeight": self.stride[0],
             "StrideWidth": self.stride[1],
-            "DilationHeight": self.dilation[0],
-            "DilationWidth": self.dilation[1],
+            "DilationHeight": self.dilation[0] if self.kernel[0] > 1 else 1,  # one pixel is not apart from another
+            "DilationWidth": self.dilation[1] if self.kernel[1] > 1 else 1,
             "Depth": self.buffer_depth,
         }
 

@@ -43,6 +43,7 @@ CONFIGURATIONS = {
     "one_row_of_sound": _layer((1, 16, 2), (1, 5), (1, 2), 2, IntType(-128, 127)),
     "dilated": _layer((9, 8, 2), (3, 3), (1, 1), 2, dilation=(2, 3)),
     "dilated_rows": _layer((8, 5, 4), (3, 2), (1, 1), 2, dilation=(3, 1)),
+    "dilated_in_a_row_of_one": _layer((8, 5, 4), (3, 1), (1, 1), 2, dilation=(2, 2)),
     "dilated_at_stride_two": _layer((8, 9, 1), (2, 3), (2, 2), 1, dilation=(2, 2)),
     "dilated_whole_image": _layer((5, 7, 3), (3, 3), (1, 1), 3, IntType(-1, 0), dilation=(2, 3)),
     "one_pixel": _layer((1, 1, 4), (1, 1), (1, 1), 2),

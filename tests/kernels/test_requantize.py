@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from pipeline.dataflow.activating import Activating
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.registry import kernels
 from pipeline.dataflow.requantize import Requantizer
+from pipeline.dataflow.roles import Activating
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError, VerificationError
