@@ -35,7 +35,7 @@ def _main() -> None:
         graph = folded(options.model, options.weights, Path(scratch))
         design = write_design(graph.layers, [graph.input], [graph.output], Path(scratch, "design"), "stitched")
         begun = time.monotonic()
-        model = build_model(design, Path(scratch, "models"))
+        model = build_model(design, Path(scratch, "models"), simulation_models=True)
         compiled = time.monotonic()
         stream = graph.streams[graph.input]
         frames = np.random.default_rng(0).integers(

