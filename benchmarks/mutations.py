@@ -671,9 +671,9 @@ MUTANTS = (
     Mutant(
         "SystemVerilog",
         "rows that share a channel see others",
-        "hw/rtl/vvau.sv",
-        "(s*Channels+l/Multiplier)",
-        "(s*Channels+l%Channels)",
+        "hw/rtl/mvau.sv",
+        "Channel = l / (Pe / Channels)",
+        "Channel = l % Channels",
         ("tests/kernels/test_vvau.py", "-k", "exact_with"),
     ),
     Mutant(
