@@ -162,7 +162,7 @@ def uncovered(stage: Stage, config: BuildConfig, asked: Asked, work: Path) -> li
         elif kind in ("open", "argument", "os.listdir", "os.scandir"):
             path = opened(name.removeprefix("-I"))
             if path.is_relative_to(SITE):
-                package = distributions().get(path.relative_to(SITE).parts[0])
+                package = distributions().get(next(iter(path.relative_to(SITE).parts), ""))  # or SITE itself
                 if kind == "open" and is_own(code) and package and package not in packages:
                     missing.add(f"the package {package}, opened in {code}")
             elif path.is_relative_to(REPOSITORY):

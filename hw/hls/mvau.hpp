@@ -12,6 +12,10 @@
 // HasBias:            accumulators start from `biases`, else from 0.
 // NumThresholds, OutputOffset, Requantizes:  see thresholding; without thresholds the sums themselves go out.
 // weights:            a word for each beat of a vector, for each beat of its results.
+//
+// Channels:           channels of an input beat, Simd elements of each, of which as many neighbouring lanes see the same;
+//                     more than 1 for a VVAU (see vvau).
+// Replays:            vectors are replayed, else every step takes a beat.
 #ifndef A2Q_MVAU_HPP
 #define A2Q_MVAU_HPP
 
@@ -21,14 +25,14 @@
 namespace a2q {
 
 // A step of the lanes: one beat of the vector, for Pe rows.
-template <class Numbers, class Layer, class Weights, class Biases, class Thresholds>
+template <class Numbers, class Layer, int Channels, class Weights, class Biases, class Thresholds>
 struct mvau_step {
   using Input = typename Numbers::template number<Layer::InputWidth, Layer::InputSigned>;
   using Output = typename Numbers::template number<Layer::OutputWidth, Layer::OutputSigned>;
   using Product = typename Numbers::template number<Layer::InputWidth + Layer::WeightWidth, true>;
 
   accumulators<Numbers, Layer> &sums;
-  const beat<Input, Layer::Simd> &inputs;
+  const beat<Input, Layer::Simd * Channels> &inputs;
   const Weights &weights;
   const Biases &biases;
   const Thresholds &thresholds;
@@ -39,11 +43,12 @@ struct mvau_step {
   void lane() {
 #pragma HLS inline
     constexpr bool has_thresholds = Layer::NumThresholds > 0;
+    constexpr int channel = int(Lane) / (Layer::Pe / Channels);
     auto &sum = sums.template get<Lane>();
     if (first) sum.start(biases[Layer::HasBias ? Lane : 0]);
     for (int s = 0; s < Layer::Simd; s++) {
 #pragma HLS unroll
-      const Product product = inputs.lane[s] * weights[Lane][s];
+      const Product product = inputs.lane[s * Channels + channel] * weights[Lane][s];
       sum.add(product);
       watch<Layer, Layer::acc_width(Lane)>(Lane, sum, last && s == Layer::Simd - 1);
     }
@@ -54,10 +59,10 @@ struct mvau_step {
   }
 };
 
-template <class Numbers, class Layer, class Weight, class Bias, int BiasFolds, int BiasLanes, class Threshold,
-          int ThresholdFolds, int ThresholdLanes, int Entries>
-void mvau(
-    stream<Numbers, Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in,
+template <int Channels, bool Replays, class Numbers, class Layer, class Weight, class Bias, int BiasFolds, int BiasLanes,
+          class Threshold, int ThresholdFolds, int ThresholdLanes, int Entries>
+void matrix_vector(
+    stream<Numbers, Layer::Simd * Channels, Layer::InputWidth, Layer::InputSigned> &in,
     stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
     const Weight (&weights)[Layer::Mh / Layer::Pe * (Layer::Mw / Layer::Simd)][Layer::Pe][Layer::Simd],
     const Bias (&biases)[BiasFolds][BiasLanes],
@@ -68,25 +73,28 @@ void mvau(
 #pragma HLS array_partition variable=thresholds complete dim=2
 #pragma HLS array_partition variable=thresholds complete dim=3
   static_assert(Layer::Mw % Layer::Simd == 0 && Layer::Mh % Layer::Pe == 0, "Simd divides Mw, and Pe divides Mh");
-  using Step = mvau_step<Numbers, Layer, Weight[Layer::Pe][Layer::Simd], Bias[BiasLanes], Threshold[ThresholdLanes][Entries]>;
+  static_assert(Layer::Pe % Channels == 0, "Channels divides Pe");
+  using Step = mvau_step<Numbers, Layer, Channels, Weight[Layer::Pe][Layer::Simd], Bias[BiasLanes],
+                         Threshold[ThresholdLanes][Entries]>;
   constexpr unsigned SynapseFolds = Layer::Mw / Layer::Simd;
   constexpr unsigned NeuronFolds = Layer::Mh / Layer::Pe;
 
   using Input = typename Step::Input;
-  using Word = word<Input, Layer::Simd>;
-  Word vector[SynapseFolds];
+  constexpr int Inputs = Layer::Simd * Channels;
+  using Word = word<Input, Inputs>;
+  Word vector[Replays ? SynapseFolds : 1];
   accumulators<Numbers, Layer> sums;
   unsigned synapse_fold = 0, neuron_fold = 0, word = 0;
   for (unsigned n = 0; n < Layer::Vectors * NeuronFolds * SynapseFolds; n++) {
 #pragma HLS pipeline style=flp II=1
     Word packed;
-    if (neuron_fold == 0) {
+    if (!Replays || neuron_fold == 0) {
       packed = in.read();
-      vector[synapse_fold] = packed;
+      if (Replays) vector[synapse_fold] = packed;
     } else {
-      packed = vector[synapse_fold];
+      packed = vector[Replays ? synapse_fold : 0];
     }
-    const beat<Input, Layer::Simd> inputs = unpack<Input, Layer::Simd>(packed);
+    const beat<Input, Inputs> inputs = unpack<Input, Inputs>(packed);
     const bool last = synapse_fold == SynapseFolds - 1;
     beat<typename Step::Output, Layer::Pe> results;
     Step step = {sums, inputs, weights[word], biases[BiasFolds > 1 ? neuron_fold : 0],
@@ -98,6 +106,18 @@ void mvau(
     if (last) neuron_fold = vector_done ? 0 : neuron_fold + 1;
     word = vector_done ? 0 : word + 1;
   }
+}
+
+template <class Numbers, class Layer, class Weight, class Bias, int BiasFolds, int BiasLanes, class Threshold,
+          int ThresholdFolds, int ThresholdLanes, int Entries>
+void mvau(
+    stream<Numbers, Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in,
+    stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
+    const Weight (&weights)[Layer::Mh / Layer::Pe * (Layer::Mw / Layer::Simd)][Layer::Pe][Layer::Simd],
+    const Bias (&biases)[BiasFolds][BiasLanes],
+    const Threshold (&thresholds)[ThresholdFolds][ThresholdLanes][Entries]) {
+#pragma HLS inline
+  matrix_vector<1, true, Numbers, Layer>(in, out, weights, biases, thresholds);
 }
 
 }  // namespace a2q

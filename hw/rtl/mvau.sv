@@ -5,9 +5,14 @@
 // The pipeline never stands still: a step is taken only while there is a place for its results at the output, where they
 // wait for the reader (see result_buffer).
 //
+// It is also the VVAU, whose vectors are the pixels of some channels, of which a row sees one (see vvau). There a beat has
+// Simd elements of each of the channels, the channels fastest, and none is needed twice: every step takes one.
+//
 // Mw, Mh:          columns and rows of the matrix.
 // Simd:            elements of an input beat, divides Mw.
 // Pe:              elements of an output beat, divides Mh. Row r is computed by lane r % Pe.
+// Channels:        channels of an input beat, divides Pe: as many neighbouring lanes see the same. 1 for a whole matrix.
+// Replays:         vectors are replayed, else every step takes a beat.
 // InputWidth:      bits of an input element.
 // InputSigned:     inputs are two's complement.
 // WeightWidth:     bits of a weight, two's complement.
@@ -34,6 +39,8 @@ module mvau #(
   parameter int unsigned Mh = 1,
   parameter int unsigned Simd = 1,
   parameter int unsigned Pe = 1,
+  parameter int unsigned Channels = 1,
+  parameter bit Replays = 1'b1,
   parameter int unsigned InputWidth = 4,
   parameter bit InputSigned = 1'b0,
   parameter int unsigned WeightWidth = 4,
@@ -54,29 +61,32 @@ module mvau #(
   parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0
 ) (
-  input  wire                        clk_i,
-  input  wire                        rst_ni,
+  input  wire                                 clk_i,
+  input  wire                                 rst_ni,
 
-  input  wire                        in_valid_i,
-  output wire                        in_ready_o,
-  input  wire  [Simd*InputWidth-1:0] in_data_i,
+  input  wire                                 in_valid_i,
+  output wire                                 in_ready_o,
+  input  wire  [Simd*Channels*InputWidth-1:0] in_data_i,
 
-  output wire                        out_valid_o,
-  input  wire                        out_ready_i,
-  output wire  [Pe*OutputWidth-1:0]  out_data_o,
+  output wire                                 out_valid_o,
+  input  wire                                 out_ready_i,
+  output wire  [Pe*OutputWidth-1:0]           out_data_o,
 
   // the weight stream, where RamStyle is "ultra": see weight_memory
-  input  wire                        load_valid_i,
-  input  wire  [31:0]                load_data_i,
-  output wire                        load_valid_o,
-  output wire  [31:0]                load_data_o,
-  output wire                        weights_loaded_o,
+  input  wire                                 load_valid_i,
+  input  wire  [31:0]                         load_data_i,
+  output wire                                 load_valid_o,
+  output wire  [31:0]                         load_data_o,
+  output wire                                 weights_loaded_o,
 
-  output wire                        overflow_o
+  output wire                                 overflow_o
 );
 
   if (Mw % Simd != 0 || Mh % Pe != 0) begin : gen_check_folding
     $error("%m: Simd must divide Mw and Pe must divide Mh");
+  end
+  if (Pe % Channels != 0) begin : gen_check_channels
+    $error("%m: Channels must divide Pe");
   end
 
   function automatic int unsigned widest(input logic [Pe*8-1:0] widths);
@@ -102,7 +112,8 @@ module mvau #(
   // cycles from a step to its result at the output, and places for those on the way: see result_buffer
   localparam int unsigned SearchLatency =
       (Requantizer != '0) ? 32'(Requantizer[39:32]) / 2 + 3 : $clog2(NumThresholds + 1);
-  localparam int unsigned ReplayLatency = (NeuronFolds > 1) ? 1 : 0;
+  localparam bit Stores = Replays && NeuronFolds > 1;
+  localparam int unsigned ReplayLatency = Stores ? 1 : 0;
   localparam int unsigned Latency = ReplayLatency + 1 + DotLatency + 1 + SearchLatency + 2;
   localparam int unsigned Places = 3 + (Latency + SynapseFolds - 1) / SynapseFolds;
 
@@ -129,16 +140,16 @@ module mvau #(
       synapse_last_q <= SynapseFolds == 1 || synapse_q == SynapseWidth'(SynapseFolds - 2);
       step_q <= step_last_q ? '0 : step_q + 1'b1;
       step_last_q <= Steps == 1 || step_q == StepWidth'(Steps - 2);
-      if (synapse_last_q) take_q <= step_last_q;
+      if (synapse_last_q) take_q <= !Stores || step_last_q;
     end
   end
 
   // operands; a vector that is replayed is always read from the buffer, which saves a multiplexer and costs a cycle
-  logic [Simd*InputWidth-1:0] inputs_q;
+  logic [Simd*Channels*InputWidth-1:0] inputs_q;
   wire [StepWidth-1:0] operand_step;
   wire operand_valid, operand_last;
-  if (NeuronFolds > 1) begin : gen_replay
-    logic [Simd*InputWidth-1:0] vector_q[SynapseFolds];
+  if (Stores) begin : gen_replay
+    logic [Simd*Channels*InputWidth-1:0] vector_q[SynapseFolds];
     logic [SynapseWidth-1:0] read_synapse_q;
     logic [StepWidth-1:0] read_step_q;
     logic read_valid_q, read_last_q;
@@ -229,6 +240,11 @@ module mvau #(
   wire [Pe-1:0] overflows;
   for (genvar l = 0; l < Pe; l++) begin : gen_lane
     localparam int unsigned AccWidth = 32'(AccWidths[8*l+:8]);
+    localparam int unsigned Channel = l / (Pe / Channels);
+    wire [Simd*InputWidth-1:0] inputs;
+    for (genvar s = 0; s < Simd; s++) begin : gen_element
+      assign inputs[s*InputWidth+:InputWidth] = inputs_q[(s*Channels+Channel)*InputWidth+:InputWidth];
+    end
     wire [AccWidth-1:0] acc;
     mvau_pe #(
       .Simd(Simd),
@@ -246,7 +262,7 @@ module mvau #(
     ) u_mvau_pe (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
-      .inputs_i(inputs_q),
+      .inputs_i(inputs),
       .weights_i(weights[l*Simd*WeightWidth+:Simd*WeightWidth]),
       .valid_i(sum_valid),
       .first_i(first_q),

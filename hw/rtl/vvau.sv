@@ -1,5 +1,5 @@
 // VVAU: the folded MVAU of a depthwise convolution, of which each row sees one channel of a window, plus bias, then
-// thresholds.
+// thresholds (see mvau).
 //
 // Pe rows are computed at a time, from the windows of the Pe / Multiplier channels that they see: Mw / Simd beats, each of
 // the next Simd pixels of these channels. A beat of Pe results leaves after every Mw / Simd beats, and windows follow each
@@ -83,206 +83,47 @@ module vvau #(
     $error("%m: Simd must divide Mw, Pe must divide Mh, and Multiplier must divide Pe");
   end
 
-  function automatic int unsigned widest(input logic [Pe*8-1:0] widths);
-    int unsigned most = 0;
-    for (int unsigned l = 0; l < Pe; l++) if (32'(widths[8*l+:8]) > most) most = 32'(widths[8*l+:8]);
-    return most;
-  endfunction
-
-  localparam int unsigned LaneWidth = widest(AccWidths);
-  localparam int unsigned SynapseFolds = Mw / Simd;
-  localparam int unsigned NeuronFolds = Mh / Pe;
-  localparam int unsigned Steps = SynapseFolds * NeuronFolds;
-  localparam int unsigned SynapseWidth = (SynapseFolds > 1) ? $clog2(SynapseFolds) : 1;
-  localparam int unsigned NeuronWidth = (NeuronFolds > 1) ? $clog2(NeuronFolds) : 1;
-  localparam int unsigned StepWidth = (Steps > 1) ? $clog2(Steps) : 1;
-
-  // cycles from the operands to their sum: product_pair, then adder_tree; both check theirs
-  localparam int unsigned ProductLatency =
-      !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
-  localparam int unsigned TreeLatency = $clog2(Simd) / 2;
-  localparam int unsigned DotLatency = ProductLatency + TreeLatency;
-
-  // cycles from a step to its result at the output, and places for those on the way: see result_buffer
-  localparam int unsigned SearchLatency =
-      (Requantizer != '0) ? 32'(Requantizer[39:32]) / 2 + 3 : $clog2(NumThresholds + 1);
-  localparam int unsigned Latency = 1 + DotLatency + 1 + SearchLatency + 2;
-  localparam int unsigned Places = 3 + (Latency + SynapseFolds - 1) / SynapseFolds;
-
-  wire room;
-  wire step_valid = room && in_valid_i && weights_loaded_o;
-  assign in_ready_o = room && weights_loaded_o;
-
-  // which beat of the windows, and of all that there are of a place; that it is the last one is known a cycle before
-  logic [SynapseWidth-1:0] synapse_q;
-  logic [StepWidth-1:0] step_q;
-  logic synapse_last_q, step_last_q;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      synapse_q <= '0;
-      synapse_last_q <= SynapseFolds == 1;
-      step_q <= '0;
-      step_last_q <= Steps == 1;
-    end else if (step_valid) begin
-      synapse_q <= synapse_last_q ? '0 : synapse_q + 1'b1;
-      synapse_last_q <= SynapseFolds == 1 || synapse_q == SynapseWidth'(SynapseFolds - 2);
-      step_q <= step_last_q ? '0 : step_q + 1'b1;
-      step_last_q <= Steps == 1 || step_q == StepWidth'(Steps - 2);
-    end
-  end
-
-  // operands
-  logic [Simd*Channels*InputWidth-1:0] inputs_q;
-  always_ff @(posedge clk_i) inputs_q <= in_data_i;
-
-  wire [Pe*Simd*WeightWidth-1:0] weights;
-  weight_memory #(
-    .Width(Pe * Simd * WeightWidth),
-    .Depth(Steps),
-    .RamStyle(RamStyle),
-    .File(WeightFile)
-  ) u_weights (
-    .clk_i(clk_i),
-    .rst_ni(rst_ni),
-    .load_valid_i(load_valid_i),
-    .load_data_i(load_data_i),
-    .load_valid_o(load_valid_o),
-    .load_data_o(load_data_o),
-    .loaded_o(weights_loaded_o),
-    .en_i(1'b1),
-    .address_i(step_q),
-    .data_o(weights)
-  );
-
-  // bit 0 belongs to the operands, bit DotLatency to their sum
-  logic [DotLatency:0] valid_q, last_q;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid_q <= '0;
-    else valid_q <= {valid_q[DotLatency-1:0], step_valid};
-    last_q <= {last_q[DotLatency-1:0], synapse_last_q};
-  end
-
-  // accumulators
-  wire sum_valid = valid_q[DotLatency];
-  wire sum_last = last_q[DotLatency];
-  logic first_q, acc_valid_q;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      first_q <= 1'b1;
-      acc_valid_q <= 1'b0;
-    end else begin
-      if (sum_valid) first_q <= sum_last;
-      acc_valid_q <= sum_valid && sum_last;
-    end
-  end
-
-  wire [Pe*BiasWidth-1:0] starts;
-  if (HasBias) begin : gen_bias
-    // one cycle ahead of the accumulators, to make up for that of the memory
-    logic [NeuronWidth-1:0] neuron_q;
-    always_ff @(posedge clk_i) begin
-      if (!rst_ni) neuron_q <= '0;
-      else if (valid_q[DotLatency-1] && last_q[DotLatency-1])
-        neuron_q <= (neuron_q == NeuronWidth'(NeuronFolds - 1)) ? '0 : neuron_q + 1'b1;
-    end
-    rom #(
-      .Width(Pe * BiasWidth),
-      .Depth(NeuronFolds),
-      .File(BiasFile)
-    ) u_biases (
-      .clk_i(clk_i),
-      .rst_ni(rst_ni),
-      .en_i(1'b1),
-      .address_i(neuron_q),
-      .data_o(starts)
-    );
-  end else begin : gen_no_bias
-    assign starts = '0;
-  end
-
-  wire [Pe*LaneWidth-1:0] accs;
-  wire [Pe-1:0] overflows;
-  for (genvar l = 0; l < Pe; l++) begin : gen_lane
-    localparam int unsigned AccWidth = 32'(AccWidths[8*l+:8]);
-    wire [Simd*InputWidth-1:0] inputs;
-    for (genvar s = 0; s < Simd; s++) begin : gen_pixel
-      assign inputs[s*InputWidth+:InputWidth] = inputs_q[(s*Channels+l/Multiplier)*InputWidth+:InputWidth];
-    end
-    wire [AccWidth-1:0] acc;
-    mvau_pe #(
-      .Simd(Simd),
-      .InputWidth(InputWidth),
-      .InputSigned(InputSigned),
-      .WeightWidth(WeightWidth),
-      .RecodeInput(RecodeInput),
-      .ProductWidth(ProductWidth),
-      .AccWidth(AccWidth),
-      .HasBias(HasBias),
-      .StartWidth(BiasWidth),
-      .ProductLatency(ProductLatency),
-      .TreeLatency(TreeLatency),
-      .CheckOverflow(CheckOverflow)
-    ) u_mvau_pe (
-      .clk_i(clk_i),
-      .rst_ni(rst_ni),
-      .inputs_i(inputs),
-      .weights_i(weights[l*Simd*WeightWidth+:Simd*WeightWidth]),
-      .valid_i(sum_valid),
-      .first_i(first_q),
-      .last_i(sum_last),
-      .start_i(starts[l*BiasWidth+:BiasWidth]),
-      .acc_o(acc),
-      .overflow_o(overflows[l])
-    );
-    assign accs[l*LaneWidth+:LaneWidth] = {{(LaneWidth-AccWidth){acc[AccWidth-1]}}, acc};
-  end
-
-  if (CheckOverflow) begin : gen_check
-    assign overflow_o = |overflows;
-  end else begin : gen_no_check
-    assign overflow_o = 1'b0;
-    wire unused_overflows = &{1'b0, overflows};
-  end
-
-  wire result_valid;
-  wire [Pe*OutputWidth-1:0] result;
-  activation #(
+  mvau #(
+    .Mw(Mw),
+    .Mh(Mh),
+    .Simd(Simd),
     .Pe(Pe),
-    .Folds(NeuronFolds),
-    .InputWidth(LaneWidth),
-    .ValueWidths(AccWidths),
-    .InputSigned(1'b1),
+    .Channels(Channels),
+    .Replays(1'b0),
+    .InputWidth(InputWidth),
+    .InputSigned(InputSigned),
+    .WeightWidth(WeightWidth),
+    .RecodeInput(RecodeInput),
+    .ProductWidth(ProductWidth),
+    .AccWidths(AccWidths),
+    .HasBias(HasBias),
+    .BiasWidth(BiasWidth),
     .NumThresholds(NumThresholds),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),
+    .RamStyle(RamStyle),
+    .WeightFile(WeightFile),
+    .BiasFile(BiasFile),
     .ThresholdFiles(ThresholdFiles),
     .Requantizer(Requantizer),
-    .RequantizerFile(RequantizerFile)
-  ) u_activation (
+    .RequantizerFile(RequantizerFile),
+    .CheckOverflow(CheckOverflow)
+  ) u_mvau (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .en_i(1'b1),
-    .valid_i(acc_valid_q),
-    .data_i(accs),
-    .valid_o(result_valid),
-    .data_o(result)
-  );
-
-  result_buffer #(
-    .Width(Pe * OutputWidth),
-    .Depth(Places)
-  ) u_result_buffer (
-    .clk_i(clk_i),
-    .rst_ni(rst_ni),
-    .room_o(room),
-    .start_i(step_valid && synapse_last_q),
-    .in_valid_i(result_valid),
-    .in_data_i(result),
+    .in_valid_i(in_valid_i),
+    .in_ready_o(in_ready_o),
+    .in_data_i(in_data_i),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
-    .out_data_o(out_data_o)
+    .out_data_o(out_data_o),
+    .load_valid_i(load_valid_i),
+    .load_data_i(load_data_i),
+    .load_valid_o(load_valid_o),
+    .load_data_o(load_data_o),
+    .weights_loaded_o(weights_loaded_o),
+    .overflow_o(overflow_o)
   );
 
 endmodule

@@ -55,12 +55,7 @@ class CNV(ImageNetwork):
                 features.append(nn.MaxPool2d(2))
             inputs = outputs
         self.features = nn.Sequential(*features)
-        classifier: list[nn.Module] = []
-        for planes in _LINEAR:
-            outputs = channels(planes, width)
-            classifier += [layers.linear(inputs, outputs), nn.BatchNorm1d(outputs), layers.activation()]
-            inputs = outputs
-        self.classifier = nn.Sequential(*classifier, layers.linear(inputs, num_classes, place="last"))
+        self.classifier = layers.classifier(inputs, [channels(planes, width) for planes in _LINEAR], num_classes)
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ a quantized one. Parameters of convolutions, linear layers and normalisations ha
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 import brevitas
@@ -211,6 +212,14 @@ class Layers:
         bias = {"bias_quant": Int32Bias} if last else {}
         return qnn.QuantLinear(inputs, outputs, bias=last, **bias, **_weights(self.quantization, place, inputs))
 
+    def classifier(self, inputs: int, hidden: Sequence[int], num_classes: int) -> nn.Sequential:
+        """Fully connected layers of `hidden` outputs, normalised and activated, and the last one."""
+        layers: list[nn.Module] = []
+        for outputs in hidden:
+            layers += [self.linear(inputs, outputs), nn.BatchNorm1d(outputs), self.activation()]
+            inputs = outputs
+        return nn.Sequential(*layers, self.linear(inputs, num_classes, place="last"))
+
     def activation(self) -> nn.Module:
         """ReLU; quantized, unsigned integers of `act_bits` with a learned scale for the tensor."""
         if self.quantization is None:
@@ -248,6 +257,12 @@ class Layers:
         result_bits = min(bits, _POOL_BITS)
         truncation = TruncTo8bit.let(bit_width=result_bits, trunc_scaling_impl=_Shift(bits - result_bits))
         return qnn.TruncAvgPool2d(kernel_size=kernel, trunc_quant=truncation, float_to_int_impl_type="FLOOR")
+
+    def final_pool(self, pixels: tuple[int, int]) -> nn.Module:
+        """The average of all pixels; nothing where there is one."""
+        if pixels == (1, 1):
+            return nn.Identity()
+        return self.average_pool(pixels[0] if pixels[0] == pixels[1] else pixels)
 
 
 def _weights(chosen: Quantization, place: Place, terms: int) -> dict[str, Any]:
@@ -319,7 +334,7 @@ def channels(count: int, width: float) -> int:
     return max(1, round(count * width))
 
 
-def is_small(input_shape: tuple[int, int, int]) -> bool:
+def is_small(input_shape: tuple[int, ...]) -> bool:
     """Whether images are of CIFAR's kind, and not of ImageNet's, which begin with strides."""
     return max(input_shape[1:]) <= _LARGEST_SMALL_IMAGE
 

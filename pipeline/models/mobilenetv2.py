@@ -5,19 +5,14 @@ Quantized, what a block gives has a sign, and both parts of a sum are of one qua
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 
-from pipeline.models.layers import ImageNetwork, Layers, after, channels, is_small
-from pipeline.models.quantization import Quantization
-
-if TYPE_CHECKING:
-    from pipeline.models.names import Preprocessing
+from pipeline.models.layers import Layers, after, channels, is_small
+from pipeline.models.mobilenet import MobileNet
 
 __all__ = ["MobileNetV2"]
 
-_STEM, _HEAD = 32, 1280
+_HEAD = 1280
 _BLOCKS = (  # expansion, planes, repeats, stride
     *((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)),
     *((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)),
@@ -52,49 +47,29 @@ class _InvertedResidual(nn.Module):
         return self.out(y + x) if self.adds else y
 
 
-class MobileNetV2(ImageNetwork):
-    """MobileNetV2, whose stem and second stage have stride 2 for ImageNet's images and 1 for small ones."""
+class MobileNetV2(MobileNet):
+    """MobileNetV2 (see MobileNet), whose second stage has stride 2 for ImageNet's images and 1 for small ones."""
 
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        input_shape: tuple[int, int, int],
-        quantization: Quantization | None = None,
-        width: float = 1.0,
-        normalization: Preprocessing | None = None,
-    ) -> None:
-        super().__init__(
-            num_classes=num_classes, input_shape=input_shape, quantization=quantization, normalization=normalization
-        )
-        layers = Layers(quantization)
-        stride = 1 if is_small(input_shape) else 2
-        inputs = channels(_STEM, width)
-        self.conv1 = layers.conv(input_shape[0], inputs, 3, stride=stride, padding=1, place="first")
-        self.bn1 = nn.BatchNorm2d(inputs)
-        self.relu = layers.activation()
-        pixels = after((input_shape[1], input_shape[2]), 3, stride=stride, padding=1)
-        blocks: list[_InvertedResidual] = []
+    def _make_blocks(
+        self, layers: Layers, inputs: int, pixels: tuple[int, int], width: float
+    ) -> tuple[list[nn.Module], int, tuple[int, int]]:
+        blocks: list[nn.Module] = []
+        shared: nn.Module | None = None
         for index, (expansion, planes, repeats, first_stride) in enumerate(_BLOCKS):
             outputs = channels(planes, width)
             for repeat in range(repeats):
-                stride = 1 if repeat or (index == 1 and is_small(input_shape)) else first_stride
-                shared = blocks[-1].out if blocks else None
-                blocks.append(_InvertedResidual(layers, inputs, outputs, expansion, stride, shared))
-                inputs, pixels = outputs, after(pixels, 3, stride=stride, padding=1)
-        self.features = nn.Sequential(*blocks)
+                stride = 1 if repeat or (index == 1 and is_small(self.input_shape)) else first_stride
+                block = _InvertedResidual(layers, inputs, outputs, expansion, stride, shared)
+                blocks.append(block)
+                inputs, pixels, shared = outputs, after(pixels, 3, stride=stride, padding=1), block.out
+        return blocks, inputs, pixels
+
+    def _make_head(self, layers: Layers, inputs: int, width: float) -> int:
         head = channels(_HEAD, width)
         self.conv2 = layers.conv(inputs, head, 1)
         self.bn2 = nn.BatchNorm2d(head)
         self.relu2 = layers.activation()
-        self.final_pool: nn.Module = nn.Identity()
-        if pixels != (1, 1):
-            self.final_pool = layers.average_pool(pixels[0] if pixels[0] == pixels[1] else pixels)
-        self.linear = layers.linear(head, num_classes, place="last")
-        self._initialise()
+        return head
 
-    def forward(self, images: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(self.input_quant(self.normalize(images)))))
-        x = self.relu2(self.bn2(self.conv2(self.features(x))))
-        x = self.final_pool(x)
-        return self.linear(x.view(x.size(0), -1))
+    def _head(self, x: Tensor) -> Tensor:
+        return self.relu2(self.bn2(self.conv2(x)))

@@ -56,22 +56,13 @@ class VGG(ImageNetwork):
             features.append(nn.MaxPool2d(2))
             pixels = after(pixels, 2, stride=2)
         self.features = nn.Sequential(*features)
-        self.final_pool: nn.Module = nn.Identity()
         if is_small(input_shape):
-            if pixels != (1, 1):
-                self.final_pool = layers.average_pool(pixels[0] if pixels[0] == pixels[1] else pixels)
+            self.final_pool = layers.final_pool(pixels)
             self.classifier = layers.linear(inputs, num_classes, place="last")
         else:
             hidden = channels(_HIDDEN, width)
-            self.classifier = nn.Sequential(
-                layers.linear(inputs * pixels[0] * pixels[1], hidden),
-                nn.BatchNorm1d(hidden),
-                layers.activation(),
-                layers.linear(hidden, hidden),
-                nn.BatchNorm1d(hidden),
-                layers.activation(),
-                layers.linear(hidden, num_classes, place="last"),
-            )
+            self.final_pool = nn.Identity()
+            self.classifier = layers.classifier(inputs * pixels[0] * pixels[1], (hidden, hidden), num_classes)
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:

@@ -53,12 +53,7 @@ class VGG10(ImageNetwork):
             inputs, pixels = outputs, after(pixels, (1, 2), stride=2)
         self.features = nn.Sequential(*features)
         inputs *= pixels[0] * pixels[1]
-        classifier: list[nn.Module] = []
-        for planes in _LINEAR:
-            outputs = channels(planes, width)
-            classifier += [layers.linear(inputs, outputs), nn.BatchNorm1d(outputs), layers.activation()]
-            inputs = outputs
-        self.classifier = nn.Sequential(*classifier, layers.linear(inputs, num_classes, place="last"))
+        self.classifier = layers.classifier(inputs, [channels(planes, width) for planes in _LINEAR], num_classes)
         self._initialise()
 
     def forward(self, signals: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 from pipeline.dataflow.layer import Layer
 from tests.hls.frames import frames_of
 from tests.hls.programs import program_of
-from tests.kernels.test_requantize import MATRICES, THRESHOLDING, near_thresholds
+from tests.kernels.test_activation import MATRICES, THRESHOLDING, near_thresholds
 
 pytestmark = pytest.mark.xdist_group("hls_requantize")  # they share a compiled program
 

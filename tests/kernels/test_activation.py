@@ -1,4 +1,4 @@
-"""Requantizers in hardware: every layer that thresholds, against its reference, at corner widths."""
+"""Activations by requantizers in hardware: every layer that thresholds, against its reference, at corner widths."""
 
 from __future__ import annotations
 
