@@ -289,12 +289,13 @@ def _test_frames(record: ResolvedModel, golden: np.ndarray, graph: LayerGraph, c
 
     if graph.input_transform is None:
         raise ConfigError(f"{record.name} has no transform of its input, so no frames can be given to it.")
-    known = record.dataset in catalog.DATASETS and catalog.files(record.dataset, "test")
+    known = record.dataset in catalog.DATASETS and catalog.at_hand(record.dataset, "test")
     images = catalog.load(record.dataset, "test", limit=count) if known else None
     if record.preprocessing is not None and isinstance(images, ImageSet):  # those of a folder are not all held at once
         raw = normalised(images.images, record.preprocessing)
         if raw.shape[1:] == graph.input_transform.raw_shape:
-            inputs, labels, source = np.moveaxis(images.images, 1, -1), images.labels, f"the {images.source}"
+            inputs, source = np.moveaxis(images.images, 1, -1), f"the {images.source}"
+            labels = images.labels if catalog.find(record.dataset).labels == "classes" else None
             return Frames(inputs, graph.run(graph.input_transform.apply(raw)), labels, source)
     raw = golden[:count]
     source = f"{len(raw)} golden frames, not test images: {record.golden_source}"

@@ -1,9 +1,9 @@
-"""The data sets by name: their files, the folders that may hold them, and the way to get them."""
+"""The data sets by name: their files, the folders that may hold them, and the way to get them; or how they are made."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from pipeline.datasets import modulations, shapes
 from pipeline.datasets.cifar import CifarReader
 from pipeline.datasets.idx import IdxReader
 from pipeline.datasets.image_folder import ImageFolder, ImageFolderReader
-from pipeline.datasets.image_set import ImageSet, image_count
+from pipeline.datasets.image_set import PIXEL_SCALE, ImageSet, Labels, image_count
 from pipeline.errors import InputError
 from pipeline.text_file import shown
 from pipeline.user_cache import cache_folder
@@ -22,7 +23,7 @@ from pipeline.user_cache import cache_folder
 if TYPE_CHECKING:
     from pipeline.datasets.augment import Augmentation
 
-__all__ = ["DATASETS", "SPLITS", "DataSet", "files", "find", "load", "places", "split_validation"]
+__all__ = ["DATASETS", "SPLITS", "DataSet", "at_hand", "files", "find", "load", "places", "split_validation"]
 
 SPLITS = ("train", "test")
 
@@ -39,7 +40,8 @@ class _Reader(Protocol):
 class DataSet:
     """A data set: images of `shape` (C, H, W), and how many there are in each split.
 
-    `crop_padding` pixels and `flip` are what it is usually trained with. `how_to_get` says where it is published and
+    It is read from files by `reader`, or is made here by `draw`, of a split and a count. `labels` is what is known of an
+    image, and `full_scale` what its integers are divided by for a network, see `ImageSet`. `crop_padding` pixels and `flip` are what it is usually trained with. `how_to_get` says where it is published and
     what to put into its folder; `system_folders` are where packages of the system put it.
     """
 
@@ -48,11 +50,19 @@ class DataSet:
     classes: int
     shape: tuple[int, int, int]
     counts: Mapping[str, int]
-    reader: _Reader
-    how_to_get: str
+    reader: _Reader | None = None
+    draw: Callable[[str, int], ImageSet] | None = None
+    how_to_get: str = ""
+    labels: Labels = "classes"
+    full_scale: float = PIXEL_SCALE
     crop_padding: int = 0
     flip: bool = False
     system_folders: tuple[Path, ...] = ()
+
+    @property
+    def input_range(self) -> tuple[float, float] | None:
+        """The least and the largest number that networks are given; None for pixels, from 0 to 1."""
+        return None if self.full_scale == PIXEL_SCALE else (-127 / self.full_scale, 127 / self.full_scale)
 
     @property
     def augmentation(self) -> Augmentation:
@@ -88,10 +98,17 @@ def places(name: str, folder: Path | None = None) -> list[Path]:
 
 
 def files(name: str, split: str, folder: Path | None = None) -> list[Path]:
-    """The files, for ImageNet the folder, that `load` would read; none where the data set is not at hand."""
+    """The files, for ImageNet the folder, that `load` would read; none where the data set is made here or not at hand."""
     reader = find(name).reader
     _check_split(split)
+    if reader is None:
+        return []
     return next((paths for place in places(name, folder) if (paths := reader.files(place, split))), [])
+
+
+def at_hand(name: str, split: str) -> bool:
+    """Whether `load` has the data set `name`."""
+    return find(name).draw is not None or bool(files(name, split))
 
 
 def load(name: str, split: str, folder: Path | None = None, limit: int | None = None) -> ImageSet | ImageFolder:
@@ -105,10 +122,20 @@ def load(name: str, split: str, folder: Path | None = None, limit: int | None = 
     _check_split(split)
     if limit is not None and limit < 1:
         raise InputError(f"{limit} images of {dataset.title} were asked for; expected 1 or more.")
+    if dataset.draw is not None:
+        if folder is not None:
+            raise InputError(f"{dataset.title} are made by this project and not read from {folder}: name no folder.")
+        count = dataset.counts[split]
+        if limit is None or limit >= count:
+            return dataset.draw(split, count)
+        drawn = dataset.draw(split, limit)
+        return replace(drawn, source=f"first {image_count(limit)} of the {drawn.source}")
+    reader = dataset.reader
+    assert reader is not None  # as it has no `draw`
     looked_at = places(name, folder)
     for place in looked_at:
-        if dataset.reader.files(place, split):
-            images = dataset.reader.load(place, split, limit)
+        if reader.files(place, split):
+            images = reader.load(place, split, limit)
             return images if limit is not None and len(images) == limit else _counted(images, dataset.counts[split])
     unset = "" if folder is not None or os.environ.get("A2Q_DATA") else " (A2Q_DATA, a folder of data sets, is not set)"
     raise InputError(
@@ -120,23 +147,26 @@ def load(name: str, split: str, folder: Path | None = None, limit: int | None = 
 def split_validation(
     image_set: ImageSet | ImageFolder, count: int, seed: int
 ) -> tuple[ImageSet | ImageFolder, ImageSet | ImageFolder]:
-    """`image_set` without `count` of its images, and these: drawn by `seed`, with the same share of every class.
+    """`image_set` without `count` of its images, and these: drawn by `seed`, with the same share of every class where each
+    has one.
 
     Both keep the order of the images. Raises InputError if no image would be left on one side.
     """
     total = len(image_set)
     if not 0 < count < total:
         raise InputError(f"A validation set of {count} images was asked for; expected 1 to {total - 1:,}.")
-    sizes = np.bincount(image_set.labels, minlength=image_set.classes)
+    by_class = image_set.labels.ndim == 1
+    labels = image_set.labels if by_class else np.zeros(total, np.int64)
+    sizes = np.bincount(labels, minlength=image_set.classes)
     # Largest remainders: shares are rounded down, and the classes that lost most get one image more.
     shares, remainders = np.divmod(sizes * count, total)
     shares[np.argsort(-remainders, kind="stable")[: count - shares.sum()]] += 1
     generator = np.random.default_rng(seed)
     chosen = np.zeros(total, bool)
     for label, share in enumerate(shares):
-        members = np.flatnonzero(image_set.labels == label)
+        members = np.flatnonzero(labels == label)
         chosen[generator.permutation(members)[:share]] = True
-    drawn = f"{image_count(count)} drawn by class with seed {seed}"
+    drawn = f"{image_count(count)} drawn {'by class ' if by_class else ''}with seed {seed}"
     return (
         image_set.pick(np.flatnonzero(~chosen), f"{image_set.source} without {drawn}"),
         image_set.pick(np.flatnonzero(chosen), f"{drawn} from the {image_set.source}"),
@@ -217,6 +247,33 @@ DATASETS: Mapping[str, DataSet] = MappingProxyType(
                     "Register at https://image-net.org, fetch the ILSVRC 2012 images, and put train/<class>/*.JPEG and "
                     "val/<class>/*.JPEG there, with a folder such as n01440764 for each of the 1000 classes."
                 ),
+            ),
+            DataSet(
+                name="modulations",
+                title="generated signals",
+                classes=len(modulations.MODULATIONS),
+                shape=(2, 1, modulations.LENGTH),
+                counts=MappingProxyType({"train": 38_400, "test": 7_680}),
+                draw=modulations.draw,
+                full_scale=modulations.FULL_SCALE,
+            ),
+            DataSet(
+                name="shape_masks",
+                title="generated shapes",
+                classes=1 + len(shapes.SHAPES),
+                shape=(3, 64, 64),
+                counts=MappingProxyType({"train": 4_000, "test": 500}),
+                draw=shapes.draw_masks,
+                labels="pixels",
+            ),
+            DataSet(
+                name="shape_boxes",
+                title="generated shapes",
+                classes=len(shapes.SHAPES),
+                shape=(3, 128, 128),
+                counts=MappingProxyType({"train": 4_000, "test": 500}),
+                draw=shapes.draw_boxes,
+                labels="boxes",
             ),
         )
     }

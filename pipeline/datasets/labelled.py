@@ -50,11 +50,18 @@ def load_labelled(
 
 
 def _of_catalog(name: str, shape: tuple[int, ...], folder: Path | None, limit: int | None) -> Labelled:
+    if catalog.find(name).labels != "classes":
+        raise InputError(
+            f"The data set {name} has {catalog.find(name).labels} for labels, and a file is measured by one class for each "
+            "image. Name other data with --dataset."
+        )
     result = catalog.load(name, "test", folder, limit)
     if isinstance(result, ImageFolder):
         images = np.stack([result[index][0] for index in range(len(result))])
     else:
         images = result.images
+        if images.dtype != np.uint8:
+            images = np.divide(images, np.float32(result.full_scale), dtype=np.float32)
     if images.shape[1:] != shape:
         raise InputError(
             f"The network takes frames of {_by(shape)}, and {catalog.find(name).title} has images of "

@@ -1,4 +1,4 @@
-"""Batches of a data set, as float32 images from 0 to 1 and int64 labels, in an order that its seed and epoch fix.
+"""Batches of a data set, as float32 images from 0 to 1 and their labels, in an order that its seed and epoch fix.
 
 Epoch e is the same whether or not the epochs before it were drawn, so that a resumed run goes on as it would have.
 """
@@ -25,7 +25,8 @@ _MOST_WORKERS = 8
 
 
 class BatchSource(Protocol):
-    """Batches for training and evaluation: images (B, C, H, W), float32 from 0 to 1, and labels (B,), int64."""
+    """Batches for training and evaluation: images (B, C, H, W), float32 from 0 to 1, signals over their range, and labels:
+    classes (B,) or (B, H, W), int64, or boxes, see `ImageSet`, float32."""
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -93,6 +94,7 @@ class Batches(_Epochs):
         if pad_to is not None and data.images.shape[2:] != (pad_to, pad_to):
             self._images = resize_to(torch.from_numpy(data.images), pad_to).numpy()
         self._labels = data.labels
+        self._full_scale = np.float32(data.full_scale)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         generator = self._generator()
@@ -102,8 +104,11 @@ class Batches(_Epochs):
             if self.training:
                 images = self.augmentation(images, generator)
             # numpy for the reason that augment.py gives.
-            scaled = np.divide(images.numpy(), np.float32(255), dtype=np.float32)
-            yield torch.from_numpy(scaled), torch.from_numpy(self._labels[indices])
+            scaled = np.divide(images.numpy(), self._full_scale, dtype=np.float32)
+            labels = self._labels[indices]
+            if labels.dtype == np.uint8:
+                labels = labels.astype(np.int64)  # as losses take classes
+            yield torch.from_numpy(scaled), torch.from_numpy(labels)
 
 
 class FolderBatches(_Epochs):

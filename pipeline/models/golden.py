@@ -40,7 +40,7 @@ __all__ = [
     "range_frames",
 ]
 
-_IN_MEMORY = ("cifar10", "cifar100", "fashion_mnist", "mnist")  # data sets whose images are not files of their own
+_ON_DISK = ("cifar10", "cifar100", "fashion_mnist", "mnist")  # data sets whose images are not files of their own
 _PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 _DATASETS: dict[tuple[int, ...], str] = {(3, 32, 32): "cifar10", (1, 28, 28): "mnist"}  # by the shape of an image
 _SMALLEST_IMAGE = 16
@@ -65,7 +65,7 @@ def data_files(golden_inputs: Path | None) -> list[Path]:
     """The files that golden frames may be read from, for the cache's key."""
     if golden_inputs:
         return [golden_inputs]
-    return [path for name in _IN_MEMORY for path in catalog.files(name, "test")]
+    return [path for name in _ON_DISK for path in catalog.files(name, "test")]
 
 
 def from_file(path: Path, shape: tuple[int, ...], limit: int) -> GoldenFrames:
@@ -112,7 +112,12 @@ def from_dataset(dataset: str, shape: tuple[int, ...], preprocessing: Preprocess
     None where the data set is not at hand, or has images of another kind. Raises InputError for one that is damaged.
     """
     result = _dataset_images(dataset, shape, count)
-    return None if result is None else GoldenFrames(normalised(result[0], preprocessing), result[1])
+    if result is None:
+        return None
+    images, source = result
+    if images.dtype != np.uint8:
+        return GoldenFrames(np.divide(images, np.float32(catalog.find(dataset).full_scale), dtype=np.float32), source)
+    return GoldenFrames(normalised(images, preprocessing), source)
 
 
 def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count: int, seed: int) -> GoldenFrames:
@@ -166,10 +171,11 @@ def _span(ends: Ends) -> str:
 
 
 def _dataset_images(dataset: str, shape: tuple[int, ...], count: int) -> tuple[np.ndarray, str] | None:
-    if dataset not in _IN_MEMORY or not catalog.files(dataset, "test"):
+    known = catalog.DATASETS.get(dataset)
+    if known is None or (known.draw is None and dataset not in _ON_DISK) or not catalog.at_hand(dataset, "test"):
         return None
     images = catalog.load(dataset, "test", limit=count)
-    assert isinstance(images, ImageSet)  # so all of _IN_MEMORY are
+    assert isinstance(images, ImageSet)  # so all of _ON_DISK are, and what is made here
     channels, height, width = images.images.shape[1:]
     if len(shape) != 3 or channels != shape[0] or height > shape[1] or width > shape[2]:
         return None

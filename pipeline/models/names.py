@@ -133,7 +133,7 @@ class Family:
     layers, or of pixels a side that an ESPCN makes of one.
 
     `dataset` is empty where none of its kind is known here, `input_range` is what a network takes that takes no pixels,
-    and `output` what it gives: a number for each class, such numbers for each pixel or cell, or an image.
+    and `output` what it gives: a number for each class, such numbers for each pixel, what boxes are made of, or an image.
     """
 
     kind: Kind
@@ -142,7 +142,7 @@ class Family:
     input_shape: tuple[int, int, int] = (3, 32, 32)
     num_classes: int = 10
     input_range: tuple[float, float] | None = None
-    output: Literal["classes", "map", "image"] = "classes"
+    output: Literal["classes", "pixels", "boxes", "image"] = "classes"
 
     @property
     def any_size(self) -> bool:
@@ -158,10 +158,10 @@ FAMILIES: dict[str, Family] = {
     "mobilenetv2": Family("mobilenetv2"),
     "tfc": Family("tfc", dataset="mnist", input_shape=(1, 28, 28)),
     **{f"espcn_x{side}": Family("espcn", side, dataset="", output="image") for side in (2, 3, 4)},
-    "unet": Family("unet", dataset="", input_shape=(3, 64, 64), num_classes=2, output="map"),
-    "tinyyolo": Family("tinyyolo", dataset="", input_shape=(3, 128, 128), num_classes=20, output="map"),
+    "unet": Family("unet", dataset="shape_masks", input_shape=(3, 64, 64), num_classes=4, output="pixels"),
+    "tinyyolo": Family("tinyyolo", dataset="shape_boxes", input_shape=(3, 128, 128), num_classes=3, output="boxes"),
     "dscnn": Family("dscnn", dataset="", input_shape=(1, 49, 10), num_classes=12, input_range=(-1, 1)),
-    "vgg10": Family("vgg10", dataset="", input_shape=(2, 1, 1024), num_classes=24, input_range=(-2, 2)),
+    "vgg10": Family("vgg10", dataset="modulations", input_shape=(2, 1, 1024), num_classes=24, input_range=(-2, 2)),
 }
 
 _NAME = re.compile(

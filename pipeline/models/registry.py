@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ModelError
 from pipeline.files import TRAIN_CONFIGS
+from pipeline.models.metrics import TITLES, accuracy_of
 from pipeline.models.names import (
     CHECKPOINTS,
     FAMILIES,
@@ -111,11 +112,13 @@ def fetch(spec: ModelSpec) -> Path:
 
 
 def checkpoint_facts(spec: ModelSpec) -> dict[str, Any]:
-    """The JSON beside a checkpoint of this repository: its SHA-256, top-1 and recipe."""
+    """The JSON beside a checkpoint of this repository: its SHA-256, accuracy and recipe."""
     path = CHECKPOINTS / Path(spec.file).with_suffix(".json")
     try:
         facts = json.loads(path.read_text())
-        facts["sha256"], facts["top1"]
+        facts["sha256"]
+        if accuracy_of(facts) is None:
+            raise KeyError("no accuracy")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"The record {path} of the checkpoint of {spec.name} cannot be read ({error}). "
@@ -294,10 +297,11 @@ def initialise(model: ImageNetwork, source: str) -> None:
 
 
 def training_of(source: str) -> dict[str, Any]:
-    """How the checkpoint `source`, a path or a name, was trained, as far as its record says: data, epochs and top-1."""
+    """How the checkpoint `source`, a path or a name, was trained, as far as its record says: data, epochs and accuracy."""
     source = located(source)
     record = checkpoint_record(Path(source) if is_checkpoint(source) else fetch(find(source)))
-    return {key: record[key] for key in ("network", "training_data", "epochs", "top1", "begun_with") if key in record}
+    keys = ("network", "training_data", "epochs", *TITLES, "begun_with")
+    return {key: record[key] for key in keys if key in record and key not in ("top5", "pixel_accuracy")}
 
 
 def _check_pixels(model: ImageNetwork, theirs: ModelSpec, path: Path) -> None:

@@ -19,6 +19,7 @@ from pipeline import fingerprint
 from pipeline.errors import ConfigError, ModelError
 from pipeline.models import golden
 from pipeline.models.golden import GoldenFrames
+from pipeline.models.metrics import TITLES, accuracy_of
 from pipeline.models.names import (
     FAMILIES,
     LARGEST_SIDE,
@@ -238,7 +239,7 @@ def _resolve_name(
         known, top1, how = f"top-1 {spec.published_top1} % as published (QONNX model zoo)", spec.published_top1, _QUOTED
     else:
         facts = checkpoint_facts(spec)
-        known, top1, how = _top1(facts, spec), *_measured(facts, spec)
+        known, top1, how = _accuracy(facts, spec), *_measured(facts, spec)
     trained = f" after {facts['epochs']} epochs" if other and "epochs" in facts else ""
     provenance = f"trained checkpoint {spec.file}, {known}{trained}{f', {other}' if other else ''}"
     record = _brevitas(spec, model, weights, provenance, path, chosen)
@@ -282,7 +283,7 @@ def _resolve_checkpoint(
     path = folder / "checkpoint.pth"
     shutil.copyfile(source, path)
     facts = checkpoint_record(source)
-    known = f"{_top1(facts, spec)} by its own record" if "top1" in facts else "of unknown accuracy"
+    known = f"{_accuracy(facts, spec)} by its own record" if accuracy_of(facts) else "of unknown accuracy"
     provenance = f"the user's checkpoint {source.name}, {known}"
     record = _brevitas(spec, model, "trained", provenance, path, chosen)
     top1, how = _measured(facts, spec)
@@ -328,8 +329,11 @@ def _write_synthetic(model: nn.Module, spec: ModelSpec, seed: int, path: Path) -
     torch.save(model.state_dict(), path)
 
 
-def _top1(facts: Mapping[str, Any], spec: ModelSpec) -> str:
-    return f"top-1 {100 * facts['top1']:.1f} % on {facts.get('test_data', spec.dataset)}"
+def _accuracy(facts: Mapping[str, Any], spec: ModelSpec) -> str:
+    """What the record `facts` has for accuracy, in words."""
+    reached = accuracy_of(facts)
+    assert reached is not None  # whoever asks has seen it
+    return f"{TITLES[reached[0]]} {100 * reached[1]:.1f} % on {facts.get('test_data', spec.dataset)}"
 
 
 def _measured(facts: Mapping[str, Any], spec: ModelSpec) -> tuple[float | None, str]:

@@ -15,10 +15,12 @@ from pipeline.models.quantization import Quantization
 if TYPE_CHECKING:
     from pipeline.models.names import Preprocessing
 
-__all__ = ["TinyYOLO"]
+__all__ = ["ANCHORS", "BOX_NUMBERS", "TinyYOLO"]
 
 _PLANES = (16, 32, 64, 128, 256)  # a max pool behind each but the last
-_ANCHORS, _OF_A_BOX = 5, 5  # place, size and confidence
+# width and height in cells of 16 × 16 pixels; boxes of COCO and VOC are as many anchors of other sizes
+ANCHORS = ((1.1, 1.1), (1.2, 2.4), (2.4, 1.2), (2.2, 2.2), (3.0, 3.0))
+BOX_NUMBERS = 5  # place, size and confidence
 
 
 class TinyYOLO(ImageNetwork):
@@ -51,7 +53,7 @@ class TinyYOLO(ImageNetwork):
             features.append(layers.activation())
             inputs = outputs
         self.features = nn.Sequential(*features)
-        self.last_conv = layers.conv(inputs, _ANCHORS * (_OF_A_BOX + num_classes), 1, place="last")
+        self.last_conv = layers.conv(inputs, len(ANCHORS) * (BOX_NUMBERS + num_classes), 1, place="last")
         self._initialise()
 
     def forward(self, images: Tensor) -> Tensor:

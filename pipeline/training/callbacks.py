@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from pipeline.errors import VerificationError
+from pipeline.models.metrics import TITLES
 from pipeline.training.module import Training
 
 __all__ = ["EpochLines", "History", "WholeCheckpoints"]
@@ -94,33 +95,46 @@ class EpochLines(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         row = self._history.rows[-1]
         parts = [f"epoch {row['epoch']} of {trainer.max_epochs}", f"loss {row['train_loss']:.3f}"]
-        parts.append(f"top-1 {row['train_top1']:.1%} in training")
-        if "val_top1" in row:
-            parts.append(f"{row['val_top1']:.1%} on held-out images")
+        accuracy = _accuracy(row)
+        if accuracy:
+            parts.append(f"{TITLES[accuracy]} {row[f'train_{accuracy}']:.1%} in training")
+            if f"val_{accuracy}" in row:
+                parts.append(f"{row[f'val_{accuracy}']:.1%} on held-out images")
+        elif "val_loss" in row:
+            parts.append(f"{row['val_loss']:.3f} on held-out images")
         if "largest_l1" in row:
             parts.append(f"sparsity {row['sparsity']:.2f}, largest ‖w‖₁ {row['largest_l1']:.0f}")
         self._say(", ".join(parts) + f", {row['seconds']:.0f} s")
 
 
+def _accuracy(row: dict[str, float]) -> str:
+    """The share that an epoch counts beside its loss; empty where it counts none."""
+    return next((name for name in TITLES if f"train_{name}" in row), "")
+
+
 def _plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
-    """Loss, top-1 and the weights' sparsity and norm over epochs."""
+    """Loss, the share that is counted beside it, and the weights' sparsity and norm over epochs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    quantized = "sparsity" in rows[0]
+    quantized, accuracy = "sparsity" in rows[0], _accuracy(rows[0])
+    counted = TITLES.get(accuracy, "")
     figure = Figure(figsize=(9, 6.4 if quantized else 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=10)
     axes = figure.subplots(2 if quantized else 1, 2, squeeze=False).ravel()
     panels: list[tuple[str, dict[str, str | None]]] = [
         ("loss", {"train_loss": "training images", "val_loss": "held-out images"}),
-        ("top-1", {"train_top1": "training images", "val_top1": "held-out images"}),
+        (counted, {f"train_{accuracy}": "training images", f"val_{accuracy}": "held-out images"}),
         ("sparsity of hidden weights", {"sparsity": None}),
         ("largest ‖w‖₁ of a hidden channel", {"largest_l1": None}),
     ]
     colours = ("#0072b2", "#e69f00")
     for axis, (panel, series) in zip(axes, panels, strict=False):
+        if not panel:
+            axis.set_axis_off()
+            continue
         for (name, label), colour in zip(series.items(), colours, strict=False):
             points = [(row["epoch"], row[name]) for row in rows if name in row]
             if points:
@@ -129,7 +143,7 @@ def _plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
-        if panel in ("top-1", "sparsity of hidden weights"):
+        if panel in (counted, "sparsity of hidden weights"):
             axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
         if any(series.values()):
             axis.legend(fontsize=8)

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from pipeline.errors import ConfigError, ModelError, VerificationError
 from pipeline.files import TRAIN_CONFIGS
-from pipeline.models.names import TRAINED, located
+from pipeline.models.metrics import TITLES
+from pipeline.models.names import FAMILIES, TRAINED, located
 from pipeline.text_file import count
 from pipeline.tools.packages import require_extra
 from pipeline.training.config import TrainConfig, load_train_config
@@ -47,7 +48,8 @@ def train_command(
 
     folder = out or default_folder(config)
     checkpoint, scores = fit(config, folder, say, bar=bar)
-    say(f"{checkpoint}: top-1 {scores.top1:.2%}, top-5 {scores.top5:.2%} on {scores.images:,} test images")
+    reached = ", ".join(f"{TITLES[name]} {value:.2%}" for name, value in scores.metrics.items())
+    say(f"{checkpoint}: {reached} on {scores.images:,} test images")
     if config.quantization:
         say(f"build it: make build MODEL={_called(checkpoint)}")
 
@@ -90,7 +92,7 @@ def evaluate_command(
 ) -> tuple[Table, bool]:
     """Scores of a network in each form that it has: float, or Brevitas' or its file's and the integers of the hardware.
 
-    Also whether both forms of a quantized network give every image the same class.
+    Also whether both forms of a quantized network give every image the same classes.
     """
     _quiet_brevitas()
     if model.endswith(".onnx"):
@@ -105,17 +107,23 @@ def evaluate_command(
     from pipeline.models.registry import checkpoint_record, stands_in, trained_network
     from pipeline.training.evaluate import integer_outputs, network_outputs, outputs_of, scores_of
     from pipeline.training.losses import LOSSES
+    from pipeline.training.tasks import TASKS
 
     spec, network, path = trained_network(model)
     chosen = find(dataset or spec.dataset)
     channels, side = spec.input_shape[:2]
-    if (chosen.classes, chosen.shape[0]) != (spec.num_classes, channels) or chosen.shape[1] > side:
+    family = FAMILIES[spec.family]
+    fits = (chosen.classes, chosen.labels, chosen.input_range) == (spec.num_classes, family.output, family.input_range)
+    taken = (channels, chosen.shape[1] <= side) if family.output == "classes" else spec.input_shape
+    if not fits or taken not in ((chosen.shape[0], True), chosen.shape):
         raise ConfigError(
-            f"{spec.name} tells {spec.num_classes} classes of {channels}×{side}×{side} pixels apart; {chosen.title} has "
-            f"{chosen.classes} of {'×'.join(map(str, chosen.shape))}. Name another --dataset."
+            f"{spec.name} tells {spec.num_classes} classes of {'×'.join(map(str, spec.input_shape))} pixels apart; "
+            f"{chosen.title} {'has' if chosen.draw is None else 'have'} {chosen.classes} of "
+            f"{'×'.join(map(str, chosen.shape))}. Name another --dataset."
         )
     data = load(chosen.name, "test", folder, images)
-    batches = batches_of(data, _BATCH, pad_to=side)
+    task = TASKS[chosen.labels]
+    batches = batches_of(data, _BATCH, pad_to=None if chosen.shape == spec.input_shape else side)
     prepare = Normalize(spec.preprocessing.mean[:channels], spec.preprocessing.std[:channels])
     forms = {"Brevitas" if spec.quantization else "float": network_outputs(network)}
     if spec.quantization:
@@ -123,17 +131,21 @@ def evaluate_command(
     config = checkpoint_record(path).get("config")
     loss = config.get("loss") if isinstance(config, dict) else None
     loss = loss if loss in LOSSES else "cross_entropy"
-    table = Table(
-        "form", "top-1", "top-5", loss.replace("_", " "), "images", title=f"{spec.name} on the {data.source}", box=None
-    )
-    classes = []
+    rows, answers = [], []
     for name, function in forms.items():
         outputs, labels = outputs_of(partial(_of_pixels, prepare, function), track(batches, f"{name} ", transient=True))
-        scores = scores_of(outputs, labels, loss)
-        classes.append(outputs.argmax(axis=1))
-        table.add_row(name, f"{scores.top1:.2%}", f"{scores.top5:.2%}", f"{scores.loss:.4f}", f"{scores.images:,}")
-    differ = int((classes[0] != classes[-1]).sum())
-    differing = f"images on which the two differ: {differ}" if len(classes) == 2 else ""
+        scores = scores_of(outputs, labels, chosen.labels, loss)
+        answers.append(task.answers(outputs).reshape(len(outputs), -1))
+        rows.append((name, scores))
+    titles = [TITLES[metric] for metric in scores.metrics]
+    table = Table(
+        "form", *titles, loss.replace("_", " "), "images", title=f"{spec.name} on the {data.source}", box=None
+    )
+    for name, scores in rows:
+        shares = (f"{share:.2%}" for share in scores.metrics.values())
+        table.add_row(name, *shares, f"{scores.loss:.4f}", f"{scores.images:,}")
+    differ = int((answers[0] != answers[-1]).any(axis=1).sum())
+    differing = f"images on which the two differ: {differ}" if len(rows) == 2 else ""
     table.caption = "; ".join(filter(None, [differing, stands_in(spec)])) or None
     return table, differ == 0
 

@@ -14,11 +14,12 @@ from pipeline import config_file
 from pipeline.accumulators.methods import METHOD_CHOICES, AccumulatorMethod
 from pipeline.config_file import Section
 from pipeline.datasets.catalog import DATASETS, find
+from pipeline.datasets.image_set import Labels
 from pipeline.errors import ConfigError
 from pipeline.files import TRAIN_CONFIGS
 from pipeline.models.names import FAMILIES, model_name
 from pipeline.models.quantization import Quantization
-from pipeline.text_file import shown
+from pipeline.text_file import either, shown
 
 __all__ = [
     "AccumulatorSection",
@@ -31,6 +32,12 @@ __all__ = [
     "anchor",
     "load_train_config",
 ]
+
+_LOSSES: dict[Labels, tuple[str, ...]] = {
+    "classes": ("cross_entropy", "squared_hinge"),
+    "pixels": ("cross_entropy",),
+    "boxes": ("yolo",),
+}
 
 
 class QuantizationSection(Section):
@@ -105,7 +112,7 @@ class TrainConfig(Section):
     normalization: Normalization | None = Field(None, description="null, or a mapping of mean and std")
     init: str | None = Field(None, description="null, a name of `a2q models` or a path of a checkpoint to begin with")
 
-    dataset: str = Field("cifar10", description="mnist, fashion_mnist, cifar10, cifar100 or imagenet")
+    dataset: str = Field("cifar10", description=either(list(DATASETS)))
     data_folder: Path | None = Field(None, description="the path of the data set's folder, or null to look for it")
     images: int | None = Field(None, ge=1, description="null for all training images, or how many of the first")
     validation: int = Field(0, ge=0, description="how many training images are held out to choose the best epoch by")
@@ -116,8 +123,8 @@ class TrainConfig(Section):
     seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more")
     epochs: int = Field(24, ge=1, le=10_000, description="a whole number of epochs of 1 or more")
     batch_size: int = Field(128, ge=1, le=65_536, description="a whole number of images of 1 or more")
-    loss: Literal["cross_entropy", "squared_hinge"] = Field(
-        "cross_entropy", description="cross_entropy or squared_hinge"
+    loss: Literal["cross_entropy", "squared_hinge", "yolo"] = Field(
+        "cross_entropy", description="cross_entropy or squared_hinge, for boxes yolo"
     )
     optimizer: Optimizer = Field(Optimizer(), description="a mapping of name, lr, momentum, nesterov, weight_decay")
     schedule: Schedule = Field(Schedule(), description="a mapping of name, warmup, milestones and gamma")
@@ -144,14 +151,11 @@ class TrainConfig(Section):
                 f"network is {self.network!r}, for which there is no data set here. Choose one of {trained}; or build it "
                 "with synthetic weights, or train it elsewhere and export it with pipeline.export_qonnx."
             )
+        self._fits_data()
         if self.precision != "32" and self.quantization:
             raise ConfigError(
                 f"precision is {self.precision!r} for a quantized network: its scales and roundings are computed in "
                 "float32, and the integers would be others when it is exported. Use precision: 32."
-            )
-        if self.dataset == "imagenet" and self.augmentation:
-            raise ConfigError(
-                "augmentation is given for imagenet, which has its own, of crops of every size: leave it out."
             )
         if self.early_stopping and not self.validation:
             raise ConfigError("early_stopping needs images to judge by: set validation to how many are held out.")
@@ -165,6 +169,28 @@ class TrainConfig(Section):
             raise ConfigError("calibration_images and bias_correction_images are for quantized networks.")
         self.quantized()
         return self
+
+    def _fits_data(self) -> None:
+        family, dataset = FAMILIES[self.network], find(self.dataset)
+        needed = (family.output, family.input_range)
+        if needed != (dataset.labels, dataset.input_range):
+            fitting = [name for name, other in DATASETS.items() if (other.labels, other.input_range) == needed]
+            raise ConfigError(
+                f"dataset is {self.dataset!r}, of {_kind(dataset.labels, dataset.input_range)}, and {self.network} is a "
+                f"network for {_kind(*needed)}. Choose {either(fitting)}, or another network."
+            )
+        losses = _LOSSES[dataset.labels]
+        if self.loss not in losses:
+            raise ConfigError(f"loss is {self.loss!r}; for {dataset.labels} of {self.dataset} it is {either(losses)}.")
+        if self.augmentation and self.dataset == "imagenet":
+            raise ConfigError(
+                "augmentation is given for imagenet, which has its own, of crops of every size: leave it out."
+            )
+        if self.augmentation and dataset.draw:
+            raise ConfigError(
+                f"augmentation is given for {self.dataset}, whose images are made here and are not moved after that: leave "
+                "it out."
+            )
 
     def quantized(self) -> Quantization | None:
         """The network's quantization; None for float. Raises ConfigError for one that there cannot be."""
@@ -237,6 +263,13 @@ def anchor(values: dict[str, Any], folder: Path) -> None:
         values["data_folder"] = folder / values["data_folder"]
     if isinstance(values.get("init"), str) and values["init"].endswith((".pth", ".th", ".pt")):
         values["init"] = str(folder / values["init"])
+
+
+def _kind(labels: str, input_range: tuple[float, float] | None) -> str:
+    """What a data set has, or a network is for, in words."""
+    return (
+        f"{labels} of {'images' if input_range is None else f'signals from {input_range[0]:g} to {input_range[1]:g}'}"
+    )
 
 
 def _cosine(begin: float, end: float, share: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pipeline.datasets.image_set import Labels
 from pipeline.datasets.loader import BatchSource
 from pipeline.errors import VerificationError
 from pipeline.training.losses import LOSSES
+from pipeline.training.tasks import TASKS
 
 __all__ = ["Scores", "integer_outputs", "network_outputs", "outputs_of", "score", "scores_of"]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Top-1 and top-5 as fractions, and the mean loss, over `images` images."""
+    """The task's metrics as fractions, by their names in `TITLES`, and the mean loss, over `images` images."""
 
-    top1: float
-    top5: float
+    metrics: Mapping[str, float]
     loss: float
     images: int
 
@@ -32,14 +33,14 @@ class Scores:
 Outputs = Callable[[Tensor], np.ndarray]
 
 
-def score(network: nn.Module, batches: BatchSource, loss: str) -> Scores:
+def score(network: nn.Module, batches: BatchSource, task: Labels, loss: str) -> Scores:
     """The scores of `network` over all of `batches`."""
     outputs, labels = outputs_of(network_outputs(network), batches)
-    return scores_of(outputs, labels, loss)
+    return scores_of(outputs, labels, task, loss)
 
 
 def outputs_of(function: Outputs, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[np.ndarray, np.ndarray]:
-    """The outputs (N, classes) of `function` for all of `batches`, and the labels (N,)."""
+    """The outputs (N, classes, …) of `function` for all of `batches`, and the labels (N, …)."""
     outputs, labels = [], []
     for images, answers in batches:
         outputs.append(function(images))
@@ -48,7 +49,7 @@ def outputs_of(function: Outputs, batches: Iterable[tuple[Tensor, Tensor]]) -> t
 
 
 def network_outputs(network: nn.Module) -> Outputs:
-    """The logits (B, classes) float32 of `network` in evaluation mode, for images (B, C, H, W) from 0 to 1."""
+    """The logits (B, classes, …) float32 of `network` in evaluation mode, for images (B, C, H, W) from 0 to 1."""
     device = next(network.parameters()).device
     network.eval()
 
@@ -63,7 +64,7 @@ def network_outputs(network: nn.Module) -> Outputs:
 def integer_outputs(network: nn.Module, images: Tensor) -> Outputs:
     """The logits of the layer graph that `network`, of Brevitas, becomes: exported, streamlined and converted.
 
-    (B, classes) float64, the integers of the output scaled as a host would. Every step is proven on `images`, some
+    (B, classes, …) float64, the integers of the output scaled as a host would. Every step is proven on `images`, some
     (B, C, H, W) from 0 to 1. Raises VerificationError where one is not exact, UnsupportedError for a network that
     cannot be built.
     """
@@ -80,18 +81,18 @@ def integer_outputs(network: nn.Module, images: Tensor) -> Outputs:
         raise VerificationError(f"the layer graph {graph.name} does not say what its integers stand for.")
 
     def function(images: Tensor) -> np.ndarray:
-        integers = graph.run(before.apply(images.numpy())).reshape(len(images), -1)
-        return integers * after.scale + after.bias
+        integers = graph.run(before.apply(images.numpy()))
+        if golden.outputs.ndim == 2:
+            integers = integers.reshape(len(images), -1)
+        return np.moveaxis(integers * after.scale + after.bias, -1, 1)  # hardware has channels last
 
     return function
 
 
-def scores_of(outputs: np.ndarray, labels: np.ndarray, loss: str) -> Scores:
-    """The scores of `outputs` (N, classes) for `labels` (N,), with the loss of that name. Equal outputs rank by index."""
-    ranked = np.argsort(-outputs, axis=1, kind="stable")
-    hits = ranked == labels[:, None]
+def scores_of(outputs: np.ndarray, labels: np.ndarray, task: Labels, loss: str) -> Scores:
+    """The scores of `outputs` (N, classes, …) for `labels` (N, …), with the loss of that name."""
     mean = LOSSES[loss](torch.from_numpy(outputs).double(), torch.from_numpy(labels))
-    return Scores(float(hits[:, 0].mean()), float(hits[:, :5].any(axis=1).mean()), float(mean), len(labels))
+    return Scores(TASKS[task].metrics(outputs, labels), float(mean), len(labels))
 
 
 def _plain(output: Any) -> Tensor:

@@ -87,11 +87,12 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
     Raises ConfigError where `folder` holds another training, InputError for a data set that is not there.
     """
     refuse_other(folder, config)
+    task = find(config.dataset).labels
     path = folder / f"{config.name}.pth"
     if path.is_file():
         say(f"{path} is trained already")
         test = load(config.dataset, "test", config.data_folder)
-        return path, score(registry.trained_network(str(path))[1], _in_order(test, config), config.loss)
+        return path, score(registry.trained_network(str(path))[1], _in_order(test, config), task, config.loss)
     if config.precision == "16" and (config.device == "cpu" or not torch.cuda.is_available()):
         raise ConfigError("precision is '16', which is for GPUs, and there is none here. Use bf16 or 32.")
     if config.device == "gpu" and not torch.cuda.is_available():
@@ -164,7 +165,7 @@ def fit(config: TrainConfig, folder: Path, say: Callable[[str], None], *, bar: b
     if config.bias_correction_images:
         _correct_biases(network, training, config)
     say(f"scoring on the {test.source}: {len(test):,} images")
-    scores = score(network, _in_order(test, config), config.loss)
+    scores = score(network, _in_order(test, config), task, config.loss)
     network.cpu()
     record = _record(config, spec, network, scores, training, test, history)
     if best_epoch is not None:
@@ -201,14 +202,17 @@ def _described(config: TrainConfig) -> dict[str, Any]:
     return values
 
 
-def _side(config: TrainConfig) -> int:
-    """Pixels of an image's side. CNV has no padding and takes what is 28 pixels wide in the middle of 32."""
-    side = find(config.dataset).shape[1]
-    return 32 if config.network == "cnv" and side == 28 else side
+def _side(config: TrainConfig) -> int | None:
+    """Pixels of a side that images are padded to; None where they stay as they are.
+
+    CNV has no padding and takes what is 28 pixels wide in the middle of 32.
+    """
+    return 32 if config.network == "cnv" and find(config.dataset).shape[1] == 28 else None
 
 
 def _input_shape(config: TrainConfig) -> tuple[int, int, int]:
-    return (find(config.dataset).shape[0], _side(config), _side(config))
+    shape, side = find(config.dataset).shape, _side(config)
+    return shape if side is None else (shape[0], side, side)
 
 
 def _in_order(images: ImageSet | ImageFolder, config: TrainConfig, count: int | None = None) -> BatchSource:
@@ -307,8 +311,7 @@ def _record(
         "training_data": training.source,
         "test_data": test.source,
         "seed": config.seed,
-        "top1": scores.top1,
-        "top5": scores.top5,
+        **scores.metrics,
         "loss": scores.loss,
         "epochs": len(history.rows),
         "training_seconds": round(sum(row["seconds"] for row in history.rows)),

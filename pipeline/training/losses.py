@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.training.boxes import yolo_loss
+
 __all__ = ["LOSSES"]
 
 
@@ -17,8 +19,9 @@ def _squared_hinge(outputs: Tensor, labels: Tensor) -> Tensor:
     return torch.relu(1.0 - targets * outputs).square().mean()
 
 
-# mean losses of outputs (N, classes) for labels (N,), by their names in a configuration
+# mean losses of outputs (N, classes, …) for labels (N, …), by their names in a configuration
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": functional.cross_entropy,
     "squared_hinge": _squared_hinge,
+    "yolo": yolo_loss,
 }

@@ -12,18 +12,20 @@ from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from pipeline.datasets.catalog import find
 from pipeline.errors import VerificationError
 from pipeline.models.a2q import a2q_layers, norms, pre_scaling
 from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
 from pipeline.models.layers import ImageNetwork
 from pipeline.training.config import TrainConfig
 from pipeline.training.losses import LOSSES
+from pipeline.training.tasks import TASKS
 
 __all__ = ["Training", "forget_statistics"]
 
 
 class Training(lightning.LightningModule):
-    """Trains `network` as `config` says, on batches of images (N, C, H, W) in [0, 1] and labels (N,).
+    """Trains `network` as `config` says, on batches of images (N, C, H, W) in [0, 1] and labels, see `BatchSource`.
 
     `steps` is the number of batches in an epoch.
     """
@@ -34,6 +36,7 @@ class Training(lightning.LightningModule):
         self.config = config
         self.steps = steps
         self._loss = LOSSES[config.loss]
+        self._accuracy = TASKS[find(config.dataset).labels].accuracy
         self._penalty: _Penalty | None = None
         self._restored: dict[str, dict[str, Any]] = {}
 
@@ -69,17 +72,19 @@ class Training(lightning.LightningModule):
         self._penalty.reset()
         outputs = self(images)
         loss = self._loss(outputs, labels)
-        accuracy = (outputs.detach().argmax(1) == labels).float().mean()
-        self.log("train_loss", loss.detach(), prog_bar=True, on_epoch=True, on_step=False, batch_size=len(labels))
-        self.log("train_top1", accuracy, prog_bar=True, on_epoch=True, on_step=False, batch_size=len(labels))
+        self._log("train", loss.detach(), outputs.detach(), labels, on_epoch=True, on_step=False)
         return loss + self.config.accumulator.regularization * self._penalty.total
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
         images, labels = batch
         outputs = self(images)
-        accuracy = (outputs.argmax(1) == labels).float().mean()
-        self.log("val_loss", self._loss(outputs, labels), prog_bar=True, batch_size=len(labels))
-        self.log("val_top1", accuracy, prog_bar=True, batch_size=len(labels))
+        self._log("val", self._loss(outputs, labels), outputs, labels)
+
+    def _log(self, images: str, loss: Tensor, outputs: Tensor, labels: Tensor, **options: Any) -> None:
+        self.log(f"{images}_loss", loss, prog_bar=True, batch_size=len(labels), **options)
+        if self._accuracy:
+            accuracy = (outputs.argmax(1) == labels).float().mean()
+            self.log(f"{images}_{self._accuracy}", accuracy, prog_bar=True, batch_size=len(labels), **options)
 
     def integer_facts(self) -> dict[str, float]:
         """Sparsity and the largest ‖w‖₁ of the hidden layers' integer weights; empty for a float network.
