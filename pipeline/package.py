@@ -195,7 +195,7 @@ def _transforms(graph: LayerGraph, preprocessing: Preprocessing | None) -> Trans
         images = ImageTransform(transform, mean, std, lookup_table(transform, mean, std))
     if after is None or graph.gives_labels:
         return Transforms(transform, images, None, None)
-    return Transforms(transform, images, after.scale, after.bias)
+    return Transforms(transform, images, after.scale, after.bias, after.steps, after.layout)
 
 
 def _copy_driver(folder: Path) -> None:
