@@ -49,6 +49,19 @@ class BuildResult(flow.BuildResult):
         return "" if self._model is None else self._model.top1_how
 
     @cached_property
+    def psnr(self) -> float | None:
+        """Mean PSNR in dB of what a network for super resolution makes of reduced photographs, by the integers of the
+        hardware's reference; report/super_resolution.json says of which. From the stage `report`.
+
+        None too for a network that makes no larger images, and for weights that were not trained.
+        """
+        if "report" not in self.results or self._model is None or self._model.weights == "synthetic":
+            return None
+        from pipeline.report.super_resolution import mean_psnr
+
+        return mean_psnr(self.results["report"] / "report")
+
+    @cached_property
     def accumulator_bits(self) -> dict[str, int] | None:
         """The width of the widest accumulator of each layer with a matrix, by the layer's name in hardware: proven enough
         for every input. From the stage `accumulators`."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import filecmp
 import io
 import json
 import os
@@ -126,7 +127,7 @@ def build(
 
     Results are kept in `out`/../.a2q-cache. Where another build writes to `out`, this one waits for its end. Raises what a
     stage raises on purpose, and InternalError from anything else; stages that were complete stay so. Raises ConfigError
-    where `out` holds files of the names that a build gives its own, and was never a build's; ResourceError where the machine is at fault, whichever way it showed: a full
+    where `out` holds files of the names that a build gives its own, and that no build put there; ResourceError where the machine is at fault, whichever way it showed: a full
     disk, a limit on sizes of files, a folder that cannot be written or holds another list of published files.
     """
     names = [stage.name for stage in stages]
@@ -175,11 +176,8 @@ def _take(out: Path) -> None:
     names = (path.name for path in out.iterdir())
     taken = sorted(name for name in names if any(fnmatch(name, pattern) for pattern in (*PUBLISHED, _LOGS)))
     if taken:
-        shown = ", ".join(taken[:_NAMES_SHOWN]) + (
-            f" and {len(taken) - _NAMES_SHOWN} more" if taken[_NAMES_SHOWN:] else ""
-        )
         raise ConfigError(
-            f"{out} holds {shown}, which no build put there: {_MANIFEST}, the list of what builds did, is missing. A build "
+            f"{out} holds {_some(taken)}, which no build put there: {_MANIFEST}, the list of what builds did, is missing. A build "
             "might replace it. Build into another folder with --out, or move it away."
         )
     _write_manifest({}, out)
@@ -367,13 +365,20 @@ def _publish(result: Path, out: Path, stage: str, key: str, later: Sequence[str]
 
     Where it was another result before, what the stages `later` published goes too: it is of that other result.
     """
-    names = _link(result, out)
+    files = _files_of(result)
+    names = sorted(files)
     published = _read_manifest(out)
+    _keep_users(files, published, out)
     before = published.get(stage)
     same = before is not None and before.key == key
     owned = before.files if before else []
     if same and owned == names:
+        _link(files, out)
         return
+    # a build that is killed from here on leaves no file that the next one takes for the user's
+    claimed = _Published(key="", files=sorted({*owned, *names}))
+    _write_manifest({**published, stage: claimed}, out)
+    _link(files, out)
     gone = set(owned)
     if not same:
         gone.update(name for other in later if other in published for name in published.pop(other).files)
@@ -388,23 +393,53 @@ def _publish(result: Path, out: Path, stage: str, key: str, later: Sequence[str]
 
 def _add(result: Path, out: Path, stage: str) -> None:
     """Link what a stage publishes into the build's folder, beside what it published before, until it publishes again."""
-    names = _link(result, out)
+    files = _files_of(result)
     published = _read_manifest(out)
+    _keep_users(files, published, out)
     before = published.get(stage, _Published(key="", files=[]))
-    published[stage] = _Published(key=before.key, files=sorted({*before.files, *names}))
+    published[stage] = _Published(key=before.key, files=sorted({*before.files, *files}))
     _write_manifest(published, out)
+    _link(files, out)
 
 
-def _link(result: Path, out: Path) -> list[str]:
-    """Link what of `result` is published into the folder `out`. Gives the paths of the files, in order."""
-    files = {}
+def _files_of(result: Path) -> dict[str, Path]:
+    """What of `result` is published, by its path in the build's folder."""
+    files: dict[str, Path] = {}
     for path in sorted(result.iterdir()):
         if any(fnmatch(path.name, pattern) for pattern in PUBLISHED):
             inner = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
             files.update({p.relative_to(result).as_posix(): p for p in inner})
+    return files
+
+
+def _link(files: Mapping[str, Path], out: Path) -> None:
     for name, path in files.items():
         _replace(path, out / name)
-    return sorted(files)
+
+
+def _keep_users(files: Mapping[str, Path], published: Mapping[str, _Published], out: Path) -> None:
+    """Raise ConfigError where `out` holds something else under the name of one of `files`, which no build put there."""
+    known = {name for entry in published.values() for name in entry.files}
+    taken = sorted(
+        name
+        for name in files
+        if name not in known and os.path.lexists(out / name) and not _same(files[name], out / name)
+    )
+    if taken:
+        raise ConfigError(
+            f"{out} holds {_some(taken)}, which no build put there, and which this build would replace. Build into another "
+            "folder with --out, or move it away."
+        )
+
+
+def _same(path: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.samefile(other) or (other.is_file() and filecmp.cmp(path, other, shallow=False))
+    return False
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {len(names) - _NAMES_SHOWN} more" if names[_NAMES_SHOWN:] else "")
 
 
 def _read_manifest(out: Path) -> dict[str, _Published]:

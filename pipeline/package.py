@@ -135,6 +135,11 @@ def run(
         "streams": {name: _layout(port) for name, port in ports.items()},
         "rtl": {"top": TOP, "sources": [f"rtl/{source}" for source in sources]},
     }
+    after = graph.output_transform
+    facts["host"] = {
+        "before": [step.op for step in transform.steps],
+        "after": [] if after is None or graph.gives_labels else [step.op for step in after.steps],
+    }
     if design.weight_words.size:
         shutil.copyfile(rtl / WEIGHT_FILE, folder / RUNTIME_WEIGHTS)
         facts["runtime_weights"] = {"file": RUNTIME_WEIGHTS, "words": int(design.weight_words.size)}
@@ -195,7 +200,7 @@ def _transforms(graph: LayerGraph, preprocessing: Preprocessing | None) -> Trans
         images = ImageTransform(transform, mean, std, lookup_table(transform, mean, std))
     if after is None or graph.gives_labels:
         return Transforms(transform, images, None, None)
-    return Transforms(transform, images, after.scale, after.bias)
+    return Transforms(transform, images, after.scale, after.bias, after.steps, after.layout)
 
 
 def _copy_driver(folder: Path) -> None:

@@ -621,3 +621,30 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path: Path, sent: signal.Signal
     assert done.stdout == "[True, False]\n"
     assert (out / "summary.md").read_text() == "whole"
     assert not [*slow.glob("*.partial"), *slow.glob("*/a2q-*"), *temporary.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["summary.md", "report/first.json"])
+def test_a_file_that_came_later_is_not_replaced(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    quiet = Screen(Console(file=StringIO()))
+    build(CONFIG, out, (replace(FIRST, run=_nothing), replace(SECOND, run=_nothing)), quiet)
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_text("mine")
+    with pytest.raises(
+        ConfigError, match=f"out holds {name}, which no build put there, and which this build would replace"
+    ):
+        build(CONFIG, out, STAGES, quiet)
+    assert (out / name).read_text() == "mine"
+    (out / name).unlink()
+    build(CONFIG, out, STAGES, quiet)
+    assert (out / name).read_text() != "mine"
+    build(replace_seed(6), out, STAGES, quiet)  # what a build put there it replaces
+    assert (out / "summary.md").read_text() == "value 3\n"
+
+
+def _nothing(context: Context) -> str:
+    return "publishes nothing"
+
+
+def replace_seed(seed: int) -> BuildConfig:
+    return CONFIG.model_copy(update={"seed": seed})

@@ -19,6 +19,7 @@ _HOW_KNOWN = (
         "of a layer's widest accumulator, the narrowest layer to the widest; proven to hold every sum",
     ),
     ("top-1", "as said of each network below; untrained networks have none"),
+    ("PSNR", "of what the integers of the hardware's reference make of reduced photographs, for super resolution"),
     ("sparsity", "the share of zeros, counted among the integer weights of hidden layers"),
 )
 _TIMING_KNOWN = (
@@ -33,7 +34,9 @@ _TIMING_KNOWN = (
 def how_known(records: Sequence[PointRecord]) -> tuple[tuple[str, str], ...]:
     """The figures of a comparison, and how each is known."""
     timed = any(record.ecp5_mhz or record.vivado_mhz for record in records)
-    return _HOW_KNOWN + (_TIMING_KNOWN if timed else ())
+    restored = any(record.psnr is not None for record in records)
+    known = tuple(line for line in _HOW_KNOWN if restored or line[0] != "PSNR")
+    return known + (_TIMING_KNOWN if timed else ())
 
 
 def describe(records: Sequence[PointRecord], failures: Sequence[Failure]) -> str:
@@ -64,6 +67,8 @@ def describe_networks(records: Sequence[PointRecord]) -> list[tuple[str, str]]:
             text = f"UNTRAINED: {text}; it has no accuracy, and its LUTs are those of weights that nobody trained"
         elif record.top1 is not None:
             text += f". Top-1 {record.top1:.2f} %, {record.top1_how}"
+        elif record.psnr is not None:
+            text += f". PSNR {record.psnr:.2f} dB over 8 crops of photographs; `super_resolution.json` of each build has them"
         lines.append((record.model, text))
     return lines
 

@@ -119,6 +119,7 @@ class PointRecord(PointAxes):
     purposes: dict[str, int]
     layers: tuple[LayerRecord, ...]
     folding: str  # see `folding_digest`
+    psnr: float | None = None  # of super resolution, in dB; see BuildResult
     content: str = ""
     seconds: float = 0.0  # of the stages, when each ran
 
@@ -157,6 +158,7 @@ def read_record(point: Point, results: Mapping[str, Path]) -> PointRecord:
     """
     from pipeline.report.facts import read_facts
     from pipeline.report.purposes import lut_by_purpose
+    from pipeline.report.super_resolution import mean_psnr
 
     facts = read_facts(results, point.config.target_fps)
     model, resources = facts.model, facts.resources
@@ -172,6 +174,7 @@ def read_record(point: Point, results: Mapping[str, Path]) -> PointRecord:
         provenance=model.provenance,
         top1=model.top1,
         top1_how=model.top1_how,
+        psnr=None if model.weights == "synthetic" else mean_psnr(results["report"] / "report"),
         sparsity=_sparsity(facts),
         cycles=facts.network.steady_cycles,
         fps=facts.throughput_fps,

@@ -108,6 +108,7 @@ def _cells(record: PointRecord, group: Group) -> dict[str, str]:
         "target": record.target_fps if isinstance(record.target_fps, str) else number(record.target_fps),
         "P": _or_dash(record.p),
         "top-1": _top1(record),
+        "PSNR": "–" if record.psnr is None else f"{record.psnr:.2f} dB",
         "LUT": number(record.lut),
         "of the board": f"{lut_share}, too much {too_much}" if too_much else lut_share,
         "FF": number(record.ff),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from a2q_driver.input_transform import InputTransform
+from a2q_driver.output_steps import OutputStep, apply_steps
 from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.roles import Accumulating, Fifo
 from pipeline.dataflow.types import IntType
@@ -34,11 +35,29 @@ class Connection:
 class OutputTransform:
     """How the host turns integers of the output stream into the network's real outputs: scale · integer + bias.
 
-    `scale` and `bias` are float64 arrays that broadcast against (channels,).
+    `scale` and `bias` are float64 arrays that broadcast against (channels,). `steps` are what the network has behind that;
+    they begin with a tensor of the network, for each element of which, without the batch, `layout` has the place in a frame
+    of the stream.
     """
 
     scale: np.ndarray
     bias: np.ndarray
+    steps: tuple[OutputStep, ...] = ()
+    layout: np.ndarray | None = None
+
+    def real(self, integers: np.ndarray) -> np.ndarray:
+        """scale · integer + bias, float64, for `integers` (N, H, W, C): of that shape."""
+        values: np.ndarray = integers * self.scale + self.bias
+        return values
+
+    def outputs(self, integers: np.ndarray) -> np.ndarray:
+        """What the network gives for `integers` (N, H, W, C): of its own shape where there are steps, else of that of
+        `integers`."""
+        real = self.real(integers)
+        if self.layout is None:
+            return real
+        ordered = real.reshape(len(real), -1)[:, self.layout.ravel()].reshape(len(real), *self.layout.shape)
+        return apply_steps(ordered, self.steps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """A small detector of YOLOv2's kind (arXiv 1612.08242): convolutions and max pools to a coarse grid of cells.
 
-Boxes are made of what it gives on the host.
+Boxes are made of what it gives on the host, by `a2q_driver.boxes`.
 """
 
 from __future__ import annotations

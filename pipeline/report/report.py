@@ -19,12 +19,11 @@ from pipeline.finn.estimate import KEYS, estimate
 from pipeline.report.facts import BuildFacts, read_facts
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, RESTORED_FIGURE, WIDTHS_FIGURE, summary
-from pipeline.report.super_resolution import draw_restored, restore
+from pipeline.report.super_resolution import RESTORED_FILE, draw_restored, restore
 
-__all__ = ["FINN_FILE", "RESTORED_FILE", "run"]
+__all__ = ["FINN_FILE", "run"]
 
 FINN_FILE = "estimate_layer_resources_finn.json"
-RESTORED_FILE = "super_resolution.json"
 
 
 def run(results: Mapping[str, Path], folder: Path, board: Board, *, target_fps: float | str) -> BuildFacts:

@@ -81,6 +81,7 @@ def _overview(facts: BuildFacts) -> str:
         ["weights", model.provenance, _WEIGHTS_KNOWN[model.weights]],
         ["golden frames", model.golden_source, f"the frames of every check below; the input was {facts.seen.input}"],
         ["input", _input(facts), _input_known(facts)],
+        *_on_host(facts),
         ["accumulators", accumulators, f"proven; {witnessed}"],
         [
             "throughput",
@@ -92,6 +93,21 @@ def _overview(facts: BuildFacts) -> str:
         _bitstream(facts),
     ]
     return f"# {model.name}\n\n" + table(["", "", "how it is known"], rows, left=3)
+
+
+def _on_host(facts: BuildFacts) -> list[list[str]]:
+    """What the driver computes before the first and behind the last layer, as real numbers."""
+    graph = facts.folded.graph
+    before, after = graph.input_transform, graph.output_transform
+    first = ", ".join(step.op for step in before.steps) if before else ""
+    last = ", ".join(step.op for step in after.steps) if after and not graph.gives_labels else ""
+    texts = [f"before the first layer {first}" if first else "", f"behind the last layer {last}" if last else ""]
+    if not any(texts):
+        return []
+    known = (
+        "equal on golden frames: the input's integers in every element, what is behind the last layer but for rounding"
+    )
+    return [["on the host, by the driver", "; ".join(filter(None, texts)), known]]
 
 
 def _restored(restored: SuperResolution, weights: Weights) -> str:

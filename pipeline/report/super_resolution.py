@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.errors import ModelError
 from pipeline.models.golden import normalised, photographs
 from pipeline.models.names import Preprocessing
 from pipeline.models.resolve import ResolvedModel
 
-__all__ = ["Restored", "SuperResolution", "draw_restored", "psnr", "restore"]
+__all__ = ["RESTORED_FILE", "Restored", "SuperResolution", "draw_restored", "mean_psnr", "psnr", "restore"]
+
+RESTORED_FILE = "super_resolution.json"
 
 _CROPS = 8  # of all photographs together
 _DRAWN = 4
@@ -92,7 +96,11 @@ def restore(graph: LayerGraph, model: ResolvedModel) -> SuperResolution | None:
     low = [_resized(image, (width, height), Image.Resampling.BILINEAR) for image in originals]
     frames = normalised(np.stack(low).transpose(0, 3, 1, 2), model.preprocessing)
     integers = np.concatenate([graph.run(transform.apply(frame[None])) for frame in frames])
-    real = integers * after.scale + after.bias
+    real = after.outputs(integers)
+    if after.steps:
+        if real.shape[1:] != (channels, height * factor, width * factor):
+            return None
+        real = real.transpose(0, 2, 3, 1)
     restored = []
     for before, output, original in zip(low, real, originals, strict=True):
         bicubic = _resized(before, (width * factor, height * factor), Image.Resampling.BICUBIC)
@@ -104,6 +112,20 @@ def restore(graph: LayerGraph, model: ResolvedModel) -> SuperResolution | None:
         f"{height * factor} × {width * factor} pixels, reduced to {height} × {width} by bilinear interpolation"
     )
     return SuperResolution(factor, images, tuple(restored))
+
+
+def mean_psnr(report: Path) -> float | None:
+    """The PSNR in dB of the network whose build left the folder `report`; None where it makes no larger images.
+
+    Raises ModelError for a file that is damaged.
+    """
+    path = report / RESTORED_FILE
+    if not path.is_file():
+        return None
+    try:
+        return float(json.loads(path.read_text())["psnr_db"]["network"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"The report {path} cannot be read: {error!r}. Build it again.") from error
 
 
 def psnr(image: np.ndarray, original: np.ndarray) -> float:

@@ -29,11 +29,13 @@ def run(context: Context) -> str:
     )
     if output is None and not result.top1:
         line += "; the output is whole, as it is not a number for each class"
-    if not result.left_out:
-        return line
-    if result.top1:
-        return f"{line}; {result.left_out} left out, as the label is the same"
-    return f"{line}; {result.left_out} left to the host: the outputs are what it takes"
+    if result.on_host:
+        line += f"; {result.on_host} computed on the host, by the driver, as real numbers equal but for rounding"
+    if result.left_out:
+        line += f"; {result.left_out} left out, " + (
+            "as the label is the same" if result.top1 else "as logits are asked for"
+        )
+    return line
 
 
 STAGE = Stage(

@@ -26,6 +26,7 @@ from a2q_driver.dma import DmaEngine
 from a2q_driver.errors import ClosedError, DriverError, DtypeError, PackageError, RangeError, ShapeError
 from a2q_driver.manifest import ACCELERATOR, DMA, MANIFEST, verify
 from a2q_driver.metrics import throughput_metrics
+from a2q_driver.resizing import resized
 from a2q_driver.shell import Counters, Shell
 from a2q_driver.streams import streams_of
 from a2q_driver.transfers import Transfers
@@ -161,15 +162,19 @@ class Accelerator:
         self.last_batch = Batch(len(frames), counted, seconds)
         return outputs
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: np.ndarray, resize: str | None = None) -> np.ndarray:
         """The classes, int64 of shape (N,), of uint8 `images` of shape (N, height, width, channels).
 
-        Where the accelerator gives no label: the network's real outputs, float64 of shape (N, classes). Raises what
-        `execute` raises, and DtypeError where the package does not know how the network takes images.
+        Where the accelerator gives no label: the network's real outputs, float64 of shape (N, classes), with all that the
+        network does behind its last layer; see `Transforms.outputs`. With `resize`, `bilinear` or `nearest`, images of
+        another size are brought to the network's, see `resizing`; without, they are refused. Raises what `execute` raises,
+        and DtypeError where the package does not know how the network takes images.
         """
         images = np.asarray(images)
         if self.transforms.images is None:
             raise DtypeError("The package does not know how the network takes images, but execute takes its frames.")
+        if resize is not None:
+            images = resized(images, *self.transforms.images.image_shape[:2], method=resize)
         self.transforms.images.check(images)
         return self.transforms.outputs(self.execute(images))
 

@@ -10,6 +10,7 @@ manifest.json lies in the package's folder, beside the folders of its files:
     address_map     [base, size] of the registers of axi_dma_0 and a2q_accelerator_0
     streams         input and output: slot_bytes, stream_bytes, beats
     rtl             top, and sources in the order in which they are read
+    host            before and after: the float operations that the driver computes around the accelerator, by name
     runtime_weights file, and its words of 32 bits: what is loaded at start-up; only where there is some
     files           the SHA-256 of every other file, by its path in the package
 """

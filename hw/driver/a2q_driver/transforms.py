@@ -5,6 +5,8 @@ step_ops, step_0, step_1, …    its steps: the operations, and the operand of e
 mean, std                      of images' preprocessing, where it is known
 lookup                         the table that stands for both, where there is one
 output_scale, output_bias      real output = scale · integer + bias; absent where the output is a label
+layout                         where there is more behind that: the place of each element of the tensor that it begins with
+after_ops, after_0_inputs, …   its steps: the operations, and `inputs`, `operand` and `numbers` of each
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy as np
 
 from a2q_driver.errors import PackageError
 from a2q_driver.input_transform import HostStep, InputTransform
+from a2q_driver.output_steps import OutputStep, apply_steps
 from a2q_driver.preprocessing import ImageTransform
 
 __all__ = ["Transforms", "load_transforms", "save_transforms"]
@@ -24,12 +27,18 @@ __all__ = ["Transforms", "load_transforms", "save_transforms"]
 
 @dataclass(frozen=True, eq=False)
 class Transforms:
-    """What the host does. `images` is None where preprocessing is not known, `scale` and `bias` for a label."""
+    """What the host does. `images` is None where preprocessing is not known, `scale` and `bias` for a label.
+
+    `steps` are what the network has behind its last layer, and `layout` has, for each element of the tensor that they begin
+    with, without the batch, the place in a frame of the output stream.
+    """
 
     input: InputTransform
     images: ImageTransform | None
     scale: np.ndarray | None
     bias: np.ndarray | None
+    steps: tuple[OutputStep, ...] = ()
+    layout: np.ndarray | None = None
 
     @property
     def gives_label(self) -> bool:
@@ -39,8 +48,18 @@ class Transforms:
     def outputs(self, integers: np.ndarray) -> np.ndarray:
         """What the network gives for output `integers` (N, H, W, C): classes, int64 (N,), or real outputs.
 
-        Those are float64, of shape (N, classes) where the network gives vectors.
+        Those are float64, of shape (N, classes) where the network gives vectors, else (N, H, W, C). Where there are `steps`
+        they are what these give, of the network's own shape; indices are int64.
         """
+        if self.layout is None:
+            return self.real(integers)
+        if self.scale is None or self.bias is None:
+            raise ValueError("steps behind a label")
+        real = (integers * self.scale + self.bias).reshape(len(integers), -1)
+        return apply_steps(real[:, self.layout.ravel()].reshape(len(real), *self.layout.shape), self.steps)
+
+    def real(self, integers: np.ndarray) -> np.ndarray:
+        """The same without the `steps`: scale · integer + bias."""
         if self.scale is None or self.bias is None:
             return integers.reshape(-1)
         outputs = integers * self.scale + self.bias
@@ -68,6 +87,13 @@ def save_transforms(path: Path, transforms: Transforms) -> None:
             arrays["lookup"] = transforms.images.lookup
     if transforms.scale is not None and transforms.bias is not None:
         arrays["output_scale"], arrays["output_bias"] = transforms.scale, transforms.bias
+    if transforms.layout is not None:
+        arrays["layout"] = transforms.layout
+        arrays["after_ops"] = np.array([step.op for step in transforms.steps], np.str_)
+        for index, step in enumerate(transforms.steps):
+            arrays[f"after_{index}_inputs"] = np.array(step.inputs, np.int64)
+            arrays[f"after_{index}_operand"] = step.operand
+            arrays[f"after_{index}_numbers"] = np.array(step.numbers, np.float64)
     np.savez(path, **arrays)
 
 
@@ -94,6 +120,16 @@ def load_transforms(path: Path) -> Transforms:
         if "mean" in arrays:
             mean, std = tuple(arrays["mean"].tolist()), tuple(arrays["std"].tolist())
             images = ImageTransform(source, mean, std, arrays.get("lookup"))
+        steps = tuple(
+            OutputStep(
+                op,
+                tuple(arrays[f"after_{index}_inputs"].tolist()),
+                arrays[f"after_{index}_operand"],
+                tuple(arrays[f"after_{index}_numbers"].tolist()),
+            )
+            for index, op in enumerate(arrays["after_ops"].tolist() if "layout" in arrays else ())
+        )
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise PackageError(f"{path} cannot be read: {error!r}.") from error
-    return Transforms(source, images, arrays.get("output_scale"), arrays.get("output_bias"))
+    scale, bias = arrays.get("output_scale"), arrays.get("output_bias")
+    return Transforms(source, images, scale, bias, steps, arrays.get("layout"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,13 @@ import onnx
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.dataflow.storage import load_graph, save_graph
-from pipeline.errors import VerificationError
+from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.frontend.conversion.builder import Checkpoint
+from pipeline.frontend.conversion.host_end import HostPart
 from pipeline.frontend.conversion.walk import Conversion, convert_graph, without_end
 from pipeline.frontend.streamline.executor import AT_ONCE, Evaluation, gives_classes, graph_output
+from pipeline.frontend.streamline.host_end import HostEnd
+from pipeline.frontend.streamline.label_end import dropped_label, dropped_step, gives_label
 
 __all__ = ["DataflowResult", "convert", "load", "run"]
 
@@ -34,8 +37,9 @@ _BATCH = 16
 class DataflowResult:
     """A layer graph that computes what the network does: `quantizers` tensors were compared in every element, on
     `frames` frames, and the real outputs differ by at most `largest_difference` (float32 rounding). `seen` says how much
-    of every stream's range these frames reached. `left_out` is what the network has behind the last layer, as
-    messages call it, or empty, and `top1` whether the label is the output."""
+    of every stream's range these frames reached. `left_out` is what the network has behind the last layer and
+    nobody computes, `on_host` what the driver computes of it, as messages call them, or empty, and `top1` whether the label
+    is the output."""
 
     graph: LayerGraph
     quantizers: int
@@ -43,6 +47,7 @@ class DataflowResult:
     largest_difference: float
     seen: RangesSeen
     left_out: str = ""
+    on_host: str = ""
     top1: bool = False
 
 
@@ -58,16 +63,26 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
     """The layer graph of a streamlined `model`, checked on `inputs` (N, *input shape), raw as the network takes them.
 
     With `top1` the graph ends in a LabelSelect; None stands for true where the network gives a number for each class, else
-    false. A Softmax, LogSoftmax or Sigmoid at the end is left out: the largest of its inputs is the largest of its outputs,
-    and what else becomes of them is the host's. Raises UnsupportedError for nodes that cannot be built, and
+    false. What stands behind the last layer then is left out where the largest of its inputs is the largest of its outputs;
+    else it becomes steps of the host, which are compared with it on the same inputs. An ArgMax that gives the label is left
+    out where the output is whole because `top1` is False. Raises UnsupportedError for nodes that cannot be built, and
     VerificationError, with layer, quantizer and channel, where the integers differ.
     """
-    model, left_out = without_end(model)
+    model, end = without_end(whole := model)
     evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
+    first = evaluation.run(inputs[:1])[output]
+    label = gives_label(whole) and (end is None or end.keeps_order)
+    if top1 and not label:
+        raise UnsupportedError(
+            f"The network {name} ends in {_joined(end, dropped_label(whole))}, which gives no label. Build without output: "
+            "top1."
+        )
+    asked = top1
     if top1 is None:
-        top1 = gives_classes(evaluation.run(inputs[:1])[output])
+        top1 = label and gives_classes(first)
     conversion = convert_graph(model, top1=top1, name=name)
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
+    part = None if top1 or end is None else HostPart(whole, end, first.shape)
     transform = conversion.graph.input_transform
     assert transform is not None  # what converts a network makes one
 
@@ -75,13 +90,32 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
         frames = inputs[first : first + _BATCH]
         tensors = evaluation.run(frames, keep=keep, until=output)
         streams = conversion.graph.execute(transform.apply(frames))
+        if part is not None:
+            part.compare(tensors[output])
         return _compare(conversion, streams, tensors, output, first), RangesSeen.ends(streams)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         differences, ends = zip(*pool.map(compare, range(0, len(inputs), _BATCH)), strict=True)
     seen = RangesSeen.of(conversion.graph, ends)
     quantizers = len(conversion.checkpoints)
-    return DataflowResult(conversion.graph, quantizers, len(inputs), max(differences), seen, left_out, top1)
+    # the label that somebody did not want is not computed on the host either
+    last = "" if gives_label(whole) and asked is not None else dropped_label(whole)
+    steps = part.steps if part is not None else ()
+    rank = first.ndim if part is None else part.rank
+    step = None if top1 or not last else dropped_step(whole, len(steps), rank)
+    if step is not None:
+        steps = (*steps, step)
+    graph = conversion.graph
+    if steps:
+        graph = replace(graph, output_transform=replace(conversion.transform, steps=steps, layout=conversion.layout))
+    left_out = _joined(end, dropped_label(whole)) if top1 else dropped_label(whole) if step is None else ""
+    on_host = "" if top1 else _joined(end, last)
+    return DataflowResult(graph, quantizers, len(inputs), max(differences), seen, left_out, on_host, top1)
+
+
+def _joined(end: HostEnd | None, dropped: str) -> str:
+    """What messages call both."""
+    return " and ".join(filter(None, ("" if end is None else str(end), dropped)))
 
 
 def load(folder: Path) -> LayerGraph:

@@ -33,11 +33,10 @@ from pipeline.frontend.conversion.tensors import (
 )
 from pipeline.frontend.conversion.transposed import convert_transposed_convolution
 from pipeline.frontend.streamline.executor import constants, graph_input, graph_output
-from pipeline.frontend.streamline.label_end import dropped_label
+from pipeline.frontend.streamline.host_end import HostEnd, find_end
 from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.operators import (
     BUILDABLE,
-    CLASSIFIER_ENDS,
     ELEMENTWISE_FUNCTIONS,
     MOVES,
     OPERATORS,
@@ -105,18 +104,20 @@ def find_obstacles(model: onnx.ModelProto, obstacles: Obstacles) -> None:
     _walk(LayerBuilder(), without_end(model)[0], obstacles)
 
 
-def without_end(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """`model` without a function at its end that leaves the order of the classes as it is, and what messages call that
-    node, or the ArgMax that stood behind it."""
-    output = graph_output(model.graph)
-    index, end = next(((i, node) for i, node in enumerate(model.graph.node) if output in node.output), (0, None))
-    if end is None or end.op_type not in (*CLASSIFIER_ENDS, "Sigmoid"):
-        return model, dropped_label(model)
+def without_end(model: onnx.ModelProto) -> tuple[onnx.ModelProto, HostEnd | None]:
+    """`model` without the nodes at its end for which there are no layers, and these, where the host can compute them."""
+    end = find_end(model)
+    if end is None:
+        return model, None
     shorter = onnx.ModelProto()
     shorter.CopyFrom(model)
-    del shorter.graph.node[index]
-    shorter.graph.output[0].name = end.input[0]
-    return shorter, " and ".join(filter(None, (describe(end), dropped_label(model))))
+    given = {node.output[0] for node in end.nodes}
+    kept = [node for node in model.graph.node if node.output[0] not in given]
+    del shorter.graph.node[:]
+    shorter.graph.node.extend(kept)
+    known = next((value for value in model.graph.value_info if value.name == end.source), None)
+    shorter.graph.output[0].CopyFrom(known or onnx.ValueInfoProto(name=end.source))
+    return shorter, end
 
 
 def _walk(builder: LayerBuilder, model: onnx.ModelProto, obstacles: Obstacles) -> Operand:

@@ -15,6 +15,7 @@ from onnx import TensorProto, TypeProto, helper, numpy_helper
 from pipeline.errors import InputError, ModelError, UnsupportedError
 from pipeline.frontend.streamline.checking import MAX_ELEMENTS, is_quantizer
 from pipeline.frontend.streamline.executor import graph_input, graph_output
+from pipeline.frontend.streamline.host_end import HOST_OPS, behind_layers
 from pipeline.frontend.streamline.nodes import attributes, constant_value, describe
 from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.operators import BUILDABLE, CLASSIFIER_ENDS, FOLDABLE, WITHOUT_LAYER
@@ -42,7 +43,10 @@ def infer(
     """
     graph = model.graph
     _remove_unread(graph)
-    tensors = Tensors()
+    end = behind_layers(graph)
+    on_host = frozenset(name for node in (end.nodes if end else ()) for name in node.output)
+    opset = next((entry.version for entry in model.opset_import if not entry.domain), 0)
+    tensors = Tensors(on_host=on_host, opset=opset)
     for tensor in graph.initializer:
         tensors.add_constant(tensor.name, numpy_helper.to_array(tensor))
     source = graph_input(graph)
@@ -61,7 +65,7 @@ def infer(
         nodes.append(node)
         if not quantized and not obstacles:  # one is enough of them
             _refuse_float_weights(node, tensors)
-        _refuse_operator(node)
+        _refuse_operator(node, tensors)
         _infer_node(model, node, tensors)
         if check is not None:
             check(node, tensors)
@@ -73,7 +77,7 @@ def infer(
             nodes.append(node)
             obstacles.unknown.update(node.output)
             if not obstacles.refuses(node) and node.op_type not in (*FOLDABLE, "Shape", "Size"):  # it may be a constant
-                obstacles.attempt(node, partial(_refuse_operator, node))
+                obstacles.attempt(node, partial(_refuse_operator, node, tensors))
         if obstacles.refuses(node):
             _infer_refused(model, node, tensors, obstacles)
     del graph.node[:]
@@ -155,9 +159,11 @@ def _refuse_float_weights(node: onnx.NodeProto, tensors: Tensors) -> None:
             )
 
 
-def _refuse_operator(node: onnx.NodeProto) -> None:
+def _refuse_operator(node: onnx.NodeProto, tensors: Tensors) -> None:
     operator = node.op_type
     if is_quantizer(node) or operator in (*BUILDABLE, *CLASSIFIER_ENDS, *QCDQ_OPS):
+        return
+    if operator in HOST_OPS and node.output[0] in tensors.on_host:
         return
     what = f"{describe(node)} is not supported"
     if operator in WITHOUT_LAYER:

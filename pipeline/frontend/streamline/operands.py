@@ -24,6 +24,7 @@ __all__ = ["check_operands"]
 _MAX_WINDOWS = 1 << 25  # elements of all windows of one frame
 _MAX_BITS = 32
 _LARGEST = 2.0**60  # of a constant: the product of two is far from the end of float32
+_SOFTMAX_OF_ONE_AXIS = 13  # the version of ONNX' operators from which it is
 _WIDTHS = (np.float32, np.int32, np.int64)  # types of bit widths; in narrower integers QONNX's executor overflows
 
 
@@ -78,9 +79,48 @@ def check_operands(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensor
     else:
         if node.op_type not in (*_JOINS, "Concat") and any(site.dynamic(i) for i in range(1, len(node.input))):
             site.refuse("takes a tensor that depends on the input where a constant must be; only its first operand may")
-        _CHECKS[node.op_type](site)
+        _check_operator(site)
     if node.output[0] in tensors.dynamic:
         _check_dynamic(site)
+
+
+def _check_operator(site: _Site) -> None:
+    """Whether layers, or the host behind the last of them, take the operands."""
+    if site.node.output[0] not in site.tensors.on_host:
+        _CHECKS[site.node.op_type](site)
+        return
+    try:
+        check = _CHECKS.get(site.node.op_type, _check_host)
+        check(site)
+    except UnsupportedError:
+        _check_host(site)
+
+
+def _check_host(site: _Site) -> None:
+    """What numpy takes of an operator of HOST_OPS: batch 1 as the first axis, which stays."""
+    node, operator = site.node, site.node.op_type
+    rank = len(site.shape(0))
+    if operator in CLASSIFIER_ENDS:
+        default = -1 if site.tensors.opset >= _SOFTMAX_OF_ONE_AXIS else 1
+        axis = site.options.get("axis", default) % rank
+        if not axis or (site.tensors.opset < _SOFTMAX_OF_ONE_AXIS and axis != rank - 1):
+            site.refuse(f"is taken over several axes at once, or over the batch, of a tensor of shape {site.shape(0)}")
+        _set(node, "axis", axis)
+    elif operator in ("Concat", "Gather", "Split"):
+        if not site.options.get("axis", 0) % max(rank, 1):
+            site.refuse(f"is taken along the first axis of a tensor of shape {site.shape(0)}, which is the batch")
+        constants = [name for i, name in enumerate(node.input) if name and not site.dynamic(i)]
+        if operator == "Concat" and constants:
+            site.refuse(f"joins the constant {constants[0]}; only tensors that depend on the input can be joined")
+        if operator == "Gather" and (site.constant(1) is None or len(site.shape(1)) > 1):
+            site.refuse(
+                "takes places that depend on the input, or that have several axes; export it with a list of places"
+            )
+    elif operator == "Slice":
+        if any(site.has(index) and site.constant(index) is None for index in range(1, len(node.input))):
+            site.refuse("takes its ends from the input; export it with fixed ones")
+    elif operator not in _JOINS:
+        _CHECKS[operator](site)
 
 
 def _check_magnitudes(site: _Site) -> None:

@@ -1,0 +1,138 @@
+"""The float part of a network behind its last quantized layer, as the driver can compute it on the host.
+
+It begins behind one tensor, on which all of it depends, and is made of the operators of HOST_OPS. Scales, shifts and moves
+in front of it that no function precedes are left with the layers, which know how to take them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from pipeline.frontend.streamline.executor import constants, graph_input
+from pipeline.frontend.streamline.nodes import attributes, describe
+from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, MOVES
+
+__all__ = ["HOST_FUNCTIONS", "HOST_OPS", "HostEnd", "behind_layers", "find_end"]
+
+HOST_FUNCTIONS = frozenset(
+    {
+        "Abs",
+        "Clip",
+        "Exp",
+        "HardSigmoid",
+        "LeakyRelu",
+        "Log",
+        "Reciprocal",
+        "Relu",
+        "Sigmoid",
+        "Softplus",
+        "Sqrt",
+        "Tanh",
+    }
+)
+_MOVES = frozenset(MOVES) - {"DepthToSpace", "SpaceToDepth"}
+_SCALES = frozenset({"Add", "Sub", "Mul", "Div", "Neg"})
+HOST_OPS = (
+    HOST_FUNCTIONS | _MOVES | _SCALES | frozenset({*CLASSIFIER_ENDS, "Concat", "Gather", "Pow", "Slice", "Split"})
+)
+_SHAPES = ("Shape", "Size")  # which do not depend on what a tensor holds
+_ORDER_KEPT = frozenset({*CLASSIFIER_ENDS, "Sigmoid", "Tanh"})  # for each frame, of what is a number for each class
+_RANKS = (2, 3, 4)  # of what layers join or cut
+
+
+@dataclass(frozen=True, eq=False)
+class HostEnd:
+    """The `nodes` behind the tensor `source`, in their order; the last of them gives the network's output."""
+
+    source: str
+    nodes: tuple[onnx.NodeProto, ...]
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether the largest of the numbers of a frame, where they are one for each class, stays the largest."""
+        moves = _MOVES - {"Transpose"}
+        return all(node.op_type in _ORDER_KEPT | moves and len(node.input) < 3 for node in self.nodes)
+
+    def __str__(self) -> str:
+        first, last = describe(self.nodes[0]), describe(self.nodes[-1])
+        if len(self.nodes) == 1:
+            return first
+        return f"{first} and {last}" if len(self.nodes) == 2 else f"{len(self.nodes)} nodes, from {first} to {last}"
+
+
+def behind_layers(graph: onnx.GraphProto) -> HostEnd | None:
+    """All nodes of `graph`, whose shapes need not be known yet, that the host might compute; None where there are none."""
+    if len(graph.output) != 1:
+        return None
+    dynamic = {graph_input(graph).name}
+    for node in graph.node:
+        if node.op_type not in _SHAPES and not dynamic.isdisjoint(node.input):
+            dynamic.update(filter(None, node.output))
+    end: list[onnx.NodeProto] = []
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    names: set[str] = set()  # of the tensors that nodes of the end give
+    for node in reversed(graph.node):
+        if dynamic.isdisjoint(node.output):
+            continue
+        read = [reader for name in node.output for reader in readers.get(name, ()) if reader.op_type not in _SHAPES]
+        inside = all(names.issuperset(filter(None, reader.output)) for reader in read)
+        if node.op_type in HOST_OPS and not node.domain and inside and (read or graph.output[0].name in node.output):
+            names.update(filter(None, node.output))
+            end.insert(0, node)
+    for candidate in dict.fromkeys(name for node in end for name in node.input if name in dynamic):
+        nodes, reached = [], {candidate}
+        for node in end:
+            if not reached.isdisjoint(node.input):
+                nodes.append(node)
+                reached.update(filter(None, node.output))
+        closed = all(name in reached for node in nodes for name in node.input if name in dynamic)
+        if closed and graph.output[0].name in reached:
+            return HostEnd(candidate, tuple(nodes))
+    return None
+
+
+def find_end(model: onnx.ModelProto) -> HostEnd | None:
+    """The nodes of `model`, whose shapes are known, for which there are no layers; None where layers take all of them."""
+    graph = model.graph
+    end = behind_layers(graph)
+    if end is None:
+        return None
+    fixed = constants(graph)
+    shapes = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in graph.value_info}
+    if all(_for_layers(node, fixed, shapes) for node in end.nodes):
+        return None
+    source, nodes = end.source, list(end.nodes)
+    while nodes and _with_layers(nodes[0], fixed, shapes) and sum(source in node.input for node in nodes) == 1:
+        source = nodes.pop(0).output[0]
+    return HostEnd(source, tuple(nodes))
+
+
+def _for_layers(node: onnx.NodeProto, fixed: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether layers, or the scale and bias behind the last one, take `node` as the last of a network's."""
+    if node.op_type in ("Add", "Sub") and fixed.keys().isdisjoint(node.input):
+        return True
+    rank = len(shapes.get(node.input[0], ()))
+    if node.op_type == "Concat":
+        return rank in _RANKS and attributes(node)["axis"] % rank == 1
+    if node.op_type in ("Slice", "Split"):
+        return rank in _RANKS
+    return _with_layers(node, fixed, shapes)
+
+
+def _with_layers(node: onnx.NodeProto, fixed: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether `node` moves elements, or has one scale or shift a channel."""
+    if node.op_type in _MOVES or node.op_type == "Neg":
+        return True
+    operands = [fixed[name] for name in node.input if name in fixed]
+    if node.op_type not in _SCALES or len(operands) != 1 or (node.op_type == "Div" and node.input[0] in fixed):
+        return False
+    rank = max(len(shapes.get(name, ())) for name in node.input if name not in fixed)
+    shape = (1,) * (rank - operands[0].ndim) + operands[0].shape
+    return all(size == 1 for axis, size in enumerate(shape) if axis != 1)
