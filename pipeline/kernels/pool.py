@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log2
+from functools import cached_property
+from math import lcm, log2
 from typing import ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Stream
+from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import ram
 from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.product_pair import recoded_digits
 
 __all__ = ["Pool"]
 
 _FUNCTIONS = ("max", "sum")
+_MOST_FACTOR = (1 << 16) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +31,12 @@ class Pool(Layer):
 
     With `pixels` = (OH, OW) frames are (OH, OW, window · channels) in, as ConvolutionInputGenerator gives them,
     channels fastest, and (OH, OW, channels) out. The shift rounds toward minus infinity. A beat carries `pe` channels
-    on both sides. Raises ConfigError for a PE that does not divide the channels, UnsupportedError for what cannot be
-    built.
+    on both sides.
+
+    `row_counts` (OH,) and `column_counts` (OW,) say how many rows and columns of each window count, such as those that
+    are no padding. Then a sum is multiplied by `multiple` / (row count · column count) before the shift, which makes it
+    the average times `multiple`. Raises ConfigError for a PE that does not divide the channels, UnsupportedError for what
+    cannot be built.
     """
 
     pixels: tuple[int, int]
@@ -38,6 +46,8 @@ class Pool(Layer):
     function: str
     shift: int = 0
     pe: int = 1
+    row_counts: tuple[int, ...] = ()
+    column_counts: tuple[int, ...] = ()
 
     op_type: ClassVar[str] = "Pool"
     module: ClassVar[str] = "pool"
@@ -58,6 +68,17 @@ class Pool(Layer):
             raise UnsupportedError(
                 f"layer {self.name} has a shift of {self.shift}; it must not be negative, and only sums are shifted."
             )
+        counts = (*self.row_counts, *self.column_counts)
+        if counts and (self.function == "max" or (len(self.row_counts), len(self.column_counts)) != self.pixels):
+            raise UnsupportedError(
+                f"layer {self.name} counts elements in {len(self.row_counts)} rows and {len(self.column_counts)} columns of "
+                f"windows, of a {self.function} for {self.pixels} pixels; only sums have counts, one a row and a column."
+            )
+        if counts and (min(counts) < 1 or max(counts) > self.window or self._most_factor > _MOST_FACTOR):
+            raise UnsupportedError(
+                f"layer {self.name} counts {min(counts)} to {max(counts)} rows and columns of windows of {self.window} "
+                f"elements, which takes factors of up to {self._most_factor}; at most {_MOST_FACTOR} can be built."
+            )
         if self.pe < 1 or self.channels % self.pe:
             raise ConfigError(
                 f"layer {self.name}: PE = {self.pe} does not divide its {self.channels} channels; choose a divisor of "
@@ -68,6 +89,23 @@ class Pool(Layer):
     def folds(self) -> int:
         """Beats a window element: channels / PE."""
         return self.channels // self.pe
+
+    @property
+    def multiple(self) -> int:
+        """The least number that the counted elements of every window divide; 1 without counts."""
+        return lcm(*(max(rows * columns, 1) for rows in set(self.row_counts) for columns in set(self.column_counts)))
+
+    @cached_property
+    def _factors(self) -> np.ndarray:
+        """What each sum is multiplied by, int64 (OH, OW)."""
+        if not self.row_counts:
+            return np.ones(self.pixels, np.int64)
+        factors: np.ndarray = self.multiple // np.maximum(np.multiply.outer(self.row_counts, self.column_counts), 1)
+        return factors
+
+    @property
+    def _most_factor(self) -> int:
+        return int(self._factors.max())
 
     def inputs(self) -> tuple[Stream, ...]:
         return (Stream((*self.pixels, self.window * self.channels), self.type, self.pe),)
@@ -83,14 +121,14 @@ class Pool(Layer):
         elements = windows.reshape(*windows.shape[:3], self.window, self.channels)
         if self.function == "max":
             return (elements.max(axis=3),)
-        return (elements.sum(axis=3, dtype=np.int64) >> self.shift,)
+        return (elements.sum(axis=3, dtype=np.int64) * self._factors[:, :, None] >> self.shift,)
 
     def cycles(self) -> int:
         return self.inputs()[0].beats
 
     def latency(self) -> int:
-        """The input register, the sum or maximum, the output register."""
-        return 3
+        """The input register, the sum or maximum, the output register; with counts a product, and a buffer of two."""
+        return 2 + recoded_digits(IntType(0, self._most_factor)) + 2 if self.row_counts else 3
 
     def inputs_needed(self) -> np.ndarray:
         pixels = np.arange(self.pixels[0] * self.pixels[1], dtype=np.int64) * self.window * self.folds
@@ -101,11 +139,15 @@ class Pool(Layer):
         return {"pe": divisors(self.channels)}
 
     def demand(self, family: str) -> Demand:
-        demand, bits = Demand(self.op_type), self.pe * self._reach().bits
+        demand, bits = Demand(self.op_type), self.pe * self._sum_type().bits
         outputs = self.pe * self.outputs()[0].type.bits
         demand.add(data=bits, outputs=outputs, counters=log2(self.folds * self.window))
         if self.folds > 1:
             demand.store("gathered", ram(bits, self.folds, family))
+        if self.row_counts:  # a product a lane, the buffer of results, and what knows the place
+            digits = recoded_digits(IntType(0, self._most_factor))
+            demand.lut += digits * (bits + 2 * self.pe) + outputs + sum(self.pixels) // 16 + 16
+            demand.ff += digits * (2 * bits + outputs) + outputs + 32
         return demand
 
     @classmethod
@@ -125,19 +167,58 @@ class Pool(Layer):
             "InputWidth": self.type.bits,
             "InputSigned": int(self.type.signed),
             "Sum": int(self.function == "sum"),
-            "AccWidth": self._reach().bits,
+            "AccWidth": self._sum_type().bits,
             "Shift": self.shift,
             "OutputWidth": self.outputs()[0].type.bits,
-        }
+        } | self._factor_parameters()
 
-    def hls_parameters(self) -> dict[str, int | bool]:
+    def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
         return {
-            "Windows": self.pixels[0] * self.pixels[1],
-            **self.parameters(),
+            "Rows": self.pixels[0],
+            "Columns": self.pixels[1],
+            "Pe": self.pe,
+            "Folds": self.folds,
+            "Window": self.window,
+            "InputWidth": self.type.bits,
             "InputSigned": self.type.signed,
             "Sum": self.function == "sum",
+            "AccWidth": self._sum_type().bits,
+            "Shift": self.shift,
+            "OutputWidth": self.outputs()[0].type.bits,
+            "ScaledWidth": self._reach().bits,
+            "Multiple": self.multiple,
+            "RowCounts": self.row_counts or (1,) * self.pixels[0],
+            "ColumnCounts": self.column_counts or (1,) * self.pixels[1],
         }
 
-    def _reach(self) -> IntType:
+    def _factor_parameters(self) -> dict[str, int]:
+        """The factors by the kinds of rows and columns, each kind being a count."""
+        if not self.row_counts:
+            return {}
+        rows, columns = sorted(set(self.row_counts)), sorted(set(self.column_counts))
+        kind_bits = max((max(len(rows), len(columns)) - 1).bit_length(), 1)
+        factor_bits = self._most_factor.bit_length()
+        table = [
+            self.multiple // (rows[i >> kind_bits] * columns[i & (1 << kind_bits) - 1])
+            if i >> kind_bits < len(rows) and i & (1 << kind_bits) - 1 < len(columns)
+            else 0
+            for i in range(1 << 2 * kind_bits)
+        ]
+        return {
+            "FactorWidth": factor_bits,
+            "ScaledWidth": self._reach().bits,
+            "Rows": self.pixels[0],
+            "Columns": self.pixels[1],
+            "KindWidth": kind_bits,
+            "RowKinds": pack_word(map(rows.index, self.row_counts), kind_bits),
+            "ColumnKinds": pack_word(map(columns.index, self.column_counts), kind_bits),
+            "Factors": pack_word(table, factor_bits),
+        }
+
+    def _sum_type(self) -> IntType:
         """The range of the accumulator when a window is complete."""
         return self.type.scaled(self.window) if self.function == "sum" else self.type
+
+    def _reach(self) -> IntType:
+        """The range of a sum times its factor, or of a maximum."""
+        return self._sum_type().scaled(self._most_factor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -138,7 +140,11 @@ def _pools(draw: st.DrawFn) -> Pool:
     (height, width, channels), function = draw(_shapes()), draw(st.sampled_from(("max", "sum")))
     shift = draw(st.integers(0, 9)) if function == "sum" else 0
     window, pe = draw(st.integers(1, 9)), _folds(draw, channels)
-    return Pool(*_NAMES, (height, width), channels, window, draw(_types()), function, shift, pe)
+    pool = Pool(*_NAMES, (height, width), channels, window, draw(_types()), function, shift, pe)
+    if function == "max" or draw(st.booleans()):
+        return pool
+    counts = [tuple(draw(st.integers(1, min(window, 3))) for _ in range(size)) for size in (height, width)]
+    return replace(pool, row_counts=counts[0], column_counts=counts[1])
 
 
 @st.composite

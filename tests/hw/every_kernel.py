@@ -75,6 +75,7 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     FMPadding("", X, Y, (2, 3, 2), INT4, (1, 2, 1, 0), -8, 2),
     Pool("", X, Y, (2, 2), 4, 4, UINT4, "max", 0, 2),
     Pool("", X, Y, (1, 2), 2, 9, INT4, "sum", 9, 2),
+    Pool("", X, Y, (2, 3), 4, 9, INT4, "sum", 1, 2, (2, 3), (2, 3, 2)),
     AddStreams("", ("a", "b"), Y, (2, 3, 4), (INT8, UINT4), (-3, 5), 2),
     DuplicateStreams("", X, ("y", "z"), (2, 2, 4), UINT4, 2, 2),
     _label_select(INT8, 100),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,10 @@ CONFIGURATIONS = (
     _layer(2, 2, IntType(0, 3), "sum", shift=5),
     _layer(2, 1, IntType(0, 1), "sum"),
     _layer(1, 4, IntType(-1, 0), "max"),
+    replace(_layer(4, 9, IntType(0, 15), "sum", pe=2, pixels=(3, 4)), row_counts=(2, 3, 2), column_counts=(2, 3, 3, 2)),
+    replace(_layer(3, 9, IntType(-8, 7), "sum", 4, pixels=(3, 1)), row_counts=(1, 3, 2), column_counts=(1,)),
+    replace(_layer(2, 4, IntType(-1, 0), "sum", pe=2, pixels=(1, 2)), row_counts=(2,), column_counts=(1, 2)),
+    replace(_layer(5, 25, IntType(0, 1), "sum", 1, pixels=(4, 2)), row_counts=(3, 4, 5, 2), column_counts=(5, 4)),
 )
 
 
@@ -52,6 +58,15 @@ def test_a_sum_is_truncated_toward_minus_infinity():
     assert layer.outputs()[0].type == IntType(-8, 7)
 
 
+def test_a_sum_with_counts_is_a_multiple_of_the_average_of_what_counts():
+    layer = replace(_layer(1, 9, IntType(0, 9), "sum"), row_counts=(2, 3), column_counts=(3, 2))
+    frames = np.random.default_rng(0).integers(0, 10, (3, *layer.inputs()[0].shape))
+    averages = frames.sum(axis=3, keepdims=True) / np.multiply.outer((2, 3), (3, 2))[:, :, None]
+    assert layer.multiple == 36
+    assert np.allclose(layer.reference(frames)[0], 36 * averages, rtol=1e-12)
+    assert layer.outputs()[0].type == IntType(0, 9 * 9 * 9)  # also of windows whose padding is not 0
+
+
 def test_results_leave_during_the_last_element():
     layer = _layer(2, 3, IntType(0, 15), "max", pixels=(1, 2))
     assert layer.inputs_needed().tolist() == [5, 6, 11, 12]
@@ -64,5 +79,9 @@ def test_what_cannot_be_built_is_refused():
         _layer(4, 4, IntType(0, 15), "max", shift=1)
     with pytest.raises(UnsupportedError, match="pools 0 elements"):
         _layer(4, 0, IntType(0, 15), "max")
+    with pytest.raises(UnsupportedError, match="in 1 rows and 2 columns of windows, of a sum for .2, 2. pixels"):
+        replace(_layer(4, 4, IntType(0, 15), "sum"), row_counts=(1,), column_counts=(1, 2))
+    with pytest.raises(UnsupportedError, match="counts 0 to 2 rows"):
+        replace(_layer(4, 4, IntType(0, 15), "sum"), row_counts=(0, 1), column_counts=(1, 2))
     with pytest.raises(ConfigError, match="PE = 3 does not divide"):
         _layer(4, 4, IntType(0, 15), "max", pe=3)

@@ -25,7 +25,8 @@ def convert_join(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b
     if a.functions or b.functions:
         which = (a if a.functions else b).stream
         raise UnsupportedError(f"{describe(node)} adds a real-valued tensor from {which}; put a quantizer before it.")
-    if a.layout.shape == b.layout.shape and not np.array_equal(a.layout, b.layout):
+    same_stream = np.array_equal(a.layout, b.layout) and builder.shape(a.stream) == builder.shape(b.stream)
+    if a.layout.shape == b.layout.shape and not same_stream:
         (a, _), (b, _) = (as_images(builder, describe(node), tensor) for tensor in (a, b))
     if a.layout.shape != b.layout.shape or not np.array_equal(a.layout, b.layout):
         raise UnsupportedError(

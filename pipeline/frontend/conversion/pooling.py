@@ -46,23 +46,34 @@ def convert_max_pool(
 def convert_average_pool(
     builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, axes: list[int] | None = None
 ) -> StreamTensor:
-    """The sum of a window; the division joins the scale."""
+    """The sum of a window; the division joins the scale.
+
+    Where padding is not counted, the sum times a factor of the window's place, by which all windows divide by one number.
+    """
     options = attributes(node)
     tensor, order = as_images(builder, describe(node), tensor)
     if tensor.functions:
         raise UnsupportedError(f"{describe(node)} averages a real-valued tensor; put a quantizer before it.")
     channels = tensor.channels
     window = _window(builder, node, tensor, axes)
-    if any(window[2]) and (tensor.offset.any() or not options.get("count_include_pad", 0)):
+    counted = bool(options.get("count_include_pad", 0))
+    if any(window[2]) and tensor.offset.any() and counted:
         raise UnsupportedError(
-            f"{describe(node)} pads without counting the padding; set count_include_pad or pads of 0."
+            f"{describe(node)} counts its padding in a tensor that has an offset left from {tensor.stream}; add a quantizer "
+            "before it, or set count_include_pad to 0."
         )
     type_ = builder.type(tensor.stream)
+    size = builder.shape(tensor.stream)[:2]
     stream, pixels = add_windows(
         builder, node, tensor.stream, window, value=0, ceil_mode=bool(options.get("ceil_mode", 0))
     )
     elements = int(np.prod(window[0]))
-    stream = _add_pool(builder, node, stream, pixels, channels, window[0], type_, "sum")
+    counts = {} if counted or not any(window[2]) else _counts(size, pixels, window)
+    stream = _add_pool(builder, node, stream, pixels, channels, window[0], type_, "sum", **counts)
+    if counts:
+        pool = builder.writer(stream, Pool)
+        assert pool is not None
+        elements = pool.multiple
     return replace(
         tensor,
         stream=stream,
@@ -85,6 +96,17 @@ def _window(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor, a
     return (height, width), (1, 1), (0, 0, 0, 0), (1, 1)
 
 
+def _counts(size: tuple[int, ...], pixels: tuple[int, int], window: Window) -> dict[str, tuple[int, ...]]:
+    """How many rows of each row of windows lie in an image of `size`, and the same of columns, as fields of a Pool."""
+    counts = []
+    for axis in range(2):
+        kernel, stride, before = window[0][axis], window[1][axis], window[2][axis]
+        starts = np.arange(pixels[axis]) * stride - before
+        inside = np.minimum(starts + kernel, size[axis]) - np.maximum(starts, 0)
+        counts.append(tuple(int(count) for count in inside))
+    return {"row_counts": counts[0], "column_counts": counts[1]}
+
+
 def _layout(node: onnx.NodeProto, layout: np.ndarray) -> np.ndarray:
     """`layout` (C, H, W), without the pixel's axes where the node leaves them out."""
     reduced = node.op_type in _REDUCTIONS and not attributes(node).get("keepdims", 1)
@@ -100,6 +122,7 @@ def _add_pool(
     kernel: tuple[int, ...],
     type_: IntType,
     function: str,
+    **counts: tuple[int, ...],
 ) -> str:
     return builder.add(
         Pool,
@@ -110,4 +133,5 @@ def _add_pool(
         window=int(np.prod(kernel)),
         type=type_,
         function=function,
+        **counts,
     )

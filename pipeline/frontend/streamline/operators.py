@@ -158,12 +158,13 @@ def _average_pool(a: dict[str, Any], x: Tensor) -> Tensor:
     kernel, pads = a["kernel_shape"], a.get("pads", [0, 0, 0, 0])
     strides, ceil = a.get("strides", [1] * len(kernel)), bool(a.get("ceil_mode", 0))
 
-    def average(image: Tensor) -> Tensor:
-        return F.avg_pool2d(_padded(image, pads, 0.0), kernel, strides, ceil_mode=ceil)
-
     if not any(pads) or a.get("count_include_pad", 0):
-        return average(x)
-    return average(x) / average(torch.ones_like(x[:1, :1]))
+        return F.avg_pool2d(_padded(x, pads, 0.0), kernel, strides, ceil_mode=ceil)
+
+    def total(image: Tensor) -> Tensor:  # one division only: a second rounding moves what is halfway between two levels
+        return F.avg_pool2d(_padded(image, pads, 0.0), kernel, strides, ceil_mode=ceil, divisor_override=1)
+
+    return total(x) / total(torch.ones_like(x[:1, :1]))
 
 
 def _reduce_mean(a: dict[str, Any], x: Tensor, axes: Tensor | None = None) -> Tensor:

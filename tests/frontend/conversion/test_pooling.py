@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 
-from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion import dataflow
+from pipeline.frontend.conversion.walk import convert_graph
 from pipeline.frontend.streamline.executor import graph_output, run_graph
+from pipeline.frontend.streamline.reading import read_model
 from tests.dataflow.networks import Network
 from tests.dataflow.random_networks import compare, executed
 
 FRAMES = np.random.default_rng(0).integers(0, 16, (6, 2, 4, 4)).astype(np.float32) / 2
 
 
-def padded_average(**options) -> Network:
+def padded_average(scale: float = 0.25, **options) -> Network:
     network = Network(2, 4, 4)
     network.quant(0.5, 4, signed=0)
-    network.add("AveragePool", kernel_shape=[2, 2], strides=[2, 2], pads=[1, 1, 1, 1], **options)
-    network.quant(0.25, 5, signed=0)
+    options = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [1, 1, 1, 1]} | options
+    network.add("AveragePool", **options)
+    network.quant(scale, 5, signed=0)
     network.conv(2, 3, 1)
     return network
 
@@ -31,10 +36,46 @@ def test_padding_is_not_counted_by_default() -> None:
     assert not np.array_equal(run_graph(counted, FRAMES), expected)
 
 
-@pytest.mark.parametrize("options", [{}, {"count_include_pad": 0}])
-def test_an_average_that_does_not_count_its_padding_is_refused(options: dict) -> None:
-    with pytest.raises(UnsupportedError, match="AveragePool_1 pads without counting the padding"):
-        dataflow.convert(padded_average(**options).model(), FRAMES, top1=False)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"kernel_shape": [3, 3], "strides": [1, 1], "count_include_pad": 0},
+        {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 2, 1]},
+        {"kernel_shape": [4, 4], "strides": [3, 2], "pads": [3, 1, 0, 2]},
+    ],
+)
+@pytest.mark.parametrize("scale", [0.25, 0.3])
+def test_an_average_that_does_not_count_its_padding_is_exact(options: dict, scale: float) -> None:
+    network = padded_average(scale, **options)
+    result = compare(network, FRAMES)
+    assert not result.wrong and not result.refused and not result.undecided
+    pool = next(layer for layer in convert_graph(network.model(), top1=False, name="").graph if layer.op_type == "Pool")
+    assert pool.row_counts and len(set(pool.row_counts)) > 1
+
+
+def test_a_convolution_reads_averages_that_do_not_count_their_padding_and_an_offset() -> None:
+    network = Network(2, 5, 4)
+    network.quant(0.5, 4, signed=0)
+    network.add("Add", np.float32(0.5))
+    network.add("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    network.conv(2, 3, 1)
+    network.quant(0.5, 6)
+    result = compare(network)
+    assert not result.wrong and not result.refused
+
+
+def test_over_one_axis_too(tmp_path: Path) -> None:
+    network = Network(2, 7)
+    network.quant(0.5, 4)
+    network.add("AveragePool", kernel_shape=[3], strides=[2], pads=[1, 1])
+    network.quant(0.25, 5)
+    network.output_shape = (None,) * 3
+    onnx.save(network.model(), tmp_path / "network.onnx")
+    frames = np.random.default_rng(0).integers(-20, 20, (6, 2, 7)).astype(np.float32) / 4
+    graph = dataflow.convert(read_model(tmp_path / "network.onnx"), frames, top1=False).graph
+    real = graph.run(graph.input_transform.apply(frames)) * graph.output_transform.scale
+    np.testing.assert_array_equal(real[:, 0].transpose(0, 2, 1), executed(network.model(), frames)[network.last])
 
 
 def test_an_average_that_counts_its_padding_is_exact() -> None:
