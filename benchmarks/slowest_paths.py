@@ -40,7 +40,8 @@ def _graphs(builds: Sequence[str], drawn: Sequence[str]) -> Iterator[tuple[Layer
     for kind in drawn:
         for seed in range(_DRAWN):
             layer = kernels()[kind].draw(Draw(seed))
-            yield LayerGraph(kind, (layer,), *layer.input_names, *layer.output_names), [layer.name]
+            (source,), (end,) = layer.input_names, layer.output_names
+            yield LayerGraph(kind, (layer,), source, end), [layer.name]
 
 
 def _measured(graph: LayerGraph, named: list[str], family: str, cache: Path) -> dict[str, list[Measured]]:
