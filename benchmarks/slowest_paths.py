@@ -1,7 +1,8 @@
-"""Makes pipeline/static_timing/slowest_paths.json anew: the longest estimated paths of layers, by family, kind and size.
+"""Makes pipeline/static_timing/slowest_paths.json anew, or with --add adds to it: the longest estimated paths of layers, by family, kind and size.
 
 Of the builds named, each left by `a2q build … --until fold`: all their layers, or those named behind a colon,
-BUILD:LAYER,LAYER, where a register is assumed in place of the others. Every distinct layer is synthesized for both families,
+BUILD:LAYER,LAYER, where a register is assumed in place of the others; and of the kinds of layers named with --drawn some that
+are drawn at random, each alone. Every distinct layer is synthesized for both families,
 which takes a minute or two a build and family, more where layers are unrolled, and is kept in the folder --cache. Prints the
 slowest layers; with --check, writes nothing and fails where a layer is slower than the table says.
 """
@@ -13,24 +14,40 @@ import json
 import re
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
 from unit_timing import folded
 
+from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.random_layers import Draw
+from pipeline.dataflow.registry import kernels
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC, estimate
 from pipeline.static_timing.slowest_paths import TABLE, Measured, Size, expected, slowest_of_each_size, slowest_paths
 from pipeline.synthesis import synth
 from pipeline.tools import yosys
 
+_DRAWN = 8  # layers of each kind
 
-def _measured(build: str, family: str, cache: Path) -> dict[str, list[Measured]]:
-    """The layers of `build` by their kind, each with its longest path."""
-    folder, _, named = build.partition(":")
-    graph = folded(Path(folder))
+
+def _graphs(builds: Sequence[str], drawn: Sequence[str]) -> Iterator[tuple[LayerGraph, list[str]]]:
+    """Graphs, and the names of the layers that are to be measured; none for all, and what is around them."""
+    for build in builds:
+        folder, _, named = build.partition(":")
+        yield folded(Path(folder)), named.split(",") if named else []
+    for kind in drawn:
+        for seed in range(_DRAWN):
+            layer = kernels()[kind].draw(Draw(seed))
+            (source,), (end,) = layer.input_names, layer.output_names
+            yield LayerGraph(kind, (layer,), source, end), [layer.name]
+
+
+def _measured(graph: LayerGraph, named: list[str], family: str, cache: Path) -> dict[str, list[Measured]]:
+    """The layers of `graph` by their kind, each with its longest path."""
     around = synth.surroundings(graph)
-    chosen = named.split(",") if named else [*(layer.name for layer in graph), *around]
+    chosen = named or [*(layer.name for layer in graph), *around]
     with tempfile.TemporaryDirectory(prefix="a2q-bench-") as scratch:
         units = {name: around.get(name) or synth.unit(graph.layer(name), Path(scratch, name)) for name in chosen}
         yosys.synthesize(list(units.values()), family, cache=cache)
@@ -50,15 +67,20 @@ def _described(build: str) -> str:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("builds", nargs="+", metavar="BUILD[:LAYER,LAYER]")
+    parser.add_argument("builds", nargs="*", metavar="BUILD[:LAYER,LAYER]")
+    parser.add_argument("--drawn", action="append", default=[], metavar="KIND", help="of one stream in and one out")
+    parser.add_argument("--add", action="store_true", help="leave the layers in the table that are there")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir(), "a2q-unit-timing"))
     options = parser.parse_args()
+    if not options.builds and not options.drawn:
+        parser.error("name a build, or a kind of layer with --drawn")
     families: dict[str, dict[str, list[Measured]]] = {}
+    graphs = list(_graphs(options.builds, options.drawn))
     for family in CELL_DELAYS:
         kinds = families.setdefault(family, {})
-        for build in options.builds:
-            for kind, layers in _measured(build, family, options.cache).items():
+        for graph, named in graphs:
+            for kind, layers in _measured(graph, named, family, options.cache).items():
                 kinds[kind] = slowest_of_each_size([*kinds.get(kind, []), *layers])
         for kind, layers in kinds.items():
             worst = max(layers, key=lambda layer: layer.ns[PESSIMISTIC])
@@ -78,10 +100,17 @@ def _main() -> None:
         ]
         print("\n".join(slower) or "no layer is slower than the table says")
         sys.exit(bool(slower))
+    described = [_described(build) for build in options.builds]
+    described += [f"{_DRAWN} layers {kind}, drawn" for kind in options.drawn]
+    if options.add:
+        described = [*json.loads(TABLE.read_text())["of"], *described]
+        for family, kinds in families.items():
+            for kind, layers in slowest_paths(family).items():
+                kinds[kind] = slowest_of_each_size([*layers, *kinds.get(kind, [])])
     content = {
         "made by": "benchmarks/slowest_paths.py: layers by kind, as estimated look-up tables, words of the deepest memory, and "
         "the longest path that ended in the layer in ns, estimated, optimistic and pessimistic",
-        "of": [_described(build) for build in options.builds],
+        "of": described,
         "pyosys": yosys.version(),
         "families": {
             family: {

@@ -129,10 +129,10 @@ module convolution_input_generator #(
 
   // the same for the read after it
   wire next_last_beat = Beats == 1 || beat_before_q;
-  wire next_last_kernel_row = moved(last_beat_q, KernelHeight == 1 || kernel_row_before_q, last_kernel_row_q);
+  wire next_last_kernel_row = KernelHeight == 1 || moved(last_beat_q, kernel_row_before_q, last_kernel_row_q);
   wire next_last_pass = Passes == 1 || moved(pass_end_q, pass_before_q, last_pass_q);
-  wire next_last_window = moved(window_end_q, OutWidth == 1 || window_before_q, last_window_q);
-  wire next_last_row = moved(row_end_q, OutHeight == 1 || row_before_q, last_row_q);
+  wire next_last_window = OutWidth == 1 || moved(window_end_q, window_before_q, last_window_q);
+  wire next_last_row = OutHeight == 1 || moved(row_end_q, row_before_q, last_row_q);
   // the last but two of each, or of two the last, so that the last but one follows
   wire third_last_beat = last_beat_q ? Beats == 2 : Beats > 2 && beat_q == BeatWidth'(Beats - 3);
   wire third_last_kernel_row =

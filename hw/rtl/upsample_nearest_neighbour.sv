@@ -65,9 +65,9 @@ module upsample_nearest_neighbour #(
 
   // the same for the read after it
   wire next_last_fold = Folds == 1 || fold_before_q;
-  wire next_last_copy = moved(last_fold_q, FactorWidth == 1 || copy_before_q, last_copy_q);
-  wire next_last_column = moved(pixel_end_q, ImageWidth == 1 || column_before_q, last_column_q);
-  wire next_last_row_copy = moved(row_end_q, FactorHeight == 1 || row_copy_before_q, last_row_copy_q);
+  wire next_last_copy = FactorWidth == 1 || moved(last_fold_q, copy_before_q, last_copy_q);
+  wire next_last_column = ImageWidth == 1 || moved(pixel_end_q, column_before_q, last_column_q);
+  wire next_last_row_copy = FactorHeight == 1 || moved(row_end_q, row_copy_before_q, last_row_copy_q);
   // the last but two of each, or of two the last, so that the last but one follows
   wire third_last_fold = last_fold_q ? Folds == 2 : Folds > 2 && fold_q == FoldWidth'(Folds - 3);
   wire third_last_copy = last_copy_q ? FactorWidth == 2 : FactorWidth > 2 && copy_q == CopyWidth'(FactorWidth - 3);
