@@ -360,7 +360,8 @@ def models() -> None:
     console.print(
         "\nTop-1 of releases as the QONNX model zoo publishes it, on the original data set; of this repository's as "
         "measured on the test set that their record names, where CIFAR-10's images were re-compressed as JPEG. ¹ is built "
-        "where the release cannot be had. Zeros, and the largest ‖w‖₁ of a channel, are of hidden layers' integer "
+        "where the release cannot be had. ² is data that this project generates: no figure on it is one on data of the world. "
+        "In place of top-1, shape_masks has the mean IoU and shape_boxes mAP@0.5. Zeros, and the largest ‖w‖₁ of a channel, are of hidden layers' integer "
         "weights. What was trained in trained/ goes by its name, too.",
         highlight=False,
     )
@@ -432,7 +433,7 @@ def evaluate(
     input_range: _InputRange = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
-    """Measure top-1, and of checkpoints top-5 and loss, as the network computes and of the integers of the hardware."""
+    """Measure top-1, mean IoU or mAP, and of checkpoints the loss, as the network computes and of the hardware's integers."""
     with _messages(verbose):
         from pipeline.training.command import evaluate_command
 

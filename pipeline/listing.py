@@ -19,6 +19,7 @@ from pipeline.datasets.catalog import DATASETS
 from pipeline.devices.boards import Board, board_names, load_board
 from pipeline.errors import InputError, ModelError
 from pipeline.flow import BUILD_RECORD
+from pipeline.models.metrics import accuracy_of
 from pipeline.models.names import FAMILIES, MODELS, SHIPPED, TRAINED, Family, recorded
 from pipeline.models.registry import checkpoint_facts
 from pipeline.report.markdown import percent
@@ -31,10 +32,11 @@ __all__ = ["board_facts", "board_table", "family_table", "model_table", "option_
 def model_table() -> Table:
     """The networks with a checkpoint: name, data set, accuracy and other facts, and origin.
 
-    Networks for super resolution have their PSNR in place of the accuracy. After those of this repository and the
+    Networks for super resolution have their PSNR in place of the accuracy, and those of pixels and of boxes mean IoU and
+    mAP. After those of this repository and the
     releases come the ones that were trained in the working directory, but for those that a name cannot mean because
-    the repository has one of that name. ¹ marks one that is taken where the release of its name cannot be had. The
-    table is 80 columns wide.
+    the repository has one of that name. ¹ marks one that is taken where the release of its name cannot be had, ²
+    data that is made here and goes by its name. The table is 80 columns wide.
     """
     table = Table(Column("model", overflow="fold"), box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("data set", "top-1", "zeros", "‖w‖₁", "from"):
@@ -43,7 +45,7 @@ def model_table() -> Table:
         if spec.published_psnr is not None:
             table.add_row(spec.name, "BSD300", f"{spec.published_psnr:.1f} dB", "", "", "release")
             continue
-        dataset = DATASETS[spec.dataset].title
+        dataset = _data(spec.dataset)
         if spec.url:
             table.add_row(spec.name, dataset, f"{spec.published_top1:.1f} %", "", "", "release")
         if spec.name in SHIPPED:
@@ -65,15 +67,20 @@ def _trained(path: Path) -> tuple[str, ...] | None:
     with suppress(OSError, ValueError, TypeError, RecursionError, ModelError):
         if record_path.is_file():  # a pipe would be waited for
             record = json.loads(record_path.read_text())
-            return path.stem, DATASETS[recorded(path.stem, record).dataset].title, *_figures(record)
+            return path.stem, _data(recorded(path.stem, record).dataset), *_figures(record)
     return None
 
 
+def _data(name: str) -> str:
+    """The title of the data set `name`; its name and a mark where it is made here."""
+    return f"{name} ²" if DATASETS[name].draw else DATASETS[name].title
+
+
 def _figures(facts: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Top-1, sparsity and the largest ‖w‖₁, each empty where it is not known."""
-    top1, sparsity, norm = (facts.get(key) for key in ("top1", "sparsity", "largest_l1"))
+    """The accuracy, sparsity and the largest ‖w‖₁, each empty where it is not known."""
+    accuracy, sparsity, norm = accuracy_of(facts), facts.get("sparsity"), facts.get("largest_l1")
     return (
-        "" if top1 is None else percent(top1),
+        "" if accuracy is None else percent(accuracy[1]),
         "" if sparsity is None else percent(sparsity),
         "" if norm is None else str(norm),
     )

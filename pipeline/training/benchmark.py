@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from pipeline import config_file
 from pipeline.accumulators.methods import METHODS
 from pipeline.config_file import Section
+from pipeline.datasets.catalog import find
 from pipeline.errors import ConfigError
 from pipeline.files import TRAIN_CONFIGS
 from pipeline.models.a2q import largest_l1_norm
@@ -83,6 +84,12 @@ def load_benchmark(path: Path) -> tuple[BenchmarkConfig, list[TrainConfig]]:
         if training.init in names[number:]:
             raise ConfigError(
                 f"{path}, row {number + 1}: init is {training.init}, which is trained later; move its row up."
+            )
+    for number, training in enumerate(rows, start=1):
+        if find(training.dataset).labels != "classes":
+            raise ConfigError(
+                f"{path}, row {number}: dataset is {training.dataset!r}, which has {find(training.dataset).labels} for "
+                "labels; a benchmark is a table of top-1. Train it with `a2q train`."
             )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets import catalog
-from pipeline.datasets.catalog import DATASETS, files, load, places, split_validation
+from pipeline.datasets.catalog import DATASETS, at_hand, files, load, places, split_validation
 from pipeline.datasets.image_set import ImageSet
 from pipeline.errors import InputError
 from tests.datasets.files import write_idx
@@ -30,6 +30,9 @@ def test_what_is_known() -> None:
         "cifar10": (10, (3, 32, 32)),
         "cifar100": (100, (3, 32, 32)),
         "imagenet": (1000, (3, 224, 224)),
+        "modulations": (24, (2, 1, 1024)),
+        "shape_masks": (4, (3, 64, 64)),
+        "shape_boxes": (3, (3, 128, 128)),
     }
     assert DATASETS["fashion_mnist"].system_folders == (Path("/usr/share/datasets/fashion-mnist"),)
     cifar, mnist = DATASETS["cifar10"].augmentation, DATASETS["mnist"].augmentation
@@ -88,6 +91,24 @@ def test_a_set_that_is_not_whole_says_so(no_data: Path) -> None:
     source = "MNIST test set (t10k-images-idx3-ubyte.gz)"
     assert load("mnist", "test", no_data).source == f"{source}, of 3 images, not the official 10,000"
     assert load("mnist", "test", no_data, limit=2).source == f"first 2 images of the {source}"
+
+
+def test_what_is_made_here_is_at_hand_and_read_from_nowhere(no_data: Path) -> None:
+    assert at_hand("shape_masks", "test") and not at_hand("mnist", "test")
+    assert files("modulations", "test") == []
+    some = load("shape_masks", "test", limit=3)
+    assert len(some) == 3 and some.source.startswith("first 3 images of the test set of pixels of shapes (images gen")
+    assert len(load("shape_masks", "test", limit=501)) == DATASETS["shape_masks"].counts["test"]
+    with pytest.raises(InputError, match="generated signals are made by this project and not read from"):
+        load("modulations", "test", no_data)
+
+
+def test_a_validation_set_of_masks_is_drawn() -> None:
+    masks = np.arange(6, dtype=np.uint8).reshape(-1, 1, 1)
+    training, validation = split_validation(ImageSet(masks[:, None], masks, "set", 6), 2, seed=0)
+    assert sorted([*training.labels.ravel(), *validation.labels.ravel()]) == list(range(6)) and len(validation) == 2
+    assert np.array_equal(validation.images[:, 0], validation.labels)
+    assert validation.source == "2 images drawn with seed 0 from the set"
 
 
 def test_a_validation_set_has_every_class() -> None:

@@ -51,7 +51,7 @@ def test_a_name_says_family_bits_and_bound() -> None:
         ("epoch: 3", "there is no option 'epoch'. Did you mean epochs?"),
         ("optimizer: {learning_rate: 1}", "there is no option 'learning_rate' in optimizer"),
         ("epochs: 0", "epochs is 0; expected a whole number of epochs of 1 or more"),
-        ("loss: mse", "loss is 'mse'; expected cross_entropy or squared_hinge"),
+        ("loss: mse", "loss is 'mse'; expected cross_entropy or squared_hinge, for boxes yolo"),
         ("quantization: {weight_bits: 9}", "quantization.weight_bits is 9; expected a whole number of bits from 1"),
         ("quantization: {bits: 9}", "there is no option 'bits' in quantization"),
         ("accumulator: {method: a2q, bit_width: 14}", "accumulator needs a quantized network"),
@@ -62,7 +62,20 @@ def test_a_name_says_family_bits_and_bound() -> None:
         ("normalization: {mean: [0.5], std: [0]}", "normalization.std is 0; expected a number above 0"),
         ("quantization: {}\naccumulator: {method: a2q}", "accumulator.bit_width is None; expected a whole number"),
         ("schedule: {name: step}", "schedule.milestones is empty"),
-        ("network: unet", "network is 'unet', for which there is no data set here"),
+        ("network: dscnn", "network is 'dscnn', for which there is no data set here"),
+        (
+            "network: unet",
+            "is 'cifar10', of classes of images, and unet is a network for pixels of images. Choose shape_masks",
+        ),
+        (
+            "dataset: modulations",
+            "classes of signals from -2 to 2, and resnet8 is a network for classes of images. Choose mn",
+        ),
+        ("network: tinyyolo\ndataset: shape_boxes", "loss is 'cross_entropy'; for boxes of shape_boxes it is yolo."),
+        (
+            "network: unet\ndataset: shape_masks\naugmentation: {flip: true}",
+            "whose images are made here and are not moved",
+        ),
         ("inherit: nowhere.yaml", "cannot be read"),
     ],
 )
