@@ -16,6 +16,7 @@ _COUNTS = {
     "MVAU": 80, "UnrolledMVAU": 60, "SparseMVAU": 60, "ConvolutionInputGenerator": 24, "ParallelWindow": 16,
     "FMPadding": 12, "Pool": 16, "AddStreams": 12, "DuplicateStreams": 8, "LabelSelect": 16,
     "StreamingDataWidthConverter": 20, "StreamingFIFO": 30, "Thresholding": 16, "VVAU": 30,
+    "Crop": 16, "DepthToSpace": 16, "Lookup": 16, "StreamingConcat": 16, "UpsampleNearestNeighbour": 16,
 }  # fmt: skip
 _OF_OTHERS = 16
 

@@ -1,12 +1,12 @@
-// The channels of each pixel as a square of pixels, as ONNX' DepthToSpace of mode DCR.
+// The channels of each pixel as a block of pixels; of a square one as ONNX' DepthToSpace of mode DCR.
 //
-// A row of ImageWidth pixels, each of Block rows of Block pixels of Folds beats, leaves as Block rows. To the window
-// generator it is an image of ImageWidth rows and Block columns, of which each column is a window.
+// A row of ImageWidth pixels, each of BlockHeight rows of BlockWidth pixels of Folds beats, leaves as BlockHeight rows. To the
+// window generator it is an image of ImageWidth rows and BlockHeight columns, of which each column is a window.
 //
 // Width:       bits of a beat.
 // Folds:       beats of an output pixel.
 // ImageWidth:  pixels of a row at the input.
-// Block:       rows, and pixels of each, that an input pixel becomes.
+// BlockHeight, BlockWidth:  rows, and pixels of each, that an input pixel becomes.
 // Depth:       beats of the buffer, see convolution_input_generator.
 // Ordered:     see there.
 `default_nettype none
@@ -15,7 +15,8 @@ module depth_to_space #(
   parameter int unsigned Width = 8,
   parameter int unsigned Folds = 1,
   parameter int unsigned ImageWidth = 8,
-  parameter int unsigned Block = 2,
+  parameter int unsigned BlockHeight = 2,
+  parameter int unsigned BlockWidth = 2,
   parameter int unsigned Depth = 32,
   parameter bit Ordered = 1'b0
 ) (
@@ -31,15 +32,15 @@ module depth_to_space #(
   output wire  [Width-1:0] out_data_o
 );
 
-  if (Block < 2) begin : gen_check
-    $error("%m: Block must be at least 2");
+  if (BlockHeight < 1 || BlockWidth < 1) begin : gen_check
+    $error("%m: BlockHeight and BlockWidth must be at least 1");
   end
 
   convolution_input_generator #(
     .Width(Width),
-    .Folds(Block * Folds),
+    .Folds(BlockWidth * Folds),
     .ImageHeight(ImageWidth),
-    .ImageWidth(Block),
+    .ImageWidth(BlockHeight),
     .KernelHeight(ImageWidth),
     .KernelWidth(1),
     .StrideHeight(1),

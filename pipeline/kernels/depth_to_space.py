@@ -1,4 +1,4 @@
-"""DepthToSpace: each pixel's channels become a square of pixels."""
+"""DepthToSpace: each pixel's channels become a block of pixels."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ __all__ = ["DepthToSpace"]
 
 @dataclass(frozen=True, eq=False)
 class DepthToSpace(Generator):
-    """Frames of `shape` (H, W, block² · C) as frames of (block · H, block · W, C), as ONNX' DepthToSpace of mode DCR.
+    """Frames of `shape` (H, W, BH · BW · C) as frames of (BH · H, BW · W, C), with `block` = (BH, BW); with BH = BW as ONNX'
+    DepthToSpace of mode DCR.
 
-    Channel (by · block + bx) · C + c of a pixel (y, x) becomes channel c of the pixel (block · y + by, block · x + bx). A
-    beat carries `simd` channels on both sides. A row of H is held, and goes out as columns of a window over it: the row is
-    an image of W rows with a pixel of block · C channels for each by. Raises ConfigError for a SIMD that does not divide C,
-    UnsupportedError for a block of less than 2, or whose square does not divide the channels.
+    Channel (by · BW + bx) · C + c of a pixel (y, x) becomes channel c of the pixel (BH · y + by, BW · x + bx). A beat carries
+    `simd` channels on both sides. A row of H is held, and goes out as columns of a window over it: the row is an image of W
+    rows with a pixel of BW · C channels for each by. Raises ConfigError for a SIMD that does not divide C, UnsupportedError
+    for a block of one pixel, or that does not divide the channels.
     """
 
     shape: Shape
     type: IntType
-    block: int
+    block: tuple[int, int]
     simd: int = 1
 
     op_type: ClassVar[str] = "DepthToSpace"
@@ -41,10 +42,11 @@ class DepthToSpace(Generator):
     lut_purpose_of_cells: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.block < 2 or self.shape[2] % self.block**2:
+        rows, columns = self.block
+        if min(self.block) < 1 or rows * columns < 2 or self.shape[2] % (rows * columns):
             raise UnsupportedError(
-                f"layer {self.name} makes squares of {self.block} × {self.block} pixels of {self.shape[2]} channels; "
-                "expected a block of at least 2 whose square divides the channels."
+                f"layer {self.name} makes {rows} × {columns} pixels of {self.shape[2]} channels; expected two pixels or more, "
+                "whose number divides the channels."
             )
         if self.simd < 1 or self.channels % self.simd:
             raise ConfigError(
@@ -55,7 +57,7 @@ class DepthToSpace(Generator):
     @property
     def channels(self) -> int:
         """C, of the output."""
-        return self.shape[2] // self.block**2
+        return self.shape[2] // (self.block[0] * self.block[1])
 
     @property
     def windows(self) -> ConvolutionInputGenerator:
@@ -65,7 +67,7 @@ class DepthToSpace(Generator):
             self.name,
             self.input_names,
             self.output_names,
-            shape=(height * width, self.block, channels // self.block),
+            shape=(height * width, self.block[0], channels // self.block[0]),
             type=self.type,
             kernel=(width, 1),
             stride=(width, 1),
@@ -77,12 +79,13 @@ class DepthToSpace(Generator):
 
     def outputs(self) -> tuple[Stream, ...]:
         height, width, _ = self.shape
-        return (Stream((height * self.block, width * self.block, self.channels), self.type, self.simd),)
+        rows, columns = height * self.block[0], width * self.block[1]
+        return (Stream((rows, columns, self.channels), self.type, self.simd),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (frames,) = inputs
         height, width, _ = self.shape
-        squares = frames.reshape(-1, height, width, self.block, self.block, self.channels)
+        squares = frames.reshape(-1, height, width, *self.block, self.channels)
         return (squares.transpose(0, 1, 3, 2, 4, 5).reshape(-1, *self.outputs()[0].shape),)
 
     def cycles(self) -> int:
@@ -109,9 +112,10 @@ class DepthToSpace(Generator):
     @classmethod
     def draw(cls, draw: Draw) -> Self:
         stream = draw.stream()
-        (height, width, channels), block = stream["shape"], draw.one_of([2, 2, 3])
+        (height, width, channels), side = stream["shape"], draw.one_of([2, 2, 3])
         lanes = draw.lanes(channels, 64)
-        return cls("layer", ("x",), ("y",), (height, width, channels * block**2), stream["type"], block, lanes)
+        shape = (height, width, channels * side**2)
+        return cls("layer", ("x",), ("y",), shape, stream["type"], (side, side), lanes)
 
     def parameters(self) -> dict[str, int]:
         windows = self.windows
@@ -119,7 +123,8 @@ class DepthToSpace(Generator):
             "Width": self.simd * self.type.bits,
             "Folds": self.channels // self.simd,
             "ImageWidth": self.shape[1],
-            "Block": self.block,
+            "BlockHeight": self.block[0],
+            "BlockWidth": self.block[1],
             "Depth": windows.buffer_depth,
             "Ordered": int(windows.ordered),
         }

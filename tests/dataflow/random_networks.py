@@ -52,6 +52,7 @@ class RandomNetwork(Network):
         self.seed = seed
         self.rng = np.random.default_rng([seed, 1])
         self.parts = np.random.default_rng([seed, 3])  # of what moves elements, so that other draws stay what they are
+        self.products = np.random.default_rng([seed, 4])
         self.dyadic = self.exact = self.chance(0.6)
         self.draws: set[str] = {"dyadic" if self.dyadic else "real scales"}
         self.quantizers_version = self.pick(1, 2)
@@ -199,6 +200,8 @@ class RandomNetwork(Network):
             self.quantizer()
         if len(self.at) == 3 and self.parts.random() < 0.35:
             self._part()
+        if len(self.at) == 3 and self.products.random() < 0.15:
+            self._product()
         if len(self.at) == 1:
             self._matrix()
         elif kind < 0.15:
@@ -556,6 +559,32 @@ class RandomNetwork(Network):
         self.drew(self.nodes[-1].op_type)
         self.moved(most, scale / 2, size)
         if self.chance(0.5):
+            self._elementwise()
+        self.quantizer()
+
+    def _product(self) -> None:
+        """Of the last tensor and another of its shape, or one number a channel that is made of its averages."""
+        if not self.quantized:
+            self.quantizer()
+        x, at, unit, reach, size = self.last, self.at, self.unit, self.reach, self.size
+        if self.products.random() < 0.5:
+            self.drew("product")
+            self._convolution(same=True)
+        else:
+            self.drew("gate")
+            self.add("GlobalAveragePool")
+            count, self.at = at[1] * at[2], (at[0], 1, 1)
+            self.exact = self.exact and not count & (count - 1)
+            self.moved(reach, unit / count, size)
+        factor = self.quantizer(channels=False)
+        if self.at != at or self.products.random() < 0.5:
+            self.node("Mul", [x, factor] if self.products.random() < 0.5 else [factor, x])
+        else:
+            self.node("Mul", [factor, factor])
+            x, unit, reach, size = factor, self.unit, self.reach, self.size
+        self.at = at
+        self.moved(reach * self.reach, unit * self.unit, size * self.size)
+        if self.chance(0.3):
             self._elementwise()
         self.quantizer()
 

@@ -18,6 +18,7 @@ from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerat
 from pipeline.kernels.crop import Crop
 from pipeline.kernels.depth_to_space import DepthToSpace
 from pipeline.kernels.duplicate_streams import DuplicateStreams
+from pipeline.kernels.elementwise_mul import ElementwiseMul
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.lookup import Lookup
@@ -123,6 +124,12 @@ def _sums(draw: st.DrawFn) -> AddStreams:
 
 
 @st.composite
+def _products(draw: st.DrawFn) -> ElementwiseMul:
+    shape, types = draw(_shapes()), (draw(_types()), draw(_types()))
+    return ElementwiseMul("layer", ("a", "b"), ("y",), shape, types, draw(st.booleans()), _folds(draw, shape[2]))
+
+
+@st.composite
 def _copies(draw: st.DrawFn) -> DuplicateStreams:
     shape, copies = draw(_shapes()), draw(st.integers(2, 4))
     outputs = tuple(f"y{i}" for i in range(copies))
@@ -212,13 +219,13 @@ def _upsamplings(draw: st.DrawFn) -> UpsampleNearestNeighbour:
 
 @st.composite
 def _squares(draw: st.DrawFn) -> DepthToSpace:
-    (height, width, channels), block = draw(_shapes()), draw(st.integers(2, 3))
-    shape = height, width, channels * block**2
+    (height, width, channels), block = draw(_shapes()), (draw(st.integers(1, 3)), draw(st.integers(2, 3)))
+    shape = height, width, channels * block[0] * block[1]
     return DepthToSpace(*_NAMES, shape, draw(_types()), block, _folds(draw, channels))
 
 
 _ONE_OF_EACH = st.tuples(
-    _matrices(MVAU), _matrices(SparseMVAU), _matrices(UnrolledMVAU), _matrices(VVAU), _thresholdings(), _sums(), _copies(),
+    _matrices(MVAU), _matrices(SparseMVAU), _matrices(UnrolledMVAU), _matrices(VVAU), _thresholdings(), _sums(), _products(), _copies(),
     _paddings(), _pools(), _labels(), _converters(), _generators(), _windows(), _concats(), _crops(), _upsamplings(),
     _squares(), _lookups(),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerat
 from pipeline.kernels.crop import Crop
 from pipeline.kernels.depth_to_space import DepthToSpace
 from pipeline.kernels.duplicate_streams import DuplicateStreams
+from pipeline.kernels.elementwise_mul import ElementwiseMul
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.lookup import Lookup
@@ -92,7 +93,7 @@ def _upsample(shape, type_, factors, simd=1):
 
 
 def _depth_to_space(shape, type_, block, simd=1):
-    return DepthToSpace("layer", ("x",), ("y",), shape, type_, block, simd)
+    return DepthToSpace("layer", ("x",), ("y",), shape, type_, (block, block), simd)
 
 
 def _lookup(channels, input_type, output_type, *, rows=1, pe=1):
@@ -119,6 +120,12 @@ LAYERS: dict[str, Layer] = {
     "lookup_signed_of_one_table": _lookup(4, signed(8), signed(7), pe=2),
     "lookup_of_each_channel": _lookup(6, IntType(0, 11), unsigned(9), rows=6, pe=3),
     "lookup_bits": _lookup(2, signed(1), unsigned(1), rows=2),
+    "elementwise_mul_of_pixels": ElementwiseMul(
+        "layer", ("a", "b"), ("y",), (2, 3, 4), (signed(2), unsigned(16)), pe=4
+    ),
+    "elementwise_mul_of_a_gate": ElementwiseMul(
+        "layer", ("a", "b"), ("y",), (2, 3, 4), (signed(8), unsigned(1)), True, 2
+    ),
     "add_streams_all_at_once": _add((unsigned(1), unsigned(4)), pe=4),
     "add_streams_negative_multiplier": _add((signed(2), IntType(-1, 0)), (-3, 5), pe=2),
     "add_streams_terms_wider_than_sums": _add((IntType(-128, -100), IntType(99, 100))),

@@ -11,6 +11,7 @@ from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerat
 from pipeline.kernels.crop import Crop
 from pipeline.kernels.depth_to_space import DepthToSpace
 from pipeline.kernels.duplicate_streams import DuplicateStreams
+from pipeline.kernels.elementwise_mul import ElementwiseMul
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.lookup import Lookup
@@ -77,6 +78,8 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     Pool("", X, Y, (1, 2), 2, 9, INT4, "sum", 9, 2),
     Pool("", X, Y, (2, 3), 4, 9, INT4, "sum", 1, 2, (2, 3), (2, 3, 2)),
     AddStreams("", ("a", "b"), Y, (2, 3, 4), (INT8, UINT4), (-3, 5), 2),
+    ElementwiseMul("", ("a", "b"), Y, (2, 3, 4), (INT8, UINT4), False, 2),
+    ElementwiseMul("", ("a", "b"), Y, (2, 3, 4), (UINT4, INT8), True, 2),
     DuplicateStreams("", X, ("y", "z"), (2, 2, 4), UINT4, 2, 2),
     _label_select(INT8, 100),
     _label_select(UINT4, 1 << 10),
@@ -88,5 +91,5 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     StreamingConcat("", ("a", "b"), Y, (2, 3), (2, 4), (INT4, UINT8), 2),
     Crop("", X, Y, (4, 5, 4), INT4, (1, 2, 2), (2, 2, 2), 2),
     UpsampleNearestNeighbour("", X, Y, (2, 3, 4), UINT4, (2, 3), 2),
-    DepthToSpace("", X, Y, (2, 3, 16), INT4, 2, 2),
+    DepthToSpace("", X, Y, (2, 3, 16), INT4, (2, 4), 2),
 )

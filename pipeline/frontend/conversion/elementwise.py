@@ -15,7 +15,7 @@ from pipeline.frontend.conversion.tensors import HostTensor, StreamTensor, attri
 from pipeline.frontend.streamline.operators import ELEMENTWISE_FUNCTIONS, OPERATORS, is_monotone
 from pipeline.kernels.lookup import MAX_LOOKUP_BITS
 
-__all__ = ["apply_batch_normalization", "apply_binary", "apply_function", "apply_pair"]
+__all__ = ["apply_batch_normalization", "apply_binary", "apply_function", "apply_pair", "few_integers"]
 
 _HOST_OPS = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div"}
 
@@ -93,10 +93,16 @@ def apply_function(
     return result
 
 
+def few_integers(tensor: StreamTensor) -> bool:
+    """Whether a table can hold a function of the integers of `tensor`."""
+    type_ = IntType(int(tensor.lo.min()), int(tensor.hi.max()))
+    return type_.bits <= MAX_LOOKUP_BITS and tensor.sum is None
+
+
 def require_few(node: onnx.NodeProto, tensor: StreamTensor) -> None:
     """Raise unless the integers of `tensor` are so few that a table holds a function of them."""
     lo, hi = int(tensor.lo.min()), int(tensor.hi.max())
-    if IntType(lo, hi).bits > MAX_LOOKUP_BITS or tensor.sum is not None:
+    if not few_integers(tensor):
         raise UnsupportedError(
             f"{describe(node)} is a function that falls and grows, for which no thresholds stand but a table, of sums from "
             f"{lo} to {hi}; a table holds {MAX_LOOKUP_BITS} bits. Put a quantizer, of 8 bits or fewer, before it."

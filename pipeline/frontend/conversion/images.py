@@ -55,12 +55,12 @@ def with_squares(builder: LayerBuilder, source: str, tensor: StreamTensor) -> St
     return tensor if changed is None else changed[0]
 
 
-def places_of_squares(shape: Shape, block: int) -> np.ndarray:
-    """The layout of a tensor (C, block · H, block · W) in a stream of `shape` (H, W, block² · C), where a pixel holds a
-    square of pixels, row by row."""
+def places_of_squares(shape: Shape, block: tuple[int, int]) -> np.ndarray:
+    """The layout of a tensor (C, BH · H, BW · W) in a stream of `shape` (H, W, BH · BW · C), where a pixel holds a `block`
+    (BH, BW) of pixels, row by row."""
     height, width, channels = shape
-    places = np.arange(height * width * channels).reshape(height, width, block, block, -1)
-    return places.transpose(4, 0, 2, 1, 3).reshape(-1, height * block, width * block)
+    places = np.arange(height * width * channels).reshape(height, width, *block, -1)
+    return places.transpose(4, 0, 2, 1, 3).reshape(-1, height * block[0], width * block[1])
 
 
 def _order(layout: np.ndarray, shape: Shape) -> np.ndarray | None:
@@ -78,11 +78,13 @@ def _with_smaller_pixels(
 ) -> tuple[StreamTensor, np.ndarray] | None:
     """Where each pixel of the stream holds a square of the tensor's."""
     shape, layout = builder.shape(tensor.stream), tensor.layout
-    block = layout.shape[1] // shape[0] if layout.ndim == 3 else 0
-    if block < 2 or layout.size != np.prod(shape) or layout.shape[1:] != (shape[0] * block, shape[1] * block):
+    if layout.ndim != 3 or layout.size != np.prod(shape):
+        return None
+    rows, columns = block = layout.shape[1] // shape[0], layout.shape[2] // shape[1]
+    if rows * columns < 2 or layout.shape[1:] != (shape[0] * rows, shape[1] * columns):
         return None
     squares = places_of_squares(shape, block)
-    first = layout[:, :block, :block]
+    first = layout[:, :rows, :columns]
     if first.max() >= shape[2]:
         return None
     order = first.transpose(1, 2, 0).ravel()  # the channel of the stream that each channel of a square is
@@ -91,7 +93,7 @@ def _with_smaller_pixels(
     scale, offset = tensor.scale[first], tensor.offset[first]
     if tensor.functions or (scale != scale[:, :1, :1]).any() or (offset != offset[:, :1, :1]).any():
         raise UnsupportedError(
-            f"{source} reads {tensor.stream}, of which each pixel becomes {block} × {block}, with another scale, bias or "
+            f"{source} reads {tensor.stream}, of which each pixel becomes {rows} × {columns}, with another scale, bias or "
             "function for the pixels of a square; put a quantizer with one scale before or behind the DepthToSpace."
         )
     reordered = _reordered(builder, source, tensor, order)

@@ -8,12 +8,15 @@ from fractions import Fraction
 import numpy as np
 import onnx
 
+from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.images import as_images
+from pipeline.frontend.conversion.linear import common_scale
 from pipeline.frontend.conversion.sums import few_pairs
 from pipeline.frontend.conversion.tensors import StreamTensor, Sum, describe
 from pipeline.kernels.add_streams import AddStreams
+from pipeline.kernels.vvau import VVAU
 
 __all__ = ["convert_join"]
 
@@ -36,6 +39,8 @@ def convert_join(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b
         )
     if node.op_type == "Sub":
         b = replace(b, scale=-b.scale, offset=-b.offset)
+    if not np.allclose(b.scale * a.scale[0], a.scale * b.scale[0], rtol=2.0**-49, atol=0):
+        a, b = (_of_one_scale(builder, node, tensor) for tensor in (a, b))
     exact = _multipliers(a, b)
     ma, mb = exact or _about(builder, node, a, b)
     ends = [np.sort(np.stack([t.lo * m, t.hi * m]), axis=0) for t, m in ((a, ma), (b, mb))]
@@ -51,6 +56,29 @@ def convert_join(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b
         stream, a.layout, ends[0][0] + ends[1][0], ends[0][1] + ends[1][1], a.scale / ma, a.offset + b.offset
     )
     return result if exact else replace(result, functions=(lambda x: x,), sum=Sum(a, b))
+
+
+def _of_one_scale(builder: LayerBuilder, node: onnx.NodeProto, tensor: StreamTensor) -> StreamTensor:
+    """`tensor` with its integers multiplied, a channel at a time, so that all of them have one scale. Raises
+    UnsupportedError where the scales are in no ratio of small integers."""
+    if (tensor.scale == tensor.scale[0]).all():
+        return tensor
+    scale, multipliers = common_scale(node, tensor)
+    input_type, (height, width, _) = builder.type(tensor.stream), builder.shape(tensor.stream)
+    types = [input_type.scaled(int(multiplier)) for multiplier in multipliers]
+    stream = builder.add(
+        VVAU,
+        (tensor.stream,),
+        source=node.name,
+        weights=multipliers[:, None],
+        input_type=input_type,
+        output_type=IntType(min(type_.lo for type_ in types), max(type_.hi for type_ in types)),
+        pixels=(height, width),
+    )
+    lo, hi = np.sort(np.stack([tensor.lo, tensor.hi]) * multipliers, axis=0)
+    return replace(
+        tensor, stream=stream, lo=lo, hi=hi, scale=np.full(tensor.channels, scale), exclusive=True, origin=None
+    )
 
 
 def _about(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b: StreamTensor) -> tuple[int, int]:

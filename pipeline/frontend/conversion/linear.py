@@ -44,20 +44,24 @@ def convert_convolution(
 ) -> StreamTensor:
     """A convolution: padding, windows, and an MVAU with one row an output channel; or a VVAU where that sees one channel.
 
-    Between groups of several channels the matrix of the MVAU has zeros.
+    Between groups of several channels the matrix of the MVAU has zeros. Where each row sees one channel, the scale of that
+    channel becomes the row's, whatever it is.
     """
     options = attributes(node)
     tensor, order = as_images(builder, describe(node), tensor)
-    scale, multipliers = common_scale(node, tensor)
     integers, weight_scale = quantized_rows(node, weight, weight.values.shape[0])
     groups = options.get("group", 1)
     # rows of a VVAU see channels in their order
     depthwise = groups > 1 and integers.shape[1] == 1 and np.array_equal(order, np.arange(groups))
     window = read_window(node, options, integers.shape[2:])
+    scale: np.ndarray | float
+    if depthwise and not tensor.functions:
+        scale, multipliers = np.repeat(tensor.scale, len(integers) // groups), np.ones(groups, np.int64)
+    else:
+        scale, multipliers = common_scale(node, tensor)
     matrix = dense(integers, groups)[:, np.argsort(order)]
     if depthwise:
-        by_row = np.repeat(multipliers, len(integers) // groups)
-        rows = integers.reshape(len(integers), -1) * by_row[:, None]
+        rows = integers.reshape(len(integers), -1)
     else:
         rows = (matrix.transpose(0, 2, 3, 1) * multipliers).reshape(len(integers), -1)
     offset = np.zeros(len(rows))

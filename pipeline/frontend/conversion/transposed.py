@@ -2,7 +2,7 @@
 
 Output pixel y of a transposed convolution of stride s is the sum of x[i] · w[t] over all i and t with s · i + d · t = y + p,
 p the pads before and d the dilation. With y = s · q + r the taps of remainder r are those with s | r + p − d · t, and i = q +
-(r + p − d · t) / s. So the s · s remainders are as many convolutions of stride 1 with the same window, whose results belong to
+(r + p − d · t) / s. So the remainders of both axes are as many convolutions of stride 1 with the same window, whose results belong to
 one pixel q: a DepthToSpace puts them in their places. No zero is multiplied but where the remainders have unlike taps.
 """
 
@@ -67,7 +67,7 @@ def convert_transposed_convolution(
         "strides": [1, 1], "dilations": [1, 1], "pads": [0, 0, 0, 0], "output_padding": [0, 0], "group": 1,
     } | attributes(node)  # fmt: skip
     height, width, _ = builder.shape(tensor.stream)
-    kernel, stride = weight.values.shape[2:], options["strides"][0]
+    kernel, stride = weight.values.shape[2:], tuple(options["strides"])
     rows, columns = (_Axis.of(node, size, options, i, kernel[i]) for i, size in enumerate((height, width)))
     groups = options["group"]
     weight = weight.moved(lambda w: _outputs_first(w, groups))
@@ -75,19 +75,19 @@ def convert_transposed_convolution(
     scale, multipliers = common_scale(node, tensor)
     integers = dense(integers, groups)
     outputs, inputs = integers.shape[:2]
-    taps = np.zeros((stride, stride, outputs, rows.window, columns.window, inputs), np.int64)
+    taps = np.zeros((*stride, outputs, rows.window, columns.window, inputs), np.int64)
     for remainder_y, y, place_y in rows.taps:
         for remainder_x, x, place_x in columns.taps:
             taps[remainder_y, remainder_x, :, place_y, place_x, order] = integers[:, :, y, x].T
-    matrix = (taps * multipliers).reshape(stride * stride * outputs, -1)
+    matrix = (taps * multipliers).reshape(stride[0] * stride[1] * outputs, -1)
     pads = (rows.pads[0], columns.pads[0], rows.pads[1], columns.pads[1])
     window = (rows.window, columns.window), (1, 1), pads, (1, 1)
     stream, pixels = add_windows(builder, node, tensor.stream, window, value=0)
-    scales = scale * np.tile(weight_scale, stride * stride)
+    scales = scale * np.tile(weight_scale, stride[0] * stride[1])
     result = add_matrix(builder, node, weight, stream, pixels, matrix, scales, np.zeros(len(scales)))
     result = result.move(places_of_squares((*pixels, len(scales)), stride))
     if bias is not None:
-        addend = np.tile(np.asarray(bias, np.float64).reshape(-1), stride * stride)
+        addend = np.tile(np.asarray(bias, np.float64).reshape(-1), stride[0] * stride[1])
         result = result.affine(np.ones(len(scales)), addend)
     return _cut(builder, node, result, (rows.size, columns.size))
 

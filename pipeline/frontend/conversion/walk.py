@@ -14,13 +14,20 @@ from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.dataflow.types import IntType
 from pipeline.errors import Obstacle, UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
-from pipeline.frontend.conversion.elementwise import apply_batch_normalization, apply_binary, apply_function, apply_pair
+from pipeline.frontend.conversion.elementwise import (
+    apply_batch_normalization,
+    apply_binary,
+    apply_function,
+    apply_pair,
+    few_integers,
+)
 from pipeline.frontend.conversion.images import with_squares
 from pipeline.frontend.conversion.joins import convert_join
 from pipeline.frontend.conversion.linear import convert_convolution, convert_matrix_product
 from pipeline.frontend.conversion.moves import convert_concat, convert_pad, convert_resize, convert_slice
 from pipeline.frontend.conversion.outputs import add_label_select, output_transform
 from pipeline.frontend.conversion.pooling import convert_average_pool, convert_max_pool
+from pipeline.frontend.conversion.products import convert_product
 from pipeline.frontend.conversion.quantization import convert_input_quantizer, convert_quantizer
 from pipeline.frontend.conversion.tensors import (
     Constant,
@@ -280,15 +287,17 @@ def _binary(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]
     if isinstance(a, HostTensor | StreamTensor) and isinstance(b, Constant):
         return apply_binary(node, a, b.values, tensor_first=True)
     if isinstance(a, StreamTensor) and isinstance(b, StreamTensor):
-        sums = node.op_type in ("Add", "Sub")
-        pair = None if sums and not a.functions and not b.functions else apply_pair(node, a, b)
+        joined = {"Add": convert_join, "Sub": convert_join, "Mul": convert_product}.get(node.op_type)
+        # sums of integers, and products of wide ones, need no table
+        plain = not a.functions and not b.functions and (node.op_type != "Mul" or not few_integers(a))
+        pair = None if joined and plain else apply_pair(node, a, b)
         if pair is not None:
             return pair
-        if sums:
-            return convert_join(builder, node, a, b)
+        if joined is not None:
+            return joined(builder, node, a, b)
     raise UnsupportedError(
-        f"{describe(node)} joins two tensors that depend on the input; only Add and Sub of quantized tensors can be built, "
-        "and functions of one quantized tensor."
+        f"{describe(node)} joins two tensors that depend on the input; only Add, Sub and Mul of quantized tensors can be "
+        "built, and functions of one quantized tensor."
     )
 
 

@@ -373,9 +373,6 @@ def _check_transposed_convolution(site: _Site) -> None:
     kernel = options.get("kernel_shape", list(w[2:]))
     if tuple(kernel) != w[2:]:
         site.wrong(f"has kernel_shape {kernel}; its weights have {w[2:]}")
-    strides = options.get("strides", [1, 1])
-    if strides[0] != strides[1]:
-        site.refuse(f"has strides {strides}; only the same in both directions can be built")
     elements = math.prod(w[1:]) * group * math.prod(x[1:])
     if elements > _MAX_WINDOWS:
         site.refuse(f"has windows of {elements} elements in all; at most {_MAX_WINDOWS} can be built")
@@ -411,12 +408,14 @@ def _check_batch_normalization(site: _Site) -> None:
 
 
 def _check_binary(site: _Site) -> None:
-    """A constant must not enlarge the tensor that it meets."""
+    """A constant must not enlarge the tensor that it meets, and only one number a channel another tensor."""
+    gate = (*site.output[:2], *(1 for _ in site.output[2:]))
     for index in (0, 1):
-        if site.dynamic(index) and site.shape(index) != site.output:
+        gates = site.node.op_type == "Mul" and site.dynamic(1 - index) and site.shape(index) == gate
+        if site.dynamic(index) and site.shape(index) != site.output and not gates:
             site.refuse(
                 f"broadcasts a tensor of shape {site.shape(index)} to {site.output}; the tensor that depends on the input "
-                "must keep its shape"
+                "must keep its shape, but for a factor of each channel in a Mul"
             )
     divisor = site.constant(1) if site.node.op_type == "Div" else None
     if divisor is not None and not divisor.all():

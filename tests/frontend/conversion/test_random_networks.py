@@ -68,6 +68,8 @@ def test_the_networks_have_every_feature() -> None:
             "Trunc of version 2",
             "top1",
             "logits",
+            "product",
+            "gate",
             "dyadic",
             "real scales",
             "host steps",
