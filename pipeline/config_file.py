@@ -181,6 +181,9 @@ def explain(
     if first["type"] == "missing":
         return f"{where}: {key} is missing; expected {field.description}."
     value = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
+    if value is None:
+        default = "" if field.is_required() else f" Leave {key} out for the default."
+        return f"{where}: {key} is null, which is no value; expected {field.description}.{default}"
     text = str(value).lower() if isinstance(value, bool) else shown(value)  # as YAML has it
     return f"{where}: {key} is {text}; expected {field.description}."
 

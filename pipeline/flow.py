@@ -421,9 +421,7 @@ def _keep_users(files: Mapping[str, Path], published: Mapping[str, _Published], 
     """Raise ConfigError where `out` holds something else under the name of one of `files`, which no build put there."""
     known = {name for entry in published.values() for name in entry.files}
     taken = sorted(
-        name
-        for name in files
-        if name not in known and os.path.lexists(out / name) and not _same(files[name], out / name)
+        name for name in files if name not in known and (out / name).is_file() and not _same(files[name], out / name)
     )
     if taken:
         raise ConfigError(

@@ -207,7 +207,10 @@ def test_settings_of_the_command_line_go_before_the_file(write, tmp_path: Path, 
         ),
         (["nothing.at.all=3"], "^the command line: there is no option 'nothing'"),
         (["seed.more=3"], "^the command line: seed is {'more': 3}; expected"),
-        (["seed=null"], "^the command line: seed is None; expected a whole number"),
+        (
+            ["seed=null"],
+            "^the command line: seed is null, which is no value; expected a whole number .* Leave seed out for the default",
+        ),
         (["inherit=base.yaml"], "^the command line: there is no option 'inherit'"),
         (
             ["simulation=3"],

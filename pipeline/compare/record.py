@@ -162,7 +162,7 @@ def read_record(point: Point, results: Mapping[str, Path]) -> PointRecord:
 
     facts = read_facts(results, point.config.target_fps)
     model, resources = facts.model, facts.resources
-    used = resources.total
+    used, report = resources.total, results.get("report")
     capacity = resources.capacity
     return PointRecord(
         **axes_of(point),
@@ -174,7 +174,7 @@ def read_record(point: Point, results: Mapping[str, Path]) -> PointRecord:
         provenance=model.provenance,
         top1=model.top1,
         top1_how=model.top1_how,
-        psnr=None if model.weights == "synthetic" else mean_psnr(results["report"] / "report"),
+        psnr=None if model.weights == "synthetic" or not report else mean_psnr(report / "report"),
         sparsity=_sparsity(facts),
         cycles=facts.network.steady_cycles,
         fps=facts.throughput_fps,

@@ -70,7 +70,6 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
     """
     model, end = without_end(whole := model)
     evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
-    first = evaluation.run(inputs[:1])[output]
     label = gives_label(whole) and (end is None or end.keeps_order)
     if top1 and not label:
         raise UnsupportedError(
@@ -79,10 +78,10 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
         )
     asked = top1
     if top1 is None:
-        top1 = label and gives_classes(first)
+        top1 = label and gives_classes(evaluation.run(inputs[:1])[output])
     conversion = convert_graph(model, top1=top1, name=name)
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
-    part = None if top1 or end is None else HostPart(whole, end, first.shape)
+    part = None if top1 or end is None else HostPart(whole, end, (1, *conversion.layout.shape))
     transform = conversion.graph.input_transform
     assert transform is not None  # what converts a network makes one
 
@@ -101,7 +100,7 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
     # the label that somebody did not want is not computed on the host either
     last = "" if gives_label(whole) and asked is not None else dropped_label(whole)
     steps = part.steps if part is not None else ()
-    rank = first.ndim if part is None else part.rank
+    rank = 1 + conversion.layout.ndim if part is None else part.rank
     step = None if top1 or not last else dropped_step(whole, len(steps), rank)
     if step is not None:
         steps = (*steps, step)

@@ -105,7 +105,9 @@ def find_end(model: onnx.ModelProto) -> HostEnd | None:
     if end is None:
         return None
     fixed = constants(graph)
-    shapes = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in graph.value_info}
+    shapes = {
+        v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in (*graph.input, *graph.value_info)
+    }
     if all(_for_layers(node, fixed, shapes) for node in end.nodes):
         return None
     source, nodes = end.source, list(end.nodes)
@@ -134,5 +136,7 @@ def _with_layers(node: onnx.NodeProto, fixed: Mapping[str, np.ndarray], shapes: 
     if node.op_type not in _SCALES or len(operands) != 1 or (node.op_type == "Div" and node.input[0] in fixed):
         return False
     rank = max(len(shapes.get(name, ())) for name in node.input if name not in fixed)
+    if not rank:
+        return True  # its shape is not known; the layers refuse what they do not take
     shape = (1,) * (rank - operands[0].ndim) + operands[0].shape
     return all(size == 1 for axis, size in enumerate(shape) if axis != 1)

@@ -58,8 +58,6 @@ def test_it_is_the_label_of_the_build(operator: str, options: dict[str, int], so
     [
         ("ArgMax", {"axis": 1, "select_last_index": 1}),
         ("ArgMax", {"axis": 0}),
-        ("TopK", {"k": 2}),
-        ("TopK", {"largest": 0}),
         ("ArgMin", {"axis": 1}),
     ],
 )
