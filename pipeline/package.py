@@ -135,6 +135,8 @@ def run(
         "streams": {name: _layout(port) for name, port in ports.items()},
         "rtl": {"top": TOP, "sources": [f"rtl/{source}" for source in sources]},
     }
+    if graph.outputs:
+        facts["outputs"] = [{"name": output.name, "shape": list(output.places.shape)} for output in graph.outputs]
     if design.weight_words.size:
         shutil.copyfile(rtl / WEIGHT_FILE, folder / RUNTIME_WEIGHTS)
         facts["runtime_weights"] = {"file": RUNTIME_WEIGHTS, "words": int(design.weight_words.size)}
@@ -195,7 +197,7 @@ def _transforms(graph: LayerGraph, preprocessing: Preprocessing | None) -> Trans
         images = ImageTransform(transform, mean, std, lookup_table(transform, mean, std))
     if after is None or graph.gives_labels:
         return Transforms(transform, images, None, None)
-    return Transforms(transform, images, after.scale, after.bias)
+    return Transforms(transform, images, after.scale, after.bias, graph.outputs)
 
 
 def _copy_driver(folder: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from a2q_driver.input_transform import HostStep, InputTransform
+from a2q_driver.network_output import NetworkOutput
 from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.dataflow.registry import kernels
 from pipeline.dataflow.requantize import Requantizer
@@ -27,7 +28,8 @@ from pipeline.errors import ModelError
 __all__ = ["load_graph", "save_graph"]
 
 _PARTS: dict[str, type] = {
-    kind.__name__: kind for kind in (HostStep, InputTransform, IntType, LayerGraph, OutputTransform, Requantizer)
+    kind.__name__: kind
+    for kind in (HostStep, InputTransform, IntType, LayerGraph, NetworkOutput, OutputTransform, Requantizer)
 }
 
 

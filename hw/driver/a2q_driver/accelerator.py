@@ -161,11 +161,11 @@ class Accelerator:
         self.last_batch = Batch(len(frames), counted, seconds)
         return outputs
 
-    def predict(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """The classes, int64 of shape (N,), of uint8 `images` of shape (N, height, width, channels).
 
-        Where the accelerator gives no label: the network's real outputs, float64 of shape (N, classes). Raises what
-        `execute` raises, and DtypeError where the package does not know how the network takes images.
+        Where the accelerator gives no label: the network's real outputs, float64 of shape (N, classes), or, of
+        several outputs, each by its name in the model. Raises what `execute` raises, and DtypeError where the package does not know how the network takes images.
         """
         images = np.asarray(images)
         if self.transforms.images is None:

@@ -5,6 +5,7 @@ step_ops, step_0, step_1, …    its steps: the operations, and the operand of e
 mean, std                      of images' preprocessing, where it is known
 lookup                         the table that stands for both, where there is one
 output_scale, output_bias      real output = scale · integer + bias; absent where the output is a label
+output_names, output_0, …      the names of several outputs, and the places of each in the output stream; else absent
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from a2q_driver.errors import PackageError
 from a2q_driver.input_transform import HostStep, InputTransform
+from a2q_driver.network_output import NetworkOutput
 from a2q_driver.preprocessing import ImageTransform
 
 __all__ = ["Transforms", "load_transforms", "save_transforms"]
@@ -24,26 +26,31 @@ __all__ = ["Transforms", "load_transforms", "save_transforms"]
 
 @dataclass(frozen=True, eq=False)
 class Transforms:
-    """What the host does. `images` is None where preprocessing is not known, `scale` and `bias` for a label."""
+    """What the host does. `images` is None where preprocessing is not known, `scale` and `bias` for a label.
+    `several` has the outputs of a network with more than one."""
 
     input: InputTransform
     images: ImageTransform | None
     scale: np.ndarray | None
     bias: np.ndarray | None
+    several: tuple[NetworkOutput, ...] = ()
 
     @property
     def gives_label(self) -> bool:
         """Whether the accelerator's output is the index of a class; real outputs of the network otherwise."""
         return self.scale is None
 
-    def outputs(self, integers: np.ndarray) -> np.ndarray:
+    def outputs(self, integers: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """What the network gives for output `integers` (N, H, W, C): classes, int64 (N,), or real outputs.
 
-        Those are float64, of shape (N, classes) where the network gives vectors.
+        Those are float64, of shape (N, classes) where the network gives vectors. Of several outputs each is an array by
+        its name, in the order and with the shape, (N, ...), that the model has.
         """
         if self.scale is None or self.bias is None:
             return integers.reshape(-1)
         outputs = integers * self.scale + self.bias
+        if self.several:
+            return {output.name: output.of(outputs) for output in self.several}
         return outputs.reshape(len(outputs), -1) if outputs.shape[1:3] == (1, 1) else outputs
 
 
@@ -68,6 +75,9 @@ def save_transforms(path: Path, transforms: Transforms) -> None:
             arrays["lookup"] = transforms.images.lookup
     if transforms.scale is not None and transforms.bias is not None:
         arrays["output_scale"], arrays["output_bias"] = transforms.scale, transforms.bias
+    if transforms.several:
+        arrays["output_names"] = np.array([output.name for output in transforms.several], np.str_)
+        arrays |= {f"output_{index}": output.places for index, output in enumerate(transforms.several)}
     np.savez(path, **arrays)
 
 
@@ -94,6 +104,8 @@ def load_transforms(path: Path) -> Transforms:
         if "mean" in arrays:
             mean, std = tuple(arrays["mean"].tolist()), tuple(arrays["std"].tolist())
             images = ImageTransform(source, mean, std, arrays.get("lookup"))
+        names = arrays["output_names"].tolist() if "output_names" in arrays else []
+        several = tuple(NetworkOutput(name, arrays[f"output_{index}"]) for index, name in enumerate(names))
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise PackageError(f"{path} cannot be read: {error!r}.") from error
-    return Transforms(source, images, arrays.get("output_scale"), arrays.get("output_bias"))
+    return Transforms(source, images, arrays.get("output_scale"), arrays.get("output_bias"), several)
