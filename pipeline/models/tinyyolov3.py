@@ -41,7 +41,7 @@ class _Block(nn.Module):
         super().__init__()
         self.conv = layers.conv(inputs, outputs, kernel, padding=kernel // 2, place=place)
         self.bn = nn.BatchNorm2d(outputs)
-        self.relu = layers.activation() if end is None else end
+        self.relu: nn.Module = layers.activation() if end is None else end
 
     def forward(self, x: Tensor) -> Tensor:
         return self.relu(self.bn(self.conv(x)))
@@ -72,7 +72,7 @@ class TinyYOLOv3(ImageNetwork):
             )
         layers = Layers(quantization)
         inputs = input_shape[0]
-        blocks: list[nn.Module] = []
+        blocks: list[_Block] = []
         for index, planes in enumerate(_PLANES):
             outputs = channels(planes, width)
             blocks.append(_Block(layers, inputs, outputs, 3, place="hidden" if index else "first"))

@@ -36,11 +36,9 @@ def output_transform(tensor: StreamTensor, name: str) -> OutputTransform:
 
 def convert_outputs(builder: LayerBuilder, names: Sequence[str], tensors: Sequence[StreamTensor]) -> StreamTensor:
     """The frames of `tensors`, outputs called `names`, whole behind each other, by a chain of layers. Every element is a
-    channel with a scale and a bias. Raises UnsupportedError for an output that needs no layer, or is a function."""
+    channel with a scale and a bias. Raises UnsupportedError for an output that is a function of its sums."""
     for name, tensor in zip(names, tensors, strict=True):
         output_transform(tensor, name)
-        if tensor.stream not in builder.layers:
-            raise UnsupportedError(f"The output {name} needs no layer: there is no quantized operation to build.")
     total, *others = (_flat(builder, tensor) for tensor in tensors)
     shape = builder.shape(tensors[0].stream)
     for tensor, other in zip(tensors[1:], others, strict=True):
