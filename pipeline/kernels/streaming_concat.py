@@ -64,9 +64,7 @@ class StreamingConcat(Layer):
             )
 
     def inputs(self) -> tuple[Stream, ...]:
-        return tuple(
-            Stream(shape, type_, self.simd) for shape, type_ in zip(self._shapes(), self.types, strict=True)
-        )
+        return tuple(Stream(shape, type_, self.simd) for shape, type_ in zip(self._shapes(), self.types, strict=True))
 
     def outputs(self) -> tuple[Stream, ...]:
         a, b = self.types

@@ -123,7 +123,18 @@ class Preprocessing:
 
 
 Kind = Literal[
-    "resnet", "vgg", "cnv", "mobilenetv1", "mobilenetv2", "tfc", "espcn", "unet", "dscnn", "vgg10", "tinyyolo", "tinyyolov3"
+    "resnet",
+    "vgg",
+    "cnv",
+    "mobilenetv1",
+    "mobilenetv2",
+    "tfc",
+    "espcn",
+    "unet",
+    "dscnn",
+    "vgg10",
+    "tinyyolo",
+    "tinyyolov3",
 ]
 
 

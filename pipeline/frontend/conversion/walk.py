@@ -192,7 +192,9 @@ def _places(several: SeveralOutputs, layout: np.ndarray) -> tuple[NetworkOutput,
     """Each output, of the joined ones' `layout`."""
     ends = np.cumsum([int(np.prod(shape)) for shape in several.shapes])[:-1]
     parts = zip(several.names, several.shapes, np.split(layout.ravel(), ends), strict=True)
-    return tuple(NetworkOutput(name, np.ascontiguousarray(part.reshape(shape), np.int64)) for name, shape, part in parts)
+    return tuple(
+        NetworkOutput(name, np.ascontiguousarray(part.reshape(shape), np.int64)) for name, shape, part in parts
+    )
 
 
 def _shared(operand: Operand) -> Operand:
