@@ -140,6 +140,8 @@ def run(
         "before": [step.op for step in transform.steps],
         "after": [] if after is None or graph.gives_labels else [step.op for step in after.steps],
     }
+    if graph.outputs:
+        facts["outputs"] = [{"name": output.name, "shape": list(output.places.shape)} for output in graph.outputs]
     if design.weight_words.size:
         shutil.copyfile(rtl / WEIGHT_FILE, folder / RUNTIME_WEIGHTS)
         facts["runtime_weights"] = {"file": RUNTIME_WEIGHTS, "words": int(design.weight_words.size)}
@@ -200,7 +202,7 @@ def _transforms(graph: LayerGraph, preprocessing: Preprocessing | None) -> Trans
         images = ImageTransform(transform, mean, std, lookup_table(transform, mean, std))
     if after is None or graph.gives_labels:
         return Transforms(transform, images, None, None)
-    return Transforms(transform, images, after.scale, after.bias, after.steps, after.layout)
+    return Transforms(transform, images, after.scale, after.bias, after.steps, after.layout, graph.outputs)
 
 
 def _copy_driver(folder: Path) -> None:

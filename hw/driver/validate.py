@@ -34,6 +34,8 @@ def _main() -> int:
         expected = _checked(expected, given, accelerator)
         if labels is not None and labels.shape != given.shape[:1]:
             raise ShapeError(f"Labels of shape {labels.shape} for {len(given)} images; expected one label an image.")
+        if labels is not None and accelerator.transforms.several:
+            raise ShapeError("Labels for a network with several outputs; --labels is for a network that gives classes.")
         got = accelerator.execute(given)
         result = _compared(got, expected, labels, accelerator)
     _show(result, got, expected)

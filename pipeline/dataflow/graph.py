@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from a2q_driver.input_transform import InputTransform
+from a2q_driver.network_output import NetworkOutput
 from a2q_driver.output_steps import OutputStep, apply_steps
 from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.roles import Accumulating, Fifo
@@ -35,9 +36,9 @@ class Connection:
 class OutputTransform:
     """How the host turns integers of the output stream into the network's real outputs: scale · integer + bias.
 
-    `scale` and `bias` are float64 arrays that broadcast against (channels,). `steps` are what the network has behind that;
-    they begin with a tensor of the network, for each element of which, without the batch, `layout` has the place in a frame
-    of the stream.
+    `scale` and `bias` are float64 arrays that broadcast against (channels,), which are all elements where several outputs
+    share the stream. `steps` are what the network has behind that; they begin with a tensor of the network, for each
+    element of which, without the batch, `layout` has the place in a frame of the stream.
     """
 
     scale: np.ndarray
@@ -62,7 +63,11 @@ class OutputTransform:
 
 @dataclass(frozen=True, eq=False)
 class LayerGraph:
-    """Layers in topological order. One input stream and one output stream; every stream has one reader."""
+    """Layers in topological order. One input stream and one output stream; every stream has one reader.
+
+    Several outputs of a network share the output stream: `outputs` has where each is in its frames. It is empty where
+    there is one.
+    """
 
     name: str
     layers: tuple[Layer, ...]
@@ -70,6 +75,7 @@ class LayerGraph:
     output: str
     output_transform: OutputTransform | None = None
     input_transform: InputTransform | None = None
+    outputs: tuple[NetworkOutput, ...] = ()
 
     def __post_init__(self) -> None:
         known = {self.input}

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from a2q_driver.input_transform import HostStep, InputTransform
+from a2q_driver.network_output import NetworkOutput
 from a2q_driver.output_steps import OutputStep
 from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.dataflow.registry import kernels
@@ -29,7 +30,16 @@ __all__ = ["load_graph", "save_graph"]
 
 _PARTS: dict[str, type] = {
     kind.__name__: kind
-    for kind in (HostStep, InputTransform, IntType, LayerGraph, OutputStep, OutputTransform, Requantizer)
+    for kind in (
+        HostStep,
+        InputTransform,
+        IntType,
+        LayerGraph,
+        NetworkOutput,
+        OutputStep,
+        OutputTransform,
+        Requantizer,
+    )
 }
 
 

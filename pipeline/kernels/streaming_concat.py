@@ -1,15 +1,15 @@
-"""StreamingConcat: the channels of two streams behind each other."""
+"""StreamingConcat: the channels of two streams behind each other, or their whole frames."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import gcd, log2
+from math import gcd, log2, prod
 from typing import ClassVar, Self
 
 import numpy as np
 
-from pipeline.dataflow.layer import Layer, Stream
+from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
@@ -24,14 +24,21 @@ class StreamingConcat(Layer):
 
     The output has the narrowest type that holds both of `types`. A beat carries `simd` channels on all sides; the inputs
     are read by turns, the beats of a pixel of one and then those of the other. More than two streams are a chain of such
-    layers. Raises ConfigError for a SIMD that does not divide the channels of both, UnsupportedError unless there are two
-    inputs.
+    layers.
+
+    With `frames`, the shapes (H, W, C) of the inputs, whole frames are joined: the output is one pixel that has their
+    elements, all of a frame of one and then all of a frame of the other, `pixels` is (1, 1), `channels` the elements of
+    each, and SIMD divides the C of both. So outputs of a network share one stream.
+
+    Raises ConfigError for a SIMD that does not divide the channels of both, UnsupportedError unless there are two inputs,
+    and where `frames` have other elements than `channels`.
     """
 
     pixels: tuple[int, int]
     channels: tuple[int, int]
     types: tuple[IntType, IntType]
     simd: int = 1
+    frames: tuple[Shape, Shape] | None = None
 
     op_type: ClassVar[str] = "StreamingConcat"
     module: ClassVar[str] = "streaming_concat"
@@ -44,24 +51,28 @@ class StreamingConcat(Layer):
                 f"layer {self.name} joins {len(self.input_names)} streams with {len(self.channels)} numbers of channels "
                 f"and {len(self.types)} types; expected two of each."
             )
-        if self.simd < 1 or gcd(*self.channels) % self.simd:
+        if self.frames and (self.pixels != (1, 1) or tuple(map(prod, self.frames)) != self.channels):
+            raise UnsupportedError(
+                f"layer {self.name} joins frames of shapes {self.frames[0]} and {self.frames[1]} as {self.channels[0]} and "
+                f"{self.channels[1]} elements of {self.pixels[0]} × {self.pixels[1]} pixels; expected all of one pixel."
+            )
+        first, second = (shape[2] for shape in self._shapes())
+        if self.simd < 1 or gcd(first, second) % self.simd:
             raise ConfigError(
-                f"layer {self.name}: SIMD = {self.simd} does not divide its {self.channels[0]} and {self.channels[1]} "
-                f"channels; choose a divisor of {gcd(*self.channels)}."
+                f"layer {self.name}: SIMD = {self.simd} does not divide its {first} and {second} "
+                f"channels; choose a divisor of {gcd(first, second)}."
             )
 
     def inputs(self) -> tuple[Stream, ...]:
-        return tuple(
-            Stream((*self.pixels, channels), type_, self.simd)
-            for channels, type_ in zip(self.channels, self.types, strict=True)
-        )
+        return tuple(Stream(shape, type_, self.simd) for shape, type_ in zip(self._shapes(), self.types, strict=True))
 
     def outputs(self) -> tuple[Stream, ...]:
         a, b = self.types
         return (Stream((*self.pixels, sum(self.channels)), IntType(min(a.lo, b.lo), max(a.hi, b.hi)), self.simd),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (np.concatenate([values.astype(np.int64) for values in inputs], axis=3),)
+        pixels = [values.astype(np.int64).reshape(len(values), *self.pixels, -1) for values in inputs]
+        return (np.concatenate(pixels, axis=3),)
 
     def cycles(self) -> int:
         return self.outputs()[0].beats
@@ -78,7 +89,7 @@ class StreamingConcat(Layer):
         return np.tile(of_pixel, self.pixels[0] * self.pixels[1])
 
     def legal_values(self) -> dict[str, tuple[int, ...]]:
-        return {"simd": divisors(gcd(*self.channels))}
+        return {"simd": divisors(gcd(*(shape[2] for shape in self._shapes())))}
 
     def demand(self, family: str) -> Demand:
         demand = Demand(self.op_type)
@@ -109,6 +120,10 @@ class StreamingConcat(Layer):
             "Signed1": self.types[1].signed,
             "OutputSigned": result.signed,
         }
+
+    def _shapes(self) -> tuple[Shape, ...]:
+        """Of the inputs' frames."""
+        return self.frames or tuple((*self.pixels, channels) for channels in self.channels)
 
     def _folds(self) -> tuple[int, ...]:
         """Beats of a pixel, by input."""

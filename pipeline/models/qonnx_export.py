@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import brevitas.config
 import numpy as np
@@ -48,7 +49,6 @@ from pipeline.frontend.streamline.executor import (
     constants,
     gives_classes,
     graph_input,
-    graph_output,
     run_graph,
 )
 from pipeline.frontend.streamline.input_range import quantizer_range
@@ -267,7 +267,7 @@ def _write(network: nn.Module, image: Tensor, path: Path, record: NetworkRecord,
             warnings.simplefilter("ignore")  # the tracer's, about constants that are meant to be
             weights = quantized_weights(network, image)
             options = {"dynamo": False, "opset_version": opset, "input_names": [_input_name(network)]}
-            model = _Manager.export(network, image, None, **options, output_names=["output"])
+            model = _Manager.export(network, image, None, **options, output_names=_output_names(network, image))
     finally:
         hook.remove()
     if not weights:
@@ -316,8 +316,11 @@ def _executed(path: Path, inputs: np.ndarray) -> np.ndarray:
         return run_graph(read_model(path), inputs, batch=_BATCH)
     except UnsupportedError:
         wrapper = ModelWrapper(str(path)).transform(InferShapes())
-        source, target = graph_input(wrapper.graph).name, graph_output(wrapper.graph)
-        return np.concatenate([execute_onnx(wrapper, {source: frame[None]})[target] for frame in inputs])
+        source, targets = graph_input(wrapper.graph).name, [value.name for value in wrapper.graph.output]
+        frames = [execute_onnx(wrapper, {source: frame[None]}) for frame in inputs]
+        if len(targets) == 1:
+            return np.concatenate([frame[targets[0]] for frame in frames])
+        return np.stack([np.concatenate([frame[name].ravel() for name in targets])[None] for frame in frames])
 
 
 def _proof_inputs(model: onnx.ModelProto, example: Tensor, record: NetworkRecord) -> Tensor:
@@ -381,11 +384,32 @@ def compare_outputs(exported: np.ndarray, expected: np.ndarray) -> float:
 def _run(network: nn.Module, images: Tensor, size: int) -> np.ndarray:
     def run(batch: Tensor) -> Tensor:
         with torch.no_grad():  # of each thread
-            return _plain(network(batch))
+            return _joined(network(batch))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return torch.cat(list(pool.map(run, images.split(size)))).numpy()  # type: ignore[no-untyped-call]  # of torch
 
 
-def _plain(output: Tensor | QuantTensor) -> Tensor:
+def _plain(output: Any) -> Any:
+    """A tensor of floats, or a tuple of those of several outputs."""
+    if isinstance(output, tuple | list) and not isinstance(output, QuantTensor):
+        return tuple(map(_plain, output))
     return output.value if isinstance(output, QuantTensor) else output
+
+
+def _joined(output: Any) -> Tensor:
+    """The output of a network, or several as `read_model` joins them: (N, 1, elements), one behind the other."""
+    plain = _plain(output)
+    return torch.cat([part.flatten(1) for part in plain], dim=1)[:, None] if isinstance(plain, tuple) else plain
+
+
+def _output_names(network: nn.Module, image: Tensor) -> list[str]:
+    """`output`, or of several those that the network has as `output_names`, or output_0, output_1 and so on."""
+    with torch.no_grad():
+        plain = _plain(network(image))
+    if not isinstance(plain, tuple):
+        return ["output"]
+    names = list(getattr(network, "output_names", [f"output_{index}" for index in range(len(plain))]))
+    if len(names) != len(plain):
+        raise ModelError(f"The network gives {len(plain)} outputs, and its output_names are {', '.join(names)}.")
+    return names

@@ -143,6 +143,7 @@ def image_network(spec: ModelSpec) -> ImageNetwork:
     from pipeline.models.resnet import ResNet
     from pipeline.models.tfc import TFC
     from pipeline.models.tinyyolo import TinyYOLO
+    from pipeline.models.tinyyolov3 import TinyYOLOv3
     from pipeline.models.unet import UNet
     from pipeline.models.vgg import VGG
     from pipeline.models.vgg10 import VGG10
@@ -159,6 +160,7 @@ def image_network(spec: ModelSpec) -> ImageNetwork:
         "dscnn": DSCNN,
         "vgg10": VGG10,
         "tinyyolo": TinyYOLO,
+        "tinyyolov3": TinyYOLOv3,
     }
     family = FAMILIES[spec.family]
     return kinds[family.kind](

@@ -15,6 +15,7 @@ class Network:
     opset = 13
     quantizers_version = 2  # of QONNX's operators: 1 has another Trunc
     output_shape: tuple[int, ...] | None = None  # where a test wants a file that ONNX's checker accepts
+    more_outputs: tuple[str, ...] = ()  # tensors that are outputs too, before the last
 
     def __init__(self, *shape: int, seed: int = 0) -> None:
         self.rng = np.random.default_rng(seed)
@@ -74,7 +75,10 @@ class Network:
             self.nodes,
             "network",
             [helper.make_tensor_value_info("input", TensorProto.FLOAT, self.shape)],
-            [helper.make_tensor_value_info(self.last, TensorProto.FLOAT, self.output_shape)],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, self.output_shape)
+                for name in (*self.more_outputs, self.last)
+            ],
             [numpy_helper.from_array(array, name) for name, array in self.arrays.items()],
         )
         opsets = [

@@ -162,13 +162,14 @@ class Accelerator:
         self.last_batch = Batch(len(frames), counted, seconds)
         return outputs
 
-    def predict(self, images: np.ndarray, resize: str | None = None) -> np.ndarray:
+    def predict(self, images: np.ndarray, resize: str | None = None) -> np.ndarray | dict[str, np.ndarray]:
         """The classes, int64 of shape (N,), of uint8 `images` of shape (N, height, width, channels).
 
         Where the accelerator gives no label: the network's real outputs, float64 of shape (N, classes), with all that the
-        network does behind its last layer; see `Transforms.outputs`. With `resize`, `bilinear` or `nearest`, images of
-        another size are brought to the network's, see `resizing`; without, they are refused. Raises what `execute` raises,
-        and DtypeError where the package does not know how the network takes images.
+        network does behind its last layer, or, of several outputs, each by its name; see `Transforms.outputs`. With
+        `resize`, `bilinear` or `nearest`, images of another size are brought to the network's, see `resizing`; without,
+        they are refused. Raises what `execute` raises, and DtypeError where the package does not know how the network takes
+        images.
         """
         images = np.asarray(images)
         if self.transforms.images is None:

@@ -7,6 +7,7 @@ lookup                         the table that stands for both, where there is on
 output_scale, output_bias      real output = scale · integer + bias; absent where the output is a label
 layout                         where there is more behind that: the place of each element of the tensor that it begins with
 after_ops, after_0_inputs, …   its steps: the operations, and `inputs`, `operand` and `numbers` of each
+output_names, output_0, …      the names of several outputs, and the places of each in the output stream; else absent
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from a2q_driver.errors import PackageError
 from a2q_driver.input_transform import HostStep, InputTransform
+from a2q_driver.network_output import NetworkOutput
 from a2q_driver.output_steps import OutputStep, apply_steps
 from a2q_driver.preprocessing import ImageTransform
 
@@ -30,7 +32,8 @@ class Transforms:
     """What the host does. `images` is None where preprocessing is not known, `scale` and `bias` for a label.
 
     `steps` are what the network has behind its last layer, and `layout` has, for each element of the tensor that they begin
-    with, without the batch, the place in a frame of the output stream.
+    with, without the batch, the place in a frame of the output stream. `several` has the outputs of a network with more
+    than one.
     """
 
     input: InputTransform
@@ -39,17 +42,19 @@ class Transforms:
     bias: np.ndarray | None
     steps: tuple[OutputStep, ...] = ()
     layout: np.ndarray | None = None
+    several: tuple[NetworkOutput, ...] = ()
 
     @property
     def gives_label(self) -> bool:
         """Whether the accelerator's output is the index of a class; real outputs of the network otherwise."""
         return self.scale is None
 
-    def outputs(self, integers: np.ndarray) -> np.ndarray:
+    def outputs(self, integers: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """What the network gives for output `integers` (N, H, W, C): classes, int64 (N,), or real outputs.
 
         Those are float64, of shape (N, classes) where the network gives vectors, else (N, H, W, C). Where there are `steps`
-        they are what these give, of the network's own shape; indices are int64.
+        they are what these give, of the network's own shape; indices are int64. Of several outputs each is an array by its
+        name, in the order and with the shape, (N, ...), that the model has.
         """
         if self.layout is None:
             return self.real(integers)
@@ -58,11 +63,13 @@ class Transforms:
         real = (integers * self.scale + self.bias).reshape(len(integers), -1)
         return apply_steps(real[:, self.layout.ravel()].reshape(len(real), *self.layout.shape), self.steps)
 
-    def real(self, integers: np.ndarray) -> np.ndarray:
+    def real(self, integers: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """The same without the `steps`: scale · integer + bias."""
         if self.scale is None or self.bias is None:
             return integers.reshape(-1)
         outputs = integers * self.scale + self.bias
+        if self.several:
+            return {output.name: output.of(outputs) for output in self.several}
         return outputs.reshape(len(outputs), -1) if outputs.shape[1:3] == (1, 1) else outputs
 
 
@@ -94,6 +101,9 @@ def save_transforms(path: Path, transforms: Transforms) -> None:
             arrays[f"after_{index}_inputs"] = np.array(step.inputs, np.int64)
             arrays[f"after_{index}_operand"] = step.operand
             arrays[f"after_{index}_numbers"] = np.array(step.numbers, np.float64)
+    if transforms.several:
+        arrays["output_names"] = np.array([output.name for output in transforms.several], np.str_)
+        arrays |= {f"output_{index}": output.places for index, output in enumerate(transforms.several)}
     np.savez(path, **arrays)
 
 
@@ -129,7 +139,9 @@ def load_transforms(path: Path) -> Transforms:
             )
             for index, op in enumerate(arrays["after_ops"].tolist() if "layout" in arrays else ())
         )
+        names = arrays["output_names"].tolist() if "output_names" in arrays else []
+        several = tuple(NetworkOutput(name, arrays[f"output_{index}"]) for index, name in enumerate(names))
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise PackageError(f"{path} cannot be read: {error!r}.") from error
     scale, bias = arrays.get("output_scale"), arrays.get("output_bias")
-    return Transforms(source, images, scale, bias, steps, arrays.get("layout"))
+    return Transforms(source, images, scale, bias, steps, arrays.get("layout"), several)

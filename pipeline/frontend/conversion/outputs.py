@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,8 +15,9 @@ from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.order import increasing
 from pipeline.frontend.conversion.tensors import StreamTensor
 from pipeline.kernels.label_select import LabelSelect
+from pipeline.kernels.streaming_concat import StreamingConcat
 
-__all__ = ["add_label_select", "output_transform"]
+__all__ = ["add_label_select", "convert_outputs", "output_transform"]
 
 _MAX_BITS = 62  # of the products that are compared, in the reference's int64
 
@@ -29,6 +32,40 @@ def output_transform(tensor: StreamTensor, name: str) -> OutputTransform:
     return OutputTransform(
         tensor.scale.astype(np.float32).astype(np.float64), tensor.offset.astype(np.float32).astype(np.float64)
     )
+
+
+def convert_outputs(builder: LayerBuilder, names: Sequence[str], tensors: Sequence[StreamTensor]) -> StreamTensor:
+    """The frames of `tensors`, outputs called `names`, whole behind each other, by a chain of layers. Every element is a
+    channel with a scale and a bias. Raises UnsupportedError for an output that is a function of its sums."""
+    for name, tensor in zip(names, tensors, strict=True):
+        output_transform(tensor, name)
+    total, *others = (_flat(builder, tensor) for tensor in tensors)
+    shape = builder.shape(tensors[0].stream)
+    for tensor, other in zip(tensors[1:], others, strict=True):
+        frames = shape, builder.shape(tensor.stream)
+        stream = builder.add(
+            StreamingConcat,
+            (total.stream, tensor.stream),
+            source="outputs",
+            pixels=(1, 1),
+            channels=(total.channels, other.channels),
+            types=(builder.type(total.stream), builder.type(tensor.stream)),
+            frames=frames,
+        )
+        layout = np.concatenate([total.layout, total.channels + other.layout], axis=1)
+        lo, hi, scale, offset = (
+            np.concatenate([getattr(t, field) for t in (total, other)]) for field in ("lo", "hi", "scale", "offset")
+        )
+        total = StreamTensor(stream, layout, lo, hi, scale, offset)
+        shape = builder.shape(stream)
+    return total
+
+
+def _flat(builder: LayerBuilder, tensor: StreamTensor) -> StreamTensor:
+    """`tensor` with every element of its frame as a channel."""
+    pixels = math.prod(builder.shape(tensor.stream)[:2])
+    lo, hi, scale, offset = (np.tile(x, pixels) for x in (tensor.lo, tensor.hi, tensor.scale, tensor.offset))
+    return replace(tensor, lo=lo, hi=hi, scale=scale, offset=offset)
 
 
 def add_label_select(builder: LayerBuilder, tensor: StreamTensor, name: str) -> tuple[str, OutputTransform]:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import torch
 
+from a2q_driver.network_output import NetworkOutput
 from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.dataflow.types import IntType
 from pipeline.errors import Obstacle, UnsupportedError
@@ -25,7 +26,7 @@ from pipeline.frontend.conversion.images import with_squares
 from pipeline.frontend.conversion.joins import convert_join
 from pipeline.frontend.conversion.linear import convert_convolution, convert_matrix_product
 from pipeline.frontend.conversion.moves import convert_concat, convert_pad, convert_resize, convert_slice
-from pipeline.frontend.conversion.outputs import add_label_select, output_transform
+from pipeline.frontend.conversion.outputs import add_label_select, convert_outputs, output_transform
 from pipeline.frontend.conversion.pooling import convert_average_pool, convert_max_pool
 from pipeline.frontend.conversion.products import convert_product
 from pipeline.frontend.conversion.quantization import convert_input_quantizer, convert_quantizer
@@ -49,6 +50,7 @@ from pipeline.frontend.streamline.operators import (
     OPERATORS,
 )
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, read_quantizer
+from pipeline.frontend.streamline.several_outputs import SeveralOutputs, joins_outputs, several_outputs
 from pipeline.kernels.fm_padding import FMPadding
 
 __all__ = ["Conversion", "convert_graph", "find_obstacles", "without_end"]
@@ -101,7 +103,7 @@ def convert_graph(model: onnx.ModelProto, *, top1: bool, name: str) -> Conversio
     if obstacles:
         raise obstacles.error(f"The network {name}", model.graph.node)
     try:
-        return _finish(builder, result, output, top1, name)
+        return _finish(builder, result, output, top1, name, several_outputs(model))
     except UnsupportedError as error:
         raise UnsupportedError(f"The network {name}: {error}", [Obstacle("", "", str(error))]) from None
 
@@ -129,7 +131,7 @@ def without_end(model: onnx.ModelProto) -> tuple[onnx.ModelProto, HostEnd | None
 
 def _walk(builder: LayerBuilder, model: onnx.ModelProto, obstacles: Obstacles) -> Operand:
     """What stands for the output. Behind a node that is refused the walk goes on at the next quantizer."""
-    graph = model.graph
+    graph, outputs = model.graph, several_outputs(model)
     readers = Counter(name for node in graph.node for name in node.input if name)
     readers[graph_output(graph)] += 1
     values: dict[str, Operand] = {n: Constant(a, source=n) for n, a in constants(graph).items()}
@@ -145,7 +147,10 @@ def _walk(builder: LayerBuilder, model: onnx.ModelProto, obstacles: Obstacles) -
         operands = [_shared(o) if n and readers[n] > 1 else o for o, n in zip(operands, node.input, strict=True)]
         result: Operand = None
         if not obstacles.refuses(node):
-            result = obstacles.attempt(node, partial(_convert, builder, node, operands))
+            convert = partial(_convert, builder, node, operands)
+            if outputs is not None and joins_outputs(model, node):
+                convert = partial(_outputs, builder, outputs, operands)
+            result = obstacles.attempt(node, convert)
         if result is None or isinstance(result, Unknown):
             result = Unknown(shapes.get(node.output[0]))
         if isinstance(result, Constant) and not result.source:
@@ -155,10 +160,28 @@ def _walk(builder: LayerBuilder, model: onnx.ModelProto, obstacles: Obstacles) -
     return values[graph_output(graph)]
 
 
-def _finish(builder: LayerBuilder, tensor: Operand, output: str, top1: bool, name: str) -> Conversion:
+def _outputs(builder: LayerBuilder, outputs: SeveralOutputs, operands: list[Operand]) -> Operand:
+    if any(isinstance(operand, Unknown) for operand in operands):
+        return Unknown(None)
+    tensors = [operand for operand in operands if isinstance(operand, StreamTensor)]
+    if len(tensors) < len(operands):
+        name = next(n for n, o in zip(outputs.names, operands, strict=True) if not isinstance(o, StreamTensor))
+        raise UnsupportedError(f"The output {name} needs no layer: there is no quantized operation to build.")
+    return convert_outputs(builder, outputs.names, tensors)
+
+
+def _finish(
+    builder: LayerBuilder, tensor: Operand, output: str, top1: bool, name: str, several: SeveralOutputs | None
+) -> Conversion:
     if not isinstance(tensor, StreamTensor) or not builder.layers:
         raise UnsupportedError(f"The output {output} needs no layer: there is no quantized operation to build.")
-    tensor = with_squares(builder, f"The output {output}", tensor)
+    if several is not None and top1:
+        raise UnsupportedError(
+            f"It has {len(several.names)} outputs ({', '.join(several.names)}), and a label is of one; build without the "
+            "label (output: logits)."
+        )
+    if several is None:
+        tensor = with_squares(builder, f"The output {output}", tensor)
     if top1:
         stream, transform = add_label_select(builder, tensor, output)
         logits = builder.layers[stream].input_names[0]
@@ -167,9 +190,19 @@ def _finish(builder: LayerBuilder, tensor: Operand, output: str, top1: bool, nam
         stream = logits
     layers, end = builder.finish(stream)
     names = {stream for layer in layers for stream in (*layer.input_names, *layer.output_names)}
-    graph = LayerGraph(name, layers, "input", end, transform, builder.input_transform)
+    outputs = _places(several, tensor.layout) if several is not None else ()
+    graph = LayerGraph(name, layers, "input", end, transform, builder.input_transform, outputs)
     checkpoints = tuple(c for c in builder.checkpoints if c.stream in names)
     return Conversion(graph, checkpoints, logits, transform, tensor.layout)
+
+
+def _places(several: SeveralOutputs, layout: np.ndarray) -> tuple[NetworkOutput, ...]:
+    """Each output, of the joined ones' `layout`."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in several.shapes])[:-1]
+    parts = zip(several.names, several.shapes, np.split(layout.ravel(), ends), strict=True)
+    return tuple(
+        NetworkOutput(name, np.ascontiguousarray(part.reshape(shape), np.int64)) for name, shape, part in parts
+    )
 
 
 def _shared(operand: Operand) -> Operand:

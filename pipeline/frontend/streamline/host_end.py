@@ -15,6 +15,7 @@ import onnx
 from pipeline.frontend.streamline.executor import constants, graph_input
 from pipeline.frontend.streamline.nodes import attributes, describe
 from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, MOVES
+from pipeline.frontend.streamline.several_outputs import several_outputs
 
 __all__ = ["HOST_FUNCTIONS", "HOST_OPS", "HostEnd", "behind_layers", "find_end"]
 
@@ -64,9 +65,11 @@ class HostEnd:
         return f"{first} and {last}" if len(self.nodes) == 2 else f"{len(self.nodes)} nodes, from {first} to {last}"
 
 
-def behind_layers(graph: onnx.GraphProto) -> HostEnd | None:
-    """All nodes of `graph`, whose shapes need not be known yet, that the host might compute; None where there are none."""
-    if len(graph.output) != 1:
+def behind_layers(model: onnx.ModelProto) -> HostEnd | None:
+    """All nodes of `model`, whose shapes need not be known yet, that the host might compute; None where there are none, or
+    several outputs."""
+    graph = model.graph
+    if len(graph.output) != 1 or several_outputs(model) is not None:
         return None
     dynamic = {graph_input(graph).name}
     for node in graph.node:
@@ -101,7 +104,7 @@ def behind_layers(graph: onnx.GraphProto) -> HostEnd | None:
 def find_end(model: onnx.ModelProto) -> HostEnd | None:
     """The nodes of `model`, whose shapes are known, for which there are no layers; None where layers take all of them."""
     graph = model.graph
-    end = behind_layers(graph)
+    end = behind_layers(model)
     if end is None:
         return None
     fixed = constants(graph)

@@ -43,7 +43,7 @@ def infer(
     """
     graph = model.graph
     _remove_unread(graph)
-    end = behind_layers(graph)
+    end = behind_layers(model)
     on_host = frozenset(name for node in (end.nodes if end else ()) for name in node.output)
     opset = next((entry.version for entry in model.opset_import if not entry.domain), 0)
     tensors = Tensors(on_host=on_host, opset=opset)

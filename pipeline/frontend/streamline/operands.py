@@ -17,6 +17,7 @@ from pipeline.frontend.streamline.nearest import repeats
 from pipeline.frontend.streamline.nodes import attributes, describe
 from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, ELEMENTWISE_FUNCTIONS, resize_factors
 from pipeline.frontend.streamline.quantizers import read_quantizer
+from pipeline.frontend.streamline.several_outputs import joins_outputs
 from pipeline.frontend.streamline.tensors import Tensors
 
 __all__ = ["check_operands"]
@@ -79,7 +80,8 @@ def check_operands(model: onnx.ModelProto, node: onnx.NodeProto, tensors: Tensor
     else:
         if node.op_type not in (*_JOINS, "Concat") and any(site.dynamic(i) for i in range(1, len(node.input))):
             site.refuse("takes a tensor that depends on the input where a constant must be; only its first operand may")
-        _check_operator(site)
+        if not joins_outputs(model, node):
+            _check_operator(site)
     if node.output[0] in tensors.dynamic:
         _check_dynamic(site)
 

@@ -29,6 +29,7 @@ from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.operands import check_operands
 from pipeline.frontend.streamline.qcdq import convert_qcdq
 from pipeline.frontend.streamline.quantizers import check_quantizers
+from pipeline.frontend.streamline.several_outputs import join_outputs, write_output_shapes
 
 __all__ = ["read_model"]
 
@@ -53,7 +54,7 @@ def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto
     It has one float32 input and one output, of known shapes with batch 1; every tensor is given once, and before it is
     read; constants are finite initializers; nodes are operators of ONNX that are supported here, or quantizers of QONNX
     with constant parameters, with operands of the types and shapes that they take; pads are explicit, and windows are
-    two-dimensional. An ArgMax at the end is dropped, see `label_end`.
+    two-dimensional. An ArgMax at the end is dropped, see `label_end`; several outputs are joined, see `several_outputs`.
 
     Raises ModelError for a file that is missing, damaged or keeps its weights elsewhere, and UnsupportedError for what
     cannot be built, with the name of the node or tensor, for all nodes that can be seen to be in the way. `find_more`
@@ -67,12 +68,14 @@ def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto
     try:
         check_text(model)
         model = inline_functions(model)
+        join_outputs(model)
         check_graph(model, obstacles)
         drop_label(model)
         if any([move_channels(model), convert_qcdq(model, obstacles)]):
             check_graph(model, obstacles)
         check_quantizers(model, obstacles)
         tensors = infer(model, obstacles, partial(check_operands, model))
+        write_output_shapes(model, tensors.shapes)
         write_windows(model, tensors, obstacles)
         if obstacles and find_more is not None:
             find_more(model, obstacles)
