@@ -62,8 +62,8 @@ module pool #(
   if (AccWidth < InputWidth || ScaledWidth < AccWidth || OutputWidth > ScaledWidth) begin : gen_check_widths
     $error("%m: AccWidth must be at least InputWidth, and ScaledWidth at least AccWidth and OutputWidth");
   end
-  if (FactorWidth > 0 && !Sum) begin : gen_check_factors
-    $error("%m: only sums have factors");
+  if (FactorWidth > 0 && (!Sum || Window < 2)) begin : gen_check_factors
+    $error("%m: only sums of two elements or more have factors");
   end
 
   localparam int unsigned FoldWidth = (Folds > 1) ? $clog2(Folds) : 1;
@@ -158,7 +158,9 @@ module pool #(
     localparam int unsigned Latency = 2 + ProductLatency + 2;  // see result_buffer
     assign en = 1'b1;
 
-    // the place of the window whose beats are taken; its factor is there with its results
+    // the place of the window whose beats are taken, a cycle late; its factor is there with its results, as there is
+    // a beat at least from the end of a window to the next results
+    logic window_q;  // the last beat of a window was taken
     logic [RowWidth-1:0] row_q;
     logic [ColumnWidth-1:0] column_q;
     logic [2*KindWidth-1:0] kinds_q;
@@ -170,9 +172,11 @@ module pool #(
       if (!rst_ni) begin
         row_q <= '0;
         column_q <= '0;
+        window_q <= 1'b0;
         valid_q <= '0;
       end else begin
-        if (valid && last_fold && last_element) begin
+        window_q <= valid && last_fold && last_element;
+        if (window_q) begin
           column_q <= last_column ? '0 : column_q + 1'b1;
           if (last_column) row_q <= (row_q == RowWidth'(Rows - 1)) ? '0 : row_q + 1'b1;
         end

@@ -69,10 +69,12 @@ class Pool(Layer):
                 f"layer {self.name} has a shift of {self.shift}; it must not be negative, and only sums are shifted."
             )
         counts = (*self.row_counts, *self.column_counts)
-        if counts and (self.function == "max" or (len(self.row_counts), len(self.column_counts)) != self.pixels):
+        if counts and (
+            self.function == "max" or self.window < 2 or (len(self.row_counts), len(self.column_counts)) != self.pixels
+        ):
             raise UnsupportedError(
                 f"layer {self.name} counts elements in {len(self.row_counts)} rows and {len(self.column_counts)} columns of "
-                f"windows, of a {self.function} for {self.pixels} pixels; only sums have counts, one a row and a column."
+                f"windows, of a {self.function} for {self.pixels} pixels; only sums of two elements or more have counts, one a row and a column."
             )
         if counts and (min(counts) < 1 or max(counts) > self.window or self._most_factor > _MOST_FACTOR):
             raise UnsupportedError(

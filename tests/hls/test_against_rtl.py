@@ -148,7 +148,7 @@ def _pools(draw: st.DrawFn) -> Pool:
     shift = draw(st.integers(0, 9)) if function == "sum" else 0
     window, pe = draw(st.integers(1, 9)), _folds(draw, channels)
     pool = Pool(*_NAMES, (height, width), channels, window, draw(_types()), function, shift, pe)
-    if function == "max" or draw(st.booleans()):
+    if function == "max" or window < 2 or draw(st.booleans()):
         return pool
     counts = [tuple(draw(st.integers(1, min(window, 3))) for _ in range(size)) for size in (height, width)]
     return replace(pool, row_counts=counts[0], column_counts=counts[1])
