@@ -124,3 +124,12 @@ def test_all_files_are_written_even_if_every_build_failed(records: list[PointRec
     assert set(files) == {f"comparison.{ending}" for ending in ("md", "csv", "json", "html")}
     assert files["comparison.md"] == text and files["comparison.csv"] == to_csv(records)
     assert all("fixed:8" in files[f"comparison.{ending}"] for ending in ("md", "json", "html"))
+
+
+def test_a_network_for_super_resolution_has_its_psnr():
+    restoring = sample_record(network="quant_espcn_x2_w4a4", top1=None, top1_how="", psnr=27.514)
+    table = draw_table([restoring])
+    assert table.rows[0][table.header.index("PSNR")] == "27.51 dB" and "top-1" not in table.header
+    text = to_markdown([restoring], [])
+    assert "PSNR: of what the integers" in text and "PSNR 27.51 dB over 8 crops" in text
+    assert "PSNR" not in to_markdown([sample_record()], [])

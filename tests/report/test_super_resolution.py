@@ -9,12 +9,13 @@ import pytest
 import qonnx
 from PIL import Image
 
+from pipeline.errors import ModelError
 from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.streamline import streamline
 from pipeline.frontend.streamline.executor import run_graph
 from pipeline.frontend.streamline.reading import read_model
 from pipeline.models.names import Preprocessing
-from pipeline.report.super_resolution import draw_restored, psnr, restore
+from pipeline.report.super_resolution import RESTORED_FILE, draw_restored, mean_psnr, psnr, restore
 from tests.report.sample import sample_facts
 
 SIDE = 24
@@ -71,3 +72,12 @@ def test_other_networks_restore_nothing(trained):
     assert restore(facts.folded.graph, facts.model) is None
     assert restore(trained[0], replace(MODEL, preprocessing=None)) is None
     assert restore(trained[0], replace(MODEL, input_shape=(3, SIDE, 2 * SIDE))) is None
+
+
+def test_a_build_knows_its_psnr(tmp_path):
+    (tmp_path / RESTORED_FILE).write_text('{"psnr_db": {"network": 27.5, "bicubic": 26.0}}')
+    assert mean_psnr(tmp_path) == 27.5
+    (tmp_path / RESTORED_FILE).write_text("{}")
+    with pytest.raises(ModelError, match="cannot be read"):
+        mean_psnr(tmp_path)
+    assert mean_psnr(tmp_path / "none") is None

@@ -332,7 +332,10 @@ def check_refusal(model: onnx.ModelProto, damage: Damage, message: str, folder: 
             lambda n: n.node("Reshape", [n.last, n.constant([2, -1], np.int64)]),
             r"of shape \(2, 36\), without the batch",
         ),
-        (lambda n: n.node("Mul", [n.last, n.constant(np.ones((1, 1, 1, 1, 1)))]), "Mul_1 broadcasts a tensor of shape"),
+        (
+            lambda n: (n.node("Mul", [n.last, n.constant(np.ones((1, 1, 1, 1, 1)))]), n.quant()),
+            "Mul_1 broadcasts a tensor of shape",
+        ),
         (lambda n: n.node("MatMul", [n.constant(np.ones((6, 6))), n.last]), "only its first operand may"),
     ],
 )
