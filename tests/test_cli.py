@@ -162,7 +162,7 @@ def test_stages() -> None:
         (["boards", "KV261"], "error: There is no board called 'KV261'. Choose one of: AUP-ZU3"),
         (["build", "m.onnx", "--weights", "synthetic"], "Synthetic weights are for named models."),
         (["show", "none"], "error: There is no build in none: none/report/build.json is missing. There are no builds"),
-        (["train", "none.yaml"], "There is no file none.yaml. By name there are: base, cifar10_quant_cnv_w4a4,"),
+        (["train", "none.yaml"], "There is no file none.yaml. By name there are: base, cifar10_mobilenetv1x0.25,"),
         (["train", "some/none.yaml"], "some/none.yaml cannot be read: No such file or directory."),
         (["train", "cifar10_quant_cnv_w4"], "Did you mean cifar10_quant_cnv_w4a4?"),
         (["benchmark", "cifar10", "--out", "/proc/none"], "error: /proc/none: No such file or directory."),

@@ -392,9 +392,16 @@ def _run(network: nn.Module, images: Tensor, size: int) -> np.ndarray:
 
 def _plain(output: Any) -> Any:
     """A tensor of floats, or a tuple of those of several outputs."""
-    if isinstance(output, tuple | list) and not isinstance(output, QuantTensor):
+    if isinstance(output, QuantTensor):
+        return output.value
+    if isinstance(output, tuple | list):
         return tuple(map(_plain, output))
-    return output.value if isinstance(output, QuantTensor) else output
+    if not isinstance(output, Tensor):
+        raise ModelError(
+            f"The network gives a {type(output).__name__}; expected a tensor, or a tuple of tensors where it has several "
+            "outputs."
+        )
+    return output
 
 
 def _joined(output: Any) -> Tensor:

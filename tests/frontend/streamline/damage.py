@@ -484,7 +484,9 @@ def outcome(path: Path, folder: Path) -> tuple[str, str]:
         assert np.array_equal(actual.ravel(), expected.reshape(len(frames), -1).argmax(axis=1)), f"other labels, {by}"
         return BUILT, by
     actual = graph.output_transform.outputs(actual)
-    if expected.ndim == 4 and not graph.output_transform.steps:
+    if graph.outputs:
+        actual = np.concatenate([output.of(actual).reshape(len(frames), -1) for output in graph.outputs], axis=1)
+    elif expected.ndim == 4 and not graph.output_transform.steps:
         expected = expected.transpose(0, 2, 3, 1)
     rounding = 1e-5 * max(1.0, float(np.abs(expected).max()))
     np.testing.assert_allclose(actual.ravel(), expected.ravel(), rtol=0, atol=rounding, err_msg=by)
