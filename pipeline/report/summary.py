@@ -82,6 +82,7 @@ def _overview(facts: BuildFacts) -> str:
         ["golden frames", model.golden_source, f"the frames of every check below; the input was {facts.seen.input}"],
         ["input", _input(facts), _input_known(facts)],
         *_on_host(facts),
+        *_outputs(facts),
         ["accumulators", accumulators, f"proven; {witnessed}"],
         [
             "throughput",
@@ -108,6 +109,14 @@ def _on_host(facts: BuildFacts) -> list[list[str]]:
         "equal on golden frames: the input's integers in every element, what is behind the last layer but for rounding"
     )
     return [["on the host, by the driver", "; ".join(filter(None, texts)), known]]
+
+
+def _outputs(facts: BuildFacts) -> list[list[str]]:
+    """The outputs, where there are several."""
+    parts = [f"{output.name} ({' × '.join(map(str, output.places.shape))})" for output in facts.folded.graph.outputs]
+    if not parts:
+        return []
+    return [["outputs", ", ".join(parts), "one behind the other in the output stream, in this order"]]
 
 
 def _restored(restored: SuperResolution, weights: Weights) -> str:

@@ -27,7 +27,9 @@ def run(context: Context) -> str:
         f"{len(result.graph.layers)} layers on integers; {result.quantizers} tensors equal in every element of "
         f"{result.frames} golden frames; the input was {result.seen.input}"
     )
-    if output is None and not result.top1:
+    if result.graph.outputs:
+        line += f"; outputs {', '.join(part.name for part in result.graph.outputs)}, whole, one behind the other"
+    elif output is None and not result.top1:
         line += "; the output is whole, as it is not a number for each class"
     if result.on_host:
         line += f"; {result.on_host} computed on the host, by the driver, as real numbers equal but for rounding"

@@ -60,7 +60,7 @@ def by_qonnx(network: Network, frames: np.ndarray) -> dict[str, np.ndarray]:
 
 def transforms(graph) -> Transforms:
     after = graph.output_transform
-    return Transforms(graph.input_transform, None, after.scale, after.bias, graph.outputs)
+    return Transforms(graph.input_transform, None, after.scale, after.bias, several=graph.outputs)
 
 
 @pytest.fixture(scope="module")
