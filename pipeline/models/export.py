@@ -13,6 +13,7 @@ from torch import nn
 from pipeline.errors import ModelError
 from pipeline.frontend.streamline.executor import graph_input, run_graph
 from pipeline.frontend.streamline.reading import read_model
+from pipeline.frontend.streamline.several_outputs import several_outputs
 from pipeline.models.network_record import NetworkRecord
 from pipeline.models.qonnx_export import ExportResult, write_proven
 
@@ -50,7 +51,10 @@ def export_brevitas(
     golden.save(folder / "golden.npz")
     proven = {"layers": result.layers, "frames": result.frames, "largest_difference": result.largest_difference}
     (folder / "export.json").write_text(json.dumps(proven, indent=2) + "\n")
-    return read_model(path), golden, result
+    model = read_model(path)
+    if several_outputs(model) is not None:
+        onnx.save(model, path)  # with all of them as one, which the stages behind go by
+    return model, golden, result
 
 
 def take_qonnx(source: Path, inputs: np.ndarray, folder: Path) -> tuple[onnx.ModelProto, Golden]:
