@@ -29,6 +29,7 @@ from pipeline.frontend.conversion.walk import Conversion, convert_graph
 from pipeline.frontend.streamline import streamline
 from pipeline.frontend.streamline.executor import graph_output, run_graph
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, ROUNDINGS
+from pipeline.frontend.streamline.several_outputs import join_outputs, write_output_shapes
 from tests.dataflow.networks import Network
 
 __all__ = ["Comparison", "RandomNetwork", "compare", "executed"]
@@ -64,6 +65,7 @@ class RandomNetwork(Network):
         for _ in range(self.pick(1, 1, 2, 3)):
             self._block()
         self._head()
+        self._more_outputs(np.random.default_rng([seed, 4]))
 
     # what is drawn
 
@@ -88,6 +90,15 @@ class RandomNetwork(Network):
         step = 2.0 ** np.round(np.log2(max(size, 2.0**-20) / 4))
         self.unit = min(self.unit, step)
         return (self.rng.integers(-4, 5, count) * step).astype(np.float32)
+
+    def _more_outputs(self, rng: np.random.Generator) -> None:
+        """One network in eight gives one or two of the tensors behind quantizers, too."""
+        behind = [n.output[0] for n in self.nodes if n.op_type in QUANTIZER_OPS and n.input[0] not in self.arrays]
+        behind = [name for name in behind if name != self.last]
+        if behind and rng.random() < 1 / 8:
+            chosen = rng.permutation(len(behind))[: rng.integers(1, 3)]
+            self.more_outputs, self.top1 = tuple(behind[i] for i in sorted(chosen)), False
+            self.drew("several outputs")
 
     def moved(self, reach: float, unit: float, size: float) -> None:
         """What the last tensor's values now are."""
@@ -669,9 +680,11 @@ def compare(network: Network, frames: np.ndarray | None = None, *, top1: bool | 
     """Build the layer graph of `network` and compare all of it with QONNX's executor."""
     frames = network.frames() if frames is None else frames
     model, exact = network.model(), getattr(network, "exact", False)
+    join_outputs(model)
     top1 = getattr(network, "top1", False) if top1 is None else top1
     result = Comparison(frames=len(frames))
     context = executed(model, frames)
+    write_output_shapes(model, {name: (1, *value.shape[1:]) for name, value in context.items() if value is not None})
     try:
         streamlined = streamline.streamline(model, frames, run_graph(model, frames)).model
         dataflow.convert(streamlined, frames, top1=top1)

@@ -49,6 +49,7 @@ def test_the_networks_have_every_feature() -> None:
         f"rounding {mode}" for mode in ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
     }
     assert draws >= {
+        "several outputs",
         *("signed", "unsigned", "narrow", "full range", "fractional width", "zero point", "zero point a channel"),
         *("scale a channel", "weight scale a channel", "bipolar weights", "depthwise", "grouped", "stride"),
         *(
