@@ -33,15 +33,16 @@ _PAGE = """# Networks by name
 |:--|:--|:--|:--|
 | `espcn_x2`, `_x3`, `_x4` | super resolution (ESPCN); eight releases of Brevitas have weights | images of any size | images 2, 3, 4 times as large |
 | `unet` | segmentation, three sizes (U-Net) | images whose sides are multiples of 4 | a number for each class and pixel |
+| `tinyyolov3` | a detector of YOLOv3-tiny's kind with two outputs, `coarse` and `fine`; boxes are made on the host | images | 3 anchors a cell of 32 × 32, and of 16 × 16 pixels |
 | `tinyyolo` | a detector of YOLOv2's kind; boxes are made on the host | images | 5 anchors a cell of 16 × 16 pixels |
 | `dscnn` | keyword spotting (DS-CNN of MLPerf Tiny) | 49 × 10 features from −1 to 1 | 12 classes |
 | `vgg10` | modulations of radio signals (VGG10), one dimension | 2 × 1 × 1024 numbers from −2 to 2 | 24 classes |
 
-`resnet8` is the topology of MLPerf Tiny's. Of `espcn` and `dscnn` there is no training, as there is no data set for them
-here: `--weights synthetic`, the path of a checkpoint, or for `espcn` a release. A network that gives no number for each class has its whole output as integers
-(`output: logits`), image by image; its driver gives the real numbers. The summary of a network whose output is a larger
-image of its input has the PSNR of what it makes of photographs, beside that of bicubic interpolation, and
-`super_resolution.png` shows some of them.
+`resnet8` is the topology of MLPerf Tiny's. Of `espcn`, `dscnn` and `tinyyolov3` there is no training, as there is no data set
+for them here: `--weights synthetic`, the path of a checkpoint, or for `espcn` a release. A network that gives no number for
+each class has its whole output as integers (`output: logits`), image by image; its driver gives the real numbers. The
+summary of a network whose output is a larger image of its input has the PSNR of what it makes of photographs, beside that
+of bicubic interpolation, and `super_resolution.png` shows some of them.
 
 ## Data that is made here
 
@@ -107,6 +108,7 @@ _NETWORKS = (
     Network("quant_dscnn_w4a4"),
     Network("quant_vgg10_w4a4_a2q_13b"),
     Network("quant_tinyyolo_w4a4_a2q_13b"),
+    Network("quant_tinyyolov3_w4a4_a2q_13b"),
 )
 
 
