@@ -434,7 +434,7 @@ MUTANTS = (
         "data movers",
         "blocks of a row leave as they came",
         "hw/rtl/depth_to_space.sv",
-        ".Folds(Block * Folds)",
+        ".Folds(BlockWidth * Folds)",
         ".Folds(Folds)",
         ("tests/kernels/test_depth_to_space.py", "-k", "exact_with"),
     ),
