@@ -125,7 +125,7 @@ def _sums(draw: st.DrawFn) -> AddStreams:
 
 @st.composite
 def _products(draw: st.DrawFn) -> ElementwiseMul:
-    shape, types = draw(_shapes()), (draw(_types()), draw(_types()))
+    shape, types = draw(_shapes()), (draw(_types(31)), draw(_types(31)))
     return ElementwiseMul("layer", ("a", "b"), ("y",), shape, types, draw(st.booleans()), _folds(draw, shape[2]))
 
 

@@ -33,7 +33,7 @@ MODULES = rtl_sources()
             "InputBytes must be a power of two where weights are loaded",
         ),
         ("convolution_input_generator", ".DilationWidth(2), .Folds(2)", "DilationWidth 1 unless Folds is"),
-        ("depth_to_space", ".Block(1)", "Block must be at least 2"),
+        ("depth_to_space", ".BlockWidth(0)", "BlockHeight and BlockWidth must be at least 1"),
         ("interval_counter", ".Count(5)", "Count must be at least 1, and First + Count at most Size"),
         ("streaming_concat", ".Folds1(0)", "Simd, the folds and the widths must be at least 1"),
         ("streaming_concat", ".OutputWidth(3)", "OutputWidth must be at least Width0 and Width1"),
