@@ -9,7 +9,7 @@ import numpy as np
 
 from a2q_driver.input_transform import InputTransform
 from a2q_driver.network_output import NetworkOutput
-from a2q_driver.output_steps import OutputStep, apply_steps
+from a2q_driver.output_steps import OutputStep, outputs_of
 from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.roles import Accumulating, Fifo
 from pipeline.dataflow.types import IntType
@@ -55,10 +55,7 @@ class OutputTransform:
         """What the network gives for `integers` (N, H, W, C): of its own shape where there are steps, else of that of
         `integers`."""
         real = self.real(integers)
-        if self.layout is None:
-            return real
-        ordered = real.reshape(len(real), -1)[:, self.layout.ravel()].reshape(len(real), *self.layout.shape)
-        return apply_steps(ordered, self.steps)
+        return real if self.layout is None else outputs_of(real, self.layout, self.steps)
 
 
 @dataclass(frozen=True, eq=False)

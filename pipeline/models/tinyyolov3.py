@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pipeline.errors import ModelError
 from pipeline.models.layers import ImageNetwork, Layers, Place, channels
 from pipeline.models.quantization import Quantization
+from pipeline.models.tinyyolo import BOX_NUMBERS
 
 if TYPE_CHECKING:
     from pipeline.models.names import Preprocessing
@@ -22,7 +23,7 @@ __all__ = ["TinyYOLOv3"]
 
 _PLANES = (16, 32, 64, 128, 256)  # a max pool behind each; the fine grid sees the last before it
 _COARSE, _NARROW, _UP = 512, 256, 128
-_ANCHORS, _OF_A_BOX = 3, 5  # of a scale; place, size and confidence
+_ANCHORS = 3  # of a scale
 _MULTIPLE = 2 ** len(_PLANES)
 
 
@@ -80,7 +81,7 @@ class TinyYOLOv3(ImageNetwork):
         self.features = nn.ModuleList(blocks)
         self.pool = nn.MaxPool2d(2)
         coarse, narrow, up = (channels(planes, width) for planes in (_COARSE, _NARROW, _UP))
-        boxes = _ANCHORS * (_OF_A_BOX + num_classes)
+        boxes = _ANCHORS * (BOX_NUMBERS + num_classes)
         self.neck = nn.Sequential(_Block(layers, inputs, coarse, 3), _Block(layers, coarse, narrow, 1))
         self.coarse = nn.Sequential(_Block(layers, narrow, coarse, 3), layers.conv(coarse, boxes, 1, place="last"))
         self.up = _Block(layers, narrow, up, 1, blocks[-1].relu)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["OPERAND", "OutputStep", "apply_steps"]
+__all__ = ["OPERAND", "OutputStep", "apply_steps", "outputs_of"]
 
 _NO_OPERAND = np.zeros(0)
 OPERAND = -1  # among the inputs of a step
@@ -103,6 +103,12 @@ CONCAT = "concat"  # of any number of inputs; the axis
 
 def _kept(places: np.ndarray, numbers: tuple[float, ...]) -> np.ndarray:
     return np.expand_dims(places, _axis(numbers)) if numbers[1] else places
+
+
+def outputs_of(real: np.ndarray, layout: np.ndarray, steps: tuple[OutputStep, ...]) -> np.ndarray:
+    """What `steps` give for `real` (N, ...), frames of the output stream; `layout` has, for each element of the tensor that
+    the steps begin with, its place in a frame."""
+    return apply_steps(real.reshape(len(real), -1)[:, layout], steps)
 
 
 def apply_steps(outputs: np.ndarray, steps: tuple[OutputStep, ...]) -> np.ndarray:

@@ -21,7 +21,7 @@ import numpy as np
 from a2q_driver.errors import PackageError
 from a2q_driver.input_transform import HostStep, InputTransform
 from a2q_driver.network_output import NetworkOutput
-from a2q_driver.output_steps import OutputStep, apply_steps
+from a2q_driver.output_steps import OutputStep, outputs_of
 from a2q_driver.preprocessing import ImageTransform
 
 __all__ = ["Transforms", "load_transforms", "save_transforms"]
@@ -60,8 +60,7 @@ class Transforms:
             return self.real(integers)
         if self.scale is None or self.bias is None:
             raise ValueError("steps behind a label")
-        real = (integers * self.scale + self.bias).reshape(len(integers), -1)
-        return apply_steps(real[:, self.layout.ravel()].reshape(len(real), *self.layout.shape), self.steps)
+        return outputs_of(integers * self.scale + self.bias, self.layout, self.steps)
 
     def real(self, integers: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """The same without the `steps`: scale · integer + bias."""

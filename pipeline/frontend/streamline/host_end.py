@@ -41,22 +41,20 @@ HOST_OPS = (
     HOST_FUNCTIONS | _MOVES | _SCALES | frozenset({*CLASSIFIER_ENDS, "Concat", "Gather", "Pow", "Slice", "Split"})
 )
 _SHAPES = ("Shape", "Size")  # which do not depend on what a tensor holds
-_ORDER_KEPT = frozenset({*CLASSIFIER_ENDS, "Sigmoid", "Tanh"})  # for each frame, of what is a number for each class
+_ORDER_KEPT = (_MOVES - {"Transpose"}) | {"Sigmoid", "Tanh"}
 _RANKS = (2, 3, 4)  # of what layers join or cut
 
 
 @dataclass(frozen=True, eq=False)
 class HostEnd:
-    """The `nodes` behind the tensor `source`, in their order; the last of them gives the network's output."""
+    """The `nodes` behind the tensor `source`, in their order; the last of them gives the network's output.
+
+    `keeps_order` says that the largest of the numbers of a frame, where they are one for each class, stays the largest.
+    """
 
     source: str
     nodes: tuple[onnx.NodeProto, ...]
-
-    @property
-    def keeps_order(self) -> bool:
-        """Whether the largest of the numbers of a frame, where they are one for each class, stays the largest."""
-        moves = _MOVES - {"Transpose"}
-        return all(node.op_type in _ORDER_KEPT | moves and len(node.input) < 3 for node in self.nodes)
+    keeps_order: bool = False
 
     def __str__(self) -> str:
         first, last = describe(self.nodes[0]), describe(self.nodes[-1])
@@ -116,7 +114,16 @@ def find_end(model: onnx.ModelProto) -> HostEnd | None:
     source, nodes = end.source, list(end.nodes)
     while nodes and _with_layers(nodes[0], fixed, shapes) and sum(source in node.input for node in nodes) == 1:
         source = nodes.pop(0).output[0]
-    return HostEnd(source, tuple(nodes))
+    return HostEnd(source, tuple(nodes), all(_keeps_order(node, shapes) for node in nodes))
+
+
+def _keeps_order(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether `node` leaves the order of a number for each class, (1, classes, 1, …), as it is: a Softmax over the classes
+    does, and over another axis it makes all of them equal."""
+    if node.op_type in CLASSIFIER_ENDS:
+        axis = attributes(node).get("axis", -1)
+        return bool(axis == 1 or axis + len(shapes.get(node.input[0], ())) == 1)
+    return node.op_type in _ORDER_KEPT and len(node.input) < 3
 
 
 def _for_layers(node: onnx.NodeProto, fixed: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> bool:

@@ -22,6 +22,9 @@ def drop_label(model: onnx.ModelProto) -> None:
     """Let `model`, in place, give what its last node takes, where that is an ArgMax, or a TopK of a fixed number, over one
     axis behind the batch."""
     graph = model.graph
+    others = [entry for entry in model.metadata_props if entry.key != _KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(others)  # what a file says of it counts for nothing
     output = graph.output[0].name if len(graph.output) == 1 else ""
     end = next((node for node in graph.node if output and output in node.output), None)
     step = None if end is None else _step(graph, end, output)

@@ -189,6 +189,16 @@ def test_a_label_is_not_taken_behind_what_changes_the_order(tmp_path: Path) -> N
         converted(model, frames, tmp_path, top1=True)
 
 
+@pytest.mark.parametrize("axis", [-1, 3, 1])
+def test_a_softmax_over_another_axis_than_the_classes_leaves_no_label(axis: int, tmp_path: Path) -> None:
+    n = network(image(("GlobalAveragePool", (), {}), ("Softmax", (), {"axis": axis})))
+    model, frames = n.model(), n.frames(6)
+    result = converted(model, frames, tmp_path, top1=None)
+    assert result.top1 == (axis == 1)
+    if not result.top1:
+        assert np.array_equal(of_the_driver(result, frames, tmp_path), np.ones((6, 6, 1, 1)))
+
+
 def test_what_layers_take_stays_theirs(tmp_path: Path) -> None:
     n = network(image(("Mul", (0.5,), {}), ("Add", (np.arange(6).reshape(6, 1, 1),), {})))
     sliced(n, n.last, 1, 1, 4)

@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.streamline import streamline
 from pipeline.frontend.streamline.executor import run_graph
+from pipeline.frontend.streamline.label_end import dropped_label
 from pipeline.frontend.streamline.reading import read_model
 from tests.dataflow.networks import Network
 from tests.frontend.streamline.damage import reference
@@ -34,6 +35,13 @@ def labelled(operator: str, *, softmax: bool = False, **options) -> tuple[onnx.M
     model = n.model()
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
     return model, n.frames(40)
+
+
+def test_what_a_file_says_of_a_dropped_label_counts_for_nothing(tmp_path: Path) -> None:
+    model, _ = labelled("ArgMax", axis=1)
+    model.metadata_props.add(key="a2q_dropped_label", value="no JSON")
+    onnx.save(model, tmp_path / "net.onnx")
+    assert "ArgMax" in dropped_label(read_model(tmp_path / "net.onnx"))
 
 
 @pytest.mark.parametrize("softmax", [False, True])
