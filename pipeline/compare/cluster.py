@@ -42,11 +42,23 @@ def cores_for(points: int, jobs: int | None) -> list[list[int]]:
 
 
 @contextlib.contextmanager
+def _environment_kept() -> Iterator[None]:
+    """After the block the environment is as before it: Dask leaves there what it starts workers with."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
 def here(cores: list[list[int]]) -> Iterator[Client]:
     """A client of as many new worker processes as `cores` has shares; they and what they started end with it."""
     share = max(map(len, cores))
     threads = {f"distributed.nanny.pre-spawn-environ.{name}_NUM_THREADS": share for name in ("OMP", "MKL", "OPENBLAS")}
     with (
+        _environment_kept(),
         dask.config.set({**_SETTINGS, **threads}),
         LocalCluster(
             n_workers=len(cores),

@@ -164,7 +164,9 @@ def test_small_files_are_collected_by_content(killing, folder):
 def test_this_machine_gives_the_same_records_without_what_a_cluster_built(killing, chosen, folder):
     """One of the points, whole, with no cache and one process."""
     exact = [point for point in chosen if point.policy == "exact"]
+    environment = dict(os.environ)
     comparison = here(exact, folder / "here", folder / "other" / "work")
+    assert os.environ == environment
     assert not comparison.failures
     assert collected(folder / "here").items() <= collected(folder / "cluster").items()
     assert [record.content for record in comparison.records] == [killing[0].records[1].content]

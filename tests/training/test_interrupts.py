@@ -45,7 +45,8 @@ with interruptible("finished epochs are kept", grace=0.1):
 def interrupted(command: list[str], line: str, number: signal.Signals) -> str:
     """What `command` prints, which gets the signal `number` after a line that begins with `line`."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # with others its sums are rounded otherwise
+    # with others its sums are rounded otherwise; torch takes the second before the first
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(torch.get_num_threads()))
     with subprocess.Popen([sys.executable, "-c", *command], env={**os.environ, **threads}, **pipes) as process:
         try:
             printed = ""
