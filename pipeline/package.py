@@ -141,7 +141,10 @@ def run(
         "after": [] if after is None or graph.gives_labels else [step.op for step in after.steps],
     }
     if graph.outputs:
-        facts["outputs"] = [{"name": output.name, "shape": list(output.places.shape)} for output in graph.outputs]
+        facts["outputs"] = [
+            {"name": output.name, "shape": list(output.shape), "after": [step.op for step in output.steps]}
+            for output in graph.outputs
+        ]
     if design.weight_words.size:
         shutil.copyfile(rtl / WEIGHT_FILE, folder / RUNTIME_WEIGHTS)
         facts["runtime_weights"] = {"file": RUNTIME_WEIGHTS, "words": int(design.weight_words.size)}

@@ -6,11 +6,13 @@ integers are the same on every machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["HostStep", "InputTransform"]
+__all__ = ["LINEAR", "TAKE", "HostStep", "InputTransform"]
+
+TAKE, LINEAR = "take", "linear"  # the steps that give frames of another shape
 
 _STEPS = {
     "add": lambda x, y: x + y,
@@ -33,15 +35,39 @@ _ROUNDINGS = {
 }
 
 
+_NONE = np.zeros(0, np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class HostStep:
-    """One float32 operation, `x = x <op> operand`, with op one of add, sub, mul, div, maximum and minimum.
+    """One operation on float32 frames, called `op`.
 
-    `operand` is float32 and broadcasts against one raw frame, without the batch.
+    add, sub, mul, div, maximum, minimum: `x = x <op> operand`, where `operand` is float32 and broadcasts against one frame,
+    without the batch. take: `operand` has the shape of the new frame, and for each of its elements the place of one of x.
+    linear: pixels between those of images (C, H, W); `operand` has for each new row the two rows around it and the shares of
+    both, float32 (4, rows), and `across` the same of columns, (4, columns).
     """
 
     op: str
     operand: np.ndarray
+    across: np.ndarray = field(default_factory=lambda: _NONE)
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """The frames (N, ...) after it."""
+        if self.op == TAKE:
+            return x.reshape(len(x), -1)[:, self.operand]
+        if self.op == LINEAR:
+            return self._between(x)
+        return _STEPS[self.op](x, self.operand)
+
+    def _between(self, x: np.ndarray) -> np.ndarray:
+        """The four pixels around each, weighted and summed in the order of onnxruntime."""
+        top, bottom = (x[..., rows, :] for rows in self.operand[:2].astype(np.int64))
+        left, right = self.across[:2].astype(np.int64)
+        (up, down), (before, behind) = self.operand[2:, :, None], self.across[2:]
+        total = before * up * top[..., left] + behind * up * top[..., right]
+        total = total + before * down * bottom[..., left]
+        return total + behind * down * bottom[..., right]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +99,7 @@ class InputTransform:
             raise ValueError(f"frames of shape {raw.shape[1:]}, expected {self.raw_shape}")
         x = np.asarray(raw, np.float32)
         for step in self.steps:
-            x = _STEPS[step.op](x, step.operand)
+            x = step.apply(x)
         zero_point = np.float32(self.zero_point)
         x = x / self.scale + zero_point
         if self.bipolar:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import torch
 
-from a2q_driver.input_transform import HostStep
+from a2q_driver.input_transform import TAKE, HostStep
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.streamline.nodes import attributes, describe
 
@@ -51,22 +51,43 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class HostTensor:
-    """A tensor before the first quantizer: the raw input after `steps`. `layout` holds, for each element of the tensor
-    without its batch, the place of the element of the raw frame that it is calculated from."""
+    """A tensor before the first quantizer: the raw input, of `raw_shape`, after `steps`, which give frames of `shape`. `layout`
+    holds, for each element of the tensor without its batch, the place in such a frame of the one that it is calculated
+    from."""
 
     raw_shape: tuple[int, ...]
+    shape: tuple[int, ...]
     layout: np.ndarray
     steps: tuple[HostStep, ...] = ()
 
+    @classmethod
+    def whole(cls, raw_shape: tuple[int, ...], shape: tuple[int, ...], steps: tuple[HostStep, ...] = ()) -> HostTensor:
+        """What `steps` give, as it is."""
+        return cls(raw_shape, shape, np.arange(int(np.prod(shape))).reshape(shape), steps)
+
     def then(self, node: onnx.NodeProto, op: str, operand: np.ndarray) -> HostTensor:
-        """After one more elementwise operation, its operand brought to the raw frame's order."""
+        """After one more elementwise operation, its operand brought to the order of the frames."""
+        if operand.size > 1 and not self.has_all:
+            return self.in_order().then(node, op, operand)
         if operand.size == 1:
             moved = operand.reshape(())
         else:
             flat = np.empty(self.layout.size, np.float32)
             flat[self.layout.ravel()] = _broadcast(node, operand, self.layout.shape).ravel()
-            moved = flat.reshape(self.raw_shape)
+            moved = flat.reshape(self.shape)
         return replace(self, steps=(*self.steps, HostStep(op, np.asarray(moved, np.float32))))
+
+    @property
+    def has_all(self) -> bool:
+        """Whether each element of a frame is one of the tensor's, once."""
+        return np.array_equal(np.sort(self.layout.ravel()), np.arange(int(np.prod(self.shape))))
+
+    def in_order(self) -> HostTensor:
+        """The same with frames that are the tensor as it is."""
+        if self.shape == self.layout.shape and np.array_equal(self.layout.ravel(), np.arange(self.layout.size)):
+            return self
+        step = HostStep(TAKE, self.layout.astype(np.int32))
+        return self.whole(self.raw_shape, self.layout.shape, (*self.steps, step))
 
 
 @dataclass(frozen=True, eq=False)
