@@ -9,6 +9,7 @@ layout                         where there is more behind that: the place of eac
 after_ops, after_0_inputs, …   its steps: the operations, and `inputs`, `operand` and `numbers` of each
 output_names, output_0, …      the names of several outputs, and the places of each in the output stream; else absent
 output_0_ops, output_0_0_inputs, …    the steps of each, like those of `after`
+anchors                        those of a detector, width and height in cells, of which boxes are to be made; else absent
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from a2q_driver.errors import PackageError
+from a2q_driver.boxes import Boxes, boxes
+from a2q_driver.errors import DtypeError, PackageError
 from a2q_driver.input_transform import HostStep, InputTransform
 from a2q_driver.network_output import NetworkOutput
 from a2q_driver.output_steps import OutputStep, outputs_of
@@ -34,7 +37,7 @@ class Transforms:
 
     `steps` are what the network has behind its last layer, and `layout` has, for each element of the tensor that they begin
     with, without the batch, the place in a frame of the output stream. `several` has the outputs of a network with more
-    than one.
+    than one, and `anchors`, float64 (A, 2), are those of a detector whose outputs `boxes` takes.
     """
 
     input: InputTransform
@@ -44,6 +47,7 @@ class Transforms:
     steps: tuple[OutputStep, ...] = ()
     layout: np.ndarray | None = None
     several: tuple[NetworkOutput, ...] = ()
+    anchors: np.ndarray | None = None
 
     @property
     def gives_label(self) -> bool:
@@ -65,6 +69,15 @@ class Transforms:
         if self.scale is None or self.bias is None:
             raise ValueError("steps behind a label")
         return outputs_of(integers * self.scale + self.bias, self.layout, self.steps)
+
+    def boxes(self, integers: np.ndarray, **limits: Any) -> list[Boxes]:
+        """The boxes of each image for output `integers` (N, H, W, C) of a detector, by its anchors; `limits` are the thresholds
+        of `boxes`, and `most`. Raises DtypeError for a network without anchors."""
+        if self.anchors is None or self.scale is None or self.bias is None:
+            raise DtypeError(
+                "The package has no anchors: its network is no detector of YOLOv2's kind, or boxes are its outputs already."
+            )
+        return boxes(integers * self.scale + self.bias, self.anchors, **limits)
 
     def real(self, integers: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """The same without the `steps`: scale · integer + bias."""
@@ -101,6 +114,8 @@ def save_transforms(path: Path, transforms: Transforms) -> None:
     if transforms.layout is not None:
         arrays["layout"] = transforms.layout
         arrays |= _steps_to_arrays("after", transforms.steps)
+    if transforms.anchors is not None:
+        arrays["anchors"] = transforms.anchors
     if transforms.several:
         arrays["output_names"] = np.array([output.name for output in transforms.several], np.str_)
         for index, output in enumerate(transforms.several):
@@ -167,4 +182,4 @@ def load_transforms(path: Path) -> Transforms:
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise PackageError(f"{path} cannot be read: {error!r}.") from error
     scale, bias = arrays.get("output_scale"), arrays.get("output_bias")
-    return Transforms(source, images, scale, bias, steps, arrays.get("layout"), several)
+    return Transforms(source, images, scale, bias, steps, arrays.get("layout"), several, arrays.get("anchors"))
