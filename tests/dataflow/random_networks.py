@@ -808,6 +808,7 @@ def _differences(
         tensor = tensors[checkpoint.tensor].astype(np.float64)
         stream = result.streams[checkpoint.stream]
         actual = np.take(stream.reshape(count, -1), checkpoint.layout.ravel(), axis=1).reshape(tensor.shape)
+        actual = actual.astype(np.int64) - checkpoint.shift
         scale = np.broadcast_to(checkpoint.scale, stream.shape[1:]).ravel()[checkpoint.layout.ravel()]
         expected = np.round(tensor / scale.reshape(tensor.shape[1:]))
         wrong = (actual != expected) & ~undecided.reshape(-1, *[1] * (actual.ndim - 1))

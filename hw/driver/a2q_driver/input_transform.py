@@ -77,8 +77,8 @@ class InputTransform:
     `raw_shape` is the shape of a raw frame as the network takes it, without the batch: (C, H, W) for images. The frame
     goes through `steps`, is divided by `scale`, moved by `zero_point`, clamped to [`lo` + `zero_point`, `hi` +
     `zero_point`] and rounded by `rounding` (a QONNX rounding mode); the zero point is taken out again. A `bipolar`
-    input, divided and moved, is only compared with zero: -1 or 1 before the zero point is taken out. `shape` is
-    (height, width, channels) of the stream. If `flat`, a frame streams as one pixel in the raw order; otherwise
+    input, divided and moved, is only compared with zero: -1 or 1 before the zero point is taken out. `shift` is added to the
+    integers as they are streamed. `shape` is (height, width, channels) of the stream. If `flat`, a frame streams as one pixel in the raw order; otherwise
     channels move to the end.
     """
 
@@ -92,6 +92,7 @@ class InputTransform:
     rounding: str = "ROUND"
     bipolar: bool = False
     flat: bool = False
+    shift: int = 0
 
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """The int64 frames of shape (N, *shape) for `raw` of shape (N, *raw_shape)."""
@@ -107,7 +108,7 @@ class InputTransform:
         else:
             x = np.clip(x, np.float32(self.lo + self.zero_point), np.float32(self.hi + self.zero_point))
             levels = _ROUNDINGS[self.rounding](x)
-        integers = (levels - zero_point).astype(np.int64)
+        integers = (levels - zero_point).astype(np.int64) + self.shift
         if not self.flat:
             integers = np.moveaxis(integers, 1, -1)
         return np.ascontiguousarray(integers.reshape(-1, *self.shape))

@@ -1,6 +1,6 @@
 """transform.npz: what the host does before and after the accelerator. No pickle: reading it runs no code.
 
-raw_shape, shape, scale, zero_point, range, rounding, bipolar, flat    of the InputTransform
+raw_shape, shape, scale, zero_point, range, rounding, bipolar, flat, shift    of the InputTransform
 step_ops, step_0, step_1, …    its steps: the operations, and the operand of each; step_0_across, … where there is one
 mean, std                      of images' preprocessing, where it is known
 lookup                         the table that stands for both, where there is one
@@ -101,6 +101,7 @@ def save_transforms(path: Path, transforms: Transforms) -> None:
         "rounding": np.str_(source.rounding),
         "bipolar": np.bool_(source.bipolar),
         "flat": np.bool_(source.flat),
+        "shift": np.int64(source.shift),
         "step_ops": np.array([step.op for step in source.steps], np.str_),
         **{f"step_{index}": step.operand for index, step in enumerate(source.steps)},
         **{f"step_{index}_across": step.across for index, step in enumerate(source.steps) if step.across.size},
@@ -168,6 +169,7 @@ def load_transforms(path: Path) -> Transforms:
             rounding=str(arrays["rounding"]),
             bipolar=bool(arrays["bipolar"]),
             flat=bool(arrays["flat"]),
+            shift=int(arrays["shift"]),
         )
         images = None
         if "mean" in arrays:

@@ -196,6 +196,7 @@ def _compare_integers(
     conversion: Conversion, checkpoint: Checkpoint, stream: np.ndarray, tensor: np.ndarray, first: int
 ) -> None:
     integers = np.take(stream.reshape(len(stream), -1), checkpoint.layout.ravel(), axis=1).reshape(tensor.shape)
+    integers = integers.astype(np.int64) - checkpoint.shift
     scale = np.broadcast_to(checkpoint.scale, stream.shape[1:]).ravel()[checkpoint.layout.ravel()]
     scale = scale.reshape(tensor.shape[1:])
     wrong = integers * scale != tensor  # the quantizer's own product, in double as well

@@ -15,6 +15,7 @@ from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.dataflow.types import IntType
 from pipeline.errors import Obstacle, UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
+from pipeline.frontend.conversion.centring import centre_streams
 from pipeline.frontend.conversion.elementwise import (
     apply_batch_normalization,
     apply_binary,
@@ -208,6 +209,7 @@ def _finish(
     else:
         logits, transform = tensor.stream, output_transform(tensor, output)
         stream = logits
+    centre_streams(builder, stream)
     layers, end = builder.finish(stream)
     names = {stream for layer in layers for stream in (*layer.input_names, *layer.output_names)}
     outputs = _places(several, tensor.layout) if several is not None else ()
