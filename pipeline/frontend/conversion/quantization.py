@@ -150,7 +150,14 @@ def convert_quantizer(
     tensor = increasing(builder, tensor, node.name)
     ends = levels(np.stack([tensor.lo, tensor.hi]))
     result = replace(
-        tensor, lo=ends[0], hi=ends[1], scale=scale, offset=np.zeros_like(scale), functions=(), monotone=True
+        tensor,
+        lo=ends[0],
+        hi=ends[1],
+        scale=scale,
+        offset=np.zeros_like(scale),
+        functions=(),
+        monotone=True,
+        quotient=None,
     )
     shift = _shift(tensor, levels)
     pool = builder.writer(tensor.stream, Pool)

@@ -17,6 +17,7 @@ __all__ = [
     "Constant",
     "HostTensor",
     "Origin",
+    "Quotient",
     "StreamTensor",
     "Sum",
     "attributes",
@@ -108,6 +109,19 @@ class Sum:
 
 
 @dataclass(frozen=True, eq=False)
+class Quotient:
+    """A scale a channel, `dividend` (C,) by `divisor`."""
+
+    dividend: np.ndarray
+    divisor: int
+
+    @property
+    def value(self) -> np.ndarray:
+        quotient: np.ndarray = self.dividend / self.divisor
+        return quotient
+
+
+@dataclass(frozen=True, eq=False)
 class StreamTensor:
     """A tensor that a stream carries as integers of channel c in [lo[c], hi[c]].
 
@@ -115,7 +129,8 @@ class StreamTensor:
     are not `monotone`, one falls and grows, of integers that are few. `layout` holds, for each element of the ONNX tensor without its batch, its place in the
     frame of the stream.
     `exclusive` says that nothing else reads the stream, so that the layer that writes it may still be changed. `origin`
-    is what another stream has to do with this one, where the integers of this one are a function of its.
+    is what another stream has to do with this one, where the integers of this one are a function of its. Where the scale is
+    a `quotient`, rounded, real values are what that gives, as of a mean: halfway between two levels they are exact.
     """
 
     stream: str
@@ -129,6 +144,7 @@ class StreamTensor:
     monotone: bool = True
     origin: Origin | None = None
     sum: Sum | None = None
+    quotient: Quotient | None = None
 
     @property
     def channels(self) -> int:
@@ -136,7 +152,10 @@ class StreamTensor:
 
     def real(self, integers: np.ndarray) -> torch.Tensor:
         """The real values, float64, of integers of shape (..., C)."""
-        x = torch.from_numpy(integers * self.scale + self.offset)
+        scaled = integers * self.scale
+        if self.quotient is not None and np.array_equal(self.quotient.value, self.scale):  # and not of an earlier scale
+            scaled = integers * self.quotient.dividend / self.quotient.divisor
+        x = torch.from_numpy(scaled + self.offset)
         for function in self.functions:
             x = function(x)
         return x
@@ -144,7 +163,10 @@ class StreamTensor:
     def affine(self, factor: np.ndarray, addend: np.ndarray) -> StreamTensor:
         """The tensor · factor + addend, both float64 of shape (C,)."""
         if not self.functions:
-            return replace(self, scale=self.scale * factor, offset=self.offset * factor + addend)
+            if self.quotient is None:
+                return replace(self, scale=self.scale * factor, offset=self.offset * factor + addend)
+            quotient = Quotient(self.quotient.dividend * factor, self.quotient.divisor)
+            return replace(self, scale=quotient.value, quotient=quotient, offset=self.offset * factor + addend)
         f, a = torch.from_numpy(factor), torch.from_numpy(addend)
         return replace(self, functions=(*self.functions, lambda x: x * f + a))
 
