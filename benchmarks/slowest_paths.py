@@ -60,18 +60,28 @@ def _feeding(layer: Layer) -> list[Layer]:
     copies = [f"{name}_copy" for name in layer.input_names[1:]]
     names = (layer.input_names[0], *copies)
     layers: list[Layer] = [
-        DuplicateStreams("copies", ("source",), names, shape=first.shape, type=first.type, copies=len(names))
+        DuplicateStreams(
+            "copies", ("source",), names, shape=first.shape, type=first.type, copies=len(names), pe=first.lanes
+        )
     ]
     for stream, copy, name in zip(others, copies, layer.input_names[1:], strict=True):
         if stream.shape == (1, 1, channels) != first.shape:
             windows, largest, type_ = f"{copy}_windows", f"{copy}_largest", first.type
             layers.append(
-                ConvolutionInputGenerator(windows, (copy,), (windows,), first.shape, type_, (height, width), (1, 1))
+                ConvolutionInputGenerator(
+                    windows, (copy,), (windows,), first.shape, type_, (height, width), (1, 1), simd=first.lanes
+                )
             )
-            layers.append(Pool(largest, (windows,), (largest,), (1, 1), channels, height * width, type_, "max"))
+            layers.append(
+                Pool(largest, (windows,), (largest,), (1, 1), channels, height * width, type_, "max", pe=first.lanes)
+            )
             copy = largest
         levels = np.zeros((1, stream.type.hi - stream.type.lo), np.int64)
-        layers.append(Thresholding(f"{name}_type", (copy,), (name,), stream.shape, first.type, stream.type, levels))
+        layers.append(
+            Thresholding(
+                f"{name}_type", (copy,), (name,), stream.shape, first.type, stream.type, levels, pe=first.lanes
+            )
+        )
     return layers
 
 
