@@ -17,6 +17,7 @@ from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.errors import UnsupportedError
 from pipeline.folding.fold import fold
 from pipeline.frontend.conversion import dataflow
+from pipeline.frontend.conversion.walk import find_obstacles
 from pipeline.frontend.streamline import streamline
 from pipeline.frontend.streamline.executor import run_graph
 from pipeline.frontend.streamline.reading import read_model
@@ -180,3 +181,13 @@ def test_a_function_that_the_driver_does_not_compute_is_refused_by_its_output(tm
     name = network.add("Erf")
     with pytest.raises(UnsupportedError, match=f"The output {name} is a nonlinear function"):
         converted(network, tmp_path)
+
+
+def test_what_is_in_the_way_before_several_ends_is_named(tmp_path):
+    network = two_scales()
+    network.node("LpNormalization", [network.last], axis=1)
+    network.more_outputs = (*network.more_outputs, network.add("Sigmoid"))
+    network.add("Softmax", axis=1)
+    onnx.save(network.model(), tmp_path / "network.onnx")
+    with pytest.raises(UnsupportedError, match=r"LpNormalization node LpNormalization_\d+ is not supported"):
+        read_model(tmp_path / "network.onnx", find_obstacles)

@@ -22,7 +22,6 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.pool import Pool
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.upsample_nearest_neighbour import UpsampleNearestNeighbour
-from pipeline.kernels.vvau import VVAU
 
 __all__ = ["centre_streams"]
 
@@ -35,7 +34,7 @@ def centre_streams(builder: LayerBuilder, output: str) -> None:
     live = builder.live(output)
     for source in [INPUT, *(stream for stream in builder.layers if stream in live)]:
         layer = builder.layers.get(source)
-        if layer is not None and not (isinstance(layer, MVAU | VVAU | Thresholding) and layer.thresholds is not None):
+        if layer is not None and not (isinstance(layer, MVAU | Thresholding) and layer.thresholds is not None):
             continue
         type_ = builder.type(source)
         bits = (type_.hi - type_.lo).bit_length()
@@ -87,7 +86,7 @@ def _changed(layer: Layer, shift: int) -> Layer | None:
         return replace(layer, type=_shifted(layer.type, shift)) if layer.function == "max" else None
     if isinstance(layer, Thresholding):
         return replace(layer, input_type=_shifted(layer.input_type, shift), thresholds=layer.thresholds + shift)
-    if not isinstance(layer, MVAU | VVAU):
+    if not isinstance(layer, MVAU):
         return None
     more = shift * layer.weights.sum(axis=1, dtype=np.int64)  # in every sum
     input_type = _shifted(layer.input_type, shift)

@@ -135,10 +135,8 @@ def without_ends(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[HostEnd
         known = next((value for value in model.graph.value_info if value.name == sources[0]), None)
         shorter.graph.output[0].CopyFrom(known or onnx.ValueInfoProto(name=sources[0]))
     else:
-        declared = tensor_shapes(model)
-        own = [None if end is None else declared[end.source][1:] for end in ends]
-        shapes = [shape if new is None else new for new, shape in zip(own, several.shapes, strict=True)]
-        join_others(shorter, sources, shapes)
+        declared = tensor_shapes(model)  # those behind an obstacle are not known
+        join_others(shorter, sources, [declared.get(source, ())[1:] for source in sources])
     read = {shorter.graph.output[0].name}
     nodes: list[onnx.NodeProto] = []
     for node in reversed(shorter.graph.node):

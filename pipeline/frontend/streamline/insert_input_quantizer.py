@@ -90,6 +90,8 @@ def _by_layers(node: onnx.NodeProto, fixed: Mapping[str, np.ndarray], shapes: Ma
     """Whether `node` moves what a quantizer before it gives by layers: it makes more of it, or parts for several layers."""
     if node.op_type not in RESIZES:
         return node.op_type in _PARTS
+    if node.input[0] not in shapes:
+        return True
     operands = [fixed.get(name) for name in node.input[1:]]
     return repeats(Resizing.of(attributes(node), shapes[node.input[0]], operands, old=len(operands) < 2))
 
