@@ -18,11 +18,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
+import numpy as np
 from unit_timing import folded
 
 from pipeline.dataflow.graph import LayerGraph
+from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.registry import kernels
+from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
+from pipeline.kernels.duplicate_streams import DuplicateStreams
+from pipeline.kernels.pool import Pool
+from pipeline.kernels.thresholding import Thresholding
 from pipeline.static_timing.delays import CELL_DELAYS
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC, estimate
 from pipeline.static_timing.slowest_paths import TABLE, Measured, Size, expected, slowest_of_each_size, slowest_paths
@@ -40,8 +46,43 @@ def _graphs(builds: Sequence[str], drawn: Sequence[str]) -> Iterator[tuple[Layer
     for kind in drawn:
         for seed in range(_DRAWN):
             layer = kernels()[kind].draw(Draw(seed))
-            (source,), (end,) = layer.input_names, layer.output_names
-            yield LayerGraph(kind, (layer,), source, end), [layer.name]
+            layers = (*_feeding(layer), layer)
+            yield LayerGraph(kind, layers, layers[0].input_names[0], layer.output_names[0]), [layer.name]
+
+
+def _feeding(layer: Layer) -> list[Layer]:
+    """Layers that make the streams that `layer` reads of one, where it reads several: copies, of the pixels of the first or of
+    one pixel, that become another type."""
+    first, *others = layer.inputs()
+    if not others:
+        return []
+    height, width, channels = first.shape
+    copies = [f"{name}_copy" for name in layer.input_names[1:]]
+    names = (layer.input_names[0], *copies)
+    layers: list[Layer] = [
+        DuplicateStreams(
+            "copies", ("source",), names, shape=first.shape, type=first.type, copies=len(names), pe=first.lanes
+        )
+    ]
+    for stream, copy, name in zip(others, copies, layer.input_names[1:], strict=True):
+        if stream.shape == (1, 1, channels) != first.shape:
+            windows, largest, type_ = f"{copy}_windows", f"{copy}_largest", first.type
+            layers.append(
+                ConvolutionInputGenerator(
+                    windows, (copy,), (windows,), first.shape, type_, (height, width), (1, 1), simd=first.lanes
+                )
+            )
+            layers.append(
+                Pool(largest, (windows,), (largest,), (1, 1), channels, height * width, type_, "max", pe=first.lanes)
+            )
+            copy = largest
+        levels = np.zeros((1, stream.type.hi - stream.type.lo), np.int64)
+        layers.append(
+            Thresholding(
+                f"{name}_type", (copy,), (name,), stream.shape, first.type, stream.type, levels, pe=first.lanes
+            )
+        )
+    return layers
 
 
 def _measured(graph: LayerGraph, named: list[str], family: str, cache: Path) -> dict[str, list[Measured]]:
@@ -68,7 +109,7 @@ def _described(build: str) -> str:
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("builds", nargs="*", metavar="BUILD[:LAYER,LAYER]")
-    parser.add_argument("--drawn", action="append", default=[], metavar="KIND", help="of one stream in and one out")
+    parser.add_argument("--drawn", action="append", default=[], metavar="KIND", help="of one stream out")
     parser.add_argument("--add", action="store_true", help="leave the layers in the table that are there")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir(), "a2q-unit-timing"))

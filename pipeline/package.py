@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from a2q_driver import manifest
+from a2q_driver.boxes import NUMBERS_OF_A_BOX
 from a2q_driver.errors import PackageError
 from a2q_driver.packing import slot_bytes, stream_bytes
 from a2q_driver.preprocessing import ImageTransform, lookup_table, normalised
@@ -106,7 +107,7 @@ def run(
     _copy_driver(folder / "driver")
     shapes = io_shape_dict(_stream(ports["input"]), _stream(ports["output"]))
     (folder / "driver" / "io_shape_dict.json").write_text(json.dumps(shapes, indent=2) + "\n")
-    save_transforms(folder / "driver" / "transform.npz", _transforms(graph, record.preprocessing))
+    save_transforms(folder / "driver" / "transform.npz", _transforms(graph, record))
     images = _write_golden(folder / "golden", frames, expected, record.preprocessing)
     (folder / BITFILE).parent.mkdir()
     shutil.copyfile(handoff, (folder / BITFILE).with_suffix(".hwh"))
@@ -141,7 +142,10 @@ def run(
         "after": [] if after is None or graph.gives_labels else [step.op for step in after.steps],
     }
     if graph.outputs:
-        facts["outputs"] = [{"name": output.name, "shape": list(output.places.shape)} for output in graph.outputs]
+        facts["outputs"] = [
+            {"name": output.name, "shape": list(output.shape), "after": [step.op for step in output.steps]}
+            for output in graph.outputs
+        ]
     if design.weight_words.size:
         shutil.copyfile(rtl / WEIGHT_FILE, folder / RUNTIME_WEIGHTS)
         facts["runtime_weights"] = {"file": RUNTIME_WEIGHTS, "words": int(design.weight_words.size)}
@@ -191,9 +195,9 @@ def _layout(port: Port) -> dict[str, int]:
     return {"slot_bytes": slot_bytes(port.bytes), "stream_bytes": stream_bytes(port.bytes), "beats": port.beats}
 
 
-def _transforms(graph: LayerGraph, preprocessing: Preprocessing | None) -> Transforms:
+def _transforms(graph: LayerGraph, record: ResolvedModel) -> Transforms:
     """The host's work before and after the accelerator."""
-    transform, after = graph.input_transform, graph.output_transform
+    transform, after, preprocessing = graph.input_transform, graph.output_transform, record.preprocessing
     assert transform is not None  # of every network that is built
     images = None
     if preprocessing is not None and len(transform.raw_shape) == 3:
@@ -202,7 +206,16 @@ def _transforms(graph: LayerGraph, preprocessing: Preprocessing | None) -> Trans
         images = ImageTransform(transform, mean, std, lookup_table(transform, mean, std))
     if after is None or graph.gives_labels:
         return Transforms(transform, images, None, None)
-    return Transforms(transform, images, after.scale, after.bias, after.steps, after.layout, graph.outputs)
+    anchors = None
+    if record.anchors and not after.steps and not graph.outputs:  # else boxes, or parts of them, are outputs already
+        anchors = np.array(record.anchors, np.float64)
+        channels = graph.streams[graph.output].shape[2]
+        if channels % len(anchors) or channels // len(anchors) <= NUMBERS_OF_A_BOX:
+            raise ModelError(
+                f"{record.name} has {len(anchors)} anchors, and {channels} channels for each cell; expected anchors * "
+                f"({NUMBERS_OF_A_BOX} + classes). Export it with the anchors that it was trained with."
+            )
+    return Transforms(transform, images, after.scale, after.bias, after.steps, after.layout, graph.outputs, anchors)
 
 
 def _copy_driver(folder: Path) -> None:

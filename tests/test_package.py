@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from a2q_driver.boxes import boxes
+from a2q_driver.errors import DtypeError
 from a2q_driver.preprocessing import normalised
 from a2q_driver.streams import streams_of
 from a2q_driver.transforms import load_transforms
 from a2q_driver.weights import load_weights
 from pipeline import package
 from pipeline.board_sim.package import read_package
+from pipeline.dataflow.graph import OutputTransform
 from pipeline.dataflow.packing import pack
 from pipeline.devices.boards import load_board
 from pipeline.errors import ModelError
@@ -134,6 +137,34 @@ def test_the_streams_and_transforms_are_those_of_the_graph(graph, tmp_path):
     if graph.name == "logits":
         real = outputs * graph.output_transform.scale + graph.output_transform.bias
         assert np.array_equal(transforms.outputs(outputs), real)
+
+
+def test_the_anchors_of_a_detector_are_in_the_package(tmp_path):
+    """One cell, too."""
+    anchors = ((1.5, 2.0), (3.0, 1.0))
+    graph = label_graph()
+    dense = dataclasses.replace(graph.layers[0], weights=np.random.default_rng(0).integers(-7, 8, (14, 48)))
+    after = OutputTransform(np.full(14, 0.01), np.linspace(-1, 1, 14))
+    graph = dataclasses.replace(graph, layers=(dense,), output="scores", output_transform=after)
+    make_package(tmp_path, graph, anchors=anchors)
+    transforms = load_transforms(tmp_path / "deploy" / "driver" / "transform.npz")
+    outputs = np.load(tmp_path / "deploy" / "golden" / "expected_output.npy")
+    found = transforms.boxes(outputs, score_threshold=0.1)
+    expected = boxes(outputs * 0.01 + np.linspace(-1, 1, 14), np.array(anchors), 0.1)
+    assert len(found) == 6 and sum(len(of_image.scores) for of_image in found) > 0
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one.corners, other.corners) and np.array_equal(one.classes, other.classes)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(
+        ModelError, match=r"labels has 4 anchors, and 14 channels for each cell; expected anchors \* \(5"
+    ):
+        make_package(tmp_path / "other", graph, anchors=2 * anchors)
+
+
+def test_a_classifier_has_no_boxes(made):
+    transforms = load_transforms(made / "driver" / "transform.npz")
+    with pytest.raises(DtypeError, match="The package has no anchors"):
+        transforms.boxes(np.load(made / "golden" / "expected_output.npy"))
 
 
 def test_frames_that_are_no_images_are_left_as_they_are(tmp_path):

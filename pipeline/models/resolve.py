@@ -69,7 +69,8 @@ class ResolvedModel:
     sentence on the same. `bounds` has what its layers were trained for, by the name of the layer. `preprocessing` is
     what becomes of a pixel before the network takes it, `input_range` the least and the largest number that it takes,
     each None where it is not known, and `classes` what its outputs are called. `top1` is the accuracy of a trained
-    network in percent, None where it is not known, and `top1_how` says how it was obtained.
+    network in percent, None where it is not known, and `top1_how` says how it was obtained. `anchors` are those of a
+    detector of YOLOv2's kind, width and height in cells, and empty for any other network.
     """
 
     name: str
@@ -88,6 +89,7 @@ class ResolvedModel:
     network: dict[str, Any] = field(default_factory=dict)  # what the checkpoint is of, where the name does not say it
     top1: float | None = None  # in percent
     top1_how: str = ""
+    anchors: tuple[tuple[float, float], ...] = ()
 
     @property
     def method(self) -> str:
@@ -121,7 +123,8 @@ class ResolvedModel:
         channels = self.input_shape[0]
         taken = self.preprocessing and (self.preprocessing.mean[:channels], self.preprocessing.std[:channels])
         mean, std = taken or (None, None)
-        return NetworkRecord(layers=self.bounds, mean=mean, std=std, classes=self.classes or None)
+        named = {"classes": self.classes or None, "anchors": self.anchors or None}
+        return NetworkRecord(layers=self.bounds, mean=mean, std=std, **named)
 
     def save(self, folder: Path) -> None:
         bounds = {layer: bound.model_dump() for layer, bound in self.bounds.items()}
@@ -197,6 +200,7 @@ def _loaded(folder: Path) -> tuple[ResolvedModel, np.ndarray]:
         bounds={layer: LayerBound(**bound) for layer, bound in values["bounds"].items()},
         input_range=tuple(values["input_range"]) if values["input_range"] else None,
         classes=tuple(values["classes"]),
+        anchors=tuple(map(tuple, values["anchors"])),
     )
     return ResolvedModel(**values), np.load(folder / _GOLDEN, allow_pickle=False)
 
@@ -309,6 +313,7 @@ def _brevitas(
         bounds=layer_bounds(model),
         golden_source=chosen.source,
         input_range=takes,
+        anchors=getattr(model, "anchors", ()),
     )
 
 
@@ -418,6 +423,7 @@ def _resolve_file(
         golden_source=chosen.source,
         input_range=taken.declared,
         classes=known.classes or (),
+        anchors=known.anchors or (),
     )
     return record, chosen.frames
 

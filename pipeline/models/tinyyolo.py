@@ -1,11 +1,11 @@
 """A small detector of YOLOv2's kind (arXiv 1612.08242): convolutions and max pools to a coarse grid of cells.
 
-Boxes are made of what it gives on the host, by `a2q_driver.boxes`.
+Boxes are made of what it gives on the host, by `boxes` of the package's Accelerator.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
@@ -26,6 +26,8 @@ BOX_NUMBERS = 5  # place, size and confidence
 class TinyYOLO(ImageNetwork):
     """A detector, which gives for each cell, anchor by anchor, place, size and confidence of a box and a number for each
     class: (N, 5 · (5 + `num_classes`), H / 16, W / 16)."""
+
+    anchors: ClassVar = ANCHORS  # which go into the package
 
     def __init__(
         self,

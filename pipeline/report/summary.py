@@ -102,6 +102,9 @@ def _on_host(facts: BuildFacts) -> list[list[str]]:
     before, after = graph.input_transform, graph.output_transform
     first = ", ".join(step.op for step in before.steps) if before else ""
     last = ", ".join(step.op for step in after.steps) if after and not graph.gives_labels else ""
+    if graph.outputs:
+        ends = {output.name: ", ".join(step.op for step in output.steps) for output in graph.outputs}
+        last = ", ".join(f"{steps} for {name}" for name, steps in ends.items() if steps)
     texts = [f"before the first layer {first}" if first else "", f"behind the last layer {last}" if last else ""]
     if not any(texts):
         return []
@@ -113,7 +116,7 @@ def _on_host(facts: BuildFacts) -> list[list[str]]:
 
 def _outputs(facts: BuildFacts) -> list[list[str]]:
     """The outputs, where there are several."""
-    parts = [f"{output.name} ({' × '.join(map(str, output.places.shape))})" for output in facts.folded.graph.outputs]
+    parts = [f"{output.name} ({' × '.join(map(str, output.shape))})" for output in facts.folded.graph.outputs]
     if not parts:
         return []
     return [["outputs", ", ".join(parts), "one behind the other in the output stream, in this order"]]

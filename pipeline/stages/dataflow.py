@@ -16,11 +16,14 @@ def run(context: Context) -> str:
 
     record, frames = resolve.load(context.inputs["resolve"])
     output = context.options.output
+    top1 = None if output is None else output == "top1"
+    if record.anchors and top1 is None:
+        top1 = False  # of one cell, too, boxes are made and no class
     result = dataflow.run(
         onnx.load(context.inputs["streamline"] / "model.onnx"),
         frames,
         context.folder,
-        top1=None if output is None else output == "top1",
+        top1=top1,
         name=record.name,
     )
     line = (
@@ -30,7 +33,8 @@ def run(context: Context) -> str:
     if result.graph.outputs:
         line += f"; outputs {', '.join(part.name for part in result.graph.outputs)}, whole, one behind the other"
     elif output is None and not result.top1:
-        line += "; the output is whole, as it is not a number for each class"
+        why = "boxes are made of it" if record.anchors else "it is not a number for each class"
+        line += f"; the output is whole, as {why}"
     if result.on_host:
         line += f"; {result.on_host} computed on the host, by the driver, as real numbers equal but for rounding"
     if result.left_out:

@@ -23,13 +23,19 @@ from qonnx.custom_op.general.intquant import int_quant
 from qonnx.custom_op.general.trunc import trunc_v1, trunc_v2
 from qonnx.transformation.infer_shapes import InferShapes
 
+from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion import dataflow
-from pipeline.frontend.conversion.walk import Conversion, convert_graph
+from pipeline.frontend.conversion.walk import Conversion, convert_graph, without_ends
 from pipeline.frontend.streamline import streamline
 from pipeline.frontend.streamline.executor import graph_output, run_graph
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, ROUNDINGS
-from pipeline.frontend.streamline.several_outputs import join_outputs, write_output_shapes
+from pipeline.frontend.streamline.several_outputs import (
+    join_outputs,
+    output_tensors,
+    several_outputs,
+    write_output_shapes,
+)
 from tests.dataflow.networks import Network
 
 __all__ = ["Comparison", "RandomNetwork", "compare", "executed"]
@@ -99,6 +105,18 @@ class RandomNetwork(Network):
             chosen = rng.permutation(len(behind))[: rng.integers(1, 3)]
             self.more_outputs, self.top1 = tuple(behind[i] for i in sorted(chosen)), False
             self.drew("several outputs")
+            self._ends(np.random.default_rng([self.seed, 6]))
+
+    def _ends(self, rng: np.random.Generator) -> None:
+        """Half of several outputs are a function that no layer takes."""
+        last, outputs = self.last, []
+        for name in self.more_outputs:
+            if rng.random() < 0.5:
+                end = str(rng.choice(["Sigmoid", "Tanh", "Softmax"]))
+                self.drew("an end on the host")
+                name = self.add(end, at=name, **({"axis": 1} if end == "Softmax" else {}))
+            outputs.append(name)
+        self.last, self.more_outputs = last, tuple(outputs)
 
     def moved(self, reach: float, unit: float, size: float) -> None:
         """What the last tensor's values now are."""
@@ -195,6 +213,7 @@ class RandomNetwork(Network):
     def _input(self) -> None:
         size = self.pick(0.5, 1.0, 4.0, 255.0)
         self.undo: list[tuple[str, float]] = []
+        self._begin(np.random.default_rng([self.seed, 5]))
         if self.chance(0.25):
             self.drew("host steps")
             for op in ("Sub", "Div", "Add", "Mul")[: self.pick(1, 2, 4)]:
@@ -204,6 +223,30 @@ class RandomNetwork(Network):
         self.moved(size, size, size)
         self.quantizer(channels=False)
         self.input_grid = self.nodes[-1]
+
+    def _begin(self, rng: np.random.Generator) -> None:
+        """One network of images in eight moves or mixes pixels before its first quantizer."""
+        if len(self.at) < 3 or rng.random() > 1 / 8:
+            return
+        kind = str(rng.choice(["linear", "nearest", "Transpose", "Slice"]))
+        self.drew(f"host {kind}")
+        channels, height, width = self.at
+        if kind == "Transpose":
+            self.add("Transpose", perm=[0, 1, 3, 2])
+            self.at = (channels, width, height)
+        elif kind == "Slice":
+            start, step = int(rng.integers(2)), int(rng.integers(1, 3))
+            ends = (self.constant([value], np.int64) for value in (start, height, 2, step))
+            self.node("Slice", [self.last, *ends])
+            self.at = (channels, -(-(height - start) // step), width)
+        else:
+            factors = rng.choice([0.5, 0.75, 1, 1.5, 1.7, 2, 2.6], 2).astype(np.float32)
+            ways = ["asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners"]
+            rounding = str(rng.choice(["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]))
+            options = {"coordinate_transformation_mode": str(rng.choice(ways)), "nearest_mode": rounding}
+            scales = self.constant([1, 1, *factors])
+            self.node("Resize", [self.last, "", scales], mode=kind, **options)
+            self.at = (channels, int(np.float32(height) * factors[0]), int(np.float32(width) * factors[1]))
 
     def _block(self) -> None:
         kind = self.rng.random()
@@ -687,8 +730,9 @@ def compare(network: Network, frames: np.ndarray | None = None, *, top1: bool | 
     write_output_shapes(model, {name: (1, *value.shape[1:]) for name, value in context.items() if value is not None})
     try:
         streamlined = streamline.streamline(model, frames, run_graph(model, frames)).model
-        dataflow.convert(streamlined, frames, top1=top1)
-        conversion = convert_graph(streamlined, top1=top1, name="network")
+        converted = dataflow.convert(streamlined, frames, top1=top1).graph
+        shorter = without_ends(streamlined)[0]
+        conversion = convert_graph(shorter, top1=top1, name="network")
     except UnsupportedError as error:
         result.refused = str(error)
         if not any(node.name in str(error) or node.output[0] in str(error) for node in model.graph.node):
@@ -696,20 +740,42 @@ def compare(network: Network, frames: np.ndarray | None = None, *, top1: bool | 
         return result
     graph = conversion.graph
     result.streams = graph.execute(graph.input_transform.apply(frames))
-    output = graph_output(model.graph)
-    differs, message = _differences(result, conversion, context, output, 0.0 if exact else _FLOAT32)
+    output, sources = graph_output(model.graph), output_tensors(shorter)
+    differs, message = _differences(
+        result, conversion, _joined(context, output, sources), output, 0.0 if exact else _FLOAT32
+    )
+    if not differs.any() and several_outputs(model) is not None:
+        result.wrong = _ends_differ(converted, result.streams[conversion.logits], context)
     if differs.any() and exact:
         result.wrong = f"{message}, in a network that float32 holds"
     elif differs.any():
         result.in_double = int(differs.sum())
         part = Comparison(streams={name: stream[differs] for name, stream in result.streams.items()})
-        tensors = _executed_in_double(model, context, differs)
+        tensors = _joined(_executed_in_double(model, context, differs), output, sources)
         nodes = {node.output[0]: node for node in model.graph.node}
         again, message = _differences(part, conversion, tensors, output, _ROUNDED, nodes)
         result.undecided = part.undecided
         if again.any():
             result.wrong = f"{message}, in double as well"
     return result
+
+
+def _joined(tensors: Mapping[str, np.ndarray], output: str, sources: Sequence[str]) -> Mapping[str, np.ndarray]:
+    """`tensors` with the joined `output` as it is of `sources`, where there are several."""
+    if len(sources) == 1:
+        return tensors
+    flat = [tensors[name].reshape(len(tensors[name]), 1, -1) for name in sources]
+    return {**tensors, output: np.concatenate(flat, axis=2)}
+
+
+def _ends_differ(graph: LayerGraph, stream: np.ndarray, context: Mapping[str, np.ndarray]) -> str:
+    """Which output with steps of the driver is another than the executor's, by more than the rounding of float32."""
+    real = graph.output_transform.real(stream)
+    for output in graph.outputs:
+        expected = context[output.name]
+        if output.steps and not np.allclose(output.of(real), expected, rtol=1e-4, atol=1e-6):
+            return f"the output {output.name} differs by {np.abs(output.of(real) - expected).max():.3g}"
+    return ""
 
 
 def executed(model: onnx.ModelProto, frames: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -808,6 +874,7 @@ def _differences(
         tensor = tensors[checkpoint.tensor].astype(np.float64)
         stream = result.streams[checkpoint.stream]
         actual = np.take(stream.reshape(count, -1), checkpoint.layout.ravel(), axis=1).reshape(tensor.shape)
+        actual = actual.astype(np.int64) - checkpoint.shift
         scale = np.broadcast_to(checkpoint.scale, stream.shape[1:]).ravel()[checkpoint.layout.ravel()]
         expected = np.round(tensor / scale.reshape(tensor.shape[1:]))
         wrong = (actual != expected) & ~undecided.reshape(-1, *[1] * (actual.ndim - 1))

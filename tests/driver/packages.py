@@ -86,6 +86,7 @@ def make_package(
     sources: Sequence[str] = (),
     config_hash: str = CONFIG_HASH,
     board: str = "KV260",
+    anchors: tuple[tuple[float, float], ...] = (),
 ) -> package.Package:
     """A package of `graph` in `folder`/deploy, with what it is made of beside it.
 
@@ -114,6 +115,7 @@ def make_package(
         dataset="cifar10",
         bounds={},
         golden_source="a draw",
+        anchors=anchors,
     )
     return package.run(
         graph=graph,

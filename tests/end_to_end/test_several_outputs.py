@@ -17,6 +17,7 @@ from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.errors import UnsupportedError
 from pipeline.folding.fold import fold
 from pipeline.frontend.conversion import dataflow
+from pipeline.frontend.conversion.walk import find_obstacles
 from pipeline.frontend.streamline import streamline
 from pipeline.frontend.streamline.executor import run_graph
 from pipeline.frontend.streamline.reading import read_model
@@ -53,7 +54,7 @@ def converted(network: Network, folder, frames=FRAMES, top1=None):
 
 
 def by_qonnx(network: Network, frames: np.ndarray) -> dict[str, np.ndarray]:
-    wrapper = ModelWrapper(network.model()).transform(InferShapes())
+    wrapper = ModelWrapper(with_types(network))
     results = [execute_onnx(wrapper, {"input": frame[None]}) for frame in frames]
     return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
 
@@ -105,11 +106,64 @@ def test_the_hardware_is_exact_and_does_not_wait_for_ever(graph, tmp_path):
     assert "no deadlock" in result.summary
 
 
-def test_a_label_of_several_outputs_is_refused(graph, tmp_path):
+def ends_of_their_own() -> Network:
+    """Outputs behind one quantizer: probabilities, logits, their two largest with the places, a mask of classes, a map with a
+    scale for each pixel, and a tensor that a layer reads as well."""
+    network = Network(2, 4, 4)
+    network.quant(0.125, 5)
+    network.conv(2, 4, pads=[1, 1, 1, 1])
+    shared = network.quant(0.5, 3, signed=0)
+    maps = network.conv(4, 3, kernel=1, scale=0.125)
+    mask = network.add("ArgMax", at=maps, axis=1, keepdims=0)
+    scaled = network.add("Mul", np.arange(1, 17).reshape(1, 1, 4, 4) / 8, at=maps)
+    gates = network.add("Sigmoid", at=shared)
+    network.conv(4, 5, kernel=4, at=shared)
+    logits = network.add("Flatten")
+    probabilities = network.add("Softmax", at=logits, axis=1)
+    network.nodes.append(helper.make_node("TopK", [logits, network.constant([2], np.int64)], ["most", "places"], "top"))
+    network.add("Mul", 0.5, at=logits)
+    network.add("Tanh")
+    network.more_outputs = (mask, probabilities, "places", logits, gates, scaled, "most")
+    return network
+
+
+def with_types(network: Network) -> onnx.ModelProto:
+    model = network.model()
+    for value in model.graph.output:
+        integers = value.name == "places" or value.name.startswith("ArgMax")
+        value.type.tensor_type.elem_type = onnx.TensorProto.INT64 if integers else onnx.TensorProto.FLOAT
+    return ModelWrapper(model).transform(InferShapes()).model
+
+
+def test_each_output_may_end_on_the_host(tmp_path):
+    network = ends_of_their_own()
+    onnx.save(with_types(network), tmp_path / "network.onnx")
+    model = read_model(tmp_path / "network.onnx")
+    streamlined = streamline.streamline(model, FRAMES, run_graph(model, FRAMES)).model
+    result = dataflow.convert(streamlined, FRAMES, top1=None)
+    for operator in ("ArgMax", "Softmax", "TopK", "Sigmoid", "Tanh", "Mul"):
+        assert f"{operator} node" in result.on_host
+    save_graph(result.graph, tmp_path)
+    graph = load_graph(tmp_path)
+    save_transforms(tmp_path / "transform.npz", transforms(graph))
+    got = load_transforms(tmp_path / "transform.npz").outputs(graph.run(graph.input_transform.apply(FRAMES)))
+    expected = by_qonnx(network, FRAMES)
+    assert list(got) == list(expected) and len(got) == 8
+    for (name, values), output in zip(expected.items(), graph.outputs, strict=True):
+        assert got[name].shape == values.shape == (len(FRAMES), *output.shape) and np.ptp(values) > 0
+        if values.dtype.kind == "i" or not output.steps:
+            np.testing.assert_array_equal(got[name], values)
+        else:
+            np.testing.assert_allclose(got[name], values, rtol=3e-6, atol=1e-7)
+    # what several outputs are made of streams once: the maps, the shared tensor, the logits and half of them
+    assert graph.streams[graph.output].shape == (1, 1, 3 * 16 + 4 * 16 + 2 * 5)
+
+
+def test_a_label_that_the_driver_does_not_compute_is_refused(graph, tmp_path):
     network = two_scales()
     network.more_outputs = (*network.more_outputs, network.last)
     network.add("Flatten")
-    network.add("ArgMax", axis=1)
+    network.add("ArgMax", axis=1, select_last_index=1)
     model = network.model()
     model.graph.output[-1].CopyFrom(helper.make_tensor_value_info(network.last, onnx.TensorProto.INT64, (1, 1)))
     onnx.save(ModelWrapper(model).transform(InferShapes()).model, tmp_path / "network.onnx")
@@ -121,9 +175,19 @@ def test_a_label_of_several_outputs_is_refused(graph, tmp_path):
         converted(two_scales(), tmp_path, top1=True)
 
 
-def test_an_output_that_is_a_function_is_refused_by_its_name(tmp_path):
+def test_a_function_that_the_driver_does_not_compute_is_refused_by_its_output(tmp_path):
     network = two_scales()
     network.more_outputs = (*network.more_outputs, network.last)
-    name = network.add("Sigmoid")
+    name = network.add("Erf")
     with pytest.raises(UnsupportedError, match=f"The output {name} is a nonlinear function"):
         converted(network, tmp_path)
+
+
+def test_what_is_in_the_way_before_several_ends_is_named(tmp_path):
+    network = two_scales()
+    network.node("LpNormalization", [network.last], axis=1)
+    network.more_outputs = (*network.more_outputs, network.add("Sigmoid"))
+    network.add("Softmax", axis=1)
+    onnx.save(network.model(), tmp_path / "network.onnx")
+    with pytest.raises(UnsupportedError, match=r"LpNormalization node LpNormalization_\d+ is not supported"):
+        read_model(tmp_path / "network.onnx", find_obstacles)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from a2q_driver.board import Board, Registers
+from a2q_driver.boxes import Boxes
 from a2q_driver.dma import DmaEngine
 from a2q_driver.errors import ClosedError, DriverError, DtypeError, PackageError, RangeError, ShapeError
 from a2q_driver.manifest import ACCELERATOR, DMA, MANIFEST, verify
@@ -171,13 +172,27 @@ class Accelerator:
         they are refused. Raises what `execute` raises, and DtypeError where the package does not know how the network takes
         images.
         """
+        return self.transforms.outputs(self.execute(self._images(images, resize)))
+
+    def boxes(self, images: np.ndarray, resize: str | None = None, **limits: Any) -> list[Boxes]:
+        """The objects in each of `images`, see `predict`, by a detector whose anchors the package has. `limits` may be
+        `score_threshold`, `overlap_threshold` and `most` of `boxes` in the module of that name.
+
+        Raises what `predict` raises, and DtypeError where the package has no anchors.
+        """
+        if self.transforms.anchors is None:
+            return self.transforms.boxes(np.zeros(0))  # says why there are none
+        return self.transforms.boxes(self.execute(self._images(images, resize)), **limits)
+
+    def _images(self, images: np.ndarray, resize: str | None) -> np.ndarray:
+        """`images` as the network takes them."""
         images = np.asarray(images)
         if self.transforms.images is None:
             raise DtypeError("The package does not know how the network takes images, but execute takes its frames.")
         if resize is not None:
             images = resized(images, *self.transforms.images.image_shape[:2], method=resize)
         self.transforms.images.check(images)
-        return self.transforms.outputs(self.execute(images))
+        return images
 
     def throughput_test(self, frames: int) -> dict[str, Any]:
         """Run `frames` frames of zeros, packed before. Returns FINN's metrics, and what the accelerator counted.

@@ -1,8 +1,9 @@
 """Boxes of the raw output of a detector of YOLOv2's kind (arXiv 1612.08242), and non-maximum suppression.
 
-    outputs = accelerator.transforms.outputs(accelerator.execute(images))   # (N, rows, columns, anchors * (5 + classes))
-    for found in boxes(outputs, anchors):
+    for found in accelerator.boxes(images):  # where the package has the anchors
         print(found.corners, found.scores, found.classes)
+
+    boxes(outputs, anchors)                  # else, of outputs (N, rows, columns, anchors * (5 + classes))
 
 Each cell of a grid gives, anchor by anchor, x, y, w, h, the confidence, and a number for each class.
 """
@@ -16,9 +17,9 @@ import numpy as np
 from a2q_driver.errors import ShapeError
 from a2q_driver.output_steps import OutputStep, apply_steps
 
-__all__ = ["Boxes", "boxes", "suppressed"]
+__all__ = ["NUMBERS_OF_A_BOX", "Boxes", "boxes", "suppressed"]
 
-_OF_A_BOX = 5  # place, size and confidence
+NUMBERS_OF_A_BOX = 5  # place, size and confidence
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ def boxes(
     """
     anchors = np.asarray(anchors, np.float64).reshape(-1, 2)
     depth = outputs.shape[-1] // max(len(anchors), 1)
-    if outputs.ndim != 4 or outputs.shape[-1] != depth * len(anchors) or depth <= _OF_A_BOX:
+    if outputs.ndim != 4 or outputs.shape[-1] != depth * len(anchors) or depth <= NUMBERS_OF_A_BOX:
         raise ShapeError(
             f"Outputs of shape {outputs.shape} for {len(anchors)} anchors; expected (N, rows, columns, anchors * (5 + "
             "classes))."
@@ -55,13 +56,13 @@ def boxes(
     images, rows, columns = outputs.shape[:3]
     cells = np.asarray(outputs, np.float64).reshape(images, rows, columns, len(anchors), depth)
     sigmoid = apply_steps(cells[..., [0, 1, 4]], (OutputStep("sigmoid", (0,)),))
-    chances = apply_steps(cells[..., _OF_A_BOX:], (OutputStep("softmax", (0,), numbers=(3,)),))
+    chances = apply_steps(cells[..., NUMBERS_OF_A_BOX:], (OutputStep("softmax", (0,), numbers=(3,)),))
     grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)[:, :, None]
     size = np.array([columns, rows])
     centers = (grid + sigmoid[..., :2]) / size
     halves = anchors * np.exp(cells[..., 2:4]) / size / 2
     corners = np.concatenate([centers - halves, centers + halves], axis=-1).reshape(images, -1, 4)
-    scores = (sigmoid[..., 2:] * chances).reshape(images, -1, depth - _OF_A_BOX)
+    scores = (sigmoid[..., 2:] * chances).reshape(images, -1, depth - NUMBERS_OF_A_BOX)
     return [_kept(corners[i], scores[i], score_threshold, overlap_threshold, most) for i in range(images)]
 
 

@@ -6,11 +6,13 @@ integers are the same on every machine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["HostStep", "InputTransform"]
+__all__ = ["LINEAR", "TAKE", "HostStep", "InputTransform"]
+
+TAKE, LINEAR = "take", "linear"  # the steps that give frames of another shape
 
 _STEPS = {
     "add": lambda x, y: x + y,
@@ -33,15 +35,39 @@ _ROUNDINGS = {
 }
 
 
+_NONE = np.zeros(0, np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class HostStep:
-    """One float32 operation, `x = x <op> operand`, with op one of add, sub, mul, div, maximum and minimum.
+    """One operation on float32 frames, called `op`.
 
-    `operand` is float32 and broadcasts against one raw frame, without the batch.
+    add, sub, mul, div, maximum, minimum: `x = x <op> operand`, where `operand` is float32 and broadcasts against one frame,
+    without the batch. take: `operand` has the shape of the new frame, and for each of its elements the place of one of x.
+    linear: pixels between those of images (C, H, W); `operand` has for each new row the two rows around it and the shares of
+    both, float32 (4, rows), and `across` the same of columns, (4, columns).
     """
 
     op: str
     operand: np.ndarray
+    across: np.ndarray = field(default_factory=lambda: _NONE)
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """The frames (N, ...) after it."""
+        if self.op == TAKE:
+            return x.reshape(len(x), -1)[:, self.operand]
+        if self.op == LINEAR:
+            return self._between(x)
+        return _STEPS[self.op](x, self.operand)
+
+    def _between(self, x: np.ndarray) -> np.ndarray:
+        """The four pixels around each, weighted and summed in the order of onnxruntime."""
+        top, bottom = (x[..., rows, :] for rows in self.operand[:2].astype(np.int64))
+        left, right = self.across[:2].astype(np.int64)
+        (up, down), (before, behind) = self.operand[2:, :, None], self.across[2:]
+        total = before * up * top[..., left] + behind * up * top[..., right]
+        total = total + before * down * bottom[..., left]
+        return total + behind * down * bottom[..., right]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +77,8 @@ class InputTransform:
     `raw_shape` is the shape of a raw frame as the network takes it, without the batch: (C, H, W) for images. The frame
     goes through `steps`, is divided by `scale`, moved by `zero_point`, clamped to [`lo` + `zero_point`, `hi` +
     `zero_point`] and rounded by `rounding` (a QONNX rounding mode); the zero point is taken out again. A `bipolar`
-    input, divided and moved, is only compared with zero: -1 or 1 before the zero point is taken out. `shape` is
-    (height, width, channels) of the stream. If `flat`, a frame streams as one pixel in the raw order; otherwise
+    input, divided and moved, is only compared with zero: -1 or 1 before the zero point is taken out. `shift` is added to the
+    integers as they are streamed. `shape` is (height, width, channels) of the stream. If `flat`, a frame streams as one pixel in the raw order; otherwise
     channels move to the end.
     """
 
@@ -66,6 +92,7 @@ class InputTransform:
     rounding: str = "ROUND"
     bipolar: bool = False
     flat: bool = False
+    shift: int = 0
 
     def apply(self, raw: np.ndarray) -> np.ndarray:
         """The int64 frames of shape (N, *shape) for `raw` of shape (N, *raw_shape)."""
@@ -73,7 +100,7 @@ class InputTransform:
             raise ValueError(f"frames of shape {raw.shape[1:]}, expected {self.raw_shape}")
         x = np.asarray(raw, np.float32)
         for step in self.steps:
-            x = _STEPS[step.op](x, step.operand)
+            x = step.apply(x)
         zero_point = np.float32(self.zero_point)
         x = x / self.scale + zero_point
         if self.bipolar:
@@ -81,7 +108,7 @@ class InputTransform:
         else:
             x = np.clip(x, np.float32(self.lo + self.zero_point), np.float32(self.hi + self.zero_point))
             levels = _ROUNDINGS[self.rounding](x)
-        integers = (levels - zero_point).astype(np.int64)
+        integers = (levels - zero_point).astype(np.int64) + self.shift
         if not self.flat:
             integers = np.moveaxis(integers, 1, -1)
         return np.ascontiguousarray(integers.reshape(-1, *self.shape))

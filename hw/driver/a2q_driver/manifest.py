@@ -9,7 +9,8 @@ manifest.json lies in the package's folder, beside the folders of its files:
     bitstream       kind, `vivado` or `simulation`, and file
     address_map     [base, size] of the registers of axi_dma_0 and a2q_accelerator_0
     streams         input and output: slot_bytes, stream_bytes, beats
-    outputs         the name and the shape of each output of a network, in order; only where there are several
+    outputs         the name and the shape of each output of a network, in order, and what the driver computes behind it; only
+                    where there are several
     rtl             top, and sources in the order in which they are read
     host            before and after: the float operations that the driver computes around the accelerator, by name
     runtime_weights file, and its words of 32 bits: what is loaded at start-up; only where there is some

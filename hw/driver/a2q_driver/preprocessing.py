@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from a2q_driver.errors import DtypeError, ShapeError
-from a2q_driver.input_transform import HostStep, InputTransform
+from a2q_driver.input_transform import LINEAR, TAKE, HostStep, InputTransform
 from a2q_driver.packing import element_type
 
 __all__ = ["ImageTransform", "lookup_table", "normalised"]
@@ -64,8 +64,10 @@ class ImageTransform:
 def lookup_table(transform: InputTransform, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray | None:
     """The integers that the 256 values of a pixel become, of shape (C, 256), in the narrowest type.
 
-    None where a step of `transform` has other operands in other places of the frame.
+    None where a step of `transform` moves or mixes pixels, or has other operands in other places of the frame.
     """
+    if any(step.op in (TAKE, LINEAR) for step in transform.steps):
+        return None
     channels, *places = transform.raw_shape
     operands = [_everywhere(step.operand, transform.raw_shape) for step in transform.steps]
     if len(places) != 2 or transform.scale.size != 1 or any(operand is None for operand in operands):

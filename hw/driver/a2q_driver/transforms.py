@@ -1,13 +1,15 @@
 """transform.npz: what the host does before and after the accelerator. No pickle: reading it runs no code.
 
-raw_shape, shape, scale, zero_point, range, rounding, bipolar, flat    of the InputTransform
-step_ops, step_0, step_1, …    its steps: the operations, and the operand of each
+raw_shape, shape, scale, zero_point, range, rounding, bipolar, flat, shift    of the InputTransform
+step_ops, step_0, step_1, …    its steps: the operations, and the operand of each; step_0_across, … where there is one
 mean, std                      of images' preprocessing, where it is known
 lookup                         the table that stands for both, where there is one
 output_scale, output_bias      real output = scale · integer + bias; absent where the output is a label
 layout                         where there is more behind that: the place of each element of the tensor that it begins with
 after_ops, after_0_inputs, …   its steps: the operations, and `inputs`, `operand` and `numbers` of each
 output_names, output_0, …      the names of several outputs, and the places of each in the output stream; else absent
+output_0_ops, output_0_0_inputs, …    the steps of each, like those of `after`
+anchors                        those of a detector, width and height in cells, of which boxes are to be made; else absent
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from a2q_driver.errors import PackageError
+from a2q_driver.boxes import Boxes, boxes
+from a2q_driver.errors import DtypeError, PackageError
 from a2q_driver.input_transform import HostStep, InputTransform
 from a2q_driver.network_output import NetworkOutput
 from a2q_driver.output_steps import OutputStep, outputs_of
@@ -33,7 +37,7 @@ class Transforms:
 
     `steps` are what the network has behind its last layer, and `layout` has, for each element of the tensor that they begin
     with, without the batch, the place in a frame of the output stream. `several` has the outputs of a network with more
-    than one.
+    than one, and `anchors`, float64 (A, 2), are those of a detector whose outputs `boxes` takes.
     """
 
     input: InputTransform
@@ -43,6 +47,7 @@ class Transforms:
     steps: tuple[OutputStep, ...] = ()
     layout: np.ndarray | None = None
     several: tuple[NetworkOutput, ...] = ()
+    anchors: np.ndarray | None = None
 
     @property
     def gives_label(self) -> bool:
@@ -56,11 +61,23 @@ class Transforms:
         they are what these give, of the network's own shape; indices are int64. Of several outputs each is an array by its
         name, in the order and with the shape, (N, ...), that the model has.
         """
+        if self.several and self.scale is not None:
+            frames = integers * self.scale + self.bias
+            return {output.name: output.of(frames) for output in self.several}
         if self.layout is None:
             return self.real(integers)
         if self.scale is None or self.bias is None:
             raise ValueError("steps behind a label")
         return outputs_of(integers * self.scale + self.bias, self.layout, self.steps)
+
+    def boxes(self, integers: np.ndarray, **limits: Any) -> list[Boxes]:
+        """The boxes of each image for output `integers` (N, H, W, C) of a detector, by its anchors; `limits` are the thresholds
+        of `boxes`, and `most`. Raises DtypeError for a network without anchors."""
+        if self.anchors is None or self.scale is None or self.bias is None:
+            raise DtypeError(
+                "The package has no anchors: its network is no detector of YOLOv2's kind, or boxes are its outputs already."
+            )
+        return boxes(integers * self.scale + self.bias, self.anchors, **limits)
 
     def real(self, integers: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """The same without the `steps`: scale · integer + bias."""
@@ -68,7 +85,7 @@ class Transforms:
             return integers.reshape(-1)
         outputs = integers * self.scale + self.bias
         if self.several:
-            return {output.name: output.of(outputs) for output in self.several}
+            return {output.name: output.before_steps(outputs) for output in self.several}
         return outputs.reshape(len(outputs), -1) if outputs.shape[1:3] == (1, 1) else outputs
 
 
@@ -84,8 +101,10 @@ def save_transforms(path: Path, transforms: Transforms) -> None:
         "rounding": np.str_(source.rounding),
         "bipolar": np.bool_(source.bipolar),
         "flat": np.bool_(source.flat),
+        "shift": np.int64(source.shift),
         "step_ops": np.array([step.op for step in source.steps], np.str_),
         **{f"step_{index}": step.operand for index, step in enumerate(source.steps)},
+        **{f"step_{index}_across": step.across for index, step in enumerate(source.steps) if step.across.size},
     }
     if transforms.images is not None:
         arrays["mean"], arrays["std"] = np.array(transforms.images.mean), np.array(transforms.images.std)
@@ -95,15 +114,41 @@ def save_transforms(path: Path, transforms: Transforms) -> None:
         arrays["output_scale"], arrays["output_bias"] = transforms.scale, transforms.bias
     if transforms.layout is not None:
         arrays["layout"] = transforms.layout
-        arrays["after_ops"] = np.array([step.op for step in transforms.steps], np.str_)
-        for index, step in enumerate(transforms.steps):
-            arrays[f"after_{index}_inputs"] = np.array(step.inputs, np.int64)
-            arrays[f"after_{index}_operand"] = step.operand
-            arrays[f"after_{index}_numbers"] = np.array(step.numbers, np.float64)
+        arrays |= _steps_to_arrays("after", transforms.steps)
+    if transforms.anchors is not None:
+        arrays["anchors"] = transforms.anchors
     if transforms.several:
         arrays["output_names"] = np.array([output.name for output in transforms.several], np.str_)
-        arrays |= {f"output_{index}": output.places for index, output in enumerate(transforms.several)}
+        for index, output in enumerate(transforms.several):
+            arrays[f"output_{index}"] = output.places
+            arrays |= _steps_to_arrays(f"output_{index}", output.steps)
     np.savez(path, **arrays)
+
+
+def _steps_to_arrays(name: str, steps: tuple[OutputStep, ...]) -> dict[str, np.ndarray]:
+    arrays = {f"{name}_ops": np.array([step.op for step in steps], np.str_)}
+    for index, step in enumerate(steps):
+        arrays[f"{name}_{index}_inputs"] = np.array(step.inputs, np.int64)
+        arrays[f"{name}_{index}_operand"] = step.operand
+        arrays[f"{name}_{index}_numbers"] = np.array(step.numbers, np.float64)
+    return arrays
+
+
+def _steps_of_arrays(name: str, arrays: dict[str, np.ndarray]) -> tuple[OutputStep, ...]:
+    return tuple(
+        OutputStep(
+            op,
+            tuple(arrays[f"{name}_{index}_inputs"].tolist()),
+            arrays[f"{name}_{index}_operand"],
+            tuple(arrays[f"{name}_{index}_numbers"].tolist()),
+        )
+        for index, op in enumerate(arrays[f"{name}_ops"].tolist())
+    )
+
+
+def _host_step(op: str, name: str, arrays: dict[str, np.ndarray]) -> HostStep:
+    across = arrays.get(f"{name}_across")
+    return HostStep(op, arrays[name]) if across is None else HostStep(op, arrays[name], across)
 
 
 def load_transforms(path: Path) -> Transforms:
@@ -116,7 +161,7 @@ def load_transforms(path: Path) -> Transforms:
         source = InputTransform(
             raw_shape=tuple(arrays["raw_shape"].tolist()),
             shape=tuple(arrays["shape"].tolist()),
-            steps=tuple(HostStep(op, arrays[f"step_{index}"]) for index, op in enumerate(operations)),
+            steps=tuple(_host_step(op, f"step_{index}", arrays) for index, op in enumerate(operations)),
             scale=arrays["scale"],
             zero_point=int(arrays["zero_point"]),
             lo=lo,
@@ -124,23 +169,19 @@ def load_transforms(path: Path) -> Transforms:
             rounding=str(arrays["rounding"]),
             bipolar=bool(arrays["bipolar"]),
             flat=bool(arrays["flat"]),
+            shift=int(arrays["shift"]),
         )
         images = None
         if "mean" in arrays:
             mean, std = tuple(arrays["mean"].tolist()), tuple(arrays["std"].tolist())
             images = ImageTransform(source, mean, std, arrays.get("lookup"))
-        steps = tuple(
-            OutputStep(
-                op,
-                tuple(arrays[f"after_{index}_inputs"].tolist()),
-                arrays[f"after_{index}_operand"],
-                tuple(arrays[f"after_{index}_numbers"].tolist()),
-            )
-            for index, op in enumerate(arrays["after_ops"].tolist() if "layout" in arrays else ())
-        )
+        steps = _steps_of_arrays("after", arrays) if "layout" in arrays else ()
         names = arrays["output_names"].tolist() if "output_names" in arrays else []
-        several = tuple(NetworkOutput(name, arrays[f"output_{index}"]) for index, name in enumerate(names))
+        several = tuple(
+            NetworkOutput(name, arrays[f"output_{index}"], _steps_of_arrays(f"output_{index}", arrays))
+            for index, name in enumerate(names)
+        )
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise PackageError(f"{path} cannot be read: {error!r}.") from error
     scale, bias = arrays.get("output_scale"), arrays.get("output_bias")
-    return Transforms(source, images, scale, bias, steps, arrays.get("layout"), several)
+    return Transforms(source, images, scale, bias, steps, arrays.get("layout"), several, arrays.get("anchors"))

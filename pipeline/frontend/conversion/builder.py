@@ -23,12 +23,13 @@ K = TypeVar("K", bound=Layer)
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A quantizer of the ONNX graph and the stream that carries its integers: tensor = scale · stream[layout]."""
+    """A quantizer of the ONNX graph and the stream that carries its integers: tensor = scale · (stream[layout] − shift)."""
 
     tensor: str
     stream: str
     layout: np.ndarray
     scale: np.ndarray
+    shift: int = 0
 
 
 @dataclass(eq=False)
@@ -85,13 +86,14 @@ class LayerBuilder:
 
     def type(self, stream: str) -> IntType:
         if stream == INPUT:
-            return IntType(self.quantized_input.lo, self.quantized_input.hi)
+            transform = self.quantized_input
+            return IntType(transform.lo + transform.shift, transform.hi + transform.shift)
         return self.layers[stream].outputs()[0].type
 
     def finish(self, output: str) -> tuple[tuple[Layer, ...], str]:
         """All layers with DuplicateStreams where a stream is read more than once, and the output stream's name."""
         readers: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        live = self._live(output)
+        live = self.live(output)
         for stream, layer in self.layers.items():
             if stream in live:
                 for index, name in enumerate(layer.input_names):
@@ -123,7 +125,7 @@ class LayerBuilder:
             name, (stream,), outputs, shape=self.shape(stream), type=self.type(stream), copies=copies
         )
 
-    def _live(self, output: str) -> set[str]:
+    def live(self, output: str) -> set[str]:
         """Streams that the output depends on."""
         live, open_ = set(), [output]
         while open_:

@@ -11,20 +11,23 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 
+from a2q_driver.network_output import NetworkOutput
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.dataflow.storage import load_graph, save_graph
 from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.frontend.conversion.builder import Checkpoint
 from pipeline.frontend.conversion.host_end import HostPart
-from pipeline.frontend.conversion.walk import Conversion, convert_graph, without_end
+from pipeline.frontend.conversion.walk import Conversion, convert_graph, without_ends
 from pipeline.frontend.streamline.executor import AT_ONCE, Evaluation, gives_classes, graph_output
 from pipeline.frontend.streamline.host_end import HostEnd
-from pipeline.frontend.streamline.label_end import dropped_label, dropped_step, gives_label
+from pipeline.frontend.streamline.label_end import dropped_label, dropped_step, gives_label, output_step
+from pipeline.frontend.streamline.several_outputs import several_outputs
 
 __all__ = ["DataflowResult", "convert", "load", "run"]
 
@@ -68,7 +71,9 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
     out where the output is whole because `top1` is False. Raises UnsupportedError for nodes that cannot be built, and
     VerificationError, with layer, quantizer and channel, where the integers differ.
     """
-    model, end = without_end(whole := model)
+    model, ends = without_ends(whole := model)
+    several = several_outputs(whole)
+    end = next(iter(ends), None) if several is None else None
     evaluation, output = Evaluation(model, precise=True), graph_output(model.graph)
     label = gives_label(whole) and (end is None or end.keeps_order)
     if top1 and not label:
@@ -82,6 +87,16 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
     conversion = convert_graph(model, top1=top1, name=name)
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
     part = None if top1 or end is None else HostPart(whole, end, (1, *conversion.layout.shape))
+    parts = [] if part is None else [part]
+    outputs = conversion.graph.outputs
+    if several is not None:
+        of_outputs = [
+            None if host is None else HostPart(whole, host, (1, *output.places.shape))
+            for host, output in zip(ends, outputs, strict=True)
+        ]
+        parts = [host for host in of_outputs if host is not None]
+        outputs = tuple(map(_with_steps, outputs, of_outputs, several.labels))
+    keep |= {host.source for host in parts}
     transform = conversion.graph.input_transform
     assert transform is not None  # what converts a network makes one
 
@@ -89,13 +104,13 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
         frames = inputs[first : first + _BATCH]
         tensors = evaluation.run(frames, keep=keep, until=output)
         streams = conversion.graph.execute(transform.apply(frames))
-        if part is not None:
-            part.compare(tensors[output])
+        for host in parts:
+            host.compare(tensors[host.source])
         return _compare(conversion, streams, tensors, output, first), RangesSeen.ends(streams)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        differences, ends = zip(*pool.map(compare, range(0, len(inputs), _BATCH)), strict=True)
-    seen = RangesSeen.of(conversion.graph, ends)
+        differences, ranges = zip(*pool.map(compare, range(0, len(inputs), _BATCH)), strict=True)
+    seen = RangesSeen.of(conversion.graph, ranges)
     quantizers = len(conversion.checkpoints)
     # the label that somebody did not want is not computed on the host either
     last = "" if gives_label(whole) and asked is not None else dropped_label(whole)
@@ -104,12 +119,24 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
     step = None if top1 or not last else dropped_step(whole, len(steps), rank)
     if step is not None:
         steps = (*steps, step)
-    graph = conversion.graph
+    graph = replace(conversion.graph, outputs=outputs)
     if steps:
         graph = replace(graph, output_transform=replace(conversion.transform, steps=steps, layout=conversion.layout))
     left_out = _joined(end, dropped_label(whole)) if top1 else dropped_label(whole) if step is None else ""
     on_host = "" if top1 else _joined(end, last)
+    if several is not None:
+        dropped = (label.get("node", "") for label in several.labels)
+        on_host = ", ".join(filter(None, map(_joined, ends, dropped)))
     return DataflowResult(graph, quantizers, len(inputs), max(differences), seen, left_out, on_host, top1)
+
+
+def _with_steps(output: NetworkOutput, part: HostPart | None, label: Mapping[str, Any]) -> NetworkOutput:
+    """`output` with what the driver computes for it: `part`, and then what `label_step` says of a `label`."""
+    steps = () if part is None else part.steps
+    if label:
+        rank = 1 + output.places.ndim if part is None else part.rank
+        steps = (*steps, output_step(label, len(steps), rank))
+    return replace(output, steps=steps)
 
 
 def _joined(end: HostEnd | None, dropped: str) -> str:
@@ -169,6 +196,7 @@ def _compare_integers(
     conversion: Conversion, checkpoint: Checkpoint, stream: np.ndarray, tensor: np.ndarray, first: int
 ) -> None:
     integers = np.take(stream.reshape(len(stream), -1), checkpoint.layout.ravel(), axis=1).reshape(tensor.shape)
+    integers = integers.astype(np.int64) - checkpoint.shift
     scale = np.broadcast_to(checkpoint.scale, stream.shape[1:]).ravel()[checkpoint.layout.ravel()]
     scale = scale.reshape(tensor.shape[1:])
     wrong = integers * scale != tensor  # the quantizer's own product, in double as well

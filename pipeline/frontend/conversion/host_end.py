@@ -46,6 +46,11 @@ class HostPart:
         return tuple(self._steps)
 
     @property
+    def source(self) -> str:
+        """The tensor that the steps begin with."""
+        return self._end.source
+
+    @property
     def rank(self) -> int:
         """The axes of the output, the batch included."""
         return apply_steps(self._zeros, self.steps).ndim

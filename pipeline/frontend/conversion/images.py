@@ -7,14 +7,17 @@ for.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from a2q_driver.input_transform import TAKE, HostStep
 from pipeline.dataflow.bounds import exact_range
 from pipeline.dataflow.layer import Shape
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
-from pipeline.frontend.conversion.builder import LayerBuilder
+from pipeline.frontend.conversion.builder import INPUT, LayerBuilder
 from pipeline.frontend.conversion.tensors import Function, StreamTensor, channel_layout
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.depth_to_space import DepthToSpace
@@ -43,10 +46,41 @@ def as_images(builder: LayerBuilder, source: str, tensor: StreamTensor) -> tuple
         changed = change(builder, source, tensor)
         if changed is not None:
             return changed
+    moved = _by_the_host(builder, tensor)
+    if moved is not None:
+        return moved, np.arange(len(layout))
     raise UnsupportedError(
         f"{source} reads a tensor of shape {(1, *tensor.layout.shape)} whose axes are no longer "
         "(batch, channels, height, width) of the layer before; only that order can be built here."
     )
+
+
+def _by_the_host(builder: LayerBuilder, tensor: StreamTensor) -> StreamTensor | None:
+    """`tensor`, where it is the input of the network, that nothing else reads, in another order: the host sends it in this."""
+    same = all((x == x[0]).all() for x in (tensor.lo, tensor.hi, tensor.scale, tensor.offset))
+    if tensor.stream != INPUT or not tensor.exclusive or tensor.layout.ndim != 3 or tensor.functions or not same:
+        return None
+    transform = builder.quantized_input
+    places = np.arange(int(np.prod(transform.shape)))  # in the frames that are quantized, of the stream's elements
+    if not transform.flat:
+        height, width, channels = transform.shape
+        places = places.reshape(channels, height, width).transpose(1, 2, 0).ravel()
+    channels, height, width = tensor.layout.shape
+    step = HostStep(TAKE, places[tensor.layout].astype(np.int32))
+    builder.input_transform = replace(
+        transform, shape=(height, width, channels), steps=(*transform.steps, step), flat=False
+    )
+    layout = channel_layout(height, width, channels)
+    before = {place: index for index, place in enumerate(tensor.layout.ravel().tolist())}
+    for index, checkpoint in enumerate(builder.checkpoints):
+        if checkpoint.stream == INPUT:
+            moved = [before[place] for place in checkpoint.layout.ravel().tolist()]
+            builder.checkpoints[index] = replace(
+                checkpoint, layout=layout.ravel()[moved].reshape(checkpoint.layout.shape)
+            )
+    one = np.ones(channels, np.int64)
+    numbers = {name: one * getattr(tensor, name)[0] for name in ("lo", "hi", "scale", "offset")}
+    return replace(tensor, layout=layout, **numbers)
 
 
 def with_squares(builder: LayerBuilder, source: str, tensor: StreamTensor) -> StreamTensor:

@@ -36,12 +36,20 @@ def output_transform(tensor: StreamTensor, name: str) -> OutputTransform:
 
 def convert_outputs(builder: LayerBuilder, names: Sequence[str], tensors: Sequence[StreamTensor]) -> StreamTensor:
     """The frames of `tensors`, outputs called `names`, whole behind each other, by a chain of layers. Every element is a
-    channel with a scale and a bias. Raises UnsupportedError for an output that is a function of its sums."""
+    channel with a scale and a bias; what two outputs are made of is there once. Raises UnsupportedError for an output that is
+    a function of its sums."""
     for name, tensor in zip(names, tensors, strict=True):
         output_transform(tensor, name)
-    total, *others = (_flat(builder, tensor) for tensor in tensors)
+    total = _flat(builder, tensors[0])
     shape = builder.shape(tensors[0].stream)
-    for tensor, other in zip(tensors[1:], others, strict=True):
+    joined = [(tensors[0], 0)]  # with the place of the first element
+    for tensor in tensors[1:]:
+        other = _flat(builder, tensor)
+        begin = next((place for before, place in joined if _same_numbers(before, tensor)), None)
+        if begin is not None:
+            total = total.move(np.concatenate([total.layout, begin + other.layout], axis=1))
+            continue
+        joined.append((tensor, total.channels))
         frames = shape, builder.shape(tensor.stream)
         stream = builder.add(
             StreamingConcat,
@@ -59,6 +67,11 @@ def convert_outputs(builder: LayerBuilder, names: Sequence[str], tensors: Sequen
         total = StreamTensor(stream, layout, lo, hi, scale, offset)
         shape = builder.shape(stream)
     return total
+
+
+def _same_numbers(a: StreamTensor, b: StreamTensor) -> bool:
+    """Whether both have the real values of one stream, in any order."""
+    return a.stream == b.stream and np.array_equal(a.scale, b.scale) and np.array_equal(a.offset, b.offset)
 
 
 def _flat(builder: LayerBuilder, tensor: StreamTensor) -> StreamTensor:

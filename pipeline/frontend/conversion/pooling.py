@@ -12,7 +12,7 @@ from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.images import as_images
 from pipeline.frontend.conversion.order import increasing
-from pipeline.frontend.conversion.tensors import StreamTensor, attributes, channel_layout, describe
+from pipeline.frontend.conversion.tensors import Quotient, StreamTensor, attributes, channel_layout, describe
 from pipeline.frontend.conversion.windows import Window, add_windows, read_window
 from pipeline.kernels.pool import Pool
 
@@ -81,6 +81,7 @@ def convert_average_pool(
         lo=np.full(channels, type_.lo * elements),
         hi=np.full(channels, type_.hi * elements),
         scale=tensor.scale / elements,
+        quotient=Quotient(tensor.scale, elements),
         exclusive=True,
     )
 

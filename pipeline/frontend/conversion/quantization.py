@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import torch
 
-from a2q_driver.input_transform import InputTransform
+from a2q_driver.input_transform import LINEAR, TAKE, InputTransform
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
@@ -41,7 +41,7 @@ def convert_input_quantizer(
 ) -> StreamTensor:
     """The quantizer that makes the input stream: what comes before it, and it, are the host's.
 
-    Raw frames of three axes are (C, H, W), or (H, W, C) if `channels_last`, which is the order of a stream.
+    Frames of three axes are (C, H, W), or raw ones (H, W, C) if `channels_last`, which is the order of a stream.
     """
     if builder.input_transform is not None:
         raise UnsupportedError(f"{describe(node)} quantizes the input a second time; one input quantizer can be built.")
@@ -56,24 +56,26 @@ def convert_input_quantizer(
             raise UnsupportedError(
                 f"{describe(node)} quantizes the input with a {what} a channel; use one for the tensor."
             )
+    if not tensor.has_all:
+        tensor = tensor.in_order()
     lo, hi = _reached(tensor, quantizer)
     bits = (hi - lo).bit_length()
     if bits > _MAX_INPUT_BITS:
         raise UnsupportedError(
             f"{describe(node)} quantizes the input to {bits} bits; at most {_MAX_INPUT_BITS} can be streamed in."
         )
-    raw = tensor.raw_shape
+    raw = tensor.shape
     flat = len(raw) == 1 or (len(raw) == 3 and tensor.layout.ndim == 1)
     if len(raw) not in (1, 2, 3):
         raise UnsupportedError(f"The input has shape {(1, *raw)}; one to three axes after the batch can be built.")
     channels, height, width = (int(np.prod(raw)), 1, 1) if flat else (raw[0], raw[1] if len(raw) == 3 else 1, raw[-1])
-    if channels_last and not flat and len(raw) == 3:
+    if channels_last and not flat and len(raw) == 3 and not any(step.op in (TAKE, LINEAR) for step in tensor.steps):
         flat, (height, width, channels) = True, raw
     places = np.arange(tensor.layout.size)  # of each raw element in the stream
     if not flat:
         places = places.reshape(height, width, channels).transpose(2, 0, 1).ravel()
     builder.input_transform = InputTransform(
-        raw,
+        tensor.raw_shape,
         (height, width, channels),
         tensor.steps,
         np.asarray(quantizer.dividing_scale, np.float32).reshape(()),
@@ -99,11 +101,12 @@ def convert_input_quantizer(
 
 def _reached(tensor: HostTensor, quantizer: Quantizer) -> tuple[int, int]:
     """The least and the largest integer that `quantizer` gives, where the last of the host's steps are limits."""
-    limits = len(tensor.steps)
-    while limits and tensor.steps[limits - 1].op in _LIMITS and tensor.steps[limits - 1].operand.size == 1:
+    steps = [step for step in tensor.steps if step.op != TAKE]  # which changes no number
+    limits = len(steps)
+    while limits and steps[limits - 1].op in _LIMITS and steps[limits - 1].operand.size == 1:
         limits -= 1
     ends = torch.tensor([-torch.inf, torch.inf])
-    for step in tensor.steps[limits:]:
+    for step in steps[limits:]:
         ends = _LIMITS[step.op](ends, torch.from_numpy(step.operand.reshape(())))
     if quantizer.bipolar:
         return quantizer.lo, quantizer.hi
@@ -147,7 +150,14 @@ def convert_quantizer(
     tensor = increasing(builder, tensor, node.name)
     ends = levels(np.stack([tensor.lo, tensor.hi]))
     result = replace(
-        tensor, lo=ends[0], hi=ends[1], scale=scale, offset=np.zeros_like(scale), functions=(), monotone=True
+        tensor,
+        lo=ends[0],
+        hi=ends[1],
+        scale=scale,
+        offset=np.zeros_like(scale),
+        functions=(),
+        monotone=True,
+        quotient=None,
     )
     shift = _shift(tensor, levels)
     pool = builder.writer(tensor.stream, Pool)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import torch
 
-from a2q_driver.input_transform import HostStep
+from a2q_driver.input_transform import TAKE, HostStep
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.streamline.nodes import attributes, describe
 
@@ -17,6 +17,7 @@ __all__ = [
     "Constant",
     "HostTensor",
     "Origin",
+    "Quotient",
     "StreamTensor",
     "Sum",
     "attributes",
@@ -51,22 +52,43 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class HostTensor:
-    """A tensor before the first quantizer: the raw input after `steps`. `layout` holds, for each element of the tensor
-    without its batch, the place of the element of the raw frame that it is calculated from."""
+    """A tensor before the first quantizer: the raw input, of `raw_shape`, after `steps`, which give frames of `shape`. `layout`
+    holds, for each element of the tensor without its batch, the place in such a frame of the one that it is calculated
+    from."""
 
     raw_shape: tuple[int, ...]
+    shape: tuple[int, ...]
     layout: np.ndarray
     steps: tuple[HostStep, ...] = ()
 
+    @classmethod
+    def whole(cls, raw_shape: tuple[int, ...], shape: tuple[int, ...], steps: tuple[HostStep, ...] = ()) -> HostTensor:
+        """What `steps` give, as it is."""
+        return cls(raw_shape, shape, np.arange(int(np.prod(shape))).reshape(shape), steps)
+
     def then(self, node: onnx.NodeProto, op: str, operand: np.ndarray) -> HostTensor:
-        """After one more elementwise operation, its operand brought to the raw frame's order."""
+        """After one more elementwise operation, its operand brought to the order of the frames."""
+        if operand.size > 1 and not self.has_all:
+            return self.in_order().then(node, op, operand)
         if operand.size == 1:
             moved = operand.reshape(())
         else:
             flat = np.empty(self.layout.size, np.float32)
             flat[self.layout.ravel()] = _broadcast(node, operand, self.layout.shape).ravel()
-            moved = flat.reshape(self.raw_shape)
+            moved = flat.reshape(self.shape)
         return replace(self, steps=(*self.steps, HostStep(op, np.asarray(moved, np.float32))))
+
+    @property
+    def has_all(self) -> bool:
+        """Whether each element of a frame is one of the tensor's, once."""
+        return np.array_equal(np.sort(self.layout.ravel()), np.arange(int(np.prod(self.shape))))
+
+    def in_order(self) -> HostTensor:
+        """The same with frames that are the tensor as it is."""
+        if self.shape == self.layout.shape and np.array_equal(self.layout.ravel(), np.arange(self.layout.size)):
+            return self
+        step = HostStep(TAKE, self.layout.astype(np.int32))
+        return self.whole(self.raw_shape, self.layout.shape, (*self.steps, step))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +109,19 @@ class Sum:
 
 
 @dataclass(frozen=True, eq=False)
+class Quotient:
+    """A scale a channel, `dividend` (C,) by `divisor`."""
+
+    dividend: np.ndarray
+    divisor: int
+
+    @property
+    def value(self) -> np.ndarray:
+        quotient: np.ndarray = self.dividend / self.divisor
+        return quotient
+
+
+@dataclass(frozen=True, eq=False)
 class StreamTensor:
     """A tensor that a stream carries as integers of channel c in [lo[c], hi[c]].
 
@@ -94,7 +129,8 @@ class StreamTensor:
     are not `monotone`, one falls and grows, of integers that are few. `layout` holds, for each element of the ONNX tensor without its batch, its place in the
     frame of the stream.
     `exclusive` says that nothing else reads the stream, so that the layer that writes it may still be changed. `origin`
-    is what another stream has to do with this one, where the integers of this one are a function of its.
+    is what another stream has to do with this one, where the integers of this one are a function of its. Where the scale is
+    a `quotient`, rounded, real values are what that gives, as of a mean: halfway between two levels they are exact.
     """
 
     stream: str
@@ -108,6 +144,7 @@ class StreamTensor:
     monotone: bool = True
     origin: Origin | None = None
     sum: Sum | None = None
+    quotient: Quotient | None = None
 
     @property
     def channels(self) -> int:
@@ -115,7 +152,10 @@ class StreamTensor:
 
     def real(self, integers: np.ndarray) -> torch.Tensor:
         """The real values, float64, of integers of shape (..., C)."""
-        x = torch.from_numpy(integers * self.scale + self.offset)
+        scaled = integers * self.scale
+        if self.quotient is not None and np.array_equal(self.quotient.value, self.scale):  # and not of an earlier scale
+            scaled = integers * self.quotient.dividend / self.quotient.divisor
+        x = torch.from_numpy(scaled + self.offset)
         for function in self.functions:
             x = function(x)
         return x
@@ -123,7 +163,10 @@ class StreamTensor:
     def affine(self, factor: np.ndarray, addend: np.ndarray) -> StreamTensor:
         """The tensor · factor + addend, both float64 of shape (C,)."""
         if not self.functions:
-            return replace(self, scale=self.scale * factor, offset=self.offset * factor + addend)
+            if self.quotient is None:
+                return replace(self, scale=self.scale * factor, offset=self.offset * factor + addend)
+            quotient = Quotient(self.quotient.dividend * factor, self.quotient.divisor)
+            return replace(self, scale=quotient.value, quotient=quotient, offset=self.offset * factor + addend)
         f, a = torch.from_numpy(factor), torch.from_numpy(addend)
         return replace(self, functions=(*self.functions, lambda x: x * f + a))
 

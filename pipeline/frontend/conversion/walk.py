@@ -15,6 +15,7 @@ from pipeline.dataflow.graph import LayerGraph, OutputTransform
 from pipeline.dataflow.types import IntType
 from pipeline.errors import Obstacle, UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
+from pipeline.frontend.conversion.centring import centre_streams
 from pipeline.frontend.conversion.elementwise import (
     apply_batch_normalization,
     apply_binary,
@@ -22,6 +23,7 @@ from pipeline.frontend.conversion.elementwise import (
     apply_pair,
     few_integers,
 )
+from pipeline.frontend.conversion.host_begin import ON_HOST, join_on_host, move_on_host
 from pipeline.frontend.conversion.images import with_squares
 from pipeline.frontend.conversion.joins import convert_join
 from pipeline.frontend.conversion.linear import convert_convolution, convert_matrix_product
@@ -41,7 +43,7 @@ from pipeline.frontend.conversion.tensors import (
 )
 from pipeline.frontend.conversion.transposed import convert_transposed_convolution
 from pipeline.frontend.streamline.executor import constants, graph_input, graph_output
-from pipeline.frontend.streamline.host_end import HostEnd, find_end
+from pipeline.frontend.streamline.host_end import HostEnd, find_ends, tensor_shapes
 from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.operators import (
     BUILDABLE,
@@ -50,10 +52,16 @@ from pipeline.frontend.streamline.operators import (
     OPERATORS,
 )
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, read_quantizer
-from pipeline.frontend.streamline.several_outputs import SeveralOutputs, joins_outputs, several_outputs
+from pipeline.frontend.streamline.several_outputs import (
+    SeveralOutputs,
+    join_others,
+    joins_outputs,
+    output_tensors,
+    several_outputs,
+)
 from pipeline.kernels.fm_padding import FMPadding
 
-__all__ = ["Conversion", "convert_graph", "find_obstacles", "without_end"]
+__all__ = ["Conversion", "convert_graph", "find_obstacles", "without_ends"]
 
 _BINARY = ("Add", "Sub", "Mul", "Div")
 _PRODUCTS = {
@@ -110,23 +118,34 @@ def convert_graph(model: onnx.ModelProto, *, top1: bool, name: str) -> Conversio
 
 def find_obstacles(model: onnx.ModelProto, obstacles: Obstacles) -> None:
     """Add to the `obstacles` that were seen as `model` was read those nodes for which there are no layers."""
-    _walk(LayerBuilder(), without_end(model)[0], obstacles)
+    _walk(LayerBuilder(), without_ends(model)[0], obstacles)
 
 
-def without_end(model: onnx.ModelProto) -> tuple[onnx.ModelProto, HostEnd | None]:
-    """`model` without the nodes at its end for which there are no layers, and these, where the host can compute them."""
-    end = find_end(model)
-    if end is None:
-        return model, None
+def without_ends(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tuple[HostEnd | None, ...]]:
+    """`model` without the nodes before its outputs for which there are no layers, and, for each output, these, where the host
+    can compute them."""
+    ends = find_ends(model)
+    if not any(ends):
+        return model, ends
     shorter = onnx.ModelProto()
     shorter.CopyFrom(model)
-    given = {node.output[0] for node in end.nodes}
-    kept = [node for node in model.graph.node if node.output[0] not in given]
+    sources = [name if end is None else end.source for name, end in zip(output_tensors(model), ends, strict=True)]
+    several = several_outputs(model)
+    if several is None:
+        known = next((value for value in model.graph.value_info if value.name == sources[0]), None)
+        shorter.graph.output[0].CopyFrom(known or onnx.ValueInfoProto(name=sources[0]))
+    else:
+        declared = tensor_shapes(model)  # those behind an obstacle are not known
+        join_others(shorter, sources, [declared.get(source, ())[1:] for source in sources])
+    read = {shorter.graph.output[0].name}
+    nodes: list[onnx.NodeProto] = []
+    for node in reversed(shorter.graph.node):
+        if not read.isdisjoint(node.output):
+            nodes.insert(0, node)
+            read.update(node.input)
     del shorter.graph.node[:]
-    shorter.graph.node.extend(kept)
-    known = next((value for value in model.graph.value_info if value.name == end.source), None)
-    shorter.graph.output[0].CopyFrom(known or onnx.ValueInfoProto(name=end.source))
-    return shorter, end
+    shorter.graph.node.extend(nodes)
+    return shorter, ends
 
 
 def _walk(builder: LayerBuilder, model: onnx.ModelProto, obstacles: Obstacles) -> Operand:
@@ -139,7 +158,7 @@ def _walk(builder: LayerBuilder, model: onnx.ModelProto, obstacles: Obstacles) -
     shapes = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim)[1:] for v in graph.value_info}
     shape = tuple(d.dim_value for d in source.type.tensor_type.shape.dim)
     builder.channels_last = _takes_channels_last(graph)
-    values[source.name] = HostTensor(shape[1:], np.arange(int(np.prod(shape[1:]))).reshape(shape[1:]))
+    values[source.name] = HostTensor.whole(shape[1:], shape[1:])
     for node in graph.node:
         if node.op_type == "Constant":
             continue
@@ -188,6 +207,7 @@ def _finish(
     else:
         logits, transform = tensor.stream, output_transform(tensor, output)
         stream = logits
+    centre_streams(builder, stream)
     layers, end = builder.finish(stream)
     names = {stream for layer in layers for stream in (*layer.input_names, *layer.output_names)}
     outputs = _places(several, tensor.layout) if several is not None else ()
@@ -277,6 +297,8 @@ def _convert(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand
     if node.op_type in ELEMENTWISE_FUNCTIONS:
         scalars = [None if a is None else torch.from_numpy(np.array(a)) for a in arrays]
         return apply_function(node, first, scalars)
+    if isinstance(first, HostTensor) and node.op_type in ON_HOST:
+        return move_on_host(node, first, arrays)
     if isinstance(first, HostTensor):
         raise UnsupportedError(f"{describe(node)} reads the float input; a quantizer must come before it.")
     return _layers(builder, node, first, rest, arrays)
@@ -306,10 +328,15 @@ def _layers(
     return convert(builder, node, tensor, axes)
 
 
-def _concat(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> StreamTensor:
+def _concat(builder: LayerBuilder, node: onnx.NodeProto, operands: list[Operand]) -> Operand:
     tensors = [operand for operand in operands if isinstance(operand, StreamTensor)]
+    floats = [operand for operand in operands if isinstance(operand, HostTensor)]
+    if len(floats) == len(operands):
+        return join_on_host(node, floats)
     if len(tensors) < len(operands):
-        raise UnsupportedError(f"{describe(node)} joins the float input; a quantizer must come before it.")
+        raise UnsupportedError(
+            f"{describe(node)} joins the float input to what layers give; a quantizer must come before it."
+        )
     return convert_concat(builder, node, tensors)
 
 

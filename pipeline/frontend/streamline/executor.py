@@ -122,10 +122,10 @@ class Evaluation:
         if node.op_type not in OPERATORS:
             raise UnsupportedError(f"{describe(node)} is not supported.")
         options = attributes(node)
-        if node.op_type == "Conv":
+        if node.op_type in ("Conv", "ConvTranspose"):
             x, weights, *rest = operands
             if isinstance(x, _Scaled) and isinstance(weights, _Scaled):
-                product = _integer_convolution(options, x, weights)
+                product = _integer_convolution(node.op_type, options, x, weights)
                 if product is not None:
                     bias = rest[0] if rest else None
                     return product if bias is None else product + _real(bias).double().reshape(-1, 1, 1)
@@ -158,14 +158,17 @@ def _real(value: Tensor | _Scaled) -> Tensor:
     return value.integers.double() * value.scale if isinstance(value, _Scaled) else value
 
 
-def _integer_convolution(attributes: Mapping[str, Any], x: _Scaled, weights: _Scaled) -> Tensor | None:
-    """The convolution in double where its sums of integers are exact in float32, which is several times as fast; None
-    where they are not, or where the scale cannot be taken out of the sum."""
-    outputs = len(weights.integers)
-    terms = weights.integers[0].numel()
-    if x.scale.numel() > 1 or tuple(weights.scale.shape) not in ((), (1,), (1, 1, 1, 1), (outputs, 1, 1, 1)):
+def _integer_convolution(operator: str, attributes: Mapping[str, Any], x: _Scaled, weights: _Scaled) -> Tensor | None:
+    """The convolution in double where its sums of integers are exact in float32, which is several times as fast, and zero
+    where they cancel; None where they are not, or where the scale cannot be taken out of the sum."""
+    axis = 0 if operator == "Conv" else 1  # of the weights' output channels
+    outputs = weights.integers.shape[axis]
+    of_outputs = tuple(outputs if index == axis else 1 for index in range(4))
+    terms = weights.integers.numel() // outputs
+    known = {(), (1,), (1, 1, 1, 1), *([of_outputs] if axis == 0 or attributes.get("group", 1) == 1 else [])}
+    if x.scale.numel() > 1 or tuple(weights.scale.shape) not in known:
         return None
     if terms * x.reach * weights.reach > _EXACT_IN_FLOAT:
         return None
-    sums = OPERATORS["Conv"](attributes, x.integers.float(), weights.integers.float())
+    sums = OPERATORS[operator](attributes, x.integers.float(), weights.integers.float())
     return sums.double() * (x.scale * weights.scale).reshape(-1, 1, 1)

@@ -1,12 +1,13 @@
 """The float part of a network behind its last quantized layer, as the driver can compute it on the host.
 
-It begins behind one tensor, on which all of it depends, and is made of the operators of HOST_OPS. Scales, shifts and moves
-in front of it that no function precedes are left with the layers, which know how to take them.
+That of an output begins behind one tensor, on which all of it depends, and is made of the operators of HOST_OPS. Scales,
+shifts and moves in front of it that no function precedes are left with the layers, which know how to take them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,9 @@ import onnx
 from pipeline.frontend.streamline.executor import constants, graph_input
 from pipeline.frontend.streamline.nodes import attributes, describe
 from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, MOVES
-from pipeline.frontend.streamline.several_outputs import several_outputs
+from pipeline.frontend.streamline.several_outputs import joining_nodes, output_tensors
 
-__all__ = ["HOST_FUNCTIONS", "HOST_OPS", "HostEnd", "behind_layers", "find_end"]
+__all__ = ["HOST_FUNCTIONS", "HOST_OPS", "HostEnd", "behind_layers", "find_ends", "tensor_shapes"]
 
 HOST_FUNCTIONS = frozenset(
     {
@@ -47,7 +48,7 @@ _RANKS = (2, 3, 4)  # of what layers join or cut
 
 @dataclass(frozen=True, eq=False)
 class HostEnd:
-    """The `nodes` behind the tensor `source`, in their order; the last of them gives the network's output.
+    """The `nodes` behind the tensor `source`, in their order; the last of them gives an output of the network.
 
     `keeps_order` says that the largest of the numbers of a frame, where they are one for each class, stays the largest.
     """
@@ -63,52 +64,74 @@ class HostEnd:
         return f"{first} and {last}" if len(self.nodes) == 2 else f"{len(self.nodes)} nodes, from {first} to {last}"
 
 
-def behind_layers(model: onnx.ModelProto) -> HostEnd | None:
-    """All nodes of `model`, whose shapes need not be known yet, that the host might compute; None where there are none, or
-    several outputs."""
+def behind_layers(model: onnx.ModelProto) -> tuple[HostEnd | None, ...]:
+    """For each output of `model`, whose shapes need not be known yet, all nodes before it that the host might compute; None
+    where there are none."""
     graph = model.graph
-    if len(graph.output) != 1 or several_outputs(model) is not None:
-        return None
+    if not graph.output:
+        return ()
+    outputs = output_tensors(model)
+    joining = {name for node in joining_nodes(model) for name in node.output}
     dynamic = {graph_input(graph).name}
     for node in graph.node:
         if node.op_type not in _SHAPES and not dynamic.isdisjoint(node.input):
             dynamic.update(filter(None, node.output))
-    end: list[onnx.NodeProto] = []
+    host: list[onnx.NodeProto] = []
+    nodes = [node for node in graph.node if joining.isdisjoint(node.output)]
     readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
+    for node in nodes:
         for name in node.input:
             readers.setdefault(name, []).append(node)
-    names: set[str] = set()  # of the tensors that nodes of the end give
-    for node in reversed(graph.node):
+    names: set[str] = set()  # of the tensors that nodes of the ends give
+    for node in reversed(nodes):
         if dynamic.isdisjoint(node.output):
             continue
         read = [reader for name in node.output for reader in readers.get(name, ()) if reader.op_type not in _SHAPES]
         inside = all(names.issuperset(filter(None, reader.output)) for reader in read)
-        if node.op_type in HOST_OPS and not node.domain and inside and (read or graph.output[0].name in node.output):
+        given = not set(outputs).isdisjoint(node.output)
+        if node.op_type in HOST_OPS and not node.domain and inside and (read or given):
             names.update(filter(None, node.output))
-            end.insert(0, node)
-    for candidate in dict.fromkeys(name for node in end for name in node.input if name in dynamic):
+            host.insert(0, node)
+    return tuple(_end(host, output, dynamic) for output in outputs)
+
+
+def _end(host: Sequence[onnx.NodeProto], output: str, dynamic: AbstractSet[str]) -> HostEnd | None:
+    """Those of the nodes `host` that give `output`, behind the first tensor on which all of them depend."""
+    needed = {output}
+    before: list[onnx.NodeProto] = []
+    for node in reversed(host):
+        if not needed.isdisjoint(node.output):
+            needed.update(node.input)
+            before.insert(0, node)
+    for candidate in dict.fromkeys(name for node in before for name in node.input if name in dynamic):
         nodes, reached = [], {candidate}
-        for node in end:
+        for node in before:
             if not reached.isdisjoint(node.input):
                 nodes.append(node)
                 reached.update(filter(None, node.output))
         closed = all(name in reached for node in nodes for name in node.input if name in dynamic)
-        if closed and graph.output[0].name in reached:
+        if closed and output in reached:
             return HostEnd(candidate, tuple(nodes))
     return None
 
 
-def find_end(model: onnx.ModelProto) -> HostEnd | None:
-    """The nodes of `model`, whose shapes are known, for which there are no layers; None where layers take all of them."""
-    graph = model.graph
-    end = behind_layers(model)
-    if end is None:
-        return None
-    fixed = constants(graph)
-    shapes = {
-        v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in (*graph.input, *graph.value_info)
-    }
+def find_ends(model: onnx.ModelProto) -> tuple[HostEnd | None, ...]:
+    """For each output of `model`, whose shapes are known, the nodes before it for which there are no layers; None where
+    layers take all of them."""
+    fixed = constants(model.graph)
+    shapes = tensor_shapes(model)
+    return tuple(None if end is None else _without_layers(end, fixed, shapes) for end in behind_layers(model))
+
+
+def tensor_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """The shapes that `model` declares, with the batch."""
+    values = (*model.graph.input, *model.graph.value_info)
+    return {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in values}
+
+
+def _without_layers(
+    end: HostEnd, fixed: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
+) -> HostEnd | None:
     if all(_for_layers(node, fixed, shapes) for node in end.nodes):
         return None
     source, nodes = end.source, list(end.nodes)

@@ -15,6 +15,7 @@ from onnx import TensorProto, TypeProto, helper, numpy_helper
 from pipeline.errors import InputError, ModelError, UnsupportedError
 from pipeline.frontend.streamline.checking import MAX_ELEMENTS, is_quantizer
 from pipeline.frontend.streamline.executor import graph_input, graph_output
+from pipeline.frontend.streamline.host_begin import before_layers
 from pipeline.frontend.streamline.host_end import HOST_OPS, behind_layers
 from pipeline.frontend.streamline.nodes import attributes, constant_value, describe
 from pipeline.frontend.streamline.obstacles import Obstacles
@@ -43,10 +44,11 @@ def infer(
     """
     graph = model.graph
     _remove_unread(graph)
-    end = behind_layers(model)
-    on_host = frozenset(name for node in (end.nodes if end else ()) for name in node.output)
+    on_host = frozenset(
+        name for end in behind_layers(model) if end is not None for node in end.nodes for name in node.output
+    )
     opset = next((entry.version for entry in model.opset_import if not entry.domain), 0)
-    tensors = Tensors(on_host=on_host, opset=opset)
+    tensors = Tensors(on_host=on_host, before=before_layers(graph), opset=opset)
     for tensor in graph.initializer:
         tensors.add_constant(tensor.name, numpy_helper.to_array(tensor))
     source = graph_input(graph)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.streamline.executor import Evaluation, constants, gives_classes, graph_input, run_graph
+from pipeline.frontend.streamline.host_begin import HOST_BEGIN_OPS, RESIZES
+from pipeline.frontend.streamline.host_end import tensor_shapes
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
+from pipeline.frontend.streamline.nodes import attributes
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS
+from pipeline.frontend.streamline.resizing import Resizing, repeats
 
 __all__ = ["insert_input_quantizer"]
 
 _BITS = 8
+_PARTS = frozenset({"Slice", "Split", "Concat"})
 _OF_INTEGERS = "MultiThreshold"  # a quantizer that the host cannot compute: it compares with each threshold
-_HOST_OPS = frozenset(
-    {"Add", "Sub", "Mul", "Div", "Neg", "BatchNormalization", "Reshape", "Flatten", "Transpose"}
-    | {"Squeeze", "Unsqueeze", "Identity", "Dropout", "Relu", "Clip"}
-)
 
 
 def insert_input_quantizer(
@@ -36,7 +39,7 @@ def insert_input_quantizer(
 
     Raises UnsupportedError where there is a single golden input and no `ends`: nothing would be left to measure with.
     """
-    tensor = _float_tensor(model.graph)
+    tensor = _float_tensor(model)
     if tensor is None:
         return None
     choosing = 0 if ends is not None else len(inputs) // 2
@@ -64,19 +67,33 @@ def insert_input_quantizer(
     return quantizer, after
 
 
-def _float_tensor(graph: onnx.GraphProto) -> str | None:
-    """The tensor that a layer reads although no quantizer came before it; None if there is none."""
-    fixed = constants(graph)
-    floating = {graph_input(graph).name}
+def _float_tensor(model: onnx.ModelProto) -> str | None:
+    """The tensor that a layer reads although no quantizer came before it, or from which layers make that; None if there is
+    none."""
+    graph = model.graph
+    fixed, shapes = constants(graph), tensor_shapes(model)
+    floating = {graph_input(graph).name: graph_input(graph).name}  # with the tensor to quantize for each
     for node in graph.node:
         read = [name for name in node.input if name in floating]
         if not read or (node.op_type in QUANTIZER_OPS and node.op_type != _OF_INTEGERS):
             continue
         others = [name for name in node.input if name and name not in floating]
-        if node.op_type not in _HOST_OPS or any(name not in fixed for name in others) or len(read) > 1:
-            return read[0]
-        floating.add(node.output[0])
+        known = all(name in fixed for name in others) and (len(read) == 1 or node.op_type in _PARTS)
+        if node.op_type not in HOST_BEGIN_OPS or not known:
+            return floating[read[0]]
+        first = floating[read[0]]
+        floating[node.output[0]] = node.output[0] if first == read[0] and not _by_layers(node, fixed, shapes) else first
     return None
+
+
+def _by_layers(node: onnx.NodeProto, fixed: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether `node` moves what a quantizer before it gives by layers: it makes more of it, or parts for several layers."""
+    if node.op_type not in RESIZES:
+        return node.op_type in _PARTS
+    if node.input[0] not in shapes:
+        return True
+    operands = [fixed.get(name) for name in node.input[1:]]
+    return repeats(Resizing.of(attributes(node), shapes[node.input[0]], operands, old=len(operands) < 2))
 
 
 def _insert(graph: onnx.GraphProto, tensor: str, scale: np.float32, signed: bool) -> None:

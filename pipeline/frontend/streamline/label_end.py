@@ -4,6 +4,7 @@ in, or the host, computes that."""
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import onnx
@@ -13,7 +14,7 @@ from a2q_driver.output_steps import OutputStep
 from pipeline.frontend.streamline.executor import constants
 from pipeline.frontend.streamline.nodes import attributes, describe
 
-__all__ = ["drop_label", "dropped_label", "dropped_step", "gives_label"]
+__all__ = ["drop_label", "dropped_label", "dropped_step", "gives_label", "label_step", "output_step"]
 
 _KEY = "a2q_dropped_label"  # in metadata_props
 
@@ -27,12 +28,12 @@ def drop_label(model: onnx.ModelProto) -> None:
     model.metadata_props.extend(others)  # what a file says of it counts for nothing
     output = graph.output[0].name if len(graph.output) == 1 else ""
     end = next((node for node in graph.node if output and output in node.output), None)
-    step = None if end is None else _step(graph, end, output)
+    step = None if end is None else label_step(graph, end, output)
     if end is None or step is None:
         return
     graph.output[0].CopyFrom(helper.make_tensor_value_info(end.input[0], TensorProto.FLOAT, None))
     graph.node.remove(end)
-    model.metadata_props.add(key=_KEY, value=json.dumps({"node": describe(end), **step}))
+    model.metadata_props.add(key=_KEY, value=json.dumps(step))
 
 
 def dropped_label(model: onnx.ModelProto) -> str:
@@ -49,9 +50,12 @@ def gives_label(model: onnx.ModelProto) -> bool:
 def dropped_step(model: onnx.ModelProto, source: int, rank: int) -> OutputStep | None:
     """The node that was dropped as the driver computes it of the value `source`, of `rank` axes; None where there was none."""
     dropped = _dropped(model)
-    if not dropped:
-        return None
-    return OutputStep(dropped["op"], (source,), numbers=(dropped["axis"] % rank - 1, *dropped["numbers"]))
+    return output_step(dropped, source, rank) if dropped else None
+
+
+def output_step(label: Mapping[str, Any], source: int, rank: int) -> OutputStep:
+    """The driver's step for what `label_step` says, of the value `source`, of `rank` axes."""
+    return OutputStep(label["op"], (source,), numbers=(label["axis"] % rank - 1, *label["numbers"]))
 
 
 def _dropped(model: onnx.ModelProto) -> dict[str, Any]:
@@ -60,8 +64,9 @@ def _dropped(model: onnx.ModelProto) -> dict[str, Any]:
     return dropped
 
 
-def _step(graph: onnx.GraphProto, end: onnx.NodeProto, output: str) -> dict[str, Any] | None:
-    """The driver's step for `end`, and whether it gives a label; None where the driver has none."""
+def label_step(graph: onnx.GraphProto, end: onnx.NodeProto, output: str) -> dict[str, Any] | None:
+    """What is to be known of `end`, an ArgMax or a TopK whose `output` nothing reads: what messages call it, the driver's step
+    for it, and whether it gives a label. None where the driver has no such step."""
     options = attributes(end)
     readers = sum(name in node.input for node in graph.node for name in end.output)
     if end.domain or readers or end.input[0] in constants(graph):
@@ -70,7 +75,8 @@ def _step(graph: onnx.GraphProto, end: onnx.NodeProto, output: str) -> dict[str,
     if axis == 0:
         return None
     if end.op_type == "ArgMax" and not options.get("select_last_index", 0):
-        return {"op": "argmax", "axis": axis, "numbers": [options.get("keepdims", 1)], "label": axis in (1, -1)}
+        numbers = [options.get("keepdims", 1)]
+        return {"node": describe(end), "op": "argmax", "axis": axis, "numbers": numbers, "label": axis in (1, -1)}
     if end.op_type != "TopK" or len(end.input) != 2 or len(end.output) != 2:
         return None
     counts = constants(graph).get(end.input[1])
@@ -79,4 +85,4 @@ def _step(graph: onnx.GraphProto, end: onnx.NodeProto, output: str) -> dict[str,
     count, largest, places = int(counts.item()), options.get("largest", 1), end.output[1] == output
     operator = "top_indices" if places else "top_values"
     label = places and count == 1 and largest == 1 and axis in (1, -1)
-    return {"op": operator, "axis": axis, "numbers": [count, largest], "label": label}
+    return {"node": describe(end), "op": operator, "axis": axis, "numbers": [count, largest], "label": label}

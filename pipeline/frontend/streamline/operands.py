@@ -13,10 +13,10 @@ from onnx import TensorProto
 
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.frontend.streamline.checking import is_quantizer
-from pipeline.frontend.streamline.nearest import repeats
 from pipeline.frontend.streamline.nodes import attributes, describe
-from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, ELEMENTWISE_FUNCTIONS, resize_factors
+from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, ELEMENTWISE_FUNCTIONS
 from pipeline.frontend.streamline.quantizers import read_quantizer
+from pipeline.frontend.streamline.resizing import Resizing, on_host, repeats
 from pipeline.frontend.streamline.several_outputs import joins_outputs
 from pipeline.frontend.streamline.tensors import Tensors
 
@@ -305,21 +305,36 @@ def _check_concat(site: _Site) -> None:
 
 
 def _check_resize(site: _Site) -> None:
-    options, (size, out) = site.options, (site.shape(0), site.output)
-    mode = options.get("mode", b"nearest").decode()
-    if len(size) != 4 or mode != "nearest":
-        site.refuse(f"has mode {mode} for a tensor of shape {size}; only the nearest pixel of images can be taken")
+    """Before the first quantizer the host takes any pixels, between layers only those are built that repeat."""
+    options, size, out = site.options, site.shape(0), site.output
     old = site.node.op_type == "Upsample" or len(site.node.input) < 3  # before version 11 there was one way
-    coordinates = "asymmetric" if old else options.get("coordinate_transformation_mode", b"half_pixel").decode()
-    rounding = "floor" if old else options.get("nearest_mode", b"round_prefer_floor").decode()
-    factors = resize_factors(options, size, [site.constant(index) for index in range(1, len(site.node.input))])
-    for axis, factor in zip((2, 3), factors, strict=True):
-        whole = factor >= 1 and factor == int(factor) and out[axis] == size[axis] * int(factor) and out[:2] == size[:2]
-        if not whole or not repeats(coordinates, rounding, size[axis], int(factor)):
+    if len(size) != 4 or size[:2] != out[:2]:
+        site.refuse(f"makes {out} of {size}; only height and width of images can be changed")
+    if any(site.has(index) and site.constant(index) is None for index in range(1, len(site.node.input))):
+        site.refuse("takes its size from the input; export it with a fixed one")
+    resizing = Resizing.of(options, size, [site.constant(index) for index in range(1, len(site.node.input))], old=old)
+    way = f"coordinates {resizing.coordinates}, rounding {resizing.rounding}"
+    if options.get("antialias", 0) or resizing.outputs != out[2:]:
+        site.refuse(f"makes {out} of {size} with antialias or a keep_aspect_ratio_policy; export it without")
+    if repeats(resizing):
+        return
+    reason = on_host(resizing, old=old)
+    if site.node.output[0] in site.tensors.before:
+        if reason:
             site.refuse(
-                f"makes {out} of {size} (coordinates {coordinates}, rounding {rounding}), which is no repetition of each "
-                "pixel; only whole factors that repeat pixels can be built, such as those of asymmetric and floor"
+                f"makes {out} of {size} by {reason}; before the first quantizer nearest and linear can be computed, of all "
+                "coordinates but half_pixel_symmetric and tf_crop_and_resize"
             )
+    elif resizing.mode != "nearest":
+        site.refuse(
+            f"has mode {resizing.mode} for a tensor of shape {size}; only the nearest pixel of images can be taken, or, before "
+            "the first quantizer, the linear mean of those around it"
+        )
+    else:
+        site.refuse(
+            f"makes {out} of {size} ({way}), which is no repetition of each "
+            "pixel; only whole factors that repeat pixels can be built, such as those of asymmetric and floor"
+        )
 
 
 def _check_slice(site: _Site) -> None:

@@ -6,13 +6,15 @@ function takes the node's attributes and its operands (None for one left out) an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from pipeline.frontend.streamline.resizing import Resizing
 
 __all__ = [
     "BUILDABLE",
@@ -25,7 +27,6 @@ __all__ = [
     "POOLS",
     "WITHOUT_LAYER",
     "is_monotone",
-    "resize_factors",
 ]
 
 Operator = Callable[..., Tensor]
@@ -209,26 +210,22 @@ def _pad(a: dict[str, Any], x: Tensor, pads: Tensor | None = None, value: Tensor
 
 
 def _resize(a: dict[str, Any], x: Tensor, *operands: Tensor | None) -> Tensor:
-    """Of the nearest pixel, in whole multiples of both sides, in which each pixel is repeated."""
-    rows, columns = resize_factors(a, tuple(x.shape), [None if t is None else t.numpy() for t in operands])
-    return x.repeat_interleave(int(rows), dim=2).repeat_interleave(int(columns), dim=3)
+    """Of the nearest pixel, or of the four around it, by ONNX' formulas; see `resizing`."""
+    arrays = [None if t is None else t.numpy() for t in operands]
+    resizing = Resizing.of(a, tuple(x.shape), arrays, old=len(arrays) < 2)
+    if resizing.mode != "linear":
+        rows, columns = (torch.from_numpy(resizing.nearest(axis)) for axis in (0, 1))
+        return x.index_select(2, rows).index_select(3, columns)
+    (top, bottom, up, down), (left, right, before, behind) = (
+        torch.from_numpy(resizing.linear(axis)) for axis in (0, 1)
+    )
 
+    def part(rows: Tensor, columns: Tensor, share: Tensor) -> Tensor:
+        return share.to(x.dtype) * x.index_select(2, rows.long()).index_select(3, columns.long())
 
-def resize_factors(
-    a: Mapping[str, Any], shape: tuple[int, ...], operands: Sequence[np.ndarray | None]
-) -> tuple[float, float]:
-    """The factors of height and width that a Resize, or an Upsample, has for images of `shape`; `operands` are those behind
-    the image: scales, or the region, scales and sizes."""
-    sizes = operands[2] if len(operands) > 2 else None
-    scales = a.get("scales") if not operands else operands[min(1, len(operands) - 1)]
-    axes = [axis % len(shape) for axis in a.get("axes", range(len(shape)))]
-    factors = dict.fromkeys(range(len(shape)), 1.0)
-    for index, axis in enumerate(axes):
-        if sizes is not None and sizes.size:
-            factors[axis] = float(sizes[index]) / shape[axis]
-        elif scales is not None and len(scales):
-            factors[axis] = float(scales[index])
-    return factors[2], factors[3]
+    up, down = up[:, None], down[:, None]
+    total = part(top, left, before * up) + part(top, right, behind * up)
+    return total + part(bottom, left, before * down) + part(bottom, right, behind * down)
 
 
 def _slice(a: dict[str, Any], x: Tensor, *operands: Tensor | None) -> Tensor:

@@ -29,7 +29,7 @@ from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.frontend.streamline.operands import check_operands
 from pipeline.frontend.streamline.qcdq import convert_qcdq
 from pipeline.frontend.streamline.quantizers import check_quantizers
-from pipeline.frontend.streamline.several_outputs import join_outputs, write_output_shapes
+from pipeline.frontend.streamline.several_outputs import drop_labels, join_outputs, write_output_shapes
 
 __all__ = ["read_model"]
 
@@ -71,6 +71,7 @@ def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto
         join_outputs(model)
         check_graph(model, obstacles)
         drop_label(model)
+        drop_labels(model)
         if any([move_channels(model), convert_qcdq(model, obstacles)]):
             check_graph(model, obstacles)
         check_quantizers(model, obstacles)

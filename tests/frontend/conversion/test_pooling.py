@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,30 @@ def test_over_one_axis_too(tmp_path: Path) -> None:
 def test_an_average_that_counts_its_padding_is_exact() -> None:
     result = compare(padded_average(count_include_pad=1), FRAMES)
     assert not result.wrong and not result.refused and not result.in_double
+
+
+@pytest.mark.parametrize("side", [3, 6, 7])
+@pytest.mark.parametrize("operator", ["AveragePool", "GlobalAveragePool", "ReduceMean"])
+@pytest.mark.parametrize("scale", [0.5, 0.1, 1 / 3])
+def test_a_mean_halfway_between_two_levels_goes_to_the_even_one(side: int, operator: str, scale: float) -> None:
+    """By the definition, in fractions: a mean by a count that is no power of two, in double, too. float32, in which
+    onnxruntime sums, has most of these values only where scales are powers of two."""
+    scale = np.float32(scale)
+    network = Network(2, side, side)
+    network.quant(scale, 8, signed=0)
+    options = {"kernel_shape": [side, side]} if operator == "AveragePool" else {}
+    network.add(operator, **(options | ({"axes": [2, 3]} if operator == "ReduceMean" else {})))
+    network.add("Mul", np.float32(4.0))
+    network.quant(scale * 8, 8, signed=0)
+    network.conv(2, 3, 1)
+    values = np.arange(256)[:, None, None]
+    frames = np.stack([np.broadcast_to(values, (256, side, side)), np.zeros((256, side, side), np.int64)], axis=1)
+    frames[:, 1, 0] = np.minimum(values[:, 0] * side, 255)  # other sums
+    graph = dataflow.convert(network.model(), frames * scale, top1=False).graph
+    streams = graph.execute(graph.input_transform.apply((frames * np.float64(scale)).astype(np.float32)))
+    levels = streams[next(layer for layer in graph if layer.op_type == "MVAU").input_names[0]].reshape(256, 2)
+    sums = frames.reshape(256, 2, -1).sum(axis=2).tolist()
+    assert levels.tolist() == [[round(Fraction(x, 2 * side**2)) for x in row] for row in sums]
+    assert sum(Fraction(x, 2 * side**2).denominator == 2 for row in sums for x in row) >= 128
+    result = compare(network, (frames * np.float64(scale)).astype(np.float32))
+    assert not result.wrong and not result.undecided and (scale != 0.5 or not result.in_double)

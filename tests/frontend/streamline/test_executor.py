@@ -90,3 +90,22 @@ def test_what_a_run_gives() -> None:
     assert set(evaluation.run(frames, until=quantized)) == {quantized}
     again = evaluation.run(frames, keep={quantized})
     assert all(np.array_equal(values[name], again[name]) for name in values)
+
+
+@pytest.mark.parametrize("scale", [0.3, np.array([0.1, 0.2, 0.7]).reshape(1, 3, 1, 1)], ids=["one", "a channel"])
+def test_a_precise_transposed_convolution_is_zero_where_its_sums_cancel(scale: np.ndarray | float) -> None:
+    """Rounded away from zero, a rest of 1e-17 would be a level."""
+    network = Network(4, 3, 3)
+    network.quant(0.7, 8)
+    weights = network.weights(4, 3, 2, 2, scale=scale, bits=5)
+    network.node("ConvTranspose", [network.last, weights], strides=[2, 2], kernel_shape=[2, 2])
+    network.output_shape = (None,) * 4
+    frames = network.frames(40) * 3
+    result = run_graph(network.model(), frames, precise=True)
+    integers = np.clip(np.round(frames / np.float32(0.7)), -128, 127).astype(np.int64)
+    w = np.round(network.arrays[network.nodes[1].input[0]] / network.arrays[network.nodes[1].input[1]]).astype(np.int64)
+    sums = np.einsum("nchw,coij->nohiwj", integers, w).reshape(40, 3, 6, 6)
+    assert (sums == 0).any() and np.array_equal(result == 0, sums == 0)
+    np.testing.assert_allclose(
+        result / np.float64(np.float32(0.7)) / np.float32(scale).reshape(-1, 1, 1), sums, rtol=1e-12
+    )

@@ -242,3 +242,31 @@ def test_qcdq_of_brevitas(shifted: bool, tmp_path: Path) -> None:
         built(model, frames.numpy(), tmp_path), frames.numpy(), by_onnxruntime(model, frames.numpy())
     )
     assert np.array_equal(found, expected) and len(np.unique(found)) > 10
+
+
+@pytest.mark.parametrize("zero", [1, 114, 127, 128, 254])
+def test_a_zero_point_in_the_middle_costs_no_bit(zero: int, tmp_path: Path) -> None:
+    """At the input and behind a layer, through padding, a max pool and windows; the sums of a last layer get a bias."""
+    n = Network(2, 5, 6)
+    n.output_shape = (1, 2, 3, 4)
+    scale, point = n.constant(0.25), n.constant(zero, np.uint8)
+    n.node("DequantizeLinear", [n.node("QuantizeLinear", [n.last, scale, point]), scale, point])
+
+    def conv(inputs: int, outputs: int, kernel: int, **options) -> None:
+        weights = n.constant(n.rng.integers(-127, 128, (outputs, inputs, kernel, kernel)), np.int8)
+        last = n.last
+        real = n.node("DequantizeLinear", [weights, n.constant(2.0**-6), n.constant(0, np.int8)])
+        n.node("Conv", [last, real], kernel_shape=[kernel, kernel], **options)
+
+    conv(2, 3, 3, pads=[1, 1, 1, 1])
+    scale, point = n.constant(0.5), n.constant(zero, np.uint8)
+    n.node("DequantizeLinear", [n.node("QuantizeLinear", [n.last, scale, point]), scale, point])
+    n.add("MaxPool", kernel_shape=[2, 2], pads=[1, 0, 0, 0])
+    conv(3, 2, 3, pads=[0, 1, 0, 0])
+    model = n.model()
+    frames = (n.rng.integers(-300, 301, (12, 2, 5, 6)) / 8).astype(np.float32)
+    graph = built(model, frames, tmp_path)
+    assert {stream.type.bits for name, stream in graph.streams.items() if not name.startswith("MVAU_1")} == {8}
+    assert (graph.layers[-1].bias is None) == (zero in (128,))
+    outputs = graph.output_transform.outputs(graph.run(graph.input_transform.apply(frames)))
+    assert np.array_equal(np.moveaxis(outputs, -1, 1), by_onnxruntime(model, frames))

@@ -51,7 +51,7 @@ def by_us(node: onnx.NodeProto, operands: dict[str, np.ndarray], x: np.ndarray) 
 def by_the_driver(node: onnx.NodeProto, operands: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
     quantizer = read_quantizer(node, list(operands.values()))
     builder = LayerBuilder()
-    convert_input_quantizer(builder, node, HostTensor((x.size,), np.arange(x.size)), quantizer)
+    convert_input_quantizer(builder, node, HostTensor.whole((x.size,), (x.size,)), quantizer)
     return builder.input_transform.apply(x[None]).ravel().astype(np.float32) * quantizer.scale
 
 
