@@ -87,18 +87,31 @@ class Accumulating(Layer):
 class Activating(Layer):
     """A layer that puts out, for each of its values, output_type.lo + the number of thresholds that the value reaches.
 
-    `thresholds` is int64 (C, T), non-decreasing along axis 1, a row for each channel or one for all, or None: then values
-    go out as they are. `requantizer` is what finds the same levels in hardware, or None for a search among thresholds.
-    The fields are those of the kernel's dataclass, in its order and with its defaults.
+    `thresholds` is int64 (C, T), non-decreasing along axis 1, a row for each channel or one for all. `requantizer` is what
+    finds the same levels in hardware, or None for a search among thresholds. A `requantizer` without thresholds is what
+    the levels are, from output_type.lo to output_type.hi. With neither, values go out as they are. The fields are those
+    of the kernel's dataclass, in its order and with its defaults.
     """
 
     output_type: IntType
     thresholds: np.ndarray | None
     requantizer: Requantizer | None
 
+    @property
+    def activates(self) -> bool:
+        """Whether levels go out, not the values themselves."""
+        return self.thresholds is not None or self.requantizer is not None
+
+    @property
+    def level_steps(self) -> int:
+        """Levels above the lowest, which are thresholds of a channel where there are thresholds; 0 for values."""
+        if self.thresholds is not None:
+            return int(self.thresholds.shape[1])
+        return self.output_type.hi - self.output_type.lo if self.requantizer is not None else 0
+
     @abstractmethod
     def value_range(self) -> tuple[np.ndarray, np.ndarray]:
-        """The smallest and the largest value that each row of `thresholds` is compared with, int64 of (C,)."""
+        """The smallest and the largest value of which each row finds the level, int64 of (C,)."""
 
     def with_requantizer(self) -> Self | None:
         """The layer, which has thresholds, with a requantizer that is equal to them for every value that there can be;

@@ -66,7 +66,7 @@ class Folded:
 
     @property
     def requantized(self) -> tuple[Activating, ...]:
-        """The layers with a requantizer in the place of their thresholds."""
+        """The layers with a requantizer, in the place of thresholds or of more levels than thresholds can find."""
         return tuple(layer for layer in self.graph if isinstance(layer, Activating) and layer.requantizer)
 
     @property
@@ -241,7 +241,7 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
 
 def _requantizer(layer: Activating) -> dict[str, object]:
     requantizer = layer.requantizer
-    assert requantizer is not None and layer.thresholds is not None
+    assert requantizer is not None
     lo, hi = layer.value_range()
     return {
         "multipliers": requantizer.multipliers.tolist(),
@@ -249,7 +249,7 @@ def _requantizer(layer: Activating) -> dict[str, object]:
         "shift": requantizer.shift,
         "rounding": "half to even" if requantizer.half_even else "floor",
         "lowest": layer.output_type.lo,
-        "highest": layer.output_type.lo + layer.thresholds.shape[1],
+        "highest": layer.output_type.lo + layer.level_steps,
         "from": lo.tolist(),
         "to": hi.tolist(),
     }

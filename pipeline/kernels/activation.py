@@ -15,17 +15,36 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import rom
 from pipeline.errors import UnsupportedError, VerificationError
-from pipeline.kernels.threshold_search import SearchTable, add_search, search_stages, sorted_table
+from pipeline.kernels.threshold_search import (
+    SearchTable,
+    add_search,
+    check_thresholds,
+    count_thresholds,
+    search_stages,
+    sorted_table,
+)
 
 _MORE = 3  # look-up tables of a lane of several channels that were counted beyond what is named below
 
-__all__ = ["Activation", "activation_latency", "add_activation", "check_requantizer"]
+__all__ = ["Activation", "activation_latency", "add_activation", "check_activation", "levels_of"]
 
 
-def activation_latency(thresholds: np.ndarray, requantizer: Requantizer | None) -> int:
-    """Cycles from a value to its level: a step of the search each, or the adders of the multiplication and two to clip."""
+def levels_of(
+    values: np.ndarray, thresholds: np.ndarray | None, requantizer: Requantizer | None, output_type: IntType
+) -> np.ndarray:
+    """The levels of `values` (..., C), int64 of that shape: by the thresholds where there are some, else by the
+    requantizer."""
+    if thresholds is not None:
+        return output_type.lo + count_thresholds(values, thresholds)
+    assert requantizer is not None
+    return requantizer.levels(values, output_type.lo, output_type.hi)
+
+
+def activation_latency(steps: int, requantizer: Requantizer | None) -> int:
+    """Cycles from a value to its level, of which there are `steps` above the lowest: a step of the search each, or the
+    adders of the multiplication and two to clip."""
     if requantizer is None:
-        return search_stages(thresholds.shape[1])
+        return search_stages(steps)
     return recoded_digits(requantizer) + 2
 
 
@@ -91,22 +110,25 @@ def booth_digits(multiplier: int) -> list[int]:
     return [place for place in range(multiplier.bit_length() // 2 + 1) if windows >> 2 * place & 7 not in (0, 7)]
 
 
-def check_requantizer(
+def check_activation(
     layer: str,
-    requantizer: Requantizer | None,
     thresholds: np.ndarray | None,
+    requantizer: Requantizer | None,
     lo: np.ndarray,
     hi: np.ndarray,
     output_type: IntType,
 ) -> None:
-    """Raise VerificationError unless `requantizer`, if there is one, is equal to the (C, T) `thresholds` for all values
-    from `lo` to `hi` of each channel, arrays of (C,); UnsupportedError if it is too wide to be built."""
+    """Raise UnsupportedError for (C, T) `thresholds` or a `requantizer` that cannot be built, or whose levels
+    `output_type` does not hold, and VerificationError unless both, if there are both, are equal for all values from `lo`
+    to `hi` of each channel, arrays of (C,)."""
+    if thresholds is not None:
+        check_thresholds(layer, thresholds, output_type)
     if requantizer is None:
         return
-    if thresholds is None or len(requantizer.multipliers) != len(thresholds):
-        has = "no thresholds" if thresholds is None else f"thresholds of {len(thresholds)} channels"
+    rows = len(requantizer.multipliers)
+    if rows != len(lo):
         raise VerificationError(
-            f"layer {layer} has {has} and a requantizer of {len(requantizer.multipliers)} channels, which cannot be equal."
+            f"layer {layer} finds levels of {len(lo)} channels and has a requantizer of {rows} channels, which cannot be equal."
         )
     bits = int(requantizer.sum_bits(lo, hi).max())
     if requantizer.multiplier_bits > MOST_MULTIPLIER_BITS or bits > MOST_SUM_BITS:
@@ -114,6 +136,8 @@ def check_requantizer(
             f"layer {layer} has a requantizer with multipliers of {requantizer.multiplier_bits} and sums of {bits} bits; at "
             f"most {MOST_MULTIPLIER_BITS} and {MOST_SUM_BITS} can be built."
         )
+    if thresholds is None:
+        return
     if difference := requantizer.first_difference(thresholds, lo, hi, output_type.lo):
         channel, value = difference
         raise VerificationError(
@@ -126,10 +150,12 @@ class Activation:
     """The activation of rows, row r being in lane r % lanes of fold r // lanes.
 
     `thresholds` is (rows, T) and the values of a row lie in [lo, hi], arrays of (rows,); `widths` are the bits of the
-    values in each lane, `signed` or not. `requantizer`, which is equal to the thresholds, takes their place.
+    values in each lane, `signed` or not. `requantizer`, which is equal to the thresholds, takes their place; there need
+    be none then. `steps` are the levels above the lowest.
     """
 
-    thresholds: np.ndarray
+    thresholds: np.ndarray | None
+    steps: int
     lo: np.ndarray
     hi: np.ndarray
     output_type: IntType
@@ -151,7 +177,7 @@ class Activation:
     def parameters(self) -> dict[str, int]:
         """Those of hw/rtl/activation.sv that say how levels are found."""
         return {
-            "NumThresholds": self.thresholds.shape[1],
+            "NumThresholds": self.steps,
             "CompareWidths": pack_word(self._compared_widths(), 8),
             "OutputOffset": pack_word([self.output_type.lo], self.output_type.bits),
         } | ({} if self.requantizer is None else {"Requantizer": self._packed(self.requantizer)})
@@ -182,7 +208,7 @@ class Activation:
         requantizer = self.requantizer
         parameters: dict[str, int | bool] = {
             "OutputOffset": self.output_type.lo,
-            "NumThresholds": self.thresholds.shape[1],
+            "NumThresholds": self.steps,
             "Requantizes": requantizer is not None,
         }
         if requantizer is not None:
@@ -192,13 +218,13 @@ class Activation:
     def hls_table(self) -> Table:
         """(folds, lanes, entries): the sorted thresholds, or multiplier and addend."""
         if self.requantizer is None:
-            return sorted_table(self.thresholds, self.lo, self.hi, self.lanes)
+            return sorted_table(self._searched, self.lo, self.hi, self.lanes)
         pairs = np.stack(self._of_rows(self.requantizer), axis=1).reshape(-1, self.lanes, 2)
         return Table(pairs, IntType(min(int(pairs.min()), -1), int(pairs.max())))
 
     def _of_rows(self, requantizer: Requantizer) -> tuple[np.ndarray, np.ndarray]:
         """The multiplier and the addend of each row."""
-        rows = len(self.thresholds)
+        rows = len(self.lo)
         return np.broadcast_to(requantizer.multipliers, rows), np.broadcast_to(requantizer.addends, rows)
 
     def _compared_widths(self) -> tuple[int, ...]:
@@ -214,6 +240,11 @@ class Activation:
         ]  # fmt: skip
         return pack_word([requantizer.common_multiplier or 0], 32) | pack_word(fields, 8) << 32
 
+    @property
+    def _searched(self) -> np.ndarray:
+        assert self.thresholds is not None  # what has none has a requantizer
+        return self.thresholds
+
     @cached_property
     def _table(self) -> SearchTable:
-        return SearchTable.build(self.thresholds, self.lo, self.hi, self.lanes, self.widths, signed=self.signed)
+        return SearchTable.build(self._searched, self.lo, self.hi, self.lanes, self.widths, signed=self.signed)

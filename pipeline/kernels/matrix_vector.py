@@ -21,9 +21,9 @@ from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.activation import Activation, activation_latency, add_activation, check_requantizer
+from pipeline.kernels.activation import Activation, activation_latency, add_activation, check_activation, levels_of
 from pipeline.kernels.product_pair import product_adders, product_latency, product_width
-from pipeline.kernels.threshold_search import check_thresholds, count_thresholds, search_styles
+from pipeline.kernels.threshold_search import search_styles
 
 __all__ = [
     "LARGE_CHANNELS",
@@ -56,11 +56,11 @@ _FEWEST_ROWS = 256  # with fewer vectors at a time, the weights are read too oft
 class MatrixVector(Accumulating, Activating):
     """weights · vector + bias for each pixel, then output_type.lo + the number of thresholds that the sum reaches.
 
-    `weights` is int64 (MH, MW), `thresholds` int64 (MH, T), non-decreasing along axis 1, or None: then the sums
-    themselves go out. `bias` is int64 (MH,) or None; the accumulator starts from it. A frame is (OH, OW, MW) in and
-    (OH, OW, MH) out, `pixels` being (OH, OW). `accumulator_bits` gives the width of each row's accumulator, two's
-    complement; None is the smallest that is exact for all rows. `requantizer`, where there is one, finds in hardware what
-    the thresholds give for every sum that there can be.
+    `weights` is int64 (MH, MW), `thresholds` int64 (MH, T), non-decreasing along axis 1, or None. `bias` is int64 (MH,) or
+    None; the accumulator starts from it. A frame is (OH, OW, MW) in and (OH, OW, MH) out, `pixels` being (OH, OW).
+    `accumulator_bits` gives the width of each row's accumulator, two's complement; None is the smallest that is exact for
+    all rows. `requantizer`, where there is one, finds in hardware what the thresholds give for every sum that there can
+    be; without thresholds it says what the levels are. With neither, the sums themselves go out.
 
     Raises UnsupportedError for what cannot be built, VerificationError for a requantizer that is not equal to the
     thresholds.
@@ -84,14 +84,12 @@ class MatrixVector(Accumulating, Activating):
             raise UnsupportedError(f"layer {self.name} has weights of shape {self.weights.shape}; expected (MH, MW).")
         self._check_shapes()
         lo, hi = self.accumulator_range()
-        if self.thresholds is not None:
-            check_thresholds(self.name, self.thresholds, self.output_type)
-        elif int(lo.min()) < self.output_type.lo or int(hi.max()) > self.output_type.hi:
+        if not self.activates and (int(lo.min()) < self.output_type.lo or int(hi.max()) > self.output_type.hi):
             raise UnsupportedError(
                 f"layer {self.name}: its sums lie in [{lo.min()}, {hi.max()}], which does not fit the output type "
                 f"[{self.output_type.lo}, {self.output_type.hi}]."
             )
-        check_requantizer(self.name, self.requantizer, self.thresholds, lo, hi, self.output_type)
+        check_activation(self.name, self.thresholds, self.requantizer, lo, hi, self.output_type)
 
     def _check_shapes(self) -> None:
         rows = self.mh
@@ -149,9 +147,9 @@ class MatrixVector(Accumulating, Activating):
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (values,) = inputs
         sums = self._sums(values)
-        if self.thresholds is None:
+        if not self.activates:
             return (sums.astype(np.int64, copy=False),)
-        return (self.output_type.lo + count_thresholds(sums, self.thresholds),)
+        return (levels_of(sums, self.thresholds, self.requantizer, self.output_type),)
 
     def _sums(self, values: np.ndarray) -> np.ndarray:
         factors = self._factors
@@ -203,7 +201,7 @@ class MatrixVector(Accumulating, Activating):
     def threshold_styles(self) -> dict[str, int]:
         if self.thresholds is None or self.requantizer:
             return {}
-        return search_styles(self.thresholds.shape[1], self.threshold_folds)
+        return search_styles(self.level_steps, self.threshold_folds)
 
     def op_and_param_counts(self) -> dict[str, int]:
         narrow, wide = sorted((self.input_type.bits, self.weight_type.bits))
@@ -231,7 +229,7 @@ class MatrixVector(Accumulating, Activating):
 
     def search_latency(self) -> int:
         """Cycles that the search among the thresholds takes, or what takes its place."""
-        return 0 if self.thresholds is None else activation_latency(self.thresholds, self.requantizer)
+        return activation_latency(self.level_steps, self.requantizer) if self.activates else 0
 
     def parameters(self) -> dict[str, int | str]:
         """The parameters of the input, of the weights' type, and of hw/rtl/thresholding.sv at the end."""
@@ -275,10 +273,12 @@ class MatrixVector(Accumulating, Activating):
 
     @cached_property
     def _activation(self) -> Activation | None:
-        if self.thresholds is None:
+        if not self.activates:
             return None
         ends = self.accumulator_range()
-        return Activation(self.thresholds, *ends, self.output_type, self.sum_bits(), True, self.requantizer)
+        return Activation(
+            self.thresholds, self.level_steps, *ends, self.output_type, self.sum_bits(), True, self.requantizer
+        )
 
 
 def kind_of(style: str) -> type[MatrixVector]:
@@ -379,7 +379,7 @@ def matrix_demand(layer: MatrixVector) -> MatrixDemand:
         stages=product_latency(input_, weight),
         row_bits=np.array(layer.accumulator_bits or layer.exact_accumulator_bits()),
         digits=csd_digits(layer.weights).sum(axis=1),
-        thresholds=0 if layer.thresholds is None else layer.thresholds.shape[1],
+        thresholds=layer.level_steps,
         requantizer=layer.requantizer,
         level_bits=np.zeros(1) if layer.requantizer is None else layer.requantizer.sum_bits(*layer.accumulator_range()),
         bias_bits=0 if layer.bias is None else int(np.abs(layer.bias).max()).bit_length() + 1,

@@ -75,8 +75,8 @@ def check_thresholds(layer: str, thresholds: np.ndarray, output_type: IntType) -
     count = thresholds.shape[1]
     if not 1 <= count <= MAX_THRESHOLDS:
         raise UnsupportedError(
-            f"layer {layer} has {count} thresholds a channel; 1 to {MAX_THRESHOLDS} can be built. "
-            "Quantize its output to 8 bits or fewer."
+            f"layer {layer} has {count} thresholds a channel; 1 to {MAX_THRESHOLDS} can be built, and more levels by a "
+            "requantizer alone. Quantize its output to 8 bits or fewer."
         )
     falling = np.flatnonzero((np.diff(thresholds, axis=1) < 0).any(axis=1))
     if falling.size:

@@ -16,8 +16,8 @@ from pipeline.dataflow.roles import Activating
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.activation import Activation, activation_latency, add_activation, check_requantizer
-from pipeline.kernels.threshold_search import check_thresholds, count_thresholds, search_styles
+from pipeline.kernels.activation import Activation, activation_latency, add_activation, check_activation, levels_of
+from pipeline.kernels.threshold_search import search_styles
 
 __all__ = ["Thresholding"]
 
@@ -27,15 +27,16 @@ class Thresholding(Activating):
     """Replaces each element by output_type.lo + the number of its channel's thresholds that it reaches.
 
     `shape` is (height, width, channels), `thresholds` int64 of (channels, T) or, shared by all channels, (1, T), non-
-    decreasing along axis 1; `pe` elements a beat. `requantizer`, where there is one, computes the same in hardware. Raises
-    ConfigError for a folding that does not divide, UnsupportedError for thresholds that cannot be built,
-    VerificationError for a requantizer that is not equal to them.
+    decreasing along axis 1; `pe` elements a beat. `requantizer`, where there is one, computes the same in hardware, of as
+    many channels; where `thresholds` are None, it alone says what the levels are. Raises ConfigError for a folding that
+    does not divide, UnsupportedError for thresholds that cannot be built, VerificationError for a requantizer that is not
+    equal to them.
     """
 
     shape: Shape
     input_type: IntType
     output_type: IntType
-    thresholds: np.ndarray
+    thresholds: np.ndarray | None
     pe: int = 1
     requantizer: Requantizer | None = field(default=None, kw_only=True)
 
@@ -46,21 +47,27 @@ class Thresholding(Activating):
 
     def __post_init__(self) -> None:
         channels = self.shape[2]
-        if self.thresholds.ndim != 2 or len(self.thresholds) not in (1, channels):
-            raise UnsupportedError(
-                f"layer {self.name} has thresholds of shape {self.thresholds.shape}; "
-                f"expected ({channels}, T) or (1, T)."
-            )
-        check_thresholds(self.name, self.thresholds, self.output_type)
+        if self.thresholds is not None and self.thresholds.ndim != 2 or self._rows not in (1, channels):
+            has = f"a requantizer of {self._rows} channels; expected {channels} or 1"
+            if self.thresholds is not None:
+                has = f"thresholds of shape {self.thresholds.shape}; expected ({channels}, T) or (1, T)"
+            raise UnsupportedError(f"layer {self.name} has {has}.")
         if self.pe < 1 or channels % self.pe:
             raise ConfigError(
                 f"layer {self.name}: PE = {self.pe} does not divide its {channels} channels; "
                 f"choose a divisor of {channels}."
             )
-        check_requantizer(self.name, self.requantizer, self.thresholds, *self.value_range(), self.output_type)
+        check_activation(self.name, self.thresholds, self.requantizer, *self.value_range(), self.output_type)
+
+    @property
+    def _rows(self) -> int:
+        """Of thresholds, or of a requantizer alone."""
+        if self.thresholds is not None:
+            return len(self.thresholds)
+        return 0 if self.requantizer is None else len(self.requantizer.multipliers)
 
     def value_range(self) -> tuple[np.ndarray, np.ndarray]:
-        lo, hi = (np.full(len(self.thresholds), end, np.int64) for end in (self.input_type.lo, self.input_type.hi))
+        lo, hi = (np.full(self._rows, end, np.int64) for end in (self.input_type.lo, self.input_type.hi))
         return lo, hi
 
     def inputs(self) -> tuple[Stream, ...]:
@@ -71,7 +78,7 @@ class Thresholding(Activating):
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (values,) = inputs
-        return (self.output_type.lo + count_thresholds(values, self.thresholds),)
+        return (levels_of(values, self.thresholds, self.requantizer, self.output_type),)
 
     def cycles(self) -> int:
         height, width, channels = self.shape
@@ -79,7 +86,7 @@ class Thresholding(Activating):
 
     def latency(self) -> int:
         output = 1
-        return activation_latency(self.thresholds, self.requantizer) + output
+        return activation_latency(self.level_steps, self.requantizer) + output
 
     def inputs_needed(self) -> np.ndarray:
         return np.arange(1, self.cycles() + 1, dtype=np.int64)
@@ -90,20 +97,24 @@ class Thresholding(Activating):
     def demand(self, family: str) -> Demand:
         demand = Demand(self.op_type)
         add_activation(
-            demand, self.thresholds.shape[1], self.threshold_folds, self._activation.widths, self.requantizer,
+            demand, self.level_steps, self.threshold_folds, self._activation.widths, self.requantizer,
             self._activation.sum_bits, self.output_type.bits,
         )  # fmt: skip
         demand.add(outputs=self.pe * self.output_type.bits)
         return demand
 
     def threshold_styles(self) -> dict[str, int]:
-        return {} if self.requantizer else search_styles(self.thresholds.shape[1], self.threshold_folds)
+        return {} if self.requantizer else search_styles(self.level_steps, self.threshold_folds)
 
     def op_and_param_counts(self) -> dict[str, int]:
+        if self.thresholds is None:
+            return {}
         return {f"param_threshold_{self.input_type.bits}b": self.thresholds.size}
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         """Thresholding_rtl: of its Requant, which multiplies in DSPs, FINN estimates no LUTs."""
+        if self.thresholds is None:
+            return {}
         levels = IntType(int(self.thresholds.min()), int(self.thresholds.max()))
         attributes = {
             "NumChannels": self.shape[2],
@@ -160,14 +171,15 @@ class Thresholding(Activating):
     @property
     def threshold_folds(self) -> int:
         """Beats after which the thresholds repeat."""
-        return 1 if len(self.thresholds) == 1 else len(self.thresholds) // self.pe
+        return 1 if self._rows == 1 else self._rows // self.pe
 
     @cached_property
     def _activation(self) -> Activation:
         """Of each lane and fold."""
         rows = self.pe * self.threshold_folds
         lo, hi = (np.broadcast_to(end, rows) for end in self.value_range())
+        thresholds = None if self.thresholds is None else np.broadcast_to(self.thresholds, (rows, self.level_steps))
         return Activation(
-            np.broadcast_to(self.thresholds, (rows, self.thresholds.shape[1])), lo, hi, self.output_type,
+            thresholds, self.level_steps, lo, hi, self.output_type,
             (self.input_type.bits,) * self.pe, self.input_type.signed, self.requantizer,
         )  # fmt: skip

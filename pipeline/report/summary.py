@@ -8,6 +8,7 @@ from statistics import median
 from pipeline.dataflow.roles import Accumulating
 from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.kernels.matrix_vector import STYLES
+from pipeline.kernels.threshold_search import MAX_THRESHOLDS
 from pipeline.models.resolve import Weights
 from pipeline.report.boards import boards_section
 from pipeline.report.facts import BuildFacts
@@ -321,13 +322,13 @@ def _requantization(facts: BuildFacts) -> str:
     rows = []
     for layer in facts.folded.requantized:
         requantizer = layer.requantizer
-        assert requantizer is not None and layer.thresholds is not None
+        assert requantizer is not None
         lo, hi = layer.value_range()
         common, bits = requantizer.common_multiplier, f"{requantizer.multiplier_bits} bits"
         rows.append(
             [
                 layer.name,
-                f"{len(layer.thresholds)} × {layer.thresholds.shape[1]}",
+                f"{len(lo)} × {layer.level_steps}",
                 bits if common is None else "none" if common == 1 else f"{common} in all, {bits}",
                 requantizer.shift,
                 "half to even" if requantizer.half_even else "down",
@@ -339,7 +340,8 @@ def _requantization(facts: BuildFacts) -> str:
     return (
         "## Requantization\n\n"
         "These layers have a multiplication, an addition and a shift a channel in the place of their thresholds, where "
-        "that is estimated to take fewer LUTs (`activation_style`). **Equal, not approximated**: both are non-decreasing, "
+        "that is estimated to take fewer LUTs (`activation_style`), or where there would be more than "
+        f"{MAX_THRESHOLDS} a channel. **Equal, not approximated**: both are non-decreasing, "
         "and were compared at every threshold, one below it, and at both ends of the proven range of each channel, "
         "which makes them equal at every integer of it. `report/requantizers.json` has the numbers of every channel.\n\n"
         + table(header, rows)

@@ -47,9 +47,10 @@ def run(context: Context) -> str:
             lie = ", ".join(f"{steps} {style}" for style, steps in styles.items())
             context.log(f"{layer.name}: thresholds by search step: {lie}")
     for unit in folded.requantized:
-        assert unit.requantizer is not None and unit.thresholds is not None
+        assert unit.requantizer is not None
+        what = f"{unit.level_steps + 1:,} levels" if unit.thresholds is None else f"{unit.thresholds.size} thresholds"
         context.log(
-            f"{unit.name}: {unit.thresholds.size} thresholds by multipliers of {unit.requantizer.multiplier_bits} bits and a "
+            f"{unit.name}: {what} by multipliers of {unit.requantizer.multiplier_bits} bits and a "
             f"shift by {unit.requantizer.shift}, equal at every integer of the proven range"
         )
     # generators that wait between frames, where target_fps allows it, make that more than the slowest layer takes

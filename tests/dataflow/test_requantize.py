@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pipeline.dataflow import requantize
 from pipeline.dataflow.requantize import Requantizer, find_requantizer
 from pipeline.kernels.threshold_search import count_thresholds
 
@@ -190,3 +191,76 @@ def test_none_of_few_bits():
 def test_what_is_no_requantizer(multipliers, addends, shift, half_even, message):
     with pytest.raises(ValueError, match=message):
         Requantizer(np.array(multipliers), np.array(addends), shift, half_even)
+
+
+@given(
+    st.lists(st.lists(st.integers(-40, 40), min_size=9, max_size=9), min_size=1, max_size=3),
+    st.integers(-30, 30),
+    st.integers(0, 45),
+    st.sampled_from([0, -1, -4, 3]),
+    st.integers(1, 9),
+)
+def test_the_corners_decide(rows: list[list[int]], lo: int, reach: int, lowest: int, block: int):
+    """Of thresholds at random, in blocks or at once, and whatever is left out as no corner, the requantizer is the same."""
+    thresholds = np.sort(rows, axis=1)
+    ends = np.full(len(rows), lo), np.full(len(rows), lo + reach)
+    expected = find_requantizer(thresholds, *ends, lowest)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(requantize, "_FEW", 0)
+        for many in (1, 1 << 10):
+            patch.setattr(requantize, "_MANY", many)
+            found = find_requantizer((thresholds[:, i : i + block] for i in range(0, 9, block)), *ends, lowest)
+            assert (found is None) == (expected is None)
+            if found and expected:
+                assert (found.shift, found.half_even) == (expected.shift, expected.half_even)
+                np.testing.assert_array_equal(found.multipliers, expected.multipliers)
+                np.testing.assert_array_equal(found.addends, expected.addends)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("scale", [(1, 4), (1, 5), (3, 13)], ids=str)
+def test_many_levels_at_every_integer(bits: int, scale: tuple[int, int]):
+    """Of 2^18 integers; scales of odd denominators are moved off the halves, which go to even for powers of two."""
+    numerator, denominator = scale
+    lo, hi = -(1 << 17), (1 << 17) - 1
+    lowest, count = -(1 << (bits - 1)), (1 << bits) - 1
+    levels = lowest + 1 + np.arange(count)
+    sums = (2 * levels - 1) * denominator - (denominator % 2) * 3  # twice the numerator of what reaches a level
+    thresholds = -(-sums // (2 * numerator))
+    thresholds += (thresholds * 2 * numerator == sums) & (levels % 2 == 1) & (denominator % 2 == 0)
+    result = find_requantizer(thresholds[None], _one(lo), _one(hi), lowest, 32)
+    assert result is not None
+    values = np.arange(lo, hi + 1)[:, None]
+    np.testing.assert_array_equal(
+        result.levels(values, lowest, lowest + count), lowest + count_thresholds(values, thresholds[None])
+    )
+    assert result.multiplier_bits == 1 or denominator % 2
+    assert result.first_difference(thresholds[None], _one(lo), _one(hi), lowest) is None
+
+
+def test_none_of_many_uneven_steps_is_soon_known():
+    """Steps of a curve are corners, every one of them: a part of them is enough to see that there is none."""
+    curve = np.rint(np.sqrt(np.arange(1, 1 << 14)) * 5000).astype(np.int64)[None]
+    started = []
+    with pytest.MonkeyPatch.context() as patch:
+        solve = requantize._Problem.solve
+        patch.setattr(
+            requantize._Problem,
+            "solve",
+            lambda problem, *bits, **how: started.append(problem.reached.values.size) or solve(problem, *bits, **how),
+        )
+        assert find_requantizer(curve, _one(0), _one(1 << 20), 0) is None
+    assert len(started) == 2 and max(started) < 100
+
+
+def test_values_between_those_that_occur_are_free():
+    """Of sums that are all multiples of 7 a threshold may lie anywhere above the last one below."""
+    thresholds = np.array([[7 * (3 * n // 2) for n in range(1, 12)]])
+    ends = _one(0), _one(140)
+    missed = thresholds - 7
+    result = find_requantizer(thresholds, *ends, 0, missed=missed)
+    alone = find_requantizer(thresholds, *ends, 0)
+    values = np.arange(0, 141, 7)[:, None]
+    assert result is not None
+    np.testing.assert_array_equal(result.levels(values, 0, 11), count_thresholds(values, thresholds))
+    assert alone is None or alone.multiplier_bits > result.multiplier_bits

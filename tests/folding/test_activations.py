@@ -108,3 +108,19 @@ def test_the_report_says_what_is_calculated_with(tmp_path):
         for value in range(said["from"][channel], said["to"][channel] + 1):
             level = min(max((value * m + b) >> said["shift"], said["lowest"]), said["highest"])
             assert level == layer.output_type.lo + (value >= row).sum()
+
+
+@pytest.mark.parametrize("style", ["thresholds", {"MVAU_0": "thresholds"}], ids=str)
+def test_more_levels_than_thresholds_have_their_requantizer(style, tmp_path):
+    """Whatever else is open; and the report says what is calculated with."""
+    wide = requantized_matrix(MVAU, 4, 8, IntType(0, 4095), 4, 4095, power=1)
+    graph = LayerGraph("one", (replace(wide, name="MVAU_0", source="conv1"),), "x", "y")
+    with pytest.raises(UnsupportedError, match=r"layer MVAU_0 \(conv1\) is to have thresholds .* has 4,096 levels"):
+        fold(graph, activation_style=style)
+    for other in ("auto", "requantize"):
+        folded = fold(graph, 200, activation_style=other)
+        assert _names(folded) == ["MVAU_0"] and folded.graph.layer("MVAU_0").thresholds is None
+    write_reports(folded, tmp_path, 5.0)
+    said = json.loads((tmp_path / "report" / "requantizers.json").read_text())["MVAU_0"]
+    assert (said["lowest"], said["highest"]) == (0, 4095)
+    assert said["multipliers"] == wide.requantizer.multipliers.tolist()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from pipeline.dataflow.requantize import find_requantizer
+from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS, WORTHWHILE_MULTIPLIER_BITS, find_requantizer
 from pipeline.dataflow.types import IntType
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.threshold_search import MAX_THRESHOLDS
 from pipeline.kernels.thresholding import Thresholding
 from tests.kernels.matrices import matrix_layer
 
@@ -38,11 +39,18 @@ def scaled_thresholds(
 
 def requantized(layer: L) -> L:
     """`layer` with the requantizer that is found for its thresholds."""
-    ends = layer.value_range() if isinstance(layer, Thresholding) else layer.accumulator_range()
     assert layer.thresholds is not None
-    requantizer = find_requantizer(layer.thresholds, *ends, layer.output_type.lo)
+    requantizer = find_requantizer(layer.thresholds, *layer.value_range(), layer.output_type.lo)
     assert requantizer is not None
     return replace(layer, requantizer=requantizer)
+
+
+def _of_levels(thresholds: np.ndarray, lo: np.ndarray, hi: np.ndarray, lowest: int) -> dict[str, Any]:
+    """The fields of a layer with `thresholds` and their requantizer, or with the requantizer alone, where they are many."""
+    most = WORTHWHILE_MULTIPLIER_BITS if thresholds.shape[1] <= MAX_THRESHOLDS else MOST_MULTIPLIER_BITS
+    requantizer = find_requantizer(thresholds, lo, hi, lowest, most)
+    assert requantizer is not None
+    return {"thresholds": thresholds if thresholds.shape[1] <= MAX_THRESHOLDS else None, "requantizer": requantizer}
 
 
 def _scales(lo: np.ndarray, hi: np.ndarray, count: int, power: int | None, rng: np.random.Generator) -> list[Fraction]:
@@ -61,7 +69,7 @@ def _scales(lo: np.ndarray, hi: np.ndarray, count: int, power: int | None, rng: 
 def requantized_thresholding(
     channels: int, type_: IntType, count: int, lowest: int = 0, *, power: int | None = None, rows: int = 0, pe: int = 1
 ) -> Thresholding:
-    """Thresholds of 1 × 1 × `channels` by scales that are powers of two, 2^`power` apart, or any where `power` is None."""
+    """`count` thresholds a channel of 2 × 3 × `channels` by scales that are powers of two, 2^`power` apart, or any where `power` is None."""
     rng = np.random.default_rng([channels, count])
     lo, hi = np.full(rows or channels, type_.lo), np.full(rows or channels, type_.hi)
     scales = _scales(lo, hi, count, power, rng)
@@ -69,8 +77,8 @@ def requantized_thresholding(
     grain = scales[0] if power is not None else Fraction(1, 991)
     biases = [round((middle + int(rng.integers(-3, 4))) / grain) * grain for _ in scales]
     thresholds = scaled_thresholds(lo, hi, scales, biases, count, lowest)
-    output_type = IntType(lowest, lowest + count)
-    return requantized(Thresholding("layer", ("x",), ("y",), (2, 3, channels), type_, output_type, thresholds, pe))
+    output_type, activation = IntType(lowest, lowest + count), _of_levels(thresholds, lo, hi, lowest)
+    return Thresholding("layer", ("x",), ("y",), (2, 3, channels), type_, output_type, pe=pe, **activation)
 
 
 def requantized_matrix(
@@ -87,7 +95,7 @@ def requantized_matrix(
     density: float = 1.0,
     **fields,
 ) -> MatrixVector:
-    """A `matrix_layer` with thresholds by a scale a row."""
+    """A `matrix_layer` with `count` thresholds by a scale a row."""
     sums = matrix_layer(MVAU, mh, mw, input_type, weight_bits, bias=bias, density=density)
     lo, hi = sums.accumulator_range()
     rng = np.random.default_rng([mh, mw, count])
@@ -96,9 +104,8 @@ def requantized_matrix(
     grains = scales if power is not None else [Fraction(1, 991)] * mh
     biases = [round(middle / grain) * grain for middle, grain in zip(middles, grains, strict=True)]
     thresholds = scaled_thresholds(lo, hi, scales, biases, count, output_lo)
-    return requantized(
-        kind(
-            "layer", ("x",), ("y",), sums.weights, input_type, IntType(output_lo, output_lo + count), (2, 3),
-            thresholds, sums.bias, sums.exact_accumulator_bits(), **fields,
-        )
+    activation = _of_levels(thresholds, lo, hi, output_lo)
+    return kind(
+        "layer", ("x",), ("y",), sums.weights, input_type, IntType(output_lo, output_lo + count), (2, 3),
+        bias=sums.bias, accumulator_bits=sums.exact_accumulator_bits(), **activation, **fields,
     )  # fmt: skip

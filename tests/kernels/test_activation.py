@@ -49,6 +49,12 @@ THRESHOLDING = {
         )
     ),
     "wide": requantized_thresholding(2, signed(40), 255, power=1),
+    "9_bits_any_scales": requantized_thresholding(2, signed(12), 511, -256, pe=2),
+    "9_bits_more_levels_than_integers": requantized_thresholding(3, signed(7), 511, 0),
+    "12_bits": requantized_thresholding(4, unsigned(14), 4095, power=1, pe=2),
+    "12_bits_any_scale_of_all_channels": requantized_thresholding(4, signed(14), 4094, -2047, rows=1, pe=2),
+    "16_bits": requantized_thresholding(2, unsigned(24), 65535, power=2),
+    "16_bits_signed": requantized_thresholding(2, signed(18), 65535, -32768, power=0, pe=2),
 }
 MATRICES = {
     "folded": requantized_matrix(MVAU, 6, 9, unsigned(8), 8, 255, power=2, pe=2, simd=3),
@@ -61,7 +67,15 @@ MATRICES = {
     "sparse_with_a_bias": requantized_matrix(SparseMVAU, 4, 8, signed(8), 6, 63, bias=True, power=1, pe=2, simd=2),
     "unrolled": requantized_matrix(UnrolledMVAU, 5, 6, unsigned(4), 4, 15, density=0.6),
     "unrolled_in_digits": requantized_matrix(UnrolledMVAU, 4, 5, unsigned(8), 4, 255, power=1, digits=4),
+    "folded_12_bits": requantized_matrix(MVAU, 4, 6, signed(12), 8, 4095, output_lo=-2048, power=1, pe=2, simd=3),
+    "folded_16_bits": requantized_matrix(MVAU, 2, 6, unsigned(16), 8, 65535, power=0, pe=1, simd=3),
+    "depthwise_16_bits": requantized_matrix(
+        VVAU, 4, 9, signed(16), 4, 65535, output_lo=-32768, bias=True, power=0, pe=2
+    ),
+    "sparse_9_bits": requantized_matrix(SparseMVAU, 4, 8, unsigned(9), 4, 511, density=0.5, pe=2, simd=2),
+    "unrolled_12_bits": requantized_matrix(UnrolledMVAU, 3, 4, unsigned(12), 4, 4095, power=1, digits=3),
 }
+ALONE = {name: layer for name, layer in {**THRESHOLDING, **MATRICES}.items() if layer.thresholds is None}
 
 
 def near_thresholds(layer: Thresholding) -> np.ndarray:
@@ -71,7 +85,12 @@ def near_thresholds(layer: Thresholding) -> np.ndarray:
     if layer.input_type.bits <= 14:
         values = np.repeat(np.arange(lo, hi + 1)[:, None], layer.shape[2], axis=1)
     else:
-        rows = np.broadcast_to(layer.thresholds, (layer.shape[2], layer.thresholds.shape[1]))
+        steps = layer.thresholds
+        if steps is None:  # a value in the middle of many a level, and where the level begins
+            rng = np.random.default_rng(0)
+            steps = np.sort(rng.integers(lo, hi, (layer.shape[2], 1000)), axis=1)
+            steps = np.hstack([steps, steps >> 4 << 4])
+        rows = np.broadcast_to(steps, (layer.shape[2], steps.shape[1]))
         ends = np.full((len(rows), 2), (lo, hi))
         values = np.clip(np.hstack([ends, rows - 1, rows]), lo, hi).T
     pixels = layer.shape[0] * layer.shape[1]
@@ -96,7 +115,7 @@ def test_matrices_are_exact(layer, tmp_path):
     shape = layer.inputs()[0].shape
     frames = rng.integers(layer.input_type.lo, layer.input_type.hi + 1, (6, *shape))
     (expected,) = layer.reference(frames)
-    assert len(np.unique(expected)) > min(layer.thresholds.shape[1], 8)
+    assert len(np.unique(expected)) > min(layer.level_steps, 8)
     result = simulate([layer], {"x": frames}, tmp_path)
     np.testing.assert_array_equal(result.outputs["y"], expected)
     assert set(np.diff(result.frame_cycles)) == {layer.cycles()}
@@ -106,7 +125,10 @@ def test_matrices_are_exact(layer, tmp_path):
     np.testing.assert_array_equal(stalled.outputs["y"], expected)
 
 
-@pytest.mark.parametrize("layer", [*THRESHOLDING.values(), *MATRICES.values()], ids=[*THRESHOLDING, *MATRICES])
+SEARCHABLE = {name: layer for name, layer in {**THRESHOLDING, **MATRICES}.items() if name not in ALONE}
+
+
+@pytest.mark.parametrize("layer", SEARCHABLE.values(), ids=SEARCHABLE)
 def test_levels_are_those_of_the_thresholds_at_every_integer_of_the_range(layer):
     """Exhaustively where the range has up to 2^20 integers, which all but one of the ranges here have."""
     lo, hi = layer.value_range()
@@ -117,10 +139,7 @@ def test_levels_are_those_of_the_thresholds_at_every_integer_of_the_range(layer)
             assert layer is THRESHOLDING["wide"]
             continue
         values = np.arange(first, last + 1)
-        alone = Requantizer(
-            requantizer.multipliers[[channel]], requantizer.addends[[channel]], requantizer.shift, requantizer.half_even
-        )
-        levels = alone.levels(values[:, None], lowest, lowest + len(row))[:, 0]
+        levels = requantizer.of_channels(np.array([channel])).levels(values[:, None], lowest, lowest + len(row))[:, 0]
         np.testing.assert_array_equal(levels, lowest + np.searchsorted(row, values, side="right"))
 
 
@@ -136,15 +155,13 @@ def test_a_layer_with_a_wrong_requantizer_cannot_be(name):
     few = Requantizer(right.multipliers[:1], right.addends[:1], right.shift, right.half_even)
     with pytest.raises(VerificationError, match="a requantizer of 1 channels, which cannot be equal"):
         replace(layer, requantizer=few)
-    with pytest.raises(VerificationError, match="has no thresholds and a requantizer"):
-        replace(layer, thresholds=None, output_type=IntType(-(1 << 40), 1 << 40))
 
 
 def test_a_requantizer_that_is_too_wide_is_refused():
     layer = THRESHOLDING["shifts_alone"]
     right = layer.requantizer
-    wide = Requantizer(right.multipliers << 26, right.addends << 26, right.shift + 26, right.half_even)
-    with pytest.raises(UnsupportedError, match="multipliers of 27 and sums of .. bits; at most 26 and 63 can be built"):
+    wide = Requantizer(right.multipliers << 32, right.addends << 32, right.shift + 32, right.half_even)
+    with pytest.raises(UnsupportedError, match="multipliers of 33 and sums of .. bits; at most 32 and 63 can be built"):
         replace(layer, requantizer=wide)
 
 
@@ -164,13 +181,30 @@ def test_a_requantizer_is_stored_with_its_layer_and_proven_when_it_is_read(tmp_p
         load_graph(tmp_path)
 
 
+@pytest.mark.parametrize("layer", ALONE.values(), ids=ALONE)
+def test_more_levels_than_thresholds_are_those_of_the_requantizer(layer, tmp_path):
+    """It is the layer's function then: there is no search, nothing to compare it with, and it is stored with the layer."""
+    assert layer.level_steps == layer.output_type.hi - layer.output_type.lo > 255
+    assert layer.parameters()["NumThresholds"] == layer.level_steps and not layer.memory_sets()
+    assert not layer.threshold_styles() and layer.activates
+    save_graph(LayerGraph("one", (layer,), "x", "y"), tmp_path)
+    (read,) = load_graph(tmp_path).layers
+    assert read.thresholds is None and read.parameters() == layer.parameters()
+    frames = np.random.default_rng(0).integers(
+        layer.input_type.lo, layer.input_type.hi + 1, (2, *layer.inputs()[0].shape)
+    )
+    np.testing.assert_array_equal(read.reference(frames)[0], layer.reference(frames)[0])
+    with pytest.raises((UnsupportedError, VerificationError), match="a requantizer of 7 channels"):
+        replace(layer, requantizer=layer.requantizer.of_channels(np.zeros(7, int)))
+
+
 @pytest.mark.parametrize(
     ("name", "cycles"),
     [("shifts_alone", 3), ("no_shift", 3), ("any_scales", 3 + 12 // 2), ("shifts_apart", 3 + 3 // 2)],
 )
 def test_latency_is_a_cycle_a_digit_and_two_to_clip(name, cycles):
     layer = THRESHOLDING[name]
-    assert activation_latency(layer.thresholds, layer.requantizer) == cycles == layer.latency() - 1
+    assert activation_latency(layer.level_steps, layer.requantizer) == cycles == layer.latency() - 1
 
 
 @pytest.mark.parametrize("name", ["shifts_apart", "any_scales"])

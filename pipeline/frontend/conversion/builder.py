@@ -65,8 +65,11 @@ class LayerBuilder:
         layer = self.writer(stream, MVAU)
         assert layer is not None
         thresholds = None if layer.thresholds is None else layer.thresholds[order]
+        requantizer = None if layer.requantizer is None else layer.requantizer.of_channels(order)
         bias = None if layer.bias is None else layer.bias[order]
-        self.layers[stream] = replace(layer, weights=layer.weights[order], thresholds=thresholds, bias=bias)
+        self.layers[stream] = replace(
+            layer, weights=layer.weights[order], thresholds=thresholds, requantizer=requantizer, bias=bias
+        )
         inverse = np.argsort(order)
         for index, checkpoint in enumerate(self.checkpoints):
             if checkpoint.stream == stream:

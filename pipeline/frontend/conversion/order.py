@@ -44,7 +44,7 @@ def increasing(builder: LayerBuilder, tensor: StreamTensor, source: str) -> Stre
         hi=np.where(falling, -tensor.lo, tensor.hi),
         scale=tensor.scale * sign,
     )
-    if tensor.exclusive and layer is not None and layer.thresholds is None:
+    if tensor.exclusive and layer is not None and not layer.activates:
         builder.change(tensor.stream, **_rows(layer.weights * sign[:, None], layer.input_type))
         return turned
     height, width, _ = builder.shape(tensor.stream)

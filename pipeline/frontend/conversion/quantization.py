@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 
 from a2q_driver.input_transform import LINEAR, TAKE, InputTransform
+from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import INPUT, Checkpoint, LayerBuilder
 from pipeline.frontend.conversion.order import increasing
 from pipeline.frontend.conversion.sums import quantize_sum
 from pipeline.frontend.conversion.tensors import HostTensor, Origin, StreamTensor, describe, per_channel
-from pipeline.frontend.conversion.thresholds import derive_thresholds
+from pipeline.frontend.conversion.thresholds import derive_requantizer, derive_thresholds, shared
 from pipeline.frontend.streamline.quantizers import Quantizer
 from pipeline.kernels.lookup import Lookup
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.pool import Pool
+from pipeline.kernels.threshold_search import MAX_THRESHOLDS
 from pipeline.kernels.thresholding import Thresholding
 
 __all__ = ["convert_input_quantizer", "convert_quantizer"]
 
-_MAX_LEVELS = 1 << 8  # a threshold is a memory word and a comparison
-_MAX_INPUT_BITS = 8
+_MAX_BITS = 16  # of a level, and of an integer of the input
 _LIMITS = {"maximum": torch.maximum, "minimum": torch.minimum}
 _MAX_SCANNED = 1 << 20  # integers to try one by one for the identity or a shift
 
@@ -60,9 +62,9 @@ def convert_input_quantizer(
         tensor = tensor.in_order()
     lo, hi = _reached(tensor, quantizer)
     bits = (hi - lo).bit_length()
-    if bits > _MAX_INPUT_BITS:
+    if bits > _MAX_BITS:
         raise UnsupportedError(
-            f"{describe(node)} quantizes the input to {bits} bits; at most {_MAX_INPUT_BITS} can be streamed in."
+            f"{describe(node)} quantizes the input to {bits} bits; at most {_MAX_BITS} can be streamed in."
         )
     raw = tensor.shape
     flat = len(raw) == 1 or (len(raw) == 3 and tensor.layout.ndim == 1)
@@ -194,15 +196,15 @@ def _add_thresholds(
     origin: Origin,
 ) -> StreamTensor:
     span = max(int(result.hi.max()), 0) - min(int(result.lo.min()), 0)  # padding needs a zero
-    if span >= _MAX_LEVELS:
+    if span >= 1 << _MAX_BITS:
         raise UnsupportedError(
-            f"{describe(node)} makes {span + 1} levels, 0 among them, from a wider sum; at most {_MAX_LEVELS} (8 bits) "
-            "can be built as thresholds. Quantize activations to fewer bits, or with a zero point that is a level."
+            f"{describe(node)} makes {span + 1:,} levels, 0 among them, from a wider sum; at most {1 << _MAX_BITS:,} "
+            f"({_MAX_BITS} bits) can be built. Quantize activations to fewer bits, or with a zero point that is a level."
         )
-    type_, thresholds = derive_thresholds(levels, tensor.lo, tensor.hi)
+    activation = _activation(builder, node, tensor, levels, span)
     mvau = builder.writer(tensor.stream, MVAU)
-    if tensor.exclusive and mvau is not None and mvau.thresholds is None:
-        builder.change(tensor.stream, thresholds=thresholds, output_type=type_)
+    if tensor.exclusive and mvau is not None and not mvau.activates:
+        builder.change(tensor.stream, **activation)
         return replace(result, origin=None)
     stream = builder.add(
         Thresholding,
@@ -210,10 +212,33 @@ def _add_thresholds(
         source=node.name,
         shape=builder.shape(tensor.stream),
         input_type=builder.type(tensor.stream),
-        output_type=type_,
-        thresholds=thresholds[:1] if (thresholds == thresholds[:1]).all() else thresholds,
+        **shared(activation),
     )
     return replace(result, stream=stream, exclusive=True, origin=origin)
+
+
+def _activation(
+    builder: LayerBuilder,
+    node: onnx.NodeProto,
+    tensor: StreamTensor,
+    levels: Callable[[np.ndarray], np.ndarray],
+    span: int,
+) -> dict[str, Any]:
+    """The fields of a layer that finds the `levels`, of each channel, which lie `span` apart at most."""
+    if span <= MAX_THRESHOLDS:
+        type_, thresholds = derive_thresholds(levels, tensor.lo, tensor.hi)
+        return {"output_type": type_, "thresholds": thresholds}
+    type_, requantizer = derive_requantizer(levels, tensor.lo, tensor.hi)
+    if requantizer is None:
+        layer = builder.layers.get(tensor.stream)
+        behind = "" if layer is None else f" behind layer {layer.name}" + (f" ({layer.source})" if layer.source else "")
+        raise UnsupportedError(
+            f"{describe(node)}{behind} makes {span + 1:,} levels of integers from {tensor.lo.min()} to {tensor.hi.max()}. More "
+            f"than {MAX_THRESHOLDS + 1} need a multiplication and a shift, and no multiplier of up to {MOST_MULTIPLIER_BITS} "
+            "bits gives each of them exactly: the steps are uneven, or the scales in no ratio that is near enough to a "
+            "fraction. Quantize activations with scales that are powers of two, or to fewer bits."
+        )
+    return {"output_type": type_, "thresholds": None, "requantizer": requantizer}
 
 
 def _thresholds_by_channel(

@@ -2,22 +2,26 @@
 
 The streams are added with multipliers that are nearly in that ratio. Their pairs of integers are few, so that each is
 tried: the smallest multipliers are taken whose sums tell all levels of all pairs apart, and the thresholds are those sums
-with which a level is reached first. It is exact, not an approximation.
+with which a level is reached first. It is exact, not an approximation. Of more levels than hardware has thresholds, the
+sums are also to have a requantizer, which is compared with the level of every pair.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 
+from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS, find_requantizer
 from pipeline.dataflow.types import IntType
-from pipeline.errors import UnsupportedError
+from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.tensors import StreamTensor, Sum, describe
+from pipeline.frontend.conversion.thresholds import shared
 from pipeline.frontend.streamline.quantizers import Quantizer
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.threshold_search import MAX_THRESHOLDS
@@ -45,20 +49,18 @@ def quantize_sum(
     levels = _levels(tensor, both, quantizer, i, j)
     lowest = min(int(levels.min()), 0)  # padding needs a zero
     type_ = IntType(lowest, max(int(levels.max()), lowest + 1, 0))
-    if type_.hi - type_.lo > MAX_THRESHOLDS:
-        raise UnsupportedError(
-            f"{describe(node)} makes {type_.hi - type_.lo + 1} levels of a sum; at most {MAX_THRESHOLDS + 1} (8 bits) can be "
-            "built. Quantize activations to fewer bits."
-        )
     for multipliers in _multipliers(both):
         sums = (multipliers[0] * i[:, None] + multipliers[1] * j).ravel()
-        thresholds = _thresholds(sums, levels, type_)
-        if thresholds is not None:
+        activation = _activation(sums, levels, type_)
+        if activation is not None:
             break
     else:
+        count = type_.hi - type_.lo + 1
+        many = count > MAX_THRESHOLDS + 1
+        how = f" ({count:,}, which need a multiplication and a shift)" if many else ""
         raise UnsupportedError(
-            f"{describe(node)} quantizes a sum whose levels no multipliers of {_MOST_BITS} bits tell apart; give both "
-            "branches one shared quantizer."
+            f"{describe(node)} quantizes a sum whose levels{how} no multipliers of {_MOST_BITS} bits tell apart; give both "
+            f"branches one shared quantizer{', or quantize the sum to 8 bits or fewer' if many else ''}."
         )
     parts = (both.a, both.b)
     stream = builder.add(
@@ -76,7 +78,7 @@ def quantize_sum(
         shape=builder.shape(stream),
         input_type=builder.type(stream),
         output_type=type_,
-        thresholds=thresholds[:1] if (thresholds == thresholds[:1]).all() else thresholds,
+        **shared(activation),
     )
     scale = quantizer.scale.astype(np.float64)
     return StreamTensor(stream, tensor.layout, levels.min(axis=1), levels.max(axis=1), scale, np.zeros_like(scale))
@@ -120,6 +122,25 @@ def _multipliers(both: Sum) -> Iterator[tuple[int, int]]:
                 seen.add(pair)
                 yield pair
                 yield (-pair[0], -pair[1])  # where the level falls with the sum
+
+
+def _activation(sums: np.ndarray, levels: np.ndarray, type_: IntType) -> dict[str, Any] | None:
+    """The fields of a layer that finds `levels` (C, pairs) for `sums` (pairs,): thresholds, or a requantizer where they are
+    too many. None where the sums do not tell the levels apart, or there is no requantizer."""
+    thresholds = _thresholds(sums, levels, type_)
+    if thresholds is None or thresholds.shape[1] <= MAX_THRESHOLDS:
+        return None if thresholds is None else {"thresholds": thresholds}
+    every = np.unique(sums)
+    lo, hi = (np.full(len(levels), every[end]) for end in (0, -1))
+    missed = every[np.maximum(np.searchsorted(every, thresholds) - 1, 0)]
+    requantizer = find_requantizer(thresholds, lo, hi, type_.lo, MOST_MULTIPLIER_BITS, missed)
+    if requantizer is None:
+        return None
+    for channel, expected in enumerate(levels):
+        actual = requantizer.of_channels(np.array([channel])).levels(sums[:, None], type_.lo, type_.hi)[:, 0]
+        if not np.array_equal(actual, expected):
+            raise VerificationError("A requantizer differs from the quantizer of a sum that it was found for.")
+    return {"thresholds": None, "requantizer": requantizer}
 
 
 def _thresholds(sums: np.ndarray, levels: np.ndarray, type_: IntType) -> np.ndarray | None:

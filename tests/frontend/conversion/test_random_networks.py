@@ -44,7 +44,7 @@ def test_the_networks_have_every_feature() -> None:
         *("HardSigmoid", "ThresholdedRelu", "Erf", "Abs", "Sin"),
         *("Concat", "ConvTranspose", "DepthToSpace", "Pad", "Resize", "Slice", "SpaceToDepth"),
     }
-    assert draws >= {f"{bits} bits" for bits in range(1, 9)}
+    assert draws >= {f"{bits} bits" for bits in range(1, 17)}
     assert draws >= {
         f"rounding {mode}" for mode in ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
     }
