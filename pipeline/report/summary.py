@@ -117,7 +117,7 @@ def _on_host(facts: BuildFacts) -> list[list[str]]:
 
 def _outputs(facts: BuildFacts) -> list[list[str]]:
     """The outputs, where there are several."""
-    parts = [f"{output.name} ({' × '.join(map(str, output.shape))})" for output in facts.folded.graph.outputs]
+    parts = [f"{output.name} ({' × '.join(map(str, output.shape)) or 1})" for output in facts.folded.graph.outputs]
     if not parts:
         return []
     return [["outputs", ", ".join(parts), "one behind the other in the output stream, in this order"]]

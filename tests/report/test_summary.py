@@ -4,6 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from a2q_driver.input_transform import HostStep, InputTransform
+from a2q_driver.network_output import NetworkOutput
+from a2q_driver.output_steps import OutputStep
 from pipeline.devices.boards import board_names
 from pipeline.devices.resources import Resources
 from pipeline.folding.fit import Fit
@@ -42,6 +45,19 @@ def test_the_overview_says_what_is_known_and_how():
 def test_an_image_has_no_top1():
     text = summary(replace(FACTS, input_quantizer=replace(FACTS.input_quantizer, same_top1=None)))
     assert "quantizer for 0 to 255: outputs differ by up to 0.125 |" in text and "top-1 stays" not in text
+
+
+def test_what_the_host_computes_is_named_for_each_output():
+    transform = InputTransform(
+        (4, 6, 6), (6, 6, 4), (HostStep("take", np.zeros((4, 6, 6), np.int32)),), np.float32(1), 0, 0, 7
+    )
+    softmax, whole = OutputStep("softmax", (0,), numbers=(0,)), np.arange(4)
+    largest = OutputStep("argmax", (0,), numbers=(0, 0))
+    outputs = NetworkOutput("class", whole, (softmax, largest)), NetworkOutput("plain", whole.reshape(2, 2))
+    graph = replace(FACTS.folded.graph, input_transform=transform, outputs=outputs)
+    text = summary(replace(FACTS, folded=replace(FACTS.folded, graph=graph)))
+    assert "before the first layer take; behind the last layer softmax, argmax for class |" in text
+    assert "| class (1), plain (2 × 2) |" in text
 
 
 def test_restored_images_have_their_psnr():
