@@ -225,8 +225,8 @@ def _activation(
         raise UnsupportedError(
             f"{describe(node)}{behind} makes {span + 1:,} levels of integers from {tensor.lo.min()} to {tensor.hi.max()}. More "
             f"than {MAX_THRESHOLDS + 1} need a multiplication and a shift, and no multiplier of up to {MOST_MULTIPLIER_BITS} "
-            "bits gives each of them exactly: the steps are uneven, or the scales in no ratio that is near enough to a "
-            "fraction. Quantize activations with scales that are powers of two, or to fewer bits."
+            "bits gives each of them exactly: the steps are uneven, or the ratio of the scales takes a longer one. "
+            "Quantize activations with scales that are powers of two, or to fewer bits."
         )
     return {"output_type": type_, "thresholds": None, "requantizer": requantizer}
 

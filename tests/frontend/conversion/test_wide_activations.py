@@ -118,7 +118,7 @@ def test_a_sum_of_scales_in_any_ratio(bits: int) -> None:
             r"Quant_5 behind layer MVAU_0 \(c3\) makes 4,09\d levels of integers .* powers of two, or to fewer bits",
         ),
         ("scale", r"Quant_3 behind layer MVAU_0 \(\w+\) makes 19,531 levels of .* no multiplier of up to 32 bits"),
-        ("halves", r"Quant_3 .* the steps are uneven, or the scales in no ratio"),
+        ("halves", r"Quant_3 .* the steps are uneven, or the ratio of the scales"),
         ("bits", "Quant_3 makes 131,072 levels, 0 among them, .* at most 65,536 \\(16 bits\\) can be built"),
         ("input", "Quant_0 quantizes the input to 17 bits; at most 16"),
         ("table", "Abs_4 is a function that falls and grows, .* a table holds 12 bits"),
