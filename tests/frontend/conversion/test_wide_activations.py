@@ -163,7 +163,7 @@ def test_a_requantizer_has_the_levels_of_its_quantizer_at_every_integer(quantize
     def levels(x: np.ndarray) -> np.ndarray:
         return np.clip(np.round(x * scale + offset), least, least + (1 << bits) - 1).astype(np.int64)
 
-    type_, requantizer = derive_requantizer(levels, lo, hi)
+    type_, requantizer = derive_requantizer("a quantizer", levels, lo, hi)
     same, every_threshold = derive_thresholds(levels, lo, hi)
     assert same == type_
     whole = find_requantizer(every_threshold, lo, hi, type_.lo, 32)
@@ -186,7 +186,9 @@ def test_a_requantizer_that_differs_from_its_quantizer_is_noticed(monkeypatch) -
         return replace(right, addends=right.addends + (np.arange(2) << right.shift))
 
     ends = np.array([-100, -100]), np.array([1 << 16, 1 << 16])
-    assert derive_requantizer(levels, *ends)[1] is not None
+    assert derive_requantizer("a quantizer", levels, *ends)[1] is not None
     monkeypatch.setattr(thresholds, "find_requantizer", wrong)
-    with pytest.raises(VerificationError, match="differs from its quantizer in channel 1"):
-        derive_requantizer(levels, *ends)
+    with pytest.raises(
+        VerificationError, match="a quantizer: the requantizer .* differs from the quantizer in channel 1"
+    ):
+        derive_requantizer("a quantizer", levels, *ends)
