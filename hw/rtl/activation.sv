@@ -7,7 +7,8 @@
 // InputWidth:      bits of an input element.
 // ValueWidths:     for each lane, in 8 bits, how many of these bits its values need; the others repeat the sign.
 // InputSigned:     inputs and thresholds are two's complement.
-// NumThresholds:   thresholds of a channel; 0 puts out the element itself.
+// NumThresholds:   thresholds of a channel, or with a Requantizer the levels above the lowest; 0 puts out the element
+//                  itself.
 // CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see threshold_search), or of its sums where
 //                  there is a Requantizer.
 // OutputWidth:     bits of an output element.

@@ -46,8 +46,8 @@ def activations(graph: LayerGraph, activation_style: str | Mapping[str, str]) ->
         if style == "thresholds" and layers[name].thresholds is None:
             raise UnsupportedError(
                 f"layer {_described(layers[name])} is to have thresholds (activation_style is thresholds), but has "
-                f"{layers[name].level_steps + 1:,} levels, and there are at most {MAX_THRESHOLDS} thresholds a channel. Choose auto or "
-                "requantize for it: its requantizer gives every level exactly."
+                f"{layers[name].level_steps + 1:,} levels, and there are at most {MAX_THRESHOLDS} thresholds a channel. "
+                "Choose auto or requantize for it: its requantizer gives every level exactly."
             )
     searched = {name: layer for name, layer in layers.items() if layer.thresholds is not None}
     made = {name: layer.with_requantizer() for name, layer in searched.items() if styles[name] != "thresholds"}
@@ -57,8 +57,8 @@ def activations(graph: LayerGraph, activation_style: str | Mapping[str, str]) ->
             continue
         if layer is None:
             raise UnsupportedError(
-                f"layer {_described(layers[name])} is to have a requantizer (activation_style is requantize), but no multiplier of up to "
-                f"{WORTHWHILE_MULTIPLIER_BITS} bits gives the levels of its thresholds: they are not evenly spaced in every "
+                f"layer {_described(layers[name])} is to have a requantizer (activation_style is requantize), but no "
+                f"multiplier of up to {WORTHWHILE_MULTIPLIER_BITS} bits gives the levels of its thresholds: they are not evenly spaced in every "
                 "channel. Choose auto or thresholds for it."
             )
         must[name] = layer

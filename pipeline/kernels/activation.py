@@ -128,7 +128,8 @@ def check_activation(
     rows = len(requantizer.multipliers)
     if rows != len(lo):
         raise VerificationError(
-            f"layer {layer} finds levels of {len(lo)} channels and has a requantizer of {rows} channels, which cannot be equal."
+            f"layer {layer} finds levels of {len(lo)} channels and has a requantizer of {rows} channels, which cannot be "
+            "equal."
         )
     bits = int(requantizer.sum_bits(lo, hi).max())
     if requantizer.multiplier_bits > MOST_MULTIPLIER_BITS or bits > MOST_SUM_BITS:

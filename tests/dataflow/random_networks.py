@@ -60,10 +60,8 @@ class RandomNetwork(Network):
         self.rng = np.random.default_rng([seed, 1])
         self.parts = np.random.default_rng([seed, 3])  # of what moves elements, so that other draws stay what they are
         self.products = np.random.default_rng([seed, 4])
-        self.widths = np.random.default_rng(
-            [seed, 5]
-        )  # of one network in four, some of whose integers have over 8 bits
-        self.wide = self.widths.random() < 0.25
+        self.widths = np.random.default_rng([seed, 5])  # of integers of over 8 bits, in one network of five
+        self.wide = self.widths.random() < 0.2
         self.dyadic = self.exact = self.chance(0.6)
         self.draws: set[str] = {"dyadic" if self.dyadic else "real scales"}
         self.quantizers_version = self.pick(1, 2)
@@ -148,8 +146,10 @@ class RandomNetwork(Network):
             return self.add("BipolarQuant", step, at=at)
         bits: float = self.pick(1, 2, 2, 3, 4, 4, 5, 6, 7, 8)
         # with scales that are no powers of two float32 moves most frames of many levels over some boundary
-        if self.wide and not nearest and self.widths.random() < 0.5:
-            bits = self.widths.choice(np.arange(9, 17) if self.dyadic else np.arange(9, 11)).item()
+        if self.wide and not nearest and self.widths.random() < 0.35:
+            bits = self.widths.choice(
+                np.array([9, 10, 11, 12, 12, 13, 14, 15, 16]) if self.dyadic else np.arange(9, 11)
+            ).item()
         self.drew(f"{bits} bits")
         if self.chance(0.12):
             bits = self.pick(1.5, 2.5, 3.5, 4.25, 5.75)

@@ -22,6 +22,7 @@ from pipeline.frontend.conversion.tensors import Function, StreamTensor, channel
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.depth_to_space import DepthToSpace
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.vvau import VVAU
 
 __all__ = ["as_images", "places_of_squares", "with_squares"]
 
@@ -156,7 +157,8 @@ def _reordered(builder: LayerBuilder, source: str, tensor: StreamTensor, order: 
     if np.array_equal(order, np.arange(len(order))):
         return tensor.stream
     layer = builder.writer(tensor.stream, MVAU)
-    if tensor.exclusive and layer is not None:
+    # rows of a VVAU see the channels of its input in their order
+    if tensor.exclusive and layer is not None and not isinstance(layer, VVAU):
         builder.reorder(tensor.stream, order)
         return tensor.stream
     input_type, (height, width, channels) = builder.type(tensor.stream), builder.shape(tensor.stream)

@@ -228,15 +228,15 @@ def _activation(
     if span <= MAX_THRESHOLDS:
         type_, thresholds = derive_thresholds(levels, tensor.lo, tensor.hi)
         return {"output_type": type_, "thresholds": thresholds}
-    type_, requantizer = derive_requantizer(levels, tensor.lo, tensor.hi)
+    type_, requantizer = derive_requantizer(describe(node), levels, tensor.lo, tensor.hi)
     if requantizer is None:
         layer = builder.layers.get(tensor.stream)
         behind = "" if layer is None else f" behind layer {layer.name}" + (f" ({layer.source})" if layer.source else "")
         raise UnsupportedError(
-            f"{describe(node)}{behind} makes {span + 1:,} levels of integers from {tensor.lo.min()} to {tensor.hi.max()}. More "
-            f"than {MAX_THRESHOLDS + 1} need a multiplication and a shift, and no multiplier of up to {MOST_MULTIPLIER_BITS} "
-            "bits gives each of them exactly: the steps are uneven, or the scales in no ratio that is near enough to a "
-            "fraction. Quantize activations with scales that are powers of two, or to fewer bits."
+            f"{describe(node)}{behind} makes {span + 1:,} levels of integers from {tensor.lo.min()} to {tensor.hi.max()}. "
+            f"More than {MAX_THRESHOLDS + 1} need a multiplication and a shift, and no multiplier of up to {MOST_MULTIPLIER_BITS} "
+            "bits gives each of them exactly: the steps are uneven, or the ratio of the scales takes a longer one. "
+            "Quantize activations with scales that are powers of two, or to fewer bits."
         )
     return {"output_type": type_, "thresholds": None, "requantizer": requantizer}
 

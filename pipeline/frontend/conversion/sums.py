@@ -51,7 +51,7 @@ def quantize_sum(
     type_ = IntType(lowest, max(int(levels.max()), lowest + 1, 0))
     for multipliers in _multipliers(both):
         sums = (multipliers[0] * i[:, None] + multipliers[1] * j).ravel()
-        activation = _activation(sums, levels, type_)
+        activation = _activation(describe(node), sums, levels, type_)
         if activation is not None:
             break
     else:
@@ -124,9 +124,10 @@ def _multipliers(both: Sum) -> Iterator[tuple[int, int]]:
                 yield (-pair[0], -pair[1])  # where the level falls with the sum
 
 
-def _activation(sums: np.ndarray, levels: np.ndarray, type_: IntType) -> dict[str, Any] | None:
+def _activation(source: str, sums: np.ndarray, levels: np.ndarray, type_: IntType) -> dict[str, Any] | None:
     """The fields of a layer that finds `levels` (C, pairs) for `sums` (pairs,): thresholds, or a requantizer where they are
-    too many. None where the sums do not tell the levels apart, or there is no requantizer."""
+    too many. None where the sums do not tell the levels apart, or there is no requantizer. `source` is what messages call
+    the quantizer."""
     thresholds = _thresholds(sums, levels, type_)
     if thresholds is None or thresholds.shape[1] <= MAX_THRESHOLDS:
         return None if thresholds is None else {"thresholds": thresholds}
@@ -139,7 +140,9 @@ def _activation(sums: np.ndarray, levels: np.ndarray, type_: IntType) -> dict[st
     for channel, expected in enumerate(levels):
         actual = requantizer.of_channels(np.array([channel])).levels(sums[:, None], type_.lo, type_.hi)[:, 0]
         if not np.array_equal(actual, expected):
-            raise VerificationError("A requantizer differs from the quantizer of a sum that it was found for.")
+            raise VerificationError(
+                f"{source}: the requantizer that was found differs from the quantizer in channel {channel}."
+            )
     return {"thresholds": None, "requantizer": requantizer}
 
 

@@ -38,9 +38,11 @@ def derive_thresholds(levels: Levels, lo: np.ndarray, hi: np.ndarray) -> tuple[I
     return out, np.ascontiguousarray(_bisected(levels, hi, wanted, lo, hi + 1).T)
 
 
-def derive_requantizer(levels: Levels, lo: np.ndarray, hi: np.ndarray) -> tuple[IntType, Requantizer | None]:
+def derive_requantizer(
+    source: str, levels: Levels, lo: np.ndarray, hi: np.ndarray
+) -> tuple[IntType, Requantizer | None]:
     """The type of the levels, as `derive_thresholds` has it, and the requantizer that gives the same levels; None where
-    there is none of MOST_MULTIPLIER_BITS.
+    there is none of MOST_MULTIPLIER_BITS. `source` is what messages call the quantizer.
 
     It is compared with `levels` again: at both ends of each channel, and for every level at the smallest integer that
     reaches it and one below. Raises VerificationError where they differ.
@@ -67,7 +69,9 @@ def derive_requantizer(levels: Levels, lo: np.ndarray, hi: np.ndarray) -> tuple[
     for block in blocks():
         if difference := requantizer.first_difference(block, lo, hi, lowest):
             channel, value = difference
-            raise VerificationError(f"A requantizer differs from its quantizer in channel {channel} at {value}.")
+            raise VerificationError(
+                f"{source}: the requantizer that was found differs from the quantizer in channel {channel} at {value}."
+            )
         lowest += block.shape[1]
     return out, requantizer
 

@@ -43,6 +43,7 @@ QUANTIZER_OPS = frozenset(_VERSIONS)
 _DOMAIN = "qonnx.custom_op.general"
 _DOMAINS = {_DOMAIN: _DOMAIN, "onnx.brevitas": "onnx.brevitas", "finn": _DOMAIN, "finn.custom_op.general": _DOMAIN}
 _MOST_BITS = 32
+_FEW_THRESHOLDS = 255  # with each of which values are compared
 _UNLIMITED = 1 << 52  # a truncation of version 1 does not clip; double holds every integer up to here
 _ATTRIBUTE_TYPES = {
     "i": AttributeProto.INT,
@@ -116,6 +117,11 @@ class Quantizer:
 
     def _reached(self, values: Tensor, thresholds: Tensor) -> Tensor:
         behind = 0 if self.channel_axis == -1 else values.ndim - 2
+        if thresholds.shape[1] > _FEW_THRESHOLDS:
+            rows = thresholds.sort(dim=1).values
+            moved = values.movedim(values.ndim - 1 - behind, 0).contiguous()
+            found = torch.searchsorted(rows, moved.reshape(len(rows), -1), right=True).reshape(moved.shape)
+            return self.least + self.step * found.movedim(0, values.ndim - 1 - behind).to(values.dtype)
         count = torch.zeros_like(values)
         for column in thresholds.T:
             count += values >= column.reshape(-1, *[1] * behind)

@@ -440,11 +440,11 @@ def test_missing_quantizer_is_refused() -> None:
 
 def test_wide_input_is_refused() -> None:
     def build(n: Network) -> None:
-        n.quant(0.5, 12)
+        n.quant(0.5, 17)
         n.matmul(6, 4)
 
     message = refused(build, 6)
-    assert "Quant_0" in message and "12 bits" in message
+    assert "Quant_0" in message and "17 bits" in message
 
 
 def test_unknown_operator_is_refused_with_what_is_supported() -> None:

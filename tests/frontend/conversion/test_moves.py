@@ -492,3 +492,16 @@ def test_a_maximum_of_windows_without_an_element_is_refused(tmp_path):
     network.conv(4, 2, 1)
     with pytest.raises(UnsupportedError, match="MaxPool_1 has windows without any element of its input"):
         read(network, tmp_path)
+
+
+@pytest.mark.parametrize("multiplier", [1, 2])
+def test_squares_of_a_depthwise_convolution(multiplier: int) -> None:
+    """Its rows see the channels in their order, so that an MVAU is added which gives them in another."""
+    n = Network(8 // multiplier, 4, 4)
+    n.quant(0.25, 4)
+    n.conv(8 // multiplier, 8, 3, pads=[1, 1, 1, 1], group=8 // multiplier)
+    n.quant(0.25, 4)
+    n.add("DepthToSpace", blocksize=2, mode="CRD")
+    n.conv(2, 3, 1)
+    result = compare(n, n.frames(6), top1=False)
+    assert not result.wrong and not result.refused, result

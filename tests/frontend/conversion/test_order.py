@@ -149,4 +149,4 @@ def test_levels_are_counted_with_the_zero_that_padding_needs() -> None:
         n.quant(0.0625, 8, zero=-1.0, signed=0)
         n.conv(3, 2, 1)
 
-    assert "Quant_3 makes 257 levels, 0 among them" in compared(build).refused
+    assert "Quant_3 behind layer MVAU_0 (c3) makes 257 levels of integers" in compared(build).refused

@@ -118,7 +118,7 @@ def test_a_sum_of_scales_in_any_ratio(bits: int) -> None:
             r"Quant_5 behind layer MVAU_0 \(c3\) makes 4,09\d levels of integers .* powers of two, or to fewer bits",
         ),
         ("scale", r"Quant_3 behind layer MVAU_0 \(\w+\) makes 19,531 levels of .* no multiplier of up to 32 bits"),
-        ("halves", r"Quant_3 .* the steps are uneven, or the scales in no ratio"),
+        ("halves", r"Quant_3 .* the steps are uneven, or the ratio of the scales"),
         ("bits", "Quant_3 makes 131,072 levels, 0 among them, .* at most 65,536 \\(16 bits\\) can be built"),
         ("input", "Quant_0 quantizes the input to 17 bits; at most 16"),
         ("table", "Abs_4 is a function that falls and grows, .* a table holds 12 bits"),
@@ -163,7 +163,7 @@ def test_a_requantizer_has_the_levels_of_its_quantizer_at_every_integer(quantize
     def levels(x: np.ndarray) -> np.ndarray:
         return np.clip(np.round(x * scale + offset), least, least + (1 << bits) - 1).astype(np.int64)
 
-    type_, requantizer = derive_requantizer(levels, lo, hi)
+    type_, requantizer = derive_requantizer("a quantizer", levels, lo, hi)
     same, every_threshold = derive_thresholds(levels, lo, hi)
     assert same == type_
     whole = find_requantizer(every_threshold, lo, hi, type_.lo, 32)
@@ -186,7 +186,9 @@ def test_a_requantizer_that_differs_from_its_quantizer_is_noticed(monkeypatch) -
         return replace(right, addends=right.addends + (np.arange(2) << right.shift))
 
     ends = np.array([-100, -100]), np.array([1 << 16, 1 << 16])
-    assert derive_requantizer(levels, *ends)[1] is not None
+    assert derive_requantizer("a quantizer", levels, *ends)[1] is not None
     monkeypatch.setattr(thresholds, "find_requantizer", wrong)
-    with pytest.raises(VerificationError, match="differs from its quantizer in channel 1"):
-        derive_requantizer(levels, *ends)
+    with pytest.raises(
+        VerificationError, match="a quantizer: the requantizer .* differs from the quantizer in channel 1"
+    ):
+        derive_requantizer("a quantizer", levels, *ends)

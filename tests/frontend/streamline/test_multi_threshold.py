@@ -63,6 +63,26 @@ def test_thresholds_between_layers(rows: int, options: dict[str, float], tmp_pat
     check(n.model(), n.frames(8), tmp_path)
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_more_thresholds_than_hardware_has(rows: int, layout: str, tmp_path: Path) -> None:
+    """Evenly spaced ones of 10 bits, in whatever order they stand."""
+    n = Network(*((2, 4, 4) if layout == "NCHW" else (4, 4, 2)))
+    n.quant(0.25, 8)
+    n.conv(2, 3, 1) if layout == "NCHW" else n.add("MatMul", n.weights(2, 3, bits=4))
+    steps = (np.arange(1023) - 511.5 + np.array([[0], [3], [-9]])[:rows]) / 4
+    n.add("MultiThreshold", n.rng.permuted(steps, axis=1), out_dtype="INT10", data_layout=layout, out_bias=-512.0)
+    n.nodes[-1].domain = "qonnx.custom_op.general"
+    n.output_shape = (1, 3, 4, 4) if layout == "NCHW" else (1, 4, 4, 3)
+    frames = 8 * n.frames(8)
+    if layout == "NCHW":
+        check(n.model(), frames, tmp_path)
+        return
+    path = tmp_path / "net.onnx"
+    path.write_bytes(n.model().SerializeToString())
+    np.testing.assert_array_equal(run_graph(read_model(path), frames), reference(n.model(), frames))
+
+
 def test_thresholds_whose_channels_are_last(tmp_path: Path) -> None:
     n = Network(4, 5, 2)
     n.quant(0.25, 6)
