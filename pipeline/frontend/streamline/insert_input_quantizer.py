@@ -73,9 +73,13 @@ def _float_tensor(model: onnx.ModelProto) -> str | None:
     graph = model.graph
     fixed, shapes = constants(graph), tensor_shapes(model)
     floating = {graph_input(graph).name: graph_input(graph).name}  # with the tensor to quantize for each
+    quantized: set[str] = set()
     for node in graph.node:
         read = [name for name in node.input if name in floating]
-        if not read or (node.op_type in QUANTIZER_OPS and node.op_type != _OF_INTEGERS):
+        if not read:
+            continue
+        if node.op_type in QUANTIZER_OPS and node.op_type != _OF_INTEGERS:
+            quantized.update(read)
             continue
         others = [name for name in node.input if name and name not in floating]
         known = all(name in fixed for name in others) and (len(read) == 1 or node.op_type in _PARTS)
@@ -83,7 +87,8 @@ def _float_tensor(model: onnx.ModelProto) -> str | None:
             return floating[read[0]]
         first = floating[read[0]]
         floating[node.output[0]] = node.output[0] if first == read[0] and not _by_layers(node, fixed, shapes) else first
-    return None
+    parts = sorted(name for name in quantized if floating[name] != name)
+    return floating[parts[0]] if parts and len(quantized) > 1 else None  # one input stream is for both of them
 
 
 def _by_layers(node: onnx.NodeProto, fixed: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> bool:

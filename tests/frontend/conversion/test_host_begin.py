@@ -129,6 +129,25 @@ def test_a_float_network_is_quantized_behind_a_mean_of_pixels_and_before_a_repet
         assert ("UpsampleNearestNeighbour" in [layer.op_type for layer in graph]) == (mode == "nearest")
 
 
+def test_parts_that_are_quantized_each_by_itself_are_cut_from_one_quantized_input(tmp_path: Path) -> None:
+    n = Network(2, _HEIGHT, _WIDTH)
+    parts = []
+    for channel, scale in ((0, 0.5), (1, 0.25)):
+        sliced(n, "input", 1, channel, channel + 1)
+        n.quant(scale, 4)
+        n.conv(1, 2, 1)
+        parts.append(n.quant(1.0, 4))
+    n.node("Concat", parts, axis=1)
+    n.conv(4, 2, 1)
+    frames = n.frames(8)
+    model = read(n, tmp_path)
+    ends = np.full((2, _HEIGHT, _WIDTH), -8, np.float32), np.full((2, _HEIGHT, _WIDTH), 8, np.float32)
+    result = streamline.streamline(model, frames, run_graph(model, frames), ends=ends)
+    assert result.input_quantizer is not None
+    kinds = [layer.op_type for layer in dataflow.convert(result.model, frames, top1=False).graph]
+    assert kinds.count("Crop") == 2
+
+
 def test_the_range_of_the_input_is_known_before_a_resize(tmp_path: Path) -> None:
     low, high = quantizer_range(read(network(normalised_and_resized, 2), tmp_path))
     expected = np.array([-16, 15])[:, None] * 0.25 * np.array([0.7, 1.3]) + np.array([0.5, -0.25])
