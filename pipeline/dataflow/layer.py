@@ -126,7 +126,9 @@ class Folding:
     output_lanes: int
     cycles: int
     style: str = ""
-    requantizes: bool = False  # a requantizer takes the place of thresholds
+    requantizer: str = (
+        ""  # what takes the place of the layer's thresholds or requantizer: see pipeline/folding/activations.py
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,13 +43,14 @@ _INT64_MAX = (1 << 63) - 1
 class Requantizer:
     """The multiplier m and the addend b of each channel, int64 (C,), and the `shift` s of all; C is 1 for all channels.
 
-    Raises ValueError for what is no such thing.
+    `dsps` are the DSPs of each lane that multiplies, 0 where look-up tables do. Raises ValueError for what is no such thing.
     """
 
     multipliers: np.ndarray
     addends: np.ndarray
     shift: int
     half_even: bool = False
+    dsps: int = 0
 
     def __post_init__(self) -> None:
         if self.multipliers.ndim != 1 or self.multipliers.shape != self.addends.shape or not self.multipliers.size:
@@ -61,11 +62,18 @@ class Requantizer:
             raise ValueError(f"a multiplier of {self.multipliers.min()}; it must be 0 or more")
         if self.shift < int(self.half_even):
             raise ValueError(f"a shift of {self.shift}; it must be {int(self.half_even)} or more")
+        if self.dsps not in (0, 1, 2):
+            raise ValueError(f"{self.dsps} DSPs a lane; there can be 0, 1 or 2")
 
     @property
     def multiplier_bits(self) -> int:
         """Bits of the widest multiplier, unsigned."""
         return max(int(self.multipliers.max()).bit_length(), 1)
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether a multiplier is more than 1."""
+        return self.multiplier_bits > 1
 
     @property
     def common_multiplier(self) -> int | None:

@@ -16,6 +16,7 @@ from pipeline.dataflow.bounds import exact_range, range_bits
 from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.requantize import Requantizer, find_requantizer
 from pipeline.dataflow.types import IntType
+from pipeline.devices.dsps import multiplier_dsps
 
 __all__ = ["Accumulating", "Activating", "Fifo"]
 
@@ -100,6 +101,11 @@ class Activating(Layer):
     def value_range(self) -> tuple[np.ndarray, np.ndarray]:
         """The smallest and the largest value that each row of `thresholds` is compared with, int64 of (C,)."""
 
+    def value_bits(self) -> int:
+        """Bits, two's complement, of the widest of these values in hardware."""
+        lo, hi = self.value_range()
+        return range_bits(int(lo.min()), int(hi.max()))
+
     def with_requantizer(self) -> Self | None:
         """The layer, which has thresholds, with a requantizer that is equal to them for every value that there can be;
         None if there is none."""
@@ -107,5 +113,19 @@ class Activating(Layer):
         requantizer = find_requantizer(self.thresholds, *self.value_range(), self.output_type.lo)
         if requantizer is None:
             return None
+        return self._with(requantizer)
+
+    def with_multipliers_in_dsps(self, family: str) -> Self | None:
+        """The layer, which has a requantizer, with its multiplications in DSPs of Yosys' `family`; None where those do not
+        hold them, or where all multipliers are 1."""
+        requantizer = self.requantizer
+        assert requantizer is not None
+        if not requantizer.multiplies:
+            return None
+        sum_bits = int(requantizer.sum_bits(*self.value_range()).max())
+        dsps = multiplier_dsps(self.value_bits(), requantizer.multiplier_bits + 1, sum_bits, family)
+        return None if dsps is None else self._with(replace(requantizer, dsps=dsps))
+
+    def _with(self, requantizer: Requantizer) -> Self:
         values: dict[str, Any] = {"requantizer": requantizer}  # a field of the kernel's class
         return replace(self, **values)

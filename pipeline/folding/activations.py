@@ -1,4 +1,7 @@
-"""What finds the levels of layers with thresholds: a search among them, or a requantizer that is proven to be equal."""
+"""What finds the levels of layers with thresholds: a search among them, or a requantizer that is proven to be equal.
+
+A requantizer multiplies in look-up tables ("lut") or in DSPs ("dsp", see `pipeline/devices/dsps.py`).
+"""
 
 from __future__ import annotations
 
@@ -11,48 +14,90 @@ from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS
 from pipeline.dataflow.roles import Activating
 from pipeline.errors import ConfigError, UnsupportedError
 
-__all__ = ["ACTIVATION_STYLES", "Activations", "activations"]
+__all__ = ["ACTIVATION_STYLES", "REQUANTIZE_MULTIPLIERS", "Activations", "activations"]
 
 ACTIVATION_STYLES = ("auto", "thresholds", "requantize")
+REQUANTIZE_MULTIPLIERS = ("lut", "dsp", "auto")
 
 
 @dataclass(frozen=True)
 class Activations:
-    """`graph`, whose layers have requantizers where they must; `open` are the layers with one that may have it, by name,
-    in the place of those of the graph."""
+    """`graph`, whose layers have requantizers where they must; `open` are those that may take the place of its layers, by
+    name and by what multiplies in their requantizers."""
 
     graph: LayerGraph
-    open: Mapping[str, Layer]
+    open: Mapping[str, Mapping[str, Layer]]
 
 
-def activations(graph: LayerGraph, activation_style: str | Mapping[str, str]) -> Activations:
+def activations(
+    graph: LayerGraph,
+    activation_style: str | Mapping[str, str],
+    requantize_multiplier: str | Mapping[str, str] = "lut",
+    family: str = "xcup",
+) -> Activations:
     """`activation_style` is for all layers with thresholds, or by name, others being auto: a requantizer where there is
     one and it is estimated to take fewer LUTs.
 
-    Raises ConfigError for a layer without thresholds, UnsupportedError for one that must have a requantizer and has none.
+    `requantize_multiplier` is what multiplies in requantizers, or by name, others being lut: look-up tables, DSPs of Yosys'
+    `family`, or auto, which is DSPs as far as the board has them and they are estimated to save LUTs. A requantizer that
+    needs no multiplication is the same with any.
+
+    Raises ConfigError for a layer without thresholds, UnsupportedError for one that must have a requantizer and has none,
+    or none that fits DSPs where it must.
     """
     layers = {layer.name: layer for layer in graph if isinstance(layer, Activating) and layer.thresholds is not None}
-    by_name = activation_style if isinstance(activation_style, Mapping) else {}
-    for name in by_name:
+    styles = _by_layer("activation_style", activation_style, layers, "auto")
+    multipliers = _by_layer("requantize_multiplier", requantize_multiplier, layers, "lut")
+    must: dict[str, Layer] = {}
+    may: dict[str, dict[str, Layer]] = {}
+    for name, plain in layers.items():
+        if styles[name] == "thresholds":
+            continue
+        layer = plain.with_requantizer()
+        kinds = {} if layer is None else _kinds(layer, multipliers[name], family)
+        if styles[name] == "requantize":
+            if not kinds:
+                raise UnsupportedError(_refusal(plain, layer))
+            must[name] = kinds.pop(next(iter(kinds)))
+        if kinds:
+            may[name] = kinds
+    return Activations(replace(graph, layers=tuple(must.get(layer.name, layer) for layer in graph)), may)
+
+
+def _by_layer(option: str, wanted: str | Mapping[str, str], layers: Mapping[str, Layer], other: str) -> dict[str, str]:
+    """The value of `option` for each of `layers`; `other` for those that it does not name. Raises ConfigError for another
+    layer."""
+    if isinstance(wanted, str):
+        return dict.fromkeys(layers, wanted)
+    for name in wanted:
         if name not in layers:
             has = f"those with any are {', '.join(layers)}" if layers else "no layer has any"
-            raise ConfigError(f"activation_style names {name}, which is no layer with thresholds; {has}.")
-    rest = activation_style if isinstance(activation_style, str) else "auto"
-    styles = {name: by_name.get(name, rest) for name in layers}
-    made = {name: layers[name].with_requantizer() for name, style in styles.items() if style != "thresholds"}
-    must: dict[str, Layer] = {}
-    for name, layer in made.items():
-        if styles[name] != "requantize":
-            continue
-        if layer is None:
-            of = f" ({layers[name].source})" if layers[name].source else ""
-            raise UnsupportedError(
-                f"layer {name}{of} is to have a requantizer (activation_style is requantize), but no multiplier of up to "
-                f"{MOST_MULTIPLIER_BITS} bits gives the levels of its thresholds: they are not evenly spaced in every "
-                "channel. Choose auto or thresholds for it."
-            )
-        must[name] = layer
-    return Activations(
-        replace(graph, layers=tuple(must.get(layer.name, layer) for layer in graph)),
-        {name: layer for name, layer in made.items() if layer is not None and name not in must},
+            raise ConfigError(f"{option} names {name}, which is no layer with thresholds; {has}.")
+    return dict.fromkeys(layers, other) | dict(wanted)
+
+
+def _kinds(layer: Activating, multiplier: str, family: str) -> dict[str, Layer]:
+    """What may compute `layer`, which has a requantizer, by what multiplies in it, look-up tables first."""
+    assert layer.requantizer is not None
+    kinds: dict[str, Layer] = {}
+    if multiplier != "dsp" or not layer.requantizer.multiplies:
+        kinds["lut"] = layer
+    if multiplier != "lut":
+        in_dsps = layer.with_multipliers_in_dsps(family)
+        kinds |= {"dsp": in_dsps} if in_dsps else {}
+    return kinds
+
+
+def _refusal(plain: Activating, layer: Activating | None) -> str:
+    of = f" ({plain.source})" if plain.source else ""
+    if layer is None:
+        return (
+            f"layer {plain.name}{of} is to have a requantizer (activation_style is requantize), but no multiplier of up to "
+            f"{MOST_MULTIPLIER_BITS} bits gives the levels of its thresholds: they are not evenly spaced in every "
+            "channel. Choose auto or thresholds for it."
+        )
+    assert layer.requantizer is not None
+    return (
+        f"layer {plain.name}{of} is to multiply in DSPs (requantize_multiplier is dsp), but two of them do not hold values of "
+        f"{layer.value_bits()} bits times multipliers of {layer.requantizer.multiplier_bits}. Choose lut or auto for it."
     )

@@ -15,7 +15,7 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.thresholding import Thresholding
 from tests.kernels.matrices import matrix_layer
 
-__all__ = ["requantized", "requantized_matrix", "requantized_thresholding", "scaled_thresholds"]
+__all__ = ["in_dsps", "requantized", "requantized_matrix", "requantized_thresholding", "scaled_thresholds"]
 
 L = TypeVar("L", MatrixVector, Thresholding)
 
@@ -43,6 +43,13 @@ def requantized(layer: L) -> L:
     requantizer = find_requantizer(layer.thresholds, *ends, layer.output_type.lo)
     assert requantizer is not None
     return replace(layer, requantizer=requantizer)
+
+
+def in_dsps(layer: L, family: str = "xcup") -> L:
+    """`layer`, which has a requantizer, with its multiplications in DSPs."""
+    result = layer.with_multipliers_in_dsps(family)
+    assert result is not None
+    return result
 
 
 def _scales(lo: np.ndarray, hi: np.ndarray, count: int, power: int | None, rng: np.random.Generator) -> list[Fraction]:
