@@ -129,7 +129,7 @@ class Timing(Section):
 MvauStyle = Literal["folded", "unrolled", "sparse", "auto"]
 RamStyle = Literal["auto", "distributed", "block", "ultra"]
 ActivationStyle = Literal["auto", "thresholds", "requantize"]
-RequantizeMultiplier = Literal["lut", "dsp", "auto"]
+ScaleMultiplier = Literal["lut", "dsp", "auto"]
 ImplStyle = Literal["rtl", "hls"]
 Weights = Literal["trained", "synthetic"]
 Output = Literal["top1", "logits"]
@@ -218,10 +218,10 @@ class BuildConfig(Section):
         "auto",
         description=f"{_choices(ActivationStyle)}, or a mapping of layers (MVAU_3) to these; others are auto",
     )
-    requantize_multiplier: RequantizeMultiplier | dict[str, RequantizeMultiplier] = Field(
+    scale_multiplier: ScaleMultiplier | dict[str, ScaleMultiplier] = Field(
         "lut",
-        description=f"{_choices(RequantizeMultiplier)}: what multiplies in requantizers, or a mapping of layers (MVAU_3) to "
-        "these; others are lut",
+        description=f"{_choices(ScaleMultiplier)}: what multiplies by scales, in requantizers and in LabelSelect, or a mapping "
+        "of layers (MVAU_3) to these; others are lut",
     )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     preferred_impl_style: ImplStyle | dict[str, ImplStyle] = Field(

@@ -7,40 +7,21 @@
 // HalfEven:           round as above, else down.
 // OutputOffset:       the lowest level.
 // NumThresholds:      levels above it.
-// MultipliesInDsps:   v * m is for DSPs, else for look-up tables.
+// MultipliesInDsps:   v * m is for DSPs (see scale).
 // channel:            m and b.
 #ifndef A2Q_REQUANTIZE_HPP
 #define A2Q_REQUANTIZE_HPP
 
-#include "numbers.hpp"
+#include "scale.hpp"
 
 namespace a2q {
-
-struct in_dsps {};
-struct in_luts {};
-
-template <class Value, class Factor>
-auto multiplied(in_dsps, const Value &value, const Factor &factor) -> decltype(value * factor) {
-#pragma HLS inline
-  const decltype(value * factor) product = value * factor;
-#pragma HLS bind_op variable=product op=mul impl=dsp
-  return product;
-}
-template <class Value, class Factor>
-auto multiplied(in_luts, const Value &value, const Factor &factor) -> decltype(value * factor) {
-#pragma HLS inline
-  const decltype(value * factor) product = value * factor;
-#pragma HLS bind_op variable=product op=mul impl=fabric
-  return product;
-}
 
 template <class Layer, class Output, class Value, class Factor>
 Output requantize(const Value &value, const Factor (&channel)[2]) {
 #pragma HLS inline
   static_assert(!Layer::HalfEven || Layer::RequantizeShift > 0, "what is not shifted is not rounded");
   constexpr int highest = Layer::OutputOffset + Layer::NumThresholds;
-  using multiplier = typename std::conditional<Layer::MultipliesInDsps, in_dsps, in_luts>::type;
-  const auto sum = multiplied(multiplier(), value, channel[0]) + channel[1];
+  const auto sum = scaled(multiplier<Layer>(), value, channel[0]) + channel[1];
   const auto quotient = sum >> Layer::RequantizeShift;
   const bool less = Layer::HalfEven && (quotient & 1) != 0 && (quotient << Layer::RequantizeShift) == sum;
   if (quotient < Layer::OutputOffset + int(less)) return Output(Layer::OutputOffset);

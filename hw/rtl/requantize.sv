@@ -5,9 +5,8 @@
 // half of 2^Shift in the addend, halves round to even.
 //
 // With Dsps = 0, m is recoded in digits of radix 4, and a register follows every adder, which starts from b:
-// MultiplierWidth / 2 + 1 enabled cycles. Else a lane multiplies in one DSP, which adds b: three cycles; or in two, the
-// second of which multiplies the bits of v from bit 17 on, and adds the sum of the first without its 17 lowest bits: four.
-// Then come one to see where to clip and one to clip.
+// MultiplierWidth / 2 + 1 enabled cycles. Else each lane has one DSP or two, which add b, too (see dsp_scale): Dsps + 2
+// cycles. Then come one to see where to clip and one to clip.
 //
 // Words of m and b are read into a register a cycle ahead. Where there is one set, or one multiplier for all channels, it
 // is a constant of the adders, so that a digit that is 0 takes none.
@@ -21,8 +20,7 @@
 // Signed:           values are two's complement.
 // MultiplierWidth:  bits of a multiplier, unsigned, at most 32.
 // Multiplier:       the multiplier of all channels; 0 where each has its own.
-// Dsps:             DSPs of a lane, 0 to 2 (see multiply_add for what fits one): without them, look-up tables multiply.
-//                   SumWidths are at most 48 with DSPs.
+// Dsps:             DSPs of a lane that multiply (see dsp_scale), 0 to 2; with any, SumWidths are at most 48.
 // AddendWidth:      bits of an addend, two's complement, without the zeros at its end.
 // AddendZeros:      the zeros at the end of every addend.
 // Shift:            bits that are shifted out; at least 1 with HalfEven.
@@ -139,17 +137,8 @@ module requantize #(
     // -- v · m + b, modulo 2^SumWidth
 
     wire [AddendWidth-1:0] addend = channels[l*ChannelWidth+StoredWidth+:AddendWidth];
-    wire [AddendWidth-1:0] waiting;  // for the operands to be multiplied; a DSP has a register for it besides
-    if (Dsps == 0 || Folds == 1) begin : gen_direct
-      assign waiting = addend;
-    end else begin : gen_waiting
-      logic [AddendWidth-1:0] addend_q;
-      always_ff @(posedge clk_i) if (en_i) addend_q <= addend;
-      assign waiting = addend_q;
-    end
-    localparam int unsigned StartWidth = AddendWidth + AddendZeros + ((Dsps == 0) ? SumWidth : 48);
-    wire [StartWidth-1:0] start = {
-      {(StartWidth-AddendWidth-AddendZeros){waiting[AddendWidth-1]}}, waiting, {AddendZeros{1'b0}}
+    wire [AddendWidth+AddendZeros+SumWidth-1:0] start = {
+      {SumWidth{addend[AddendWidth-1]}}, addend, {AddendZeros{1'b0}}
     };
     wire unused_start = &{1'b0, start};
     wire [MultiplierWidth-1:0] multiplier;
@@ -229,69 +218,34 @@ module requantize #(
       if (SumWidth > 48) begin : gen_check_dsp_sum
         $error("%m: SumWidths must be at most 48 with DSPs");
       end
-
-      // both operands with a sign
-      localparam int unsigned FactorWidth = Signed ? ValueWidth : ValueWidth + 1;
-      wire [ValueWidth:0] extended = {Signed & values_i[l*LaneWidth+ValueWidth-1], values_i[l*LaneWidth+:ValueWidth]};
-      wire unused_extended = &{1'b0, extended};
-      wire [MultiplierWidth:0] positive = {1'b0, multiplier};
-
-      if (Dsps == 1) begin : gen_one
-        localparam int unsigned ProductWidth = FactorWidth + MultiplierWidth + 1;
-        localparam int unsigned Width = (SumWidth > ProductWidth) ? SumWidth : ProductWidth;
-        wire [Width-1:0] total;
-        multiply_add #(
-          .AWidth(MultiplierWidth + 1),
-          .BWidth(FactorWidth),
-          .Width(Width)
-        ) u_multiply_add (
-          .clk_i(clk_i),
-          .en_i(en_i),
-          .a_i(positive),
-          .b_i(extended[FactorWidth-1:0]),
-          .c_i(start[Width-1:0]),
-          .p_o(total)
-        );
-        wire unused_total = &{1'b0, total};
-        assign sum = total[SumWidth-1:0];
-      end else begin : gen_two
-        localparam int unsigned Low = 17;  // bits of the first DSP, which has a sign besides
-        localparam int unsigned HighWidth = (FactorWidth > Low) ? FactorWidth - Low : 1;
-        wire [HighWidth+Low+ValueWidth:0] split = {{(HighWidth+Low){extended[ValueWidth]}}, extended};
-        wire unused_split = &{1'b0, split};
-        wire [47:0] low, high;
-        multiply_add #(
-          .AWidth(MultiplierWidth + 1),
-          .BWidth(Low + 1),
-          .Width(48)
-        ) u_low (
-          .clk_i(clk_i),
-          .en_i(en_i),
-          .a_i(positive),
-          .b_i({1'b0, split[Low-1:0]}),
-          .c_i(start[47:0]),
-          .p_o(low)
-        );
-        multiply_add #(
-          .AWidth(MultiplierWidth + 1),
-          .BWidth(HighWidth),
-          .Width(48),
-          .OperandRegisters(2),
-          .AddendRegister(1'b0)
-        ) u_high (
-          .clk_i(clk_i),
-          .en_i(en_i),
-          .a_i(positive),
-          .b_i(split[HighWidth+Low-1:Low]),
-          .c_i({{Low{low[47]}}, low[47:Low]}),
-          .p_o(high)
-        );
-        logic [Low-1:0] low_q;
-        always_ff @(posedge clk_i) if (en_i) low_q <= low[Low-1:0];
-        wire [47+Low:0] total = {high, low_q};
-        wire unused_total = &{1'b0, total};
-        assign sum = total[SumWidth-1:0];
+      // the addend is needed a cycle after the multiplier
+      wire [AddendWidth-1:0] waiting;
+      if (Folds == 1) begin : gen_constant
+        assign waiting = addend;
+      end else begin : gen_waiting
+        logic [AddendWidth-1:0] addend_q;
+        always_ff @(posedge clk_i) if (en_i) addend_q <= addend;
+        assign waiting = addend_q;
       end
+      wire [AddendWidth+AddendZeros+SumWidth-1:0] waiting_start = {
+        {SumWidth{waiting[AddendWidth-1]}}, waiting, {AddendZeros{1'b0}}
+      };
+      wire unused_waiting = &{1'b0, waiting_start};
+      dsp_scale #(
+        .Dsps(Dsps),
+        .ValueWidth(ValueWidth),
+        .Signed(Signed),
+        .MultiplierWidth(MultiplierWidth),
+        .SumWidth(SumWidth),
+        .Unread(HalfEven ? 0 : Shift)
+      ) u_dsp_scale (
+        .clk_i(clk_i),
+        .en_i(en_i),
+        .value_i(values_i[l*LaneWidth+:ValueWidth]),
+        .multiplier_i(multiplier),
+        .addend_i(waiting_start[SumWidth-1:0]),
+        .sum_o(sum)
+      );
     end
 
     // -- the quotient, and where to clip it; below its sign, levels are compared as unsigned numbers

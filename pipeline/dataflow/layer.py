@@ -126,9 +126,7 @@ class Folding:
     output_lanes: int
     cycles: int
     style: str = ""
-    requantizer: str = (
-        ""  # what takes the place of the layer's thresholds or requantizer: see pipeline/folding/activations.py
-    )
+    alternative: str = ""  # the kind of layer that takes the place of this one: see pipeline/folding/activations.py
 
 
 @dataclass(frozen=True, eq=False)

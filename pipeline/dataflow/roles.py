@@ -18,7 +18,7 @@ from pipeline.dataflow.requantize import Requantizer, find_requantizer
 from pipeline.dataflow.types import IntType
 from pipeline.devices.dsps import multiplier_dsps
 
-__all__ = ["Accumulating", "Activating", "Fifo"]
+__all__ = ["Accumulating", "Activating", "Fifo", "Scaling"]
 
 
 class Fifo(Layer):
@@ -85,7 +85,20 @@ class Accumulating(Layer):
         return exact_range(self.weights, self.input_type, self.bias)
 
 
-class Activating(Layer):
+class Scaling(Layer):
+    """A layer that multiplies by scales, one a channel or one for all: in look-up tables, or in DSPs."""
+
+    @property
+    @abstractmethod
+    def scales(self) -> bool:
+        """Whether there is anything to multiply by."""
+
+    @abstractmethod
+    def with_multipliers_in_dsps(self, family: str) -> Self | None:
+        """The layer, which `scales`, with its multiplications in DSPs of Yosys' `family`; None where those do not hold them."""
+
+
+class Activating(Scaling):
     """A layer that puts out, for each of its values, output_type.lo + the number of thresholds that the value reaches.
 
     `thresholds` is int64 (C, T), non-decreasing along axis 1, a row for each channel or one for all, or None: then values
@@ -115,13 +128,13 @@ class Activating(Layer):
             return None
         return self._with(requantizer)
 
+    @property
+    def scales(self) -> bool:
+        return self.requantizer is not None and self.requantizer.multiplies
+
     def with_multipliers_in_dsps(self, family: str) -> Self | None:
-        """The layer, which has a requantizer, with its multiplications in DSPs of Yosys' `family`; None where those do not
-        hold them, or where all multipliers are 1."""
         requantizer = self.requantizer
-        assert requantizer is not None
-        if not requantizer.multiplies:
-            return None
+        assert requantizer is not None and requantizer.multiplies
         sum_bits = int(requantizer.sum_bits(*self.value_range()).max())
         dsps = multiplier_dsps(self.value_bits(), requantizer.multiplier_bits + 1, sum_bits, family)
         return None if dsps is None else self._with(replace(requantizer, dsps=dsps))

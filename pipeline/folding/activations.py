@@ -1,6 +1,7 @@
 """What finds the levels of layers with thresholds: a search among them, or a requantizer that is proven to be equal.
 
-A requantizer multiplies in look-up tables ("lut") or in DSPs ("dsp", see `pipeline/devices/dsps.py`).
+What multiplies by scales, such as a requantizer, does so in look-up tables ("lut") or in DSPs ("dsp", see
+`pipeline/devices/dsps.py`).
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from dataclasses import dataclass, replace
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS
-from pipeline.dataflow.roles import Activating
+from pipeline.dataflow.roles import Activating, Scaling
 from pipeline.errors import ConfigError, UnsupportedError
 
-__all__ = ["ACTIVATION_STYLES", "REQUANTIZE_MULTIPLIERS", "Activations", "activations"]
+__all__ = ["ACTIVATION_STYLES", "SCALE_MULTIPLIERS", "Activations", "activations"]
 
 ACTIVATION_STYLES = ("auto", "thresholds", "requantize")
-REQUANTIZE_MULTIPLIERS = ("lut", "dsp", "auto")
+SCALE_MULTIPLIERS = ("lut", "dsp", "auto")
 
 
 @dataclass(frozen=True)
 class Activations:
-    """`graph`, whose layers have requantizers where they must; `open` are those that may take the place of its layers, by
-    name and by what multiplies in their requantizers."""
+    """`graph`, whose layers have requantizers and multiply in DSPs where they must; `open` are those that may take the place
+    of its layers, by name and by what multiplies in them."""
 
     graph: LayerGraph
     open: Mapping[str, Mapping[str, Layer]]
@@ -32,30 +33,33 @@ class Activations:
 def activations(
     graph: LayerGraph,
     activation_style: str | Mapping[str, str],
-    requantize_multiplier: str | Mapping[str, str] = "lut",
+    scale_multiplier: str | Mapping[str, str] = "lut",
     family: str = "xcup",
 ) -> Activations:
     """`activation_style` is for all layers with thresholds, or by name, others being auto: a requantizer where there is
     one and it is estimated to take fewer LUTs.
 
-    `requantize_multiplier` is what multiplies in requantizers, or by name, others being lut: look-up tables, DSPs of Yosys'
-    `family`, or auto, which is DSPs as far as the board has them and they are estimated to save LUTs. A requantizer that
-    needs no multiplication is the same with any.
+    `scale_multiplier` is what multiplies in requantizers, and by the scales of other layers, or by name, others being lut:
+    look-up tables, DSPs of Yosys' `family`, or auto, which is DSPs as far as the board has them and they are estimated to save
+    LUTs. What needs no multiplication is the same with any.
 
-    Raises ConfigError for a layer without thresholds, UnsupportedError for one that must have a requantizer and has none,
-    or none that fits DSPs where it must.
+    Raises ConfigError for a layer without thresholds, or without anything to multiply by; UnsupportedError for one that must
+    have a requantizer and has none, or must multiply in DSPs that do not hold it.
     """
     layers = {layer.name: layer for layer in graph if isinstance(layer, Activating) and layer.thresholds is not None}
-    styles = _by_layer("activation_style", activation_style, layers, "auto")
-    multipliers = _by_layer("requantize_multiplier", requantize_multiplier, layers, "lut")
+    scaling: dict[str, Scaling] = {layer.name: layer for layer in graph if isinstance(layer, Scaling) and layer.scales}
+    scaling = {**layers, **scaling}
+    styles = _by_layer("activation_style", activation_style, layers, "auto", "thresholds")
+    multipliers = _by_layer("scale_multiplier", scale_multiplier, scaling, "lut", "thresholds or scales")
     must: dict[str, Layer] = {}
     may: dict[str, dict[str, Layer]] = {}
-    for name, plain in layers.items():
-        if styles[name] == "thresholds":
+    for name, plain in scaling.items():
+        style = styles.get(name, "requantize")  # a layer without thresholds has its scales
+        if style == "thresholds":
             continue
-        layer = plain.with_requantizer()
+        layer = layers[name].with_requantizer() if name in layers else plain
         kinds = {} if layer is None else _kinds(layer, multipliers[name], family)
-        if styles[name] == "requantize":
+        if style == "requantize":
             if not kinds:
                 raise UnsupportedError(_refusal(plain, layer))
             must[name] = kinds.pop(next(iter(kinds)))
@@ -64,31 +68,32 @@ def activations(
     return Activations(replace(graph, layers=tuple(must.get(layer.name, layer) for layer in graph)), may)
 
 
-def _by_layer(option: str, wanted: str | Mapping[str, str], layers: Mapping[str, Layer], other: str) -> dict[str, str]:
-    """The value of `option` for each of `layers`; `other` for those that it does not name. Raises ConfigError for another
-    layer."""
+def _by_layer(
+    option: str, wanted: str | Mapping[str, str], layers: Mapping[str, Layer], other: str, what: str
+) -> dict[str, str]:
+    """The value of `option` for each of `layers`, those with `what`; `other` for those that it does not name. Raises
+    ConfigError for another layer."""
     if isinstance(wanted, str):
         return dict.fromkeys(layers, wanted)
     for name in wanted:
         if name not in layers:
             has = f"those with any are {', '.join(layers)}" if layers else "no layer has any"
-            raise ConfigError(f"{option} names {name}, which is no layer with thresholds; {has}.")
+            raise ConfigError(f"{option} names {name}, which is no layer with {what}; {has}.")
     return dict.fromkeys(layers, other) | dict(wanted)
 
 
-def _kinds(layer: Activating, multiplier: str, family: str) -> dict[str, Layer]:
-    """What may compute `layer`, which has a requantizer, by what multiplies in it, look-up tables first."""
-    assert layer.requantizer is not None
+def _kinds(layer: Scaling, multiplier: str, family: str) -> dict[str, Layer]:
+    """What may compute `layer`, by what multiplies in it, look-up tables first."""
     kinds: dict[str, Layer] = {}
-    if multiplier != "dsp" or not layer.requantizer.multiplies:
+    if multiplier != "dsp" or not layer.scales:
         kinds["lut"] = layer
-    if multiplier != "lut":
+    if multiplier != "lut" and layer.scales:
         in_dsps = layer.with_multipliers_in_dsps(family)
         kinds |= {"dsp": in_dsps} if in_dsps else {}
     return kinds
 
 
-def _refusal(plain: Activating, layer: Activating | None) -> str:
+def _refusal(plain: Layer, layer: Layer | None) -> str:
     of = f" ({plain.source})" if plain.source else ""
     if layer is None:
         return (
@@ -96,8 +101,7 @@ def _refusal(plain: Activating, layer: Activating | None) -> str:
             f"{MOST_MULTIPLIER_BITS} bits gives the levels of its thresholds: they are not evenly spaced in every "
             "channel. Choose auto or thresholds for it."
         )
-    assert layer.requantizer is not None
     return (
-        f"layer {plain.name}{of} is to multiply in DSPs (requantize_multiplier is dsp), but two of them do not hold values of "
-        f"{layer.value_bits()} bits times multipliers of {layer.requantizer.multiplier_bits}. Choose lut or auto for it."
+        f"layer {plain.name}{of} is to multiply in DSPs (scale_multiplier is dsp), but its values and scales, or their products, "
+        "are wider than two DSPs hold. Choose lut or auto for it."
     )

@@ -50,7 +50,7 @@ class Foldings:
 class FoldingProblem:
     """The foldings of the layers of `graph` that meet `budget`, in the `styles` that its MVAUs may have, by name, and
     with their weights in one of the `memories`, by name; without them in what synthesis finds cheapest ("auto").
-    `requantized` are the layers, by name, that may have another requantizer, with each of these by its kind.
+    `alternatives` are, by name, layers that may take the place of one of the graph, by their kind: see `activations.py`.
 
     `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
     = 1, as in FINN. What `config` asks for is done, within the budget or not; it has no say about what is not folded.
@@ -66,11 +66,11 @@ class FoldingProblem:
         styles: Mapping[str, Collection[str]] | None = None,
         *,
         memories: Mapping[str, Collection[str]] | None = None,
-        requantized: Mapping[str, Mapping[str, Layer]] | None = None,
+        alternatives: Mapping[str, Mapping[str, Layer]] | None = None,
         family: str = "xcup",
     ) -> None:
         self.graph = graph
-        self._requantized = requantized or {}
+        self._alternatives = alternatives or {}
         self.budget = budget
         self.model = ResourceModel.load(family)
         self._index = {layer.name: i for i, layer in enumerate(graph)}
@@ -125,8 +125,8 @@ class FoldingProblem:
         return _layer(self.model, layer, folding.style, tuple(folding.fields.items()))
 
     def activated(self, layer: Layer, folding: Folding) -> Layer:
-        """`layer` with what finds its levels in this folding."""
-        return self._requantized[layer.name][folding.requantizer] if folding.requantizer else layer
+        """What takes the place of `layer` in this folding, or itself."""
+        return self._alternatives[layer.name][folding.alternative] if folding.alternative else layer
 
     # -- what is possible -------------------------------------------------------------------------------------------
 
@@ -179,14 +179,14 @@ class FoldingProblem:
         )
 
     def _activated(self, layer: Layer, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
-        """`options`, and those with another requantizer that surely take fewer LUTs, or fewer blocks of memory."""
+        """`options`, and those of alternatives that surely take fewer LUTs, or fewer blocks of memory."""
         more = []
         for folding in options:
-            for kind in self._requantized.get(layer.name, ()):
-                requantizes = replace(folding, requantizer=kind)
-                before, other = self.estimate(layer, folding), self.estimate(layer, requantizes)
+            for kind in self._alternatives.get(layer.name, ()):
+                alternative = replace(folding, alternative=kind)
+                before, other = self.estimate(layer, folding), self.estimate(layer, alternative)
                 if other.lut < (1 - _UNSURE) * before.lut or other.bram_18k < before.bram_18k:
-                    more.append(requantizes)
+                    more.append(alternative)
         return (*options, *more)
 
     def _has_whole_windows(self, layer: Layer, *, must: bool) -> bool:

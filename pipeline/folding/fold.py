@@ -97,7 +97,7 @@ def fold(
     mvau_style: str | Mapping[str, str] = "folded",
     ram_style: str | Mapping[str, str] = "auto",
     activation_style: str | Mapping[str, str] = "auto",
-    requantize_multiplier: str | Mapping[str, str] = "lut",
+    scale_multiplier: str | Mapping[str, str] = "lut",
     board: Board | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Folded:
@@ -107,7 +107,7 @@ def fold(
     leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; DEFAULT_BOARD where none is given.
     `ram_style` is what the weights are stored in: distributed, block, ultra, or "auto", which is what synthesis finds
     cheapest, or whatever else there must be for the network to fit the board. `activation_style` is what finds the levels
-    of thresholds, and `requantize_multiplier` what multiplies in it; see `pipeline/folding/activations.py`. What fits in no
+    of thresholds, and `scale_multiplier` what multiplies in it; see `pipeline/folding/activations.py`. What fits in no
     way is folded as if the board were larger, and `Folded.fit` says so.
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
@@ -122,7 +122,7 @@ def fold(
         tell(f"folding file: {config.note}")
     board = board or load_board(DEFAULT_BOARD)
     wishes = allowed(graph, mvau_style, ram_style, config, board)
-    levels = activations(graph, activation_style, requantize_multiplier, board.family)
+    levels = activations(graph, activation_style, scale_multiplier, board.family)
     fitter = Fitter(levels.graph, budget, config, wishes, board, tell, levels.open)
     design = fitter.design()
     folded = design.graph

@@ -13,7 +13,7 @@ from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS, MOST_SUM_BITS, Requantizer
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
-from pipeline.devices.dsps import LOW_BITS
+from pipeline.devices.dsps import LOW_BITS, dsp_latency
 from pipeline.devices.memories import rom
 from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.kernels.threshold_search import SearchTable, add_search, search_stages, sorted_table
@@ -24,11 +24,12 @@ __all__ = ["Activation", "activation_latency", "add_activation", "check_requanti
 
 
 def activation_latency(thresholds: np.ndarray, requantizer: Requantizer | None) -> int:
-    """Cycles from a value to its level: a step of the search each, or the adders of the multiplication and two to clip; in
-    DSPs operands, product and sum have a register each, and so has the sum of the second of two."""
-    if requantizer is None:
-        return search_stages(thresholds.shape[1])
-    return (requantizer.dsps + 2 if requantizer.dsps else recoded_digits(requantizer)) + 2
+    """Cycles from a value to its level: a step of the search each, or the multiplication and two to clip."""
+    return search_stages(thresholds.shape[1]) if requantizer is None else _multiplication_latency(requantizer) + 2
+
+
+def _multiplication_latency(requantizer: Requantizer) -> int:
+    return dsp_latency(requantizer.dsps) if requantizer.dsps else recoded_digits(requantizer)
 
 
 def recoded_digits(requantizer: Requantizer) -> int:
@@ -90,7 +91,7 @@ def add_activation(
         if folds > 1 and digits > 1:  # a multiplier waits for its digits in shift registers
             demand.lut += stored
             demand.ff += stored
-    demand.ff += (requantizer.dsps + 2 if requantizer.dsps else digits) + 2
+    demand.ff += _multiplication_latency(requantizer) + 2
 
 
 def _dsp_registers(requantizer: Requantizer, folds: int) -> int:

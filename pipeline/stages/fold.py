@@ -32,7 +32,7 @@ def run(context: Context) -> str:
         mvau_style=options.mvau_style,
         ram_style=options.ram_style,
         activation_style=options.activation_style,
-        requantize_multiplier=options.requantize_multiplier,
+        scale_multiplier=options.scale_multiplier,
         board=board,
         tell=context.log,
     )
@@ -96,7 +96,7 @@ STAGE = Stage(
         "mvau_style",
         "ram_style",
         "activation_style",
-        "requantize_multiplier",
+        "scale_multiplier",
         "folding_config_file",
         "board",
     ),

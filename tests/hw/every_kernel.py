@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.dataflow.layer import Layer
@@ -86,6 +88,7 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     _label_select(INT8, 100),
     _label_select(UINT4, 1 << 10),
     LabelSelect("", X, Y, 10, UINT4),
+    replace(_label_select(INT8, 100), dsps=1),
     StreamingFIFO("", X, Y, (2, 3, 4), INT4, 2, 1),
     StreamingFIFO("", X, Y, (2, 3, 4), INT4, 2, 40),
     StreamingDataWidthConverter("", X, Y, (2, 3, 12), INT4, 2, 6),

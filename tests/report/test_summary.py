@@ -372,3 +372,9 @@ def test_requantizers_are_named_with_what_is_proven_of_them():
     assert (name, thresholds, multipliers, shift, rounded) == ("| MVAU_1", "4 × 3", "none", "0", "down")
     assert reach == f"{lo.min()} to {hi.max()}" and integers == f"{(hi - lo + 1).sum()} |"
     assert units[1][:2] == ["| Thresholding_0", "1 × 3"] and units[1][5:] == ["0 to 6", "7 |"]
+    dsps = [
+        replace(layer, requantizer=replace(layer.requantizer, dsps=2)) if layer.name == "MVAU_1" else layer
+        for layer in layers
+    ]
+    text = summary(sample_facts(folded=replace(folded, graph=replace(folded.graph, layers=tuple(dsps)))))
+    assert rows(text, "Requantization")[1][2].endswith(" bits in 2 DSPs a lane")
