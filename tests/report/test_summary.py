@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipeline.dataflow.requantize import Requantizer
 from pipeline.devices.boards import board_names
 from pipeline.devices.resources import Resources
 from pipeline.folding.fit import Fit
@@ -372,9 +373,8 @@ def test_requantizers_are_named_with_what_is_proven_of_them():
     assert (name, thresholds, multipliers, shift, rounded) == ("| MVAU_1", "4 × 3", "none", "0", "down")
     assert reach == f"{lo.min()} to {hi.max()}" and integers == f"{(hi - lo + 1).sum()} |"
     assert units[1][:2] == ["| Thresholding_0", "1 × 3"] and units[1][5:] == ["0 to 6", "7 |"]
-    dsps = [
-        replace(layer, requantizer=replace(layer.requantizer, dsps=2)) if layer.name == "MVAU_1" else layer
-        for layer in layers
-    ]
-    text = summary(sample_facts(folded=replace(folded, graph=replace(folded.graph, layers=tuple(dsps)))))
+    one = next(layer for layer in layers if layer.name == "MVAU_1")
+    by_2 = Requantizer(2 * one.requantizer.multipliers, 2 * one.requantizer.addends, one.requantizer.shift + 1, dsps=2)
+    in_dsps = tuple(replace(layer, requantizer=by_2) if layer is one else layer for layer in layers)
+    text = summary(sample_facts(folded=replace(folded, graph=replace(folded.graph, layers=in_dsps))))
     assert rows(text, "Requantization")[1][2].endswith(" bits in 2 DSPs a lane")
