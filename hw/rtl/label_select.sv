@@ -62,16 +62,16 @@ module label_select #(
 
   localparam int unsigned IndexWidth = (Labels > 1) ? $clog2(Labels) : 1;
 
-  // cycles of the product, which product_pair checks; in DSPs those of the sum
+  // cycles of the product, which product_pair checks; in DSPs those of the sum with the offset
   localparam int unsigned Digits =
       !RecodeInput ? MultiplierWidth / 2 + 1 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
   localparam int unsigned ProductLatency = (Dsps > 0) ? Dsps + 2 : (MultiplierWidth > 0) ? Digits : 0;
-  localparam bit Adds = OffsetWidth > 0 && Dsps == 0;  // behind the product
+  localparam bit Registers = OffsetWidth > 0 || Dsps > 0;  // the score
   localparam int unsigned FactorWidth = RecodeInput ? MultiplierWidth : InputWidth;
   localparam int unsigned RecodedWidth = RecodeInput ? InputWidth : MultiplierWidth;
 
-  // an element's stages: the input register, those of the product, and the sum with its offset
-  localparam int unsigned Stages = 1 + ProductLatency + (Adds ? 1 : 0);
+  // an element's stages: the input register, those of the product, and the register of the score
+  localparam int unsigned Stages = 1 + ProductLatency + (Registers ? 1 : 0);
   logic [Stages-1:0] valid_q;
   wire take = in_valid_i && in_ready_o;
   wire [Stages:0] valid = {valid_q, take};
@@ -158,7 +158,7 @@ module label_select #(
     logic [IndexWidth-1:0] offset_label_q;
     always_ff @(posedge clk_i) begin
       if (!rst_ni) offset_label_q <= '0;
-      else if (valid[Adds ? ProductLatency : 1])
+      else if (valid[(Dsps > 0) ? 1 : ProductLatency])
         offset_label_q <= (offset_label_q == IndexWidth'(Labels - 1)) ? '0 : offset_label_q + 1'b1;
     end
     localparam int unsigned OffsetBits = (OffsetWidth < ScoreWidth) ? OffsetWidth : ScoreWidth;
@@ -179,11 +179,11 @@ module label_select #(
     assign addend = '0;
     wire unused_addend = &{1'b0, addend};
   end
-  if (Adds) begin : gen_add
+  if (Registers) begin : gen_add
     logic signed [ScoreWidth-1:0] score_q;
     always_ff @(posedge clk_i) begin
       if (!valid[Stages-1]) score_q <= Least;
-      else score_q <= product + addend;
+      else score_q <= (Dsps > 0) ? product : product + addend;
     end
     assign score = score_q;
   end else begin : gen_no_add
@@ -195,7 +195,7 @@ module label_select #(
   logic [IndexWidth-1:0] index_q, best_index_q;
   logic signed [ScoreWidth-1:0] best_q;
   logic result_valid_q;
-  wire better = score > best_q && (Adds || score_valid);
+  wire better = score > best_q && (Registers || score_valid);
   wire last = index_q == IndexWidth'(Labels - 1);
   always_ff @(posedge clk_i) begin
     if (!rst_ni || (score_valid && last)) index_q <= '0;

@@ -96,13 +96,13 @@ class LabelSelect(Scaling):
 
     def latency(self) -> int:
         """The input register, the multiplication and the addition where there are any, the best label, the output; DSPs add
-        as they multiply."""
-        if self.dsps:
-            return 4 + dsp_latency(self.dsps)
+        as they multiply, and their sum has a register more."""
         multiplication = 0
-        if self.multipliers is not None:
+        if self.dsps:
+            multiplication = dsp_latency(self.dsps)
+        elif self.multipliers is not None:
             multiplication = product_latency(self.input_type, self.multiplier_type)
-        return 4 + multiplication + (self.offsets is not None)
+        return 4 + multiplication + (self.offsets is not None or self.dsps > 0)
 
     @property
     def scales(self) -> bool:
@@ -126,7 +126,7 @@ class LabelSelect(Scaling):
         demand.add(score=score, labels=log2(self.labels + 1))
         if self.dsps:
             demand.dsp = self.dsps
-            demand.ff += LOW_BITS if self.dsps == 2 else 0
+            demand.ff += score + (LOW_BITS if self.dsps == 2 else 0)
             return demand
         demand.add(offset=offset)
         if self.multipliers is not None:
