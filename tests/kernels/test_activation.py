@@ -69,21 +69,15 @@ THRESHOLDING_IN_DSPS = {
     "dsps_signed_outputs_at_once": in_dsps(requantized_thresholding(3, signed(9), 14, -7, pe=3)),
     "dsps_with_one_multiplier_of_all": in_dsps(requantized_thresholding(6, signed(13), 15, rows=1, pe=2)),
     "dsps_halves_to_even": in_dsps(requantized_thresholding(6, signed(14), 63, -32, power=3, pe=3)),
-    "dsps_wide_values": in_dsps(requantized_thresholding(2, signed(26), 15, power=3)),
-    "dsps_jumps": in_dsps(THRESHOLDING["jumps"]),
     "two_dsps": in_dsps(requantized_thresholding(4, signed(20), 15, pe=2)),
     "two_dsps_halves_to_even": in_dsps(requantized_thresholding(2, signed(26), 255, power=3), "xc7"),
     "two_dsps_as_wide_as_they_are": in_dsps(requantized_thresholding(2, signed(35), 15, power=3)),
-    "two_dsps_unsigned_at_once": in_dsps(requantized_thresholding(2, unsigned(34), 15, power=3, pe=2)),
     "two_dsps_sums_of_46_bits": in_dsps(requantized_thresholding(3, signed(22), 7)),
 }
 MATRICES_IN_DSPS = {
     f"dsps_{name}": in_dsps(MATRICES[name])
-    for name in (
-        "folded", "folded_any_scales", "folded_all_at_once", "depthwise", "depthwise_whole_windows", "sparse",
-        "sparse_with_a_bias", "unrolled", "unrolled_in_digits",
-    )
-} | {"two_dsps_folded": in_dsps(requantized_matrix(MVAU, 6, 40, unsigned(8), 8, 255, pe=2, simd=8))}  # fmt: skip
+    for name in ("folded_any_scales", "depthwise", "sparse", "unrolled_in_digits")
+} | {"two_dsps_folded": in_dsps(requantized_matrix(MVAU, 6, 40, unsigned(8), 8, 255, pe=2, simd=8))}
 THRESHOLDING |= THRESHOLDING_IN_DSPS
 MATRICES |= MATRICES_IN_DSPS
 
