@@ -218,7 +218,7 @@ def test_in_dsps_it_takes_what_is_estimated(family, tmp_path):
 
 
 def test_what_no_dsp_holds_stays_in_look_up_tables():
-    assert THRESHOLDING["shifts_alone"].with_multipliers_in_dsps("xcup") is None  # nothing to multiply
+    assert not THRESHOLDING["shifts_alone"].scales  # nothing to multiply
     assert requantized_thresholding(2, signed(27), 15).with_multipliers_in_dsps("xcup") is None  # sums of 54 bits
     wide = requantized_thresholding(2, signed(26), 15, power=3)
     assert [in_dsps(wide, family).requantizer.dsps for family in ("xcup", "xc7")] == [1, 2]
