@@ -373,6 +373,22 @@ MUTANTS = (
         "return Output(quotient);",
         ("tests/hls/test_requantize.py",),
     ),
+    Mutant(
+        "requantizers",
+        "the low bits of a value have a sign",
+        "hw/rtl/dsp_scale.sv",
+        ".b_i({1'b0, split[LowWidth-1:0]})",
+        ".b_i({split[LowWidth-1], split[LowWidth-1:0]})",
+        ("tests/kernels/test_activation.py", "-k", "thresholding_is_exact and two_dsps"),
+    ),
+    Mutant(
+        "requantizers",
+        "DSPs add what is for the next channel",
+        "hw/rtl/requantize.sv",
+        "assign waiting = addend_q;",
+        "assign waiting = addend;",
+        ("tests/kernels/test_activation.py", "-k", "thresholding_is_exact and dsps_unsigned"),
+    ),
     # data movers
     Mutant(
         "data movers",

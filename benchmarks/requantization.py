@@ -169,18 +169,19 @@ def resnet20(*, powers: bool = True) -> LayerGraph:
     return network.classifier("ResNet-20 a8w8", 10)
 
 
-def _count(console: Console, families: Sequence[str], cache: Path) -> None:
+def _count(console: Console, families: Sequence[str], cache: Path, *, powers: bool) -> None:
     rng = np.random.default_rng(0)
     weights = np.clip(np.rint(rng.normal(0, 40, (128, 128))), -127, 127).astype(int)
-    layer = matrix(rng, weights, (1, 1), "MVAU_0", "x", "y")
+    layer = matrix(rng, weights, (1, 1), "MVAU_0", "x", "y", powers=powers)
     requantized = layer.with_requantizer()
     assert isinstance(requantized, MVAU) and requantized.requantizer
-    table = Table("family", "", "LUT", "FF", "BRAM 18K", box=None)
+    table = Table("family", "", "LUT", "FF", "BRAM 18K", "DSP", box=None)
     for family in families:
-        for how, used in zip(
-            ("thresholds", "requantizer"), synth.count([layer, requantized], family, cache=cache), strict=True
-        ):
-            table.add_row(family, how, f"{used.lut:,}", f"{used.ff:,}", f"{used.bram_18k:g}")
+        units = {"thresholds": layer, "requantizer": requantized}
+        if requantized.scales and (in_dsps := requantized.with_multipliers_in_dsps(family)):
+            units["requantizer in DSPs"] = in_dsps
+        for how, used in zip(units, synth.count(list(units.values()), family, cache=cache), strict=True):
+            table.add_row(family, how, f"{used.lut:,}", f"{used.ff:,}", f"{used.bram_18k:g}", f"{used.dsp:g}")
     bits = requantized.requantizer.multiplier_bits
     console.print(f"128 × 128, one multiplier of 8 × 8 bits; the requantizer's multipliers have {bits} bits")
     console.print(table)
@@ -235,15 +236,20 @@ def _drawn(console: Console, number: int, cache: Path, family: str = "xcup") -> 
 
 def _estimate(console: Console, graph: LayerGraph, rates: Sequence[float], board_name: str) -> None:
     board = load_board(board_name)
-    table = Table("network", "frames/s", "thresholds", "LUT", "of the board", "BRAM", "requantizers", box=None)
+    columns = ("network", "frames/s", "thresholds", "multipliers", "LUT", "of the board", "BRAM", "DSP", "requantizers")
+    table = Table(*columns, box=None)
     for rate in rates:
-        for style in ("thresholds", "auto"):
-            folded = fold(graph, cycle_budget(rate, _CLOCK_NS), mvau_style="auto", activation_style=style, board=board)
+        for style, multiplier in (("thresholds", "lut"), ("auto", "lut"), ("auto", "auto")):
+            folded = fold(
+                graph, cycle_budget(rate, _CLOCK_NS), mvau_style="auto", activation_style=style,
+                scale_multiplier=multiplier, board=board,
+            )  # fmt: skip
             total = sum(folded.estimates.values(), Resources())
             share = f"{total.lut / board.capacity.lut:.1%}"
             units = sum(getattr(layer, "thresholds", None) is not None for layer in folded.graph)
             replaced = f"{len(folded.requantized)} of {units}"
-            table.add_row(graph.name, f"{rate:g}", style, f"{total.lut:,.0f}", share, f"{total.bram_36k:g}", replaced)
+            names = (graph.name, f"{rate:g}", style, multiplier)
+            table.add_row(*names, f"{total.lut:,.0f}", share, f"{total.bram_36k:g}", f"{total.dsp:g}", replaced)
     console.print(table)
 
 
@@ -258,7 +264,7 @@ def _main() -> None:
     console = Console(width=140)
     if not options.estimates_only:
         with tempfile.TemporaryDirectory(prefix="a2q-bench-") as scratch:
-            _count(console, options.family or ["xcup"], Path(scratch))
+            _count(console, options.family or ["xcup"], Path(scratch), powers=not options.any_scales)
             if options.drawn:
                 _drawn(console, options.drawn, Path(scratch))
     powers = not options.any_scales

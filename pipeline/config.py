@@ -129,6 +129,7 @@ class Timing(Section):
 MvauStyle = Literal["folded", "unrolled", "sparse", "auto"]
 RamStyle = Literal["auto", "distributed", "block", "ultra"]
 ActivationStyle = Literal["auto", "thresholds", "requantize"]
+ScaleMultiplier = Literal["lut", "dsp", "auto"]
 ImplStyle = Literal["rtl", "hls"]
 Weights = Literal["trained", "synthetic"]
 Output = Literal["top1", "logits"]
@@ -216,6 +217,11 @@ class BuildConfig(Section):
     activation_style: ActivationStyle | dict[str, ActivationStyle] = Field(
         "auto",
         description=f"{_choices(ActivationStyle)}, or a mapping of layers (MVAU_3) to these; others are auto",
+    )
+    scale_multiplier: ScaleMultiplier | dict[str, ScaleMultiplier] = Field(
+        "lut",
+        description=f"{_choices(ScaleMultiplier)}: what multiplies by scales, in requantizers and in LabelSelect, or a mapping "
+        "of layers (MVAU_3) to these; others are lut",
     )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     preferred_impl_style: ImplStyle | dict[str, ImplStyle] = Field(

@@ -5,12 +5,13 @@
 // InputWidth, InputSigned:  an element's bits and sign.
 // MultiplierWidth:  bits of `multipliers`, unsigned; 0 multiplies by nothing.
 // OffsetWidth:      bits of `offsets`, two's complement; 0 adds nothing.
+// MultipliesInDsps: the multiplication is for DSPs (see scale).
 // ScoreWidth:       bits that hold every product and every score, two's complement.
 // OutputWidth:      bits of the index.
 #ifndef A2Q_LABEL_SELECT_HPP
 #define A2Q_LABEL_SELECT_HPP
 
-#include "numbers.hpp"
+#include "scale.hpp"
 
 namespace a2q {
 
@@ -29,7 +30,9 @@ void label_select(
 #pragma HLS pipeline style=flp II=1
     const auto values = unpack<Input, 1>(in.read());
     Score score(values.lane[0]);
-    if (Layer::MultiplierWidth > 0) score = values.lane[0] * multipliers[Layer::MultiplierWidth > 0 ? label : 0];
+    if (Layer::MultiplierWidth > 0) {
+      score = scaled(multiplier<Layer>(), values.lane[0], multipliers[Layer::MultiplierWidth > 0 ? label : 0]);
+    }
     if (Layer::OffsetWidth > 0) score = score + offsets[Layer::OffsetWidth > 0 ? label : 0];
     if (label == 0 || score > best) {
       best = score;

@@ -7,11 +7,12 @@
 // HalfEven:           round as above, else down.
 // OutputOffset:       the lowest level.
 // NumThresholds:      levels above it.
+// MultipliesInDsps:   v * m is for DSPs (see scale).
 // channel:            m and b.
 #ifndef A2Q_REQUANTIZE_HPP
 #define A2Q_REQUANTIZE_HPP
 
-#include "numbers.hpp"
+#include "scale.hpp"
 
 namespace a2q {
 
@@ -20,7 +21,7 @@ Output requantize(const Value &value, const Factor (&channel)[2]) {
 #pragma HLS inline
   static_assert(!Layer::HalfEven || Layer::RequantizeShift > 0, "what is not shifted is not rounded");
   constexpr int highest = Layer::OutputOffset + Layer::NumThresholds;
-  const auto sum = value * channel[0] + channel[1];
+  const auto sum = scaled(multiplier<Layer>(), value, channel[0]) + channel[1];
   const auto quotient = sum >> Layer::RequantizeShift;
   const bool less = Layer::HalfEven && (quotient & 1) != 0 && (quotient << Layer::RequantizeShift) == sum;
   if (quotient < Layer::OutputOffset + int(less)) return Output(Layer::OutputOffset);

@@ -7,7 +7,7 @@
 // InputWidth, InputSigned, OutputWidth, OutputSigned:  the elements' bits and signs.
 // OutputOffset:       the output for no threshold reached.
 // NumThresholds:      thresholds of a channel.
-// Requantizes:        whether there is a multiplication, with RequantizeShift and HalfEven.
+// Requantizes:        whether there is a multiplication, with RequantizeShift, HalfEven and MultipliesInDsps.
 // thresholds:         those of a channel, filled up to 2^n - 1 with one that is never reached; or what it is multiplied
 //                     by, and what is added.
 #ifndef A2Q_THRESHOLDING_HPP

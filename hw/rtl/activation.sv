@@ -15,8 +15,8 @@
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // ThresholdFiles:  the thresholds (see threshold_search); not used with a Requantizer.
 // Requantizer:     0 for a search; else, from the least significant bits on, Multiplier in 32 bits, and in 8 bits each
-//                  MultiplierWidth, AddendWidth, AddendZeros, Shift, HalfEven and OutputSigned (see requantize), which
-//                  takes MultiplierWidth / 2 + 3 cycles.
+//                  MultiplierWidth, AddendWidth, AddendZeros, Shift, HalfEven, OutputSigned and Dsps (see requantize),
+//                  which takes Dsps + 4 cycles, or without DSPs MultiplierWidth / 2 + 3.
 // RequantizerFile: the multipliers and addends (see requantize).
 `default_nettype none
 
@@ -31,7 +31,7 @@ module activation #(
   parameter int unsigned OutputWidth = 1,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter ThresholdFiles = "",
-  parameter logic [79:0] Requantizer = '0,
+  parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = ""
 ) (
   input  wire                       clk_i,
@@ -62,6 +62,7 @@ module activation #(
       .HalfEven(Requantizer[64]),
       .OutputWidth(OutputWidth),
       .OutputSigned(Requantizer[72]),
+      .Dsps(32'(Requantizer[87:80])),
       .Lowest(OutputOffset),
       .Highest(OutputOffset + OutputWidth'(NumThresholds)),
       .File(RequantizerFile)

@@ -57,7 +57,7 @@ module mvau #(
   parameter WeightFile = "",
   parameter BiasFile = "",
   parameter ThresholdFiles = "",
-  parameter logic [79:0] Requantizer = '0,
+  parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0
 ) (
@@ -111,6 +111,7 @@ module mvau #(
 
   // cycles from a step to its result at the output, and places for those on the way: see result_buffer
   localparam int unsigned SearchLatency =
+      (Requantizer[87:80] != '0) ? 32'(Requantizer[87:80]) + 4 :
       (Requantizer != '0) ? 32'(Requantizer[39:32]) / 2 + 3 : $clog2(NumThresholds + 1);
   localparam bit Stores = Replays && NeuronFolds > 1;
   localparam int unsigned ReplayLatency = Stores ? 1 : 0;

@@ -2,8 +2,11 @@
 //
 // The multiplier m and the addend b are those of the value's channel; beats go through Folds sets of them in turn, from
 // set 0 after reset. The shift rounds down. With HalfEven an odd quotient that leaves no remainder becomes one less: with
-// half of 2^Shift in the addend, halves round to even. m is recoded in digits of radix 4, and a register follows every
-// adder, which starts from b: MultiplierWidth / 2 + 1 enabled cycles, then one to see where to clip and one to clip.
+// half of 2^Shift in the addend, halves round to even.
+//
+// With Dsps = 0, m is recoded in digits of radix 4, and a register follows every adder, which starts from b:
+// MultiplierWidth / 2 + 1 enabled cycles. Else each lane has one DSP or two, which add b, too (see dsp_scale): Dsps + 2
+// cycles. Then come one to see where to clip and one to clip.
 //
 // Words of m and b are read into a register a cycle ahead. Where there is one set, or one multiplier for all channels, it
 // is a constant of the adders, so that a digit that is 0 takes none.
@@ -17,6 +20,7 @@
 // Signed:           values are two's complement.
 // MultiplierWidth:  bits of a multiplier, unsigned, at most 32.
 // Multiplier:       the multiplier of all channels; 0 where each has its own.
+// Dsps:             DSPs of a lane that multiply (see dsp_scale), 0 to 2; with any, SumWidths are at most 48.
 // AddendWidth:      bits of an addend, two's complement, without the zeros at its end.
 // AddendZeros:      the zeros at the end of every addend.
 // Shift:            bits that are shifted out; at least 1 with HalfEven.
@@ -36,6 +40,7 @@ module requantize #(
   parameter bit Signed = 1'b1,
   parameter int unsigned MultiplierWidth = 1,
   parameter logic [31:0] Multiplier = 32'd1,
+  parameter int unsigned Dsps = 0,
   parameter int unsigned AddendWidth = 8,
   parameter int unsigned AddendZeros = 0,
   parameter int unsigned Shift = 0,
@@ -63,6 +68,9 @@ module requantize #(
   if (MultiplierWidth < 1 || MultiplierWidth > 32) begin : gen_check_multiplier
     $error("%m: MultiplierWidth must be in 1 to 32");
   end
+  if (Dsps > 2) begin : gen_check_dsps
+    $error("%m: Dsps must be in 0 to 2");
+  end
   if (AddendZeros > Shift || (HalfEven && Shift < 1)) begin : gen_check_shift
     $error("%m: Shift must be at least AddendZeros, and 1 with HalfEven");
   end
@@ -72,12 +80,13 @@ module requantize #(
   localparam int unsigned StoredWidth = Common ? 0 : MultiplierWidth;
   localparam int unsigned ChannelWidth = StoredWidth + AddendWidth;
 
-  logic [Digits+1:0] valid_q;
+  localparam int unsigned Latency = ((Dsps == 0) ? Digits : Dsps + 2) + 2;
+  logic [Latency-1:0] valid_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
-    else if (en_i) valid_q <= {valid_q[Digits:0], valid_i};
+    else if (en_i) valid_q <= {valid_q[Latency-2:0], valid_i};
   end
-  assign valid_o = valid_q[Digits+1];
+  assign valid_o = valid_q[Latency-1];
 
   // the multipliers and addends of the beat at values_i
   wire [Lanes*ChannelWidth-1:0] channels;
@@ -139,7 +148,7 @@ module requantize #(
       assign multiplier = channels[l*ChannelWidth+:MultiplierWidth];
     end
 
-    for (genvar d = 0; d < Digits; d++) begin : gen_digit
+    for (genvar d = 0; d < ((Dsps == 0) ? Digits : 0); d++) begin : gen_digit
       localparam int unsigned Low = (2 * d < SumWidth) ? 2 * d : SumWidth;  // bits below the digit
       wire [ValueWidth-1:0] value;
       wire [MultiplierWidth-1:0] factor;
@@ -202,6 +211,43 @@ module requantize #(
       always_ff @(posedge clk_i) if (en_i) sum_q <= total;
     end
 
+    wire [SumWidth-1:0] sum;
+    if (Dsps == 0) begin : gen_digits
+      assign sum = gen_digit[Digits-1].sum_q;
+    end else begin : gen_dsps
+      if (SumWidth > 48) begin : gen_check_dsp_sum
+        $error("%m: SumWidths must be at most 48 with DSPs");
+      end
+      // the addend is needed a cycle after the multiplier
+      wire [AddendWidth-1:0] waiting;
+      if (Folds == 1) begin : gen_constant
+        assign waiting = addend;
+      end else begin : gen_waiting
+        logic [AddendWidth-1:0] addend_q;
+        always_ff @(posedge clk_i) if (en_i) addend_q <= addend;
+        assign waiting = addend_q;
+      end
+      wire [AddendWidth+AddendZeros+SumWidth-1:0] waiting_start = {
+        {SumWidth{waiting[AddendWidth-1]}}, waiting, {AddendZeros{1'b0}}
+      };
+      wire unused_waiting = &{1'b0, waiting_start};
+      dsp_scale #(
+        .Dsps(Dsps),
+        .ValueWidth(ValueWidth),
+        .Signed(Signed),
+        .MultiplierWidth(MultiplierWidth),
+        .SumWidth(SumWidth),
+        .Unread(HalfEven ? 0 : Shift)
+      ) u_dsp_scale (
+        .clk_i(clk_i),
+        .en_i(en_i),
+        .value_i(values_i[l*LaneWidth+:ValueWidth]),
+        .multiplier_i(multiplier),
+        .addend_i(waiting_start[SumWidth-1:0]),
+        .sum_o(sum)
+      );
+    end
+
     // -- the quotient, and where to clip it; below its sign, levels are compared as unsigned numbers
 
     localparam int unsigned QuotientWidth = SumWidth - Shift;
@@ -214,7 +260,6 @@ module requantize #(
     localparam logic [LevelWidth-1:0] Beyond =
         {{(LevelWidth - OutputWidth) {OutputSigned & Highest[OutputWidth-1]}}, Highest} + LevelWidth'(1);
 
-    wire [SumWidth-1:0] sum = gen_digit[Digits-1].sum_q;
     wire [LevelWidth-1:0] level = {{(LevelWidth - QuotientWidth) {sum[SumWidth-1]}}, sum[SumWidth-1:Shift]};
     wire below, above;
     if (First[Sign]) begin : gen_negative_first

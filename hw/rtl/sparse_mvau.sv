@@ -62,7 +62,7 @@ module sparse_mvau #(
   parameter OrderFile = "",
   parameter BiasFile = "",
   parameter ThresholdFiles = "",
-  parameter logic [79:0] Requantizer = '0,
+  parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0
 ) (

@@ -54,7 +54,7 @@ module unrolled_mvau #(
   parameter int unsigned OutputWidth = 8,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter ThresholdFiles = "",
-  parameter logic [79:0] Requantizer = '0,
+  parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0
 ) (
@@ -89,6 +89,7 @@ module unrolled_mvau #(
 
   // cycles from a vector to its results at the output, and places for those on the way: see result_buffer
   localparam int unsigned SearchLatency =
+      (Requantizer[87:80] != '0) ? 32'(Requantizer[87:80]) + 4 :
       (Requantizer != '0) ? 32'(Requantizer[39:32]) / 2 + 3 : $clog2(NumThresholds + 1);
   localparam int unsigned VectorLatency = (Digits > 1) ? Digits + 1 : 0;
   localparam int unsigned Latency = VectorLatency + GraphLatency + (Accumulates ? 1 : 0) + SearchLatency + 2;

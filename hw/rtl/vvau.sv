@@ -53,7 +53,7 @@ module vvau #(
   parameter WeightFile = "",
   parameter BiasFile = "",
   parameter ThresholdFiles = "",
-  parameter logic [79:0] Requantizer = '0,
+  parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0,
   localparam int unsigned Channels = Pe / Multiplier  // of a beat

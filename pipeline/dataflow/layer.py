@@ -126,7 +126,7 @@ class Folding:
     output_lanes: int
     cycles: int
     style: str = ""
-    requantizes: bool = False  # a requantizer takes the place of thresholds
+    alternative: str = ""  # the kind of layer that takes the place of this one: see pipeline/folding/activations.py
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ compare them at lo, at hi, and at every threshold t and t − 1 in between: ther
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -54,13 +54,14 @@ _PRODUCT_BITS = 61  # of two differences, so that the difference of two products
 class Requantizer:
     """The multiplier m and the addend b of each channel, int64 (C,), and the `shift` s of all; C is 1 for all channels.
 
-    Raises ValueError for what is no such thing.
+    `dsps` are the DSPs of each lane that multiplies, 0 where look-up tables do. Raises ValueError for what is no such thing.
     """
 
     multipliers: np.ndarray
     addends: np.ndarray
     shift: int
     half_even: bool = False
+    dsps: int = 0
 
     def __post_init__(self) -> None:
         if self.multipliers.ndim != 1 or self.multipliers.shape != self.addends.shape or not self.multipliers.size:
@@ -72,10 +73,12 @@ class Requantizer:
             raise ValueError(f"a multiplier of {self.multipliers.min()}; it must be 0 or more")
         if self.shift < int(self.half_even):
             raise ValueError(f"a shift of {self.shift}; it must be {int(self.half_even)} or more")
+        if self.dsps not in (0, 1, 2):
+            raise ValueError(f"{self.dsps} DSPs a lane; there can be 0, 1 or 2")
 
     def of_channels(self, channels: np.ndarray) -> Requantizer:
         """What computes the levels of `channels`, indices, which have their own multipliers and addends."""
-        return Requantizer(self.multipliers[channels], self.addends[channels], self.shift, self.half_even)
+        return replace(self, multipliers=self.multipliers[channels], addends=self.addends[channels])
 
     @property
     def multiplier_bits(self) -> int:
@@ -86,6 +89,11 @@ class Requantizer:
     def one_of_all(self) -> bool:
         """Whether all channels have the same multiplier and addend."""
         return bool((self.multipliers == self.multipliers[0]).all() and (self.addends == self.addends[0]).all())
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether a multiplier is more than 1."""
+        return self.multiplier_bits > 1
 
     @property
     def common_multiplier(self) -> int | None:

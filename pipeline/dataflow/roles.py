@@ -16,8 +16,9 @@ from pipeline.dataflow.bounds import exact_range, range_bits
 from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.requantize import Requantizer, find_requantizer
 from pipeline.dataflow.types import IntType
+from pipeline.devices.dsps import multiplier_dsps
 
-__all__ = ["Accumulating", "Activating", "Fifo"]
+__all__ = ["Accumulating", "Activating", "Fifo", "Scaling"]
 
 
 class Fifo(Layer):
@@ -84,7 +85,20 @@ class Accumulating(Layer):
         return exact_range(self.weights, self.input_type, self.bias)
 
 
-class Activating(Layer):
+class Scaling(Layer):
+    """A layer that multiplies by scales, one a channel or one for all: in look-up tables, or in DSPs."""
+
+    @property
+    @abstractmethod
+    def scales(self) -> bool:
+        """Whether there is anything to multiply by."""
+
+    @abstractmethod
+    def with_multipliers_in_dsps(self, family: str) -> Self | None:
+        """The layer, which `scales`, with its multiplications in DSPs of Yosys' `family`; None where those do not hold them."""
+
+
+class Activating(Scaling):
     """A layer that puts out, for each of its values, output_type.lo + the number of thresholds that the value reaches.
 
     `thresholds` is int64 (C, T), non-decreasing along axis 1, a row for each channel or one for all. `requantizer` is what
@@ -113,6 +127,11 @@ class Activating(Layer):
     def value_range(self) -> tuple[np.ndarray, np.ndarray]:
         """The smallest and the largest value of which each row finds the level, int64 of (C,)."""
 
+    def value_bits(self) -> int:
+        """Bits, two's complement, of the widest of these values in hardware."""
+        lo, hi = self.value_range()
+        return range_bits(int(lo.min()), int(hi.max()))
+
     def with_requantizer(self) -> Self | None:
         """The layer, which has thresholds, with a requantizer that is equal to them for every value that there can be;
         None if there is none."""
@@ -120,5 +139,19 @@ class Activating(Layer):
         requantizer = find_requantizer(self.thresholds, *self.value_range(), self.output_type.lo)
         if requantizer is None:
             return None
+        return self._with(requantizer)
+
+    @property
+    def scales(self) -> bool:
+        return self.requantizer is not None and self.requantizer.multiplies
+
+    def with_multipliers_in_dsps(self, family: str) -> Self | None:
+        requantizer = self.requantizer
+        assert requantizer is not None and requantizer.multiplies
+        sum_bits = int(requantizer.sum_bits(*self.value_range()).max())
+        dsps = multiplier_dsps(self.value_bits(), requantizer.multiplier_bits + 1, sum_bits, family)
+        return None if dsps is None else self._with(replace(requantizer, dsps=dsps))
+
+    def _with(self, requantizer: Requantizer) -> Self:
         values: dict[str, Any] = {"requantizer": requantizer}  # a field of the kernel's class
         return replace(self, **values)

@@ -50,7 +50,7 @@ class Foldings:
 class FoldingProblem:
     """The foldings of the layers of `graph` that meet `budget`, in the `styles` that its MVAUs may have, by name, and
     with their weights in one of the `memories`, by name; without them in what synthesis finds cheapest ("auto").
-    `requantized` are the layers, by name, that may have a requantizer, with it.
+    `alternatives` are, by name, layers that may take the place of one of the graph, by their kind: see `activations.py`.
 
     `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
     = 1, as in FINN. What `config` asks for is done, within the budget or not; it has no say about what is not folded.
@@ -66,11 +66,11 @@ class FoldingProblem:
         styles: Mapping[str, Collection[str]] | None = None,
         *,
         memories: Mapping[str, Collection[str]] | None = None,
-        requantized: Mapping[str, Layer] | None = None,
+        alternatives: Mapping[str, Mapping[str, Layer]] | None = None,
         family: str = "xcup",
     ) -> None:
         self.graph = graph
-        self._requantized = requantized or {}
+        self._alternatives = alternatives or {}
         self.budget = budget
         self.model = ResourceModel.load(family)
         self._index = {layer.name: i for i, layer in enumerate(graph)}
@@ -125,8 +125,8 @@ class FoldingProblem:
         return _layer(self.model, layer, folding.style, tuple(folding.fields.items()))
 
     def activated(self, layer: Layer, folding: Folding) -> Layer:
-        """`layer` with what finds its levels in this folding."""
-        return self._requantized[layer.name] if folding.requantizes else layer
+        """What takes the place of `layer` in this folding, or itself."""
+        return self._alternatives[layer.name][folding.alternative] if folding.alternative else layer
 
     # -- what is possible -------------------------------------------------------------------------------------------
 
@@ -179,15 +179,14 @@ class FoldingProblem:
         )
 
     def _activated(self, layer: Layer, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
-        """`options`, and those with a requantizer that surely take fewer LUTs, or fewer blocks of memory."""
-        if layer.name not in self._requantized:
-            return options
+        """`options`, and those of alternatives that surely take fewer LUTs, or fewer blocks of memory."""
         more = []
         for folding in options:
-            requantizes = replace(folding, requantizes=True)
-            searching, other = self.estimate(layer, folding), self.estimate(layer, requantizes)
-            if other.lut < (1 - _UNSURE) * searching.lut or other.bram_18k < searching.bram_18k:
-                more.append(requantizes)
+            for kind in self._alternatives.get(layer.name, ()):
+                alternative = replace(folding, alternative=kind)
+                before, other = self.estimate(layer, folding), self.estimate(layer, alternative)
+                if other.lut < (1 - _UNSURE) * before.lut or other.bram_18k < before.bram_18k:
+                    more.append(alternative)
         return (*options, *more)
 
     def _has_whole_windows(self, layer: Layer, *, must: bool) -> bool:

@@ -55,7 +55,7 @@ class Design:
 class Fitter:
     """Looks for foldings of `graph` on `board`. `budget` is the most clock cycles a frame may take, "max" the fewest
     that fit with some LUTs to spare, None one lane wherever `config` says nothing. `tell` gets a line before what takes
-    long. `requantized` are the layers that may have a requantizer, with it."""
+    long. `alternatives` are layers that may take the place of one of the graph, by its name and their kind."""
 
     def __init__(
         self,
@@ -65,10 +65,10 @@ class Fitter:
         allowed: Allowed,
         board: Board,
         tell: Callable[[str], None],
-        requantized: Mapping[str, Layer] | None = None,
+        alternatives: Mapping[str, Mapping[str, Layer]] | None = None,
     ) -> None:
         self.graph, self.budget, self.config, self.allowed, self.board = graph, budget, config, allowed, board
-        self._requantized = requantized or {}
+        self._alternatives = alternatives or {}
         self._tell = tell
         self.whole = capacity_of(board, _LUT_SHARE if budget == "max" else 1)
         self._made: dict[tuple[object, ...], Layer] = {}  # an adder graph may take a minute to find
@@ -152,7 +152,7 @@ class Fitter:
                 self.config,
                 styles,
                 memories=memories,
-                requantized=self._requantized,
+                alternatives=self._alternatives,
                 family=self.board.family,
             )
         return self._problems[key]
@@ -178,7 +178,7 @@ class Fitter:
             if not layer.styles:
                 layers.append(layer.folded(folding.fields))
                 continue
-            key = (layer.name, layer is plain, folding.style, *folding.fields.values())
+            key = (layer.name, folding.alternative, folding.style, *folding.fields.values())
             if key not in self._made:
                 if folding.style == "unrolled":
                     columns, rows = layer.inputs()[0].shape[2], layer.outputs()[0].shape[2]

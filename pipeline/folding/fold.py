@@ -97,6 +97,7 @@ def fold(
     mvau_style: str | Mapping[str, str] = "folded",
     ram_style: str | Mapping[str, str] = "auto",
     activation_style: str | Mapping[str, str] = "auto",
+    scale_multiplier: str | Mapping[str, str] = "lut",
     board: Board | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Folded:
@@ -106,8 +107,8 @@ def fold(
     leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; DEFAULT_BOARD where none is given.
     `ram_style` is what the weights are stored in: distributed, block, ultra, or "auto", which is what synthesis finds
     cheapest, or whatever else there must be for the network to fit the board. `activation_style` is what finds the levels
-    of thresholds; see `pipeline/folding/activations.py`. What fits in no way is folded as if the
-    board were larger, and `Folded.fit` says so.
+    of thresholds, and `scale_multiplier` what multiplies in it; see `pipeline/folding/activations.py`. What fits in no
+    way is folded as if the board were larger, and `Folded.fit` says so.
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
     fits the board with some LUTs to spare; without it whatever `folding_config` leaves open is folded to one lane.
@@ -121,7 +122,7 @@ def fold(
         tell(f"folding file: {config.note}")
     board = board or load_board(DEFAULT_BOARD)
     wishes = allowed(graph, mvau_style, ram_style, config, board)
-    levels = activations(graph, activation_style)
+    levels = activations(graph, activation_style, scale_multiplier, board.family)
     fitter = Fitter(levels.graph, budget, config, wishes, board, tell, levels.open)
     design = fitter.design()
     folded = design.graph
@@ -252,7 +253,7 @@ def _requantizer(layer: Activating) -> dict[str, object]:
         "highest": layer.output_type.lo + layer.level_steps,
         "from": lo.tolist(),
         "to": hi.tolist(),
-    }
+    } | ({"dsps_per_lane": requantizer.dsps} if requantizer.dsps else {})
 
 
 def _read_config(folding_config: Path | Mapping[str, dict[str, Any]] | None, graph: LayerGraph) -> FoldingConfig | None:

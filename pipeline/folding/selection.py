@@ -26,9 +26,10 @@ from pipeline.errors import ToolError
 
 __all__ = ["GAP", "Choice", "Link", "Program"]
 
-# The resources that estimates have, and the LUTs that one of them is worth. Of two choices with as many LUTs the one with fewer flip-flops is taken. Block RAM is there to
-# be used. UltraRAM has to be loaded at every start, so it is used only where it spares something.
-_WORTH = {"lut": 1.0, "ff": 1e-3, "bram_18k": 0.0, "uram": 20.0}
+# The resources that estimates have, and the LUTs that one of them is worth. Of two choices with as many LUTs the one with fewer
+# flip-flops is taken. Block RAM and DSPs are there to be used. UltraRAM has to be loaded at every start, so it is used only
+# where it spares something.
+_WORTH = {"lut": 1.0, "ff": 1e-3, "bram_18k": 0.0, "uram": 20.0, "dsp": 0.0}
 _amounts = attrgetter(*_WORTH)
 GAP = 1e-6  # how far from the least, relatively, a solution may be
 _INFEASIBLE = 2  # scipy's status

@@ -13,6 +13,7 @@ from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS, MOST_SUM_BITS, Requantizer
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
+from pipeline.devices.dsps import LOW_BITS, dsp_latency
 from pipeline.devices.memories import rom
 from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.kernels.threshold_search import (
@@ -42,10 +43,12 @@ def levels_of(
 
 def activation_latency(steps: int, requantizer: Requantizer | None) -> int:
     """Cycles from a value to its level, of which there are `steps` above the lowest: a step of the search each, or the
-    adders of the multiplication and two to clip."""
-    if requantizer is None:
-        return search_stages(steps)
-    return recoded_digits(requantizer) + 2
+    multiplication and two to clip."""
+    return search_stages(steps) if requantizer is None else _multiplication_latency(requantizer) + 2
+
+
+def _multiplication_latency(requantizer: Requantizer) -> int:
+    return dsp_latency(requantizer.dsps) if requantizer.dsps else recoded_digits(requantizer)
 
 
 def recoded_digits(requantizer: Requantizer) -> int:
@@ -66,7 +69,7 @@ def add_activation(
     `thresholds`; row r is in lane r % lanes. `sum_bits` of each row are those of its sum in the `requantizer`.
 
     A search among thresholds is fitted for the most part, a requantizer is not: a LUT for each bit of its adders, for
-    each bit of a level and for each bit of a word of its memory in 64 words.
+    each bit of a level and for each bit of a word of its memory in 64 words. DSPs take the place of the adders.
     """
     if requantizer is None:
         add_search(demand, thresholds, folds, widths)
@@ -87,21 +90,35 @@ def add_activation(
         demand.lut += memory.lut + 2 * (folds - 1).bit_length()
         demand.ff += memory.ff + (folds - 1).bit_length() + 1
     for width, bits, places in zip(widths, sums.tolist(), used, strict=True):
-        demand.lut += sum(max(bits - 2 * place, 0) for place in places) + output_bits
-        if common == 1:
-            demand.lut -= requantizer.addend_zeros
+        demand.lut += output_bits
         demand.lut += -(-max(bits - shift - output_bits, 0) // 5) + 1  # what says where to clip
         if requantizer.half_even:
             demand.lut += -(-shift // 6)
-        demand.ff += digits * bits + (digits - 1) * width + 2 * output_bits + 3
-        if not requantizer.half_even:
-            demand.ff -= digits * (digits - 1)  # low bits that are final, and of no use
+        demand.ff += 2 * output_bits + 3
         if folds > 1:
             demand.lut += _MORE
+        if requantizer.dsps:
+            demand.dsp += requantizer.dsps
+            demand.ff += _dsp_registers(requantizer, folds)
+            continue
+        demand.lut += sum(max(bits - 2 * place, 0) for place in places)
+        if common == 1:
+            demand.lut -= requantizer.addend_zeros
+        demand.ff += digits * bits + (digits - 1) * width
+        if not requantizer.half_even:
+            demand.ff -= digits * (digits - 1)  # low bits that are final, and of no use
         if folds > 1 and digits > 1:  # a multiplier waits for its digits in shift registers
             demand.lut += stored
             demand.ff += stored
-    demand.ff += digits + 2
+    demand.ff += _multiplication_latency(requantizer) + 2
+
+
+def _dsp_registers(requantizer: Requantizer, folds: int) -> int:
+    """The flip-flops beside the DSPs of a lane: of an addend that waits, and of the low bits of the first of two."""
+    low = 0
+    if requantizer.dsps == 2:
+        low = LOW_BITS if requantizer.half_even else max(LOW_BITS - requantizer.shift, 0)
+    return low + (requantizer.addend_bits if folds > 1 else 0)
 
 
 def booth_digits(multiplier: int) -> list[int]:
@@ -213,7 +230,11 @@ class Activation:
             "Requantizes": requantizer is not None,
         }
         if requantizer is not None:
-            parameters |= {"RequantizeShift": requantizer.shift, "HalfEven": requantizer.half_even}
+            parameters |= {
+                "RequantizeShift": requantizer.shift,
+                "HalfEven": requantizer.half_even,
+                "MultipliesInDsps": requantizer.dsps > 0,
+            }
         return parameters
 
     def hls_table(self) -> Table:
@@ -237,7 +258,7 @@ class Activation:
     def _packed(self, requantizer: Requantizer) -> int:
         fields = [
             requantizer.multiplier_bits, requantizer.addend_bits, requantizer.addend_zeros, requantizer.shift,
-            int(requantizer.half_even), int(self.output_type.signed),
+            int(requantizer.half_even), int(self.output_type.signed), requantizer.dsps,
         ]  # fmt: skip
         return pack_word([requantizer.common_multiplier or 0], 32) | pack_word(fields, 8) << 32
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import log2
 from typing import ClassVar, Self
 
 import numpy as np
 
-from pipeline.dataflow.layer import Layer, Memory, Stream, Table
+from pipeline.dataflow.layer import Memory, Stream, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
+from pipeline.dataflow.roles import Scaling
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
+from pipeline.devices.dsps import LOW_BITS, SUM_BITS, dsp_latency, multiplier_dsps
 from pipeline.devices.memories import rom
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.product_pair import product_adders, product_latency, recodes_input
@@ -21,12 +23,13 @@ __all__ = ["LabelSelect"]
 
 
 @dataclass(frozen=True, eq=False)
-class LabelSelect(Layer):
+class LabelSelect(Scaling):
     """The index of the largest multiplier · x + offset among `labels` elements; of equal ones, the lowest index.
 
     `multipliers` is int64 (labels,), positive, or None (1); `offsets` int64 (labels,) or None (0): what is left of
-    scales and biases that differ by class. In (1, 1, labels), one element a beat; out (1, 1, 1). Raises ConfigError for
-    a PE other than 1, UnsupportedError for what cannot be built.
+    scales and biases that differ by class. In (1, 1, labels), one element a beat; out (1, 1, 1). `dsps` multiply and add,
+    where there are multipliers, or look-up tables if it is 0. Raises ConfigError for a PE other than 1, UnsupportedError
+    for what cannot be built.
     """
 
     labels: int
@@ -34,6 +37,7 @@ class LabelSelect(Layer):
     multipliers: np.ndarray | None = None
     offsets: np.ndarray | None = None
     pe: int = 1
+    dsps: int = field(default=0, kw_only=True)
 
     op_type: ClassVar[str] = "LabelSelect"
     module: ClassVar[str] = "label_select"
@@ -62,6 +66,10 @@ class LabelSelect(Layer):
                 f"layer {self.name} needs scores of {self._score_type().bits} bits; at most 63 can be "
                 "built. Use coarser multipliers."
             )
+        if self.dsps and (self.multipliers is None or self._score_type().bits > SUM_BITS):
+            raise UnsupportedError(
+                f"layer {self.name} has {self.dsps} DSPs; it needs multipliers for them, and scores of up to {SUM_BITS} bits."
+            )
 
     @property
     def multiplier_type(self) -> IntType:
@@ -87,11 +95,23 @@ class LabelSelect(Layer):
         return self.labels
 
     def latency(self) -> int:
-        """The input register, the multiplication and the addition where there are any, the best label, the output."""
+        """The input register, the multiplication and the addition where there are any, the best label, the output; DSPs add
+        as they multiply, and their sum has a register more."""
         multiplication = 0
-        if self.multipliers is not None:
+        if self.dsps:
+            multiplication = dsp_latency(self.dsps)
+        elif self.multipliers is not None:
             multiplication = product_latency(self.input_type, self.multiplier_type)
-        return 4 + multiplication + (self.offsets is not None)
+        return 4 + multiplication + (self.offsets is not None or self.dsps > 0)
+
+    @property
+    def scales(self) -> bool:
+        return self.multipliers is not None
+
+    def with_multipliers_in_dsps(self, family: str) -> Self | None:
+        value_bits = self.input_type.bits + (not self.input_type.signed)
+        dsps = multiplier_dsps(value_bits, self._multiplier_width() + 1, self._score_type().bits, family)
+        return None if dsps is None else replace(self, dsps=dsps)
 
     def inputs_needed(self) -> np.ndarray:
         return np.array([self.labels], np.int64)
@@ -103,7 +123,12 @@ class LabelSelect(Layer):
             if values is not None:
                 varying = int(np.bitwise_or.reduce(values ^ values[0])) & ((1 << width) - 1)  # other bits are no memory
                 demand.store("constants", rom(varying.bit_count(), self.labels))
-        demand.add(score=score, offset=offset, labels=log2(self.labels + 1))
+        demand.add(score=score, labels=log2(self.labels + 1))
+        if self.dsps:
+            demand.dsp = self.dsps
+            demand.ff += score + (LOW_BITS if self.dsps == 2 else 0)
+            return demand
+        demand.add(offset=offset)
         if self.multipliers is not None:
             types = self.input_type, self.multiplier_type
             registers = score + self.input_type.bits + multiplier
@@ -127,7 +152,8 @@ class LabelSelect(Layer):
             "InputWidth": self.input_type.bits,
             "InputSigned": int(self.input_type.signed),
             "MultiplierWidth": self._multiplier_width(),
-            "RecodeInput": int(self.multipliers is not None and recodes_input(self.input_type, self.multiplier_type)),
+            **({"Dsps": self.dsps} if self.dsps else {}),
+            "RecodeInput": int(self.scales and not self.dsps and recodes_input(self.input_type, self.multiplier_type)),
             "OffsetWidth": self._offset_width(),
             "ScoreWidth": self._score_type().bits,
             "OutputWidth": self.outputs()[0].type.bits,
@@ -144,8 +170,8 @@ class LabelSelect(Layer):
         return memories
 
     def hls_parameters(self) -> dict[str, int | bool]:
-        parameters = {name: value for name, value in self.parameters().items() if name != "RecodeInput"}
-        return {**parameters, "InputSigned": self.input_type.signed}
+        parameters = {name: value for name, value in self.parameters().items() if name not in ("Dsps", "RecodeInput")}
+        return {**parameters, "InputSigned": self.input_type.signed, "MultipliesInDsps": self.dsps > 0}
 
     def hls_tables(self) -> dict[str, Table]:
         return {

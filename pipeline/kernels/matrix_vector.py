@@ -126,6 +126,10 @@ class MatrixVector(Accumulating, Activating):
         """The range of the sums of each row."""
         return self.accumulator_range()
 
+    def value_bits(self) -> int:
+        """The width of the widest accumulator."""
+        return max(self.accumulator_bits or self.exact_accumulator_bits())
+
     # -- streams ----------------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -52,6 +52,8 @@ CELLS: Mapping[str, str] = MappingProxyType(
         "sparse_mvau_pe": "accumulators",
         "activation": "thresholds",
         "requantize": "thresholds",
+        "dsp_scale": "thresholds",
+        "multiply_add": "thresholds",
         "threshold_search": "thresholds",
         "threshold_bank": "thresholds",
         "weight_memory": "weight memory",

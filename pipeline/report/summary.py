@@ -325,6 +325,8 @@ def _requantization(facts: BuildFacts) -> str:
         assert requantizer is not None
         lo, hi = layer.value_range()
         common, bits = requantizer.common_multiplier, f"{requantizer.multiplier_bits} bits"
+        if requantizer.dsps:
+            bits += f" in {requantizer.dsps} DSP{'s' if requantizer.dsps > 1 else ''} a lane"
         rows.append(
             [
                 layer.name,

@@ -32,6 +32,7 @@ def run(context: Context) -> str:
         mvau_style=options.mvau_style,
         ram_style=options.ram_style,
         activation_style=options.activation_style,
+        scale_multiplier=options.scale_multiplier,
         board=board,
         tell=context.log,
     )
@@ -51,7 +52,7 @@ def run(context: Context) -> str:
         what = f"{unit.level_steps + 1:,} levels" if unit.thresholds is None else f"{unit.thresholds.size} thresholds"
         context.log(
             f"{unit.name}: {what} by multipliers of {unit.requantizer.multiplier_bits} bits and a "
-            f"shift by {unit.requantizer.shift}, equal at every integer of the proven range"
+            f"shift by {unit.requantizer.shift}{_in_dsps(unit.requantizer.dsps)}, equal at every integer of the proven range"
         )
     # generators that wait between frames, where target_fps allows it, make that more than the slowest layer takes
     cycles = max(folded.max_cycles, folded.prediction.cycles_between_frames)
@@ -60,7 +61,7 @@ def run(context: Context) -> str:
     line = (
         f"{'at most ' if waiting else ''}{cycles} cycles between frames, {1e9 / (clock * cycles):,.0f} frames/s at "
         f"{clock:.4g} ns; slowest is {folded.slowest}{f' with {folded.max_cycles}' if waiting else ''}; "
-        f"{total.lut:,.0f} LUT, {total.bram_36k:g} BRAM estimated"
+        f"{total.lut:,.0f} LUT, {total.bram_36k:g} BRAM{f', {total.dsp:g} DSP' if total.dsp else ''} estimated"
     )
     if rate != "max" and folded.max_cycles > fold.cycle_budget(rate, clock):
         line += f"; target_fps = {rate:,.10g} is missed"
@@ -75,6 +76,10 @@ def run(context: Context) -> str:
     if warning := clock_warning(sized + shell, board.family, board.part, clock):
         line += f"; {warning}"
     return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
+
+
+def _in_dsps(dsps: int) -> str:
+    return f", in {dsps} DSP{'s' if dsps > 1 else ''} a lane" if dsps else ""
 
 
 def files(options: BuildConfig) -> list[Path]:
@@ -92,6 +97,7 @@ STAGE = Stage(
         "mvau_style",
         "ram_style",
         "activation_style",
+        "scale_multiplier",
         "folding_config_file",
         "board",
     ),

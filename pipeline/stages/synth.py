@@ -42,7 +42,8 @@ def run(context: Context) -> str:
         context.log(f"{name}: {layer.total}")
     share = report.utilization["LUT"] or 0.0
     too_large = f"; DOES NOT FIT: {report.excess}; summary.md says which boards hold it" if report.exceeded else ""
-    line = f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board}, counted by Yosys"
+    dsps = f" {report.total.dsp:,} DSP," if report.total.dsp else ""
+    line = f"{report.total.lut:,} LUT, {share:.1%} of {report.part} on {report.board},{dsps} counted by Yosys"
     return line + (f"; {report.in_hls}" if report.in_hls else "") + too_large
 
 

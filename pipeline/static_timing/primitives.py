@@ -9,11 +9,11 @@ from pipeline.errors import ToolError
 from pipeline.static_timing.circuit import Cell
 from pipeline.static_timing.delays import CellDelays
 
-__all__ = ["CLOCKS", "Arc", "arcs", "clock_to_out", "setups"]
+__all__ = ["Arc", "arcs", "clock_to_out", "is_clock", "setups"]
 
 Arc = tuple[str, int, str, int, float]  # input port and bit, output port and bit, ns
 
-CLOCKS = frozenset(
+_CLOCKS = frozenset(
     ["C", "CLK", "WCLK", "CLKARDCLK", "CLKBWRCLK", "CLKA", "CLKB", "G", "REGCLKARDRCLK", "REGCLKB", "REGCLKBWRCLK"]
 )
 _LUT = re.compile("LUT[1-6]|INV|LUT6_2")
@@ -22,6 +22,12 @@ _FLIP_FLOP = re.compile("FD[RSCP]E(_1)?|LD[CP]E")
 _SHIFT = re.compile("SRLC?(16|32)E")
 _LUTRAM = re.compile(r"RAM(32|64|128|256|512)(M|M8|M16|X1S|X1D)(_1)?")
 _BLOCK = re.compile("RAMB(18|36)E[12]")
+_DSP = re.compile("DSP48E[12]")  # with the registers of hw/rtl/multiply_add.sv: nothing goes through it
+
+
+def is_clock(cell: Cell, port: str) -> bool:
+    """Whether the input `port` of `cell` is a clock. C is that of a flip-flop, and the addend of a DSP."""
+    return port in _CLOCKS and not (port == "C" and _DSP.fullmatch(cell.kind))
 
 
 def arcs(cell: Cell, delays: CellDelays) -> Iterator[Arc]:
@@ -43,7 +49,7 @@ def arcs(cell: Cell, delays: CellDelays) -> Iterator[Arc]:
                     yield port, i, "Q", 0, delays.lut
     elif _LUTRAM.fullmatch(kind):
         yield from _lutram(cell, delays)
-    elif not (_FLIP_FLOP.fullmatch(kind) or _BLOCK.fullmatch(kind) or kind == "URAM288"):
+    elif not any(pattern.fullmatch(kind) for pattern in (_FLIP_FLOP, _BLOCK, _DSP)) and kind != "URAM288":
         raise ToolError(
             f"the netlist has a cell {kind} in module {cell.module}, of which no delays are known; add it to "
             "pipeline/static_timing/primitives.py if it is a primitive of the family"
@@ -102,13 +108,15 @@ def clock_to_out(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
         for out in cell.outputs:
             registered = _set(cell, "OREG_B" if out.endswith("_B") else "OREG_A")
             yield out, delays.uram_clk_to_out_registered if registered else delays.uram_clk_to_out
+    elif _DSP.fullmatch(kind):
+        yield "P", delays.dsp_clk_to_out
 
 
 def setups(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
     """The inputs of `cell` that a clock edge samples, and how long before it they must be there."""
     kind = cell.kind
     for port in cell.inputs:
-        if port in CLOCKS:
+        if is_clock(cell, port):
             continue
         if _FLIP_FLOP.fullmatch(kind):
             yield port, {"D": delays.setup_d, "CE": delays.setup_enable}.get(port, delays.setup_reset)
@@ -122,6 +130,11 @@ def setups(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
             yield port, delays.bram_setup_data if port.startswith("DI") else delays.bram_setup
         elif kind == "URAM288":
             yield port, delays.uram_setup
+        elif _DSP.fullmatch(kind):
+            if port in ("A", "B", "C"):
+                yield port, delays.dsp_setup_sum if port == "C" and not _set(cell, "CREG") else delays.dsp_setup
+            else:
+                yield port, delays.setup_enable
 
 
 def _read_addresses(kind: str) -> Collection[str]:

@@ -175,14 +175,16 @@ def run(
         )
         for layer, result in zip(graph, results, strict=False)
     }
+    total = sum((layer.total for layer in layers.values()), Resources())
+    in_dsps = ", multipliers of scales in DSPs by mul2dsp and xilinx_dsp" if total.dsp else ""
     report = ResourceReport(
-        method=f"counted by Yosys (pyosys {yosys.version()}), {yosys.recipe(board.family)}, hierarchy kept, each layer "
-        "out of context, no placement, no routing, no timing",
+        method=f"counted by Yosys (pyosys {yosys.version()}), {yosys.recipe(board.family)}{in_dsps}, hierarchy kept, each "
+        "layer out of context, no placement, no routing, no timing",
         board=board.name,
         part=board.part,
         capacity=board.capacity,
         layers=layers,
-        total=sum((layer.total for layer in layers.values()), Resources()),
+        total=total,
         whole=results[-1].total if whole else None,
     )
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """Netlists of Xilinx' primitives as Verilog that Verilator simulates, with the models of those primitives.
 
-The models of look-up tables, carry, flip-flops, distributed memory and shift registers are Yosys' own (its share folder,
-xilinx/cells_sim.v). Yosys has none of block RAM and UltraRAM: those are in hw/gate_level, from UG473 and UG573.
+The models of look-up tables, carry, flip-flops, distributed memory, shift registers and the DSPs of the 7-series are Yosys'
+own (its share folder, xilinx/cells_sim.v). Yosys has none of block RAM, UltraRAM and the DSPs of UltraScale+: those are in
+hw/gate_level, from UG473, UG573 and UG579.
 """
 
 from __future__ import annotations

@@ -10,9 +10,11 @@ import pytest
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
+from pipeline.devices.boards import Board, load_board
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.folding.activations import activations
 from pipeline.folding.fold import fold, load, save, write_reports
+from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.mvau import MVAU
 from tests.dataflow.residual import residual_network
 from tests.kernels.requantized import requantized_matrix, requantized_thresholding
@@ -124,3 +126,109 @@ def test_more_levels_than_thresholds_have_their_requantizer(style, tmp_path):
     said = json.loads((tmp_path / "report" / "requantizers.json").read_text())["MVAU_0"]
     assert (said["lowest"], said["highest"]) == (0, 4095)
     assert said["multipliers"] == wide.requantizer.multipliers.tolist()
+
+
+# -- what multiplies ------------------------------------------------------------------------------------------------------
+
+
+def _scaled() -> LayerGraph:
+    """Two matrices with multipliers of many bits, between them thresholds that need no multiplication, and a LabelSelect."""
+    wide = requantized_matrix(MVAU, 16, 8, IntType(0, 255), 8, 255, pe=1)
+    halved = replace(requantized_thresholding(16, IntType(0, 255), 127, power=0), shape=(1, 1, 16))
+    other = requantized_matrix(MVAU, 16, 16, IntType(0, 127), 8, 255, pe=1)
+    layers = [
+        replace(wide, name="MVAU_0", output_names=("s1",), pixels=(1, 1)),
+        replace(halved, name="Thresholding_0", input_names=("s1",), output_names=("s2",)),
+        replace(other, name="MVAU_1", input_names=("s2",), output_names=("s3",), pixels=(1, 1)),
+    ]
+    rng = np.random.default_rng(0)
+    ends = (("s3",), ("label",))
+    label = LabelSelect("LabelSelect_0", *ends, 16, IntType(0, 255), rng.integers(1 << 10, 1 << 11, 16))
+    unrequantized = [replace(layer, requantizer=None) for layer in layers]
+    return LayerGraph("scaled", (*unrequantized, label), "x", "label")
+
+
+SCALED = _scaled()
+ALL_SCALED = {"MVAU_0": 2, "Thresholding_0": 0, "MVAU_1": 1, "LabelSelect_0": 1}
+
+
+def _dsps(folded) -> dict[str, int]:
+    """The DSPs of the layers that have a requantizer, or are a LabelSelect."""
+    return {
+        layer.name: layer.dsps if isinstance(layer, LabelSelect) else layer.requantizer.dsps
+        for layer in folded.graph
+        if isinstance(layer, LabelSelect) or getattr(layer, "requantizer", None)
+    }
+
+
+def _few(dsps: int) -> Board:
+    board = load_board("KV260")
+    return replace(board, capacity=replace(board.capacity, dsp=dsps))
+
+
+def test_multipliers_are_look_up_tables_if_nothing_is_said():
+    assert not any(_dsps(fold(SCALED)).values())
+
+
+@pytest.mark.parametrize("style", ["folded", "auto"])
+def test_multipliers_are_in_dsps_where_that_takes_fewer_look_up_tables(style):
+    in_luts = fold(SCALED, 600, mvau_style=style)
+    in_dsps = fold(SCALED, 600, mvau_style=style, scale_multiplier="auto")
+    assert _lut(in_dsps) < 0.8 * _lut(in_luts)
+    assert all(_dsps(in_dsps)[name] == dsps for name, dsps in ALL_SCALED.items() if dsps)
+    total = sum(estimate.dsp for estimate in in_dsps.estimates.values())
+    assert total == sum(_lanes(layer) * dsps for layer in in_dsps.graph if (dsps := _dsps(in_dsps).get(layer.name)))
+
+
+def _lanes(layer) -> int:
+    return 1 if isinstance(layer, LabelSelect) else layer.outputs()[0].lanes
+
+
+@pytest.mark.parametrize("dsps", [0, 1, 2, 3, 4])
+def test_no_more_dsps_are_taken_than_the_board_has(dsps):
+    folded = fold(SCALED, scale_multiplier="auto", board=_few(dsps))
+    taken = sum(estimate.dsp for estimate in folded.estimates.values())
+    assert taken == dsps and not folded.fit.exceeded
+    assert _lut(folded) <= _lut(fold(SCALED)) - 100 * dsps
+
+
+def test_multipliers_can_be_made_to_be_in_dsps():
+    folded = fold(SCALED, activation_style="requantize", scale_multiplier="dsp")
+    assert _dsps(folded) == ALL_SCALED
+    frames = np.random.default_rng(0).integers(0, 256, (5, 1, 1, 8))
+    np.testing.assert_array_equal(folded.graph.run(frames), SCALED.run(frames))
+    some = fold(SCALED, activation_style="requantize", scale_multiplier={"MVAU_1": "dsp", "MVAU_0": "auto"})
+    assert _dsps(some) == ALL_SCALED | {"LabelSelect_0": 0}
+    too_many = fold(SCALED, activation_style="requantize", scale_multiplier="dsp", board=_few(3))
+    assert too_many.fit.exceeded == {"DSP": (4, 3)}
+
+
+def test_what_no_dsp_holds_is_refused_where_it_must_be_in_one():
+    wide = requantized_thresholding(2, IntType.of_bits(27, signed=True), 15)
+    graph = LayerGraph("wide", (replace(wide, name="Thresholding_0", requantizer=None),), "x", "y")
+    assert _dsps(fold(graph, activation_style="requantize", scale_multiplier="auto")) == {"Thresholding_0": 0}
+    with pytest.raises(
+        UnsupportedError, match="layer Thresholding_0 is to multiply in DSPs .* wider than two DSPs hold"
+    ):
+        fold(graph, activation_style="requantize", scale_multiplier="dsp")
+    assert _dsps(fold(graph, scale_multiplier="dsp")) == {}  # it keeps its thresholds
+
+
+def test_a_layer_without_scales_is_refused():
+    with pytest.raises(
+        ConfigError, match="scale_multiplier names FMPadding_0, which is no layer with thresholds or scales"
+    ):
+        fold(GRAPH, 700, scale_multiplier={"FMPadding_0": "dsp"})
+
+
+def test_the_report_says_how_many_dsps_a_lane_has(tmp_path):
+    folded = fold(SCALED, activation_style="requantize", scale_multiplier="dsp")
+    write_reports(folded, tmp_path, 5.0)
+    units = json.loads((tmp_path / "report" / "requantizers.json").read_text())
+    assert {name: unit.get("dsps_per_lane", 0) for name, unit in units.items()} == {
+        "MVAU_0": 2,
+        "Thresholding_0": 0,
+        "MVAU_1": 1,
+    }
+    resources = json.loads((tmp_path / "report" / "estimate_layer_resources.json").read_text())
+    assert resources["MVAU_0"]["DSP"] == 2 and resources["total"]["DSP"] == 4

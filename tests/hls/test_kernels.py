@@ -185,6 +185,9 @@ LAYERS: dict[str, Layer] = {
 
 # any is an error, but of pragmas, which g++ does not know, and in ap_int.h, which reads what it has not written yet
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-maybe-uninitialized", "-Wno-uninitialized")
+LAYERS["label_in_dsps"] = _label(
+    5, IntType.of_bits(12, signed=True), multipliers=np.array([3, 900, 77, 4095, 1]), offsets=np.arange(-2, 3), dsps=1
+)
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +225,7 @@ def test_every_pipeline_is_flushed_and_every_dependence_is_true():
     hardware that is wrong."""
     pragmas = [line for path in HLS.glob("*.hpp") for line in path.read_text().splitlines() if "#pragma" in line]
     pipelines = [line for line in pragmas if "pipeline" in line.lower()]
-    assert len(pipelines) >= len(list(HLS.glob("*.hpp"))) - 3
+    assert len(pipelines) >= len(list(HLS.glob("*.hpp"))) - 4
     assert {line.strip() for line in pipelines} == {"#pragma HLS pipeline style=flp II=1"}
     assert not [line for line in pragmas if "dependence" in line and "distance=" not in line]
 

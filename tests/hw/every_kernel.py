@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.dataflow.layer import Layer
@@ -27,7 +29,7 @@ from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.kernels.upsample_nearest_neighbour import UpsampleNearestNeighbour
 from pipeline.kernels.vvau import VVAU
 from tests.kernels.matrices import matrix_layer
-from tests.kernels.requantized import requantized_matrix, requantized_thresholding
+from tests.kernels.requantized import in_dsps, requantized_matrix, requantized_thresholding
 
 __all__ = ["EVERY_KERNEL"]
 
@@ -66,6 +68,8 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     requantized_thresholding(4, INT8, 15, pe=2),
     requantized_matrix(MVAU, 4, 6, UINT4, 4, 15, power=1, pe=2, simd=3),
     requantized_matrix(UnrolledMVAU, 4, 6, UINT4, 4, 14, output_lo=-7),
+    in_dsps(requantized_thresholding(2, INT8, 14, -7)),
+    in_dsps(requantized_thresholding(2, IntType.of_bits(20, signed=True), 15)),
     _lookup(1, INT8),
     _lookup(4, IntType(0, 511)),
     ConvolutionInputGenerator("", X, Y, (6, 7, 4), UINT4, (3, 3), (2, 2), 2),
@@ -84,6 +88,7 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     _label_select(INT8, 100),
     _label_select(UINT4, 1 << 10),
     LabelSelect("", X, Y, 10, UINT4),
+    replace(_label_select(INT8, 100), dsps=1),
     StreamingFIFO("", X, Y, (2, 3, 4), INT4, 2, 1),
     StreamingFIFO("", X, Y, (2, 3, 4), INT4, 2, 40),
     StreamingDataWidthConverter("", X, Y, (2, 3, 12), INT4, 2, 6),

@@ -16,7 +16,7 @@ from pipeline.kernels.threshold_search import MAX_THRESHOLDS
 from pipeline.kernels.thresholding import Thresholding
 from tests.kernels.matrices import matrix_layer
 
-__all__ = ["requantized", "requantized_matrix", "requantized_thresholding", "scaled_thresholds"]
+__all__ = ["in_dsps", "requantized", "requantized_matrix", "requantized_thresholding", "scaled_thresholds"]
 
 L = TypeVar("L", MatrixVector, Thresholding)
 
@@ -51,6 +51,13 @@ def _of_levels(thresholds: np.ndarray, lo: np.ndarray, hi: np.ndarray, lowest: i
     requantizer = find_requantizer(thresholds, lo, hi, lowest, most)
     assert requantizer is not None
     return {"thresholds": thresholds if thresholds.shape[1] <= MAX_THRESHOLDS else None, "requantizer": requantizer}
+
+
+def in_dsps(layer: L, family: str = "xcup") -> L:
+    """`layer`, which has a requantizer, with its multiplications in DSPs."""
+    result = layer.with_multipliers_in_dsps(family)
+    assert result is not None
+    return result
 
 
 def _scales(lo: np.ndarray, hi: np.ndarray, count: int, power: int | None, rng: np.random.Generator) -> list[Fraction]:

@@ -25,7 +25,7 @@ from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.kernels.vvau import VVAU
 from pipeline.synthesis import synth
 from pipeline.tools.verilator import simulate
-from tests.kernels.requantized import requantized, requantized_matrix, requantized_thresholding
+from tests.kernels.requantized import in_dsps, requantized, requantized_matrix, requantized_thresholding
 
 unsigned = partial(IntType.of_bits, signed=False)
 signed = partial(IntType.of_bits, signed=True)
@@ -75,6 +75,24 @@ MATRICES = {
     "sparse_9_bits": requantized_matrix(SparseMVAU, 4, 8, unsigned(9), 4, 511, density=0.5, pe=2, simd=2),
     "unrolled_12_bits": requantized_matrix(UnrolledMVAU, 3, 4, unsigned(12), 4, 4095, power=1, digits=3),
 }
+THRESHOLDING_IN_DSPS = {
+    "dsps_as_wide_as_they_are_in_7_series": in_dsps(requantized_thresholding(2, signed(18), 255)),
+    "dsps_unsigned": in_dsps(requantized_thresholding(6, unsigned(10), 15, pe=2)),
+    "dsps_unsigned_with_a_bit_beyond": in_dsps(requantized_thresholding(4, unsigned(18), 255, pe=2)),
+    "dsps_signed_outputs_at_once": in_dsps(requantized_thresholding(3, signed(9), 14, -7, pe=3)),
+    "dsps_with_one_multiplier_of_all": in_dsps(requantized_thresholding(6, signed(13), 15, rows=1, pe=2)),
+    "dsps_halves_to_even": in_dsps(requantized_thresholding(6, signed(14), 63, -32, power=3, pe=3)),
+    "two_dsps": in_dsps(requantized_thresholding(4, signed(20), 15, pe=2)),
+    "two_dsps_halves_to_even": in_dsps(requantized_thresholding(2, signed(26), 255, power=3), "xc7"),
+    "two_dsps_as_wide_as_they_are": in_dsps(requantized_thresholding(2, signed(35), 15, power=3)),
+    "two_dsps_sums_of_46_bits": in_dsps(requantized_thresholding(3, signed(22), 7)),
+}
+MATRICES_IN_DSPS = {
+    f"dsps_{name}": in_dsps(MATRICES[name])
+    for name in ("folded_any_scales", "depthwise", "sparse", "unrolled_in_digits")
+} | {"two_dsps_folded": in_dsps(requantized_matrix(MVAU, 6, 40, unsigned(8), 8, 255, pe=2, simd=8))}
+THRESHOLDING |= THRESHOLDING_IN_DSPS
+MATRICES |= MATRICES_IN_DSPS
 ALONE = {name: layer for name, layer in {**THRESHOLDING, **MATRICES}.items() if layer.thresholds is None}
 
 
@@ -130,13 +148,13 @@ SEARCHABLE = {name: layer for name, layer in {**THRESHOLDING, **MATRICES}.items(
 
 @pytest.mark.parametrize("layer", SEARCHABLE.values(), ids=SEARCHABLE)
 def test_levels_are_those_of_the_thresholds_at_every_integer_of_the_range(layer):
-    """Exhaustively where the range has up to 2^20 integers, which all but one of the ranges here have."""
+    """Exhaustively where the range has up to 2^20 integers, which most of the ranges here have."""
     lo, hi = layer.value_range()
     lowest, requantizer = layer.output_type.lo, layer.requantizer
     for channel, row in enumerate(layer.thresholds):
         first, last = int(lo[channel]), int(hi[channel])
         if last - first >= 1 << 20:
-            assert layer is THRESHOLDING["wide"]
+            assert layer.value_bits() > 20
             continue
         values = np.arange(first, last + 1)
         levels = requantizer.of_channels(np.array([channel])).levels(values[:, None], lowest, lowest + len(row))[:, 0]
@@ -200,9 +218,12 @@ def test_more_levels_than_thresholds_are_those_of_the_requantizer(layer, tmp_pat
 
 @pytest.mark.parametrize(
     ("name", "cycles"),
-    [("shifts_alone", 3), ("no_shift", 3), ("any_scales", 3 + 12 // 2), ("shifts_apart", 3 + 3 // 2)],
+    [
+        *[("shifts_alone", 3), ("no_shift", 3), ("any_scales", 3 + 12 // 2), ("shifts_apart", 3 + 3 // 2)],
+        *[("dsps_unsigned", 5), ("two_dsps", 6)],
+    ],
 )
-def test_latency_is_a_cycle_a_digit_and_two_to_clip(name, cycles):
+def test_latency_is_a_cycle_a_digit_or_three_and_two_to_clip(name, cycles):
     layer = THRESHOLDING[name]
     assert activation_latency(layer.level_steps, layer.requantizer) == cycles == layer.latency() - 1
 
@@ -213,6 +234,34 @@ def test_it_takes_the_look_up_tables_that_are_estimated(name, tmp_path):
     (used,) = synth.count([layer], "xcup", cache=tmp_path)
     assert used.dsp == 0 and used.bram_18k == 0
     assert used.lut == pytest.approx(ResourceModel.load("xcup").layer(layer).lut, rel=0.25)
+
+
+@pytest.mark.parametrize("family", ["xcup", "xc7"])
+def test_in_dsps_it_takes_what_is_estimated(family, tmp_path):
+    """One and two DSPs a lane; those have all registers but one for the addend, and low bits that wait."""
+    luts = [requantized_thresholding(64, signed(bits), 15, pe=2) for bits in (13, 20)]
+    layers = [in_dsps(layer, family) for layer in luts]
+    in_luts, *counted = synth.count([luts[0], *layers], family, cache=tmp_path)
+    assert in_luts.dsp == 0 and counted[0].lut < in_luts.lut / 2
+    for layer, used in zip(layers, counted, strict=True):
+        estimated = ResourceModel.load(family).layer(layer)
+        assert used.dsp == estimated.dsp == 2 * layer.requantizer.dsps
+        assert used.lut == pytest.approx(estimated.lut, rel=0.25)
+        assert used.ff == pytest.approx(estimated.ff, rel=0.25)
+    assert [layer.requantizer.dsps for layer in layers] == [1, 2]
+
+
+def test_what_no_dsp_holds_stays_in_look_up_tables():
+    assert not THRESHOLDING["shifts_alone"].scales  # nothing to multiply
+    assert requantized_thresholding(2, signed(27), 15).with_multipliers_in_dsps("xcup") is None  # sums of 54 bits
+    wide = requantized_thresholding(2, signed(26), 15, power=3)
+    assert [in_dsps(wide, family).requantizer.dsps for family in ("xcup", "xc7")] == [1, 2]
+
+
+def test_accumulators_that_are_wider_than_they_need_be_take_more_dsps():
+    layer = MATRICES["folded_any_scales"]
+    assert in_dsps(layer).requantizer.dsps == 1
+    assert in_dsps(layer.with_accumulator_bits((32,) * layer.mh)).requantizer.dsps == 2
 
 
 def test_hardware_without_a_requantizer_is_as_it_was():

@@ -7,7 +7,9 @@ import pytest
 
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.folding.estimate import ResourceModel
 from pipeline.kernels.label_select import LabelSelect
+from pipeline.synthesis import synth
 from pipeline.tools.verilator import simulate
 
 INT8 = IntType.of_bits(8, signed=True)
@@ -37,6 +39,21 @@ CONFIGURATIONS = {
     "only_zeros": _layer(3, IntType(0, 0)),
     "one_label": _layer(1, INT8, multipliers=np.array([1])),
 }
+IN_DSPS = {
+    "scaled": 1,
+    "recoded_input": 1,
+    "recoded_multiplier_of_unsigned": 1,
+    "recoded_small_multiplier": 1,
+    "one_label": 1,
+    "values_beyond_a_dsp": 2,
+    "unsigned_values_beyond_a_dsp": 2,
+}
+_WIDE = {"multipliers": RNG.integers(1 << 23, 1 << 24, 5), "offsets": RNG.integers(-(1 << 44), 1 << 44, 5)}
+CONFIGURATIONS |= {
+    "values_beyond_a_dsp": _layer(5, IntType.of_bits(20, signed=True), **_WIDE),
+    "unsigned_values_beyond_a_dsp": _layer(5, IntType.of_bits(18, signed=False), multipliers=_WIDE["multipliers"]),
+}
+CONFIGURATIONS |= {f"dsps_{name}": CONFIGURATIONS[name].with_multipliers_in_dsps("xcup") for name in IN_DSPS}
 
 
 @pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
@@ -60,6 +77,34 @@ def test_the_factor_that_its_name_says_is_recoded():
             assert layer.parameters()["RecodeInput"] == (name == "recoded_input"), name
 
 
+@pytest.mark.parametrize(("name", "dsps"), IN_DSPS.items())
+def test_dsps_have_values_of_18_bits_or_are_two(name, dsps):
+    assert CONFIGURATIONS[f"dsps_{name}"].dsps == dsps
+
+
+def test_scores_that_no_dsp_adds_up_stay_in_look_up_tables():
+    assert CONFIGURATIONS["wide"].with_multipliers_in_dsps("xcup") is None
+    assert CONFIGURATIONS["scaled"].scales and not CONFIGURATIONS["plain"].scales
+
+
+@pytest.mark.parametrize("family", ["xcup", "xc7"])
+def test_in_dsps_it_takes_what_is_estimated(family, tmp_path):
+    plain = [
+        _layer(
+            10, IntType.of_bits(bits, signed=True),
+            multipliers=RNG.integers(1 << 23, 1 << 24, 10), offsets=RNG.integers(-(1 << 40), 1 << 40, 10),
+        )
+        for bits in (13, 20)
+    ]  # fmt: skip
+    layers = [layer.with_multipliers_in_dsps(family) for layer in plain]
+    in_luts, *counted = synth.count([plain[0], *layers], family, cache=tmp_path)
+    assert in_luts.dsp == 0 and counted[0].lut < 0.7 * in_luts.lut
+    for layer, used in zip(layers, counted, strict=True):
+        estimated = ResourceModel.load(family).layer(layer)
+        assert used.dsp == estimated.dsp == layer.dsps == 1 + (layer.input_type.bits > 18)
+        assert used.lut == pytest.approx(estimated.lut, rel=0.25)
+
+
 def test_the_lowest_of_equal_scores_wins():
     layer = _layer(3, INT8, multipliers=np.array([1, 2, 4]), offsets=np.array([0, 0, -4]))
     assert layer.reference(np.array([8, 4, 3]).reshape(1, 1, 1, 3))[0].item() == 0
@@ -79,6 +124,8 @@ def test_the_score_holds_every_score_and_product():
         ({"multipliers": np.array([1, 0])}, UnsupportedError, "must be positive"),
         ({"offsets": np.array([1, 2, 3])}, UnsupportedError, r"expected \(2,\)"),
         ({"multipliers": np.array([1 << 60, 1])}, UnsupportedError, "at most 63"),
+        ({"dsps": 1}, UnsupportedError, "it needs multipliers for them, and scores of up to 48 bits"),
+        ({"multipliers": np.array([1 << 41, 1]), "dsps": 1}, UnsupportedError, "scores of up to 48 bits"),
     ],
 )
 def test_what_cannot_be_built_is_refused(fields, error, message):

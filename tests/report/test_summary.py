@@ -7,6 +7,7 @@ import numpy as np
 from a2q_driver.input_transform import HostStep, InputTransform
 from a2q_driver.network_output import NetworkOutput
 from a2q_driver.output_steps import OutputStep
+from pipeline.dataflow.requantize import Requantizer
 from pipeline.devices.boards import board_names
 from pipeline.devices.resources import Resources
 from pipeline.folding.fit import Fit
@@ -388,3 +389,8 @@ def test_requantizers_are_named_with_what_is_proven_of_them():
     assert (name, thresholds, multipliers, shift, rounded) == ("| MVAU_1", "4 × 3", "none", "0", "down")
     assert reach == f"{lo.min()} to {hi.max()}" and integers == f"{(hi - lo + 1).sum()} |"
     assert units[1][:2] == ["| Thresholding_0", "1 × 3"] and units[1][5:] == ["0 to 6", "7 |"]
+    one = next(layer for layer in layers if layer.name == "MVAU_1")
+    by_2 = Requantizer(2 * one.requantizer.multipliers, 2 * one.requantizer.addends, one.requantizer.shift + 1, dsps=2)
+    in_dsps = tuple(replace(layer, requantizer=by_2) if layer is one else layer for layer in layers)
+    text = summary(sample_facts(folded=replace(folded, graph=replace(folded.graph, layers=in_dsps))))
+    assert rows(text, "Requantization")[1][2].endswith(" bits in 2 DSPs a lane")

@@ -274,3 +274,21 @@ def test_a_source_that_changes_while_it_is_read_is_not_kept_under_its_old_name(t
     with pytest.raises(ToolError, match="sources of unit were changed while they were read"):
         yosys.synthesize([yosys.Unit("unit", [source])], "xcup", cache=tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.json"))
+
+
+@pytest.mark.parametrize("family", yosys.FAMILIES)
+def test_only_what_is_meant_for_dsps_is_put_into_them(family, tmp_path):
+    """A multiplication beside it stays in look-up tables; the DSP has all registers of the module."""
+    top = tmp_path / "products.sv"
+    top.write_text(
+        "module products (\n  input wire clk_i, input wire signed [8:0] a_i, b_i, input wire signed [17:0] c_i,\n"
+        "  output wire signed [17:0] p_o, output logic signed [17:0] q_o\n);\n"
+        "  multiply_add #(.AWidth(9), .BWidth(9), .Width(18)) u_multiply_add (\n"
+        "    .clk_i(clk_i), .en_i(1'b1), .a_i(a_i), .b_i(b_i), .c_i(c_i), .p_o(p_o)\n  );\n"
+        "  always_ff @(posedge clk_i) q_o <= a_i * b_i;\nendmodule\n"
+    )
+    unit = Unit("products", yosys.needed_sources(top, rtl_sources()))
+    (counted,) = yosys.synthesize([unit], family, cache=tmp_path / "cache")
+    assert counted.by_module["multiply_add"] == Resources(dsp=1)
+    beside = counted.by_module["products"]
+    assert beside.dsp == 0 and beside.lut > 50 and beside.ff == 18

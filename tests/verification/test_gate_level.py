@@ -28,6 +28,8 @@ from pipeline.tools.netlist import read_netlist
 from pipeline.verification import gate_level
 from pipeline.verification.gate_level_shell import ShellRun, simulate_shell
 from tests.kernels.matrices import matrix_layer
+from tests.kernels.requantized import requantized_thresholding
+from tests.kernels.test_activation import near_thresholds
 
 UINT4 = IntType(0, 15)
 SHAPE = (12, 12, 16)
@@ -125,6 +127,41 @@ def test_netlists_agree_in_every_cycle_with_memories_of_7_series(tmp_path):
     used = simulation.primitives()
     assert used["RAMB18E1"] and used["RAMB36E1"] and used["RAM32M"] and used["CARRY4"]
     assert len(simulation.run().units) == 5
+
+
+@pytest.mark.parametrize(("family", "block"), [("xcup", "DSP48E2"), ("xc7", "DSP48E1")])
+def test_netlists_with_multipliers_in_dsps_agree_in_every_cycle(family, block, tmp_path):
+    """One DSP and two of a lane, which has its operands on either side."""
+    one, two = (requantized_thresholding(4, IntType.of_bits(bits, signed=True), 15, pe=2) for bits in (12, 20))
+    layers = [
+        replace(layer.with_multipliers_in_dsps(family), name=name, input_names=ends[:1], output_names=ends[1:])
+        for name, layer, ends in (("one", one, ("x", "y")), ("two", two, ("u", "v")))
+    ]
+    assert [layer.requantizer.dsps for layer in layers] == [1, 2]
+    for layer in layers:
+        (tmp_path / layer.name).mkdir()
+        simulation = Simulation(
+            LayerGraph("dsps", (layer,), *layer.input_names, *layer.output_names), family, tmp_path / layer.name
+        )
+        assert simulation.primitives()[block] == 2 * layer.requantizer.dsps
+        frames = near_thresholds(layer)
+        report = gate_level.run(
+            simulation.graph, simulation.netlists, frames, tmp_path / "models", tmp_path / "report", stall_seed=1
+        )
+        assert report.units[0].beats >= frames.size // 2
+        if layer.name == "one":
+            with pytest.raises(VerificationError, match="differs from its SystemVerilog"):
+                gate_level.run(
+                    simulation.graph,
+                    {layer.name: simulation.changed(layer.name, lambda netlist: unregister(netlist, block))},
+                    frames, tmp_path / "models", tmp_path / "report", stall_seed=1,
+                )  # fmt: skip
+
+
+def unregister(netlist: dict, block: str) -> None:
+    """The first DSP without the register at its addend."""
+    dsp = next(c for m in netlist["modules"].values() for c in m["cells"].values() if c["type"] == block)
+    dsp["parameters"]["CREG"] = "0" * len(dsp["parameters"]["CREG"])
 
 
 def flip(netlist: dict) -> None:
