@@ -80,6 +80,10 @@ class Requantizer:
         """What computes the levels of `channels`, indices, which have their own multipliers and addends."""
         return replace(self, multipliers=self.multipliers[channels], addends=self.addends[channels])
 
+    def of_moved(self, by: np.ndarray) -> Requantizer:
+        """What computes the same levels of values to which `by`, int64 of (C,), is added."""
+        return replace(self, addends=self.addends - self.multipliers * by)
+
     @property
     def multiplier_bits(self) -> int:
         """Bits of the widest multiplier, unsigned."""

@@ -84,14 +84,18 @@ def _changed(layer: Layer, shift: int) -> Layer | None:
         return replace(layer, type=_shifted(layer.type, shift))
     if isinstance(layer, Pool):
         return replace(layer, type=_shifted(layer.type, shift)) if layer.function == "max" else None
-    if isinstance(layer, Thresholding):
-        return replace(layer, input_type=_shifted(layer.input_type, shift), thresholds=layer.thresholds + shift)
-    if not isinstance(layer, MVAU):
+    if not isinstance(layer, MVAU | Thresholding):
         return None
-    more = shift * layer.weights.sum(axis=1, dtype=np.int64)  # in every sum
     input_type = _shifted(layer.input_type, shift)
+    more = np.array([shift])  # in every value of which a level is found
+    if isinstance(layer, MVAU):
+        more = shift * layer.weights.sum(axis=1, dtype=np.int64)
     if layer.thresholds is not None:
         return replace(layer, input_type=input_type, thresholds=layer.thresholds + more[:, None])
+    if layer.requantizer is not None:
+        return replace(layer, input_type=input_type, requantizer=layer.requantizer.of_moved(more))
+    if isinstance(layer, Thresholding):
+        return None
     bias = (0 if layer.bias is None else layer.bias) - more
     return replace(layer, input_type=input_type, bias=bias if bias.any() else None)
 
