@@ -97,6 +97,24 @@ def test_scales_that_are_no_powers_of_two() -> None:
     assert not result.wrong and not result.refused and result.undecided == 0, result
 
 
+@pytest.mark.parametrize("layer", ["matrix", "levels"])
+def test_integers_off_the_middle_in_front_of_a_requantizer_alone(layer: str) -> None:
+    """They take 8 bits, not 9; the addends of the requantizer move instead."""
+    n = Network(2, 4, 4)
+    n.quant(GRAIN, 8, signed=0, zero=127.0)
+    if layer == "matrix":
+        n.conv(2, 3, 3, bits=3)
+    else:
+        n.add("Mul", np.float32(1.5))
+    n.quant(GRAIN / 16, 12)
+    n.conv(3 if layer == "matrix" else 2, 2, 1, bits=2)
+    frames = (np.random.default_rng(0).integers(-127, 129, (6, 2, 4, 4)) * GRAIN).astype(np.float32)
+    result = compare(n, frames, top1=False)
+    assert not result.wrong and not result.refused and not result.in_double, result
+    graph = dataflow.convert(n.model(), frames, top1=False).graph
+    assert graph.streams[graph.input].type.bits == 8 and any(getattr(layer, "requantizer", None) for layer in graph)
+
+
 @pytest.mark.parametrize("bits", [9, 11])
 def test_a_sum_of_scales_in_any_ratio(bits: int) -> None:
     """The pairs of two branches of 8 and 7 bits; the sum has more levels than there are thresholds."""
