@@ -21,13 +21,14 @@ class Demand:
     """The needs of a layer of the kind `op_type`: `terms` that LUTs and flip-flops grow with, and blocks of 18 Kb.
 
     `uram` are UltraRAMs, `lut` and `ff` what is known without a fit: what loads those, and memories of thresholds. `words`
-    is the depth of the deepest memory.
+    is the depth of the deepest memory. `dsp` are DSPs.
     """
 
     op_type: str
     terms: dict[str, float] = field(default_factory=lambda: defaultdict(float, layer=1.0))
     bram_18k: float = 0
     uram: float = 0
+    dsp: float = 0
     lut: float = 0
     ff: float = 0
     words: int = 0

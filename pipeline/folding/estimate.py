@@ -21,7 +21,7 @@ COEFFICIENTS = Path(__file__).resolve().parent / "coefficients.json"
 
 
 class ResourceModel:
-    """The coefficients of one of Yosys' families. DSPs are in no estimate: nothing that is built takes them."""
+    """The coefficients of one of Yosys' families."""
 
     def __init__(self, family: str, coefficients: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
         self.family = family
@@ -54,5 +54,9 @@ class ResourceModel:
             for name, factor in factors[resource].items():
                 taken[resource] += factor * wanted.terms.get(name, 0.0)
         return Resources(
-            lut=wanted.lut + taken["lut"], ff=wanted.ff + taken["ff"], bram_18k=wanted.bram_18k, uram=wanted.uram
+            lut=wanted.lut + taken["lut"],
+            ff=wanted.ff + taken["ff"],
+            bram_18k=wanted.bram_18k,
+            uram=wanted.uram,
+            dsp=wanted.dsp,
         )

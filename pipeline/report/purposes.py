@@ -49,9 +49,11 @@ CELLS: Mapping[str, str] = MappingProxyType(
         "adder": "adder trees",
         "layer_adder_graph": "adder trees",  # generated
         "mvau_pe": "accumulators",
+        "dsp_accumulator": "accumulators",
         "sparse_mvau_pe": "accumulators",
         "activation": "thresholds",
         "requantize": "thresholds",
+        "multiply_add": "thresholds",
         "threshold_search": "thresholds",
         "threshold_bank": "thresholds",
         "weight_memory": "weight memory",

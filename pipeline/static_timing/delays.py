@@ -62,6 +62,9 @@ class CellDelays:
     uram_clk_to_out: float
     uram_clk_to_out_registered: float
     uram_setup: float
+    dsp_clk_to_out: float  # of the register at its sum
+    dsp_setup: float  # operands and addend, of the registers there
+    dsp_setup_sum: float  # an addend without one
     uncertainty: float  # of the clock; skew is left out
     nets: tuple[NetDelay, ...]  # the optimistic one first
 
@@ -98,6 +101,9 @@ CELL_DELAYS: Mapping[str, CellDelays] = {
         uram_clk_to_out=2.06,
         uram_clk_to_out_registered=0.40,  # assumed
         uram_setup=0.40,  # assumed
+        dsp_clk_to_out=0.35,  # assumed, as are the other two: little less than the 7-series'
+        dsp_setup=0.30,
+        dsp_setup_sum=1.20,
         uncertainty=0.15,  # assumed
         nets=(NetDelay("optimistic", 0.35, 0.0, True), NetDelay("pessimistic", 0.60, 0.10, False)),
     ),
@@ -127,6 +133,9 @@ CELL_DELAYS: Mapping[str, CellDelays] = {
         uram_clk_to_out=0.0,  # the family has none
         uram_clk_to_out_registered=0.0,
         uram_setup=0.0,
+        dsp_clk_to_out=0.383,
+        dsp_setup=0.324,
+        dsp_setup_sum=1.244,
         uncertainty=0.15,  # assumed
         nets=(NetDelay("optimistic", 0.50, 0.0, True), NetDelay("pessimistic", 0.85, 0.15, False)),
     ),

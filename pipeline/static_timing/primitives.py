@@ -22,6 +22,7 @@ _FLIP_FLOP = re.compile("FD[RSCP]E(_1)?|LD[CP]E")
 _SHIFT = re.compile("SRLC?(16|32)E")
 _LUTRAM = re.compile(r"RAM(32|64|128|256|512)(M|M8|M16|X1S|X1D)(_1)?")
 _BLOCK = re.compile("RAMB(18|36)E[12]")
+_DSP = re.compile("DSP48E[12]")  # with a register at P, of a multiplier also before it: nothing goes through it
 
 
 def arcs(cell: Cell, delays: CellDelays) -> Iterator[Arc]:
@@ -43,7 +44,7 @@ def arcs(cell: Cell, delays: CellDelays) -> Iterator[Arc]:
                     yield port, i, "Q", 0, delays.lut
     elif _LUTRAM.fullmatch(kind):
         yield from _lutram(cell, delays)
-    elif not (_FLIP_FLOP.fullmatch(kind) or _BLOCK.fullmatch(kind) or kind == "URAM288"):
+    elif not any(pattern.fullmatch(kind) for pattern in (_FLIP_FLOP, _BLOCK, _DSP)) and kind != "URAM288":
         raise ToolError(
             f"the netlist has a cell {kind} in module {cell.module}, of which no delays are known; add it to "
             "pipeline/static_timing/primitives.py if it is a primitive of the family"
@@ -102,6 +103,8 @@ def clock_to_out(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
         for out in cell.outputs:
             registered = _set(cell, "OREG_B" if out.endswith("_B") else "OREG_A")
             yield out, delays.uram_clk_to_out_registered if registered else delays.uram_clk_to_out
+    elif _DSP.fullmatch(kind):
+        yield "P", delays.dsp_clk_to_out
 
 
 def setups(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
@@ -122,6 +125,11 @@ def setups(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
             yield port, delays.bram_setup_data if port.startswith("DI") else delays.bram_setup
         elif kind == "URAM288":
             yield port, delays.uram_setup
+        elif _DSP.fullmatch(kind):
+            if port in ("A", "B", "C", "OPMODE"):
+                yield port, delays.dsp_setup if _set(cell, f"{port}REG") else delays.dsp_setup_sum
+            else:
+                yield port, delays.setup_enable
 
 
 def _read_addresses(kind: str) -> Collection[str]:

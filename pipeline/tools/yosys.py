@@ -1,7 +1,8 @@
 """Yosys: a design becomes a count of the primitives of a Xilinx family.
 
 The recipe decides the count, so there is one: `read_slang` with the hierarchy kept, then `synth_xilinx -nodsp`, in which
-adders are helped to one look-up table a bit, see `pipeline/tools/carry_operands.py`. Nothing is placed, routed or timed.
+adders are helped to one look-up table a bit, see `pipeline/tools/carry_operands.py`, and only what is meant for DSPs is put
+into them, see `pipeline/tools/dsp_mapping.py`. Nothing is placed, routed or timed.
 Results, and the netlists that they are counts of, are kept in a cache folder by the content that they depend on: sources,
 memory files, parameters, recipe, version.
 """
@@ -24,7 +25,7 @@ from pipeline.devices.resources import Resources
 from pipeline.errors import ToolError
 from pipeline.files import PACKAGES
 from pipeline.scratch import scratch_folder
-from pipeline.tools import carry_operands, rtlil, yosys_worker
+from pipeline.tools import carry_operands, dsp_mapping, rtlil, yosys_worker
 from pipeline.tools import netlist as netlists
 from pipeline.tools.tool import Package, contents, write_whole
 
@@ -148,7 +149,7 @@ def needed_sources(top: Path, library: Iterable[Path]) -> list[Path]:
 
 def content_key(facts: Iterable[str], sources: Sequence[Path], memories: Sequence[Path]) -> str:
     """The SHA-256 of `facts`, the files of a design by name and content, and Yosys with what prepares designs for it."""
-    modules = (carry_operands, netlists, rtlil, yosys_worker)
+    modules = (carry_operands, dsp_mapping, netlists, rtlil, yosys_worker)
     code = (Path(inspect.getfile(module)).read_text() for module in modules)
     return _YOSYS.content_key((*facts, *code), contents((*sources, *sorted(memories))))
 
@@ -204,6 +205,7 @@ def _synthesize(named: dict[str, Unit], family: str, folder: Path, log: Path) ->
         place = folder / str(i)
         place.mkdir()
         _copy([*unit.sources, *unit.memories], place)
+        (place / dsp_mapping.MAP_FILE).write_text(dsp_mapping.ACCUMULATOR_MAP)
         sources, memories = ([place / path.name for path in paths] for paths in (unit.sources, unit.memories))
         if replace(unit, sources=sources, memories=memories).key(family) != key:
             raise ToolError(f"The sources of {unit.top} were changed while they were read. Start the build again.")
@@ -221,8 +223,10 @@ def _synthesize(named: dict[str, Unit], family: str, folder: Path, log: Path) ->
 def _commands(top: str, family: str) -> list[str]:
     """What maps `top`, where the libraries of `family` are read."""
     mapping = f"{recipe(family)} -top {top} -run"
+    with_multipliers = [f"{mapping} prepare:map_dsp", *dsp_mapping.commands(family), f"{mapping} map_dsp:map_memory"]
     return [
-        *(f"hierarchy -check -top {top}", f"{mapping} prepare:map_memory"),
+        *(f"hierarchy -check -top {top}", f"{yosys_worker.WITHOUT_MULTIPLIERS}{mapping} prepare:map_memory"),
+        *(f"{yosys_worker.FOR_MULTIPLIERS}{command}" for command in with_multipliers),
         f"{yosys_worker.FOR_MEMORIES}{mapping} map_memory:map_ffram",
         *(f"{mapping} map_ffram:fine", carry_operands.COMMAND, f"{mapping} fine:"),
         *(f"tee -q -o {_STAT} stat -json", f"write_json {_NETLIST}"),

@@ -2,8 +2,9 @@
 
 Reads a job as JSON from standard input: `libraries`, commands that load what all designs need; `designs`, for each the
 `folder` that it lies in, the command `read` that loads it, and those that map it, `synthesize`. In between it is
-simplified, see `pipeline/tools/rtlil.py`. A command behind FOR_MEMORIES is left out where there are no memories.
-Commands name files relative to the folder. Prints Yosys' log.
+simplified, see `pipeline/tools/rtlil.py`. A command behind FOR_MEMORIES is left out where there are no memories, one behind
+FOR_MULTIPLIERS where nothing is to be a DSP (see `pipeline/tools/dsp_mapping.py`), one behind WITHOUT_MULTIPLIERS where
+something is. Commands name files relative to the folder. Prints Yosys' log.
 
 How Yosys maps a design depends on the numbers that it has given to names before. So each design has a process of its own
 that begins where the libraries are loaded, and comes out the same whatever else is in the job.
@@ -16,14 +17,16 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.tools import carry_operands
+from pipeline.tools import carry_operands, dsp_mapping
 from pipeline.tools.rtlil import merge_equal_modules
 
 FOR_MEMORIES = "for memories: "
+FOR_MULTIPLIERS = "for multipliers: "
+WITHOUT_MULTIPLIERS = "without multipliers: "
 
 
 def _main() -> None:
@@ -55,12 +58,25 @@ def _synthesize(design: Mapping[str, Any], libraries: Any) -> None:
     for command in ["read_rtlil simplified.il", "opt_mem", *design["synthesize"]]:
         if command == carry_operands.COMMAND:
             carry_operands.order_carry_operands(libraries)
-        elif not command.startswith(FOR_MEMORIES) or _has_memories(libraries):
-            libyosys.run_pass(command.removeprefix(FOR_MEMORIES), libraries)
+        else:
+            condition = next((prefix for prefix in _CONDITIONS if command.startswith(prefix)), "")
+            if not condition or _CONDITIONS[condition](libraries):
+                libyosys.run_pass(command.removeprefix(condition), libraries)
 
 
 def _has_memories(design: Any) -> bool:
     return any(cell.is_mem_cell() for module in design.modules_.values() for cell in module.cells_.values())
+
+
+def _has_multipliers(design: Any) -> bool:
+    return any(name.str().removeprefix("\\").split("$", 1)[0] == dsp_mapping.MODULE for name in design.modules_)
+
+
+_CONDITIONS: Mapping[str, Callable[[Any], bool]] = {
+    FOR_MEMORIES: _has_memories,
+    FOR_MULTIPLIERS: _has_multipliers,
+    WITHOUT_MULTIPLIERS: lambda design: not _has_multipliers(design),
+}
 
 
 if __name__ == "__main__":

@@ -121,14 +121,22 @@ def unlisted(paths: Sequence[Path], listed: Constructs) -> list[Construct]:
 
 def _extended_signs(paths: Sequence[Path]) -> Iterable[Construct]:
     """What is signed and no constant, where it is cast, or is widened without a cast, and casts to what is signed; in what of
-    the files is elaborated: modules that no other one instantiates, with their parameters' defaults, and all below."""
+    the files is elaborated: modules that no other one instantiates, with their parameters' defaults, and all below.
+
+    A product of two signed names may be as wide as it needs: so finn-rtllib/requant/hdl/requant.sv multiplies in a DSP, as
+    Vivado's own examples do (UG901, "Multipliers")."""
     files = _Files(paths)
     compilation = _compilation(files)
     context = ast.EvalContext(compilation.getRoot())
     extended: dict[Construct, None] = {}
+    factors: set[tuple[str, int]] = set()  # of products, by where they are
 
     def visit(node) -> None:
-        if not isinstance(node, ast.ConversionExpression) or node.operand.eval(context):
+        if isinstance(node, ast.BinaryExpression) and node.op == ast.BinaryOperator.Multiply:
+            sides = [side for side in (node.left, node.right) if _is_widened_name(side)]
+            if len(sides) == 2:
+                factors.update(map(_position, sides))
+        if not isinstance(node, ast.ConversionExpression) or node.operand.eval(context) or _position(node) in factors:
             return
         operand = node.operand.type
         widened = operand.isSigned and node.type.bitWidth > operand.bitWidth
@@ -143,6 +151,18 @@ def _extended_signs(paths: Sequence[Path]) -> Iterable[Construct]:
 
     compilation.getRoot().visit(visit)
     return extended
+
+
+def _is_widened_name(node) -> bool:
+    """Whether `node` is a signed name, widened without a cast."""
+    if not isinstance(node, ast.ConversionExpression) or node.conversionKind == ast.ConversionKind.Explicit:
+        return False
+    return isinstance(node.operand, ast.NamedValueExpression) and node.operand.type.isSigned
+
+
+def _position(node) -> tuple[int, int]:
+    start = node.operand.sourceRange.start
+    return start.buffer.id, start.offset
 
 
 def warnings(paths: Sequence[Path], silent: Iterable[str] = ()) -> list[str]:
