@@ -45,6 +45,11 @@ FORBIDDEN = {
         "wire signed [3:0] s = x[3:0]; wire signed [7:0] t = s + s;",
         "a sign that is extended",
     ),
+    "a signed net that is widened in a product with one that is not a name": (
+        "",
+        "wire signed [3:0] s = x[3:0]; wire signed [7:0] t = s * (s + 4'sd1);",
+        "a sign that is extended",
+    ),
     "the function $signed": ("", "assign y = $signed(x);", "$signed"),
     "a select downwards": ("", "assign y[3:0] = x[7-:4];", "DescendingRangeSelect"),
     "an arithmetic shift": ("", "assign y = $signed(x) >>> 2;", "ArithmeticShiftRightExpression"),
@@ -84,7 +89,8 @@ def test_is_read_for_synthesis(path: Path, tmp_path: Path):
         tmp_path / "zeros.mem",
         tmp_path / "zeros_0.mem",
         tmp_path / "zeros_0_0_0.mem",
-    ]  # those of one lane, and of a bank, where names have a beginning in common
+        tmp_path / "zeros_0000.mem",
+    ]  # those of one lane, of a bank, and of a column, where names have a beginning in common
     for memory in memories:
         memory.write_text("0\n")
     files = re.findall(r"parameter (\w*File)(s?) = ", path.read_text())
@@ -140,6 +146,11 @@ def test_what_is_listed_is_not_shown(tmp_path: Path, capsys):
     path.write_text(
         'module m #(\n  parameter Style = "auto"\n) (\n  input wire [3:0] x, output wire [7:0] y\n);\n'
         '  assign y = {{4{x[3]}}, x};\n  wire [7:0] z = 8\'(x);\n  if (Style == "none") $error("%m: no style");\nendmodule\n'
+    )
+    assert constructs.main([str(path)]) == 0
+    path.write_text(
+        "module m (\n  input wire signed [3:0] x, input wire signed [7:0] y, output wire signed [11:0] z\n);\n"
+        "  assign z = x * y;\nendmodule\n"
     )
     assert constructs.main([str(path)]) == 0
     assert capsys.readouterr().out == ""
