@@ -815,6 +815,22 @@ MUTANTS = (
     ),
     Mutant(
         "SystemVerilog",
+        "a weight in the word of a DSP is without its sign",
+        "hw/rtl/dsp_lanes.sv",
+        "{(Extent-FieldWidth){field[FieldWidth-1]}}",
+        "{(Extent-FieldWidth){1'b0}}",
+        ("tests/kernels/test_dsp_mvau.py", "-k", "exact_with"),
+    ),
+    Mutant(
+        "SystemVerilog",
+        "a sum in a DSP begins with what the last one left",
+        "hw/rtl/dsp_accumulator.sv",
+        "(first_i ? start_i : sum_q)",
+        "sum_q",
+        ("tests/kernels/test_dsp_mvau.py", "-k", "exact_with"),
+    ),
+    Mutant(
+        "SystemVerilog",
         "rows that share a channel see others",
         "hw/rtl/mvau.sv",
         "Channel = l / (Pe / Channels)",

@@ -126,7 +126,7 @@ class Timing(Section):
     )
 
 
-MvauStyle = Literal["folded", "unrolled", "sparse", "auto"]
+MvauStyle = Literal["folded", "unrolled", "sparse", "dsp", "auto"]
 RamStyle = Literal["auto", "distributed", "block", "ultra"]
 ActivationStyle = Literal["auto", "thresholds", "requantize"]
 ScaleMultiplier = Literal["lut", "dsp", "auto"]
@@ -208,7 +208,7 @@ class BuildConfig(Section):
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
         "folded",
         description=f"{_choices(MvauStyle)}, or a mapping of layers (MVAU_3) to these; others are folded, and so is a VVAU "
-        "(depthwise) where all are to be sparse",
+        "(depthwise) where all are to be sparse or in DSPs (dsp), which auto does not choose",
     )
     ram_style: RamStyle | dict[str, RamStyle] = Field(
         "auto",

@@ -73,7 +73,7 @@ def test_every_option_is_read_by_a_stage() -> None:
         ('folding_config_file: "a\\tb"', "folding_config_file is '/.*a.tb'; expected a path to a folding file"),
         (
             'mvau_style: {"MVAU_0\\n": sparse}',
-            "mvau_style is {'MVAU_0.n': 'sparse'}; expected folded, unrolled, sparse",
+            "mvau_style is {'MVAU_0.n': 'sparse'}; expected folded, unrolled, sparse, dsp",
         ),
         (f"model: {'x' * 3000}", "model is 'xxx.*…; expected a model's name or a path"),
         (
@@ -88,12 +88,15 @@ def test_every_option_is_read_by_a_stage() -> None:
             "target_fps: fast",
             "target_fps is 'fast'; expected a number of frames a second above 0 and up to 1e9, or max",
         ),
-        ("mvau_style: fold", "mvau_style is 'fold'; expected folded, unrolled, sparse or auto, or a mapping of layers"),
+        (
+            "mvau_style: fold",
+            "mvau_style is 'fold'; expected folded, unrolled, sparse, dsp or auto, or a mapping of layers",
+        ),
         ("ram_style: uram", "ram_style is 'uram'; expected auto, distributed, block or ultra, or a mapping of layers"),
         ("ram_style: {MVAU_3: x}", "ram_style is {'MVAU_3': 'x'}; expected auto, distributed, block or ultra"),
         ("preferred_impl_style: vhdl", "preferred_impl_style is 'vhdl'; expected rtl or hls, or a mapping of layers"),
         ("preferred_impl_style: {MVAU: x}", "preferred_impl_style is {'MVAU': 'x'}; expected rtl or hls, or a mapping"),
-        ("mvau_style: {MVAU_3: x}", "mvau_style is {'MVAU_3': 'x'}; expected folded, unrolled, sparse or auto"),
+        ("mvau_style: {MVAU_3: x}", "mvau_style is {'MVAU_3': 'x'}; expected folded, unrolled, sparse, dsp or auto"),
         ("simulation: {stall_seed: x}", "simulation.stall_seed is 'x'; expected a whole number of 0 or more."),
         ("verify: {gate_level: often}", "verify.gate_level is 'often'; expected true or false"),
         ("verify: {frames: 0}", "verify.frames is 0; expected a whole number of frames from 1 to 100"),

@@ -1,5 +1,6 @@
-// The DSP block of UltraScale+ (UG579) as far as multiply_add takes it: P = A · B + C, with registers at A and B (none to
-// two), C, the product and P. The pre-adder, the cascades, patterns and other operations are not modelled.
+// The DSP block of UltraScale+ (UG579) as far as multiply_add and dsp_accumulator take it: P = A · B + C, with registers at A
+// and B (none to two), C, the product and P; or without the multiplier, P = C + (A:B or P). The pre-adder, the cascades,
+// patterns and other operations are not modelled.
 `default_nettype none
 
 module DSP48E2 #(
@@ -52,13 +53,15 @@ module DSP48E2 #(
   output wire [47:0] P
 );
 
-  if (AMULTSEL != "A" || BMULTSEL != "B" || A_INPUT != "DIRECT" || B_INPUT != "DIRECT" || USE_MULT != "MULTIPLY" ||
-      USE_SIMD != "ONE48" || ALUMODEREG + CARRYINREG + CARRYINSELREG + INMODEREG + OPMODEREG != 0) begin : gen_check
+  if (AMULTSEL != "A" || BMULTSEL != "B" || A_INPUT != "DIRECT" || B_INPUT != "DIRECT" || USE_SIMD != "ONE48" ||
+      ALUMODEREG + CARRYINREG + CARRYINSELREG + INMODEREG + OPMODEREG != 0) begin : gen_check
     $error("%m: an operation that is not modelled");
   end
-  // X and Y the product, Z either C or nothing, W nothing
-  wire modelled = (OPMODE == 9'b000110101 || OPMODE == 9'b000000101) && ALUMODE == 0 && INMODE == 0 && CARRYINSEL == 0 &&
-                  !CARRYIN;
+  // X and Y the product, Z either C or nothing, W nothing; or X either P or A:B, Y C, Z and W nothing
+  wire multiplies = OPMODE == 9'b000110101 || OPMODE == 9'b000000101;
+  wire accumulates = OPMODE == 9'b000001110 || OPMODE == 9'b000001111;
+  wire modelled = ((USE_MULT == "NONE") ? accumulates : USE_MULT == "MULTIPLY" && multiplies) && ALUMODE == 0 &&
+                  INMODE == 0 && CARRYINSEL == 0 && !CARRYIN;
   always @(posedge CLK) if (!modelled) $fatal(1, "%m: an operation that is not modelled");
   wire unused = &{1'b0, A, D, ACIN, BCIN, PCIN, ACASCREG[0], BCASCREG[0], ADREG[0], DREG[0]};
 
@@ -74,7 +77,8 @@ module DSP48E2 #(
   wire signed [44:0] m = (MREG == 0) ? product : m_q;
   wire [47:0] c = (CREG == 0) ? C : c_q;
   wire [47:0] z = OPMODE[4] ? c : '0;
-  wire [47:0] sum = {{3{m[44]}}, m} + z;
+  wire [47:0] x = OPMODE[0] ? {A, B} : p_q;  // without registers at A and B, as dsp_accumulator has it
+  wire [47:0] sum = (USE_MULT == "NONE") ? x + c : {{3{m[44]}}, m} + z;
   always_ff @(posedge CLK) begin
     if (RSTA) a1_q <= '0; else if (CEA1) a1_q <= A[26:0];
     if (RSTA) a2_q <= '0; else if (CEA2) a2_q <= a1;

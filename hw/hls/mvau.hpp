@@ -16,6 +16,7 @@
 // Channels:           channels of an input beat, Simd elements of each, of which as many neighbouring lanes see the same;
 //                     more than 1 for a VVAU (see vvau).
 // Replays:            vectors are replayed, else every step takes a beat.
+// Multiplier:         what gives a product; another one for a DspMVAU (see dsp_mvau).
 #ifndef A2Q_MVAU_HPP
 #define A2Q_MVAU_HPP
 
@@ -24,8 +25,18 @@
 
 namespace a2q {
 
+// A product as synthesis finds it best.
+struct multiplier {
+  template <class Product, class Input, class Weight>
+  static Product multiply(const Input &input, const Weight &weight) {
+#pragma HLS inline
+    const Product product = input * weight;
+    return product;
+  }
+};
+
 // A step of the lanes: one beat of the vector, for Pe rows.
-template <class Numbers, class Layer, int Channels, class Weights, class Biases, class Thresholds>
+template <class Multiplier, class Numbers, class Layer, int Channels, class Weights, class Biases, class Thresholds>
 struct mvau_step {
   using Input = typename Numbers::template number<Layer::InputWidth, Layer::InputSigned>;
   using Output = typename Numbers::template number<Layer::OutputWidth, Layer::OutputSigned>;
@@ -48,7 +59,8 @@ struct mvau_step {
     if (first) sum.start(biases[Layer::HasBias ? Lane : 0]);
     for (int s = 0; s < Layer::Simd; s++) {
 #pragma HLS unroll
-      const Product product = inputs.lane[s * Channels + channel] * weights[Lane][s];
+      const Product product =
+          Multiplier::template multiply<Product>(inputs.lane[s * Channels + channel], weights[Lane][s]);
       sum.add(product);
       watch<Layer, Layer::acc_width(Lane)>(Lane, sum, last && s == Layer::Simd - 1);
     }
@@ -59,8 +71,8 @@ struct mvau_step {
   }
 };
 
-template <int Channels, bool Replays, class Numbers, class Layer, class Weight, class Bias, int BiasFolds, int BiasLanes,
-          class Threshold, int ThresholdFolds, int ThresholdLanes, int Entries>
+template <int Channels, bool Replays, class Numbers, class Layer, class Multiplier = multiplier, class Weight, class Bias,
+          int BiasFolds, int BiasLanes, class Threshold, int ThresholdFolds, int ThresholdLanes, int Entries>
 void matrix_vector(
     stream<Numbers, Layer::Simd * Channels, Layer::InputWidth, Layer::InputSigned> &in,
     stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
@@ -74,7 +86,7 @@ void matrix_vector(
 #pragma HLS array_partition variable=thresholds complete dim=3
   static_assert(Layer::Mw % Layer::Simd == 0 && Layer::Mh % Layer::Pe == 0, "Simd divides Mw, and Pe divides Mh");
   static_assert(Layer::Pe % Channels == 0, "Channels divides Pe");
-  using Step = mvau_step<Numbers, Layer, Channels, Weight[Layer::Pe][Layer::Simd], Bias[BiasLanes],
+  using Step = mvau_step<Multiplier, Numbers, Layer, Channels, Weight[Layer::Pe][Layer::Simd], Bias[BiasLanes],
                          Threshold[ThresholdLanes][Entries]>;
   constexpr unsigned SynapseFolds = Layer::Mw / Layer::Simd;
   constexpr unsigned NeuronFolds = Layer::Mh / Layer::Pe;

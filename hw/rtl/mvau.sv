@@ -8,6 +8,8 @@
 // It is also the VVAU, whose vectors are the pixels of some channels, of which a row sees one (see vvau). There a beat has
 // Simd elements of each of the channels, the channels fastest, and none is needed twice: every step takes one.
 //
+// And it is the MVAU in DSPs, where chains of DSPs stand in the place of lanes of look-up tables (see dsp_mvau).
+//
 // Mw, Mh:          columns and rows of the matrix.
 // Simd:            elements of an input beat, divides Mw.
 // Pe:              elements of an output beat, divides Mh. Row r is computed by lane r % Pe.
@@ -28,7 +30,9 @@
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
 // WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
 // BiasFile:        a word for each beat of results: Pe biases.
-// ThresholdFiles:  the thresholds (see activation).
+// Dsp:             lanes are in DSPs (see dsp_lanes). Then Channels is 1, and WeightWidth, RecodeInput, ProductWidth and
+//                  WeightFile are not used, but FieldWidths, Heads, StartWidth and WeightFiles are, and biases are as there.
+// ThresholdFiles:  the thresholds (see activation); with Dsp 2^(bits of the accumulator - 1) more.
 // Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of an accumulator; 0 otherwise.
 //                  Where 0 is no input, sums may also leave a width that holds the last of them, and come back.
@@ -56,6 +60,11 @@ module mvau #(
   parameter RamStyle = "auto",
   parameter WeightFile = "",
   parameter BiasFile = "",
+  parameter bit Dsp = 1'b0,
+  parameter logic [Pe*8-1:0] FieldWidths = {Pe{8'd4}},
+  parameter logic [Pe-1:0] Heads = '1,
+  parameter int unsigned StartWidth = 1,
+  parameter WeightFiles = "",
   parameter ThresholdFiles = "",
   parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = "",
@@ -85,8 +94,8 @@ module mvau #(
   if (Mw % Simd != 0 || Mh % Pe != 0) begin : gen_check_folding
     $error("%m: Simd must divide Mw and Pe must divide Mh");
   end
-  if (Pe % Channels != 0) begin : gen_check_channels
-    $error("%m: Channels must divide Pe");
+  if (Pe % Channels != 0 || (Dsp && Channels != 1)) begin : gen_check_channels
+    $error("%m: Channels must divide Pe, and be 1 with Dsp");
   end
 
   function automatic int unsigned widest(input logic [Pe*8-1:0] widths);
@@ -103,11 +112,11 @@ module mvau #(
   localparam int unsigned NeuronWidth = (NeuronFolds > 1) ? $clog2(NeuronFolds) : 1;
   localparam int unsigned StepWidth = (Steps > 1) ? $clog2(Steps) : 1;
 
-  // cycles from the operands to their sum: product_pair, then adder_tree; both check theirs
+  // cycles from the operands to their sum: product_pair, then adder_tree; both check theirs; or dsp_chain
   localparam int unsigned ProductLatency =
       !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
   localparam int unsigned TreeLatency = $clog2(Simd) / 2;
-  localparam int unsigned DotLatency = ProductLatency + TreeLatency;
+  localparam int unsigned DotLatency = Dsp ? Simd + 2 : ProductLatency + TreeLatency;
 
   // cycles from a step to its result at the output, and places for those on the way: see result_buffer
   localparam int unsigned SearchLatency =
@@ -121,9 +130,10 @@ module mvau #(
   wire room;
 
   // which beat of the vector, for which rows; that it is the last one is known a cycle before
-  logic [SynapseWidth-1:0] synapse_q;
+  wire [SynapseWidth-1:0] synapse;
+  wire synapse_last;
   logic [StepWidth-1:0] step_q;
-  logic synapse_last_q, step_last_q;
+  logic step_last_q;
   logic take_q;  // the first rows: beats come from the stream
 
   wire step_valid = room && (!take_q || (in_valid_i && weights_loaded_o));
@@ -131,18 +141,32 @@ module mvau #(
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      synapse_q <= '0;
-      synapse_last_q <= SynapseFolds == 1;
       step_q <= '0;
       step_last_q <= Steps == 1;
       take_q <= 1'b1;
     end else if (step_valid) begin
-      synapse_q <= synapse_last_q ? '0 : synapse_q + 1'b1;
-      synapse_last_q <= SynapseFolds == 1 || synapse_q == SynapseWidth'(SynapseFolds - 2);
       step_q <= step_last_q ? '0 : step_q + 1'b1;
       step_last_q <= Steps == 1 || step_q == StepWidth'(Steps - 2);
-      if (synapse_last_q) take_q <= !Stores || step_last_q;
+      if (synapse_last) take_q <= !Stores || step_last_q;
     end
+  end
+  if (NeuronFolds > 1) begin : gen_synapse
+    logic [SynapseWidth-1:0] synapse_q;
+    logic synapse_last_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        synapse_q <= '0;
+        synapse_last_q <= SynapseFolds == 1;
+      end else if (step_valid) begin
+        synapse_q <= synapse_last_q ? '0 : synapse_q + 1'b1;
+        synapse_last_q <= SynapseFolds == 1 || synapse_q == SynapseWidth'(SynapseFolds - 2);
+      end
+    end
+    assign synapse = synapse_q;
+    assign synapse_last = synapse_last_q;
+  end else begin : gen_step
+    assign synapse = step_q;
+    assign synapse_last = step_last_q;
   end
 
   // operands; a vector that is replayed is always read from the buffer, which saves a multiplexer and costs a cycle
@@ -155,10 +179,10 @@ module mvau #(
     logic [StepWidth-1:0] read_step_q;
     logic read_valid_q, read_last_q;
     always_ff @(posedge clk_i) begin
-      if (in_valid_i && in_ready_o) vector_q[synapse_q] <= in_data_i;
-      read_synapse_q <= synapse_q;
+      if (in_valid_i && in_ready_o) vector_q[synapse] <= in_data_i;
+      read_synapse_q <= synapse;
       read_step_q <= step_q;
-      read_last_q <= synapse_last_q;
+      read_last_q <= synapse_last;
       inputs_q <= vector_q[read_synapse_q];
       read_valid_q <= rst_ni && step_valid;
     end
@@ -169,27 +193,9 @@ module mvau #(
     always_ff @(posedge clk_i) inputs_q <= in_data_i;
     assign operand_step = step_q;
     assign operand_valid = step_valid;
-    assign operand_last = synapse_last_q;
+    assign operand_last = synapse_last;
+    wire unused_synapse = &{1'b0, synapse};
   end
-
-  wire [Pe*Simd*WeightWidth-1:0] weights;
-  weight_memory #(
-    .Width(Pe * Simd * WeightWidth),
-    .Depth(Steps),
-    .RamStyle(RamStyle),
-    .File(WeightFile)
-  ) u_weights (
-    .clk_i(clk_i),
-    .rst_ni(rst_ni),
-    .load_valid_i(load_valid_i),
-    .load_data_i(load_data_i),
-    .load_valid_o(load_valid_o),
-    .load_data_o(load_data_o),
-    .loaded_o(weights_loaded_o),
-    .en_i(1'b1),
-    .address_i(operand_step),
-    .data_o(weights)
-  );
 
   // bit 0 belongs to the operands, bit DotLatency to their sum
   logic [DotLatency:0] valid_q, last_q;
@@ -237,49 +243,108 @@ module mvau #(
     assign starts = '0;
   end
 
+  // in the lanes of DSPs sums are unsigned, with an offset that is in the thresholds
+  localparam bit OffsetBinary = Dsp && NumThresholds > 0 && Requantizer == '0;
+
   wire [Pe*LaneWidth-1:0] accs;
-  wire [Pe-1:0] overflows;
-  for (genvar l = 0; l < Pe; l++) begin : gen_lane
-    localparam int unsigned AccWidth = 32'(AccWidths[8*l+:8]);
-    localparam int unsigned Channel = l / (Pe / Channels);
-    wire [Simd*InputWidth-1:0] inputs;
-    for (genvar s = 0; s < Simd; s++) begin : gen_element
-      assign inputs[s*InputWidth+:InputWidth] = inputs_q[(s*Channels+Channel)*InputWidth+:InputWidth];
-    end
-    wire [AccWidth-1:0] acc;
-    mvau_pe #(
+  if (Dsp) begin : gen_dsps
+    dsp_lanes #(
       .Simd(Simd),
+      .Pe(Pe),
+      .Steps(Steps),
       .InputWidth(InputWidth),
       .InputSigned(InputSigned),
-      .WeightWidth(WeightWidth),
-      .RecodeInput(RecodeInput),
-      .ProductWidth(ProductWidth),
-      .AccWidth(AccWidth),
+      .AccWidths(AccWidths),
+      .FieldWidths(FieldWidths),
+      .Heads(Heads),
+      .LaneWidth(LaneWidth),
+      .OffsetBinary(OffsetBinary),
       .HasBias(HasBias),
-      .StartWidth(BiasWidth),
-      .ProductLatency(ProductLatency),
-      .TreeLatency(TreeLatency),
+      .BiasWidth(BiasWidth),
+      .StartWidth(StartWidth),
+      .RamStyle(RamStyle),
+      .WeightFiles(WeightFiles),
       .CheckOverflow(CheckOverflow)
-    ) u_mvau_pe (
+    ) u_lanes (
       .clk_i(clk_i),
       .rst_ni(rst_ni),
-      .inputs_i(inputs),
-      .weights_i(weights[l*Simd*WeightWidth+:Simd*WeightWidth]),
+      .load_valid_i(load_valid_i),
+      .load_data_i(load_data_i),
+      .load_valid_o(load_valid_o),
+      .load_data_o(load_data_o),
+      .weights_loaded_o(weights_loaded_o),
+      .step_i(operand_step),
+      .inputs_i(inputs_q),
       .valid_i(sum_valid),
       .first_i(first_q),
       .last_i(sum_last),
-      .start_i(starts[l*BiasWidth+:BiasWidth]),
-      .acc_o(acc),
-      .overflow_o(overflows[l])
+      .starts_i(starts),
+      .accs_o(accs),
+      .overflow_o(overflow_o)
     );
-    assign accs[l*LaneWidth+:LaneWidth] = {{(LaneWidth-AccWidth){acc[AccWidth-1]}}, acc};
-  end
+  end else begin : gen_luts
+    wire [Pe*Simd*WeightWidth-1:0] weights;
+    weight_memory #(
+      .Width(Pe * Simd * WeightWidth),
+      .Depth(Steps),
+      .RamStyle(RamStyle),
+      .File(WeightFile)
+    ) u_weights (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .load_valid_i(load_valid_i),
+      .load_data_i(load_data_i),
+      .load_valid_o(load_valid_o),
+      .load_data_o(load_data_o),
+      .loaded_o(weights_loaded_o),
+      .en_i(1'b1),
+      .address_i(operand_step),
+      .data_o(weights)
+    );
 
-  if (CheckOverflow) begin : gen_check
-    assign overflow_o = |overflows;
-  end else begin : gen_no_check
-    assign overflow_o = 1'b0;
-    wire unused_overflows = &{1'b0, overflows};
+    wire [Pe-1:0] overflows;
+    for (genvar l = 0; l < Pe; l++) begin : gen_lane
+      localparam int unsigned AccWidth = 32'(AccWidths[8*l+:8]);
+      localparam int unsigned Channel = l / (Pe / Channels);
+      wire [Simd*InputWidth-1:0] inputs;
+      for (genvar s = 0; s < Simd; s++) begin : gen_element
+        assign inputs[s*InputWidth+:InputWidth] = inputs_q[(s*Channels+Channel)*InputWidth+:InputWidth];
+      end
+      wire [AccWidth-1:0] acc;
+      mvau_pe #(
+        .Simd(Simd),
+        .InputWidth(InputWidth),
+        .InputSigned(InputSigned),
+        .WeightWidth(WeightWidth),
+        .RecodeInput(RecodeInput),
+        .ProductWidth(ProductWidth),
+        .AccWidth(AccWidth),
+        .HasBias(HasBias),
+        .StartWidth(BiasWidth),
+        .ProductLatency(ProductLatency),
+        .TreeLatency(TreeLatency),
+        .CheckOverflow(CheckOverflow)
+      ) u_mvau_pe (
+        .clk_i(clk_i),
+        .rst_ni(rst_ni),
+        .inputs_i(inputs),
+        .weights_i(weights[l*Simd*WeightWidth+:Simd*WeightWidth]),
+        .valid_i(sum_valid),
+        .first_i(first_q),
+        .last_i(sum_last),
+        .start_i(starts[l*BiasWidth+:BiasWidth]),
+        .acc_o(acc),
+        .overflow_o(overflows[l])
+      );
+      assign accs[l*LaneWidth+:LaneWidth] = {{(LaneWidth-AccWidth){acc[AccWidth-1]}}, acc};
+    end
+
+    if (CheckOverflow) begin : gen_check
+      assign overflow_o = |overflows;
+    end else begin : gen_no_check
+      assign overflow_o = 1'b0;
+      wire unused_overflows = &{1'b0, overflows};
+    end
   end
 
   wire result_valid;
@@ -289,7 +354,7 @@ module mvau #(
     .Folds(NeuronFolds),
     .InputWidth(LaneWidth),
     .ValueWidths(AccWidths),
-    .InputSigned(1'b1),
+    .InputSigned(!OffsetBinary),
     .NumThresholds(NumThresholds),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
@@ -314,7 +379,7 @@ module mvau #(
     .clk_i(clk_i),
     .rst_ni(rst_ni),
     .room_o(room),
-    .start_i(step_valid && synapse_last_q),
+    .start_i(step_valid && synapse_last),
     .in_valid_i(result_valid),
     .in_data_i(result),
     .out_valid_o(out_valid_o),

@@ -37,6 +37,19 @@ def signed_bits(low, high):
     return max((~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()) + 1
 
 
+def packings(lowest, highest, low, high, bits, port):
+    """The offsets of as many rows as a DSP's word holds: 48 bits of sums, `port` of weights side by side, 18 of an input.
+
+    A weight is stored less 1 where the one below it is negative. It has to fit its lane, but in the last one, the port."""
+    offsets, stored = [], [signed_bits(lowest, highest)]
+    while signed_bits(low, high) <= 18 and len(stored) * bits <= 48 and max([1, *stored[:-1]]) <= bits:
+        if (len(stored) - 1) * bits + stored[-1] > port:
+            break
+        offsets.append([row * bits for row in range(len(stored))])
+        stored.append(signed_bits(lowest - 1, highest))
+    return offsets
+
+
 def witness(weights, sums, extreme, sign):
     """The first row that reaches the sum `extreme`, and which of its inputs are at their largest then."""
     channel = sums.index(extreme)
@@ -73,6 +86,8 @@ def entry(layer, weights, starts, per_pe):
     right.update(zeros=zeros, weights=rows * k, sparsity=round(zeros / (rows * k), 4), largest_l1_norm=max(norms))
     right["P_claimed"] = None if claimed is None else max(claimed, *exact)
     right["l1_limit"] = None if claimed is None else ((1 << (claimed - 1)) - 1) >> (n - signed)
+    ends = (min(map(min, weights)), max(map(max, weights)), low, high, max(exact))
+    right["dsp_packings"] = {name: packings(*ends, port) for name, port in (("DSP48E2", 27), ("DSP48E1", 25))}
     right["witnesses"] = {"lowest": witness(weights, downs, lowest, -1), "highest": witness(weights, ups, highest, 1)}
     return right
 

@@ -223,8 +223,8 @@ def folding_digest(graph: LayerGraph) -> str:
 
 
 def style_of(layer: Layer) -> str:
-    """What computes the matrix of `layer`: folded, unrolled or sparse."""
-    return {"UnrolledMVAU": "unrolled", "SparseMVAU": "sparse"}.get(layer.op_type, "folded")
+    """What computes the matrix of `layer`: folded, unrolled, sparse or dsp."""
+    return {"UnrolledMVAU": "unrolled", "SparseMVAU": "sparse", "DspMVAU": "dsp"}.get(layer.op_type, "folded")
 
 
 def _layers(facts: BuildFacts) -> tuple[LayerRecord, ...]:

@@ -164,6 +164,7 @@ class Layer(ABC):
     keeps_rate: ClassVar[bool] = False  # whether it goes at its `rate` also where that takes more time than there is
     # what may compute it, where that is to be chosen; the first where nothing is said of it
     styles: ClassVar[tuple[str, ...]] = ()
+    asked_styles: ClassVar[tuple[str, ...]] = ()  # what may, too, where it is asked for
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -266,6 +267,10 @@ class Layer(ABC):
     def styled(self, style: str, fields: Mapping[str, int | str]) -> Layer:
         """The layer that computes the same in one of the `styles`, with the `fields` of a folding."""
         return self.folded(fields)
+
+    def for_family(self, family: str) -> Layer:
+        """The layer as it is built in an FPGA of Yosys' `family`."""
+        return self
 
     def finn_folding(self) -> dict[str, int | str]:
         """The values of the layer in a FINN folding file, see `pipeline/folding/folding_config.py`."""

@@ -10,12 +10,13 @@ from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
 from pipeline.errors import ConfigError
 from pipeline.folding.folding_config import FoldingConfig
-from pipeline.kernels.matrix_vector import STYLES, lane_attributes
+from pipeline.kernels.matrix_vector import ASKED_STYLES, STYLES, lane_attributes
 
 __all__ = ["Allowed", "allowed"]
 
 _OF_MODE = {"internal_embedded": ("unrolled",), "internal_decoupled": ("folded", "sparse")}
 _MODE_OF = {style: mode for mode, styles in _OF_MODE.items() for style in styles}
+_MODE_OF |= dict.fromkeys(ASKED_STYLES, "internal_decoupled")
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,15 @@ def _styles(layer: Layer, style: str, wanted: Mapping[str, int | str], of_all: b
     if style == "auto" and "mvau_style" in wanted:
         style, of_all = str(wanted["mvau_style"]), False
     if style != "auto":
-        if style not in layer.styles and not of_all:
-            raise ConfigError(
-                f"{layer.name} is to be {style}; it can be {' or '.join(layer.styles)}: a {layer.op_type} has no weights of "
-                "zero to leave out."
+        possible = (*layer.styles, *layer.asked_styles)
+        if style not in possible and not of_all:
+            reason = (
+                "has rows that see different inputs" if style in ASKED_STYLES else "has no weights of zero to leave out"
             )
-        return (style if style in layer.styles else "folded",)
+            raise ConfigError(
+                f"{layer.name} is to be {style}; it can be {' or '.join(possible)}: a {layer.op_type} {reason}."
+            )
+        return (style if style in possible else "folded",)
     if {"PE", "SIMD"} & wanted.keys():
         return ("folded",)
     return tuple(kind for kind in _OF_MODE.get(str(wanted.get("mem_mode")), STYLES) if kind in layer.styles)

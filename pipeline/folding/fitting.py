@@ -183,7 +183,7 @@ class Fitter:
                 if folding.style == "unrolled":
                     columns, rows = layer.inputs()[0].shape[2], layer.outputs()[0].shape[2]
                     self._tell(f"{layer.name}: looking for an adder graph of {rows} × {columns} weights")
-                self._made[key] = layer.styled(folding.style, folding.fields)
+                self._made[key] = layer.styled(folding.style, folding.fields).for_family(self.board.family)
             layers.append(self._made[key])
         return replace(graph, layers=tuple(layers))
 

@@ -25,6 +25,7 @@ from pipeline.folding.fit import Fit
 from pipeline.folding.fitting import Design, Fitter
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.timing import Prediction
+from pipeline.kernels.dsp_mvau import DspMVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 
 __all__ = [
@@ -203,7 +204,8 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     estimate_network_performance.json has what the beat-level analysis predicts: predicted_cycles_between_frames,
     predicted_first_output_cycles, predicted_first_frame_cycles. Where layers are unrolled, adder_graphs.json has their
     graphs, with the interval of every node: what it takes to check them. Where requantizers take the place of thresholds,
-    requantizers.json has what they calculate with and the ranges in which they are equal. Where styles were left open,
+    requantizers.json has what they calculate with and the ranges in which they are equal. Where layers are in DSPs,
+    dsp_packings.json has the lanes of their words, with the sums that each is proven to hold. Where styles were left open,
     mvau_styles.json says what was chosen.
     """
     report = folder / "report"
@@ -235,6 +237,9 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     graphs = {layer.name: _adder_graph(layer) for layer in folded.graph if isinstance(layer, UnrolledMVAU)}
     if graphs:
         _write_json(report / "adder_graphs.json", graphs)
+    packed = {layer.name: _packings(layer) for layer in folded.graph if isinstance(layer, DspMVAU)}
+    if packed:
+        _write_json(report / "dsp_packings.json", packed)
     if folded.requantized:
         _write_json(report / "requantizers.json", {layer.name: _requantizer(layer) for layer in folded.requantized})
     _write_json(folder / "auto_folding_config.json", _folding_config(folded.graph))
@@ -254,6 +259,28 @@ def _requantizer(layer: Activating) -> dict[str, object]:
         "from": lo.tolist(),
         "to": hi.tolist(),
     } | ({"dsps_per_lane": requantizer.dsps} if requantizer.dsps else {})
+
+
+def _packings(layer: DspMVAU) -> dict[str, object]:
+    """The words of a layer in DSPs. Raises VerificationError where a lane does not hold its sums."""
+    layer.check_packings()
+    words = [
+        {
+            "offsets": [lane.offset for lane in packing.lanes],
+            "lane_bits": [lane.bits for lane in packing.lanes],
+            "stored_bits": [lane.field_bits for lane in packing.lanes],
+            "sums": [[lane.lo, lane.hi] for lane in packing.lanes],
+        }
+        for packing in layer.packings
+    ]
+    return {
+        "dsp": layer.packings[0].dsp.name,
+        "dsps": layer.dsps,
+        "mac_per_dsp": round(layer.pe * layer.simd / layer.dsps, 3),
+        "words": words,
+        "how": "neighbouring PE lanes share the words of a chain of SIMD + 1 DSPs; the sums of the rows that take turns in a "
+        "lane fit its bits, two's complement, so that at the end no lane reaches into the next",
+    }
 
 
 def _read_config(folding_config: Path | Mapping[str, dict[str, Any]] | None, graph: LayerGraph) -> FoldingConfig | None:

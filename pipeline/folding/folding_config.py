@@ -11,7 +11,7 @@ are layers that the network does not have, such as a Thresholding that is fused 
 is an error. A file of which
 nothing, or too little, is of the network is an error.
 
-What FINN has no word for: `mvau_style` says that an MVAU is sparse or unrolled, see `styles.py`. Then its PE, SIMD and
+What FINN has no word for: `mvau_style` says that an MVAU is sparse, unrolled or in DSPs, see `styles.py`. Then its PE, SIMD and
 lanes, or its digits, are those of this style; else PE and SIMD are those of a folded one.
 """
 
@@ -28,7 +28,7 @@ from pipeline.dataflow.registry import kernels
 from pipeline.errors import ConfigError
 from pipeline.folding.finn_names import BETWEEN_LAYERS, JOINED, Names, check_network, is_layer, operator_of, today
 from pipeline.json_file import read_json
-from pipeline.kernels.matrix_vector import RAM_STYLES, STYLES, lane_attributes
+from pipeline.kernels.matrix_vector import ASKED_STYLES, RAM_STYLES, STYLES, lane_attributes
 from pipeline.text_file import shown
 
 __all__ = ["FoldingConfig", "LayerFolding", "attributes_of", "by_operator", "check_layout"]
@@ -37,7 +37,7 @@ _MEM_MODES = {"const": "internal_embedded", "decoupled": "internal_decoupled"}  
 _WORDS: dict[str, tuple[str, ...]] = {
     "ram_style": RAM_STYLES,
     "mem_mode": ("internal_embedded", "internal_decoupled", "external", "external_mem", "dynamic"),
-    "mvau_style": STYLES,
+    "mvau_style": (*STYLES, *ASKED_STYLES),
 }
 
 _MOST = 1 << 20  # lanes, or elements of a FIFO

@@ -26,6 +26,7 @@ from pipeline.kernels.product_pair import product_adders, product_latency, produ
 from pipeline.kernels.threshold_search import search_styles
 
 __all__ = [
+    "ASKED_STYLES",
     "LARGE_CHANNELS",
     "LARGE_ROWS",
     "MAX_ACCUMULATOR_BITS",
@@ -43,7 +44,8 @@ __all__ = [
 
 MAX_ACCUMULATOR_BITS = 63
 RAM_STYLES = ("auto", "distributed", "block", "ultra")
-STYLES = ("folded", "unrolled", "sparse")
+STYLES = ("folded", "unrolled", "sparse")  # that "auto" chooses among
+ASKED_STYLES = ("dsp",)
 LARGE_ROWS, LARGE_CHANNELS = (64, 128, 256, 512), (64, 128, 256, 512)  # of matrices such as ResNet-18 has
 _ROWS, _CHANNELS = (8, 10, 16, 16, 24, 32, 32, 64), (3, 8, 16, 32, 64)  # and of ResNet-8's, that are drawn
 # a float holds every integer up to here, so BLAS computes exact sums as long as no partial sum can exceed it
@@ -76,8 +78,9 @@ class MatrixVector(Accumulating, Activating):
     requantizer: Requantizer | None = field(default=None, kw_only=True)
 
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
-    style: ClassVar[str]  # what computes the matrix, one of STYLES
+    style: ClassVar[str]  # what computes the matrix, one of STYLES or ASKED_STYLES
     styles: ClassVar[tuple[str, ...]] = STYLES  # what may
+    asked_styles: ClassVar[tuple[str, ...]] = ASKED_STYLES
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:
@@ -286,7 +289,7 @@ class MatrixVector(Accumulating, Activating):
 
 
 def kind_of(style: str) -> type[MatrixVector]:
-    """The kernel that computes any matrix in `style`, one of STYLES."""
+    """The kernel that computes any matrix in `style`, one of STYLES or ASKED_STYLES."""
     kinds = (kind for kind in kernels().values() if issubclass(kind, MatrixVector) and kind.finn_operator == "MVAU")
     return next(kind for kind in kinds if kind.style == style)
 

@@ -49,6 +49,9 @@ CELLS: Mapping[str, str] = MappingProxyType(
         "adder": "adder trees",
         "layer_adder_graph": "adder trees",  # generated
         "mvau_pe": "accumulators",
+        "dsp_lanes": "accumulators",
+        "dsp_chain": "accumulators",
+        "dsp_accumulator": "accumulators",
         "sparse_mvau_pe": "accumulators",
         "activation": "thresholds",
         "requantize": "thresholds",

@@ -16,8 +16,10 @@ from pipeline.accumulators.certificate import Certificate, LayerCertificate
 from pipeline.accumulators.policy import Policy
 from pipeline.accumulators.witness import Witness
 from pipeline.dataflow.bounds import RowBounds, row_bounds
+from pipeline.dataflow.dsp_packing import DSPS, row_packings
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.roles import Accumulating
+from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 from pipeline.frontend.streamline import COPY
 from pipeline.stage import Context, Stage
@@ -156,6 +158,15 @@ def _certify(
         },
         row_bits=widths,
         largest_l1_norm=max(row.l1_norm for row in rows),
+        dsp_packings={
+            dsp.name: row_packings(
+                IntType(int(unit.weights.min()), int(unit.weights.max())),
+                unit.input_type,
+                max(row.exact for row in rows),
+                dsp,
+            )
+            for dsp in DSPS.values()
+        },
         zeros=int(np.count_nonzero(unit.weights == 0)),
         lowest=Witness.of(unit, min(range(len(rows)), key=lambda channel: rows[channel].lo), highest=False),
         highest=Witness.of(unit, max(range(len(rows)), key=lambda channel: rows[channel].hi), highest=True),

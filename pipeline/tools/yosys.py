@@ -205,6 +205,7 @@ def _synthesize(named: dict[str, Unit], family: str, folder: Path, log: Path) ->
         place = folder / str(i)
         place.mkdir()
         _copy([*unit.sources, *unit.memories], place)
+        (place / dsp_mapping.MAP_FILE).write_text(dsp_mapping.ACCUMULATOR_MAP)
         sources, memories = ([place / path.name for path in paths] for paths in (unit.sources, unit.memories))
         if replace(unit, sources=sources, memories=memories).key(family) != key:
             raise ToolError(f"The sources of {unit.top} were changed while they were read. Start the build again.")

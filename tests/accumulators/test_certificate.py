@@ -68,6 +68,7 @@ LIES = {
     "bits_used": 8,
     "largest_l1_norm": 6,
     "l1_limit": 62,
+    "dsp_packings": {"DSP48E2": [[0], [0, 7]], "DSP48E1": []},
     "zeros": 1,
     "weights": 20,
     "sparsity": 0.1,

@@ -142,10 +142,12 @@ def test_a_folding_file_of_finn_sets_pe_and_the_windows_follow(network):
         fold(graph, folding_config={"Defaults": {}, "VVAU_0": {"PE": 4, "SIMD": 3}})
 
 
-def test_a_unit_without_zeros_is_not_made_sparse(network):
+def test_a_unit_without_zeros_is_not_made_sparse_nor_one_of_other_inputs_packed(network):
     graph, _, _ = network
     with pytest.raises(ConfigError, match="VVAU_1 is to be sparse; it can be folded or unrolled"):
         fold(graph, mvau_style={"VVAU_1": "sparse"})
+    with pytest.raises(ConfigError, match="it can be folded or unrolled: a VVAU has rows that see different inputs"):
+        fold(graph, mvau_style={"VVAU_1": "dsp"})
 
 
 def test_it_is_cheaper_than_a_matrix_with_zeros(network):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from pipeline.devices.boards import load_board
 from pipeline.errors import ConfigError
 from pipeline.folding.estimate import ResourceModel
-from pipeline.folding.fold import fold
+from pipeline.folding.fold import fold, write_reports
 from pipeline.folding.styles import with_whole_windows
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.tools.verilator import simulate
@@ -17,6 +21,7 @@ STYLES = {
     "folded": (400, "folded"),
     "a_vector_a_cycle": (42, "unrolled"),
     "a_bit_a_cycle": (72, "unrolled"),
+    "in_dsps": (400, "dsp"),
     "sparse": (4000, "sparse"),
     "sparse_and_fast": (1200, "sparse"),
     "mixed": (1300, {"MVAU_0": "sparse", "MVAU_1": "unrolled"}),
@@ -62,6 +67,37 @@ def test_padding_and_generator_become_whole_windows_only_before_what_is_unrolled
     assert kinds["ConvolutionInputGenerator_0"] == "ConvolutionInputGenerator" and "FMPadding_0" in kinds
     frames = np.random.default_rng(3).integers(0, 4, (3, 6, 6, 4))
     np.testing.assert_array_equal(changed.run(frames), graph.run(frames))
+
+
+@pytest.mark.parametrize(("board", "family", "rows"), [("KV260", "xcup", 3), ("Pynq-Z1", "xc7", 2)])
+def test_dsps_are_those_of_the_board_and_lanes_are_reported_with_their_proof(board, family, rows, tmp_path):
+    network = residual_network()
+    wide = {layer.name: layer.with_accumulator_bits((12,) * layer.mh) for layer in network.accumulating}
+    graph = replace(network, layers=tuple(wide.get(layer.name, layer) for layer in network))
+    wanted = {"MVAU_1": {"mvau_style": "dsp", "PE": 4, "SIMD": 2}}
+    folded = fold(graph, None, wanted, mvau_style={"MVAU_1": "dsp"}, board=load_board(board))
+    layer = folded.graph.layer("MVAU_1")
+    assert (layer.family, layer.pe, layer.simd) == (family, 4, 2)
+    assert max(len(packing.lanes) for packing in layer.packings) == rows
+    assert folded.estimates["MVAU_1"].dsp == layer.dsps
+    write_reports(folded, tmp_path, 5.0)
+    said = json.loads((tmp_path / "report" / "dsp_packings.json").read_text())
+    assert list(said) == ["MVAU_1"] and said["MVAU_1"]["dsps"] == layer.dsps
+    first = said["MVAU_1"]["words"][0]
+    assert first["offsets"] == [0, 12, 24][:rows] and first["lane_bits"] == [12] * rows
+    estimated = json.loads((tmp_path / "report" / "estimate_layer_resources.json").read_text())
+    assert estimated["total"]["DSP"] == layer.dsps
+
+
+def test_auto_leaves_dsps_alone_and_a_file_may_ask_for_them():
+    graph = residual_network()
+    assert "DspMVAU" not in {layer.op_type for layer in fold(graph, 400, mvau_style="auto").graph}
+    asked = fold(graph, 400, {"Defaults": {}, "MVAU_0": {"mvau_style": "dsp", "PE": 4, "SIMD": 2}}, mvau_style="auto")
+    layer = asked.graph.layer("MVAU_0")
+    assert (layer.op_type, layer.pe, layer.simd) == ("DspMVAU", 4, 2)
+    assert layer.finn_folding()["mvau_style"] == "dsp"
+    again = fold(graph, 400, {"MVAU_0": layer.finn_folding()}, mvau_style="auto").graph.layer("MVAU_0")
+    assert (again.op_type, again.pe, again.simd) == ("DspMVAU", 4, 2)
 
 
 def test_a_layer_that_there_is_not_is_refused():

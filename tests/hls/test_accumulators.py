@@ -11,6 +11,7 @@ from pipeline.accumulators.witness import witness_inputs
 from pipeline.codegen.hls import write_layer
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
+from pipeline.kernels.dsp_mvau import DspMVAU
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
@@ -29,6 +30,7 @@ UINT4, INT8 = IntType(0, 15), IntType(-128, 127)
 PROVEN: dict[str, MatrixVector] = {
     "folded": matrix_layer(MVAU, 8, 12, UINT4, 4, 7, density=0.4, bias=True, pe=4, simd=3),
     "folded_wide": matrix_layer(MVAU, 3, 8, IntType.of_bits(16, signed=False), 24, pe=1, simd=1),
+    "in_dsps": matrix_layer(DspMVAU, 6, 12, UINT4, 4, 7, density=0.4, bias=True, pe=3, simd=3),
     "depthwise": matrix_layer(VVAU, 8, 9, UINT4, 4, 7, bias=True, pe=4, multiplier=2),
     "sparse": matrix_layer(SparseMVAU, 6, 12, UINT4, 4, 7, density=0.5, pe=3, simd=4),
     "sparse_with_a_bias": matrix_layer(SparseMVAU, 4, 9, INT8, 5, density=0.6, bias=True, pe=4, simd=3, lanes=2),
@@ -78,7 +80,7 @@ def test_witnesses_reach_both_ends_of_the_proven_range(run, name, numbers):
 
 
 @each_numbers
-@pytest.mark.parametrize("name", ["folded", "folded_wide", "depthwise", "unrolled"])
+@pytest.mark.parametrize("name", ["folded", "folded_wide", "in_dsps", "depthwise", "unrolled"])
 def test_every_lane_reaches_its_own_ends_in_its_own_width(run, name, numbers):
     layer, _, _, seen = run(name, numbers)
     lo, hi = layer.accumulator_range()

@@ -12,6 +12,7 @@ from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.crop import Crop
 from pipeline.kernels.depth_to_space import DepthToSpace
+from pipeline.kernels.dsp_mvau import DspMVAU
 from pipeline.kernels.duplicate_streams import DuplicateStreams
 from pipeline.kernels.elementwise_mul import ElementwiseMul
 from pipeline.kernels.fm_padding import FMPadding
@@ -61,6 +62,8 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(SparseMVAU, 4, 6, INT4, 5, bias=True, density=0.6, pe=4, simd=3, lanes=2),
     matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4, 15),
     matrix_layer(UnrolledMVAU, 3, 5, INT8, 4, 3, bias=True, digits=4),
+    matrix_layer(DspMVAU, 6, 6, UINT4, 4, 15, pe=6, simd=3),
+    matrix_layer(DspMVAU, 4, 6, INT8, 8, bias=True, pe=2, simd=2, ram_style="ultra"),
     matrix_layer(VVAU, 4, 9, UINT4, 4, 15, pe=2),
     matrix_layer(VVAU, 4, 4, INT8, 5, bias=True, pe=4, simd=2, multiplier=2, ram_style="ultra"),
     _thresholding(UINT8, 15, 0),

@@ -89,7 +89,8 @@ def test_is_read_for_synthesis(path: Path, tmp_path: Path):
         tmp_path / "zeros.mem",
         tmp_path / "zeros_0.mem",
         tmp_path / "zeros_0_0_0.mem",
-    ]  # those of one lane, and of a bank, where names have a beginning in common
+        tmp_path / "zeros_0000.mem",
+    ]  # those of one lane, of a bank, and of a column, where names have a beginning in common
     for memory in memories:
         memory.write_text("0\n")
     files = re.findall(r"parameter (\w*File)(s?) = ", path.read_text())

@@ -49,6 +49,13 @@ MODULES = rtl_sources()
         ("label_select", ".OffsetWidth(10)", "ScoreWidth does not hold every product and every score"),
         ("loaded_uram", ".Width(0)", "Width and Depth must be at least 1"),
         ("loaded_uram", ".Depth(0)", "Width and Depth must be at least 1"),
+        ("mvau", ".Pe(2), .Mh(2), .Channels(2), .Dsp(1)", "Channels must divide Pe, and be 1 with Dsp"),
+        ("dsp_lanes", ".Pe(5), .Heads(5'b1)", "the lanes of a word must be at most 48 bits together"),
+        (
+            "dsp_lanes",
+            ".Pe(2), .Heads(2'b1), .FieldWidths({2{8'd12}})",
+            "FieldWidths must be at most AccWidths but in the last lane of a word",
+        ),
         ("mvau_pe", ".ProductLatency(1)", "Latency must be the digits of the recoded factor"),
         ("mvau_pe", ".TreeLatency(2)", "Latency must be half the levels of adders"),
         ("parallel_window", ".Width(0)", "Width and ImageHeight must be at least 1, ImageWidth at least 2"),

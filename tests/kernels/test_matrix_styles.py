@@ -35,7 +35,7 @@ def drawn(input_bits: int, signed: bool) -> MVAU:
 
 
 def in_all_styles(layer: MVAU) -> list[MatrixVector]:
-    """`layer` folded, sparse, and unrolled, with lanes and digits at random."""
+    """`layer` folded, sparse, unrolled, and in DSPs, with lanes and digits at random."""
     rng = np.random.default_rng([layer.mh, layer.mw, layer.input_type.bits])
     pe, simd = (int(rng.choice(divisors(size))) for size in (layer.mh, layer.mw))
     lanes = int(rng.choice(divisors(layer.mh)))
@@ -45,6 +45,7 @@ def in_all_styles(layer: MVAU) -> list[MatrixVector]:
         layer.styled("folded", {"pe": pe, "simd": simd}),
         layer.styled("sparse", {"pe": walkers, "simd": simd, "lanes": lanes}),
         layer.styled("unrolled", {"digits": digits}),
+        layer.styled("dsp", {"pe": layer.mh, "simd": simd}),
     ]
 
 

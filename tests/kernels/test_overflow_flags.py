@@ -12,6 +12,7 @@ import pytest
 from pipeline.codegen.rtl import describe_design, rtl_sources, write_design
 from pipeline.dataflow.bounds import exact_range, range_bits
 from pipeline.dataflow.types import IntType
+from pipeline.kernels.dsp_mvau import DspMVAU
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU, row_lengths
@@ -57,6 +58,8 @@ NARROW: tuple[MatrixVector, ...] = (
     SparseWithoutRoomForItsBias(
         "layer", ("x",), ("y",), ONES, UINT4, IntType(0, 75), (2, 3), None, np.array([10, 15]), pe=2, simd=2, lanes=1
     ),
+    _narrow(matrix_layer(DspMVAU, 12, 12, UINT4, 4, bias=True, pe=6, simd=3), 2),
+    _narrow(matrix_layer(DspMVAU, 4, 6, INT5, 4, pe=4, simd=6), 1),
     _narrow(matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4), 2),
     _narrow(matrix_layer(UnrolledMVAU, 4, 6, INT5, 4, bias=True), 2),
     _narrow(matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4, bias=True, digits=2), 1),
@@ -106,12 +109,19 @@ def _wrapped(value: int, bits: int) -> int:
 def _expected(layer: MatrixVector, frames: np.ndarray) -> int:
     """In how many cycles an addition of `layer` overflows."""
     vectors = frames.reshape(-1, frames.shape[-1]).tolist()
+    if isinstance(layer, DspMVAU):
+        return _final_overflows(layer, frames)
     if isinstance(layer, MVAU):
         return sum(_folded_overflows(layer, vector) for vector in vectors)
     if isinstance(layer, SparseMVAU):
         return sum(_sparse_overflows(layer, vector) for vector in vectors)
-    sums = layer._sums(frames).reshape(-1, layer.mh)
+    return _final_overflows(layer, frames)
+
+
+def _final_overflows(layer: MatrixVector, frames: np.ndarray) -> int:
+    """Those of sums that are complete, all lanes at a time."""
     bits = np.array(layer.lane_accumulator_bits())
+    sums = layer._sums(frames).reshape(-1, len(bits))
     return int(((sums < -(1 << (bits - 1))) | (sums >= 1 << (bits - 1))).any(axis=1).sum())
 
 
@@ -214,6 +224,6 @@ def test_without_checks_there_is_no_port(tmp_path):
     assert lint(design.sources, "plain") == ""
 
 
-@pytest.mark.parametrize("module", ["mvau", "vvau", "sparse_mvau", "unrolled_mvau"])
+@pytest.mark.parametrize("module", ["mvau", "dsp_mvau", "vvau", "sparse_mvau", "unrolled_mvau"])
 def test_modules_lint_clean_with_checks(module):
     assert lint(rtl_sources(), module, {"CheckOverflow": 1}) == ""

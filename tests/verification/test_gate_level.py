@@ -17,6 +17,7 @@ from pipeline.codegen.rtl import describe_design
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError, VerificationError
+from pipeline.kernels.dsp_mvau import DspMVAU
 from pipeline.kernels.fm_padding import FMPadding
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
@@ -162,6 +163,27 @@ def unregister(netlist: dict, block: str) -> None:
     """The first DSP without the register at its addend."""
     dsp = next(c for m in netlist["modules"].values() for c in m["cells"].values() if c["type"] == block)
     dsp["parameters"]["CREG"] = "0" * len(dsp["parameters"]["CREG"])
+
+
+@pytest.mark.parametrize(("family", "block"), [("xcup", "DSP48E2"), ("xc7", "DSP48E1")])
+def test_netlists_with_sums_in_dsps_agree_in_every_cycle(family, block, tmp_path):
+    layer = matrix_layer(DspMVAU, 6, 12, UINT4, 4, bias=True, density=0.4, pe=6, simd=3, family=family)
+    graph = LayerGraph("dsps", (replace(layer, name="matrix"),), "x", "y")
+    simulation = Simulation(graph, family, tmp_path)
+    assert simulation.primitives()[block] == layer.dsps
+    frames = np.random.default_rng(0).integers(0, 16, (3, *layer.inputs()[0].shape))
+    report = gate_level.run(graph, simulation.netlists, frames, tmp_path / "models", tmp_path / "report", stall_seed=1)
+    assert report.units[0].beats >= frames.size // 12
+    with pytest.raises(VerificationError, match="differs from its SystemVerilog"):
+        changed = {"matrix": simulation.changed("matrix", lambda netlist: never_load(netlist, block))}
+        gate_level.run(graph, changed, frames, tmp_path / "models", tmp_path / "report", stall_seed=1)
+
+
+def never_load(netlist: dict, block: str) -> None:
+    """The first accumulator that begins no sum."""
+    cells = (c for m in netlist["modules"].values() for c in m["cells"].values() if c["type"] == block)
+    dsp = next(cell for cell in cells if "".join(map(str, cell["connections"]["OPMODE"][1:4])) == "111")
+    dsp["connections"]["OPMODE"][0] = "0"
 
 
 def flip(netlist: dict) -> None:

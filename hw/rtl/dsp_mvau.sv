@@ -1,0 +1,117 @@
+// DspMVAU: the folded MVAU whose products and sums are in DSPs, several rows in each (see mvau, and dsp_lanes).
+//
+// Its beats are those of mvau. Results come later, as the columns of a step are added up one after the other.
+//
+// Mw, Mh:          columns and rows of the matrix.
+// Simd:            elements of an input beat, divides Mw.
+// Pe:              elements of an output beat, divides Mh. Row r is computed by lane r % Pe.
+// InputWidth:      bits of an input element.
+// InputSigned:     inputs are two's complement.
+// AccWidths:       for each lane, in 8 bits, its bits in the words of the DSPs.
+// FieldWidths:     for each lane, in 8 bits, the bits of what is stored of a weight, two's complement.
+// Heads:           lanes that begin a word; the first one does.
+// HasBias:         sums start from a bias, else from 0.
+// BiasWidth, StartWidth: bits of a start, and how many of them are what the lane is loaded with (see dsp_lanes).
+// NumThresholds:   thresholds of a row; 0 puts out the sum itself.
+// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see activation).
+// OutputWidth:     bits of an output element.
+// OutputOffset:    the output for no threshold reached; not used without thresholds.
+// RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
+// WeightFiles:     the weights, column by column of a beat (see dsp_lanes).
+// BiasFile:        a word for each beat of results: Pe starts.
+// ThresholdFiles:  the thresholds (see activation).
+// Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
+// CheckOverflow:   overflow_o is high for a cycle when the final sums of a beat have left their lanes; 0 otherwise.
+`default_nettype none
+
+module dsp_mvau #(
+  parameter int unsigned Mw = 1,
+  parameter int unsigned Mh = 1,
+  parameter int unsigned Simd = 1,
+  parameter int unsigned Pe = 1,
+  parameter int unsigned InputWidth = 4,
+  parameter bit InputSigned = 1'b0,
+  parameter logic [Pe*8-1:0] AccWidths = {Pe{8'd11}},
+  parameter logic [Pe*8-1:0] FieldWidths = {Pe{8'd4}},
+  parameter logic [Pe-1:0] Heads = '1,
+  parameter bit HasBias = 1'b0,
+  parameter int unsigned BiasWidth = 1,
+  parameter int unsigned StartWidth = 1,
+  parameter int unsigned NumThresholds = 0,
+  parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
+  parameter int unsigned OutputWidth = 11,
+  parameter logic [OutputWidth-1:0] OutputOffset = '0,
+  parameter RamStyle = "auto",
+  parameter WeightFiles = "",
+  parameter BiasFile = "",
+  parameter ThresholdFiles = "",
+  parameter logic [79:0] Requantizer = '0,
+  parameter RequantizerFile = "",
+  parameter bit CheckOverflow = 1'b0
+) (
+  input  wire                        clk_i,
+  input  wire                        rst_ni,
+
+  input  wire                        in_valid_i,
+  output wire                        in_ready_o,
+  input  wire  [Simd*InputWidth-1:0] in_data_i,
+
+  output wire                        out_valid_o,
+  input  wire                        out_ready_i,
+  output wire  [Pe*OutputWidth-1:0]  out_data_o,
+
+  // the weight stream, where RamStyle is "ultra": see weight_memory
+  input  wire                        load_valid_i,
+  input  wire  [31:0]                load_data_i,
+  output wire                        load_valid_o,
+  output wire  [31:0]                load_data_o,
+  output wire                        weights_loaded_o,
+
+  output wire                        overflow_o
+);
+
+  mvau #(
+    .Mw(Mw),
+    .Mh(Mh),
+    .Simd(Simd),
+    .Pe(Pe),
+    .InputWidth(InputWidth),
+    .InputSigned(InputSigned),
+    .AccWidths(AccWidths),
+    .HasBias(HasBias),
+    .BiasWidth(BiasWidth),
+    .Dsp(1'b1),
+    .FieldWidths(FieldWidths),
+    .Heads(Heads),
+    .StartWidth(StartWidth),
+    .NumThresholds(NumThresholds),
+    .CompareWidths(CompareWidths),
+    .OutputWidth(OutputWidth),
+    .OutputOffset(OutputOffset),
+    .RamStyle(RamStyle),
+    .WeightFiles(WeightFiles),
+    .BiasFile(BiasFile),
+    .ThresholdFiles(ThresholdFiles),
+    .Requantizer(Requantizer),
+    .RequantizerFile(RequantizerFile),
+    .CheckOverflow(CheckOverflow)
+  ) u_mvau (
+    .clk_i(clk_i),
+    .rst_ni(rst_ni),
+    .in_valid_i(in_valid_i),
+    .in_ready_o(in_ready_o),
+    .in_data_i(in_data_i),
+    .out_valid_o(out_valid_o),
+    .out_ready_i(out_ready_i),
+    .out_data_o(out_data_o),
+    .load_valid_i(load_valid_i),
+    .load_data_i(load_data_i),
+    .load_valid_o(load_valid_o),
+    .load_data_o(load_data_o),
+    .weights_loaded_o(weights_loaded_o),
+    .overflow_o(overflow_o)
+  );
+
+endmodule
+
+`default_nettype wire

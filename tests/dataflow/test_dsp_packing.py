@@ -1,0 +1,220 @@
+"""Rows side by side in a DSP, against a model of the DSP that knows nothing of lanes: exact at the bound, wrong a bit beyond."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.dataflow.bounds import exact_range, range_bits
+from pipeline.dataflow.dsp_packing import DSPS, Dsp, Packing, pack_lanes, row_packings, start_word
+from pipeline.dataflow.random_rows import draw_row
+from pipeline.dataflow.types import IntType
+from pipeline.errors import VerificationError
+
+DSP48E2, DSP48E1 = DSPS["xcup"], DSPS["xc7"]
+unsigned = partial(IntType.of_bits, signed=False)
+signed = partial(IntType.of_bits, signed=True)
+
+
+def _cut(value: int, bits: int) -> int:
+    """The number that the low `bits` of `value` are, two's complement."""
+    return (value + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
+
+
+def _sums(packing: Packing, fields: np.ndarray, inputs: np.ndarray, bias=None) -> list[int]:
+    """What lanes hold after the columns of `fields` (rows, K) and `inputs` (K,): each port cut to its bits, the word built
+    bit by bit of fields with their signs repeated, products added one after the other, lanes read as bits."""
+    dsp, lanes = packing.dsp, packing.lanes
+    total = start_word(packing, bias)
+    for column, element in zip(fields.T.tolist(), inputs.tolist(), strict=True):
+        bits = ""
+        for lane, field in zip(lanes, column, strict=True):
+            stored = [field >> i & 1 for i in range(lane.field_bits)]
+            stored += [stored[-1]] * (dsp.a if lane is lanes[-1] else max(lane.bits - len(stored), 0))
+            bits += "".join(map(str, stored))[: None if lane is lanes[-1] else lane.bits]
+        a = _cut(int(bits[: dsp.a][::-1], 2), dsp.a)
+        total = _cut(total + a * _cut(element, dsp.b), dsp.p)
+    return [_cut((total >> lane.offset) ^ (1 << (lane.bits - 1)), lane.bits) for lane in lanes]
+
+
+def _witnesses(row: np.ndarray, input_type: IntType) -> list[np.ndarray]:
+    ends = input_type.lo, input_type.hi
+    return [np.where(row > 0, *ends), np.where(row > 0, *ends[::-1])]
+
+
+def _rows(count: int, bits: int, weight_bits: int, input_type: IntType) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (1, count, 25) and their biases (1, count): the sums of each reach an end of what `bits` hold."""
+    rng = np.random.default_rng([count, bits, weight_bits])
+    largest = max((1 << (weight_bits - 1)) - 1, 1)
+    most = ((1 << bits) - 1) // (input_type.hi - input_type.lo)  # of the l1 norm, which the width of the range is of
+    rows = np.array([draw_row(rng, 24, most - largest, 0.2, centred=False, largest=largest) for _ in range(count)])
+    rows = np.concatenate([rows, np.full((count, 1), -largest)], axis=1)
+    lows, highs = exact_range(rows, input_type)
+    half = 1 << (bits - 1)
+    bias = [-half - lo if row % 2 else half - 1 - hi for row, (lo, hi) in enumerate(zip(lows, highs, strict=True))]
+    return rows[None], np.array(bias)[None]
+
+
+# rows that a word takes at the accumulator's bits, and at most
+BOUNDS = [
+    # dsp, weight bits, input type, the bits that so many rows may have at most, rows
+    (DSP48E2, 4, unsigned(4), 11, 3),
+    (DSP48E2, 4, signed(4), 11, 3),
+    (DSP48E2, 4, unsigned(4), 23, 2),
+    (DSP48E2, 2, unsigned(2), 12, 3),
+    (DSP48E2, 2, unsigned(2), 8, 4),
+    (DSP48E2, 2, signed(3), 6, 5),
+    (DSP48E2, 8, unsigned(8), 19, 2),
+    (DSP48E2, 8, signed(8), 19, 2),
+    (DSP48E1, 4, unsigned(4), 10, 3),
+    (DSP48E1, 4, signed(4), 21, 2),
+    (DSP48E1, 8, unsigned(8), 17, 2),
+    (DSP48E1, 2, unsigned(1), 7, 4),
+]
+
+
+@pytest.mark.parametrize(("dsp", "weight_bits", "input_type", "bits", "rows"), BOUNDS)
+def test_a_word_is_exact_at_the_bound_and_wrong_one_bit_beyond(dsp, weight_bits, input_type, bits, rows):
+    weights, bias = _rows(rows, bits, weight_bits, input_type)
+    columns = weights.shape[2]
+    packing = Packing.of(weights, input_type, [bits] * rows, dsp, bias)
+    packing.check(weights, bias)
+    rng = np.random.default_rng(bits)
+    vectors = [vector for row in weights[0] for vector in _witnesses(row, input_type)]
+    vectors += list(rng.integers(input_type.lo, input_type.hi + 1, (5, columns)))
+    for vector in vectors:
+        order = rng.permutation(columns)
+        sums = _sums(packing, packing.fields(weights)[0][:, order], vector[order], bias[0])
+        assert sums == (weights[0] @ vector + bias[0]).tolist()
+
+    with pytest.raises(ValueError, match="the port A|bits are more than"):  # one bit more is too much for the DSP
+        Packing.of(weights, input_type, [bits + 1] * rows, dsp, bias)
+    narrow = Packing.of(weights, input_type, [bits - 1] * rows, dsp, bias)  # and one less for the sums
+    with pytest.raises(VerificationError, match=f"{bits - 1} bits, which do not hold its sums"):
+        narrow.check(weights, bias)
+    fields = narrow.fields(weights)[0]
+    for row in range(rows):
+        vectors = _witnesses(weights[0, row], input_type)
+        right = [int(weights[0, row] @ vector + bias[0, row]) for vector in vectors]
+        assert [_sums(narrow, fields, vector, bias[0])[row] for vector in vectors] != right
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_is_packed_is_exact(data):
+    """Any widths of rows, weights, inputs; folds that share lanes; biases; whatever fits."""
+    seed = data.draw(st.integers(0, 1 << 20))
+    rng = np.random.default_rng(seed)
+    folds, rows, columns = (data.draw(st.integers(1, most)) for most in (3, 5, 6))
+    weight_bits, input_bits = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8))
+    input_type = IntType.of_bits(input_bits, signed=data.draw(st.booleans()))
+    dsp = data.draw(st.sampled_from([DSP48E2, DSP48E1, Dsp("small", 12, 10, 24)]))
+    half = 1 << (weight_bits - 1)
+    weights = rng.integers(-half, half, (folds, rows, columns))  # the lowest weight too, which meets borrows
+    bias = rng.integers(-40, 40, (folds, rows)) if data.draw(st.booleans()) else None
+    lows, highs = exact_range(weights.reshape(-1, columns), input_type, None if bias is None else bias.ravel())
+    widths = np.array(list(map(range_bits, lows, highs))).reshape(folds, rows).max(axis=0).tolist()
+    packings = pack_lanes(weights, input_type, widths, dsp, bias)
+    assert [lane.bits for packing in packings for lane in packing.lanes] == widths
+    first = 0
+    for packing in packings:
+        members = slice(first, first + len(packing.lanes))
+        first = members.stop
+        starts = None if bias is None else bias[:, members]
+        packing.check(weights[:, members], starts)
+        fields = packing.fields(weights[:, members])
+        for fold in range(folds):
+            block = weights[fold, members]
+            start = 0 if starts is None else starts[fold]
+            vectors = [vector for row in block for vector in _witnesses(row, input_type)]
+            for vector in [*vectors, rng.integers(input_type.lo, input_type.hi + 1, columns)]:
+                expected = (block @ vector + start).tolist()
+                assert _sums(packing, fields[fold], vector, None if starts is None else start) == expected
+    for packing, following in pairwise(packings):  # a word takes all that fit
+        begin = sum(len(one.lanes) for one in packings[: packings.index(packing)])
+        members = slice(begin, begin + len(packing.lanes) + 1)
+        with pytest.raises(ValueError, match="port A|bits are more|do not hold fields"):
+            Packing.of(
+                weights[:, members], input_type, widths[members], dsp, None if bias is None else bias[:, members]
+            )
+        assert following.lanes[0].offset == 0
+
+
+def test_a_field_is_the_weight_less_the_borrow_of_the_one_below():
+    values = np.arange(-7, 8)
+    weights = np.stack(np.meshgrid(values, values, values), axis=0).reshape(1, 3, -1)  # all triples
+    packing = Packing.of(weights, unsigned(4), [9, 9, 9], DSP48E2)
+    fields = packing.fields(weights)
+    borrow = np.concatenate([np.zeros_like(fields[:, :1]), fields[:, :-1] < 0], axis=1)
+    np.testing.assert_array_equal(fields, weights - borrow)
+    assert [lane.field_bits for lane in packing.lanes] == [4, 4, 4]
+    lowest = weights.copy()
+    lowest[0, 1, 0] = -8  # below it is a -7, which borrows
+    assert [lane.field_bits for lane in Packing.of(lowest, unsigned(4), [9, 9, 9], DSP48E2).lanes] == [4, 5, 4]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_what_is_said_of_any_rows_holds_for_each_and_no_more_rows_fit(data):
+    """The rows that are the worst for a word are not packed where one more is said not to fit."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 20)))
+    weight_bits, columns = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 12))
+    input_type = IntType.of_bits(data.draw(st.integers(1, 8)), signed=data.draw(st.booleans()))
+    half = 1 << (weight_bits - 1)
+    weights = rng.integers(-half, half, (6, columns))
+    bits = max(map(range_bits, *exact_range(weights, input_type)))
+    ends = IntType(int(weights.min()), int(weights.max()))
+    for dsp in DSPS.values():
+        packings = row_packings(ends, input_type, bits, dsp)
+        for offsets in packings:
+            for _ in range(3):
+                rows = weights[None, rng.integers(0, len(weights), len(offsets))]
+                packing = Packing.of(rows, input_type, [bits] * len(offsets), dsp)
+                packing.check(rows)
+                assert tuple(lane.offset for lane in packing.lanes) == offsets
+        one_more = len(packings) + 1
+        worst = np.full((1, one_more, 1), ends.lo)
+        worst[:, -1] = ends.hi if ends.hi > -ends.lo else ends.lo
+        worst = np.concatenate([worst, np.full_like(worst, ends.lo)], axis=2)
+        with pytest.raises(ValueError, match="the port A|bits are more|do not hold fields"):
+            Packing.of(worst, input_type, [bits] * one_more, dsp)
+
+
+LIES = {
+    "a range": ({"lo": -1}, "is for sums from -1 to"),
+    "a lane that is too narrow": ({"bits": 3}, "do not fit|do not hold"),
+    "an offset": ({"offset": 1}, "do not fit 48 bits side by side"),
+    "fields": ({"field_bits": 2}, "the fields of lane 0 are wider, 2 bits"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), LIES.values(), ids=LIES)
+def test_a_proof_that_does_not_hold_is_refused(change, message):
+    weights = np.random.default_rng(0).integers(-7, 8, (1, 3, 9))
+    packing = Packing.of(weights, unsigned(4), [11, 11, 11], DSP48E2)
+    packing.check(weights)
+    lie = replace(packing, lanes=(replace(packing.lanes[0], **change), *packing.lanes[1:]))
+    with pytest.raises(VerificationError, match=message):
+        lie.check(weights)
+    with pytest.raises(VerificationError, match="which do not hold|its rows give"):
+        packing.check(weights * 2)
+    with pytest.raises(VerificationError, match="the port B does not hold the inputs, 2 bits"):
+        replace(packing, dsp=replace(DSP48E2, b=2)).check(weights)
+    with pytest.raises(VerificationError, match="the port A does not hold the weights side by side, 25 bits"):
+        replace(packing, dsp=DSP48E1).check(weights)
+
+
+def test_what_no_dsp_holds_is_said():
+    weights = np.array([[[1 << 30, -5]]])
+    with pytest.raises(ValueError, match="the port A of a DSP48E2, 27 bits, does not hold weights of 32"):
+        pack_lanes(weights, unsigned(4), [36], DSP48E2)
+    with pytest.raises(ValueError, match="the port B of a DSP48E1, 18 bits, does not hold inputs of UINT18"):
+        pack_lanes(np.array([[[1]]]), unsigned(18), [19], DSP48E1)
+    with pytest.raises(ValueError, match="lanes of 49 bits are more than the 48 of a DSP48E2"):
+        pack_lanes(np.array([[[1]]]), unsigned(17), [49], DSP48E2)
