@@ -45,7 +45,7 @@ module dsp_mvau #(
   parameter WeightFiles = "",
   parameter BiasFile = "",
   parameter ThresholdFiles = "",
-  parameter logic [79:0] Requantizer = '0,
+  parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0
 ) (
