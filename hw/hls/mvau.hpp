@@ -26,7 +26,7 @@
 namespace a2q {
 
 // A product as synthesis finds it best.
-struct multiplier {
+struct any_multiplier {
   template <class Product, class Input, class Weight>
   static Product multiply(const Input &input, const Weight &weight) {
 #pragma HLS inline
@@ -71,8 +71,8 @@ struct mvau_step {
   }
 };
 
-template <int Channels, bool Replays, class Numbers, class Layer, class Multiplier = multiplier, class Weight, class Bias,
-          int BiasFolds, int BiasLanes, class Threshold, int ThresholdFolds, int ThresholdLanes, int Entries>
+template <int Channels, bool Replays, class Numbers, class Layer, class Multiplier = any_multiplier, class Weight,
+          class Bias, int BiasFolds, int BiasLanes, class Threshold, int ThresholdFolds, int ThresholdLanes, int Entries>
 void matrix_vector(
     stream<Numbers, Layer::Simd * Channels, Layer::InputWidth, Layer::InputSigned> &in,
     stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
