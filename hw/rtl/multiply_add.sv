@@ -3,7 +3,7 @@
 // or 25 × 18 (7-series), and the sum, 48.
 //
 // A module of its own, so that synthesis has one multiplication that is to become a DSP, and counts it: see
-// pipeline/tools/yosys.py.
+// pipeline/tools/dsp_mapping.py.
 //
 // AWidth, BWidth:    bits of the operands, two's complement: one up to 27, the other up to 18.
 // Width:             bits of the sum and of c_i, at least AWidth + BWidth.

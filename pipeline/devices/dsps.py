@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LOW_BITS", "PORTS", "SUM_BITS", "multiplier_dsps"]
+__all__ = ["LOW_BITS", "PORTS", "SUM_BITS", "dsp_latency", "multiplier_dsps"]
 
 PORTS = {"xc7": (25, 18), "xcup": (27, 18)}
 """Bits of the operands that a block multiplies, two's complement, by Yosys' family: the wide one first."""
@@ -28,6 +28,11 @@ def multiplier_dsps(first_bits: int, second_bits: int, sum_bits: int, family: st
     high_bits = max(first_bits - LOW_BITS, 1)
     both = (_fits(bits, second_bits, family) for bits in (LOW_BITS + 1, high_bits))
     return 2 if all(both) else None
+
+
+def dsp_latency(dsps: int) -> int:
+    """Cycles from operands to their product and its sum in so many DSPs: a register each, and one for the second sum."""
+    return dsps + 2
 
 
 def _fits(first_bits: int, second_bits: int, family: str) -> bool:

@@ -11,7 +11,7 @@ from functools import cache
 from pipeline.errors import ToolError
 from pipeline.static_timing.circuit import Circuit, Pin
 from pipeline.static_timing.delays import CellDelays, NetDelay
-from pipeline.static_timing.primitives import CLOCKS, arcs, clock_to_out, setups
+from pipeline.static_timing.primitives import arcs, clock_to_out, is_clock, setups
 
 __all__ = ["REGISTERS", "Analysis", "End", "Hop", "Path", "TimingGraph", "Ways"]
 
@@ -122,7 +122,7 @@ class TimingGraph:
                     if net is not None:
                         self.setups[number, port, i] = ns
             clocks.update(
-                net for port, bits in cell.inputs.items() if port in CLOCKS for net in bits if net is not None
+                net for port, bits in cell.inputs.items() if is_clock(cell, port) for net in bits if net is not None
             )
         self.clocks = clocks
         self.order = self._order()

@@ -9,11 +9,11 @@ from pipeline.errors import ToolError
 from pipeline.static_timing.circuit import Cell
 from pipeline.static_timing.delays import CellDelays
 
-__all__ = ["CLOCKS", "Arc", "arcs", "clock_to_out", "setups"]
+__all__ = ["Arc", "arcs", "clock_to_out", "is_clock", "setups"]
 
 Arc = tuple[str, int, str, int, float]  # input port and bit, output port and bit, ns
 
-CLOCKS = frozenset(
+_CLOCKS = frozenset(
     ["C", "CLK", "WCLK", "CLKARDCLK", "CLKBWRCLK", "CLKA", "CLKB", "G", "REGCLKARDRCLK", "REGCLKB", "REGCLKBWRCLK"]
 )
 _LUT = re.compile("LUT[1-6]|INV|LUT6_2")
@@ -22,7 +22,12 @@ _FLIP_FLOP = re.compile("FD[RSCP]E(_1)?|LD[CP]E")
 _SHIFT = re.compile("SRLC?(16|32)E")
 _LUTRAM = re.compile(r"RAM(32|64|128|256|512)(M|M8|M16|X1S|X1D)(_1)?")
 _BLOCK = re.compile("RAMB(18|36)E[12]")
-_DSP = re.compile("DSP48E[12]")  # with a register at P, of a multiplier also before it: nothing goes through it
+_DSP = re.compile("DSP48E[12]")  # with the registers of hw/rtl/multiply_add.sv: nothing goes through it
+
+
+def is_clock(cell: Cell, port: str) -> bool:
+    """Whether the input `port` of `cell` is a clock. C is that of a flip-flop, and the addend of a DSP."""
+    return port in _CLOCKS and not (port == "C" and _DSP.fullmatch(cell.kind))
 
 
 def arcs(cell: Cell, delays: CellDelays) -> Iterator[Arc]:
@@ -111,7 +116,7 @@ def setups(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
     """The inputs of `cell` that a clock edge samples, and how long before it they must be there."""
     kind = cell.kind
     for port in cell.inputs:
-        if port in CLOCKS:
+        if is_clock(cell, port):
             continue
         if _FLIP_FLOP.fullmatch(kind):
             yield port, {"D": delays.setup_d, "CE": delays.setup_enable}.get(port, delays.setup_reset)
@@ -126,8 +131,10 @@ def setups(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
         elif kind == "URAM288":
             yield port, delays.uram_setup
         elif _DSP.fullmatch(kind):
-            if port in ("A", "B", "C", "OPMODE"):
-                yield port, delays.dsp_setup if _set(cell, f"{port}REG") else delays.dsp_setup_sum
+            if port in ("A", "B", "OPMODE") and cell.parameters.get("USE_MULT", "").strip() == "NONE":
+                yield port, delays.dsp_setup_sum  # an accumulator has no registers before its sum
+            elif port in ("A", "B", "C"):
+                yield port, delays.dsp_setup_sum if port == "C" and not _set(cell, "CREG") else delays.dsp_setup
             else:
                 yield port, delays.setup_enable
 

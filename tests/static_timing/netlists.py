@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_OUTPUTS = ("O", "O5", "O6", "Q", "CO", "DOA", "DOUTADOUT", "DOUTBDOUT")
+_OUTPUTS = ("O", "O5", "O6", "Q", "CO", "DOA", "DOUTADOUT", "DOUTBDOUT", "P")
 
 
 def cell(kind: str, parameters: Mapping[str, str] | None = None, /, **pins: Sequence[int | str] | int | str) -> dict:

@@ -121,6 +121,32 @@ def test_a_block_ram_starts_late_without_its_register_and_is_sampled_early(regis
     assert out_of.start.cell == "RAMB18E2" and out_of.ns == pytest.approx(took + US.setup_d + nets)
 
 
+@pytest.mark.parametrize(("registered", "setup"), [("0", US.dsp_setup_sum), ("1", US.dsp_setup)])
+def test_a_dsp_is_sampled_at_its_registers_and_starts_at_its_sum(registered, setup):
+    cells = [
+        flip_flop("0", 10),
+        cell("DSP48E2", {"CREG": registered}, CLK=CLOCK, A=["0"], B=["1"], C=[10], CEP=["1"], P=[11]),
+        flip_flop(11, 12),
+        cell("DSP48E2", {"CREG": "1"}, CLK=CLOCK, A=[10], B=["1"], C=["0"], CEP=["1"], P=[13]),
+    ]
+    by_end = {(path.end.cell, path.end.pin): path for path in paths(design(module(cells, IN)))}
+    nets = US.nets[0].base + US.uncertainty
+    assert by_end["DSP48E2", "C"].ns == pytest.approx(US.clk_to_q + setup + nets)
+    assert by_end["DSP48E2", "A"].ns == pytest.approx(US.clk_to_q + US.dsp_setup + nets)
+    assert by_end["FDRE", "D"].ns == pytest.approx(US.dsp_clk_to_out + US.setup_d + nets)
+
+
+def test_an_accumulator_in_a_dsp_has_no_registers_before_its_sum():
+    dsp = cell(
+        "DSP48E2", {"CREG": "0", "USE_MULT": "NONE"}, CLK=CLOCK, A=[10], B=["0"], C=[10], OPMODE=[10], CEP=[10], P=[11]
+    )
+    by_end = {path.end.pin: path.ns for path in paths(design(module([flip_flop("0", 10), dsp], IN)))}
+    nets = US.nets[0].base + US.uncertainty
+    for pin in ("A", "C", "OPMODE"):
+        assert by_end[pin] == pytest.approx(US.clk_to_q + US.dsp_setup_sum + nets)
+    assert by_end["CEP"] == pytest.approx(US.clk_to_q + US.setup_enable + nets)
+
+
 def test_a_memory_of_luts_is_read_through_like_a_lut_and_written_at_the_clock():
     cells = [
         flip_flop("0", 10),
