@@ -22,7 +22,12 @@ _FLIP_FLOP = re.compile("FD[RSCP]E(_1)?|LD[CP]E")
 _SHIFT = re.compile("SRLC?(16|32)E")
 _LUTRAM = re.compile(r"RAM(32|64|128|256|512)(M|M8|M16|X1S|X1D)(_1)?")
 _BLOCK = re.compile("RAMB(18|36)E[12]")
-_DSP = re.compile("DSP48E[12]")  # with a register at P, of a multiplier also before it: nothing goes through it
+_DSP = re.compile("DSP48E[12]")  # with the registers of hw/rtl/multiply_add.sv: nothing goes through it
+
+
+def is_clock(cell: Cell, port: str) -> bool:
+    """Whether the input `port` of `cell` is a clock. C is that of a flip-flop, and the addend of a DSP."""
+    return port in _CLOCKS and not (port == "C" and _DSP.fullmatch(cell.kind))
 
 
 def is_clock(cell: Cell, port: str) -> bool:
@@ -131,8 +136,10 @@ def setups(cell: Cell, delays: CellDelays) -> Iterator[tuple[str, float]]:
         elif kind == "URAM288":
             yield port, delays.uram_setup
         elif _DSP.fullmatch(kind):
-            if port in ("A", "B", "C", "OPMODE"):
-                yield port, delays.dsp_setup if _set(cell, f"{port}REG") else delays.dsp_setup_sum
+            if port in ("A", "B", "OPMODE") and cell.parameters.get("USE_MULT", "").strip() == "NONE":
+                yield port, delays.dsp_setup_sum  # an accumulator has no registers before its sum
+            elif port in ("A", "B", "C"):
+                yield port, delays.dsp_setup_sum if port == "C" and not _set(cell, "CREG") else delays.dsp_setup
             else:
                 yield port, delays.setup_enable
 

@@ -136,6 +136,17 @@ def test_a_dsp_is_sampled_at_its_registers_and_starts_at_its_sum(registered, set
     assert by_end["FDRE", "D"].ns == pytest.approx(US.dsp_clk_to_out + US.setup_d + nets)
 
 
+def test_an_accumulator_in_a_dsp_has_no_registers_before_its_sum():
+    dsp = cell(
+        "DSP48E2", {"CREG": "0", "USE_MULT": "NONE"}, CLK=CLOCK, A=[10], B=["0"], C=[10], OPMODE=[10], CEP=[10], P=[11]
+    )
+    by_end = {path.end.pin: path.ns for path in paths(design(module([flip_flop("0", 10), dsp], IN)))}
+    nets = US.nets[0].base + US.uncertainty
+    for pin in ("A", "C", "OPMODE"):
+        assert by_end[pin] == pytest.approx(US.clk_to_q + US.dsp_setup_sum + nets)
+    assert by_end["CEP"] == pytest.approx(US.clk_to_q + US.setup_enable + nets)
+
+
 def test_a_memory_of_luts_is_read_through_like_a_lut_and_written_at_the_clock():
     cells = [
         flip_flop("0", 10),
