@@ -22,12 +22,7 @@ _FLIP_FLOP = re.compile("FD[RSCP]E(_1)?|LD[CP]E")
 _SHIFT = re.compile("SRLC?(16|32)E")
 _LUTRAM = re.compile(r"RAM(32|64|128|256|512)(M|M8|M16|X1S|X1D)(_1)?")
 _BLOCK = re.compile("RAMB(18|36)E[12]")
-_DSP = re.compile("DSP48E[12]")  # with the registers of hw/rtl/multiply_add.sv: nothing goes through it
-
-
-def is_clock(cell: Cell, port: str) -> bool:
-    """Whether the input `port` of `cell` is a clock. C is that of a flip-flop, and the addend of a DSP."""
-    return port in _CLOCKS and not (port == "C" and _DSP.fullmatch(cell.kind))
+_DSP = re.compile("DSP48E[12]")  # with a register at P, of a multiplier also before it: nothing goes through it
 
 
 def is_clock(cell: Cell, port: str) -> bool:
