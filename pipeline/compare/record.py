@@ -224,7 +224,9 @@ def folding_digest(graph: LayerGraph) -> str:
 
 def style_of(layer: Layer) -> str:
     """What computes the matrix of `layer`: folded, unrolled, sparse or dsp."""
-    return {"UnrolledMVAU": "unrolled", "SparseMVAU": "sparse", "DspMVAU": "dsp"}.get(layer.op_type, "folded")
+    from pipeline.kernels.matrix_vector import MatrixVector
+
+    return layer.style if isinstance(layer, MatrixVector) else "folded"
 
 
 def _layers(facts: BuildFacts) -> tuple[LayerRecord, ...]:

@@ -46,11 +46,11 @@ def yolo_loss(outputs: Tensor, labels: Tensor) -> Tensor:
             best[number] = torch.maximum(best[number], overlap)
         empty = best < _NOT_EMPTY
         empty[at] = False
-        own = _iou(middles[at], extents[at], middle, extent)
+        reached = _iou(middles[at], extents[at], middle, extent)
     corner = torch.stack([column, row], dim=1)
     loss = _COORDINATES * (place[at] - (middle - corner)).square().sum()
     loss = loss + _COORDINATES * (size[at] - (extent / anchors[anchor]).log()).square().sum()
-    loss = loss + _OBJECT * (confidence[at] - own).square().sum() + _NO_OBJECT * confidence[empty].square().sum()
+    loss = loss + _OBJECT * (confidence[at] - reached).square().sum() + _NO_OBJECT * confidence[empty].square().sum()
     loss = loss + _CLASS * functional.cross_entropy(logits[at], truth[:, 0].long(), reduction="sum")
     return loss / len(outputs)
 
