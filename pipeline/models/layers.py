@@ -290,10 +290,12 @@ def _weights(chosen: Quantization, place: Place, terms: int) -> dict[str, Any]:
 class ImageNetwork(nn.Module):
     """The base of all networks: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out.
 
-    A network that takes other numbers than pixels says so in `input_range`, and what it gives in its own text.
+    A network that takes other numbers than pixels says so in `input_range`, and what it gives in its own text. `grids` has,
+    for each output of a detector, its anchors: width and height in cells.
     """
 
     input_range: ClassVar[tuple[float, float] | None] = None
+    grids: ClassVar[tuple[tuple[tuple[float, float], ...], ...]] = ()
 
     def __init__(
         self,
