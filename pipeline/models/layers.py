@@ -200,9 +200,11 @@ class Layers:
             return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False)
         height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
         weights = _weights(self.quantization, place, inputs // groups * height * width)
-        return qnn.QuantConv2d(
+        layer = qnn.QuantConv2d(
             inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False, **weights
         )
+        layer.place = place
+        return layer
 
     def linear(self, inputs: int, outputs: int, *, place: Place = "hidden") -> nn.Module:
         """A fully connected layer; the last one has a bias, others a normalisation after them."""
@@ -210,7 +212,9 @@ class Layers:
         if self.quantization is None:
             return nn.Linear(inputs, outputs, bias=last)
         bias = {"bias_quant": Int32Bias} if last else {}
-        return qnn.QuantLinear(inputs, outputs, bias=last, **bias, **_weights(self.quantization, place, inputs))
+        layer = qnn.QuantLinear(inputs, outputs, bias=last, **bias, **_weights(self.quantization, place, inputs))
+        layer.place = place
+        return layer
 
     def classifier(self, inputs: int, hidden: Sequence[int], num_classes: int) -> nn.Sequential:
         """Fully connected layers of `hidden` outputs, normalised and activated, and the last one."""
