@@ -44,7 +44,7 @@ from pipeline.models.registry import (
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ResolvedModel", "Weights", "drawn_frames", "golden_frames", "load", "load_network", "run"]
+__all__ = ["Anchors", "ResolvedModel", "Weights", "drawn_frames", "golden_frames", "load", "load_network", "run"]
 
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
