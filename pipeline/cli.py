@@ -152,7 +152,9 @@ _Model = Annotated[
     str | None, typer.Argument(help=f"A model's name (see `a2q models`), a .onnx or a .pth file. (default: {_DEFAULT})")
 ]
 _Named = Annotated[str | None, typer.Option("--model", help="What `a2q build` takes as its model.")]
-_Config = Annotated[Path | None, typer.Option(parser=_path, help="A file of build_configs/. (default: the model's)")]
+_Config = Annotated[
+    Path | None, typer.Option(parser=_path, help="A file of build_configs/, or its name. (default: the model's)")
+]
 _TargetFps = Annotated[str | None, typer.Option(help=_help("target_fps"))]
 _InputRange = Annotated[str | None, typer.Option(help=_help("input_range", ", or without brackets: 0,255"))]
 _Out = Annotated[Path | None, typer.Option(parser=_path, help="The build's folder. (default: build/<model>)")]
