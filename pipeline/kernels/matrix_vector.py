@@ -283,6 +283,10 @@ class MatrixVector(Accumulating, Activating):
 
     @cached_property
     def _activation(self) -> Activation | None:
+        """What finds levels in hardware."""
+        return self._activation_of_sums()
+
+    def _activation_of_sums(self) -> Activation | None:
         if not self.activates:
             return None
         ends = self.accumulator_range()
