@@ -146,7 +146,7 @@ def _unmet(layer: Layer, wanted: Mapping[str, int | str], styles: tuple[str, ...
     of_file = str(wanted.get("mvau_style", "folded"))
     if "mvau_style" in wanted and of_file != style:
         unmet["mvau_style"] = f"the configuration says {style}"
-    for name in ("PE", "SIMD", "lanes", "digits"):
+    for name in dict.fromkeys(name for kind in STYLES for name in lane_attributes(kind)):
         alike = folded_alike(of_file, style)
         if name in wanted and (not alike or name not in lane_attributes(style)):
             unmet[name] = f"none for what is {style}" if alike else f"it is {style}"

@@ -118,7 +118,8 @@ class Fitter:
             faster = self._problem(budget - 1, self.allowed.more_memories(self.board))
             if shortage := _shortage(faster, design.capacity or self.whole):
                 return shortage
-        slowest = max(design.graph.computing, key=lambda layer: layer.cycles())
+        computing = (layer for layer in design.graph.computing if not layer.between_layers)
+        slowest = max(computing, key=lambda layer: layer.cycles())
         return Bound(slowest.name, slowest.cycles(), {})
 
     # -- rounds -----------------------------------------------------------------------------------------------------
