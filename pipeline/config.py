@@ -206,9 +206,9 @@ class BuildConfig(Section):
         1000.0, description="a number of frames a second above 0 and up to 1e9, or max for as many as fit the board"
     )
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
-        "folded",
-        description=f"{_choices(MvauStyle)}, or a mapping of layers (MVAU_3) to these; others are folded, and so is a VVAU "
-        "(depthwise) where all are to be sparse or in DSPs (dsp), which auto does not choose",
+        "auto",
+        description=f"{_choices(MvauStyle)}, or a mapping of layers (MVAU_3) to these; others are auto, which is the style with "
+        "which all take the fewest LUTs, a DSP counting as ten. A VVAU (depthwise) is folded where all are to be sparse or dsp",
     )
     ram_style: RamStyle | dict[str, RamStyle] = Field(
         "auto",

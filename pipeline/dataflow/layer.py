@@ -164,7 +164,6 @@ class Layer(ABC):
     keeps_rate: ClassVar[bool] = False  # whether it goes at its `rate` also where that takes more time than there is
     # what may compute it, where that is to be chosen; the first where nothing is said of it
     styles: ClassVar[tuple[str, ...]] = ()
-    asked_styles: ClassVar[tuple[str, ...]] = ()  # what may, too, where it is asked for
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

@@ -1,4 +1,4 @@
-"""How every layer is folded, and what computes the matrices: with as few LUTs as the budget of clock cycles allows.
+"""How every layer is folded, and what computes the matrices: with as few LUTs and DSPs as the budget of clock cycles allows.
 
 What each folding takes is estimated (`estimate.py`); what stands between layers of unlike lanes counts, too. The MVAUs
 set the rate. Other layers take at most half the cycles of the slowest MVAU, where they can: they wait in bursts, for the
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from math import lcm
+from math import isqrt, lcm
 
 from pipeline.dataflow.graph import Connection, LayerGraph
 from pipeline.dataflow.layer import Folding, Layer
@@ -51,11 +51,12 @@ class FoldingProblem:
     """The foldings of the layers of `graph` that meet `budget`, in the `styles` that its MVAUs may have, by name, and
     with their weights in one of the `memories`, by name; without them in what synthesis finds cheapest ("auto").
     `alternatives` are, by name, layers that may take the place of one of the graph, by their kind: see `activations.py`.
+    What no DSP of `family` holds is not computed in one, if there is another style.
 
     `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
     = 1, as in FINN. What `config` asks for is done, within the budget or not; it has no say about what is not folded.
     Raises ConfigError if `config` asks for a folding that does not divide, or if the budget is out of reach, and
-    UnsupportedError for a layer that must be unrolled and cannot.
+    UnsupportedError for a layer that must be unrolled, or in DSPs, and cannot.
     """
 
     def __init__(
@@ -78,11 +79,12 @@ class FoldingProblem:
         self._gone: set[str] = set()  # paddings that may be part of one
         styles = {layer.name: layer.styles[:1] for layer in graph if layer.styles} | dict(styles or {})
         every = self._every_folding(config, styles)
+        free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
+        self.reach = _reach(graph, every, free)
         if budget is not None:
-            free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
-            _check_reach(graph, every, free, budget)
+            _check_reach(*self.reach, budget)
         self.domains = tuple(
-            self._activated(layer, stored_in(options, (memories or {}).get(layer.name, ("auto",))))
+            self._activated(layer, stored_in(self._held(layer, options), (memories or {}).get(layer.name, ("auto",))))
             for layer, options in zip(graph, self._in_budget(every), strict=True)
         )
         several = any(len(kinds) > 1 for kinds in (memories or {}).values())
@@ -109,9 +111,10 @@ class FoldingProblem:
         """Whether there are foldings that take no more than `capacity`."""
         return self._program.solve(capacity, cheapest=False) is not None
 
-    def solve(self, capacity: Resources | None = None) -> Foldings | None:
-        """The cheapest foldings, or None if all take more than `capacity`."""
-        solution = self._program.solve(capacity, gap=self._gap)
+    def solve(self, capacity: Resources | None = None, least: str = "") -> Foldings | None:
+        """The cheapest foldings, or those with the `least` of one resource, a field of `Resources`; None if all take more
+        than `capacity`."""
+        solution = self._program.solve(capacity, least=least, gap=self._gap)
         if solution is None:
             return None
         chosen = tuple(domain[option] for domain, option in zip(self.domains, solution.options, strict=True))
@@ -177,6 +180,21 @@ class FoldingProblem:
             layer_options if layer.sets_rate or limit is None else _in_time(layer_options, limit, self.budget)
             for layer, layer_options, limit in zip(self.graph, options, intervals, strict=True)
         )
+
+    def _held(self, layer: Layer, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
+        """`options` without those in DSPs that do not hold the layer's numbers. Raises UnsupportedError if there are no
+        others."""
+        held, refusal = [], None
+        for folding in options:
+            try:
+                if folding.style == "dsp":
+                    self.estimate(layer, folding)
+                held.append(folding)
+            except UnsupportedError as error:
+                refusal = error
+        if refusal and not held:
+            raise refusal
+        return tuple(held)
 
     def _activated(self, layer: Layer, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
         """`options`, and those of alternatives that surely take fewer LUTs, or fewer blocks of memory."""
@@ -308,14 +326,13 @@ def slowest(graph: LayerGraph) -> int:
 def fastest(fits: Callable[[int], bool], too_fast: int, best: int, precision: float = 0.0) -> int | None:
     """The fewest clock cycles a frame that `fits`, above `too_fast` and up to `best`; None if `best` does not fit.
 
-    With a `precision` it may be more by that part. A rate that is out of reach with any folding does not fit.
+    With a `precision` it may be more by that part. A rate that is out of reach with any folding does not fit. Rates are
+    halved by their ratio: networks take from a cycle to millions.
     """
     if not fits(best):
         return None
     while best - too_fast > max(1, precision * best):
-        budget = (too_fast + best) // 2
-        if precision and too_fast:
-            budget = max(int((too_fast * best) ** 0.5), too_fast + 1)
+        budget = max(isqrt(max(too_fast, 1) * best), too_fast + 1)
         too_fast, best = (too_fast, budget) if _is_within_reach(fits, budget) else (budget, best)
     return best
 
@@ -370,15 +387,18 @@ def _configured(
     return options
 
 
-def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free: Sequence[bool], budget: int) -> None:
-    """Raise ConfigError if a layer that the configuration leaves free cannot meet the budget with all its
-    parallelism."""
+def _reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free: Sequence[bool]) -> tuple[int, Layer | None]:
+    """The clock cycles of the layer that takes the most with all its parallelism, of those that are `free`, and that layer."""
     fastest = [
         (min(folding.cycles for folding in layer_options), layer)
         for layer, layer_options, is_free in zip(graph, options, free, strict=True)
         if is_free
     ]
-    cycles, layer = max(fastest, key=lambda pair: pair[0], default=(0, None))
+    return max(fastest, key=lambda pair: pair[0], default=(0, None))
+
+
+def _check_reach(cycles: int, layer: Layer | None, budget: int) -> None:
+    """Raise ConfigError if `layer`, which takes so many `cycles` with all its parallelism, cannot meet the budget."""
     if layer is not None and cycles > budget:
         of = f" ({layer.source})" if layer.source else ""
         raise ConfigError(

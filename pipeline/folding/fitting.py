@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
-from pipeline.devices.resources import Resources
+from pipeline.devices.resources import PART_KEYS, REPORT_KEYS, Resources
 from pipeline.errors import ConfigError
 from pipeline.folding.allowed import Allowed
 from pipeline.folding.choice import FoldingProblem, Foldings, fastest, slowest
 from pipeline.folding.fifo_depths import FifoDepths, fifo_depths
-from pipeline.folding.fit import Fit, capacity_of, excess, holders
+from pipeline.folding.fit import Bound, Fit, capacity_of, excess, holders
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.stitching import stitch, with_depths
 from pipeline.folding.styles import needs_whole_windows, with_whole_windows
@@ -26,6 +27,7 @@ from pipeline.folding.styles import needs_whole_windows, with_whole_windows
 __all__ = ["Design", "Fitter"]
 
 _ROUNDS = 8  # in which what FIFOs need is made room for
+_PROBLEMS = 32  # kept: a rate is looked for again once there is less room
 # of the board's where a rate is looked for: estimates are up to 8 % low in docs/luts_by_accumulator.md
 _LUT_SHARE = 0.92
 _SPARE = 0.01  # of a resource, more than FIFOs were too much of it: other choices have other FIFOs
@@ -107,6 +109,19 @@ class Fitter:
             ]
         return Fit(self.board.name, exceeded, cycles, tuple(settings), holders(design.graph))
 
+    def bound(self, design: Design) -> Bound | None:
+        """What keeps `design` from a higher rate, where the highest is asked for and fits."""
+        budget = design.problem.budget
+        if self.budget != "max" or budget is None or not design.total.fits(capacity_of(self.board)):
+            return None
+        if design.problem.reach[0] < budget:
+            faster = self._problem(budget - 1, self.allowed.more_memories(self.board))
+            if shortage := _shortage(faster, design.capacity or self.whole):
+                return shortage
+        computing = (layer for layer in design.graph.computing if not layer.between_layers)
+        slowest = max(computing, key=lambda layer: layer.cycles())
+        return Bound(slowest.name, slowest.cycles(), {})
+
     # -- rounds -----------------------------------------------------------------------------------------------------
 
     def _with_room_for_fifos(self, memories: Memories) -> Design | None:
@@ -143,7 +158,7 @@ class Fitter:
         styles = (allowed or self.allowed).styles
         key = (budget, *styles.values(), *memories.values())
         if key not in self._problems:
-            if len(self._problems) > _ROUNDS:
+            if len(self._problems) > _PROBLEMS:
                 self._problems.clear()
             self._tell(f"foldings of at most {budget} cycles a frame" if budget else "foldings of one lane")
             self._problems[key] = FoldingProblem(
@@ -196,6 +211,27 @@ def _solved(problem: FoldingProblem) -> Foldings:
             "target_fps, or set mvau_style to auto."
         )
     return chosen
+
+
+def _shortage(problem: FoldingProblem, capacity: Resources) -> Bound | None:
+    """What foldings of `problem` need more of than `capacity` has: of one resource if that alone is too little, and as
+    little of it as there can be; None if more of nothing would do."""
+    alone: dict[float, Foldings] = {}  # by how many times what there is
+    for key in PART_KEYS:
+        field = REPORT_KEYS[key]
+        if chosen := problem.solve(replace(capacity, **{field: inf}), field):
+            alone[getattr(chosen.total, field) / max(getattr(capacity, field), 1)] = chosen
+    chosen = alone[min(alone)] if alone else problem.solve()
+    exceeded = excess(chosen.total, capacity) if chosen else {}
+    if chosen is None or not exceeded:
+        return None
+    most = REPORT_KEYS[next(iter(exceeded))]
+    taken = {
+        layer.name: getattr(problem.estimate(layer, folding), most)
+        for layer, folding in zip(problem.graph, chosen.layers, strict=True)
+    }
+    cycles = max(folding.cycles for folding in chosen.layers)
+    return Bound(max(taken, key=lambda name: taken[name]), cycles, exceeded)
 
 
 def _relaxed(allowed: Allowed, graph: LayerGraph) -> dict[str, Allowed]:

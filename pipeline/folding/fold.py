@@ -21,7 +21,7 @@ from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.errors import ConfigError, ModelError
 from pipeline.folding.activations import activations
 from pipeline.folding.allowed import allowed
-from pipeline.folding.fit import Fit
+from pipeline.folding.fit import Bound, Fit
 from pipeline.folding.fitting import Design, Fitter
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.timing import Prediction
@@ -41,13 +41,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class MvauChoice:
-    """The style that was chosen for an MVAU, and why: the fewest LUTs. Estimates."""
+    """The style that was chosen for an MVAU, and why: the fewest LUTs and DSPs. Estimates."""
 
     style: str
     fields: dict[str, int | str]  # of the folding, see `pipeline/folding/options.py`
     cycles: int  # between frames
     lut: float  # of the MVAU alone
+    dsp: float
     more_lut: dict[str, float | None]  # by other style here, what the network would take more; None if it cannot be had
+    more_dsp: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Folded:
     ignored: tuple[str, ...]  # what of the folding file has no meaning for this network
     raised: dict[str, int]  # FIFOs that the folding file makes too shallow, and the depth they have instead
     fit: Fit
+    bound: Bound | None = None  # what keeps it from more frames a second, where the most that fit are asked for
 
     @property
     def requantized(self) -> tuple[Activating, ...]:
@@ -105,14 +108,15 @@ def fold(
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
 
     `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/folding/styles.py`. "auto"
-    leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; DEFAULT_BOARD where none is given.
+    leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; a DSP is taken where it
+    spares ten LUTs. The board is DEFAULT_BOARD where none is given.
     `ram_style` is what the weights are stored in: distributed, block, ultra, or "auto", which is what synthesis finds
     cheapest, or whatever else there must be for the network to fit the board. `activation_style` is what finds the levels
     of thresholds, and `scale_multiplier` what multiplies in it; see `pipeline/folding/activations.py`. What fits in no
     way is folded as if the board were larger, and `Folded.fit` says so.
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
-    fits the board with some LUTs to spare; without it whatever `folding_config` leaves open is folded to one lane.
+    fits the board with some LUTs to spare, and `Folded.bound` says what keeps it from fewer; without it whatever `folding_config` leaves open is folded to one lane.
     `folding_config` is a FINN folding file, or its content; what it asks for comes before the budget. A FIFO depth that
     it gives is used unless it is below what is proven enough against deadlock. `tell` gets a line before what takes long,
     such as the search for an adder graph. Raises ConfigError for a folding that does not divide, for a budget out of
@@ -139,6 +143,7 @@ def fold(
         ignored=(*wishes.ignored, *config.ignored, *config.without_layer(folded.layers)) if config else (),
         raised=design.raised,
         fit=fitter.fit(design),
+        bound=fitter.bound(design),
     )
 
 
@@ -151,10 +156,14 @@ def _explained(design: Design, names: Collection[str]) -> dict[str, MvauChoice]:
             folding.fields,
             folding.cycles,
             problem.estimate(layer, folding).lut,
-            {
-                style: None if total is None else total.lut - chosen.total.lut
-                for style, total in others[layer.name].items()
-            },
+            problem.estimate(layer, folding).dsp,
+            *(
+                {
+                    style: None if total is None else getattr(total, field) - getattr(chosen.total, field)
+                    for style, total in others[layer.name].items()
+                }
+                for field in ("lut", "dsp")
+            ),
         )
         for layer, folding in zip(problem.graph, chosen.layers, strict=True)
         if layer.name in names
@@ -174,6 +183,7 @@ def save(folded: Folded, folder: Path) -> None:
         "ignored": list(folded.ignored),
         "raised": folded.raised,
         "fit": asdict(folded.fit),
+        "bound": folded.bound and asdict(folded.bound),
     }
     _write_json(folder / "folded.json", content)
 
@@ -188,11 +198,17 @@ def load(folder: Path) -> Folded:
         content["estimates"] = {name: Resources(**amounts) for name, amounts in content["estimates"].items()}
         content["choices"] = {name: MvauChoice(**choice) for name, choice in content["choices"].items()}
         fit = content.pop("fit")
-        fit["exceeded"] = {name: tuple(pair) for name, pair in fit["exceeded"].items()}
-        fit = Fit(**fit | {name: tuple(fit[name]) for name in ("settings", "boards")})
-        return Folded(graph=load_graph(folder), prediction=prediction, ignored=ignored, fit=fit, **content)
+        fit = Fit(**_with_pairs(fit) | {name: tuple(fit[name]) for name in ("settings", "boards")})
+        bound = content.pop("bound")
+        bound = bound and Bound(**_with_pairs(bound))
+        return Folded(graph=load_graph(folder), prediction=prediction, ignored=ignored, fit=fit, bound=bound, **content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The folded graph in {folder} cannot be read: {error!r}. Build it again.") from error
+
+
+def _with_pairs(read: dict[str, Any]) -> dict[str, Any]:
+    """What was read of a Fit or a Bound, with tuples where JSON has lists."""
+    return read | {"exceeded": {name: tuple(pair) for name, pair in read["exceeded"].items()}}
 
 
 def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> None:
@@ -231,7 +247,8 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     if folded.choices:
         chosen = {name: asdict(choice) for name, choice in folded.choices.items()}
         how = (
-            "the fewest LUTs in all, estimated; more_lut: what the network would take more with that style there alone"
+            "the fewest LUTs in all, estimated, a DSP counting as ten; more_lut, more_dsp: what "
+            "the network would take more with that style there alone"
         )
         _write_json(report / "mvau_styles.json", {"layers": chosen, "how": how})
     graphs = {layer.name: _adder_graph(layer) for layer in folded.graph if isinstance(layer, UnrolledMVAU)}

@@ -1,4 +1,4 @@
-"""One option for each layer, so that all of them together take the fewest LUTs: an integer program.
+"""One option for each layer, so that all of them together take the fewest LUTs and DSPs: an integer program.
 
 A binary variable stands for each option of each layer; of a layer's, one is 1. Between two layers stands what their
 lanes need: for every stream a variable stands for each pair of lanes written and read. Its sums over one end are those
@@ -27,9 +27,11 @@ from pipeline.errors import ToolError
 __all__ = ["GAP", "Choice", "Link", "Program"]
 
 # The resources that estimates have, and the LUTs that one of them is worth. Of two choices with as many LUTs the one with fewer
-# flip-flops is taken. Block RAM and DSPs are there to be used. UltraRAM has to be loaded at every start, so it is used only
-# where it spares something.
-_WORTH = {"lut": 1.0, "ff": 1e-3, "bram_18k": 0.0, "uram": 20.0, "dsp": 0.0}
+# flip-flops is taken. Block RAM is there to be used. UltraRAM has to be loaded at every start, so it is used only where it
+# spares something. A DSP has to spare ten LUTs: that is a tenth of what boards have for each of theirs (94 on a KV260), so that
+# DSPs take the place of LUTs, which networks run out of first, and half of what a product of 4 × 4 bits takes in LUTs, so that
+# none is spent for next to nothing.
+_WORTH = {"lut": 1.0, "ff": 1e-3, "bram_18k": 0.0, "uram": 20.0, "dsp": 10.0}
 _amounts = attrgetter(*_WORTH)
 GAP = 1e-6  # how far from the least, relatively, a solution may be
 _INFEASIBLE = 2  # scipy's status
@@ -91,10 +93,12 @@ class Program:
         fixed: Mapping[int, int] | None = None,
         *,
         cheapest: bool = True,
+        least: str = "",
         gap: float = GAP,
     ) -> Solution | None:
         """The option of each layer, and what all take together; None if nothing fits. Any that fit if they need not be
-        the `cheapest`; by `gap`, relatively, they may be from it.
+        the `cheapest`; those that take the `least` of one resource where it is named, a field of `Resources`. By `gap`,
+        relatively, they may be from it.
 
         `without` are kinds of options (layer, kind) that may not be taken; `fixed` are the options, by layer, that are
         taken in any case, out of a solution without them.
@@ -109,8 +113,9 @@ class Program:
         constraints = [LinearConstraint(self._equalities[:, free], *(2 * [[value for _, value in self._rows]]))]
         if capacity is not None:
             constraints.append(LinearConstraint(taken.T, ub=_amounts(capacity)))
+        worth = {least: 1.0} if least else _WORTH if cheapest else {}
         result = milp(
-            taken @ tuple(_WORTH.values()) if cheapest else np.zeros(len(free)),
+            taken @ [worth.get(name, 0.0) for name in _WORTH],
             integrality=free < self._options,
             bounds=Bounds(0, 1),
             constraints=constraints,

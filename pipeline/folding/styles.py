@@ -3,7 +3,7 @@
     folded    multipliers that take turns with all weights
     unrolled  a graph of adders, of which the weights are the circuit
     sparse    walkers through the weights that are not zero
-    dsp       folded, with products and sums in DSPs, several rows in each; only where it is asked for
+    dsp       folded, with products and sums in DSPs, several rows in each
 
 A layer that is unrolled takes whole vectors. Where these are windows, padding and generator become one ParallelWindow,
 which makes a whole window a cycle. So they do before a VVAU that is folded to take a whole window a cycle.

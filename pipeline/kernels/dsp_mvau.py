@@ -160,7 +160,7 @@ class DspMVAU(MVAU):
     def _activation(self) -> Activation | None:
         """Lanes are compared with thresholds as they are in the words, 2^(bits − 1) more than the sums."""
         if self.thresholds is None or self.requantizer:
-            return super()._activation
+            return self._activation_of_sums()
         bits = np.tile(self.sum_bits(), self.neuron_folds)
         offsets = np.left_shift(1, bits - 1)
         lo, hi = (end + offsets for end in self.accumulator_range())
@@ -169,7 +169,7 @@ class DspMVAU(MVAU):
 
     def hls_thresholds(self) -> Table:
         """Those of the sums: lanes of words are of the hardware alone."""
-        activation = super()._activation
+        activation = self._activation_of_sums()
         return Table.absent(3) if activation is None else activation.hls_table()
 
     def memories(self) -> dict[str, Memory]:

@@ -26,11 +26,11 @@ from pipeline.kernels.product_pair import product_adders, product_latency, produ
 from pipeline.kernels.threshold_search import search_styles
 
 __all__ = [
-    "ASKED_STYLES",
     "LARGE_CHANNELS",
     "LARGE_ROWS",
     "MAX_ACCUMULATOR_BITS",
     "RAM_STYLES",
+    "RES_TYPES",
     "STYLES",
     "MatrixDemand",
     "MatrixVector",
@@ -44,8 +44,10 @@ __all__ = [
 
 MAX_ACCUMULATOR_BITS = 63
 RAM_STYLES = ("auto", "distributed", "block", "ultra")
-STYLES = ("folded", "unrolled", "sparse")  # that "auto" chooses among
-ASKED_STYLES = ("dsp",)
+STYLES = ("folded", "unrolled", "sparse", "dsp")
+RES_TYPES = {"lut": "folded", "dsp": "dsp"}
+"""FINN's resType of a folded unit, what its multipliers are made of, and the style that it is here."""
+
 LARGE_ROWS, LARGE_CHANNELS = (64, 128, 256, 512), (64, 128, 256, 512)  # of matrices such as ResNet-18 has
 _ROWS, _CHANNELS = (8, 10, 16, 16, 24, 32, 32, 64), (3, 8, 16, 32, 64)  # and of ResNet-8's, that are drawn
 # a float holds every integer up to here, so BLAS computes exact sums as long as no partial sum can exceed it
@@ -78,9 +80,8 @@ class MatrixVector(Accumulating, Activating):
     requantizer: Requantizer | None = field(default=None, kw_only=True)
 
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
-    style: ClassVar[str]  # what computes the matrix, one of STYLES or ASKED_STYLES
+    style: ClassVar[str]  # what computes the matrix, one of STYLES
     styles: ClassVar[tuple[str, ...]] = STYLES  # what may
-    asked_styles: ClassVar[tuple[str, ...]] = ASKED_STYLES
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:
@@ -202,8 +203,10 @@ class MatrixVector(Accumulating, Activating):
         return self.demand_of(self, fields, family)
 
     def finn_folding(self) -> dict[str, int | str]:
-        style: dict[str, int | str] = {} if self.style == "folded" else {"mvau_style": self.style}
-        return {**style, **super().finn_folding(), "mem_mode": self.mem_mode}
+        style = next(
+            ({"resType": kind} for kind, style in RES_TYPES.items() if style == self.style), {"mvau_style": self.style}
+        )
+        return {**super().finn_folding(), **style, "mem_mode": self.mem_mode}
 
     def threshold_styles(self) -> dict[str, int]:
         if self.thresholds is None or self.requantizer:
@@ -280,6 +283,10 @@ class MatrixVector(Accumulating, Activating):
 
     @cached_property
     def _activation(self) -> Activation | None:
+        """What finds levels in hardware."""
+        return self._activation_of_sums()
+
+    def _activation_of_sums(self) -> Activation | None:
         if not self.activates:
             return None
         ends = self.accumulator_range()
@@ -289,7 +296,7 @@ class MatrixVector(Accumulating, Activating):
 
 
 def kind_of(style: str) -> type[MatrixVector]:
-    """The kernel that computes any matrix in `style`, one of STYLES or ASKED_STYLES."""
+    """The kernel that computes any matrix in `style`, one of STYLES."""
     kinds = (kind for kind in kernels().values() if issubclass(kind, MatrixVector) and kind.finn_operator == "MVAU")
     return next(kind for kind in kinds if kind.style == style)
 

@@ -56,6 +56,7 @@ class MVAU(StoredMatrixVector):
         "SIMD": "simd",
         "ram_style": "ram_style",
         "mem_mode": "",
+        "resType": "",
         "mvau_style": "",
     }
     lut_purpose: ClassVar[str] = "glue"

@@ -38,7 +38,6 @@ class VVAU(MVAU):
     op_type: ClassVar[str] = "VVAU"
     module: ClassVar[str] = "vvau"
     styles: ClassVar[tuple[str, ...]] = ("folded", "unrolled")  # there is no weight of the other channels to leave out
-    asked_styles: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.multiplier < 1 or len(self.weights) % self.multiplier:

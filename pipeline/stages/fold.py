@@ -67,6 +67,8 @@ def run(context: Context) -> str:
         line += f"; target_fps = {rate:,.10g} is missed"
     elif rate == "max" and options.folding_config_file:
         line += "; target_fps = max is left only what the folding file leaves open"
+    if folded.bound:
+        line += f"; {folded.bound.sentence}"
     if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:
         line += f"; weights in UltraRAM: {', '.join(loaded)}"
     if folded.fit.exceeded:

@@ -157,3 +157,14 @@ def test_what_cannot_be_built_is_refused():
         _layer(2, 3, unsigned(4), 28)
     with pytest.raises(UnsupportedError, match="lanes of 49 bits are more than the 48 of a DSP48E2"):
         replace(layer, accumulator_bits=(49,) * 12)
+
+
+def test_thresholds_are_of_the_sums_in_cpp_and_of_the_lanes_in_hardware_whatever_is_asked_for_first():
+    layer = CONFIGURATIONS["three_rows_a_word"]
+    hardware_first, cpp_first = replace(layer), replace(layer)
+    of_hardware = hardware_first.parameters(), hardware_first.memories()
+    table = cpp_first.hls_thresholds()
+    np.testing.assert_array_equal(hardware_first.hls_thresholds().values, table.values)
+    of_folded = layer.styled("folded", {"pe": layer.pe, "simd": layer.simd}).hls_thresholds()
+    np.testing.assert_array_equal(table.values, of_folded.values)
+    assert (cpp_first.parameters(), cpp_first.memories()) == of_hardware
