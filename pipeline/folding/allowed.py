@@ -140,7 +140,7 @@ def _unmet(wanted: Mapping[str, int | str], styles: tuple[str, ...]) -> dict[str
     of_file = str(wanted.get("mvau_style", "folded"))
     if "mvau_style" in wanted and of_file != style:
         unmet["mvau_style"] = f"the configuration says {style}"
-    for name in ("PE", "SIMD", "lanes", "digits"):
+    for name in ("PE", "SIMD", "lanes", "digits", "segments"):
         if name in wanted and (of_file != style or name not in lane_attributes(style)):
             unmet[name] = f"it is {style}" if of_file != style else f"none for what is {style}"
     if "ram_style" in wanted and style == "unrolled":

@@ -12,7 +12,7 @@ is an error. A file of which
 nothing, or too little, is of the network is an error.
 
 What FINN has no word for: `mvau_style` says that an MVAU is sparse, unrolled or in DSPs, see `styles.py`. Then its PE, SIMD and
-lanes, or its digits, are those of this style; else PE and SIMD are those of a folded one.
+lanes, its digits, or its segments, are those of this style; else PE and SIMD are those of a folded one.
 """
 
 from __future__ import annotations
