@@ -6,13 +6,20 @@
 // left. If a result leaves L cycles after its start and the pipeline starts one in every I cycles, then 3 + ceil(L / I)
 // places keep it going without a pause, L counting the two cycles that a result is in here.
 //
+// Where other pipelines send their results to this one without waiting, it does not see what they start. With Ahead, the
+// cycles from a start of the first of them to its arrival here, room_o is low while Ahead places more than two or fewer
+// are left: enough for all that may be on the way, one in each cycle. start_i then comes with the arrival, and 2 · Ahead
+// places more keep all of them going.
+//
 // Width: bits of a result, at least 1.
-// Depth: places, at least 3.
+// Depth: places, at least 3 + Ahead.
+// Ahead: cycles before a start in which a result may be on its way already.
 `default_nettype none
 
 module result_buffer #(
   parameter int unsigned Width = 8,
-  parameter int unsigned Depth = 4
+  parameter int unsigned Depth = 4,
+  parameter int unsigned Ahead = 0
 ) (
   input  wire              clk_i,
   input  wire              rst_ni,
@@ -28,8 +35,8 @@ module result_buffer #(
   output wire  [Width-1:0] out_data_o
 );
 
-  if (Width < 1 || Depth < 3) begin : gen_check
-    $error("%m: Width must be at least 1 and Depth at least 3");
+  if (Width < 1 || Depth < 3 + Ahead) begin : gen_check
+    $error("%m: Width must be at least 1 and Depth at least 3 + Ahead");
   end
 
   localparam int unsigned CountWidth = $clog2(Depth + 1);
@@ -47,7 +54,7 @@ module result_buffer #(
       left_q <= out_valid_o && out_ready_i;
       if (started_q && !left_q) free_q <= free_q - 1'b1;
       else if (left_q && !started_q) free_q <= free_q + 1'b1;
-      room_q <= free_q > CountWidth'(2);
+      room_q <= free_q > CountWidth'(2 + Ahead);
     end
   end
   assign room_o = room_q;
