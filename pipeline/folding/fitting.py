@@ -7,6 +7,7 @@ Where nothing fits it is the cheapest, and what would fit is looked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,6 +21,7 @@ from pipeline.folding.choice import FoldingProblem, Foldings, fastest, slowest
 from pipeline.folding.fifo_depths import FifoDepths, fifo_depths
 from pipeline.folding.fit import Fit, capacity_of, excess, holders
 from pipeline.folding.folding_config import FoldingConfig
+from pipeline.folding.pipelines import with_pipelines
 from pipeline.folding.stitching import stitch, with_depths
 from pipeline.folding.styles import needs_whole_windows, with_whole_windows
 
@@ -70,9 +72,16 @@ class Fitter:
         self.graph, self.budget, self.config, self.allowed, self.board = graph, budget, config, allowed, board
         self._alternatives = alternatives or {}
         self._tell = tell
+        self.adders_per_stage = 1
         self.whole = capacity_of(board, _LUT_SHARE if budget == "max" else 1)
         self._made: dict[tuple[object, ...], Layer] = {}  # an adder graph may take a minute to find
         self._problems: dict[tuple[object, ...], FoldingProblem] = {}
+
+    def at(self, budget: int | Literal["max"] | None, adders_per_stage: int) -> Fitter:
+        """The same at another `budget`, with up to so many adders between two registers of unrolled layers."""
+        other = copy(self)
+        other.budget, other.adders_per_stage = budget, adders_per_stage
+        return other
 
     def design(self) -> Design:
         """The cheapest that fits, or the cheapest. Raises ConfigError for a rate that nothing reaches."""
@@ -160,7 +169,7 @@ class Fitter:
     # -- what is chosen, built --------------------------------------------------------------------------------------
 
     def _built(self, problem: FoldingProblem, chosen: Foldings, capacity: Resources | None) -> Design:
-        stitched = stitch(self._folded(problem, chosen))
+        stitched = stitch(with_pipelines(self._folded(problem, chosen), self.adders_per_stage))
         sized = fifo_depths(stitched, problem.budget)
         depths, raised = _depths(stitched, sized, self.config)
         graph = with_depths(stitched, depths)

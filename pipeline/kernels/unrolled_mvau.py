@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -199,6 +199,10 @@ class UnrolledMVAU(MatrixVector):
 
     def sum_bits(self) -> tuple[int, ...]:
         return self.lane_accumulator_bits()
+
+    @property
+    def alone(self) -> Self:
+        return replace(self, pushes=False, ahead=0)
 
     def parameters(self) -> dict[str, int | str]:
         widths = self.lane_accumulator_bits()
