@@ -57,7 +57,6 @@ module label_tree #(
   localparam int unsigned Levels = $clog2(Labels);
   localparam bit Adds = OffsetWidth > 0;
   localparam int unsigned Stages = ((Adds && RegisterScores) ? 1 : 0) + (Levels + LevelsPerStage - 1) / LevelsPerStage;
-  localparam int unsigned Latency = Stages + 2;
 
   logic [Stages-1:0] valid_q;
   wire take = in_valid_i && (Ahead > 0 || in_ready_o);
@@ -142,7 +141,8 @@ module label_tree #(
 
   result_buffer #(
     .Width(OutputWidth),
-    .Depth(3 + Latency + 2 * Ahead),
+    .Depth(3 + Stages + 2 * Ahead),
+    .FallThrough(1'b1),
     .Ahead(Ahead)
   ) u_result_buffer (
     .clk_i(clk_i),

@@ -11,14 +11,19 @@
 // are left: enough for all that may be on the way, one in each cycle. start_i then comes with the arrival, and 2 · Ahead
 // places more keep all of them going.
 //
+// With FallThrough a result that finds none before it is at the output in the cycle in which it comes, and waits in a
+// register of its own if the reader does not take it; L then counts no cycle in here.
+//
 // Width: bits of a result, at least 1.
 // Depth: places, at least 3 + Ahead.
+// FallThrough: as above.
 // Ahead: cycles before a start in which a result may be on its way already.
 `default_nettype none
 
 module result_buffer #(
   parameter int unsigned Width = 8,
   parameter int unsigned Depth = 4,
+  parameter bit FallThrough = 1'b0,
   parameter int unsigned Ahead = 0
 ) (
   input  wire              clk_i,
@@ -59,18 +64,52 @@ module result_buffer #(
   end
   assign room_o = room_q;
 
+  wire fifo_in_valid, fifo_out_valid, fifo_out_ready;
+  wire [Width-1:0] fifo_out_data;
   result_fifo #(
     .Width(Width),
     .Depth(Depth)
   ) u_fifo (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
-    .in_valid_i(in_valid_i),
+    .in_valid_i(fifo_in_valid),
     .in_data_i(in_data_i),
-    .out_valid_o(out_valid_o),
-    .out_ready_i(out_ready_i),
-    .out_data_o(out_data_o)
+    .out_valid_o(fifo_out_valid),
+    .out_ready_i(fifo_out_ready),
+    .out_data_o(fifo_out_data)
   );
+
+  if (FallThrough) begin : gen_fall_through
+    logic [Width-1:0] held_q;
+    logic held_valid_q;
+    logic [CountWidth-1:0] kept_q;  // results in the FIFO
+    logic none_q;  // kept_q is 0, and held_q not valid
+    wire passes = in_valid_i && none_q;
+    assign fifo_in_valid = in_valid_i && !none_q;
+    assign fifo_out_ready = out_ready_i && !held_valid_q;
+    wire fifo_left = fifo_out_valid && fifo_out_ready;
+    wire held_valid = passes ? !out_ready_i : held_valid_q && !out_ready_i;
+    wire [CountWidth-1:0] kept = kept_q + CountWidth'(fifo_in_valid) - CountWidth'(fifo_left);
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        held_valid_q <= 1'b0;
+        kept_q <= '0;
+        none_q <= 1'b1;
+      end else begin
+        held_valid_q <= held_valid;
+        kept_q <= kept;
+        none_q <= kept == '0 && !held_valid;
+      end
+      if (none_q) held_q <= in_data_i;
+    end
+    assign out_valid_o = held_valid_q || fifo_out_valid || passes;
+    assign out_data_o = held_valid_q ? held_q : none_q ? in_data_i : fifo_out_data;
+  end else begin : gen_through_memory
+    assign fifo_in_valid = in_valid_i;
+    assign fifo_out_ready = out_ready_i;
+    assign out_valid_o = fifo_out_valid;
+    assign out_data_o = fifo_out_data;
+  end
 
 endmodule
 

@@ -36,7 +36,8 @@
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // ThresholdFiles:  the thresholds (see activation).
 // Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
-// AddersPerStage:  adders of the requantizer between two registers (see requantize).
+// AddersPerStage:  adders of the requantizer between two registers (see requantize); with more than 1 results go out in the
+//                  cycle in which they come (see result_buffer).
 // Pushes:          the reader takes every result as it comes, whatever out_ready_i says; Digits must be 1.
 // Ahead:           cycles of the layers before it that push, so that in_valid_i is not held for in_ready_o; 0: none push.
 // CheckOverflow:   drive overflow_o, which is 0 otherwise.
@@ -101,12 +102,13 @@ module unrolled_mvau #(
   localparam bit Accumulates = Digits > 1 || HasStart;
 
   // cycles from a vector to its results at the output, and places for those on the way: see result_buffer
+  localparam bit FallThrough = AddersPerStage > 1;
   localparam int unsigned ClipLatency = (AddersPerStage > 1) ? 1 : 2;
   localparam int unsigned SearchLatency =
       (Requantizer[87:80] != '0) ? 32'(Requantizer[87:80]) + 2 + ClipLatency :
       (Requantizer != '0) ? (32'(Requantizer[39:32]) / 2 + 1) / AddersPerStage + ClipLatency : $clog2(NumThresholds + 1);
   localparam int unsigned VectorLatency = (Digits > 1) ? Digits + 1 : 0;
-  localparam int unsigned Latency = VectorLatency + GraphLatency + (Accumulates ? 1 : 0) + SearchLatency + 2;
+  localparam int unsigned Latency = VectorLatency + GraphLatency + (Accumulates ? 1 : 0) + SearchLatency + (FallThrough ? 0 : 2);
   localparam int unsigned Places = 3 + (Latency + Digits - 1) / Digits + 2 * Ahead;
 
   wire room;
@@ -299,6 +301,7 @@ module unrolled_mvau #(
     result_buffer #(
       .Width(Mh * OutputWidth),
       .Depth(Places),
+      .FallThrough(FallThrough),
       .Ahead(Ahead)
     ) u_result_buffer (
       .clk_i(clk_i),

@@ -2,17 +2,20 @@
 
 The latency of a folded graph is predicted beat by beat (`timing.py`): from the first beat of a frame in to its last beat
 out, where nothing waits. What shortens it is tried in the order of what it costs: first more adders between two registers,
-with which unrolled layers that follow each other are one pipeline; then fewer cycles a frame than target_fps allows, which
-takes more parallel hardware. Of the frame rates the lowest one that is found to meet the target is taken, and with it the
-fewest adders between two registers, so that the clock has the most room.
+with which unrolled layers that follow each other are one pipeline; then adder graphs as shallow as there can be, which take a
+few more adders; then fewer cycles a frame than target_fps allows, which takes more parallel hardware. Of the frame rates the
+lowest one that is found to meet the target is taken, and with it the deeper graphs if they do, and the fewest adders between
+two registers, so that the clock has the most room.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import product
 from typing import Literal
 
+from pipeline.adder_graph.solver import MORE_LEVELS
 from pipeline.errors import ConfigError
 from pipeline.folding.activations import Activations
 from pipeline.folding.choice import slowest
@@ -64,7 +67,7 @@ def within_latency(fitter: Fitter, fast: Fitter, target: LatencyTarget) -> Desig
     if not target.missed(latency_of(design)):
         return design
     most = target.adders_per_stage
-    met = fast.at(fitter.budget, most).design()
+    met = fast.at(fitter.budget, most, 0).design()
     budget: int | Literal["max"] | None = fitter.budget
     if target.missed(latency_of(met)):
         if budget == "max":
@@ -73,8 +76,8 @@ def within_latency(fitter: Fitter, fast: Fitter, target: LatencyTarget) -> Desig
         if isinstance(found, Design):
             raise ConfigError(_out_of_reach(found, target, "that is the least that was found"))
         budget, met = found
-    for adders in range(1, most):
-        design = fast.at(budget, adders).design()
+    for levels, adders in product((MORE_LEVELS, 0), range(1, most + 1)):
+        design = fast.at(budget, adders, levels).design()
         if not target.missed(latency_of(design)):
             return design
     return met
@@ -93,7 +96,7 @@ def _lowest_rate(fast: Fitter, budget: int, target: LatencyTarget, fastest: Desi
     while high - low > max(1, _PRECISION * low):
         cycles = max(int((max(low, 1) * high) ** 0.5), low + 1)
         try:
-            design = fast.at(cycles, target.adders_per_stage).design()
+            design = fast.at(cycles, target.adders_per_stage, 0).design()
         except ConfigError:  # no folding is as fast as that
             low = cycles
             continue

@@ -120,10 +120,10 @@ class LabelSelect(Scaling):
 
     def latency(self) -> int:
         """The input register, the multiplication and the addition where there are any, the best label, the output; DSPs add
-        as they multiply, and their sum has a register more. Of a tree its stages, and the output."""
+        as they multiply, and their sum has a register more. Of a tree its stages."""
         if self.in_tree:
             levels = -(-(self.labels - 1).bit_length() // self._levels_per_stage)
-            return int(self._registers_scores) + levels + 2
+            return int(self._registers_scores) + levels
         multiplication = 0
         if self.dsps:
             multiplication = dsp_latency(self.dsps)

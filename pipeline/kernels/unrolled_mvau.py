@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.adder_graph.graph import AdderGraph
 from pipeline.adder_graph.module import AdderGraphModule
-from pipeline.adder_graph.solver import adder_graph_of
+from pipeline.adder_graph.solver import MORE_LEVELS, adder_graph_of
 from pipeline.dataflow.layer import Companion, Folding, Generated, Table, Wire
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
@@ -30,7 +30,8 @@ class UnrolledMVAU(MatrixVector):
     """A MatrixVector that takes a vector in `digits` cycles, whole vectors in and all rows out.
 
     Elements go through the graph in `digits` parts of as many bits each; 1 is a vector a cycle. `adders` and `results`
-    are the AdderGraph, for digits of `digit_type`; both None has it found and proven. Every node of the graph is as wide
+    are the AdderGraph, for digits of `digit_type`; both None has it found and proven, with ways of up to `more_levels` adders
+    more than there must be. Every node of the graph is as wide
     as its own interval; `accumulator_bits` is what sums are kept in. At most `adders_per_stage` adders of the graph, or of
     a requantizer, stand between two registers.
 
@@ -45,6 +46,7 @@ class UnrolledMVAU(MatrixVector):
     digits: int = 1
     adders: np.ndarray | None = field(default=None, repr=False)
     results: np.ndarray | None = field(default=None, repr=False)
+    more_levels: int = MORE_LEVELS
     adders_per_stage: int = 1
     pushes: bool = False
     ahead: int = 0
@@ -72,7 +74,7 @@ class UnrolledMVAU(MatrixVector):
                 f"layer {self.name}: its vectors come in {self.digits} digits, so it is in no pipeline of several."
             )
         if self.adders is None or self.results is None:
-            graph = adder_graph_of(self.weights, self.digit_type)
+            graph = adder_graph_of(self.weights, self.digit_type, self.more_levels)
             object.__setattr__(self, "adders", graph.adders)
             object.__setattr__(self, "results", graph.results)
         elif not np.array_equal(self.graph.matrix(), self.weights):
@@ -114,7 +116,7 @@ class UnrolledMVAU(MatrixVector):
     def latency(self) -> int:
         """From the cycle in which a vector is taken to that of its results, through the stages that the sum names."""
         vector = self.digits + 1 if self.digits > 1 else 0  # a register, all digits but the first, a register of digits
-        output = 0 if self.pushes else 2
+        output = 0 if self.pushes or self.adders_per_stage > 1 else 2
         return vector + self.graph_module.latency + int(self._accumulates()) + self.search_latency() + output
 
     def search_latency(self) -> int:
