@@ -168,6 +168,9 @@ InputShape = Annotated[
 FrameRate = Annotated[float, Field(gt=0, le=1e9)]
 
 
+Latency = Annotated[float, Field(gt=0, le=1e12)]
+
+
 def _section(kind: type[Section]) -> Any:
     """The field of a section of type `kind`."""
     return Field(kind(), description=f"a mapping of {either(list(kind.model_fields), 'and')}")
@@ -204,6 +207,11 @@ class BuildConfig(Section):
     )
     target_fps: FrameRate | Literal["max"] = Field(
         1000.0, description="a number of frames a second above 0 and up to 1e9, or max for as many as fit the board"
+    )
+    target_latency_ns: Latency | None = Field(
+        None,
+        description="the most nanoseconds from the first word of a frame in to its last word out, above 0 and up to 1e12; "
+        "foldings are chosen to reach it, beyond what target_fps asks for",
     )
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
         "auto",

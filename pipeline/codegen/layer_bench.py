@@ -15,11 +15,11 @@ __all__ = ["write_layer_bench"]
 def write_layer_bench(
     graph: Iterable[Layer], folder: Path, *, check_overflow: bool = False
 ) -> tuple[Design, tuple[Layer, ...]]:
-    """A design in which every layer of `graph` has its own ports, with `check_overflow` as `write_design` makes it. Returns
+    """A design in which every layer of `graph`, `alone`, has its own ports, with `check_overflow` as `write_design` makes it. Returns
     it with the layers as they stand in it."""
     layers = tuple(
         replace(
-            layer,
+            layer.alone,
             input_names=tuple(f"{layer.name}_in{i}" for i in range(len(layer.input_names))),
             output_names=tuple(f"{layer.name}_out{i}" for i in range(len(layer.output_names))),
         )

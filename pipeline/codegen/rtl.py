@@ -169,7 +169,7 @@ def write_design(
             write_text(folder / f"{_companion_name(layer)}.sv", render(companion.module))
         instances.append(
             {
-                "module": layer.module,
+                "module": layer.rtl_module,
                 "name": _instance_name(layer),
                 "layer": layer.name,
                 "comment": layer.source,

@@ -353,6 +353,16 @@ class Layer(ABC):
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
+    @property
+    def alone(self) -> Self:
+        """The layer as it stands by itself, with every handshake of a stream: out of a pipeline of several layers."""
+        return self
+
+    @property
+    def rtl_module(self) -> str:
+        """The module of hw/rtl of its instance: the kernel's own, or another one of which it takes the place as it is folded."""
+        return self.module
+
     @abstractmethod
     def parameters(self) -> Mapping[str, int | str]:
         """The parameters of the instance, by their names in SystemVerilog, memory files excepted."""

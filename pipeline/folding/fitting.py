@@ -7,10 +7,12 @@ Where nothing fits it is the cheapest, and what would fit is looked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Literal
 
+from pipeline.adder_graph.solver import MORE_LEVELS
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
@@ -21,6 +23,7 @@ from pipeline.folding.choice import FoldingProblem, Foldings, fastest, slowest
 from pipeline.folding.fifo_depths import FifoDepths, fifo_depths
 from pipeline.folding.fit import Bound, Fit, capacity_of, excess, holders
 from pipeline.folding.folding_config import FoldingConfig
+from pipeline.folding.pipelines import with_pipelines
 from pipeline.folding.stitching import stitch, with_depths
 from pipeline.folding.styles import needs_whole_windows, with_whole_windows
 
@@ -72,9 +75,17 @@ class Fitter:
         self.graph, self.budget, self.config, self.allowed, self.board = graph, budget, config, allowed, board
         self._alternatives = alternatives or {}
         self._tell = tell
+        self.adders_per_stage, self.more_levels = 1, MORE_LEVELS
         self.whole = capacity_of(board, _LUT_SHARE if budget == "max" else 1)
         self._made: dict[tuple[object, ...], Layer] = {}  # an adder graph may take a minute to find
         self._problems: dict[tuple[object, ...], FoldingProblem] = {}
+
+    def at(self, budget: int | Literal["max"] | None, adders_per_stage: int, more_levels: int = MORE_LEVELS) -> Fitter:
+        """The same at another `budget`, with up to so many adders between two registers of unrolled layers, and ways through
+        them that are up to `more_levels` adders longer than they must be."""
+        other = copy(self)
+        other.budget, other.adders_per_stage, other.more_levels = budget, adders_per_stage, more_levels
+        return other
 
     def design(self) -> Design:
         """The cheapest that fits, or the cheapest. Raises ConfigError for a rate that nothing reaches."""
@@ -175,7 +186,7 @@ class Fitter:
     # -- what is chosen, built --------------------------------------------------------------------------------------
 
     def _built(self, problem: FoldingProblem, chosen: Foldings, capacity: Resources | None) -> Design:
-        stitched = stitch(self._folded(problem, chosen))
+        stitched = stitch(with_pipelines(self._folded(problem, chosen), self.adders_per_stage))
         sized = fifo_depths(stitched, problem.budget)
         depths, raised = _depths(stitched, sized, self.config)
         graph = with_depths(stitched, depths)
@@ -193,12 +204,15 @@ class Fitter:
             if not layer.styles:
                 layers.append(layer.folded(folding.fields))
                 continue
-            key = (layer.name, folding.alternative, folding.style, *folding.fields.values())
+            fields = dict(folding.fields)
+            if folding.style == "unrolled" and self.more_levels != MORE_LEVELS:
+                fields["more_levels"] = self.more_levels
+            key = (layer.name, folding.alternative, folding.style, *fields.values())
             if key not in self._made:
                 if folding.style == "unrolled":
                     columns, rows = layer.inputs()[0].shape[2], layer.outputs()[0].shape[2]
                     self._tell(f"{layer.name}: looking for an adder graph of {rows} × {columns} weights")
-                self._made[key] = layer.styled(folding.style, folding.fields).for_family(self.board.family)
+                self._made[key] = layer.styled(folding.style, fields).for_family(self.board.family)
             layers.append(self._made[key])
         return replace(graph, layers=tuple(layers))
 

@@ -24,6 +24,7 @@ from pipeline.folding.allowed import allowed
 from pipeline.folding.fit import Bound, Fit
 from pipeline.folding.fitting import Design, Fitter
 from pipeline.folding.folding_config import FoldingConfig
+from pipeline.folding.latency import LatencyTarget, fast_levels, within_latency
 from pipeline.folding.timing import Prediction
 from pipeline.kernels.dsp_mvau import DspMVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
@@ -103,6 +104,7 @@ def fold(
     activation_style: str | Mapping[str, str] = "auto",
     scale_multiplier: str | Mapping[str, str] = "lut",
     board: Board | None = None,
+    latency: LatencyTarget | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Folded:
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
@@ -118,9 +120,10 @@ def fold(
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
     fits the board with some LUTs to spare, and `Folded.bound` says what keeps it from fewer; without it whatever `folding_config` leaves open is folded to one lane.
     `folding_config` is a FINN folding file, or its content; what it asks for comes before the budget. A FIFO depth that
-    it gives is used unless it is below what is proven enough against deadlock. `tell` gets a line before what takes long,
-    such as the search for an adder graph. Raises ConfigError for a folding that does not divide, for a budget out of
-    reach, for UltraRAM on a board without, and for a `ram_style` where nothing has memories of weights.
+    it gives is used unless it is below what is proven enough against deadlock. `latency` is what a frame may take from its
+    first beat in to its last beat out; see `pipeline/folding/latency.py`. `tell` gets a line before what takes long,
+    such as the search for an adder graph. Raises ConfigError for a folding that does not divide, for a budget or a
+    latency out of reach, for UltraRAM on a board without, and for a `ram_style` where nothing has memories of weights.
     """
     config = _read_config(folding_config, graph)
     if config and config.note:
@@ -129,7 +132,12 @@ def fold(
     wishes = allowed(graph, mvau_style, ram_style, config, board)
     levels = activations(graph, activation_style, scale_multiplier, board.family)
     fitter = Fitter(levels.graph, budget, config, wishes, board, tell, levels.open)
-    design = fitter.design()
+    if latency is None:
+        design = fitter.design()
+    else:
+        quick = fast_levels(levels)
+        fast = Fitter(quick.graph, budget, config, wishes, board, tell, quick.open)
+        design = within_latency(fitter, fast, latency)
     folded = design.graph
     layer_cycles = {layer.name: layer.cycles() for layer in folded.computing}
     return Folded(

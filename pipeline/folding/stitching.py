@@ -21,7 +21,8 @@ MINIMUM_DEPTH = 2  # a FIFO of one beat could not be read and written in every c
 def stitch(graph: LayerGraph) -> LayerGraph:
     """`graph` with StreamingFIFO_<i> on every stream between two layers, MINIMUM_DEPTH deep, and converters.
 
-    What takes whole windows takes them straight from the ParallelWindow that makes them: they are wide, and in step.
+    What takes whole windows takes them straight from the ParallelWindow that makes them: they are wide, and in step. So
+    does what is behind a layer that pushes (see `pipelines.py`).
 
     One converter where the lanes of one end divide those of the other, else two, over the least common multiple. A FIFO
     stands behind each converter too: an MVAU takes a vector in a burst that a converter cannot follow. FIFOs and
@@ -52,7 +53,8 @@ def with_depths(graph: LayerGraph, depths: dict[str, int]) -> LayerGraph:
 
 
 def _in_step(writer: Layer, reader: Layer) -> bool:
-    return isinstance(writer, ParallelWindow) and isinstance(reader, UnrolledMVAU | VVAU)
+    pushes = isinstance(writer, UnrolledMVAU) and writer.pushes
+    return pushes or (isinstance(writer, ParallelWindow) and isinstance(reader, UnrolledMVAU | VVAU))
 
 
 def _between(stream: Connection, written: int, read: int, counts: dict[str, int]) -> list[Layer]:

@@ -57,14 +57,16 @@ def levels_of(
     return requantizer.levels(values, output_type.lo, output_type.hi)
 
 
-def activation_latency(steps: int, requantizer: Requantizer | None) -> int:
+def activation_latency(steps: int, requantizer: Requantizer | None, adders_per_stage: int = 1) -> int:
     """Cycles from a value to its level, of which there are `steps` above the lowest: a step of the search each, or the
-    multiplication and two to clip."""
-    return search_stages(steps) if requantizer is None else _multiplication_latency(requantizer) + 2
+    multiplication and two to clip, one where more than one adder may be between two registers."""
+    if requantizer is None:
+        return search_stages(steps)
+    return _multiplication_latency(requantizer, adders_per_stage) + (2 if adders_per_stage == 1 else 1)
 
 
-def _multiplication_latency(requantizer: Requantizer) -> int:
-    return dsp_latency(requantizer.dsps) if requantizer.dsps else recoded_digits(requantizer)
+def _multiplication_latency(requantizer: Requantizer, adders_per_stage: int = 1) -> int:
+    return dsp_latency(requantizer.dsps) if requantizer.dsps else recoded_digits(requantizer) // adders_per_stage
 
 
 def recoded_digits(requantizer: Requantizer) -> int:

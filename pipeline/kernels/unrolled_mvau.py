@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.adder_graph.graph import AdderGraph
 from pipeline.adder_graph.module import AdderGraphModule
-from pipeline.adder_graph.solver import adder_graph_of
+from pipeline.adder_graph.solver import MORE_LEVELS, adder_graph_of
 from pipeline.dataflow.layer import Companion, Folding, Generated, Table, Wire
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
@@ -19,6 +19,7 @@ from pipeline.dataflow.rising import running_max
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, VerificationError
+from pipeline.kernels.activation import activation_latency
 from pipeline.kernels.matrix_vector import MatrixVector, add_ends, draw_matrix, matrix_demand
 
 __all__ = ["UnrolledMVAU"]
@@ -29,8 +30,14 @@ class UnrolledMVAU(MatrixVector):
     """A MatrixVector that takes a vector in `digits` cycles, whole vectors in and all rows out.
 
     Elements go through the graph in `digits` parts of as many bits each; 1 is a vector a cycle. `adders` and `results`
-    are the AdderGraph, for digits of `digit_type`; both None has it found and proven. Every node of the graph is as wide
-    as its own interval; `accumulator_bits` is what sums are kept in.
+    are the AdderGraph, for digits of `digit_type`; both None has it found and proven, with ways of up to `more_levels` adders
+    more than there must be. Every node of the graph is as wide
+    as its own interval; `accumulator_bits` is what sums are kept in. At most `adders_per_stage` adders of the graph, or of
+    a requantizer, stand between two registers.
+
+    Layers of one digit may make one pipeline, with one buffer at its end. One that `pushes` has none of its own: its reader
+    takes a result in the cycle in which it comes. `ahead` are the cycles from the input of the first of them to the input
+    of this one; 0 is the first.
 
     Raises ConfigError for digits that the elements do not have, UnsupportedError for what cannot be built,
     VerificationError for a graph that does not multiply by `weights`.
@@ -39,6 +46,10 @@ class UnrolledMVAU(MatrixVector):
     digits: int = 1
     adders: np.ndarray | None = field(default=None, repr=False)
     results: np.ndarray | None = field(default=None, repr=False)
+    more_levels: int = MORE_LEVELS
+    adders_per_stage: int = 1
+    pushes: bool = False
+    ahead: int = 0
 
     op_type: ClassVar[str] = "UnrolledMVAU"
     module: ClassVar[str] = "unrolled_mvau"
@@ -56,8 +67,14 @@ class UnrolledMVAU(MatrixVector):
             raise ConfigError(
                 f"layer {self.name}: its elements of {bits} bits cannot be taken in {self.digits} digits."
             )
+        if self.adders_per_stage < 1:
+            raise ConfigError(f"layer {self.name}: adders_per_stage = {self.adders_per_stage}; it must be at least 1.")
+        if self.digits > 1 and (self.pushes or self.ahead):
+            raise ConfigError(
+                f"layer {self.name}: its vectors come in {self.digits} digits, so it is in no pipeline of several."
+            )
         if self.adders is None or self.results is None:
-            graph = adder_graph_of(self.weights, self.digit_type)
+            graph = adder_graph_of(self.weights, self.digit_type, self.more_levels)
             object.__setattr__(self, "adders", graph.adders)
             object.__setattr__(self, "results", graph.results)
         elif not np.array_equal(self.graph.matrix(), self.weights):
@@ -81,7 +98,7 @@ class UnrolledMVAU(MatrixVector):
 
     @cached_property
     def graph_module(self) -> AdderGraphModule:
-        return AdderGraphModule(self.graph, self.digit_type)
+        return AdderGraphModule(self.graph, self.digit_type, self.adders_per_stage)
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -99,8 +116,11 @@ class UnrolledMVAU(MatrixVector):
     def latency(self) -> int:
         """From the cycle in which a vector is taken to that of its results, through the stages that the sum names."""
         vector = self.digits + 1 if self.digits > 1 else 0  # a register, all digits but the first, a register of digits
-        output = 2
+        output = 0 if self.pushes or self.adders_per_stage > 1 else 2
         return vector + self.graph_module.latency + int(self._accumulates()) + self.search_latency() + output
+
+    def search_latency(self) -> int:
+        return activation_latency(self.level_steps, self.requantizer, self.adders_per_stage) if self.activates else 0
 
     def inputs_needed(self) -> np.ndarray:
         return np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
@@ -182,6 +202,10 @@ class UnrolledMVAU(MatrixVector):
     def sum_bits(self) -> tuple[int, ...]:
         return self.lane_accumulator_bits()
 
+    @property
+    def alone(self) -> Self:
+        return replace(self, pushes=False, ahead=0)
+
     def parameters(self) -> dict[str, int | str]:
         widths = self.lane_accumulator_bits()
         starts = self.starts()
@@ -196,6 +220,9 @@ class UnrolledMVAU(MatrixVector):
             "HasStart": int(starts.any()),
             "StartWidth": start_width,
             "Starts": pack_word(starts, start_width),
+            "AddersPerStage": self.adders_per_stage,
+            "Pushes": int(self.pushes),
+            "Ahead": self.ahead,
         }
 
     def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:

@@ -70,6 +70,7 @@ CELLS: Mapping[str, str] = MappingProxyType(
         "cyclic_counter": "FIFOs",
         "result_buffer": "FIFOs",
         "result_fifo": "FIFOs",
+        "label_tree": "glue",
         "interval_counter": "glue",
         "spill_register": "glue",
         "accelerator_shell": "glue",

@@ -67,10 +67,14 @@ def _overview(facts: BuildFacts) -> str:
         f"{span((layer.bits_used for layer in widths), 'bits')} by the policy {facts.certificate.policies}; "
         f"{span((layer.bits['datatype'] for layer in widths), 'bits')} by data types alone"
     )
+    time = facts.latency_ns / 1e3
     latency = (
-        f"{network.first_frame_cycle / network.clock_mhz:,.1f} µs, {number(network.first_frame_cycle)} cycles from "
+        f"{f'{time:,.1f} µs' if time >= 1 else f'{facts.latency_ns:,.1f} ns'}, {number(network.first_frame_cycle)} cycles from "
         "reset to the end of the first frame"
     )
+    if facts.target_latency_ns is not None:
+        verdict = "**missed**" if facts.is_late else "reached"
+        latency += f" (target {facts.target_latency_ns:,g} ns {verdict})"
     counts = (
         f"{number(used.lut)} LUT ({percent(share['LUT'])}), {number(used.ff)} FF ({percent(share['FF'])}), "
         f"{number(used.bram_36k)} BRAM ({percent(share['BRAM_18K'])}), {number(used.uram)} URAM, {number(used.dsp)} DSP"

@@ -33,6 +33,10 @@ def run(context: Context) -> str:
     cycles = f"{network.first_output_cycle} cycles to the first output"
     if network.steady_cycles:
         cycles = f"{network.steady_cycles} cycles between frames, {network.first_output_cycle} to the first output"
+    if (target := options.target_latency_ns) is not None:
+        took = network.first_frame_cycle * options.synth_clk_period_ns
+        verdict = "LATE: more than" if took > target * (1 + 1e-9) else "within"
+        cycles += f", {network.first_frame_cycle} to the end of the first frame, {took:.4g} ns, {verdict} {target:g} ns"
     return f"{network.frames} frame{'s' if network.frames > 1 else ''}{labels} exact, with and without stalls; {cycles}"
 
 
@@ -40,7 +44,7 @@ STAGE = Stage(
     "rtlsim",
     "every layer and the whole network in Verilator, exact",
     run,
-    reads=("simulation.frames", "simulation.stall_seed", "synth_clk_period_ns", "check_overflow"),
+    reads=("simulation.frames", "simulation.stall_seed", "synth_clk_period_ns", "target_latency_ns", "check_overflow"),
     needs=("resolve", "fold", "codegen"),
     packages=("verilator", *NETWORK, *LAYERS),
     programs=("g++",),

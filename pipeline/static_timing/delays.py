@@ -13,6 +13,7 @@ from dataclasses import dataclass
 __all__ = ["CELL_DELAYS", "CellDelays", "NetDelay", "graded"]
 
 _GRADE = re.compile(r"-([1-3][A-Z]*)(?=-|$)")
+_CHAIN, _LOADS = 4, 128  # of the adders of an unrolled layer
 _FAN_OUT_FREE = 16  # loads that a net reaches without an addition, about what lies in the CLBs beside its driver
 
 
@@ -67,6 +68,19 @@ class CellDelays:
     dsp_setup_sum: float  # an addend without one
     uncertainty: float  # of the clock; skew is left out
     nets: tuple[NetDelay, ...]  # the optimistic one first
+
+    def adders_between_registers(self, period_ns: float) -> int:
+        """How many adders of look-up tables, one behind the other, a clock of `period_ns` leaves time for, by the pessimistic
+        net delay; at least 1.
+
+        Each adds the net to it, a LUT and the sum beside the carry chain. The chain is passed once, as the carries of all
+        run at the same time: up to `_CHAIN` CARRY4. The first net has up to `_LOADS` loads.
+        """
+        net = self.nets[-1]
+        adder = net.of(1) + self.lut + self.carry_sum + self.carry_to_net
+        once = self.clk_to_q + self.setup_d + self.uncertainty + net.of(_LOADS) - net.of(1)
+        chain = self.carry_entry - self.carry_sum + _CHAIN * self.carry_step + self.carry_exit
+        return max(int((period_ns - once - chain) / adder), 1)
 
     @property
     def part(self) -> str:

@@ -155,6 +155,7 @@ LAYERS: dict[str, Layer] = {
     "label_select_wide": _label(
         3, signed(40), multipliers=np.array([1, 1 << 20, 3]), offsets=np.array([1 << 60, 0, -9])
     ),
+    "label_select_at_once": _label(5, signed(9), pe=5, offsets=np.array([3, -16, 0, 0, 40])),
     "label_select_one": _label(1, unsigned(4), offsets=np.array([-16])),
     "converter_to_wide": _converter(2, 6, signed(2)),
     "converter_to_narrow": _converter(12, 4, unsigned(8)),

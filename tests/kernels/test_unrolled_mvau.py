@@ -38,6 +38,9 @@ CONFIGURATIONS = {
     "rows_of_zeros": _layer(9, 4, unsigned(2), 3, density=0.2, digits=2),
     "one_weight": _layer(1, 1, unsigned(8), 8, digits=2),
     "deep": _layer(2, 60, unsigned(2), 4, 15),
+    "two_adders_a_stage": _layer(5, 27, signed(8), 8, 15, adders_per_stage=2),
+    "three_adders_a_stage_in_digits": _layer(4, 24, unsigned(6), 6, 3, bias=True, digits=3, adders_per_stage=3),
+    "all_adders_in_a_stage": _layer(4, 12, unsigned(4), 4, adders_per_stage=9),
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from pipeline.frontend.streamline.executor import constants, graph_input
+from pipeline.frontend.streamline.executor import fixed_operands, graph_input
 from pipeline.frontend.streamline.nodes import attributes, describe
 from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, MOVES
 from pipeline.frontend.streamline.several_outputs import joining_nodes, output_tensors
@@ -118,9 +118,10 @@ def _end(host: Sequence[onnx.NodeProto], output: str, dynamic: AbstractSet[str])
 def find_ends(model: onnx.ModelProto) -> tuple[HostEnd | None, ...]:
     """For each output of `model`, whose shapes are known, the nodes before it for which there are no layers; None where
     layers take all of them."""
-    fixed = constants(model.graph)
+    ends = behind_layers(model)
+    fixed = fixed_operands(model.graph, [node for end in ends if end is not None for node in end.nodes])
     shapes = tensor_shapes(model)
-    return tuple(None if end is None else _without_layers(end, fixed, shapes) for end in behind_layers(model))
+    return tuple(None if end is None else _without_layers(end, fixed, shapes) for end in ends)
 
 
 def tensor_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
