@@ -49,9 +49,7 @@ def _main() -> None:
         libyosys.run_pass(command, libraries)
     forks = multiprocessing.get_context("fork")
     waiting = list(reversed(job["designs"]))
-    running: dict[
-        int, tuple[Any, str]
-    ] = {}  # of each process its end, by which it is waited for, and the design's folder
+    running: dict[object, tuple[Any, str]] = {}  # by what tells of its end, a process and the folder of its design
     while waiting or running:
         while waiting and len(running) < job["workers"]:
             design = waiting.pop()
