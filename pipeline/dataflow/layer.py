@@ -159,7 +159,6 @@ class Layer(ABC):
     is_fifo: ClassVar[bool] = False  # whether it only keeps beats, see Fifo in pipeline/dataflow/roles.py
     between_layers: ClassVar[bool] = False  # whether it only moves beats: a report has one line for all of the kind
     gives_label: ClassVar[bool] = False  # whether its output is the index of a class
-    is_small: ClassVar[bool] = True  # whether synthesis is done with it soon: several such layers go in one run
     sets_rate: ClassVar[bool] = False  # whether the layers around it are folded to be faster, so that it never waits
     keeps_rate: ClassVar[bool] = False  # whether it goes at its `rate` also where that takes more time than there is
     # what may compute it, where that is to be chosen; the first where nothing is said of it
