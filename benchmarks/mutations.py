@@ -902,6 +902,31 @@ MUTANTS = (
         "words_.size() > depth",
         ("tests/verification/test_cppsim.py", "-k", "wait_for_each_other"),
     ),
+    # means, and boxes of several grids
+    Mutant(
+        "means",
+        "a mean is the sum times a rounded scale",
+        f"{_CONVERSION}/tensors.py",
+        "integers * self.as_quotient.dividend / self.as_quotient.divisor",
+        "integers * self.scale",
+        ("tests/frontend/conversion/test_pooling.py",),
+    ),
+    Mutant(
+        "boxes",
+        "the driver makes boxes of the last grid alone",
+        f"{_DRIVER}/boxes.py",
+        "(np.concatenate(parts, axis=1) for parts in",
+        "(parts[-1] for parts in",
+        ("tests/driver/test_boxes.py",),
+    ),
+    Mutant(
+        "boxes",
+        "a box is a matter of grids whose anchors come after its own, too",
+        "pipeline/training/boxes.py",
+        "here = (anchor >= 0) & (anchor < len(anchors))",
+        "here = anchor < len(anchors)",
+        ("tests/training/test_boxes.py",),
+    ),
 )
 
 
