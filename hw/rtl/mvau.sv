@@ -24,14 +24,19 @@
 // HasBias:         accumulators start from a bias, else from 0.
 // BiasWidth:       bits of a bias, two's complement.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
-// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see activation).
+// Turns:           lanes that take turns with the thresholds, one after the other, at most Mw / Simd; divides Pe. The first
+//                  Pe / Turns lanes have the first turn (see lane_turns).
+// CompareWidths:   for each lane of a turn, in 8 bits, the bits of its comparisons (see activation).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
 // WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
 // BiasFile:        a word for each beat of results: Pe biases.
 // Dsp:             lanes are in DSPs (see dsp_lanes). Then Channels is 1, and WeightWidth, RecodeInput, ProductWidth and
-//                  WeightFile are not used, but FieldWidths, Heads, StartWidth and WeightFiles are, and biases are as there.
+//                  WeightFile are not used, but what stands below is, and biases are as there.
+// Pixels:          pixels of a beat, each with all elements and results of one; 1 without Dsp.
+// WordPixels, LaneWidths, Offsets, Strides, FieldWidths, Heads, StartWidth, Chains, SegmentFolds, WeightFiles: see dsp_lanes.
+// SegmentTurns:    1 or Turns, see there.
 // ThresholdFiles:  the thresholds (see activation); with Dsp 2^(bits of the accumulator - 1) more.
 // Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of an accumulator; 0 otherwise.
@@ -54,17 +59,26 @@ module mvau #(
   parameter bit HasBias = 1'b0,
   parameter int unsigned BiasWidth = 1,
   parameter int unsigned NumThresholds = 0,
-  parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
   parameter int unsigned OutputWidth = 14,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter RamStyle = "auto",
   parameter WeightFile = "",
   parameter BiasFile = "",
   parameter bit Dsp = 1'b0,
+  parameter int unsigned Pixels = 1,
+  parameter int unsigned WordPixels = 1,
+  parameter logic [Pe*8-1:0] LaneWidths = {Pe{8'd11}},
+  parameter logic [Pe*8-1:0] Offsets = '0,
+  parameter logic [Pe*8-1:0] Strides = {Pe{8'd11}},
   parameter logic [Pe*8-1:0] FieldWidths = {Pe{8'd4}},
   parameter logic [Pe-1:0] Heads = '1,
   parameter int unsigned StartWidth = 1,
+  parameter int unsigned Chains = 1,
+  parameter int unsigned SegmentFolds = 0,
+  parameter int unsigned SegmentTurns = 1,
   parameter WeightFiles = "",
+  parameter int unsigned Turns = 1,
+  parameter logic [Pe*Pixels/Turns*8-1:0] CompareWidths = {(Pe*Pixels/Turns) {8'd14}},
   parameter ThresholdFiles = "",
   parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = "",
@@ -75,11 +89,11 @@ module mvau #(
 
   input  wire                                 in_valid_i,
   output wire                                 in_ready_o,
-  input  wire  [Simd*Channels*InputWidth-1:0] in_data_i,
+  input  wire  [Pixels*Simd*Channels*InputWidth-1:0] in_data_i,
 
   output wire                                 out_valid_o,
   input  wire                                 out_ready_i,
-  output wire  [Pe*OutputWidth-1:0]           out_data_o,
+  output wire  [Pixels*Pe*OutputWidth-1:0]    out_data_o,
 
   // the weight stream, where RamStyle is "ultra": see weight_memory
   input  wire                                 load_valid_i,
@@ -96,6 +110,16 @@ module mvau #(
   end
   if (Pe % Channels != 0 || (Dsp && Channels != 1)) begin : gen_check_channels
     $error("%m: Channels must divide Pe, and be 1 with Dsp");
+  end
+  if (!Dsp && Pixels != 1) begin : gen_check_pixels
+    $error("%m: Pixels must be 1 without Dsp");
+  end
+  if (SegmentTurns != 1 && SegmentTurns != Turns) begin : gen_check_segment_turns
+    $error("%m: SegmentTurns must be 1 or Turns");
+  end
+
+  if (Turns < 1 || Pe % Turns != 0 || Turns > Mw / Simd || (Turns > 1 && NumThresholds == 0)) begin : gen_check_turns
+    $error("%m: Turns must divide Pe, be at most Mw / Simd, and 1 without thresholds");
   end
 
   function automatic int unsigned widest(input logic [Pe*8-1:0] widths);
@@ -116,7 +140,15 @@ module mvau #(
   localparam int unsigned ProductLatency =
       !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
   localparam int unsigned TreeLatency = $clog2(Simd) / 2;
-  localparam int unsigned DotLatency = Dsp ? Simd + 2 : ProductLatency + TreeLatency;
+  localparam int unsigned ChainLength = (Simd + Chains - 1) / Chains;
+  localparam bit Segments = Dsp && (Chains > 1 || SegmentFolds != 0);
+  localparam bit DspAccumulates = Segments ? SegmentFolds > 1 : (SynapseFolds > 1 || HasBias);
+  localparam int unsigned DspLatency = ChainLength + (DspAccumulates ? 2 : 1);
+  localparam int unsigned DotLatency = Dsp ? DspLatency : ProductLatency + TreeLatency;
+  // from the lanes of DSPs to sums, see segment_adder
+  localparam bit AddsSegments = Segments && (SegmentFolds < SynapseFolds || HasBias);
+  localparam int unsigned SegmentLatency = !Segments ? 0 :
+      ($clog2(Chains) + 1) / 2 + ((SegmentTurns > 1) ? SegmentTurns : 0) + (AddsSegments ? 1 : 0);
 
   // cycles from a step to its result at the output, and places for those on the way: see result_buffer
   localparam int unsigned SearchLatency =
@@ -124,8 +156,11 @@ module mvau #(
       (Requantizer != '0) ? 32'(Requantizer[39:32]) / 2 + 3 : $clog2(NumThresholds + 1);
   localparam bit Stores = Replays && NeuronFolds > 1;
   localparam int unsigned ReplayLatency = Stores ? 1 : 0;
-  localparam int unsigned Latency = ReplayLatency + 1 + DotLatency + 1 + SearchLatency + 2;
-  localparam int unsigned Places = 3 + (Latency + SynapseFolds - 1) / SynapseFolds;
+  localparam int unsigned TurnLatency = (Turns > 1 && SegmentTurns == 1) ? Turns : 0;
+  localparam int unsigned Latency =
+      ReplayLatency + 1 + DotLatency + 1 + SegmentLatency + TurnLatency + SearchLatency + 2;
+  localparam int unsigned Late = (SynapseFolds > 2) ? 0 : 3 - SynapseFolds;
+  localparam int unsigned Places = 1 + Late + (Latency + SynapseFolds - 1) / SynapseFolds;
 
   wire room;
 
@@ -170,11 +205,11 @@ module mvau #(
   end
 
   // operands; a vector that is replayed is always read from the buffer, which saves a multiplexer and costs a cycle
-  logic [Simd*Channels*InputWidth-1:0] inputs_q;
+  logic [Pixels*Simd*Channels*InputWidth-1:0] inputs_q;
   wire [StepWidth-1:0] operand_step;
   wire operand_valid, operand_last;
   if (Stores) begin : gen_replay
-    logic [Simd*Channels*InputWidth-1:0] vector_q[SynapseFolds];
+    logic [Pixels*Simd*Channels*InputWidth-1:0] vector_q[SynapseFolds];
     logic [SynapseWidth-1:0] read_synapse_q;
     logic [StepWidth-1:0] read_step_q;
     logic read_valid_q, read_last_q;
@@ -220,7 +255,7 @@ module mvau #(
   end
 
   wire [Pe*BiasWidth-1:0] starts;
-  if (HasBias) begin : gen_bias
+  if (HasBias && !Segments) begin : gen_bias
     // one cycle ahead of the accumulators, to make up for that of the memory
     logic [NeuronWidth-1:0] neuron_q;
     always_ff @(posedge clk_i) begin
@@ -246,24 +281,39 @@ module mvau #(
   // in the lanes of DSPs sums are unsigned, with an offset that is in the thresholds
   localparam bit OffsetBinary = Dsp && NumThresholds > 0 && Requantizer == '0;
 
-  wire [Pe*LaneWidth-1:0] accs;
+  // the lanes of the results: of row r and pixel p is lane Pixels r + p
+  localparam int unsigned Lanes = Pe * Pixels;
+  localparam int unsigned Units = Lanes / Turns;  // that have their turn
+  localparam int unsigned SummedLanes = Lanes / SegmentTurns;
+
+  wire accs_valid;
+  wire [SummedLanes*LaneWidth-1:0] accs;
   if (Dsp) begin : gen_dsps
     dsp_lanes #(
       .Simd(Simd),
       .Pe(Pe),
+      .Pixels(Pixels),
+      .WordPixels(WordPixels),
       .Steps(Steps),
+      .Folds(NeuronFolds),
       .InputWidth(InputWidth),
       .InputSigned(InputSigned),
-      .AccWidths(AccWidths),
+      .LaneWidths(LaneWidths),
+      .Offsets(Offsets),
+      .Strides(Strides),
       .FieldWidths(FieldWidths),
       .Heads(Heads),
-      .LaneWidth(LaneWidth),
+      .SumWidth(LaneWidth),
       .OffsetBinary(OffsetBinary),
       .HasBias(HasBias),
       .BiasWidth(BiasWidth),
       .StartWidth(StartWidth),
+      .Chains(Chains),
+      .SegmentFolds(SegmentFolds),
+      .SegmentTurns(SegmentTurns),
       .RamStyle(RamStyle),
       .WeightFiles(WeightFiles),
+      .BiasFile(BiasFile),
       .CheckOverflow(CheckOverflow)
     ) u_lanes (
       .clk_i(clk_i),
@@ -279,10 +329,13 @@ module mvau #(
       .first_i(first_q),
       .last_i(sum_last),
       .starts_i(starts),
-      .accs_o(accs),
+      .valid_o(accs_valid),
+      .sums_o(accs),
       .overflow_o(overflow_o)
     );
+    wire unused_acc_valid = &{1'b0, acc_valid_q};
   end else begin : gen_luts
+    assign accs_valid = acc_valid_q;
     wire [Pe*Simd*WeightWidth-1:0] weights;
     weight_memory #(
       .Width(Pe * Simd * WeightWidth),
@@ -347,13 +400,41 @@ module mvau #(
     end
   end
 
+  function automatic logic [Units*8-1:0] of_units(input logic [Pe*8-1:0] widths);
+    logic [Units*8-1:0] found = '0;
+    for (int unsigned l = 0; l < Lanes; l++) begin
+      if (widths[8*(l/Pixels)+:8] > found[8*(l%Units)+:8]) found[8*(l%Units)+:8] = widths[8*(l/Pixels)+:8];
+    end
+    return found;
+  endfunction
+
+  wire turn_valid;
+  wire [Units*LaneWidth-1:0] turn_accs;
+  if (Turns > 1 && SegmentTurns == 1) begin : gen_turns
+    lane_turns #(
+      .Lanes(Lanes),
+      .Turns(Turns),
+      .Width(LaneWidth)
+    ) u_lane_turns (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .valid_i(accs_valid),
+      .data_i(accs),
+      .valid_o(turn_valid),
+      .data_o(turn_accs)
+    );
+  end else begin : gen_no_turns
+    assign turn_valid = accs_valid;
+    assign turn_accs = accs;
+  end
+
   wire result_valid;
-  wire [Pe*OutputWidth-1:0] result;
+  wire [Units*OutputWidth-1:0] result;
   activation #(
-    .Pe(Pe),
-    .Folds(NeuronFolds),
+    .Pe(Units),
+    .Folds(NeuronFolds * Turns),
     .InputWidth(LaneWidth),
-    .ValueWidths(AccWidths),
+    .ValueWidths(of_units(AccWidths)),
     .InputSigned(!OffsetBinary),
     .NumThresholds(NumThresholds),
     .CompareWidths(CompareWidths),
@@ -366,15 +447,18 @@ module mvau #(
     .clk_i(clk_i),
     .rst_ni(rst_ni),
     .en_i(1'b1),
-    .valid_i(acc_valid_q),
-    .data_i(accs),
+    .valid_i(turn_valid),
+    .data_i(turn_accs),
     .valid_o(result_valid),
     .data_o(result)
   );
 
+  wire [Lanes*OutputWidth-1:0] out_lanes;
   result_buffer #(
-    .Width(Pe * OutputWidth),
-    .Depth(Places)
+    .Width(Lanes * OutputWidth),
+    .Depth(Places),
+    .Words(Turns),
+    .Late(Late)
   ) u_result_buffer (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -384,8 +468,11 @@ module mvau #(
     .in_data_i(result),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
-    .out_data_o(out_data_o)
+    .out_data_o(out_lanes)
   );
+  for (genvar l = 0; l < Lanes; l++) begin : gen_out
+    assign out_data_o[(l%Pixels*Pe+l/Pixels)*OutputWidth+:OutputWidth] = out_lanes[l*OutputWidth+:OutputWidth];
+  end
 
 endmodule
 

@@ -19,7 +19,8 @@
 // HasBias:         accumulators start from a bias, else from 0.
 // BiasWidth:       bits of a bias, two's complement.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
-// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see activation).
+// Turns:           lanes that take turns with the thresholds, one after the other, at most Mw / Simd; divides Pe (see mvau).
+// CompareWidths:   for each lane of a turn, in 8 bits, the bits of its comparisons (see activation).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
@@ -46,7 +47,8 @@ module vvau #(
   parameter bit HasBias = 1'b0,
   parameter int unsigned BiasWidth = 1,
   parameter int unsigned NumThresholds = 0,
-  parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
+  parameter int unsigned Turns = 1,
+  parameter logic [Pe/Turns*8-1:0] CompareWidths = {(Pe/Turns) {8'd14}},
   parameter int unsigned OutputWidth = 14,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter RamStyle = "auto",
@@ -99,6 +101,7 @@ module vvau #(
     .HasBias(HasBias),
     .BiasWidth(BiasWidth),
     .NumThresholds(NumThresholds),
+    .Turns(Turns),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),

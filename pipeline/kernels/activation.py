@@ -27,7 +27,23 @@ from pipeline.kernels.threshold_search import (
 
 _MORE = 3  # look-up tables of a lane of several channels that were counted beyond what is named below
 
-__all__ = ["Activation", "activation_latency", "add_activation", "check_activation", "levels_of"]
+_DSP = 60  # LUTs that a DSP of a requantizer takes the place of
+_MOST_TURNS = 64  # of hw/rtl/lane_turns.sv
+_FEW_TURNS = 8  # of some results each of which LUTs of 32 words hold
+_COMPARED, _CHOSEN = (
+    0.5,
+    0.75,
+)  # LUTs of a bit that is compared with a constant, and of one that is chosen among several
+
+__all__ = [
+    "Activation",
+    "activation_latency",
+    "add_activation",
+    "add_turns",
+    "check_activation",
+    "levels_of",
+    "turns_of",
+]
 
 
 def levels_of(
@@ -111,6 +127,56 @@ def add_activation(
             demand.lut += stored
             demand.ff += stored
     demand.ff += _multiplication_latency(requantizer) + 2
+
+
+def turns_of(
+    thresholds: int,
+    folds: int,
+    widths: Sequence[int],
+    requantizer: Requantizer | None,
+    sum_bits: np.ndarray,
+    output_bits: int,
+    most: int,
+) -> int:
+    """In how many turns, at most `most`, the lanes of `add_activation` are compared with thresholds at the least cost: the
+    fewer LUTs, as far as is known without a fit, and a DSP as many as its multiplication in LUTs.
+
+    Then lanes / turns search, or multiply, and each has the thresholds of as many lanes.
+    """
+    lanes = len(widths)
+
+    def cost(turns: int) -> float:
+        demand = Demand("")
+        group = _units(widths, turns)
+        add_activation(demand, thresholds, folds * turns, group, requantizer, sum_bits, output_bits)
+        add_turns(demand, widths, turns, output_bits)
+        known = demand.lut + _COMPARED * demand.terms["compared"] + _CHOSEN * demand.terms["tables"]
+        return known + demand.terms["outputs"] + _DSP * demand.dsp
+
+    return min((turns for turns in range(1, min(most, lanes, _MOST_TURNS) + 1) if lanes % turns == 0), key=cost)
+
+
+def add_turns(demand: Demand, widths: Sequence[int], turns: int, output_bits: int) -> None:
+    """Add to `demand` what gives lanes of so many bits their turns, and what stores results.
+
+    Lanes that wait are in registers, and a LUT chooses among four of them, or of these choices; results are stored a turn's
+    after the other's.
+    """
+    lanes = len(widths)
+    demand.add(outputs=lanes // turns * output_bits * (1 if turns <= _FEW_TURNS else 2))
+    if turns > 1:
+        waiting = sum(widths) - sum(widths[: lanes // turns])
+        fours, sixteens = -(-turns // 4), -(-turns // 16)
+        choices = fours + (sixteens if fours > 1 else 0) + int(sixteens > 1)
+        demand.lut += sum(_units(widths, turns)) * choices + 2 * (turns - 1).bit_length() + 2
+        demand.ff += waiting + sum(_units(widths, turns)) + (lanes - lanes // turns) * output_bits
+        demand.ff += 2 * (turns - 1).bit_length() + 2
+
+
+def _units(widths: Sequence[int], turns: int) -> list[int]:
+    """The bits that hold the values of each lane of a turn."""
+    group = len(widths) // turns
+    return [max(widths[unit::group]) for unit in range(group)]
 
 
 def _dsp_registers(requantizer: Requantizer, folds: int) -> int:
@@ -237,11 +303,12 @@ class Activation:
             }
         return parameters
 
-    def hls_table(self) -> Table:
-        """(folds, lanes, entries): the sorted thresholds, or multiplier and addend."""
+    def hls_table(self, lanes: int | None = None) -> Table:
+        """(folds, lanes, entries): the sorted thresholds, or multiplier and addend; for as many lanes, if these are more."""
+        lanes = lanes or self.lanes
         if self.requantizer is None:
-            return sorted_table(self._searched, self.lo, self.hi, self.lanes)
-        pairs = np.stack(self._of_rows(self.requantizer), axis=1).reshape(-1, self.lanes, 2)
+            return sorted_table(self._searched, self.lo, self.hi, lanes)
+        pairs = np.stack(self._of_rows(self.requantizer), axis=1).reshape(-1, lanes, 2)
         return Table(pairs, IntType(min(int(pairs.min()), -1), int(pairs.max())))
 
     def _of_rows(self, requantizer: Requantizer) -> tuple[np.ndarray, np.ndarray]:

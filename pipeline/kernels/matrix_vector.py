@@ -21,7 +21,15 @@ from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.activation import Activation, activation_latency, add_activation, check_activation, levels_of
+from pipeline.kernels.activation import (
+    Activation,
+    activation_latency,
+    add_activation,
+    add_turns,
+    check_activation,
+    levels_of,
+    turns_of,
+)
 from pipeline.kernels.product_pair import product_adders, product_latency, product_width
 from pipeline.kernels.threshold_search import search_styles
 
@@ -232,14 +240,44 @@ class MatrixVector(Accumulating, Activating):
     def sum_bits(self) -> tuple[int, ...]:
         """The width of the sums in each output lane, as thresholds are compared with them."""
 
+    def result_interval(self) -> int:
+        """Cycles from a beat of results to the next one, at least."""
+        return 1
+
+    @cached_property
+    def threshold_turns(self) -> int:
+        """In how many turns the lanes of a beat are compared with thresholds: each is a cycle, and of fewer lanes."""
+        if not self.activates:
+            return 1
+        matrix, folds = matrix_demand(self), self.mh // self.lanes_out()
+        return turns_of(
+            matrix.thresholds,
+            folds,
+            self.sum_bits(),
+            self.requantizer,
+            matrix.level_bits,
+            matrix.output_bits,
+            self.result_interval(),
+        )
+
     @property
     def threshold_folds(self) -> int:
-        """Beats of results after which the thresholds repeat."""
-        return self.mh // self.lanes_out()
+        """Turns of results after which the thresholds repeat."""
+        return self.mh // self.lanes_out() * self.threshold_turns
 
     def search_latency(self) -> int:
-        """Cycles that the search among the thresholds takes, or what takes its place."""
-        return activation_latency(self.level_steps, self.requantizer) if self.activates else 0
+        """Cycles that the search among the thresholds takes, or what takes its place, and the turns before it."""
+        if not self.activates:
+            return 0
+        return activation_latency(self.level_steps, self.requantizer) + (
+            self.threshold_turns if self.threshold_turns > 1 else 0
+        )
+
+    def turn_bits(self) -> tuple[int, ...]:
+        """The bits of the sums in each lane of a turn: those of all lanes that are there in one turn or another."""
+        bits = self.sum_bits()
+        group = len(bits) // self.threshold_turns
+        return tuple(max(bits[unit::group]) for unit in range(group))
 
     def parameters(self) -> dict[str, int | str]:
         """The parameters of the input, of the weights' type, and of hw/rtl/thresholding.sv at the end."""
@@ -279,7 +317,7 @@ class MatrixVector(Accumulating, Activating):
 
     def hls_thresholds(self) -> Table:
         """What finds levels in C++, (MH / lanes, lanes, entries); row r is in lane r % lanes of fold r // lanes."""
-        return Table.absent(3) if self._activation is None else self._activation.hls_table()
+        return Table.absent(3) if self._activation is None else self._activation.hls_table(self.lanes_out())
 
     @cached_property
     def _activation(self) -> Activation | None:
@@ -291,7 +329,7 @@ class MatrixVector(Accumulating, Activating):
             return None
         ends = self.accumulator_range()
         return Activation(
-            self.thresholds, self.level_steps, *ends, self.output_type, self.sum_bits(), True, self.requantizer
+            self.thresholds, self.level_steps, *ends, self.output_type, self.turn_bits(), True, self.requantizer
         )
 
 
@@ -401,14 +439,26 @@ def matrix_demand(layer: MatrixVector) -> MatrixDemand:
     )
 
 
-def add_ends(demand: Demand, matrix: MatrixDemand, widths: Sequence[int]) -> None:
-    """Add to `demand` the thresholds of a matrix, in lanes whose sums have `widths` bits, and the output register."""
+def add_ends(demand: Demand, matrix: MatrixDemand, widths: Sequence[int], interval: int = 1) -> int:
+    """Add to `demand` the thresholds of a matrix, in lanes whose sums have `widths` bits and come every `interval` cycles, and
+    the output register. Returns the turns of the lanes."""
+    turns, folds = 1, matrix.rows // len(widths)
     if matrix.thresholds:
-        folds = matrix.rows // len(widths)
-        add_activation(
-            demand, matrix.thresholds, folds, widths, matrix.requantizer, matrix.level_bits, matrix.output_bits
+        turns = turns_of(
+            matrix.thresholds, folds, widths, matrix.requantizer, matrix.level_bits, matrix.output_bits, interval
         )
-    demand.add(outputs=len(widths) * matrix.output_bits)
+        group = len(widths) // turns
+        add_activation(
+            demand,
+            matrix.thresholds,
+            folds * turns,
+            [max(widths[unit::group]) for unit in range(group)],
+            matrix.requantizer,
+            matrix.level_bits,
+            matrix.output_bits,
+        )
+    add_turns(demand, widths, turns, matrix.output_bits)
+    return turns
 
 
 # -- matrices at random -------------------------------------------------------------------------------------------------

@@ -206,6 +206,9 @@ class MVAU(StoredMatrixVector):
     def sum_bits(self) -> tuple[int, ...]:
         return self.lane_accumulator_bits()
 
+    def result_interval(self) -> int:
+        return self.synapse_folds
+
     def parameters(self) -> dict[str, int | str]:
         parameters = super().parameters() | {
             "Simd": self.simd,
@@ -215,6 +218,7 @@ class MVAU(StoredMatrixVector):
             "ProductWidth": product_width(self.input_type, self.weight_type),
             "AccWidths": pack_word(self.lane_accumulator_bits(), 8),
             "HasBias": int(self.bias is not None),
+            "Turns": self.threshold_turns,
         }
         if self.bias is not None:
             parameters["BiasWidth"] = self._bias_width()
@@ -299,5 +303,5 @@ def demand_of_lanes(
     )
     if matrix.bias_bits:
         demand.store("biases", rom(pe * matrix.bias_bits, neurons))
-    add_ends(demand, matrix, lanes.tolist())
+    add_ends(demand, matrix, lanes.tolist(), synapses)
     return demand, (pe * simd * matrix.weight_bits, neurons * synapses)

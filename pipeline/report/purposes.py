@@ -52,6 +52,10 @@ CELLS: Mapping[str, str] = MappingProxyType(
         "dsp_lanes": "accumulators",
         "dsp_chain": "accumulators",
         "dsp_accumulator": "accumulators",
+        "segment_adder": "accumulators",
+        "lane_tree": "accumulators",
+        "lane_turns": "thresholds",  # or accumulators, of segments
+        "lane_choice": "thresholds",
         "sparse_mvau_pe": "accumulators",
         "activation": "thresholds",
         "requantize": "thresholds",

@@ -63,6 +63,8 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4, 15),
     matrix_layer(UnrolledMVAU, 3, 5, INT8, 4, 3, bias=True, digits=4),
     matrix_layer(DspMVAU, 6, 6, UINT4, 4, 15, pe=6, simd=3),
+    matrix_layer(DspMVAU, 8, 32, UINT4, 4, 7, bias=True, pe=4, simd=4, segments=2),
+    matrix_layer(DspMVAU, 3, 18, INT4, 4, 7, pe=3, simd=18, segments=3),
     matrix_layer(DspMVAU, 4, 6, INT8, 8, bias=True, pe=2, simd=2, ram_style="ultra"),
     matrix_layer(VVAU, 4, 9, UINT4, 4, 15, pe=2),
     matrix_layer(VVAU, 4, 4, INT8, 5, bias=True, pe=4, simd=2, multiplier=2, ram_style="ultra"),

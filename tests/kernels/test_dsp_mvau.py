@@ -39,6 +39,14 @@ CONFIGURATIONS = {
     "loaded": _layer(6, 6, unsigned(4), 4, pe=3, simd=3, ram_style="ultra"),
     "requantized": requantized_matrix(DspMVAU, 4, 6, unsigned(4), 4, 15, power=1, pe=4, simd=3),
     "a_network_s_column_of_12": _layer(3, 24, unsigned(4), 3, 7, pe=3, simd=12),
+    "segments_by_turns": _layer(12, 48, unsigned(4), 4, 15, bias=True, pe=12, simd=4, segments=2),
+    "segments_all_at_once": _layer(6, 24, unsigned(4), 4, 7, pe=6, simd=4, segments=3),
+    "a_segment_a_step": _layer(8, 24, unsigned(4), 4, 15, bias=True, pe=4, simd=4, segments=6),
+    "two_chains": _layer(6, 24, unsigned(4), 4, 15, pe=3, simd=12, segments=4),
+    "whole_vectors": _layer(6, 18, unsigned(4), 4, 15, pe=6, simd=18, segments=3),
+    "whole_vectors_in_uneven_chains": _layer(5, 17, signed(4), 4, bias=True, pe=5, simd=17, segments=5),
+    "whole_rows_at_once": _layer(4, 9, unsigned(4), 4, 7, pe=4, simd=9),
+    "requantized_segments": requantized_matrix(DspMVAU, 4, 16, unsigned(4), 4, 15, power=1, pe=4, simd=2, segments=2),
 }
 
 
@@ -125,6 +133,35 @@ def test_narrow_sums_share_dsps():
     assert replace(layer, accumulator_bits=(11,) * 6).for_family("xc7").dsps == 3 * 4
 
 
+@pytest.mark.parametrize(("simd", "segments", "rows", "chains"), [(8, 1, 2, 1), (8, 3, 3, 1), (24, 3, 3, 3)])
+def test_segments_of_sums_that_are_wider_than_their_lanes_are_added_up(simd, segments, rows, chains, tmp_path):
+    """Eight products of 4 by 4 bits fit 11 bits, and 24 do not."""
+    weights = np.full((6, 24), 7)
+    weights[::2, :12] = -7
+    fields = {"pe": 6, "simd": simd, "segments": segments}
+    layer = DspMVAU("layer", ("x",), ("y",), weights, unsigned(4), IntType(-5000, 5000), (1, 2), **fields)
+    layer.check_packings()
+    assert layer.segmentation.chains == chains
+    assert [len(packing.lanes) for packing in layer.packings] == [rows] * (6 // rows)
+    witnesses = np.repeat(witness_inputs(layer)[:, None, None], 2, axis=2)
+    (expected,) = layer.reference(witnesses)
+    assert abs(expected).max() == 24 * 7 * 15
+    result = simulate([layer], {"x": witnesses}, tmp_path, stalls=1)
+    np.testing.assert_array_equal(result.outputs["y"], expected)
+
+
+def test_a_segment_is_as_long_as_its_lanes_hold(tmp_path):
+    weights = np.full((3, 16), 7)
+    layer = DspMVAU("layer", ("x",), ("y",), weights, unsigned(4), IntType(0, 2000), (1, 1), pe=3, simd=4, segments=2)
+    assert layer.dsps == 5 and [lane.bits for lane in layer.packings[0].lanes] == [11, 11, 11]
+    foldings = [folding.fields for folding in layer.foldings()]
+    assert [fields["segments"] for fields in foldings if (fields["pe"], fields["simd"]) == (3, 4)] == [1, 2, 4]
+    with pytest.raises(
+        ConfigError, match="segments = 3; with SIMD = 4 of its 16 columns, a row can be in 1, 2, 4, 8, 16"
+    ):
+        replace(layer, segments=3)
+
+
 def test_a_weight_takes_no_more_memory_than_before():
     dense = np.random.default_rng(0).integers(-7, 8, (6, 12))
     layer = DspMVAU("layer", ("x",), ("y",), dense, unsigned(4), IntType(-2000, 2000), (1, 1), pe=6, simd=3)
@@ -167,4 +204,6 @@ def test_thresholds_are_of_the_sums_in_cpp_and_of_the_lanes_in_hardware_whatever
     np.testing.assert_array_equal(hardware_first.hls_thresholds().values, table.values)
     of_folded = layer.styled("folded", {"pe": layer.pe, "simd": layer.simd}).hls_thresholds()
     np.testing.assert_array_equal(table.values, of_folded.values)
+    lo, hi = (end[:, None] for end in layer.accumulator_range())
+    np.testing.assert_array_equal(table.values.reshape(layer.thresholds.shape), np.clip(layer.thresholds, lo, hi + 1))
     assert (cpp_first.parameters(), cpp_first.memories()) == of_hardware
