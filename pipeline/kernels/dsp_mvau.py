@@ -269,7 +269,8 @@ class DspMVAU(MVAU):
             rows, columns = matrix["weights"].shape
             pe, simd = draw.lanes(rows, 32), draw.lanes(columns, 36)
             if pe * simd <= 192 and rows * columns // (pe * simd) <= 20_000:
-                return cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd, family="xc7")  # which xcup is as well
+                layer = cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd, family="xc7")  # which xcup is as well
+                return replace(layer, segments=draw.one_of(_worthwhile(layer, pe, simd, "xc7")))
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 

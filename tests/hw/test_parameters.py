@@ -72,7 +72,7 @@ MODULES = rtl_sources()
         ("lane_tree", ".Inputs(5)", "Latency must be half the levels of adders, rounded up"),
         ("lane_turns", ".Lanes(6), .Turns(4)", "Turns must be in 2 to 64 and divide Lanes, and Width at least 1"),
         ("lane_choice", ".Count(5)", "Count must be in 1 to 4, and Width at least 1"),
-        ("mvau", ".Turns(2)", "Turns must divide Pe, be at most Mw / Simd, and 1 without thresholds"),
+        ("mvau", ".Pe(2), .Mh(2), .Turns(2)", "Turns must divide Pe, be at most Mw / Simd, and 1 without thresholds"),
         ("mvau", ".Pixels(2)", "Pixels must be 1 without Dsp"),
         ("mvau", ".Dsp(1), .SegmentTurns(2)", "SegmentTurns must be 1 or Turns"),
         ("result_buffer", ".Words(3)", "Words must divide Width"),
