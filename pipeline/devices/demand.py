@@ -43,16 +43,16 @@ class Demand:
         self.bram_18k += count * storage.bram_18k
         self.words = max(self.words, storage.words)
 
-    def store_weights(self, what: str, width: int, depth: int, ram_style: str) -> None:
-        """A memory of weights, of `depth` words of `width` bits."""
+    def store_weights(self, what: str, width: int, depth: int, ram_style: str, count: int = 1) -> None:
+        """`count` memories of weights, each of `depth` words of `width` bits."""
         if ram_style != "ultra":
             storage = rom(width, depth, ram_style)
-            self.store(what, storage)
+            self.store(what, storage, count)
             if storage.bram_18k and depth > _BANK:
-                self.add(banks=width * -(-depth // (4 * _BANK)))  # a LUT is a multiplexer of four
+                self.add(banks=count * width * -(-depth // (4 * _BANK)))  # a LUT is a multiplexer of four
             return
         storage = loaded_uram(width, depth)
-        self.uram += storage.uram
+        self.uram += count * storage.uram
         self.words = max(self.words, storage.words)
-        self.lut += storage.lut
-        self.ff += storage.ff
+        self.lut += count * storage.lut
+        self.ff += count * storage.ff

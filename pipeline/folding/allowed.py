@@ -122,9 +122,9 @@ def _styles(layer: Layer, style: str, wanted: Mapping[str, int | str], of_all: b
     if made_of == "dsp" and "dsp" in layer.styles:
         return ("dsp",)
     kinds: Iterable[str] = _OF_MODE.get(str(wanted.get("mem_mode")), STYLES)
-    if {"PE", "SIMD"} & wanted.keys():
-        kinds = RES_TYPES.values()
-    return tuple(kind for kind in kinds if kind in layer.styles and (made_of != "lut" or kind != "dsp"))
+    if lanes := [name for name in wanted if any(name in lane_attributes(kind) for kind in RES_TYPES.values())]:
+        kinds = [kind for kind in RES_TYPES.values() if set(lanes) <= set(lane_attributes(kind))]
+    return tuple(kind for kind in kinds if kind in layer.styles and (made_of != "lut" or kind != "dsp")) or ("folded",)
 
 
 def _unmet(layer: Layer, wanted: Mapping[str, int | str], styles: tuple[str, ...]) -> dict[str, str]:

@@ -145,6 +145,10 @@ class FoldingProblem:
                     continue
                 wanted = config.lanes(layer, style) if config else {}
                 possible = layer.foldings_in(style, self.budget, wanted.get("pe"))
+                if not possible:
+                    if len(styles[layer.name]) > 1:
+                        continue
+                    layer.styled(style, {})  # which raises UnsupportedError, with the reason
                 if isinstance(layer, VVAU) and style == "folded" and not self._has_whole_windows(layer, must=False):
                     possible = tuple(folding for folding in possible if not needs_whole_windows(layer, folding))
                 options += _configured(layer, possible, config, style)

@@ -291,7 +291,8 @@ def _packings(layer: DspMVAU) -> dict[str, object]:
     layer.check_packings()
     words = [
         {
-            "offsets": [lane.offset for lane in packing.lanes],
+            "offsets": packing.offsets(),
+            "pixels": packing.pixels,
             "lane_bits": [lane.bits for lane in packing.lanes],
             "stored_bits": [lane.field_bits for lane in packing.lanes],
             "sums": [[lane.lo, lane.hi] for lane in packing.lanes],
@@ -302,9 +303,13 @@ def _packings(layer: DspMVAU) -> dict[str, object]:
         "dsp": layer.packings[0].dsp.name,
         "dsps": layer.dsps,
         "mac_per_dsp": round(layer.pe * layer.simd / layer.dsps, 3),
+        "segments": layer.segments,
+        "chains_of_a_word": layer.segmentation.chains,
         "words": words,
-        "how": "neighbouring PE lanes share the words of a chain of SIMD + 1 DSPs; the sums of the rows that take turns in a "
-        "lane fit its bits, two's complement, so that at the end no lane reaches into the next",
+        "how": "neighbouring PE lanes share the words of chains of DSPs, one for each column and one that accumulates where "
+        "lanes hold the sums of several steps; the sums of the rows that take turns in a lane, or of each of so many segments "
+        "of their columns, fit its bits, two's complement, so that at the end no lane reaches into the next; what adds "
+        "segments up holds the sums of the rows",
     }
 
 

@@ -239,8 +239,8 @@ class DspMVAU(MVAU):
             counters=log2(neurons * synapses),
             steps=split.length * log2(neurons * synapses),
         )
-        for _ in range(simd):
-            demand.store_weights("weights", words.field_bits, neurons * synapses, str(fields.get("ram_style", "auto")))
+        ram_style = str(fields.get("ram_style", "auto"))
+        demand.store_weights("weights", words.field_bits, neurons * synapses, ram_style, simd)
         if layer.mh > pe:
             demand.store("replay", ram(simd * matrix.input_bits, max(synapses, 2), family))
         if segments > 1:

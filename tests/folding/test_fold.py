@@ -239,12 +239,12 @@ def test_dsps_are_of_the_board_for_all_layers_together():
 
 
 def test_what_no_dsp_holds_is_computed_in_luts():
-    graph = residual_network()
-    wide = {layer.name: layer.with_accumulator_bits((49,) * layer.mh) for layer in graph.accumulating}
-    graph = replace(graph, layers=tuple(wide.get(layer.name, layer) for layer in graph))
-    assert "dsp" not in {layer.style for layer in fold(graph, 400, mvau_style="auto").graph.accumulating}
-    with pytest.raises(UnsupportedError, match="cannot be computed in DSPs"):
-        fold(graph, 400, mvau_style="dsp")
+    weights, wide = np.random.default_rng(0).integers(-7, 8, (4, 8)), IntType.of_bits(20, signed=False)
+    layer = MVAU("MVAU_0", ("in",), ("out",), weights, wide, IntType(-60 * wide.hi, 60 * wide.hi), (4, 4))
+    graph = LayerGraph("one", (layer,), "in", "out")
+    assert fold(graph, 64, mvau_style="auto").graph.layer("MVAU_0").style != "dsp"
+    with pytest.raises(UnsupportedError, match="MVAU_0 cannot be computed in DSPs"):
+        fold(graph, 64, mvau_style="dsp")
 
 
 def test_what_does_not_fit_is_folded_and_says_what_would():

@@ -204,4 +204,6 @@ def test_thresholds_are_of_the_sums_in_cpp_and_of_the_lanes_in_hardware_whatever
     np.testing.assert_array_equal(hardware_first.hls_thresholds().values, table.values)
     of_folded = layer.styled("folded", {"pe": layer.pe, "simd": layer.simd}).hls_thresholds()
     np.testing.assert_array_equal(table.values, of_folded.values)
+    lo, hi = (end[:, None] for end in layer.accumulator_range())
+    np.testing.assert_array_equal(table.values.reshape(layer.thresholds.shape), np.clip(layer.thresholds, lo, hi + 1))
     assert (cpp_first.parameters(), cpp_first.memories()) == of_hardware
