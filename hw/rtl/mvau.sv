@@ -8,12 +8,17 @@
 // It is also the VVAU, whose vectors are the pixels of some channels, of which a row sees one (see vvau). There a beat has
 // Simd elements of each of the channels, the channels fastest, and none is needed twice: every step takes one.
 //
+// The pixels of a beat may be several, each a vector of its own with lanes of its own: the steps are those of one, and so
+// are the weights and biases.
+//
 // And it is the MVAU in DSPs, where chains of DSPs stand in the place of lanes of look-up tables (see dsp_mvau).
 //
 // Mw, Mh:          columns and rows of the matrix.
 // Simd:            elements of an input beat, divides Mw.
 // Pe:              elements of an output beat, divides Mh. Row r is computed by lane r % Pe.
 // Channels:        channels of an input beat, divides Pe: as many neighbouring lanes see the same. 1 for a whole matrix.
+// Pixels:          vectors side by side: Mh and Pe count the rows of all, divide by it, and are as many of each; in a beat
+//                  the elements of a vector are neighbours. 1 with Dsp.
 // Replays:         vectors are replayed, else every step takes a beat.
 // InputWidth:      bits of an input element.
 // InputSigned:     inputs are two's complement.
@@ -28,8 +33,8 @@
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
-// WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
-// BiasFile:        a word for each beat of results: Pe biases.
+// WeightFile:      a word for each beat of a vector, for each beat of its results: Pe / Pixels times Simd weights.
+// BiasFile:        a word for each beat of results: Pe / Pixels biases.
 // Dsp:             lanes are in DSPs (see dsp_lanes). Then Channels is 1, and WeightWidth, RecodeInput, ProductWidth and
 //                  WeightFile are not used, but FieldWidths, Heads, StartWidth and WeightFiles are, and biases are as there.
 // ThresholdFiles:  the thresholds (see activation); with Dsp 2^(bits of the accumulator - 1) more.
@@ -44,6 +49,7 @@ module mvau #(
   parameter int unsigned Simd = 1,
   parameter int unsigned Pe = 1,
   parameter int unsigned Channels = 1,
+  parameter int unsigned Pixels = 1,
   parameter bit Replays = 1'b1,
   parameter int unsigned InputWidth = 4,
   parameter bit InputSigned = 1'b0,
@@ -75,7 +81,7 @@ module mvau #(
 
   input  wire                                 in_valid_i,
   output wire                                 in_ready_o,
-  input  wire  [Simd*Channels*InputWidth-1:0] in_data_i,
+  input  wire  [Pixels*Simd*Channels*InputWidth-1:0] in_data_i,
 
   output wire                                 out_valid_o,
   input  wire                                 out_ready_i,
@@ -94,9 +100,10 @@ module mvau #(
   if (Mw % Simd != 0 || Mh % Pe != 0) begin : gen_check_folding
     $error("%m: Simd must divide Mw and Pe must divide Mh");
   end
-  if (Pe % Channels != 0 || (Dsp && Channels != 1)) begin : gen_check_channels
-    $error("%m: Channels must divide Pe, and be 1 with Dsp");
+  if (Pe % (Channels * Pixels) != 0 || Mh % Pixels != 0 || (Dsp && Channels * Pixels != 1)) begin : gen_check_channels
+    $error("%m: Channels times Pixels must divide Pe, and be 1 with Dsp, and Pixels divide Mh");
   end
+  localparam int unsigned Rows = Pe / Pixels;  // of each vector at a time
 
   function automatic int unsigned widest(input logic [Pe*8-1:0] widths);
     int unsigned found = 0;
@@ -170,11 +177,11 @@ module mvau #(
   end
 
   // operands; a vector that is replayed is always read from the buffer, which saves a multiplexer and costs a cycle
-  logic [Simd*Channels*InputWidth-1:0] inputs_q;
+  logic [Pixels*Simd*Channels*InputWidth-1:0] inputs_q;
   wire [StepWidth-1:0] operand_step;
   wire operand_valid, operand_last;
   if (Stores) begin : gen_replay
-    logic [Simd*Channels*InputWidth-1:0] vector_q[SynapseFolds];
+    logic [Pixels*Simd*Channels*InputWidth-1:0] vector_q[SynapseFolds];
     logic [SynapseWidth-1:0] read_synapse_q;
     logic [StepWidth-1:0] read_step_q;
     logic read_valid_q, read_last_q;
@@ -219,7 +226,7 @@ module mvau #(
     end
   end
 
-  wire [Pe*BiasWidth-1:0] starts;
+  wire [Rows*BiasWidth-1:0] starts;
   if (HasBias) begin : gen_bias
     // one cycle ahead of the accumulators, to make up for that of the memory
     logic [NeuronWidth-1:0] neuron_q;
@@ -229,7 +236,7 @@ module mvau #(
         neuron_q <= (neuron_q == NeuronWidth'(NeuronFolds - 1)) ? '0 : neuron_q + 1'b1;
     end
     rom #(
-      .Width(Pe * BiasWidth),
+      .Width(Rows * BiasWidth),
       .Depth(NeuronFolds),
       .File(BiasFile)
     ) u_biases (
@@ -283,9 +290,9 @@ module mvau #(
       .overflow_o(overflow_o)
     );
   end else begin : gen_luts
-    wire [Pe*Simd*WeightWidth-1:0] weights;
+    wire [Rows*Simd*WeightWidth-1:0] weights;
     weight_memory #(
-      .Width(Pe * Simd * WeightWidth),
+      .Width(Rows * Simd * WeightWidth),
       .Depth(Steps),
       .RamStyle(RamStyle),
       .File(WeightFile)
@@ -305,10 +312,11 @@ module mvau #(
     wire [Pe-1:0] overflows;
     for (genvar l = 0; l < Pe; l++) begin : gen_lane
       localparam int unsigned AccWidth = 32'(AccWidths[8*l+:8]);
-      localparam int unsigned Channel = l / (Pe / Channels);
+      localparam int unsigned Row = l % Rows;
+      localparam int unsigned Place = l / Rows * Simd * Channels + Row / (Rows / Channels);  // of its first element
       wire [Simd*InputWidth-1:0] inputs;
       for (genvar s = 0; s < Simd; s++) begin : gen_element
-        assign inputs[s*InputWidth+:InputWidth] = inputs_q[(s*Channels+Channel)*InputWidth+:InputWidth];
+        assign inputs[s*InputWidth+:InputWidth] = inputs_q[(s*Channels+Place)*InputWidth+:InputWidth];
       end
       wire [AccWidth-1:0] acc;
       mvau_pe #(
@@ -328,11 +336,11 @@ module mvau #(
         .clk_i(clk_i),
         .rst_ni(rst_ni),
         .inputs_i(inputs),
-        .weights_i(weights[l*Simd*WeightWidth+:Simd*WeightWidth]),
+        .weights_i(weights[Row*Simd*WeightWidth+:Simd*WeightWidth]),
         .valid_i(sum_valid),
         .first_i(first_q),
         .last_i(sum_last),
-        .start_i(starts[l*BiasWidth+:BiasWidth]),
+        .start_i(starts[Row*BiasWidth+:BiasWidth]),
         .acc_o(acc),
         .overflow_o(overflows[l])
       );

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -184,6 +184,23 @@ class Activation:
     @property
     def lanes(self) -> int:
         return len(self.widths)
+
+    def beside(self, pixels: int) -> Activation:
+        """The activation of so many pixels side by side, each of which has all of these lanes."""
+        if pixels == 1:
+            return self
+        rows = np.arange(len(self.lo)).reshape(-1, 1, self.lanes).repeat(pixels, axis=1).ravel()
+        requantizer = self.requantizer
+        if requantizer is not None and len(requantizer.multipliers) > 1:
+            requantizer = requantizer.of_channels(rows)
+        return replace(
+            self,
+            thresholds=None if self.thresholds is None else self.thresholds[rows],
+            lo=self.lo[rows],
+            hi=self.hi[rows],
+            widths=self.widths * pixels,
+            requantizer=requantizer,
+        )
 
     @cached_property
     def sum_bits(self) -> np.ndarray:

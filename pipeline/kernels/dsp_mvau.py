@@ -42,6 +42,7 @@ class DspMVAU(MVAU):
     finn_operator: ClassVar[str] = "MVAU"
     finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe", "SIMD": "simd", "ram_style": "ram_style"}
     style: ClassVar[str] = "dsp"
+    has_m: ClassVar[bool] = False
     weight_file: ClassVar[str] = "WeightFiles"
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.dataflow.bounds import exact_range, range_bits
 from pipeline.dataflow.layer import Folding, Memory, Stream, Table
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.random_rows import draw_row
 from pipeline.dataflow.registry import kernels
@@ -64,8 +65,9 @@ class MatrixVector(Accumulating, Activating):
     all rows. `requantizer`, where there is one, finds in hardware what the thresholds give for every sum that there can
     be; without thresholds it says what the levels are. With neither, the sums themselves go out.
 
-    Raises UnsupportedError for what cannot be built, VerificationError for a requantizer that is not equal to the
-    thresholds.
+    A beat has so many elements, or sums, of each of `m` pixels side by side. Raises UnsupportedError for what cannot be
+    built, VerificationError for a requantizer that is not equal to the thresholds, ConfigError for an M that does not
+    divide OW.
     """
 
     weights: np.ndarray
@@ -76,16 +78,24 @@ class MatrixVector(Accumulating, Activating):
     bias: np.ndarray | None = None
     accumulator_bits: tuple[int, ...] | None = None
     requantizer: Requantizer | None = field(default=None, kw_only=True)
+    m: int = field(default=1, kw_only=True)
 
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
     style: ClassVar[str]  # what computes the matrix, one of STYLES or ASKED_STYLES
     styles: ClassVar[tuple[str, ...]] = STYLES  # what may
     asked_styles: ClassVar[tuple[str, ...]] = ASKED_STYLES
+    has_m: ClassVar[bool] = False  # whether it takes several pixels side by side
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:
             raise UnsupportedError(f"layer {self.name} has weights of shape {self.weights.shape}; expected (MH, MW).")
         self._check_shapes()
+        check_pixels(self.name, self.m, self.pixels[1])
+        if self.m > 1 and not self.has_m:
+            raise UnsupportedError(
+                f"layer {self.name} has M = {self.m} in the style {self.style}, which takes one pixel a beat. Leave M out, or "
+                "choose another mvau_style."
+            )
         lo, hi = self.accumulator_range()
         if not self.activates and (int(lo.min()) < self.output_type.lo or int(hi.max()) > self.output_type.hi):
             raise UnsupportedError(
@@ -121,6 +131,11 @@ class MatrixVector(Accumulating, Activating):
     def mw(self) -> int:
         return int(self.weights.shape[1])
 
+    @property
+    def vectors(self) -> int:
+        """Vectors of a frame that follow each other: of M pixels together."""
+        return self.pixels[0] * self.pixels[1] // self.m
+
     def pixel_of(self, row: int, elements: np.ndarray) -> np.ndarray:
         """The elements themselves: every row sums up the whole vector."""
         return elements
@@ -137,17 +152,17 @@ class MatrixVector(Accumulating, Activating):
 
     @abstractmethod
     def lanes_in(self) -> int:
-        """Elements that a beat of the input carries."""
+        """Elements of each pixel that a beat of the input carries."""
 
     @abstractmethod
     def lanes_out(self) -> int:
-        """Rows that a beat of the output carries."""
+        """Rows of each pixel that a beat of the output carries."""
 
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream((*self.pixels, self.mw), self.input_type, self.lanes_in()),)
+        return (Stream((*self.pixels, self.mw), self.input_type, self.m * self.lanes_in(), self.m),)
 
     def outputs(self) -> tuple[Stream, ...]:
-        return (Stream((*self.pixels, self.mh), self.output_type, self.lanes_out()),)
+        return (Stream((*self.pixels, self.mh), self.output_type, self.m * self.lanes_out(), self.m),)
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
@@ -189,6 +204,26 @@ class MatrixVector(Accumulating, Activating):
         """
 
     @classmethod
+    def foldings_of_pixels(
+        cls, layer: MatrixVector, m: int, budget: int | None = None, walkers: int | None = None
+    ) -> tuple[Folding, ...]:
+        """The `foldings_of` the matrix with `m` pixels side by side, where this style and the rows of pixels have them."""
+        height, width = layer.pixels
+        if not cls.has_m or width % m:
+            return ()
+        return tuple(
+            replace(
+                folding,
+                fields=folding.fields | {"m": m},
+                input_lanes=m * folding.input_lanes,
+                output_lanes=m * folding.output_lanes,
+                input_pixels=m,
+                output_pixels=m,
+            )
+            for folding in cls.foldings_of(replace(layer, pixels=(height, width // m)), budget, walkers)
+        )
+
+    @classmethod
     @abstractmethod
     def demand_of(cls, layer: MatrixVector, fields: Mapping[str, int | str], family: str) -> Demand:
         """The demand of the matrix of `layer` in this style, with the `fields` of a folding; weights are in their
@@ -227,7 +262,7 @@ class MatrixVector(Accumulating, Activating):
 
     @abstractmethod
     def sum_bits(self) -> tuple[int, ...]:
-        """The width of the sums in each output lane, as thresholds are compared with them."""
+        """The width of the sums in each output lane of a pixel, as thresholds are compared with them."""
 
     @property
     def threshold_folds(self) -> int:
@@ -263,7 +298,7 @@ class MatrixVector(Accumulating, Activating):
         activation = self._activation
         levels = {"OutputOffset": 0, "NumThresholds": 0, "Requantizes": False}
         return {
-            "Vectors": self.pixels[0] * self.pixels[1],
+            "Vectors": self.vectors,
             "Mw": self.mw,
             "Mh": self.mh,
             "InputWidth": self.input_type.bits,
@@ -285,7 +320,7 @@ class MatrixVector(Accumulating, Activating):
         ends = self.accumulator_range()
         return Activation(
             self.thresholds, self.level_steps, *ends, self.output_type, self.sum_bits(), True, self.requantizer
-        )
+        ).beside(self.m)
 
 
 def kind_of(style: str) -> type[MatrixVector]:
