@@ -43,7 +43,7 @@ class Demand:
             return self
         return replace(
             self,
-            terms={name: count * amount for name, amount in self.terms.items()},
+            terms=defaultdict(float, {name: count * amount for name, amount in self.terms.items()}),
             bram_18k=count * self.bram_18k,
             uram=count * self.uram,
             dsp=count * self.dsp,
