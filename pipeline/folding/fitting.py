@@ -196,7 +196,8 @@ class Fitter:
     def _folded(self, problem: FoldingProblem, chosen: Foldings) -> LayerGraph:
         by_name = {layer.name: folding for layer, folding in zip(self.graph, chosen.layers, strict=True)}
         whole = [layer.name for layer in self.graph if needs_whole_windows(layer, by_name[layer.name])]
-        graph = with_whole_windows(self.graph, whole)
+        pixels = {name: int(folding.fields.get("m", 1)) for name, folding in by_name.items()}
+        graph = with_whole_windows(self.graph, whole, pixels)
         layers: list[Layer] = []
         for plain in graph:
             folding = by_name[plain.name]

@@ -77,7 +77,7 @@ def several_sources(model: onnx.ModelProto) -> str:
     """A sentence on an output of `model`, whose shapes are known, that the driver would have to compute from several tensors,
     where it takes one; empty where there is none."""
     host, dynamic = _host_nodes(model)
-    fixed, shapes = constants(model.graph), tensor_shapes(model)
+    fixed, shapes = fixed_operands(model.graph, host), tensor_shapes(model)
     for output in output_tensors(model):
         before = _before(host, output)
         if _end(before, output, dynamic) is not None or all(_for_layers(node, fixed, shapes) for node in before):
