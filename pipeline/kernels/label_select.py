@@ -89,7 +89,7 @@ class LabelSelect(Scaling):
 
     @property
     def alone(self) -> Self:
-        return replace(self, ahead=0)
+        return replace(self, ahead=0) if self.ahead else self
 
     @property
     def rtl_module(self) -> str:

@@ -204,7 +204,7 @@ class UnrolledMVAU(MatrixVector):
 
     @property
     def alone(self) -> Self:
-        return replace(self, pushes=False, ahead=0)
+        return replace(self, pushes=False, ahead=0) if self.pushes or self.ahead else self
 
     def parameters(self) -> dict[str, int | str]:
         widths = self.lane_accumulator_bits()
