@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,12 +20,13 @@ from pipeline.tools.verilator import simulate
 from tests.dataflow.networks import Network
 
 
-def mlp(top1: bool = True) -> LayerGraph:
-    """16-12-10-5 with 4 bits, scales that are powers of two, and a bias a layer, as QKeras and hls4ml have them."""
+def mlp(top1: bool = True, sizes: tuple[int, ...] = (16, 12, 10, 5), bits: int = 4) -> LayerGraph:
+    """Layers of `sizes` with weights of `bits`, scales that are powers of two, and a bias a layer, as QKeras and hls4ml have
+    them."""
     network = Network(16)
     network.quant(2.0**-3, 6)
-    for inputs, outputs in ((16, 12), (12, 10), (10, 5)):
-        network.matmul(inputs, outputs, scale=2.0**-3)
+    for inputs, outputs in pairwise(sizes):
+        network.matmul(inputs, outputs, scale=2.0**-3, bits=bits)
         bias = network.quant(2.0**-4, 6, at=network.constant(network.rng.normal(size=outputs)))
         network.add("Add", bias, at=network.nodes[-2].output[0])
         if outputs != 5:
@@ -88,6 +90,14 @@ def test_what_is_out_of_reach_is_refused_with_what_can_be_reached():
     with pytest.raises(ConfigError, match="let mvau_style be unrolled or auto"):
         fold(graph, 1000, mvau_style="folded", latency=LatencyTarget(100, 5, 4))
     assert fold(graph, 1000, mvau_style="folded", latency=LatencyTarget(1000, 5, 4)).prediction.first_frame <= 200
+
+
+def test_a_network_of_the_jet_taggers_shape_takes_20_cycles_at_200_mhz():
+    """16-64-32-32-5 with dense weights of 6 bits: a result every cycle."""
+    graph = mlp(sizes=(16, 64, 32, 32, 5), bits=6)
+    folded = fold(graph, 1, mvau_style="unrolled", latency=LatencyTarget(100, 5, 4))
+    assert folded.prediction.first_frame <= 20 and folded.prediction.cycles_between_frames == 1
+    assert [layer.op_type for layer in folded.graph] == ["UnrolledMVAU"] * 4 + ["LabelSelect"]
 
 
 def test_how_many_adders_a_clock_leaves_time_for():
