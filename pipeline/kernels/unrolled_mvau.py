@@ -171,6 +171,13 @@ class UnrolledMVAU(MatrixVector):
         add_ends(demand, matrix, matrix.row_bits.tolist())
         return demand
 
+    def demand(self, family: str) -> Demand:
+        demand = super().demand(family)
+        if self.adders_per_stage > 1:  # what is fitted has a register after every adder
+            deepest = AdderGraphModule(self.graph, self.digit_type)
+            demand.ff += self.graph_module.register_bits - deepest.register_bits
+        return demand
+
     @classmethod
     def draw(cls, draw: Draw) -> Self:
         matrix = draw_matrix(draw, 3000)
