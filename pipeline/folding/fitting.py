@@ -75,14 +75,15 @@ class Fitter:
         self.graph, self.budget, self.config, self.allowed, self.board = graph, budget, config, allowed, board
         self._alternatives = alternatives or {}
         self._tell = tell
-        self.adders_per_stage, self.more_levels = 1, MORE_LEVELS
+        self.adders_per_stage: int | None = None
+        self.more_levels = MORE_LEVELS
         self.whole = capacity_of(board, _LUT_SHARE if budget == "max" else 1)
         self._made: dict[tuple[object, ...], Layer] = {}  # an adder graph may take a minute to find
         self._problems: dict[tuple[object, ...], FoldingProblem] = {}
 
     def at(self, budget: int | Literal["max"] | None, adders_per_stage: int, more_levels: int = MORE_LEVELS) -> Fitter:
-        """The same at another `budget`, with up to so many adders between two registers of unrolled layers, and ways through
-        them that are up to `more_levels` adders longer than they must be."""
+        """The same at another `budget`, with unrolled layers in pipelines that have up to so many adders between two
+        registers, and ways through them that are up to `more_levels` adders longer than they must be."""
         other = copy(self)
         other.budget, other.adders_per_stage, other.more_levels = budget, adders_per_stage, more_levels
         return other
@@ -186,7 +187,10 @@ class Fitter:
     # -- what is chosen, built --------------------------------------------------------------------------------------
 
     def _built(self, problem: FoldingProblem, chosen: Foldings, capacity: Resources | None) -> Design:
-        stitched = stitch(with_pipelines(self._folded(problem, chosen), self.adders_per_stage))
+        folded = self._folded(problem, chosen)
+        if self.adders_per_stage is not None:
+            folded = with_pipelines(folded, self.adders_per_stage)
+        stitched = stitch(folded)
         sized = fifo_depths(stitched, problem.budget)
         depths, raised = _depths(stitched, sized, self.config)
         graph = with_depths(stitched, depths)

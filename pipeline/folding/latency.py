@@ -1,8 +1,8 @@
 """Foldings whose frames come out soon enough: the search that target_latency_ns asks for.
 
 The latency of a folded graph is predicted beat by beat (`timing.py`): from the first beat of a frame in to its last beat
-out, where nothing waits. What shortens it is tried in the order of what it costs: first more adders between two registers,
-with which unrolled layers that follow each other are one pipeline; then adder graphs as shallow as there can be, which take a
+out, where nothing waits. What shortens it is tried in the order of what it costs: first unrolled layers that follow each
+other as one pipeline, and more adders between two registers; then adder graphs as shallow as there can be, which take a
 few more adders; then fewer cycles a frame than target_fps allows, which takes more parallel hardware. Of the frame rates the
 lowest one that is found to meet the target is taken, and with it the deeper graphs if they do, and the fewest adders between
 two registers, so that the clock has the most room.

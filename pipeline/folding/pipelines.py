@@ -15,11 +15,8 @@ __all__ = ["with_pipelines"]
 def with_pipelines(graph: LayerGraph, adders_per_stage: int) -> LayerGraph:
     """`graph`, which has no FIFOs yet, with up to so many adders between two registers of its unrolled layers and trees.
 
-    With more than one, latency counts: an unrolled layer pushes what it makes to the next layer where that takes a whole
-    vector a cycle, too. With one the graph is as it was.
+    An unrolled layer pushes what it makes to the next layer where that takes a whole vector a cycle, too.
     """
-    if adders_per_stage == 1:
-        return graph
     readers = {name: layer for layer in graph for name in layer.input_names}
     ahead: dict[str, int] = {}  # of layers behind one that pushes
     layers: list[Layer] = []

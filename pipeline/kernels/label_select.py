@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import log2
 from typing import ClassVar, Self
@@ -48,7 +47,6 @@ class LabelSelect(Scaling):
     module: ClassVar[str] = "label_select"
     lut_purpose: ClassVar[str] = "glue"
     gives_label: ClassVar[bool] = True
-    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe"}
     lut_purpose_of_cells: ClassVar[bool] = True  # its memory and its multiplier are for the classes' scales
 
     def __post_init__(self) -> None:
@@ -89,7 +87,7 @@ class LabelSelect(Scaling):
 
     @property
     def alone(self) -> Self:
-        return replace(self, ahead=0)
+        return replace(self, ahead=0) if self.ahead else self
 
     @property
     def rtl_module(self) -> str:

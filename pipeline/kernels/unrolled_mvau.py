@@ -172,6 +172,13 @@ class UnrolledMVAU(MatrixVector):
         add_ends(demand, matrix, matrix.row_bits.tolist())
         return demand.times(int(fields.get("m", 1)))
 
+    def demand(self, family: str) -> Demand:
+        demand = super().demand(family)
+        if self.adders_per_stage > 1:  # what is fitted has a register after every adder
+            deepest = AdderGraphModule(self.graph, self.digit_type)
+            demand.ff += self.graph_module.register_bits - deepest.register_bits
+        return demand
+
     @classmethod
     def draw(cls, draw: Draw) -> Self:
         matrix = draw_matrix(draw, 3000)
@@ -206,7 +213,7 @@ class UnrolledMVAU(MatrixVector):
 
     @property
     def alone(self) -> Self:
-        return replace(self, pushes=False, ahead=0)
+        return replace(self, pushes=False, ahead=0) if self.pushes or self.ahead else self
 
     def parameters(self) -> dict[str, int | str]:
         widths = self.lane_accumulator_bits() * self.m

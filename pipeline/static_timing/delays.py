@@ -13,7 +13,7 @@ from dataclasses import dataclass
 __all__ = ["CELL_DELAYS", "CellDelays", "NetDelay", "graded"]
 
 _GRADE = re.compile(r"-([1-3][A-Z]*)(?=-|$)")
-_CHAIN, _LOADS = 4, 128  # of the adders of an unrolled layer
+_LOADS = 128  # of an input of an unrolled layer
 _FAN_OUT_FREE = 16  # loads that a net reaches without an addition, about what lies in the CLBs beside its driver
 
 
@@ -73,14 +73,14 @@ class CellDelays:
         """How many adders of look-up tables, one behind the other, a clock of `period_ns` leaves time for, by the pessimistic
         net delay; at least 1.
 
-        Each adds the net to it, a LUT and the sum beside the carry chain. The chain is passed once, as the carries of all
-        run at the same time: up to `_CHAIN` CARRY4. The first net has up to `_LOADS` loads.
+        Each is a net to its LUTs, these, a net to the carry chain where that is in another slice, and the chain from its entry
+        to a sum. The first net has up to _LOADS loads.
         """
         net = self.nets[-1]
-        adder = net.of(1) + self.lut + self.carry_sum + self.carry_to_net
+        to_chain = 0.0 if net.shares else net.of(1)
+        adder = net.of(1) + self.lut + to_chain + self.carry_entry + self.carry_exit + self.carry_to_net
         once = self.clk_to_q + self.setup_d + self.uncertainty + net.of(_LOADS) - net.of(1)
-        chain = self.carry_entry - self.carry_sum + _CHAIN * self.carry_step + self.carry_exit
-        return max(int((period_ns - once - chain) / adder), 1)
+        return max(int((period_ns - once) / adder), 1)
 
     @property
     def part(self) -> str:

@@ -135,12 +135,14 @@ def run(
         return []
 
     progress = on_progress and (lambda *_: on_progress(sum(done), len(units) + len(around)))
-    calls = [partial(simulate, group) for group in _grouped(units)] + ([simulate_around] if around else [])
+    groups = [group for kind in (True, False) for group in _grouped([unit for unit in units if unit.stalls == kind])]
+    calls = [partial(simulate, group) for group in groups] + ([simulate_around] if around else [])
     runs = side_by_side(calls, workers, progress)
     place = {layer.name: i for i, layer in enumerate(graph)}
     report = GateLevelReport(
         method="Verilator, each netlist that resources are counted from beside its SystemVerilog: valid and ready in every "
-        "cycle after a reset, data while it is offered; a simulation, not a proof",
+        "cycle after a reset, data while it is offered; a simulation, not a proof; layers of "
+        "one pipeline, which take what comes, without stalls",
         stall_seed=stall_seed,
         units=tuple(sorted((run for group in runs for run in group), key=lambda run: place[run.layers[0]])),
         surroundings=tuple(shell),
@@ -167,6 +169,11 @@ class _Unit:
     layer: Layer
     names: tuple[str, ...]
     netlist: Mapping[str, Any]
+
+    @property
+    def stalls(self) -> bool:
+        """Whether the layer can be stalled: not in a pipeline of several, whose last one holds what is on its way."""
+        return self.layer.alone is self.layer
 
     @cached_property
     def cells(self) -> dict[str, int]:
@@ -197,8 +204,10 @@ def _simulate(
     stall_seed: int,
     check_overflow: bool,
 ) -> list[UnitRun]:
-    """Simulate `units` side by side, the inputs of whose layers are among `values`."""
-    design, layers = write_layer_bench([unit.layer for unit in units], folder, check_overflow=check_overflow)
+    """Simulate `units` side by side, all that can be stalled or none, the inputs of whose layers are among `values`."""
+    design, layers = write_layer_bench(
+        [unit.layer for unit in units], folder, check_overflow=check_overflow, alone=False
+    )
     try:
         gates = write_gates([unit.netlist for unit in units], folder)
     except UnsupportedError as error:
@@ -215,7 +224,7 @@ def _simulate(
     counts = {stream: len(streams[layer.input_names[0]]) for layer in layers for stream in layer.output_names}
     idle_limit = 2 * max(layer.cycles() for layer in layers) + 10_000
     result = build_model(top, models, jobs=1, optimized=False).run(
-        streams, counts, stalls=stall_seed, idle_limit=idle_limit
+        streams, counts, stalls=stall_seed if units[0].stalls else None, idle_limit=idle_limit
     )
     runs = []
     for i, (layer, unit) in enumerate(zip(layers, units, strict=True)):

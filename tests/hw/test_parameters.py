@@ -47,6 +47,10 @@ MODULES = rtl_sources()
         ("label_select", ".ScoreWidth(7)", "ScoreWidth must hold every input, signed"),
         ("label_select", ".MultiplierWidth(9)", "ScoreWidth does not hold every product and every score"),
         ("label_select", ".OffsetWidth(10)", "ScoreWidth does not hold every product and every score"),
+        ("label_tree", ".Labels(1)", "Labels must be at least 2, InputWidth and LevelsPerStage at least 1"),
+        ("label_tree", ".OutputWidth(3)", "OutputWidth must hold the index of every label"),
+        ("label_tree", ".Shift(2)", "ScoreWidth must hold every input and every score, signed"),
+        ("result_buffer", ".Ahead(2)", "Width must be at least 1 and Depth at least 3 + Ahead"),
         ("loaded_uram", ".Width(0)", "Width and Depth must be at least 1"),
         ("loaded_uram", ".Depth(0)", "Width and Depth must be at least 1"),
         (
@@ -95,6 +99,7 @@ MODULES = rtl_sources()
         ("product_pair", ".FactorWidth(0)", "the widths must be at least 1"),
         ("product_pair", ".Latency(1)", "Latency must be the digits of the recoded factor"),
         ("requantize", ".Folds(0)", "Lanes, Folds, AddendWidth and OutputWidth must be at least 1"),
+        ("requantize", ".AddersPerStage(0)", "AddersPerStage must be at least 1"),
         ("requantize", ".MultiplierWidth(33)", "MultiplierWidth must be in 1 to 32"),
         ("dsp_scale", ".Dsps(0)", "Dsps must be 1 or 2"),
         ("dsp_scale", ".SumWidth(49)", "SumWidth must be in 1 to 48"),

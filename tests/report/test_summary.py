@@ -401,3 +401,13 @@ def test_requantizers_are_named_with_what_is_proven_of_them():
     in_dsps = tuple(replace(layer, requantizer=by_2) if layer is one else layer for layer in layers)
     text = summary(sample_facts(folded=replace(folded, graph=replace(folded.graph, layers=in_dsps))))
     assert rows(text, "Requantization")[1][2].endswith(" bits in 2 DSPs a lane")
+
+
+def test_the_latency_stands_beside_what_was_asked_for():
+    facts = sample_facts()
+    took = facts.latency_ns
+    assert took == facts.network.first_frame_cycle * 1e3 / facts.network.clock_mhz
+    assert "target" not in next(line for line in summary(facts).splitlines() if line.startswith("| latency"))
+    for target, verdict in ((took, "reached"), (took - 1, "**missed**")):
+        text = summary(sample_facts(target_latency_ns=target))
+        assert f"reset to the end of the first frame (target {target:,g} ns {verdict})" in text
