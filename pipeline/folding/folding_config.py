@@ -12,7 +12,9 @@ is an error. A file of which
 nothing, or too little, is of the network is an error.
 
 What FINN has no word for: `mvau_style` says that an MVAU is sparse, unrolled or in DSPs, see `styles.py`. Then its PE, SIMD and
-lanes, or its digits, are those of this style; else PE and SIMD are those of a folded one.
+lanes, or its digits, are those of this style; else PE and SIMD are those of a folded one. FINN has `M`, the pixels side by
+side in a beat, for its generators, and does not build it; here every layer that takes several has it. Of a generator it counts
+the pixels that it takes.
 """
 
 from __future__ import annotations
