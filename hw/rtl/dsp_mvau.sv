@@ -5,7 +5,7 @@
 // Mw, Mh:          columns and rows of the matrix.
 // Simd:            elements of an input beat, divides Mw.
 // Pe:              elements of an output beat, divides Mh. Row r is computed by lane r % Pe.
-// Pixels:          pixels of a beat, each with Simd elements in and Pe out; those of the first pixel come first.
+// Pixels:          vectors side by side, of which Mh and Pe count the rows (see mvau).
 // InputWidth:      bits of an input element.
 // InputSigned:     inputs are two's complement.
 // AccWidths:       for each lane, in 8 bits, the bits of its sum, two's complement. Of segments they are all the same.
@@ -14,13 +14,13 @@
 // HasBias:         sums start from a bias, else from 0.
 // BiasWidth, StartWidth: bits of a start, and how many of them are what the lane is loaded with (see dsp_lanes).
 // NumThresholds:   thresholds of a row; 0 puts out the sum itself.
-// Turns:           lanes that take turns with the thresholds, one after the other, at most Mw / Simd; divides Pe (see mvau).
+// Turns:           lanes that take turns with the thresholds, one after the other, at most Mw / Simd; divides Pe / Pixels (see mvau).
 // CompareWidths:   for each lane of a turn, in 8 bits, the bits of its comparisons (see activation).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
 // WeightFiles:     the weights, column by column of a beat (see dsp_lanes).
-// BiasFile:        a word for each beat of results: Pe starts; of segments, see segment_adder.
+// BiasFile:        a word for each beat of results: Pe / Pixels starts; of segments, see segment_adder.
 // ThresholdFiles:  the thresholds (see activation).
 // Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when the final sums of a beat have left their lanes; 0 otherwise.
@@ -36,11 +36,11 @@ module dsp_mvau #(
   parameter bit InputSigned = 1'b0,
   parameter logic [Pe*8-1:0] AccWidths = {Pe{8'd11}},
   parameter int unsigned WordPixels = 1,
-  parameter logic [Pe*8-1:0] LaneWidths = {Pe{8'd11}},
-  parameter logic [Pe*8-1:0] Offsets = '0,
-  parameter logic [Pe*8-1:0] Strides = {Pe{8'd11}},
-  parameter logic [Pe*8-1:0] FieldWidths = {Pe{8'd4}},
-  parameter logic [Pe-1:0] Heads = '1,
+  parameter logic [Pe/Pixels*8-1:0] LaneWidths = {(Pe/Pixels) {8'd11}},
+  parameter logic [Pe/Pixels*8-1:0] Offsets = '0,
+  parameter logic [Pe/Pixels*8-1:0] Strides = {(Pe/Pixels) {8'd11}},
+  parameter logic [Pe/Pixels*8-1:0] FieldWidths = {(Pe/Pixels) {8'd4}},
+  parameter logic [Pe/Pixels-1:0] Heads = '1,
   parameter bit HasBias = 1'b0,
   parameter int unsigned BiasWidth = 1,
   parameter int unsigned StartWidth = 1,
@@ -49,7 +49,7 @@ module dsp_mvau #(
   parameter int unsigned SegmentTurns = 1,
   parameter int unsigned NumThresholds = 0,
   parameter int unsigned Turns = 1,
-  parameter logic [Pe*Pixels/Turns*8-1:0] CompareWidths = {(Pe*Pixels/Turns) {8'd11}},
+  parameter logic [Pe/Turns*8-1:0] CompareWidths = {(Pe/Turns) {8'd11}},
   parameter int unsigned OutputWidth = 11,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter RamStyle = "auto",
@@ -69,7 +69,7 @@ module dsp_mvau #(
 
   output wire                        out_valid_o,
   input  wire                        out_ready_i,
-  output wire  [Pixels*Pe*OutputWidth-1:0] out_data_o,
+  output wire  [Pe*OutputWidth-1:0]  out_data_o,
 
   // the weight stream, where RamStyle is "ultra": see weight_memory
   input  wire                        load_valid_i,

@@ -7,6 +7,9 @@
 // stands still: a vector is taken only while there is a place for its results at the output, where they wait for the
 // reader (see result_buffer).
 //
+// The matrix may be several side by side, each for a part of the vector, as where the pixels of a beat are vectors of their
+// own; then so is the graph.
+//
 // Elements that are two's complement and come in several digits are taken as unsigned ones, the sign bit inverted:
 // larger by 2^(InputWidth − 1), which the start values make up for.
 //

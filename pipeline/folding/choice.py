@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from math import isqrt, lcm
+from itertools import pairwise
+from math import isqrt
 
 from pipeline.dataflow.graph import Connection, LayerGraph
 from pipeline.dataflow.layer import Folding, Layer
@@ -21,7 +22,9 @@ from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.options import stored_in, within
+from pipeline.folding.pixels import asked_pixels, pixels_within, with_pixels
 from pipeline.folding.selection import GAP, Choice, Link, Program
+from pipeline.folding.stitching import Beat, conversions
 from pipeline.folding.styles import needs_whole_windows, whole_window, window_makers
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.matrix_vector import STYLES
@@ -33,7 +36,7 @@ from pipeline.kernels.vvau import VVAU
 __all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
 
 _NOTHING = Resources()
-_WITH_WHOLE_WINDOWS = "folded, with whole windows"
+_WITH_WHOLE_WINDOWS = ", with whole windows"
 _SOLVERS = 2  # at once: each has its own copy of the program
 _UNSURE = 0.03  # of a layer's LUTs: by less than that, estimates do not tell a requantizer from a search
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
@@ -93,8 +96,8 @@ class FoldingProblem:
             [
                 [
                     Choice(
-                        f.input_lanes,
-                        f.output_lanes,
+                        (f.input_lanes, f.input_pixels),
+                        (f.output_lanes, f.output_pixels),
                         self.estimate(layer, f),
                         _kind(layer, f),
                         str(f.fields.get("ram_style", "")),
@@ -124,8 +127,12 @@ class FoldingProblem:
         """What `layer` takes in this folding."""
         layer = self.activated(layer, folding)
         if folding.style == "whole":
-            return self.model.layer(self._windows[layer.name]) if layer.name in self._windows else _NOTHING
+            return self.model.layer(self._window(layer, folding)) if layer.name in self._windows else _NOTHING
         return _layer(self.model, layer, folding.style, tuple(folding.fields.items()))
+
+    def _window(self, generator: Layer, folding: Folding) -> ParallelWindow:
+        """What takes the place of a generator in this folding."""
+        return replace(self._windows[generator.name], m=int(folding.fields.get("m", 1)))
 
     def activated(self, layer: Layer, folding: Folding) -> Layer:
         """What takes the place of `layer` in this folding, or itself."""
@@ -138,28 +145,50 @@ class FoldingProblem:
     ) -> list[tuple[Folding, ...]]:
         """The foldings of each layer, whole windows included, within the budget or not."""
         result: dict[str, tuple[Folding, ...]] = {}
+        least = pixels_within(self.graph, self.budget)
+        asked = asked_pixels(self.graph, config) if config else dict.fromkeys(least, 0)
+        counts = {name: (m,) if (m := asked[name]) else sorted({1, least[name]}) for name in least}
         for layer in self.graph:
-            options = () if layer.styles else _configured(layer, layer.foldings(), config)
+            side_by_side = [with_pixels(layer, m) for m in counts[layer.name] if not layer.styles]
+            possible = tuple(folding for several in side_by_side if several for folding in several.foldings())
+            options = () if layer.styles else _configured(layer, possible, config)
             for style in styles.get(layer.name, ()):
                 if style == "unrolled" and not self._has_whole_windows(layer, must="folded" not in styles[layer.name]):
                     continue
                 wanted = config.lanes(layer, style) if config else {}
-                possible = layer.foldings_in(style, self.budget, wanted.get("pe"))
-                if not possible:
-                    if len(styles[layer.name]) > 1:
-                        continue
+                possible = tuple(
+                    folding
+                    for m in counts[layer.name]
+                    for folding in layer.foldings_in(style, self.budget, wanted.get("pe"), m)
+                    if m == 1 or self._has_whole_windows(layer, must=False)
+                )
+                if not possible and len(styles[layer.name]) > 1:
+                    continue
+                if not possible and asked[layer.name] <= 1:
                     layer.styled(style, {})  # which raises UnsupportedError, with the reason
                 if isinstance(layer, VVAU) and style == "folded" and not self._has_whole_windows(layer, must=False):
                     possible = tuple(folding for folding in possible if not needs_whole_windows(layer, folding))
                 options += _configured(layer, possible, config, style)
             result[layer.name] = options
         for name, window in self._windows.items():
-            result[name] += (
-                Folding({}, window.inputs()[0].lanes, window.outputs()[0].lanes, window.cycles(), "whole"),
-            )
+            result[name] += tuple(_whole(several) for m in counts[name] if (several := with_pixels(window, m)))
         for name in self._gone:
             channels = self.graph.layer(name).inputs()[0].shape[2]
-            result[name] += (Folding({}, channels, channels, 0, "whole"),)
+            result[name] += tuple(
+                Folding(
+                    {"m": m} if m > 1 else {}, m * channels, m * channels, 0, "whole", input_pixels=m, output_pixels=m
+                )
+                for m in counts[name]
+            )
+        for layer in sorted(self.graph, key=lambda layer: config is None or config.pixels(layer) is None):
+            if config and asked[layer.name] and not result[layer.name]:
+                of = f" ({layer.source})" if layer.source else ""
+                style = f" as {' or '.join(styles[layer.name])}" if layer.styles else ""
+                raise ConfigError(
+                    f"The folding file {config.path} has {config.key_of(layer)}: M = {asked[layer.name]}, which layer "
+                    f"{layer.name}{of} cannot have{style}: M must divide its rows of pixels, and windows of several be "
+                    "wanted whole. Choose another M, or leave it out."
+                )
         for stream in self.graph.streams.values():
             if _same_lanes(self.graph, stream):
                 _check_same_lanes(self.graph, stream, result, config)
@@ -241,7 +270,7 @@ class FoldingProblem:
                         _between(
                             self.model,
                             stream,
-                            whole.outputs()[0].lanes if whole else None,
+                            whole.outputs()[0].lanes if whole else 0,
                             same=_same_lanes(self.graph, stream),
                         ),
                     )
@@ -256,7 +285,8 @@ class FoldingProblem:
             if makers and makers[0].name in self._windows:
                 generator, padding = makers
                 windows = (self._index[generator.name], ["whole"])
-                pairs.append(((self._index[layer.name], ["unrolled", _WITH_WHOLE_WINDOWS]), windows))
+                takes = ["unrolled", *(f"{style}{_WITH_WHOLE_WINDOWS}" for style in STYLES)]
+                pairs.append(((self._index[layer.name], takes), windows))
                 if padding is not None:
                     pairs.append((windows, (self._index[padding.name], ["whole"])))
         return pairs
@@ -279,7 +309,8 @@ class FoldingProblem:
             if all(folding.style != style for folding in self.domains[i]):
                 return None
             fixed = {layer: option for layer, option in matrices.items() if layer != i}
-            without = [(i, kind) for kind in (*STYLES, _WITH_WHOLE_WINDOWS) if not kind.startswith(style)]
+            others = [other for other in STYLES if other != style]
+            without = [(i, f"{other}{windows}") for other in others for windows in ("", _WITH_WHOLE_WINDOWS)]
             solution = self._program.solve(capacity, without, fixed)
             return solution.total if solution else None
 
@@ -293,9 +324,15 @@ class FoldingProblem:
 
 
 def _kind(layer: Layer, folding: Folding) -> str:
-    """The kind of a folding to the program: its style, and whether a folded layer needs whole windows."""
-    needs = folding.style == "folded" and needs_whole_windows(layer, folding)
-    return _WITH_WHOLE_WINDOWS if needs else folding.style
+    """The kind of a folding to the program: its style, and whether a layer that is not unrolled needs whole windows."""
+    needs = folding.style not in ("unrolled", "whole") and needs_whole_windows(layer, folding)
+    return f"{folding.style}{_WITH_WHOLE_WINDOWS}" if needs else folding.style
+
+
+def _whole(window: ParallelWindow) -> Folding:
+    i, o = window.inputs()[0], window.outputs()[0]
+    fields: dict[str, int | str] = {"m": window.m} if window.m > 1 else {}
+    return Folding(fields, i.lanes, o.lanes, window.cycles(), "whole", input_pixels=i.pixels, output_pixels=o.pixels)
 
 
 def _is_depthwise(layer: Layer | None) -> bool:
@@ -351,8 +388,11 @@ def _is_within_reach(fits: Callable[[int], bool], budget: int) -> bool:
 def _in_time(options: Sequence[Folding], interval: int, budget: int | None) -> tuple[Folding, ...]:
     """Of a layer that is no MVAU: whole windows that meet the budget, and lanes that take half of `pace` where some do."""
     lanes = [folding for folding in options if folding.style != "whole"]
-    limit = max(interval // 2, min(folding.cycles for folding in lanes))
     whole = [folding for folding in options if folding.style == "whole"]
+    whole = list(within(whole, budget)) if whole else []
+    if not lanes:
+        return tuple(whole)
+    limit = max(interval // 2, min(folding.cycles for folding in lanes))
     if whole and budget is not None and limit > budget:
         return tuple(whole)
     return (*(folding for folding in lanes if folding.cycles <= limit), *whole)
@@ -413,22 +453,23 @@ def _check_reach(cycles: int, layer: Layer | None, budget: int) -> None:
 
 
 def _between(
-    model: ResourceModel, stream: Connection, whole: int | None, *, same: bool
-) -> Callable[[int, int], Resources | None]:
-    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass; None if
-    the lanes must be the `same` and are not."""
+    model: ResourceModel, stream: Connection, whole: int, *, same: bool
+) -> Callable[[Beat, Beat], Resources | None]:
+    """What stands on a stream, by the beats at its ends: see `stitching.py`. Nothing where `whole` windows of so many lanes
+    pass; None if the lanes must be the `same` and are not, or if windows side by side are not read so."""
 
     @cache
-    def estimate(written: int, read: int) -> Resources | None:
+    def estimate(written: Beat, read: Beat) -> Resources | None:
         if same and written != read:
             return None
-        if written == whole:
-            return _NOTHING
-        total = _fifo(model, stream.type, written)
-        wide = lcm(written, read)
-        for narrow, out in ((written, wide), (read, read)):
-            if narrow != wide:
-                total += _converter(model, stream.type, narrow, wide) + _fifo(model, stream.type, out)
+        if whole and written == (whole, 1):
+            return _NOTHING if read[1] == 1 else None
+        if whole and written[0] == written[1] * whole and (written == read or written[1] != read[1]):
+            return _NOTHING if written == read else None
+        beats = conversions(written, read, stream.shape[2])
+        total = _fifo(model, stream.type, beats[0][0])
+        for (narrow, _), (wide, _) in pairwise(beats):
+            total += _converter(model, stream.type, *sorted((narrow, wide))) + _fifo(model, stream.type, wide)
         return total
 
     return estimate

@@ -114,10 +114,13 @@ class Fitter:
         budget = design.problem.budget
         if self.budget != "max" or budget is None or not design.total.fits(capacity_of(self.board)):
             return None
-        if design.problem.reach[0] < budget:
+        try:
             faster = self._problem(budget - 1, self.allowed.more_memories(self.board))
-            if shortage := _shortage(faster, design.capacity or self.whole):
-                return shortage
+            shortage = _shortage(faster, design.capacity or self.whole)
+        except ConfigError:  # a layer has all its parallelism
+            shortage = None
+        if shortage:
+            return shortage
         computing = (layer for layer in design.graph.computing if not layer.between_layers)
         slowest = max(computing, key=lambda layer: layer.cycles())
         return Bound(slowest.name, slowest.cycles(), {})
@@ -185,7 +188,8 @@ class Fitter:
     def _folded(self, problem: FoldingProblem, chosen: Foldings) -> LayerGraph:
         by_name = {layer.name: folding for layer, folding in zip(self.graph, chosen.layers, strict=True)}
         whole = [layer.name for layer in self.graph if needs_whole_windows(layer, by_name[layer.name])]
-        graph = with_whole_windows(self.graph, whole)
+        pixels = {name: int(folding.fields.get("m", 1)) for name, folding in by_name.items()}
+        graph = with_whole_windows(self.graph, whole, pixels)
         layers: list[Layer] = []
         for plain in graph:
             folding = by_name[plain.name]

@@ -294,7 +294,7 @@ def _packings(layer: DspMVAU) -> dict[str, object]:
     return {
         "dsp": layer.packings[0].dsp.name,
         "dsps": layer.dsps,
-        "mac_per_dsp": round(layer.pe * layer.simd / layer.dsps, 3),
+        "mac_per_dsp": round(layer.m * layer.pe * layer.simd / layer.dsps, 3),
         "segments": layer.segments,
         "chains_of_a_word": layer.segmentation.chains,
         "words": words,

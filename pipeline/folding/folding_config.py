@@ -115,10 +115,15 @@ class FoldingConfig:
         """The parallelism it asks for, by the fields of a folding (`folding.py`); none for an MVAU that it wants in
         another `style`, where the same words mean something else."""
         wanted = self.wanted(layer)
-        names = lane_attributes(style) if style else ("PE", "SIMD")
+        names = [name for name in (lane_attributes(style) if style else ("PE", "SIMD")) if name != "M"]
         if style and not folded_alike(str(wanted.get("mvau_style", "folded")), style):
             return {}
         return {name.lower(): value for name, value in wanted.items() if name in names}  # type: ignore[misc]
+
+    def pixels(self, layer: Layer) -> int | None:
+        """The pixels side by side that it asks for, FINN's M."""
+        m = self.wanted(layer).get("M")
+        return None if m is None else int(m)
 
     def key_of(self, layer: Layer) -> str:
         """The file's name of `layer`, for messages."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -38,11 +38,14 @@ _INFEASIBLE = 2  # scipy's status
 _TOO_MUCH = Resources(lut=1e12)  # where lanes cannot meet, so that no option with others is left out for one with these
 
 
+Beat = Any  # what a side moves, which is compared with that of the other side: lanes, or lanes and pixels
+
+
 class Choice(NamedTuple):
     """An option of a layer: the lanes of its sides, what it takes, and its kind."""
 
-    input_lanes: int
-    output_lanes: int
+    input_lanes: Beat
+    output_lanes: Beat
     estimate: Resources
     kind: str = ""  # those of one kind are alike to `without` and `together`
     memory: str = ""  # what its weights are stored in
@@ -53,7 +56,7 @@ class Link(NamedTuple):
 
     writer: int
     reader: int
-    between: Callable[[int, int], Resources | None]  # what lanes written and read need between them; None: cannot be
+    between: Callable[[Beat, Beat], Resources | None]  # what lanes written and read need between them; None: cannot be
 
 
 class Program:
@@ -149,7 +152,7 @@ class Program:
     def _connect(self, link: Link) -> None:
         written = _by_lanes(self._choices[link.writer], lambda choice: choice.output_lanes)
         read = _by_lanes(self._choices[link.reader], lambda choice: choice.input_lanes)
-        ends: dict[tuple[str, int], dict[int, float]] = {}
+        ends: dict[tuple[str, Beat], dict[int, float]] = {}
         for end, layer, lanes in (("written", link.writer, written), ("read", link.reader, read)):
             for count, members in lanes.items():
                 ends[end, count] = {self._variable(layer, option): -1.0 for option in members}
@@ -177,8 +180,8 @@ class Solution:
     total: Resources
 
 
-def _by_lanes(choices: Sequence[Choice], lanes: Callable[[Choice], int]) -> Mapping[int, list[int]]:
-    groups: dict[int, list[int]] = {}
+def _by_lanes(choices: Sequence[Choice], lanes: Callable[[Choice], Beat]) -> Mapping[Beat, list[int]]:
+    groups: dict[Beat, list[int]] = {}
     for option, choice in enumerate(choices):
         groups.setdefault(lanes(choice), []).append(option)
     return groups
@@ -215,10 +218,13 @@ def _worth_keeping(choices: Sequence[Sequence[Choice]], links: Sequence[Link]) -
     return result
 
 
-def _table(link: Link, out: Sequence[int], into: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _table(link: Link, out: Sequence[Beat], into: Sequence[Beat]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What is between the ends for each lanes [written, read] that there are, and each option's index in it."""
-    (written, writer), (read, reader) = (np.unique(lanes, return_inverse=True) for lanes in (out, into))
-    estimates = (link.between(int(a), int(b)) for a in written for b in read)
+    written, read = sorted(set(out)), sorted(set(into))
+    writer, reader = (
+        np.array([lanes.index(beat) for beat in beats]) for lanes, beats in ((written, out), (read, into))
+    )
+    estimates = (link.between(a, b) for a in written for b in read)
     between = np.array([_amounts(_TOO_MUCH if estimate is None else estimate) for estimate in estimates]).reshape(
         len(written), len(read), len(_WORTH)
     )

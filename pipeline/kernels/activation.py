@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -43,6 +43,7 @@ __all__ = [
     "check_activation",
     "levels_of",
     "turns_of",
+    "units_of",
 ]
 
 
@@ -98,7 +99,7 @@ def add_activation(
     if common:
         used = [booth_digits(common)] * lanes
     elif folds == 1:
-        used = [booth_digits(multiplier) for multiplier in np.broadcast_to(requantizer.multipliers, lanes).tolist()]
+        used = [booth_digits(multiplier) for multiplier in np.resize(requantizer.multipliers, lanes).tolist()]
     if folds > 1:
         memory = rom(lanes * (stored + requantizer.addend_bits), folds)
         demand.words = max(demand.words, memory.words)
@@ -137,18 +138,21 @@ def turns_of(
     sum_bits: np.ndarray,
     output_bits: int,
     most: int,
+    pixels: int = 1,
 ) -> int:
     """In how many turns, at most `most`, the lanes of `add_activation` are compared with thresholds at the least cost: the
     fewer LUTs, as far as is known without a fit, and a DSP as many as its multiplication in LUTs.
 
-    Then lanes / turns search, or multiply, and each has the thresholds of as many lanes.
+    Then lanes / turns search, or multiply, and each has the thresholds of as many lanes. `pixels` neighbours of a lane are
+    of the same row, and have their turn together.
     """
-    lanes = len(widths)
+    lanes = len(widths) // pixels
+    sums = np.broadcast_to(sum_bits, lanes * folds).repeat(pixels)
 
     def cost(turns: int) -> float:
         demand = Demand("")
-        group = _units(widths, turns)
-        add_activation(demand, thresholds, folds * turns, group, requantizer, sum_bits, output_bits)
+        group = units_of(widths, turns)
+        add_activation(demand, thresholds, folds * turns, group, requantizer, sums, output_bits)
         add_turns(demand, widths, turns, output_bits)
         known = demand.lut + _COMPARED * demand.terms["compared"] + _CHOSEN * demand.terms["tables"]
         return known + demand.terms["outputs"] + _DSP * demand.dsp
@@ -168,12 +172,12 @@ def add_turns(demand: Demand, widths: Sequence[int], turns: int, output_bits: in
         waiting = sum(widths) - sum(widths[: lanes // turns])
         fours, sixteens = -(-turns // 4), -(-turns // 16)
         choices = fours + (sixteens if fours > 1 else 0) + int(sixteens > 1)
-        demand.lut += sum(_units(widths, turns)) * choices + 2 * (turns - 1).bit_length() + 2
-        demand.ff += waiting + sum(_units(widths, turns)) + (lanes - lanes // turns) * output_bits
+        demand.lut += sum(units_of(widths, turns)) * choices + 2 * (turns - 1).bit_length() + 2
+        demand.ff += waiting + sum(units_of(widths, turns)) + (lanes - lanes // turns) * output_bits
         demand.ff += 2 * (turns - 1).bit_length() + 2
 
 
-def _units(widths: Sequence[int], turns: int) -> list[int]:
+def units_of(widths: Sequence[int], turns: int) -> list[int]:
     """The bits that hold the values of each lane of a turn."""
     group = len(widths) // turns
     return [max(widths[unit::group]) for unit in range(group)]
@@ -251,6 +255,25 @@ class Activation:
     def lanes(self) -> int:
         return len(self.widths)
 
+    def beside(self, pixels: int, *, by_row: bool = False) -> Activation:
+        """The activation of so many pixels side by side: each has all of these lanes, or, `by_row`, each of these lanes is
+        there for all pixels before the next one."""
+        if pixels == 1:
+            return self
+        rows = np.arange(len(self.lo))
+        rows = rows.repeat(pixels) if by_row else rows.reshape(-1, 1, self.lanes).repeat(pixels, axis=1).ravel()
+        requantizer = self.requantizer
+        if requantizer is not None and len(requantizer.multipliers) > 1:
+            requantizer = requantizer.of_channels(rows)
+        return replace(
+            self,
+            thresholds=None if self.thresholds is None else self.thresholds[rows],
+            lo=self.lo[rows],
+            hi=self.hi[rows],
+            widths=tuple(self.widths[lane] for lane in rows[: self.lanes * pixels]),
+            requantizer=requantizer,
+        )
+
     @cached_property
     def sum_bits(self) -> np.ndarray:
         """Bits of the sum of each row in the requantizer, if there is one; int64 of (rows,)."""
@@ -303,12 +326,11 @@ class Activation:
             }
         return parameters
 
-    def hls_table(self, lanes: int | None = None) -> Table:
-        """(folds, lanes, entries): the sorted thresholds, or multiplier and addend; for as many lanes, if these are more."""
-        lanes = lanes or self.lanes
+    def hls_table(self) -> Table:
+        """(folds, lanes, entries): the sorted thresholds, or multiplier and addend."""
         if self.requantizer is None:
-            return sorted_table(self._searched, self.lo, self.hi, lanes)
-        pairs = np.stack(self._of_rows(self.requantizer), axis=1).reshape(-1, lanes, 2)
+            return sorted_table(self._searched, self.lo, self.hi, self.lanes)
+        pairs = np.stack(self._of_rows(self.requantizer), axis=1).reshape(-1, self.lanes, 2)
         return Table(pairs, IntType(min(int(pairs.min()), -1), int(pairs.max())))
 
     def _of_rows(self, requantizer: Requantizer) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.dataflow.bounds import range_bits
 from pipeline.dataflow.dsp_packing import DSPS, Packing, field_widths, pack_lanes, segment_ranges, start_word
-from pipeline.dataflow.layer import Folding, Memory, Table
+from pipeline.dataflow.layer import Folding, Memory
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
 from pipeline.devices.demand import Demand
@@ -65,6 +65,7 @@ class DspMVAU(MVAU):
 
     `segments` are the parts of a row's sum that a lane holds one after the other, or that several chains hold; with more of
     them lanes are narrower, and more rows share a word. What adds them up is no DSP. With 1 a lane holds the whole sum.
+    Of M pixels as many share words as takes the fewest DSPs.
 
     `family` says which DSP it is, by Yosys' name of the FPGA's. Raises UnsupportedError for weights, inputs or sums that do
     not fit one, ConfigError for segments that the folding does not have.
@@ -80,6 +81,7 @@ class DspMVAU(MVAU):
         "PE": "pe",
         "SIMD": "simd",
         "segments": "segments",
+        "M": "m",
         "ram_style": "ram_style",
     }
     style: ClassVar[str] = "dsp"
@@ -97,7 +99,7 @@ class DspMVAU(MVAU):
                 f"layer {self.name}: segments = {self.segments}; with SIMD = {self.simd} of its {self.mw} columns, a row "
                 f"can be in {choices}."
             )
-        _words_of(self, self.pe, self.simd, self.segments, self.family)  # raises what is to be raised
+        _words_of(self, self.pe, self.simd, self.segments, self.family, self.m)  # raises what is to be raised
 
     # -- words ------------------------------------------------------------------------------------------------------
 
@@ -110,7 +112,7 @@ class DspMVAU(MVAU):
     @cached_property
     def packings(self) -> tuple[Packing, ...]:
         """The words that the PE lanes are in, in their order."""
-        words = _words_of(self, self.pe, self.simd, self.segments, self.family)
+        words = _words_of(self, self.pe, self.simd, self.segments, self.family, self.m)
         ends = np.cumsum(words.counts).tolist()
         bias = self._bias_by_lane if self.segments == 1 else None
         return tuple(
@@ -120,6 +122,7 @@ class DspMVAU(MVAU):
                 words.bits[end - count : end],
                 DSPS[self.family],
                 None if bias is None else bias[:, end - count : end],
+                pixels=words.pixels,
                 segments=self._segment_columns,
             )
             for count, end in zip(words.counts, ends, strict=True)
@@ -140,8 +143,8 @@ class DspMVAU(MVAU):
 
     @property
     def dsps(self) -> int:
-        """One for each column of a word, and one for each chain that accumulates."""
-        return _words_of(self, self.pe, self.simd, self.segments, self.family).dsps
+        """One for each column of a word, and one for each chain that accumulates, of all pixels."""
+        return _words_of(self, self.pe, self.simd, self.segments, self.family, self.m).dsps
 
     def check_packings(self) -> None:
         """Prove of every word that its lanes hold their sums. Raises VerificationError, see `Packing.check`."""
@@ -209,7 +212,8 @@ class DspMVAU(MVAU):
         foldings = []
         for folding in MVAU.foldings_of(layer):
             pe, simd = int(folding.fields["pe"]), int(folding.fields["simd"])
-            for segments in _worthwhile(layer, pe, simd, family) if simd <= _MOST_COLUMNS else ():
+            m = int(folding.fields.get("m", layer.m))
+            for segments in _worthwhile(layer, pe, simd, family, m) if simd <= _MOST_COLUMNS else ():
                 fields = {**folding.fields, "segments": segments}
                 foldings.append(replace(folding, fields=fields, style=cls.style))
         return tuple(foldings)
@@ -218,10 +222,10 @@ class DspMVAU(MVAU):
     def demand_of(cls, layer: MatrixVector, fields: Mapping[str, Any], family: str) -> Demand:
         """DSPs are counted, those of `family`; what is around the lanes is as in an MVAU."""
         matrix, pe, simd = matrix_demand(layer), int(fields["pe"]), int(fields["simd"])
-        segments = int(fields.get("segments", 1))
+        segments, m = int(fields.get("segments", 1)), int(fields.get("m", layer.m))
         neurons, synapses = matrix.rows // pe, matrix.columns // simd
         family = layer.family if isinstance(layer, cls) else family
-        words = _words_of(layer, pe, simd, segments, family)
+        words = _words_of(layer, pe, simd, segments, family, m)
         split = Segmentation.of(synapses, simd, segments)
         assert split is not None  # the words have been found
         lanes = matrix.row_bits.reshape(neurons, pe).max(axis=0).tolist()
@@ -232,9 +236,9 @@ class DspMVAU(MVAU):
             for delay in range(min(split.length, simd - chain * split.length) - 1)
         ]
         demand.add(
-            inputs=simd * matrix.input_bits,
-            delays=matrix.input_bits * sum(-(-delay // 32) for delay in delays if delay > 2),
-            delay_registers=matrix.input_bits * simd,
+            inputs=m * simd * matrix.input_bits,
+            delays=m * matrix.input_bits * sum(-(-delay // 32) for delay in delays if delay > 2),
+            delay_registers=m * matrix.input_bits * simd,
             stages=split.length,
             counters=log2(neurons * synapses),
             steps=split.length * log2(neurons * synapses),
@@ -242,16 +246,16 @@ class DspMVAU(MVAU):
         ram_style = str(fields.get("ram_style", "auto"))
         demand.store_weights("weights", words.field_bits, neurons * synapses, ram_style, simd)
         if layer.mh > pe:
-            demand.store("replay", ram(simd * matrix.input_bits, max(synapses, 2), family))
+            demand.store("replay", ram(m * simd * matrix.input_bits, max(synapses, 2), family))
         if segments > 1:
             lanes = [max(*lanes, 2)] * pe
         if matrix.bias_bits:
             demand.store("biases", rom(pe * matrix.bias_bits, neurons))
-        turns = add_ends(demand, matrix, lanes, _turn_interval(split, segments, synapses))
+        turns = add_ends(demand, matrix, lanes, _turn_interval(split, segments, synapses), m)
         if segments > 1:
             of_segments = turns if split.folds >= _FEWEST_TURNS else 1
             accumulates = split.folds < synapses or bool(matrix.bias_bits)
-            _add_segments(demand, split.chains, words.bits[0], lanes, of_segments, accumulates=accumulates)
+            _add_segments(demand, split.chains, words.bits[0], lanes * m, of_segments, accumulates=accumulates)
         return demand
 
     def for_family(self, family: str) -> Self:
@@ -259,8 +263,7 @@ class DspMVAU(MVAU):
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         """MVAU_rtl, whose multipliers are DSPs."""
-        nodes = super().finn_nodes(family)
-        return {"MVAU_rtl": nodes["MVAU_rtl"]}
+        return {name: node for name, node in super().finn_nodes(family).items() if name == "MVAU_rtl"}
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:
@@ -270,7 +273,7 @@ class DspMVAU(MVAU):
             pe, simd = draw.lanes(rows, 32), draw.lanes(columns, 36)
             if pe * simd <= 192 and rows * columns // (pe * simd) <= 20_000:
                 layer = cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd, family="xc7")  # which xcup is as well
-                return replace(layer, segments=draw.one_of(_worthwhile(layer, pe, simd, "xc7")))
+                return replace(layer, segments=draw.one_of(_worthwhile(layer, pe, simd, "xc7", 1)))
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
@@ -280,12 +283,18 @@ class DspMVAU(MVAU):
             del parameters[name]
         lanes = [lane for packing in self.packings for lane in packing.lanes]
         parameters |= {
-            "AccWidths": pack_word(self.sum_bits(), 8),
+            "AccWidths": pack_word(self.sum_bits() * self.m, 8),
             "LaneWidths": pack_word([lane.bits for lane in lanes], 8),
             "Offsets": pack_word([lane.offset for lane in lanes], 8),
             "FieldWidths": pack_word(self._field_bits, 8),
             "Heads": pack_word([int(lane.offset == 0) for lane in lanes], 1),
         }
+        if self.m > 1:
+            strides = [packing.stride for packing in self.packings for _ in packing.lanes]
+            parameters |= {
+                "WordPixels": self.packings[0].pixels,
+                "Strides": pack_word(strides, 8),
+            }
         if self.segments > 1:
             parameters |= {
                 "Chains": self.segmentation.chains,
@@ -301,24 +310,21 @@ class DspMVAU(MVAU):
     def _activation(self) -> Activation | None:
         """Lanes are compared with thresholds as they are in the words, 2^(bits − 1) more than the sums."""
         if self.thresholds is None or self.requantizer:
-            return self._activation_of_sums()
+            return super()._activation
         bits = np.tile(self.sum_bits(), self.neuron_folds)
         offsets = np.left_shift(1, bits - 1)
         lo, hi = (end + offsets for end in self.accumulator_range())
         thresholds = self.thresholds + offsets[:, None]
-        return Activation(thresholds, self.level_steps, lo, hi, self.output_type, self.turn_bits(), False, None)
-
-    def hls_thresholds(self) -> Table:
-        """Those of the sums: lanes of words are of the hardware alone."""
-        activation = self._activation_of_sums()
-        return Table.absent(3) if activation is None else activation.hls_table(self.pe)
+        widths = self.turn_bits()
+        activation = Activation(thresholds, self.level_steps, lo, hi, self.output_type, widths, False, None)
+        return activation.beside(self.m, by_row=True)
 
     def memories(self) -> dict[str, Memory]:
         memories = super().memories()
         memories.pop(self.weight_file, None)  # there is one for each column
         if self.bias is not None and self.segments > 1:
             width = self._bias_width()
-            words_of_turns = self.bias.reshape(self.neuron_folds * self.segment_turns, -1)
+            words_of_turns = self.bias.repeat(self.m).reshape(self.neuron_folds * self.segment_turns, -1)
             words = [pack_word(row, width) for row in words_of_turns]
             memories["BiasFile"] = Memory(width * words_of_turns.shape[1], tuple(words))
         elif self.bias is not None:
@@ -378,36 +384,51 @@ class DspMVAU(MVAU):
 
 
 class _Words(NamedTuple):
-    """The words of a folding: the rows of each, the bits of each row's lane and of a word of the weights of a column, and the
-    DSPs of all."""
+    """The words of a folding: the rows of each, its pixels, the bits of each row's lanes and of a word of the weights of a column,
+    and the DSPs of all."""
 
     counts: tuple[int, ...]
+    pixels: int
     bits: tuple[int, ...]
     field_bits: int
     dsps: int
 
 
 @lru_cache(maxsize=4096)
-def _words_of(layer: MatrixVector, pe: int, simd: int, segments: int, family: str) -> _Words:
-    """The words of `pe` rows of the matrix of `layer`. Raises UnsupportedError for what no DSP holds."""
+def _words_of(layer: MatrixVector, pe: int, simd: int, segments: int, family: str, m: int) -> _Words:
+    """The words of `pe` rows of the matrix of `layer`, of as many of `m` pixels as takes the fewest DSPs. Raises UnsupportedError
+    for what no DSP holds."""
     split = Segmentation.of(layer.mw // simd, simd, segments)
     assert split is not None
     bits = _row_bits(layer, pe) if segments == 1 else (_segment_bits(layer, split, simd),) * pe
-    counts = _rows_of_words(layer, pe, bits, family)
-    fields, below = _lane_fields(layer, pe), [row for count in counts for row in range(count)]
-    stored = sum(int(fields[depth, row]) for row, depth in enumerate(below))
     accumulators = split.chains if _accumulates(layer, split, segments) else 0
-    return _Words(counts, bits, stored, len(counts) * (simd + accumulators))
+
+    def of(pixels: int) -> _Words | None:
+        counts = _rows_of_words(layer, pe, bits, family, pixels)
+        if isinstance(counts, str):
+            return None
+        fields, below = _lane_fields(layer, pe), [row for count in counts for row in range(count)]
+        stored = sum(int(fields[depth, row]) for row, depth in enumerate(below))
+        return _Words(counts, pixels, bits, stored, len(counts) * (m // pixels) * (simd + accumulators))
+
+    possible = [words for pixels in range(1, m + 1) if m % pixels == 0 and (words := of(pixels))]
+    if not possible:
+        raise UnsupportedError(
+            f"layer {layer.name} cannot be computed in DSPs: {_rows_of_words(layer, pe, bits, family, 1)}. Choose another "
+            "mvau_style for it."
+        )
+    return min(possible, key=lambda words: words.dsps)
 
 
 @lru_cache(maxsize=4096)
-def _rows_of_words(layer: MatrixVector, pe: int, bits: tuple[int, ...], family: str) -> tuple[int, ...]:
+def _rows_of_words(
+    layer: MatrixVector, pe: int, bits: tuple[int, ...], family: str, pixels: int
+) -> tuple[int, ...] | str:
+    """The rows of each word, or why there are no such words."""
     try:
-        return tuple(pack_lanes(bits, _lane_fields(layer, pe), layer.input_type, DSPS[family]))
+        return tuple(pack_lanes(bits, _lane_fields(layer, pe), layer.input_type, DSPS[family], pixels))
     except ValueError as error:
-        raise UnsupportedError(
-            f"layer {layer.name} cannot be computed in DSPs: {error}. Choose another mvau_style for it."
-        ) from error
+        return str(error)
 
 
 @lru_cache(maxsize=256)
@@ -444,13 +465,13 @@ def _accumulates(layer: MatrixVector, split: Segmentation, segments: int) -> boo
     return split.folds > 1 or (segments == 1 and layer.bias is not None)
 
 
-def _worthwhile(layer: MatrixVector, pe: int, simd: int, family: str) -> list[int]:
+def _worthwhile(layer: MatrixVector, pe: int, simd: int, family: str, m: int) -> list[int]:
     """Into how many segments rows may be split, from 1 on, each for fewer DSPs than with fewer segments."""
     chosen: list[int] = []
     fewest = None
     for segments in Segmentation.choices(layer.mw // simd, simd):
         try:
-            dsps = _words_of(layer, pe, simd, segments, family).dsps
+            dsps = _words_of(layer, pe, simd, segments, family, m).dsps
         except UnsupportedError:
             continue
         if fewest is None or dsps < fewest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.dataflow.bounds import exact_range, range_bits
 from pipeline.dataflow.layer import Folding, Memory, Stream, Table
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.random_rows import draw_row
 from pipeline.dataflow.registry import kernels
@@ -29,6 +30,7 @@ from pipeline.kernels.activation import (
     check_activation,
     levels_of,
     turns_of,
+    units_of,
 )
 from pipeline.kernels.product_pair import product_adders, product_latency, product_width
 from pipeline.kernels.threshold_search import search_styles
@@ -74,8 +76,9 @@ class MatrixVector(Accumulating, Activating):
     all rows. `requantizer`, where there is one, finds in hardware what the thresholds give for every sum that there can
     be; without thresholds it says what the levels are. With neither, the sums themselves go out.
 
-    Raises UnsupportedError for what cannot be built, VerificationError for a requantizer that is not equal to the
-    thresholds.
+    A beat has so many elements, or sums, of each of `m` pixels side by side. Raises UnsupportedError for what cannot be
+    built, VerificationError for a requantizer that is not equal to the thresholds, ConfigError for an M that does not
+    divide OW.
     """
 
     weights: np.ndarray
@@ -86,15 +89,23 @@ class MatrixVector(Accumulating, Activating):
     bias: np.ndarray | None = None
     accumulator_bits: tuple[int, ...] | None = None
     requantizer: Requantizer | None = field(default=None, kw_only=True)
+    m: int = field(default=1, kw_only=True)
 
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
     style: ClassVar[str]  # what computes the matrix, one of STYLES
     styles: ClassVar[tuple[str, ...]] = STYLES  # what may
+    has_m: ClassVar[bool] = False  # whether it takes several pixels side by side
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:
             raise UnsupportedError(f"layer {self.name} has weights of shape {self.weights.shape}; expected (MH, MW).")
         self._check_shapes()
+        check_pixels(self.name, self.m, self.pixels[1])
+        if self.m > 1 and not self.has_m:
+            raise UnsupportedError(
+                f"layer {self.name} has M = {self.m} in the style {self.style}, which takes one pixel a beat. Leave M out, or "
+                "choose another mvau_style."
+            )
         lo, hi = self.accumulator_range()
         if not self.activates and (int(lo.min()) < self.output_type.lo or int(hi.max()) > self.output_type.hi):
             raise UnsupportedError(
@@ -130,6 +141,11 @@ class MatrixVector(Accumulating, Activating):
     def mw(self) -> int:
         return int(self.weights.shape[1])
 
+    @property
+    def vectors(self) -> int:
+        """Vectors of a frame that follow each other: of M pixels together."""
+        return self.pixels[0] * self.pixels[1] // self.m
+
     def pixel_of(self, row: int, elements: np.ndarray) -> np.ndarray:
         """The elements themselves: every row sums up the whole vector."""
         return elements
@@ -146,17 +162,17 @@ class MatrixVector(Accumulating, Activating):
 
     @abstractmethod
     def lanes_in(self) -> int:
-        """Elements that a beat of the input carries."""
+        """Elements of each pixel that a beat of the input carries."""
 
     @abstractmethod
     def lanes_out(self) -> int:
-        """Rows that a beat of the output carries."""
+        """Rows of each pixel that a beat of the output carries."""
 
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream((*self.pixels, self.mw), self.input_type, self.lanes_in()),)
+        return (Stream((*self.pixels, self.mw), self.input_type, self.m * self.lanes_in(), self.m),)
 
     def outputs(self) -> tuple[Stream, ...]:
-        return (Stream((*self.pixels, self.mh), self.output_type, self.lanes_out()),)
+        return (Stream((*self.pixels, self.mh), self.output_type, self.m * self.lanes_out(), self.m),)
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
@@ -196,6 +212,26 @@ class MatrixVector(Accumulating, Activating):
         Of a sparse one, for each number of lanes in and out the fewest walkers that take no more than `budget` cycles a
         frame, or all that there can be; or as many `walkers` as are given.
         """
+
+    @classmethod
+    def foldings_of_pixels(
+        cls, layer: MatrixVector, m: int, budget: int | None = None, walkers: int | None = None
+    ) -> tuple[Folding, ...]:
+        """The `foldings_of` the matrix with `m` pixels side by side, where this style and the rows of pixels have them."""
+        height, width = layer.pixels
+        if not cls.has_m or width % m:
+            return ()
+        return tuple(
+            replace(
+                folding,
+                fields=folding.fields | {"m": m},
+                input_lanes=m * folding.input_lanes,
+                output_lanes=m * folding.output_lanes,
+                input_pixels=m,
+                output_pixels=m,
+            )
+            for folding in cls.foldings_of(replace(layer, pixels=(height, width // m)), budget, walkers)
+        )
 
     @classmethod
     @abstractmethod
@@ -238,7 +274,7 @@ class MatrixVector(Accumulating, Activating):
 
     @abstractmethod
     def sum_bits(self) -> tuple[int, ...]:
-        """The width of the sums in each output lane, as thresholds are compared with them."""
+        """The width of the sums in each output lane of a pixel, as thresholds are compared with them."""
 
     def result_interval(self) -> int:
         """Cycles from a beat of results to the next one, at least."""
@@ -253,11 +289,12 @@ class MatrixVector(Accumulating, Activating):
         return turns_of(
             matrix.thresholds,
             folds,
-            self.sum_bits(),
+            [bits for bits in self.sum_bits() for _ in range(self.m)],
             self.requantizer,
             matrix.level_bits,
             matrix.output_bits,
             self.result_interval(),
+            self.m,
         )
 
     @property
@@ -274,10 +311,8 @@ class MatrixVector(Accumulating, Activating):
         )
 
     def turn_bits(self) -> tuple[int, ...]:
-        """The bits of the sums in each lane of a turn: those of all lanes that are there in one turn or another."""
-        bits = self.sum_bits()
-        group = len(bits) // self.threshold_turns
-        return tuple(max(bits[unit::group]) for unit in range(group))
+        """The bits of the sums in each lane of a turn, of one pixel: those of all lanes that are there in one turn or another."""
+        return tuple(units_of(self.sum_bits(), self.threshold_turns))
 
     def parameters(self) -> dict[str, int | str]:
         """The parameters of the input, of the weights' type, and of hw/rtl/thresholding.sv at the end."""
@@ -304,7 +339,7 @@ class MatrixVector(Accumulating, Activating):
         activation = self._activation
         levels = {"OutputOffset": 0, "NumThresholds": 0, "Requantizes": False}
         return {
-            "Vectors": self.pixels[0] * self.pixels[1],
+            "Vectors": self.vectors,
             "Mw": self.mw,
             "Mh": self.mh,
             "InputWidth": self.input_type.bits,
@@ -317,20 +352,21 @@ class MatrixVector(Accumulating, Activating):
 
     def hls_thresholds(self) -> Table:
         """What finds levels in C++, (MH / lanes, lanes, entries); row r is in lane r % lanes of fold r // lanes."""
-        return Table.absent(3) if self._activation is None else self._activation.hls_table(self.lanes_out())
+        activation = self._activation_of(self.sum_bits())
+        return Table.absent(3) if activation is None else activation.beside(self.m).hls_table()
 
     @cached_property
     def _activation(self) -> Activation | None:
         """What finds levels in hardware."""
-        return self._activation_of_sums()
+        activation = self._activation_of(self.sum_bits())
+        return None if activation is None else activation.beside(self.m)
 
-    def _activation_of_sums(self) -> Activation | None:
+    def _activation_of(self, widths: tuple[int, ...]) -> Activation | None:
+        """That of the sums of a pixel, in lanes of so many bits."""
         if not self.activates:
             return None
         ends = self.accumulator_range()
-        return Activation(
-            self.thresholds, self.level_steps, *ends, self.output_type, self.turn_bits(), True, self.requantizer
-        )
+        return Activation(self.thresholds, self.level_steps, *ends, self.output_type, widths, True, self.requantizer)
 
 
 def kind_of(style: str) -> type[MatrixVector]:
@@ -439,24 +475,17 @@ def matrix_demand(layer: MatrixVector) -> MatrixDemand:
     )
 
 
-def add_ends(demand: Demand, matrix: MatrixDemand, widths: Sequence[int], interval: int = 1) -> int:
-    """Add to `demand` the thresholds of a matrix, in lanes whose sums have `widths` bits and come every `interval` cycles, and
-    the output register. Returns the turns of the lanes."""
+def add_ends(demand: Demand, matrix: MatrixDemand, widths: Sequence[int], interval: int = 1, pixels: int = 1) -> int:
+    """Add to `demand` the thresholds of a matrix, in lanes whose sums have `widths` bits and come every `interval` cycles, of so
+    many `pixels`, and the output register. Returns the turns of the lanes."""
     turns, folds = 1, matrix.rows // len(widths)
+    level_bits = np.broadcast_to(matrix.level_bits, matrix.rows).repeat(pixels)
+    widths = [width for width in widths for _ in range(pixels)]
     if matrix.thresholds:
-        turns = turns_of(
-            matrix.thresholds, folds, widths, matrix.requantizer, matrix.level_bits, matrix.output_bits, interval
-        )
-        group = len(widths) // turns
-        add_activation(
-            demand,
-            matrix.thresholds,
-            folds * turns,
-            [max(widths[unit::group]) for unit in range(group)],
-            matrix.requantizer,
-            matrix.level_bits,
-            matrix.output_bits,
-        )
+        given = matrix.requantizer, matrix.level_bits, matrix.output_bits
+        turns = turns_of(matrix.thresholds, folds, widths, *given, interval, pixels)
+        units = units_of(widths, turns)
+        add_activation(demand, matrix.thresholds, folds * turns, units, given[0], level_bits, given[2])
     add_turns(demand, widths, turns, matrix.output_bits)
     return turns
 

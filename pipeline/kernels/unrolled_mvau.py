@@ -26,7 +26,7 @@ __all__ = ["UnrolledMVAU"]
 
 @dataclass(frozen=True, eq=False)
 class UnrolledMVAU(MatrixVector):
-    """A MatrixVector that takes a vector in `digits` cycles, whole vectors in and all rows out.
+    """A MatrixVector that takes a vector in `digits` cycles, whole vectors in and all rows out, or M of them side by side.
 
     Elements go through the graph in `digits` parts of as many bits each; 1 is a vector a cycle. `adders` and `results`
     are the AdderGraph, for digits of `digit_type`; both None has it found and proven. Every node of the graph is as wide
@@ -43,11 +43,12 @@ class UnrolledMVAU(MatrixVector):
     op_type: ClassVar[str] = "UnrolledMVAU"
     module: ClassVar[str] = "unrolled_mvau"
     finn_operator: ClassVar[str] = "MVAU"
-    finn_attributes: ClassVar[Mapping[str, str]] = {"digits": "digits"}
+    finn_attributes: ClassVar[Mapping[str, str]] = {"digits": "digits", "M": "m"}
     lut_purpose: ClassVar[str] = "accumulators"
     style: ClassVar[str] = "unrolled"
     mem_mode: ClassVar[str] = "internal_embedded"
     has_companion: ClassVar[bool] = True
+    has_m: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,7 +95,7 @@ class UnrolledMVAU(MatrixVector):
     # -- behaviour --------------------------------------------------------------------------------------------------
 
     def cycles(self) -> int:
-        return self.pixels[0] * self.pixels[1] * self.digits
+        return self.vectors * self.digits
 
     def latency(self) -> int:
         """From the cycle in which a vector is taken to that of its results, through the stages that the sum names."""
@@ -103,7 +104,7 @@ class UnrolledMVAU(MatrixVector):
         return vector + self.graph_module.latency + int(self._accumulates()) + self.search_latency() + output
 
     def inputs_needed(self) -> np.ndarray:
-        return np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
+        return np.arange(1, self.vectors + 1, dtype=np.int64)
 
     @property
     def cycles_a_beat(self) -> int:
@@ -149,7 +150,7 @@ class UnrolledMVAU(MatrixVector):
         elif matrix.bias_bits:
             demand.add(accumulators=matrix.row_bits.sum())
         add_ends(demand, matrix, matrix.row_bits.tolist())
-        return demand
+        return demand.times(int(fields.get("m", 1)))
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:
@@ -159,8 +160,9 @@ class UnrolledMVAU(MatrixVector):
         return cls("layer", ("x",), ("y",), **matrix, digits=digits)
 
     def parallelism(self) -> tuple[str, str]:
-        """All rows at once, of all columns, a digit of each in a cycle."""
-        return f"{self.mh}, unrolled", f"{self.mw} × {self.digit_bits} bits"
+        """All rows at once, of all columns, a digit of each in a cycle, of M pixels."""
+        pixels = f", {self.m} pixels" if self.m > 1 else ""
+        return f"{self.mh}, unrolled{pixels}", f"{self.mw} × {self.digit_bits} bits"
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
@@ -183,8 +185,8 @@ class UnrolledMVAU(MatrixVector):
         return self.lane_accumulator_bits()
 
     def parameters(self) -> dict[str, int | str]:
-        widths = self.lane_accumulator_bits()
-        starts = self.starts()
+        widths = self.lane_accumulator_bits() * self.m
+        starts = np.tile(self.starts(), self.m)
         start_width = IntType(min(int(starts.min()), -1), max(int(starts.max()), 0)).bits
         return super().parameters() | {
             "Digits": self.digits,
@@ -193,6 +195,8 @@ class UnrolledMVAU(MatrixVector):
             "ResultWidth": self.graph_module.result_bits,
             "AccWidths": pack_word(widths, 8),
             "LaneWidth": max(widths),
+            "Mw": self.m * self.mw,
+            "Mh": self.m * self.mh,
             "HasStart": int(starts.any()),
             "StartWidth": start_width,
             "Starts": pack_word(starts, start_width),
@@ -202,8 +206,9 @@ class UnrolledMVAU(MatrixVector):
         return super().hls_parameters() | {
             "Digits": self.digits,
             "DigitWidth": self.digit_bits,
-            "acc_width": self.lane_accumulator_bits(),
+            "acc_width": self.lane_accumulator_bits() * self.m,
             "Accumulators": self.mh,
+            "Pixels": self.m,
             "HasStart": bool(self.starts().any()),
         }
 
@@ -226,4 +231,5 @@ class UnrolledMVAU(MatrixVector):
                 Wire(self.mw * self.digit_bits, "graph_inputs_o", "inputs_i"),
                 Wire(self.mh * module.result_bits, "graph_results_i", "results_o"),
             ),
+            self.m,
         )

@@ -87,7 +87,7 @@ class Program:
         with scratch_folder("cppsim") as scratch:
             files = [[str(Path(scratch, port.name)) for port in ports] for ports in (layer.inputs, layer.outputs)]
             for port, file, values in zip(layer.inputs, files[0], inputs, strict=True):
-                values.astype(_dtype(port.type.bits, port.type.signed)).tofile(file)
+                port.sent(values.astype(_dtype(port.type.bits, port.type.signed))).tofile(file)
             done = process.run([self.executable, mode, layer.layer, frames, *files[0], "--", *files[1]])
             if done.returncode == 1:
                 raise VerificationError(f"{where} {done.stderr.strip()}")
@@ -105,9 +105,11 @@ class Program:
             if mode == "needs":
                 return [], lines
             outputs = [
-                np.fromfile(file, _dtype(port.type.bits, port.type.signed))
-                .astype(np.int64)
-                .reshape(frames, *port.shape)
+                port.received(
+                    np.fromfile(file, _dtype(port.type.bits, port.type.signed))
+                    .astype(np.int64)
+                    .reshape(frames, *port.shape)
+                )
                 for port, file in zip(layer.outputs, files[1], strict=True)
             ]
         return outputs, lines

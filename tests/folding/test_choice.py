@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -59,9 +60,14 @@ def test_divisors(number):
 def test_every_folding_divides_and_meets_the_budget_with_the_fewest_luts(height, width, channels, filters, budget):
     graph = convolution(height, width, channels, filters)
     least = max(min(folding.cycles for folding in layer.foldings()) for layer in graph)
-    if budget < least:
-        with pytest.raises(ConfigError, match=rf"takes {least} cycles even when it is fully parallel"):
-            choose_foldings(graph, budget)
+    if budget < least:  # several pixels side by side may be fast enough
+        try:
+            chosen = choose_foldings(graph, budget)
+        except ConfigError as error:
+            reached = re.search(r"takes (\d+) cycles even when it is fully parallel", str(error))
+            assert reached and budget < int(reached[1]) <= least
+        else:
+            assert max(folding.cycles for folding in chosen) <= budget
         return
     problem = FoldingProblem(graph, budget)
     chosen = problem.solve().layers
@@ -129,7 +135,7 @@ def test_the_fastest_that_fits_is_found():
     def fits(capacity: Resources):
         return lambda cycles: FoldingProblem(graph, cycles, styles={"MVAU_0": STYLES}).fits(capacity)
 
-    assert fastest(fits(Resources(lut=1e9, ff=1e9, bram_18k=1e9)), 0, slowest(graph)) == 72
+    assert fastest(fits(Resources(lut=1e9, ff=1e9, bram_18k=1e9)), 0, slowest(graph)) == 16  # two beats a row
     fewest = FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total.lut
     small = Resources(lut=fewest, ff=1e9, bram_18k=1e9, dsp=1e9)
     budget = fastest(fits(small), 0, slowest(graph))

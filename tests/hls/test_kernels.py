@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -159,6 +160,17 @@ LAYERS: dict[str, Layer] = {
     "converter_to_wide": _converter(2, 6, signed(2)),
     "converter_to_narrow": _converter(12, 4, unsigned(8)),
     "converter_to_single_bits": _converter(12, 1, unsigned(1)),
+    "converter_of_parts_of_pixels": StreamingDataWidthConverter(
+        "layer", ("x",), ("y",), (2, 3, 12), signed(3), 9, 18, in_m=3, out_m=3
+    ),
+    "converter_of_pixels": StreamingDataWidthConverter(
+        "layer", ("x",), ("y",), (2, 3, 4), signed(3), 12, 4, in_m=3, out_m=1
+    ),
+    "thresholding_of_pixels": replace(_thresholding(4, signed(6), 5, pe=2), m=3),
+    "pool_of_pixels": replace(_pool(4, 9, signed(3), "sum", 2, 2), m=2),
+    "elementwise_mul_of_three_pixels": ElementwiseMul(
+        "layer", ("a", "b"), ("y",), (2, 3, 4), (signed(2), unsigned(3)), pe=2, m=3
+    ),
     "converter_of_equal_sides": _converter(3, 3, signed(41)),
     "generator_three_by_three": _generator((6, 7, 4), signed(2), (3, 3), (1, 1), 2),
     "generator_depthwise": _generator((6, 5, 6), signed(5), (3, 2), (1, 2), 2, depthwise=True),
@@ -182,6 +194,9 @@ LAYERS: dict[str, Layer] = {
         SparseMVAU, 4, 9, signed(16), 26, bias=True, density=0.6, pe=4, simd=9, lanes=4
     ),
     "unrolled_thresholds": matrix_layer(UnrolledMVAU, 8, 12, unsigned(4), 4, 15, density=0.4),
+    "unrolled_three_pixels_in_digits": matrix_layer(
+        UnrolledMVAU, 4, 6, signed(4), 4, 7, bias=True, digits=2, density=0.5, m=3
+    ),
     "unrolled_without_a_weight": matrix_layer(UnrolledMVAU, 2, 3, unsigned(4), 4, 3, density=0.0),
     "unrolled_sums_in_digits": matrix_layer(UnrolledMVAU, 4, 7, signed(16), 20, bias=True, digits=4),
 }

@@ -54,6 +54,13 @@ def _lookup(rows: int, type_: IntType) -> Lookup:
 
 
 EVERY_KERNEL: tuple[Layer, ...] = (
+    ParallelWindow("", X, Y, (4, 8, 2), UINT4, (3, 3), (1, 1), (1, 1, 1, 1), m=2),
+    ParallelWindow("", X, Y, (4, 8, 2), UINT4, (3, 3), (2, 2), (1, 1, 1, 1), m=2),
+    ParallelWindow("", X, Y, (4, 4, 1), INT4, (1, 1), (2, 2), m=2),
+    ParallelWindow("", X, Y, (4, 8, 1), INT4, (3, 7), (1, 1), (1, 3, 1, 3), m=2),
+    StreamingDataWidthConverter("", X, Y, (2, 2, 6), UINT4, 4, 12, in_m=2, out_m=2),
+    StreamingDataWidthConverter("", X, Y, (2, 2, 6), UINT4, 12, 4, in_m=2, out_m=2),
+    matrix_layer(UnrolledMVAU, 3, 6, INT4, 4, 3, digits=2, m=3),
     matrix_layer(MVAU, 4, 6, UINT4, 4, 15, pe=2, simd=3, ram_style="block"),
     matrix_layer(MVAU, 2, 6, INT8, 8, bias=True, pe=1, simd=2, ram_style="distributed"),
     matrix_layer(MVAU, 3, 4, IntType(0, 7), 7, 3, bias=True, pe=3, simd=4),

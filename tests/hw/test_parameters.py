@@ -49,7 +49,11 @@ MODULES = rtl_sources()
         ("label_select", ".OffsetWidth(10)", "ScoreWidth does not hold every product and every score"),
         ("loaded_uram", ".Width(0)", "Width and Depth must be at least 1"),
         ("loaded_uram", ".Depth(0)", "Width and Depth must be at least 1"),
-        ("mvau", ".Pe(2), .Mh(2), .Channels(2), .Dsp(1)", "Channels must divide Pe, and be 1 with Dsp"),
+        (
+            "mvau",
+            ".Pe(2), .Mh(2), .Channels(2), .Dsp(1)",
+            "Channels times Pixels must divide Pe, Channels be 1 with Dsp, and Pixels divide Mh",
+        ),
         (
             "dsp_lanes",
             ".Pe(2), .Heads(2'b1), .Offsets({8'd38, 8'd0})",
@@ -72,8 +76,11 @@ MODULES = rtl_sources()
         ("lane_tree", ".Inputs(5)", "Latency must be half the levels of adders, rounded up"),
         ("lane_turns", ".Lanes(6), .Turns(4)", "Turns must be in 2 to 64 and divide Lanes, and Width at least 1"),
         ("lane_choice", ".Count(5)", "Count must be in 1 to 4, and Width at least 1"),
-        ("mvau", ".Pe(2), .Mh(2), .Turns(2)", "Turns must divide Pe, be at most Mw / Simd, and 1 without thresholds"),
-        ("mvau", ".Pixels(2)", "Pixels must be 1 without Dsp"),
+        (
+            "mvau",
+            ".Pe(2), .Mh(2), .Turns(2)",
+            "Turns must divide the rows of a vector, be at most Mw / Simd, and 1 without thresholds",
+        ),
         ("mvau", ".Dsp(1), .SegmentTurns(2)", "SegmentTurns must be 1 or Turns"),
         ("result_buffer", ".Words(3)", "Words must divide Width"),
         ("mvau_pe", ".ProductLatency(1)", "Latency must be the digits of the recoded factor"),

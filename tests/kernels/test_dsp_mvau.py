@@ -46,6 +46,18 @@ CONFIGURATIONS = {
     "whole_vectors": _layer(6, 18, unsigned(4), 4, 15, pe=6, simd=18, segments=3),
     "whole_vectors_in_uneven_chains": _layer(5, 17, signed(4), 4, bias=True, pe=5, simd=17, segments=5),
     "whole_rows_at_once": _layer(4, 9, unsigned(4), 4, 7, pe=4, simd=9),
+    "three_pixels": _layer(8, 12, unsigned(4), 4, 15, density=0.3, pe=4, simd=2, m=3),
+    "two_signed_pixels": replace(_layer(8, 12, signed(4), 4, 7, density=0.3, pe=4, simd=3), pixels=(2, 4), m=2),
+    "two_whole_pixels": replace(_layer(4, 12, signed(3), 3, bias=True, density=0.6, pe=4, simd=12), pixels=(1, 4), m=2),
+    "two_pixels_of_eight_bits": replace(_layer(4, 6, unsigned(8), 8, 7, pe=2, simd=2), pixels=(2, 2), m=2),
+    "four_pixels_two_a_word": replace(_layer(4, 6, unsigned(2), 2, 3, pe=2, simd=2), pixels=(2, 4), m=4),
+    "segments_of_two_pixels": replace(
+        _layer(8, 48, unsigned(4), 4, 15, bias=True, pe=8, simd=4), pixels=(2, 4), m=2, segments=3
+    ),
+    "chains_of_two_pixels": replace(_layer(4, 24, unsigned(4), 4, 7, pe=4, simd=24), pixels=(2, 4), m=2, segments=3),
+    "two_requantized_pixels": replace(
+        requantized_matrix(DspMVAU, 4, 6, unsigned(4), 4, 15, power=1, pe=4, simd=1), pixels=(2, 4), m=2
+    ),
     "requantized_segments": requantized_matrix(DspMVAU, 4, 16, unsigned(4), 4, 15, power=1, pe=4, simd=2, segments=2),
 }
 
@@ -160,6 +172,21 @@ def test_a_segment_is_as_long_as_its_lanes_hold(tmp_path):
         ConfigError, match="segments = 3; with SIMD = 4 of its 16 columns, a row can be in 1, 2, 4, 8, 16"
     ):
         replace(layer, segments=3)
+
+
+def test_two_rows_of_two_pixels_share_a_dsp_and_the_weights():
+    layer = _layer(8, 16, unsigned(4), 4, density=0.4, pe=8, simd=8)
+    weights = np.clip(layer.weights, -7, 7)
+    weights[:, 0] = 7  # so that every row takes four bits
+    two = replace(
+        layer, weights=weights, output_type=IntType(-2000, 2000), pixels=(2, 4), m=2, accumulator_bits=(11,) * 8
+    )
+    two.check_packings()
+    assert two.packings[0].offsets() == [0, 11, 22, 33]
+    assert two.dsps == 4 * 9 and 2 * 8 * 8 / two.dsps > 3.5  # products a DSP
+    assert two.weight_memory_bits() == replace(two, m=1).weight_memory_bits()
+    wide = replace(two, accumulator_bits=(12,) * 8)
+    assert wide.packings[0].pixels == 1 and wide.dsps == 2 * 4 * 9  # two rows of one pixel
 
 
 def test_a_weight_takes_no_more_memory_than_before():

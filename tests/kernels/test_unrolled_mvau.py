@@ -13,6 +13,7 @@ from pipeline.errors import ConfigError, VerificationError
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.tools.verilator import simulate
 from tests.kernels.matrices import matrix_layer
+from tests.kernels.requantized import requantized_matrix
 from tests.kernels.side_by_side import simulate_side_by_side
 
 unsigned = partial(IntType.of_bits, signed=False)
@@ -38,6 +39,10 @@ CONFIGURATIONS = {
     "rows_of_zeros": _layer(9, 4, unsigned(2), 3, density=0.2, digits=2),
     "one_weight": _layer(1, 1, unsigned(8), 8, digits=2),
     "deep": _layer(2, 60, unsigned(2), 4, 15),
+    "three_pixels": _layer(5, 12, unsigned(4), 4, 15, density=0.5, m=3),
+    "three_pixels_in_digits": _layer(3, 9, signed(4), 4, 7, bias=True, digits=2, m=3),
+    "sums_of_three_pixels": _layer(4, 9, unsigned(3), 3, bias=True, m=3),
+    "levels_of_three_pixels": requantized_matrix(UnrolledMVAU, 3, 8, unsigned(4), 4, 15, m=3),
 }
 
 
