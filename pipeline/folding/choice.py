@@ -2,7 +2,8 @@
 
 What each folding takes is estimated (`estimate.py`); what stands between layers of unlike lanes counts, too. The MVAUs
 set the rate. Other layers take at most half the cycles of the slowest MVAU, where they can: they wait in bursts, for the
-first rows of a frame above all, and must catch up. They cost little; the MVAU must never wait for them.
+first rows of a frame above all, and must catch up. They cost little; the MVAU must never wait for them. Several pixels
+side by side are looked at only where a pixel a cycle is too slow: see `pixels.py`.
 """
 
 from __future__ import annotations
@@ -189,10 +190,24 @@ class FoldingProblem:
                     f"{layer.name}{of} cannot have{style}: M must divide its rows of pixels, and windows of several be "
                     "wanted whole. Choose another M, or leave it out."
                 )
+        for layer in self.graph:
+            if {self.graph.input, self.graph.output} & {*layer.input_names, *layer.output_names}:
+                result[layer.name] = tuple(f for f in result[layer.name] if self._suits_host(layer, f))
         for stream in self.graph.streams.values():
             if _same_lanes(self.graph, stream):
                 _check_same_lanes(self.graph, stream, result, config)
         return list(result.values())
+
+    def _suits_host(self, layer: Layer, folding: Folding) -> bool:
+        """Whether what the network takes and gives is packed as it lies in a frame: several pixels a beat are whole."""
+        ends = (
+            [(folding.output_lanes, folding.output_pixels, layer.outputs()[0])]
+            if self.graph.output in layer.output_names
+            else []
+        )
+        if self.graph.input in layer.input_names:
+            ends.append((folding.input_lanes, folding.input_pixels, layer.inputs()[0]))
+        return all(replace(stream, lanes=lanes, pixels=pixels).whole_pixels for lanes, pixels, stream in ends)
 
     def _in_budget(self, every: Sequence[tuple[Folding, ...]]) -> tuple[tuple[Folding, ...], ...]:
         options = [

@@ -364,8 +364,10 @@ def _adder_graph(layer: UnrolledMVAU) -> dict[str, object]:
         "register_bits": module.register_bits,
         "adders": [[*adder, *interval] for adder, interval in zip(graph.adders.tolist(), intervals, strict=True)],
         "results": graph.results.tolist(),
+        **({"copies": layer.m} if layer.m > 1 else {}),
         "how": "adders are [a, p, b, q, sign, lowest, highest]: node elements + i is (a << p) + sign (b << q) and lies "
-        "in that interval, exactly; results are [node or -1 for zero, shift, sign]",
+        "in that interval, exactly; results are [node or -1 for zero, shift, sign]"
+        + ("; of copies each is for a pixel" if layer.m > 1 else ""),
     }
 
 
