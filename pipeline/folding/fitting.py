@@ -218,14 +218,17 @@ def _solved(problem: FoldingProblem) -> Foldings:
 
 
 def _shortage(problem: FoldingProblem, capacity: Resources) -> Bound | None:
-    """What foldings of `problem` need more of than `capacity` has: of one resource if that alone is too little, and as
-    little of it as there can be; None if more of nothing would do."""
-    alone: dict[float, Foldings] = {}  # by how many times what there is
-    for key in PART_KEYS:
-        field = REPORT_KEYS[key]
-        if chosen := problem.solve(replace(capacity, **{field: inf}), field):
-            alone[getattr(chosen.total, field) / max(getattr(capacity, field), 1)] = chosen
-    chosen = alone[min(alone)] if alone else problem.solve()
+    """What foldings of `problem` need more of than `capacity` has, by those that are nearest to it: with as little as there can
+    be of one resource and no more of the others, or the cheapest; None if more of nothing would do."""
+    fields = [REPORT_KEYS[key] for key in PART_KEYS]
+    candidates = [problem.solve(replace(capacity, **{field: inf}), field) for field in fields]
+    candidates.append(problem.solve())
+
+    def share(foldings: Foldings) -> float:
+        shares: list[float] = [getattr(foldings.total, field) / max(getattr(capacity, field), 1) for field in fields]
+        return max(shares)
+
+    chosen = min((foldings for foldings in candidates if foldings), key=share, default=None)
     exceeded = excess(chosen.total, capacity) if chosen else {}
     if chosen is None or not exceeded:
         return None
