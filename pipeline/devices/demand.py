@@ -51,6 +51,17 @@ class Demand:
             ff=count * self.ff,
         )
 
+    def include(self, part: Demand, count: int) -> None:
+        """Add the needs of `count` parts."""
+        several = part.times(count)
+        self.add(**several.terms)
+        self.bram_18k += several.bram_18k
+        self.uram += several.uram
+        self.dsp += several.dsp
+        self.lut += several.lut
+        self.ff += several.ff
+        self.words = max(self.words, several.words)
+
     def store(self, what: str, storage: Storage, count: int = 1) -> None:
         """`count` memories that are read into registers."""
         self.add(**{what: count * storage.lut, f"{what}_output": count * storage.ff})
