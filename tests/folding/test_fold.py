@@ -223,7 +223,7 @@ def test_the_fastest_says_what_keeps_it_from_more():
         (taken, there), bound = slower.bound.exceeded[name], slower.bound
         assert taken > there and bound.cycles < slower.max_cycles and list(bound.exceeded) == [name]
         assert bound.sentence.startswith(f"bound by {name}: {bound.cycles:,} cycles would take {taken:,} {name}")
-        more = with_capacity(few, **{name.lower(): round(1.3 * taken)})
+        more = with_capacity(few, **{name.lower(): 2 * taken})
         assert fold(graph, "max", mvau_style="auto", board=more).max_cycles < slower.max_cycles
 
 
