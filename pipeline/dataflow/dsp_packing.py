@@ -49,6 +49,7 @@ __all__ = [
     "Lane",
     "LanePacking",
     "Packing",
+    "SegmentSums",
     "any_rows",
     "columns_that_fit",
     "field_widths",
@@ -219,13 +220,18 @@ def pack_lanes(bits: Sequence[int], fields: np.ndarray, input_type: IntType, dsp
 def field_widths(weights: np.ndarray, most: int) -> np.ndarray:
     """For 0 to `most` − 1 rows below it in a word, the bits of the field of each row of `weights` (rows, K): int64 (most, rows).
     The rows below are those before it; the first rows have fewer, and no meaning beyond."""
-    fields = weights.astype(np.int64)
+    narrow: np.ndarray = weights.astype(np.int16 if np.abs(weights).max() < 1 << 14 else np.int64)
+    fields: np.ndarray = narrow
     widths = np.empty((most, len(weights)), np.int64)
     for below in range(most):
-        widths[below] = _bits(fields.min(axis=1), fields.max(axis=1))
-        borrowed = np.zeros_like(fields)
-        borrowed[1:] = fields[:-1] < 0
-        fields = weights - borrowed
+        widths[below] = [
+            range_bits(*ends) for ends in zip(fields.min(axis=1).tolist(), fields.max(axis=1).tolist(), strict=True)
+        ]
+        above = np.vstack([narrow[:1], narrow[1:] - (fields[:-1] < 0)])
+        if (above == fields).all():
+            widths[below + 1 :] = widths[below]
+            break
+        fields = above
     return widths
 
 
@@ -268,10 +274,11 @@ def lane_packings(
     """
     packings: list[LanePacking] = []
     ends = IntType(int(weights.min()), int(weights.max()))
+    sums = SegmentSums.of(weights, input_type)
     for pixels in range(1, most_pixels + 1):
         for rows in range(1, dsp.p + 1):
             lane = next((b for b in range(bits, 0, -1) if any_rows(ends, input_type, b, dsp, rows, pixels)), 0)
-            columns = weights.shape[1] if lane == bits else columns_that_fit(weights, input_type, lane)
+            columns = weights.shape[1] if lane == bits else sums.columns(lane)
             if columns == 0:
                 break
             offsets = tuple(lane * index for index in range(rows * pixels))
@@ -293,18 +300,44 @@ def any_rows(weights: IntType, input_type: IntType, bits: int, dsp: Dsp, rows: i
 def columns_that_fit(weights: np.ndarray, input_type: IntType, bits: int) -> int:
     """The most columns of which the products of any row of `weights` (rows, K), as many neighbours as that or fewer, add up to
     what `bits` hold. An input may be left out, too, which makes no difference where it can be 0."""
-    products = weights.astype(np.int64) * input_type.lo, weights.astype(np.int64) * input_type.hi
-    zero = np.zeros((len(weights), 1), np.int64)
-    downs, ups = (np.hstack([zero, end(end(*products), 0).cumsum(axis=1)]) for end in (np.minimum, np.maximum))
-    fitting, beyond, half = 0, weights.shape[1] + 1, 1 << (bits - 1) if bits else 0
-    while beyond - fitting > 1:
-        count = (fitting + beyond) // 2
-        lowest, highest = (downs[:, count:] - downs[:, :-count]).min(), (ups[:, count:] - ups[:, :-count]).max()
-        if -half <= lowest and highest < half:
-            fitting = count
-        else:
-            beyond = count
-    return fitting
+    return SegmentSums.of(weights, input_type).columns(bits)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentSums:
+    """The sums of any neighbouring columns of a matrix: `downs` and `ups` (K + 1, rows) are the least and the largest sums of
+    the first columns of each row, of which each input, as far as it can be left out or be 0, adds the less or the more."""
+
+    downs: np.ndarray
+    ups: np.ndarray
+
+    @classmethod
+    def of(cls, weights: np.ndarray, input_type: IntType) -> SegmentSums:
+        columns = weights.T.astype(np.int64)
+        products = columns * input_type.lo, columns * input_type.hi
+        zero = np.zeros((1, len(weights)), np.int64)
+        downs, ups = (np.vstack([zero, end(end(*products), 0).cumsum(axis=0)]) for end in (np.minimum, np.maximum))
+        reach = max(-int(downs.min()), int(ups.max()))
+        return cls(*(sums.astype(np.int32 if reach < 1 << 30 else np.int64) for sums in (downs, ups)))
+
+    def bits(self, starts: Sequence[int]) -> int:
+        """What the sums of all segments need, which begin with the columns `starts`."""
+        ends = np.array([*starts, len(self.ups) - 1])
+        downs, ups = (np.diff(sums[ends], axis=0) for sums in (self.downs, self.ups))
+        return range_bits(int(downs.min()), int(ups.max()))
+
+    def columns(self, bits: int) -> int:
+        """The most neighbouring columns whose sums `bits` hold, wherever they are."""
+        fitting, beyond, half = 0, len(self.ups), 1 << (bits - 1) if bits else 0
+        while beyond - fitting > 1:
+            count = (fitting + beyond) // 2
+            lowest = int((self.downs[count:] - self.downs[:-count]).min())
+            highest = int((self.ups[count:] - self.ups[:-count]).max())
+            if -half <= lowest and highest < half:
+                fitting = count
+            else:
+                beyond = count
+        return fitting
 
 
 def start_word(packing: Packing, bias: Sequence[int] | None = None) -> int:
@@ -360,9 +393,3 @@ def _words(weights: np.ndarray, offsets: Sequence[int]) -> np.ndarray:
 def _widest(values: np.ndarray) -> int:
     """The fewest bits, two's complement, that hold all of `values`."""
     return range_bits(int(values.min()), int(values.max()))
-
-
-def _bits(lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
-    """`range_bits` of each pair."""
-    widths: np.ndarray = np.array([range_bits(*ends) for ends in zip(lo.tolist(), hi.tolist(), strict=True)])
-    return widths

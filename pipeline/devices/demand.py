@@ -51,22 +51,33 @@ class Demand:
             ff=count * self.ff,
         )
 
+    def include(self, part: Demand, count: int) -> None:
+        """Add the needs of `count` parts."""
+        several = part.times(count)
+        self.add(**several.terms)
+        self.bram_18k += several.bram_18k
+        self.uram += several.uram
+        self.dsp += several.dsp
+        self.lut += several.lut
+        self.ff += several.ff
+        self.words = max(self.words, several.words)
+
     def store(self, what: str, storage: Storage, count: int = 1) -> None:
         """`count` memories that are read into registers."""
         self.add(**{what: count * storage.lut, f"{what}_output": count * storage.ff})
         self.bram_18k += count * storage.bram_18k
         self.words = max(self.words, storage.words)
 
-    def store_weights(self, what: str, width: int, depth: int, ram_style: str, count: int = 1) -> None:
-        """`count` memories of weights, each of `depth` words of `width` bits."""
+    def store_weights(self, what: str, width: int, depth: int, ram_style: str) -> None:
+        """A memory of weights, of `depth` words of `width` bits."""
         if ram_style != "ultra":
             storage = rom(width, depth, ram_style)
-            self.store(what, storage, count)
+            self.store(what, storage)
             if storage.bram_18k and depth > _BANK:
-                self.add(banks=count * width * -(-depth // (4 * _BANK)))  # a LUT is a multiplexer of four
+                self.add(banks=width * -(-depth // (4 * _BANK)))  # a LUT is a multiplexer of four
             return
         storage = loaded_uram(width, depth)
-        self.uram += count * storage.uram
+        self.uram += storage.uram
         self.words = max(self.words, storage.words)
-        self.lut += count * storage.lut
-        self.ff += count * storage.ff
+        self.lut += storage.lut
+        self.ff += storage.ff

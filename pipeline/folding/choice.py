@@ -163,9 +163,9 @@ class FoldingProblem:
                     for folding in layer.foldings_in(style, self.budget, wanted.get("pe"), m)
                     if m == 1 or self._has_whole_windows(layer, must=False)
                 )
-                if not possible:
-                    if len(styles[layer.name]) > 1:
-                        continue
+                if not possible and len(styles[layer.name]) > 1:
+                    continue
+                if not possible and asked[layer.name] <= 1:
                     layer.styled(style, {})  # which raises UnsupportedError, with the reason
                 if isinstance(layer, VVAU) and style == "folded" and not self._has_whole_windows(layer, must=False):
                     possible = tuple(folding for folding in possible if not needs_whole_windows(layer, folding))

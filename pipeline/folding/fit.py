@@ -56,8 +56,8 @@ class Bound:
             )
         wanted = " and ".join(f"{taken:,} {name} of {has:,}" for name, (taken, has) in self.exceeded.items())
         return (
-            f"bound by {' and '.join(self.exceeded)}: {self.cycles:,} cycles would take {wanted} estimated, most of it in "
-            f"{self.layer}"
+            f"bound by {' and '.join(self.exceeded)}: {self.cycles:,} cycles would take {wanted} estimated, deep FIFOs apart, most of "
+            f"it in {self.layer}"
         )
 
 

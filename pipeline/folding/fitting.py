@@ -126,10 +126,13 @@ class Fitter:
         budget = design.problem.budget
         if self.budget != "max" or budget is None or not design.total.fits(capacity_of(self.board)):
             return None
-        if design.problem.reach[0] < budget:
+        try:
             faster = self._problem(budget - 1, self.allowed.more_memories(self.board))
-            if shortage := _shortage(faster, design.capacity or self.whole):
-                return shortage
+            shortage = _shortage(faster, design.capacity or self.whole)
+        except ConfigError:  # a layer has all its parallelism
+            shortage = None
+        if shortage:
+            return shortage
         computing = (layer for layer in design.graph.computing if not layer.between_layers)
         slowest = max(computing, key=lambda layer: layer.cycles())
         return Bound(slowest.name, slowest.cycles(), {})
@@ -233,14 +236,17 @@ def _solved(problem: FoldingProblem) -> Foldings:
 
 
 def _shortage(problem: FoldingProblem, capacity: Resources) -> Bound | None:
-    """What foldings of `problem` need more of than `capacity` has: of one resource if that alone is too little, and as
-    little of it as there can be; None if more of nothing would do."""
-    alone: dict[float, Foldings] = {}  # by how many times what there is
-    for key in PART_KEYS:
-        field = REPORT_KEYS[key]
-        if chosen := problem.solve(replace(capacity, **{field: inf}), field):
-            alone[getattr(chosen.total, field) / max(getattr(capacity, field), 1)] = chosen
-    chosen = alone[min(alone)] if alone else problem.solve()
+    """What foldings of `problem` need more of than `capacity` has, by those that are nearest to it: with as little as there can
+    be of one resource and no more of the others, or the cheapest; None if more of nothing would do."""
+    fields = [REPORT_KEYS[key] for key in PART_KEYS]
+    candidates = [problem.solve(replace(capacity, **{field: inf}), field) for field in fields]
+    candidates.append(problem.solve())
+
+    def share(foldings: Foldings) -> float:
+        shares: list[float] = [getattr(foldings.total, field) / max(getattr(capacity, field), 1) for field in fields]
+        return max(shares)
+
+    chosen = min((foldings for foldings in candidates if foldings), key=share, default=None)
     exceeded = excess(chosen.total, capacity) if chosen else {}
     if chosen is None or not exceeded:
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -10,11 +12,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from pipeline.dataflow.bounds import range_bits
-from pipeline.dataflow.dsp_packing import DSPS, Packing, field_widths, pack_lanes, segment_ranges, start_word
+from pipeline.dataflow.dsp_packing import DSPS, Packing, SegmentSums, any_rows, field_widths, pack_lanes, start_word
 from pipeline.dataflow.layer import Folding, Memory
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
+from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import ram, rom
 from pipeline.errors import ConfigError, UnsupportedError
@@ -25,7 +27,7 @@ from pipeline.kernels.mvau import MVAU
 __all__ = ["DspMVAU"]
 
 _FEWEST_TURNS = 4  # of lanes whose segments are added up: a choice among two or three costs as much as an adder
-_MOST_ROWS = 16  # of a word: more than there can be of lanes of three bits
+_MOST_ROWS = 12  # of a word: as many lanes of two bits reach the end of its port
 _MOST_COLUMNS = 9999  # of a beat: the names of the weights' files have four digits
 
 
@@ -230,21 +232,19 @@ class DspMVAU(MVAU):
         assert split is not None  # the words have been found
         lanes = matrix.row_bits.reshape(neurons, pe).max(axis=0).tolist()
         demand = Demand(cls.op_type, dsp=words.dsps)
-        delays = [
-            delay
-            for chain in range(split.chains)
-            for delay in range(min(split.length, simd - chain * split.length) - 1)
-        ]
+        lengths = [min(split.length, simd - first) for first in range(0, simd, split.length)]
+        delays = sum(-(-delay // 32) for length in lengths for delay in range(3, length - 1))
         demand.add(
             inputs=m * simd * matrix.input_bits,
-            delays=m * matrix.input_bits * sum(-(-delay // 32) for delay in delays if delay > 2),
+            delays=m * matrix.input_bits * delays,
             delay_registers=m * matrix.input_bits * simd,
             stages=split.length,
             counters=log2(neurons * synapses),
             steps=split.length * log2(neurons * synapses),
         )
-        ram_style = str(fields.get("ram_style", "auto"))
-        demand.store_weights("weights", words.field_bits, neurons * synapses, ram_style, simd)
+        column = Demand(cls.op_type, defaultdict(float))
+        column.store_weights("weights", words.field_bits, neurons * synapses, str(fields.get("ram_style", "auto")))
+        demand.include(column, simd)
         if layer.mh > pe:
             demand.store("replay", ram(m * simd * matrix.input_bits, max(synapses, 2), family))
         if segments > 1:
@@ -438,15 +438,22 @@ def _row_bits(layer: MatrixVector, pe: int) -> tuple[int, ...]:
     return tuple(bits.reshape(-1, pe).max(axis=0).tolist())
 
 
-@lru_cache(maxsize=1024)
 def _segment_bits(layer: MatrixVector, split: Segmentation, simd: int) -> int:
-    """Of the segments of all rows, at least 2."""
+    """Of the segments of all rows, at least 2. An input that cannot be 0 counts as if it could, which may be a bit more."""
     step = split.folds * simd
-    starts = [
-        fold + column for fold in range(0, layer.mw, step) for column in range(0, step, split.length * split.folds)
-    ]
-    lows, highs = segment_ranges(layer.weights[None], layer.input_type, starts)
-    return max(range_bits(min(lows), max(highs)), 2)
+    return _bits_of_parts(layer, step, step if split.chains == 1 else split.length)
+
+
+@lru_cache(maxsize=4096)
+def _bits_of_parts(layer: MatrixVector, step: int, length: int) -> int:
+    """Of parts of `length` columns in every `step`, of which the last may have fewer."""
+    starts = [first + column for first in range(0, layer.mw, step) for column in range(0, step, length)]
+    return max(_segment_sums(layer).bits(starts), 2)
+
+
+@lru_cache(maxsize=8)
+def _segment_sums(layer: MatrixVector) -> SegmentSums:
+    return SegmentSums.of(layer.weights, layer.input_type)
 
 
 @lru_cache(maxsize=256)
@@ -469,7 +476,7 @@ def _worthwhile(layer: MatrixVector, pe: int, simd: int, family: str, m: int) ->
     """Into how many segments rows may be split, from 1 on, each for fewer DSPs than with fewer segments."""
     chosen: list[int] = []
     fewest = None
-    for segments in Segmentation.choices(layer.mw // simd, simd):
+    for segments in _candidates(layer, simd, family, m):
         try:
             dsps = _words_of(layer, pe, simd, segments, family, m).dsps
         except UnsupportedError:
@@ -478,6 +485,43 @@ def _worthwhile(layer: MatrixVector, pe: int, simd: int, family: str, m: int) ->
             chosen.append(segments)
             fewest = dsps
     return chosen
+
+
+@lru_cache(maxsize=1024)
+def _candidates(layer: MatrixVector, simd: int, family: str, m: int) -> list[int]:
+    """The fewest segments whose lanes are as narrow as one row more in a word takes, 1, and one a fold, which needs no DSP that
+    accumulates."""
+    folds = layer.mw // simd
+    choices = Segmentation.choices(folds, simd)
+
+    def bits(segments: int) -> int:
+        split = Segmentation.of(folds, simd, segments)
+        assert split is not None  # it is among the choices
+        return _segment_bits(layer, split, simd)
+
+    found = {1, folds}
+    for limit in _lane_limits(layer, family, m):
+        index = bisect_left(choices, -limit, key=lambda segments: -bits(segments))
+        found |= set(choices[index : index + 1])
+    return sorted(found)
+
+
+@lru_cache(maxsize=64)
+def _lane_limits(layer: MatrixVector, family: str, m: int) -> list[int]:
+    """The most bits of lanes with which a word takes one row, two rows, and so on, of a pixel and of several, as far as they hold
+    a product."""
+    ends = IntType(int(layer.weights.min()), int(layer.weights.max()))
+    limits = set()
+    for pixels in (pixels for pixels in range(1, m + 1) if m % pixels == 0):
+        for rows in range(1, _MOST_ROWS + 1):
+            fitting = (
+                bits
+                for bits in range(DSPS[family].p, 1, -1)
+                if any_rows(ends, layer.input_type, bits, DSPS[family], rows, pixels)
+            )
+            limits.add(next(fitting, 0))
+    product = _bits_of_parts(layer, layer.mw, 1)
+    return sorted((limit for limit in limits if limit >= product), reverse=True)
 
 
 def _turn_interval(split: Segmentation, segments: int, synapse_folds: int) -> int:

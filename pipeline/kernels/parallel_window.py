@@ -155,11 +155,10 @@ class ParallelWindow(WindowGenerator):
         bits = channels * self.type.bits
         for _ in range(self.kernel[0]):
             demand.store("lines", ram(self.m * bits, self.groups, family))
-        held = self.kernel[1] - 1 if self.m == 1 else self.windows * self.stride[1] + self.kernel[1] - self.stride[1]
         demand.add(
             column=self.kernel[0] * self.m * bits,
             turned=self.kernel[0] ** 2 * self.m * bits,
-            window=self.kernel[0] * held * bits,
+            window=self.kernel[0] * (self.kernel[1] - 1) * self.m * bits,
             counters=log2(height) + log2(self.groups),
         )
         return demand

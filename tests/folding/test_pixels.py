@@ -54,10 +54,9 @@ def test_the_written_folding_gives_the_same_again(tmp_path):
     assert ends == [[(s.lanes, s.pixels) for s in (*layer.inputs(), *layer.outputs())] for layer in again.graph]
 
 
-@pytest.mark.parametrize("style", ["sparse", "dsp"])
-def test_a_style_of_one_pixel_a_beat_says_so(style):
-    with pytest.raises(ConfigError, match=rf"MVAU_1: M = 2, which layer MVAU_1 cannot have as {style}"):
-        fold(residual_network(), 400, {"MVAU_1": {"mvau_style": style, "M": 2}}, mvau_style="auto")
+def test_a_style_of_one_pixel_a_beat_says_so():
+    with pytest.raises(ConfigError, match="MVAU_1: M = 2, which layer MVAU_1 cannot have as sparse"):
+        fold(residual_network(), 400, {"MVAU_1": {"mvau_style": "sparse", "M": 2}}, mvau_style="auto")
 
 
 def test_pixels_change_between_layers_where_a_layer_has_fewer(frames):

@@ -107,6 +107,9 @@ def _lookup(channels, input_type, output_type, *, rows=1, pe=1):
 LAYERS: dict[str, Layer] = {
     "mvau_lanes_of_different_widths": matrix_layer(MVAU, 8, 12, unsigned(4), 4, 15, density=0.4, pe=4, simd=3),
     "mvau_in_dsps": matrix_layer(DspMVAU, 6, 12, unsigned(4), 4, 15, density=0.4, pe=6, simd=3),
+    "mvau_in_dsps_segments_of_three_pixels": matrix_layer(
+        DspMVAU, 4, 12, unsigned(4), 4, 7, bias=True, pe=4, simd=3, segments=2, m=3
+    ),
     "mvau_in_dsps_sums_with_a_bias": matrix_layer(DspMVAU, 4, 9, signed(8), 8, bias=True, pe=2, simd=3),
     "mvau_bits": matrix_layer(MVAU, 3, 6, unsigned(1), 1, 1),
     "mvau_all_at_once": matrix_layer(MVAU, 3, 5, signed(2), 2, 2, output_lo=-1, pe=3, simd=5),

@@ -257,7 +257,10 @@ def test_the_fastest_is_called_so():
     bound = Bound("MVAU_1", 1024, {"DSP": (1410, 1248)})
     text = summary(sample_facts(target_fps="max", folded=replace(FACTS.folded, bound=bound)))
     assert f"(the most that is estimated to fit, {bound.sentence})" in text
-    assert "bound by DSP: 1,024 cycles would take 1,410 DSP of 1,248 estimated, most of it in MVAU_1" in text
+    assert (
+        "bound by DSP: 1,024 cycles would take 1,410 DSP of 1,248 estimated, deep FIFOs apart, most of it in MVAU_1"
+        in text
+    )
 
 
 def test_the_deepest_fifos_are_listed_and_the_rest_counted():
