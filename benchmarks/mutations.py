@@ -313,8 +313,8 @@ MUTANTS = (
         "requantizers",
         "halves are rounded down",
         "hw/rtl/requantize.sv",
-        "exact_q <= sum[Shift-1:0] == '0",
-        "exact_q <= 1'b0",
+        "assign exact = sum[Shift-1:0] == '0",
+        "assign exact = 1'b0",
         ("tests/kernels/test_activation.py", "-k", "exact"),
     ),
     Mutant(
