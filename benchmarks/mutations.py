@@ -311,10 +311,18 @@ MUTANTS = (
     ),
     Mutant(
         "requantizers",
+        "the bound above the highest level has no bit for its sign",
+        "hw/rtl/requantize.sv",
+        "((QuotientWidth > OutputWidth + 1) ? QuotientWidth : OutputWidth + 1) + 1",
+        "((QuotientWidth > OutputWidth) ? QuotientWidth : OutputWidth) + 1",
+        ("tests/kernels/test_activation.py", "-k", "exact and levels_beyond"),
+    ),
+    Mutant(
+        "requantizers",
         "halves are rounded down",
         "hw/rtl/requantize.sv",
-        "exact_q <= sum[Shift-1:0] == '0",
-        "exact_q <= 1'b0",
+        "assign exact = sum[Shift-1:0] == '0",
+        "assign exact = 1'b0",
         ("tests/kernels/test_activation.py", "-k", "exact"),
     ),
     Mutant(
@@ -648,6 +656,22 @@ MUTANTS = (
         "{value_q[InputWidth-1]}",
         "{1'b0}",
         ("tests/kernels/test_label_select.py", "-k", "exact and offset_only"),
+    ),
+    Mutant(
+        "LabelSelect",
+        "the last of equal scores, in the tree",
+        "hw/rtl/label_tree.sv",
+        "signed_right > signed_left",
+        "signed_right >= signed_left",
+        ("tests/kernels/test_label_select.py", "-k", "all_at_once"),
+    ),
+    Mutant(
+        "FIFOs",
+        "no room is kept for what other layers have on its way",
+        "hw/rtl/result_buffer.sv",
+        "free_q > CountWidth'(2 + Ahead)",
+        "free_q > CountWidth'(2)",
+        ("tests/kernels/test_unrolled_mvau.py", "-k", "on_its_way"),
     ),
     # accumulators
     Mutant(

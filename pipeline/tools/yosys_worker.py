@@ -56,7 +56,8 @@ def _main() -> None:
             process = forks.Process(target=_synthesize, args=(design, libraries), daemon=True)
             process.start()
             running[process.sentinel] = process, design["folder"]
-        for end in connection.wait(list(running)):
+        ends: list[Any] = list(running)
+        for end in connection.wait(ends):
             process, folder = running.pop(end)
             process.join()
             if process.exitcode:

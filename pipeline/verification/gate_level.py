@@ -49,6 +49,7 @@ class UnitRun:
     """One netlist beside its layer: `layers` are all that it is the netlist of, of which the first was simulated.
 
     `cells` are its primitives, in `cycles` it was compared, and `beats` is in how many of them its outputs offered data.
+    `stalled` says whether there were stalls, which a layer in a pipeline of several does not have.
     """
 
     layers: tuple[str, ...]
@@ -56,6 +57,7 @@ class UnitRun:
     frames: int
     cycles: int
     beats: int
+    stalled: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class GateLevelReport:
         """One sentence."""
         cycles = [unit.cycles for unit in self.units]
         frames = self.units[0].frames
+        stalled = sum(unit.stalled for unit in self.units)
+        how = "with random stalls" if stalled else "at full speed"
+        if 0 < stalled < len(self.units):
+            how += f", those in pipelines of several layers ({len(self.units) - stalled}) at full speed"
         around = ""
         if self.surroundings:
             cells = sum(run.cells for run in self.surroundings)
@@ -82,7 +88,7 @@ class GateLevelReport:
         return (
             f"{len(self.units)} netlists of {sum(len(unit.layers) for unit in self.units)} layers, "
             f"{sum(unit.cells for unit in self.units):,} primitives: no difference from the SystemVerilog in "
-            f"{sum(cycles):,} cycles, {frames} frame{'s' if frames > 1 else ''} each with random stalls{around}"
+            f"{sum(cycles):,} cycles, {frames} frame{'s' if frames > 1 else ''} each {how}{around}"
         )
 
 
@@ -234,7 +240,7 @@ def _simulate(
             compare(unit.layer.name, f"layer {unit.layer.name} beside its netlist", result.outputs[stream], value)
         frames = len(streams[layer.input_names[0]])
         offered = beats(i, beside[i], result.stats, _TOP)
-        runs.append(UnitRun(unit.names, sum(unit.cells.values()), frames, result.cycles, offered))
+        runs.append(UnitRun(unit.names, sum(unit.cells.values()), frames, result.cycles, offered, unit.stalls))
     return runs
 
 
