@@ -142,9 +142,9 @@ def test_the_fastest_that_fits_is_found():
     fewest = FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total.lut
     small = Resources(lut=fewest, ff=1e9, bram_18k=1e9, dsp=1e9)
     budget = fastest(fits(small), 0, slowest(graph))
-    assert 72 < budget <= 1000
+    assert 16 < budget <= 1000
     assert fits(small)(budget) and not fits(small)(budget - 1)
-    near = fastest(fits(small), 72, slowest(graph), precision=0.02)
+    near = fastest(fits(small), 16, slowest(graph), precision=0.02)
     assert budget <= near <= 1.03 * budget and fits(small)(near)
     assert fastest(fits(Resources(lut=10, ff=1e9, bram_18k=1e9)), 0, slowest(graph)) is None
 
