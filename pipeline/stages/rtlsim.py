@@ -22,10 +22,10 @@ def run(context: Context) -> str:
     frames, chosen = simulated_frames(graph, context.inputs["resolve"], options.simulation.frames, again=True)
     design = describe_stitched(graph, context.inputs["codegen"] / "stitched_ip", check_overflow=options.check_overflow)
     seed = options.simulation.stall_seed
-    work = context.shared("verilator")
-    layers = rtlsim.run_layers(graph, frames, witnesses(graph), work, stall_seed=seed, log=context.log)
-    verified = context.folder / "verification_output"
-    network = rtlsim.run_network(design, graph, frames, work, verified, stall_seed=seed, log=context.log)
+    work, verified = context.shared("verilator"), context.folder / "verification_output"
+    layers, network = rtlsim.run(
+        design, graph, frames, witnesses(graph), work, verified, stall_seed=seed, log=context.log
+    )
     distinct = comparison.labels_among(graph, frames)
     labels = f" of {distinct} class{'es' if distinct > 1 else ''}" if distinct else ""
     network = replace(network, golden_frames=chosen)

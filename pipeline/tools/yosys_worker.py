@@ -49,7 +49,7 @@ def _main() -> None:
         libyosys.run_pass(command, libraries)
     forks = multiprocessing.get_context("fork")
     waiting = list(reversed(job["designs"]))
-    running: dict[object, tuple[Any, str]] = {}  # by what tells of its end, a process and the folder of its design
+    running: dict[Any, tuple[Any, str]] = {}  # by what tells of its end, a process and the folder of its design
     while waiting or running:
         while waiting and len(running) < job["workers"]:
             design = waiting.pop()
