@@ -48,6 +48,7 @@ CELLS: Mapping[str, str] = MappingProxyType(
         "adder_tree": "adder trees",
         "adder": "adder trees",
         "layer_adder_graph": "adder trees",  # generated
+        "dot_product": "multipliers",
         "mvau_pe": "accumulators",
         "dsp_lanes": "accumulators",
         "dsp_chain": "accumulators",
