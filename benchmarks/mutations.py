@@ -516,9 +516,9 @@ MUTANTS = (
         "conversion",
         "an average is of one element less",
         f"{_CONVERSION}/pooling.py",
-        "scale=tensor.scale / elements",
-        "scale=tensor.scale / max(elements - 1, 1)",
-        _NETWORKS,
+        "divided(np.full(channels, float(elements)))",
+        "divided(np.full(channels, float(max(elements - 1, 1))))",
+        ("tests/frontend/conversion/test_pooling.py",),
     ),
     Mutant(
         "conversion",
