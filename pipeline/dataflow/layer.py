@@ -166,6 +166,7 @@ class Folding:
     alternative: str = ""  # the kind of layer that takes the place of this one: see pipeline/folding/activations.py
     input_pixels: int = 1
     output_pixels: int = 1
+    whole_windows: bool = False  # its windows are made whole, as pixel by pixel they would come too slowly
 
 
 @dataclass(frozen=True, eq=False)

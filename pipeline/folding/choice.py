@@ -167,6 +167,7 @@ class FoldingProblem:
                     continue
                 if not possible and asked[layer.name] <= 1:
                     layer.styled(style, {})  # which raises UnsupportedError, with the reason
+                possible = self._with_whole_windows(layer, style, possible)
                 if isinstance(layer, VVAU) and style == "folded" and not self._has_whole_windows(layer, must=False):
                     possible = tuple(folding for folding in possible if not needs_whole_windows(layer, folding))
                 options += _configured(layer, possible, config, style)
@@ -197,6 +198,18 @@ class FoldingProblem:
             if _same_lanes(self.graph, stream):
                 _check_same_lanes(self.graph, stream, result, config)
         return list(result.values())
+
+    def _with_whole_windows(self, layer: Layer, style: str, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
+        """`options`, of which those have whole windows that are faster than a pixel of a window a cycle, if that is too
+        slow for the budget."""
+        makers = window_makers(self.graph, layer)
+        if self.budget is None or makers is None or style == "unrolled" or isinstance(layer, VVAU):
+            return options
+        (rows, columns), (height, width) = makers[0].output_pixels, makers[0].kernel
+        cycles = rows * columns * height * width
+        if cycles <= self.budget or not self._has_whole_windows(layer, must=False):
+            return options
+        return tuple(replace(folding, whole_windows=folding.cycles < cycles) for folding in options)
 
     def _suits_host(self, layer: Layer, folding: Folding) -> bool:
         """Whether what the network takes and gives is packed as it lies in a frame: several pixels a beat are whole."""
@@ -477,8 +490,6 @@ def _between(
     def estimate(written: Beat, read: Beat) -> Resources | None:
         if same and written != read:
             return None
-        if whole and written == (whole, 1):
-            return _NOTHING if read[1] == 1 else None
         if whole and written[0] == written[1] * whole and (written == read or written[1] != read[1]):
             return _NOTHING if written == read else None
         beats = conversions(written, read, stream.shape[2])

@@ -6,8 +6,9 @@
     dsp       folded, with products and sums in DSPs, several rows in each
 
 A layer that is unrolled takes whole vectors. Where these are windows, padding and generator become one ParallelWindow,
-which makes a whole window a cycle. So they do before a VVAU that is folded to take a whole window a cycle, and before
-every layer that takes several pixels side by side, as windows of several pixels are only made whole.
+which makes a whole window a cycle. So they do before a VVAU that is folded to take a whole window a cycle, before every
+layer that takes several pixels side by side, as windows of several pixels are only made whole, and where windows that come
+a pixel at a time would take more cycles than there are. Of what takes a part of a window a converter stands in front.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def window_makers(graph: LayerGraph, layer: Layer) -> tuple[ConvolutionInputGene
 
 def needs_whole_windows(layer: Layer, folding: Folding) -> bool:
     """Whether `layer`, folded so, takes windows only as they are made whole: at once, or of several pixels side by side."""
-    if layer.styles and int(folding.fields.get("m", 1)) > 1:
+    if folding.whole_windows or (layer.styles and int(folding.fields.get("m", 1)) > 1):
         return True
     return folding.style == "unrolled" or (isinstance(layer, VVAU) and int(folding.fields.get("simd", 1)) > 1)
 

@@ -182,10 +182,13 @@ class ParallelWindow(WindowGenerator):
         return behind * out_width + np.where(same, read, 0)
 
     def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
-        """A cycle a column, and no faster than the layer that the windows go straight to."""
+        """A cycle a column, and no faster than the layer that the windows go straight to, or that takes them in parts."""
         height, width = self.output_pixels[0], self.output_pixels[1] // self.windows
         step = self.stride[1] if self.m == 1 else 1
-        step = max(step, reader.cycles_a_beat) if reader else step
+        if reader and reader.between_layers and follower:
+            step = max(step, follower.cycles() // self.outputs()[0].beats)
+        elif reader:
+            step = max(step, reader.cycles_a_beat)
         row = max(self.columns, width * step)
         rows = np.arange(frames * height, dtype=np.int64)[:, None] * row
         return (rows + np.arange(width) * step).ravel()

@@ -126,7 +126,10 @@ def test_the_other_styles_cost_more_or_cannot_be():
     assert set(others) == set(STYLES) - {chosen.layers[-1].style}
     assert all(price(total) >= price(chosen.total) for total in others.values() if total)
     fast = FoldingProblem(graph, 20, styles={"MVAU_0": STYLES})
-    assert fast.others(fast.solve(), ["MVAU_0"])["MVAU_0"] == {"folded": None, "sparse": None, "dsp": None}
+    chosen = fast.solve()
+    others = fast.others(chosen, ["MVAU_0"])["MVAU_0"]
+    assert others["sparse"] is None
+    assert all(price(total) > price(chosen.total) for total in others.values() if total)
 
 
 def test_the_fastest_that_fits_is_found():
@@ -136,8 +139,8 @@ def test_the_fastest_that_fits_is_found():
         return lambda cycles: FoldingProblem(graph, cycles, styles={"MVAU_0": STYLES}).fits(capacity)
 
     assert fastest(fits(Resources(lut=1e9, ff=1e9, bram_18k=1e9)), 0, slowest(graph)) == 16  # two beats a row
-    fewest = FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total.lut
-    small = Resources(lut=fewest, ff=1e9, bram_18k=1e9, dsp=1e9)
+    fewest = FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total
+    small = Resources(lut=fewest.lut, ff=1e9, bram_18k=1e9, dsp=fewest.dsp)
     budget = fastest(fits(small), 0, slowest(graph))
     assert 72 < budget <= 1000
     assert fits(small)(budget) and not fits(small)(budget - 1)
@@ -152,8 +155,8 @@ def test_without_a_budget_everything_has_one_lane():
 
 
 def test_the_slowest_layer_is_named_with_what_can_be_reached():
-    with pytest.raises(ConfigError, match=r"layer ConvolutionInputGenerator_0 takes 144 cycles.*target_fps to 0\.3472"):
-        choose_foldings(convolution(4, 4, 4, 4), 50)
+    with pytest.raises(ConfigError, match=r"layer ConvolutionInputGenerator_0 takes 8 cycles.*target_fps to 0\.625"):
+        choose_foldings(convolution(4, 4, 4, 4), 5)
 
 
 def test_a_configured_folding_comes_before_the_budget():

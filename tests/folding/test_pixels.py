@@ -15,7 +15,12 @@ from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthCo
 from pipeline.tools.verilator import simulate
 from tests.dataflow.residual import residual_network
 
-STYLES = {"unrolled": (20, "unrolled"), "folded": (24, "folded"), "whichever": (18, "auto")}
+STYLES = {
+    "unrolled": (20, "unrolled"),
+    "folded": (24, "folded"),
+    "whichever": (18, "auto"),
+    "folded_parts_of_whole_windows": (150, "folded"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +29,13 @@ def frames():
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_a_network_takes_fewer_cycles_than_it_has_pixels_and_is_exact(name, frames, tmp_path):
+def test_a_network_takes_fewer_cycles_than_its_windows_have_pixels_and_is_exact(name, frames, tmp_path):
     graph, (budget, style) = residual_network(), STYLES[name]
     folded = fold(graph, budget, mvau_style=style)
-    assert folded.prediction.cycles_between_frames <= budget < 36
+    assert folded.prediction.cycles_between_frames <= budget < 9 * 36
+    kinds = {layer.op_type for layer in folded.graph}
+    assert "ParallelWindow" in kinds and "ConvolutionInputGenerator" not in kinds
+    assert (max(getattr(layer, "m", 1) for layer in folded.graph) > 1) == (budget < 36)
     result = simulate(folded.graph.layers, {"in": frames}, tmp_path)
     np.testing.assert_array_equal(result.outputs[folded.graph.output], graph.run(frames))
     assert result.frame_cycles[-1] - result.frame_cycles[-2] == folded.prediction.cycles_between_frames
