@@ -139,8 +139,8 @@ def test_the_fastest_that_fits_is_found():
         return lambda cycles: FoldingProblem(graph, cycles, styles={"MVAU_0": STYLES}).fits(capacity)
 
     assert fastest(fits(Resources(lut=1e9, ff=1e9, bram_18k=1e9)), 0, slowest(graph)) == 16  # two beats a row
-    fewest = FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total.lut
-    small = Resources(lut=fewest, ff=1e9, bram_18k=1e9, dsp=1e9)
+    fewest = FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total
+    small = Resources(lut=fewest.lut, ff=1e9, bram_18k=1e9, dsp=fewest.dsp)
     budget = fastest(fits(small), 0, slowest(graph))
     assert 16 < budget <= 1000
     assert fits(small)(budget) and not fits(small)(budget - 1)
