@@ -100,11 +100,11 @@ def test_windows_have_the_lanes_of_their_unit_and_no_converter(network):
     assert folded.layer("VVAU_0").pe == 2
 
 
-def test_the_fastest_folding_takes_a_cycle_a_window(network):
+def test_the_fastest_folding_takes_a_cycle_for_the_windows_of_a_beat(network):
     graph, _, _ = network
     fast = fold(graph, "max").graph
     first, *_ = _depthwise(fast)
-    assert first.cycles() == first.pixels[0] * first.pixels[1] < 9 * 30 < slowest(graph)
+    assert first.cycles() * first.m == first.pixels[0] * first.pixels[1] < 9 * 30 < slowest(graph)
     assert fast.writer(first.input_names[0]).op_type == "ParallelWindow"
 
 
