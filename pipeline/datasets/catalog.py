@@ -41,9 +41,10 @@ class _Reader(Protocol):
 class DataSet:
     """A data set: images of `shape` (C, H, W), and how many there are in each split.
 
-    It is read from files by `reader`, or is made here by `draw`, of a split and a count. `labels` is what is known of an
-    image, and `full_scale` what its integers are divided by for a network, see `ImageSet`. `crop_padding` pixels and `flip` are what it is usually trained with. `how_to_get` says where it is published and
-    what to put into its folder; `system_folders` are where packages of the system put it.
+    It is read from files by `reader`, or is made here by `draw`, of a split and a count. `labels` is what is known of
+    an image, and `full_scale` what its integers are divided by for a network, see `ImageSet`. `crop_padding` pixels and
+    `flip` are what it is usually trained with. `how_to_get` says where it is published and what to put into its folder;
+    `system_folders` are where packages of the system put it.
     """
 
     name: str
