@@ -32,6 +32,7 @@ from pipeline.models.names import (
     recorded,
 )
 from pipeline.models.network_record import LayerBound, NetworkRecord
+from pipeline.models.quantization import FLOAT
 from pipeline.models.registry import (
     available,
     checkpoint_facts,
@@ -44,7 +45,7 @@ from pipeline.models.registry import (
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ResolvedModel", "Weights", "drawn_frames", "golden_frames", "load", "load_network", "run"]
+__all__ = ["ResolvedModel", "Weights", "check_whole", "drawn_frames", "golden_frames", "load", "load_network", "run"]
 
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"

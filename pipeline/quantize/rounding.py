@@ -164,8 +164,9 @@ def _adaround(
 ) -> None:
     for done, layer in enumerate(layers, 1):
         moments = _moments(network, batches, layer)
+        decided = _decided(layer, moments)
         with torch.no_grad():
-            layer.module.weight.copy_(_decided(layer, moments))
+            layer.module.weight.copy_(decided)
         step(done, len(layers))
 
 
