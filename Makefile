@@ -16,6 +16,7 @@ MODEL ?=
 CONFIG ?=
 BOARD ?=
 TARGET_FPS ?=
+TARGET_LATENCY_NS ?=
 OUT ?=
 WEIGHTS ?=
 INPUT_RANGE ?=
@@ -74,9 +75,11 @@ $(board_stamp): hw/driver/requirements.txt | $(BOOTSTRAP)/bin/uv
 
 each = $(foreach value,$(2),--$(1) '$(value)')
 
-build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= OUT= WEIGHTS= SET=; of yours INPUT_RANGE= MODEL_CLASS= INPUT_SHAPE=
+build: $(stamp)  ## build an accelerator: MODEL= CONFIG= BOARD= TARGET_FPS= TARGET_LATENCY_NS= OUT= WEIGHTS= SET=; of yours INPUT_RANGE= MODEL_CLASS= INPUT_SHAPE=
 	@$(bin)/a2q build $(if $(MODEL),'$(MODEL)') $(if $(CONFIG),--config '$(CONFIG)') $(if $(BOARD),--board '$(BOARD)') \
-	    $(if $(TARGET_FPS),--target-fps '$(TARGET_FPS)') $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') \
+	    $(if $(TARGET_FPS),--target-fps '$(TARGET_FPS)') \
+	    $(if $(TARGET_LATENCY_NS),--target-latency-ns '$(TARGET_LATENCY_NS)') \
+	    $(if $(OUT),--out '$(OUT)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') \
 	    $(if $(INPUT_RANGE),--input-range '$(INPUT_RANGE)') $(if $(MODEL_CLASS),--model-class '$(MODEL_CLASS)') \
 	    $(if $(INPUT_SHAPE),--input-shape '$(INPUT_SHAPE)') $(call each,set,$(SET))
 

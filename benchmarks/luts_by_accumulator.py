@@ -43,6 +43,7 @@ class Point:
     top1: float
     estimated_lut: int
     counted_lut: int | None
+    dsp: int  # counted where the network was synthesized, else estimated, which is exact
     cycles: int  # between frames: observed where it was simulated, else predicted
     styles: str
 
@@ -76,6 +77,7 @@ def _point(model: str, until: str, folder: Path) -> Point:
         record["top1"],
         reports["estimate_layer_resources"]["total"]["LUT"],
         counted["LUT"] if counted else None,
+        (counted or reports["estimate_layer_resources"]["total"])["DSP"],
         simulated["steady_cycles"] if simulated else performance["predicted_cycles_between_frames"],
         ", ".join(f"{styles.count(style)} {style}" for style in sorted(set(styles))),
     )
@@ -131,12 +133,13 @@ def _main() -> None:
             f"{p.top1:.2%}",
             f"{p.estimated_lut:,}",
             "–" if p.counted_lut is None else f"{p.counted_lut:,}",
+            f"{p.dsp:,}",
             f"{p.cycles:,}",
             p.styles,
         ]
         for p in points
     ]
-    header = ["network", "P", "top-1", "LUT estimated", "LUT counted", "cycles a frame", "layers"]
+    header = ["network", "P", "top-1", "LUT estimated", "LUT counted", "DSP", "cycles a frame", "layers"]
     page = f"{_INTRODUCTION}\n\n{markdown.table(header, rows)}\n\n![top-1 against LUTs](luts_by_accumulator.png)\n"
     (options.out / "luts_by_accumulator.md").write_text(page)
     _draw(points, options.out / "luts_by_accumulator.png")

@@ -311,10 +311,18 @@ MUTANTS = (
     ),
     Mutant(
         "requantizers",
+        "the bound above the highest level has no bit for its sign",
+        "hw/rtl/requantize.sv",
+        "((QuotientWidth > OutputWidth + 1) ? QuotientWidth : OutputWidth + 1) + 1",
+        "((QuotientWidth > OutputWidth) ? QuotientWidth : OutputWidth) + 1",
+        ("tests/kernels/test_activation.py", "-k", "exact and levels_beyond"),
+    ),
+    Mutant(
+        "requantizers",
         "halves are rounded down",
         "hw/rtl/requantize.sv",
-        "exact_q <= sum[Shift-1:0] == '0",
-        "exact_q <= 1'b0",
+        "assign exact = sum[Shift-1:0] == '0",
+        "assign exact = 1'b0",
         ("tests/kernels/test_activation.py", "-k", "exact"),
     ),
     Mutant(
@@ -508,9 +516,9 @@ MUTANTS = (
         "conversion",
         "an average is of one element less",
         f"{_CONVERSION}/pooling.py",
-        "scale=tensor.scale / elements",
-        "scale=tensor.scale / max(elements - 1, 1)",
-        _NETWORKS,
+        "divided(np.full(channels, float(elements)))",
+        "divided(np.full(channels, float(max(elements - 1, 1))))",
+        ("tests/frontend/conversion/test_pooling.py",),
     ),
     Mutant(
         "conversion",
@@ -648,6 +656,22 @@ MUTANTS = (
         "{value_q[InputWidth-1]}",
         "{1'b0}",
         ("tests/kernels/test_label_select.py", "-k", "exact and offset_only"),
+    ),
+    Mutant(
+        "LabelSelect",
+        "the last of equal scores, in the tree",
+        "hw/rtl/label_tree.sv",
+        "signed_right > signed_left",
+        "signed_right >= signed_left",
+        ("tests/kernels/test_label_select.py", "-k", "all_at_once"),
+    ),
+    Mutant(
+        "FIFOs",
+        "no room is kept for what other layers have on its way",
+        "hw/rtl/result_buffer.sv",
+        "free_q > CountWidth'(2 + Ahead)",
+        "free_q > CountWidth'(2)",
+        ("tests/kernels/test_unrolled_mvau.py", "-k", "on_its_way"),
     ),
     # accumulators
     Mutant(
@@ -833,8 +857,8 @@ MUTANTS = (
         "SystemVerilog",
         "rows that share a channel see others",
         "hw/rtl/mvau.sv",
-        "Channel = l / (Pe / Channels)",
-        "Channel = l % Channels",
+        "Row / (Rows / Channels);",
+        "Row % Channels;",
         ("tests/kernels/test_vvau.py", "-k", "exact_with"),
     ),
     Mutant(
@@ -852,6 +876,22 @@ MUTANTS = (
         "localparam int FreePass = 0;",
         "localparam int FreePass = ToWindow;",
         ("tests/kernels/test_convolution_input_generator.py", "-k", "exact_with"),
+    ),
+    Mutant(
+        "SystemVerilog",
+        "a row of windows of several pixels sees the end of the one before",
+        "hw/rtl/parallel_window.sv",
+        "Between = Before ? One << Ahead : ",
+        "Between = Before ? '0 : ",
+        ("tests/kernels/test_parallel_window.py", "-k", "exact_with"),
+    ),
+    Mutant(
+        "SystemVerilog",
+        "the last windows of a row of several pixels wait for the next row",
+        "hw/rtl/parallel_window.sv",
+        "Ahead > 0 && !column_valid_q && ends[Next]",
+        "1'b0 && !column_valid_q && ends[Next]",
+        ("tests/kernels/test_parallel_window.py", "-k", "exact_with"),
     ),
     Mutant(
         "SystemVerilog",
@@ -874,8 +914,8 @@ MUTANTS = (
         "C++",
         "rows that share a channel see others",
         "hw/hls/mvau.hpp",
-        "channel = int(Lane) / (Layer::Pe / Channels)",
-        "channel = int(Lane) % Channels",
+        "row / (Layer::Pe / Channels);",
+        "row % Channels;",
         ("tests/hls/test_kernels.py", "-k", "exact and vvau"),
     ),
     Mutant(
@@ -901,6 +941,31 @@ MUTANTS = (
         "words_.size() >= depth",
         "words_.size() > depth",
         ("tests/verification/test_cppsim.py", "-k", "wait_for_each_other"),
+    ),
+    # means, and boxes of several grids
+    Mutant(
+        "means",
+        "a mean is the sum times a rounded scale",
+        f"{_CONVERSION}/tensors.py",
+        "integers * self.as_quotient.dividend / self.as_quotient.divisor",
+        "integers * self.scale",
+        ("tests/frontend/conversion/test_pooling.py",),
+    ),
+    Mutant(
+        "boxes",
+        "the driver makes boxes of the last grid alone",
+        f"{_DRIVER}/boxes.py",
+        "(np.concatenate(parts, axis=1) for parts in",
+        "(parts[-1] for parts in",
+        ("tests/driver/test_boxes.py",),
+    ),
+    Mutant(
+        "boxes",
+        "a box is a matter of grids whose anchors come after its own, too",
+        "pipeline/training/boxes.py",
+        "here = (anchor >= 0) & (anchor < len(anchors))",
+        "here = anchor < len(anchors)",
+        ("tests/training/test_boxes.py",),
     ),
 )
 

@@ -152,8 +152,11 @@ _Model = Annotated[
     str | None, typer.Argument(help=f"A model's name (see `a2q models`), a .onnx or a .pth file. (default: {_DEFAULT})")
 ]
 _Named = Annotated[str | None, typer.Option("--model", help="What `a2q build` takes as its model.")]
-_Config = Annotated[Path | None, typer.Option(parser=_path, help="A file of build_configs/. (default: the model's)")]
+_Config = Annotated[
+    Path | None, typer.Option(parser=_path, help="A file of build_configs/, or its name. (default: the model's)")
+]
 _TargetFps = Annotated[str | None, typer.Option(help=_help("target_fps"))]
+_TargetLatency = Annotated[str | None, typer.Option(help=_help("target_latency_ns"))]
 _InputRange = Annotated[str | None, typer.Option(help=_help("input_range", ", or without brackets: 0,255"))]
 _Out = Annotated[Path | None, typer.Option(parser=_path, help="The build's folder. (default: build/<model>)")]
 _Weights = Annotated[str | None, typer.Option(help=_help("weights"))]
@@ -178,6 +181,7 @@ def build(
     config: _Config = None,
     board: Annotated[str | None, typer.Option(help=f"{_help('board')} (default: {DEFAULT_BOARD})")] = None,
     target_fps: _TargetFps = None,
+    target_latency_ns: _TargetLatency = None,
     out: _Out = None,
     weights: _Weights = None,
     until: Annotated[str | None, typer.Option(help="Stop after this stage (see `a2q stages`).")] = None,
@@ -194,6 +198,7 @@ def build(
         overrides = {
             "board": board,
             "target_fps": target_fps,
+            "target_latency_ns": target_latency_ns,
             "weights": weights,
             "input_range": input_range,
             "model_class": model_class,

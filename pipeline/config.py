@@ -168,6 +168,9 @@ InputShape = Annotated[
 FrameRate = Annotated[float, Field(gt=0, le=1e9)]
 
 
+Latency = Annotated[float, Field(gt=0, le=1e12)]
+
+
 def _section(kind: type[Section]) -> Any:
     """The field of a section of type `kind`."""
     return Field(kind(), description=f"a mapping of {either(list(kind.model_fields), 'and')}")
@@ -205,10 +208,15 @@ class BuildConfig(Section):
     target_fps: FrameRate | Literal["max"] = Field(
         1000.0, description="a number of frames a second above 0 and up to 1e9, or max for as many as fit the board"
     )
+    target_latency_ns: Latency | None = Field(
+        None,
+        description="the most nanoseconds from the first word of a frame in to its last word out, above 0 and up to 1e12; "
+        "foldings are chosen to reach it, beyond what target_fps asks for",
+    )
     mvau_style: MvauStyle | dict[str, MvauStyle] = Field(
-        "folded",
-        description=f"{_choices(MvauStyle)}, or a mapping of layers (MVAU_3) to these; others are folded, and so is a VVAU "
-        "(depthwise) where all are to be sparse or in DSPs (dsp), which auto does not choose",
+        "auto",
+        description=f"{_choices(MvauStyle)}, or a mapping of layers (MVAU_3) to these; others are auto, which is the style with "
+        "which all take the fewest LUTs, a DSP counting as ten. A VVAU (depthwise) is folded where all are to be sparse or dsp",
     )
     ram_style: RamStyle | dict[str, RamStyle] = Field(
         "auto",
@@ -330,7 +338,7 @@ def load_config(
 ) -> BuildConfig:
     """The configuration in the YAML file `path`, with `overrides` over it, in the form of a file.
 
-    A plain name that is no file here may be that of one in build_configs/. Raises ConfigError with the file, or the `giver`
+    A plain name that is no file here may be that of one in build_configs/, with .yaml or without. Raises ConfigError with the file, or the `giver`
     of the overrides, the key, its value and what is allowed; so for the files of FINN that it names.
     """
     if overrides is not None and not isinstance(overrides, Mapping):

@@ -65,10 +65,12 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
 
 
 def find(name: str, folder: Path, shipped: Path) -> Path:
-    """The file `name`, relative to `folder`, or one of that plain name that comes with the project in `shipped`."""
+    """The file `name`, relative to `folder`, or one of that plain name, with .yaml or without, that comes with the project in
+    `shipped`."""
     path = folder / name
-    with_the_project = Path(name).name == name and os.path.isfile(shipped / name)
-    return shipped / name if with_the_project and not os.path.isfile(path) else path
+    if Path(name).name != name or os.path.isfile(path):
+        return path
+    return next((file for file in (shipped / name, shipped / f"{name}.yaml") if os.path.isfile(file)), path)
 
 
 def read(

@@ -41,7 +41,7 @@ from pipeline.devices.boards import BOARD_FILE, Board
 from pipeline.errors import ModelError
 from pipeline.files import DRIVER, ROOT
 from pipeline.models.names import Preprocessing
-from pipeline.models.resolve import ResolvedModel
+from pipeline.models.resolve import Anchors, ResolvedModel
 
 __all__ = ["BITFILE", "RUNTIME_WEIGHTS", "Package", "run", "simulation_bitfile", "verify"]
 
@@ -206,16 +206,39 @@ def _transforms(graph: LayerGraph, record: ResolvedModel) -> Transforms:
         images = ImageTransform(transform, mean, std, lookup_table(transform, mean, std))
     if after is None or graph.gives_labels:
         return Transforms(transform, images, None, None)
-    anchors = None
-    if record.anchors and not after.steps and not graph.outputs:  # else boxes, or parts of them, are outputs already
-        anchors = np.array(record.anchors, np.float64)
-        channels = graph.streams[graph.output].shape[2]
-        if channels % len(anchors) or channels // len(anchors) <= NUMBERS_OF_A_BOX:
-            raise ModelError(
-                f"{record.name} has {len(anchors)} anchors, and {channels} channels for each cell; expected anchors * "
-                f"({NUMBERS_OF_A_BOX} + classes). Export it with the anchors that it was trained with."
-            )
+    anchors = None if after.steps else _anchors(graph, record)  # else boxes, or parts of them, are outputs already
     return Transforms(transform, images, after.scale, after.bias, after.steps, after.layout, graph.outputs, anchors)
+
+
+def _anchors(graph: LayerGraph, record: ResolvedModel) -> np.ndarray | dict[str, np.ndarray] | None:
+    """The anchors of the output, or by name of each output that boxes are made of; None where there are none."""
+    if not isinstance(record.anchors, dict):
+        if not record.anchors or graph.outputs:
+            return None
+        return _checked(record.anchors, graph.streams[graph.output].shape[2], record.name)
+    outputs = {output.name: output for output in graph.outputs}
+    unknown = next((name for name in record.anchors if name not in outputs), None)
+    if unknown is not None:
+        raise ModelError(
+            f"{record.name} has anchors of an output {unknown!r}; it has {', '.join(outputs) or 'one output, without a name'}. "
+            "Export it with anchors by the names of its outputs."
+        )
+    grids = {name: own for name, own in record.anchors.items() if not outputs[name].steps}
+    if len(grids) < len(record.anchors):
+        return None
+    channels = {name: outputs[name].shape[0] if len(outputs[name].shape) == 3 else 0 for name in grids}
+    return {name: _checked(own, channels[name], f"{record.name}, output {name},") for name, own in grids.items()}
+
+
+def _checked(anchors: Anchors, channels: int, name: str) -> np.ndarray:
+    """`anchors` as an array (A, 2). Raises ModelError where a cell has other `channels` than they need, or there are no
+    cells, of 0 channels."""
+    if channels % len(anchors) or channels // len(anchors) <= NUMBERS_OF_A_BOX:
+        raise ModelError(
+            f"{name} has {len(anchors)} anchors, and {channels} channels for each cell; expected anchors * "
+            f"({NUMBERS_OF_A_BOX} + classes). Export it with the anchors that it was trained with."
+        )
+    return np.array(anchors, np.float64)
 
 
 def _copy_driver(folder: Path) -> None:

@@ -43,6 +43,19 @@ def test_the_file_of_a_model(model: str, stem: str) -> None:
     assert config_for(model) == BUILD_CONFIGS / f"{stem}.yaml"
 
 
+def test_a_shipped_file_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With .yaml and without; a file of the user's comes first."""
+    monkeypatch.chdir(tmp_path)
+    expected = load_config(BUILD_CONFIGS / "quant_tfc.yaml")
+    assert load_config("quant_tfc.yaml") == load_config("quant_tfc") == expected != BuildConfig()
+    Path("quant_tfc").write_text("seed: 7\n")
+    assert load_config("quant_tfc") == BuildConfig(seed=7)
+    Path("mine.yaml").write_text("inherit: quant_tfc.yaml\nseed: 7\n")
+    assert load_config("mine.yaml").seed == 7
+    with pytest.raises(ConfigError, match="configuration .*mine cannot be read"):
+        load_config("mine")
+
+
 def test_defaults_are_those_of_the_base_file() -> None:
     assert load_config(BUILD_CONFIGS / "base.yaml") == BuildConfig()
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from a2q_driver.boxes import boxes
+from a2q_driver.boxes import boxes, boxes_of_grids
 from a2q_driver.errors import DtypeError
+from a2q_driver.network_output import NetworkOutput
 from a2q_driver.preprocessing import normalised
 from a2q_driver.streams import streams_of
 from a2q_driver.transforms import load_transforms
@@ -159,6 +160,39 @@ def test_the_anchors_of_a_detector_are_in_the_package(tmp_path):
         ModelError, match=r"labels has 4 anchors, and 14 channels for each cell; expected anchors \* \(5"
     ):
         make_package(tmp_path / "other", graph, anchors=2 * anchors)
+
+
+def test_anchors_of_several_outputs_are_by_their_names(tmp_path):
+    """Both take what they need of the 32 integers of a frame, in an order of their own."""
+    anchors = {"fine": ((1.5, 2.0),), "coarse": ((3.0, 1.0), (1.0, 1.0))}
+    places = np.arange(32).reshape(4, 4, 2)
+    fine = NetworkOutput("fine", np.moveaxis(places[:, :3], 1, 0).reshape(6, 2, 2))
+    coarse = NetworkOutput("coarse", places.ravel()[8:].reshape(12, 2, 1))
+    graph = dataclasses.replace(logits_graph(), outputs=(coarse, fine))
+    make_package(tmp_path, graph, anchors=anchors)
+    transforms = load_transforms(tmp_path / "deploy" / "driver" / "transform.npz")
+    integers = np.load(tmp_path / "deploy" / "golden" / "expected_output.npy")
+    outputs = transforms.outputs(integers)
+    grids = [(np.moveaxis(outputs[name], 1, -1), np.array(own)) for name, own in anchors.items()]
+    found = transforms.boxes(integers, score_threshold=0.1)
+    expected = boxes_of_grids(grids, 0.1)
+    assert len(found) == 6 and sum(len(of_image.scores) for of_image in found) > 0
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one.corners, other.corners) and np.array_equal(one.scores, other.scores)
+
+    for other, message in (
+        (
+            {"fine": anchors["fine"], "middle": ((1.0, 1.0),)},
+            "anchors of an output 'middle'; it has coarse, fine. Export",
+        ),
+        (
+            {"coarse": ((1.0, 1.0),) * 5},
+            "logits, output coarse, has 5 anchors, and 12 channels for each cell; expected",
+        ),
+    ):
+        (tmp_path / str(len(other))).mkdir()
+        with pytest.raises(ModelError, match=message):
+            make_package(tmp_path / str(len(other)), graph, anchors=other)
 
 
 def test_a_classifier_has_no_boxes(made):

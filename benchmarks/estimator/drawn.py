@@ -17,7 +17,7 @@ _COUNTS = {
     "FMPadding": 12, "Pool": 16, "AddStreams": 12, "DuplicateStreams": 8, "LabelSelect": 16,
     "StreamingDataWidthConverter": 20, "StreamingFIFO": 30, "Thresholding": 16, "VVAU": 30,
     "Crop": 16, "DepthToSpace": 16, "Lookup": 16, "StreamingConcat": 16, "UpsampleNearestNeighbour": 16,
-    "ElementwiseMul": 16, "DspMVAU": 16,
+    "ElementwiseMul": 16, "DspMVAU": 36,
 }  # fmt: skip
 _OF_OTHERS = 16
 

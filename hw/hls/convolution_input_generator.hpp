@@ -9,7 +9,7 @@
 // that parts and joins again comes no further until this branch has given what it can (pipeline/folding/deadlock.py).
 //
 // ElementWidth, ElementSigned:  the elements' bits and sign.
-// Simd:                         elements of a beat.
+// Simd:                         elements of a beat, of each of its pixels.
 // Folds:                        beats of a pixel.
 // ImageHeight, ImageWidth:      pixels of a frame.
 // KernelHeight, KernelWidth:    pixels of a window; not more than those of a frame.
@@ -18,6 +18,8 @@
 // Depth:                        beats of the buffer; unless Ordered it must span a window.
 // Ordered:                      no beat is read twice or after a later one; room is made by beats then, not windows.
 // Depthwise:                    windows leave fold by fold; not with Ordered.
+// Pixels:                       pixels of a beat in, which divide ImageWidth. More than 1 are a multiple of StrideWidth, and
+//                               KernelWidth is 1; those that windows begin with are the beat of as many windows.
 #ifndef A2Q_CONVOLUTION_INPUT_GENERATOR_HPP
 #define A2Q_CONVOLUTION_INPUT_GENERATOR_HPP
 
@@ -28,24 +30,45 @@ namespace a2q {
 // How far a step of `beats`, forwards or backwards, takes an address of a circular buffer forwards.
 constexpr int turn_of(int beats, int depth) { return (beats % depth + depth) % depth; }
 
+// The pixels of a beat that are kept.
+template <class Layer>
+constexpr int kept() { return Layer::Pixels > Layer::StrideWidth ? Layer::Pixels / Layer::StrideWidth : 1; }
+
+template <class Layer, class Element>
+word<Element, kept<Layer>() * Layer::Simd> kept_of(const word<Element, Layer::Pixels * Layer::Simd> &taken) {
+#pragma HLS inline
+  const beat<Element, Layer::Pixels * Layer::Simd> pixels = unpack<Element, Layer::Pixels * Layer::Simd>(taken);
+  beat<Element, kept<Layer>() * Layer::Simd> some;
+  for (int lane = 0; lane < kept<Layer>() * Layer::Simd; lane++) {
+#pragma HLS unroll
+    some.lane[lane] = pixels.lane[lane / Layer::Simd * Layer::StrideWidth * Layer::Simd + lane % Layer::Simd];
+  }
+  return pack(some);
+}
+
 template <class Numbers, class Layer>
 void convolution_input_generator(
-    stream<Numbers, Layer::Simd, Layer::ElementWidth, Layer::ElementSigned> &in,
-    stream<Numbers, Layer::Simd, Layer::ElementWidth, Layer::ElementSigned> &out) {
+    stream<Numbers, Layer::Pixels * Layer::Simd, Layer::ElementWidth, Layer::ElementSigned> &in,
+    stream<Numbers, kept<Layer>() * Layer::Simd, Layer::ElementWidth, Layer::ElementSigned> &out) {
   using Element = typename Numbers::template number<Layer::ElementWidth, Layer::ElementSigned>;
+  // several pixels are one here
+  constexpr int RowPixels = Layer::ImageWidth / Layer::Pixels;
+  constexpr int Stride = Layer::Pixels > 1 ? 1 : Layer::StrideWidth;
+  static_assert(Layer::Pixels == 1 || (Layer::KernelWidth == 1 && Layer::Pixels % Layer::StrideWidth == 0),
+                "several pixels are those of windows a pixel wide, and a multiple of their stride");
   // pixels of the image over which a window is spread
   constexpr int SpanHeight = (Layer::KernelHeight - 1) * Layer::DilationHeight + 1;
   constexpr int SpanWidth = (Layer::KernelWidth - 1) * Layer::DilationWidth + 1;
   constexpr int OutHeight = (Layer::ImageHeight - SpanHeight) / Layer::StrideHeight + 1;
-  constexpr int OutWidth = (Layer::ImageWidth - SpanWidth) / Layer::StrideWidth + 1;
+  constexpr int OutWidth = (RowPixels - SpanWidth) / Stride + 1;
   constexpr int Passes = Layer::Depthwise ? Layer::Folds : 1;  // through the pixels of a window
   constexpr int Beats = Layer::KernelWidth * Layer::Folds / Passes;  // of a row of a window, in a pass
 
   // in beats of the frame: from the first of a window to its last, and to the first of the next window, in the same
   // row and in the next
-  constexpr int Row = Layer::ImageWidth * Layer::Folds;
+  constexpr int Row = RowPixels * Layer::Folds;
   constexpr int Last = (SpanHeight - 1) * Row + SpanWidth * Layer::Folds - 1;
-  constexpr int ToWindow = Layer::StrideWidth * Layer::Folds;
+  constexpr int ToWindow = Stride * Layer::Folds;
   constexpr int ToRow = Layer::StrideHeight * Row - (OutWidth - 1) * ToWindow;
   static_assert(!Layer::Ordered || !Layer::Depthwise, "Ordered and Depthwise exclude each other");
   static_assert(Layer::Ordered || Layer::Depth > Last, "Depth holds all beats from the first of a window to its last");
@@ -61,7 +84,7 @@ void convolution_input_generator(
   constexpr int Sent = OutHeight * OutWidth * Passes * Layer::KernelHeight * Beats;
   constexpr int Moved = Taken + Sent;
 
-  word<Element, Layer::Simd> buffer[Layer::Depth];
+  word<Element, kept<Layer>() * Layer::Simd> buffer[Layer::Depth];
 #pragma HLS bind_storage variable=buffer type=ram_s2p
   int to_take = Taken, to_send = Sent, to_move = Moved;
   int available = 0;  // beats written that the read index has not passed, negative if it is ahead
@@ -77,7 +100,7 @@ void convolution_input_generator(
     if (sends) out.write(buffer[read_address]);
     to_move -= int(sends) + int(takes);
     if (takes) {
-      buffer[write_address] = in.read();
+      buffer[write_address] = kept_of<Layer, Element>(in.read());
       write_address = write_address == Layer::Depth - 1 ? 0 : write_address + 1;
       to_take--;
       available++;

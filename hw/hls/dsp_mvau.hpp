@@ -22,8 +22,8 @@ struct dsp_multiplier {
 template <class Numbers, class Layer, class Weight, class Bias, int BiasFolds, int BiasLanes, class Threshold,
           int ThresholdFolds, int ThresholdLanes, int Entries>
 void dsp_mvau(
-    stream<Numbers, Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in,
-    stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
+    stream<Numbers, Layer::Pixels * Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in,
+    stream<Numbers, Layer::Pixels * Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
     const Weight (&weights)[Layer::Mh / Layer::Pe * (Layer::Mw / Layer::Simd)][Layer::Pe][Layer::Simd],
     const Bias (&biases)[BiasFolds][BiasLanes],
     const Threshold (&thresholds)[ThresholdFolds][ThresholdLanes][Entries]) {

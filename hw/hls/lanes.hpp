@@ -25,8 +25,8 @@ struct accumulator_set<Numbers, Layer, std::index_sequence<Lane...>> : accumulat
   }
 };
 
-template <class Numbers, class Layer>
-using accumulators = accumulator_set<Numbers, Layer, std::make_index_sequence<Layer::Pe>>;
+template <class Numbers, class Layer, int Lanes = Layer::Pe>
+using accumulators = accumulator_set<Numbers, Layer, std::make_index_sequence<Lanes>>;
 
 // Calls body.template lane<0>(), body.template lane<1>(), …, Count of them, side by side in hardware.
 template <class Body, std::size_t... Lane>

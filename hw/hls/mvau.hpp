@@ -15,6 +15,8 @@
 //
 // Channels:           channels of an input beat, Simd elements of each, of which as many neighbouring lanes see the same;
 //                     more than 1 for a VVAU (see vvau).
+// Pixels:             vectors side by side: Pe rows of each, with the same weights; in a beat the elements of a vector, and
+//                     its results, are neighbours.
 // Replays:            vectors are replayed, else every step takes a beat.
 // Multiplier:         what gives a product; another one for a DspMVAU (see dsp_mvau).
 #ifndef A2Q_MVAU_HPP
@@ -42,27 +44,28 @@ struct mvau_step {
   using Output = typename Numbers::template number<Layer::OutputWidth, Layer::OutputSigned>;
   using Product = typename Numbers::template number<Layer::InputWidth + Layer::WeightWidth, true>;
 
-  accumulators<Numbers, Layer> &sums;
-  const beat<Input, Layer::Simd * Channels> &inputs;
+  accumulators<Numbers, Layer, Layer::Pixels * Layer::Pe> &sums;
+  const beat<Input, Layer::Pixels * Layer::Simd * Channels> &inputs;
   const Weights &weights;
   const Biases &biases;
   const Thresholds &thresholds;
-  beat<Output, Layer::Pe> &results;
+  beat<Output, Layer::Pixels * Layer::Pe> &results;
   const bool first, last;
 
   template <std::size_t Lane>
   void lane() {
 #pragma HLS inline
     constexpr bool has_thresholds = Layer::NumThresholds > 0;
-    constexpr int channel = int(Lane) / (Layer::Pe / Channels);
+    constexpr int row = int(Lane) % Layer::Pe;
+    constexpr int place = int(Lane) / Layer::Pe * Layer::Simd * Channels + row / (Layer::Pe / Channels);
     auto &sum = sums.template get<Lane>();
-    if (first) sum.start(biases[Layer::HasBias ? Lane : 0]);
+    if (first) sum.start(biases[Layer::HasBias ? row : 0]);
     for (int s = 0; s < Layer::Simd; s++) {
 #pragma HLS unroll
       const Product product =
-          Multiplier::template multiply<Product>(inputs.lane[s * Channels + channel], weights[Lane][s]);
+          Multiplier::template multiply<Product>(inputs.lane[s * Channels + place], weights[row][s]);
       sum.add(product);
-      watch<Layer, Layer::acc_width(Lane)>(Lane, sum, last && s == Layer::Simd - 1);
+      watch<Layer, Layer::acc_width(row)>(row, sum, last && s == Layer::Simd - 1);
     }
     if (last) {
       results.lane[Lane] = activate<Layer, Output>(
@@ -74,8 +77,8 @@ struct mvau_step {
 template <int Channels, bool Replays, class Numbers, class Layer, class Multiplier = any_multiplier, class Weight,
           class Bias, int BiasFolds, int BiasLanes, class Threshold, int ThresholdFolds, int ThresholdLanes, int Entries>
 void matrix_vector(
-    stream<Numbers, Layer::Simd * Channels, Layer::InputWidth, Layer::InputSigned> &in,
-    stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
+    stream<Numbers, Layer::Pixels * Layer::Simd * Channels, Layer::InputWidth, Layer::InputSigned> &in,
+    stream<Numbers, Layer::Pixels * Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
     const Weight (&weights)[Layer::Mh / Layer::Pe * (Layer::Mw / Layer::Simd)][Layer::Pe][Layer::Simd],
     const Bias (&biases)[BiasFolds][BiasLanes],
     const Threshold (&thresholds)[ThresholdFolds][ThresholdLanes][Entries]) {
@@ -92,10 +95,10 @@ void matrix_vector(
   constexpr unsigned NeuronFolds = Layer::Mh / Layer::Pe;
 
   using Input = typename Step::Input;
-  constexpr int Inputs = Layer::Simd * Channels;
+  constexpr int Inputs = Layer::Pixels * Layer::Simd * Channels, Lanes = Layer::Pixels * Layer::Pe;
   using Word = word<Input, Inputs>;
   Word vector[Replays ? SynapseFolds : 1];
-  accumulators<Numbers, Layer> sums;
+  accumulators<Numbers, Layer, Lanes> sums;
   unsigned synapse_fold = 0, neuron_fold = 0, word = 0;
   for (unsigned n = 0; n < Layer::Vectors * NeuronFolds * SynapseFolds; n++) {
 #pragma HLS pipeline style=flp II=1
@@ -108,10 +111,10 @@ void matrix_vector(
     }
     const beat<Input, Inputs> inputs = unpack<Input, Inputs>(packed);
     const bool last = synapse_fold == SynapseFolds - 1;
-    beat<typename Step::Output, Layer::Pe> results;
+    beat<typename Step::Output, Lanes> results;
     Step step = {sums, inputs, weights[word], biases[BiasFolds > 1 ? neuron_fold : 0],
                  thresholds[ThresholdFolds > 1 ? neuron_fold : 0], results, synapse_fold == 0, last};
-    for_each_lane<Layer::Pe>(step);
+    for_each_lane<Lanes>(step);
     if (last) out.write(pack(results));
     const bool vector_done = last && neuron_fold == NeuronFolds - 1;
     synapse_fold = last ? 0 : synapse_fold + 1;
@@ -123,8 +126,8 @@ void matrix_vector(
 template <class Numbers, class Layer, class Weight, class Bias, int BiasFolds, int BiasLanes, class Threshold,
           int ThresholdFolds, int ThresholdLanes, int Entries>
 void mvau(
-    stream<Numbers, Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in,
-    stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
+    stream<Numbers, Layer::Pixels * Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in,
+    stream<Numbers, Layer::Pixels * Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
     const Weight (&weights)[Layer::Mh / Layer::Pe * (Layer::Mw / Layer::Simd)][Layer::Pe][Layer::Simd],
     const Bias (&biases)[BiasFolds][BiasLanes],
     const Threshold (&thresholds)[ThresholdFolds][ThresholdLanes][Entries]) {

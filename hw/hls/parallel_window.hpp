@@ -1,7 +1,8 @@
 // ParallelWindow: the sliding windows of a frame and its border, whole pixels in and whole windows out.
 //
 // A beat out is a window, its pixels row by row, the first in the least significant bits. What lies outside of the
-// image is Border. A step is a pixel of the frame, or of its border on the right and below; the pixels above it come
+// image is Border. A beat in is a pixel, or Pixels neighbours; then a beat out is Pixels / StrideWidth windows. A step is a
+// beat of the frame, or of its border on the right and below; the pixels above it come
 // from the line buffers and move up by one of them. Windows that end below the image leave with its last row where no
 // others do, as they need no more of it than the columns that they reach.
 //
@@ -13,6 +14,8 @@
 // PadTop, PadLeft:                  pixels of the border above and to the left, fewer than the window's.
 // OutHeight, OutWidth:              windows of a frame; the last may lie in the border below and to the right.
 // Border:                           an element of the border.
+// Pixels:                           pixels of a beat in. More than 1 are a multiple of StrideWidth, divide ImageWidth, and
+//                                   windows of a beat divide OutWidth; a row has no more beats of windows than of pixels.
 #ifndef A2Q_PARALLEL_WINDOW_HPP
 #define A2Q_PARALLEL_WINDOW_HPP
 
@@ -20,53 +23,65 @@
 
 namespace a2q {
 
+// The windows of a beat.
+template <class Layer>
+constexpr int windows() { return Layer::Pixels > Layer::StrideWidth ? Layer::Pixels / Layer::StrideWidth : 1; }
+
 template <class Numbers, class Layer>
 void parallel_window(
-    stream<Numbers, Layer::Channels, Layer::ElementWidth, Layer::ElementSigned> &in,
-    stream<Numbers, Layer::KernelHeight * Layer::KernelWidth * Layer::Channels, Layer::ElementWidth,
+    stream<Numbers, Layer::Pixels * Layer::Channels, Layer::ElementWidth, Layer::ElementSigned> &in,
+    stream<Numbers, windows<Layer>() * Layer::KernelHeight * Layer::KernelWidth * Layer::Channels, Layer::ElementWidth,
            Layer::ElementSigned> &out) {
   using Element = typename Numbers::template number<Layer::ElementWidth, Layer::ElementSigned>;
-  using Pixel = word<Element, Layer::Channels>;
+  constexpr int Pixels = Layer::Pixels, Windows = windows<Layer>(), Channels = Layer::Channels;
+  using Beat = word<Element, Pixels * Channels>;
   constexpr int Height = Layer::KernelHeight, Width = Layer::KernelWidth;
+  constexpr int ImageBeats = Layer::ImageWidth / Pixels;  // of a row
   static_assert(Layer::PadTop < Height && Layer::PadLeft < Width, "every window has a pixel of the image");
-  // the row and the column that complete the first window, and how many there are to go through
+  static_assert(Pixels == 1 || (ImageBeats * Pixels == Layer::ImageWidth && Pixels % Layer::StrideWidth == 0 &&
+                                Layer::OutWidth % Windows == 0 && Layer::OutWidth / Windows <= ImageBeats),
+                "Pixels divides a row, and its windows a row of windows");
+  // the row and the column of beats that complete the first windows, and how many there are to go through
   constexpr int FirstRow = Height - 1 - Layer::PadTop;
-  constexpr int FirstColumn = Width - 1 - Layer::PadLeft;
+  constexpr int Reach = Pixels == 1 ? Width : Pixels - Layer::StrideWidth + Width;  // pixels of the windows of a beat
+  constexpr int FirstColumn = (Reach - 1 - Layer::PadLeft) / Pixels;
+  constexpr int StrideBeats = Pixels == 1 ? Layer::StrideWidth : 1;
+  constexpr int Strip = Layer::PadLeft + (FirstColumn + 1) * Pixels;  // pixels that are held
   constexpr int WindowRows = FirstRow + (Layer::OutHeight - 1) * Layer::StrideHeight + 1;
-  constexpr int WindowColumns = FirstColumn + (Layer::OutWidth - 1) * Layer::StrideWidth + 1;
+  constexpr int WindowColumns = FirstColumn + (Layer::OutWidth / Windows - 1) * StrideBeats + 1;
   constexpr int LastRow = Layer::ImageHeight - 1;
   // rows of windows that are complete above the last row, and the rows of the border that the next has below it
   constexpr int Above = LastRow > FirstRow ? (LastRow - FirstRow + Layer::StrideHeight - 1) / Layer::StrideHeight : 0;
   constexpr int Below = Above < Layer::OutHeight ? FirstRow + Above * Layer::StrideHeight - LastRow : 0;
   constexpr int Rows = WindowRows - Below > Layer::ImageHeight ? WindowRows - Below : Layer::ImageHeight;
-  constexpr int Columns = WindowColumns > Layer::ImageWidth ? WindowColumns : Layer::ImageWidth;
+  constexpr int Columns = WindowColumns > ImageBeats ? WindowColumns : ImageBeats;
 
   constexpr int Lines = Height > 1 ? Height - 1 : 1;
-  Pixel lines[Lines][Layer::ImageWidth];  // the rows above, the last of them nearest
+  Beat lines[Lines][ImageBeats];  // the rows above, the last of them nearest
 #pragma HLS array_partition variable=lines complete dim=1
   // a word is read again a row after it was written, and no step sooner
 #pragma HLS dependence variable=lines type=inter direction=RAW distance=Columns dependent=true
-  Pixel window[Height][Width];
-#pragma HLS array_partition variable=window complete dim=0
-  beat<Element, Layer::Channels> outside;
-  for (int channel = 0; channel < Layer::Channels; channel++) {
+  Element strip[Height][Strip][Channels];  // the newest pixels of each row, the last on the right
+#pragma HLS array_partition variable=strip complete dim=0
+  beat<Element, Pixels * Channels> outside;
+  for (int lane = 0; lane < Pixels * Channels; lane++) {
 #pragma HLS unroll
-    outside.lane[channel] = Element(Layer::Border);
+    outside.lane[lane] = Element(Layer::Border);
   }
-  const Pixel border = pack(outside);
+  const Beat border = pack(outside);
 
   int rows_until = 0, columns_until = 0;  // rows and columns until the next window is complete
   for (int row = 0; row < Rows; row++) {
     for (int column = 0; column < Columns; column++) {
 #pragma HLS pipeline style=flp II=1
-      const bool inside_columns = column < Layer::ImageWidth;
+      const bool inside_columns = column < ImageBeats;
       const bool skips = Below > 0 && row == LastRow;
       const int end = row >= LastRow ? row + Below : row;  // the row of the frame with which these windows end
-      Pixel newest = border;
+      Beat newest = border;
       if (inside_columns && row <= LastRow) newest = in.read();
-      Pixel pixels[Height];  // of this column
+      Beat pixels[Height];  // of this column
 #pragma HLS array_partition variable=pixels complete
-      Pixel above[Lines];
+      Beat above[Lines];
 #pragma HLS array_partition variable=above complete
       for (int k = 0; k < Lines; k++) {
 #pragma HLS unroll
@@ -84,24 +99,36 @@ void parallel_window(
         if (inside_columns) lines[k - 1][column] = pixels[k];
       }
 
-      beat<Element, Height * Width * Layer::Channels> results;
+      beat<Element, Windows * Height * Width * Channels> results;
       for (int r = 0; r < Height; r++) {
 #pragma HLS unroll
-        for (int c = 0; c < Width; c++) {
+        const beat<Element, Pixels * Channels> newest_pixels = unpack<Element, Pixels * Channels>(pixels[r]);
+        for (int c = 0; c < Strip; c++) {
 #pragma HLS unroll
-          window[r][c] = c == Width - 1 ? pixels[r] : column == 0 ? border : window[r][(c + 1) % Width];
-          const beat<Element, Layer::Channels> pixel = unpack<Element, Layer::Channels>(window[r][c]);
-          for (int channel = 0; channel < Layer::Channels; channel++) {
+          for (int channel = 0; channel < Channels; channel++) {
 #pragma HLS unroll
-            results.lane[(r * Width + c) * Layer::Channels + channel] = pixel.lane[channel];
+            const bool is_new = c >= Strip - Pixels;
+            strip[r][c][channel] = is_new ? newest_pixels.lane[is_new ? (c + Pixels - Strip) * Channels + channel : 0]
+                                 : column == 0 ? Element(Layer::Border) : strip[r][is_new ? c : c + Pixels][channel];
+          }
+        }
+        for (int w = 0; w < Windows; w++) {
+#pragma HLS unroll
+          for (int c = 0; c < Width; c++) {
+#pragma HLS unroll
+            for (int channel = 0; channel < Channels; channel++) {
+#pragma HLS unroll
+              results.lane[((w * Height + r) * Width + c) * Channels + channel] =
+                  strip[r][w * Layer::StrideWidth + c][channel];
+            }
           }
         }
       }
       const bool row_done = column == Columns - 1;
       const bool in_rows = end >= FirstRow && (rows_until == 0 || skips);
-      const bool in_columns = column >= FirstColumn && columns_until == 0;
+      const bool in_columns = column >= FirstColumn && column < WindowColumns && columns_until == 0;
       if (in_rows && in_columns) out.write(pack(results));
-      if (column >= FirstColumn) columns_until = columns_until == 0 ? Layer::StrideWidth - 1 : columns_until - 1;
+      if (column >= FirstColumn) columns_until = columns_until == 0 ? StrideBeats - 1 : columns_until - 1;
       if (row_done) columns_until = 0;
       if (row_done && end >= FirstRow) rows_until = in_rows ? Layer::StrideHeight - 1 : rows_until - 1;
     }

@@ -9,7 +9,8 @@
 //
 // On the way to its sum, digit by digit, an accumulator may wrap and come back, so that only whole sums are watched.
 //
-// Vectors:            vectors of a frame.
+// Vectors:            vectors of a frame, each of those of Pixels neighbours.
+// Pixels:             vectors side by side, each of which goes through a graph of its own.
 // Mw, Mh:             columns and rows of the matrix.
 // InputWidth, InputSigned, OutputWidth, OutputSigned:  the elements' bits and signs.
 // Digits:             steps a vector takes; 1 gives the graph whole elements, as they are.
@@ -80,15 +81,16 @@ struct unrolled_mvau_step {
   const Results &results;
   const Starts &starts;
   const Thresholds &thresholds;
-  beat<Output, Layer::Mh> &outputs;
+  beat<Output, Layer::Pixels * Layer::Mh> &outputs;
   const bool first, last;
 
   template <std::size_t Row>
   void lane() {
 #pragma HLS inline
     constexpr bool has_thresholds = Layer::NumThresholds > 0;
+    constexpr int row = int(Row) % Layer::Mh;  // of its pixel
     auto &sum = sums.template get<Row>();
-    const auto &start = starts[Layer::HasStart ? Row : 0];
+    const auto &start = starts[Layer::HasStart ? row : 0];
     if (first) {
       sum.start(start);
     } else {
@@ -97,7 +99,7 @@ struct unrolled_mvau_step {
     }
     sum.add(results[Row]);
     if (last) {
-      watch<Layer, Layer::acc_width(Row)>(Row, sum, true);
+      watch<Layer, Layer::acc_width(row)>(row, sum, true);
       outputs.lane[Row] = activate<Layer, Output>(
           activation<Layer>(), sum.value(), thresholds[has_thresholds ? Row : 0]);
     }
@@ -121,8 +123,8 @@ Digit digit_of(std::true_type, const Element &element, int digit) {
 template <class Numbers, class Layer, class Graph, class Start, int StartDigits, int StartRows, class Threshold,
           int ThresholdRows, int Entries>
 void unrolled_mvau(
-    stream<Numbers, Layer::Mw, Layer::InputWidth, Layer::InputSigned> &in,
-    stream<Numbers, Layer::Mh, Layer::OutputWidth, Layer::OutputSigned> &out,
+    stream<Numbers, Layer::Pixels * Layer::Mw, Layer::InputWidth, Layer::InputSigned> &in,
+    stream<Numbers, Layer::Pixels * Layer::Mh, Layer::OutputWidth, Layer::OutputSigned> &out,
     const Start (&starts)[StartDigits][StartRows],
     const Threshold (&thresholds)[1][ThresholdRows][Entries]) {
 #pragma HLS array_partition variable=starts complete dim=0
@@ -133,29 +135,40 @@ void unrolled_mvau(
   using Input = typename Numbers::template number<Layer::InputWidth, Layer::InputSigned>;
   using Digit = typename Numbers::template number<Layer::DigitWidth, Layer::InputSigned && !in_digits>;
   using Result = typename Numbers::template number<Graph::ResultWidth, true>;
-  using Sums = accumulator_set<Numbers, Layer, std::make_index_sequence<Layer::Mh>>;
+  constexpr int Pixels = Layer::Pixels, Rows = Pixels * Layer::Mh;
+  using Sums = accumulator_set<Numbers, Layer, std::make_index_sequence<Rows>>;
   using Thresholds = Threshold[ThresholdRows][Entries];
-  using Step = unrolled_mvau_step<Numbers, Layer, Sums, Result[Layer::Mh], Start[StartRows], Thresholds>;
+  using Step = unrolled_mvau_step<Numbers, Layer, Sums, Result[Rows], Start[StartRows], Thresholds>;
 
-  beat<Input, Layer::Mw> vector;
+  beat<Input, Pixels * Layer::Mw> vector;
   Sums sums;
   int digit = Layer::Digits - 1;
   for (int n = 0; n < Layer::Vectors * Layer::Digits; n++) {
 #pragma HLS pipeline style=flp II=1
     const bool first = digit == Layer::Digits - 1, last = digit == 0;
-    if (first) vector = unpack<Input, Layer::Mw>(in.read());
-    Digit digits[Layer::Mw];
-    Result results[Layer::Mh];
-#pragma HLS array_partition variable=digits complete
+    if (first) vector = unpack<Input, Pixels * Layer::Mw>(in.read());
+    Result results[Rows];
 #pragma HLS array_partition variable=results complete
-    for (int column = 0; column < Layer::Mw; column++) {
+    for (int pixel = 0; pixel < Pixels; pixel++) {
 #pragma HLS unroll
-      digits[column] = digit_of<Layer, Digit>(std::integral_constant<bool, in_digits>(), vector.lane[column], digit);
+      Digit digits[Layer::Mw];
+      Result sums_of_pixel[Layer::Mh];
+#pragma HLS array_partition variable=digits complete
+#pragma HLS array_partition variable=sums_of_pixel complete
+      for (int column = 0; column < Layer::Mw; column++) {
+#pragma HLS unroll
+        digits[column] = digit_of<Layer, Digit>(
+            std::integral_constant<bool, in_digits>(), vector.lane[pixel * Layer::Mw + column], digit);
+      }
+      Graph::template multiply<Numbers>(digits, sums_of_pixel);
+      for (int row = 0; row < Layer::Mh; row++) {
+#pragma HLS unroll
+        results[pixel * Layer::Mh + row] = sums_of_pixel[row];
+      }
     }
-    Graph::template multiply<Numbers>(digits, results);
-    beat<typename Step::Output, Layer::Mh> outputs;
+    beat<typename Step::Output, Rows> outputs;
     Step step = {sums, results, starts[StartDigits > 1 ? digit : 0], thresholds[0], outputs, first, last};
-    for_each_lane<Layer::Mh>(step);
+    for_each_lane<Rows>(step);
     if (last) out.write(pack(outputs));
     digit = last ? Layer::Digits - 1 : digit - 1;
   }

@@ -21,8 +21,9 @@ namespace a2q {
 template <class Numbers, class Layer, class Weight, class Bias, int BiasFolds, int BiasLanes, class Threshold,
           int ThresholdFolds, int ThresholdLanes, int Entries>
 void vvau(
-    stream<Numbers, Layer::Simd * Layer::Pe / Layer::Multiplier, Layer::InputWidth, Layer::InputSigned> &in,
-    stream<Numbers, Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
+    stream<Numbers, Layer::Pixels * Layer::Simd * (Layer::Pe / Layer::Multiplier), Layer::InputWidth,
+           Layer::InputSigned> &in,
+    stream<Numbers, Layer::Pixels * Layer::Pe, Layer::OutputWidth, Layer::OutputSigned> &out,
     const Weight (&weights)[Layer::Mh / Layer::Pe * (Layer::Mw / Layer::Simd)][Layer::Pe][Layer::Simd],
     const Bias (&biases)[BiasFolds][BiasLanes],
     const Threshold (&thresholds)[ThresholdFolds][ThresholdLanes][Entries]) {

@@ -18,6 +18,7 @@
 //                  MultiplierWidth, AddendWidth, AddendZeros, Shift, HalfEven, OutputSigned and Dsps (see requantize),
 //                  which takes Dsps + 4 cycles, or without DSPs MultiplierWidth / 2 + 3.
 // RequantizerFile: the multipliers and addends (see requantize).
+// AddersPerStage:  adders of a requantizer between two registers; with more than 1 it takes fewer cycles (see requantize).
 `default_nettype none
 
 module activation #(
@@ -32,7 +33,8 @@ module activation #(
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter ThresholdFiles = "",
   parameter logic [87:0] Requantizer = '0,
-  parameter RequantizerFile = ""
+  parameter RequantizerFile = "",
+  parameter int unsigned AddersPerStage = 1
 ) (
   input  wire                       clk_i,
   input  wire                       rst_ni,
@@ -60,6 +62,7 @@ module activation #(
       .AddendZeros(32'(Requantizer[55:48])),
       .Shift(32'(Requantizer[63:56])),
       .HalfEven(Requantizer[64]),
+      .AddersPerStage(AddersPerStage),
       .OutputWidth(OutputWidth),
       .OutputSigned(Requantizer[72]),
       .Dsps(32'(Requantizer[87:80])),

@@ -13,7 +13,10 @@
 // cycle in which it is needed: which of the constants it is has been found a read before, and the highest bit of a count
 // says whether it is above 0.
 //
-// Width:                        bits of a beat.
+// Where windows are a pixel wide a beat may be several neighbours: then those that windows begin with are kept of a beat,
+// and are the beat of as many windows.
+//
+// Width:                        bits of a beat, of each of its pixels.
 // Folds:                        beats of a pixel.
 // ImageHeight, ImageWidth:      pixels of a frame.
 // KernelHeight, KernelWidth:    pixels of a window; not more than those of a frame.
@@ -22,6 +25,8 @@
 // Depth:                        beats of the buffer, at least 2; unless Ordered it must span a window.
 // Ordered:                      no beat is read twice or after a later one; room is made by beats then, not windows.
 // Depthwise:                    windows leave fold by fold; not with Ordered, and not for windows of one pixel.
+// Pixels:                       pixels of a beat in, which divide ImageWidth. More than 1 are a multiple of StrideWidth, and
+//                               KernelWidth is 1; a beat out is that of Pixels / StrideWidth windows.
 `default_nettype none
 
 module convolution_input_generator #(
@@ -37,34 +42,50 @@ module convolution_input_generator #(
   parameter int unsigned DilationWidth = 1,
   parameter int unsigned Depth = 32,
   parameter bit Ordered = 1'b0,
-  parameter bit Depthwise = 1'b0
+  parameter bit Depthwise = 1'b0,
+  parameter int unsigned Pixels = 1
 ) (
-  input  wire              clk_i,
-  input  wire              rst_ni,
+  input  wire                     clk_i,
+  input  wire                     rst_ni,
 
-  input  wire              in_valid_i,
-  output wire              in_ready_o,
-  input  wire  [Width-1:0] in_data_i,
+  input  wire                     in_valid_i,
+  output wire                     in_ready_o,
+  input  wire  [Pixels*Width-1:0] in_data_i,
 
-  output wire              out_valid_o,
-  input  wire              out_ready_i,
-  output wire  [Width-1:0] out_data_o
+  output wire                     out_valid_o,
+  input  wire                     out_ready_i,
+  output wire  [((Pixels > StrideWidth) ? Pixels/StrideWidth : 1)*Width-1:0] out_data_o
 );
+
+  // several pixels are one here, of those that are kept
+  localparam int unsigned Kept = (Pixels > StrideWidth) ? Pixels / StrideWidth : 1;
+  localparam int unsigned RowPixels = ImageWidth / Pixels;
+  localparam int unsigned Stride = (Pixels > 1) ? 1 : StrideWidth;
+  wire [Kept*Width-1:0] kept;
+  for (genvar p = 0; p < Kept; p++) begin : gen_kept
+    assign kept[p*Width+:Width] = in_data_i[p*StrideWidth*Width+:Width];
+  end
+  wire unused_pixels = &{1'b0, in_data_i};
+
+  if (Pixels < 1 || ImageWidth != RowPixels * Pixels ||
+      (Pixels > 1 && (KernelWidth != 1 || Pixels % StrideWidth != 0))) begin : gen_check_pixels
+    $error("%m: Pixels must divide ImageWidth and, unless it is 1, be a multiple of StrideWidth, and KernelWidth be 1");
+  end
 
   // pixels of the image over which a window is spread
   localparam int unsigned SpanHeight = (KernelHeight - 1) * DilationHeight + 1;
   localparam int unsigned SpanWidth = (KernelWidth - 1) * DilationWidth + 1;
   localparam int unsigned OutHeight = (ImageHeight - SpanHeight) / StrideHeight + 1;
-  localparam int unsigned OutWidth = (ImageWidth - SpanWidth) / StrideWidth + 1;
+  localparam int unsigned OutWidth = (RowPixels - SpanWidth) / Stride + 1;
   localparam int unsigned Passes = Depthwise ? Folds : 1;  // through the pixels of a window
   localparam int unsigned Beats = Depthwise ? KernelWidth : KernelWidth * Folds;  // of a row of a window, in a pass
 
   // from the first word of a window to its last, and to the first of the next window, in the same row, the next and
   // the next frame
-  localparam int Row = int'(ImageWidth * Folds);
+  localparam int Row = int'(RowPixels * Folds);
   localparam int Last = int'(SpanHeight - 1) * Row + int'(SpanWidth * Folds) - 1;
-  localparam int AcrossRow = int'((OutWidth - 1) * StrideWidth * Folds);
-  localparam int ToWindow = int'(StrideWidth * Folds);
+  localparam int AcrossRow = int'((OutWidth - 1) * Stride * Folds);
+  localparam int ToWindow = int'(Stride * Folds);
   localparam int ToRow = int'(StrideHeight) * Row - AcrossRow;
   localparam int ToFrame = int'(ImageHeight - (OutHeight - 1) * StrideHeight) * Row - AcrossRow;
 
@@ -88,7 +109,7 @@ module convolution_input_generator #(
   if (KernelHeight < 1 || SpanHeight > ImageHeight) begin : gen_check_height
     $error("%m: KernelHeight must be in 1 to ImageHeight");
   end
-  if (KernelWidth < 1 || SpanWidth > ImageWidth) begin : gen_check_width
+  if (KernelWidth < 1 || SpanWidth > RowPixels) begin : gen_check_width
     $error("%m: KernelWidth must be in 1 to ImageWidth");
   end
   if (DilationHeight < 1 || DilationWidth < 1 || (DilationWidth > 1 && Folds > 1 && !Depthwise)) begin : gen_check_dilation
@@ -300,13 +321,13 @@ module convolution_input_generator #(
   end
 
   simple_dual_port_ram #(
-    .Width(Width),
+    .Width(Kept * Width),
     .Depth(Depth)
   ) u_buffer (
     .clk_i(clk_i),
     .write_i(write),
     .write_address_i(write_address_q),
-    .data_i(in_data_i),
+    .data_i(kept),
     .read_i(read),
     .read_address_i(read_address_q),
     .data_o(out_data_o)

@@ -5,15 +5,18 @@
 // them into one register, the others into two, as many as a DSP has. The sum of a step is there Columns + 2 cycles after its
 // operands of column 0. In that cycle valid_i and first_i belong to it, see dsp_accumulator. Nothing in here stops.
 //
-// Columns:  products of a step.
-// AWidth:   bits of a word, two's complement (see multiply_add).
-// BWidth:   bits of a factor, two's complement.
+// Columns:      products of a step.
+// AWidth:       bits of a word, two's complement (see multiply_add).
+// BWidth:       bits of a factor, two's complement.
+// Accumulates:  else every step is a sum, start_i is a constant, which the first column adds, and sum_o is the sum of a step
+//               Columns + 2 cycles after its operands.
 `default_nettype none
 
 module dsp_chain #(
   parameter int unsigned Columns = 1,
   parameter int unsigned AWidth = 27,
-  parameter int unsigned BWidth = 18
+  parameter int unsigned BWidth = 18,
+  parameter bit Accumulates = 1'b1
 ) (
   input  wire                      clk_i,
 
@@ -34,7 +37,7 @@ module dsp_chain #(
   for (genvar c = 0; c < Columns; c++) begin : gen_column
     wire [47:0] addend;
     if (c == 0) begin : gen_first
-      assign addend = '0;
+      assign addend = Accumulates ? '0 : start_i;
     end else begin : gen_next
       assign addend = sums[c-1];
     end
@@ -54,14 +57,19 @@ module dsp_chain #(
     );
   end
 
-  dsp_accumulator u_accumulator (
-    .clk_i(clk_i),
-    .valid_i(valid_i),
-    .first_i(first_i),
-    .start_i(start_i),
-    .value_i(sums[Columns-1]),
-    .sum_o(sum_o)
-  );
+  if (Accumulates) begin : gen_accumulator
+    dsp_accumulator u_accumulator (
+      .clk_i(clk_i),
+      .valid_i(valid_i),
+      .first_i(first_i),
+      .start_i(start_i),
+      .value_i(sums[Columns-1]),
+      .sum_o(sum_o)
+    );
+  end else begin : gen_sum
+    assign sum_o = sums[Columns-1];
+    wire unused_control = &{1'b0, valid_i, first_i};
+  end
 
 endmodule
 

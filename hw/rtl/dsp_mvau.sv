@@ -5,20 +5,22 @@
 // Mw, Mh:          columns and rows of the matrix.
 // Simd:            elements of an input beat, divides Mw.
 // Pe:              elements of an output beat, divides Mh. Row r is computed by lane r % Pe.
+// Pixels:          vectors side by side, of which Mh and Pe count the rows (see mvau).
 // InputWidth:      bits of an input element.
 // InputSigned:     inputs are two's complement.
-// AccWidths:       for each lane, in 8 bits, its bits in the words of the DSPs.
-// FieldWidths:     for each lane, in 8 bits, the bits of what is stored of a weight, two's complement.
-// Heads:           lanes that begin a word; the first one does.
+// AccWidths:       for each lane, in 8 bits, the bits of its sum, two's complement. Of segments they are all the same.
+// WordPixels, LaneWidths, Offsets, Strides, FieldWidths, Heads: where lanes are in the words of the DSPs (see dsp_lanes).
+// Chains, SegmentFolds: segments of sums that a lane holds (see dsp_lanes). SegmentTurns is 1 or Turns.
 // HasBias:         sums start from a bias, else from 0.
 // BiasWidth, StartWidth: bits of a start, and how many of them are what the lane is loaded with (see dsp_lanes).
 // NumThresholds:   thresholds of a row; 0 puts out the sum itself.
-// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see activation).
+// Turns:           lanes that take turns with the thresholds, one after the other, at most Mw / Simd; divides Pe / Pixels (see mvau).
+// CompareWidths:   for each lane of a turn, in 8 bits, the bits of its comparisons (see activation).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
 // WeightFiles:     the weights, column by column of a beat (see dsp_lanes).
-// BiasFile:        a word for each beat of results: Pe starts.
+// BiasFile:        a word for each beat of results: Pe / Pixels starts; of segments, see segment_adder.
 // ThresholdFiles:  the thresholds (see activation).
 // Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when the final sums of a beat have left their lanes; 0 otherwise.
@@ -29,16 +31,25 @@ module dsp_mvau #(
   parameter int unsigned Mh = 1,
   parameter int unsigned Simd = 1,
   parameter int unsigned Pe = 1,
+  parameter int unsigned Pixels = 1,
   parameter int unsigned InputWidth = 4,
   parameter bit InputSigned = 1'b0,
   parameter logic [Pe*8-1:0] AccWidths = {Pe{8'd11}},
-  parameter logic [Pe*8-1:0] FieldWidths = {Pe{8'd4}},
-  parameter logic [Pe-1:0] Heads = '1,
+  parameter int unsigned WordPixels = 1,
+  parameter logic [Pe/Pixels*8-1:0] LaneWidths = {(Pe/Pixels) {8'd11}},
+  parameter logic [Pe/Pixels*8-1:0] Offsets = '0,
+  parameter logic [Pe/Pixels*8-1:0] Strides = {(Pe/Pixels) {8'd11}},
+  parameter logic [Pe/Pixels*8-1:0] FieldWidths = {(Pe/Pixels) {8'd4}},
+  parameter logic [Pe/Pixels-1:0] Heads = '1,
   parameter bit HasBias = 1'b0,
   parameter int unsigned BiasWidth = 1,
   parameter int unsigned StartWidth = 1,
+  parameter int unsigned Chains = 1,
+  parameter int unsigned SegmentFolds = 0,
+  parameter int unsigned SegmentTurns = 1,
   parameter int unsigned NumThresholds = 0,
-  parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
+  parameter int unsigned Turns = 1,
+  parameter logic [Pe/Turns*8-1:0] CompareWidths = {(Pe/Turns) {8'd11}},
   parameter int unsigned OutputWidth = 11,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter RamStyle = "auto",
@@ -54,7 +65,7 @@ module dsp_mvau #(
 
   input  wire                        in_valid_i,
   output wire                        in_ready_o,
-  input  wire  [Simd*InputWidth-1:0] in_data_i,
+  input  wire  [Pixels*Simd*InputWidth-1:0] in_data_i,
 
   output wire                        out_valid_o,
   input  wire                        out_ready_i,
@@ -81,10 +92,19 @@ module dsp_mvau #(
     .HasBias(HasBias),
     .BiasWidth(BiasWidth),
     .Dsp(1'b1),
+    .Pixels(Pixels),
+    .WordPixels(WordPixels),
+    .LaneWidths(LaneWidths),
+    .Offsets(Offsets),
+    .Strides(Strides),
     .FieldWidths(FieldWidths),
     .Heads(Heads),
     .StartWidth(StartWidth),
+    .Chains(Chains),
+    .SegmentFolds(SegmentFolds),
+    .SegmentTurns(SegmentTurns),
     .NumThresholds(NumThresholds),
+    .Turns(Turns),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),

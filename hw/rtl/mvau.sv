@@ -8,12 +8,17 @@
 // It is also the VVAU, whose vectors are the pixels of some channels, of which a row sees one (see vvau). There a beat has
 // Simd elements of each of the channels, the channels fastest, and none is needed twice: every step takes one.
 //
+// The pixels of a beat may be several, each a vector of its own with lanes of its own: the steps are those of one, and so
+// are the weights and biases.
+//
 // And it is the MVAU in DSPs, where chains of DSPs stand in the place of lanes of look-up tables (see dsp_mvau).
 //
 // Mw, Mh:          columns and rows of the matrix.
 // Simd:            elements of an input beat, divides Mw.
 // Pe:              elements of an output beat, divides Mh. Row r is computed by lane r % Pe.
 // Channels:        channels of an input beat, divides Pe: as many neighbouring lanes see the same. 1 for a whole matrix.
+// Pixels:          vectors side by side: Mh and Pe count the rows of all, divide by it, and are as many of each; in a beat
+//                  the elements of a vector are neighbours.
 // Replays:         vectors are replayed, else every step takes a beat.
 // InputWidth:      bits of an input element.
 // InputSigned:     inputs are two's complement.
@@ -24,14 +29,19 @@
 // HasBias:         accumulators start from a bias, else from 0.
 // BiasWidth:       bits of a bias, two's complement.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
-// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see activation).
+// Turns:           in so many turns the lanes share the thresholds, at most Mw / Simd; divides Pe / Pixels. The first rows of
+//                  all vectors have the first turn (see lane_turns).
+// CompareWidths:   for each lane of a turn, the vectors of a row one after the other, in 8 bits, the bits of its comparisons
+//                  (see activation).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
-// WeightFile:      a word for each beat of a vector, for each beat of its results: Pe times Simd weights.
-// BiasFile:        a word for each beat of results: Pe biases.
+// WeightFile:      a word for each beat of a vector, for each beat of its results: Pe / Pixels times Simd weights.
+// BiasFile:        a word for each beat of results: Pe / Pixels biases.
 // Dsp:             lanes are in DSPs (see dsp_lanes). Then Channels is 1, and WeightWidth, RecodeInput, ProductWidth and
-//                  WeightFile are not used, but FieldWidths, Heads, StartWidth and WeightFiles are, and biases are as there.
+//                  WeightFile are not used, but what stands below is, and biases are as there.
+// WordPixels, LaneWidths, Offsets, Strides, FieldWidths, Heads, StartWidth, Chains, SegmentFolds, WeightFiles: see dsp_lanes.
+// SegmentTurns:    1 or Turns, see there.
 // ThresholdFiles:  the thresholds (see activation); with Dsp 2^(bits of the accumulator - 1) more.
 // Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of an accumulator; 0 otherwise.
@@ -44,6 +54,7 @@ module mvau #(
   parameter int unsigned Simd = 1,
   parameter int unsigned Pe = 1,
   parameter int unsigned Channels = 1,
+  parameter int unsigned Pixels = 1,
   parameter bit Replays = 1'b1,
   parameter int unsigned InputWidth = 4,
   parameter bit InputSigned = 1'b0,
@@ -54,17 +65,25 @@ module mvau #(
   parameter bit HasBias = 1'b0,
   parameter int unsigned BiasWidth = 1,
   parameter int unsigned NumThresholds = 0,
-  parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
   parameter int unsigned OutputWidth = 14,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter RamStyle = "auto",
   parameter WeightFile = "",
   parameter BiasFile = "",
   parameter bit Dsp = 1'b0,
-  parameter logic [Pe*8-1:0] FieldWidths = {Pe{8'd4}},
-  parameter logic [Pe-1:0] Heads = '1,
+  parameter int unsigned WordPixels = 1,
+  parameter logic [Pe/Pixels*8-1:0] LaneWidths = {(Pe/Pixels) {8'd11}},
+  parameter logic [Pe/Pixels*8-1:0] Offsets = '0,
+  parameter logic [Pe/Pixels*8-1:0] Strides = {(Pe/Pixels) {8'd11}},
+  parameter logic [Pe/Pixels*8-1:0] FieldWidths = {(Pe/Pixels) {8'd4}},
+  parameter logic [Pe/Pixels-1:0] Heads = '1,
   parameter int unsigned StartWidth = 1,
+  parameter int unsigned Chains = 1,
+  parameter int unsigned SegmentFolds = 0,
+  parameter int unsigned SegmentTurns = 1,
   parameter WeightFiles = "",
+  parameter int unsigned Turns = 1,
+  parameter logic [Pe/Turns*8-1:0] CompareWidths = {(Pe/Turns) {8'd14}},
   parameter ThresholdFiles = "",
   parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = "",
@@ -75,7 +94,7 @@ module mvau #(
 
   input  wire                                 in_valid_i,
   output wire                                 in_ready_o,
-  input  wire  [Simd*Channels*InputWidth-1:0] in_data_i,
+  input  wire  [Pixels*Simd*Channels*InputWidth-1:0] in_data_i,
 
   output wire                                 out_valid_o,
   input  wire                                 out_ready_i,
@@ -94,8 +113,17 @@ module mvau #(
   if (Mw % Simd != 0 || Mh % Pe != 0) begin : gen_check_folding
     $error("%m: Simd must divide Mw and Pe must divide Mh");
   end
-  if (Pe % Channels != 0 || (Dsp && Channels != 1)) begin : gen_check_channels
-    $error("%m: Channels must divide Pe, and be 1 with Dsp");
+  if (Pe % (Channels * Pixels) != 0 || Mh % Pixels != 0 || (Dsp && Channels != 1)) begin : gen_check_channels
+    $error("%m: Channels times Pixels must divide Pe, Channels be 1 with Dsp, and Pixels divide Mh");
+  end
+  localparam int unsigned Rows = Pe / Pixels;  // of each vector at a time
+
+  if (SegmentTurns != 1 && SegmentTurns != Turns) begin : gen_check_segment_turns
+    $error("%m: SegmentTurns must be 1 or Turns");
+  end
+
+  if (Turns < 1 || Pe / Pixels % Turns != 0 || Turns > Mw / Simd || (Turns > 1 && NumThresholds == 0)) begin : gen_check_turns
+    $error("%m: Turns must divide the rows of a vector, be at most Mw / Simd, and 1 without thresholds");
   end
 
   function automatic int unsigned widest(input logic [Pe*8-1:0] widths);
@@ -116,7 +144,15 @@ module mvau #(
   localparam int unsigned ProductLatency =
       !RecodeInput ? (WeightWidth + 1) / 2 : InputSigned ? (InputWidth + 1) / 2 : InputWidth / 2 + 1;
   localparam int unsigned TreeLatency = $clog2(Simd) / 2;
-  localparam int unsigned DotLatency = Dsp ? Simd + 2 : ProductLatency + TreeLatency;
+  localparam int unsigned ChainLength = (Simd + Chains - 1) / Chains;
+  localparam bit Segments = Dsp && (Chains > 1 || SegmentFolds != 0);
+  localparam bit DspAccumulates = Segments ? SegmentFolds > 1 : (SynapseFolds > 1 || HasBias);
+  localparam int unsigned DspLatency = ChainLength + (DspAccumulates ? 2 : 1);
+  localparam int unsigned DotLatency = Dsp ? DspLatency : ProductLatency + TreeLatency;
+  // from the lanes of DSPs to sums, see segment_adder
+  localparam bit AddsSegments = Segments && (SegmentFolds < SynapseFolds || HasBias);
+  localparam int unsigned SegmentLatency = !Segments ? 0 :
+      ($clog2(Chains) + 1) / 2 + ((SegmentTurns > 1) ? SegmentTurns : 0) + (AddsSegments ? 1 : 0);
 
   // cycles from a step to its result at the output, and places for those on the way: see result_buffer
   localparam int unsigned SearchLatency =
@@ -124,8 +160,11 @@ module mvau #(
       (Requantizer != '0) ? 32'(Requantizer[39:32]) / 2 + 3 : $clog2(NumThresholds + 1);
   localparam bit Stores = Replays && NeuronFolds > 1;
   localparam int unsigned ReplayLatency = Stores ? 1 : 0;
-  localparam int unsigned Latency = ReplayLatency + 1 + DotLatency + 1 + SearchLatency + 2;
-  localparam int unsigned Places = 3 + (Latency + SynapseFolds - 1) / SynapseFolds;
+  localparam int unsigned TurnLatency = (Turns > 1 && SegmentTurns == 1) ? Turns : 0;
+  localparam int unsigned Latency =
+      ReplayLatency + 1 + DotLatency + 1 + SegmentLatency + TurnLatency + SearchLatency + 2;
+  localparam int unsigned Late = (SynapseFolds > 2) ? 0 : 3 - SynapseFolds;
+  localparam int unsigned Places = 1 + Late + (Latency + SynapseFolds - 1) / SynapseFolds;
 
   wire room;
 
@@ -170,11 +209,11 @@ module mvau #(
   end
 
   // operands; a vector that is replayed is always read from the buffer, which saves a multiplexer and costs a cycle
-  logic [Simd*Channels*InputWidth-1:0] inputs_q;
+  logic [Pixels*Simd*Channels*InputWidth-1:0] inputs_q;
   wire [StepWidth-1:0] operand_step;
   wire operand_valid, operand_last;
   if (Stores) begin : gen_replay
-    logic [Simd*Channels*InputWidth-1:0] vector_q[SynapseFolds];
+    logic [Pixels*Simd*Channels*InputWidth-1:0] vector_q[SynapseFolds];
     logic [SynapseWidth-1:0] read_synapse_q;
     logic [StepWidth-1:0] read_step_q;
     logic read_valid_q, read_last_q;
@@ -219,8 +258,8 @@ module mvau #(
     end
   end
 
-  wire [Pe*BiasWidth-1:0] starts;
-  if (HasBias) begin : gen_bias
+  wire [Rows*BiasWidth-1:0] starts;
+  if (HasBias && !Segments) begin : gen_bias
     // one cycle ahead of the accumulators, to make up for that of the memory
     logic [NeuronWidth-1:0] neuron_q;
     always_ff @(posedge clk_i) begin
@@ -229,7 +268,7 @@ module mvau #(
         neuron_q <= (neuron_q == NeuronWidth'(NeuronFolds - 1)) ? '0 : neuron_q + 1'b1;
     end
     rom #(
-      .Width(Pe * BiasWidth),
+      .Width(Rows * BiasWidth),
       .Depth(NeuronFolds),
       .File(BiasFile)
     ) u_biases (
@@ -246,24 +285,38 @@ module mvau #(
   // in the lanes of DSPs sums are unsigned, with an offset that is in the thresholds
   localparam bit OffsetBinary = Dsp && NumThresholds > 0 && Requantizer == '0;
 
-  wire [Pe*LaneWidth-1:0] accs;
+  // from here on lane Pixels r + p is of row r of vector p
+  localparam int unsigned Units = Pe / Turns;  // lanes that have their turn
+  localparam int unsigned SummedLanes = Pe / SegmentTurns;
+
+  wire accs_valid;
+  wire [SummedLanes*LaneWidth-1:0] accs;
   if (Dsp) begin : gen_dsps
     dsp_lanes #(
       .Simd(Simd),
-      .Pe(Pe),
+      .Pe(Rows),
+      .Pixels(Pixels),
+      .WordPixels(WordPixels),
       .Steps(Steps),
+      .Folds(NeuronFolds),
       .InputWidth(InputWidth),
       .InputSigned(InputSigned),
-      .AccWidths(AccWidths),
+      .LaneWidths(LaneWidths),
+      .Offsets(Offsets),
+      .Strides(Strides),
       .FieldWidths(FieldWidths),
       .Heads(Heads),
-      .LaneWidth(LaneWidth),
+      .SumWidth(LaneWidth),
       .OffsetBinary(OffsetBinary),
       .HasBias(HasBias),
       .BiasWidth(BiasWidth),
       .StartWidth(StartWidth),
+      .Chains(Chains),
+      .SegmentFolds(SegmentFolds),
+      .SegmentTurns(SegmentTurns),
       .RamStyle(RamStyle),
       .WeightFiles(WeightFiles),
+      .BiasFile(BiasFile),
       .CheckOverflow(CheckOverflow)
     ) u_lanes (
       .clk_i(clk_i),
@@ -279,13 +332,16 @@ module mvau #(
       .first_i(first_q),
       .last_i(sum_last),
       .starts_i(starts),
-      .accs_o(accs),
+      .valid_o(accs_valid),
+      .sums_o(accs),
       .overflow_o(overflow_o)
     );
+    wire unused_acc_valid = &{1'b0, acc_valid_q};
   end else begin : gen_luts
-    wire [Pe*Simd*WeightWidth-1:0] weights;
+    assign accs_valid = acc_valid_q;
+    wire [Rows*Simd*WeightWidth-1:0] weights;
     weight_memory #(
-      .Width(Pe * Simd * WeightWidth),
+      .Width(Rows * Simd * WeightWidth),
       .Depth(Steps),
       .RamStyle(RamStyle),
       .File(WeightFile)
@@ -305,10 +361,11 @@ module mvau #(
     wire [Pe-1:0] overflows;
     for (genvar l = 0; l < Pe; l++) begin : gen_lane
       localparam int unsigned AccWidth = 32'(AccWidths[8*l+:8]);
-      localparam int unsigned Channel = l / (Pe / Channels);
+      localparam int unsigned Row = l % Rows;
+      localparam int unsigned Place = l / Rows * Simd * Channels + Row / (Rows / Channels);  // of its first element
       wire [Simd*InputWidth-1:0] inputs;
       for (genvar s = 0; s < Simd; s++) begin : gen_element
-        assign inputs[s*InputWidth+:InputWidth] = inputs_q[(s*Channels+Channel)*InputWidth+:InputWidth];
+        assign inputs[s*InputWidth+:InputWidth] = inputs_q[(s*Channels+Place)*InputWidth+:InputWidth];
       end
       wire [AccWidth-1:0] acc;
       mvau_pe #(
@@ -328,15 +385,15 @@ module mvau #(
         .clk_i(clk_i),
         .rst_ni(rst_ni),
         .inputs_i(inputs),
-        .weights_i(weights[l*Simd*WeightWidth+:Simd*WeightWidth]),
+        .weights_i(weights[Row*Simd*WeightWidth+:Simd*WeightWidth]),
         .valid_i(sum_valid),
         .first_i(first_q),
         .last_i(sum_last),
-        .start_i(starts[l*BiasWidth+:BiasWidth]),
+        .start_i(starts[Row*BiasWidth+:BiasWidth]),
         .acc_o(acc),
         .overflow_o(overflows[l])
       );
-      assign accs[l*LaneWidth+:LaneWidth] = {{(LaneWidth-AccWidth){acc[AccWidth-1]}}, acc};
+      assign accs[(Row*Pixels+l/Rows)*LaneWidth+:LaneWidth] = {{(LaneWidth-AccWidth){acc[AccWidth-1]}}, acc};
     end
 
     if (CheckOverflow) begin : gen_check
@@ -347,13 +404,41 @@ module mvau #(
     end
   end
 
+  function automatic logic [Units*8-1:0] of_units(input logic [Pe*8-1:0] widths);
+    logic [Units*8-1:0] found = '0;
+    for (int unsigned l = 0; l < Pe; l++) begin
+      if (widths[8*(l/Pixels)+:8] > found[8*(l%Units)+:8]) found[8*(l%Units)+:8] = widths[8*(l/Pixels)+:8];
+    end
+    return found;
+  endfunction
+
+  wire turn_valid;
+  wire [Units*LaneWidth-1:0] turn_accs;
+  if (Turns > 1 && SegmentTurns == 1) begin : gen_turns
+    lane_turns #(
+      .Lanes(Pe),
+      .Turns(Turns),
+      .Width(LaneWidth)
+    ) u_lane_turns (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .valid_i(accs_valid),
+      .data_i(accs),
+      .valid_o(turn_valid),
+      .data_o(turn_accs)
+    );
+  end else begin : gen_no_turns
+    assign turn_valid = accs_valid;
+    assign turn_accs = accs;
+  end
+
   wire result_valid;
-  wire [Pe*OutputWidth-1:0] result;
+  wire [Units*OutputWidth-1:0] result;
   activation #(
-    .Pe(Pe),
-    .Folds(NeuronFolds),
+    .Pe(Units),
+    .Folds(NeuronFolds * Turns),
     .InputWidth(LaneWidth),
-    .ValueWidths(AccWidths),
+    .ValueWidths(of_units(AccWidths)),
     .InputSigned(!OffsetBinary),
     .NumThresholds(NumThresholds),
     .CompareWidths(CompareWidths),
@@ -366,15 +451,18 @@ module mvau #(
     .clk_i(clk_i),
     .rst_ni(rst_ni),
     .en_i(1'b1),
-    .valid_i(acc_valid_q),
-    .data_i(accs),
+    .valid_i(turn_valid),
+    .data_i(turn_accs),
     .valid_o(result_valid),
     .data_o(result)
   );
 
+  wire [Pe*OutputWidth-1:0] out_lanes;
   result_buffer #(
     .Width(Pe * OutputWidth),
-    .Depth(Places)
+    .Depth(Places),
+    .Words(Turns),
+    .Late(Late)
   ) u_result_buffer (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -384,8 +472,11 @@ module mvau #(
     .in_data_i(result),
     .out_valid_o(out_valid_o),
     .out_ready_i(out_ready_i),
-    .out_data_o(out_data_o)
+    .out_data_o(out_lanes)
   );
+  for (genvar l = 0; l < Pe; l++) begin : gen_out
+    assign out_data_o[(l%Pixels*Rows+l/Pixels)*OutputWidth+:OutputWidth] = out_lanes[l*OutputWidth+:OutputWidth];
+  end
 
 endmodule
 

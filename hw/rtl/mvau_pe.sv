@@ -9,12 +9,12 @@
 // InputWidth:    bits of an input.
 // InputSigned:   inputs are two's complement.
 // WeightWidth:   bits of a weight, two's complement.
-// RecodeInput:   recode the input in the multipliers instead of the weight (see product_pair).
+// RecodeInput:   recode the input in the multipliers instead of the weight (see dot_product).
 // ProductWidth:  bits that hold every product, two's complement.
 // AccWidth:      bits of the accumulator, two's complement.
 // HasBias:       the accumulator starts from start_i, else from 0.
 // StartWidth:    bits of start_i, two's complement.
-// ProductLatency, TreeLatency: cycles in product_pair and adder_tree, which check them.
+// ProductLatency, TreeLatency: cycles of the products and of their sum: see dot_product.
 // CheckOverflow: drive overflow_o, which is 0 otherwise.
 `default_nettype none
 
@@ -46,52 +46,24 @@ module mvau_pe #(
   output wire                         overflow_o
 );
 
-  localparam int unsigned Pairs = (Simd + 1) / 2;
-  localparam int unsigned PairNatural = ProductWidth + ((Simd > 1) ? 1 : 0);
-  localparam int unsigned PairWidth = (CheckOverflow || PairNatural < AccWidth) ? PairNatural : AccWidth;
   localparam int unsigned SumNatural = ProductWidth + $clog2(Simd);
   localparam int unsigned SumWidth = (CheckOverflow || SumNatural < AccWidth) ? SumNatural : AccWidth;
-  localparam int unsigned FactorWidth = RecodeInput ? WeightWidth : InputWidth;
-  localparam int unsigned RecodedWidth = RecodeInput ? InputWidth : WeightWidth;
-
-  wire [Simd*FactorWidth-1:0] factors;
-  wire [Simd*RecodedWidth-1:0] recoded;
-  if (RecodeInput) begin : gen_recode_inputs
-    assign factors = weights_i;
-    assign recoded = inputs_i;
-  end else begin : gen_recode_weights
-    assign factors = inputs_i;
-    assign recoded = weights_i;
-  end
-
-  wire [Pairs*PairWidth-1:0] pairs;
-  for (genvar p = 0; p < Pairs; p++) begin : gen_pair
-    localparam int unsigned Terms = (2 * p + 1 < Simd) ? 2 : 1;
-    product_pair #(
-      .Terms(Terms),
-      .FactorWidth(FactorWidth),
-      .FactorSigned(RecodeInput ? 1'b1 : InputSigned),
-      .RecodedWidth(RecodedWidth),
-      .RecodedSigned(RecodeInput ? InputSigned : 1'b1),
-      .SumWidth(PairWidth),
-      .Latency(ProductLatency)
-    ) u_product_pair (
-      .clk_i(clk_i),
-      .factor_i(factors[2*p*FactorWidth+:Terms*FactorWidth]),
-      .recoded_i(recoded[2*p*RecodedWidth+:Terms*RecodedWidth]),
-      .sum_o(pairs[p*PairWidth+:PairWidth])
-    );
-  end
 
   wire [SumWidth-1:0] sum;
-  adder_tree #(
-    .Inputs(Pairs),
-    .InputWidth(PairWidth),
+  dot_product #(
+    .Simd(Simd),
+    .InputWidth(InputWidth),
+    .InputSigned(InputSigned),
+    .WeightWidth(WeightWidth),
+    .RecodeInput(RecodeInput),
+    .ProductWidth(ProductWidth),
     .SumWidth(SumWidth),
-    .Latency(TreeLatency)
-  ) u_adder_tree (
+    .ProductLatency(ProductLatency),
+    .TreeLatency(TreeLatency)
+  ) u_dot_product (
     .clk_i(clk_i),
-    .values_i(pairs),
+    .inputs_i(inputs_i),
+    .weights_i(weights_i),
     .sum_o(sum)
   );
 

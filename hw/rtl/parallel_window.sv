@@ -1,10 +1,14 @@
 // The sliding windows of each frame of a stream, whole pixels in and whole windows out, with the frame's border.
 //
-// A beat in is a pixel; a beat out is a window, its pixels row by row, the first in the least significant bits. What
+// A beat in is a pixel, or Pixels neighbours of a row, and what is said of columns here is said of those; a beat out is a
+// window, its pixels row by row, the first in the least significant bits, or Pixels / StrideWidth of them. What
 // lies outside of the image is Border. The last KernelHeight rows are kept, each in a memory of its own, and a column
 // of a window is read from all of them at once. A window row takes a cycle a column, and one for each column of the
 // border on the right; the writer may be a row ahead, so a frame takes the longer of all pixels in and all window
 // rows. in_ready_o does not depend on out_ready_i within a cycle.
+//
+// With several pixels the border costs no cycle: the columns on the right of a row of windows are those of the next row
+// already, and are border to these windows. While nothing can be read, border follows the last column of a row.
 //
 // What may be written and read is told by two distances in pixels, which change by constants, as in
 // convolution_input_generator. Nothing is compared in the cycle in which it is needed.
@@ -16,6 +20,9 @@
 // PadTop, PadLeft:                  pixels of the border above and to the left, fewer than the window's.
 // OutHeight, OutWidth:              windows of a frame; the last may lie in the border below and to the right.
 // Border:                           a pixel of the border.
+// Pixels:                           pixels of a beat in, which divide ImageWidth. More than 1 are a multiple of StrideWidth;
+//                                   beats out, Pixels / StrideWidth windows each, divide OutWidth, and a row has no more of
+//                                   them than beats in.
 `default_nettype none
 
 module parallel_window #(
@@ -30,32 +37,42 @@ module parallel_window #(
   parameter int unsigned PadLeft = 1,
   parameter int unsigned OutHeight = 8,
   parameter int unsigned OutWidth = 8,
-  parameter logic [Width-1:0] Border = '0
+  parameter logic [Width-1:0] Border = '0,
+  parameter int unsigned Pixels = 1
 ) (
   input  wire                                        clk_i,
   input  wire                                        rst_ni,
 
   input  wire                                        in_valid_i,
   output wire                                        in_ready_o,
-  input  wire  [Width-1:0]                           in_data_i,
+  input  wire  [Pixels*Width-1:0]                    in_data_i,
 
   output wire                                        out_valid_o,
   input  wire                                        out_ready_i,
-  output wire  [KernelHeight*KernelWidth*Width-1:0]  out_data_o
+  output wire  [((Pixels > StrideWidth) ? Pixels/StrideWidth : 1)*KernelHeight*KernelWidth*Width-1:0] out_data_o
 );
 
   localparam int Height = int'(ImageHeight);
   localparam int Kernel = int'(KernelHeight);
   localparam int Stride = int'(StrideHeight);
-  localparam int Pixels = int'(ImageWidth);  // of a row
+  localparam int unsigned Windows = (Pixels > StrideWidth) ? Pixels / StrideWidth : 1;
+  localparam int unsigned RowBeats = ImageWidth / Pixels;
+  localparam int Beats = int'(RowBeats);  // of a row
+  localparam int unsigned BeatWidth = Pixels * Width;
   // columns that are read for a row of windows, and the index of the one that completes its first window
   localparam int unsigned FirstColumn = KernelWidth - 1 - PadLeft;
-  localparam int unsigned Columns = (OutWidth - 1) * StrideWidth + FirstColumn + 1;
+  localparam int unsigned Columns = (Pixels > 1) ? RowBeats : (OutWidth - 1) * StrideWidth + FirstColumn + 1;
   // rows from the first of the last windows to that of the next frame's first
   localparam int ToFrame = Height - int'(OutHeight - 1) * Stride;
 
-  if (Width < 1 || ImageWidth < 2 || ImageHeight < 1) begin : gen_check_sizes
-    $error("%m: Width and ImageHeight must be at least 1, ImageWidth at least 2");
+  if (Width < 1 || RowBeats < 2 || ImageHeight < 1) begin : gen_check_sizes
+    $error("%m: Width and ImageHeight must be at least 1, ImageWidth at least 2 and two beats");
+  end
+  if (ImageWidth != RowBeats * Pixels || (Pixels > 1 && Pixels % StrideWidth != 0)) begin : gen_check_pixels
+    $error("%m: Pixels must divide ImageWidth and, unless it is 1, be a multiple of StrideWidth");
+  end
+  if (Pixels > 1 && (OutWidth % Windows != 0 || OutWidth / Windows > RowBeats)) begin : gen_check_beats
+    $error("%m: Pixels / StrideWidth windows must divide OutWidth, in no more beats than a row of the image has");
   end
   if (StrideHeight < 1 || StrideWidth < 1 || OutHeight < 1 || OutWidth < 1) begin : gen_check_stride
     $error("%m: StrideHeight, StrideWidth, OutHeight and OutWidth must be at least 1");
@@ -67,8 +84,8 @@ module parallel_window #(
     $error("%m: every window must have a pixel of the image");
   end
 
-  localparam int unsigned ColumnWidth = $clog2((Columns > ImageWidth) ? Columns : ImageWidth);
-  localparam int unsigned AddressWidth = $clog2(ImageWidth);
+  localparam int unsigned ColumnWidth = $clog2((Columns > RowBeats) ? Columns : RowBeats);
+  localparam int unsigned AddressWidth = $clog2(RowBeats);
   localparam int unsigned RowWidth = (OutHeight > 1) ? $clog2(OutHeight) : 1;
   localparam int unsigned BankWidth = (KernelHeight > 1) ? $clog2(KernelHeight) : 1;
   localparam int unsigned MaxUntil = (FirstColumn > StrideWidth - 1) ? FirstColumn : StrideWidth - 1;
@@ -100,7 +117,7 @@ module parallel_window #(
       last_written_q <= 1'b0;
     end else if (write) begin
       write_column_q <= last_written_q ? '0 : write_column_q + 1'b1;
-      last_written_q <= write_column_q == AddressWidth'(ImageWidth - 2);
+      last_written_q <= write_column_q == AddressWidth'(RowBeats - 2);
       if (last_written_q) write_bank_q <= (write_bank_q == BankWidth'(KernelHeight - 1)) ? '0 : write_bank_q + 1'b1;
     end
   end
@@ -143,8 +160,8 @@ module parallel_window #(
       in_image_q <= 1'b1;
       next_in_image_q <= 1'b1;
     end else if (read) begin
-      in_image_q <= last_column_q || column < Pixels - 1;
-      next_in_image_q <= last_column_q || column < Pixels - 2;
+      in_image_q <= last_column_q || column < Beats - 1;
+      next_in_image_q <= last_column_q || column < Beats - 2;
     end
   end
   for (genvar k = 0; k < KernelHeight; k++) begin : gen_inside
@@ -167,17 +184,17 @@ module parallel_window #(
   localparam int Newest = (Reach > Height - 1) ? Height - 1 : Reach;
   localparam int LastReach = int'(OutHeight - 1) * Stride + Reach;
   localparam int LastNewest = (LastReach > Height - 1) ? Height - 1 : LastReach;
-  localparam int ColumnsIn = int'((Columns < ImageWidth) ? Columns : ImageWidth);  // that are in the image
+  localparam int ColumnsIn = int'((Columns < RowBeats) ? Columns : RowBeats);  // that are in the image
 
-  localparam int NeedRow = Stride * Pixels - ColumnsIn + 1;
-  localparam int NeedClip = (Height - 1 - Reach - (Clipped - 1) * Stride) * Pixels - ColumnsIn + 1;
+  localparam int NeedRow = Stride * Beats - ColumnsIn + 1;
+  localparam int NeedClip = (Height - 1 - Reach - (Clipped - 1) * Stride) * Beats - ColumnsIn + 1;
   localparam int NeedClipped = 1 - ColumnsIn;
-  localparam int NeedFrame = (Height + Newest - LastNewest) * Pixels - ColumnsIn + 1;
+  localparam int NeedFrame = (Height + Newest - LastNewest) * Beats - ColumnsIn + 1;
 
   // the memory of the oldest row may be written up to the column that is read next
-  localparam int ColumnsLeft = int'((Columns - 1 < ImageWidth) ? Columns - 1 : ImageWidth);  // before the last column
-  localparam int FreeRow = Stride * Pixels - ColumnsLeft;
-  localparam int FreeFrame = ToFrame * Pixels - ColumnsLeft;
+  localparam int ColumnsLeft = int'((Columns - 1 < RowBeats) ? Columns - 1 : RowBeats);  // before the last column
+  localparam int FreeRow = Stride * Beats - ColumnsLeft;
+  localparam int FreeFrame = ToFrame * Beats - ColumnsLeft;
 
   logic clips_q, clipped_q;  // the next row of windows is the first, or a later one, that ends in the image's last row
   always_ff @(posedge clk_i) begin
@@ -191,7 +208,7 @@ module parallel_window #(
   end
 
   localparam int MaxAdvance = (Stride > ToFrame) ? Stride : ToFrame;
-  localparam int unsigned DistanceWidth = $clog2((Kernel + MaxAdvance + int'(PadTop) + 2) * Pixels) + 1;
+  localparam int unsigned DistanceWidth = $clog2((Kernel + MaxAdvance + int'(PadTop) + 2) * Beats) + 1;
 
   function automatic int chosen(
       input logic [4:0] at, input int border, input int pixel, input int next_row, input int clip,
@@ -214,8 +231,8 @@ module parallel_window #(
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      available_q <= None - DistanceWidth'(Newest * Pixels);
-      room_q <= None + DistanceWidth'((Kernel - int'(PadTop)) * Pixels);
+      available_q <= None - DistanceWidth'(Newest * Beats);
+      room_q <= None + DistanceWidth'((Kernel - int'(PadTop)) * Beats);
     end else begin
       available_q <= available_q + available_change;
       room_q <= room_q + room_change;
@@ -229,11 +246,11 @@ module parallel_window #(
   assign write = in_valid_i && in_ready_o;
   assign read = available_q[DistanceWidth-1] && !column_held;
 
-  wire [Width-1:0] banks[KernelHeight];
+  wire [BeatWidth-1:0] banks[KernelHeight];
   for (genvar b = 0; b < KernelHeight; b++) begin : gen_bank
     simple_dual_port_ram #(
-      .Width(Width),
-      .Depth(ImageWidth)
+      .Width(BeatWidth),
+      .Depth(RowBeats)
     ) u_row (
       .clk_i(clk_i),
       .write_i(write && write_bank_q == BankWidth'(b)),
@@ -262,7 +279,7 @@ module parallel_window #(
       column_valid_q <= read || column_held;
       if (!column_held) begin
         column_first_q <= read && column_q == '0;
-        column_emits_q <= read && until_q == '0;
+        column_emits_q <= read && ((Pixels > 1) ? 32'(column_q) < OutWidth / Windows : until_q == '0);
         column_border_q <= {KernelHeight{read}} & ~(in_image_q ? rows_inside_q : '0);
       end
     end
@@ -270,27 +287,111 @@ module parallel_window #(
 
   // -- the window
 
-  logic [Width-1:0] window_q[KernelHeight][KernelWidth];
   logic out_valid_q;
   wire held = out_valid_q && !out_ready_i;
   assign column_held = column_valid_q && held;
-  wire shift = column_valid_q && !held;
 
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) out_valid_q <= 1'b0;
-    else out_valid_q <= column_emits_q || held;
+  logic [BankWidth-1:0] bank_of_row_q[KernelHeight];  // of the column
+  for (genvar r = 0; r < KernelHeight; r++) begin : gen_turn
+    always_ff @(posedge clk_i) if (read) bank_of_row_q[r] <= turned(bank_q, r);
   end
 
-  for (genvar r = 0; r < KernelHeight; r++) begin : gen_window_row
-    logic [BankWidth-1:0] bank_of_row_q;  // of the column
-    always_ff @(posedge clk_i) if (read) bank_of_row_q <= turned(bank_q, r);
-    for (genvar c = 0; c < KernelWidth; c++) begin : gen_window_column
-      // A row of windows begins with a border, and pixels come from the right. In one expression, so that the reset to
-      // Border does not wait for the enable.
-      wire border = !held && ((c < KernelWidth - 1) ? column_first_q : column_border_q[r]);
-      wire [Width-1:0] moved = (c < KernelWidth - 1) ? window_q[r][(c+1)%KernelWidth] : banks[bank_of_row_q];
-      always_ff @(posedge clk_i) window_q[r][c] <= border ? Border : shift ? moved : window_q[r][c];
-      assign out_data_o[(r*KernelWidth+c)*Width+:Width] = window_q[r][c];
+  if (Pixels == 1) begin : gen_single
+    logic [Width-1:0] window_q[KernelHeight][KernelWidth];
+    wire shift = column_valid_q && !held;
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) out_valid_q <= 1'b0;
+      else out_valid_q <= column_emits_q || held;
+    end
+
+    for (genvar r = 0; r < KernelHeight; r++) begin : gen_window_row
+      for (genvar c = 0; c < KernelWidth; c++) begin : gen_window_column
+        // A row of windows begins with a border, and pixels come from the right. In one expression, so that the reset to
+        // Border does not wait for the enable.
+        wire border = !held && ((c < KernelWidth - 1) ? column_first_q : column_border_q[r]);
+        wire [Width-1:0] moved = (c < KernelWidth - 1) ? window_q[r][(c+1)%KernelWidth] : banks[bank_of_row_q[r]];
+        always_ff @(posedge clk_i) window_q[r][c] <= border ? Border : shift ? moved : window_q[r][c];
+        assign out_data_o[(r*KernelWidth+c)*Width+:Width] = window_q[r][c];
+      end
+    end
+  end else begin : gen_several
+    // The windows of a beat begin around the pixels of a column, its centre, and reach into the columns before it and into
+    // Ahead of those behind. A column waits until these have come. `strip_q` holds the pixels that the windows have between
+    // them, PadLeft before the centre first, and border where they are border to it.
+    localparam int unsigned Span = Pixels - StrideWidth + KernelWidth;  // of all windows of a beat, in pixels
+    localparam int unsigned Ahead = (Span - 1 - PadLeft) / Pixels;
+    localparam int unsigned Next = (Ahead > 0) ? 1 : 0;  // of those that wait
+    localparam int unsigned Strip = (PadLeft > 0 && Span < PadLeft + Pixels) ? PadLeft + Pixels : Span;
+
+    // Of each column, what comes at index 0, what waits behind it: it is the first of a row of windows, or the last; it is
+    // the centre of windows; it is a column at all, not the border that follows the last of a row where nothing comes.
+    wire [Ahead:0] begins, ends, emits, is_column;
+    logic column_last_q;
+    always_ff @(posedge clk_i) if (!column_held) column_last_q <= last_column_q;
+    assign begins[0] = column_first_q || !column_valid_q;
+    assign ends[0] = column_last_q || !column_valid_q;
+    assign emits[0] = column_emits_q;
+    assign is_column[0] = column_valid_q;
+    wire border_comes = Ahead > 0 && !column_valid_q && ends[Next] && (is_column >> 1) != '0;
+    wire shift = !held && (column_valid_q || border_comes);
+    wire unused_ends = &{1'b0, ends};
+
+    for (genvar a = 1; a <= Ahead; a++) begin : gen_waiting
+      logic begins_q, ends_q, emits_q, is_column_q;
+      always_ff @(posedge clk_i) begin
+        if (!rst_ni) begin
+          {begins_q, ends_q} <= 2'b11;
+          {emits_q, is_column_q} <= 2'b00;
+        end else if (shift) begin
+          begins_q <= begins[a-1];
+          ends_q <= ends[a-1];
+          emits_q <= emits[a-1];
+          is_column_q <= is_column[a-1];
+        end
+      end
+      assign begins[a] = begins_q;
+      assign ends[a] = ends_q;
+      assign emits[a] = emits_q;
+      assign is_column[a] = is_column_q;
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) out_valid_q <= 1'b0;
+      else out_valid_q <= (shift && emits[Ahead]) || held;
+    end
+
+    for (genvar r = 0; r < KernelHeight; r++) begin : gen_row
+      wire outside = !held && column_border_q[r];  // what comes: then it is read, and so moves
+      wire [BeatWidth-1:0] columns[Ahead+1];
+      assign columns[0] = banks[bank_of_row_q[r]];
+      for (genvar a = 1; a <= Ahead; a++) begin : gen_waiting
+        logic [BeatWidth-1:0] pixels_q;
+        always_ff @(posedge clk_i) pixels_q <= (a == 1 && outside) ? {Pixels{Border}} : shift ? columns[a-1] : pixels_q;
+        assign columns[a] = pixels_q;
+      end
+      wire unused_pixels = &{1'b0, columns[Ahead], columns[0]};
+
+      logic [Width-1:0] strip_q[Strip];
+      for (genvar c = 0; c < Strip; c++) begin : gen_pixel
+        // what was before the centre is in the strip, and the others in the columns from the centre on
+        localparam bit Before = c < PadLeft;
+        localparam int unsigned Pixel = Before ? 0 : c - PadLeft;
+        localparam int unsigned Place = (Pixel / Pixels < Ahead) ? Ahead - Pixel / Pixels : 0;  // of its column
+        wire [Width-1:0] moved =
+            Before ? strip_q[(c+Pixels)%Strip] : columns[Place][(Pixel%Pixels)*Width+:Width];
+        // a row of windows begins between it and the centre
+        localparam bit [Ahead:0] One = 1;
+        localparam bit [Ahead:0] Between = Before ? One << Ahead : (One << Ahead) - (One << Place);
+        wire apart = (begins & Between) != '0;
+        wire border = (!Before && Place == 0 && outside) || (shift && apart);
+        always_ff @(posedge clk_i) strip_q[c] <= border ? Border : shift ? moved : strip_q[c];
+      end
+      for (genvar w = 0; w < Windows; w++) begin : gen_window
+        for (genvar c = 0; c < KernelWidth; c++) begin : gen_column
+          assign out_data_o[((w*KernelHeight+r)*KernelWidth+c)*Width+:Width] = strip_q[w*StrideWidth+c];
+        end
+      end
     end
   end
 

@@ -6,7 +6,8 @@
 //
 // With Dsps = 0, m is recoded in digits of radix 4, and a register follows every adder, which starts from b:
 // MultiplierWidth / 2 + 1 enabled cycles. Else each lane has one DSP or two, which add b, too (see dsp_scale): Dsps + 2
-// cycles. Then come one to see where to clip and one to clip.
+// cycles. Then come one to see where to clip and one to clip. With AddersPerStage > 1 a register follows that many adders,
+// levels are clipped in a single cycle, and what the last register leaves of the adders is part of it.
 //
 // Words of m and b are read into a register a cycle ahead. Where there is one set, or one multiplier for all channels, it
 // is a constant of the adders, so that a digit that is 0 takes none.
@@ -24,6 +25,7 @@
 // AddendWidth:      bits of an addend, two's complement, without the zeros at its end.
 // AddendZeros:      the zeros at the end of every addend.
 // Shift:            bits that are shifted out; at least 1 with HalfEven.
+// AddersPerStage:   adders between two registers, at least 1.
 // HalfEven:         round as above, else down.
 // OutputWidth:      bits of a level.
 // OutputSigned:     levels are two's complement.
@@ -45,6 +47,7 @@ module requantize #(
   parameter int unsigned AddendZeros = 0,
   parameter int unsigned Shift = 0,
   parameter bit HalfEven = 1'b0,
+  parameter int unsigned AddersPerStage = 1,
   parameter int unsigned OutputWidth = 8,
   parameter bit OutputSigned = 1'b0,
   parameter logic [OutputWidth-1:0] Lowest = '0,
@@ -80,11 +83,16 @@ module requantize #(
   localparam int unsigned StoredWidth = Common ? 0 : MultiplierWidth;
   localparam int unsigned ChannelWidth = StoredWidth + AddendWidth;
 
-  localparam int unsigned Latency = ((Dsps == 0) ? Digits : Dsps + 2) + 2;
+  if (AddersPerStage < 1) begin : gen_check_stage
+    $error("%m: AddersPerStage must be at least 1");
+  end
+
+  localparam int unsigned Latency =
+      ((Dsps > 0) ? Dsps + 2 : Digits / ((AddersPerStage > 0) ? AddersPerStage : 1)) + ((AddersPerStage > 1) ? 1 : 2);
   logic [Latency-1:0] valid_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) valid_q <= '0;
-    else if (en_i) valid_q <= {valid_q[Latency-2:0], valid_i};
+    else if (en_i) valid_q <= Latency'({valid_q, valid_i});
   end
   assign valid_o = valid_q[Latency-1];
 
@@ -153,23 +161,29 @@ module requantize #(
       wire [ValueWidth-1:0] value;
       wire [MultiplierWidth-1:0] factor;
       wire [SumWidth-1:0] partial, total;
-      logic [SumWidth-1:0] sum_q;
+      wire [SumWidth-1:0] sum;
       if (d == 0) begin : gen_first
         assign value = values_i[l*LaneWidth+:ValueWidth];
         assign factor = multiplier;
         assign partial = start[SumWidth-1:0];
       end else begin : gen_later
-        logic [ValueWidth-1:0] value_q;
-        always_ff @(posedge clk_i) if (en_i) value_q <= gen_digit[d-1].value;
-        assign value = value_q;
+        if (d % AddersPerStage == 0) begin : gen_registered
+          logic [ValueWidth-1:0] value_q;
+          always_ff @(posedge clk_i) if (en_i) value_q <= gen_digit[d-1].value;
+          assign value = value_q;
+        end else begin : gen_same_stage
+          assign value = gen_digit[d-1].value;
+        end
         if (Folds == 1 || Common) begin : gen_constant
           assign factor = multiplier;
-        end else begin : gen_variable
+        end else if (d % AddersPerStage == 0) begin : gen_variable
           logic [MultiplierWidth-1:0] factor_q;
           always_ff @(posedge clk_i) if (en_i) factor_q <= gen_digit[d-1].factor;
           assign factor = factor_q;
+        end else begin : gen_variable_same_stage
+          assign factor = gen_digit[d-1].factor;
         end
-        assign partial = gen_digit[d-1].sum_q;
+        assign partial = gen_digit[d-1].sum;
       end
 
       // a digit looks at three bits from the one below its own on
@@ -208,12 +222,18 @@ module requantize #(
           assign total[Low-1:0] = partial[Low-1:0];
         end
       end
-      always_ff @(posedge clk_i) if (en_i) sum_q <= total;
+      if ((d + 1) % AddersPerStage == 0) begin : gen_sum_register
+        logic [SumWidth-1:0] sum_q;
+        always_ff @(posedge clk_i) if (en_i) sum_q <= total;
+        assign sum = sum_q;
+      end else begin : gen_sum
+        assign sum = total;
+      end
     end
 
     wire [SumWidth-1:0] sum;
     if (Dsps == 0) begin : gen_digits
-      assign sum = gen_digit[Digits-1].sum_q;
+      assign sum = gen_digit[Digits-1].sum;
     end else begin : gen_dsps
       if (SumWidth > 48) begin : gen_check_dsp_sum
         $error("%m: SumWidths must be at most 48 with DSPs");
@@ -251,7 +271,8 @@ module requantize #(
     // -- the quotient, and where to clip it; below its sign, levels are compared as unsigned numbers
 
     localparam int unsigned QuotientWidth = SumWidth - Shift;
-    localparam int unsigned LevelWidth = ((QuotientWidth > OutputWidth) ? QuotientWidth : OutputWidth) + 1;
+    // and one more than the highest level, which may take a bit more than a level
+    localparam int unsigned LevelWidth = ((QuotientWidth > OutputWidth + 1) ? QuotientWidth : OutputWidth + 1) + 1;
     localparam int unsigned Sign = LevelWidth - 1;
     // an odd lowest level, which could become one less, is clipped to itself, too
     localparam logic [LevelWidth-1:0] First =
@@ -276,27 +297,33 @@ module requantize #(
       assign above = !level[Sign] && level[Sign-1:0] >= Beyond[Sign-1:0];
     end
 
-    logic [OutputWidth-1:0] level_q, output_q;
-    logic below_q, above_q;
-    wire exact;
-    always_ff @(posedge clk_i) begin
-      if (en_i) begin
-        level_q <= level[OutputWidth-1:0];
-        below_q <= below;
-        above_q <= above;
-        output_q <= below_q ? Lowest : above_q ? Highest : level_q ^ OutputWidth'(level_q[0] & exact);
-      end
-    end
+    logic [OutputWidth-1:0] output_q;
+    wire [OutputWidth-1:0] clipped;
+    wire exact;  // whether nothing is left of an odd level, which is one less then
     if (HalfEven) begin : gen_half_even
-      logic exact_q;
-      always_ff @(posedge clk_i) if (en_i) exact_q <= sum[Shift-1:0] == '0;
-      assign exact = exact_q;
+      assign exact = sum[Shift-1:0] == '0;
     end else begin : gen_floor
       assign exact = 1'b0;
       if (Shift > 0) begin : gen_remainder
         wire unused_remainder = &{1'b0, sum[Shift-1:0]};
       end
     end
+    if (AddersPerStage > 1) begin : gen_at_once
+      assign clipped = below ? Lowest : above ? Highest : level[OutputWidth-1:0] ^ OutputWidth'(level[0] & exact);
+    end else begin : gen_seen_before
+      logic [OutputWidth-1:0] level_q;
+      logic below_q, above_q, exact_q;
+      always_ff @(posedge clk_i) begin
+        if (en_i) begin
+          level_q <= level[OutputWidth-1:0];
+          below_q <= below;
+          above_q <= above;
+          exact_q <= exact;
+        end
+      end
+      assign clipped = below_q ? Lowest : above_q ? Highest : level_q ^ OutputWidth'(level_q[0] & exact_q);
+    end
+    always_ff @(posedge clk_i) if (en_i) output_q <= clipped;
     assign levels_o[l*OutputWidth+:OutputWidth] = output_q;
   end
 

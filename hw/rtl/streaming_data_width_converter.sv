@@ -4,11 +4,14 @@
 //
 // InputWidth:   bits of an input beat.
 // OutputWidth:  bits of an output beat; one width is a multiple of the other.
+// Pixels:       neighbours in a beat of either side, each with its share of the bits, which are joined or split each by
+//               itself; divides the narrower width.
 `default_nettype none
 
 module streaming_data_width_converter #(
   parameter int unsigned InputWidth = 8,
-  parameter int unsigned OutputWidth = 32
+  parameter int unsigned OutputWidth = 32,
+  parameter int unsigned Pixels = 1
 ) (
   input  wire                    clk_i,
   input  wire                    rst_ni,
@@ -31,6 +34,32 @@ module streaming_data_width_converter #(
     $error("%m: one of InputWidth and OutputWidth must be a multiple of the other");
   end
 
+  localparam int unsigned NarrowWidth = Widen ? InputWidth : OutputWidth;
+  localparam int unsigned WideWidth = Widen ? OutputWidth : InputWidth;
+  localparam int unsigned FieldWidth = NarrowWidth / Pixels;  // of a pixel, in a part
+
+  if (Pixels < 1 || NarrowWidth % Pixels != 0) begin : gen_check_pixels
+    $error("%m: Pixels must be at least 1 and divide the narrower of InputWidth and OutputWidth");
+  end
+
+  // a wide beat, part by part, and pixel by pixel as it is at the port
+  wire [WideWidth-1:0] parts, pixels;
+  if (Widen) begin : gen_pixels
+    for (genvar p = 0; p < Pixels; p++) begin : gen_pixel
+      for (genvar k = 0; k < Ratio; k++) begin : gen_part
+        assign pixels[(p*Ratio+k)*FieldWidth+:FieldWidth] = parts[(k*Pixels+p)*FieldWidth+:FieldWidth];
+      end
+    end
+    assign out_data_o = pixels;
+  end else begin : gen_parts
+    for (genvar p = 0; p < Pixels; p++) begin : gen_pixel
+      for (genvar k = 0; k < Ratio; k++) begin : gen_part
+        assign parts[(k*Pixels+p)*FieldWidth+:FieldWidth] = pixels[(p*Ratio+k)*FieldWidth+:FieldWidth];
+      end
+    end
+    assign pixels = in_data_i;
+  end
+
   if (Ratio == 1) begin : gen_equal
     spill_register #(
       .Width(InputWidth)
@@ -39,7 +68,7 @@ module streaming_data_width_converter #(
       .rst_ni(rst_ni),
       .in_valid_i(in_valid_i),
       .in_ready_o(in_ready_o),
-      .in_data_i(in_data_i),
+      .in_data_i(parts),
       .out_valid_o(out_valid_o),
       .out_ready_i(out_ready_i),
       .out_data_o(out_data_o)
@@ -59,7 +88,7 @@ module streaming_data_width_converter #(
 
     assign in_ready_o = !last_q || !out_valid_q;
     assign out_valid_o = out_valid_q;
-    assign out_data_o = out_q;
+    assign parts = out_q;
 
     always_ff @(posedge clk_i) begin
       if (!rst_ni) begin
@@ -99,7 +128,7 @@ module streaming_data_width_converter #(
         end
         if (in_ready_o) held_valid_q <= in_valid_i;
       end
-      if (in_ready_o) held_q <= in_data_i;
+      if (in_ready_o) held_q <= parts;
     end
 
     spill_register #(

@@ -7,8 +7,15 @@
 // stands still: a vector is taken only while there is a place for its results at the output, where they wait for the
 // reader (see result_buffer).
 //
+// The matrix may be several side by side, each for a part of the vector, as where the pixels of a beat are vectors of their
+// own; then so is the graph.
+//
 // Elements that are two's complement and come in several digits are taken as unsigned ones, the sign bit inverted:
 // larger by 2^(InputWidth − 1), which the start values make up for.
+//
+// Layers of this kind may make one pipeline. One that Pushes has no place for its results: whoever reads them takes them in
+// the cycle in which they come, and its ready, which comes from the last layer's buffer, goes to the first of them. What is
+// behind one that pushes has Ahead, the cycles from the first layer's input to its own, and takes what comes.
 //
 // With CheckOverflow, overflow_o is high for a cycle when a vector's sum has not fitted its accumulator. On the way
 // there, digit by digit, an accumulator may wrap and come back, so its additions are not watched but a second sum, wide
@@ -32,6 +39,10 @@
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // ThresholdFiles:  the thresholds (see activation).
 // Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
+// AddersPerStage:  adders of the requantizer between two registers (see requantize); with more than 1 results go out in the
+//                  cycle in which they come (see result_buffer).
+// Pushes:          the reader takes every result as it comes, whatever out_ready_i says; Digits must be 1.
+// Ahead:           cycles of the layers before it that push, so that in_valid_i is not held for in_ready_o; 0: none push.
 // CheckOverflow:   drive overflow_o, which is 0 otherwise.
 `default_nettype none
 
@@ -56,6 +67,9 @@ module unrolled_mvau #(
   parameter ThresholdFiles = "",
   parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = "",
+  parameter int unsigned AddersPerStage = 1,
+  parameter bit Pushes = 1'b0,
+  parameter int unsigned Ahead = 0,
   parameter bit CheckOverflow = 1'b0
 ) (
   input  wire                       clk_i,
@@ -81,6 +95,9 @@ module unrolled_mvau #(
   if (GraphLatency < 1) begin : gen_check_latency
     $error("%m: GraphLatency must be at least 1");
   end
+  if ((Pushes || Ahead > 0) && Digits > 1) begin : gen_check_pushes
+    $error("%m: Digits must be 1 in a layer that pushes or is behind one");
+  end
 
   localparam int unsigned DigitCountWidth = (Digits > 1) ? $clog2(Digits) : 1;
 
@@ -88,15 +105,17 @@ module unrolled_mvau #(
   localparam bit Accumulates = Digits > 1 || HasStart;
 
   // cycles from a vector to its results at the output, and places for those on the way: see result_buffer
+  localparam bit FallThrough = AddersPerStage > 1;
+  localparam int unsigned ClipLatency = (AddersPerStage > 1) ? 1 : 2;
   localparam int unsigned SearchLatency =
-      (Requantizer[87:80] != '0) ? 32'(Requantizer[87:80]) + 4 :
-      (Requantizer != '0) ? 32'(Requantizer[39:32]) / 2 + 3 : $clog2(NumThresholds + 1);
+      (Requantizer[87:80] != '0) ? 32'(Requantizer[87:80]) + 2 + ClipLatency :
+      (Requantizer != '0) ? (32'(Requantizer[39:32]) / 2 + 1) / AddersPerStage + ClipLatency : $clog2(NumThresholds + 1);
   localparam int unsigned VectorLatency = (Digits > 1) ? Digits + 1 : 0;
-  localparam int unsigned Latency = VectorLatency + GraphLatency + (Accumulates ? 1 : 0) + SearchLatency + 2;
-  localparam int unsigned Places = 3 + (Latency + Digits - 1) / Digits;
+  localparam int unsigned Latency = VectorLatency + GraphLatency + (Accumulates ? 1 : 0) + SearchLatency + (FallThrough ? 0 : 2);
+  localparam int unsigned Places = 3 + (Latency + Digits - 1) / Digits + 2 * Ahead;
 
   wire room;
-  wire take = in_valid_i && in_ready_o;
+  wire take = in_valid_i && (Ahead > 0 || in_ready_o);
 
   // -- the digits of the vector
 
@@ -265,7 +284,8 @@ module unrolled_mvau #(
     .OutputOffset(OutputOffset),
     .ThresholdFiles(ThresholdFiles),
     .Requantizer(Requantizer),
-    .RequantizerFile(RequantizerFile)
+    .RequantizerFile(RequantizerFile),
+    .AddersPerStage(AddersPerStage)
   ) u_activation (
     .clk_i(clk_i),
     .rst_ni(rst_ni),
@@ -276,20 +296,28 @@ module unrolled_mvau #(
     .data_o(activated)
   );
 
-  result_buffer #(
-    .Width(Mh * OutputWidth),
-    .Depth(Places)
-  ) u_result_buffer (
-    .clk_i(clk_i),
-    .rst_ni(rst_ni),
-    .room_o(room),
-    .start_i(take),
-    .in_valid_i(activated_valid),
-    .in_data_i(activated),
-    .out_valid_o(out_valid_o),
-    .out_ready_i(out_ready_i),
-    .out_data_o(out_data_o)
-  );
+  if (Pushes) begin : gen_pushes
+    assign room = out_ready_i;
+    assign out_valid_o = activated_valid;
+    assign out_data_o = activated;
+  end else begin : gen_buffer
+    result_buffer #(
+      .Width(Mh * OutputWidth),
+      .Depth(Places),
+      .FallThrough(FallThrough),
+      .Late(2 + Ahead)
+    ) u_result_buffer (
+      .clk_i(clk_i),
+      .rst_ni(rst_ni),
+      .room_o(room),
+      .start_i(take),
+      .in_valid_i(activated_valid),
+      .in_data_i(activated),
+      .out_valid_o(out_valid_o),
+      .out_ready_i(out_ready_i),
+      .out_data_o(out_data_o)
+    );
+  end
 
 endmodule
 

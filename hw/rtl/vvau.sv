@@ -10,6 +10,7 @@
 // Multiplier:      rows that see the same channel, divides Pe. Row r sees channel r / Multiplier.
 // Simd:            pixels of an input beat, divides Mw. In a beat the channels of a pixel are neighbours.
 // Pe:              elements of an output beat, divides Mh. Row r is computed by lane r % Pe.
+// Pixels:          windows side by side, of which Mh and Pe count the rows (see mvau).
 // InputWidth:      bits of an input element.
 // InputSigned:     inputs are two's complement.
 // WeightWidth:     bits of a weight, two's complement.
@@ -19,12 +20,13 @@
 // HasBias:         accumulators start from a bias, else from 0.
 // BiasWidth:       bits of a bias, two's complement.
 // NumThresholds:   thresholds of a row; 0 puts out the accumulator itself.
-// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see activation).
+// Turns:           lanes that take turns with the thresholds, one after the other, at most Mw / Simd; divides Pe / Pixels (see mvau).
+// CompareWidths:   for each lane of a turn, in 8 bits, the bits of its comparisons (see activation).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
-// WeightFile:      a word for each beat of all windows of a place: Pe times Simd weights.
-// BiasFile:        a word for each beat of results: Pe biases.
+// WeightFile:      a word for each beat of all windows of a place: Pe / Pixels times Simd weights.
+// BiasFile:        a word for each beat of results: Pe / Pixels biases.
 // ThresholdFiles:  the thresholds (see activation).
 // Requantizer, RequantizerFile: what computes the same as the thresholds, if not 0 (see activation).
 // CheckOverflow:   overflow_o is high for a cycle when an addition has left the width of an accumulator; 0 otherwise.
@@ -37,6 +39,7 @@ module vvau #(
   parameter int unsigned Multiplier = 1,
   parameter int unsigned Simd = 1,
   parameter int unsigned Pe = 1,
+  parameter int unsigned Pixels = 1,
   parameter int unsigned InputWidth = 4,
   parameter bit InputSigned = 1'b0,
   parameter int unsigned WeightWidth = 4,
@@ -46,7 +49,8 @@ module vvau #(
   parameter bit HasBias = 1'b0,
   parameter int unsigned BiasWidth = 1,
   parameter int unsigned NumThresholds = 0,
-  parameter logic [Pe*8-1:0] CompareWidths = AccWidths,
+  parameter int unsigned Turns = 1,
+  parameter logic [Pe/Turns*8-1:0] CompareWidths = {(Pe/Turns) {8'd14}},
   parameter int unsigned OutputWidth = 14,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter RamStyle = "auto",
@@ -56,14 +60,14 @@ module vvau #(
   parameter logic [87:0] Requantizer = '0,
   parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0,
-  localparam int unsigned Channels = Pe / Multiplier  // of a beat
+  localparam int unsigned Channels = Pe / Pixels / Multiplier  // of a window in a beat
 ) (
   input  wire                                 clk_i,
   input  wire                                 rst_ni,
 
   input  wire                                 in_valid_i,
   output wire                                 in_ready_o,
-  input  wire  [Simd*Channels*InputWidth-1:0] in_data_i,
+  input  wire  [Pixels*Simd*Channels*InputWidth-1:0] in_data_i,
 
   output wire                                 out_valid_o,
   input  wire                                 out_ready_i,
@@ -79,8 +83,8 @@ module vvau #(
   output wire                                 overflow_o
 );
 
-  if (Mw % Simd != 0 || Mh % Pe != 0 || Pe % Multiplier != 0) begin : gen_check_folding
-    $error("%m: Simd must divide Mw, Pe must divide Mh, and Multiplier must divide Pe");
+  if (Mw % Simd != 0 || Mh % Pe != 0 || Pe % (Pixels * Multiplier) != 0) begin : gen_check_folding
+    $error("%m: Simd must divide Mw, Pe must divide Mh, and Multiplier times Pixels must divide Pe");
   end
 
   mvau #(
@@ -89,6 +93,7 @@ module vvau #(
     .Simd(Simd),
     .Pe(Pe),
     .Channels(Channels),
+    .Pixels(Pixels),
     .Replays(1'b0),
     .InputWidth(InputWidth),
     .InputSigned(InputSigned),
@@ -99,6 +104,7 @@ module vvau #(
     .HasBias(HasBias),
     .BiasWidth(BiasWidth),
     .NumThresholds(NumThresholds),
+    .Turns(Turns),
     .CompareWidths(CompareWidths),
     .OutputWidth(OutputWidth),
     .OutputOffset(OutputOffset),

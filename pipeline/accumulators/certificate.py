@@ -20,9 +20,12 @@ Keys of the file:
       largest_l1_norm   the largest Σ |w| of a row
       l1_limit          the largest Σ |w| that the A2Q bound allows at P_claimed, (2^(P − 1) − 1) // 2^(N − signed),
                         or null
-      dsp_packings      by name of a DSP, the offsets of the lanes that one row may have in its word, two rows, and so on,
-                        whichever rows these are: each lane has the bits of `exact`, which hold its sums, and the words of
-                        weights fit the port; see pipeline/dataflow/dsp_packing.py. Empty where not even one row fits
+      dsp_packings      by name of a DSP, for one row, two rows, and so on, whichever rows these are, and for one pixel and
+                        two: {offsets, pixels, bits, columns}. Lanes of so many bits are at these offsets of the DSP's word,
+                        `pixels` of them for each row, and the words of weights and of inputs fit the ports. Bits are those
+                        of `exact`, which hold every sum of a row, its K columns; or as many as there is room for, which
+                        hold the sums of so many neighbouring columns of any row, and of fewer. See
+                        pipeline/dataflow/dsp_packing.py. Empty where not even one row fits
       zeros, weights    how many weights are zero, of how many
       sparsity          zeros / weights
       witnesses         lowest and highest: {channel, sum, at_high}. The input whose element i is the largest input
@@ -41,13 +44,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 
 from pipeline.accumulators.witness import Witness
+from pipeline.dataflow.dsp_packing import LanePacking
 from pipeline.dataflow.roles import Accumulating
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError
@@ -83,7 +87,7 @@ class LayerCertificate:
     bits: Bounds
     row_bits: tuple[int, ...]  # the width used, row by row
     largest_l1_norm: int
-    dsp_packings: Mapping[str, tuple[tuple[int, ...], ...]]
+    dsp_packings: Mapping[str, tuple[LanePacking, ...]]
     zeros: int
     lowest: Witness
     highest: Witness
@@ -207,7 +211,10 @@ def _to_json(layer: LayerCertificate, per_pe: bool) -> dict[str, Any]:
         "range": [layer.lowest.value, layer.highest.value],
         "largest_l1_norm": layer.largest_l1_norm,
         "l1_limit": layer.l1_limit,
-        "dsp_packings": {dsp: [list(offsets) for offsets in rows] for dsp, rows in layer.dsp_packings.items()},
+        "dsp_packings": {
+            dsp: [{**asdict(packing), "offsets": list(packing.offsets)} for packing in packings]
+            for dsp, packings in layer.dsp_packings.items()
+        },
         "zeros": layer.zeros,
         "weights": layer.k * layer.rows,
         "sparsity": round(layer.sparsity, 4),
@@ -236,7 +243,10 @@ def _from_json(entry: Mapping[str, Any]) -> LayerCertificate:
         bits=entry["bits"],
         row_bits=tuple(entry.get("bits_of_rows", [entry["bits_used"]] * entry["rows"])),
         largest_l1_norm=entry["largest_l1_norm"],
-        dsp_packings={dsp: tuple(map(tuple, rows)) for dsp, rows in entry["dsp_packings"].items()},
+        dsp_packings={
+            dsp: tuple(LanePacking(**{**packing, "offsets": tuple(packing["offsets"])}) for packing in packings)
+            for dsp, packings in entry["dsp_packings"].items()
+        },
         zeros=entry["zeros"],
         lowest=lowest,
         highest=highest,

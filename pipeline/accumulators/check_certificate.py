@@ -37,17 +37,50 @@ def signed_bits(low, high):
     return max((~low if low < 0 else low).bit_length(), (~high if high < 0 else high).bit_length()) + 1
 
 
-def packings(lowest, highest, low, high, bits, port):
-    """The offsets of as many rows as a DSP's word holds: 48 bits of sums, `port` of weights side by side, 18 of an input.
+def packings(weights, low, high, n, bits, port):
+    """The lanes of as many rows as a DSP's word holds: 48 bits of sums, `port` of weights side by side, 18 of the inputs of one
+    pixel or two. Bits are `bits`, or as many as there is room for.
 
-    A weight is stored less 1 where the one below it is negative. It has to fit its lane, but in the last one, the port."""
-    offsets, stored = [], [signed_bits(lowest, highest)]
-    while signed_bits(low, high) <= 18 and len(stored) * bits <= 48 and max([1, *stored[:-1]]) <= bits:
-        if (len(stored) - 1) * bits + stored[-1] > port:
-            break
-        offsets.append([row * bits for row in range(len(stored))])
-        stored.append(signed_bits(lowest - 1, highest))
-    return offsets
+    A weight is stored less 1 where the one below it is negative. It has to fit what its row has of the word, but in the last
+    one, the port; so has an input of `n` bits."""
+    lowest, highest = min(map(min, weights)), max(map(max, weights))
+
+    def fits(rows, pixels, lane):
+        stored, inputs = [signed_bits(lowest, highest)], sum(1 << lane * pixel for pixel in range(pixels))
+        stored += [signed_bits(lowest - 1, highest)] * (rows - 1)
+        row = lane * pixels
+        return (
+            rows * row <= 48
+            and (rows - 1) * row + stored[-1] <= port
+            and max([1] + stored[:-1]) <= row
+            and signed_bits(low * inputs, high * inputs) <= 18
+            and (pixels == 1 or n < lane)
+        )
+
+    found = []
+    for pixels in (1, 2):
+        for rows in range(1, 49):
+            lane = next((lane for lane in range(bits, 0, -1) if fits(rows, pixels, lane)), 0)
+            if not lane:
+                break
+            columns = len(weights[0]) if lane == bits else min(neighbours(row, low, high, lane) for row in weights)
+            if not columns:
+                break
+            offsets = [lane * index for index in range(rows * pixels)]
+            found.append({"offsets": offsets, "pixels": pixels, "bits": lane, "columns": columns})
+    return found
+
+
+def neighbours(row, low, high, bits):
+    """The most columns of which as many neighbours as that, or fewer, add up to what `bits` hold, of any inputs or of none."""
+    half, most, begin, down, up = 1 << bits >> 1, len(row), 0, 0, 0
+    downs, ups = [min(w * low, w * high, 0) for w in row], [max(w * low, w * high, 0) for w in row]
+    for end in range(len(row)):
+        down, up = down + downs[end], up + ups[end]
+        while down < -half or up >= half:
+            most = min(most, end - begin)
+            down, up, begin = down - downs[begin], up - ups[begin], begin + 1
+    return most
 
 
 def witness(weights, sums, extreme, sign):
@@ -86,8 +119,8 @@ def entry(layer, weights, starts, per_pe):
     right.update(zeros=zeros, weights=rows * k, sparsity=round(zeros / (rows * k), 4), largest_l1_norm=max(norms))
     right["P_claimed"] = None if claimed is None else max(claimed, *exact)
     right["l1_limit"] = None if claimed is None else ((1 << (claimed - 1)) - 1) >> (n - signed)
-    ends = (min(map(min, weights)), max(map(max, weights)), low, high, max(exact))
-    right["dsp_packings"] = {name: packings(*ends, port) for name, port in (("DSP48E2", 27), ("DSP48E1", 25))}
+    given = (weights, low, high, n, max(exact))
+    right["dsp_packings"] = {name: packings(*given, port) for name, port in (("DSP48E2", 27), ("DSP48E1", 25))}
     right["witnesses"] = {"lowest": witness(weights, downs, lowest, -1), "highest": witness(weights, ups, highest, 1)}
     return right
 

@@ -1,4 +1,4 @@
-"""An adder graph as a SystemVerilog module, with a register after every adder, and as C++ without.
+"""An adder graph as a SystemVerilog module, with a register after every adder or every few, and as C++ without.
 
 A node is a wire of the bits that its own interval takes: two's complement where it can be negative, else unsigned. Sums
 modulo a power of two hold every value of the interval, whatever their operands are extended to. Where the second operand
@@ -26,7 +26,7 @@ __all__ = ["AdderGraphModule"]
 
 @dataclass(frozen=True, eq=False)
 class AdderGraphModule:
-    """`graph` for elements of the type `element`, with a register after every adder.
+    """`graph` for elements of the type `element`, with at most `adders_per_stage` adders between two registers.
 
     The module takes `inputs_i`, the elements, and gives `results_o`, one field of `result_bits` for each result, two's
     complement, `latency` cycles later.
@@ -34,6 +34,7 @@ class AdderGraphModule:
 
     graph: AdderGraph
     element: IntType
+    adders_per_stage: int = 1
 
     @cached_property
     def types(self) -> tuple[IntType, ...]:
@@ -43,12 +44,13 @@ class AdderGraphModule:
     @cached_property
     def stages(self) -> np.ndarray:
         """The register stage that each node is before: int64 of (nodes,)."""
-        return stages_of_fewest_registers(self.graph, np.array([type_.bits for type_ in self.types]))
+        bits = np.array([type_.bits for type_ in self.types])
+        return stages_of_fewest_registers(self.graph, bits, self.adders_per_stage)
 
     @cached_property
     def latency(self) -> int:
         """Registers on the way of every result, at least 1."""
-        return stage_count(self.graph)
+        return stage_count(self.graph, self.adders_per_stage)
 
     @property
     def result_types(self) -> tuple[IntType, ...]:

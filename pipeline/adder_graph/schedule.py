@@ -1,9 +1,10 @@
 """The register stage of each adder of a graph, chosen for the fewest flip-flops.
 
-A register follows every adder, so an adder lies at least one stage behind its operands. A value that a later stage reads
-passes a register for every stage between. The fewest flip-flops, at the fewest stages, are a linear program whose
-constraints are all differences of two variables; its corners are integers (Leiserson and Saxe, "Retiming synchronous
-circuitry", Algorithmica 6, 1991).
+A register follows every adder, or every few: at most `adders_per_stage` of them are on a way from register to register.
+A value that a later stage reads passes a register for every stage between. The fewest flip-flops, at the fewest stages,
+are a linear program whose constraints are all differences of two variables; its corners are integers (Leiserson and Saxe,
+"Retiming synchronous circuitry", Algorithmica 6, 1991). The constraint on ways is theirs, too: a node is a stage behind
+every node from which a way of one adder too many leads to it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from pipeline.adder_graph.graph import ZERO, AdderGraph
 __all__ = ["stage_count", "stages_of_fewest_registers"]
 
 
-def stage_count(graph: AdderGraph) -> int:
-    """The register stages that a graph needs: one an adder on its longest way, at least 1."""
+def stage_count(graph: AdderGraph, adders_per_stage: int = 1) -> int:
+    """The register stages that a graph needs, with so many adders on its longest way between two; at least 1."""
     used = graph.results[graph.results[:, 0] != ZERO, 0]
-    return max(1, int(graph.levels()[used].max(initial=0)))
+    return max(1, -(-int(graph.levels()[used].max(initial=0)) // adders_per_stage))
 
 
-def stages_of_fewest_registers(graph: AdderGraph, bits: np.ndarray) -> np.ndarray:
+def stages_of_fewest_registers(graph: AdderGraph, bits: np.ndarray, adders_per_stage: int = 1) -> np.ndarray:
     """The stage of each node of `graph`, from 0 to `stage_count` - 1: int64 of (nodes,); 0 for inputs.
 
     `bits` are those of each node's value. Nodes that no result depends on are not placed: they get stage 0.
@@ -29,7 +30,7 @@ def stages_of_fewest_registers(graph: AdderGraph, bits: np.ndarray) -> np.ndarra
     from scipy.optimize import linprog  # here, as importing it takes long and every kernel is imported with a stage
     from scipy.sparse import csr_array
 
-    stages, inputs, nodes = stage_count(graph), graph.inputs, graph.nodes
+    stages, inputs, nodes = stage_count(graph, adders_per_stage), graph.inputs, graph.nodes
     used = graph.used()
     # variables: the stage of each node, then the last stage that reads its value; results are read in stage `stages`
     later: list[tuple[int, int, int]] = []  # the first is at least the second plus the third
@@ -38,7 +39,8 @@ def stages_of_fewest_registers(graph: AdderGraph, bits: np.ndarray) -> np.ndarra
             for operand in (a, b):
                 later.append((nodes + operand, node, 0))
                 if operand >= inputs:
-                    later.append((node, operand, 1))
+                    later.append((node, operand, int(adders_per_stage == 1)))
+    later += [(node, before, 1) for node, before in _too_far(graph, adders_per_stage) if used[node]]
     lo, hi = np.zeros(2 * nodes), np.full(2 * nodes, float(stages))
     hi[:inputs] = 0
     hi[inputs:nodes] = stages - 1
@@ -62,3 +64,20 @@ def stages_of_fewest_registers(graph: AdderGraph, bits: np.ndarray) -> np.ndarra
     assert (placed[first] >= placed[second] + gap).all()
     scheduled: np.ndarray = placed[:nodes]
     return scheduled
+
+
+def _too_far(graph: AdderGraph, adders_per_stage: int) -> list[tuple[int, int]]:
+    """The adders, each with one before it, between which a way has `adders_per_stage` + 1 adders, both ends counted."""
+    if adders_per_stage == 1:
+        return []  # an adder and its operands
+    inputs = graph.inputs
+    before: list[list[set[int]]] = []  # of each adder the first adders of the ways to it, by their adders less one
+    pairs: list[tuple[int, int]] = []
+    for node, (a, _, b, _, _) in enumerate(graph.adders.tolist(), inputs):
+        ways: list[set[int]] = [{node}]
+        for length in range(adders_per_stage):
+            of_operands = [before[operand - inputs] for operand in {a, b} if operand >= inputs]
+            ways.append(set().union(*(ends[length] for ends in of_operands)))
+        pairs += [(node, first) for first in ways.pop()]
+        before.append(ways)
+    return pairs

@@ -11,11 +11,11 @@ from pipeline.adder_graph.graph import ZERO, AdderGraph, without_unused
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
 
-__all__ = ["adder_graph_of"]
+__all__ = ["MORE_LEVELS", "adder_graph_of"]
 
 _INPUT, _ADD, _SUBTRACT = -1, 0, 1  # da4ml's codes of operations
 _BLOCK = 4000  # weights that are not zero in a block of columns
-_DELAY = 2  # adders that a way may be longer than the shortest one possible, in exchange for fewer of them
+MORE_LEVELS = 2  # adders that a way may be longer than the shortest one possible, in exchange for fewer of them
 
 
 class _Term(NamedTuple):
@@ -35,10 +35,10 @@ class _Term(NamedTuple):
 _NOTHING = _Term(ZERO, 0, 1)
 
 
-def adder_graph_of(weights: np.ndarray, element: IntType) -> AdderGraph:
+def adder_graph_of(weights: np.ndarray, element: IntType, more_levels: int = MORE_LEVELS) -> AdderGraph:
     """A graph of few and narrow adders that multiplies vectors of `element` by int64 `weights` (MH, MW).
 
-    The same matrix and type give the same graph. The time that da4ml takes grows with the square of the weights that
+    A way through it may be up to `more_levels` adders longer than the shortest one possible. The same matrix and type give the same graph. The time that da4ml takes grows with the square of the weights that
     are not zero, and more; so wide matrices are cut into blocks of columns, of which the sums are then added. Raises
     VerificationError where what was found is not the matrix.
     """
@@ -51,7 +51,7 @@ def adder_graph_of(weights: np.ndarray, element: IntType) -> AdderGraph:
         rows = np.flatnonzero(block.any(axis=1))
         result = solve(
             np.ascontiguousarray(block[rows].T, np.float32),
-            hard_dc=_DELAY,
+            hard_dc=more_levels,
             qintervals=[(float(element.lo), float(max(element.hi, element.lo + 1)), 1.0)] * len(columns),
             adder_size=1,
             carry_size=-1,

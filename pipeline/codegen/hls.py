@@ -226,7 +226,7 @@ def _streams(graph: LayerGraph) -> tuple[list[dict[str, object]], dict[str, str]
 
 def _ports(direction: str, streams: Sequence[Stream]) -> tuple[HlsPort, ...]:
     return tuple(
-        HlsPort(stream.shape, stream.type, stream.lanes, name=f"{direction}{index}")
+        HlsPort(stream.shape, stream.type, stream.lanes, stream.pixels, name=f"{direction}{index}")
         for index, stream in enumerate(streams)
     )
 

@@ -13,13 +13,14 @@ __all__ = ["write_layer_bench"]
 
 
 def write_layer_bench(
-    graph: Iterable[Layer], folder: Path, *, check_overflow: bool = False
+    graph: Iterable[Layer], folder: Path, *, check_overflow: bool = False, alone: bool = True
 ) -> tuple[Design, tuple[Layer, ...]]:
     """A design in which every layer of `graph` has its own ports, with `check_overflow` as `write_design` makes it. Returns
-    it with the layers as they stand in it."""
+    it with the layers as they stand in it: with all handshakes (`Layer.alone`), or as they are, which is right where none
+    of them is stalled."""
     layers = tuple(
         replace(
-            layer,
+            layer.alone if alone else layer,
             input_names=tuple(f"{layer.name}_in{i}" for i in range(len(layer.input_names))),
             output_names=tuple(f"{layer.name}_out{i}" for i in range(len(layer.output_names))),
         )

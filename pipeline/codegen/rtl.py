@@ -169,7 +169,7 @@ def write_design(
             write_text(folder / f"{_companion_name(layer)}.sv", render(companion.module))
         instances.append(
             {
-                "module": layer.module,
+                "module": layer.rtl_module,
                 "name": _instance_name(layer),
                 "layer": layer.name,
                 "comment": layer.source,
@@ -178,6 +178,7 @@ def write_design(
                 "unread": unread,
                 "companion": _companion_name(layer) if companion else None,
                 "wires": companion.wires if companion else (),
+                "copies": companion.copies if companion else 0,
             }
         )
     write_template(
@@ -208,7 +209,7 @@ def streams_by_name(layers: Sequence[Layer]) -> dict[str, Stream]:
 
 
 def _port(name: str, stream: str, of: Stream) -> Port:
-    return Port(of.shape, of.type, of.lanes, name=name, stream=stream)
+    return Port(of.shape, of.type, of.lanes, of.pixels, name=name, stream=stream)
 
 
 def _weight_words(layers: Sequence[Layer]) -> np.ndarray:

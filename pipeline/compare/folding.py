@@ -86,7 +86,6 @@ def read_folding(reference: BuildConfig, built: BuildResult) -> Folding:
 def _group(reference: BuildConfig) -> str:
     """The key that is common to the references of builds that are to be folded alike."""
     same = reference.model_dump(mode="json")
-    styles = reference.mvau_style
-    if {styles} == {"folded"} if isinstance(styles, str) else set(styles.values()) <= {"folded"}:
+    if reference.mvau_style == "folded":
         same |= {"model": shape_of(reference), "seed": 0}
     return json.dumps(same, sort_keys=True)

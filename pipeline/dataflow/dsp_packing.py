@@ -1,25 +1,32 @@
 """Rows of a matrix side by side in one DSP: several products of its multiplier, and several sums in its 48 bits.
 
-R rows of integer weights w_0 … w_(R−1), K each, are multiplied by the same inputs x. Row r gets a lane of L_r bits of the
-DSP's word, from bit o_r = L_0 + … + L_(r−1) on. For each column i
+R rows of integer weights w_0 … w_(R−1), K each, are multiplied by the same inputs x, or by those of M pixels x^0 … x^(M−1).
+Row r and pixel m get a lane of the DSP's word: L_r bits from bit o_r + m·s on, where s is the stride of pixels, at least
+every L_r, and o_(r+1) is at least o_r + (M − 1)·s + L_r. For each column i
 
-    A_i = Σ_r w_r,i · 2^o_r                     is at the port A, x_i at the port B
-    C   = Σ_r (b_r + 2^(L_r − 1)) · 2^o_r       is what the sum starts from; b_r is the bias of row r, or 0
-    P   = C + Σ_i A_i · x_i   modulo 2^48       is the port P at the end
+    A_i = Σ_r w_r,i · 2^o_r                     is at the port A
+    B_i = Σ_m x^m_i · 2^(m·s)                   is at the port B
+    C   = Σ_r,m (b_r + 2^(L_r − 1)) · 2^(o_r + m·s)   is what the sum starts from; b_r is the bias of row r, or 0
+    P   = C + Σ_i A_i · B_i   modulo 2^48       is the port P at the end
 
-Why it is exact. The product is linear and additions of 48 bits are additions modulo 2^48, so in whatever order and over how
-many DSPs the sum is formed, P = Σ_r (S_r + 2^(L_r − 1)) · 2^o_r modulo 2^48, where S_r = b_r + Σ_i w_r,i · x_i. If each S_r
-fits L_r bits, two's complement, then each term S_r + 2^(L_r − 1) is in 0 … 2^L_r − 1: the terms have bits of their own, no
-carry goes from one to the next, and lane r of P is S_r but for its highest bit, which is inverted. Only the final sums have
-to fit. On the way a lane may borrow from the next one, and P may wrap, as often as it likes. And if one does not fit, the
-lowest such lane is read wrong, as what is below it has no carry: the condition is necessary too.
+Why it is exact. The product is linear in both and additions of 48 bits are additions modulo 2^48, so in whatever order and
+over how many DSPs the sum is formed, P = Σ_r,m (S_r,m + 2^(L_r − 1)) · 2^(o_r + m·s) modulo 2^48, where S_r,m = b_r + Σ_i
+w_r,i · x^m_i. If each S_r,m fits L_r bits, two's complement, then each term S_r,m + 2^(L_r − 1) is in 0 … 2^L_r − 1: the terms
+have bits of their own, no carry goes from one to the next, and a lane of P is its sum but for the highest bit, which is
+inverted. Only the final sums have to fit. On the way a lane may borrow from the next one, and P may wrap, as often as it
+likes. And if one does not fit, the lowest such lane is read wrong, as what is below it has no carry: the condition is
+necessary too, where lanes lie side by side without a gap.
 
-What it takes. The port A has to hold every A_i, the port B every x_i, both two's complement, and Σ_r L_r is at most 48.
-The topmost lane takes what its weights need of the port A, not what its sums need.
+Segments. What a lane has to hold is what is added up in it before it is read. Where that is not the sum of a row but of a
+segment of it, of some neighbouring columns, each segment has to fit, and what adds the segments up holds the row.
 
-What is stored. Lane r of A_i is a field f_r = w_r − [f_(r−1) < 0], a weight less the borrow of the field below, with its sign
-repeated up to the end of the lane: so A_i = Σ_r w_r,i · 2^o_r is wired to the memory of the weights, and no pre-adder is
-needed. Fields have the bits of a weight, or one more where the lowest weight meets a borrow.
+What it takes. The port A has to hold every A_i, the port B every B_i, both two's complement, and the topmost lane ends at
+bit 48 at most. The topmost row takes what its weights need of the port A, not what its sums need.
+
+What is stored. Row r of A_i is a field f_r = w_r − [f_(r−1) < 0], a weight less the borrow of the field below, with its sign
+repeated up to the next row: so A_i = Σ_r w_r,i · 2^o_r is wired to the memory of the weights, and no pre-adder is needed.
+Fields have the bits of a weight, or one more where the lowest weight meets a borrow. Pixels that are signed are made fields
+of B_i in the same way, once for all words.
 
 The ports: UG579, "DSP48E2", 27 × 18 and 48 bits; UG479, "DSP48E1", 25 × 18 and 48 bits.
 """
@@ -31,12 +38,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.dataflow.bounds import exact_range, range_bits
+from pipeline.dataflow.bounds import range_bits
 from pipeline.dataflow.types import IntType
 from pipeline.devices.dsps import PORTS, SUM_BITS
 from pipeline.errors import VerificationError
 
-__all__ = ["DSPS", "Dsp", "Lane", "Packing", "pack_lanes", "row_packings", "start_word"]
+__all__ = [
+    "DSPS",
+    "Dsp",
+    "Lane",
+    "LanePacking",
+    "Packing",
+    "SegmentSums",
+    "any_rows",
+    "columns_that_fit",
+    "field_widths",
+    "lane_packings",
+    "pack_lanes",
+    "segment_ranges",
+    "start_word",
+]
+
+WHOLE = (0,)  # segments: the whole row is one, which begins with column 0
 
 
 @dataclass(frozen=True)
@@ -55,8 +78,8 @@ DSPS = {family: Dsp(name, *PORTS[family], SUM_BITS) for family, name in (("xcup"
 
 @dataclass(frozen=True)
 class Lane:
-    """Bits `offset` … `offset` + `bits` − 1 of the word, for sums from `lo` to `hi`; its weights are stored in
-    `field_bits`."""
+    """What a row has of a word: `bits` from bit `offset` on for its first pixel, for sums from `lo` to `hi`; its weights are
+    stored in `field_bits`."""
 
     offset: int
     bits: int
@@ -71,12 +94,16 @@ class Lane:
 
 @dataclass(frozen=True)
 class Packing:
-    """The lanes of one DSP word, the lowest first. Each is for one row of every fold; the rows of a fold are computed at
-    the same time. `check` proves that it is exact."""
+    """The lanes of one DSP word, the lowest row first. Each is for one row of every fold; the rows of a fold are computed at
+    the same time. `pixels` are side by side, the lanes of the next one `stride` bits after those of the one before.
+    `segments` are the first columns of each segment of a row. `check` proves that it is exact."""
 
     dsp: Dsp
     input_type: IntType
     lanes: tuple[Lane, ...]
+    pixels: int = 1
+    stride: int = 0
+    segments: tuple[int, ...] = WHOLE
 
     @classmethod
     def of(
@@ -86,32 +113,22 @@ class Packing:
         bits: Sequence[int],
         dsp: Dsp,
         bias: np.ndarray | None = None,
+        *,
+        pixels: int = 1,
+        segments: tuple[int, ...] = WHOLE,
     ) -> Packing:
         """The lanes of so many `bits` for `weights` (folds, rows, K), from the start values `bias` (folds, rows).
 
         Raises ValueError for what the DSP does not hold: the text says which port.
         """
-        offsets = _offsets(bits)
-        if offsets[-1] + bits[-1] > dsp.p:
-            raise ValueError(f"lanes of {', '.join(map(str, bits))} bits are more than the {dsp.p} of a {dsp.name}")
-        port = IntType.of_bits(dsp.b, signed=True)
-        if input_type.lo < port.lo or input_type.hi > port.hi:
-            raise ValueError(f"the port B of a {dsp.name}, {dsp.b} bits, does not hold inputs of {input_type.name}")
-        if offsets[-1] >= dsp.a or _widest(_words(weights, offsets)) > dsp.a:
-            places = f" at {', '.join(map(str, offsets))}" if len(bits) > 1 else ""
-            raise ValueError(
-                f"the port A of a {dsp.name}, {dsp.a} bits, does not hold weights of {_widest(weights)}{places}"
-            )
-        fields = cls.fields(weights)
-        field_bits = [_widest(fields[:, lane]) for lane in range(len(bits))]
-        if any(field > lane for field, lane in zip(field_bits[:-1], bits[:-1], strict=True)):
-            raise ValueError(f"lanes of {', '.join(map(str, bits))} bits do not hold fields of {field_bits} bits")
-        ends = [exact_range(weights[:, r], input_type, None if bias is None else bias[:, r]) for r in range(len(bits))]
+        fields = [_widest(fields) for fields in cls.fields(weights).swapaxes(0, 1)]
+        offsets, stride = _layout(bits, fields, input_type, dsp, pixels)
+        ends = segment_ranges(weights, input_type, segments, bias)
         lanes = (
-            Lane(offset, width, field, min(lo), max(hi))
-            for offset, width, field, (lo, hi) in zip(offsets, bits, field_bits, ends, strict=True)
+            Lane(offset, width, field, int(lo), int(hi))
+            for offset, width, field, lo, hi in zip(offsets, bits, fields, *ends, strict=True)
         )
-        return cls(dsp, input_type, tuple(lanes))
+        return cls(dsp, input_type, tuple(lanes), pixels, stride, segments)
 
     @staticmethod
     def fields(weights: np.ndarray) -> np.ndarray:
@@ -121,111 +138,250 @@ class Packing:
             fields[:, row] -= fields[:, row - 1] < 0
         return fields
 
+    def offsets(self) -> list[int]:
+        """Where lanes begin, pixel by pixel of a row."""
+        return [lane.offset + pixel * self.stride for lane in self.lanes for pixel in range(self.pixels)]
+
     def check(self, weights: np.ndarray, bias: np.ndarray | None = None) -> None:
         """Prove that the DSP gives the sums of `weights` (folds, rows, K) from `bias` (folds, rows), for all inputs.
 
-        The sums' ranges, the layout, the ports and the stored fields are computed anew of the weights. Raises
-        VerificationError for the first thing that does not hold.
+        The ranges of the sums, or of their segments, the layout, the ports and the stored fields are computed anew of the
+        weights. Raises VerificationError for the first thing that does not hold.
         """
-        offsets, bits = [lane.offset for lane in self.lanes], [lane.bits for lane in self.lanes]
-        if offsets != _offsets(bits) or offsets[-1] + bits[-1] > self.dsp.p:
+        offsets = self.offsets()
+        bits = [lane.bits for lane in self.lanes for _ in range(self.pixels)]
+        beyond = [*offsets[1:], self.dsp.p]
+        if offsets[0] != 0 or any(o + b > end for o, b, end in zip(offsets, bits, beyond, strict=True)):
             raise VerificationError(f"Lanes at {offsets} of {bits} bits do not fit {self.dsp.p} bits side by side.")
         if weights.shape[1] != len(self.lanes):
             raise VerificationError(f"{weights.shape[1]} rows are to be in {len(self.lanes)} lanes of a DSP.")
-        for index, lane in enumerate(self.lanes):
-            lo, hi = exact_range(weights[:, index], self.input_type, None if bias is None else bias[:, index])
-            if (min(lo), max(hi)) != (lane.lo, lane.hi):
+        if self.segments[0] != 0 or list(self.segments) != sorted({*self.segments} & {*range(weights.shape[2])}):
+            raise VerificationError(f"Segments that begin with the columns {self.segments} are not those of a row.")
+        for index, (lane, lo, hi) in enumerate(
+            zip(self.lanes, *segment_ranges(weights, self.input_type, self.segments, bias), strict=True)
+        ):
+            if (lo, hi) != (lane.lo, lane.hi):
                 raise VerificationError(
-                    f"Lane {index} of a DSP is for sums from {lane.lo} to {lane.hi}; its rows give {min(lo)} to {max(hi)}."
+                    f"Lane {index} of a DSP is for sums from {lane.lo} to {lane.hi}; its rows give {lo} to {hi}."
                 )
             if not lane.holds_its_sums:
                 raise VerificationError(
                     f"Lane {index} of a DSP has {lane.bits} bits, which do not hold its sums from {lane.lo} to {lane.hi}."
                 )
-        words, fields = _words(weights, offsets), self.fields(weights)
+        rows = [lane.offset for lane in self.lanes]
+        words, fields = _words(weights, rows), self.fields(weights)
         for values, width, what in (
             (words, self.dsp.a, "the port A does not hold the weights side by side"),
-            (np.array([self.input_type.lo, self.input_type.hi]), self.dsp.b, "the port B does not hold the inputs"),
+            (np.array(_input_ends(self.input_type, self.pixels, self.stride)), self.dsp.b,
+             "the port B does not hold the inputs"),
             *(
                 (fields[:, i], lane.field_bits, f"the fields of lane {i} are wider")
                 for i, lane in enumerate(self.lanes)
             ),
-        ):
+        ):  # fmt: skip
             if _widest(values) > width:
                 raise VerificationError(f"{self.dsp.name}: {what}, {width} bits.")
         if (self._wired(fields) != words).any():
             raise VerificationError(f"{self.dsp.name}: the stored fields are not the weights side by side.")
 
     def _wired(self, fields: np.ndarray) -> np.ndarray:
-        """The port A as it is wired: each field with its sign repeated up to the next lane, the topmost as it is."""
+        """The port A as it is wired: each field with its sign repeated up to the next row, the topmost as it is."""
         word = fields[:, -1] << self.lanes[-1].offset
-        for index, lane in enumerate(self.lanes[:-1]):
-            word |= (fields[:, index] & ((1 << lane.bits) - 1)) << lane.offset
+        for index, (lane, above) in enumerate(zip(self.lanes[:-1], self.lanes[1:], strict=True)):
+            word |= (fields[:, index] & ((1 << (above.offset - lane.offset)) - 1)) << lane.offset
         return word
 
 
-def pack_lanes(
-    weights: np.ndarray,
-    input_type: IntType,
-    bits: Sequence[int],
-    dsp: Dsp,
-    bias: np.ndarray | None = None,
-) -> tuple[Packing, ...]:
-    """The fewest words of neighbouring lanes that PE lanes of so many `bits` fit, of `weights` (folds, PE, K).
+def pack_lanes(bits: Sequence[int], fields: np.ndarray, input_type: IntType, dsp: Dsp, pixels: int = 1) -> list[int]:
+    """How many neighbouring rows each word takes, if they are as few words as can be, of PE rows whose lanes have so many
+    `bits`: `fields` (rows, PE) has for each of them the bits of its field with so many rows of the word below it.
 
-    Whatever fits a word, its lower lanes alone do as well, so that filling one word after the other takes the fewest.
+    Whatever fits a word, its lower rows alone do as well, so that filling one word after the other takes the fewest.
     Raises ValueError, as `Packing.of` does, for a lane that does not even fit alone.
     """
-
-    def word(first: int, end: int) -> Packing:
-        rows = slice(first, end)
-        return Packing.of(weights[:, rows], input_type, bits[rows], dsp, None if bias is None else bias[:, rows])
-
-    packings: list[Packing] = []
+    counts: list[int] = []
     first = 0
-    for end in range(1, len(bits) + 1):
-        if end - first > 1:
+    while first < len(bits):
+        count = 1
+        _layout(bits[first : first + 1], fields[:1, first].tolist(), input_type, dsp, pixels)
+        while first + count < len(bits) and count < len(fields):
+            end = first + count + 1
+            widths = [int(fields[row - first, row]) for row in range(first, end)]
             try:
-                packings[-1] = word(first, end)
-                continue
+                _layout(bits[first:end], widths, input_type, dsp, pixels)
             except ValueError:
-                first = end - 1
-        packings.append(word(first, end))
+                break
+            count += 1
+        counts.append(count)
+        first += count
+    return counts
+
+
+def field_widths(weights: np.ndarray, most: int) -> np.ndarray:
+    """For 0 to `most` − 1 rows below it in a word, the bits of the field of each row of `weights` (rows, K): int64 (most, rows).
+    The rows below are those before it; the first rows have fewer, and no meaning beyond."""
+    narrow: np.ndarray = weights.astype(np.int16 if np.abs(weights).max() < 1 << 14 else np.int64)
+    fields: np.ndarray = narrow
+    widths = np.empty((most, len(weights)), np.int64)
+    for below in range(most):
+        widths[below] = [
+            range_bits(*ends) for ends in zip(fields.min(axis=1).tolist(), fields.max(axis=1).tolist(), strict=True)
+        ]
+        above = np.vstack([narrow[:1], narrow[1:] - (fields[:-1] < 0)])
+        if (above == fields).all():
+            widths[below + 1 :] = widths[below]
+            break
+        fields = above
+    return widths
+
+
+def segment_ranges(
+    weights: np.ndarray,
+    input_type: IntType,
+    segments: Sequence[int] = WHOLE,
+    bias: np.ndarray | None = None,
+) -> tuple[list[int], list[int]]:
+    """For each row the least and the largest sum that a segment of it can have in any fold: of `weights` (folds, rows, K),
+    from `bias` (folds, rows). `segments` are the first columns of each."""
+    products = weights.astype(np.int64) * input_type.lo, weights.astype(np.int64) * input_type.hi
+    lo, hi = (np.add.reduceat(end(*products), list(segments), axis=2) for end in (np.minimum, np.maximum))
+    if bias is not None:
+        lo, hi = (end + bias[:, :, None] for end in (lo, hi))
+    return lo.min(axis=(0, 2)).tolist(), hi.max(axis=(0, 2)).tolist()
+
+
+@dataclass(frozen=True)
+class LanePacking:
+    """What a word takes of any rows of a layer: lanes of `bits` at `offsets`, of each row one for each of `pixels`; the sums of
+    any `columns` neighbours, and of fewer, fit them."""
+
+    offsets: tuple[int, ...]
+    pixels: int
+    bits: int
+    columns: int
+
+
+def lane_packings(
+    weights: np.ndarray, input_type: IntType, bits: int, dsp: Dsp, most_pixels: int = 2
+) -> tuple[LanePacking, ...]:
+    """The packings of one row of a layer, of two, and so on, as many as a word takes, of 1 to `most_pixels` pixels: of any rows
+    of `weights` (rows, K) whose sums all fit `bits`. Lanes have as many bits, or as the ports leave for them if these are
+    fewer; that is left out if not one product fits them. Empty where a DSP does not even hold one row.
+
+    >>> of = np.array([[7, -7] * 8])
+    >>> [(packing.offsets, packing.columns) for packing in lane_packings(of, IntType(0, 15), 11, DSPS["xcup"])]
+    [((0,), 16), ((0, 11), 16), ((0, 11, 22), 16), ((0, 11), 16), ((0, 11, 22, 33), 16)]
+    """
+    packings: list[LanePacking] = []
+    ends = IntType(int(weights.min()), int(weights.max()))
+    sums = SegmentSums.of(weights, input_type)
+    for pixels in range(1, most_pixels + 1):
+        for rows in range(1, dsp.p + 1):
+            lane = next((b for b in range(bits, 0, -1) if any_rows(ends, input_type, b, dsp, rows, pixels)), 0)
+            columns = weights.shape[1] if lane == bits else sums.columns(lane)
+            if columns == 0:
+                break
+            offsets = tuple(lane * index for index in range(rows * pixels))
+            packings.append(LanePacking(offsets, pixels, lane, columns))
     return tuple(packings)
 
 
-def row_packings(weights: IntType, input_type: IntType, bits: int, dsp: Dsp) -> tuple[tuple[int, ...], ...]:
-    """The offsets of the lanes of one row, of two, and so on, as many as a word takes: of any rows of a layer whose sums all
-    fit `bits` and whose weights lie in `weights`. Empty where a DSP does not even hold one.
-
-    >>> row_packings(IntType(-7, 7), IntType(0, 15), 11, DSPS["xcup"])
-    ((0,), (0, 11), (0, 11, 22))
-    """
-    packings: list[tuple[int, ...]] = []
-    port = IntType.of_bits(dsp.b, signed=True)
-    if input_type.lo < port.lo or input_type.hi > port.hi:
-        return ()
+def any_rows(weights: IntType, input_type: IntType, bits: int, dsp: Dsp, rows: int, pixels: int = 1) -> bool:
+    """Whether a word takes so many rows of `weights`, whatever they are, in lanes of so many `bits`."""
     first = range_bits(weights.lo, weights.hi)
     above = range_bits(weights.lo - 1, weights.hi)  # with the borrow of the row below
-    for rows in range(1, dsp.p // bits + 1):
-        last, below = (first, 0) if rows == 1 else (above, first if rows == 2 else above)
-        if (rows - 1) * bits + last > dsp.a or below > bits:
-            break
-        packings.append(tuple(row * bits for row in range(rows)))
-    return tuple(packings)
+    try:
+        _layout([bits] * rows, [first, *[above] * (rows - 1)], input_type, dsp, pixels)
+    except ValueError:
+        return False
+    return True
+
+
+def columns_that_fit(weights: np.ndarray, input_type: IntType, bits: int) -> int:
+    """The most columns of which the products of any row of `weights` (rows, K), as many neighbours as that or fewer, add up to
+    what `bits` hold. An input may be left out, too, which makes no difference where it can be 0."""
+    return SegmentSums.of(weights, input_type).columns(bits)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentSums:
+    """The sums of any neighbouring columns of a matrix: `downs` and `ups` (K + 1, rows) are the least and the largest sums of
+    the first columns of each row, of which each input, as far as it can be left out or be 0, adds the less or the more."""
+
+    downs: np.ndarray
+    ups: np.ndarray
+
+    @classmethod
+    def of(cls, weights: np.ndarray, input_type: IntType) -> SegmentSums:
+        columns = weights.T.astype(np.int64)
+        products = columns * input_type.lo, columns * input_type.hi
+        zero = np.zeros((1, len(weights)), np.int64)
+        downs, ups = (np.vstack([zero, end(end(*products), 0).cumsum(axis=0)]) for end in (np.minimum, np.maximum))
+        reach = max(-int(downs.min()), int(ups.max()))
+        return cls(*(sums.astype(np.int32 if reach < 1 << 30 else np.int64) for sums in (downs, ups)))
+
+    def bits(self, starts: Sequence[int]) -> int:
+        """What the sums of all segments need, which begin with the columns `starts`."""
+        ends = np.array([*starts, len(self.ups) - 1])
+        downs, ups = (np.diff(sums[ends], axis=0) for sums in (self.downs, self.ups))
+        return range_bits(int(downs.min()), int(ups.max()))
+
+    def columns(self, bits: int) -> int:
+        """The most neighbouring columns whose sums `bits` hold, wherever they are."""
+        fitting, beyond, half = 0, len(self.ups), 1 << (bits - 1) if bits else 0
+        while beyond - fitting > 1:
+            count = (fitting + beyond) // 2
+            lowest = int((self.downs[count:] - self.downs[:-count]).min())
+            highest = int((self.ups[count:] - self.ups[:-count]).max())
+            if -half <= lowest and highest < half:
+                fitting = count
+            else:
+                beyond = count
+        return fitting
 
 
 def start_word(packing: Packing, bias: Sequence[int] | None = None) -> int:
-    """C, what the sum of a word starts from, modulo 2^48; `bias` has a start for each lane."""
+    """C, what the sum of a word starts from, modulo 2^48; `bias` has a start for each row."""
     starts = [0] * len(packing.lanes) if bias is None else bias
     word = sum(
-        (int(start) + (1 << (lane.bits - 1))) << lane.offset for start, lane in zip(starts, packing.lanes, strict=True)
+        (int(start) + (1 << (lane.bits - 1))) << (lane.offset + pixel * packing.stride)
+        for start, lane in zip(starts, packing.lanes, strict=True)
+        for pixel in range(packing.pixels)
     )
     return word & ((1 << packing.dsp.p) - 1)
 
 
-def _offsets(bits: Sequence[int]) -> list[int]:
-    return [sum(bits[:lane]) for lane in range(len(bits))]
+def _layout(
+    bits: Sequence[int], fields: Sequence[int], input_type: IntType, dsp: Dsp, pixels: int
+) -> tuple[list[int], int]:
+    """Where the rows of a word begin, of lanes of so many `bits` and weights stored in `fields`, and the stride of pixels.
+
+    Raises ValueError for what the DSP does not hold: the text says which port.
+    """
+    stride = max(bits) if pixels > 1 else 0
+    offsets = [0]
+    for width in bits[:-1]:
+        offsets.append(offsets[-1] + (pixels - 1) * stride + width)
+    if offsets[-1] + (pixels - 1) * stride + bits[-1] > dsp.p:
+        of = f" of {pixels} pixels" if pixels > 1 else ""
+        raise ValueError(f"lanes of {', '.join(map(str, bits))} bits{of} are more than the {dsp.p} of a {dsp.name}")
+    if range_bits(*_input_ends(input_type, pixels, stride)) > dsp.b:
+        of = f" of {pixels} pixels {stride} bits apart" if pixels > 1 else ""
+        raise ValueError(f"the port B of a {dsp.name}, {dsp.b} bits, does not hold inputs of {input_type.name}{of}")
+    if pixels > 1 and input_type.bits + 1 > stride:
+        raise ValueError(f"lanes of {stride} bits are narrower than an input of {input_type.name} and its borrow")
+    if offsets[-1] + fields[-1] > dsp.a:
+        places = f" at {', '.join(map(str, offsets))}" if len(bits) > 1 else ""
+        raise ValueError(f"the port A of a {dsp.name}, {dsp.a} bits, does not hold weights of {max(fields)}{places}")
+    if any(field > above - below for field, below, above in zip(fields, offsets, offsets[1:], strict=False)):
+        raise ValueError(f"lanes of {', '.join(map(str, bits))} bits do not hold fields of {list(fields)} bits")
+    return offsets, stride
+
+
+def _input_ends(input_type: IntType, pixels: int, stride: int) -> tuple[int, int]:
+    """The least and the largest B."""
+    places = sum(1 << pixel * stride for pixel in range(pixels))
+    return input_type.lo * places, input_type.hi * places
 
 
 def _words(weights: np.ndarray, offsets: Sequence[int]) -> np.ndarray:

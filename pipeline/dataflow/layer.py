@@ -1,7 +1,8 @@
 """The base of every hardware layer: streams in and out, a reference, and its instance in SystemVerilog.
 
-A stream carries frames of shape (height, width, channels), channels fastest, as beats of `lanes` neighbouring channels;
-lane 0 sits in the least significant bits. All arithmetic of the references is on int64 arrays of shape (N, H, W, C).
+A stream carries frames of shape (height, width, channels), channels fastest, as beats of `lanes` neighbouring channels, of
+`pixels` neighbours in a row each; lane 0 sits in the least significant bits. All arithmetic of the references is on int64
+arrays of shape (N, H, W, C).
 """
 
 from __future__ import annotations
@@ -27,11 +28,16 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Stream:
-    """Frames of `shape` (height, width, channels) of integers of `type`, `lanes` neighbouring channels a beat."""
+    """Frames of `shape` (height, width, channels) of integers of `type`, `lanes` of them a beat.
+
+    They are neighbouring channels of `pixels` neighbours in a row: lane p · (lanes / pixels) + c is channel c of pixel p.
+    Where a pixel is several beats, so are its neighbours: of all of them come the first channels, then the next ones.
+    """
 
     shape: Shape
     type: IntType
     lanes: int
+    pixels: int = 1
 
     @property
     def bits(self) -> int:
@@ -40,11 +46,39 @@ class Stream:
 
     @property
     def beats(self) -> int:
-        """Beats that a frame takes. Raises ValueError for lanes that do not divide the channels."""
+        """Beats that a frame takes. Raises ValueError for pixels that do not divide a row, or lanes that do not divide
+        their channels."""
         height, width, channels = self.shape
-        if channels % self.lanes:
-            raise ValueError(f"{self.lanes} lanes do not divide {channels} channels")
-        return height * width * (channels // self.lanes)
+        if width % self.pixels:
+            raise ValueError(f"{self.pixels} pixels do not divide a row of {width}")
+        if channels * self.pixels % self.lanes or self.lanes % self.pixels:
+            of = f"{channels} channels" if self.pixels == 1 else f"{channels} channels of {self.pixels} pixels"
+            raise ValueError(f"{self.lanes} lanes do not divide {of}")
+        return height * width * channels // self.lanes
+
+    @property
+    def whole_pixels(self) -> bool:
+        """Whether beats are whole pixels, so that elements come as they lie in a frame, however many pixels a beat has."""
+        return self.pixels == 1 or self.lanes == self.pixels * self.shape[2]
+
+    def sent(self, frames: np.ndarray) -> np.ndarray:
+        """The elements of `frames` (N, H, W, C) in the order in which the stream carries them."""
+        if self.whole_pixels:
+            return frames
+        return (
+            frames.reshape(-1, self.pixels, self._folds, self.lanes // self.pixels).swapaxes(1, 2).reshape(frames.shape)
+        )
+
+    def received(self, elements: np.ndarray) -> np.ndarray:
+        """The frames whose elements the stream carries so: the inverse of `sent`."""
+        if self.whole_pixels:
+            return elements
+        parts = elements.reshape(-1, self._folds, self.pixels, self.lanes // self.pixels)
+        return parts.swapaxes(1, 2).reshape(elements.shape)
+
+    @property
+    def _folds(self) -> int:
+        return self.shape[2] * self.pixels // self.lanes
 
 
 @dataclass(frozen=True)
@@ -106,10 +140,12 @@ class Generated:
 
 @dataclass(frozen=True)
 class Companion:
-    """A generated module beside the instance of a layer. Besides `wires` it has the port clk_i."""
+    """A generated module beside the instance of a layer, `copies` times; each has its part of the instance's ports, the
+    first in the lowest bits. Besides `wires` it has the port clk_i."""
 
     module: Generated
     wires: tuple[Wire, ...]
+    copies: int = 1
 
 
 @dataclass(frozen=True)
@@ -120,13 +156,17 @@ class Folding:
     makes windows it is "whole" where a ParallelWindow takes its place.
     """
 
-    # pe, simd; digits of a layer that is unrolled; pe, simd, lanes of one that is sparse; ram_style unless it is auto
+    # pe, simd; digits of a layer that is unrolled; pe, simd, lanes of one that is sparse; ram_style unless it is auto; m
+    # where it is more than 1
     fields: dict[str, int | str]
     input_lanes: int
     output_lanes: int
     cycles: int
     style: str = ""
     alternative: str = ""  # the kind of layer that takes the place of this one: see pipeline/folding/activations.py
+    input_pixels: int = 1
+    output_pixels: int = 1
+    whole_windows: bool = False  # its windows are made whole, as pixel by pixel they would come too slowly
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,12 +199,10 @@ class Layer(ABC):
     is_fifo: ClassVar[bool] = False  # whether it only keeps beats, see Fifo in pipeline/dataflow/roles.py
     between_layers: ClassVar[bool] = False  # whether it only moves beats: a report has one line for all of the kind
     gives_label: ClassVar[bool] = False  # whether its output is the index of a class
-    is_small: ClassVar[bool] = True  # whether synthesis is done with it soon: several such layers go in one run
     sets_rate: ClassVar[bool] = False  # whether the layers around it are folded to be faster, so that it never waits
     keeps_rate: ClassVar[bool] = False  # whether it goes at its `rate` also where that takes more time than there is
     # what may compute it, where that is to be chosen; the first where nothing is said of it
     styles: ClassVar[tuple[str, ...]] = ()
-    asked_styles: ClassVar[tuple[str, ...]] = ()  # what may, too, where it is asked for
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -242,9 +280,13 @@ class Layer(ABC):
         choices = self.legal_values()
         folded = []
         for values in product(*choices.values()):
-            fields = dict(zip(choices, values, strict=True))
+            fields: dict[str, int | str] = dict(zip(choices, values, strict=True))
             layer = self.folded(fields)
-            folded.append(Folding(dict(fields), layer.inputs()[0].lanes, layer.outputs()[0].lanes, layer.cycles()))
+            i, o = layer.inputs()[0], layer.outputs()[0]
+            fields |= {"m": m} if (m := getattr(self, "m", 1)) > 1 else {}
+            folded.append(
+                Folding(fields, i.lanes, o.lanes, layer.cycles(), input_pixels=i.pixels, output_pixels=o.pixels)
+            )
         return tuple(folded)
 
     def folded(self, fields: Mapping[str, int | str]) -> Self:
@@ -252,13 +294,15 @@ class Layer(ABC):
         values: dict[str, Any] = dict(fields)  # only the kernel's class knows which fields these are, and of what type
         return replace(self, **values)
 
-    def foldings_in(self, style: str, budget: int | None = None, pe: int | None = None) -> tuple[Folding, ...]:
-        """The ways to fold the layer in one of its `styles`.
+    def foldings_in(
+        self, style: str, budget: int | None = None, pe: int | None = None, m: int = 1
+    ) -> tuple[Folding, ...]:
+        """The ways to fold the layer in one of its `styles`, with `m` pixels side by side; none where it cannot have them.
 
         Where there are too many to list them all, only those with `pe`, or else the smallest that take no more than
         `budget` cycles a frame.
         """
-        return self.foldings()
+        return self.foldings() if m == 1 else ()
 
     def demand_in(self, style: str, fields: Mapping[str, int | str], family: str) -> Demand:
         """The `demand` of the layer in one of its `styles`, with the `fields` of a folding."""
@@ -274,11 +318,13 @@ class Layer(ABC):
 
     def finn_folding(self) -> dict[str, int | str]:
         """The values of the layer in a FINN folding file, see `pipeline/folding/folding_config.py`."""
-        return {name: getattr(self, field) for name, field in self.finn_attributes.items() if field}
+        values = {name: getattr(self, field) for name, field in self.finn_attributes.items() if field}
+        return {name: value for name, value in values.items() if (name, value) != ("M", 1)}
 
     def parallelism(self) -> tuple[str, str]:
-        """The PE and SIMD of the layer in words, for a report."""
-        return str(getattr(self, "pe", "–")), str(getattr(self, "simd", "–"))
+        """The PE and SIMD of the layer in words, for a report; with the PE the pixels side by side."""
+        pixels = f", {m} pixels" if (m := getattr(self, "m", 1)) > 1 else ""
+        return f"{getattr(self, 'pe', '–')}{pixels}", str(getattr(self, "simd", "–"))
 
     @abstractmethod
     def demand(self, family: str) -> Demand:
@@ -353,6 +399,16 @@ class Layer(ABC):
         """A layer as networks have it, at random."""
 
     # -- hardware ---------------------------------------------------------------------------------------------------
+
+    @property
+    def alone(self) -> Self:
+        """The layer as it stands by itself, with every handshake of a stream: out of a pipeline of several layers."""
+        return self
+
+    @property
+    def rtl_module(self) -> str:
+        """The module of hw/rtl of its instance: the kernel's own, or another one of which it takes the place as it is folded."""
+        return self.module
 
     @abstractmethod
     def parameters(self) -> Mapping[str, int | str]:

@@ -47,7 +47,6 @@ class Accumulating(Layer):
     accumulator_bits: tuple[int, ...] | None
 
     has_overflow: ClassVar[bool] = True
-    is_small: ClassVar[bool] = False
 
     @abstractmethod
     def lane_accumulator_bits(self) -> tuple[int, ...]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from pipeline.datasets import modulations, shapes
+from pipeline.datasets import modulations, shapes, synthetic_words
 from pipeline.datasets.cifar import CifarReader
 from pipeline.datasets.idx import IdxReader
 from pipeline.datasets.image_folder import ImageFolder, ImageFolderReader
 from pipeline.datasets.image_set import PIXEL_SCALE, ImageSet, Labels, image_count
+from pipeline.datasets.mfcc import COEFFICIENTS, TIMES
 from pipeline.errors import InputError
 from pipeline.text_file import shown
 from pipeline.user_cache import cache_folder
@@ -256,6 +257,15 @@ DATASETS: Mapping[str, DataSet] = MappingProxyType(
                 counts=MappingProxyType({"train": 38_400, "test": 7_680}),
                 draw=modulations.draw,
                 full_scale=modulations.FULL_SCALE,
+            ),
+            DataSet(
+                name="synthetic_words",
+                title="generated words",
+                classes=len(synthetic_words.LABELS),
+                shape=(1, TIMES, COEFFICIENTS),
+                counts=MappingProxyType({"train": 12_000, "test": 2_400}),
+                draw=synthetic_words.draw,
+                full_scale=synthetic_words.FULL_SCALE,
             ),
             DataSet(
                 name="shape_masks",

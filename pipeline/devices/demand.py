@@ -7,7 +7,7 @@ synthesis; its blocks of memory follow from the sizes of its memories.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.devices.memories import Storage, loaded_uram, rom
 
@@ -36,6 +36,31 @@ class Demand:
     def add(self, **terms: float) -> None:
         for name, amount in terms.items():
             self.terms[name] += float(amount)
+
+    def times(self, count: int) -> Demand:
+        """The needs of `count` of them, each with all that one has."""
+        if count == 1:
+            return self
+        return replace(
+            self,
+            terms=defaultdict(float, {name: count * amount for name, amount in self.terms.items()}),
+            bram_18k=count * self.bram_18k,
+            uram=count * self.uram,
+            dsp=count * self.dsp,
+            lut=count * self.lut,
+            ff=count * self.ff,
+        )
+
+    def include(self, part: Demand, count: int) -> None:
+        """Add the needs of `count` parts."""
+        several = part.times(count)
+        self.add(**several.terms)
+        self.bram_18k += several.bram_18k
+        self.uram += several.uram
+        self.dsp += several.dsp
+        self.lut += several.lut
+        self.ff += several.ff
+        self.words = max(self.words, several.words)
 
     def store(self, what: str, storage: Storage, count: int = 1) -> None:
         """`count` memories that are read into registers."""

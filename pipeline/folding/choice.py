@@ -1,8 +1,9 @@
-"""How every layer is folded, and what computes the matrices: with as few LUTs as the budget of clock cycles allows.
+"""How every layer is folded, and what computes the matrices: with as few LUTs and DSPs as the budget of clock cycles allows.
 
 What each folding takes is estimated (`estimate.py`); what stands between layers of unlike lanes counts, too. The MVAUs
 set the rate. Other layers take at most half the cycles of the slowest MVAU, where they can: they wait in bursts, for the
-first rows of a frame above all, and must catch up. They cost little; the MVAU must never wait for them.
+first rows of a frame above all, and must catch up. They cost little; the MVAU must never wait for them. Several pixels
+side by side are looked at only where a pixel a cycle is too slow: see `pixels.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from math import lcm
+from itertools import pairwise
+from math import isqrt
 
 from pipeline.dataflow.graph import Connection, LayerGraph
 from pipeline.dataflow.layer import Folding, Layer
@@ -21,7 +23,9 @@ from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.options import stored_in, within
+from pipeline.folding.pixels import asked_pixels, pixels_within, with_pixels
 from pipeline.folding.selection import GAP, Choice, Link, Program
+from pipeline.folding.stitching import Beat, conversions
 from pipeline.folding.styles import needs_whole_windows, whole_window, window_makers
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.matrix_vector import STYLES
@@ -33,7 +37,7 @@ from pipeline.kernels.vvau import VVAU
 __all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
 
 _NOTHING = Resources()
-_WITH_WHOLE_WINDOWS = "folded, with whole windows"
+_WITH_WHOLE_WINDOWS = ", with whole windows"
 _SOLVERS = 2  # at once: each has its own copy of the program
 _UNSURE = 0.03  # of a layer's LUTs: by less than that, estimates do not tell a requantizer from a search
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
@@ -51,11 +55,12 @@ class FoldingProblem:
     """The foldings of the layers of `graph` that meet `budget`, in the `styles` that its MVAUs may have, by name, and
     with their weights in one of the `memories`, by name; without them in what synthesis finds cheapest ("auto").
     `alternatives` are, by name, layers that may take the place of one of the graph, by their kind: see `activations.py`.
+    What no DSP of `family` holds is not computed in one, if there is another style.
 
     `budget` is the most clock cycles a frame may take. Without it every MVAU that `config` does not fold has PE = SIMD
     = 1, as in FINN. What `config` asks for is done, within the budget or not; it has no say about what is not folded.
     Raises ConfigError if `config` asks for a folding that does not divide, or if the budget is out of reach, and
-    UnsupportedError for a layer that must be unrolled and cannot.
+    UnsupportedError for a layer that must be unrolled, or in DSPs, and cannot.
     """
 
     def __init__(
@@ -78,11 +83,12 @@ class FoldingProblem:
         self._gone: set[str] = set()  # paddings that may be part of one
         styles = {layer.name: layer.styles[:1] for layer in graph if layer.styles} | dict(styles or {})
         every = self._every_folding(config, styles)
+        free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
+        self.reach = _reach(graph, every, free)
         if budget is not None:
-            free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
-            _check_reach(graph, every, free, budget)
+            _check_reach(*self.reach, budget)
         self.domains = tuple(
-            self._activated(layer, stored_in(options, (memories or {}).get(layer.name, ("auto",))))
+            self._activated(layer, stored_in(self._held(layer, options), (memories or {}).get(layer.name, ("auto",))))
             for layer, options in zip(graph, self._in_budget(every), strict=True)
         )
         several = any(len(kinds) > 1 for kinds in (memories or {}).values())
@@ -91,8 +97,8 @@ class FoldingProblem:
             [
                 [
                     Choice(
-                        f.input_lanes,
-                        f.output_lanes,
+                        (f.input_lanes, f.input_pixels),
+                        (f.output_lanes, f.output_pixels),
                         self.estimate(layer, f),
                         _kind(layer, f),
                         str(f.fields.get("ram_style", "")),
@@ -109,9 +115,10 @@ class FoldingProblem:
         """Whether there are foldings that take no more than `capacity`."""
         return self._program.solve(capacity, cheapest=False) is not None
 
-    def solve(self, capacity: Resources | None = None) -> Foldings | None:
-        """The cheapest foldings, or None if all take more than `capacity`."""
-        solution = self._program.solve(capacity, gap=self._gap)
+    def solve(self, capacity: Resources | None = None, least: str = "") -> Foldings | None:
+        """The cheapest foldings, or those with the `least` of one resource, a field of `Resources`; None if all take more
+        than `capacity`."""
+        solution = self._program.solve(capacity, least=least, gap=self._gap)
         if solution is None:
             return None
         chosen = tuple(domain[option] for domain, option in zip(self.domains, solution.options, strict=True))
@@ -121,8 +128,12 @@ class FoldingProblem:
         """What `layer` takes in this folding."""
         layer = self.activated(layer, folding)
         if folding.style == "whole":
-            return self.model.layer(self._windows[layer.name]) if layer.name in self._windows else _NOTHING
+            return self.model.layer(self._window(layer, folding)) if layer.name in self._windows else _NOTHING
         return _layer(self.model, layer, folding.style, tuple(folding.fields.items()))
+
+    def _window(self, generator: Layer, folding: Folding) -> ParallelWindow:
+        """What takes the place of a generator in this folding."""
+        return replace(self._windows[generator.name], m=int(folding.fields.get("m", 1)))
 
     def activated(self, layer: Layer, folding: Folding) -> Layer:
         """What takes the place of `layer` in this folding, or itself."""
@@ -135,28 +146,81 @@ class FoldingProblem:
     ) -> list[tuple[Folding, ...]]:
         """The foldings of each layer, whole windows included, within the budget or not."""
         result: dict[str, tuple[Folding, ...]] = {}
+        least = pixels_within(self.graph, self.budget)
+        asked = asked_pixels(self.graph, config) if config else dict.fromkeys(least, 0)
+        counts = {name: (m,) if (m := asked[name]) else sorted({1, least[name]}) for name in least}
         for layer in self.graph:
-            options = () if layer.styles else _configured(layer, layer.foldings(), config)
+            side_by_side = [with_pixels(layer, m) for m in counts[layer.name] if not layer.styles]
+            possible = tuple(folding for several in side_by_side if several for folding in several.foldings())
+            options = () if layer.styles else _configured(layer, possible, config)
             for style in styles.get(layer.name, ()):
                 if style == "unrolled" and not self._has_whole_windows(layer, must="folded" not in styles[layer.name]):
                     continue
                 wanted = config.lanes(layer, style) if config else {}
-                possible = layer.foldings_in(style, self.budget, wanted.get("pe"))
+                possible = tuple(
+                    folding
+                    for m in counts[layer.name]
+                    for folding in layer.foldings_in(style, self.budget, wanted.get("pe"), m)
+                    if m == 1 or self._has_whole_windows(layer, must=False)
+                )
+                if not possible and len(styles[layer.name]) > 1:
+                    continue
+                if not possible and asked[layer.name] <= 1:
+                    layer.styled(style, {})  # which raises UnsupportedError, with the reason
+                possible = self._with_whole_windows(layer, style, possible)
                 if isinstance(layer, VVAU) and style == "folded" and not self._has_whole_windows(layer, must=False):
                     possible = tuple(folding for folding in possible if not needs_whole_windows(layer, folding))
                 options += _configured(layer, possible, config, style)
             result[layer.name] = options
         for name, window in self._windows.items():
-            result[name] += (
-                Folding({}, window.inputs()[0].lanes, window.outputs()[0].lanes, window.cycles(), "whole"),
-            )
+            result[name] += tuple(_whole(several) for m in counts[name] if (several := with_pixels(window, m)))
         for name in self._gone:
             channels = self.graph.layer(name).inputs()[0].shape[2]
-            result[name] += (Folding({}, channels, channels, 0, "whole"),)
+            result[name] += tuple(
+                Folding(
+                    {"m": m} if m > 1 else {}, m * channels, m * channels, 0, "whole", input_pixels=m, output_pixels=m
+                )
+                for m in counts[name]
+            )
+        for layer in sorted(self.graph, key=lambda layer: config is None or config.pixels(layer) is None):
+            if config and asked[layer.name] and not result[layer.name]:
+                of = f" ({layer.source})" if layer.source else ""
+                style = f" as {' or '.join(styles[layer.name])}" if layer.styles else ""
+                raise ConfigError(
+                    f"The folding file {config.path} has {config.key_of(layer)}: M = {asked[layer.name]}, which layer "
+                    f"{layer.name}{of} cannot have{style}: M must divide its rows of pixels, and windows of several be "
+                    "wanted whole. Choose another M, or leave it out."
+                )
+        for layer in self.graph:
+            if {self.graph.input, self.graph.output} & {*layer.input_names, *layer.output_names}:
+                result[layer.name] = tuple(f for f in result[layer.name] if self._suits_host(layer, f))
         for stream in self.graph.streams.values():
             if _same_lanes(self.graph, stream):
                 _check_same_lanes(self.graph, stream, result, config)
         return list(result.values())
+
+    def _with_whole_windows(self, layer: Layer, style: str, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
+        """`options`, of which those have whole windows that are faster than a pixel of a window a cycle, if that is too
+        slow for the budget."""
+        makers = window_makers(self.graph, layer)
+        if self.budget is None or makers is None or style == "unrolled" or isinstance(layer, VVAU):
+            return options
+        (rows, columns), (height, width) = makers[0].output_pixels, makers[0].kernel
+        cycles = rows * columns * height * width
+        if cycles <= self.budget or not self._has_whole_windows(layer, must=False):
+            return options
+        return tuple(replace(folding, whole_windows=folding.cycles < cycles) for folding in options)
+
+    def _suits_host(self, layer: Layer, folding: Folding) -> bool:
+        """Whether what the network takes and gives is packed as it lies in a frame: several pixels a beat are whole."""
+        ends = (
+            [(folding.output_lanes, folding.output_pixels, layer.outputs()[0])]
+            if self.graph.output in layer.output_names
+            else []
+        )
+        if self.graph.input in layer.input_names:
+            ends.append((folding.input_lanes, folding.input_pixels, layer.inputs()[0]))
+        return all(replace(stream, lanes=lanes, pixels=pixels).whole_pixels for lanes, pixels, stream in ends)
 
     def _in_budget(self, every: Sequence[tuple[Folding, ...]]) -> tuple[tuple[Folding, ...], ...]:
         options = [
@@ -177,6 +241,21 @@ class FoldingProblem:
             layer_options if layer.sets_rate or limit is None else _in_time(layer_options, limit, self.budget)
             for layer, layer_options, limit in zip(self.graph, options, intervals, strict=True)
         )
+
+    def _held(self, layer: Layer, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
+        """`options` without those in DSPs that do not hold the layer's numbers. Raises UnsupportedError if there are no
+        others."""
+        held, refusal = [], None
+        for folding in options:
+            try:
+                if folding.style == "dsp":
+                    self.estimate(layer, folding)
+                held.append(folding)
+            except UnsupportedError as error:
+                refusal = error
+        if refusal and not held:
+            raise refusal
+        return tuple(held)
 
     def _activated(self, layer: Layer, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
         """`options`, and those of alternatives that surely take fewer LUTs, or fewer blocks of memory."""
@@ -219,7 +298,7 @@ class FoldingProblem:
                         _between(
                             self.model,
                             stream,
-                            whole.outputs()[0].lanes if whole else None,
+                            whole.outputs()[0].lanes if whole else 0,
                             same=_same_lanes(self.graph, stream),
                         ),
                     )
@@ -234,7 +313,8 @@ class FoldingProblem:
             if makers and makers[0].name in self._windows:
                 generator, padding = makers
                 windows = (self._index[generator.name], ["whole"])
-                pairs.append(((self._index[layer.name], ["unrolled", _WITH_WHOLE_WINDOWS]), windows))
+                takes = ["unrolled", *(f"{style}{_WITH_WHOLE_WINDOWS}" for style in STYLES)]
+                pairs.append(((self._index[layer.name], takes), windows))
                 if padding is not None:
                     pairs.append((windows, (self._index[padding.name], ["whole"])))
         return pairs
@@ -257,7 +337,8 @@ class FoldingProblem:
             if all(folding.style != style for folding in self.domains[i]):
                 return None
             fixed = {layer: option for layer, option in matrices.items() if layer != i}
-            without = [(i, kind) for kind in (*STYLES, _WITH_WHOLE_WINDOWS) if not kind.startswith(style)]
+            others = [other for other in STYLES if other != style]
+            without = [(i, f"{other}{windows}") for other in others for windows in ("", _WITH_WHOLE_WINDOWS)]
             solution = self._program.solve(capacity, without, fixed)
             return solution.total if solution else None
 
@@ -271,9 +352,15 @@ class FoldingProblem:
 
 
 def _kind(layer: Layer, folding: Folding) -> str:
-    """The kind of a folding to the program: its style, and whether a folded layer needs whole windows."""
-    needs = folding.style == "folded" and needs_whole_windows(layer, folding)
-    return _WITH_WHOLE_WINDOWS if needs else folding.style
+    """The kind of a folding to the program: its style, and whether a layer that is not unrolled needs whole windows."""
+    needs = folding.style not in ("unrolled", "whole") and needs_whole_windows(layer, folding)
+    return f"{folding.style}{_WITH_WHOLE_WINDOWS}" if needs else folding.style
+
+
+def _whole(window: ParallelWindow) -> Folding:
+    i, o = window.inputs()[0], window.outputs()[0]
+    fields: dict[str, int | str] = {"m": window.m} if window.m > 1 else {}
+    return Folding(fields, i.lanes, o.lanes, window.cycles(), "whole", input_pixels=i.pixels, output_pixels=o.pixels)
 
 
 def _is_depthwise(layer: Layer | None) -> bool:
@@ -308,14 +395,13 @@ def slowest(graph: LayerGraph) -> int:
 def fastest(fits: Callable[[int], bool], too_fast: int, best: int, precision: float = 0.0) -> int | None:
     """The fewest clock cycles a frame that `fits`, above `too_fast` and up to `best`; None if `best` does not fit.
 
-    With a `precision` it may be more by that part. A rate that is out of reach with any folding does not fit.
+    With a `precision` it may be more by that part. A rate that is out of reach with any folding does not fit. Rates are
+    halved by their ratio: networks take from a cycle to millions.
     """
     if not fits(best):
         return None
     while best - too_fast > max(1, precision * best):
-        budget = (too_fast + best) // 2
-        if precision and too_fast:
-            budget = max(int((too_fast * best) ** 0.5), too_fast + 1)
+        budget = max(isqrt(max(too_fast, 1) * best), too_fast + 1)
         too_fast, best = (too_fast, budget) if _is_within_reach(fits, budget) else (budget, best)
     return best
 
@@ -330,8 +416,11 @@ def _is_within_reach(fits: Callable[[int], bool], budget: int) -> bool:
 def _in_time(options: Sequence[Folding], interval: int, budget: int | None) -> tuple[Folding, ...]:
     """Of a layer that is no MVAU: whole windows that meet the budget, and lanes that take half of `pace` where some do."""
     lanes = [folding for folding in options if folding.style != "whole"]
-    limit = max(interval // 2, min(folding.cycles for folding in lanes))
     whole = [folding for folding in options if folding.style == "whole"]
+    whole = list(within(whole, budget)) if whole else []
+    if not lanes:
+        return tuple(whole)
+    limit = max(interval // 2, min(folding.cycles for folding in lanes))
     if whole and budget is not None and limit > budget:
         return tuple(whole)
     return (*(folding for folding in lanes if folding.cycles <= limit), *whole)
@@ -370,15 +459,18 @@ def _configured(
     return options
 
 
-def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free: Sequence[bool], budget: int) -> None:
-    """Raise ConfigError if a layer that the configuration leaves free cannot meet the budget with all its
-    parallelism."""
+def _reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free: Sequence[bool]) -> tuple[int, Layer | None]:
+    """The clock cycles of the layer that takes the most with all its parallelism, of those that are `free`, and that layer."""
     fastest = [
         (min(folding.cycles for folding in layer_options), layer)
         for layer, layer_options, is_free in zip(graph, options, free, strict=True)
         if is_free
     ]
-    cycles, layer = max(fastest, key=lambda pair: pair[0], default=(0, None))
+    return max(fastest, key=lambda pair: pair[0], default=(0, None))
+
+
+def _check_reach(cycles: int, layer: Layer | None, budget: int) -> None:
+    """Raise ConfigError if `layer`, which takes so many `cycles` with all its parallelism, cannot meet the budget."""
     if layer is not None and cycles > budget:
         of = f" ({layer.source})" if layer.source else ""
         raise ConfigError(
@@ -389,22 +481,21 @@ def _check_reach(graph: LayerGraph, options: Sequence[tuple[Folding, ...]], free
 
 
 def _between(
-    model: ResourceModel, stream: Connection, whole: int | None, *, same: bool
-) -> Callable[[int, int], Resources | None]:
-    """What stands on a stream, by the lanes at its ends: see `stitching.py`. Nothing where `whole` windows pass; None if
-    the lanes must be the `same` and are not."""
+    model: ResourceModel, stream: Connection, whole: int, *, same: bool
+) -> Callable[[Beat, Beat], Resources | None]:
+    """What stands on a stream, by the beats at its ends: see `stitching.py`. Nothing where `whole` windows of so many lanes
+    pass; None if the lanes must be the `same` and are not, or if windows side by side are not read so."""
 
     @cache
-    def estimate(written: int, read: int) -> Resources | None:
+    def estimate(written: Beat, read: Beat) -> Resources | None:
         if same and written != read:
             return None
-        if written == whole:
-            return _NOTHING
-        total = _fifo(model, stream.type, written)
-        wide = lcm(written, read)
-        for narrow, out in ((written, wide), (read, read)):
-            if narrow != wide:
-                total += _converter(model, stream.type, narrow, wide) + _fifo(model, stream.type, out)
+        if whole and written[0] == written[1] * whole and (written == read or written[1] != read[1]):
+            return _NOTHING if written == read else None
+        beats = conversions(written, read, stream.shape[2])
+        total = _fifo(model, stream.type, beats[0][0])
+        for (narrow, _), (wide, _) in pairwise(beats):
+            total += _converter(model, stream.type, *sorted((narrow, wide))) + _fifo(model, stream.type, wide)
         return total
 
     return estimate

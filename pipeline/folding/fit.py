@@ -10,7 +10,7 @@ from pipeline.devices.boards import Board, all_boards
 from pipeline.devices.resources import Resources
 from pipeline.folding.estimate import ResourceModel
 
-__all__ = ["Fit", "capacity_of", "excess", "holders"]
+__all__ = ["Bound", "Fit", "capacity_of", "excess", "holders"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,29 @@ class Fit:
         wanted = ", ".join(f"{taken:,} {name} of {has:,}" for name, (taken, has) in self.exceeded.items())
         what = f"What is estimated to fit: {'; '.join(advice)}" if advice else "Nothing was found that would fit"
         return f"DOES NOT FIT the {self.board}: {wanted} estimated. {what}"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What keeps a network from more frames a second than it has."""
+
+    layer: str  # that takes most of what there is too little of, or that is as parallel as it may be
+    cycles: int  # between frames: of that layer, or at the next higher rate
+    exceeded: dict[
+        str, tuple[int, int]
+    ]  # by resource of which there is too little for it: what it takes, what there is
+
+    @property
+    def sentence(self) -> str:
+        if not self.exceeded:
+            return (
+                f"bound by {self.layer}, which takes {self.cycles:,} cycles with all the parallelism that it may have"
+            )
+        wanted = " and ".join(f"{taken:,} {name} of {has:,}" for name, (taken, has) in self.exceeded.items())
+        return (
+            f"bound by {' and '.join(self.exceeded)}: {self.cycles:,} cycles would take {wanted} estimated, deep FIFOs apart, most of "
+            f"it in {self.layer}"
+        )
 
 
 def capacity_of(board: Board, lut_share: float = 1.0) -> Resources:

@@ -7,25 +7,30 @@ Where nothing fits it is the cheapest, and what would fit is looked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
+from pipeline.adder_graph.solver import MORE_LEVELS
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.devices.boards import Board
-from pipeline.devices.resources import Resources
+from pipeline.devices.resources import PART_KEYS, REPORT_KEYS, Resources
 from pipeline.errors import ConfigError
 from pipeline.folding.allowed import Allowed
 from pipeline.folding.choice import FoldingProblem, Foldings, fastest, slowest
 from pipeline.folding.fifo_depths import FifoDepths, fifo_depths
-from pipeline.folding.fit import Fit, capacity_of, excess, holders
+from pipeline.folding.fit import Bound, Fit, capacity_of, excess, holders
 from pipeline.folding.folding_config import FoldingConfig
+from pipeline.folding.pipelines import with_pipelines
 from pipeline.folding.stitching import stitch, with_depths
 from pipeline.folding.styles import needs_whole_windows, with_whole_windows
 
 __all__ = ["Design", "Fitter"]
 
 _ROUNDS = 8  # in which what FIFOs need is made room for
+_PROBLEMS = 32  # kept: a rate is looked for again once there is less room
 # of the board's where a rate is looked for: estimates are up to 8 % low in docs/luts_by_accumulator.md
 _LUT_SHARE = 0.92
 _SPARE = 0.01  # of a resource, more than FIFOs were too much of it: other choices have other FIFOs
@@ -70,9 +75,18 @@ class Fitter:
         self.graph, self.budget, self.config, self.allowed, self.board = graph, budget, config, allowed, board
         self._alternatives = alternatives or {}
         self._tell = tell
+        self.adders_per_stage: int | None = None
+        self.more_levels = MORE_LEVELS
         self.whole = capacity_of(board, _LUT_SHARE if budget == "max" else 1)
         self._made: dict[tuple[object, ...], Layer] = {}  # an adder graph may take a minute to find
         self._problems: dict[tuple[object, ...], FoldingProblem] = {}
+
+    def at(self, budget: int | Literal["max"] | None, adders_per_stage: int, more_levels: int = MORE_LEVELS) -> Fitter:
+        """The same at another `budget`, with unrolled layers in pipelines that have up to so many adders between two
+        registers, and ways through them that are up to `more_levels` adders longer than they must be."""
+        other = copy(self)
+        other.budget, other.adders_per_stage, other.more_levels = budget, adders_per_stage, more_levels
+        return other
 
     def design(self) -> Design:
         """The cheapest that fits, or the cheapest. Raises ConfigError for a rate that nothing reaches."""
@@ -106,6 +120,22 @@ class Fitter:
                 name for name, other in _relaxed(self.allowed, self.graph).items() if self._fits(budget, room, other)
             ]
         return Fit(self.board.name, exceeded, cycles, tuple(settings), holders(design.graph))
+
+    def bound(self, design: Design) -> Bound | None:
+        """What keeps `design` from a higher rate, where the highest is asked for and fits."""
+        budget = design.problem.budget
+        if self.budget != "max" or budget is None or not design.total.fits(capacity_of(self.board)):
+            return None
+        try:
+            faster = self._problem(budget - 1, self.allowed.more_memories(self.board))
+            shortage = _shortage(faster, design.capacity or self.whole)
+        except ConfigError:  # a layer has all its parallelism
+            shortage = None
+        if shortage:
+            return shortage
+        computing = (layer for layer in design.graph.computing if not layer.between_layers)
+        slowest = max(computing, key=lambda layer: layer.cycles())
+        return Bound(slowest.name, slowest.cycles(), {})
 
     # -- rounds -----------------------------------------------------------------------------------------------------
 
@@ -143,7 +173,7 @@ class Fitter:
         styles = (allowed or self.allowed).styles
         key = (budget, *styles.values(), *memories.values())
         if key not in self._problems:
-            if len(self._problems) > _ROUNDS:
+            if len(self._problems) > _PROBLEMS:
                 self._problems.clear()
             self._tell(f"foldings of at most {budget} cycles a frame" if budget else "foldings of one lane")
             self._problems[key] = FoldingProblem(
@@ -160,7 +190,10 @@ class Fitter:
     # -- what is chosen, built --------------------------------------------------------------------------------------
 
     def _built(self, problem: FoldingProblem, chosen: Foldings, capacity: Resources | None) -> Design:
-        stitched = stitch(self._folded(problem, chosen))
+        folded = self._folded(problem, chosen)
+        if self.adders_per_stage is not None:
+            folded = with_pipelines(folded, self.adders_per_stage)
+        stitched = stitch(folded)
         sized = fifo_depths(stitched, problem.budget)
         depths, raised = _depths(stitched, sized, self.config)
         graph = with_depths(stitched, depths)
@@ -170,7 +203,8 @@ class Fitter:
     def _folded(self, problem: FoldingProblem, chosen: Foldings) -> LayerGraph:
         by_name = {layer.name: folding for layer, folding in zip(self.graph, chosen.layers, strict=True)}
         whole = [layer.name for layer in self.graph if needs_whole_windows(layer, by_name[layer.name])]
-        graph = with_whole_windows(self.graph, whole)
+        pixels = {name: int(folding.fields.get("m", 1)) for name, folding in by_name.items()}
+        graph = with_whole_windows(self.graph, whole, pixels)
         layers: list[Layer] = []
         for plain in graph:
             folding = by_name[plain.name]
@@ -178,12 +212,15 @@ class Fitter:
             if not layer.styles:
                 layers.append(layer.folded(folding.fields))
                 continue
-            key = (layer.name, folding.alternative, folding.style, *folding.fields.values())
+            fields = dict(folding.fields)
+            if folding.style == "unrolled" and self.more_levels != MORE_LEVELS:
+                fields["more_levels"] = self.more_levels
+            key = (layer.name, folding.alternative, folding.style, *fields.values())
             if key not in self._made:
                 if folding.style == "unrolled":
                     columns, rows = layer.inputs()[0].shape[2], layer.outputs()[0].shape[2]
                     self._tell(f"{layer.name}: looking for an adder graph of {rows} × {columns} weights")
-                self._made[key] = layer.styled(folding.style, folding.fields).for_family(self.board.family)
+                self._made[key] = layer.styled(folding.style, fields).for_family(self.board.family)
             layers.append(self._made[key])
         return replace(graph, layers=tuple(layers))
 
@@ -196,6 +233,30 @@ def _solved(problem: FoldingProblem) -> Foldings:
             "target_fps, or set mvau_style to auto."
         )
     return chosen
+
+
+def _shortage(problem: FoldingProblem, capacity: Resources) -> Bound | None:
+    """What foldings of `problem` need more of than `capacity` has, by those that are nearest to it: with as little as there can
+    be of one resource and no more of the others, or the cheapest; None if more of nothing would do."""
+    fields = [REPORT_KEYS[key] for key in PART_KEYS]
+    candidates = [problem.solve(replace(capacity, **{field: inf}), field) for field in fields]
+    candidates.append(problem.solve())
+
+    def share(foldings: Foldings) -> float:
+        shares: list[float] = [getattr(foldings.total, field) / max(getattr(capacity, field), 1) for field in fields]
+        return max(shares)
+
+    chosen = min((foldings for foldings in candidates if foldings), key=share, default=None)
+    exceeded = excess(chosen.total, capacity) if chosen else {}
+    if chosen is None or not exceeded:
+        return None
+    most = REPORT_KEYS[next(iter(exceeded))]
+    taken = {
+        layer.name: getattr(problem.estimate(layer, folding), most)
+        for layer, folding in zip(problem.graph, chosen.layers, strict=True)
+    }
+    cycles = max(folding.cycles for folding in chosen.layers)
+    return Bound(max(taken, key=lambda name: taken[name]), cycles, exceeded)
 
 
 def _relaxed(allowed: Allowed, graph: LayerGraph) -> dict[str, Allowed]:

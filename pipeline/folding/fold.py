@@ -21,9 +21,10 @@ from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.errors import ConfigError, ModelError
 from pipeline.folding.activations import activations
 from pipeline.folding.allowed import allowed
-from pipeline.folding.fit import Fit
+from pipeline.folding.fit import Bound, Fit
 from pipeline.folding.fitting import Design, Fitter
 from pipeline.folding.folding_config import FoldingConfig
+from pipeline.folding.latency import LatencyTarget, fast_levels, within_latency
 from pipeline.folding.timing import Prediction
 from pipeline.kernels.dsp_mvau import DspMVAU
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
@@ -41,13 +42,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class MvauChoice:
-    """The style that was chosen for an MVAU, and why: the fewest LUTs. Estimates."""
+    """The style that was chosen for an MVAU, and why: the fewest LUTs and DSPs. Estimates."""
 
     style: str
     fields: dict[str, int | str]  # of the folding, see `pipeline/folding/options.py`
     cycles: int  # between frames
     lut: float  # of the MVAU alone
+    dsp: float
     more_lut: dict[str, float | None]  # by other style here, what the network would take more; None if it cannot be had
+    more_dsp: dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Folded:
     ignored: tuple[str, ...]  # what of the folding file has no meaning for this network
     raised: dict[str, int]  # FIFOs that the folding file makes too shallow, and the depth they have instead
     fit: Fit
+    bound: Bound | None = None  # what keeps it from more frames a second, where the most that fit are asked for
 
     @property
     def requantized(self) -> tuple[Activating, ...]:
@@ -100,23 +104,26 @@ def fold(
     activation_style: str | Mapping[str, str] = "auto",
     scale_multiplier: str | Mapping[str, str] = "lut",
     board: Board | None = None,
+    latency: LatencyTarget | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Folded:
     """Fold `graph`, put FIFOs and width converters between its layers and give the FIFOs their depths.
 
     `mvau_style` is what computes the matrices, of all layers or by layer; see `pipeline/folding/styles.py`. "auto"
-    leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; DEFAULT_BOARD where none is given.
+    leaves it to what takes the fewest LUTs, within what `board` has, by estimates for its family; a DSP is taken where it
+    spares ten LUTs. The board is DEFAULT_BOARD where none is given.
     `ram_style` is what the weights are stored in: distributed, block, ultra, or "auto", which is what synthesis finds
     cheapest, or whatever else there must be for the network to fit the board. `activation_style` is what finds the levels
     of thresholds, and `scale_multiplier` what multiplies in it; see `pipeline/folding/activations.py`. What fits in no
     way is folded as if the board were larger, and `Folded.fit` says so.
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
-    fits the board with some LUTs to spare; without it whatever `folding_config` leaves open is folded to one lane.
+    fits the board with some LUTs to spare, and `Folded.bound` says what keeps it from fewer; without it whatever `folding_config` leaves open is folded to one lane.
     `folding_config` is a FINN folding file, or its content; what it asks for comes before the budget. A FIFO depth that
-    it gives is used unless it is below what is proven enough against deadlock. `tell` gets a line before what takes long,
-    such as the search for an adder graph. Raises ConfigError for a folding that does not divide, for a budget out of
-    reach, for UltraRAM on a board without, and for a `ram_style` where nothing has memories of weights.
+    it gives is used unless it is below what is proven enough against deadlock. `latency` is what a frame may take from its
+    first beat in to its last beat out; see `pipeline/folding/latency.py`. `tell` gets a line before what takes long,
+    such as the search for an adder graph. Raises ConfigError for a folding that does not divide, for a budget or a
+    latency out of reach, for UltraRAM on a board without, and for a `ram_style` where nothing has memories of weights.
     """
     config = _read_config(folding_config, graph)
     if config and config.note:
@@ -125,7 +132,12 @@ def fold(
     wishes = allowed(graph, mvau_style, ram_style, config, board)
     levels = activations(graph, activation_style, scale_multiplier, board.family)
     fitter = Fitter(levels.graph, budget, config, wishes, board, tell, levels.open)
-    design = fitter.design()
+    if latency is None:
+        design = fitter.design()
+    else:
+        quick = fast_levels(levels)
+        fast = Fitter(quick.graph, budget, config, wishes, board, tell, quick.open)
+        design = within_latency(fitter, fast, latency)
     folded = design.graph
     layer_cycles = {layer.name: layer.cycles() for layer in folded.computing}
     return Folded(
@@ -139,6 +151,7 @@ def fold(
         ignored=(*wishes.ignored, *config.ignored, *config.without_layer(folded.layers)) if config else (),
         raised=design.raised,
         fit=fitter.fit(design),
+        bound=fitter.bound(design),
     )
 
 
@@ -151,10 +164,14 @@ def _explained(design: Design, names: Collection[str]) -> dict[str, MvauChoice]:
             folding.fields,
             folding.cycles,
             problem.estimate(layer, folding).lut,
-            {
-                style: None if total is None else total.lut - chosen.total.lut
-                for style, total in others[layer.name].items()
-            },
+            problem.estimate(layer, folding).dsp,
+            *(
+                {
+                    style: None if total is None else getattr(total, field) - getattr(chosen.total, field)
+                    for style, total in others[layer.name].items()
+                }
+                for field in ("lut", "dsp")
+            ),
         )
         for layer, folding in zip(problem.graph, chosen.layers, strict=True)
         if layer.name in names
@@ -174,6 +191,7 @@ def save(folded: Folded, folder: Path) -> None:
         "ignored": list(folded.ignored),
         "raised": folded.raised,
         "fit": asdict(folded.fit),
+        "bound": folded.bound and asdict(folded.bound),
     }
     _write_json(folder / "folded.json", content)
 
@@ -188,11 +206,17 @@ def load(folder: Path) -> Folded:
         content["estimates"] = {name: Resources(**amounts) for name, amounts in content["estimates"].items()}
         content["choices"] = {name: MvauChoice(**choice) for name, choice in content["choices"].items()}
         fit = content.pop("fit")
-        fit["exceeded"] = {name: tuple(pair) for name, pair in fit["exceeded"].items()}
-        fit = Fit(**fit | {name: tuple(fit[name]) for name in ("settings", "boards")})
-        return Folded(graph=load_graph(folder), prediction=prediction, ignored=ignored, fit=fit, **content)
+        fit = Fit(**_with_pairs(fit) | {name: tuple(fit[name]) for name in ("settings", "boards")})
+        bound = content.pop("bound")
+        bound = bound and Bound(**_with_pairs(bound))
+        return Folded(graph=load_graph(folder), prediction=prediction, ignored=ignored, fit=fit, bound=bound, **content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"The folded graph in {folder} cannot be read: {error!r}. Build it again.") from error
+
+
+def _with_pairs(read: dict[str, Any]) -> dict[str, Any]:
+    """What was read of a Fit or a Bound, with tuples where JSON has lists."""
+    return read | {"exceeded": {name: tuple(pair) for name, pair in read["exceeded"].items()}}
 
 
 def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> None:
@@ -231,7 +255,8 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     if folded.choices:
         chosen = {name: asdict(choice) for name, choice in folded.choices.items()}
         how = (
-            "the fewest LUTs in all, estimated; more_lut: what the network would take more with that style there alone"
+            "the fewest LUTs in all, estimated, a DSP counting as ten; more_lut, more_dsp: what "
+            "the network would take more with that style there alone"
         )
         _write_json(report / "mvau_styles.json", {"layers": chosen, "how": how})
     graphs = {layer.name: _adder_graph(layer) for layer in folded.graph if isinstance(layer, UnrolledMVAU)}
@@ -266,7 +291,8 @@ def _packings(layer: DspMVAU) -> dict[str, object]:
     layer.check_packings()
     words = [
         {
-            "offsets": [lane.offset for lane in packing.lanes],
+            "offsets": packing.offsets(),
+            "pixels": packing.pixels,
             "lane_bits": [lane.bits for lane in packing.lanes],
             "stored_bits": [lane.field_bits for lane in packing.lanes],
             "sums": [[lane.lo, lane.hi] for lane in packing.lanes],
@@ -276,10 +302,14 @@ def _packings(layer: DspMVAU) -> dict[str, object]:
     return {
         "dsp": layer.packings[0].dsp.name,
         "dsps": layer.dsps,
-        "mac_per_dsp": round(layer.pe * layer.simd / layer.dsps, 3),
+        "mac_per_dsp": round(layer.m * layer.pe * layer.simd / layer.dsps, 3),
+        "segments": layer.segments,
+        "chains_of_a_word": layer.segmentation.chains,
         "words": words,
-        "how": "neighbouring PE lanes share the words of a chain of SIMD + 1 DSPs; the sums of the rows that take turns in a "
-        "lane fit its bits, two's complement, so that at the end no lane reaches into the next",
+        "how": "neighbouring PE lanes share the words of chains of DSPs, one for each column and one that accumulates where "
+        "lanes hold the sums of several steps; the sums of the rows that take turns in a lane, or of each of so many segments "
+        "of their columns, fit its bits, two's complement, so that at the end no lane reaches into the next; what adds "
+        "segments up holds the sums of the rows",
     }
 
 
@@ -342,8 +372,10 @@ def _adder_graph(layer: UnrolledMVAU) -> dict[str, object]:
         "register_bits": module.register_bits,
         "adders": [[*adder, *interval] for adder, interval in zip(graph.adders.tolist(), intervals, strict=True)],
         "results": graph.results.tolist(),
+        **({"copies": layer.m} if layer.m > 1 else {}),
         "how": "adders are [a, p, b, q, sign, lowest, highest]: node elements + i is (a << p) + sign (b << q) and lies "
-        "in that interval, exactly; results are [node or -1 for zero, shift, sign]",
+        "in that interval, exactly; results are [node or -1 for zero, shift, sign]"
+        + ("; of copies each is for a pixel" if layer.m > 1 else ""),
     }
 
 

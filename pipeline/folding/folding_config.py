@@ -11,8 +11,13 @@ are layers that the network does not have, such as a Thresholding that is fused 
 is an error. A file of which
 nothing, or too little, is of the network is an error.
 
-What FINN has no word for: `mvau_style` says that an MVAU is sparse, unrolled or in DSPs, see `styles.py`. Then its PE, SIMD and
-lanes, or its digits, are those of this style; else PE and SIMD are those of a folded one.
+`resType` says what multiplies in a folded MVAU: `lut`, `dsp`, which is the style of this name (see `styles.py`), or `auto`, as
+where nothing is said: then it is one of the two. What FINN has no word for: `mvau_style` says that an MVAU is sparse or
+unrolled. Then its PE, SIMD and lanes, or its digits, are those of this style; else PE and SIMD are those of a folded one, in
+LUTs or DSPs, and its segments those of one in DSPs.
+
+FINN has `M`, the pixels side by side in a beat, for its generators, and does not build it; here every layer that takes several
+has it. Of a generator it counts the pixels that it takes.
 """
 
 from __future__ import annotations
@@ -28,16 +33,17 @@ from pipeline.dataflow.registry import kernels
 from pipeline.errors import ConfigError
 from pipeline.folding.finn_names import BETWEEN_LAYERS, JOINED, Names, check_network, is_layer, operator_of, today
 from pipeline.json_file import read_json
-from pipeline.kernels.matrix_vector import ASKED_STYLES, RAM_STYLES, STYLES, lane_attributes
+from pipeline.kernels.matrix_vector import RAM_STYLES, RES_TYPES, STYLES, lane_attributes
 from pipeline.text_file import shown
 
-__all__ = ["FoldingConfig", "LayerFolding", "attributes_of", "by_operator", "check_layout"]
+__all__ = ["FoldingConfig", "LayerFolding", "attributes_of", "by_operator", "check_layout", "folded_alike"]
 
 _MEM_MODES = {"const": "internal_embedded", "decoupled": "internal_decoupled"}  # as older files say
 _WORDS: dict[str, tuple[str, ...]] = {
     "ram_style": RAM_STYLES,
     "mem_mode": ("internal_embedded", "internal_decoupled", "external", "external_mem", "dynamic"),
-    "mvau_style": (*STYLES, *ASKED_STYLES),
+    "mvau_style": STYLES,
+    "resType": ("auto", *RES_TYPES),
 }
 
 _MOST = 1 << 20  # lanes, or elements of a FIFO
@@ -110,12 +116,17 @@ class FoldingConfig:
 
     def lanes(self, layer: Layer, style: str = "") -> dict[str, int]:
         """The parallelism it asks for, by the fields of a folding (`folding.py`); none for an MVAU that it wants in
-        another `style`."""
+        another `style`, where the same words mean something else."""
         wanted = self.wanted(layer)
-        names = lane_attributes(style) if style else ("PE", "SIMD")
-        if style and wanted.get("mvau_style", "folded") != style:
+        names = [name for name in (lane_attributes(style) if style else ("PE", "SIMD")) if name != "M"]
+        if style and not folded_alike(str(wanted.get("mvau_style", "folded")), style):
             return {}
         return {name.lower(): value for name, value in wanted.items() if name in names}  # type: ignore[misc]
+
+    def pixels(self, layer: Layer) -> int | None:
+        """The pixels side by side that it asks for, FINN's M."""
+        m = self.wanted(layer).get("M")
+        return None if m is None else int(m)
 
     def key_of(self, layer: Layer) -> str:
         """The file's name of `layer`, for messages."""
@@ -125,6 +136,11 @@ class FoldingConfig:
         """The names of the file that none of `layers` has."""
         names = {layer.name for layer in layers}
         return tuple(entry.key for name, entry in self.layers.items() if name not in names)
+
+
+def folded_alike(style: str, other: str) -> bool:
+    """Whether PE and SIMD mean the same in two styles: as they do in those that FINN's resType tells apart."""
+    return style == other or {style, other} <= set(RES_TYPES.values())
 
 
 def attributes_of(operator: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""One option for each layer, so that all of them together take the fewest LUTs: an integer program.
+"""One option for each layer, so that all of them together take the fewest LUTs and DSPs: an integer program.
 
 A binary variable stands for each option of each layer; of a layer's, one is 1. Between two layers stands what their
 lanes need: for every stream a variable stands for each pair of lanes written and read. Its sums over one end are those
@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -27,20 +27,25 @@ from pipeline.errors import ToolError
 __all__ = ["GAP", "Choice", "Link", "Program"]
 
 # The resources that estimates have, and the LUTs that one of them is worth. Of two choices with as many LUTs the one with fewer
-# flip-flops is taken. Block RAM and DSPs are there to be used. UltraRAM has to be loaded at every start, so it is used only
-# where it spares something.
-_WORTH = {"lut": 1.0, "ff": 1e-3, "bram_18k": 0.0, "uram": 20.0, "dsp": 0.0}
+# flip-flops is taken. Block RAM is there to be used. UltraRAM has to be loaded at every start, so it is used only where it
+# spares something. A DSP has to spare ten LUTs: that is a tenth of what boards have for each of theirs (94 on a KV260), so that
+# DSPs take the place of LUTs, which networks run out of first, and half of what a product of 4 × 4 bits takes in LUTs, so that
+# none is spent for next to nothing.
+_WORTH = {"lut": 1.0, "ff": 1e-3, "bram_18k": 0.0, "uram": 20.0, "dsp": 10.0}
 _amounts = attrgetter(*_WORTH)
 GAP = 1e-6  # how far from the least, relatively, a solution may be
 _INFEASIBLE = 2  # scipy's status
 _TOO_MUCH = Resources(lut=1e12)  # where lanes cannot meet, so that no option with others is left out for one with these
 
 
+Beat = Any  # what a side moves, which is compared with that of the other side: lanes, or lanes and pixels
+
+
 class Choice(NamedTuple):
     """An option of a layer: the lanes of its sides, what it takes, and its kind."""
 
-    input_lanes: int
-    output_lanes: int
+    input_lanes: Beat
+    output_lanes: Beat
     estimate: Resources
     kind: str = ""  # those of one kind are alike to `without` and `together`
     memory: str = ""  # what its weights are stored in
@@ -51,7 +56,7 @@ class Link(NamedTuple):
 
     writer: int
     reader: int
-    between: Callable[[int, int], Resources | None]  # what lanes written and read need between them; None: cannot be
+    between: Callable[[Beat, Beat], Resources | None]  # what lanes written and read need between them; None: cannot be
 
 
 class Program:
@@ -91,10 +96,12 @@ class Program:
         fixed: Mapping[int, int] | None = None,
         *,
         cheapest: bool = True,
+        least: str = "",
         gap: float = GAP,
     ) -> Solution | None:
         """The option of each layer, and what all take together; None if nothing fits. Any that fit if they need not be
-        the `cheapest`; by `gap`, relatively, they may be from it.
+        the `cheapest`; those that take the `least` of one resource where it is named, a field of `Resources`. By `gap`,
+        relatively, they may be from it.
 
         `without` are kinds of options (layer, kind) that may not be taken; `fixed` are the options, by layer, that are
         taken in any case, out of a solution without them.
@@ -109,8 +116,9 @@ class Program:
         constraints = [LinearConstraint(self._equalities[:, free], *(2 * [[value for _, value in self._rows]]))]
         if capacity is not None:
             constraints.append(LinearConstraint(taken.T, ub=_amounts(capacity)))
+        worth = {least: 1.0} if least else _WORTH if cheapest else {}
         result = milp(
-            taken @ tuple(_WORTH.values()) if cheapest else np.zeros(len(free)),
+            taken @ [worth.get(name, 0.0) for name in _WORTH],
             integrality=free < self._options,
             bounds=Bounds(0, 1),
             constraints=constraints,
@@ -144,7 +152,7 @@ class Program:
     def _connect(self, link: Link) -> None:
         written = _by_lanes(self._choices[link.writer], lambda choice: choice.output_lanes)
         read = _by_lanes(self._choices[link.reader], lambda choice: choice.input_lanes)
-        ends: dict[tuple[str, int], dict[int, float]] = {}
+        ends: dict[tuple[str, Beat], dict[int, float]] = {}
         for end, layer, lanes in (("written", link.writer, written), ("read", link.reader, read)):
             for count, members in lanes.items():
                 ends[end, count] = {self._variable(layer, option): -1.0 for option in members}
@@ -172,8 +180,8 @@ class Solution:
     total: Resources
 
 
-def _by_lanes(choices: Sequence[Choice], lanes: Callable[[Choice], int]) -> Mapping[int, list[int]]:
-    groups: dict[int, list[int]] = {}
+def _by_lanes(choices: Sequence[Choice], lanes: Callable[[Choice], Beat]) -> Mapping[Beat, list[int]]:
+    groups: dict[Beat, list[int]] = {}
     for option, choice in enumerate(choices):
         groups.setdefault(lanes(choice), []).append(option)
     return groups
@@ -210,10 +218,13 @@ def _worth_keeping(choices: Sequence[Sequence[Choice]], links: Sequence[Link]) -
     return result
 
 
-def _table(link: Link, out: Sequence[int], into: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _table(link: Link, out: Sequence[Beat], into: Sequence[Beat]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What is between the ends for each lanes [written, read] that there are, and each option's index in it."""
-    (written, writer), (read, reader) = (np.unique(lanes, return_inverse=True) for lanes in (out, into))
-    estimates = (link.between(int(a), int(b)) for a in written for b in read)
+    written, read = sorted(set(out)), sorted(set(into))
+    writer, reader = (
+        np.array([lanes.index(beat) for beat in beats]) for lanes, beats in ((written, out), (read, into))
+    )
+    estimates = (link.between(a, b) for a in written for b in read)
     between = np.array([_amounts(_TOO_MUCH if estimate is None else estimate) for estimate in estimates]).reshape(
         len(written), len(read), len(_WORTH)
     )

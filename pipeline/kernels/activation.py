@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,7 +27,24 @@ from pipeline.kernels.threshold_search import (
 
 _MORE = 3  # look-up tables of a lane of several channels that were counted beyond what is named below
 
-__all__ = ["Activation", "activation_latency", "add_activation", "check_activation", "levels_of"]
+_DSP = 60  # LUTs that a DSP of a requantizer takes the place of
+_MOST_TURNS = 64  # of hw/rtl/lane_turns.sv
+_FEW_TURNS = 8  # of some results each of which LUTs of 32 words hold
+_COMPARED, _CHOSEN = (
+    0.5,
+    0.75,
+)  # LUTs of a bit that is compared with a constant, and of one that is chosen among several
+
+__all__ = [
+    "Activation",
+    "activation_latency",
+    "add_activation",
+    "add_turns",
+    "check_activation",
+    "levels_of",
+    "turns_of",
+    "units_of",
+]
 
 
 def levels_of(
@@ -41,14 +58,16 @@ def levels_of(
     return requantizer.levels(values, output_type.lo, output_type.hi)
 
 
-def activation_latency(steps: int, requantizer: Requantizer | None) -> int:
+def activation_latency(steps: int, requantizer: Requantizer | None, adders_per_stage: int = 1) -> int:
     """Cycles from a value to its level, of which there are `steps` above the lowest: a step of the search each, or the
-    multiplication and two to clip."""
-    return search_stages(steps) if requantizer is None else _multiplication_latency(requantizer) + 2
+    multiplication and two to clip, one where more than one adder may be between two registers."""
+    if requantizer is None:
+        return search_stages(steps)
+    return _multiplication_latency(requantizer, adders_per_stage) + (2 if adders_per_stage == 1 else 1)
 
 
-def _multiplication_latency(requantizer: Requantizer) -> int:
-    return dsp_latency(requantizer.dsps) if requantizer.dsps else recoded_digits(requantizer)
+def _multiplication_latency(requantizer: Requantizer, adders_per_stage: int = 1) -> int:
+    return dsp_latency(requantizer.dsps) if requantizer.dsps else recoded_digits(requantizer) // adders_per_stage
 
 
 def recoded_digits(requantizer: Requantizer) -> int:
@@ -82,7 +101,7 @@ def add_activation(
     if common:
         used = [booth_digits(common)] * lanes
     elif folds == 1:
-        used = [booth_digits(multiplier) for multiplier in np.broadcast_to(requantizer.multipliers, lanes).tolist()]
+        used = [booth_digits(multiplier) for multiplier in np.resize(requantizer.multipliers, lanes).tolist()]
     if folds > 1:
         memory = rom(lanes * (stored + requantizer.addend_bits), folds)
         demand.words = max(demand.words, memory.words)
@@ -111,6 +130,59 @@ def add_activation(
             demand.lut += stored
             demand.ff += stored
     demand.ff += _multiplication_latency(requantizer) + 2
+
+
+def turns_of(
+    thresholds: int,
+    folds: int,
+    widths: Sequence[int],
+    requantizer: Requantizer | None,
+    sum_bits: np.ndarray,
+    output_bits: int,
+    most: int,
+    pixels: int = 1,
+) -> int:
+    """In how many turns, at most `most`, the lanes of `add_activation` are compared with thresholds at the least cost: the
+    fewer LUTs, as far as is known without a fit, and a DSP as many as its multiplication in LUTs.
+
+    Then lanes / turns search, or multiply, and each has the thresholds of as many lanes. `pixels` neighbours of a lane are
+    of the same row, and have their turn together.
+    """
+    lanes = len(widths) // pixels
+    sums = np.broadcast_to(sum_bits, lanes * folds).repeat(pixels)
+
+    def cost(turns: int) -> float:
+        demand = Demand("")
+        group = units_of(widths, turns)
+        add_activation(demand, thresholds, folds * turns, group, requantizer, sums, output_bits)
+        add_turns(demand, widths, turns, output_bits)
+        known = demand.lut + _COMPARED * demand.terms["compared"] + _CHOSEN * demand.terms["tables"]
+        return known + demand.terms["outputs"] + _DSP * demand.dsp
+
+    return min((turns for turns in range(1, min(most, lanes, _MOST_TURNS) + 1) if lanes % turns == 0), key=cost)
+
+
+def add_turns(demand: Demand, widths: Sequence[int], turns: int, output_bits: int) -> None:
+    """Add to `demand` what gives lanes of so many bits their turns, and what stores results.
+
+    Lanes that wait are in registers, and a LUT chooses among four of them, or of these choices; results are stored a turn's
+    after the other's.
+    """
+    lanes = len(widths)
+    demand.add(outputs=lanes // turns * output_bits * (1 if turns <= _FEW_TURNS else 2))
+    if turns > 1:
+        waiting = sum(widths) - sum(widths[: lanes // turns])
+        fours, sixteens = -(-turns // 4), -(-turns // 16)
+        choices = fours + (sixteens if fours > 1 else 0) + int(sixteens > 1)
+        demand.lut += sum(units_of(widths, turns)) * choices + 2 * (turns - 1).bit_length() + 2
+        demand.ff += waiting + sum(units_of(widths, turns)) + (lanes - lanes // turns) * output_bits
+        demand.ff += 2 * (turns - 1).bit_length() + 2
+
+
+def units_of(widths: Sequence[int], turns: int) -> list[int]:
+    """The bits that hold the values of each lane of a turn."""
+    group = len(widths) // turns
+    return [max(widths[unit::group]) for unit in range(group)]
 
 
 def _dsp_registers(requantizer: Requantizer, folds: int) -> int:
@@ -184,6 +256,25 @@ class Activation:
     @property
     def lanes(self) -> int:
         return len(self.widths)
+
+    def beside(self, pixels: int, *, by_row: bool = False) -> Activation:
+        """The activation of so many pixels side by side: each has all of these lanes, or, `by_row`, each of these lanes is
+        there for all pixels before the next one."""
+        if pixels == 1:
+            return self
+        rows = np.arange(len(self.lo))
+        rows = rows.repeat(pixels) if by_row else rows.reshape(-1, 1, self.lanes).repeat(pixels, axis=1).ravel()
+        requantizer = self.requantizer
+        if requantizer is not None and len(requantizer.multipliers) > 1:
+            requantizer = requantizer.of_channels(rows)
+        return replace(
+            self,
+            thresholds=None if self.thresholds is None else self.thresholds[rows],
+            lo=self.lo[rows],
+            hi=self.hi[rows],
+            widths=tuple(self.widths[lane] for lane in rows[: self.lanes * pixels]),
+            requantizer=requantizer,
+        )
 
     @cached_property
     def sum_bits(self) -> np.ndarray:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Shape, Stream
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
@@ -25,18 +26,19 @@ _MAX_BITS = 63
 class AddStreams(Layer):
     """multipliers[0] · a + multipliers[1] · b of two streams of frames of `shape` (H, W, C) and types `types`.
 
-    A beat carries `pe` channels on all sides. Raises ConfigError for a PE that does not divide C, UnsupportedError for
-    multipliers or sums too large to build.
+    A beat carries `pe` channels of `m` pixels on all sides. Raises ConfigError for a PE that does not divide C or an M that
+    does not divide W, UnsupportedError for multipliers or sums too large to build.
     """
 
     shape: Shape
     types: tuple[IntType, IntType]
     multipliers: tuple[int, int] = (1, 1)
     pe: int = 1
+    m: int = field(default=1, kw_only=True)
 
     op_type: ClassVar[str] = "AddStreams"
     module: ClassVar[str] = "add_streams"
-    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe"}
+    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe", "M": "m"}
     lut_purpose: ClassVar[str] = "glue"
 
     def __post_init__(self) -> None:
@@ -59,18 +61,24 @@ class AddStreams(Layer):
             raise UnsupportedError(
                 f"layer {self.name} has terms or sums of {bits} bits; at most {_MAX_BITS} can be built."
             )
+        check_pixels(self.name, self.m, self.shape[1])
         if self.pe < 1 or self.shape[2] % self.pe:
             raise ConfigError(
                 f"layer {self.name}: PE = {self.pe} does not divide its {self.shape[2]} channels; choose a divisor of "
                 f"{self.shape[2]}."
             )
 
+    @property
+    def lanes(self) -> int:
+        """Elements of a beat: PE of each of M pixels."""
+        return self.pe * self.m
+
     def inputs(self) -> tuple[Stream, ...]:
-        return tuple(Stream(self.shape, type_, self.pe) for type_ in self.types)
+        return tuple(Stream(self.shape, type_, self.lanes, self.m) for type_ in self.types)
 
     def outputs(self) -> tuple[Stream, ...]:
         a, b = self._terms()
-        return (Stream(self.shape, a + b, self.pe),)
+        return (Stream(self.shape, a + b, self.lanes, self.m),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         a, b = (np.multiply(x, by, dtype=np.int64) for x, by in zip(inputs, self.multipliers, strict=True))
@@ -92,7 +100,7 @@ class AddStreams(Layer):
     def demand(self, family: str) -> Demand:
         demand, bits = Demand(self.op_type), self.outputs()[0].type.bits
         scaled = int(sum(csd_digits(np.array(self.multipliers)) - 1))
-        demand.add(sums=self.pe * bits, scaled=self.pe * scaled * bits)
+        demand.add(sums=self.lanes * bits, scaled=self.lanes * scaled * bits)
         return demand
 
     @classmethod
@@ -105,7 +113,7 @@ class AddStreams(Layer):
 
     def parameters(self) -> dict[str, int]:
         return {
-            "Pe": self.pe,
+            "Pe": self.lanes,
             "Width0": self.types[0].bits,
             "Signed0": int(self.types[0].signed),
             "Multiplier0": self.multipliers[0],
@@ -116,7 +124,7 @@ class AddStreams(Layer):
         }
 
     def hls_parameters(self) -> dict[str, int | bool]:
-        parameters: dict[str, int | bool] = {"Beats": self.inputs()[0].beats, "Pe": self.pe}
+        parameters: dict[str, int | bool] = {"Beats": self.inputs()[0].beats, "Pe": self.lanes}
         for i, (type_, term) in enumerate(zip(self.types, self._terms(), strict=True)):
             parameters |= {
                 f"Width{i}": type_.bits,

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from pipeline.dataflow.layer import Stream
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import ram
@@ -30,17 +31,19 @@ class ConvolutionInputGenerator(WindowGenerator):
     A beat carries `simd` channels on both sides. A window is ordered ky, kx, c with c fastest; with `depthwise`, which is
     FINN's, it is interleaved: its first `simd` channels of all pixels, then the next ones, as a VVAU of PE = SIMD takes
     it. The pixels of a window are `dilation` (DH, DW) apart; where they are more than 1 apart in a row, a beat is a whole
-    pixel unless windows are interleaved. Raises ConfigError for a SIMD that does not divide C, or is not C with such a
-    dilation, UnsupportedError for a window that does not fit the image.
+    pixel unless windows are interleaved. Windows a pixel wide may come several a beat: of `m` pixels, M being a multiple
+    of SW, M / SW. Raises ConfigError for a SIMD that does not divide C, or is not C with such a dilation, and for an M that
+    does not divide W, UnsupportedError for a window that does not fit the image, and for other windows with an M.
     """
 
     simd: int = 1
     dilation: tuple[int, int] = field(default=(1, 1), kw_only=True)
     depthwise: bool = False
+    m: int = field(default=1, kw_only=True)
 
     op_type: ClassVar[str] = "ConvolutionInputGenerator"
     module: ClassVar[str] = "convolution_input_generator"
-    finn_attributes: ClassVar[Mapping[str, str]] = {"SIMD": "simd"}
+    finn_attributes: ClassVar[Mapping[str, str]] = {"SIMD": "simd", "M": "m"}
     lut_purpose: ClassVar[str] = "sliding windows"
     lut_purpose_of_cells: ClassVar[bool] = True
 
@@ -51,6 +54,13 @@ class ConvolutionInputGenerator(WindowGenerator):
                     f"layer {self.name} has windows of {axis} {kernel} at a stride of {stride} over an image of "
                     f"{axis} {size}; expected a {axis} of 1 to {size} and a stride of at least 1."
                 )
+        check_pixels(self.name, self.m, self.shape[1])
+        if self.m > 1 and (self.kernel[1] > 1 or self.m % self.stride[1]):
+            raise UnsupportedError(
+                f"layer {self.name} has windows of width {self.kernel[1]} at a stride of {self.stride[1]}, which cannot be made "
+                f"of M = {self.m} pixels a beat; only those of width 1 can, at a stride that divides M. Windows that are made "
+                "whole can be wider: see ParallelWindow."
+            )
         if self._whole_pixels() and self.simd != self.shape[2]:
             raise ConfigError(
                 f"layer {self.name}: SIMD = {self.simd}, but its windows are dilated by {self.dilation[1]} in a row; choose "
@@ -80,6 +90,21 @@ class ConvolutionInputGenerator(WindowGenerator):
         return (height - kernel_h) // stride_h + 1, (width - kernel_w) // stride_w + 1
 
     @property
+    def windows(self) -> int:
+        """Windows of a beat: of M pixels those that are kept."""
+        return self.m // self.stride[1] if self.m > 1 else 1
+
+    @property
+    def _image(self) -> tuple[int, int]:
+        """(H, W) with the pixels of a beat as one."""
+        return self.shape[0], self.shape[1] // self.m
+
+    @property
+    def _steps(self) -> tuple[int, int]:
+        """The stride between beats of windows."""
+        return self.stride if self.m == 1 else (self.stride[0], 1)
+
+    @property
     def folds(self) -> int:
         """Beats a pixel: C / SIMD."""
         return self.shape[2] // self.simd
@@ -107,19 +132,18 @@ class ConvolutionInputGenerator(WindowGenerator):
         """
         if self.ordered:
             return _ORDERED_DEPTH
-        image = self.shape[:2]
         if self.interleaved:
-            return _buffer_beats(image, self.kernel, self.stride, self.dilation, self.folds)
-        return _buffer_beats(image, self.kernel, self.stride, self.dilation, 1) * self.folds
+            return _buffer_beats(self._image, self.kernel, self._steps, self.dilation, self.folds)
+        return _buffer_beats(self._image, self.kernel, self._steps, self.dilation, 1) * self.folds
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream(self.shape, self.type, self.simd),)
+        return (Stream(self.shape, self.type, self.m * self.simd, self.m),)
 
     def outputs(self) -> tuple[Stream, ...]:
         window = self.kernel[0] * self.kernel[1] * self.shape[2]
-        return (Stream((*self.output_pixels, window), self.type, self.simd),)
+        return (Stream((*self.output_pixels, window), self.type, self.windows * self.simd, self.windows),)
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
@@ -139,7 +163,7 @@ class ConvolutionInputGenerator(WindowGenerator):
         return 2
 
     def inputs_needed(self) -> np.ndarray:
-        pixels = _read_order(self.shape[:2], self.kernel, self.stride, self.dilation)
+        pixels = _read_order(self._image, self.kernel, self._steps, self.dilation)
         folds = np.arange(self.folds, dtype=np.int64)
         if self.interleaved:
             beats = pixels.reshape(-1, 1, self.kernel[0] * self.kernel[1]) * self.folds + folds[:, None]
@@ -153,9 +177,9 @@ class ConvolutionInputGenerator(WindowGenerator):
         return {"simd": (self.shape[2],) if self._whole_pixels() else divisors(self.shape[2])}
 
     def demand(self, family: str) -> Demand:
-        demand, bits = Demand(self.op_type), self.simd * self.type.bits
+        demand, bits = Demand(self.op_type), self.windows * self.simd * self.type.bits
         demand.store("lines", ram(bits, self.buffer_depth, family))
-        beats = self.shape[0] * self.shape[1] * self.folds
+        beats = self.inputs()[0].beats
         demand.add(data=bits, counters=log2(self.buffer_depth) + log2(beats))
         return demand
 
@@ -167,10 +191,10 @@ class ConvolutionInputGenerator(WindowGenerator):
         """A beat has room where the oldest of its line buffer has been read for the last time."""
         if not self.looks_ahead:
             return super().sent_before_taking(needed, beats, frames)
-        height, width, _ = self.shape
+        height, width = self._image
         out_height, out_width, window = self.outputs()[0].shape
         corners = np.add.outer(
-            np.arange(out_height) * self.stride[0] * width, np.arange(out_width) * self.stride[1]
+            np.arange(out_height) * self._steps[0] * width, np.arange(out_width // self.windows) * self._steps[1]
         ).ravel()
         # of each output beat, the oldest input beat of its window
         first = np.repeat(corners * self.folds, window // self.simd)
@@ -191,7 +215,8 @@ class ConvolutionInputGenerator(WindowGenerator):
 
     def parameters(self) -> dict[str, int]:
         orders = {"Ordered": int(self.ordered), "Depthwise": int(self.interleaved)}
-        return {"Width": self.simd * self.type.bits, **self._sizes(), **orders}
+        pixels = {"Pixels": self.m} if self.m > 1 else {}
+        return {"Width": self.simd * self.type.bits, **self._sizes(), **orders, **pixels}
 
     def hls_parameters(self) -> dict[str, int | bool]:
         return {
@@ -201,6 +226,7 @@ class ConvolutionInputGenerator(WindowGenerator):
             **self._sizes(),
             "Ordered": self.ordered,
             "Depthwise": self.interleaved,
+            "Pixels": self.m,
         }
 
     def _sizes(self) -> dict[str, int]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from math import log2
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from pipeline.dataflow.dsp_packing import DSPS, Packing, pack_lanes, start_word
-from pipeline.dataflow.layer import Memory, Table
+from pipeline.dataflow.dsp_packing import DSPS, Packing, SegmentSums, any_rows, field_widths, pack_lanes, start_word
+from pipeline.dataflow.layer import Folding, Memory
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
+from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
-from pipeline.devices.memories import ram
+from pipeline.devices.memories import ram, rom
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.activation import Activation
 from pipeline.kernels.matrix_vector import MatrixVector, add_ends, draw_matrix, matrix_demand
@@ -23,24 +26,66 @@ from pipeline.kernels.mvau import MVAU
 
 __all__ = ["DspMVAU"]
 
+_FEWEST_TURNS = 4  # of lanes whose segments are added up: a choice among two or three costs as much as an adder
+_MOST_ROWS = 12  # of a word: as many lanes of two bits reach the end of its port
 _MOST_COLUMNS = 9999  # of a beat: the names of the weights' files have four digits
+
+
+class Segmentation(NamedTuple):
+    """How a row's sum is split: into segments of so many synapse `folds`, each in so many `chains` of `length` columns, of which
+    the last may have fewer."""
+
+    folds: int
+    chains: int
+    length: int
+
+    @classmethod
+    def of(cls, synapse_folds: int, simd: int, segments: int) -> Segmentation | None:
+        """That of a row in so many `segments`; None if there is none."""
+        if synapse_folds % segments == 0:
+            return cls(synapse_folds // segments, 1, simd)
+        if segments % synapse_folds:
+            return None
+        chains = segments // synapse_folds
+        length = -(-simd // chains)
+        return cls(1, chains, length) if -(-simd // length) == chains else None
+
+    @staticmethod
+    def choices(synapse_folds: int, simd: int) -> list[int]:
+        """In how many segments a row can be: one, some of several folds, one a fold, and several a fold."""
+        lengths = {-(-simd // chains) for chains in range(2, simd + 1)}
+        return [
+            *(count for count in range(1, synapse_folds + 1) if synapse_folds % count == 0),
+            *(synapse_folds * -(-simd // length) for length in sorted(lengths, reverse=True)),
+        ]
 
 
 @dataclass(frozen=True, eq=False)
 class DspMVAU(MVAU):
-    """An MVAU whose lanes share DSPs: neighbouring ones have lanes of one word, see `pipeline/dataflow/dsp_packing.py`, and
+    """An MVAU whose lanes share DSPs: neighbouring rows have lanes of one word, see `pipeline/dataflow/dsp_packing.py`, and
     the columns of a beat are added up in a chain of DSPs, with one more that accumulates.
 
+    `segments` are the parts of a row's sum that a lane holds one after the other, or that several chains hold; with more of
+    them lanes are narrower, and more rows share a word. What adds them up is no DSP. With 1 a lane holds the whole sum.
+    Of M pixels as many share words as takes the fewest DSPs.
+
     `family` says which DSP it is, by Yosys' name of the FPGA's. Raises UnsupportedError for weights, inputs or sums that do
-    not fit one.
+    not fit one, ConfigError for segments that the folding does not have.
     """
 
+    segments: int = 1
     family: str = field(default="xcup", kw_only=True)
 
     op_type: ClassVar[str] = "DspMVAU"
     module: ClassVar[str] = "dsp_mvau"
     finn_operator: ClassVar[str] = "MVAU"
-    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe", "SIMD": "simd", "ram_style": "ram_style"}
+    finn_attributes: ClassVar[Mapping[str, str]] = {
+        "PE": "pe",
+        "SIMD": "simd",
+        "segments": "segments",
+        "M": "m",
+        "ram_style": "ram_style",
+    }
     style: ClassVar[str] = "dsp"
     weight_file: ClassVar[str] = "WeightFiles"
 
@@ -50,24 +95,63 @@ class DspMVAU(MVAU):
             raise ConfigError(f"layer {self.name}: {self.family} is no family with DSPs; choose {' or '.join(DSPS)}.")
         if self.simd > _MOST_COLUMNS:
             raise ConfigError(f"layer {self.name}: SIMD = {self.simd}; in DSPs at most {_MOST_COLUMNS} can be built.")
-        len(self.packings)  # raises what is to be raised
+        if self.segments < 1 or Segmentation.of(self.synapse_folds, self.simd, self.segments) is None:
+            choices = ", ".join(map(str, Segmentation.choices(self.synapse_folds, self.simd)))
+            raise ConfigError(
+                f"layer {self.name}: segments = {self.segments}; with SIMD = {self.simd} of its {self.mw} columns, a row "
+                f"can be in {choices}."
+            )
+        _words_of(self, self.pe, self.simd, self.segments, self.family, self.m)  # raises what is to be raised
 
     # -- words ------------------------------------------------------------------------------------------------------
+
+    @property
+    def segmentation(self) -> Segmentation:
+        split = Segmentation.of(self.synapse_folds, self.simd, self.segments)
+        assert split is not None  # checked at the start
+        return split
 
     @cached_property
     def packings(self) -> tuple[Packing, ...]:
         """The words that the PE lanes are in, in their order."""
-        return _packed(self, self.pe, self.family)
+        words = _words_of(self, self.pe, self.simd, self.segments, self.family, self.m)
+        ends = np.cumsum(words.counts).tolist()
+        bias = self._bias_by_lane if self.segments == 1 else None
+        return tuple(
+            Packing.of(
+                self._by_lane[:, end - count : end],
+                self.input_type,
+                words.bits[end - count : end],
+                DSPS[self.family],
+                None if bias is None else bias[:, end - count : end],
+                pixels=words.pixels,
+                segments=self._segment_columns,
+            )
+            for count, end in zip(words.counts, ends, strict=True)
+        )
+
+    @property
+    def _segment_columns(self) -> tuple[int, ...]:
+        """The first column of each segment."""
+        folds, chains, length = self.segmentation
+        if chains == 1:
+            return tuple(range(0, self.mw, folds * self.simd))
+        return tuple(fold + column for fold in range(0, self.mw, self.simd) for column in range(0, self.simd, length))
+
+    @property
+    def accumulates(self) -> bool:
+        """Whether chains end with a DSP that accumulates: where a lane's sum is of several beats, or starts from a bias."""
+        return _accumulates(self, self.segmentation, self.segments)
 
     @property
     def dsps(self) -> int:
-        """Chains of SIMD + 1 DSPs."""
-        return len(self.packings) * (self.simd + 1)
+        """One for each column of a word, and one for each chain that accumulates, of all pixels."""
+        return _words_of(self, self.pe, self.simd, self.segments, self.family, self.m).dsps
 
     def check_packings(self) -> None:
         """Prove of every word that its lanes hold their sums. Raises VerificationError, see `Packing.check`."""
+        bias = self._bias_by_lane if self.segments == 1 else None
         for packing, rows in self._words():
-            bias = self._bias_by_lane
             packing.check(self._by_lane[:, rows], None if bias is None else bias[:, rows])
 
     def _words(self) -> list[tuple[Packing, slice]]:
@@ -90,40 +174,88 @@ class DspMVAU(MVAU):
     def _field_bits(self) -> list[int]:
         return [lane.field_bits for packing in self.packings for lane in packing.lanes]
 
+    def sum_bits(self) -> tuple[int, ...]:
+        """Of segments, what adds them up is the same for all lanes."""
+        bits = self.lane_accumulator_bits()
+        return bits if self.segments == 1 else (max(*bits, 2),) * self.pe
+
     # -- behaviour --------------------------------------------------------------------------------------------------
 
     def latency(self) -> int:
         """From the last beat of a vector to the first of its results, through the stages that the sum below names."""
+        folds, chains, length = self.segmentation
         replay = int(self.neuron_folds > 1)
-        operands = accumulator = 1
-        word = multiplied = 1
+        operands = word = multiplied = 1
+        accumulator = int(self.accumulates)
+        tree = ((chains - 1).bit_length() + 1) // 2
+        segments = int(self.segments > 1 and (folds < self.synapse_folds or self.bias is not None))
         output = 2
-        return replay + operands + word + multiplied + self.simd + accumulator + self.search_latency() + output
+        added = length + accumulator + tree + segments
+        return replay + operands + word + multiplied + added + self.search_latency() + output
+
+    def result_interval(self) -> int:
+        """Of segments, the cycles from one to the next where adders have turns."""
+        return _turn_interval(self.segmentation, self.segments, self.synapse_folds)
+
+    @property
+    def segment_turns(self) -> int:
+        """In how many turns segments are added up: those in which sums are compared with thresholds, or all at once."""
+        return self.threshold_turns if self.segments > 1 and self.segmentation.folds >= _FEWEST_TURNS else 1
 
     # -- folding ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def foldings_of(
+        cls, layer: MatrixVector, budget: int | None = None, walkers: int | None = None
+    ) -> tuple[Folding, ...]:
+        """Those of an MVAU, each with its rows whole, and in as few segments as more rows in a word take, where that takes
+        fewer DSPs. What no DSP holds has none."""
+        family = layer.family if isinstance(layer, cls) else "xcup"
+        foldings = []
+        for folding in MVAU.foldings_of(layer):
+            pe, simd = int(folding.fields["pe"]), int(folding.fields["simd"])
+            m = int(folding.fields.get("m", layer.m))
+            for segments in _worthwhile(layer, pe, simd, family, m) if simd <= _MOST_COLUMNS else ():
+                fields = {**folding.fields, "segments": segments}
+                foldings.append(replace(folding, fields=fields, style=cls.style))
+        return tuple(foldings)
 
     @classmethod
     def demand_of(cls, layer: MatrixVector, fields: Mapping[str, Any], family: str) -> Demand:
         """DSPs are counted, those of `family`; what is around the lanes is as in an MVAU."""
         matrix, pe, simd = matrix_demand(layer), int(fields["pe"]), int(fields["simd"])
+        segments, m = int(fields.get("segments", 1)), int(fields.get("m", layer.m))
         neurons, synapses = matrix.rows // pe, matrix.columns // simd
-        lanes = matrix.row_bits.reshape(neurons, pe).max(axis=0)
-        packings = _packed(layer, pe, layer.family if isinstance(layer, cls) else family)
-        field_bits = sum(lane.field_bits for packing in packings for lane in packing.lanes)
-        demand = Demand(cls.op_type, dsp=len(packings) * (simd + 1))
+        family = layer.family if isinstance(layer, cls) else family
+        words = _words_of(layer, pe, simd, segments, family, m)
+        split = Segmentation.of(synapses, simd, segments)
+        assert split is not None  # the words have been found
+        lanes = matrix.row_bits.reshape(neurons, pe).max(axis=0).tolist()
+        demand = Demand(cls.op_type, dsp=words.dsps)
+        lengths = [min(split.length, simd - first) for first in range(0, simd, split.length)]
+        delays = sum(-(-delay // 32) for length in lengths for delay in range(3, length - 1))
         demand.add(
-            inputs=simd * matrix.input_bits,
-            delays=matrix.input_bits * sum(-(-(column - 1) // 32) for column in range(4, simd)),
-            delay_registers=matrix.input_bits * simd,
-            stages=simd,
+            inputs=m * simd * matrix.input_bits,
+            delays=m * matrix.input_bits * delays,
+            delay_registers=m * matrix.input_bits * simd,
+            stages=split.length,
             counters=log2(neurons * synapses),
-            steps=simd * log2(neurons * synapses),
+            steps=split.length * log2(neurons * synapses),
         )
-        for _ in range(simd):
-            demand.store_weights("weights", field_bits, neurons * synapses, str(fields.get("ram_style", "auto")))
+        column = Demand(cls.op_type, defaultdict(float))
+        column.store_weights("weights", words.field_bits, neurons * synapses, str(fields.get("ram_style", "auto")))
+        demand.include(column, simd)
         if layer.mh > pe:
-            demand.store("replay", ram(simd * matrix.input_bits, max(synapses, 2), family))
-        add_ends(demand, matrix, lanes.tolist())
+            demand.store("replay", ram(m * simd * matrix.input_bits, max(synapses, 2), family))
+        if segments > 1:
+            lanes = [max(*lanes, 2)] * pe
+        if matrix.bias_bits:
+            demand.store("biases", rom(pe * matrix.bias_bits, neurons))
+        turns = add_ends(demand, matrix, lanes, _turn_interval(split, segments, synapses), m)
+        if segments > 1:
+            of_segments = turns if split.folds >= _FEWEST_TURNS else 1
+            accumulates = split.folds < synapses or bool(matrix.bias_bits)
+            _add_segments(demand, split.chains, words.bits[0], lanes * m, of_segments, accumulates=accumulates)
         return demand
 
     def for_family(self, family: str) -> Self:
@@ -131,8 +263,7 @@ class DspMVAU(MVAU):
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         """MVAU_rtl, whose multipliers are DSPs."""
-        nodes = super().finn_nodes(family)
-        return {"MVAU_rtl": nodes["MVAU_rtl"]}
+        return {name: node for name, node in super().finn_nodes(family).items() if name == "MVAU_rtl"}
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:
@@ -141,7 +272,8 @@ class DspMVAU(MVAU):
             rows, columns = matrix["weights"].shape
             pe, simd = draw.lanes(rows, 32), draw.lanes(columns, 36)
             if pe * simd <= 192 and rows * columns // (pe * simd) <= 20_000:
-                return cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd, family="xc7")  # which xcup is as well
+                layer = cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd, family="xc7")  # which xcup is as well
+                return replace(layer, segments=draw.one_of(_worthwhile(layer, pe, simd, "xc7", 1)))
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
@@ -149,9 +281,27 @@ class DspMVAU(MVAU):
         parameters = super().parameters()
         for name in ("WeightWidth", "RecodeInput", "ProductWidth"):
             del parameters[name]
-        heads = [int(index == 0) for packing in self.packings for index in range(len(packing.lanes))]
-        parameters |= {"FieldWidths": pack_word(self._field_bits, 8), "Heads": pack_word(heads, 1)}
-        if self.bias is not None:
+        lanes = [lane for packing in self.packings for lane in packing.lanes]
+        parameters |= {
+            "AccWidths": pack_word(self.sum_bits() * self.m, 8),
+            "LaneWidths": pack_word([lane.bits for lane in lanes], 8),
+            "Offsets": pack_word([lane.offset for lane in lanes], 8),
+            "FieldWidths": pack_word(self._field_bits, 8),
+            "Heads": pack_word([int(lane.offset == 0) for lane in lanes], 1),
+        }
+        if self.m > 1:
+            strides = [packing.stride for packing in self.packings for _ in packing.lanes]
+            parameters |= {
+                "WordPixels": self.packings[0].pixels,
+                "Strides": pack_word(strides, 8),
+            }
+        if self.segments > 1:
+            parameters |= {
+                "Chains": self.segmentation.chains,
+                "SegmentFolds": self.segmentation.folds,
+                "SegmentTurns": self.segment_turns,
+            }
+        elif self.bias is not None:
             start = max(self.lane_accumulator_bits())
             parameters |= {"BiasWidth": start + self._bias_width(), "StartWidth": start}
         return parameters
@@ -165,17 +315,19 @@ class DspMVAU(MVAU):
         offsets = np.left_shift(1, bits - 1)
         lo, hi = (end + offsets for end in self.accumulator_range())
         thresholds = self.thresholds + offsets[:, None]
-        return Activation(thresholds, self.level_steps, lo, hi, self.output_type, self.sum_bits(), False, None)
-
-    def hls_thresholds(self) -> Table:
-        """Those of the sums: lanes of words are of the hardware alone."""
-        activation = super()._activation
-        return Table.absent(3) if activation is None else activation.hls_table()
+        widths = self.turn_bits()
+        activation = Activation(thresholds, self.level_steps, lo, hi, self.output_type, widths, False, None)
+        return activation.beside(self.m, by_row=True)
 
     def memories(self) -> dict[str, Memory]:
         memories = super().memories()
         memories.pop(self.weight_file, None)  # there is one for each column
-        if self.bias is not None:
+        if self.bias is not None and self.segments > 1:
+            width = self._bias_width()
+            words_of_turns = self.bias.repeat(self.m).reshape(self.neuron_folds * self.segment_turns, -1)
+            words = [pack_word(row, width) for row in words_of_turns]
+            memories["BiasFile"] = Memory(width * words_of_turns.shape[1], tuple(words))
+        elif self.bias is not None:
             start, width = max(self.lane_accumulator_bits()), self._bias_width()
             words = [
                 pack_word(
@@ -231,16 +383,163 @@ class DspMVAU(MVAU):
         return columns
 
 
-@lru_cache(maxsize=256)
-def _packed(layer: MatrixVector, pe: int, family: str) -> tuple[Packing, ...]:
-    """The words that `pe` lanes of the matrix of `layer` are in. Raises UnsupportedError for what no DSP holds."""
-    folds = layer.mh // pe
-    bits = np.array(layer.accumulator_bits or [max(layer.exact_accumulator_bits())] * layer.mh)
-    weights = layer.weights.reshape(folds, pe, layer.mw)
-    bias = None if layer.bias is None else layer.bias.reshape(folds, pe)
-    try:
-        return pack_lanes(weights, layer.input_type, bits.reshape(folds, pe).max(axis=0).tolist(), DSPS[family], bias)
-    except ValueError as error:
+class _Words(NamedTuple):
+    """The words of a folding: the rows of each, its pixels, the bits of each row's lanes and of a word of the weights of a column,
+    and the DSPs of all."""
+
+    counts: tuple[int, ...]
+    pixels: int
+    bits: tuple[int, ...]
+    field_bits: int
+    dsps: int
+
+
+@lru_cache(maxsize=4096)
+def _words_of(layer: MatrixVector, pe: int, simd: int, segments: int, family: str, m: int) -> _Words:
+    """The words of `pe` rows of the matrix of `layer`, of as many of `m` pixels as takes the fewest DSPs. Raises UnsupportedError
+    for what no DSP holds."""
+    split = Segmentation.of(layer.mw // simd, simd, segments)
+    assert split is not None
+    bits = _row_bits(layer, pe) if segments == 1 else (_segment_bits(layer, split, simd),) * pe
+    accumulators = split.chains if _accumulates(layer, split, segments) else 0
+
+    def of(pixels: int) -> _Words | None:
+        counts = _rows_of_words(layer, pe, bits, family, pixels)
+        if isinstance(counts, str):
+            return None
+        fields, below = _lane_fields(layer, pe), [row for count in counts for row in range(count)]
+        stored = sum(int(fields[depth, row]) for row, depth in enumerate(below))
+        return _Words(counts, pixels, bits, stored, len(counts) * (m // pixels) * (simd + accumulators))
+
+    possible = [words for pixels in range(1, m + 1) if m % pixels == 0 and (words := of(pixels))]
+    if not possible:
         raise UnsupportedError(
-            f"layer {layer.name} cannot be computed in DSPs: {error}. Choose another mvau_style for it."
-        ) from error
+            f"layer {layer.name} cannot be computed in DSPs: {_rows_of_words(layer, pe, bits, family, 1)}. Choose another "
+            "mvau_style for it."
+        )
+    return min(possible, key=lambda words: words.dsps)
+
+
+@lru_cache(maxsize=4096)
+def _rows_of_words(
+    layer: MatrixVector, pe: int, bits: tuple[int, ...], family: str, pixels: int
+) -> tuple[int, ...] | str:
+    """The rows of each word, or why there are no such words."""
+    try:
+        return tuple(pack_lanes(bits, _lane_fields(layer, pe), layer.input_type, DSPS[family], pixels))
+    except ValueError as error:
+        return str(error)
+
+
+@lru_cache(maxsize=256)
+def _row_bits(layer: MatrixVector, pe: int) -> tuple[int, ...]:
+    """Of the whole sums in each of `pe` lanes."""
+    bits = np.array(layer.accumulator_bits or [max(layer.exact_accumulator_bits())] * layer.mh)
+    return tuple(bits.reshape(-1, pe).max(axis=0).tolist())
+
+
+def _segment_bits(layer: MatrixVector, split: Segmentation, simd: int) -> int:
+    """Of the segments of all rows, at least 2. An input that cannot be 0 counts as if it could, which may be a bit more."""
+    step = split.folds * simd
+    return _bits_of_parts(layer, step, step if split.chains == 1 else split.length)
+
+
+@lru_cache(maxsize=4096)
+def _bits_of_parts(layer: MatrixVector, step: int, length: int) -> int:
+    """Of parts of `length` columns in every `step`, of which the last may have fewer."""
+    starts = [first + column for first in range(0, layer.mw, step) for column in range(0, step, length)]
+    return max(_segment_sums(layer).bits(starts), 2)
+
+
+@lru_cache(maxsize=8)
+def _segment_sums(layer: MatrixVector) -> SegmentSums:
+    return SegmentSums.of(layer.weights, layer.input_type)
+
+
+@lru_cache(maxsize=256)
+def _lane_fields(layer: MatrixVector, pe: int) -> np.ndarray:
+    """The bits of the fields of `pe` lanes, see `pack_lanes`."""
+    widths: np.ndarray = _row_fields(layer).reshape(_MOST_ROWS, -1, pe).max(axis=1)
+    return widths
+
+
+@lru_cache(maxsize=64)
+def _row_fields(layer: MatrixVector) -> np.ndarray:
+    return field_widths(layer.weights, _MOST_ROWS)
+
+
+def _accumulates(layer: MatrixVector, split: Segmentation, segments: int) -> bool:
+    return split.folds > 1 or (segments == 1 and layer.bias is not None)
+
+
+def _worthwhile(layer: MatrixVector, pe: int, simd: int, family: str, m: int) -> list[int]:
+    """Into how many segments rows may be split, from 1 on, each for fewer DSPs than with fewer segments."""
+    chosen: list[int] = []
+    fewest = None
+    for segments in _candidates(layer, simd, family, m):
+        try:
+            dsps = _words_of(layer, pe, simd, segments, family, m).dsps
+        except UnsupportedError:
+            continue
+        if fewest is None or dsps < fewest:
+            chosen.append(segments)
+            fewest = dsps
+    return chosen
+
+
+@lru_cache(maxsize=1024)
+def _candidates(layer: MatrixVector, simd: int, family: str, m: int) -> list[int]:
+    """The fewest segments whose lanes are as narrow as one row more in a word takes, 1, and one a fold, which needs no DSP that
+    accumulates."""
+    folds = layer.mw // simd
+    choices = Segmentation.choices(folds, simd)
+
+    def bits(segments: int) -> int:
+        split = Segmentation.of(folds, simd, segments)
+        assert split is not None  # it is among the choices
+        return _segment_bits(layer, split, simd)
+
+    found = {1, folds}
+    for limit in _lane_limits(layer, family, m):
+        index = bisect_left(choices, -limit, key=lambda segments: -bits(segments))
+        found |= set(choices[index : index + 1])
+    return sorted(found)
+
+
+@lru_cache(maxsize=64)
+def _lane_limits(layer: MatrixVector, family: str, m: int) -> list[int]:
+    """The most bits of lanes with which a word takes one row, two rows, and so on, of a pixel and of several, as far as they hold
+    a product."""
+    ends = IntType(int(layer.weights.min()), int(layer.weights.max()))
+    limits = set()
+    for pixels in (pixels for pixels in range(1, m + 1) if m % pixels == 0):
+        for rows in range(1, _MOST_ROWS + 1):
+            fitting = (
+                bits
+                for bits in range(DSPS[family].p, 1, -1)
+                if any_rows(ends, layer.input_type, bits, DSPS[family], rows, pixels)
+            )
+            limits.add(next(fitting, 0))
+    product = _bits_of_parts(layer, layer.mw, 1)
+    return sorted((limit for limit in limits if limit >= product), reverse=True)
+
+
+def _turn_interval(split: Segmentation, segments: int, synapse_folds: int) -> int:
+    """The most turns that thresholds may have."""
+    return synapse_folds if segments == 1 or split.folds < _FEWEST_TURNS else split.folds
+
+
+def _add_segments(
+    demand: Demand, chains: int, bits: int, sums: Sequence[int], turns: int, *, accumulates: bool
+) -> None:
+    """Add to `demand` what adds up segments of so many `bits`: a LUT and a flip-flop for each bit of an adder, and where lanes
+    have turns, a shift register for each bit of the sums that wait."""
+    nodes, width = chains, bits
+    while nodes > 1:
+        demand.lut += len(sums) * (nodes // 2) * (width + 1)
+        nodes, width = -(-nodes // 2), width + 1
+        demand.ff += len(sums) * nodes * width / 2
+    if accumulates:
+        added = sum(sums) // turns
+        demand.lut += added * (2 if turns > 2 else 1)
+        demand.ff += added * min(turns, 3)

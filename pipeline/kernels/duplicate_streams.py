@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Shape, Stream
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
@@ -22,18 +23,19 @@ class DuplicateStreams(Layer):
     """`copies` outputs, each of which gives the frames of `shape` (H, W, C) of the input.
 
     Each copy of a beat leaves as soon as its reader takes it; the next beat follows when all have been taken. A beat
-    carries `pe` channels on all sides. Raises ConfigError for a PE that does not divide C, UnsupportedError unless
-    there is an output for each of two copies or more.
+    carries `pe` channels of `m` pixels on all sides. Raises ConfigError for a PE that does not divide C or an M that does
+    not divide W, UnsupportedError unless there is an output for each of two copies or more.
     """
 
     shape: Shape
     type: IntType
     copies: int
     pe: int = 1
+    m: int = field(default=1, kw_only=True)
 
     op_type: ClassVar[str] = "DuplicateStreams"
     module: ClassVar[str] = "duplicate_streams"
-    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe"}
+    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe", "M": "m"}
     lut_purpose: ClassVar[str] = "glue"
 
     def __post_init__(self) -> None:
@@ -42,14 +44,20 @@ class DuplicateStreams(Layer):
                 f"layer {self.name} makes {self.copies} copies for {len(self.output_names)} outputs; expected two or "
                 "more, one for each."
             )
+        check_pixels(self.name, self.m, self.shape[1])
         if self.pe < 1 or self.shape[2] % self.pe:
             raise ConfigError(
                 f"layer {self.name}: PE = {self.pe} does not divide its {self.shape[2]} channels; choose a divisor of "
                 f"{self.shape[2]}."
             )
 
+    @property
+    def lanes(self) -> int:
+        """Elements of a beat: PE of each of M pixels."""
+        return self.pe * self.m
+
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream(self.shape, self.type, self.pe),)
+        return (Stream(self.shape, self.type, self.lanes, self.m),)
 
     def outputs(self) -> tuple[Stream, ...]:
         return self.inputs() * self.copies
@@ -72,7 +80,7 @@ class DuplicateStreams(Layer):
 
     def demand(self, family: str) -> Demand:
         demand = Demand(self.op_type)
-        demand.add(data=self.pe * self.type.bits, copies=self.copies)  # one register in front of all copies
+        demand.add(data=self.lanes * self.type.bits, copies=self.copies)  # one register in front of all copies
         return demand
 
     @classmethod
@@ -82,12 +90,12 @@ class DuplicateStreams(Layer):
         return cls("layer", ("x",), outputs, **stream, copies=copies, pe=draw.lanes(stream["shape"][2], 64))
 
     def parameters(self) -> dict[str, int]:
-        return {"Width": self.pe * self.type.bits, "Copies": self.copies}
+        return {"Width": self.lanes * self.type.bits, "Copies": self.copies}
 
     def hls_parameters(self) -> dict[str, int | bool]:
         return {
             "Beats": self.inputs()[0].beats,
-            "Pe": self.pe,
+            "Pe": self.lanes,
             "ElementWidth": self.type.bits,
             "ElementSigned": self.type.signed,
             "Copies": self.copies,

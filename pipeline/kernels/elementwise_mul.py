@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log2
 from typing import ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Shape, Stream
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
@@ -27,18 +28,19 @@ class ElementwiseMul(Layer):
     """a · b of two streams of frames of `shape` (H, W, C) and types `types`.
 
     With `gated`, frames of b are (1, 1, C), and each pixel of a is multiplied by that one, which is read first. A beat
-    carries `pe` channels on all sides. Raises ConfigError for a PE that does not divide C, UnsupportedError for products
-    that are too wide to build.
+    carries `pe` channels of `m` pixels on all sides. Raises ConfigError for a PE that does not divide C or an M that does
+    not divide W, UnsupportedError for products that are too wide to build, and for an M with `gated`.
     """
 
     shape: Shape
     types: tuple[IntType, IntType]
     gated: bool = False
     pe: int = 1
+    m: int = field(default=1, kw_only=True)
 
     op_type: ClassVar[str] = "ElementwiseMul"
     module: ClassVar[str] = "elementwise_mul"
-    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe"}
+    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe", "M": "m"}
     lut_purpose: ClassVar[str] = "glue"
     lut_purpose_of_cells: ClassVar[bool] = True
 
@@ -50,6 +52,11 @@ class ElementwiseMul(Layer):
         bits = self._product().bits
         if bits > _MAX_BITS:
             raise UnsupportedError(f"layer {self.name} has products of {bits} bits; at most {_MAX_BITS} can be built.")
+        check_pixels(self.name, self.m, self.shape[1])
+        if self.gated and self.m > 1:
+            raise UnsupportedError(
+                f"layer {self.name} multiplies by one pixel and has M = {self.m}; only M = 1 can be built."
+            )
         if self.pe < 1 or self.shape[2] % self.pe:
             raise ConfigError(
                 f"layer {self.name}: PE = {self.pe} does not divide its {self.shape[2]} channels; choose a divisor of "
@@ -61,13 +68,18 @@ class ElementwiseMul(Layer):
         """Beats of a pixel."""
         return self.shape[2] // self.pe
 
+    @property
+    def lanes(self) -> int:
+        """Elements of a beat: PE of each of M pixels."""
+        return self.pe * self.m
+
     def inputs(self) -> tuple[Stream, ...]:
         a, b = self.types
         gate = (1, 1, self.shape[2]) if self.gated else self.shape
-        return Stream(self.shape, a, self.pe), Stream(gate, b, self.pe)
+        return Stream(self.shape, a, self.lanes, self.m), Stream(gate, b, self.lanes, self.m)
 
     def outputs(self) -> tuple[Stream, ...]:
-        return (Stream(self.shape, self._product(), self.pe),)
+        return (Stream(self.shape, self._product(), self.lanes, self.m),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         return (np.multiply(*inputs, dtype=np.int64),)
@@ -100,9 +112,9 @@ class ElementwiseMul(Layer):
 
     def demand(self, family: str) -> Demand:
         demand, (a, b) = Demand(self.op_type), self.types
-        output = self.pe * self._product().bits
-        demand.add(products=self.pe * product_adders(a, b), outputs=output)
-        demand.add(operands=self.pe * (a.bits + b.bits) * product_latency(a, b))
+        output = self.lanes * self._product().bits
+        demand.add(products=self.lanes * product_adders(a, b), outputs=output)
+        demand.add(operands=self.lanes * (a.bits + b.bits) * product_latency(a, b))
         if self.gated:
             demand.add(counters=log2(self.folds * self.shape[0] * self.shape[1]))
             demand.store("gate", ram(self.pe * b.bits, self.folds, family))
@@ -115,7 +127,7 @@ class ElementwiseMul(Layer):
         return cls("layer", ("x", "z"), ("y",), stream["shape"], types, gated, draw.lanes(stream["shape"][2], 64))
 
     def parameters(self) -> dict[str, int]:
-        parameters = {"Pe": self.pe}
+        parameters = {"Pe": self.lanes}
         for i, type_ in enumerate(self.types):
             parameters |= {f"Width{i}": type_.bits, f"Signed{i}": int(type_.signed)}
         parameters |= {"RecodeFirst": int(recodes_input(*self.types)), "OutputWidth": self._product().bits}
@@ -125,7 +137,7 @@ class ElementwiseMul(Layer):
 
     def hls_parameters(self) -> dict[str, int | bool]:
         parameters: dict[str, int | bool] = {
-            "Pixels": self.shape[0] * self.shape[1], "Folds": self.folds, "Pe": self.pe, "Gated": self.gated,
+            "Pixels": self.shape[0] * self.shape[1] // self.m, "Folds": self.folds, "Pe": self.lanes, "Gated": self.gated,
         }  # fmt: skip
         for i, type_ in enumerate(self.types):
             parameters |= {f"Width{i}": type_.bits, f"Signed{i}": type_.signed}

@@ -27,9 +27,11 @@ class LabelSelect(Scaling):
     """The index of the largest multiplier · x + offset among `labels` elements; of equal ones, the lowest index.
 
     `multipliers` is int64 (labels,), positive, or None (1); `offsets` int64 (labels,) or None (0): what is left of
-    scales and biases that differ by class. In (1, 1, labels), one element a beat; out (1, 1, 1). `dsps` multiply and add,
-    where there are multipliers, or look-up tables if it is 0. Raises ConfigError for a PE other than 1, UnsupportedError
-    for what cannot be built.
+    scales and biases that differ by class. In (1, 1, labels), `pe` elements a beat: one, or where there are no multipliers
+    but a power of two all, which a tree of comparisons takes in a cycle; out (1, 1, 1). `dsps` multiply and add, where there are multipliers,
+    or look-up tables if it is 0. `adders_per_stage` and `ahead` are of a tree: how much stands between two of its
+    registers, a comparison and the choice behind it counted as two adders, and the cycles of the layers before it that
+    push (see `unrolled_mvau.py`). Raises ConfigError for another PE, UnsupportedError for what cannot be built.
     """
 
     labels: int
@@ -38,6 +40,8 @@ class LabelSelect(Scaling):
     offsets: np.ndarray | None = None
     pe: int = 1
     dsps: int = field(default=0, kw_only=True)
+    adders_per_stage: int = field(default=1, kw_only=True)
+    ahead: int = field(default=0, kw_only=True)
 
     op_type: ClassVar[str] = "LabelSelect"
     module: ClassVar[str] = "label_select"
@@ -48,15 +52,20 @@ class LabelSelect(Scaling):
     def __post_init__(self) -> None:
         if self.labels < 1:
             raise UnsupportedError(f"layer {self.name} has {self.labels} labels; at least 1 is needed.")
-        if self.pe != 1:
-            raise ConfigError(
-                f"layer {self.name}: PE = {self.pe}; LabelSelect compares one element a cycle, set PE to 1."
-            )
         for what, values in (("multipliers", self.multipliers), ("offsets", self.offsets)):
             if values is not None and values.shape != (self.labels,):
                 raise UnsupportedError(
                     f"layer {self.name} has {what} of shape {values.shape}; expected ({self.labels},)."
                 )
+        if self.pe not in self.legal_values()["pe"]:
+            why = "takes one element a cycle or all and" if self._shifts else "has a scale for each class and"
+            others = f" or {self.labels}" if self._shifts else ""
+            raise ConfigError(f"layer {self.name}: PE = {self.pe}; it {why} needs a PE of 1{others}.")
+        if self.adders_per_stage < 1 or (self.ahead and not self.in_tree):
+            raise ConfigError(
+                f"layer {self.name}: adders_per_stage = {self.adders_per_stage} and ahead = {self.ahead}; the first must be "
+                "at least 1, and the second 0 where elements come one by one."
+            )
         if self.multipliers is not None and int(self.multipliers.min()) < 1:
             raise UnsupportedError(
                 f"layer {self.name} has a multiplier of {self.multipliers.min()}; multipliers must be positive."
@@ -72,13 +81,26 @@ class LabelSelect(Scaling):
             )
 
     @property
+    def in_tree(self) -> bool:
+        """Whether all elements are compared in a tree."""
+        return self.pe > 1
+
+    @property
+    def alone(self) -> Self:
+        return replace(self, ahead=0) if self.ahead else self
+
+    @property
+    def rtl_module(self) -> str:
+        return "label_tree" if self.in_tree else self.module
+
+    @property
     def multiplier_type(self) -> IntType:
         """The type of the multipliers, which there must be."""
         assert self.multipliers is not None
         return IntType(0, int(self.multipliers.max()))
 
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream((1, 1, self.labels), self.input_type, 1),)
+        return (Stream((1, 1, self.labels), self.input_type, self.pe),)
 
     def outputs(self) -> tuple[Stream, ...]:
         return (Stream((1, 1, 1), IntType(0, self.labels - 1), 1),)
@@ -92,17 +114,41 @@ class LabelSelect(Scaling):
         return (scores.argmax(axis=3, keepdims=True).astype(np.int64),)
 
     def cycles(self) -> int:
-        return self.labels
+        return self.labels // self.pe
 
     def latency(self) -> int:
         """The input register, the multiplication and the addition where there are any, the best label, the output; DSPs add
-        as they multiply, and their sum has a register more."""
+        as they multiply, and their sum has a register more. Of a tree its stages."""
+        if self.in_tree:
+            levels = -(-(self.labels - 1).bit_length() // self._levels_per_stage)
+            return int(self._registers_scores) + levels
         multiplication = 0
         if self.dsps:
             multiplication = dsp_latency(self.dsps)
         elif self.multipliers is not None:
             multiplication = product_latency(self.input_type, self.multiplier_type)
         return 4 + multiplication + (self.offsets is not None or self.dsps > 0)
+
+    @property
+    def _levels_per_stage(self) -> int:
+        """Levels of a tree between two registers."""
+        return max(self.adders_per_stage // 2, 1)
+
+    @property
+    def _registers_scores(self) -> bool:
+        """Whether a register of a tree follows the addition of the offsets: the first levels leave no time for it."""
+        return self.offsets is not None and self.adders_per_stage < 2 * self._levels_per_stage + 1
+
+    def legal_values(self) -> dict[str, tuple[int, ...]]:
+        return {"pe": (1, self.labels) if self._shifts and self.labels > 1 else (1,)}
+
+    @property
+    def _shifts(self) -> bool:
+        """Whether no multiplication is needed: all multipliers are the same power of two."""
+        if self.multipliers is None:
+            return True
+        first = int(self.multipliers[0])
+        return first & (first - 1) == 0 and bool((self.multipliers == first).all())
 
     @property
     def scales(self) -> bool:
@@ -114,9 +160,11 @@ class LabelSelect(Scaling):
         return None if dsps is None else replace(self, dsps=dsps)
 
     def inputs_needed(self) -> np.ndarray:
-        return np.array([self.labels], np.int64)
+        return np.array([self.labels // self.pe], np.int64)
 
     def demand(self, family: str) -> Demand:
+        if self.in_tree:
+            return self._tree_demand()
         demand, parameters = Demand(self.op_type), self.parameters()
         multiplier, offset, score = (parameters[f"{name}Width"] for name in ("Multiplier", "Offset", "Score"))
         for values, width in ((self.multipliers, multiplier), (self.offsets, offset)):
@@ -135,6 +183,16 @@ class LabelSelect(Scaling):
             demand.add(product=product_adders(*types), stages=product_latency(*types) * registers)
         return demand
 
+    def _tree_demand(self) -> Demand:
+        """Counted, not fitted: a LUT a bit of an addition, of a comparison and of a choice."""
+        demand, score = Demand(self.op_type), self._score_type().bits
+        index = (self.labels - 1).bit_length()
+        demand.lut = (self.labels - 1) * (2 * score + index / 2) + 20
+        demand.ff = 2 * self.labels * score / self._levels_per_stage + 20
+        if self.offsets is not None:
+            demand.lut += (self.labels - 1) * score
+        return demand
+
     @classmethod
     def draw(cls, draw: Draw) -> Self:
         labels, element = draw.one_of([2, 10, 12, 100]), IntType.of_bits(draw.one_of([8, 12, 16, 20]), signed=True)
@@ -147,6 +205,19 @@ class LabelSelect(Scaling):
         )  # fmt: skip
 
     def parameters(self) -> dict[str, int]:
+        if self.in_tree:
+            return {
+                "Labels": self.labels,
+                "InputWidth": self.input_type.bits,
+                "InputSigned": int(self.input_type.signed),
+                "Shift": 0 if self.multipliers is None else int(self.multipliers[0]).bit_length() - 1,
+                "OffsetWidth": self._offset_width(),
+                "ScoreWidth": self._score_type().bits,
+                "OutputWidth": self.outputs()[0].type.bits,
+                "LevelsPerStage": self._levels_per_stage,
+                "RegisterScores": int(self._registers_scores),
+                "Ahead": self.ahead,
+            }
         return {
             "Labels": self.labels,
             "InputWidth": self.input_type.bits,
@@ -160,6 +231,10 @@ class LabelSelect(Scaling):
         }
 
     def memories(self) -> dict[str, Memory]:
+        if self.in_tree:
+            width = self._offset_width()
+            words = () if self.offsets is None else (pack_word(self.offsets, width),)
+            return {"OffsetFile": Memory(width * self.labels, words)} if words else {}
         memories = {}
         for parameter, values, width in (
             ("MultiplierFile", self.multipliers, self._multiplier_width()),
@@ -170,8 +245,17 @@ class LabelSelect(Scaling):
         return memories
 
     def hls_parameters(self) -> dict[str, int | bool]:
-        parameters = {name: value for name, value in self.parameters().items() if name not in ("Dsps", "RecodeInput")}
-        return {**parameters, "InputSigned": self.input_type.signed, "MultipliesInDsps": self.dsps > 0}
+        return {
+            "Labels": self.labels,
+            "Pe": self.pe,
+            "InputWidth": self.input_type.bits,
+            "InputSigned": self.input_type.signed,
+            "MultiplierWidth": self._multiplier_width(),
+            "OffsetWidth": self._offset_width(),
+            "MultipliesInDsps": self.dsps > 0,
+            "ScoreWidth": self._score_type().bits,
+            "OutputWidth": self.outputs()[0].type.bits,
+        }
 
     def hls_tables(self) -> dict[str, Table]:
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.dataflow.bounds import exact_range, range_bits
 from pipeline.dataflow.layer import Folding, Memory, Stream, Table
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.random_rows import draw_row
 from pipeline.dataflow.registry import kernels
@@ -21,16 +22,25 @@ from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.activation import Activation, activation_latency, add_activation, check_activation, levels_of
+from pipeline.kernels.activation import (
+    Activation,
+    activation_latency,
+    add_activation,
+    add_turns,
+    check_activation,
+    levels_of,
+    turns_of,
+    units_of,
+)
 from pipeline.kernels.product_pair import product_adders, product_latency, product_width
 from pipeline.kernels.threshold_search import search_styles
 
 __all__ = [
-    "ASKED_STYLES",
     "LARGE_CHANNELS",
     "LARGE_ROWS",
     "MAX_ACCUMULATOR_BITS",
     "RAM_STYLES",
+    "RES_TYPES",
     "STYLES",
     "MatrixDemand",
     "MatrixVector",
@@ -44,8 +54,10 @@ __all__ = [
 
 MAX_ACCUMULATOR_BITS = 63
 RAM_STYLES = ("auto", "distributed", "block", "ultra")
-STYLES = ("folded", "unrolled", "sparse")  # that "auto" chooses among
-ASKED_STYLES = ("dsp",)
+STYLES = ("folded", "unrolled", "sparse", "dsp")
+RES_TYPES = {"lut": "folded", "dsp": "dsp"}
+"""FINN's resType of a folded unit, what its multipliers are made of, and the style that it is here."""
+
 LARGE_ROWS, LARGE_CHANNELS = (64, 128, 256, 512), (64, 128, 256, 512)  # of matrices such as ResNet-18 has
 _ROWS, _CHANNELS = (8, 10, 16, 16, 24, 32, 32, 64), (3, 8, 16, 32, 64)  # and of ResNet-8's, that are drawn
 # a float holds every integer up to here, so BLAS computes exact sums as long as no partial sum can exceed it
@@ -64,8 +76,9 @@ class MatrixVector(Accumulating, Activating):
     all rows. `requantizer`, where there is one, finds in hardware what the thresholds give for every sum that there can
     be; without thresholds it says what the levels are. With neither, the sums themselves go out.
 
-    Raises UnsupportedError for what cannot be built, VerificationError for a requantizer that is not equal to the
-    thresholds.
+    A beat has so many elements, or sums, of each of `m` pixels side by side. Raises UnsupportedError for what cannot be
+    built, VerificationError for a requantizer that is not equal to the thresholds, ConfigError for an M that does not
+    divide OW.
     """
 
     weights: np.ndarray
@@ -76,16 +89,23 @@ class MatrixVector(Accumulating, Activating):
     bias: np.ndarray | None = None
     accumulator_bits: tuple[int, ...] | None = None
     requantizer: Requantizer | None = field(default=None, kw_only=True)
+    m: int = field(default=1, kw_only=True)
 
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
-    style: ClassVar[str]  # what computes the matrix, one of STYLES or ASKED_STYLES
+    style: ClassVar[str]  # what computes the matrix, one of STYLES
     styles: ClassVar[tuple[str, ...]] = STYLES  # what may
-    asked_styles: ClassVar[tuple[str, ...]] = ASKED_STYLES
+    has_m: ClassVar[bool] = False  # whether it takes several pixels side by side
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:
             raise UnsupportedError(f"layer {self.name} has weights of shape {self.weights.shape}; expected (MH, MW).")
         self._check_shapes()
+        check_pixels(self.name, self.m, self.pixels[1])
+        if self.m > 1 and not self.has_m:
+            raise UnsupportedError(
+                f"layer {self.name} has M = {self.m} in the style {self.style}, which takes one pixel a beat. Leave M out, or "
+                "choose another mvau_style."
+            )
         lo, hi = self.accumulator_range()
         if not self.activates and (int(lo.min()) < self.output_type.lo or int(hi.max()) > self.output_type.hi):
             raise UnsupportedError(
@@ -121,6 +141,11 @@ class MatrixVector(Accumulating, Activating):
     def mw(self) -> int:
         return int(self.weights.shape[1])
 
+    @property
+    def vectors(self) -> int:
+        """Vectors of a frame that follow each other: of M pixels together."""
+        return self.pixels[0] * self.pixels[1] // self.m
+
     def pixel_of(self, row: int, elements: np.ndarray) -> np.ndarray:
         """The elements themselves: every row sums up the whole vector."""
         return elements
@@ -137,17 +162,17 @@ class MatrixVector(Accumulating, Activating):
 
     @abstractmethod
     def lanes_in(self) -> int:
-        """Elements that a beat of the input carries."""
+        """Elements of each pixel that a beat of the input carries."""
 
     @abstractmethod
     def lanes_out(self) -> int:
-        """Rows that a beat of the output carries."""
+        """Rows of each pixel that a beat of the output carries."""
 
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream((*self.pixels, self.mw), self.input_type, self.lanes_in()),)
+        return (Stream((*self.pixels, self.mw), self.input_type, self.m * self.lanes_in(), self.m),)
 
     def outputs(self) -> tuple[Stream, ...]:
-        return (Stream((*self.pixels, self.mh), self.output_type, self.lanes_out()),)
+        return (Stream((*self.pixels, self.mh), self.output_type, self.m * self.lanes_out(), self.m),)
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
@@ -189,6 +214,26 @@ class MatrixVector(Accumulating, Activating):
         """
 
     @classmethod
+    def foldings_of_pixels(
+        cls, layer: MatrixVector, m: int, budget: int | None = None, walkers: int | None = None
+    ) -> tuple[Folding, ...]:
+        """The `foldings_of` the matrix with `m` pixels side by side, where this style and the rows of pixels have them."""
+        height, width = layer.pixels
+        if not cls.has_m or width % m:
+            return ()
+        return tuple(
+            replace(
+                folding,
+                fields=folding.fields | {"m": m},
+                input_lanes=m * folding.input_lanes,
+                output_lanes=m * folding.output_lanes,
+                input_pixels=m,
+                output_pixels=m,
+            )
+            for folding in cls.foldings_of(replace(layer, pixels=(height, width // m)), budget, walkers)
+        )
+
+    @classmethod
     @abstractmethod
     def demand_of(cls, layer: MatrixVector, fields: Mapping[str, int | str], family: str) -> Demand:
         """The demand of the matrix of `layer` in this style, with the `fields` of a folding; weights are in their
@@ -202,8 +247,10 @@ class MatrixVector(Accumulating, Activating):
         return self.demand_of(self, fields, family)
 
     def finn_folding(self) -> dict[str, int | str]:
-        style: dict[str, int | str] = {} if self.style == "folded" else {"mvau_style": self.style}
-        return {**style, **super().finn_folding(), "mem_mode": self.mem_mode}
+        style = next(
+            ({"resType": kind} for kind, style in RES_TYPES.items() if style == self.style), {"mvau_style": self.style}
+        )
+        return {**super().finn_folding(), **style, "mem_mode": self.mem_mode}
 
     def threshold_styles(self) -> dict[str, int]:
         if self.thresholds is None or self.requantizer:
@@ -227,16 +274,45 @@ class MatrixVector(Accumulating, Activating):
 
     @abstractmethod
     def sum_bits(self) -> tuple[int, ...]:
-        """The width of the sums in each output lane, as thresholds are compared with them."""
+        """The width of the sums in each output lane of a pixel, as thresholds are compared with them."""
+
+    def result_interval(self) -> int:
+        """Cycles from a beat of results to the next one, at least."""
+        return 1
+
+    @cached_property
+    def threshold_turns(self) -> int:
+        """In how many turns the lanes of a beat are compared with thresholds: each is a cycle, and of fewer lanes."""
+        if not self.activates:
+            return 1
+        matrix, folds = matrix_demand(self), self.mh // self.lanes_out()
+        return turns_of(
+            matrix.thresholds,
+            folds,
+            [bits for bits in self.sum_bits() for _ in range(self.m)],
+            self.requantizer,
+            matrix.level_bits,
+            matrix.output_bits,
+            self.result_interval(),
+            self.m,
+        )
 
     @property
     def threshold_folds(self) -> int:
-        """Beats of results after which the thresholds repeat."""
-        return self.mh // self.lanes_out()
+        """Turns of results after which the thresholds repeat."""
+        return self.mh // self.lanes_out() * self.threshold_turns
 
     def search_latency(self) -> int:
-        """Cycles that the search among the thresholds takes, or what takes its place."""
-        return activation_latency(self.level_steps, self.requantizer) if self.activates else 0
+        """Cycles that the search among the thresholds takes, or what takes its place, and the turns before it."""
+        if not self.activates:
+            return 0
+        return activation_latency(self.level_steps, self.requantizer) + (
+            self.threshold_turns if self.threshold_turns > 1 else 0
+        )
+
+    def turn_bits(self) -> tuple[int, ...]:
+        """The bits of the sums in each lane of a turn, of one pixel: those of all lanes that are there in one turn or another."""
+        return tuple(units_of(self.sum_bits(), self.threshold_turns))
 
     def parameters(self) -> dict[str, int | str]:
         """The parameters of the input, of the weights' type, and of hw/rtl/thresholding.sv at the end."""
@@ -263,7 +339,7 @@ class MatrixVector(Accumulating, Activating):
         activation = self._activation
         levels = {"OutputOffset": 0, "NumThresholds": 0, "Requantizes": False}
         return {
-            "Vectors": self.pixels[0] * self.pixels[1],
+            "Vectors": self.vectors,
             "Mw": self.mw,
             "Mh": self.mh,
             "InputWidth": self.input_type.bits,
@@ -276,20 +352,25 @@ class MatrixVector(Accumulating, Activating):
 
     def hls_thresholds(self) -> Table:
         """What finds levels in C++, (MH / lanes, lanes, entries); row r is in lane r % lanes of fold r // lanes."""
-        return Table.absent(3) if self._activation is None else self._activation.hls_table()
+        activation = self._activation_of(self.sum_bits())
+        return Table.absent(3) if activation is None else activation.beside(self.m).hls_table()
 
     @cached_property
     def _activation(self) -> Activation | None:
+        """What finds levels in hardware."""
+        activation = self._activation_of(self.sum_bits())
+        return None if activation is None else activation.beside(self.m)
+
+    def _activation_of(self, widths: tuple[int, ...]) -> Activation | None:
+        """That of the sums of a pixel, in lanes of so many bits."""
         if not self.activates:
             return None
         ends = self.accumulator_range()
-        return Activation(
-            self.thresholds, self.level_steps, *ends, self.output_type, self.sum_bits(), True, self.requantizer
-        )
+        return Activation(self.thresholds, self.level_steps, *ends, self.output_type, widths, True, self.requantizer)
 
 
 def kind_of(style: str) -> type[MatrixVector]:
-    """The kernel that computes any matrix in `style`, one of STYLES or ASKED_STYLES."""
+    """The kernel that computes any matrix in `style`, one of STYLES."""
     kinds = (kind for kind in kernels().values() if issubclass(kind, MatrixVector) and kind.finn_operator == "MVAU")
     return next(kind for kind in kinds if kind.style == style)
 
@@ -394,14 +475,19 @@ def matrix_demand(layer: MatrixVector) -> MatrixDemand:
     )
 
 
-def add_ends(demand: Demand, matrix: MatrixDemand, widths: Sequence[int]) -> None:
-    """Add to `demand` the thresholds of a matrix, in lanes whose sums have `widths` bits, and the output register."""
+def add_ends(demand: Demand, matrix: MatrixDemand, widths: Sequence[int], interval: int = 1, pixels: int = 1) -> int:
+    """Add to `demand` the thresholds of a matrix, in lanes whose sums have `widths` bits and come every `interval` cycles, of so
+    many `pixels`, and the output register. Returns the turns of the lanes."""
+    turns, folds = 1, matrix.rows // len(widths)
+    level_bits = np.broadcast_to(matrix.level_bits, matrix.rows).repeat(pixels)
+    widths = [width for width in widths for _ in range(pixels)]
     if matrix.thresholds:
-        folds = matrix.rows // len(widths)
-        add_activation(
-            demand, matrix.thresholds, folds, widths, matrix.requantizer, matrix.level_bits, matrix.output_bits
-        )
-    demand.add(outputs=len(widths) * matrix.output_bits)
+        given = matrix.requantizer, matrix.level_bits, matrix.output_bits
+        turns = turns_of(matrix.thresholds, folds, widths, *given, interval, pixels)
+        units = units_of(widths, turns)
+        add_activation(demand, matrix.thresholds, folds * turns, units, given[0], level_bits, given[2])
+    add_turns(demand, widths, turns, matrix.output_bits)
+    return turns
 
 
 # -- matrices at random -------------------------------------------------------------------------------------------------

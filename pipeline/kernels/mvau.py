@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 from math import log2
 from typing import Any, ClassVar, Self
@@ -20,6 +20,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import ram, rom
 from pipeline.errors import ConfigError
+from pipeline.kernels.activation import Activation
 from pipeline.kernels.matrix_vector import (
     LARGE_CHANNELS,
     LARGE_ROWS,
@@ -38,7 +39,7 @@ __all__ = ["MVAU", "demand_of_lanes"]
 
 @dataclass(frozen=True, eq=False)
 class MVAU(StoredMatrixVector):
-    """A StoredMatrixVector of which `simd` elements a beat go in and `pe` come out.
+    """A StoredMatrixVector of which `simd` elements a beat go in and `pe` come out, of each of `m` pixels.
 
     Row r is computed by lane r % pe in fold r // pe, column c by multiplier c % simd of the lane in fold c // simd, as in
     FINN. A lane's accumulator is as wide as the widest of its rows.
@@ -54,8 +55,10 @@ class MVAU(StoredMatrixVector):
     finn_attributes: ClassVar[Mapping[str, str]] = {
         "PE": "pe",
         "SIMD": "simd",
+        "M": "m",
         "ram_style": "ram_style",
         "mem_mode": "",
+        "resType": "",
         "mvau_style": "",
     }
     lut_purpose: ClassVar[str] = "glue"
@@ -63,6 +66,7 @@ class MVAU(StoredMatrixVector):
     styles: ClassVar[tuple[str, ...]] = STYLES
     sets_rate: ClassVar[bool] = True
     weight_file: ClassVar[str] = "WeightFile"
+    has_m: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,7 +106,7 @@ class MVAU(StoredMatrixVector):
     # -- behaviour --------------------------------------------------------------------------------------------------
 
     def cycles(self) -> int:
-        return self.pixels[0] * self.pixels[1] * self.neuron_folds * self.synapse_folds
+        return self.vectors * self.neuron_folds * self.synapse_folds
 
     def latency(self) -> int:
         """From the last beat of a vector to the first of its results, through the stages that the sum below names."""
@@ -114,7 +118,7 @@ class MVAU(StoredMatrixVector):
         return replay + operands + products + tree + accumulator + self.search_latency() + output
 
     def inputs_needed(self) -> np.ndarray:
-        vectors = np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
+        vectors = np.arange(1, self.vectors + 1, dtype=np.int64)
         return np.repeat(vectors * self.synapse_folds, self.neuron_folds)
 
     def beat_times(
@@ -140,8 +144,12 @@ class MVAU(StoredMatrixVector):
             for pe, simd in product(divisors(layer.mh), divisors(layer.mw))
         )
 
-    def foldings_in(self, style: str, budget: int | None = None, pe: int | None = None) -> tuple[Folding, ...]:
-        return kind_of(style).foldings_of(self, budget, pe)
+    def foldings_in(
+        self, style: str, budget: int | None = None, pe: int | None = None, m: int = 1
+    ) -> tuple[Folding, ...]:
+        if m == 1:
+            return kind_of(style).foldings_of(self, budget, pe)
+        return kind_of(style).foldings_of_pixels(self, m, budget, pe)
 
     def demand_in(self, style: str, fields: Mapping[str, int | str], family: str) -> Demand:
         return kind_of(style).demand_of(self, fields, family)
@@ -155,13 +163,15 @@ class MVAU(StoredMatrixVector):
     @classmethod
     def demand_of(cls, layer: MatrixVector, fields: Mapping[str, Any], family: str) -> Demand:
         least, weights = _least_demand(layer, fields["pe"], fields["simd"], family)
-        demand = replace(least, terms=least.terms.copy())
+        demand = replace(least, terms=least.terms.copy()).times(int(fields.get("m", 1)))
         demand.store_weights("weights", *weights, fields.get("ram_style", "auto"))
         return demand
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         """MVAU_hls with multipliers of LUTs, and MVAU_rtl, which takes DSPs and has no thresholds: they are a layer of
-        their own there."""
+        their own there. Neither takes several pixels."""
+        if self.m > 1:
+            return {}
         weights = rom(self.pe * self.simd * self.weight_type.bits, self.neuron_folds * self.synapse_folds)
         attributes = {
             "MW": self.mw,
@@ -205,19 +215,30 @@ class MVAU(StoredMatrixVector):
     def sum_bits(self) -> tuple[int, ...]:
         return self.lane_accumulator_bits()
 
+    def result_interval(self) -> int:
+        return self.synapse_folds
+
+    @cached_property
+    def _activation(self) -> Activation | None:
+        """Lanes are row by row, and have their turns so."""
+        activation = self._activation_of(self.turn_bits())
+        return None if activation is None else activation.beside(self.m, by_row=True)
+
     def parameters(self) -> dict[str, int | str]:
         parameters = super().parameters() | {
             "Simd": self.simd,
-            "Pe": self.pe,
+            "Pe": self.m * self.pe,
+            "Mh": self.m * self.mh,
             "WeightWidth": self.weight_type.bits,
             "RecodeInput": int(recodes_input(self.input_type, self.weight_type)),
             "ProductWidth": product_width(self.input_type, self.weight_type),
-            "AccWidths": pack_word(self.lane_accumulator_bits(), 8),
+            "AccWidths": pack_word(self.lane_accumulator_bits() * self.m, 8),
             "HasBias": int(self.bias is not None),
+            "Turns": self.threshold_turns,
         }
         if self.bias is not None:
             parameters["BiasWidth"] = self._bias_width()
-        return parameters
+        return parameters | ({"Pixels": self.m} if self.m > 1 else {})
 
     def memories(self) -> dict[str, Memory]:
         memories = super().memories()
@@ -241,7 +262,8 @@ class MVAU(StoredMatrixVector):
             "Simd": self.simd,
             "Pe": self.pe,
             "WeightWidth": self.weight_type.bits,
-            "acc_width": self.lane_accumulator_bits(),
+            "acc_width": self.lane_accumulator_bits() * self.m,
+            "Pixels": self.m,
             "Accumulators": self.pe,
         }
 
@@ -298,5 +320,5 @@ def demand_of_lanes(
     )
     if matrix.bias_bits:
         demand.store("biases", rom(pe * matrix.bias_bits, neurons))
-    add_ends(demand, matrix, lanes.tolist())
+    add_ends(demand, matrix, lanes.tolist(), synapses)
     return demand, (pe * simd * matrix.weight_bits, neurons * synapses)

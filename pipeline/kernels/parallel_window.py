@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import log2
 from typing import Any, ClassVar, Self
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from pipeline.dataflow.layer import Layer, Stream
 from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import ram
@@ -25,16 +27,19 @@ class ParallelWindow(WindowGenerator):
     """All windows of `kernel` (KH, KW) pixels at steps of `stride` (SH, SW) over frames of `shape` (H, W, C) with
     `pads` (top, left, bottom, right) pixels of `value` around them.
 
-    A beat is a whole pixel in and a whole window, ordered ky, kx, c with c fastest, out. It is what FMPadding and
-    ConvolutionInputGenerator are together, with FINN's parallel_window. Raises UnsupportedError for a window that does
-    not fit the padded image or may lie outside of the image.
+    A beat is `m` whole pixels in and a whole window, ordered ky, kx, c with c fastest, out; or, with an M of more than 1,
+    M / SW windows, M being a multiple of SW. It is what FMPadding and ConvolutionInputGenerator are together, with FINN's
+    parallel_window and M. Raises ConfigError for an M that does not divide W, UnsupportedError for a window that does not
+    fit the padded image or may lie outside of the image, and for windows that an M does not give.
     """
 
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     value: int = 0
+    m: int = field(default=1, kw_only=True)
 
     op_type: ClassVar[str] = "ParallelWindow"
     module: ClassVar[str] = "parallel_window"
+    finn_attributes: ClassVar[Mapping[str, str]] = {"M": "m"}
     lut_purpose: ClassVar[str] = "sliding windows"
     lut_purpose_of_cells: ClassVar[bool] = True
     looks_ahead: ClassVar[bool] = True
@@ -58,6 +63,17 @@ class ParallelWindow(WindowGenerator):
                 )
         if self.shape[1] < 2:
             raise UnsupportedError(f"layer {self.name} has images of width 1; whole windows are made of wider ones.")
+        check_pixels(self.name, self.m, self.shape[1])
+        width, windows = self.output_pixels[1], self.windows
+        if self.m > 1 and (
+            self.m % self.stride[1] or width % windows or self.groups < 2 or width // windows > self.groups
+        ):
+            raise UnsupportedError(
+                f"layer {self.name} has {width} windows at a stride of {self.stride[1]} in rows of {self.shape[1]} pixels, "
+                f"which do not come {windows} a beat of M = {self.m} pixels: M must be a multiple of the stride, and M / stride "
+                "windows must divide those of a row, which are two beats or more in, and no more out than in. Choose another "
+                "M, or 1."
+            )
         if not self.type.lo <= self.value <= self.type.hi:
             raise UnsupportedError(
                 f"layer {self.name} pads with {self.value}, which its type {self.type.name} in [{self.type.lo}, "
@@ -77,18 +93,35 @@ class ParallelWindow(WindowGenerator):
         )
 
     @property
+    def windows(self) -> int:
+        """Windows of a beat."""
+        return max(self.m // self.stride[1], 1)
+
+    @property
+    def groups(self) -> int:
+        """Beats of a row of the image."""
+        return self.shape[1] // self.m
+
+    @property
+    def ahead(self) -> int:
+        """Beats behind that with its first pixels that a beat of windows needs, with an M of more than 1."""
+        return (self.m - self.stride[1] - self.pads[1] + self.kernel[1] - 1) // self.m
+
+    @property
     def columns(self) -> int:
-        """Columns that are read for a row of windows, those of the border on the right included."""
+        """Beats that are read for a row of windows, those of the border on the right included where M is 1."""
+        if self.m > 1:
+            return self.groups
         return (self.output_pixels[1] - 1) * self.stride[1] + self.kernel[1] - self.pads[1]
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream(self.shape, self.type, self.shape[2]),)
+        return (Stream(self.shape, self.type, self.m * self.shape[2], self.m),)
 
     def outputs(self) -> tuple[Stream, ...]:
         window = self.kernel[0] * self.kernel[1] * self.shape[2]
-        return (Stream((*self.output_pixels, window), self.type, window),)
+        return (Stream((*self.output_pixels, window), self.type, self.windows * window, self.windows),)
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
@@ -110,27 +143,31 @@ class ParallelWindow(WindowGenerator):
         out_height, out_width = self.output_pixels
         rows = np.minimum(np.arange(out_height) * self.stride[0] - top + self.kernel[0], height) - 1
         columns = np.minimum(np.arange(out_width) * self.stride[1] - left + self.kernel[1], width) - 1
+        if self.m > 1:
+            width = self.groups
+            columns = np.minimum(np.arange(out_width // self.windows) + self.ahead, width - 1)
         return np.maximum.accumulate((rows[:, None] * width + columns).ravel().astype(np.int64)) + 1
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
     def demand(self, family: str) -> Demand:
-        demand, (height, width, channels) = Demand(self.op_type), self.shape
+        demand, (height, _, channels) = Demand(self.op_type), self.shape
         bits = channels * self.type.bits
         for _ in range(self.kernel[0]):
-            demand.store("lines", ram(bits, width, family))
+            demand.store("lines", ram(self.m * bits, self.groups, family))
         demand.add(
-            column=self.kernel[0] * bits,
-            turned=self.kernel[0] ** 2 * bits,
-            window=self.kernel[0] * (self.kernel[1] - 1) * bits,
-            counters=log2(height) + log2(width),
+            column=self.kernel[0] * self.m * bits,
+            turned=self.kernel[0] ** 2 * self.m * bits,
+            window=self.kernel[0] * (self.kernel[1] - 1) * self.m * bits,
+            counters=log2(height) + log2(self.groups),
         )
         return demand
 
     def sent_before_taking(self, needed: np.ndarray, beats: int, frames: int) -> np.ndarray:
         """A pixel takes the place of the one KH rows above it: that row must be behind the windows, or be their first and
         have been read up to the pixel."""
-        (height, width, _), (out_height, out_width) = self.shape, self.output_pixels
+        height, width, (out_height, out_width) = self.shape[0], self.groups, self.output_pixels
+        out_width //= self.windows
         frame, rest = np.divmod(np.arange(beats, dtype=np.int64), height * width)
         row, column = np.divmod(rest, width)
         replaced = frame * height + row - self.kernel[0]  # counted through the frames
@@ -139,20 +176,27 @@ class ParallelWindow(WindowGenerator):
         firsts = (firsts + np.arange(count)[:, None] * height).ravel()  # the first row of each row of windows
         behind = np.searchsorted(firsts, replaced, side="left")  # rows of windows that begin above it
         same = (behind < len(firsts)) & (firsts[np.minimum(behind, len(firsts) - 1)] == replaced)
-        completes = self.kernel[1] - 1 - self.pads[1]  # the column that completes the first window
-        read = np.clip(1 - (completes - column) // self.stride[1], 1, out_width)  # windows until it has been read
+        # the beat that completes the first windows, and beats from those that complete some to the next
+        completes, step = (self.kernel[1] - 1 - self.pads[1], self.stride[1]) if self.m == 1 else (self.ahead, 1)
+        read = np.clip(1 - (completes - column) // step, 1, out_width)  # beats of windows until it has been read
         return behind * out_width + np.where(same, read, 0)
 
     def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
-        """A cycle a column, and no faster than the layer that the windows go straight to."""
-        height, width = self.output_pixels
-        step = max(self.stride[1], reader.cycles_a_beat) if reader else self.stride[1]
+        """A cycle a column, and no faster than the layer that the windows go straight to, or that takes them in parts."""
+        height, width = self.output_pixels[0], self.output_pixels[1] // self.windows
+        step = self.stride[1] if self.m == 1 else 1
+        if reader and reader.between_layers and follower:
+            step = max(step, follower.cycles() // self.outputs()[0].beats)
+        elif reader:
+            step = max(step, reader.cycles_a_beat)
         row = max(self.columns, width * step)
         rows = np.arange(frames * height, dtype=np.int64)[:, None] * row
         return (rows + np.arange(width) * step).ravel()
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
-        """FINN pads in a layer before: the image is the padded one."""
+        """FINN pads in a layer before: the image is the padded one. Its M is not implemented."""
+        if self.m > 1:
+            return {}
         height, width, channels = self.shape
         top, left, bottom, right = self.pads
         lines = ram(channels * self.type.bits, width, family)
@@ -171,7 +215,7 @@ class ParallelWindow(WindowGenerator):
             "Width": channels * self.type.bits,
             **self._sizes(),
             "Border": pack_word([self.value] * channels, self.type.bits),
-        }
+        } | ({"Pixels": self.m} if self.m > 1 else {})
 
     def hls_parameters(self) -> dict[str, int | bool]:
         return {
@@ -180,6 +224,7 @@ class ParallelWindow(WindowGenerator):
             "Channels": self.shape[2],
             **self._sizes(),
             "Border": self.value,
+            "Pixels": self.m,
         }
 
     def _sizes(self) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import lcm, log2
 from typing import ClassVar, Self
@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.dataflow.layer import Layer, Stream
 from pipeline.dataflow.packing import pack_word
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
@@ -31,12 +32,12 @@ class Pool(Layer):
 
     With `pixels` = (OH, OW) frames are (OH, OW, window · channels) in, as ConvolutionInputGenerator gives them,
     channels fastest, and (OH, OW, channels) out. The shift rounds toward minus infinity. A beat carries `pe` channels
-    on both sides.
+    of `m` windows on both sides.
 
     `row_counts` (OH,) and `column_counts` (OW,) say how many rows and columns of each window count, such as those that
     are no padding. Then a sum is multiplied by `multiple` / (row count · column count) before the shift, which makes it
-    the average times `multiple`. Raises ConfigError for a PE that does not divide the channels, UnsupportedError for what
-    cannot be built.
+    the average times `multiple`. Raises ConfigError for a PE that does not divide the channels or an M that does not divide OW,
+    UnsupportedError for what cannot be built, such as counts with an M.
     """
 
     pixels: tuple[int, int]
@@ -48,10 +49,11 @@ class Pool(Layer):
     pe: int = 1
     row_counts: tuple[int, ...] = ()
     column_counts: tuple[int, ...] = ()
+    m: int = field(default=1, kw_only=True)
 
     op_type: ClassVar[str] = "Pool"
     module: ClassVar[str] = "pool"
-    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe"}
+    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe", "M": "m"}
     lut_purpose: ClassVar[str] = "glue"
 
     def __post_init__(self) -> None:
@@ -81,11 +83,22 @@ class Pool(Layer):
                 f"layer {self.name} counts {min(counts)} to {max(counts)} rows and columns of windows of {self.window} "
                 f"elements, which takes factors of up to {self._most_factor}; at most {_MOST_FACTOR} can be built."
             )
+        check_pixels(self.name, self.m, self.pixels[1])
+        if counts and self.m > 1:
+            raise UnsupportedError(
+                f"layer {self.name} has M = {self.m} and counts elements in each of its windows, which divide sums by unlike "
+                "numbers; only M = 1 can be built."
+            )
         if self.pe < 1 or self.channels % self.pe:
             raise ConfigError(
                 f"layer {self.name}: PE = {self.pe} does not divide its {self.channels} channels; choose a divisor of "
                 f"{self.channels}."
             )
+
+    @property
+    def lanes(self) -> int:
+        """Elements of a beat: PE of each of M pixels."""
+        return self.pe * self.m
 
     @property
     def folds(self) -> int:
@@ -110,13 +123,12 @@ class Pool(Layer):
         return int(self._factors.max())
 
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream((*self.pixels, self.window * self.channels), self.type, self.pe),)
+        return (Stream((*self.pixels, self.window * self.channels), self.type, self.lanes, self.m),)
 
     def outputs(self) -> tuple[Stream, ...]:
         reach = self._reach()
-        return (
-            Stream((*self.pixels, self.channels), IntType(reach.lo >> self.shift, reach.hi >> self.shift), self.pe),
-        )
+        levels = IntType(reach.lo >> self.shift, reach.hi >> self.shift)
+        return (Stream((*self.pixels, self.channels), levels, self.lanes, self.m),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (windows,) = inputs
@@ -133,7 +145,7 @@ class Pool(Layer):
         return 2 + recoded_digits(IntType(0, self._most_factor)) + 2 if self.row_counts else 3
 
     def inputs_needed(self) -> np.ndarray:
-        pixels = np.arange(self.pixels[0] * self.pixels[1], dtype=np.int64) * self.window * self.folds
+        pixels = np.arange(self.pixels[0] * self.pixels[1] // self.m, dtype=np.int64) * self.window * self.folds
         last_element = (self.window - 1) * self.folds + np.arange(1, self.folds + 1, dtype=np.int64)
         return (pixels[:, None] + last_element).ravel()
 
@@ -141,8 +153,8 @@ class Pool(Layer):
         return {"pe": divisors(self.channels)}
 
     def demand(self, family: str) -> Demand:
-        demand, bits = Demand(self.op_type), self.pe * self._sum_type().bits
-        outputs = self.pe * self.outputs()[0].type.bits
+        demand, bits = Demand(self.op_type), self.lanes * self._sum_type().bits
+        outputs = self.lanes * self.outputs()[0].type.bits
         demand.add(data=bits, outputs=outputs, counters=log2(self.folds * self.window))
         if self.folds > 1:
             demand.store("gathered", ram(bits, self.folds, family))
@@ -163,7 +175,7 @@ class Pool(Layer):
 
     def parameters(self) -> dict[str, int]:
         return {
-            "Pe": self.pe,
+            "Pe": self.lanes,
             "Folds": self.folds,
             "Window": self.window,
             "InputWidth": self.type.bits,
@@ -177,8 +189,8 @@ class Pool(Layer):
     def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
         return {
             "Rows": self.pixels[0],
-            "Columns": self.pixels[1],
-            "Pe": self.pe,
+            "Columns": self.pixels[1] // self.m,
+            "Pe": self.lanes,
             "Folds": self.folds,
             "Window": self.window,
             "InputWidth": self.type.bits,
@@ -190,7 +202,7 @@ class Pool(Layer):
             "ScaledWidth": self._reach().bits,
             "Multiple": self.multiple,
             "RowCounts": self.row_counts or (1,) * self.pixels[0],
-            "ColumnCounts": self.column_counts or (1,) * self.pixels[1],
+            "ColumnCounts": self.column_counts or (1,) * (self.pixels[1] // self.m),
         }
 
     def _factor_parameters(self) -> dict[str, int]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log2
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Layer, Shape, Stream
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
@@ -21,13 +22,17 @@ __all__ = ["StreamingDataWidthConverter"]
 class StreamingDataWidthConverter(Layer):
     """Frames of `shape` (H, W, C) come in beats of `in_lanes` channels and leave, in the same order, in `out_lanes`.
 
-    Raises ConfigError unless both divide C and one of them is a multiple of the other.
+    These are lanes of `in_m` and of `out_m` pixels. Either both are the same, and each pixel keeps its place, or a beat is
+    whole pixels on both sides. Raises ConfigError for others, and unless both divide the channels of their pixels and one
+    of them is a multiple of the other.
     """
 
     shape: Shape
     type: IntType
     in_lanes: int
     out_lanes: int
+    in_m: int = field(default=1, kw_only=True)
+    out_m: int = field(default=1, kw_only=True)
 
     op_type: ClassVar[str] = "StreamingDataWidthConverter"
     module: ClassVar[str] = "streaming_data_width_converter"
@@ -35,18 +40,36 @@ class StreamingDataWidthConverter(Layer):
     between_layers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        lanes = (self.in_lanes, self.out_lanes)
-        if min(lanes) < 1 or max(lanes) % min(lanes) or any(self.shape[2] % count for count in lanes):
+        lanes, pixels = (self.in_lanes, self.out_lanes), (self.in_m, self.out_m)
+        for m in pixels:
+            check_pixels(self.name, m, self.shape[1])
+        wrong = any(count % m or m * self.shape[2] % count for count, m in zip(lanes, pixels, strict=True))
+        if min(lanes) < 1 or max(lanes) % min(lanes) or wrong:
             raise ConfigError(
-                f"layer {self.name} converts {self.in_lanes} lanes to {self.out_lanes}; one must be a multiple of "
-                f"the other, and both must divide its {self.shape[2]} channels."
+                f"layer {self.name} converts {self._words()}; one must be a multiple of "
+                f"the other, and both must divide its {self.shape[2]} channels{' of each pixel' if max(pixels) > 1 else ''}."
+            )
+        if self.in_m != self.out_m and lanes != (self.in_m * self.shape[2], self.out_m * self.shape[2]):
+            raise ConfigError(
+                f"layer {self.name} converts {self._words()}; where the pixels of a beat change, beats must be whole "
+                f"pixels on both sides, of {self.shape[2]} lanes each."
             )
 
+    def _words(self) -> str:
+        if max(self.in_m, self.out_m) == 1:
+            return f"{self.in_lanes} lanes to {self.out_lanes}"
+        return f"{self.in_lanes} lanes of {self.in_m} pixels to {self.out_lanes} of {self.out_m}"
+
+    @property
+    def _side_by_side(self) -> int:
+        """Pixels whose beats are joined or split each by itself."""
+        return self.in_m if self.in_m == self.out_m else 1
+
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream(self.shape, self.type, self.in_lanes),)
+        return (Stream(self.shape, self.type, self.in_lanes, self.in_m),)
 
     def outputs(self) -> tuple[Stream, ...]:
-        return (Stream(self.shape, self.type, self.out_lanes),)
+        return (Stream(self.shape, self.type, self.out_lanes, self.out_m),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         return inputs
@@ -89,7 +112,8 @@ class StreamingDataWidthConverter(Layer):
         return cls("layer", ("x",), ("y",), **stream, in_lanes=lanes[0], out_lanes=lanes[1])
 
     def parameters(self) -> dict[str, int]:
-        return {"InputWidth": self.in_lanes * self.type.bits, "OutputWidth": self.out_lanes * self.type.bits}
+        pixels = {"Pixels": self._side_by_side} if self._side_by_side > 1 else {}
+        return {"InputWidth": self.in_lanes * self.type.bits, "OutputWidth": self.out_lanes * self.type.bits} | pixels
 
     def hls_parameters(self) -> dict[str, int | bool]:
         return {
@@ -98,4 +122,5 @@ class StreamingDataWidthConverter(Layer):
             "ElementSigned": self.type.signed,
             "InLanes": self.in_lanes,
             "OutLanes": self.out_lanes,
+            "Pixels": self._side_by_side,
         }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log2
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from pipeline.dataflow.layer import Shape, Stream
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.roles import Fifo
 from pipeline.dataflow.types import IntType
@@ -24,16 +25,17 @@ _REGISTER_DEPTH = 2  # up to here two registers do it: fewer could not be read a
 
 @dataclass(frozen=True, eq=False)
 class StreamingFIFO(Fifo):
-    """Holds `depth` beats of `lanes` channels of frames of `shape` (H, W, C); one of depth 1 holds 2.
+    """Holds `depth` beats of `lanes` elements of frames of `shape` (H, W, C), of `m` pixels; one of depth 1 holds 2.
 
     A beat moves in and a beat moves out in every cycle, at any depth. Raises ConfigError for a depth below 1, or
-    lanes that do not divide C.
+    lanes that do not divide the channels of M pixels.
     """
 
     shape: Shape
     type: IntType
     lanes: int
     depth: int
+    m: int = field(default=1, kw_only=True)
 
     op_type: ClassVar[str] = "StreamingFIFO"
     module: ClassVar[str] = "streaming_fifo"
@@ -44,14 +46,18 @@ class StreamingFIFO(Fifo):
     def __post_init__(self) -> None:
         if self.depth < 1:
             raise ConfigError(f"layer {self.name} has a depth of {self.depth}; a FIFO holds at least 1 beat.")
-        if self.lanes < 1 or self.shape[2] % self.lanes:
+        check_pixels(self.name, self.m, self.shape[1])
+        if self.lanes < 1 or self.lanes % self.m or self.m * self.shape[2] % self.lanes:
             raise ConfigError(
-                f"layer {self.name}: {self.lanes} lanes do not divide its {self.shape[2]} channels; choose a "
-                f"divisor of {self.shape[2]}."
+                f"layer {self.name}: {self.lanes} lanes do not divide its {self.shape[2]} channels{self._of_pixels()}; choose "
+                f"{f'{self.m} times ' if self.m > 1 else ''}a divisor of {self.shape[2]}."
             )
 
+    def _of_pixels(self) -> str:
+        return f" of {self.m} pixels" if self.m > 1 else ""
+
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream(self.shape, self.type, self.lanes),)
+        return (Stream(self.shape, self.type, self.lanes, self.m),)
 
     def outputs(self) -> tuple[Stream, ...]:
         return self.inputs()
@@ -82,7 +88,7 @@ class StreamingFIFO(Fifo):
         height, width, channels = self.shape
         attributes = {
             "depth": self.depth,
-            "folded_shape": [1, height, width, channels // self.lanes, self.lanes],
+            "folded_shape": [1, height, width // self.m, self.m * channels // self.lanes, self.lanes],
             "normal_shape": [1, *self.shape],
             "dataType": self.type.name,
         }

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from pipeline.dataflow.layer import Memory, Shape, Stream, Table
+from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.requantize import Requantizer
 from pipeline.dataflow.roles import Activating
@@ -27,7 +28,7 @@ class Thresholding(Activating):
     """Replaces each element by output_type.lo + the number of its channel's thresholds that it reaches.
 
     `shape` is (height, width, channels), `thresholds` int64 of (channels, T) or, shared by all channels, (1, T), non-
-    decreasing along axis 1; `pe` elements a beat. `requantizer`, where there is one, computes the same in hardware, of as
+    decreasing along axis 1; a beat is `pe` channels of `m` pixels. `requantizer`, where there is one, computes the same in hardware, of as
     many channels; where `thresholds` are None, it alone says what the levels are. Raises ConfigError for a folding that
     does not divide, UnsupportedError for thresholds that cannot be built, VerificationError for a requantizer that is not
     equal to them.
@@ -39,10 +40,11 @@ class Thresholding(Activating):
     thresholds: np.ndarray | None
     pe: int = 1
     requantizer: Requantizer | None = field(default=None, kw_only=True)
+    m: int = field(default=1, kw_only=True)
 
     op_type: ClassVar[str] = "Thresholding"
     module: ClassVar[str] = "thresholding"
-    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe"}
+    finn_attributes: ClassVar[Mapping[str, str]] = {"PE": "pe", "M": "m"}
     lut_purpose: ClassVar[str] = "thresholds"
 
     def __post_init__(self) -> None:
@@ -52,6 +54,7 @@ class Thresholding(Activating):
             if self.thresholds is not None:
                 has = f"thresholds of shape {self.thresholds.shape}; expected ({channels}, T) or (1, T)"
             raise UnsupportedError(f"layer {self.name} has {has}.")
+        check_pixels(self.name, self.m, self.shape[1])
         if self.pe < 1 or channels % self.pe:
             raise ConfigError(
                 f"layer {self.name}: PE = {self.pe} does not divide its {channels} channels; "
@@ -70,19 +73,23 @@ class Thresholding(Activating):
         lo, hi = (np.full(self._rows, end, np.int64) for end in (self.input_type.lo, self.input_type.hi))
         return lo, hi
 
+    @property
+    def lanes(self) -> int:
+        """Elements of a beat: PE of each of M pixels."""
+        return self.pe * self.m
+
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream(self.shape, self.input_type, self.pe),)
+        return (Stream(self.shape, self.input_type, self.lanes, self.m),)
 
     def outputs(self) -> tuple[Stream, ...]:
-        return (Stream(self.shape, self.output_type, self.pe),)
+        return (Stream(self.shape, self.output_type, self.lanes, self.m),)
 
     def reference(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         (values,) = inputs
         return (levels_of(values, self.thresholds, self.requantizer, self.output_type),)
 
     def cycles(self) -> int:
-        height, width, channels = self.shape
-        return height * width * (channels // self.pe)
+        return self.inputs()[0].beats
 
     def latency(self) -> int:
         output = 1
@@ -97,10 +104,10 @@ class Thresholding(Activating):
     def demand(self, family: str) -> Demand:
         demand = Demand(self.op_type)
         add_activation(
-            demand, self.level_steps, self.threshold_folds, self._activation.widths, self.requantizer,
+            demand, self.level_steps, self.threshold_folds, self._activation.widths, self._activation.requantizer,
             self._activation.sum_bits, self.output_type.bits,
         )  # fmt: skip
-        demand.add(outputs=self.pe * self.output_type.bits)
+        demand.add(outputs=self.lanes * self.output_type.bits)
         return demand
 
     def threshold_styles(self) -> dict[str, int]:
@@ -141,7 +148,7 @@ class Thresholding(Activating):
 
     def parameters(self) -> dict[str, int]:
         return {
-            "Pe": self.pe,
+            "Pe": self.lanes,
             "Folds": self.threshold_folds,
             "InputWidth": self.input_type.bits,
             "InputSigned": int(self.input_type.signed),
@@ -157,7 +164,7 @@ class Thresholding(Activating):
     def hls_parameters(self) -> dict[str, int | bool]:
         return {
             "Beats": self.cycles(),
-            "Pe": self.pe,
+            "Pe": self.lanes,
             "Folds": self.threshold_folds,
             "InputWidth": self.input_type.bits,
             "InputSigned": self.input_type.signed,
@@ -182,4 +189,4 @@ class Thresholding(Activating):
         return Activation(
             thresholds, self.level_steps, lo, hi, self.output_type,
             (self.input_type.bits,) * self.pe, self.input_type.signed, self.requantizer,
-        )  # fmt: skip
+        ).beside(self.m)  # fmt: skip

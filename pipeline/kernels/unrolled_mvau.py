@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.adder_graph.graph import AdderGraph
 from pipeline.adder_graph.module import AdderGraphModule
-from pipeline.adder_graph.solver import adder_graph_of
+from pipeline.adder_graph.solver import MORE_LEVELS, adder_graph_of
 from pipeline.dataflow.layer import Companion, Folding, Generated, Table, Wire
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
@@ -19,6 +19,7 @@ from pipeline.dataflow.rising import running_max
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, VerificationError
+from pipeline.kernels.activation import activation_latency
 from pipeline.kernels.matrix_vector import MatrixVector, add_ends, draw_matrix, matrix_demand
 
 __all__ = ["UnrolledMVAU"]
@@ -26,11 +27,17 @@ __all__ = ["UnrolledMVAU"]
 
 @dataclass(frozen=True, eq=False)
 class UnrolledMVAU(MatrixVector):
-    """A MatrixVector that takes a vector in `digits` cycles, whole vectors in and all rows out.
+    """A MatrixVector that takes a vector in `digits` cycles, whole vectors in and all rows out, or M of them side by side.
 
     Elements go through the graph in `digits` parts of as many bits each; 1 is a vector a cycle. `adders` and `results`
-    are the AdderGraph, for digits of `digit_type`; both None has it found and proven. Every node of the graph is as wide
-    as its own interval; `accumulator_bits` is what sums are kept in.
+    are the AdderGraph, for digits of `digit_type`; both None has it found and proven, with ways of up to `more_levels` adders
+    more than there must be. Every node of the graph is as wide
+    as its own interval; `accumulator_bits` is what sums are kept in. At most `adders_per_stage` adders of the graph, or of
+    a requantizer, stand between two registers.
+
+    Layers of one digit may make one pipeline, with one buffer at its end. One that `pushes` has none of its own: its reader
+    takes a result in the cycle in which it comes. `ahead` are the cycles from the input of the first of them to the input
+    of this one; 0 is the first.
 
     Raises ConfigError for digits that the elements do not have, UnsupportedError for what cannot be built,
     VerificationError for a graph that does not multiply by `weights`.
@@ -39,15 +46,20 @@ class UnrolledMVAU(MatrixVector):
     digits: int = 1
     adders: np.ndarray | None = field(default=None, repr=False)
     results: np.ndarray | None = field(default=None, repr=False)
+    more_levels: int = MORE_LEVELS
+    adders_per_stage: int = 1
+    pushes: bool = False
+    ahead: int = 0
 
     op_type: ClassVar[str] = "UnrolledMVAU"
     module: ClassVar[str] = "unrolled_mvau"
     finn_operator: ClassVar[str] = "MVAU"
-    finn_attributes: ClassVar[Mapping[str, str]] = {"digits": "digits"}
+    finn_attributes: ClassVar[Mapping[str, str]] = {"digits": "digits", "M": "m"}
     lut_purpose: ClassVar[str] = "accumulators"
     style: ClassVar[str] = "unrolled"
     mem_mode: ClassVar[str] = "internal_embedded"
     has_companion: ClassVar[bool] = True
+    has_m: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,8 +68,14 @@ class UnrolledMVAU(MatrixVector):
             raise ConfigError(
                 f"layer {self.name}: its elements of {bits} bits cannot be taken in {self.digits} digits."
             )
+        if self.adders_per_stage < 1:
+            raise ConfigError(f"layer {self.name}: adders_per_stage = {self.adders_per_stage}; it must be at least 1.")
+        if self.digits > 1 and (self.pushes or self.ahead):
+            raise ConfigError(
+                f"layer {self.name}: its vectors come in {self.digits} digits, so it is in no pipeline of several."
+            )
         if self.adders is None or self.results is None:
-            graph = adder_graph_of(self.weights, self.digit_type)
+            graph = adder_graph_of(self.weights, self.digit_type, self.more_levels)
             object.__setattr__(self, "adders", graph.adders)
             object.__setattr__(self, "results", graph.results)
         elif not np.array_equal(self.graph.matrix(), self.weights):
@@ -81,7 +99,7 @@ class UnrolledMVAU(MatrixVector):
 
     @cached_property
     def graph_module(self) -> AdderGraphModule:
-        return AdderGraphModule(self.graph, self.digit_type)
+        return AdderGraphModule(self.graph, self.digit_type, self.adders_per_stage)
 
     # -- streams ----------------------------------------------------------------------------------------------------
 
@@ -94,16 +112,19 @@ class UnrolledMVAU(MatrixVector):
     # -- behaviour --------------------------------------------------------------------------------------------------
 
     def cycles(self) -> int:
-        return self.pixels[0] * self.pixels[1] * self.digits
+        return self.vectors * self.digits
 
     def latency(self) -> int:
         """From the cycle in which a vector is taken to that of its results, through the stages that the sum names."""
         vector = self.digits + 1 if self.digits > 1 else 0  # a register, all digits but the first, a register of digits
-        output = 2
+        output = 0 if self.pushes or self.adders_per_stage > 1 else 2
         return vector + self.graph_module.latency + int(self._accumulates()) + self.search_latency() + output
 
+    def search_latency(self) -> int:
+        return activation_latency(self.level_steps, self.requantizer, self.adders_per_stage) if self.activates else 0
+
     def inputs_needed(self) -> np.ndarray:
-        return np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
+        return np.arange(1, self.vectors + 1, dtype=np.int64)
 
     @property
     def cycles_a_beat(self) -> int:
@@ -149,6 +170,13 @@ class UnrolledMVAU(MatrixVector):
         elif matrix.bias_bits:
             demand.add(accumulators=matrix.row_bits.sum())
         add_ends(demand, matrix, matrix.row_bits.tolist())
+        return demand.times(int(fields.get("m", 1)))
+
+    def demand(self, family: str) -> Demand:
+        demand = super().demand(family)
+        if self.adders_per_stage > 1:  # what is fitted has a register after every adder
+            deepest = AdderGraphModule(self.graph, self.digit_type)
+            demand.ff += self.graph_module.register_bits - deepest.register_bits
         return demand
 
     @classmethod
@@ -159,8 +187,9 @@ class UnrolledMVAU(MatrixVector):
         return cls("layer", ("x",), ("y",), **matrix, digits=digits)
 
     def parallelism(self) -> tuple[str, str]:
-        """All rows at once, of all columns, a digit of each in a cycle."""
-        return f"{self.mh}, unrolled", f"{self.mw} × {self.digit_bits} bits"
+        """All rows at once, of all columns, a digit of each in a cycle, of M pixels."""
+        pixels = f", {self.m} pixels" if self.m > 1 else ""
+        return f"{self.mh}, unrolled{pixels}", f"{self.mw} × {self.digit_bits} bits"
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
@@ -182,9 +211,13 @@ class UnrolledMVAU(MatrixVector):
     def sum_bits(self) -> tuple[int, ...]:
         return self.lane_accumulator_bits()
 
+    @property
+    def alone(self) -> Self:
+        return replace(self, pushes=False, ahead=0) if self.pushes or self.ahead else self
+
     def parameters(self) -> dict[str, int | str]:
-        widths = self.lane_accumulator_bits()
-        starts = self.starts()
+        widths = self.lane_accumulator_bits() * self.m
+        starts = np.tile(self.starts(), self.m)
         start_width = IntType(min(int(starts.min()), -1), max(int(starts.max()), 0)).bits
         return super().parameters() | {
             "Digits": self.digits,
@@ -193,17 +226,23 @@ class UnrolledMVAU(MatrixVector):
             "ResultWidth": self.graph_module.result_bits,
             "AccWidths": pack_word(widths, 8),
             "LaneWidth": max(widths),
+            "Mw": self.m * self.mw,
+            "Mh": self.m * self.mh,
             "HasStart": int(starts.any()),
             "StartWidth": start_width,
             "Starts": pack_word(starts, start_width),
+            "AddersPerStage": self.adders_per_stage,
+            "Pushes": int(self.pushes),
+            "Ahead": self.ahead,
         }
 
     def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
         return super().hls_parameters() | {
             "Digits": self.digits,
             "DigitWidth": self.digit_bits,
-            "acc_width": self.lane_accumulator_bits(),
+            "acc_width": self.lane_accumulator_bits() * self.m,
             "Accumulators": self.mh,
+            "Pixels": self.m,
             "HasStart": bool(self.starts().any()),
         }
 
@@ -226,4 +265,5 @@ class UnrolledMVAU(MatrixVector):
                 Wire(self.mw * self.digit_bits, "graph_inputs_o", "inputs_i"),
                 Wire(self.mh * module.result_bits, "graph_results_i", "results_o"),
             ),
+            self.m,
         )

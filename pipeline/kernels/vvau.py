@@ -38,7 +38,6 @@ class VVAU(MVAU):
     op_type: ClassVar[str] = "VVAU"
     module: ClassVar[str] = "vvau"
     styles: ClassVar[tuple[str, ...]] = ("folded", "unrolled")  # there is no weight of the other channels to leave out
-    asked_styles: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         if self.multiplier < 1 or len(self.weights) % self.multiplier:
@@ -74,7 +73,7 @@ class VVAU(MVAU):
         return self.simd * self.pe // self.multiplier
 
     def inputs(self) -> tuple[Stream, ...]:
-        return (Stream((*self.pixels, self.mw * self.channels), self.input_type, self.lanes_in()),)
+        return (Stream((*self.pixels, self.mw * self.channels), self.input_type, self.m * self.lanes_in(), self.m),)
 
     # -- behaviour --------------------------------------------------------------------------------------------------
 
@@ -98,7 +97,7 @@ class VVAU(MVAU):
         return super().latency() - int(self.neuron_folds > 1)
 
     def inputs_needed(self) -> np.ndarray:
-        results = np.arange(1, self.pixels[0] * self.pixels[1] * self.neuron_folds + 1, dtype=np.int64)
+        results = np.arange(1, self.vectors * self.neuron_folds + 1, dtype=np.int64)
         return results * self.synapse_folds
 
     def beat_times(
@@ -110,8 +109,12 @@ class VVAU(MVAU):
 
     # -- folding ----------------------------------------------------------------------------------------------------
 
-    def foldings_in(self, style: str, budget: int | None = None, pe: int | None = None) -> tuple[Folding, ...]:
-        return self.foldings_of(self) if style == self.style else self.dense.foldings_in(style, budget, pe)
+    def foldings_in(
+        self, style: str, budget: int | None = None, pe: int | None = None, m: int = 1
+    ) -> tuple[Folding, ...]:
+        if style != self.style:
+            return self.dense.foldings_in(style, budget, pe, m)
+        return self.foldings_of(self) if m == 1 else self.foldings_of_pixels(self, m)
 
     def demand_in(self, style: str, fields: Mapping[str, int | str], family: str) -> Demand:
         folded = style == self.style
@@ -137,13 +140,13 @@ class VVAU(MVAU):
     @classmethod
     def demand_of(cls, layer: MatrixVector, fields: Mapping[str, Any], family: str) -> Demand:
         least, weights = _least_demand(layer, fields["pe"], fields["simd"])
-        demand = replace(least, terms=least.terms.copy())
+        demand = replace(least, terms=least.terms.copy()).times(int(fields.get("m", 1)))
         demand.store_weights("weights", *weights, fields.get("ram_style", "auto"))
         return demand
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         """VVAU_hls with multipliers of LUTs. FINN has no rows that share a channel."""
-        if self.multiplier > 1:
+        if self.multiplier > 1 or self.m > 1:
             return {}
         attributes = super().finn_nodes(family)["MVAU_hls"]
         for name in ("MW", "MH", "numInputVectors", "ram_style_thresholds"):

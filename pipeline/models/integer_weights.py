@@ -18,11 +18,13 @@ __all__ = ["IntegerWeights", "hidden_sparsity", "integer_weights", "largest_l1",
 
 @dataclass(frozen=True)
 class IntegerWeights:
-    """A layer's integer weights, of shape (output channels, K), and the input they are multiplied by."""
+    """A layer's integer weights, of shape (output channels, K), and the input they are multiplied by. `place` is first, hidden
+    or last, see `Layers`, and empty in networks that are not made of those."""
 
     weights: Tensor
     input_bits: int | None  # None for an input that is not quantized
     input_signed: bool
+    place: str = ""
 
     @property
     def l1(self) -> Tensor:
@@ -107,25 +109,26 @@ def weight_names(network: nn.Module) -> dict[str, str]:
 
 def integer_weights(network: nn.Module, image: Tensor) -> dict[str, IntegerWeights]:
     """`quantized_weights` as integers."""
-    result = {}
+    result, modules = {}, dict(network.named_modules())
     for name, (weight, quant_input) in quantized_weights(network, image).items():
         integers = weight.int(float_datatype=False).long().flatten(1).cpu()
         bits = int(quant_input.bit_width) if quant_input is not None else None
         signed = bool(quant_input.signed) if quant_input is not None else True
-        result[name] = IntegerWeights(integers, bits, signed)
+        result[name] = IntegerWeights(integers, bits, signed, getattr(modules[name], "place", ""))
     return result
 
 
 def hidden_sparsity(layers: dict[str, IntegerWeights]) -> float:
-    """The share of zeros among the weights of all `layers` but the first and the last, which carry no bound."""
+    """The share of zeros among the weights of all `layers` but the first and the last of each output, which carry no bound."""
     hidden = _hidden(layers)
     return float(sum((x == 0).sum() for x in hidden)) / sum(x.numel() for x in hidden)
 
 
 def largest_l1(layers: dict[str, IntegerWeights]) -> int:
-    """The largest ‖w‖₁ of a channel in all `layers` but the first and the last."""
+    """The largest ‖w‖₁ of a channel in all `layers` but the first and the last of each output."""
     return max(int(x.abs().sum(dim=1).max()) for x in _hidden(layers))
 
 
 def _hidden(layers: dict[str, IntegerWeights]) -> list[Tensor]:
-    return [layer.weights for layer in list(layers.values())[1:-1]]
+    hidden = [layer.weights for layer in layers.values() if layer.place == "hidden"]
+    return hidden or [layer.weights for layer in list(layers.values())[1:-1]]

@@ -222,7 +222,7 @@ class Layers:
         layer = qnn.QuantConv2d(
             inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False, **weights
         )
-        return self._bounded(layer, place)
+        return self._placed(layer, place)
 
     def linear(self, inputs: int, outputs: int, *, place: Place = "hidden") -> nn.Module:
         """A fully connected layer; the last one has a bias, others a normalisation after them."""
@@ -231,11 +231,12 @@ class Layers:
             return nn.Linear(inputs, outputs, bias=last)
         bias = {"bias_quant": Int32Bias} if last and self._activations else {}
         layer = qnn.QuantLinear(inputs, outputs, bias=last, **bias, **_weights(self.quantization, place, inputs))
-        return self._bounded(layer, place)
+        return self._placed(layer, place)
 
-    def _bounded(self, layer: Any, place: Place) -> nn.Module:
-        """`layer`, which says the accumulator that AXE rounds its weights for; A2Q's are known by their quantizer."""
+    def _placed(self, layer: Any, place: Place) -> nn.Module:
+        """`layer`, which says its place, and the accumulator that AXE rounds its weights for; A2Q's is in its quantizer."""
         assert self.quantization is not None
+        layer.place = place
         if self.quantization.accumulator_method == "axe" and place == "hidden":
             layer.axe_accumulator_bits = self.quantization.accumulator_bits
         return layer
@@ -334,10 +335,12 @@ def _weights(chosen: Quantization, place: Place, terms: int) -> dict[str, Any]:
 class ImageNetwork(nn.Module):
     """The base of all networks: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out.
 
-    A network that takes other numbers than pixels says so in `input_range`, and what it gives in its own text.
+    A network that takes other numbers than pixels says so in `input_range`, and what it gives in its own text. `grids` has,
+    for each output of a detector, its anchors: width and height in cells.
     """
 
     input_range: ClassVar[tuple[float, float] | None] = None
+    grids: ClassVar[tuple[tuple[tuple[float, float], ...], ...]] = ()
 
     def __init__(
         self,

@@ -7,7 +7,8 @@
      "mean": [0.49, …], "std": [0.25, …],    an 8-bit pixel becomes (pixel / 255 − mean) / std, by channel
      "input_range": [-1.0, 1.0],             the least and the largest number that the network takes
      "classes": ["cat", "dog"],              what the outputs stand for
-     "anchors": [[1.1, 1.1], [1.2, 2.4]]}    width and height in cells of a detector of YOLOv2's kind
+     "anchors": [[1.1, 1.1], [1.2, 2.4]]}    width and height in cells of a detector of YOLOv2's kind; where it has several
+                                             outputs {"coarse": [[1.0, 0.9], …], "fine": …}, by their names
 
 All but the version may be missing. Who makes files by other means may write the same entry.
 """
@@ -34,6 +35,7 @@ __all__ = ["KEY", "LayerBound", "NetworkRecord", "is_brevitas_own", "read_record
 KEY = "a2q_network"
 
 Size = Annotated[float, Field(gt=0)]
+Anchors = Annotated[tuple[tuple[Size, Size], ...], Field(min_length=1, max_length=1024)]
 Numbers = Annotated[tuple[float, ...], Field(min_length=1, max_length=1024)]
 
 
@@ -57,7 +59,7 @@ class NetworkRecord(_Part):
     std: Numbers | None = None
     input_range: tuple[float, float] | None = None
     classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=100_000)] | None = None
-    anchors: Annotated[tuple[tuple[Size, Size], ...], Field(min_length=1, max_length=1024)] | None = None
+    anchors: Anchors | Annotated[dict[str, Anchors], Field(min_length=1, max_length=64)] | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

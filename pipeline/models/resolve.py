@@ -45,7 +45,17 @@ from pipeline.models.registry import (
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ResolvedModel", "Weights", "check_whole", "drawn_frames", "golden_frames", "load", "load_network", "run"]
+__all__ = [
+    "Anchors",
+    "ResolvedModel",
+    "Weights",
+    "check_whole",
+    "drawn_frames",
+    "golden_frames",
+    "load",
+    "load_network",
+    "run",
+]
 
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
@@ -59,6 +69,8 @@ _UNPROJECTED = (
 
 Weights = Literal["trained", "synthetic", "user's file"]
 
+Anchors = tuple[tuple[float, float], ...]
+
 _SETTLING = 32  # frames that the scales of synthetic networks are found on
 
 
@@ -71,7 +83,8 @@ class ResolvedModel:
     what becomes of a pixel before the network takes it, `input_range` the least and the largest number that it takes,
     each None where it is not known, and `classes` what its outputs are called. `top1` is the accuracy of a trained
     network in percent, None where it is not known, and `top1_how` says how it was obtained. `anchors` are those of a
-    detector of YOLOv2's kind, width and height in cells, and empty for any other network.
+    detector of YOLOv2's kind, width and height in cells, by the names of its outputs where it has several, and empty for any
+    other network.
     """
 
     name: str
@@ -90,7 +103,7 @@ class ResolvedModel:
     network: dict[str, Any] = field(default_factory=dict)  # what the checkpoint is of, where the name does not say it
     top1: float | None = None  # in percent
     top1_how: str = ""
-    anchors: tuple[tuple[float, float], ...] = ()
+    anchors: Anchors | dict[str, Anchors] = ()
 
     @property
     def method(self) -> str:
@@ -201,9 +214,15 @@ def _loaded(folder: Path) -> tuple[ResolvedModel, np.ndarray]:
         bounds={layer: LayerBound(**bound) for layer, bound in values["bounds"].items()},
         input_range=tuple(values["input_range"]) if values["input_range"] else None,
         classes=tuple(values["classes"]),
-        anchors=tuple(map(tuple, values["anchors"])),
+        anchors=_anchors(values["anchors"]),
     )
     return ResolvedModel(**values), np.load(folder / _GOLDEN, allow_pickle=False)
+
+
+def _anchors(values: Any) -> Anchors | dict[str, Anchors]:
+    if isinstance(values, dict):
+        return {name: tuple(map(tuple, anchors)) for name, anchors in values.items()}
+    return tuple(map(tuple, values))
 
 
 def load_network(record: ResolvedModel, folder: Path) -> nn.Module:
@@ -316,8 +335,16 @@ def _brevitas(
         bounds=layer_bounds(model),
         golden_source=chosen.source,
         input_range=takes,
-        anchors=getattr(model, "anchors", ()),
+        anchors=_anchors_of(model),
     )
+
+
+def _anchors_of(model: nn.Module) -> Anchors | dict[str, Anchors]:
+    """Those of a detector, see `ImageNetwork`; releases have none."""
+    grids: tuple[Anchors, ...] = getattr(model, "grids", ())
+    if len(grids) < 2:
+        return grids[0] if grids else ()
+    return dict(zip(getattr(model, "output_names", ()), grids, strict=True))
 
 
 def _refuse_float(spec: ModelSpec) -> None:

@@ -27,7 +27,7 @@ class TinyYOLO(ImageNetwork):
     """A detector, which gives for each cell, anchor by anchor, place, size and confidence of a box and a number for each
     class: (N, 5 · (5 + `num_classes`), H / 16, W / 16)."""
 
-    anchors: ClassVar = ANCHORS  # which go into the package
+    grids: ClassVar = (ANCHORS,)
 
     def __init__(
         self,

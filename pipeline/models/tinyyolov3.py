@@ -1,7 +1,7 @@
 """A small detector of two scales, of YOLOv3-tiny's kind (arXiv 1804.02767): a coarse grid of cells for large things, and one
 twice as fine, which sees the coarse features beside its own, for small ones.
 
-Boxes are made of what it gives on the host.
+Boxes are made of what it gives on the host, by `boxes` of the package's Accelerator.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from pipeline.models.tinyyolo import BOX_NUMBERS
 if TYPE_CHECKING:
     from pipeline.models.names import Preprocessing
 
-__all__ = ["TinyYOLOv3"]
+__all__ = ["COARSE_ANCHORS", "FINE_ANCHORS", "TinyYOLOv3"]
 
 _PLANES = (16, 32, 64, 128, 256)  # a max pool behind each; the fine grid sees the last before it
 _COARSE, _NARROW, _UP = 512, 256, 128
-_ANCHORS = 3  # of a scale
+# width and height in cells of 32 × 32 and of 16 × 16 pixels: the six sizes that fit boxes of `shape_boxes` best, by k-means
+COARSE_ANCHORS = ((1.0, 0.95), (0.95, 1.45), (1.4, 1.2))
+FINE_ANCHORS = ((1.4, 1.25), (1.25, 2.25), (2.7, 1.3))
 _MULTIPLE = 2 ** len(_PLANES)
 
 
@@ -52,7 +54,8 @@ class TinyYOLOv3(ImageNetwork):
     """A detector with two outputs, which give for each cell, anchor by anchor, place, size and confidence of a box and a
     number for each class: (N, 3 · (5 + `num_classes`), H / 32, W / 32), and the same at twice the height and width."""
 
-    output_names: ClassVar[tuple[str, ...]] = ("coarse", "fine")
+    output_names: ClassVar = ("coarse", "fine")
+    grids: ClassVar = (COARSE_ANCHORS, FINE_ANCHORS)
 
     def __init__(
         self,
@@ -81,12 +84,16 @@ class TinyYOLOv3(ImageNetwork):
         self.features = nn.ModuleList(blocks)
         self.pool = nn.MaxPool2d(2)
         coarse, narrow, up = (channels(planes, width) for planes in (_COARSE, _NARROW, _UP))
-        boxes = _ANCHORS * (BOX_NUMBERS + num_classes)
+        coarse_boxes, fine_boxes = (len(anchors) * (BOX_NUMBERS + num_classes) for anchors in self.grids)
         self.neck = nn.Sequential(_Block(layers, inputs, coarse, 3), _Block(layers, coarse, narrow, 1))
-        self.coarse = nn.Sequential(_Block(layers, narrow, coarse, 3), layers.conv(coarse, boxes, 1, place="last"))
+        self.coarse = nn.Sequential(
+            _Block(layers, narrow, coarse, 3), layers.conv(coarse, coarse_boxes, 1, place="last")
+        )
         self.up = _Block(layers, narrow, up, 1, blocks[-1].relu)
         self.upsample = nn.UpsamplingNearest2d(scale_factor=2)
-        self.fine = nn.Sequential(_Block(layers, inputs + up, narrow, 3), layers.conv(narrow, boxes, 1, place="last"))
+        self.fine = nn.Sequential(
+            _Block(layers, inputs + up, narrow, 3), layers.conv(narrow, fine_boxes, 1, place="last")
+        )
         self._initialise()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

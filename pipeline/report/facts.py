@@ -95,6 +95,7 @@ class BuildFacts:
     verified: tuple[VerifiedOutput, ...]
     stages: tuple[StageCost, ...]
     target_fps: float | str  # or "max"
+    target_latency_ns: float | None = None
     board: Board | None = None  # that it is for; None until the report is made
     finn: Mapping[str, Mapping[str, Resources]] = field(
         default_factory=dict
@@ -105,6 +106,16 @@ class BuildFacts:
     def throughput_fps(self) -> float | None:
         """Frames a second: the clock over the cycles between frames that the simulation observed."""
         return self.network.clock_mhz * 1e6 / self.network.steady_cycles if self.network.steady_cycles else None
+
+    @property
+    def latency_ns(self) -> float:
+        """The time until the end of the first frame: the cycles that the simulation observed, at the configured clock."""
+        return self.network.first_frame_cycle * 1e3 / self.network.clock_mhz
+
+    @property
+    def is_late(self) -> bool:
+        """Whether that is more than what was asked for."""
+        return self.target_latency_ns is not None and self.latency_ns > self.target_latency_ns * (1 + 1e-9)
 
     @property
     def witnessed(self) -> int:
@@ -119,7 +130,9 @@ class BuildFacts:
         return extremes.observed[0] == proven.lowest.value, extremes.observed[1] == proven.highest.value
 
 
-def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFacts:
+def read_facts(
+    results: Mapping[str, Path], target_fps: float | str, target_latency_ns: float | None = None
+) -> BuildFacts:
     """The facts of a build from the folders of its stages' `results`, by stage in the order they ran.
 
     Raises ModelError for a result that is missing or damaged.
@@ -158,6 +171,7 @@ def read_facts(results: Mapping[str, Path], target_fps: float | str) -> BuildFac
             ),
             stages=tuple(_cost(name, folder) for name, folder in results.items()),
             target_fps=target_fps,
+            target_latency_ns=target_latency_ns,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"A result that the report needs cannot be read: {error!r}. Build it again.") from error

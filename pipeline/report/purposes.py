@@ -48,10 +48,15 @@ CELLS: Mapping[str, str] = MappingProxyType(
         "adder_tree": "adder trees",
         "adder": "adder trees",
         "layer_adder_graph": "adder trees",  # generated
+        "dot_product": "multipliers",
         "mvau_pe": "accumulators",
         "dsp_lanes": "accumulators",
         "dsp_chain": "accumulators",
         "dsp_accumulator": "accumulators",
+        "segment_adder": "accumulators",
+        "lane_tree": "accumulators",
+        "lane_turns": "thresholds",  # or accumulators, of segments
+        "lane_choice": "thresholds",
         "sparse_mvau_pe": "accumulators",
         "activation": "thresholds",
         "requantize": "thresholds",
@@ -66,6 +71,7 @@ CELLS: Mapping[str, str] = MappingProxyType(
         "cyclic_counter": "FIFOs",
         "result_buffer": "FIFOs",
         "result_fifo": "FIFOs",
+        "label_tree": "glue",
         "interval_counter": "glue",
         "spill_register": "glue",
         "accelerator_shell": "glue",

@@ -26,15 +26,22 @@ __all__ = ["FINN_FILE", "run"]
 FINN_FILE = "estimate_layer_resources_finn.json"
 
 
-def run(results: Mapping[str, Path], folder: Path, board: Board, *, target_fps: float | str) -> BuildFacts:
+def run(
+    results: Mapping[str, Path],
+    folder: Path,
+    board: Board,
+    *,
+    target_fps: float | str,
+    target_latency_ns: float | None = None,
+) -> BuildFacts:
     """Write `folder`/summary.md, its figures, report/FINN_FILE, and report/BOARD_FILE, the file of `board`; for super
     resolution, report/RESTORED_FILE, the PSNR of what the network makes of photographs.
 
     `results` has the folder of every earlier stage, in the order they ran; see `pipeline/report/facts.py`. `target_fps`
-    is what the build was asked for, "max" included. Returns the facts that the report is made of. Raises ModelError for
+    and `target_latency_ns` are what the build was asked for, "max" included. Returns the facts that the report is made of. Raises ModelError for
     a result that is missing or damaged.
     """
-    facts = read_facts(results, target_fps)
+    facts = read_facts(results, target_fps, target_latency_ns)
     facts = replace(facts, board=board, finn={layer.name: estimate(layer, board) for layer in facts.folded.graph})
     (folder / "report").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(board.file, folder / "report" / BOARD_FILE)

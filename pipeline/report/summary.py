@@ -67,10 +67,14 @@ def _overview(facts: BuildFacts) -> str:
         f"{span((layer.bits_used for layer in widths), 'bits')} by the policy {facts.certificate.policies}; "
         f"{span((layer.bits['datatype'] for layer in widths), 'bits')} by data types alone"
     )
+    time = facts.latency_ns / 1e3
     latency = (
-        f"{network.first_frame_cycle / network.clock_mhz:,.1f} µs, {number(network.first_frame_cycle)} cycles from "
+        f"{f'{time:,.1f} µs' if time >= 1 else f'{facts.latency_ns:,.1f} ns'}, {number(network.first_frame_cycle)} cycles from "
         "reset to the end of the first frame"
     )
+    if facts.target_latency_ns is not None:
+        verdict = "**missed**" if facts.is_late else "reached"
+        latency += f" (target {facts.target_latency_ns:,g} ns {verdict})"
     counts = (
         f"{number(used.lut)} LUT ({percent(share['LUT'])}), {number(used.ff)} FF ({percent(share['FF'])}), "
         f"{number(used.bram_36k)} BRAM ({percent(share['BRAM_18K'])}), {number(used.uram)} URAM, {number(used.dsp)} DSP"
@@ -177,7 +181,8 @@ def _throughput(facts: BuildFacts) -> str:
     if facts.throughput_fps is None or facts.network.steady_cycles is None:
         return "not observed: one frame was simulated"
     if isinstance(facts.target_fps, str):
-        target = "the most that is estimated to fit"
+        bound = facts.folded.bound
+        target = f"the most that is estimated to fit{f', {bound.sentence}' if bound else ''}"
     else:
         verdict = "reached" if facts.throughput_fps >= facts.target_fps else "missed"
         target = f"target {facts.target_fps:,.0f} frames/s {verdict}"
@@ -303,18 +308,22 @@ def _speed(facts: BuildFacts) -> str:
 def _choice(facts: BuildFacts) -> str:
     rows = []
     for name, choice in facts.folded.choices.items():
-        other = ["**chosen**" if style == choice.style else _more(choice.more_lut[style]) for style in STYLES]
+        other = [
+            "**chosen**" if style == choice.style else _more(choice.more_lut[style], choice.more_dsp[style])
+            for style in STYLES
+        ]
         layer = facts.folded.graph.layer(name)
         counted = facts.resources.layers[name].total.lut
-        sizes = (number(round(choice.lut)), number(counted))
+        sizes = (number(round(choice.lut)), number(counted), number(choice.dsp))
         memory = getattr(layer, "ram_style", "–")
         rows.append([name, f"{choice.cycles:,}", *layer.parallelism(), memory, *sizes, *other])
     return (
         "## Choice\n\n"
         "What computes each matrix where `mvau_style` is auto: all layers together take the fewest LUTs that meet the "
-        "rate and fit the board, by estimates. The last columns say what the whole network would take more with another "
-        "style in that layer and all other matrices as they are; a dash, that it would miss the rate or not fit.\n\n"
-        + table(["layer", "cycles", "PE", "SIMD", "ram_style", "LUT estimated", "counted", *STYLES], rows)
+        "rate and fit the board, by estimates; a DSP counts as ten. The last columns say how many LUTs and DSPs the whole "
+        "network would take more with another style in that layer and all other matrices as they are; a dash, that it would miss "
+        "the rate or not fit.\n\n"
+        + table(["layer", "cycles", "PE", "SIMD", "ram_style", "LUT estimated", "counted", "DSP", *STYLES], rows)
     )
 
 
@@ -350,8 +359,14 @@ def _requantization(facts: BuildFacts) -> str:
     )
 
 
-def _more(lut: float | None) -> str:
-    return "–" if lut is None else f"{'+' if lut >= 0 else '−'} {number(abs(round(lut)))}"
+def _more(lut: float | None, dsp: float | None) -> str:
+    if lut is None or dsp is None:
+        return "–"
+    return f"{_signed(lut)} LUT" + (f", {_signed(dsp)} DSP" if round(dsp) else "")
+
+
+def _signed(amount: float) -> str:
+    return f"{'+' if amount >= 0 else '−'} {number(abs(round(amount)))}"
 
 
 def _or_dash(value: int | None) -> str:

@@ -16,10 +16,9 @@ from pipeline.accumulators.certificate import Certificate, LayerCertificate
 from pipeline.accumulators.policy import Policy
 from pipeline.accumulators.witness import Witness
 from pipeline.dataflow.bounds import RowBounds, row_bounds
-from pipeline.dataflow.dsp_packing import DSPS, row_packings
+from pipeline.dataflow.dsp_packing import DSPS, lane_packings
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.roles import Accumulating
-from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 from pipeline.frontend.streamline import COPY
 from pipeline.stage import Context, Stage
@@ -159,12 +158,7 @@ def _certify(
         row_bits=widths,
         largest_l1_norm=max(row.l1_norm for row in rows),
         dsp_packings={
-            dsp.name: row_packings(
-                IntType(int(unit.weights.min()), int(unit.weights.max())),
-                unit.input_type,
-                max(row.exact for row in rows),
-                dsp,
-            )
+            dsp.name: lane_packings(unit.weights, unit.input_type, max(row.exact for row in rows), dsp)
             for dsp in DSPS.values()
         },
         zeros=int(np.count_nonzero(unit.weights == 0)),

@@ -21,10 +21,16 @@ def run(context: Context) -> str:
     from pipeline.devices.boards import load_board
     from pipeline.devices.resources import Resources
     from pipeline.folding import fold
+    from pipeline.folding.latency import LatencyTarget
+    from pipeline.static_timing.delays import CELL_DELAYS
     from pipeline.static_timing.slowest_paths import Size, clock_warning
 
     options = context.options
     clock, rate, board = options.synth_clk_period_ns, options.target_fps, load_board(options.board)
+    latency = None
+    if options.target_latency_ns is not None:
+        adders = CELL_DELAYS[board.family].adders_between_registers(clock)
+        latency = LatencyTarget(options.target_latency_ns, clock, adders)
     folded = fold.fold(
         load_graph(context.inputs["accumulators"]),
         "max" if rate == "max" else fold.cycle_budget(rate, clock),
@@ -34,6 +40,7 @@ def run(context: Context) -> str:
         activation_style=options.activation_style,
         scale_multiplier=options.scale_multiplier,
         board=board,
+        latency=latency,
         tell=context.log,
     )
     fold.save(folded, context.folder)
@@ -63,10 +70,18 @@ def run(context: Context) -> str:
         f"{clock:.4g} ns; slowest is {folded.slowest}{f' with {folded.max_cycles}' if waiting else ''}; "
         f"{total.lut:,.0f} LUT, {total.bram_36k:g} BRAM{f', {total.dsp:g} DSP' if total.dsp else ''} estimated"
     )
+    if latency:
+        predicted = folded.prediction.first_frame
+        line += (
+            f"; {predicted} cycles from the first beat in to the last out, {predicted * clock:.4g} ns, of at most "
+            f"{latency.cycles}, {latency.ns:g} ns"
+        )
     if rate != "max" and folded.max_cycles > fold.cycle_budget(rate, clock):
         line += f"; target_fps = {rate:,.10g} is missed"
     elif rate == "max" and options.folding_config_file:
         line += "; target_fps = max is left only what the folding file leaves open"
+    if folded.bound:
+        line += f"; {folded.bound.sentence}"
     if loaded := [layer.name for layer in folded.graph if layer.loads_weights]:
         line += f"; weights in UltraRAM: {', '.join(loaded)}"
     if folded.fit.exceeded:
@@ -93,6 +108,7 @@ STAGE = Stage(
     run,
     reads=(
         "target_fps",
+        "target_latency_ns",
         "synth_clk_period_ns",
         "mvau_style",
         "ram_style",

@@ -14,16 +14,23 @@ def run(context: Context) -> str:
     from pipeline.report import report
 
     options = context.options
-    facts = report.run(context.inputs, context.folder, load_board(options.board), target_fps=options.target_fps)
+    facts = report.run(
+        context.inputs,
+        context.folder,
+        load_board(options.board),
+        target_fps=options.target_fps,
+        target_latency_ns=options.target_latency_ns,
+    )
     rate = f"{facts.throughput_fps:,.0f} frames/s simulated, " if facts.throughput_fps else ""
-    return f"{rate}{facts.resources.total.lut:,} LUT; read summary.md"
+    late = f"LATE: {facts.latency_ns:.4g} ns, {options.target_latency_ns:g} ns asked for; " if facts.is_late else ""
+    return f"{late}{rate}{facts.resources.total.lut:,} LUT; read summary.md"
 
 
 STAGE = Stage(
     "report",
     "one readable page, and its figures",
     run,
-    reads=("target_fps", "board"),
+    reads=("target_fps", "target_latency_ns", "board"),
     needs=(
         *("resolve", "export", "streamline", "dataflow", "accumulators"),
         *("fold", "codegen", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),

@@ -22,10 +22,10 @@ def run(context: Context) -> str:
     frames, chosen = simulated_frames(graph, context.inputs["resolve"], options.simulation.frames, again=True)
     design = describe_stitched(graph, context.inputs["codegen"] / "stitched_ip", check_overflow=options.check_overflow)
     seed = options.simulation.stall_seed
-    work = context.shared("verilator")
-    layers = rtlsim.run_layers(graph, frames, witnesses(graph), work, stall_seed=seed, log=context.log)
-    verified = context.folder / "verification_output"
-    network = rtlsim.run_network(design, graph, frames, work, verified, stall_seed=seed, log=context.log)
+    work, verified = context.shared("verilator"), context.folder / "verification_output"
+    layers, network = rtlsim.run(
+        design, graph, frames, witnesses(graph), work, verified, stall_seed=seed, log=context.log
+    )
     distinct = comparison.labels_among(graph, frames)
     labels = f" of {distinct} class{'es' if distinct > 1 else ''}" if distinct else ""
     network = replace(network, golden_frames=chosen)
@@ -33,6 +33,10 @@ def run(context: Context) -> str:
     cycles = f"{network.first_output_cycle} cycles to the first output"
     if network.steady_cycles:
         cycles = f"{network.steady_cycles} cycles between frames, {network.first_output_cycle} to the first output"
+    if (target := options.target_latency_ns) is not None:
+        took = network.first_frame_cycle * options.synth_clk_period_ns
+        verdict = "LATE: more than" if took > target * (1 + 1e-9) else "within"
+        cycles += f", {network.first_frame_cycle} to the end of the first frame, {took:.4g} ns, {verdict} {target:g} ns"
     return f"{network.frames} frame{'s' if network.frames > 1 else ''}{labels} exact, with and without stalls; {cycles}"
 
 
@@ -40,7 +44,7 @@ STAGE = Stage(
     "rtlsim",
     "every layer and the whole network in Verilator, exact",
     run,
-    reads=("simulation.frames", "simulation.stall_seed", "synth_clk_period_ns", "check_overflow"),
+    reads=("simulation.frames", "simulation.stall_seed", "synth_clk_period_ns", "target_latency_ns", "check_overflow"),
     needs=("resolve", "fold", "codegen"),
     packages=("verilator", *NETWORK, *LAYERS),
     programs=("g++",),

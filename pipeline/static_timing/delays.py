@@ -13,6 +13,7 @@ from dataclasses import dataclass
 __all__ = ["CELL_DELAYS", "CellDelays", "NetDelay", "graded"]
 
 _GRADE = re.compile(r"-([1-3][A-Z]*)(?=-|$)")
+_LOADS = 128  # of an input of an unrolled layer
 _FAN_OUT_FREE = 16  # loads that a net reaches without an addition, about what lies in the CLBs beside its driver
 
 
@@ -67,6 +68,19 @@ class CellDelays:
     dsp_setup_sum: float  # an addend without one
     uncertainty: float  # of the clock; skew is left out
     nets: tuple[NetDelay, ...]  # the optimistic one first
+
+    def adders_between_registers(self, period_ns: float) -> int:
+        """How many adders of look-up tables, one behind the other, a clock of `period_ns` leaves time for, by the pessimistic
+        net delay; at least 1.
+
+        Each is a net to its LUTs, these, a net to the carry chain where that is in another slice, and the chain from its entry
+        to a sum. The first net has up to _LOADS loads.
+        """
+        net = self.nets[-1]
+        to_chain = 0.0 if net.shares else net.of(1)
+        adder = net.of(1) + self.lut + to_chain + self.carry_entry + self.carry_exit + self.carry_to_net
+        once = self.clk_to_q + self.setup_d + self.uncertainty + net.of(_LOADS) - net.of(1)
+        return max(int((period_ns - once) / adder), 1)
 
     @property
     def part(self) -> str:

@@ -54,7 +54,6 @@ FILE = "ooc_synth_and_timing.json"
 _NETLISTS = "netlists.json"  # beside the netlists: the file of each layer
 
 _NO_VITIS_HLS = "no vitis_hls on PATH"
-_TOGETHER = 16  # small layers in one run: Yosys takes longer to begin than for one of them
 
 
 @dataclass(frozen=True)
@@ -152,14 +151,12 @@ def run(
         units = {layer.name: unit(layer, scratch / str(i), check_overflow) for i, layer in enumerate(graph)}
         if netlists and board.processing_system:
             units |= surroundings(graph, check_overflow)
-        small = [layer.is_small for layer in graph]
-        small += [True] * (len(units) - len(small))
         together = []
         if whole:
             network = (graph.layers, [graph.input], [graph.output], scratch / "whole", "whole")
             together.append(_unit(write_design(*network, check_overflow=check_overflow)))
         everything = [*units.values(), *together]
-        results = _synthesize_all(everything, [*small, *[False] * whole], board.family, cache, workers, on_progress)
+        results = _synthesize_all(everything, board.family, cache, workers, on_progress)
         if netlists:
             _keep_netlists(units, board.family, cache, netlists)
     in_hls = [layer for layer in graph if styles.get(layer.name) == "hls"] if vitis_hls.find() else []
@@ -203,8 +200,7 @@ def count(
     """What each of `layers` takes of Yosys' `family`, out of context, as `run` counts it."""
     with scratch_folder("synth") as scratch:
         units = [unit(layer, scratch / str(i)) for i, layer in enumerate(layers)]
-        small = [layer.is_small for layer in layers]
-        return [result.total for result in _synthesize_all(units, small, family, cache, workers, on_progress)]
+        return [result.total for result in _synthesize_all(units, family, cache, workers, on_progress)]
 
 
 def load(path: Path) -> ResourceReport:
@@ -323,43 +319,25 @@ def _estimate_all(
 
 def _synthesize_all(
     units: Sequence[yosys.Unit],
-    small: Sequence[bool],
     family: str,
     cache: Path,
     workers: int,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[SynthesisResult]:
-    """The result of each unit, each distinct one synthesized once: the largest first, the `small` ones together."""
-    keys: list[str] = []
-    large: dict[str, yosys.Unit] = {}
-    others: dict[str, yosys.Unit] = {}
-    for one, is_small in zip(units, small, strict=True):
-        keys.append(one.key(family))
-        (others if is_small else large).setdefault(keys[-1], one)
-    runs = [[key] for key in sorted(large, key=lambda key: _memory_bytes(large[key]), reverse=True)]
-    size = min(_TOGETHER, max(len(others) // workers, 1))
-    runs += [list(others)[start : start + size] for start in range(0, len(others), size)]
-    distinct = large | others
-    finished: list[int] = []  # the units of each run that is done
-
-    def counted(run: Sequence[str]) -> dict[str, SynthesisResult]:
-        answers = yosys.synthesize([distinct[key] for key in run], family, cache=cache)
-        finished.append(len(run))
-        return dict(zip(run, answers, strict=True))
-
-    progress = on_progress and (lambda *runs: on_progress(sum(finished), len(distinct)))
-    results: dict[str, SynthesisResult] = {}
-    for counts in side_by_side([partial(counted, run) for run in runs], workers, progress):
-        results |= counts
-    return [results[key] for key in keys]
+    """The result of each unit, those begun first that have most to map: the last to end then ends soon after the others."""
+    order = sorted(range(len(units)), key=lambda i: _size(units[i]), reverse=True)
+    largest_first = [units[i] for i in order]
+    results = yosys.synthesize(largest_first, family, cache=cache, workers=workers, on_progress=on_progress)
+    return [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
 
 
 def _count_of(layers: int) -> str:
     return f"{layers} layer{'s' if layers > 1 else ''}"
 
 
-def _memory_bytes(unit: yosys.Unit) -> int:
-    return sum(path.stat().st_size for path in unit.memories)
+def _size(unit: yosys.Unit) -> int:
+    """Bytes of its memories and of its sources, among which are adder graphs."""
+    return sum(path.stat().st_size for path in (*unit.memories, *unit.sources))
 
 
 def _read_estimated(entry: Mapping[str, Any]) -> Estimated:

@@ -30,12 +30,12 @@ _GXX = PROGRAMS["g++"]
 version = _GXX.version
 _HLS4ML = Package("hls4ml")
 
-_HARNESS = TESTBENCHES / "cppsim.hpp"
 _MAIN = '#include "cppsim_main.hpp"\n\nint main(int count, char **words) { return a2q::main(count, words); }\n'
 FLAGS = ("-std=c++14", "-O1", "-DA2Q_CPPSIM")
 NEEDS = "-DA2Q_NEEDS"  # a flag for programs that are asked for `inputs_needed`
 _HEADER = "ap_int.h"
-_PRECOMPILE_FROM = 12  # files to compile; with fewer it takes longer than it saves
+# Layers, and bytes of their files, in a unit: reading the headers takes g++ as long as compiling three small layers.
+_UNIT_LAYERS, _UNIT_BYTES = 8, 60_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Program:
         with scratch_folder("cppsim") as scratch:
             files = [[str(Path(scratch, port.name)) for port in ports] for ports in (layer.inputs, layer.outputs)]
             for port, file, values in zip(layer.inputs, files[0], inputs, strict=True):
-                values.astype(_dtype(port.type.bits, port.type.signed)).tofile(file)
+                port.sent(values.astype(_dtype(port.type.bits, port.type.signed))).tofile(file)
             done = process.run([self.executable, mode, layer.layer, frames, *files[0], "--", *files[1]])
             if done.returncode == 1:
                 raise VerificationError(f"{where} {done.stderr.strip()}")
@@ -105,9 +105,11 @@ class Program:
             if mode == "needs":
                 return [], lines
             outputs = [
-                np.fromfile(file, _dtype(port.type.bits, port.type.signed))
-                .astype(np.int64)
-                .reshape(frames, *port.shape)
+                port.received(
+                    np.fromfile(file, _dtype(port.type.bits, port.type.signed))
+                    .astype(np.int64)
+                    .reshape(frames, *port.shape)
+                )
                 for port, file in zip(layer.outputs, files[1], strict=True)
             ]
         return outputs, lines
@@ -122,32 +124,32 @@ def build_program(
     jobs: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Program:
-    """Compile `layers`, `jobs` files at once, with the kernels of `include`.
+    """Compile `layers`, several to a unit and `jobs` units at once, with the kernels of `include`.
 
     What `folder` holds of the same sources is used again; other builds may use it at the same time. `on_progress` is told
-    how many files of how many are compiled. Raises ToolError with what g++ said.
+    how many units of how many are compiled. Raises ToolError with what g++ said.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _GXX.require()
     kernels = [*sorted(include.glob("*.hpp")), *sorted(TESTBENCHES.glob("*.hpp")), headers() / _HEADER]
     common = _GXX.content_key(flags, contents(kernels))
-    with scratch_folder("g++") as large, scratch_folder("g++", folder) as scratch:
+    with scratch_folder("g++", folder) as scratch:
         main = scratch / "main.cpp"
         main.write_text(_MAIN)
-        objects, missing = [], {}  # of each object its source
-        for source, read in ((main, ()), *((layer.source, layer.headers) for layer in layers)):
-            key = _GXX.content_key([common], contents((source, *read)))[:16]
-            objects.append(folder / f"{source.stem}-{key}.o")
+        objects, missing = [], {}  # of each object the files that are compiled to it
+        for sources, read in (((main,), ()), *_units(layers)):
+            key = _GXX.content_key([common], contents((*sources, *read)))[:16]
+            objects.append(folder / f"{sources[0].stem}-{key}.o")
             if not objects[-1].is_file():
-                missing[objects[-1]] = source
+                missing[objects[-1]] = sources
         options = [*flags, f"-I{include}", f"-I{TESTBENCHES}", "-isystem", str(headers())]
-        if len(missing) >= _PRECOMPILE_FROM:
-            options += _precompiled(options, large)
 
-        def compile_object(target: Path, source: Path) -> None:
-            new = scratch / target.name
-            command = ["g++", "-c", *options, f"-I{source.parent}", "-o", new, source]
-            process.call(command, f"compiling {source.name}", temporary=scratch)
+        def compile_object(target: Path, sources: Sequence[Path]) -> None:
+            unit, new = scratch / f"{target.stem}.cc", scratch / target.name
+            unit.write_text("".join(f'#include "{source.resolve()}"\n' for source in sources))
+            command = ["g++", "-c", *options, "-o", new, unit]
+            names = ", ".join(source.name for source in sources)
+            process.call(command, f"compiling {names}", temporary=scratch)
             os.replace(new, target)
 
         side_by_side([partial(compile_object, *entry) for entry in missing.items()], jobs, on_progress)
@@ -160,13 +162,19 @@ def build_program(
     return Program(executable, {layer.layer: layer for layer in layers})
 
 
-def _precompiled(options: Sequence[str], folder: Path) -> list[str]:
-    """What tells g++ to take the harness, and with it most of what kernels include, as it is precompiled in `folder`."""
-    header = folder / "precompiled.hpp"
-    header.write_text(f'#include "{_HARNESS.name}"\n')
-    command = ["g++", *options, "-x", "c++-header", "-o", f"{header}.gch", header]
-    process.call(command, f"precompiling {_HARNESS.name}", temporary=folder)
-    return ["-include", str(header)]
+def _units(layers: Sequence[HlsLayer]) -> list[tuple[list[Path], list[Path]]]:
+    """The sources of each unit of `layers`, in their order, and the other files that those include."""
+    units: list[tuple[list[Path], list[Path]]] = []
+    size = _UNIT_BYTES
+    for layer in layers:
+        if size >= _UNIT_BYTES or len(units[-1][0]) == _UNIT_LAYERS:
+            units.append(([], []))
+            size = 0
+        sources, read = units[-1]
+        sources.append(layer.source)
+        read.extend(layer.headers)
+        size += sum(path.stat().st_size for path in (layer.source, *layer.headers))
+    return units
 
 
 def headers() -> Path:

@@ -105,7 +105,7 @@ class Model:
                 arguments.append(WEIGHT_FILE)
             for port in self.design.inputs:
                 path = scratch / port.name
-                pack(inputs[port.stream], port.type, port.lanes).tofile(path)
+                pack(port.sent(inputs[port.stream]), port.type, port.lanes).tofile(path)
                 arguments.append(str(path))
             for port in self.design.outputs:
                 arguments += [str(Path(scratch, port.name)), str(port.beats), str(frames[port.stream])]
@@ -121,7 +121,7 @@ class Model:
             outputs = {}
             for port in self.design.outputs:
                 beats = np.fromfile(Path(scratch, port.name), np.uint8).reshape(-1, port.bytes)
-                outputs[port.stream] = unpack(beats, port.type, port.lanes, port.shape)
+                outputs[port.stream] = port.received(unpack(beats, port.type, port.lanes, port.shape))
         return SimulationResult(
             outputs,
             report.end,

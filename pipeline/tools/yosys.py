@@ -15,7 +15,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -57,7 +57,7 @@ _YOSYS = Package(
 )
 version = _YOSYS.version
 
-_STAT, _NETLIST = "stat.json", "netlist.json"
+_STAT, _NETLIST, _JOB = "stat.json", "netlist.json", "job.json"
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,17 @@ _LIBRARIES = (
 )
 
 
+# What synth_xilinx gives memory_libmap for a family, and the file that it maps block RAM with.
+_BLOCK_RAM = "-lib +/xilinx/brams_xc4v.txt -D HAS_SIZE_36"
+_MEMORY_MAPS = {
+    "xc7": (f"-lib +/xilinx/lutrams_xc5v.txt {_BLOCK_RAM} -D HAS_CASCADE -D HAS_MIXWIDTH_SDP", "brams_xc6v_map.v"),
+    "xcup": (
+        f"-lib +/xilinx/lutrams_xcu.txt {_BLOCK_RAM} -D HAS_MIXWIDTH_SDP -D HAS_ADDRCE -lib +/xilinx/urams.txt",
+        "brams_xcu_map.v",
+    ),
+}
+
+
 @dataclass(frozen=True)
 class SynthesisResult:
     """What a synthesis counted.
@@ -154,26 +165,37 @@ def content_key(facts: Iterable[str], sources: Sequence[Path], memories: Sequenc
     return _YOSYS.content_key((*facts, *code), contents((*sources, *sorted(memories))))
 
 
-def synthesize(units: Sequence[Unit], family: str, *, cache: Path) -> list[SynthesisResult]:
+def synthesize(
+    units: Sequence[Unit],
+    family: str,
+    *,
+    cache: Path,
+    workers: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[SynthesisResult]:
     """Count what each of `units` takes in `family`, or take the count from the folder `cache`; the others in one run.
 
-    A count depends on its unit alone, see `pipeline/tools/yosys_worker.py`. Raises ToolError, with the end of the log and
-    the path of the whole, if Yosys is missing or fails.
+    They are begun in their order, `workers` of them at once, and each count is in `cache` as soon as it is known; equal
+    units are counted once. `on_progress` is told how many of how many there are. A count depends on its unit alone, see
+    `pipeline/tools/yosys_worker.py`. Raises ToolError, with the end of the log and the path of the whole, if Yosys is
+    missing or fails.
     """
     entries = [cache / f"{unit.key(family)}.json" for unit in units]
+    distinct = dict(zip(entries, units, strict=True))
     missing = {
-        entry: unit
-        for entry, unit in zip(entries, units, strict=True)
-        if not (entry.is_file() and _netlist_of(entry).is_file())
+        entry: unit for entry, unit in distinct.items() if not (entry.is_file() and _netlist_of(entry).is_file())
     }
+    known = len(distinct) - len(missing)
+
+    def progress(finished: int) -> None:
+        if on_progress:
+            on_progress(known + finished, len(distinct))
+
+    progress(0)
     if missing:
         cache.mkdir(parents=True, exist_ok=True)
         with scratch_folder("yosys", cache) as scratch:
-            named = {entry.stem: unit for entry, unit in missing.items()}
-            counted = _synthesize(named, family, scratch, cache / f"{next(iter(named))}.log")
-            for entry, (result, mapped) in zip(missing, counted, strict=True):
-                write_whole(_netlist_of(entry), mapped, scratch)
-                write_whole(entry, json.dumps(asdict(result)).encode(), scratch)
+            _synthesize(missing, family, scratch, workers, progress)
     return [_load(json.loads(entry.read_text())) for entry in entries]
 
 
@@ -198,26 +220,47 @@ class _Design(TypedDict):
     synthesize: list[str]
 
 
-def _synthesize(named: dict[str, Unit], family: str, folder: Path, log: Path) -> list[tuple[SynthesisResult, bytes]]:
-    """The counts and the netlist of each unit of `named`, which gives it by its key."""
+def _synthesize(
+    missing: Mapping[Path, Unit], family: str, folder: Path, workers: int, progress: Callable[[int], None]
+) -> None:
+    """Write the count and the netlist of each unit of `missing`, which gives it by the file of its count.
+
+    `progress` is told how many are there.
+    """
     designs: list[_Design] = []
-    for i, (key, unit) in enumerate(named.items()):
+    for i, (entry, unit) in enumerate(missing.items()):
         place = folder / str(i)
         place.mkdir()
         _copy([*unit.sources, *unit.memories], place)
         (place / dsp_mapping.MAP_FILE).write_text(dsp_mapping.ACCUMULATOR_MAP)
         sources, memories = ([place / path.name for path in paths] for paths in (unit.sources, unit.memories))
-        if replace(unit, sources=sources, memories=memories).key(family) != key:
+        if replace(unit, sources=sources, memories=memories).key(family) != entry.stem:
             raise ToolError(f"The sources of {unit.top} were changed while they were read. Start the build again.")
         read = _read_command(unit.top, unit.sources, unit.parameters)
         designs.append({"folder": place.name, "read": read, "synthesize": _commands(unit.top, family)})
-    names = ", ".join(dict.fromkeys(unit.top for unit in named.values()))
-    _run({"libraries": _LIBRARIES, "designs": designs}, folder, log=log, what=f"synthesis of {names}")
-    results = []
-    for design, unit in zip(designs, named.values(), strict=True):
-        stat, mapped = (json.loads((folder / design["folder"] / name).read_text()) for name in (_STAT, _NETLIST))
-        results.append((SynthesisResult(*count_primitives(stat, unit.top)), netlists.unit_netlist(mapped, unit.top)))
-    return results
+    of_folder = {design["folder"]: pair for design, pair in zip(designs, missing.items(), strict=True)}
+    finished = 0
+
+    def on_line(line: str) -> None:
+        nonlocal finished
+        if line.startswith(yosys_worker.FINISHED):
+            name = line.removeprefix(yosys_worker.FINISHED)
+            _keep(*of_folder[name], folder / name)
+            finished += 1
+            progress(finished)
+
+    names = ", ".join(dict.fromkeys(unit.top for unit in missing.values()))
+    first = next(iter(missing))
+    job = {"libraries": _LIBRARIES, "designs": designs, "workers": workers}
+    _run(job, folder, log=first.with_suffix(".log"), what=f"synthesis of {names}", on_line=on_line)
+
+
+def _keep(entry: Path, unit: Unit, folder: Path) -> None:
+    """Write what was made of `unit` in `folder`: its netlist, and beside it its count to the file `entry`."""
+    stat, mapped = (json.loads((folder / name).read_text()) for name in (_STAT, _NETLIST))
+    result = SynthesisResult(*count_primitives(stat, unit.top))
+    write_whole(_netlist_of(entry), netlists.unit_netlist(mapped, unit.top), folder)
+    write_whole(entry, json.dumps(asdict(result)).encode(), folder)
 
 
 def _commands(top: str, family: str) -> list[str]:
@@ -227,9 +270,21 @@ def _commands(top: str, family: str) -> list[str]:
     return [
         *(f"hierarchy -check -top {top}", f"{yosys_worker.WITHOUT_MULTIPLIERS}{mapping} prepare:map_memory"),
         *(f"{yosys_worker.FOR_MULTIPLIERS}{command}" for command in with_multipliers),
-        f"{yosys_worker.FOR_MEMORIES}{mapping} map_memory:map_ffram",
+        *_memory_commands(family),
         *(f"{mapping} map_ffram:fine", carry_operands.COMMAND, f"{mapping} fine:"),
         *(f"tee -q -o {_STAT} stat -json", f"write_json {_NETLIST}"),
+    ]
+
+
+def _memory_commands(family: str) -> list[str]:
+    """The commands of `synth_xilinx -run map_memory:map_ffram`, but that a design without block RAM does without its
+    models: Yosys takes a second to read them, longer than for all else of a small design."""
+    libraries, block_map = _MEMORY_MAPS[family]
+    return [
+        f"{yosys_worker.FOR_MEMORIES}memory_libmap -logic-cost-rom 0.015625 {libraries} -no-auto-huge",
+        f"{yosys_worker.FOR_DISTRIBUTED_RAM}techmap -map +/xilinx/lutrams_xc5v_map.v",
+        f"{yosys_worker.FOR_BLOCK_RAM}techmap -map +/xilinx/{block_map}",
+        f"{yosys_worker.FOR_ULTRA_RAM}techmap -map +/xilinx/urams_map.v",
     ]
 
 
@@ -311,12 +366,20 @@ def _copy(files: Sequence[Path], folder: Path) -> None:
         target.write_bytes(path.read_bytes())
 
 
-def _run(job: Mapping[str, object], folder: Path, *, log: Path, what: str) -> None:
+def _run(
+    job: Mapping[str, object],
+    folder: Path,
+    *,
+    log: Path,
+    what: str,
+    on_line: Callable[[str], None] | None = None,
+) -> None:
     _YOSYS.require()
     search = os.pathsep.join(filter(None, [str(PACKAGES["pipeline"].parent), os.environ.get("PYTHONPATH", "")]))
-    command = [sys.executable, "-P", "-m", yosys_worker.__name__]
+    (folder / _JOB).write_text(json.dumps({"workers": 1, **job}))
+    command = [sys.executable, "-P", "-m", yosys_worker.__name__, _JOB]
     environment = {**os.environ, "PYTHONPATH": search}
-    _YOSYS.run(command, folder, log=log, what=f"{what} by Yosys", stdin=json.dumps(job), env=environment)
+    _YOSYS.run(command, folder, log=log, what=f"{what} by Yosys", env=environment, on_line=on_line)
 
 
 def _load(entry: Mapping[str, Any]) -> SynthesisResult:

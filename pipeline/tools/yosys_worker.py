@@ -1,10 +1,13 @@
 """Yosys runs in processes of their own: an error in Yosys ends the process that holds it.
 
-Reads a job as JSON from standard input: `libraries`, commands that load what all designs need; `designs`, for each the
-`folder` that it lies in, the command `read` that loads it, and those that map it, `synthesize`. In between it is
-simplified, see `pipeline/tools/rtlil.py`. A command behind FOR_MEMORIES is left out where there are no memories, one behind
-FOR_MULTIPLIERS where nothing is to be a DSP (see `pipeline/tools/dsp_mapping.py`), one behind WITHOUT_MULTIPLIERS where
-something is. Commands name files relative to the folder. Prints Yosys' log.
+Its argument is a file with a job as JSON: `libraries`, commands that load what all designs need; `designs`, for each the
+`folder` that it lies in, the command `read` that loads it, and those that map it, `synthesize`; `workers`, how many
+designs are mapped at once. In between a design is simplified, see `pipeline/tools/rtlil.py`. A command behind one of the
+prefixes of this file is left out where the design has nothing for it; for multipliers see `pipeline/tools/dsp_mapping.py`.
+Commands name files relative to the folder.
+
+Yosys' log of a design is the file LOG in its folder. FINISHED and the folder are printed when the design is done. The
+first design that fails ends all: its log is printed, and its exit status is that of the job.
 
 How Yosys maps a design depends on the numbers that it has given to names before. So each design has a process of its own
 that begins where the libraries are loaded, and comes out the same whatever else is in the job.
@@ -18,13 +21,20 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from pipeline.tools import carry_operands, dsp_mapping
 from pipeline.tools.rtlil import merge_equal_modules
 
+FINISHED = "finished: "
+LOG = "log.txt"
+
 FOR_MEMORIES = "for memories: "
+FOR_DISTRIBUTED_RAM = "for distributed RAM: "
+FOR_BLOCK_RAM = "for block RAM: "
+FOR_ULTRA_RAM = "for UltraRAM: "
 FOR_MULTIPLIERS = "for multipliers: "
 WITHOUT_MULTIPLIERS = "without multipliers: "
 
@@ -33,23 +43,36 @@ def _main() -> None:
     from pyosys import libyosys
 
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and Yosys does not look whether it could write
-    job = json.load(sys.stdin)
+    job = json.loads(Path(sys.argv[1]).read_text())
     libraries = libyosys.Design()
     for command in job["libraries"]:
         libyosys.run_pass(command, libraries)
     forks = multiprocessing.get_context("fork")
-    for design in job["designs"]:
-        process = forks.Process(target=_synthesize, args=(design, libraries))
-        process.start()
-        process.join()
-        if process.exitcode:
-            sys.exit(process.exitcode if process.exitcode > 0 else 128 - process.exitcode)
+    waiting = list(reversed(job["designs"]))
+    running: dict[Any, tuple[Any, str]] = {}  # by what tells of its end, a process and the folder of its design
+    while waiting or running:
+        while waiting and len(running) < job["workers"]:
+            design = waiting.pop()
+            process = forks.Process(target=_synthesize, args=(design, libraries), daemon=True)
+            process.start()
+            running[process.sentinel] = process, design["folder"]
+        ends: list[Any] = list(running)
+        for end in connection.wait(ends):
+            process, folder = running.pop(end)
+            process.join()
+            if process.exitcode:
+                print(Path(folder, LOG).read_text(errors="replace"), flush=True)
+                sys.exit(process.exitcode if process.exitcode > 0 else 128 - process.exitcode)
+            print(f"{FINISHED}{folder}", flush=True)
 
 
 def _synthesize(design: Mapping[str, Any], libraries: Any) -> None:
     from pyosys import libyosys
 
     os.chdir(design["folder"])
+    with open(LOG, "wb") as log:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(log.fileno(), stream.fileno())
     loaded = libyosys.Design()
     for command in (design["read"], "write_rtlil loaded.il"):
         libyosys.run_pass(command, loaded)
@@ -68,12 +91,25 @@ def _has_memories(design: Any) -> bool:
     return any(cell.is_mem_cell() for module in design.modules_.values() for cell in module.cells_.values())
 
 
+def _has_cells(kind: str) -> Callable[[Any], bool]:
+    """Whether a design has cells that Yosys calls by names that begin with `kind`."""
+
+    def has(design: Any) -> bool:
+        cells = (cell for module in design.modules_.values() for cell in module.cells_.values())
+        return any(cell.type.str().removeprefix("\\").startswith(kind) for cell in cells)
+
+    return has
+
+
 def _has_multipliers(design: Any) -> bool:
     return any(name.str().removeprefix("\\").split("$", 1)[0] == dsp_mapping.MODULE for name in design.modules_)
 
 
 _CONDITIONS: Mapping[str, Callable[[Any], bool]] = {
     FOR_MEMORIES: _has_memories,
+    FOR_DISTRIBUTED_RAM: _has_cells("$__XILINX_LUTRAM"),
+    FOR_BLOCK_RAM: _has_cells("$__XILINX_BLOCKRAM"),
+    FOR_ULTRA_RAM: _has_cells("$__XILINX_URAM"),
     FOR_MULTIPLIERS: _has_multipliers,
     WITHOUT_MULTIPLIERS: lambda design: not _has_multipliers(design),
 }

@@ -22,10 +22,10 @@ from pipeline.training.config import TrainConfig, load_train_config
 from pipeline.training.interrupts import interruptible
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
-    from pipeline.training.evaluate import Outputs
+    from pipeline.training.evaluate import Forward
+    from pipeline.training.tasks import Outputs
 
 __all__ = ["benchmark_command", "evaluate_command", "export_command", "pack_command", "train_command"]
 
@@ -106,8 +106,8 @@ def evaluate_command(
     from pipeline.models.layers import Normalize
     from pipeline.models.registry import checkpoint_record, stands_in, trained_network
     from pipeline.training.evaluate import integer_outputs, network_outputs, outputs_of, scores_of
-    from pipeline.training.losses import LOSSES
-    from pipeline.training.tasks import TASKS
+    from pipeline.training.losses import LOSSES, loss_of
+    from pipeline.training.tasks import task_of
 
     spec, network, path = trained_network(model)
     chosen = find(dataset or spec.dataset)
@@ -122,7 +122,7 @@ def evaluate_command(
             f"{'×'.join(map(str, chosen.shape))}. Name another --dataset."
         )
     data = load(chosen.name, "test", folder, images)
-    task = TASKS[chosen.labels]
+    task = task_of(chosen.labels, network)
     batches = batches_of(data, _BATCH, pad_to=None if chosen.shape == spec.input_shape else side)
     prepare = Normalize(spec.preprocessing.mean[:channels], spec.preprocessing.std[:channels])
     forms = {"Brevitas" if spec.quantization else "float": network_outputs(network)}
@@ -134,8 +134,8 @@ def evaluate_command(
     rows, answers = [], []
     for name, function in forms.items():
         outputs, labels = outputs_of(partial(_of_pixels, prepare, function), track(batches, f"{name} ", transient=True))
-        scores = scores_of(outputs, labels, chosen.labels, loss)
-        answers.append(task.answers(outputs).reshape(len(outputs), -1))
+        scores = scores_of(outputs, labels, task, loss_of(loss, network))
+        answers.append(task.answers(outputs).reshape(len(labels), -1))
         rows.append((name, scores))
     titles = [TITLES[metric] for metric in scores.metrics]
     table = Table(
@@ -150,7 +150,7 @@ def evaluate_command(
     return table, differ == 0
 
 
-def _of_pixels(prepare: nn.Module, function: Outputs, pixels: Tensor) -> np.ndarray:
+def _of_pixels(prepare: nn.Module, function: Forward, pixels: Tensor) -> Outputs:
     return function(prepare(pixels))
 
 

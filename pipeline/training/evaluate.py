@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from pipeline.datasets.image_set import Labels
 from pipeline.datasets.loader import BatchSource
 from pipeline.errors import VerificationError
-from pipeline.training.losses import LOSSES
-from pipeline.training.tasks import TASKS
+from pipeline.training.losses import Loss, loss_of
+from pipeline.training.tasks import Outputs, Task, task_of
 
 __all__ = ["Scores", "integer_outputs", "network_outputs", "outputs_of", "score", "scores_of"]
 
@@ -30,41 +30,44 @@ class Scores:
     images: int
 
 
-Outputs = Callable[[Tensor], np.ndarray]
+Forward = Callable[[Tensor], Outputs]
 
 
 def score(network: nn.Module, batches: BatchSource, task: Labels, loss: str) -> Scores:
     """The scores of `network` over all of `batches`."""
     outputs, labels = outputs_of(network_outputs(network), batches)
-    return scores_of(outputs, labels, task, loss)
+    return scores_of(outputs, labels, task_of(task, network), loss_of(loss, network))
 
 
-def outputs_of(function: Outputs, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[np.ndarray, np.ndarray]:
-    """The outputs (N, classes, …) of `function` for all of `batches`, and the labels (N, …)."""
+def outputs_of(function: Forward, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Outputs, np.ndarray]:
+    """The outputs of `function`, (N, classes, …) or a tuple of such, for all of `batches`, and the labels (N, …)."""
     outputs, labels = [], []
     for images, answers in batches:
         outputs.append(function(images))
         labels.append(answers.numpy())
+    if isinstance(outputs[0], tuple):
+        return tuple(map(np.concatenate, zip(*outputs, strict=True))), np.concatenate(labels)
     return np.concatenate(outputs), np.concatenate(labels)
 
 
-def network_outputs(network: nn.Module) -> Outputs:
-    """The logits (B, classes, …) float32 of `network` in evaluation mode, for images (B, C, H, W) from 0 to 1."""
+def network_outputs(network: nn.Module) -> Forward:
+    """What `network` gives in evaluation mode, (B, classes, …) float32 or a tuple of such, for images (B, C, H, W) from 0 to 1."""
     device = next(network.parameters()).device
     network.eval()
 
-    def function(images: Tensor) -> np.ndarray:
+    def function(images: Tensor) -> Outputs:
         # in float32 on a GPU too, where convolutions are computed with 10 bits of mantissa else
         with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-            return _plain(network(images.to(device))).cpu().numpy()
+            result = network(images.to(device))
+            return tuple(map(_array, result)) if type(result) is tuple else _array(result)
 
     return function
 
 
-def integer_outputs(network: nn.Module, images: Tensor) -> Outputs:
-    """The logits of the layer graph that `network`, of Brevitas, becomes: exported, streamlined and converted.
+def integer_outputs(network: nn.Module, images: Tensor) -> Forward:
+    """The outputs of the layer graph that `network`, of Brevitas, becomes: exported, streamlined and converted.
 
-    (B, classes, …) float64, the integers of the output scaled as a host would. Every step is proven on `images`, some
+    (B, classes, …) float64 or a tuple of such, the integers of the output scaled as a host would. Every step is proven on `images`, some
     (B, C, H, W) from 0 to 1. Raises VerificationError where one is not exact, UnsupportedError for a network that
     cannot be built.
     """
@@ -80,8 +83,11 @@ def integer_outputs(network: nn.Module, images: Tensor) -> Outputs:
     if before is None or after is None:
         raise VerificationError(f"the layer graph {graph.name} does not say what its integers stand for.")
 
-    def function(images: Tensor) -> np.ndarray:
+    def function(images: Tensor) -> Outputs:
         integers = graph.run(before.apply(images.numpy()))
+        if graph.outputs:
+            frames = integers * after.scale + after.bias
+            return tuple(output.of(frames) for output in graph.outputs)
         if golden.outputs.ndim == 2:
             integers = integers.reshape(len(images), -1)
         return np.moveaxis(integers * after.scale + after.bias, -1, 1)  # hardware has channels last
@@ -89,11 +95,16 @@ def integer_outputs(network: nn.Module, images: Tensor) -> Outputs:
     return function
 
 
-def scores_of(outputs: np.ndarray, labels: np.ndarray, task: Labels, loss: str) -> Scores:
-    """The scores of `outputs` (N, classes, …) for `labels` (N, …), with the loss of that name."""
-    mean = LOSSES[loss](torch.from_numpy(outputs).double(), torch.from_numpy(labels))
-    return Scores(TASKS[task].metrics(outputs, labels), float(mean), len(labels))
+def scores_of(outputs: Outputs, labels: np.ndarray, task: Task, loss: Loss) -> Scores:
+    """The scores of `outputs` for `labels` (N, …)."""
+    tensors = tuple(map(_tensor, outputs)) if isinstance(outputs, tuple) else _tensor(outputs)
+    return Scores(task.metrics(outputs, labels), float(loss(tensors, torch.from_numpy(labels))), len(labels))
 
 
-def _plain(output: Any) -> Tensor:
-    return output.value if hasattr(output, "value") else output
+def _tensor(output: np.ndarray) -> Tensor:
+    return torch.from_numpy(output).double()
+
+
+def _array(output: Any) -> np.ndarray:
+    plain: Tensor = output.value if hasattr(output, "value") else output
+    return plain.cpu().numpy()

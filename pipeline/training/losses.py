@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.training.boxes import yolo_loss
+from pipeline.training.boxes import anchors_of, yolo_loss
 
-__all__ = ["LOSSES"]
+__all__ = ["LOSSES", "Loss", "loss_of"]
+
+Loss = Callable[[Any, Tensor], Tensor]
 
 
 def _squared_hinge(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -19,9 +23,14 @@ def _squared_hinge(outputs: Tensor, labels: Tensor) -> Tensor:
     return torch.relu(1.0 - targets * outputs).square().mean()
 
 
-# mean losses of outputs (N, classes, …) for labels (N, …), by their names in a configuration
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+# mean losses of outputs (N, classes, …), of detectors with their anchors, for labels (N, …), by their names in a configuration
+LOSSES: dict[str, Callable[..., Tensor]] = {
     "cross_entropy": functional.cross_entropy,
     "squared_hinge": _squared_hinge,
     "yolo": yolo_loss,
 }
+
+
+def loss_of(name: str, network: nn.Module) -> Loss:
+    """The mean loss of that name of what `network` gives, for labels."""
+    return partial(yolo_loss, anchors=anchors_of(network)) if name == "yolo" else LOSSES[name]

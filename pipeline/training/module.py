@@ -18,8 +18,8 @@ from pipeline.models.a2q import a2q_layers, norms, pre_scaling
 from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
 from pipeline.models.layers import ImageNetwork
 from pipeline.training.config import TrainConfig
-from pipeline.training.losses import LOSSES
-from pipeline.training.tasks import TASKS
+from pipeline.training.losses import loss_of
+from pipeline.training.tasks import Outputs, task_of
 
 __all__ = ["Training", "forget_statistics"]
 
@@ -35,12 +35,12 @@ class Training(lightning.LightningModule):
         self.network = network
         self.config = config
         self.steps = steps
-        self._loss = LOSSES[config.loss]
-        self._accuracy = TASKS[find(config.dataset).labels].accuracy
+        self._loss = loss_of(config.loss, network)
+        self._accuracy = task_of(find(config.dataset).labels, network).accuracy
         self._penalty: _Penalty | None = None
         self._restored: dict[str, dict[str, Any]] = {}
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Outputs:
         # Not with channels last on a CPU: oneDNN 3.12 without AVX-512 writes past its memory in the backward pass of a
         # 1x1 convolution of stride 2 with fewer than 8 input channels. It crashes, hangs or gives wrong gradients.
         last = torch.channels_last if images.is_cuda else torch.contiguous_format
@@ -72,7 +72,7 @@ class Training(lightning.LightningModule):
         self._penalty.reset()
         outputs = self(images)
         loss = self._loss(outputs, labels)
-        self._log("train", loss.detach(), outputs.detach(), labels, on_epoch=True, on_step=False)
+        self._log("train", loss.detach(), outputs, labels, on_epoch=True, on_step=False)
         return loss + self.config.accumulator.regularization * self._penalty.total
 
     def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
@@ -80,10 +80,10 @@ class Training(lightning.LightningModule):
         outputs = self(images)
         self._log("val", self._loss(outputs, labels), outputs, labels)
 
-    def _log(self, images: str, loss: Tensor, outputs: Tensor, labels: Tensor, **options: Any) -> None:
+    def _log(self, images: str, loss: Tensor, outputs: Outputs, labels: Tensor, **options: Any) -> None:
         self.log(f"{images}_loss", loss, prog_bar=True, batch_size=len(labels), **options)
         if self._accuracy:
-            accuracy = (outputs.argmax(1) == labels).float().mean()
+            accuracy = (outputs.detach().argmax(1) == labels).float().mean()
             self.log(f"{images}_{self._accuracy}", accuracy, prog_bar=True, batch_size=len(labels), **options)
 
     def integer_facts(self) -> dict[str, float]:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
+from functools import partial
+from typing import Any
 
 import numpy as np
+from torch import nn
 
 from pipeline.datasets.image_set import Labels
 from pipeline.training import boxes
 
-__all__ = ["TASKS", "Task"]
+__all__ = ["Outputs", "Task", "task_of"]
+
+Outputs = Any  # an array (N, K, …), or a tuple of them where a network gives several
 
 
 @dataclass(frozen=True)
 class Task:
-    """`metrics` has the shares of `TITLES` for outputs (N, K, …), float, and labels (N, …), see `ImageSet`.
+    """`metrics` has the shares of `TITLES` for outputs, float, and labels (N, …), see `ImageSet`.
 
     `accuracy` names the share that is counted in each batch: of the largest outputs, over axis 1, those that are the
     labels; empty where that means nothing. `answers` (N, …) are what a user gets of outputs: integers.
     """
 
-    metrics: Callable[[np.ndarray, np.ndarray], dict[str, float]]
+    metrics: Callable[[Outputs, np.ndarray], dict[str, float]]
     accuracy: str
-    answers: Callable[[np.ndarray], np.ndarray]
+    answers: Callable[[Outputs], np.ndarray]
 
 
 def _largest(outputs: np.ndarray) -> np.ndarray:
@@ -48,14 +52,17 @@ def _of_pixels(outputs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return {"mean_iou": float((hits[seen] / union[seen]).mean()), "pixel_accuracy": float(hits.sum() / labels.size)}
 
 
-def _of_boxes(outputs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    return {"map50": boxes.mean_average_precision(outputs, labels)}
+def _of_boxes(outputs: Outputs, labels: np.ndarray, anchors: tuple[boxes.Anchors, ...]) -> dict[str, float]:
+    return {"map50": boxes.mean_average_precision(outputs, labels, anchors)}
 
 
-TASKS: Mapping[Labels, Task] = MappingProxyType(
-    {
-        "classes": Task(_of_classes, "top1", _largest),
-        "pixels": Task(_of_pixels, "pixel_accuracy", _largest),
-        "boxes": Task(_of_boxes, "", boxes.answers),
-    }
-)
+_CLASSES = Task(_of_classes, "top1", _largest)
+_PIXELS = Task(_of_pixels, "pixel_accuracy", _largest)
+
+
+def task_of(labels: Labels, network: nn.Module) -> Task:
+    """What `network` is for, where such `labels` are known of its images."""
+    if labels == "boxes":
+        anchors = boxes.anchors_of(network)
+        return Task(partial(_of_boxes, anchors=anchors), "", partial(boxes.answers, anchors=anchors))
+    return _CLASSES if labels == "classes" else _PIXELS

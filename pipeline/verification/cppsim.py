@@ -124,7 +124,7 @@ def run(
         work,
         include=network.include,
         jobs=workers,
-        on_progress=lambda done, total: on_progress(done, total, "files compiled"),
+        on_progress=lambda done, total: on_progress(done, total, "units compiled"),
     )
     compiled = time.monotonic()
     log(f"compiled {len(network.layers)} layers and the network by {_compiler()}, headers of {gxx.headers_version()}")

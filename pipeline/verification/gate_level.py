@@ -49,6 +49,7 @@ class UnitRun:
     """One netlist beside its layer: `layers` are all that it is the netlist of, of which the first was simulated.
 
     `cells` are its primitives, in `cycles` it was compared, and `beats` is in how many of them its outputs offered data.
+    `stalled` says whether there were stalls, which a layer in a pipeline of several does not have.
     """
 
     layers: tuple[str, ...]
@@ -56,6 +57,7 @@ class UnitRun:
     frames: int
     cycles: int
     beats: int
+    stalled: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class GateLevelReport:
         """One sentence."""
         cycles = [unit.cycles for unit in self.units]
         frames = self.units[0].frames
+        stalled = sum(unit.stalled for unit in self.units)
+        how = "with random stalls" if stalled else "at full speed"
+        if 0 < stalled < len(self.units):
+            how += f", those in pipelines of several layers ({len(self.units) - stalled}) at full speed"
         around = ""
         if self.surroundings:
             cells = sum(run.cells for run in self.surroundings)
@@ -82,7 +88,7 @@ class GateLevelReport:
         return (
             f"{len(self.units)} netlists of {sum(len(unit.layers) for unit in self.units)} layers, "
             f"{sum(unit.cells for unit in self.units):,} primitives: no difference from the SystemVerilog in "
-            f"{sum(cycles):,} cycles, {frames} frame{'s' if frames > 1 else ''} each with random stalls{around}"
+            f"{sum(cycles):,} cycles, {frames} frame{'s' if frames > 1 else ''} each {how}{around}"
         )
 
 
@@ -135,12 +141,14 @@ def run(
         return []
 
     progress = on_progress and (lambda *_: on_progress(sum(done), len(units) + len(around)))
-    calls = [partial(simulate, group) for group in _grouped(units)] + ([simulate_around] if around else [])
+    groups = [group for kind in (True, False) for group in _grouped([unit for unit in units if unit.stalls == kind])]
+    calls = [partial(simulate, group) for group in groups] + ([simulate_around] if around else [])
     runs = side_by_side(calls, workers, progress)
     place = {layer.name: i for i, layer in enumerate(graph)}
     report = GateLevelReport(
         method="Verilator, each netlist that resources are counted from beside its SystemVerilog: valid and ready in every "
-        "cycle after a reset, data while it is offered; a simulation, not a proof",
+        "cycle after a reset, data while it is offered; a simulation, not a proof; layers of "
+        "one pipeline, which take what comes, without stalls",
         stall_seed=stall_seed,
         units=tuple(sorted((run for group in runs for run in group), key=lambda run: place[run.layers[0]])),
         surroundings=tuple(shell),
@@ -167,6 +175,11 @@ class _Unit:
     layer: Layer
     names: tuple[str, ...]
     netlist: Mapping[str, Any]
+
+    @property
+    def stalls(self) -> bool:
+        """Whether the layer can be stalled: not in a pipeline of several, whose last one holds what is on its way."""
+        return self.layer.alone is self.layer
 
     @cached_property
     def cells(self) -> dict[str, int]:
@@ -197,8 +210,10 @@ def _simulate(
     stall_seed: int,
     check_overflow: bool,
 ) -> list[UnitRun]:
-    """Simulate `units` side by side, the inputs of whose layers are among `values`."""
-    design, layers = write_layer_bench([unit.layer for unit in units], folder, check_overflow=check_overflow)
+    """Simulate `units` side by side, all that can be stalled or none, the inputs of whose layers are among `values`."""
+    design, layers = write_layer_bench(
+        [unit.layer for unit in units], folder, check_overflow=check_overflow, alone=False
+    )
     try:
         gates = write_gates([unit.netlist for unit in units], folder)
     except UnsupportedError as error:
@@ -215,7 +230,7 @@ def _simulate(
     counts = {stream: len(streams[layer.input_names[0]]) for layer in layers for stream in layer.output_names}
     idle_limit = 2 * max(layer.cycles() for layer in layers) + 10_000
     result = build_model(top, models, jobs=1, optimized=False).run(
-        streams, counts, stalls=stall_seed, idle_limit=idle_limit
+        streams, counts, stalls=stall_seed if units[0].stalls else None, idle_limit=idle_limit
     )
     runs = []
     for i, (layer, unit) in enumerate(zip(layers, units, strict=True)):
@@ -225,7 +240,7 @@ def _simulate(
             compare(unit.layer.name, f"layer {unit.layer.name} beside its netlist", result.outputs[stream], value)
         frames = len(streams[layer.input_names[0]])
         offered = beats(i, beside[i], result.stats, _TOP)
-        runs.append(UnitRun(unit.names, sum(unit.cells.values()), frames, result.cycles, offered))
+        runs.append(UnitRun(unit.names, sum(unit.cells.values()), frames, result.cycles, offered, unit.stalls))
     return runs
 
 

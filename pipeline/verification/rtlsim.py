@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,11 +21,15 @@ from pipeline.codegen.rtl import Design
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.roles import Accumulating
+from pipeline.errors import DeadlockError, VerificationError
 from pipeline.scratch import scratch_folder
+from pipeline.tools.pool import side_by_side
 from pipeline.tools.verilator import Model, SimulationResult, build_model
 from pipeline.verification.comparison import AccumulatorExtremes, as_frames, compare
 
-__all__ = ["LayerRun", "NetworkRun", "run_layers", "run_network"]
+__all__ = ["LayerRun", "NetworkRun", "run", "run_layers", "run_network"]
+
+Result = TypeVar("Result")
 
 _LAYER_FRAMES = 2  # two frames show the distance between frames
 _STALL_FRAMES = 1
@@ -75,6 +80,35 @@ class NetworkRun:
             "stable_throughput[images/s]": stable,
             "fclk[mhz]": 1e3 / clock_ns,
         }
+
+
+def run(
+    design: Design,
+    graph: LayerGraph,
+    frames: np.ndarray,
+    witnesses: Mapping[str, np.ndarray],
+    folder: Path,
+    verified: Path,
+    *,
+    stall_seed: int,
+    log: Callable[[str], None],
+) -> tuple[list[LayerRun], NetworkRun]:
+    """`run_layers` and `run_network` side by side. Where both find something wrong, that of the layer is raised."""
+
+    def attempt(run: Callable[[], Result]) -> Result | VerificationError | DeadlockError:
+        try:
+            return run()
+        except (VerificationError, DeadlockError) as error:
+            return error
+
+    alone = partial(run_layers, graph, frames, witnesses, folder, stall_seed=stall_seed, log=log)
+    stitched = partial(run_network, design, graph, frames, folder, verified, stall_seed=stall_seed, log=log)
+    attempts: list[Callable[[], Any]] = [lambda: attempt(alone), lambda: attempt(stitched)]
+    layers, network = side_by_side(attempts, workers=2)
+    for result in (layers, network):
+        if isinstance(result, Exception):
+            raise result
+    return layers, network
 
 
 def run_layers(

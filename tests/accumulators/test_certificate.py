@@ -68,7 +68,7 @@ LIES = {
     "bits_used": 8,
     "largest_l1_norm": 6,
     "l1_limit": 62,
-    "dsp_packings": {"DSP48E2": [[0], [0, 7]], "DSP48E1": []},
+    "dsp_packings": {"DSP48E2": [{"offsets": [0], "pixels": 1, "bits": 7, "columns": 3}], "DSP48E1": []},
     "zeros": 1,
     "weights": 20,
     "sparsity": 0.1,

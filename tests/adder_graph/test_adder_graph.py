@@ -62,6 +62,22 @@ def test_a_register_follows_every_adder(weights: np.ndarray, element: IntType) -
     assert module.latency == max(1, int(graph.levels().max()))
 
 
+@settings(max_examples=50, deadline=None)
+@given(matrices(), elements, st.integers(2, 4))
+def test_no_way_between_two_registers_has_more_adders_than_a_stage_may(
+    weights: np.ndarray, element: IntType, adders_per_stage: int
+) -> None:
+    graph = adder_graph_of(weights, element)
+    module = AdderGraphModule(graph, element, adders_per_stage)
+    adders = [0] * graph.inputs  # on the longest way within its stage to each node
+    for node, (a, _, b, _, _) in enumerate(graph.adders.tolist(), graph.inputs):
+        assert all(module.stages[operand] <= module.stages[node] < module.latency for operand in (a, b))
+        adders.append(1 + max(adders[x] * int(module.stages[x] == module.stages[node]) for x in (a, b)))
+    assert max(adders) <= adders_per_stage
+    assert module.latency == max(1, -(-int(graph.levels().max()) // adders_per_stage))
+    assert module.register_bits <= AdderGraphModule(graph, element).register_bits
+
+
 def test_an_adder_is_placed_where_it_takes_the_fewest_registers() -> None:
     """A sum of two bytes that is read in the last stage only: made first, it waits in 9 bits instead of two in 8; where
     both bytes are read in the last stage too, and so wait anyhow, it is made as late as possible."""

@@ -27,19 +27,19 @@ def groups(names=NAMES, config: Path | None = None, **axes) -> list[set[str]]:
     ]
 
 
-def test_networks_that_differ_in_p_and_policy_share_a_reference_where_all_is_folded():
-    assert groups() == [{f"{name} {policy}" for name in NAMES for policy in POLICIES}]
-    assert len(groups(boards=("KV260", "ZCU104"), target_fps=("100", "200"))) == 4
-    assert len(groups((*NAMES, "quant_tfc_w2a2"))) == 2
+def test_networks_that_differ_in_p_and_policy_share_a_reference_where_all_is_folded(tmp_path):
+    config = tmp_path / "folded.yaml"
+    config.write_text("mvau_style: folded\n")
+    assert groups(config=config) == [{f"{name} {policy}" for name in NAMES for policy in POLICIES}]
+    assert len(groups(config=config, boards=("KV260", "ZCU104"), target_fps=("100", "200"))) == 4
+    assert len(groups((*NAMES, "quant_tfc_w2a2"), config)) == 2
 
 
 def test_networks_have_their_own_where_styles_are_chosen_or_weights_are_the_circuit(tmp_path):
     config = tmp_path / "auto.yaml"
-    for styles in ("auto", "sparse", "{MVAU_1: unrolled}"):
+    for styles in ("auto", "sparse", "{MVAU_1: folded}"):
         config.write_text(f"mvau_style: {styles}\n")
         assert groups(config=config) == [{f"{name} {policy}" for policy in POLICIES} for name in NAMES]
-    config.write_text("mvau_style: {MVAU_1: folded}\n")
-    assert len(groups(config=config)) == 1
 
 
 def test_the_reference_is_exact_whether_it_is_compared_or_not():
@@ -56,7 +56,7 @@ def built(policy: str, config: BuildConfig) -> fold.Folded:
     return fold.fold(graph, budget, config.folding_config_file, mvau_style=config.mvau_style)
 
 
-@pytest.mark.parametrize("styles", ["folded", "sparse", "auto", {"MVAU_0": "unrolled", "MVAU_1": "sparse"}])
+@pytest.mark.parametrize("styles", ["folded", "sparse", "dsp", "auto", {"MVAU_0": "unrolled", "MVAU_1": "sparse"}])
 @pytest.mark.parametrize("rate", [100_000.0, 170_000.0, "max"])
 def test_another_policy_is_folded_as_the_reference_is(tmp_path, styles, rate):
     config = BuildConfig(mvau_style=styles, target_fps=rate)

@@ -9,8 +9,10 @@ reference shares code with the layer graph.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -30,6 +32,7 @@ from pipeline.frontend.conversion.walk import Conversion, convert_graph, without
 from pipeline.frontend.streamline import streamline
 from pipeline.frontend.streamline.executor import graph_output, run_graph
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, ROUNDINGS
+from pipeline.frontend.streamline.reading import read_model
 from pipeline.frontend.streamline.several_outputs import (
     join_outputs,
     output_tensors,
@@ -55,8 +58,13 @@ class RandomNetwork(Network):
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         shapes = [(self.pick(1, 2, 3, 4), self.pick(3, 4, 5, 6), self.pick(3, 4, 5, 6)), (self.pick(3, 5, 8),)]
-        super().__init__(*(shapes[0] if self.chance(0.75) else shapes[1]), seed=seed)
+        shape = shapes[0] if self.chance(0.75) else shapes[1]
+        self.pools = np.random.default_rng([seed, 8])  # of rows without a height, of Split, and of largest elements
+        if len(shape) == 3 and self.pools.random() < 0.12:
+            shape = (shape[0], shape[1] * shape[2])
+        super().__init__(*shape, seed=seed)
         self.seed = seed
+        self.implicit = len(shape) == 2  # whether there is what is written out as a file is read
         self.rng = np.random.default_rng([seed, 1])
         self.parts = np.random.default_rng([seed, 3])  # of what moves elements, so that other draws stay what they are
         self.products = np.random.default_rng([seed, 4])
@@ -263,8 +271,12 @@ class RandomNetwork(Network):
             self._part()
         if len(self.at) == 3 and self.products.random() < 0.15:
             self._product()
+        if len(self.at) == 3 and self.at[0] > 1 and self.pools.random() < 0.15:
+            self._split()
         if len(self.at) == 1:
             self._matrix()
+        elif len(self.at) == 2:
+            self._row()
         elif kind < 0.15:
             self._residual()
             return
@@ -321,6 +333,37 @@ class RandomNetwork(Network):
         self.node("Concat", branches, axis=1)
         self.at = (channels, *at[1:])
         self.moved(most, scale / 2, size)
+
+    def _split(self) -> None:
+        """The channels in two parts, which are joined the other way round."""
+        self.drew("Split")
+        self.implicit = True
+        first = int(self.pools.integers(1, self.at[0]))
+        sizes = self.constant([first, self.at[0] - first], np.int64)
+        parts = [f"{name}_of_split_{len(self.nodes)}" for name in ("first", "second")]
+        name = f"Split_{len(self.nodes)}"
+        self.nodes.append(onnx.helper.make_node("Split", [self.last, sizes], parts, name, axis=1))
+        self.node("Concat", parts[::-1], axis=1)
+
+    def _row(self) -> None:
+        """A convolution of rows without a height, and at times a pool of them."""
+        channels, width = self.at
+        groups = channels if self.pools.random() < 0.3 else 1
+        outputs = groups * int(self.pools.integers(1, 4))
+        kernel, stride = int(self.pools.integers(1, min(3, width) + 1)), int(self.pools.integers(1, 3))
+        pads = [int(self.pools.integers(kernel)) for _ in range(2)]
+        self.drew("1-D convolution")
+        reach, size = self.reach, self.size
+        weight, terms, squares = self.parameter((outputs, channels // groups, kernel), 0)
+        names = [self.last, weight, *self._bias(outputs, squares * size)]
+        self.node("Conv", names, kernel_shape=[kernel], strides=[stride], pads=pads, group=groups)
+        self.at = (outputs, (width + sum(pads) - kernel) // stride + 1)
+        self.moved(terms * reach + 2 * squares * size, self.unit, squares * size)
+        self.quantized = False
+        if self.at[1] > 1 and self.pools.random() < 0.4:
+            self.drew("1-D MaxPool")
+            self.add("MaxPool", kernel_shape=[2], strides=[2])
+            self.at = (outputs, self.at[1] // 2)
 
     def _border(self) -> None:
         pads = [int(self.parts.integers(3)) for _ in range(4)]
@@ -557,8 +600,24 @@ class RandomNetwork(Network):
         pads = [self.pick(0, 1) if k > 1 else 0 for k in (*kernel, *kernel)]
         stride = [self.pick(1, 2), self.pick(1, 2)]
         self.drew("padded MaxPool" if any(pads) else "MaxPool")
-        self.add("MaxPool", kernel_shape=kernel, strides=stride, pads=pads)
-        self.at = (channels, *self._windows(kernel, stride, pads))
+        more: dict[str, int | list[int]] = {}
+        sizes = list(zip((height, width), kernel, stride, strict=True))
+        ceiling = [-(-(size - k) // t) + 1 for size, k, t in sizes]
+        # a window that begins behind the edge is left out by some and not by others
+        inside = all((count - 1) * t < size for count, (size, _, t) in zip(ceiling, sizes, strict=True))
+        if self.pools.random() < 0.3 and inside and not any(pads):
+            self.drew("ceil_mode")
+            self.implicit = True
+            more["ceil_mode"] = 1
+        elif self.pools.random() < 0.3:
+            bounds = (height + pads[0] + pads[2], width + pads[1] + pads[3])
+            spread = [2 if k > 1 and 2 * (k - 1) < size else 1 for k, size in zip(kernel, bounds, strict=True)]
+            if spread != [1, 1]:
+                self.drew("dilated MaxPool")
+                more["dilations"] = spread
+        self.add("MaxPool", kernel_shape=kernel, strides=stride, pads=pads, **more)
+        windows = self._windows(kernel, stride, pads, more.get("dilations", (1, 1)))
+        self.at = (channels, *(ceiling if "ceil_mode" in more else windows))
 
     def _average_pool(self) -> None:
         channels, height, width = self.at
@@ -661,6 +720,8 @@ class RandomNetwork(Network):
                     self.drew("Reshape")
                     self.node("Reshape", [self.last, self.constant([0, -1], np.int64)])
                 self.at = (int(np.prod(self.at)),)
+            elif kind < 0.7 and self.pools.random() < 0.3:
+                self._largest()
             elif kind < 0.7:
                 count = self.at[1] * self.at[2]
                 if count & (count - 1):
@@ -678,6 +739,9 @@ class RandomNetwork(Network):
                     self.quantizer()
             else:
                 self._convolution()
+        if len(self.at) == 2:
+            self.add("Flatten")
+            self.at = (int(np.prod(self.at)),)
         if len(self.at) == 1:
             self._matrix()
         if self.chance(0.3):
@@ -685,6 +749,17 @@ class RandomNetwork(Network):
             self.moved(self.reach, self.unit / 4, self.size)
         self.top1 = len(self.at) == 1 and self.chance(0.5)
         self.drew("top1" if self.top1 else "logits")
+
+    def _largest(self) -> None:
+        """Of each channel."""
+        if self.pools.random() < 0.5:
+            self.drew("GlobalMaxPool")
+            self.add("GlobalMaxPool")
+            self.add("Flatten")
+        else:
+            self.drew("ReduceMax")
+            self.add("ReduceMax", axes=[2, 3], keepdims=0)
+        self.at = self.at[:1]
 
     def frames(self, count: int = _FRAMES) -> np.ndarray:
         """Frames that reach every level of the input's quantizer: on the levels, halfway between, and beyond."""
@@ -736,7 +811,8 @@ def compare(network: Network, frames: np.ndarray | None = None, *, top1: bool | 
     context = executed(model, frames)
     write_output_shapes(model, {name: (1, *value.shape[1:]) for name, value in context.items() if value is not None})
     try:
-        streamlined = streamline.streamline(model, frames, run_graph(model, frames)).model
+        read = _as_read(network.model(), context) if getattr(network, "implicit", False) else model
+        streamlined = streamline.streamline(read, frames, run_graph(read, frames)).model
         converted = dataflow.convert(streamlined, frames, top1=top1).graph
         shorter = without_ends(streamlined)[0]
         conversion = convert_graph(shorter, top1=top1, name="network")
@@ -765,6 +841,17 @@ def compare(network: Network, frames: np.ndarray | None = None, *, top1: bool | 
         if again.any():
             result.wrong = f"{message}, in double as well"
     return result
+
+
+def _as_read(model: onnx.ModelProto, context: Mapping[str, np.ndarray]) -> onnx.ModelProto:
+    """`model` as a file of it is read, which writes out what ONNX leaves implicit."""
+    for value in model.graph.output:
+        shape = (1, *context[value.name].shape[1:])
+        value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, onnx.TensorProto.FLOAT, shape))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "network.onnx")
+        path.write_bytes(model.SerializeToString())
+        return read_model(path)
 
 
 def _joined(tensors: Mapping[str, np.ndarray], output: str, sources: Sequence[str]) -> Mapping[str, np.ndarray]:

@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.dataflow.bounds import exact_range, range_bits
-from pipeline.dataflow.dsp_packing import DSPS, Dsp, Packing, pack_lanes, row_packings, start_word
+from pipeline.dataflow.dsp_packing import (
+    DSPS,
+    Dsp,
+    Packing,
+    any_rows,
+    columns_that_fit,
+    field_widths,
+    lane_packings,
+    pack_lanes,
+    start_word,
+)
 from pipeline.dataflow.random_rows import draw_row
 from pipeline.dataflow.types import IntType
 from pipeline.errors import VerificationError
@@ -27,20 +37,35 @@ def _cut(value: int, bits: int) -> int:
     return (value + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
 
 
+def _word(fields: list[int], widths: list[int], extents: list[int], port: int) -> int:
+    """The number at a port of so many bits: fields of `widths`, with their signs repeated up to `extents`, the last one up to
+    the port's end, bit by bit."""
+    bits = ""
+    for index, (field, width, extent) in enumerate(zip(fields, widths, extents, strict=True)):
+        stored = [field >> i & 1 for i in range(width)]
+        stored += [stored[-1]] * (port if index == len(fields) - 1 else max(extent - width, 0))
+        bits += "".join(map(str, stored))[: None if index == len(fields) - 1 else extent]
+    return _cut(int(bits[:port][::-1], 2), port)
+
+
 def _sums(packing: Packing, fields: np.ndarray, inputs: np.ndarray, bias=None) -> list[int]:
-    """What lanes hold after the columns of `fields` (rows, K) and `inputs` (K,): each port cut to its bits, the word built
-    bit by bit of fields with their signs repeated, products added one after the other, lanes read as bits."""
+    """What lanes hold after the columns of `fields` (rows, K) and `inputs` (pixels, K), pixel by pixel of a row: words of both
+    factors built bit by bit, products added one after the other, lanes read as bits."""
     dsp, lanes = packing.dsp, packing.lanes
+    offsets = [lane.offset for lane in lanes]
+    rows = [above - below for below, above in pairwise([*offsets, dsp.a])]
+    widths = [lane.field_bits for lane in lanes]
+    bits = packing.input_type.bits + 1
     total = start_word(packing, bias)
-    for column, element in zip(fields.T.tolist(), inputs.tolist(), strict=True):
-        bits = ""
-        for lane, field in zip(lanes, column, strict=True):
-            stored = [field >> i & 1 for i in range(lane.field_bits)]
-            stored += [stored[-1]] * (dsp.a if lane is lanes[-1] else max(lane.bits - len(stored), 0))
-            bits += "".join(map(str, stored))[: None if lane is lanes[-1] else lane.bits]
-        a = _cut(int(bits[: dsp.a][::-1], 2), dsp.a)
-        total = _cut(total + a * _cut(element, dsp.b), dsp.p)
-    return [_cut((total >> lane.offset) ^ (1 << (lane.bits - 1)), lane.bits) for lane in lanes]
+    for column, elements in zip(fields.T.tolist(), np.atleast_2d(inputs).T.tolist(), strict=True):
+        borrowed = [0, *(int(element < 0) for element in elements[:-1])]
+        for pixel in range(1, len(elements)):  # an input is less what the one below has borrowed
+            borrowed[pixel] = int(elements[pixel - 1] - borrowed[pixel - 1] < 0)
+        pixels = [element - borrow for element, borrow in zip(elements, borrowed, strict=True)]
+        b = _word(pixels, [bits] * len(pixels), [packing.stride] * len(pixels), dsp.b)
+        total = _cut(total + _word(column, widths, rows, dsp.a) * b, dsp.p)
+    places = [(lane, lane.offset + m * packing.stride) for lane in lanes for m in range(packing.pixels)]
+    return [_cut((total >> place) ^ (1 << (lane.bits - 1)), lane.bits) for lane, place in places]
 
 
 def _witnesses(row: np.ndarray, input_type: IntType) -> list[np.ndarray]:
@@ -120,13 +145,13 @@ def test_whatever_is_packed_is_exact(data):
     bias = rng.integers(-40, 40, (folds, rows)) if data.draw(st.booleans()) else None
     lows, highs = exact_range(weights.reshape(-1, columns), input_type, None if bias is None else bias.ravel())
     widths = np.array(list(map(range_bits, lows, highs))).reshape(folds, rows).max(axis=0).tolist()
-    packings = pack_lanes(weights, input_type, widths, dsp, bias)
-    assert [lane.bits for packing in packings for lane in packing.lanes] == widths
-    first = 0
-    for packing in packings:
-        members = slice(first, first + len(packing.lanes))
-        first = members.stop
+    counts = pack_lanes(widths, _lane_fields(weights), input_type, dsp)
+    ends = np.cumsum(counts).tolist()
+    assert ends[-1] == rows
+    for count, end in zip(counts, ends, strict=True):
+        members = slice(end - count, end)
         starts = None if bias is None else bias[:, members]
+        packing = Packing.of(weights[:, members], input_type, widths[members], dsp, starts)
         packing.check(weights[:, members], starts)
         fields = packing.fields(weights[:, members])
         for fold in range(folds):
@@ -136,14 +161,80 @@ def test_whatever_is_packed_is_exact(data):
             for vector in [*vectors, rng.integers(input_type.lo, input_type.hi + 1, columns)]:
                 expected = (block @ vector + start).tolist()
                 assert _sums(packing, fields[fold], vector, None if starts is None else start) == expected
-    for packing, following in pairwise(packings):  # a word takes all that fit
-        begin = sum(len(one.lanes) for one in packings[: packings.index(packing)])
-        members = slice(begin, begin + len(packing.lanes) + 1)
+    for count, end in zip(counts[:-1], ends, strict=False):  # a word takes all that fit
+        members = slice(end - count, end + 1)
         with pytest.raises(ValueError, match="port A|bits are more|do not hold fields"):
-            Packing.of(
-                weights[:, members], input_type, widths[members], dsp, None if bias is None else bias[:, members]
-            )
-        assert following.lanes[0].offset == 0
+            Packing.of(weights[:, members], input_type, widths[members], dsp)
+
+
+def _lane_fields(weights: np.ndarray) -> np.ndarray:
+    """The bits of the fields of `weights` (folds, rows, K) by the rows below them in a word."""
+    folds, rows, columns = weights.shape
+    return field_widths(weights.reshape(-1, columns), rows).reshape(rows, folds, rows).max(axis=1)
+
+
+PIXELS = [
+    # dsp, weight bits, input type, the bits that lanes of so many rows and pixels may have at most, rows, pixels
+    (DSP48E2, 4, unsigned(4), 11, 2, 2),
+    (DSP48E2, 4, signed(4), 11, 2, 2),
+    (DSP48E2, 4, unsigned(4), 13, 1, 2),
+    (DSP48E2, 2, unsigned(2), 7, 1, 3),
+    (DSP48E2, 2, signed(2), 6, 3, 2),
+    (DSP48E1, 4, unsigned(4), 10, 2, 2),
+]
+
+
+@pytest.mark.parametrize(("dsp", "weight_bits", "input_type", "bits", "rows", "pixels"), PIXELS)
+def test_pixels_side_by_side_are_exact_at_the_bound_and_wrong_one_bit_beyond(
+    dsp, weight_bits, input_type, bits, rows, pixels
+):
+    weights, bias = _rows(rows, bits, weight_bits, input_type)
+    packing = Packing.of(weights, input_type, [bits] * rows, dsp, bias, pixels=pixels)
+    packing.check(weights, bias)
+    rng = np.random.default_rng(bits)
+    extremes = [vector for row in weights[0] for vector in _witnesses(row, input_type)]
+    for _ in range(12):
+        vectors = np.array([extremes[index] for index in rng.integers(0, len(extremes), pixels)])
+        vectors[rng.random(vectors.shape) < rng.choice([0, 0.1, 1])] = rng.choice([input_type.lo, input_type.hi])
+        expected = (weights[0] @ vectors.T + bias[0][:, None]).ravel().tolist()
+        assert _sums(packing, packing.fields(weights)[0], vectors, bias[0]) == expected
+
+    with pytest.raises(ValueError, match="the port [AB]|bits of . pixels are more than|do not hold fields"):
+        Packing.of(weights, input_type, [bits + 1] * rows, dsp, bias, pixels=pixels)
+    narrow = Packing.of(weights, input_type, [bits - 1] * rows, dsp, bias, pixels=pixels)
+    with pytest.raises(VerificationError, match=f"{bits - 1} bits, which do not hold its sums"):
+        narrow.check(weights, bias)
+    vectors = np.array([_witnesses(weights[0, 0], input_type)] * pixels)[:, 0]
+    for vector in _witnesses(weights[0, 0], input_type):
+        vectors = np.array([vector] * pixels)
+        if _sums(narrow, narrow.fields(weights)[0], vectors, bias[0])[0] != weights[0, 0] @ vector + bias[0, 0]:
+            break
+    else:
+        pytest.fail("a lane that is too narrow is right")
+
+
+def test_a_lane_holds_segments_of_a_row_that_it_does_not_hold():
+    rng = np.random.default_rng(4)
+    weights = rng.integers(-7, 8, (2, 3, 48))
+    weights[0, 0, 8:16] = 7  # eight products of 4 by 4 bits are the most that 11 bits hold of any
+    ends = max(map(range_bits, *exact_range(weights.reshape(-1, 48), unsigned(4))))
+    assert ends > 11
+    segments = tuple(range(0, 48, 8))
+    packing = Packing.of(weights, unsigned(4), [11] * 3, DSP48E2, segments=segments)
+    packing.check(weights)
+    assert packing.lanes[0].hi == 8 * 7 * 15
+    vector = rng.integers(0, 16, 48)
+    for fold in range(2):
+        parts = [
+            _sums(packing, packing.fields(weights)[fold][:, first : first + 8], vector[first : first + 8])
+            for first in segments
+        ]
+        assert np.sum(parts, axis=0).tolist() == (weights[fold] @ vector).tolist()
+    longer = Packing.of(weights, unsigned(4), [11] * 3, DSP48E2, segments=(0, 24))
+    with pytest.raises(VerificationError, match="has 11 bits, which do not hold its sums"):
+        longer.check(weights)
+    with pytest.raises(VerificationError, match="are not those of a row"):
+        replace(packing, segments=(8, 16)).check(weights)
 
 
 def test_a_field_is_the_weight_less_the_borrow_of_the_one_below():
@@ -159,10 +250,11 @@ def test_a_field_is_the_weight_less_the_borrow_of_the_one_below():
     assert [lane.field_bits for lane in Packing.of(lowest, unsigned(4), [9, 9, 9], DSP48E2).lanes] == [4, 5, 4]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_what_is_said_of_any_rows_holds_for_each_and_no_more_rows_fit(data):
-    """The rows that are the worst for a word are not packed where one more is said not to fit."""
+    """The rows that are the worst for a word are not packed where one more is said not to fit; lanes that do not hold a whole row
+    hold as many of its columns as is said, and no more."""
     rng = np.random.default_rng(data.draw(st.integers(0, 1 << 20)))
     weight_bits, columns = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 12))
     input_type = IntType.of_bits(data.draw(st.integers(1, 8)), signed=data.draw(st.booleans()))
@@ -171,14 +263,18 @@ def test_what_is_said_of_any_rows_holds_for_each_and_no_more_rows_fit(data):
     bits = max(map(range_bits, *exact_range(weights, input_type)))
     ends = IntType(int(weights.min()), int(weights.max()))
     for dsp in DSPS.values():
-        packings = row_packings(ends, input_type, bits, dsp)
-        for offsets in packings:
-            for _ in range(3):
-                rows = weights[None, rng.integers(0, len(weights), len(offsets))]
-                packing = Packing.of(rows, input_type, [bits] * len(offsets), dsp)
-                packing.check(rows)
-                assert tuple(lane.offset for lane in packing.lanes) == offsets
-        one_more = len(packings) + 1
+        packings = lane_packings(weights, input_type, bits, dsp)
+        for said in packings:
+            count = len(said.offsets) // said.pixels
+            segments = tuple(range(0, columns, said.columns))
+            rows = weights[None, rng.integers(0, len(weights), count)]
+            packing = Packing.of(rows, input_type, [said.bits] * count, dsp, pixels=said.pixels, segments=segments)
+            packing.check(rows)
+            assert tuple(packing.offsets()) == said.offsets
+            if said.bits < bits:
+                assert not any_rows(ends, input_type, said.bits + 1, dsp, count, said.pixels)
+                assert columns_that_fit(weights, input_type, said.bits) == said.columns < columns
+        one_more = 1 + sum(said.pixels == 1 and said.bits == bits for said in packings)
         worst = np.full((1, one_more, 1), ends.lo)
         worst[:, -1] = ends.hi if ends.hi > -ends.lo else ends.lo
         worst = np.concatenate([worst, np.full_like(worst, ends.lo)], axis=2)
@@ -211,10 +307,12 @@ def test_a_proof_that_does_not_hold_is_refused(change, message):
 
 
 def test_what_no_dsp_holds_is_said():
-    weights = np.array([[[1 << 30, -5]]])
+    weights = np.array([[1 << 30, -5]])
     with pytest.raises(ValueError, match="the port A of a DSP48E2, 27 bits, does not hold weights of 32"):
-        pack_lanes(weights, unsigned(4), [36], DSP48E2)
+        pack_lanes([36], field_widths(weights, 1), unsigned(4), DSP48E2)
     with pytest.raises(ValueError, match="the port B of a DSP48E1, 18 bits, does not hold inputs of UINT18"):
-        pack_lanes(np.array([[[1]]]), unsigned(18), [19], DSP48E1)
+        pack_lanes([19], np.array([[2]]), unsigned(18), DSP48E1)
     with pytest.raises(ValueError, match="lanes of 49 bits are more than the 48 of a DSP48E2"):
-        pack_lanes(np.array([[[1]]]), unsigned(17), [49], DSP48E2)
+        pack_lanes([49], np.array([[2]]), unsigned(17), DSP48E2)
+    with pytest.raises(ValueError, match="lanes of 4 bits are narrower than an input of UINT4 and its borrow"):
+        pack_lanes([4], np.array([[2]]), unsigned(4), DSP48E2, pixels=2)

@@ -24,7 +24,7 @@ from pipeline.devices.boards import load_board
 from pipeline.kernels.label_select import LabelSelect
 from pipeline.kernels.mvau import MVAU
 from pipeline.models.names import Preprocessing
-from pipeline.models.resolve import ResolvedModel
+from pipeline.models.resolve import Anchors, ResolvedModel
 from pipeline.stages.accumulators import assign
 
 __all__ = [
@@ -86,7 +86,7 @@ def make_package(
     sources: Sequence[str] = (),
     config_hash: str = CONFIG_HASH,
     board: str = "KV260",
-    anchors: tuple[tuple[float, float], ...] = (),
+    anchors: Anchors | dict[str, Anchors] = (),
 ) -> package.Package:
     """A package of `graph` in `folder`/deploy, with what it is made of beside it.
 

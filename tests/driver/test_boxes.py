@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from a2q_driver.boxes import boxes, suppressed
+from a2q_driver.boxes import boxes, boxes_of_grids, suppressed
 from a2q_driver.errors import ShapeError
 
 ANCHORS = np.array([[1.5, 2.0], [3.0, 1.0]])
@@ -16,6 +16,10 @@ CLASSES = 3
 
 def plain(outputs: np.ndarray, least: float, overlap: float) -> list[tuple[list[float], float, int]]:
     """The boxes of one image (rows, columns, A · (5 + classes)), number by number."""
+    return kept(candidates_of(outputs, least), overlap)
+
+
+def candidates_of(outputs: np.ndarray, least: float) -> list[tuple[list[float], float, int]]:
     rows, columns, depth = outputs.shape
     candidates = []
     for row in range(rows):
@@ -31,11 +35,15 @@ def plain(outputs: np.ndarray, least: float, overlap: float) -> list[tuple[list[
                 half = width * math.exp(w) / columns / 2, height * math.exp(h) / rows / 2
                 corners = [center[0] - half[0], center[1] - half[1], center[0] + half[0], center[1] + half[1]]
                 candidates.append((corners, score, label))
-    kept: list[tuple[list[float], float, int]] = []
+    return candidates
+
+
+def kept(candidates: list[tuple[list[float], float, int]], overlap: float) -> list[tuple[list[float], float, int]]:
+    result: list[tuple[list[float], float, int]] = []
     for candidate in sorted(candidates, key=lambda c: -c[1]):
-        if not any(other[2] == candidate[2] and shared(other[0], candidate[0]) > overlap for other in kept):
-            kept.append(candidate)
-    return kept
+        if not any(other[2] == candidate[2] and shared(other[0], candidate[0]) > overlap for other in result):
+            result.append(candidate)
+    return result
 
 
 def shared(a: list[float], b: list[float]) -> float:
@@ -57,6 +65,21 @@ def test_boxes_are_those_of_plain_loops(least: float, overlap: float) -> None:
         )
     counts = [len(result.scores) for result in results]
     assert least > 0.9 or min(counts) > 1
+
+
+def test_boxes_of_one_grid_give_way_to_those_of_another() -> None:
+    generator = np.random.default_rng(8)
+    coarse, fine = (generator.normal(0, 1.5, (2, side, side, 2 * (5 + CLASSES))) for side in (2, 4))
+    results = boxes_of_grids([(coarse, ANCHORS), (fine, ANCHORS)], 0.1, 0.1)
+    gone = 0
+    for one, other, result in zip(coarse, fine, results, strict=True):
+        expected = kept(candidates_of(one, 0.1) + candidates_of(other, 0.1), 0.1)
+        assert result.classes.tolist() == [label for _, _, label in expected]
+        np.testing.assert_allclose(result.corners, [corners for corners, _, _ in expected], rtol=1e-9, atol=1e-12)
+        gone += len(plain(one, 0.1, 0.1)) + len(plain(other, 0.1, 0.1)) - len(expected)
+    assert gone > 0
+    with pytest.raises(ShapeError, match=r"Grids of \(images, classes\) \[\(1, 3\), \(2, 3\)\]; expected grids of the"):
+        boxes_of_grids([(coarse, ANCHORS), (fine[:1], ANCHORS)])
 
 
 def test_the_surest_stay_where_there_are_too_many() -> None:

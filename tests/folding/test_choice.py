@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +41,11 @@ def convolution(height: int, width: int, channels: int, filters: int) -> LayerGr
     )
 
 
+def price(total: Resources) -> float:
+    """LUTs, and ten for a DSP."""
+    return total.lut + 10 * total.dsp
+
+
 def choose_foldings(graph: LayerGraph, budget: int | None, config: FoldingConfig | None = None) -> tuple[Folding, ...]:
     return FoldingProblem(graph, budget, config).solve().layers
 
@@ -54,9 +60,14 @@ def test_divisors(number):
 def test_every_folding_divides_and_meets_the_budget_with_the_fewest_luts(height, width, channels, filters, budget):
     graph = convolution(height, width, channels, filters)
     least = max(min(folding.cycles for folding in layer.foldings()) for layer in graph)
-    if budget < least:
-        with pytest.raises(ConfigError, match=rf"takes {least} cycles even when it is fully parallel"):
-            choose_foldings(graph, budget)
+    if budget < least:  # several pixels side by side may be fast enough
+        try:
+            chosen = choose_foldings(graph, budget)
+        except ConfigError as error:
+            reached = re.search(r"takes (\d+) cycles even when it is fully parallel", str(error))
+            assert reached and budget < int(reached[1]) <= least
+        else:
+            assert max(folding.cycles for folding in chosen) <= budget
         return
     problem = FoldingProblem(graph, budget)
     chosen = problem.solve().layers
@@ -93,7 +104,7 @@ def test_of_all_styles_the_cheapest_is_taken(budget):
             chosen = FoldingProblem(graph, budget, styles={"MVAU_0": styles}).solve()
         except ConfigError:  # too fast for this style
             continue
-        totals[styles] = chosen.total.lut
+        totals[styles] = price(chosen.total)
         assert max(folding.cycles for folding in chosen.layers) <= budget
     best = totals.pop(STYLES)
     assert best == pytest.approx(min(totals.values()))
@@ -113,9 +124,12 @@ def test_the_other_styles_cost_more_or_cannot_be():
     chosen = problem.solve()
     others = problem.others(chosen, ["MVAU_0"])["MVAU_0"]
     assert set(others) == set(STYLES) - {chosen.layers[-1].style}
-    assert all(total.lut >= chosen.total.lut for total in others.values() if total)
+    assert all(price(total) >= price(chosen.total) for total in others.values() if total)
     fast = FoldingProblem(graph, 20, styles={"MVAU_0": STYLES})
-    assert fast.others(fast.solve(), ["MVAU_0"])["MVAU_0"] == {"folded": None, "sparse": None}
+    chosen = fast.solve()
+    others = fast.others(chosen, ["MVAU_0"])["MVAU_0"]
+    assert others["sparse"] is None
+    assert all(price(total) > price(chosen.total) for total in others.values() if total)
 
 
 def test_the_fastest_that_fits_is_found():
@@ -124,13 +138,13 @@ def test_the_fastest_that_fits_is_found():
     def fits(capacity: Resources):
         return lambda cycles: FoldingProblem(graph, cycles, styles={"MVAU_0": STYLES}).fits(capacity)
 
-    assert fastest(fits(Resources(lut=1e9, ff=1e9, bram_18k=1e9)), 0, slowest(graph)) == 72
-    fewest = FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total.lut
-    small = Resources(lut=fewest, ff=1e9, bram_18k=1e9)
+    assert fastest(fits(Resources(lut=1e9, ff=1e9, bram_18k=1e9)), 0, slowest(graph)) == 16  # two beats a row
+    fewest = FoldingProblem(graph, 1000, styles={"MVAU_0": STYLES}).solve().total
+    small = Resources(lut=fewest.lut, ff=1e9, bram_18k=1e9, dsp=fewest.dsp)
     budget = fastest(fits(small), 0, slowest(graph))
-    assert 72 < budget <= 1000
+    assert 16 < budget <= 1000
     assert fits(small)(budget) and not fits(small)(budget - 1)
-    near = fastest(fits(small), 72, slowest(graph), precision=0.02)
+    near = fastest(fits(small), 16, slowest(graph), precision=0.02)
     assert budget <= near <= 1.03 * budget and fits(small)(near)
     assert fastest(fits(Resources(lut=10, ff=1e9, bram_18k=1e9)), 0, slowest(graph)) is None
 
@@ -141,8 +155,8 @@ def test_without_a_budget_everything_has_one_lane():
 
 
 def test_the_slowest_layer_is_named_with_what_can_be_reached():
-    with pytest.raises(ConfigError, match=r"layer ConvolutionInputGenerator_0 takes 144 cycles.*target_fps to 0\.3472"):
-        choose_foldings(convolution(4, 4, 4, 4), 50)
+    with pytest.raises(ConfigError, match=r"layer ConvolutionInputGenerator_0 takes 8 cycles.*target_fps to 0\.625"):
+        choose_foldings(convolution(4, 4, 4, 4), 5)
 
 
 def test_a_configured_folding_comes_before_the_budget():

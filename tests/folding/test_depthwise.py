@@ -104,7 +104,7 @@ def test_the_fastest_folding_takes_a_cycle_a_window(network):
     graph, _, _ = network
     fast = fold(graph, "max").graph
     first, *_ = _depthwise(fast)
-    assert first.cycles() == first.pixels[0] * first.pixels[1] < 9 * 30 < slowest(graph)
+    assert first.m * first.cycles() == first.pixels[0] * first.pixels[1] < 9 * 30 < slowest(graph)
     assert fast.writer(first.input_names[0]).op_type == "ParallelWindow"
 
 

@@ -14,10 +14,11 @@ from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import Board, board_names, load_board
 from pipeline.devices.resources import Resources
-from pipeline.errors import ConfigError, ModelError
+from pipeline.errors import ConfigError, ModelError, UnsupportedError
 from pipeline.folding import fold as fold_stage
-from pipeline.folding.fit import Fit
+from pipeline.folding.fit import Bound, Fit
 from pipeline.folding.fold import cycle_budget, fold, load, save, write_reports
+from pipeline.kernels.matrix_vector import STYLES
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -98,7 +99,7 @@ def test_a_folding_file_of_finn(tmp_path):
     shallow = folded.deadlock_bounds["StreamingFIFO_1"]
     assert folded.raised == {"StreamingFIFO_1": shallow} and folded.graph.layer("StreamingFIFO_1").depth == shallow > 2
     assert set(folded.ignored) == {
-        *("ConvolutionInputGenerator_rtl_0.ram_style", "MVAU_hls_0.resType", "MVAU_hls_7"),
+        *("ConvolutionInputGenerator_rtl_0.ram_style", "MVAU_hls_7"),
     }
 
 
@@ -169,35 +170,81 @@ def test_the_graph_of_an_unrolled_layer_can_be_checked_from_its_report(tmp_path)
 
 
 def test_a_style_that_is_left_open_is_chosen_and_explained():
-    folded = fold(residual_network(), 700, mvau_style={"MVAU_0": "auto"})
+    folded = fold(residual_network(), 700, mvau_style={"MVAU_0": "auto", "MVAU_1": "folded"})
     assert list(folded.choices) == ["MVAU_0"]
     choice = folded.choices["MVAU_0"]
     layer = folded.graph.layer("MVAU_0")
-    assert {"MVAU": "folded", "UnrolledMVAU": "unrolled", "SparseMVAU": "sparse"}[layer.op_type] == choice.style
+    assert layer.style == choice.style
     assert choice.cycles == layer.cycles() <= 700
     assert choice.lut == folded.estimates["MVAU_0"].lut
-    assert {choice.style, *choice.more_lut} == {"folded", "unrolled", "sparse"}
-    assert all(more is None or more >= 0 for more in choice.more_lut.values())
+    assert choice.dsp == folded.estimates["MVAU_0"].dsp
+    assert {choice.style, *choice.more_lut} == {choice.style, *choice.more_dsp} == set(STYLES)
+    for style, more in choice.more_lut.items():
+        assert more is None or more + 10 * choice.more_dsp[style] >= 0
     assert folded.graph.layer("MVAU_1").op_type == "MVAU"
 
 
-def test_a_folding_file_comes_before_the_choice():
-    folded = fold(residual_network(), 700, {"MVAU_0": {"PE": 4, "SIMD": 9}}, mvau_style="auto")
+def test_what_a_mapping_of_styles_does_not_name_is_left_open():
+    assert list(fold(residual_network(), 700, mvau_style={"MVAU_0": "folded"}).choices) == ["MVAU_1"]
+
+
+@pytest.mark.parametrize(("kind", "op_type"), [("lut", "MVAU"), ("dsp", "DspMVAU")])
+def test_a_folding_file_comes_before_the_choice(kind, op_type):
+    wanted = {"MVAU_0": {"PE": 4, "SIMD": 9, "resType": kind}}
+    folded = fold(residual_network(), 700, wanted, mvau_style="auto")
     layer = folded.graph.layer("MVAU_0")
-    assert (layer.op_type, layer.pe, layer.simd) == ("MVAU", 4, 9)
-    assert list(folded.choices) == ["MVAU_1"]
+    assert (layer.op_type, layer.pe, layer.simd) == (op_type, 4, 9)
+    assert list(folded.choices) == ["MVAU_1"] and not folded.ignored
+    assert layer.finn_folding()["resType"] == kind
 
 
 def test_the_fastest_that_fits_the_board():
     graph, board = residual_network(), load_board("KV260")
     fast = fold(graph, "max", mvau_style="auto", board=board)
-    assert fast.max_cycles == 42  # a pixel a cycle and one of the border in each row
+    assert fast.max_cycles == 12  # the three pixels of half a row a cycle
     few = with_capacity(board, lut=900)
     slower = fold(graph, "max", mvau_style="auto", board=few)
-    assert slower.max_cycles > 42
+    assert slower.max_cycles > fast.max_cycles
     # with FIFOs as deep as they turn out, and as much to spare as estimates were too low
     assert sum(estimate.lut for estimate in slower.estimates.values()) <= 0.92 * 900
     assert not slower.fit.exceeded
+
+
+def test_the_fastest_says_what_keeps_it_from_more():
+    graph, board = residual_network(), load_board("KV260")
+    fast = fold(graph, "max", mvau_style="auto", board=board)
+    assert fast.bound == Bound(fast.slowest, 12, {})
+    assert "which takes 12 cycles with all the parallelism that it may have" in fast.bound.sentence
+    assert fold(graph, 12, mvau_style="auto", board=board).bound is None
+    with pytest.raises(ConfigError, match="cannot be reached"):
+        fold(graph, 11, mvau_style="auto", board=board)
+    for few, name in ((with_capacity(board, lut=900), "LUT"), (with_capacity(board, ff=900), "FF")):
+        slower = fold(graph, "max", mvau_style="auto", board=few)
+        (taken, there), bound = slower.bound.exceeded[name], slower.bound
+        assert taken > there and bound.cycles < slower.max_cycles and list(bound.exceeded) == [name]
+        assert bound.sentence.startswith(f"bound by {name}: {bound.cycles:,} cycles would take {taken:,} {name}")
+        more = with_capacity(few, **{name.lower(): 2 * taken})
+        assert fold(graph, "max", mvau_style="auto", board=more).max_cycles < slower.max_cycles
+
+
+def test_dsps_are_of_the_board_for_all_layers_together():
+    graph, board = residual_network(), load_board("KV260")
+    free = fold(graph, 400, mvau_style="auto", board=board)
+    taken = sum(estimate.dsp for estimate in free.estimates.values())
+    assert [layer.style for layer in free.graph.accumulating] == ["dsp", "dsp"]
+    few = fold(graph, 400, mvau_style="auto", board=with_capacity(board, dsp=int(taken) - 1))
+    assert 0 < sum(estimate.dsp for estimate in few.estimates.values()) < taken and not few.fit.exceeded
+    none = fold(graph, 400, mvau_style="auto", board=with_capacity(board, dsp=0))
+    assert not any(layer.style == "dsp" for layer in none.graph.accumulating) and not none.fit.exceeded
+
+
+def test_what_no_dsp_holds_is_computed_in_luts():
+    weights, wide = np.random.default_rng(0).integers(-7, 8, (4, 8)), IntType.of_bits(20, signed=False)
+    layer = MVAU("MVAU_0", ("in",), ("out",), weights, wide, IntType(-60 * wide.hi, 60 * wide.hi), (4, 4))
+    graph = LayerGraph("one", (layer,), "in", "out")
+    assert fold(graph, 64, mvau_style="auto").graph.layer("MVAU_0").style != "dsp"
+    with pytest.raises(UnsupportedError, match="MVAU_0 cannot be computed in DSPs"):
+        fold(graph, 64, mvau_style="dsp")
 
 
 def test_what_does_not_fit_is_folded_and_says_what_would():
@@ -285,7 +332,7 @@ def test_what_is_saved_is_loaded(tmp_path):
     loaded = load(tmp_path)
     for field in (
         *("cycles", "slowest", "prediction", "deadlock_bounds"),
-        *("estimates", "choices", "ignored", "raised", "fit"),
+        *("estimates", "choices", "ignored", "raised", "fit", "bound"),
     ):
         assert getattr(loaded, field) == getattr(folded, field)
     assert [layer.name for layer in loaded.graph] == [layer.name for layer in folded.graph]

@@ -33,18 +33,18 @@ def test_backends_that_finn_counts_apart_go_by_their_order():
 
 def test_what_has_no_meaning_is_told():
     content = {
-        "Defaults": {"mem_mode": ["internal_decoupled", ["MVAU_hls"]], "resType": ["lut", "all"]},
-        "MVAU_hls_0": {"PE": 2, "SIMD": 2, "ram_style": "auto", "resType": "lut"},
+        "Defaults": {"mem_mode": ["internal_decoupled", ["MVAU_hls"]], "preferred_impl_style": ["hls", "all"]},
+        "MVAU_hls_0": {"PE": 2, "SIMD": 2, "ram_style": "auto", "resType": "lut", "pumpedCompute": 0},
         "LabelSelect_hls_0": {"PE": 5},
         "StreamingFIFO_rtl_0": {"depth": 32, "impl_style": "rtl"},
         "partition": {"id": 1},
     }
     config = FoldingConfig.parse(content, "f")
     assert config.ignored == (
-        *("partition", "MVAU_hls_0.resType", "LabelSelect_hls_0.PE"),
-        *("StreamingFIFO_rtl_0.impl_style", "Defaults.resType"),
+        *("partition", "MVAU_hls_0.pumpedCompute", "LabelSelect_hls_0.PE"),
+        *("StreamingFIFO_rtl_0.impl_style", "Defaults.preferred_impl_style"),
     )
-    assert config.layers["MVAU_0"].values == {"PE": 2, "SIMD": 2, "ram_style": "auto"}
+    assert config.layers["MVAU_0"].values == {"PE": 2, "SIMD": 2, "ram_style": "auto", "resType": "lut"}
     assert config.defaults == {"MVAU": {"mem_mode": "internal_decoupled"}}
     assert config.layers["StreamingFIFO_0"].values == {"depth": 32}
 
@@ -71,6 +71,7 @@ def test_what_has_no_meaning_is_told():
         ({"Defaults": {"PE": [3, [None]]}}, r"Defaults.PE = \[3, \[None\]\]; expected \[value, operators\]"),
         ({"Defaults": {"PE": [3, ["MVAU_hls_0"]]}}, r"Defaults.PE = .*; expected \[value, operators\]"),
         ({"Defaults": {"PE": [[2], "all"]}}, r"Defaults.PE = \[2\]; expected an integer"),
+        ({"MVAU_0": {"resType": "DSP"}}, "MVAU_0.resType = 'DSP'; expected one of auto, lut, dsp"),
         ({"MVAU_0": {"ram_style": "uram"}}, "ram_style = 'uram'; expected one of auto, distributed, block, ultra"),
         ({"MVAU_0": {"mem_mode": 3}}, "mem_mode = 3; expected one of internal_embedded, internal_decoupled, external"),
     ],

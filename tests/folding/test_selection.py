@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.devices.resources import Resources
 from pipeline.folding.selection import Choice, Link, Program
 
-ESTIMATED = ("lut", "ff", "bram_18k", "uram")
+ESTIMATED = ("lut", "ff", "bram_18k", "uram", "dsp")
 
 
 def drawn(seed: int, sizes: list[int], pairs: list[tuple[int, int]]):
@@ -18,7 +18,7 @@ def drawn(seed: int, sizes: list[int], pairs: list[tuple[int, int]]):
     rng = np.random.default_rng(seed)
 
     def estimate() -> Resources:
-        return Resources(**dict(zip(ESTIMATED, map(float, rng.integers(0, 20, 4)), strict=True)))
+        return Resources(**dict(zip(ESTIMATED, map(float, rng.integers(0, 20, 5)), strict=True)))
 
     choices = [[Choice(*map(int, rng.integers(1, 4, 2)), estimate()) for _ in range(size)] for size in sizes]
     tables = {pair: {lanes: estimate() for lanes in product(range(1, 4), repeat=2)} for pair in pairs}
@@ -33,7 +33,7 @@ def drawn(seed: int, sizes: list[int], pairs: list[tuple[int, int]]):
 
 
 def price(taken: Resources) -> float:
-    return taken.lut + taken.ff / 1000 + 20 * taken.uram
+    return taken.lut + taken.ff / 1000 + 20 * taken.uram + 10 * taken.dsp
 
 
 def fits(taken: Resources, capacity: Resources) -> bool:

@@ -74,7 +74,7 @@ def test_dsps_are_those_of_the_board_and_lanes_are_reported_with_their_proof(boa
     network = residual_network()
     wide = {layer.name: layer.with_accumulator_bits((12,) * layer.mh) for layer in network.accumulating}
     graph = replace(network, layers=tuple(wide.get(layer.name, layer) for layer in network))
-    wanted = {"MVAU_1": {"mvau_style": "dsp", "PE": 4, "SIMD": 2}}
+    wanted = {"MVAU_1": {"mvau_style": "dsp", "PE": 4, "SIMD": 2, "segments": 1}}
     folded = fold(graph, None, wanted, mvau_style={"MVAU_1": "dsp"}, board=load_board(board))
     layer = folded.graph.layer("MVAU_1")
     assert (layer.family, layer.pe, layer.simd) == (family, 4, 2)
@@ -89,13 +89,13 @@ def test_dsps_are_those_of_the_board_and_lanes_are_reported_with_their_proof(boa
     assert estimated["total"]["DSP"] == layer.dsps
 
 
-def test_auto_leaves_dsps_alone_and_a_file_may_ask_for_them():
+@pytest.mark.parametrize("word", ["mvau_style", "resType"])
+def test_a_file_may_ask_for_dsps(word):
     graph = residual_network()
-    assert "DspMVAU" not in {layer.op_type for layer in fold(graph, 400, mvau_style="auto").graph}
-    asked = fold(graph, 400, {"Defaults": {}, "MVAU_0": {"mvau_style": "dsp", "PE": 4, "SIMD": 2}}, mvau_style="auto")
+    asked = fold(graph, 400, {"Defaults": {}, "MVAU_0": {word: "dsp", "PE": 4, "SIMD": 2}}, mvau_style="auto")
     layer = asked.graph.layer("MVAU_0")
     assert (layer.op_type, layer.pe, layer.simd) == ("DspMVAU", 4, 2)
-    assert layer.finn_folding()["mvau_style"] == "dsp"
+    assert layer.finn_folding()["resType"] == "dsp"
     again = fold(graph, 400, {"MVAU_0": layer.finn_folding()}, mvau_style="auto").graph.layer("MVAU_0")
     assert (again.op_type, again.pe, again.simd) == ("DspMVAU", 4, 2)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -106,6 +107,9 @@ def _lookup(channels, input_type, output_type, *, rows=1, pe=1):
 LAYERS: dict[str, Layer] = {
     "mvau_lanes_of_different_widths": matrix_layer(MVAU, 8, 12, unsigned(4), 4, 15, density=0.4, pe=4, simd=3),
     "mvau_in_dsps": matrix_layer(DspMVAU, 6, 12, unsigned(4), 4, 15, density=0.4, pe=6, simd=3),
+    "mvau_in_dsps_segments_of_three_pixels": matrix_layer(
+        DspMVAU, 4, 12, unsigned(4), 4, 7, bias=True, pe=4, simd=3, segments=2, m=3
+    ),
     "mvau_in_dsps_sums_with_a_bias": matrix_layer(DspMVAU, 4, 9, signed(8), 8, bias=True, pe=2, simd=3),
     "mvau_bits": matrix_layer(MVAU, 3, 6, unsigned(1), 1, 1),
     "mvau_all_at_once": matrix_layer(MVAU, 3, 5, signed(2), 2, 2, output_lo=-1, pe=3, simd=5),
@@ -155,10 +159,22 @@ LAYERS: dict[str, Layer] = {
     "label_select_wide": _label(
         3, signed(40), multipliers=np.array([1, 1 << 20, 3]), offsets=np.array([1 << 60, 0, -9])
     ),
+    "label_select_at_once": _label(5, signed(9), pe=5, offsets=np.array([3, -16, 0, 0, 40])),
     "label_select_one": _label(1, unsigned(4), offsets=np.array([-16])),
     "converter_to_wide": _converter(2, 6, signed(2)),
     "converter_to_narrow": _converter(12, 4, unsigned(8)),
     "converter_to_single_bits": _converter(12, 1, unsigned(1)),
+    "converter_of_parts_of_pixels": StreamingDataWidthConverter(
+        "layer", ("x",), ("y",), (2, 3, 12), signed(3), 9, 18, in_m=3, out_m=3
+    ),
+    "converter_of_pixels": StreamingDataWidthConverter(
+        "layer", ("x",), ("y",), (2, 3, 4), signed(3), 12, 4, in_m=3, out_m=1
+    ),
+    "thresholding_of_pixels": replace(_thresholding(4, signed(6), 5, pe=2), m=3),
+    "pool_of_pixels": replace(_pool(4, 9, signed(3), "sum", 2, 2), m=2),
+    "elementwise_mul_of_three_pixels": ElementwiseMul(
+        "layer", ("a", "b"), ("y",), (2, 3, 4), (signed(2), unsigned(3)), pe=2, m=3
+    ),
     "converter_of_equal_sides": _converter(3, 3, signed(41)),
     "generator_three_by_three": _generator((6, 7, 4), signed(2), (3, 3), (1, 1), 2),
     "generator_depthwise": _generator((6, 5, 6), signed(5), (3, 2), (1, 2), 2, depthwise=True),
@@ -182,6 +198,9 @@ LAYERS: dict[str, Layer] = {
         SparseMVAU, 4, 9, signed(16), 26, bias=True, density=0.6, pe=4, simd=9, lanes=4
     ),
     "unrolled_thresholds": matrix_layer(UnrolledMVAU, 8, 12, unsigned(4), 4, 15, density=0.4),
+    "unrolled_three_pixels_in_digits": matrix_layer(
+        UnrolledMVAU, 4, 6, signed(4), 4, 7, bias=True, digits=2, density=0.5, m=3
+    ),
     "unrolled_without_a_weight": matrix_layer(UnrolledMVAU, 2, 3, unsigned(4), 4, 3, density=0.0),
     "unrolled_sums_in_digits": matrix_layer(UnrolledMVAU, 4, 7, signed(16), 20, bias=True, digits=4),
 }

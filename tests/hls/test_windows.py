@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,8 +24,8 @@ def _generator(shape, kernel, stride, simd, type_=_UINT4, *, depthwise=False):
     return ConvolutionInputGenerator("layer", ("x",), ("y",), shape, type_, kernel, stride, simd, depthwise)
 
 
-def _parallel(shape, kernel, stride, pads, type_=_UINT4, value=0):
-    return ParallelWindow("layer", ("x",), ("y",), shape, type_, kernel, stride, pads, value)
+def _parallel(shape, kernel, stride, pads, type_=_UINT4, value=0, m=1):
+    return ParallelWindow("layer", ("x",), ("y",), shape, type_, kernel, stride, pads, value, m=m)
 
 
 LAYERS: dict[str, Layer] = {
@@ -43,6 +45,8 @@ LAYERS: dict[str, Layer] = {
     "depthwise_whole_pixels": _generator((5, 5, 3), (3, 3), (2, 2), 3, depthwise=True),
     "depthwise_that_leaves_pixels_out": _generator((7, 7, 4), (2, 2), (3, 3), 2, depthwise=True),
     "depthwise_of_a_row": _generator((1, 9, 4), (1, 4), (1, 1), 1, depthwise=True),
+    "generator_of_two_pixels": replace(_generator((4, 6, 4), (1, 1), (2, 2), 2, _INT3), m=2),
+    "generator_of_columns_of_two_pixels": replace(_generator((5, 4, 2), (3, 1), (1, 1), 1), m=2),
     "parallel_without_border": _parallel((5, 6, 2), (3, 3), (1, 1), (0, 0, 0, 0)),
     "parallel_with_border": _parallel((5, 6, 2), (3, 3), (1, 1), (1, 1, 1, 1), _INT3, -2),
     "parallel_with_uneven_border": _parallel((5, 4, 3), (3, 4), (2, 1), (0, 2, 2, 1), value=15),
@@ -54,6 +58,10 @@ LAYERS: dict[str, Layer] = {
     "parallel_of_two_columns": _parallel((5, 2, 3), (3, 1), (1, 1), (1, 0, 1, 0), _INT3, -1),
     "parallel_of_two_columns_and_a_border": _parallel((4, 2, 2), (2, 2), (1, 2), (0, 1, 1, 1)),
     "parallel_that_leaves_pixels_out": _parallel((8, 7, 2), (2, 2), (3, 3), (1, 0, 0, 1), _INT3, 1),
+    "parallel_of_two_pixels": _parallel((5, 8, 2), (3, 3), (1, 1), (1, 1, 1, 1), _INT3, -2, m=2),
+    "parallel_of_four_pixels_at_stride_two": _parallel((6, 8, 1), (3, 3), (2, 2), (1, 1, 1, 1), m=4),
+    "parallel_of_two_pixels_without_border": _parallel((5, 8, 1), (3, 3), (1, 1), (0, 0, 0, 0), m=2),
+    "parallel_of_two_pixels_that_looks_far_ahead": _parallel((5, 8, 1), (3, 7), (1, 1), (1, 3, 1, 3), m=2),
 }
 
 

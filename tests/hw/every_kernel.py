@@ -54,6 +54,13 @@ def _lookup(rows: int, type_: IntType) -> Lookup:
 
 
 EVERY_KERNEL: tuple[Layer, ...] = (
+    ParallelWindow("", X, Y, (4, 8, 2), UINT4, (3, 3), (1, 1), (1, 1, 1, 1), m=2),
+    ParallelWindow("", X, Y, (4, 8, 2), UINT4, (3, 3), (2, 2), (1, 1, 1, 1), m=2),
+    ParallelWindow("", X, Y, (4, 4, 1), INT4, (1, 1), (2, 2), m=2),
+    ParallelWindow("", X, Y, (4, 8, 1), INT4, (3, 7), (1, 1), (1, 3, 1, 3), m=2),
+    StreamingDataWidthConverter("", X, Y, (2, 2, 6), UINT4, 4, 12, in_m=2, out_m=2),
+    StreamingDataWidthConverter("", X, Y, (2, 2, 6), UINT4, 12, 4, in_m=2, out_m=2),
+    matrix_layer(UnrolledMVAU, 3, 6, INT4, 4, 3, digits=2, m=3),
     matrix_layer(MVAU, 4, 6, UINT4, 4, 15, pe=2, simd=3, ram_style="block"),
     matrix_layer(MVAU, 2, 6, INT8, 8, bias=True, pe=1, simd=2, ram_style="distributed"),
     matrix_layer(MVAU, 3, 4, IntType(0, 7), 7, 3, bias=True, pe=3, simd=4),
@@ -62,7 +69,11 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(SparseMVAU, 4, 6, INT4, 5, bias=True, density=0.6, pe=4, simd=3, lanes=2),
     matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4, 15),
     matrix_layer(UnrolledMVAU, 3, 5, INT8, 4, 3, bias=True, digits=4),
+    requantized_matrix(UnrolledMVAU, 3, 4, UINT4, 4, 15, adders_per_stage=2, pushes=True),
+    matrix_layer(UnrolledMVAU, 3, 4, UINT4, 4, adders_per_stage=3, ahead=5),
     matrix_layer(DspMVAU, 6, 6, UINT4, 4, 15, pe=6, simd=3),
+    matrix_layer(DspMVAU, 8, 32, UINT4, 4, 7, bias=True, pe=4, simd=4, segments=2),
+    matrix_layer(DspMVAU, 3, 18, INT4, 4, 7, pe=3, simd=18, segments=3),
     matrix_layer(DspMVAU, 4, 6, INT8, 8, bias=True, pe=2, simd=2, ram_style="ultra"),
     matrix_layer(VVAU, 4, 9, UINT4, 4, 15, pe=2),
     matrix_layer(VVAU, 4, 4, INT8, 5, bias=True, pe=4, simd=2, multiplier=2, ram_style="ultra"),
@@ -91,6 +102,7 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     _label_select(INT8, 100),
     _label_select(UINT4, 1 << 10),
     LabelSelect("", X, Y, 10, UINT4),
+    LabelSelect("", X, Y, 5, INT8, np.full(5, 4), np.arange(5), 5, adders_per_stage=4, ahead=9),
     replace(_label_select(INT8, 100), dsps=1),
     StreamingFIFO("", X, Y, (2, 3, 4), INT4, 2, 1),
     StreamingFIFO("", X, Y, (2, 3, 4), INT4, 2, 40),

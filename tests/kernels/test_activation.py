@@ -48,6 +48,26 @@ THRESHOLDING = {
             "layer", ("x",), ("y",), (1, 2, 2), signed(5), IntType(0, 9), np.array([[-1, -1, 0, 0, 0, 1, 1, 2, 2]] * 2)
         )
     ),
+    "levels_beyond_all_values": Thresholding(
+        "layer",
+        ("x",),
+        ("y",),
+        (1, 2, 2),
+        signed(5),
+        IntType(0, 63),
+        np.arange(1, 64) - np.array([[0], [9]]),
+        requantizer=Requantizer(np.array([1, 1]), np.array([0, 9]), 0),
+    ),
+    "as_many_levels_as_values": Thresholding(
+        "layer",
+        ("x",),
+        ("y",),
+        (1, 2, 2),
+        signed(7),
+        IntType(0, 63),
+        2 * np.arange(1, 64) - np.array([[1], [3]]),
+        requantizer=Requantizer(np.array([1, 1]), np.array([1, 3]), 1),
+    ),
     "wide": requantized_thresholding(2, signed(40), 255, power=1),
     "9_bits_any_scales": requantized_thresholding(2, signed(12), 511, -256, pe=2),
     "9_bits_more_levels_than_integers": requantized_thresholding(3, signed(7), 511, 0),
@@ -73,6 +93,12 @@ MATRICES = {
         VVAU, 4, 9, signed(16), 4, 65535, output_lo=-32768, bias=True, power=0, pe=2
     ),
     "sparse_9_bits": requantized_matrix(SparseMVAU, 4, 8, unsigned(9), 4, 511, density=0.5, pe=2, simd=2),
+    "unrolled_two_adders_a_stage": requantized_matrix(
+        UnrolledMVAU, 5, 6, signed(6), 4, 62, power=0, output_lo=-31, adders_per_stage=2
+    ),
+    "unrolled_any_scales_three_adders_a_stage": requantized_matrix(
+        UnrolledMVAU, 4, 6, unsigned(4), 4, 15, adders_per_stage=3
+    ),
     "unrolled_12_bits": requantized_matrix(UnrolledMVAU, 3, 4, unsigned(12), 4, 4095, power=1, digits=3),
 }
 THRESHOLDING_IN_DSPS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -47,6 +48,9 @@ CONFIGURATIONS = {
     "dilated_at_stride_two": _layer((8, 9, 1), (2, 3), (2, 2), 1, dilation=(2, 2)),
     "dilated_whole_image": _layer((5, 7, 3), (3, 3), (1, 1), 3, IntType(-1, 0), dilation=(2, 3)),
     "one_pixel": _layer((1, 1, 4), (1, 1), (1, 1), 2),
+    "two_pixels_one_by_one_at_stride_two": replace(_layer((5, 6, 4), (1, 1), (2, 2), 2), m=2),
+    "four_pixels_at_stride_two": replace(_layer((4, 8, 2), (1, 1), (2, 2), 2), m=4),
+    "two_pixels_of_columns": replace(_layer((5, 6, 2), (3, 1), (1, 1), 1), m=2),
     "depthwise": _depthwise((6, 7, 4), (3, 3), (1, 1), 2),
     "depthwise_of_many_folds": _depthwise((4, 4, 7), (3, 3), (1, 1), 1),
     "depthwise_all_channels_a_beat": _depthwise((5, 5, 3), (3, 3), (1, 1), 3, IntType(-1, 0)),
@@ -96,9 +100,9 @@ def test_windows_hold_rows_then_columns_then_channels_and_depthwise_parts_of_the
 @pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 def test_a_beat_needs_the_beats_up_to_its_own(layer):
     beats = np.arange(layer.inputs()[0].beats)
-    numbered = np.repeat(beats, layer.simd).reshape(1, *layer.shape)
-    (windows,) = layer.reference(numbered)
-    needed = windows.reshape(-1, layer.simd)[:, 0] + 1
+    numbered = layer.inputs()[0].received(np.repeat(beats, layer.m * layer.simd).reshape(1, *layer.shape))
+    sent = layer.outputs()[0].sent(layer.reference(numbered)[0])
+    needed = sent.reshape(-1, layer.windows * layer.simd)[:, 0] + 1
     np.testing.assert_array_equal(layer.inputs_needed(), np.maximum.accumulate(needed))
 
 

@@ -39,6 +39,26 @@ CONFIGURATIONS = {
     "loaded": _layer(6, 6, unsigned(4), 4, pe=3, simd=3, ram_style="ultra"),
     "requantized": requantized_matrix(DspMVAU, 4, 6, unsigned(4), 4, 15, power=1, pe=4, simd=3),
     "a_network_s_column_of_12": _layer(3, 24, unsigned(4), 3, 7, pe=3, simd=12),
+    "segments_by_turns": _layer(12, 48, unsigned(4), 4, 15, bias=True, pe=12, simd=4, segments=2),
+    "segments_all_at_once": _layer(6, 24, unsigned(4), 4, 7, pe=6, simd=4, segments=3),
+    "a_segment_a_step": _layer(8, 24, unsigned(4), 4, 15, bias=True, pe=4, simd=4, segments=6),
+    "two_chains": _layer(6, 24, unsigned(4), 4, 15, pe=3, simd=12, segments=4),
+    "whole_vectors": _layer(6, 18, unsigned(4), 4, 15, pe=6, simd=18, segments=3),
+    "whole_vectors_in_uneven_chains": _layer(5, 17, signed(4), 4, bias=True, pe=5, simd=17, segments=5),
+    "whole_rows_at_once": _layer(4, 9, unsigned(4), 4, 7, pe=4, simd=9),
+    "three_pixels": _layer(8, 12, unsigned(4), 4, 15, density=0.3, pe=4, simd=2, m=3),
+    "two_signed_pixels": replace(_layer(8, 12, signed(4), 4, 7, density=0.3, pe=4, simd=3), pixels=(2, 4), m=2),
+    "two_whole_pixels": replace(_layer(4, 12, signed(3), 3, bias=True, density=0.6, pe=4, simd=12), pixels=(1, 4), m=2),
+    "two_pixels_of_eight_bits": replace(_layer(4, 6, unsigned(8), 8, 7, pe=2, simd=2), pixels=(2, 2), m=2),
+    "four_pixels_two_a_word": replace(_layer(4, 6, unsigned(2), 2, 3, pe=2, simd=2), pixels=(2, 4), m=4),
+    "segments_of_two_pixels": replace(
+        _layer(8, 48, unsigned(4), 4, 15, bias=True, pe=8, simd=4), pixels=(2, 4), m=2, segments=3
+    ),
+    "chains_of_two_pixels": replace(_layer(4, 24, unsigned(4), 4, 7, pe=4, simd=24), pixels=(2, 4), m=2, segments=3),
+    "two_requantized_pixels": replace(
+        requantized_matrix(DspMVAU, 4, 6, unsigned(4), 4, 15, power=1, pe=4, simd=1), pixels=(2, 4), m=2
+    ),
+    "requantized_segments": requantized_matrix(DspMVAU, 4, 16, unsigned(4), 4, 15, power=1, pe=4, simd=2, segments=2),
 }
 
 
@@ -125,6 +145,50 @@ def test_narrow_sums_share_dsps():
     assert replace(layer, accumulator_bits=(11,) * 6).for_family("xc7").dsps == 3 * 4
 
 
+@pytest.mark.parametrize(("simd", "segments", "rows", "chains"), [(8, 1, 2, 1), (8, 3, 3, 1), (24, 3, 3, 3)])
+def test_segments_of_sums_that_are_wider_than_their_lanes_are_added_up(simd, segments, rows, chains, tmp_path):
+    """Eight products of 4 by 4 bits fit 11 bits, and 24 do not."""
+    weights = np.full((6, 24), 7)
+    weights[::2, :12] = -7
+    fields = {"pe": 6, "simd": simd, "segments": segments}
+    layer = DspMVAU("layer", ("x",), ("y",), weights, unsigned(4), IntType(-5000, 5000), (1, 2), **fields)
+    layer.check_packings()
+    assert layer.segmentation.chains == chains
+    assert [len(packing.lanes) for packing in layer.packings] == [rows] * (6 // rows)
+    witnesses = np.repeat(witness_inputs(layer)[:, None, None], 2, axis=2)
+    (expected,) = layer.reference(witnesses)
+    assert abs(expected).max() == 24 * 7 * 15
+    result = simulate([layer], {"x": witnesses}, tmp_path, stalls=1)
+    np.testing.assert_array_equal(result.outputs["y"], expected)
+
+
+def test_a_segment_is_as_long_as_its_lanes_hold(tmp_path):
+    weights = np.full((3, 16), 7)
+    layer = DspMVAU("layer", ("x",), ("y",), weights, unsigned(4), IntType(0, 2000), (1, 1), pe=3, simd=4, segments=2)
+    assert layer.dsps == 5 and [lane.bits for lane in layer.packings[0].lanes] == [11, 11, 11]
+    foldings = [folding.fields for folding in layer.foldings()]
+    assert [fields["segments"] for fields in foldings if (fields["pe"], fields["simd"]) == (3, 4)] == [1, 2, 4]
+    with pytest.raises(
+        ConfigError, match="segments = 3; with SIMD = 4 of its 16 columns, a row can be in 1, 2, 4, 8, 16"
+    ):
+        replace(layer, segments=3)
+
+
+def test_two_rows_of_two_pixels_share_a_dsp_and_the_weights():
+    layer = _layer(8, 16, unsigned(4), 4, density=0.4, pe=8, simd=8)
+    weights = np.clip(layer.weights, -7, 7)
+    weights[:, 0] = 7  # so that every row takes four bits
+    two = replace(
+        layer, weights=weights, output_type=IntType(-2000, 2000), pixels=(2, 4), m=2, accumulator_bits=(11,) * 8
+    )
+    two.check_packings()
+    assert two.packings[0].offsets() == [0, 11, 22, 33]
+    assert two.dsps == 4 * 9 and 2 * 8 * 8 / two.dsps > 3.5  # products a DSP
+    assert two.weight_memory_bits() == replace(two, m=1).weight_memory_bits()
+    wide = replace(two, accumulator_bits=(12,) * 8)
+    assert wide.packings[0].pixels == 1 and wide.dsps == 2 * 4 * 9  # two rows of one pixel
+
+
 def test_a_weight_takes_no_more_memory_than_before():
     dense = np.random.default_rng(0).integers(-7, 8, (6, 12))
     layer = DspMVAU("layer", ("x",), ("y",), dense, unsigned(4), IntType(-2000, 2000), (1, 1), pe=6, simd=3)
@@ -157,3 +221,16 @@ def test_what_cannot_be_built_is_refused():
         _layer(2, 3, unsigned(4), 28)
     with pytest.raises(UnsupportedError, match="lanes of 49 bits are more than the 48 of a DSP48E2"):
         replace(layer, accumulator_bits=(49,) * 12)
+
+
+def test_thresholds_are_of_the_sums_in_cpp_and_of_the_lanes_in_hardware_whatever_is_asked_for_first():
+    layer = CONFIGURATIONS["three_rows_a_word"]
+    hardware_first, cpp_first = replace(layer), replace(layer)
+    of_hardware = hardware_first.parameters(), hardware_first.memories()
+    table = cpp_first.hls_thresholds()
+    np.testing.assert_array_equal(hardware_first.hls_thresholds().values, table.values)
+    of_folded = layer.styled("folded", {"pe": layer.pe, "simd": layer.simd}).hls_thresholds()
+    np.testing.assert_array_equal(table.values, of_folded.values)
+    lo, hi = (end[:, None] for end in layer.accumulator_range())
+    np.testing.assert_array_equal(table.values.reshape(layer.thresholds.shape), np.clip(layer.thresholds, lo, hi + 1))
+    assert (cpp_first.parameters(), cpp_first.memories()) == of_hardware

@@ -38,6 +38,15 @@ CONFIGURATIONS = {
     "offset_only": _layer(3, INT8, offsets=np.array([5, -300, 0])),
     "only_zeros": _layer(3, IntType(0, 0)),
     "one_label": _layer(1, INT8, multipliers=np.array([1])),
+    "all_at_once": _layer(10, INT8, pe=10),
+    "two_at_once": _layer(2, IntType.of_bits(1, signed=False), pe=2),
+    "three_at_once_with_offsets": _layer(3, INT8, offsets=np.array([5, -300, 0]), pe=3),
+    "two_levels_a_stage": _layer(
+        5, IntType.of_bits(6, signed=False), offsets=np.array([0, 9, -9, 60, 3]), pe=5, adders_per_stage=4
+    ),
+    "offsets_in_the_stage_of_a_level": _layer(7, INT8, offsets=RNG.integers(-99, 99, 7), pe=7, adders_per_stage=3),
+    "shifted": _layer(5, INT8, multipliers=np.full(5, 4), offsets=np.array([5, 0, -30, 7, 2]), pe=5),
+    "all_levels_in_a_stage": _layer(12, INT8, pe=12, adders_per_stage=8),
 }
 IN_DSPS = {
     "scaled": 1,
@@ -66,7 +75,7 @@ def test_hardware_is_exact(layer, tmp_path):
     result = simulate([layer], {"x": frames}, tmp_path)
     np.testing.assert_array_equal(result.outputs["y"], expected)
     assert set(np.diff(result.frame_cycles)) == {layer.cycles()}
-    assert result.first_output_cycle == layer.labels - 1 + layer.latency()
+    assert result.first_output_cycle == layer.cycles() - 1 + layer.latency()
     stalled = simulate([layer], {"x": frames}, tmp_path, stalls=5)
     np.testing.assert_array_equal(stalled.outputs["y"], expected)
 
@@ -120,7 +129,9 @@ def test_the_score_holds_every_score_and_product():
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [
-        ({"pe": 2}, ConfigError, "PE = 2"),
+        ({"pe": 3}, ConfigError, "PE = 3; it takes one element a cycle or all and needs a PE of 1 or 2"),
+        ({"pe": 2, "multipliers": np.array([1, 2])}, ConfigError, "has a scale for each class and needs a PE of 1"),
+        ({"ahead": 3}, ConfigError, "ahead = 3"),
         ({"multipliers": np.array([1, 0])}, UnsupportedError, "must be positive"),
         ({"offsets": np.array([1, 2, 3])}, UnsupportedError, r"expected \(2,\)"),
         ({"multipliers": np.array([1 << 60, 1])}, UnsupportedError, "at most 63"),

@@ -15,8 +15,8 @@ from tests.kernels.side_by_side import simulate_side_by_side
 UINT4 = IntType(0, 15)
 
 
-def _layer(shape, kernel, stride, pads=(0, 0, 0, 0), type_=UINT4, value=0):
-    return ParallelWindow("layer", ("x",), ("y",), shape, type_, kernel, stride, pads, value)
+def _layer(shape, kernel, stride, pads=(0, 0, 0, 0), type_=UINT4, value=0, m=1):
+    return ParallelWindow("layer", ("x",), ("y",), shape, type_, kernel, stride, pads, value, m=m)
 
 
 CONFIGURATIONS = {
@@ -40,6 +40,20 @@ CONFIGURATIONS = {
     "two_columns_at_stride_two": _layer((6, 2, 1), (3, 2), (2, 2)),
     "two_columns_read_singly": _layer((6, 2, 1), (3, 1), (1, 1), (1, 0, 1, 0)),
     "one_by_one": _layer((4, 4, 3), (1, 1), (2, 2)),
+    "two_pixels": _layer((6, 8, 2), (3, 3), (1, 1), (1, 1, 1, 1), m=2),
+    "four_pixels": _layer((5, 8, 1), (3, 3), (1, 1), (1, 1, 1, 1), IntType(-8, 7), -3, m=4),
+    "two_pixels_to_one_window": _layer((8, 8, 2), (3, 3), (2, 2), (1, 1, 1, 1), m=2),
+    "four_pixels_to_two_windows": _layer((8, 8, 1), (3, 3), (2, 2), (0, 0, 1, 1), m=4),
+    "two_pixels_of_large_windows": _layer((7, 6, 1), (5, 5), (1, 1), (2, 2, 2, 2), m=2),
+    "two_pixels_of_windows_that_look_far_ahead": _layer((5, 8, 1), (3, 7), (1, 1), (1, 3, 1, 3), m=2),
+    "two_pixels_with_a_border_on_the_right": _layer((4, 8, 1), (2, 5), (1, 1), (1, 0, 0, 4), m=2),
+    "two_pixels_with_a_border_on_the_left": _layer((4, 8, 1), (2, 5), (1, 1), (0, 4, 1, 0), m=2),
+    "two_pixels_without_a_border": _layer((5, 8, 1), (3, 3), (1, 1), m=2),
+    "two_pixels_and_rows_far_apart": _layer((9, 4, 1), (2, 3), (4, 1), (1, 1, 0, 1), m=2),
+    "two_pixels_higher_than_the_image": _layer((3, 4, 1), (5, 3), (1, 1), (1, 1, 2, 1), m=2),
+    "two_pixels_of_sound": _layer((1, 8, 2), (1, 3), (1, 1), (0, 1, 0, 1), IntType(-128, 127), m=2),
+    "two_pixels_one_by_one": _layer((4, 4, 3), (1, 1), (1, 1), m=2),
+    "every_second_of_two_pixels": _layer((4, 4, 3), (1, 1), (2, 2), m=2),
 }
 
 
@@ -71,11 +85,11 @@ def test_windows_are_those_of_padding_and_generator(layer):
 
 @pytest.mark.parametrize("layer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 def test_a_window_needs_the_pixels_up_to_its_last(layer):
-    pixels = np.arange(layer.inputs()[0].beats).reshape(1, *layer.shape[:2], 1)
+    pixels = np.arange(layer.shape[0] * layer.shape[1]).reshape(1, *layer.shape[:2], 1)
     numbered = ParallelWindow(
         "n", ("x",), ("y",), (*layer.shape[:2], 1), IntType(-1, pixels.size), layer.kernel, layer.stride, layer.pads, -1
     )
-    last = numbered.reference(pixels)[0].max(axis=3).ravel() + 1
+    last = numbered.reference(pixels // layer.m)[0].max(axis=3).reshape(-1, layer.windows).max(axis=1) + 1
     np.testing.assert_array_equal(layer.inputs_needed(), np.maximum.accumulate(last))
 
 

@@ -10,9 +10,11 @@ import pytest
 
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError, VerificationError
+from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.tools.verilator import simulate
 from tests.kernels.matrices import matrix_layer
+from tests.kernels.requantized import requantized_matrix
 from tests.kernels.side_by_side import simulate_side_by_side
 
 unsigned = partial(IntType.of_bits, signed=False)
@@ -38,6 +40,13 @@ CONFIGURATIONS = {
     "rows_of_zeros": _layer(9, 4, unsigned(2), 3, density=0.2, digits=2),
     "one_weight": _layer(1, 1, unsigned(8), 8, digits=2),
     "deep": _layer(2, 60, unsigned(2), 4, 15),
+    "two_adders_a_stage": _layer(5, 27, signed(8), 8, 15, adders_per_stage=2),
+    "three_adders_a_stage_in_digits": _layer(4, 24, unsigned(6), 6, 3, bias=True, digits=3, adders_per_stage=3),
+    "all_adders_in_a_stage": _layer(4, 12, unsigned(4), 4, adders_per_stage=9),
+    "three_pixels": _layer(5, 12, unsigned(4), 4, 15, density=0.5, m=3),
+    "three_pixels_in_digits": _layer(3, 9, signed(4), 4, 7, bias=True, digits=2, m=3),
+    "sums_of_three_pixels": _layer(4, 9, unsigned(3), 3, bias=True, m=3),
+    "levels_of_three_pixels": requantized_matrix(UnrolledMVAU, 3, 8, unsigned(4), 4, 15, m=3),
 }
 
 
@@ -75,3 +84,23 @@ def test_an_accumulator_holds_its_extremes_and_one_bit_less_does_not(tmp_path):
     assert exact.ravel().tolist() == [315, -120]
     narrow = simulate([replace(layer, accumulator_bits=(9,))], {"x": witnesses}, tmp_path / "narrow").outputs["y"]
     assert narrow.ravel().tolist() == [315 - 512, -120]
+
+
+def test_what_is_on_its_way_in_a_pipeline_finds_room(tmp_path):
+    """Two layers as one pipeline, the second with hardly more places than it must have, in front of a reader that takes a
+    result in 24 cycles: no result is lost or taken twice."""
+    first = replace(_layer(4, 20, unsigned(2), 2, pushes=True), output_names=("between",))
+    second = _layer(24, 4, first.output_type, 2, adders_per_stage=4, ahead=first.latency())
+    second = replace(second, name="second", input_names=("between",), output_names=("wide",))
+    words = 1 << (3 + second.latency() + 2 * second.ahead - 1).bit_length()
+    assert (
+        3 + second.latency() + 3 * second.ahead > words + 2
+    )  # places that do not wait for these results would overflow
+    (stream,) = second.outputs()
+    reader = StreamingDataWidthConverter("reader", ("wide",), ("y",), stream.shape, stream.type, 24, 1)
+    layers = [first, second, reader]
+    frames = np.random.default_rng(0).integers(0, 4, (12, *first.inputs()[0].shape))
+    expected = second.reference(*first.reference(frames))[0]
+    for stalls in (None, 0, 1):
+        result = simulate(layers, {"x": frames}, tmp_path, stalls=stalls)
+        np.testing.assert_array_equal(result.outputs["y"], expected)

@@ -59,9 +59,9 @@ def test_a_model_without_a_checkpoint() -> None:
     with pytest.raises(ModelError, match=r"no checkpoint of vgg11 here. Train it \(a2q train CONFIG\)\.$"):
         fetch(find("vgg11"))
     with pytest.raises(
-        ModelError, match=r"of quant_dscnn_w2a2 here. Give the path of one, .* no data set for it here, or"
+        ModelError, match=r"of quant_espcn_x3_w2a2 here. Give the path of one, .* no data set for it here, or"
     ):
-        fetch(find("quant_dscnn_w2a2"))
+        fetch(find("quant_espcn_x3_w2a2"))
 
 
 @pytest.fixture

@@ -266,7 +266,7 @@ def test_a_network_of_a_release_for_super_resolution(tmp_path: Path) -> None:
 
 
 def test_frames_of_what_takes_no_images(tmp_path: Path) -> None:
-    record, frames = resolve.run("quant_dscnnx0.125_w4a4", "synthetic", 0, 3, None, tmp_path)
+    record, frames = resolve.run("quant_dscnnx0.125_w4a4", "synthetic", 0, 3, None, tmp_path, input_shape=(1, 40, 10))
     assert (record.input_range, record.preprocessing) == ((-1, 1), None)
     assert (frames[0] == -1).all() and (frames[1] == 1).all() and "drawn from -1 to 1" in record.golden_source
     record, frames = resolve.run("quant_vgg10x0.125_w4a4", "synthetic", 0, 3, None, tmp_path)

@@ -10,7 +10,7 @@ from a2q_driver.output_steps import OutputStep
 from pipeline.dataflow.requantize import Requantizer
 from pipeline.devices.boards import board_names
 from pipeline.devices.resources import Resources
-from pipeline.folding.fit import Fit
+from pipeline.folding.fit import Bound, Fit
 from pipeline.folding.fold import MvauChoice
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -241,16 +241,26 @@ def test_estimates_stand_beside_counts_with_their_median_error():
 
 
 def test_what_was_chosen_is_explained():
-    choice = MvauChoice("folded", {"pe": 2, "simd": 9}, 648, 410.4, {"unrolled": None, "sparse": 1234.5})
+    more = {"unrolled": None, "sparse": 1234.5, "dsp": -300.0}
+    more_dsp = {"unrolled": None, "sparse": 0.0, "dsp": 20.0}
+    choice = MvauChoice("folded", {"pe": 2, "simd": 9}, 648, 410.4, 0.0, more, more_dsp)
     facts = sample_facts(folded=replace(FACTS.folded, choices={"MVAU_1": choice}))
     (row,) = rows(summary(facts), "Choice")[1:]
     counted = f"{facts.resources.layers['MVAU_1'].total.lut}"
     assert row[0].strip("| ") == "MVAU_1" and row[1] == "648"
-    assert row[4] == "auto" and row[5:] == ["410", counted, "**chosen**", "–", "+ 1,234 |"]
+    assert row[4] == "auto" and row[5:8] == ["410", counted, "0"]
+    assert row[8:] == ["**chosen**", "–", "+ 1,234 LUT", "− 300 LUT, + 20 DSP |"]
 
 
 def test_the_fastest_is_called_so():
     assert "(the most that is estimated to fit)" in summary(sample_facts(target_fps="max"))
+    bound = Bound("MVAU_1", 1024, {"DSP": (1410, 1248)})
+    text = summary(sample_facts(target_fps="max", folded=replace(FACTS.folded, bound=bound)))
+    assert f"(the most that is estimated to fit, {bound.sentence})" in text
+    assert (
+        "bound by DSP: 1,024 cycles would take 1,410 DSP of 1,248 estimated, deep FIFOs apart, most of it in MVAU_1"
+        in text
+    )
 
 
 def test_the_deepest_fifos_are_listed_and_the_rest_counted():
@@ -394,3 +404,13 @@ def test_requantizers_are_named_with_what_is_proven_of_them():
     in_dsps = tuple(replace(layer, requantizer=by_2) if layer is one else layer for layer in layers)
     text = summary(sample_facts(folded=replace(folded, graph=replace(folded.graph, layers=in_dsps))))
     assert rows(text, "Requantization")[1][2].endswith(" bits in 2 DSPs a lane")
+
+
+def test_the_latency_stands_beside_what_was_asked_for():
+    facts = sample_facts()
+    took = facts.latency_ns
+    assert took == facts.network.first_frame_cycle * 1e3 / facts.network.clock_mhz
+    assert "target" not in next(line for line in summary(facts).splitlines() if line.startswith("| latency"))
+    for target, verdict in ((took, "reached"), (took - 1, "**missed**")):
+        text = summary(sample_facts(target_latency_ns=target))
+        assert f"reset to the end of the first frame (target {target:,g} ns {verdict})" in text

@@ -62,7 +62,14 @@ def runs(monkeypatch) -> list[str]:
         path.write_bytes(b"of " + unit.top.encode())
         return path
 
-    monkeypatch.setattr(yosys, "synthesize", lambda units, family, cache: [one(unit) for unit in units])
+    def synthesize(units, family, *, cache, workers, on_progress) -> list[SynthesisResult]:
+        distinct = {unit.key(family): unit for unit in units}
+        results = {key: one(unit) for key, unit in distinct.items()}
+        if on_progress:
+            on_progress(len(distinct), len(distinct))
+        return [results[unit.key(family)] for unit in units]
+
+    monkeypatch.setattr(yosys, "synthesize", synthesize)
     monkeypatch.setattr(yosys, "netlist", netlist)
     return tops
 

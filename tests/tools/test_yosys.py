@@ -17,7 +17,7 @@ from pipeline.codegen.rtl import rtl_sources
 from pipeline.devices.resources import Resources
 from pipeline.errors import ToolError
 from pipeline.static_timing.circuit import flatten
-from pipeline.tools import process, yosys
+from pipeline.tools import process, yosys, yosys_worker
 from pipeline.tools.netlist import read_netlist
 from pipeline.tools.yosys import PRIMITIVES, SynthesisResult, Unit
 
@@ -292,3 +292,31 @@ def test_only_what_is_meant_for_dsps_is_put_into_them(family, tmp_path):
     assert counted.by_module["multiply_add"] == Resources(dsp=1)
     beside = counted.by_module["products"]
     assert beside.dsp == 0 and beside.lut > 50 and beside.ff == 18
+
+
+@pytest.mark.parametrize("family", yosys.FAMILIES)
+def test_memories_are_mapped_as_synth_xilinx_maps_them(family, tmp_path, monkeypatch):
+    """Its commands for memories stand one by one in the recipe: those for primitives that a unit has none of are left out."""
+    units = [unit for depth in (40, 2000) for unit in fifo_and_rom(tmp_path / str(depth), depth)]
+    counted = yosys.synthesize(units, family, cache=tmp_path / "one by one", workers=2)
+    assert any(result.total.bram_18k for result in counted) and any(result.total.lutram for result in counted)
+    monkeypatch.setattr(
+        yosys,
+        "_memory_commands",
+        lambda family: [f"{yosys_worker.FOR_MEMORIES}{yosys.recipe(family)} -run map_memory:map_ffram"],
+    )
+    assert counted == yosys.synthesize(units, family, cache=tmp_path / "at once", workers=2)
+
+
+def test_counts_are_kept_as_they_come_and_told(tmp_path):
+    """A unit that fails ends the run; what was counted before is not counted again."""
+    source = tmp_path / "broken.sv"
+    source.write_text("module broken (output wire a);\n  assign a = missing;\nendmodule\n")
+    units = [adder(tmp_path), Unit("broken", [source]), *fifo_and_rom(tmp_path / "units", 40)]
+    told: list[tuple[int, int]] = []
+    with pytest.raises(ToolError, match="undeclared identifier 'missing'"):
+        yosys.synthesize(units, "xcup", cache=tmp_path, on_progress=lambda *step: told.append(step))
+    assert told == [(0, 4), (1, 4)]
+    assert [path.stem for path in tmp_path.glob("*.json")] == [units[0].key("xcup")]
+    yosys.synthesize(units[:1], "xcup", cache=tmp_path, on_progress=lambda *step: told.append(step))
+    assert told[2:] == [(1, 1)]

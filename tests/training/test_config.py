@@ -62,7 +62,7 @@ def test_a_name_says_family_bits_and_bound() -> None:
         ("normalization: {mean: [0.5], std: [0]}", "normalization.std is 0; expected a number above 0"),
         ("quantization: {}\naccumulator: {method: a2q}", "accumulator.bit_width is None; expected a whole number"),
         ("schedule: {name: step}", "schedule.milestones is empty"),
-        ("network: dscnn", "network is 'dscnn', for which there is no data set here"),
+        ("network: espcn_x2", "network is 'espcn_x2', for which there is no data set here"),
         (
             "network: unet",
             "is 'cifar10', of classes of images, and unet is a network for pixels of images. Choose shape_masks",

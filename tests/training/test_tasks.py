@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from torch import nn
 from typer.testing import CliRunner
 
 from pipeline.cli import app
@@ -14,7 +15,7 @@ from pipeline.datasets import catalog
 from pipeline.models.registry import checkpoint_record
 from pipeline.training.config import TrainConfig
 from pipeline.training.fit import fit
-from pipeline.training.tasks import TASKS
+from pipeline.training.tasks import task_of
 
 BITS = {"weight_bits": 4, "act_bits": 4}
 
@@ -23,13 +24,13 @@ def test_mean_iou_is_of_the_classes_that_are_there() -> None:
     labels = np.array([[[0, 0, 1, 1]]])
     outputs = np.zeros((1, 3, 1, 4))
     outputs[0, [0, 1, 1, 1], 0, range(4)] = 1
-    metrics = TASKS["pixels"].metrics(outputs, labels)
+    metrics = task_of("pixels", nn.Identity()).metrics(outputs, labels)
     assert metrics["mean_iou"] == pytest.approx((1 / 2 + 2 / 3) / 2) and metrics["pixel_accuracy"] == 0.75
 
 
 def test_top1_ranks_equal_outputs_by_index() -> None:
     outputs = np.zeros((2, 9))
-    assert TASKS["classes"].metrics(outputs, np.array([0, 5])) == {"top1": 0.5, "top5": 0.5}
+    assert task_of("classes", nn.Identity()).metrics(outputs, np.array([0, 5])) == {"top1": 0.5, "top5": 0.5}
 
 
 @pytest.fixture
@@ -44,8 +45,10 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     ("network", "dataset", "loss", "metric", "title"),
     [
         ("vgg10", "modulations", "cross_entropy", "top1", "top-1"),
+        ("dscnn", "synthetic_words", "cross_entropy", "top1", "top-1"),
         ("unet", "shape_masks", "cross_entropy", "mean_iou", "mean IoU"),
         ("tinyyolo", "shape_boxes", "yolo", "map50", "mAP@0.5"),
+        ("tinyyolov3", "shape_boxes", "yolo", "map50", "mAP@0.5"),
     ],
 )
 def test_a_network_is_trained_and_evaluated_as_its_data_needs(

@@ -104,7 +104,7 @@ def test_a_second_run_compiles_nothing(graph, network, frames, folder, simulatio
     progress: list[str] = []
     simulate(graph, network, frames, folder, tmp_path, progress)
     assert {path: path.stat().st_mtime_ns for path in (folder / "objects").iterdir()} == before
-    assert "runs" in progress and "files compiled" not in progress
+    assert "runs" in progress and "units compiled" not in progress
 
 
 def test_weights_that_differ_from_the_references_are_found_in_their_layer(

@@ -179,6 +179,15 @@ def test_netlists_with_sums_in_dsps_agree_in_every_cycle(family, block, tmp_path
         gate_level.run(graph, changed, frames, tmp_path / "models", tmp_path / "report", stall_seed=1)
 
 
+def test_netlists_of_chains_of_dsps_that_start_from_a_constant_agree_in_every_cycle(tmp_path):
+    layer = matrix_layer(DspMVAU, 3, 12, UINT4, 4, pe=3, simd=12, segments=2)
+    graph = LayerGraph("dsps", (replace(layer, name="matrix"),), "x", "y")
+    simulation = Simulation(graph, "xcup", tmp_path)
+    assert simulation.primitives()["DSP48E2"] == layer.dsps == 12
+    frames = np.random.default_rng(0).integers(0, 16, (3, *layer.inputs()[0].shape))
+    gate_level.run(graph, simulation.netlists, frames, tmp_path / "models", tmp_path / "report", stall_seed=1)
+
+
 def never_load(netlist: dict, block: str) -> None:
     """The first accumulator that begins no sum."""
     cells = (c for m in netlist["modules"].values() for c in m["cells"].values() if c["type"] == block)

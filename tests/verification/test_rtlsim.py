@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -185,3 +186,26 @@ def test_a_fifo_that_is_too_shallow_is_a_deadlock_that_names_it(graph, frames, t
     with pytest.raises(DeadlockError, match="full") as error:
         rtlsim.run_network(design, shallow, frames, tmp_path, tmp_path / "verified", stall_seed=1, log=_silent)
     assert any(name in str(error.value) for name in bound)
+
+
+def test_where_a_layer_and_the_network_are_wrong_the_layer_is_told(graph, frames, design, tmp_path, monkeypatch):
+    """It is nearer to the cause, whichever is known first."""
+    network_failed = threading.Event()
+
+    def run_layers(*given: object, **options: object) -> None:
+        assert network_failed.wait(10)
+        raise VerificationError("layer MVAU_0 alone")
+
+    def run_network(*given: object, **options: object) -> None:
+        network_failed.set()
+        raise DeadlockError("the stitched network is stuck")
+
+    monkeypatch.setattr(rtlsim, "run_network", run_network)
+    with monkeypatch.context() as patch:
+        patch.setattr(rtlsim, "run_layers", lambda *given, **options: [])
+        with pytest.raises(DeadlockError, match="stitched"):
+            rtlsim.run(design, graph, frames, {}, tmp_path, tmp_path, stall_seed=1, log=_silent)
+    network_failed.clear()
+    monkeypatch.setattr(rtlsim, "run_layers", run_layers)
+    with pytest.raises(VerificationError, match="MVAU_0 alone"):
+        rtlsim.run(design, graph, frames, {}, tmp_path, tmp_path, stall_seed=1, log=_silent)

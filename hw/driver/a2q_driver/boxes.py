@@ -1,23 +1,27 @@
-"""Boxes of the raw output of a detector of YOLOv2's kind (arXiv 1612.08242), and non-maximum suppression.
+"""Boxes of the raw outputs of a detector of YOLOv2's or YOLOv3's kind (arXiv 1612.08242, 1804.02767), and non-maximum
+suppression.
 
     for found in accelerator.boxes(images):  # where the package has the anchors
         print(found.corners, found.scores, found.classes)
 
     boxes(outputs, anchors)                  # else, of outputs (N, rows, columns, anchors * (5 + classes))
+    boxes_of_grids([(coarse, coarse_anchors), (fine, fine_anchors)])  # of several outputs, each such a grid
 
 Each cell of a grid gives, anchor by anchor, x, y, w, h, the confidence, and a number for each class.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from a2q_driver.errors import ShapeError
 from a2q_driver.output_steps import OutputStep, apply_steps
 
-__all__ = ["NUMBERS_OF_A_BOX", "Boxes", "boxes", "suppressed"]
+__all__ = ["NUMBERS_OF_A_BOX", "Boxes", "boxes", "boxes_of_grids", "suppressed"]
 
 NUMBERS_OF_A_BOX = 5  # place, size and confidence
 
@@ -32,20 +36,35 @@ class Boxes:
     classes: np.ndarray
 
 
-def boxes(
-    outputs: np.ndarray,
-    anchors: np.ndarray,
+def boxes(outputs: np.ndarray, anchors: np.ndarray, *limits: Any, **named: Any) -> list[Boxes]:
+    """The boxes of each image for `outputs`, one grid; all else as `boxes_of_grids` has it."""
+    return boxes_of_grids([(outputs, anchors)], *limits, **named)
+
+
+def boxes_of_grids(
+    grids: Sequence[tuple[np.ndarray, np.ndarray]],
     score_threshold: float = 0.5,
     overlap_threshold: float = 0.45,
     most: int = 100,
 ) -> list[Boxes]:
-    """The boxes of each image for `outputs` (N, rows, columns, A · (5 + classes)), real numbers.
+    """The boxes of each image for `grids`: each outputs (N, rows, columns, A · (5 + classes)), real numbers, with their
+    anchors (A, 2), widths and heights in cells of that grid.
 
-    `anchors` (A, 2) are widths and heights in cells. A box lies at (column + sigmoid(x), row + sigmoid(y)), its center, with
-    the size anchor · exp(w, h); its score is sigmoid(confidence) times the softmax of its classes, of which the largest is
-    taken. Those below `score_threshold` go, and those that `suppressed` names, class by class; at most `most` stay. Raises
-    ShapeError for outputs that do not fit the anchors.
+    A box lies at (column + sigmoid(x), row + sigmoid(y)), its center, with the size anchor · exp(w, h); its score is
+    sigmoid(confidence) times the softmax of its classes, of which the largest is taken. Those below `score_threshold` go, and
+    those that `suppressed` names, class by class, of whichever grids; at most `most` stay. Raises ShapeError for outputs that
+    do not fit their anchors, or each other.
     """
+    candidates = [_candidates(outputs, anchors) for outputs, anchors in grids]
+    shapes = {(len(scores), scores.shape[2]) for _, scores in candidates}
+    if len(shapes) != 1:
+        raise ShapeError(f"Grids of (images, classes) {sorted(shapes)}; expected grids of the same images and classes.")
+    corners, scores = (np.concatenate(parts, axis=1) for parts in zip(*candidates))
+    return [_kept(*of_image, score_threshold, overlap_threshold, most) for of_image in zip(corners, scores)]
+
+
+def _candidates(outputs: np.ndarray, anchors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The corners (N, K, 4) and the scores by class (N, K, classes) of all boxes of a grid."""
     anchors = np.asarray(anchors, np.float64).reshape(-1, 2)
     depth = outputs.shape[-1] // max(len(anchors), 1)
     if outputs.ndim != 4 or outputs.shape[-1] != depth * len(anchors) or depth <= NUMBERS_OF_A_BOX:
@@ -62,8 +81,7 @@ def boxes(
     centers = (grid + sigmoid[..., :2]) / size
     halves = anchors * np.exp(cells[..., 2:4]) / size / 2
     corners = np.concatenate([centers - halves, centers + halves], axis=-1).reshape(images, -1, 4)
-    scores = (sigmoid[..., 2:] * chances).reshape(images, -1, depth - NUMBERS_OF_A_BOX)
-    return [_kept(corners[i], scores[i], score_threshold, overlap_threshold, most) for i in range(images)]
+    return corners, (sigmoid[..., 2:] * chances).reshape(images, -1, depth - NUMBERS_OF_A_BOX)
 
 
 def suppressed(corners: np.ndarray, overlap_threshold: float) -> np.ndarray:

@@ -9,6 +9,7 @@ layout                         where there is more behind that: the place of eac
 after_ops, after_0_inputs, …   its steps: the operations, and `inputs`, `operand` and `numbers` of each
 output_names, output_0, …      the names of several outputs, and the places of each in the output stream; else absent
 output_0_ops, output_0_0_inputs, …    the steps of each, like those of `after`
+output_0_anchors, …            the anchors of each that boxes are to be made of
 anchors                        those of a detector, width and height in cells, of which boxes are to be made; else absent
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from a2q_driver.boxes import Boxes, boxes
+from a2q_driver.boxes import Boxes, boxes, boxes_of_grids
 from a2q_driver.errors import DtypeError, PackageError
 from a2q_driver.input_transform import HostStep, InputTransform
 from a2q_driver.network_output import NetworkOutput
@@ -37,7 +38,8 @@ class Transforms:
 
     `steps` are what the network has behind its last layer, and `layout` has, for each element of the tensor that they begin
     with, without the batch, the place in a frame of the output stream. `several` has the outputs of a network with more
-    than one, and `anchors`, float64 (A, 2), are those of a detector whose outputs `boxes` takes.
+    than one, and `anchors`, float64 (A, 2), are those of a detector whose outputs `boxes` takes, in a dictionary by the names
+    of its outputs where they are several.
     """
 
     input: InputTransform
@@ -47,7 +49,7 @@ class Transforms:
     steps: tuple[OutputStep, ...] = ()
     layout: np.ndarray | None = None
     several: tuple[NetworkOutput, ...] = ()
-    anchors: np.ndarray | None = None
+    anchors: np.ndarray | dict[str, np.ndarray] | None = None
 
     @property
     def gives_label(self) -> bool:
@@ -77,7 +79,12 @@ class Transforms:
             raise DtypeError(
                 "The package has no anchors: its network is no detector of YOLOv2's kind, or boxes are its outputs already."
             )
-        return boxes(integers * self.scale + self.bias, self.anchors, **limits)
+        outputs = integers * self.scale + self.bias
+        if not isinstance(self.anchors, dict):
+            return boxes(outputs, self.anchors, **limits)
+        by_name = {output.name: output for output in self.several}
+        grids = [(np.moveaxis(by_name[name].of(outputs), 1, -1), own) for name, own in self.anchors.items()]
+        return boxes_of_grids(grids, **limits)
 
     def real(self, integers: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """The same without the `steps`: scale · integer + bias."""
@@ -115,12 +122,15 @@ def save_transforms(path: Path, transforms: Transforms) -> None:
     if transforms.layout is not None:
         arrays["layout"] = transforms.layout
         arrays |= _steps_to_arrays("after", transforms.steps)
-    if transforms.anchors is not None:
+    several = transforms.anchors if isinstance(transforms.anchors, dict) else {}
+    if isinstance(transforms.anchors, np.ndarray):
         arrays["anchors"] = transforms.anchors
     if transforms.several:
         arrays["output_names"] = np.array([output.name for output in transforms.several], np.str_)
         for index, output in enumerate(transforms.several):
             arrays[f"output_{index}"] = output.places
+            if output.name in several:
+                arrays[f"output_{index}_anchors"] = several[output.name]
             arrays |= _steps_to_arrays(f"output_{index}", output.steps)
     np.savez(path, **arrays)
 
@@ -181,7 +191,14 @@ def load_transforms(path: Path) -> Transforms:
             NetworkOutput(name, arrays[f"output_{index}"], _steps_of_arrays(f"output_{index}", arrays))
             for index, name in enumerate(names)
         )
+        anchors = {
+            name: arrays[f"output_{index}_anchors"]
+            for index, name in enumerate(names)
+            if f"output_{index}_anchors" in arrays
+        }
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise PackageError(f"{path} cannot be read: {error!r}.") from error
     scale, bias = arrays.get("output_scale"), arrays.get("output_bias")
-    return Transforms(source, images, scale, bias, steps, arrays.get("layout"), several, arrays.get("anchors"))
+    return Transforms(
+        source, images, scale, bias, steps, arrays.get("layout"), several, arrays.get("anchors", anchors or None)
+    )

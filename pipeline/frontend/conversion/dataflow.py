@@ -25,7 +25,7 @@ from pipeline.frontend.conversion.builder import Checkpoint
 from pipeline.frontend.conversion.host_end import HostPart
 from pipeline.frontend.conversion.walk import Conversion, convert_graph, without_ends
 from pipeline.frontend.streamline.executor import AT_ONCE, Evaluation, gives_classes, graph_output
-from pipeline.frontend.streamline.host_end import HostEnd
+from pipeline.frontend.streamline.host_end import HostEnd, several_sources
 from pipeline.frontend.streamline.label_end import dropped_label, dropped_step, gives_label, output_step
 from pipeline.frontend.streamline.several_outputs import several_outputs
 
@@ -84,7 +84,13 @@ def convert(model: onnx.ModelProto, inputs: np.ndarray, *, top1: bool | None, na
     asked = top1
     if top1 is None:
         top1 = label and gives_classes(evaluation.run(inputs[:1])[output])
-    conversion = convert_graph(model, top1=top1, name=name)
+    try:
+        conversion = convert_graph(model, top1=top1, name=name)
+    except UnsupportedError as error:
+        reason = several_sources(whole)
+        if not reason:
+            raise
+        raise UnsupportedError(f"{error} {reason}", error.obstacles) from None
     keep = {checkpoint.tensor for checkpoint in conversion.checkpoints}
     part = None if top1 or end is None else HostPart(whole, end, (1, *conversion.layout.shape))
     parts = [] if part is None else [part]

@@ -47,9 +47,7 @@ def apply_binary(
         return tensor.affine(one, -c) if tensor_first else tensor.affine(-one, c)
     if node.op_type == "Mul":
         return tensor.affine(c, zero)
-    if tensor.functions:
-        return tensor.affine(1 / c, zero)
-    return replace(tensor, scale=tensor.scale / c, offset=tensor.offset / c)
+    return tensor.divided(c)
 
 
 def apply_batch_normalization(

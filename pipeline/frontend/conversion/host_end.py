@@ -10,7 +10,7 @@ import torch
 
 from a2q_driver.output_steps import OPERAND, OutputStep, apply_steps
 from pipeline.errors import UnsupportedError, VerificationError
-from pipeline.frontend.streamline.executor import constants
+from pipeline.frontend.streamline.executor import fixed_operands
 from pipeline.frontend.streamline.host_end import HostEnd
 from pipeline.frontend.streamline.nodes import attributes, describe
 from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, MOVES, OPERATORS
@@ -32,7 +32,7 @@ class HostPart:
     """The steps of `end`, nodes of `model` behind a tensor of `shape` (1, ...)."""
 
     def __init__(self, model: onnx.ModelProto, end: HostEnd, shape: tuple[int, ...]) -> None:
-        self._end, self._constants = end, constants(model.graph)
+        self._end, self._constants = end, fixed_operands(model.graph, end.nodes)
         self._zeros = np.zeros(shape)
         shapes = {name: value.shape for name, value in self._reference(self._zeros).items()}
         self._steps: list[OutputStep] = []

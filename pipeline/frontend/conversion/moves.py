@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.images import as_images
-from pipeline.frontend.conversion.tensors import Function, StreamTensor, attributes, channel_layout, describe
+from pipeline.frontend.conversion.tensors import Function, Quotient, StreamTensor, attributes, channel_layout, describe
 from pipeline.frontend.streamline.operators import OPERATORS
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.crop import Crop
@@ -55,7 +55,9 @@ def _joined(builder: LayerBuilder, node: onnx.NodeProto, a: StreamTensor, b: Str
         np.concatenate([getattr(t, name) for t in (a, b)]) for name in ("lo", "hi", "scale", "offset")
     )
     functions = (_side_by_side(a, b),) if a.functions or b.functions else ()
-    return StreamTensor(stream, _of_rank(layout, rank), lo, hi, scale, offset, functions)
+    parts = (a.as_quotient, b.as_quotient)
+    quotient = Quotient(*(np.concatenate([getattr(q, name) for q in parts]) for name in ("dividend", "divisor")))
+    return StreamTensor(stream, _of_rank(layout, rank), lo, hi, scale, offset, functions, quotient=quotient)
 
 
 def _side_by_side(a: StreamTensor, b: StreamTensor) -> Function:
@@ -160,7 +162,9 @@ def cropped(
     first, end, channels = start[2], start[2] + size[2], tensor.channels
     lo, hi, scale, offset = (x[first:end] for x in (tensor.lo, tensor.hi, tensor.scale, tensor.offset))
     functions = tuple(_of_part(function, first, end, channels) for function in tensor.functions)
-    return StreamTensor(stream, tensor.layout, lo, hi, scale, offset, functions)
+    whole = tensor.as_quotient
+    quotient = Quotient(whole.dividend[first:end], whole.divisor[first:end])
+    return StreamTensor(stream, tensor.layout, lo, hi, scale, offset, functions, quotient=quotient)
 
 
 def _of_part(function: Function, first: int, end: int, channels: int) -> Function:

@@ -11,7 +11,7 @@ from pipeline.dataflow.bounds import exact_range
 from pipeline.dataflow.types import IntType
 from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
-from pipeline.frontend.conversion.tensors import StreamTensor
+from pipeline.frontend.conversion.tensors import Quotient, StreamTensor
 from pipeline.kernels.mvau import MVAU
 
 __all__ = ["increasing"]
@@ -43,6 +43,7 @@ def increasing(builder: LayerBuilder, tensor: StreamTensor, source: str) -> Stre
         lo=np.where(falling, -tensor.hi, tensor.lo),
         hi=np.where(falling, -tensor.lo, tensor.hi),
         scale=tensor.scale * sign,
+        quotient=Quotient(tensor.as_quotient.dividend * sign, tensor.as_quotient.divisor),
     )
     if tensor.exclusive and layer is not None and not layer.activates:
         builder.change(tensor.stream, **_rows(layer.weights * sign[:, None], layer.input_type))

@@ -106,8 +106,9 @@ def add_label_select(builder: LayerBuilder, tensor: StreamTensor, name: str) -> 
             f"The output {name} needs more than {_MAX_BITS} bits to compare its channels exactly: their scales "
             "differ too much in magnitude. Build without the label (output: logits) and compare on the host."
         )
-    one_scale = all(m == multipliers[0] for m in multipliers)
-    plain = one_scale and not any(offsets)
+    if all(m == multipliers[0] for m in multipliers):
+        multipliers, offsets = _without_multiplication(int(multipliers[0]), offsets)
+    plain = all(m == 1 for m in multipliers)
     stream = builder.add(
         LabelSelect,
         (tensor.stream,),
@@ -130,3 +131,17 @@ def _common_integers(transform: OutputTransform) -> tuple[np.ndarray, np.ndarray
     values = np.array([i // divisor for i in integers], dtype=object)
     half = len(transform.scale)
     return values[:half], values[half:]
+
+
+def _without_multiplication(multiplier: int, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A power of two for all channels, and offsets, with which they have the same order as with this `multiplier` of all.
+
+    With b = q · m + r, 0 ≤ r < m, the scores m · x + b are in the order of x + q, and where that is equal in the order of r;
+    so are those of 2^k · (x + q) + the rank of r among all.
+    """
+    quotients = [offset // multiplier for offset in offsets]
+    remainders = [offset % multiplier for offset in offsets]
+    ranks = {remainder: rank for rank, remainder in enumerate(sorted(set(remainders)))}
+    shift = (len(ranks) - 1).bit_length()
+    moved = [(q << shift) + ranks[r] for q, r in zip(quotients, remainders, strict=True)]
+    return np.full(len(offsets), 1 << shift, object), np.array([b - min(moved) for b in moved], object)

@@ -12,7 +12,7 @@ from pipeline.errors import UnsupportedError
 from pipeline.frontend.conversion.builder import LayerBuilder
 from pipeline.frontend.conversion.images import as_images
 from pipeline.frontend.conversion.order import increasing
-from pipeline.frontend.conversion.tensors import Quotient, StreamTensor, attributes, channel_layout, describe
+from pipeline.frontend.conversion.tensors import StreamTensor, attributes, channel_layout, describe
 from pipeline.frontend.conversion.windows import Window, add_windows, read_window
 from pipeline.kernels.pool import Pool
 
@@ -74,14 +74,14 @@ def convert_average_pool(
         pool = builder.writer(stream, Pool)
         assert pool is not None
         elements = pool.multiple
+    mean = replace(tensor, offset=0 * tensor.offset).divided(np.full(channels, float(elements)))
     return replace(
-        tensor,
+        mean,
         stream=stream,
         layout=_layout(node, channel_layout(*pixels, channels)[order]),
         lo=np.full(channels, type_.lo * elements),
         hi=np.full(channels, type_.hi * elements),
-        scale=tensor.scale / elements,
-        quotient=Quotient(tensor.scale, elements),
+        offset=tensor.offset,
         exclusive=True,
     )
 

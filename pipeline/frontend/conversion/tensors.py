@@ -110,10 +110,10 @@ class Sum:
 
 @dataclass(frozen=True, eq=False)
 class Quotient:
-    """A scale a channel, `dividend` (C,) by `divisor`."""
+    """A scale a channel, `dividend` (C,) by `divisor` (C,)."""
 
     dividend: np.ndarray
-    divisor: int
+    divisor: np.ndarray
 
     @property
     def value(self) -> np.ndarray:
@@ -152,20 +152,31 @@ class StreamTensor:
 
     def real(self, integers: np.ndarray) -> torch.Tensor:
         """The real values, float64, of integers of shape (..., C)."""
-        scaled = integers * self.scale
-        if self.quotient is not None and np.array_equal(self.quotient.value, self.scale):  # and not of an earlier scale
-            scaled = integers * self.quotient.dividend / self.quotient.divisor
+        scaled = integers * self.as_quotient.dividend / self.as_quotient.divisor
         x = torch.from_numpy(scaled + self.offset)
         for function in self.functions:
             x = function(x)
         return x
 
+    @property
+    def as_quotient(self) -> Quotient:
+        """The scale as what it is the quotient of: by 1 where no division is known, or that of an earlier scale."""
+        if self.quotient is not None and np.array_equal(self.quotient.value, self.scale):
+            return self.quotient
+        return Quotient(self.scale, np.ones_like(self.scale))
+
+    def divided(self, divisor: np.ndarray) -> StreamTensor:
+        """The tensor / divisor, float64 of shape (C,) and not 0."""
+        if self.functions:
+            d = torch.from_numpy(divisor)
+            return replace(self, functions=(*self.functions, lambda x: x / d))
+        quotient = Quotient(self.as_quotient.dividend, self.as_quotient.divisor * divisor)
+        return replace(self, scale=quotient.value, quotient=quotient, offset=self.offset / divisor)
+
     def affine(self, factor: np.ndarray, addend: np.ndarray) -> StreamTensor:
         """The tensor · factor + addend, both float64 of shape (C,)."""
         if not self.functions:
-            if self.quotient is None:
-                return replace(self, scale=self.scale * factor, offset=self.offset * factor + addend)
-            quotient = Quotient(self.quotient.dividend * factor, self.quotient.divisor)
+            quotient = Quotient(self.as_quotient.dividend * factor, self.as_quotient.divisor)
             return replace(self, scale=quotient.value, quotient=quotient, offset=self.offset * factor + addend)
         f, a = torch.from_numpy(factor), torch.from_numpy(addend)
         return replace(self, functions=(*self.functions, lambda x: x * f + a))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,16 @@ from pipeline.frontend.streamline.nodes import attributes, constant_value, descr
 from pipeline.frontend.streamline.operators import OPERATORS
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS, read_quantizer
 
-__all__ = ["AT_ONCE", "Evaluation", "constants", "gives_classes", "graph_input", "graph_output", "run_graph"]
+__all__ = [
+    "AT_ONCE",
+    "Evaluation",
+    "constants",
+    "fixed_operands",
+    "gives_classes",
+    "graph_input",
+    "graph_output",
+    "run_graph",
+]
 
 AT_ONCE = 2  # batches: most operators are too small for torch to spread them over two cores
 _EXACT_IN_FLOAT = 1 << 24  # float32 holds every integer of this magnitude
@@ -33,6 +42,19 @@ def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     for node in graph.node:
         if node.op_type == "Constant":
             arrays[node.output[0]] = constant_value(node)
+    return arrays
+
+
+def fixed_operands(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> dict[str, np.ndarray]:
+    """The `constants`, and those that a quantizer rounds before one of `nodes` reads them, as a quantized bias."""
+    arrays = constants(graph)
+    read = {name for node in nodes for name in node.input}
+    for node in graph.node:
+        if node.op_type in QUANTIZER_OPS and node.output[0] in read and all(n in arrays for n in node.input if n):
+            x, *rest = (arrays[name] if name else None for name in node.input)
+            assert x is not None  # a quantizer has all its operands, see `check_operands`
+            quantizer = read_quantizer(node, rest)
+            arrays[node.output[0]] = quantizer.integers(torch.from_numpy(np.array(x))).numpy() * quantizer.scale
     return arrays
 
 

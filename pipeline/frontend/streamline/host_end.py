@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from pipeline.frontend.streamline.executor import constants, graph_input
+from pipeline.frontend.streamline.executor import fixed_operands, graph_input
 from pipeline.frontend.streamline.nodes import attributes, describe
 from pipeline.frontend.streamline.operators import CLASSIFIER_ENDS, MOVES
 from pipeline.frontend.streamline.several_outputs import joining_nodes, output_tensors
 
-__all__ = ["HOST_FUNCTIONS", "HOST_OPS", "HostEnd", "behind_layers", "find_ends", "tensor_shapes"]
+__all__ = ["HOST_FUNCTIONS", "HOST_OPS", "HostEnd", "behind_layers", "find_ends", "several_sources", "tensor_shapes"]
 
 HOST_FUNCTIONS = frozenset(
     {
@@ -67,10 +67,35 @@ class HostEnd:
 def behind_layers(model: onnx.ModelProto) -> tuple[HostEnd | None, ...]:
     """For each output of `model`, whose shapes need not be known yet, all nodes before it that the host might compute; None
     where there are none."""
-    graph = model.graph
-    if not graph.output:
+    if not model.graph.output:
         return ()
-    outputs = output_tensors(model)
+    host, dynamic = _host_nodes(model)
+    return tuple(_end(_before(host, output), output, dynamic) for output in output_tensors(model))
+
+
+def several_sources(model: onnx.ModelProto) -> str:
+    """A sentence on an output of `model`, whose shapes are known, that the driver would have to compute from several tensors,
+    where it takes one; empty where there is none."""
+    host, dynamic = _host_nodes(model)
+    fixed, shapes = fixed_operands(model.graph, host), tensor_shapes(model)
+    for output in output_tensors(model):
+        before = _before(host, output)
+        if _end(before, output, dynamic) is not None or all(_for_layers(node, fixed, shapes) for node in before):
+            continue
+        given = {name for node in before for name in node.output}
+        sources = dict.fromkeys(name for node in before for name in node.input if name in dynamic and name not in given)
+        *others, last = sources
+        return (
+            f"The output {output} is for the driver to compute, by {', '.join(map(describe, before))}, and it takes one tensor "
+            f"for that: this is made of {', '.join(others)} and {last}. Export these as {len(sources)} outputs, and compute the "
+            "rest in your program."
+        )
+    return ""
+
+
+def _host_nodes(model: onnx.ModelProto) -> tuple[list[onnx.NodeProto], set[str]]:
+    """The nodes of `model` that the host might compute, in their order, and the tensors that depend on the input."""
+    graph, outputs = model.graph, output_tensors(model)
     joining = {name for node in joining_nodes(model) for name in node.output}
     dynamic = {graph_input(graph).name}
     for node in graph.node:
@@ -92,17 +117,22 @@ def behind_layers(model: onnx.ModelProto) -> tuple[HostEnd | None, ...]:
         if node.op_type in HOST_OPS and not node.domain and inside and (read or given):
             names.update(filter(None, node.output))
             host.insert(0, node)
-    return tuple(_end(host, output, dynamic) for output in outputs)
+    return host, dynamic
 
 
-def _end(host: Sequence[onnx.NodeProto], output: str, dynamic: AbstractSet[str]) -> HostEnd | None:
-    """Those of the nodes `host` that give `output`, behind the first tensor on which all of them depend."""
+def _before(host: Sequence[onnx.NodeProto], output: str) -> list[onnx.NodeProto]:
+    """Those of the nodes `host` that `output` is made by."""
     needed = {output}
     before: list[onnx.NodeProto] = []
     for node in reversed(host):
         if not needed.isdisjoint(node.output):
             needed.update(node.input)
             before.insert(0, node)
+    return before
+
+
+def _end(before: Sequence[onnx.NodeProto], output: str, dynamic: AbstractSet[str]) -> HostEnd | None:
+    """Those of the nodes `before` the `output` that are behind the first tensor on which all of them depend."""
     for candidate in dict.fromkeys(name for node in before for name in node.input if name in dynamic):
         nodes, reached = [], {candidate}
         for node in before:
@@ -118,9 +148,10 @@ def _end(host: Sequence[onnx.NodeProto], output: str, dynamic: AbstractSet[str])
 def find_ends(model: onnx.ModelProto) -> tuple[HostEnd | None, ...]:
     """For each output of `model`, whose shapes are known, the nodes before it for which there are no layers; None where
     layers take all of them."""
-    fixed = constants(model.graph)
+    ends = behind_layers(model)
+    fixed = fixed_operands(model.graph, [node for end in ends if end is not None for node in end.nodes])
     shapes = tensor_shapes(model)
-    return tuple(None if end is None else _without_layers(end, fixed, shapes) for end in behind_layers(model))
+    return tuple(None if end is None else _without_layers(end, fixed, shapes) for end in ends)
 
 
 def tensor_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:

@@ -486,6 +486,41 @@ def test_of_logits_the_host_computes_a_softmax(end: str) -> None:
     np.testing.assert_allclose(outputs, reference(model, frames), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("top1", [True, False])
+def test_a_quantized_bias_before_a_softmax_is_the_last_layers(top1: bool) -> None:
+    network = Network(6)
+    network.quant(0.5, 4)
+    sums = network.matmul(6, 3)
+    network.add("Add", network.quant(0.125, 6, at=network.constant(network.rng.normal(size=3))), at=sums)
+    network.add("Softmax", axis=1)
+    model, frames = network.model(), network.frames(40)
+    result = dataflow.convert(model, frames, top1=top1)
+    assert (result.left_out or result.on_host).startswith("Softmax node")
+    given = result.graph.run(result.graph.input_transform.apply(frames))
+    expected = reference(model, frames)
+    if top1:
+        assert np.array_equal(given.ravel(), expected.argmax(axis=1))
+    else:
+        np.testing.assert_allclose(result.graph.output_transform.outputs(given), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("step", [0.125, 0.0375, 1 / 1024, 0.37])
+def test_one_scale_of_all_logits_needs_no_multiplication(step: float) -> None:
+    """Their biases are no multiples of it; what is left of them decides between sums that are equal otherwise."""
+    network = Network(6)
+    network.quant(0.5, 2)
+    sums = network.matmul(6, 5)
+    network.add("Add", step * np.array([3.0, -1.0, 0.0, 2.0, 3.0]), at=sums)
+    model, frames = network.model(), network.frames(200)
+    graph = dataflow.convert(model, frames, top1=True).graph
+    label = graph.layers[-1]
+    shifts = set(() if label.multipliers is None else label.multipliers.tolist())
+    assert shifts <= {1, 2, 4, 8} and len(shifts) <= 1 and label.legal_values() == {"pe": (1, 5)}
+    expected = Evaluation(model, precise=True).run(frames)[graph_output(model.graph)].argmax(axis=1)
+    assert np.array_equal(graph.run(graph.input_transform.apply(frames)).ravel(), expected)
+    assert len(np.unique(expected)) > 3
+
+
 def test_a_network_without_an_end_is_left_whole() -> None:
     network = Network(6)
     mlp(network)

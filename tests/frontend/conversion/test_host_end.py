@@ -223,3 +223,21 @@ def test_what_the_driver_cannot_do_is_refused(end: Callable[[Network], None], wo
         n.arrays[name] = n.arrays[name].astype(np.int64)
     with pytest.raises(UnsupportedError, match=words):
         converted(n.model(), n.frames(2), tmp_path, top1=False)
+
+
+@pytest.mark.parametrize("last", ["Concat", "Mul"])
+def test_an_output_that_the_driver_would_make_of_two_tensors_is_refused(last: str, tmp_path: Path) -> None:
+    """And named with both of them; what layers join is theirs."""
+    n = Network(2, _SIDE, _SIDE)
+    x = n.quant(0.5, 5)
+    a, b = (n.conv(2, 3, 1, at=x) for _ in range(2))
+    n.node(last, [n.add("Sigmoid", at=a), b], **({"axis": 1} if last == "Concat" else {}))
+    named = (
+        rf"The output {last}_6_out is for the driver to compute, by Sigmoid node Sigmoid_5, {last} node {last}_6, and"
+    )
+    with pytest.raises(
+        UnsupportedError, match=rf"{named} it takes one .* made of {a} and {b}. Export these as 2 outputs"
+    ):
+        converted(n.model(), n.frames(2), tmp_path, top1=False)
+    n.node("Concat", [a, b], axis=1)
+    assert converted(n.model(), n.frames(2), tmp_path, top1=False).graph.streams

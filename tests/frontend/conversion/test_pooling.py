@@ -84,28 +84,45 @@ def test_an_average_that_counts_its_padding_is_exact() -> None:
     assert not result.wrong and not result.refused and not result.in_double
 
 
-@pytest.mark.parametrize("side", [3, 6, 7])
-@pytest.mark.parametrize("operator", ["AveragePool", "GlobalAveragePool", "ReduceMean"])
+BEHIND = ("Div", "Concat", "Slice")
+POOLS = [(operator, side) for operator in ("AveragePool", "GlobalAveragePool", "ReduceMean") for side in (3, 6, 7)]
+# what is behind the pool does not ask which one it was
+MEANS = [(*pool, "Mul") for pool in POOLS] + [
+    ("ReduceMean", 7, "Div"),
+    *(("GlobalAveragePool", 6, op) for op in BEHIND),
+]
+
+
+@pytest.mark.parametrize(("operator", "side", "behind"), MEANS)
 @pytest.mark.parametrize("scale", [0.5, 0.1, 1 / 3])
-def test_a_mean_halfway_between_two_levels_goes_to_the_even_one(side: int, operator: str, scale: float) -> None:
-    """By the definition, in fractions: a mean by a count that is no power of two, in double, too. float32, in which
-    onnxruntime sums, has most of these values only where scales are powers of two."""
+def test_a_mean_halfway_between_two_levels_goes_to_the_even_one(
+    operator: str, side: int, behind: str, scale: float
+) -> None:
+    """By the definition, in fractions: a mean by a count that is no power of two, in double, too, whatever stands behind it.
+    float32, in which onnxruntime sums, has most of these values only where scales are powers of two."""
     scale = np.float32(scale)
     network = Network(2, side, side)
-    network.quant(scale, 8, signed=0)
+    image = network.quant(scale, 8, signed=0)
     options = {"kernel_shape": [side, side]} if operator == "AveragePool" else {}
-    network.add(operator, **(options | ({"axes": [2, 3]} if operator == "ReduceMean" else {})))
-    network.add("Mul", np.float32(4.0))
-    network.quant(scale * 8, 8, signed=0)
-    network.conv(2, 3, 1)
+    mean = network.add(operator, **(options | ({"axes": [2, 3]} if operator == "ReduceMean" else {})))
+    if behind == "Concat":
+        network.node("Concat", [network.add("GlobalMaxPool", at=image), mean], axis=1)
+    if behind == "Slice":
+        network.add("Slice", *(network.constant([number], np.int64) for number in (0, 1, 1)), at=mean)
+    factor, step = (np.float32(5.0), 2) if behind == "Div" else (np.float32(4.0), 8)
+    network.add("Div" if behind == "Div" else "Mul", factor)
+    network.quant(scale * step, 8, signed=0)
+    channels = {"Concat": 4, "Slice": 1}.get(behind, 2)
+    network.conv(channels, 3, 1)
     values = np.arange(256)[:, None, None]
     frames = np.stack([np.broadcast_to(values, (256, side, side)), np.zeros((256, side, side), np.int64)], axis=1)
     frames[:, 1, 0] = np.minimum(values[:, 0] * side, 255)  # other sums
     graph = dataflow.convert(network.model(), frames * scale, top1=False).graph
     streams = graph.execute(graph.input_transform.apply((frames * np.float64(scale)).astype(np.float32)))
-    levels = streams[next(layer for layer in graph if layer.op_type == "MVAU").input_names[0]].reshape(256, 2)
-    sums = frames.reshape(256, 2, -1).sum(axis=2).tolist()
-    assert levels.tolist() == [[round(Fraction(x, 2 * side**2)) for x in row] for row in sums]
-    assert sum(Fraction(x, 2 * side**2).denominator == 2 for row in sums for x in row) >= 128
+    levels = streams[next(layer for layer in graph if layer.op_type == "MVAU").input_names[0]].reshape(256, channels)
+    divisor = (10 if behind == "Div" else 2) * side**2
+    sums = frames.reshape(256, 2, -1).sum(axis=2)[:, : min(channels, 2)].tolist()
+    assert levels[:, -len(sums[0]) :].tolist() == [[round(Fraction(x, divisor)) for x in row] for row in sums]
+    assert sum(Fraction(x, divisor).denominator == 2 for row in sums for x in row) >= 25
     result = compare(network, (frames * np.float64(scale)).astype(np.float32))
-    assert not result.wrong and not result.undecided and (scale != 0.5 or not result.in_double)
+    assert not result.wrong and not result.undecided and (scale != 0.5 or behind == "Div" or not result.in_double)

@@ -43,12 +43,14 @@ def test_the_networks_have_every_feature() -> None:
         ),
         *("HardSigmoid", "ThresholdedRelu", "Erf", "Abs", "Sin"),
         *("Concat", "ConvTranspose", "DepthToSpace", "Pad", "Resize", "Slice", "SpaceToDepth"),
+        *("Split", "GlobalMaxPool", "ReduceMax"),
     }
     assert draws >= {f"{bits} bits" for bits in range(1, 17)}
     assert draws >= {
         f"rounding {mode}" for mode in ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
     }
     assert draws >= {
+        *("1-D convolution", "1-D MaxPool", "ceil_mode", "dilated MaxPool"),
         *("several outputs", "an end on the host", "host linear", "host nearest", "host Transpose", "host Slice"),
         *("signed", "unsigned", "narrow", "full range", "fractional width", "zero point", "zero point a channel"),
         *("scale a channel", "weight scale a channel", "bipolar weights", "depthwise", "grouped", "stride"),

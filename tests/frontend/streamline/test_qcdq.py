@@ -172,6 +172,35 @@ def test_static_quantization_of_onnxruntime(build, per_channel, activations, for
     assert np.array_equal(found, expected) and len(np.unique(found)) > 20
 
 
+@pytest.mark.parametrize("kind", [np.int16, np.uint16], ids=lambda kind: kind.__name__)
+def test_quantizers_of_16_bits(kind: type, tmp_path: Path) -> None:
+    """INT16 and UINT16, which QuantizeLinear has from opset 21 on, with every level of a requantizer's."""
+    n = Network(2, 4, 4)
+    n.opset, n.output_shape = 21, (1, 3, 4, 4)
+    zero = 0 if kind == np.int16 else 1 << 15
+
+    def pair(scale: float, zero: int, kind: type) -> str:
+        constants = [n.constant(scale), n.constant(zero, kind)]
+        return n.node("DequantizeLinear", [n.node("QuantizeLinear", [n.last, *constants]), *constants])
+
+    def weights(*shape: int) -> str:
+        stored = n.constant(n.rng.integers(-7, 8, shape), np.int8)
+        return n.node("DequantizeLinear", [stored, n.constant(0.125), n.constant(0, np.int8)])
+
+    x = pair(2.0**-12, zero, kind)
+    n.node("Conv", [x, weights(4, 2, 3, 3)], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    n.add("Relu")
+    x = pair(2.0**-11, 0, np.uint16)
+    n.node("Conv", [x, weights(3, 4, 1, 1)], kernel_shape=[1, 1])
+    pair(2.0**-10, zero, kind)
+    frames = n.rng.uniform(-9, 9, (6, 2, 4, 4)).astype(np.float32)  # beyond the ends, too
+    model = n.model()
+    graph = built(model, frames, tmp_path)
+    found, expected = integers(graph, frames, by_onnxruntime(model, frames))
+    assert np.array_equal(found, expected) and len(np.unique(found)) > 200
+    assert graph.streams[graph.input].type.bits == graph.streams[graph.output].type.bits == 16
+
+
 class Eager(nn.Module):
     """As torch.ao.quantization has it in eager mode."""
 
