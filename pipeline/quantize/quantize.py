@@ -84,7 +84,7 @@ def quantize(config: QuantizeConfig, spec: ModelSpec, network: nn.Module, say: C
     if config.act_bits != FLOAT:
         set_scales_of_activations(twin, batches, config.act_method)
     layers = quantized_layers(twin)
-    ends = [layer.name for layer in (layers[0], layers[-1])] if layers else []
+    ends = [layer.name for layer in layers if layer.module.place != "hidden"]
     round_weights(
         twin,
         batches,
