@@ -669,7 +669,7 @@ MUTANTS = (
         "FIFOs",
         "no room is kept for what other layers have on its way",
         "hw/rtl/result_buffer.sv",
-        "free_q > CountWidth'(2 + Ahead)",
+        "free_q > CountWidth'(Late)",
         "free_q > CountWidth'(2)",
         ("tests/kernels/test_unrolled_mvau.py", "-k", "on_its_way"),
     ),

@@ -53,7 +53,7 @@ and methods; they say nothing of radio signals, speech or images of the world.
 | data set | what | labels | network | metric |
 |:--|:--|:--|:--|:--|
 | `modulations` | 2 × 1 × 1024 samples of 24 modulations, SNR 0 to 30 dB: the kinds of RadioML 2018.01A, which is made by software too | a class a signal | `vgg10` | top-1 |
-| `synthetic_words` | a second of synthetic speech as 49 × 10 mel-frequency cepstral coefficients: ten words, other words and silence, SNR −10 to 20 dB, of drawn speakers; a formant synthesizer, no recordings | a class a second | `dscnn` | top-1 |
+| `synth_words` | a second of synthetic speech as 49 × 10 mel-frequency cepstral coefficients: ten words, other words and silence, SNR −10 to 20 dB, of drawn speakers; a formant synthesizer, no recordings | a class a second | `dscnn` | top-1 |
 | `shape_masks` | 64 × 64 pixels: ellipses, rectangles and triangles on textured ground | a class a pixel | `unet` | mean IoU |
 | `shape_boxes` | the same, 128 × 128 pixels | a box and a class a shape | `tinyyolo`, `tinyyolov3` | mAP@0.5 |
 

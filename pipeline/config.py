@@ -338,8 +338,9 @@ def load_config(
 ) -> BuildConfig:
     """The configuration in the YAML file `path`, with `overrides` over it, in the form of a file.
 
-    A plain name that is no file here may be that of one in build_configs/, with .yaml or without. Raises ConfigError with the file, or the `giver`
-    of the overrides, the key, its value and what is allowed; so for the files of FINN that it names.
+    A plain name that is no file here may be that of one in build_configs/, with .yaml or without. Raises ConfigError
+    with the file, or the `giver` of the overrides, the key, its value and what is allowed; so for the files of FINN
+    that it names.
     """
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ConfigError(f"{giver} is {shown(overrides)}; expected a mapping of options to values.")

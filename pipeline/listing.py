@@ -45,20 +45,21 @@ def model_table() -> Table:
         if spec.published_psnr is not None:
             table.add_row(spec.name, "BSD300", f"{spec.published_psnr:.1f} dB", "", "", "release")
             continue
-        dataset = _data(spec.dataset)
+        dataset, mark = _data(spec.dataset)
         if spec.url:
             table.add_row(spec.name, dataset, f"{spec.published_top1:.1f} %", "", "", "release")
         if spec.name in SHIPPED:
             origin = "here ¹" if spec.url else "here"
-            table.add_row(spec.name, dataset, *_figures(checkpoint_facts(SHIPPED[spec.name])), origin)
+            table.add_row(spec.name, dataset, *_figures(checkpoint_facts(SHIPPED[spec.name])), f"{origin}{mark}")
     for path in sorted(TRAINED.glob("**/*.pth")):
         row = _trained(path)
         if row is not None and path.stem not in MODELS:
-            table.add_row(*row, "trained")
+            name, (dataset, mark), *figures = row
+            table.add_row(name, dataset, *figures, f"trained{mark}")
     return table
 
 
-def _trained(path: Path) -> tuple[str, ...] | None:
+def _trained(path: Path) -> tuple[Any, ...] | None:
     """Name, data set and figures of the checkpoint at `path`; None where its record is not there or not as it is written.
 
     Such a record is reported to who builds the network.
@@ -71,9 +72,9 @@ def _trained(path: Path) -> tuple[str, ...] | None:
     return None
 
 
-def _data(name: str) -> str:
-    """The title of the data set `name`; its name and a mark where it is made here."""
-    return f"{name} ²" if DATASETS[name].draw else DATASETS[name].title
+def _data(name: str) -> tuple[str, str]:
+    """The title of the data set `name`, or its name and a mark where it is made here."""
+    return (name, " ²") if DATASETS[name].draw else (DATASETS[name].title, "")
 
 
 def _figures(facts: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -4,11 +4,11 @@ Needs Python 3.8 and nothing else. For a row of integer weights w, a start value
 the sums lie between b + sum(min(w*low, w*high)) and b + sum(max(w*low, w*high)), and both are reached. If these two fit an
 accumulator, so does the result of every order of additions, as two's complement wraps.
 
-Taken as they stand in the certificate: each layer's names (layer, source), input_range, policy and P_claimed, and per_pe.
-All else in a layer's entry is computed anew here, of these and the weights, and has to be equal. The widths are those of the
-policy; they, the n of a policy fixed:n and P_claimed have to hold every sum. Not checked: the policy of the build, as a layer may have another; and
-whether the hardware holds these weights and its inputs keep to their range, which simulation shows. Ends with status 1
-where anything differs, or cannot be read.
+Taken as they stand in the certificate: each layer's names (layer, source), input_range, policy and P_claimed, and
+per_pe. All else in a layer's entry is computed anew here, of these and the weights, and has to be equal. The widths are
+those of the policy; they, the n of a policy fixed:n and P_claimed have to hold every sum. Not checked: the policy of
+the build, as a layer may have another; and whether the hardware holds these weights and its inputs keep to their range,
+which simulation shows. Ends with status 1 where anything differs, or cannot be read.
 """
 
 import ast

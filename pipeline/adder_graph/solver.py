@@ -38,9 +38,10 @@ _NOTHING = _Term(ZERO, 0, 1)
 def adder_graph_of(weights: np.ndarray, element: IntType, more_levels: int = MORE_LEVELS) -> AdderGraph:
     """A graph of few and narrow adders that multiplies vectors of `element` by int64 `weights` (MH, MW).
 
-    A way through it may be up to `more_levels` adders longer than the shortest one possible. The same matrix and type give the same graph. The time that da4ml takes grows with the square of the weights that
-    are not zero, and more; so wide matrices are cut into blocks of columns, of which the sums are then added. Raises
-    VerificationError where what was found is not the matrix.
+    A way through it may be up to `more_levels` adders longer than the shortest one possible. The same matrix and type
+    give the same graph. The time that da4ml takes grows with the square of the weights that are not zero, and more; so
+    wide matrices are cut into blocks of columns, of which the sums are then added. Raises VerificationError where what
+    was found is not the matrix.
     """
     from da4ml.cmvm import solve  # here, as importing it takes long and every kernel is imported with a stage
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from pipeline.datasets import modulations, shapes, synthetic_words
+from pipeline.datasets import modulations, shapes, synth_words
 from pipeline.datasets.cifar import CifarReader
 from pipeline.datasets.idx import IdxReader
 from pipeline.datasets.image_folder import ImageFolder, ImageFolderReader
@@ -41,9 +41,10 @@ class _Reader(Protocol):
 class DataSet:
     """A data set: images of `shape` (C, H, W), and how many there are in each split.
 
-    It is read from files by `reader`, or is made here by `draw`, of a split and a count. `labels` is what is known of an
-    image, and `full_scale` what its integers are divided by for a network, see `ImageSet`. `crop_padding` pixels and `flip` are what it is usually trained with. `how_to_get` says where it is published and
-    what to put into its folder; `system_folders` are where packages of the system put it.
+    It is read from files by `reader`, or is made here by `draw`, of a split and a count. `labels` is what is known of
+    an image, and `full_scale` what its integers are divided by for a network, see `ImageSet`. `crop_padding` pixels and
+    `flip` are what it is usually trained with. `how_to_get` says where it is published and what to put into its folder;
+    `system_folders` are where packages of the system put it.
     """
 
     name: str
@@ -259,13 +260,13 @@ DATASETS: Mapping[str, DataSet] = MappingProxyType(
                 full_scale=modulations.FULL_SCALE,
             ),
             DataSet(
-                name="synthetic_words",
+                name="synth_words",
                 title="generated words",
-                classes=len(synthetic_words.LABELS),
+                classes=len(synth_words.LABELS),
                 shape=(1, TIMES, COEFFICIENTS),
                 counts=MappingProxyType({"train": 12_000, "test": 2_400}),
-                draw=synthetic_words.draw,
-                full_scale=synthetic_words.FULL_SCALE,
+                draw=synth_words.draw,
+                full_scale=synth_words.FULL_SCALE,
             ),
             DataSet(
                 name="shape_masks",

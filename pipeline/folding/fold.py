@@ -118,12 +118,13 @@ def fold(
     way is folded as if the board were larger, and `Folded.fit` says so.
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
-    fits the board with some LUTs to spare, and `Folded.bound` says what keeps it from fewer; without it whatever `folding_config` leaves open is folded to one lane.
-    `folding_config` is a FINN folding file, or its content; what it asks for comes before the budget. A FIFO depth that
-    it gives is used unless it is below what is proven enough against deadlock. `latency` is what a frame may take from its
-    first beat in to its last beat out; see `pipeline/folding/latency.py`. `tell` gets a line before what takes long,
-    such as the search for an adder graph. Raises ConfigError for a folding that does not divide, for a budget or a
-    latency out of reach, for UltraRAM on a board without, and for a `ram_style` where nothing has memories of weights.
+    fits the board with some LUTs to spare, and `Folded.bound` says what keeps it from fewer; without it whatever
+    `folding_config` leaves open is folded to one lane. `folding_config` is a FINN folding file, or its content; what it
+    asks for comes before the budget. A FIFO depth that it gives is used unless it is below what is proven enough
+    against deadlock. `latency` is what a frame may take from its first beat in to its last beat out; see
+    `pipeline/folding/latency.py`. `tell` gets a line before what takes long, such as the search for an adder graph.
+    Raises ConfigError for a folding that does not divide, for a budget or a latency out of reach, for UltraRAM on a
+    board without, and for a `ram_style` where nothing has memories of weights.
     """
     config = _read_config(folding_config, graph)
     if config and config.note:

@@ -27,11 +27,12 @@ class LabelSelect(Scaling):
     """The index of the largest multiplier · x + offset among `labels` elements; of equal ones, the lowest index.
 
     `multipliers` is int64 (labels,), positive, or None (1); `offsets` int64 (labels,) or None (0): what is left of
-    scales and biases that differ by class. In (1, 1, labels), `pe` elements a beat: one, or where there are no multipliers
-    but a power of two all, which a tree of comparisons takes in a cycle; out (1, 1, 1). `dsps` multiply and add, where there are multipliers,
-    or look-up tables if it is 0. `adders_per_stage` and `ahead` are of a tree: how much stands between two of its
-    registers, a comparison and the choice behind it counted as two adders, and the cycles of the layers before it that
-    push (see `unrolled_mvau.py`). Raises ConfigError for another PE, UnsupportedError for what cannot be built.
+    scales and biases that differ by class. In (1, 1, labels), `pe` elements a beat: one, or where there are no
+    multipliers but a power of two all, which a tree of comparisons takes in a cycle; out (1, 1, 1). `dsps` multiply and
+    add, where there are multipliers, or look-up tables if it is 0. `adders_per_stage` and `ahead` are of a tree: how
+    much stands between two of its registers, a comparison and the choice behind it counted as two adders, and the
+    cycles of the layers before it that push (see `unrolled_mvau.py`). Raises ConfigError for another PE,
+    UnsupportedError for what cannot be built.
     """
 
     labels: int

@@ -28,10 +28,10 @@ class Thresholding(Activating):
     """Replaces each element by output_type.lo + the number of its channel's thresholds that it reaches.
 
     `shape` is (height, width, channels), `thresholds` int64 of (channels, T) or, shared by all channels, (1, T), non-
-    decreasing along axis 1; a beat is `pe` channels of `m` pixels. `requantizer`, where there is one, computes the same in hardware, of as
-    many channels; where `thresholds` are None, it alone says what the levels are. Raises ConfigError for a folding that
-    does not divide, UnsupportedError for thresholds that cannot be built, VerificationError for a requantizer that is not
-    equal to them.
+    decreasing along axis 1; a beat is `pe` channels of `m` pixels. `requantizer`, where there is one, computes the same
+    in hardware, of as many channels; where `thresholds` are None, it alone says what the levels are. Raises ConfigError
+    for a folding that does not divide, UnsupportedError for thresholds that cannot be built, VerificationError for a
+    requantizer that is not equal to them.
     """
 
     shape: Shape

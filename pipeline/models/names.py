@@ -172,7 +172,7 @@ FAMILIES: dict[str, Family] = {
     "unet": Family("unet", dataset="shape_masks", input_shape=(3, 64, 64), num_classes=4, output="pixels"),
     "tinyyolo": Family("tinyyolo", dataset="shape_boxes", input_shape=(3, 128, 128), num_classes=3, output="boxes"),
     "tinyyolov3": Family("tinyyolov3", dataset="shape_boxes", input_shape=(3, 128, 128), num_classes=3, output="boxes"),
-    "dscnn": Family("dscnn", dataset="synthetic_words", input_shape=(1, 49, 10), num_classes=12, input_range=(-1, 1)),
+    "dscnn": Family("dscnn", dataset="synth_words", input_shape=(1, 49, 10), num_classes=12, input_range=(-1, 1)),
     "vgg10": Family("vgg10", dataset="modulations", input_shape=(2, 1, 1024), num_classes=24, input_range=(-2, 2)),
 }
 

@@ -1,10 +1,10 @@
 """The purposes of LUTs, by the modules that hold them.
 
-Synthesis counts each module of hw/rtl within each layer, so a purpose is a set of modules: a kernel says that of its own module,
-and some of all modules in them; the table here has the cells. Two things are finer than that. The memory in `mvau` is the vector that it replays, a
-copy of the window; and in a sparse layer the memories of its walkers' windows and of the sums that wait are one module,
-which is counted with the windows. An adder graph of constant weights multiplies and adds in one: it counts as adder
-trees.
+Synthesis counts each module of hw/rtl within each layer, so a purpose is a set of modules: a kernel says that of its
+own module, and some of all modules in them; the table here has the cells. Two things are finer than that. The memory in
+`mvau` is the vector that it replays, a copy of the window; and in a sparse layer the memories of its walkers' windows
+and of the sums that wait are one module, which is counted with the windows. An adder graph of constant weights
+multiplies and adds in one: it counts as adder trees.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ def run(
     resolution, report/RESTORED_FILE, the PSNR of what the network makes of photographs.
 
     `results` has the folder of every earlier stage, in the order they ran; see `pipeline/report/facts.py`. `target_fps`
-    and `target_latency_ns` are what the build was asked for, "max" included. Returns the facts that the report is made of. Raises ModelError for
-    a result that is missing or damaged.
+    and `target_latency_ns` are what the build was asked for, "max" included. Returns the facts that the report is made
+    of. Raises ModelError for a result that is missing or damaged.
     """
     facts = read_facts(results, target_fps, target_latency_ns)
     facts = replace(facts, board=board, finn={layer.name: estimate(layer, board) for layer in facts.folded.graph})

@@ -31,7 +31,7 @@ def test_what_is_known() -> None:
         "cifar100": (100, (3, 32, 32)),
         "imagenet": (1000, (3, 224, 224)),
         "modulations": (24, (2, 1, 1024)),
-        "synthetic_words": (12, (1, 49, 10)),
+        "synth_words": (12, (1, 49, 10)),
         "shape_masks": (4, (3, 64, 64)),
         "shape_boxes": (3, (3, 128, 128)),
     }

@@ -45,7 +45,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     ("network", "dataset", "loss", "metric", "title"),
     [
         ("vgg10", "modulations", "cross_entropy", "top1", "top-1"),
-        ("dscnn", "synthetic_words", "cross_entropy", "top1", "top-1"),
+        ("dscnn", "synth_words", "cross_entropy", "top1", "top-1"),
         ("unet", "shape_masks", "cross_entropy", "mean_iou", "mean IoU"),
         ("tinyyolo", "shape_boxes", "yolo", "map50", "mAP@0.5"),
         ("tinyyolov3", "shape_boxes", "yolo", "map50", "mAP@0.5"),

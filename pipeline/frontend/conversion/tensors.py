@@ -125,12 +125,12 @@ class Quotient:
 class StreamTensor:
     """A tensor that a stream carries as integers of channel c in [lo[c], hi[c]].
 
-    The real value is f(scale[c] · integer + offset[c]), with f the composition of `functions`, all elementwise; where they
-    are not `monotone`, one falls and grows, of integers that are few. `layout` holds, for each element of the ONNX tensor without its batch, its place in the
-    frame of the stream.
-    `exclusive` says that nothing else reads the stream, so that the layer that writes it may still be changed. `origin`
-    is what another stream has to do with this one, where the integers of this one are a function of its. Where the scale is
-    a `quotient`, rounded, real values are what that gives, as of a mean: halfway between two levels they are exact.
+    The real value is f(scale[c] · integer + offset[c]), with f the composition of `functions`, all elementwise; where
+    they are not `monotone`, one falls and grows, of integers that are few. `layout` holds, for each element of the ONNX
+    tensor without its batch, its place in the frame of the stream. `exclusive` says that nothing else reads the stream,
+    so that the layer that writes it may still be changed. `origin` is what another stream has to do with this one,
+    where the integers of this one are a function of its. Where the scale is a `quotient`, rounded, real values are what
+    that gives, as of a mean: halfway between two levels they are exact.
     """
 
     stream: str

@@ -8,7 +8,7 @@ from scipy.signal import find_peaks
 
 from pipeline.datasets.formant_synthesis import Phone, Voice, synthesize
 from pipeline.datasets.mfcc import RATE, mfcc
-from pipeline.datasets.synthetic_words import LABELS, draw, sound
+from pipeline.datasets.synth_words import LABELS, draw, sound
 
 VOWEL = Phone((500, 1500, 2500), 1, 0, 2000, 400)
 FRICATIVE = Phone((500, 1500, 2500), 0, 1, 5000, 400)
