@@ -422,6 +422,58 @@ def train(
 
 
 @app.command()
+def quantize(
+    network: Annotated[
+        str,
+        typer.Argument(help="A float network of `a2q models`, a checkpoint of one, or a file of build_configs/ptq/."),
+    ],
+    weight_bits: Annotated[int | None, typer.Option(help="2 to 8, or 32 for float. (default: 4)")] = None,
+    act_bits: Annotated[int | None, typer.Option(help="2 to 8, or 32 for float. (default: 4)")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="minmax, mse or aciq, then _layer or _channel; before it nothing, adaround/, gptq/ or gpfq/. (default: "
+            "mse_channel)"
+        ),
+    ] = None,
+    act_method: Annotated[str | None, typer.Option(help="minmax, mse or aciq. (default: mse)")] = None,
+    bias_correct: Annotated[
+        bool | None, typer.Option("--bias-correct", help="Correct biases where held-out images get better by it.")
+    ] = None,
+    accumulator: Annotated[
+        int | None, typer.Option(help="Bits that hold every sum of a hidden layer, by AXE; with gptq/ or gpfq/.")
+    ] = None,
+    first_layer_bits: Annotated[int | None, typer.Option(help="Of weights. (default: 8)")] = None,
+    last_layer_bits: Annotated[int | None, typer.Option(help="Of weights. (default: 8)")] = None,
+    dataset: Annotated[str | None, typer.Option(help="A data set. (default: the one it was trained on)")] = None,
+    data_folder: Annotated[Path | None, typer.Option(parser=_path, help="Where the data set is.")] = None,
+    images: Annotated[int | None, typer.Option(help="Training images to calibrate with. (default: 512)")] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the images. (default: 0)")] = None,
+    out: Annotated[Path | None, typer.Option(parser=_path, help="Where it goes. (default: trained/<name>)")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
+) -> None:
+    """Quantize a float network after training, in minutes, with a bound on its accumulators if wanted."""
+    with _messages(verbose, "nothing was written"):
+        from pipeline.quantize.command import quantize_command
+
+        options = {
+            "weight_bits": weight_bits,
+            "act_bits": act_bits,
+            "method": method,
+            "act_method": act_method,
+            "bias_correct": bias_correct,
+            "accumulator": accumulator,
+            "first_layer_bits": first_layer_bits,
+            "last_layer_bits": last_layer_bits,
+            "dataset": dataset,
+            "data_folder": data_folder,
+            "images": images,
+            "seed": seed,
+        }
+        quantize_command(network, options, out, _lines(Console(emoji=False)))
+
+
+@app.command()
 def evaluate(
     model: Annotated[
         str, typer.Argument(help="A checkpoint of `a2q train`, a name of `a2q models`, or a QONNX file (.onnx).")

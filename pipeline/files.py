@@ -17,6 +17,7 @@ __all__ = [
     "HLS",
     "IS_CHECKOUT",
     "PACKAGES",
+    "PTQ_CONFIGS",
     "ROOT",
     "RTL",
     "TESTBENCHES",
@@ -36,6 +37,7 @@ GATE_MODELS = ROOT / "hw" / "gate_level"  # of vendors' cells
 BOARDS = ROOT / "hw" / "boards"
 DRIVER = ROOT / "hw" / "driver"
 BUILD_CONFIGS = ROOT / "build_configs"
+PTQ_CONFIGS = BUILD_CONFIGS / "ptq"
 TRAIN_CONFIGS = BUILD_CONFIGS / "train"
 PACKAGES = {"pipeline": _PACKAGE, "a2q_driver": DRIVER / "a2q_driver"}  # the folders of this project's Python
 

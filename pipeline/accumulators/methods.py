@@ -1,4 +1,4 @@
-"""The methods by which a network can be trained for accumulators of P bits."""
+"""The methods by which a network's weights are made to fit accumulators of P bits."""
 
 from __future__ import annotations
 
@@ -6,16 +6,30 @@ from typing import Literal, get_args
 
 from pipeline.text_file import either
 
-__all__ = ["METHODS", "METHOD_CHOICES", "SUFFIXES", "AccumulatorMethod", "BoundMethod"]
+__all__ = [
+    "METHODS",
+    "METHOD_CHOICES",
+    "SUFFIXES",
+    "TRAINED_METHODS",
+    "AccumulatorMethod",
+    "BoundMethod",
+    "TrainedAccumulatorMethod",
+    "TrainedMethod",
+]
 
-BoundMethod = Literal["a2q", "a2q_plus"]
+TrainedMethod = Literal["a2q", "a2q_plus"]
+BoundMethod = Literal[TrainedMethod, "axe"]
 AccumulatorMethod = Literal["none", BoundMethod]
+TrainedAccumulatorMethod = Literal["none", TrainedMethod]
 
-METHODS: dict[BoundMethod, str] = {"a2q": "A2Q", "a2q_plus": "A2Q+"}
-"""The methods, and what pages call them: A2Q (arXiv 2308.13504) and A2Q+ (arXiv 2401.10432)."""
+METHODS: dict[BoundMethod, str] = {"a2q": "A2Q", "a2q_plus": "A2Q+", "axe": "AXE"}
+"""The methods, and what pages call them: A2Q (arXiv 2308.13504) and A2Q+ (arXiv 2401.10432) train for the bound, AXE
+(arXiv 2409.17092) keeps it while the weights of a network that is trained already are rounded."""
 
-METHOD_CHOICES = either(get_args(AccumulatorMethod))
-"""The values of an option that names a method, or none, in words."""
+TRAINED_METHODS: tuple[TrainedMethod, ...] = get_args(TrainedMethod)
 
-SUFFIXES = ("wWaA", *(f"wWaA_{method}_Pb" for method in METHODS))
+METHOD_CHOICES = either(get_args(TrainedAccumulatorMethod))
+"""The values of an option of a training that names a method, or none, in words."""
+
+SUFFIXES = ("wWaA", *(f"wWaA_{method}_Pb" for method in TRAINED_METHODS))
 """The ends of the names of networks: weights of W, activations of A and accumulators of P bits."""

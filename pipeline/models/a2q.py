@@ -46,16 +46,23 @@ def a2q_layers(model: nn.Module) -> dict[str, QuantWeightBiasInputOutputLayer]:
 
 
 def layer_bounds(model: nn.Module) -> dict[str, LayerBound]:
-    """The bounds of the layers of `a2q_layers`, by name; of layers that share their weights, the first one's.
+    """The bounds of the layers of `a2q_layers`, and of those that AXE has rounded, by name; of layers that share their
+    weights, the first one's.
 
     Raises ModelError as `weight_names` does.
     """
     bounds: dict[str, LayerBound] = {}
     names = weight_names(model)
-    for name, layer in a2q_layers(model).items():
-        module = pre_scaling(layer)
-        method: Literal["a2q", "a2q_plus"] = "a2q" if getattr(module, "pre_zero_point", None) is None else "a2q_plus"
-        bits = int(module.accumulator_bit_width())
+    for name, layer in model.named_modules():
+        method: Literal["a2q", "a2q_plus", "axe"]
+        if has_bound(layer):
+            module = pre_scaling(layer)
+            method = "a2q" if getattr(module, "pre_zero_point", None) is None else "a2q_plus"
+            bits = int(module.accumulator_bit_width())
+        elif hasattr(layer, "axe_accumulator_bits"):
+            method, bits = "axe", layer.axe_accumulator_bits
+        else:
+            continue
         try:
             bounds.setdefault(names[name].removesuffix(".weight"), LayerBound(method=method, accumulator_bits=bits))
         except ValidationError:

@@ -99,7 +99,7 @@ def _parameterless_shortcuts(model: nn.Module, state: dict[str, Tensor]) -> dict
     if any("downsample" in name or "shortcut" in name for name in state):
         return made
     for name, module in model.named_modules():
-        if not name.endswith(".downsample") or not isinstance(module, nn.Sequential) or not len(module):
+        if not name.endswith(".downsample") or not isinstance(module, nn.Sequential) or len(module) < 2:
             continue
         convolution, norm = module[0], module[1]
         assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)  # so all ResNets here have it

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ModelError
 from pipeline.models.a2q import norms_from_weights
-from pipeline.models.quantization import Quantization
+from pipeline.models.quantization import FLOAT, Quantization
 
 if TYPE_CHECKING:
     from pipeline.models.names import Preprocessing
@@ -41,6 +41,8 @@ __all__ = [
     "A2Q_WEIGHT_QUANTIZERS",
     "BipolarWeightPerChannel",
     "BipolarWeightPerTensor",
+    "FixedWeightPerChannel",
+    "FixedWeightPerTensor",
     "ImageNetwork",
     "Layers",
     "Normalize",
@@ -54,6 +56,7 @@ __all__ = [
 
 _LARGEST_SMALL_IMAGE = 64  # pixels; ImageNet stems take what is larger
 _POOL_BITS = 8
+_WIDEST_SIGNED = 8  # bits: one for the sign where activations leave it
 
 A2Q_WEIGHT_QUANTIZERS = {
     "a2q": CommonIntAccumulatorAwareWeightQuant,
@@ -103,6 +106,20 @@ class _SignedActivations(Int8ActPerTensorFloat):
     """The same, signed."""
 
     scaling_stats_impl = _LargestPercentile
+
+
+class FixedWeightPerChannel(Int8WeightPerChannelFloat):
+    """Weights whose scales are parameters, one for each channel: no weight changes them."""
+
+    scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
+    scaling_min_val = 1e-10  # of a channel of zeros
+
+
+class FixedWeightPerTensor(Int8WeightPerTensorFloat):
+    """The same with one scale for all channels."""
+
+    scaling_impl_type = ScalingImplType.PARAMETER_FROM_STATS
+    scaling_min_val = 1e-10
 
 
 class BipolarWeightPerChannel(WeightQuantSolver):
@@ -166,11 +183,13 @@ class Layers:
 
     def __init__(self, quantization: Quantization | None) -> None:
         self.quantization = quantization
+        # of activations, those of the network's input included
+        self._activations = None if quantization is None or quantization.act_bits == FLOAT else quantization
 
     def input(self, normalization: Preprocessing | None, input_range: tuple[float, float] | None = None) -> nn.Module:
         """Images in [0, 1] as the pixels they were made from; normalised ones, and numbers of `input_range`, as 8-bit
         signed integers."""
-        if self.quantization is None:
+        if self._activations is None:
             return nn.Identity()
         if input_range is not None:
             largest = max(map(abs, input_range))
@@ -203,17 +222,23 @@ class Layers:
         layer = qnn.QuantConv2d(
             inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False, **weights
         )
-        layer.place = place
-        return layer
+        return self._placed(layer, place)
 
     def linear(self, inputs: int, outputs: int, *, place: Place = "hidden") -> nn.Module:
         """A fully connected layer; the last one has a bias, others a normalisation after them."""
         last = place == "last"
         if self.quantization is None:
             return nn.Linear(inputs, outputs, bias=last)
-        bias = {"bias_quant": Int32Bias} if last else {}
+        bias = {"bias_quant": Int32Bias} if last and self._activations else {}
         layer = qnn.QuantLinear(inputs, outputs, bias=last, **bias, **_weights(self.quantization, place, inputs))
+        return self._placed(layer, place)
+
+    def _placed(self, layer: Any, place: Place) -> nn.Module:
+        """`layer`, which says its place, and the accumulator that AXE rounds its weights for; A2Q's is in its quantizer."""
+        assert self.quantization is not None
         layer.place = place
+        if self.quantization.accumulator_method == "axe" and place == "hidden":
+            layer.axe_accumulator_bits = self.quantization.accumulator_bits
         return layer
 
     def classifier(self, inputs: int, hidden: Sequence[int], num_classes: int) -> nn.Sequential:
@@ -226,38 +251,45 @@ class Layers:
 
     def activation(self) -> nn.Module:
         """ReLU; quantized, unsigned integers of `act_bits` with a learned scale for the tensor."""
-        if self.quantization is None:
+        if self._activations is None:
             return nn.ReLU()
-        return qnn.QuantReLU(_Activations, bit_width=self.quantization.act_bits, return_quant_tensor=True)
+        return qnn.QuantReLU(_Activations, bit_width=self._activations.act_bits, return_quant_tensor=True)
 
     def linear_end(self) -> nn.Module:
         """The end of a branch without a ReLU; quantized, signed integers of `act_bits` with a learned scale."""
-        if self.quantization is None:
-            return nn.Identity()
-        return qnn.QuantIdentity(_SignedActivations, bit_width=self.quantization.act_bits, return_quant_tensor=True)
+        return nn.Identity() if self._activations is None else _signed(self._activations.act_bits)
 
     def image(self) -> nn.Module:
         """The end of a network that gives images: numbers from 0 to 1; quantized, those of 8-bit pixels."""
-        if self.quantization is None:
+        if self._activations is None:
             return nn.Hardtanh(0.0, 1.0)
         return qnn.QuantReLU(Uint8Pixels)
 
     def branch_end(self, shared: nn.Module | None = None) -> nn.Module:
-        """The end of a branch of a residual addition; `shared` is the activation that ends the other branch.
+        """The end of a branch of a residual addition; `shared` is what ends the other branch.
 
-        Quantized, both branches are unsigned integers of one quantizer, so that integers can be added. A float network
-        adds as published: it has a ReLU after the sum only.
+        Quantized, both branches are integers of one quantizer, so that integers can be added: unsigned, or signed as
+        `residual` says. A float network adds as published: it has a ReLU after the sum only.
         """
-        if self.quantization is None:
+        if self._activations is None:
             return nn.Identity()
-        return self.activation() if shared is None else shared
+        if shared is not None:
+            return shared
+        if not self.signed_residual:
+            return self.activation()
+        return _signed(min(self._activations.act_bits + 1, _WIDEST_SIGNED))
+
+    @property
+    def signed_residual(self) -> bool:
+        """Whether what comes out of an activation has to be quantized anew before it is added to a branch."""
+        return self._activations is not None and self._activations.residual == "signed"
 
     def average_pool(self, kernel: Size) -> nn.Module:
         """The average of a window; quantized, its sum without the lowest bits, 8 bits or as many as the sum has."""
-        if self.quantization is None:
+        if self._activations is None:
             return nn.AvgPool2d(kernel)
         height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
-        bits = (height * width * (2**self.quantization.act_bits - 1)).bit_length()
+        bits = (height * width * (2**self._activations.act_bits - 1)).bit_length()
         result_bits = min(bits, _POOL_BITS)
         truncation = TruncTo8bit.let(bit_width=result_bits, trunc_scaling_impl=_Shift(bits - result_bits))
         return qnn.TruncAvgPool2d(kernel_size=kernel, trunc_quant=truncation, float_to_int_impl_type="FLOOR")
@@ -269,11 +301,15 @@ class Layers:
         return self.average_pool(pixels[0] if pixels[0] == pixels[1] else pixels)
 
 
+def _signed(bits: int) -> nn.Module:
+    return qnn.QuantIdentity(_SignedActivations, bit_width=bits, return_quant_tensor=True)
+
+
 def _weights(chosen: Quantization, place: Place, terms: int) -> dict[str, Any]:
     """Options of a Brevitas layer for the weights of sums with so many `terms`."""
     if place == "hidden":
         bits, scaling = chosen.weight_bits, chosen.weight_scaling
-        if chosen.accumulator_method != "none":
+        if chosen.accumulator_method in A2Q_WEIGHT_QUANTIZERS:
             if chosen.accumulator_method == "a2q_plus" and terms < 2:
                 raise ModelError(
                     "A2Q+ makes a channel's weights sum to 0, and this network has channels of a single weight. "
@@ -285,9 +321,14 @@ def _weights(chosen: Quantization, place: Place, terms: int) -> dict[str, Any]:
     else:
         bits = chosen.first_layer_bits if place == "first" else chosen.last_layer_bits
         scaling = "channel"
+    if bits == FLOAT:
+        return {"weight_quant": None}
     if bits == 1:
         return {"weight_quant": BipolarWeightPerChannel if scaling == "channel" else BipolarWeightPerTensor}
-    quantizer = Int8WeightPerChannelFloat if scaling == "channel" else Int8WeightPerTensorFloat
+    if chosen.weight_scales == "fixed":
+        quantizer = FixedWeightPerChannel if scaling == "channel" else FixedWeightPerTensor
+    else:
+        quantizer = Int8WeightPerChannelFloat if scaling == "channel" else Int8WeightPerTensorFloat
     return {"weight_quant": quantizer, "weight_bit_width": bits}
 
 

@@ -7,16 +7,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast, get_args
 
-from pipeline.accumulators.methods import METHODS, SUFFIXES, AccumulatorMethod
+from pipeline.accumulators.methods import SUFFIXES, TRAINED_METHODS, AccumulatorMethod
 from pipeline.errors import ConfigError
 from pipeline.text_file import either
 
-__all__ = ["Quantization"]
+__all__ = ["FLOAT", "Quantization"]
+
+FLOAT = 32
+"""The bits of what is not quantized, as in W4A32."""
 
 _SUFFIX = re.compile(
-    rf"w(?P<weight>[1-9]\d*)a(?P<act>[1-9]\d*)(?:_(?P<method>{'|'.join(METHODS)})_(?P<bits>[1-9]\d*)b)?"
+    rf"w(?P<weight>[1-9]\d*)a(?P<act>[1-9]\d*)(?:_(?P<method>{'|'.join(TRAINED_METHODS)})_(?P<bits>[1-9]\d*)b)?"
 )
 _SCALINGS = ("channel", "tensor")
+_SCALES = ("weights", "fixed")
+_RESIDUALS = ("unsigned", "signed")
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,15 @@ class Quantization:
     """Bits of hidden weights and of activations, which are unsigned, and the accumulator that hidden layers must fit.
 
     Weights are signed and symmetric around 0, of 1 bit −1 and 1. Stem and classifier have `first_layer_bits` and
-    `last_layer_bits`, a scale a channel, and no bound. `accumulator_method` is A2Q (arXiv 2308.13504) or A2Q+
-    (arXiv 2401.10432). Raises ConfigError, with the key and what is allowed, for what there cannot be.
+    `last_layer_bits`, a scale a channel, and no bound. FLOAT bits are none: of weights only, or activations only, as the
+    network's input is one. `accumulator_method` is A2Q (arXiv 2308.13504), A2Q+ (arXiv 2401.10432) or AXE (arXiv
+    2409.17092).
+
+    `weight_scales` are statistics of the weights, whatever these become in training, or "fixed": parameters. `residual`
+    says what the two branches of an addition share: the "unsigned" quantizer of an activation, which puts a ReLU on
+    each, or a "signed" one.
+
+    Raises ConfigError, with the key and what is allowed, for what there cannot be.
     """
 
     weight_bits: int
@@ -35,17 +47,22 @@ class Quantization:
     last_layer_bits: int = 8
     accumulator_method: AccumulatorMethod = "none"
     accumulator_bits: int | None = None
+    weight_scales: Literal["weights", "fixed"] = "weights"
+    residual: Literal["unsigned", "signed"] = "unsigned"
 
     def __post_init__(self) -> None:
         for key in ("weight_bits", "act_bits", "first_layer_bits", "last_layer_bits"):
-            _check_whole(key, getattr(self, key), 1, 8)
+            if getattr(self, key) != FLOAT or self.weight_scales != "fixed":
+                _check_whole(key, getattr(self, key), 1, 8)
         _check_choice("weight_scaling", self.weight_scaling, _SCALINGS)
+        _check_choice("weight_scales", self.weight_scales, _SCALES)
+        _check_choice("residual", self.residual, _RESIDUALS)
         _check_choice("accumulator_method", self.accumulator_method, get_args(AccumulatorMethod))
         if self.accumulator_method == "none":
             if self.accumulator_bits is not None:
                 raise ConfigError(
                     f"accumulator_bits is {self.accumulator_bits!r} where accumulator_method is none; expected none "
-                    f"at all, or accumulator_method {either(list(METHODS))}."
+                    f"at all, or accumulator_method {either(list(TRAINED_METHODS))}."
                 )
             return
         if self.weight_bits == 1:
@@ -68,6 +85,11 @@ class Quantization:
         return (
             bits if self.accumulator_method == "none" else f"{bits}_{self.accumulator_method}_{self.accumulator_bits}b"
         )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left in float, so that the network computes with integers."""
+        return FLOAT not in (self.weight_bits, self.act_bits, self.first_layer_bits, self.last_layer_bits)
 
     @classmethod
     def parse(cls, suffix: str) -> Quantization:

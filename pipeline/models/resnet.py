@@ -141,8 +141,12 @@ class ResNet(ImageNetwork):
 def _shortcut(
     layers: Layers, inputs: int, outputs: int, stride: int, shared: nn.Module
 ) -> tuple[nn.Sequential, nn.Module]:
-    """The layers of a shortcut, none where shapes agree, and the activation that both branches share."""
+    """The layers of a shortcut, none where shapes agree and the block's input can be added as it is, and the quantizer
+    that both branches share."""
     if stride == 1 and inputs == outputs:
-        return nn.Sequential(), shared
+        if not layers.signed_residual:
+            return nn.Sequential(), shared
+        shared = layers.branch_end()
+        return nn.Sequential(shared), shared
     shared = layers.branch_end()
     return nn.Sequential(layers.conv(inputs, outputs, 1, stride=stride), nn.BatchNorm2d(outputs), shared), shared

@@ -32,6 +32,7 @@ from pipeline.models.names import (
     recorded,
 )
 from pipeline.models.network_record import LayerBound, NetworkRecord
+from pipeline.models.quantization import FLOAT
 from pipeline.models.registry import (
     available,
     checkpoint_facts,
@@ -44,7 +45,17 @@ from pipeline.models.registry import (
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Anchors", "ResolvedModel", "Weights", "drawn_frames", "golden_frames", "load", "load_network", "run"]
+__all__ = [
+    "Anchors",
+    "ResolvedModel",
+    "Weights",
+    "check_whole",
+    "drawn_frames",
+    "golden_frames",
+    "load",
+    "load_network",
+    "run",
+]
 
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
@@ -297,7 +308,9 @@ def _resolve_checkpoint(
     shutil.copyfile(source, path)
     facts = checkpoint_record(source)
     known = f"{_accuracy(facts, spec)} by its own record" if accuracy_of(facts) else "of unknown accuracy"
-    provenance = f"the user's checkpoint {source.name}, {known}"
+    how = facts.get("quantized_after_training")
+    after = f", quantized after training ({how})" if how else ""
+    provenance = f"the user's checkpoint {source.name}{after}, {known}"
     record = _brevitas(spec, model, "trained", provenance, path, chosen)
     top1, how = _measured(facts, spec)
     return replace(record, network=spec.as_record(), top1=top1, top1_how=how), chosen.frames
@@ -338,7 +351,18 @@ def _refuse_float(spec: ModelSpec) -> None:
     if spec.quantization is None:
         raise ModelError(
             f"{spec.name} is a float network. Hardware is built from quantized ones, such as quant_{spec.family}_w4a4: "
-            f"train one that begins with it (init: {spec.name})."
+            f"train one that begins with it (init: {spec.name}), or quantize it as it is (a2q quantize {spec.name})."
+        )
+    check_whole(spec)
+
+
+def check_whole(spec: ModelSpec) -> None:
+    """Raise ModelError for a network of which a part is left in float."""
+    bits = spec.quantization
+    if bits is not None and not bits.is_whole:
+        raise ModelError(
+            f"{spec.name} has weights of {bits.weight_bits} and activations of {bits.act_bits} bits, {FLOAT} being float: it "
+            "can be evaluated, and hardware computes with integers alone. Quantize both."
         )
 
 
@@ -363,7 +387,8 @@ def _measured(facts: Mapping[str, Any], spec: ModelSpec) -> tuple[float | None, 
     if "top1" not in facts:
         return None, ""
     data = facts.get("test_data", spec.dataset)
-    return round(100 * facts["top1"], 4), f"measured after training, as Brevitas computes it: all images of {data}"
+    after = "quantization" if "quantized_after_training" in facts else "training"
+    return round(100 * facts["top1"], 4), f"measured after {after}, as Brevitas computes it: all images of {data}"
 
 
 def golden_frames(spec: ModelSpec, seed: int, count: int, golden_inputs: Path | None = None) -> GoldenFrames:

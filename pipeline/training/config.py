@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline import config_file
-from pipeline.accumulators.methods import METHOD_CHOICES, AccumulatorMethod
+from pipeline.accumulators.methods import METHOD_CHOICES, TrainedAccumulatorMethod
 from pipeline.config_file import Section
 from pipeline.datasets.catalog import DATASETS, find
 from pipeline.datasets.image_set import Labels
@@ -53,7 +53,7 @@ class QuantizationSection(Section):
 class AccumulatorSection(Section):
     """The bound on hidden layers' sums, by A2Q (arXiv 2308.13504) or A2Q+ (arXiv 2401.10432)."""
 
-    method: AccumulatorMethod = Field("none", description=METHOD_CHOICES)
+    method: TrainedAccumulatorMethod = Field("none", description=METHOD_CHOICES)
     bit_width: int | None = Field(None, ge=4, le=32, description="a whole number of bits from 4 to 32")
     ep_init: bool = Field(True, description="true or false: whether weights are projected onto their bound first")
     regularization: float = Field(1e-3, ge=0, description="the weight of A2Q's penalty, a number of 0 or more")

@@ -18,7 +18,7 @@ from pipeline.models.quantization import Quantization
         ({"first_layer_bits": 2.0}, "first_layer_bits is 2.0; expected"),
         ({"last_layer_bits": None}, "last_layer_bits is None; expected"),
         ({"weight_scaling": "row"}, "weight_scaling is 'row'; expected channel or tensor."),
-        ({"accumulator_method": "a3q"}, "accumulator_method is 'a3q'; expected none, a2q or a2q_plus."),
+        ({"accumulator_method": "a3q"}, "accumulator_method is 'a3q'; expected none, a2q, a2q_plus or axe."),
         ({"accumulator_bits": 14}, "accumulator_bits is 14 where accumulator_method is none"),
         ({"accumulator_method": "a2q"}, "accumulator_bits is None; expected a whole number from 6 to 32."),
         ({"accumulator_method": "a2q", "accumulator_bits": 5}, "accumulator_bits is 5; expected a whole number from 6"),

@@ -1,0 +1,61 @@
+"""Batch normalisations folded into the layers before them, as weights are rounded that way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["fold_batch_norms"]
+
+_Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def fold_batch_norms(network: nn.Module, image: Tensor) -> int:
+    """Fold what normalises the output of a convolution or linear layer of `network` into it; how many were folded.
+
+    The normalisations stay, and do nothing. `image` is a batch on which the network is run to see what follows what.
+    """
+    made: dict[int, nn.Module] = {}
+    kept: list[Tensor] = []  # so that no two have one id
+    pairs: list[tuple[nn.Module, nn.Module]] = []
+
+    def note(layer: nn.Module, _arguments: tuple[Any, ...], output: Tensor) -> None:
+        made[id(output)] = layer
+        kept.append(output)
+
+    def find(norm: nn.Module, arguments: tuple[Any, ...]) -> None:
+        layer = made.get(id(arguments[0]))
+        if layer is not None:
+            pairs.append((layer, norm))
+
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    norms = [m for m in network.modules() if isinstance(m, _Norm)]
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    hooks += [norm.register_forward_pre_hook(find) for norm in norms]
+    try:
+        with torch.no_grad():
+            network.eval()(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for layer, norm in pairs:
+        _fold(layer, norm)
+    return len(pairs)
+
+
+def _fold(layer: Any, norm: Any) -> None:
+    with torch.no_grad():
+        factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+        layer.weight.mul_(factor.reshape(-1, *[1] * (layer.weight.ndim - 1)))
+        bias = torch.zeros_like(norm.running_mean) if layer.bias is None else layer.bias
+        shifted = (bias - norm.running_mean) * factor + norm.bias
+        if layer.bias is None:
+            layer.register_parameter("bias", nn.Parameter(shifted))
+        else:
+            layer.bias.copy_(shifted)
+        norm.weight.fill_(1)
+        norm.bias.fill_(0)
+        norm.running_mean.fill_(0)
+        norm.running_var.fill_(1 - norm.eps)

@@ -1,0 +1,123 @@
+"""What `a2q quantize` does with a float network: a file of build_configs/ptq/, or options of the command line, as a
+validated type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from pipeline import config_file
+from pipeline.config_file import Section
+from pipeline.datasets.catalog import DATASETS
+from pipeline.errors import ConfigError
+from pipeline.files import PTQ_CONFIGS
+from pipeline.models.names import is_checkpoint
+from pipeline.models.quantization import FLOAT, Quantization
+from pipeline.quantize.method import Method
+from pipeline.quantize.scales import Range
+from pipeline.text_file import either
+
+__all__ = ["HELD_OUT", "QuantizeConfig", "load_quantize_config"]
+
+HELD_OUT = 4  # one of so many calibration images is for judging alone
+_FEWEST = 16
+
+
+class QuantizeConfig(Section):
+    """One quantization after training. Every field has its effect in `pipeline/quantize/`."""
+
+    network: str = Field(
+        "resnet8", min_length=1, description="a float network of `a2q models`, or the path of a checkpoint"
+    )
+    weight_bits: int = Field(4, description="a whole number of bits from 2 to 8, or 32 for float")
+    act_bits: int = Field(4, description="a whole number of bits from 2 to 8, or 32 for float")
+    first_layer_bits: int = Field(8, description="a whole number of bits from 2 to 8, or 32 for float")
+    last_layer_bits: int = Field(8, description="a whole number of bits from 2 to 8, or 32 for float")
+    method: str = Field("mse_channel", description="such as minmax_layer, mse_channel, adaround/mse_channel")
+    act_method: Range = Field("mse", description="minmax, mse or aciq")
+    bias_correct: bool = Field(False, description="true or false")
+    accumulator: int | None = Field(None, ge=4, le=32, description="null, or a whole number of bits from 4 to 32")
+
+    dataset: str | None = Field(
+        None, description="null for what the network was trained on, or one of " + either(list(DATASETS))
+    )
+    data_folder: Path | None = Field(None, description="the path of the data set's folder, or null to look for it")
+    images: int = Field(512, ge=1, le=65_536, description=f"a whole number of training images, {_FEWEST} or more")
+    seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> QuantizeConfig:
+        for key in ("weight_bits", "act_bits", "first_layer_bits", "last_layer_bits"):
+            value = getattr(self, key)
+            if value != FLOAT and not 2 <= value <= 8:
+                raise ConfigError(
+                    f"{key} is {value}; expected a whole number of bits from 2 to 8, or {FLOAT} for float."
+                )
+        if self.images < _FEWEST:
+            raise ConfigError(f"images is {self.images}; expected {_FEWEST} or more to find ranges by.")
+        if self.weight_bits == self.act_bits == FLOAT:
+            raise ConfigError("weight_bits and act_bits are both 32: nothing would be quantized.")
+        method = self.weights
+        if self.accumulator is not None:
+            method.check_bound(self.accumulator)
+            if FLOAT in (self.weight_bits, self.act_bits):
+                raise ConfigError(
+                    f"accumulator is {self.accumulator} for W{self.weight_bits}A{self.act_bits}; only sums of integers "
+                    "have a bound: set weight_bits and act_bits to 2 to 8."
+                )
+        self.quantized()
+        return self
+
+    @property
+    def weights(self) -> Method:
+        """How weights are quantized."""
+        return Method.parse(self.method)
+
+    def quantized(self) -> Quantization:
+        """The quantization of the network that comes out. Raises ConfigError for one that there cannot be."""
+        scaling: Literal["channel", "tensor"] = "channel" if self.weights.per == "channel" else "tensor"
+        return Quantization(
+            self.weight_bits,
+            self.act_bits,
+            weight_scaling=scaling,
+            first_layer_bits=self.first_layer_bits if self.weight_bits != FLOAT else FLOAT,
+            last_layer_bits=self.last_layer_bits if self.weight_bits != FLOAT else FLOAT,
+            accumulator_method="none" if self.accumulator is None else "axe",
+            accumulator_bits=self.accumulator,
+            weight_scales="fixed",
+            residual="signed",
+        )
+
+    def name(self, network: str) -> str:
+        """The name of what comes out of the float `network`: ptq_resnet8_w4a4_gptq_axe_14b."""
+        bound = "" if self.accumulator is None else f"_axe_{self.accumulator}b"
+        corrected = "_bc" if self.bias_correct else ""
+        return f"ptq_{network}_w{self.weight_bits}a{self.act_bits}_{self.weights.suffix}{corrected}{bound}"
+
+
+def load_quantize_config(
+    path: Path | None, given: Mapping[str, Any], giver: str = "the command line"
+) -> QuantizeConfig:
+    """The configuration in the YAML file `path`, if any, with what `giver` has `given` over it.
+
+    Raises ConfigError with the file, the key, its value and what is allowed.
+    """
+    values = dict(given) if path is None else config_file.merge(config_file.read(path, _anchor, PTQ_CONFIGS), given)
+    try:
+        return QuantizeConfig.model_validate(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}" if path else str(error)) from None
+    except ValidationError as error:
+        where = path or Path(giver)
+        raise ConfigError(config_file.explain(where, error, QuantizeConfig, given, PTQ_CONFIGS, giver)) from None
+
+
+def _anchor(values: dict[str, Any], folder: Path) -> None:
+    """Let the paths in `values`, read from a file in `folder`, be relative to it."""
+    if isinstance(values.get("data_folder"), str):
+        values["data_folder"] = folder / values["data_folder"]
+    if isinstance(values.get("network"), str) and is_checkpoint(values["network"]):
+        values["network"] = str(folder / values["network"])

@@ -1,0 +1,168 @@
+"""A float network that is trained, and some images, to a network of integers, with a bound on its sums if wanted.
+
+What normalises is folded into weights first. The quantized network adds branches as the float one does: both are signed
+integers of one quantizer, of one bit more than other activations have, for the sign. Its weights are multiples of their
+scales in the end, so that the checkpoint says the integers whatever computes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.datasets import catalog
+from pipeline.datasets.image_folder import ImageFolder
+from pipeline.datasets.image_set import ImageSet
+from pipeline.datasets.loader import batches_of
+from pipeline.errors import ConfigError, VerificationError
+from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
+from pipeline.models.layers import ImageNetwork
+from pipeline.models.names import ModelSpec
+from pipeline.models.quantization import FLOAT
+from pipeline.models.registry import add_biases, image_network, training_of
+from pipeline.quantize.batch_norm import fold_batch_norms
+from pipeline.quantize.bias_correction import correct_biases
+from pipeline.quantize.calibration import quantized_layers, set_scales_of_activations, set_scales_of_weights
+from pipeline.quantize.config import HELD_OUT, QuantizeConfig
+from pipeline.quantize.rounding import round_weights
+from pipeline.training.evaluate import score
+
+__all__ = ["Quantized", "calibration_images", "quantize"]
+
+_BATCH = 128
+_TEST_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A quantized `network`, its `spec`, and its `record` with the accuracy on the test set, and that of the float one.
+
+    `widest` are the bits of its widest hidden sum, None where sums are not of integers.
+    """
+
+    network: ImageNetwork
+    spec: ModelSpec
+    record: dict[str, Any]
+    top1: float
+    float_top1: float
+    widest: int | None
+    corrected: bool
+
+
+def quantize(config: QuantizeConfig, spec: ModelSpec, network: nn.Module, say: Callable[[str], None]) -> Quantized:
+    """The float `network` of `spec` quantized as `config` says. It is changed: its normalisations are folded.
+
+    Raises ConfigError for a network that is none for images with classes, InputError for images that are not at hand,
+    VerificationError where a sum is wider than it was to be.
+    """
+    started = time.perf_counter()
+    dataset = catalog.find(config.dataset or spec.dataset)
+    if dataset.labels != "classes" or dataset.shape != spec.input_shape:
+        raise ConfigError(
+            f"{spec.name} takes images of {_by(spec.input_shape)}, and {dataset.title} has {dataset.labels} of images of "
+            f"{_by(dataset.shape)}; expected classes of such images. Name another --dataset."
+        )
+    training = catalog.load(dataset.name, "train", config.data_folder)
+    test = catalog.load(dataset.name, "test", config.data_folder)
+    images, held_out = calibration_images(training, config.images, config.seed)
+    batches = images.split(_BATCH)
+    torch.manual_seed(config.seed)
+
+    float_top1 = score(network, batches_of(test, _TEST_BATCH), "classes", "cross_entropy").metrics["top1"]
+    folded = fold_batch_norms(network, batches[0][:2])
+    say(f"float           top-1 {float_top1:.2%}; {folded} normalisations folded into weights")
+    twin = _twin(network, spec, config)
+    if config.weight_bits != FLOAT:
+        set_scales_of_weights(twin, config.weights.range)
+    if config.act_bits != FLOAT:
+        set_scales_of_activations(twin, batches, config.act_method)
+    layers = quantized_layers(twin)
+    ends = [layer.name for layer in layers if layer.module.place != "hidden"]
+    round_weights(
+        twin,
+        batches,
+        config.weights.rounding,
+        accumulator_bits=config.accumulator,
+        free=ends,
+        step=lambda done, of: say(f"{config.weights.rounding:<15} layer {done} of {of}"),
+    )
+    corrected = config.bias_correct and correct_biases(twin, network, batches, held_out)
+    seconds = time.perf_counter() - started
+    widest = _check_sums(twin, spec, config, ends)
+    scores = score(twin, batches_of(test, _TEST_BATCH), "classes", "cross_entropy")
+    quantized = _spec(spec, config)
+    record = {
+        **quantized.as_record(),
+        "calibration_data": training.source,
+        "calibration_images": len(images) + len(held_out),
+        "training_data": training.source,
+        "test_data": test.source,
+        "seed": config.seed,
+        **scores.metrics,
+        "loss": scores.loss,
+        "float_top1": float_top1,
+        "quantized_after_training": str(config.weights),
+        "bias_corrected": corrected,
+        "seconds": round(seconds, 1),
+        "packages": {name: version(name) for name in ("torch", "brevitas")},
+        "config": config.model_dump(mode="json", exclude={"data_folder", "network"}),
+        "begun_with": training_of(config.network),
+    }
+    if widest is not None:
+        integers = integer_weights(twin, torch.zeros(1, *spec.input_shape))
+        record |= {"sparsity": round(hidden_sparsity(integers), 4), "largest_l1": largest_l1(integers)}
+    return Quantized(twin, quantized, record, scores.metrics["top1"], float_top1, widest, corrected)
+
+
+def calibration_images(training: ImageSet | ImageFolder, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """`count` images of `training`, drawn by `seed`, float32 from 0 to 1: those to calibrate with, and a quarter held out.
+
+    Raises ConfigError where there are fewer.
+    """
+    if count > len(training):
+        raise ConfigError(f"images is {count}, and the {training.source} has {len(training)}.")
+    chosen = np.random.default_rng(seed).permutation(len(training))[:count]
+    picked = training.pick(np.sort(chosen), training.source)
+    images = torch.cat([part for part, _ in batches_of(picked, _BATCH)])
+    shuffled = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))]
+    held_out = count // HELD_OUT
+    return shuffled[held_out:], shuffled[:held_out]
+
+
+def _twin(network: nn.Module, spec: ModelSpec, config: QuantizeConfig) -> ImageNetwork:
+    """The network of `spec` with the layers that `config` quantizes, and the weights of the float `network`."""
+    twin = image_network(_spec(spec, config))
+    state = network.state_dict()
+    add_biases(twin, state)
+    twin.load_state_dict(state, strict=False)  # which has no quantizers
+    return twin.eval()
+
+
+def _spec(spec: ModelSpec, config: QuantizeConfig) -> ModelSpec:
+    return replace(spec, name=config.name(spec.name), quantization=config.quantized(), url="", digits="")
+
+
+def _check_sums(twin: nn.Module, spec: ModelSpec, config: QuantizeConfig, ends: Sequence[str]) -> int | None:
+    """The bits of the widest sum of a layer that is not one of the `ends`. Raises VerificationError above the bound."""
+    if not config.quantized().is_whole:
+        return None
+    layers = integer_weights(twin, torch.zeros(1, *spec.input_shape))
+    widths = {name: int(layer.sum_bits().max()) for name, layer in layers.items() if name not in ends}
+    widest = max(widths, key=lambda name: widths[name])
+    if config.accumulator is not None and widths[widest] > config.accumulator:
+        raise VerificationError(
+            f"layer {widest} has sums of {widths[widest]} bits after AXE; expected at most {config.accumulator}. Nothing "
+            "is written."
+        )
+    return widths[widest]
+
+
+def _by(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape))
