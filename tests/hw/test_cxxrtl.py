@@ -12,9 +12,8 @@ from tests.kernels.side_by_side import simulate_side_by_side
 # apart, as input waits for the weights of a design
 @pytest.fixture(scope="module", params=[False, True], ids=["weights_in_memories", "weights_that_are_loaded"])
 def simulated(request, tmp_path_factory):
-    # what pushes does not wait for its reader, so it is exact within a pipeline alone: tests/folding/test_latency.py
-    waiting = [layer for layer in EVERY_KERNEL if not getattr(layer, "pushes", False)]
-    layers = [layer for layer in waiting if layer.loads_weights == request.param]
+    # a part of a pipeline waits for no reader, so it is simulated as it is alone; pipelines in tests/folding/test_latency.py
+    layers = [layer.alone for layer in EVERY_KERNEL if layer.loads_weights == request.param]
     return simulate_side_by_side(layers, tmp_path_factory.mktemp("cxxrtl"), build_cxxrtl_model)
 
 
