@@ -8,7 +8,7 @@ scales in the end, so that the checkpoint says the integers whatever computes it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -22,7 +22,7 @@ from pipeline.datasets.image_folder import ImageFolder
 from pipeline.datasets.image_set import ImageSet
 from pipeline.datasets.loader import batches_of
 from pipeline.errors import ConfigError, VerificationError
-from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
+from pipeline.models.integer_weights import IntegerWeights, hidden_sparsity, integer_weights, largest_l1
 from pipeline.models.layers import ImageNetwork
 from pipeline.models.names import ModelSpec
 from pipeline.models.quantization import FLOAT
@@ -95,14 +95,14 @@ def quantize(config: QuantizeConfig, spec: ModelSpec, network: nn.Module, say: C
     )
     corrected = config.bias_correct and correct_biases(twin, network, batches, held_out)
     seconds = time.perf_counter() - started
-    widest = _check_sums(twin, spec, config, ends)
+    integers = integer_weights(twin, torch.zeros(1, *spec.input_shape)) if config.quantized().is_whole else {}
+    widest = _widest({name: layer for name, layer in integers.items() if name not in ends}, config)
     scores = score(twin, batches_of(test, _TEST_BATCH), "classes", "cross_entropy")
     quantized = _spec(spec, config)
     record = {
         **quantized.as_record(),
         "calibration_data": training.source,
         "calibration_images": len(images) + len(held_out),
-        "training_data": training.source,
         "test_data": test.source,
         "seed": config.seed,
         **scores.metrics,
@@ -115,8 +115,7 @@ def quantize(config: QuantizeConfig, spec: ModelSpec, network: nn.Module, say: C
         "config": config.model_dump(mode="json", exclude={"data_folder", "network"}),
         "begun_with": training_of(config.network),
     }
-    if widest is not None:
-        integers = integer_weights(twin, torch.zeros(1, *spec.input_shape))
+    if integers:
         record |= {"sparsity": round(hidden_sparsity(integers), 4), "largest_l1": largest_l1(integers)}
     return Quantized(twin, quantized, record, scores.metrics["top1"], float_top1, widest, corrected)
 
@@ -149,12 +148,11 @@ def _spec(spec: ModelSpec, config: QuantizeConfig) -> ModelSpec:
     return replace(spec, name=config.name(spec.name), quantization=config.quantized(), url="", digits="")
 
 
-def _check_sums(twin: nn.Module, spec: ModelSpec, config: QuantizeConfig, ends: Sequence[str]) -> int | None:
-    """The bits of the widest sum of a layer that is not one of the `ends`. Raises VerificationError above the bound."""
-    if not config.quantized().is_whole:
+def _widest(hidden: Mapping[str, IntegerWeights], config: QuantizeConfig) -> int | None:
+    """The bits of the widest sum of the layers `hidden`, None where there are none. Raises VerificationError above the bound."""
+    widths = {name: int(layer.sum_bits().max()) for name, layer in hidden.items()}
+    if not widths:
         return None
-    layers = integer_weights(twin, torch.zeros(1, *spec.input_shape))
-    widths = {name: int(layer.sum_bits().max()) for name, layer in layers.items() if name not in ends}
     widest = max(widths, key=lambda name: widths[name])
     if config.accumulator is not None and widths[widest] > config.accumulator:
         raise VerificationError(
