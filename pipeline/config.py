@@ -245,6 +245,11 @@ class BuildConfig(Section):
         description=f"{_choices(Output)}; null for top1 where the network gives a number for each class, else logits",
     )
 
+    finn: bool = Field(
+        False,
+        description="true or false: whether the layers are written as a model of FINN's nodes, too, with FINN's settings and "
+        "golden frames, and are run by FINN",
+    )
     check_overflow: bool = Field(
         False, description="true or false: a debug build, whose hardware watches its accumulators for overflows"
     )

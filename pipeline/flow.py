@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 PUBLISHED = (
-    *("report", "intermediate_models", "stitched_ip", "hls", "verification_output", "bitfile", "deploy"),
+    *("report", "intermediate_models", "finn", "stitched_ip", "hls", "verification_output", "bitfile", "deploy"),
     *("summary.md", "auto_folding_config.json", "*.png"),
 )
 BUILD_RECORD = Path("report", "build.json")

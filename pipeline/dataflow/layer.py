@@ -16,10 +16,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from pipeline.dataflow import registry
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.rising import of_count, running_max
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
+from pipeline.errors import UnsupportedError
 
 __all__ = ["Companion", "Folding", "Generated", "Layer", "Memory", "Shape", "Stream", "Table", "Wire"]
 
@@ -392,6 +394,21 @@ class Layer(ABC):
         Memories are as in Yosys' `family`. Empty where FINN has no such operator, or no estimate of its LUTs.
         """
         return {}
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        """The nodes of FINN that compute the same, in order, folded as the layer is; memories and resources are not said.
+
+        Raises UnsupportedError where FINN has none.
+        """
+        raise self.without_finn_node("FINN has no such node")
+
+    def without_finn_node(self, why: str) -> UnsupportedError:
+        """The error of a layer that no nodes of FINN compute."""
+        of = f" ({self.source})" if self.source else ""
+        return UnsupportedError(
+            f"layer {self.name}{of}, {type(self).__name__}, cannot be one of FINN's: {why}. Everything else of the build is there "
+            "without it: leave finn out."
+        )
 
     @classmethod
     @abstractmethod

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Memory, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.requantize import MOST_MULTIPLIER_BITS, MOST_SUM_BITS, Requantizer
@@ -41,6 +42,7 @@ __all__ = [
     "add_activation",
     "add_turns",
     "check_activation",
+    "finn_thresholding",
     "levels_of",
     "turns_of",
     "units_of",
@@ -233,6 +235,28 @@ def check_activation(
         raise VerificationError(
             f"layer {layer}: its requantizer is not equal to its thresholds: in channel {channel} they differ at {value}."
         )
+
+
+def finn_thresholding(
+    pixels: tuple[int, ...], input_type: IntType, output_type: IntType, thresholds: np.ndarray, pe: int, stream: str
+) -> FinnNode:
+    """FINN's Thresholding of `stream`, `pixels` (H, W) of as many channels as `thresholds` (C, T) has rows, `pe` a beat.
+
+    A threshold below all values of `input_type` or above them is as good as the nearest one that is next to them.
+    """
+    levels = thresholds.clip(input_type.lo, input_type.hi + 1)
+    held = IntType(int(levels.min()), int(levels.max()))
+    attributes = {
+        "NumChannels": len(thresholds),
+        "PE": pe,
+        "numSteps": thresholds.shape[1],
+        "inputDataType": input_type.name,
+        "weightDataType": held.name,
+        "outputDataType": output_type.name,
+        "ActVal": output_type.lo,
+        "numInputVectors": (1, *pixels),
+    }
+    return FinnNode("Thresholding", attributes, (stream,), constants=((levels, held),))
 
 
 @dataclass(frozen=True, eq=False)

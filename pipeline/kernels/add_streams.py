@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
@@ -15,6 +16,7 @@ from pipeline.dataflow.signed_digits import csd_digits
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.elementwise import finn_elementwise, finn_of_streams
 
 __all__ = ["AddStreams"]
 
@@ -102,6 +104,21 @@ class AddStreams(Layer):
         scaled = int(sum(csd_digits(np.array(self.multipliers)) - 1))
         demand.add(sums=self.lanes * bits, scaled=self.lanes * scaled * bits)
         return demand
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        """ElementwiseAdd, behind an ElementwiseMul for each input that is multiplied."""
+        nodes, streams = [], []
+        for index, (type_, term, factor) in enumerate(zip(self.types, self._terms(), self.multipliers, strict=True)):
+            streams.append(f"in{index}" if factor == 1 else f"term{index}")
+            if factor != 1:
+                by = np.array([factor])
+                nodes.append(
+                    finn_elementwise("Mul", self.shape, type_, term, by, self.pe, f"in{index}", f"term{index}")
+                )
+        output = self.outputs()[0].type
+        a, b = self._terms()
+        add = finn_of_streams("Add", (self.shape,) * 2, (a, b), output, self.pe, (streams[0], streams[1]))
+        return (*nodes, add)
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

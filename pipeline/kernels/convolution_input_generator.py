@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Stream
 from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
@@ -203,9 +204,14 @@ class ConvolutionInputGenerator(WindowGenerator):
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         lines = ram(self.simd * self.type.bits, self.buffer_depth, family)
+        return {"ConvolutionInputGenerator_rtl": self._finn_attributes() | {"ram_style": lines.ram_style}}
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        return (FinnNode(self.op_type, self._finn_attributes()),)
+
+    def _finn_attributes(self) -> dict[str, Any]:
         attributes = self.finn_window(self.shape[:2], self.simd)
-        attributes |= {"ram_style": lines.ram_style, "Dilation": self.dilation, "depthwise": int(self.depthwise)}
-        return {"ConvolutionInputGenerator_rtl": attributes}
+        return attributes | {"Dilation": self.dilation, "depthwise": int(self.depthwise)}
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

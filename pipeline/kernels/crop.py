@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
@@ -91,6 +92,23 @@ class Crop(Layer):
         counters = log2(height) + log2(width) + log2(self.folds)
         demand.add(data=self.simd * self.type.bits, counters=counters)
         return demand
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        (top, left, channel), (height, width, channels) = self.start, self.size
+        if channel or channels != self.shape[2]:
+            raise self.without_finn_node(f"it takes {channels} of {self.shape[2]} channels, and Crop takes all")
+        attributes = {
+            "DataType": self.type.name,
+            "ImgDim": self.shape[:2],
+            "NumChannels": channels,
+            "CropNorth": top,
+            "CropWest": left,
+            "CropSouth": self.shape[0] - top - height,
+            "CropEast": self.shape[1] - left - width,
+            "SIMD": self.simd,
+            "numInputVectors": (1,),
+        }
+        return (FinnNode("Crop", attributes),)
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
@@ -82,6 +83,17 @@ class DuplicateStreams(Layer):
         demand = Demand(self.op_type)
         demand.add(data=self.lanes * self.type.bits, copies=self.copies)  # one register in front of all copies
         return demand
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        attributes = {
+            "NumChannels": self.shape[2],
+            "PE": self.pe,
+            "NumOutputStreams": self.copies,
+            "inputDataType": self.type.name,
+            "numInputVectors": (1, *self.shape[:2]),
+            "outFIFODepths": (2,) * self.copies,
+        }
+        return (FinnNode("DuplicateStreams", attributes, outputs=tuple(f"out{i}" for i in range(self.copies))),)
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

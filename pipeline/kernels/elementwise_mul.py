@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
@@ -16,6 +17,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import ram
 from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.elementwise import finn_of_streams
 from pipeline.kernels.product_pair import product_adders, product_latency, recodes_input
 
 __all__ = ["ElementwiseMul"]
@@ -119,6 +121,11 @@ class ElementwiseMul(Layer):
             demand.add(counters=log2(self.folds * self.shape[0] * self.shape[1]))
             demand.store("gate", ram(self.pe * b.bits, self.folds, family))
         return demand
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        shapes = tuple(stream.shape for stream in self.inputs())
+        output = self.outputs()[0].type
+        return (finn_of_streams("Mul", (shapes[0], shapes[1]), self.types, output, self.pe, ("in0", "in1")),)
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw, divisors
@@ -86,6 +87,18 @@ class FMPadding(Layer):
         counters = log2(height) + log2(width) + log2(channels // self.simd)
         demand.add(data=self.simd * self.type.bits, counters=counters)
         return demand
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        if self.value:
+            raise self.without_finn_node(f"it pads with {self.value}, and FMPadding with 0")
+        attributes = {
+            "ImgDim": self.shape[:2],
+            "Padding": self.pads,
+            "NumChannels": self.shape[2],
+            "SIMD": self.simd,
+            "inputDataType": self.type.name,
+        }
+        return (FinnNode("FMPadding", attributes),)
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Memory, Stream, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw
@@ -17,6 +18,7 @@ from pipeline.devices.demand import Demand
 from pipeline.devices.dsps import LOW_BITS, SUM_BITS, dsp_latency, multiplier_dsps
 from pipeline.devices.memories import rom
 from pipeline.errors import ConfigError, UnsupportedError
+from pipeline.kernels.elementwise import finn_elementwise
 from pipeline.kernels.product_pair import product_adders, product_latency, recodes_input
 
 __all__ = ["LabelSelect"]
@@ -193,6 +195,28 @@ class LabelSelect(Scaling):
         if self.offsets is not None:
             demand.lut += (self.labels - 1) * score
         return demand
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        """LabelSelect, behind an ElementwiseMul and an ElementwiseAdd of the classes' scales where there are some."""
+        nodes, stream, shape, scores = [], "in0", (1, 1, self.labels), self.input_type
+        if self.multipliers is not None:
+            ends = [scores.scaled(int(by)) for by in self.multipliers]
+            product = IntType(min(end.lo for end in ends), max(end.hi for end in ends))
+            nodes.append(finn_elementwise("Mul", shape, scores, product, self.multipliers, self.pe, stream, "products"))
+            stream, scores = "products", product
+        if self.offsets is not None:
+            sums = self._score_type()
+            nodes.append(finn_elementwise("Add", shape, scores, sums, self.offsets, self.pe, stream, "scores"))
+            stream, scores = "scores", sums
+        attributes = {
+            "Labels": self.labels,
+            "PE": self.pe,
+            "K": 1,
+            "inputDataType": scores.name,
+            "outputDataType": self.outputs()[0].type.name,
+            "numInputVectors": (1, 1, 1),
+        }
+        return (*nodes, FinnNode("LabelSelect", attributes, (stream,)))
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.bounds import exact_range, range_bits
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Folding, Memory, Table
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.random_layers import Draw, divisors
@@ -20,7 +22,8 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import ram, rom
 from pipeline.errors import ConfigError
-from pipeline.kernels.activation import Activation
+from pipeline.kernels.activation import Activation, finn_thresholding
+from pipeline.kernels.elementwise import finn_elementwise
 from pipeline.kernels.matrix_vector import (
     LARGE_CHANNELS,
     LARGE_ROWS,
@@ -173,23 +176,72 @@ class MVAU(StoredMatrixVector):
         if self.m > 1:
             return {}
         weights = rom(self.pe * self.simd * self.weight_type.bits, self.neuron_folds * self.synapse_folds)
-        attributes = {
+        attributes = self._finn_attributes() | {
+            "outputDataType": self.output_type.name,
+            "noActivation": int(self.thresholds is None),
+            "resType": "lut",
+            "ram_style": weights.ram_style if self.ram_style == "auto" else self.ram_style,
+            "ram_style_thresholds": "distributed",
+        }
+        return {"MVAU_hls": attributes, "MVAU_rtl": {**attributes, "noActivation": 1, "resType": "dsp"}}
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        """MVAU without an activation, so that it may be one of DSPs, then the bias, then Thresholding.
+
+        Thresholds take the bias in. The accumulator is the one that is proven here; with a bias it holds the sums without it, too.
+        """
+        if self.thresholds is None and self.activates:
+            raise self.without_finn_node(f"it has {self.level_steps + 1:,} levels, which are a multiplication here")
+        sums = self._finn_sums()
+        shape = (*self.pixels, self.mh)
+        last = self.thresholds is None and self.bias is None
+        attributes = self._finn_attributes() | {
+            "accDataType": sums.name,
+            "outputDataType": sums.name,
+            "noActivation": 1,
+            "ram_style": self.ram_style,
+        }
+        weights = self._finn_weights()
+        matrix = FinnNode(
+            self.finn_operator,
+            attributes,
+            outputs=("out0" if last else "sums",),
+            constants=((weights, self.weight_type),),
+            between=None if last else (shape, sums),
+        )
+        if self.thresholds is not None:
+            thresholds = self.thresholds - (0 if self.bias is None else self.bias[:, None])
+            after = finn_thresholding(self.pixels, sums, self.output_type, thresholds, self.pe, "sums")
+        elif self.bias is not None:
+            after = finn_elementwise("Add", shape, sums, self.output_type, self.bias, self.pe, "sums", "out0")
+        else:
+            return (matrix,)
+        return matrix, after
+
+    def _finn_sums(self) -> IntType:
+        """What an accumulator holds."""
+        bits = max(self.lane_accumulator_bits())
+        if self.bias is not None:
+            lo, hi = exact_range(self.weights, self.input_type)
+            bits = max(bits, range_bits(min(lo), max(hi)))
+        return IntType.of_bits(bits, signed=True)
+
+    def _finn_weights(self) -> np.ndarray:
+        """(MW, MH)."""
+        return self.weights.T
+
+    def _finn_attributes(self) -> dict[str, Any]:
+        return {
             "MW": self.mw,
             "MH": self.mh,
             "SIMD": self.simd,
             "PE": self.pe,
             "inputDataType": self.input_type.name,
             "weightDataType": self.weight_type.name,
-            "outputDataType": self.output_type.name,
             "accDataType": IntType.of_bits(max(self.lane_accumulator_bits()), signed=True).name,
             "numInputVectors": [1, *self.pixels],
-            "noActivation": int(self.thresholds is None),
-            "resType": "lut",
             "mem_mode": self.mem_mode,
-            "ram_style": weights.ram_style if self.ram_style == "auto" else self.ram_style,
-            "ram_style_thresholds": "distributed",
         }
-        return {"MVAU_hls": attributes, "MVAU_rtl": {**attributes, "noActivation": 1, "resType": "dsp"}}
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Layer, Stream
 from pipeline.dataflow.packing import pack_word
 from pipeline.dataflow.pixels import check_pixels
@@ -163,6 +164,29 @@ class Pool(Layer):
             demand.lut += digits * (bits + 2 * self.pe) + outputs + sum(self.pixels) // 16 + 16
             demand.ff += digits * (2 * bits + outputs) + outputs + 32
         return demand
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        """MaxPool; AccPool, which sums up; or QuantAvgPool, whose shift is what leaves the bits of its output's type."""
+        if self.row_counts:
+            raise self.without_finn_node("it has sums of unlike numbers of elements, and Pool divides all by the same")
+        output = self.outputs()[0].type
+        left = (((1 << self.type.bits) - 1) * self.window).bit_length() - self.shift
+        if self.shift and (left, self.type.signed) != (output.bits, output.signed):
+            raise self.without_finn_node(
+                f"it shifts sums right by {self.shift}, to {output.name}, and QuantAvgPool leaves {left} bits by such a shift"
+            )
+        summing = "QuantAvgPool" if self.shift else "AccPool"
+        attributes = {
+            "Channels": self.channels,
+            "PE": self.pe,
+            "KernelSize": (1, self.window),
+            "Function": "MaxPool" if self.function == "max" else summing,
+            "OutImgDims": self.pixels,
+            "InputDataType": self.type.name,
+            "OutputDataType": output.name,
+            "AccumBits": self._sum_type().bits if self.function == "sum" else 0,
+        }
+        return (FinnNode("Pool", attributes),)
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

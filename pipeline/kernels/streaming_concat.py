@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Layer, Shape, Stream
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
@@ -95,6 +96,18 @@ class StreamingConcat(Layer):
         demand = Demand(self.op_type)
         demand.add(data=self.outputs()[0].bits, counters=log2(max(self._folds())))
         return demand
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        if self.frames:
+            raise self.without_finn_node("it joins whole frames, and StreamingConcat joins channels")
+        attributes = {
+            "SIMD": self.simd,
+            "ChannelsPerStream": self.channels,
+            "inputDataTypes": tuple(type_.name for type_ in self.types),
+            "numInputVectors": (1, *self.pixels),
+            "inFIFODepths": (2, 2),
+        }
+        return (FinnNode("StreamingConcat", attributes, ("in0", "in1")),)
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

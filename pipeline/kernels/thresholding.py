@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Memory, Shape, Stream, Table
 from pipeline.dataflow.pixels import check_pixels
 from pipeline.dataflow.random_layers import Draw, divisors
@@ -17,7 +18,14 @@ from pipeline.dataflow.roles import Activating
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.activation import Activation, activation_latency, add_activation, check_activation, levels_of
+from pipeline.kernels.activation import (
+    Activation,
+    activation_latency,
+    add_activation,
+    check_activation,
+    finn_thresholding,
+    levels_of,
+)
 from pipeline.kernels.threshold_search import search_styles
 
 __all__ = ["Thresholding"]
@@ -118,21 +126,18 @@ class Thresholding(Activating):
             return {}
         return {f"param_threshold_{self.input_type.bits}b": self.thresholds.size}
 
-    def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
+    def finn_nodes(self, family: str) -> dict[str, Mapping[str, Any]]:
         """Thresholding_rtl: of its Requant, which multiplies in DSPs, FINN estimates no LUTs."""
         if self.thresholds is None:
             return {}
-        levels = IntType(int(self.thresholds.min()), int(self.thresholds.max()))
-        attributes = {
-            "NumChannels": self.shape[2],
-            "PE": self.pe,
-            "numSteps": self.thresholds.shape[1],
-            "inputDataType": self.input_type.name,
-            "weightDataType": levels.name,
-            "outputDataType": self.output_type.name,
-            "numInputVectors": [1, *self.shape[:2]],
-        }
-        return {"Thresholding_rtl": attributes}
+        (node,) = self.finn_graph()
+        return {"Thresholding_rtl": node.attributes}
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        if self.thresholds is None:
+            raise self.without_finn_node(f"it has {self.level_steps + 1:,} levels, which are a multiplication here")
+        thresholds = np.broadcast_to(self.thresholds, (self.shape[2], self.thresholds.shape[1]))
+        return (finn_thresholding(self.shape[:2], self.input_type, self.output_type, thresholds, self.pe, "in0"),)
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Shape, Stream
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.types import IntType
@@ -102,6 +103,19 @@ class UpsampleNearestNeighbour(Generator):
         demand.store("rows", ram(bits, self.buffer_depth, family))
         demand.add(data=bits, counters=log2(self.buffer_depth) + log2(self.shape[1] * self.folds))
         return demand
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        (height, width, channels), (rows, columns) = self.shape, self.factors
+        attributes = {
+            "SIMD": self.simd,
+            "HI": height,
+            "WI": width,
+            "HO": height * rows,
+            "WO": width * columns,
+            "NumChannels": channels,
+            "inputDataType": self.type.name,
+        }
+        return (FinnNode("UpsampleNearestNeighbour", attributes),)
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from pipeline.dataflow.finn_node import FinnNode
 from pipeline.dataflow.layer import Folding, Stream
 from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.rising import running_max
@@ -149,10 +150,24 @@ class VVAU(MVAU):
         if self.multiplier > 1 or self.m > 1:
             return {}
         attributes = super().finn_nodes(family)["MVAU_hls"]
-        for name in ("MW", "MH", "numInputVectors", "ram_style_thresholds"):
+        del attributes["ram_style_thresholds"]
+        return {"VVAU_hls": attributes}
+
+    def finn_graph(self) -> tuple[FinnNode, ...]:
+        if self.multiplier > 1:
+            raise self.without_finn_node(f"{self.multiplier} rows share a channel, and a VVAU has one for each")
+        return super().finn_graph()
+
+    def _finn_weights(self) -> np.ndarray:
+        """(C, 1, KH, KW), as of a window of one row."""
+        return self.weights[:, None, None, :]
+
+    def _finn_attributes(self) -> dict[str, Any]:
+        attributes = super()._finn_attributes()
+        for name in ("MW", "MH", "numInputVectors"):
             del attributes[name]
-        # what FINN counts depends on the number of pixels of a window only
-        return {"VVAU_hls": attributes | {"Dim": list(self.pixels), "Channels": self.mh, "Kernel": [1, self.mw]}}
+        # of a window FINN asks for the number of pixels only
+        return attributes | {"Dim": list(self.pixels), "Channels": self.mh, "Kernel": [1, self.mw]}
 
     @classmethod
     def draw(cls, draw: Draw) -> Self:

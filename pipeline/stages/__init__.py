@@ -8,6 +8,7 @@ from pipeline.stages import (
     cppsim,
     dataflow,
     export,
+    finn,
     fold,
     package,
     report,
@@ -25,7 +26,7 @@ __all__ = ["STAGES"]
 STAGES: tuple[Stage, ...] = tuple(
     module.STAGE
     for module in (
-        *(resolve, export, streamline, dataflow, accumulators, fold, codegen),
+        *(resolve, export, streamline, dataflow, accumulators, fold, finn, codegen),
         *(cppsim, rtlsim, synth, verify, timing, bitfile, package, report),
     )
 )
