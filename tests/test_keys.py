@@ -74,6 +74,7 @@ def whole(folder: Path) -> tuple[BuildConfig, dict[str, Asked]]:
         target_fps=1000,
         simulation={"frames": 2},
         verify={"gate_level": True},
+        finn=True,
         timing={"place_and_route": True, "seeds": 1},
     )
     return config, recorded(config, folder / "whole", "report")

@@ -7,7 +7,6 @@ up to 2^24.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,31 +27,12 @@ from qonnx.transformation.general import GiveUniqueNodeNames
 
 from pipeline.errors import VerificationError
 from pipeline.finn.model import INPUT, FinnModel
+from pipeline.finn.record import FinnNodeCost, Widths
 
-__all__ = ["FinnNodeCost", "Widths", "attribute", "check_frames", "check_widths", "costs", "fifo_depths", "specialized"]
+__all__ = ["attribute", "check_frames", "check_widths", "costs", "fifo_depths", "specialized"]
 
 _EXACT = 1 << 24  # integers that float32 holds
 _MATRICES = ("MVAU", "VVAU")
-
-
-@dataclass(frozen=True)
-class Widths:
-    """The accumulators of one matrix: as it was exported, and as FINN's MinimizeAccumulatorWidth makes it."""
-
-    node: str
-    exported: str
-    finn: str
-
-
-@dataclass(frozen=True)
-class FinnNodeCost:
-    """FINN's estimates of one of its nodes: cycles a frame, and resources by FINN's names of them."""
-
-    node: str
-    op_type: str
-    layer: str
-    cycles: int
-    resources: dict[str, float]
 
 
 def check_frames(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +19,16 @@ from finn.util.basic import alveo_part_map, pynq_part_map
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.devices.boards import Board
 from pipeline.finn import check
-from pipeline.finn.check import FinnNodeCost, Widths
 from pipeline.finn.model import FinnModel, to_finn
+from pipeline.finn.record import FILE, FinnExport
 from pipeline.finn.releases import RELEASES, Release
 
-__all__ = ["FinnExport", "load", "run"]
+__all__ = ["run"]
 
-_RECORD = "finn.json"
 _FOLDING, _STYLES, _FIFOS = "folding_config.json", "specialize_layers.json", "fifo_config.json"
 _FOLDED = ("PE", "SIMD", "ram_style", "resType", "mem_mode", "inFIFODepths", "outFIFODepths", "depthwise")
 _OUTPUTS = ("estimate_reports", "stitched_ip", "rtlsim_performance", "out_of_context_synth")
 _BOARD_OUTPUTS = ("bitfile", "pynq_driver", "deployment_package")
-
-
-@dataclass(frozen=True)
-class FinnExport:
-    """What report/finn.json has: `frames` of the golden ones, in which `tensors` are equal; FINN's estimates, node by node."""
-
-    version: str
-    frames: int
-    tensors: int
-    widths: tuple[Widths, ...]
-    nodes: tuple[FinnNodeCost, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def same_widths(self) -> bool:
-        return all(width.exported == width.finn for width in self.widths)
-
-    @property
-    def slowest(self) -> FinnNodeCost:
-        return max(self.nodes, key=lambda node: node.cycles)
-
-    def total(self, resource: str) -> float:
-        """The sum of FINN's estimates of a resource, by FINN's name of it."""
-        return sum(node.resources.get(resource, 0) for node in self.nodes)
 
 
 def run(
@@ -99,24 +74,8 @@ def run(
     for release in RELEASES:
         _write(target / release.config, _settings(release, board, clock_period_ns, graph.name))
     (folder / "report").mkdir(parents=True, exist_ok=True)
-    _write(folder / "report" / _RECORD, asdict(result))
+    _write(folder / "report" / FILE, asdict(result))
     return result
-
-
-def load(folder: Path) -> FinnExport | None:
-    """What the stage wrote into `folder`; None where it was not asked for."""
-    path = folder / "report" / _RECORD
-    if not path.exists():
-        return None
-    record = json.loads(path.read_text())
-    return FinnExport(
-        record["version"],
-        record["frames"],
-        record["tensors"],
-        tuple(Widths(**width) for width in record["widths"]),
-        tuple(FinnNodeCost(**node) for node in record["nodes"]),
-        tuple(record["notes"]),
-    )
 
 
 def _styles(exported: FinnModel) -> dict[str, dict[str, str]]:

@@ -14,6 +14,8 @@ from pipeline.accumulators.certificate import Certificate
 from pipeline.cache import read_entry
 from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.errors import ModelError
+from pipeline.finn import record as finn_record
+from pipeline.finn.record import FinnExport
 from pipeline.folding import fold
 from pipeline.folding.fold import Folded
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
@@ -75,7 +77,7 @@ class BuildFacts:
     """One build.
 
     `input_quantizer` is None where the network has its own; `seen` is of the golden frames. `estimated` is of the longest
-    paths. `cpp` is None where no frames were asked for in C++, `gates` where no gate-level simulation was, `timing` where
+    paths. `exported` is None where no model of FINN's nodes was asked for, `cpp` where no frames were in C++, `gates` where no gate-level simulation was, `timing` where
     no place and route was, and `bitfile` for a board that no block design is made for.
     """
 
@@ -84,6 +86,7 @@ class BuildFacts:
     seen: RangesSeen
     certificate: Certificate
     folded: Folded
+    exported: FinnExport | None
     layers: dict[str, LayerRun]
     network: NetworkSimulation
     cpp: CppSimulation | None
@@ -147,6 +150,7 @@ def read_facts(
             seen=RangesSeen.load(results["dataflow"]),
             certificate=Certificate.read(results["accumulators"] / "report" / "accumulators.json"),
             folded=fold.load(results["fold"]),
+            exported=finn_record.load(results["finn"]),
             layers={name: _layer_run(entry) for name, entry in runs.items()},
             network=NetworkSimulation(
                 frames=performance["N"],

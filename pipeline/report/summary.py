@@ -12,6 +12,7 @@ from pipeline.kernels.threshold_search import MAX_THRESHOLDS
 from pipeline.models.resolve import Weights
 from pipeline.report.boards import boards_section
 from pipeline.report.facts import BuildFacts
+from pipeline.report.finn import finn_section
 from pipeline.report.markdown import number, percent, span, table
 from pipeline.report.super_resolution import SuperResolution
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC, place
@@ -51,6 +52,7 @@ def summary(facts: BuildFacts) -> str:
         *([_requantization(facts)] if facts.folded.requantized else []),
         _resources(facts),
         boards_section(facts),
+        *([finn_section(facts.exported, facts)] if facts.exported else []),
         _longest_paths(facts),
         _timing(facts),
         _fifos(facts),

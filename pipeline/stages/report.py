@@ -33,7 +33,7 @@ STAGE = Stage(
     reads=("target_fps", "target_latency_ns", "board"),
     needs=(
         *("resolve", "export", "streamline", "dataflow", "accumulators"),
-        *("fold", "codegen", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
+        *("fold", "finn", "codegen", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
     ),
     packages=("finn-plus", "matplotlib", "pillow", "scikit-learn", *NETWORK, *LAYERS),
     sources=("hw/boards/*.yaml",),

@@ -19,7 +19,7 @@ from pipeline.dataflow.registry import kernels
 from pipeline.dataflow.types import IntType
 from pipeline.devices.boards import load_board
 from pipeline.errors import UnsupportedError, VerificationError
-from pipeline.finn import check, export
+from pipeline.finn import check, export, record
 from pipeline.finn.model import INPUT, to_finn
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
@@ -262,7 +262,7 @@ def test_the_folder_is_what_finns_flow_takes(tmp_path):
     frames = frames_for(graph, 3)
     result = export.run(graph, graph, 10**9, frames, KV260, 3.3333, tmp_path, version="1")
     assert (result.frames, result.same_widths) == (3, False) and result.slowest.cycles > 36
-    assert export.load(tmp_path) == result and export.load(tmp_path / "finn") is None
+    assert record.load(tmp_path) == result and record.load(tmp_path / "finn") is None
     finn = tmp_path / "finn"
 
     model = ModelWrapper(str(finn / "model.onnx"))

@@ -95,6 +95,7 @@ def sample_facts(**changes) -> BuildFacts:
         seen=RangesSeen({"input": SeenRange("UINT8", 0, 255, 3, 255), "MVAU_0_out0": SeenRange("UINT4", 0, 15, 0, 15)}),
         certificate=certificate,
         folded=folded,
+        exported=None,
         layers=layers,
         network=NetworkSimulation(10, 12 * cycles, 300, 500, cycles, 200.0, 2, peaks),
         cpp=CppSimulation("g++ 12.2.0", "hls4ml 1.3.0", 20.0, 10.0, CppNetworkRun(1, 2, (0, 1)), cpp),

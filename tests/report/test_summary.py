@@ -10,6 +10,7 @@ from a2q_driver.output_steps import OutputStep
 from pipeline.dataflow.requantize import Requantizer
 from pipeline.devices.boards import board_names
 from pipeline.devices.resources import Resources
+from pipeline.finn.record import FinnExport, FinnNodeCost, Widths
 from pipeline.folding.fit import Bound, Fit
 from pipeline.folding.fold import MvauChoice
 from pipeline.kernels.mvau import MVAU
@@ -414,3 +415,21 @@ def test_the_latency_stands_beside_what_was_asked_for():
     for target, verdict in ((took, "reached"), (took - 1, "**missed**")):
         text = summary(sample_facts(target_latency_ns=target))
         assert f"reset to the end of the first frame (target {target:,g} ns {verdict})" in text
+
+
+def test_finns_nodes_stand_beside_the_layers_where_they_were_asked_for():
+    assert "## FINN\n" not in summary(FACTS)
+    unit = FACTS.folded.graph.accumulating[0]
+    nodes = (
+        FinnNodeCost("MVAU_hls_0", "MVAU_hls", unit.name, 1234, {"LUT": 900.0, "DSP": 3.0}),
+        FinnNodeCost("Thresholding_rtl_0", "Thresholding_rtl", unit.name, 64, {"LUT": 100.0}),
+    )
+    widths = (Widths(unit.name, "INT14", "INT13"),)
+    text = summary(replace(FACTS, exported=FinnExport("1.6.1", 10, 42, widths, nodes, ("MVAU_9: sparse here",))))
+    assert "equal in every element of 42 tensors in 10 golden frames" in text and "nowhere wider than here" in text
+    assert "Not as here: MVAU_9: sparse here." in text
+    layer, everything = rows(text, "FINN")[1:]
+    counted = FACTS.resources.layers[unit.name].total.lut
+    assert layer[:3] == [f"| {unit.name}", "MVAU_hls, Thresholding_rtl", "1,234"]
+    assert layer[4:8] == ["1,000", "0", "0", "3"] and layer[8] == f"{counted:,}"
+    assert everything[2] == "1,234" and everything[4] == "1,000"
