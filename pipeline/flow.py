@@ -67,7 +67,7 @@ __all__ = [
 
 PUBLISHED = (
     *("report", "intermediate_models", "finn", "stitched_ip", "hls", "verification_output", "bitfile", "deploy"),
-    *("summary.md", "auto_folding_config.json", "*.png"),
+    *("summary.md", "report.html", "auto_folding_config.json", "*.png"),
 )
 BUILD_RECORD = Path("report", "build.json")
 UNSUPPORTED = Path("report", "unsupported.json")  # what cannot be built of a network

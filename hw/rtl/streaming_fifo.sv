@@ -117,6 +117,24 @@ module streaming_fifo #(
     count_q <= rst_ni ? count_d : 0;
     peak_q <= !rst_ni ? 0 : (count_d > peak_q) ? count_d : peak_q;
   end
+  // what the writer did in so many cycles at a time, if +trace=<cycles> asks for it: beats sent, and cycles held back
+  int unsigned span, cycle_q, sent_q, held_q;
+  wire [31:0] sent_d = sent_q + 32'(in_valid_i && in_ready_o);
+  wire [31:0] held_d = held_q + 32'(in_valid_i && !in_ready_o);
+  wire span_ends = cycle_q == span - 1;
+  initial if (!$value$plusargs("trace=%d", span)) span = 0;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || span_ends) begin
+      cycle_q <= 0;
+      sent_q <= 0;
+      held_q <= 0;
+    end else if (span != 0) begin
+      cycle_q <= cycle_q + 1;
+      sent_q <= sent_d;
+      held_q <= held_d;
+    end
+    if (rst_ni && span_ends) $display("stat %m span %0d %0d", sent_d, held_d);
+  end
   final begin
     $display("stat %m peak %0d", peak_q);
     $display("stat %m state %0d %0d %0d %0d %0d", count_q, in_valid_i, in_ready_o, out_valid_o, out_ready_i);

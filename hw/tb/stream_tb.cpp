@@ -1,7 +1,7 @@
 // Drives every AXI stream of a Verilator model from files and writes what comes out to files.
 //
 // usage: stream_tb <idle limit> <stall seed> then, where weights are loaded, <file>, for each input, <file> and, for each
-//        output, <file> <beats a frame> <frames>
+//        output, <file> <beats a frame> <frames>, and at the end the model's own arguments, +<name>=<value>
 //
 // A stall seed of 0 offers a beat in every cycle and takes one in every cycle; another seed leaves gaps and holds back at
 // random, half of the time. A simulation in which no port moves for <idle limit> cycles ends with status 3.
@@ -116,6 +116,7 @@ int main(int argc, char** argv) {
     // what no reset sets begins at random, so that a reset that is missing shows
     context.randReset(2);
     context.randSeed(argc > 2 ? 1 + std::atoi(argv[2]) : 1);
+    context.commandArgs(argc, argv);  // the model's own, which begin with a plus sign and come last
     TOP_CLASS top(&context);
     int next = 1;
     auto argument = [&]() -> const char* {

@@ -31,7 +31,7 @@ from pipeline.verification import cppsim, gate_level
 from pipeline.verification.comparison import AccumulatorExtremes
 from pipeline.verification.cppsim import CppSimulation
 from pipeline.verification.gate_level import GateLevelReport
-from pipeline.verification.rtlsim import LayerRun
+from pipeline.verification.rtlsim import TRACE_FILE, LayerRun, Trace
 
 if TYPE_CHECKING:
     from pipeline.devices.boards import Board
@@ -52,6 +52,7 @@ class NetworkSimulation:
     clock_mhz: float
     stalled_frames: int
     fifo_peaks: dict[str, int]  # beats
+    frame_cycles: tuple[int, ...] = ()  # when each frame had left
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class BuildFacts:
     """One build.
 
     `input_quantizer` is None where the network has its own; `seen` is of the golden frames. `estimated` is of the longest
-    paths. `exported` is None where no model of FINN's nodes was asked for, `cpp` where no frames were in C++, `gates` where no gate-level simulation was, `timing` where
+    paths. `trace` is None where weights are loaded first, `exported` where no model of FINN's nodes was asked for, `cpp` where no frames were in C++, `gates` where no gate-level simulation was, `timing` where
     no place and route was, and `bitfile` for a board that no block design is made for.
     """
 
@@ -87,6 +88,7 @@ class BuildFacts:
     certificate: Certificate
     folded: Folded
     exported: FinnExport | None
+    trace: Trace | None
     layers: dict[str, LayerRun]
     network: NetworkSimulation
     cpp: CppSimulation | None
@@ -151,6 +153,7 @@ def read_facts(
             certificate=Certificate.read(results["accumulators"] / "report" / "accumulators.json"),
             folded=fold.load(results["fold"]),
             exported=finn_record.load(results["finn"]),
+            trace=Trace(**_json(path)) if (path := results["rtlsim"] / "report" / TRACE_FILE).exists() else None,
             layers={name: _layer_run(entry) for name, entry in runs.items()},
             network=NetworkSimulation(
                 frames=performance["N"],
@@ -161,6 +164,7 @@ def read_facts(
                 clock_mhz=performance["fclk[mhz]"],
                 stalled_frames=performance["stalled"]["frames"],
                 fifo_peaks={name: fifo["peak"] for name, fifo in performance["fifos"].items()},
+                frame_cycles=tuple(performance["frame_cycles"]),
             ),
             cpp=cppsim.load(results["cppsim"] / "report" / cppsim.FILE),
             resources=synth.load(results["synth"] / "report" / synth.FILE),

@@ -16,8 +16,11 @@ from typing import Any
 from pipeline.devices.boards import BOARD_FILE, Board
 from pipeline.devices.resources import Resources
 from pipeline.finn.estimate import KEYS, estimate
+from pipeline.report import graph as graph_file
+from pipeline.report import page
 from pipeline.report.facts import BuildFacts, read_facts
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
+from pipeline.report.graph import network_graph
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, RESTORED_FIGURE, WIDTHS_FIGURE, summary
 from pipeline.report.super_resolution import RESTORED_FILE, draw_restored, restore
 
@@ -53,7 +56,11 @@ def run(
     draw_luts(facts, folder / LUTS_FIGURE)
     draw_cycles(facts, folder / CYCLES_FIGURE)
     draw_widths(facts, folder / WIDTHS_FIGURE)
-    (folder / "summary.md").write_text(summary(facts))
+    text = summary(facts)
+    (folder / "summary.md").write_text(text)
+    graph = network_graph(facts)
+    (folder / "report" / graph_file.FILE).write_text(json.dumps(graph, indent=1) + "\n")
+    (folder / page.FILE).write_text(page.to_html(facts, graph, text, folder))
     return facts
 
 

@@ -35,7 +35,7 @@ STAGE = Stage(
         *("resolve", "export", "streamline", "dataflow", "accumulators"),
         *("fold", "finn", "codegen", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
     ),
-    packages=("finn-plus", "matplotlib", "pillow", "scikit-learn", *NETWORK, *LAYERS),
-    sources=("hw/boards/*.yaml",),
+    packages=("finn-plus", "jinja2", "markdown-it-py", "matplotlib", "pillow", "scikit-learn", *NETWORK, *LAYERS),
+    sources=("hw/boards/*.yaml", "pipeline/report/templates/*.jinja"),
     files=lambda options: board_files(options.board),
 )

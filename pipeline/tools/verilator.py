@@ -89,12 +89,14 @@ class Model:
         *,
         stalls: int | None = None,
         idle_limit: int = 100_000,
+        trace: int | None = None,
     ) -> SimulationResult:
         """Send `inputs`, int64 arrays of shape (N, H, W, C) by stream, and take `frames` from the outputs.
 
         `frames` may be left out if every input has as many frames as every output gives. `stalls` is the seed of random
         gaps on every port; None is full speed. Weights that the design loads are sent first, and with gaps input is
-        offered meanwhile. Raises DeadlockError if no port moves for `idle_limit` cycles.
+        offered meanwhile. `trace` has every FIFO report, as the stat `span`, how many beats it took and how many cycles its
+        writer was held back in each so many cycles from the release of reset on. Raises DeadlockError if no port moves for `idle_limit` cycles.
         """
         if frames is None:
             (count,) = {len(array) for array in inputs.values()}
@@ -109,6 +111,7 @@ class Model:
                 arguments.append(str(path))
             for port in self.design.outputs:
                 arguments += [str(Path(scratch, port.name)), str(port.beats), str(frames[port.stream])]
+            arguments += [f"+trace={trace}"] if trace else []
             done = process.run([self.executable, *arguments], cwd=self.design.folder)
             report = _Report(done.stdout)
             if done.returncode == 3:

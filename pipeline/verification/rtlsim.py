@@ -27,12 +27,15 @@ from pipeline.tools.pool import side_by_side
 from pipeline.tools.verilator import Model, SimulationResult, build_model
 from pipeline.verification.comparison import AccumulatorExtremes, as_frames, compare
 
-__all__ = ["LayerRun", "NetworkRun", "run", "run_layers", "run_network"]
+__all__ = ["TRACE_FILE", "LayerRun", "NetworkRun", "Trace", "run", "run_layers", "run_network"]
+
+TRACE_FILE = "rtlsim_trace.json"
 
 Result = TypeVar("Result")
 
 _LAYER_FRAMES = 2  # two frames show the distance between frames
 _STALL_FRAMES = 1
+_SPANS, _TRACED = 200, 4  # of a trace, and the frames that it is of
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,16 @@ class LayerRun:
     predicted_cycles: int
     observed_cycles: int | None  # None where there is one frame only
     accumulator: AccumulatorExtremes | None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What each layer's first output did in spans of `cycles` from the release of reset on: by layer the beats that it `sent`
+    and the cycles that it was `held` back by what follows, span by span."""
+
+    cycles: int
+    sent: dict[str, list[int]]
+    held: dict[str, list[int]]
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,7 @@ class NetworkRun:
     fifo_peaks: dict[str, tuple[int, int]]  # FIFO → peak, depth
     golden_frames: tuple[int, ...] = ()  # the golden frames that were simulated, by their indices
     weight_words: int = 0
+    trace: Trace | None = None  # at full speed; None where weights are loaded first
 
     def performance(self, clock_ns: float) -> dict[str, Any]:
         """FINN's rtlsim_performance.json."""
@@ -184,7 +198,10 @@ def run_network(
     log("compiled the stitched network")
     expected = graph.run(frames)
     idle_limit = 4 * sum(layer.cycles() for layer in graph.computing) + 10_000
-    result = model.run({graph.input: frames}, idle_limit=idle_limit)
+    # a span of the trace is such that there are some 200; weights that are loaded first would not be in its time
+    slowest = max(layer.cycles() for layer in graph.computing)
+    span = None if len(design.weight_words) else -(-slowest * (min(len(frames), _TRACED) + 1) // _SPANS)
+    result = model.run({graph.input: frames}, idle_limit=idle_limit, trace=span)
     got = result.outputs[graph.output]
     verified.mkdir(parents=True, exist_ok=True)
     verdict = "SUCCESS" if np.array_equal(got, expected) else "FAIL"
@@ -210,12 +227,29 @@ def run_network(
         stalled_cycles=stalled.cycles,
         stalled_frames=len(frames),
         fifo_peaks=peaks,
+        trace=_trace(graph, design, result, span) if span else None,
         weight_words=len(design.weight_words),
     )
 
 
+def _trace(graph: LayerGraph, design: Design, result: SimulationResult, cycles: int) -> Trace:
+    """The trace of the FIFOs behind each layer."""
+    instances = {name: instance for instance, name in design.instances.items()}
+    behind = {fifo.input_names[0]: fifo.name for fifo in graph.fifos}
+    spans = {
+        layer.name: result.stats[f"TOP.{design.name}.{instances[fifo]}"]["span"][:_SPANS]
+        for layer in graph.computing
+        if not layer.between_layers and (fifo := behind.get(layer.output_names[0]))
+    }
+    return Trace(
+        cycles,
+        {name: [sent for sent, _ in of] for name, of in spans.items()},
+        {name: [held for _, held in of] for name, of in spans.items()},
+    )
+
+
 def write_report(layers: list[LayerRun], network: NetworkRun, clock_ns: float, folder: Path) -> None:
-    """report/rtlsim_performance.json with FINN's keys, and report/rtlsim_layers.json."""
+    """report/rtlsim_performance.json with FINN's keys, report/rtlsim_layers.json, and report/TRACE_FILE where there is a trace."""
     folder.mkdir(parents=True, exist_ok=True)
     performance = {
         "how": "simulated by Verilator, cycle by cycle; time is cycles at the configured clock, which nothing here proves "
@@ -230,6 +264,8 @@ def write_report(layers: list[LayerRun], network: NetworkRun, clock_ns: float, f
         "fifos": {name: {"peak": peak, "depth": depth} for name, (peak, depth) in network.fifo_peaks.items()},
     }
     (folder / "rtlsim_performance.json").write_text(json.dumps(performance, indent=2) + "\n")
+    if network.trace:
+        (folder / TRACE_FILE).write_text(json.dumps(asdict(network.trace)) + "\n")
     (folder / "rtlsim_layers.json").write_text(json.dumps({run.layer: asdict(run) for run in layers}, indent=2) + "\n")
 
 

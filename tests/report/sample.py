@@ -96,6 +96,7 @@ def sample_facts(**changes) -> BuildFacts:
         certificate=certificate,
         folded=folded,
         exported=None,
+        trace=None,
         layers=layers,
         network=NetworkSimulation(10, 12 * cycles, 300, 500, cycles, 200.0, 2, peaks),
         cpp=CppSimulation("g++ 12.2.0", "hls4ml 1.3.0", 20.0, 10.0, CppNetworkRun(1, 2, (0, 1)), cpp),
