@@ -7,6 +7,7 @@ import io
 import os
 import shlex
 import sys
+import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,8 +26,17 @@ from pipeline.api import BuildResult
 from pipeline.api import build as run_build
 from pipeline.config import COMMAND_LINE, BuildConfig, command_line, config_for, load_config, path_of
 from pipeline.devices.boards import DEFAULT_BOARD, PYNQ_PORT, SIMULATED
-from pipeline.errors import A2QError
-from pipeline.listing import board_facts, board_table, family_table, model_table, option_page, show_build, stage_table
+from pipeline.errors import A2QError, InputError
+from pipeline.listing import (
+    board_facts,
+    board_table,
+    family_table,
+    model_table,
+    option_page,
+    page_of,
+    show_build,
+    stage_table,
+)
 from pipeline.progress import Screen
 from pipeline.report.terminal import ReportMarkdown
 from pipeline.stages import STAGES
@@ -393,9 +403,19 @@ def options() -> None:
 
 
 @app.command()
-def show(build: Annotated[Path, typer.Argument(parser=_path, help="A build's folder, or its name in build/.")]) -> None:
+def show(
+    build: Annotated[Path, typer.Argument(parser=_path, help="A build's folder, or its name in build/.")],
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open its page, report.html, in the browser instead.")
+    ] = False,
+) -> None:
     """Show what a build came to: its summary, and what each stage took."""
     with _messages(False):
+        if open_page:
+            page = page_of(build)
+            if not webbrowser.open(page.as_uri()):
+                raise InputError(f"No browser was found to open {page} with. Open this file in one.")
+            return
         summary, table = show_build(build)
         if summary:
             _print_page(summary)

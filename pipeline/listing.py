@@ -26,7 +26,17 @@ from pipeline.report.markdown import percent
 from pipeline.stage import Stage
 from pipeline.stages import STAGES
 
-__all__ = ["board_facts", "board_table", "family_table", "model_table", "option_page", "show_build", "stage_table"]
+__all__ = [
+    "board_facts",
+    "board_table",
+    "family_table",
+    "find_build",
+    "model_table",
+    "option_page",
+    "page_of",
+    "show_build",
+    "stage_table",
+]
 
 
 def model_table() -> Table:
@@ -197,16 +207,32 @@ def _readers(name: str) -> list[str]:
     return [stage.name for stage in STAGES if {name, *sections} & {*stage.reads}]
 
 
-def show_build(build: Path) -> tuple[str, Table]:
-    """The text of a build's summary.md, empty if it has none yet, and the table of its stages.
-
-    Raises InputError where `build` is neither a build's folder nor the name of one in build/.
-    """
+def find_build(build: Path) -> Path:
+    """The folder of a build, or of the one in build/ that has this name. Raises InputError where there is none."""
     folder = next((f for f in (build, Path("build", build)) if (f / BUILD_RECORD).is_file()), None)
     if folder is None:
         known = sorted(path.parents[1].name for path in Path("build").glob(f"*/{BUILD_RECORD}"))
         builds = f"The builds in build/ are: {', '.join(known)}." if known else "There are no builds in build/."
         raise InputError(f"There is no build in {build}: {build / BUILD_RECORD} is missing. {builds}")
+    return folder
+
+
+def page_of(build: Path) -> Path:
+    """The page of a build, to be opened in a browser. Raises InputError where there is no build, or no page of it yet."""
+    page = find_build(build) / "report.html"
+    if not page.is_file():
+        raise InputError(
+            f"{page} is missing: the build has not come to its stage report yet. Go on with it, then open its page."
+        )
+    return page.absolute()
+
+
+def show_build(build: Path) -> tuple[str, Table]:
+    """The text of a build's summary.md, empty if it has none yet, and the table of its stages.
+
+    Raises InputError where `build` is neither a build's folder nor the name of one in build/.
+    """
+    folder = find_build(build)
     try:
         record = json.loads((folder / BUILD_RECORD).read_text())
         table = Table(*(Column(name, no_wrap=True) for name in ("stage", "time", "peak")), box=None)

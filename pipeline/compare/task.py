@@ -32,7 +32,7 @@ from pipeline.stages import STAGES
 
 __all__ = ["Built", "Failed", "Place", "build_point", "checkout", "find_folding", "keys"]
 
-_COLLECTED = ("report/*.json", "summary.md", "auto_folding_config.json", "*.png")
+_COLLECTED = ("report/*.json", "summary.md", "report.html", "auto_folding_config.json", "*.png")
 _FOLDINGS = ".foldings"
 _one_at_a_time = threading.Lock()  # a build takes over its process's output
 

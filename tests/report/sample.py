@@ -29,7 +29,7 @@ from tests.dataflow.residual import residual_network
 __all__ = ["STAGES", "sample_facts"]
 
 STAGES = (
-    *("resolve", "export", "streamline", "dataflow", "accumulators", "fold", "codegen", "cppsim", "rtlsim", "synth"),
+    *("resolve", "export", "streamline", "dataflow", "accumulators", "fold", "finn", "codegen", "cppsim", "rtlsim", "synth"),
     *("verify", "timing", "bitfile", "package"),
 )
 
@@ -98,7 +98,7 @@ def sample_facts(**changes) -> BuildFacts:
         exported=None,
         trace=None,
         layers=layers,
-        network=NetworkSimulation(10, 12 * cycles, 300, 500, cycles, 200.0, 2, peaks),
+        network=NetworkSimulation(10, 12 * cycles, 300, 500, cycles, 200.0, 2, peaks, (500,)),
         cpp=CppSimulation("g++ 12.2.0", "hls4ml 1.3.0", 20.0, 10.0, CppNetworkRun(1, 2, (0, 1)), cpp),
         resources=ResourceReport(
             method="counted by hand",

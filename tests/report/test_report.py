@@ -92,7 +92,7 @@ def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results
     assert facts.resources.total.lut == 7 * len(FACTS.folded.graph.layers)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     figures = {"luts_per_layer.png", "cycles_per_layer.png", "accumulator_widths.png"}
-    assert names == {"summary.md", "report"} | figures
+    assert names == {"summary.md", "report.html", "report"} | figures
     assert (tmp_path / "out" / "report" / "board.yaml").read_bytes() == load_board("KV260").file.read_bytes()
     assert all(f"({name})" in (tmp_path / "out" / "summary.md").read_text() for name in figures)
 
