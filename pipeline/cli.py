@@ -30,6 +30,7 @@ from pipeline.errors import A2QError, InputError
 from pipeline.listing import (
     board_facts,
     board_table,
+    diff_table,
     family_table,
     model_table,
     option_page,
@@ -419,6 +420,18 @@ def show(
         summary, table = show_build(build)
         if summary:
             _print_page(summary)
+        _print(table)
+
+
+@app.command()
+def diff(
+    first: Annotated[Path, typer.Argument(parser=_path, help="A build's folder, or its name in build/.")],
+    second: Annotated[Path, typer.Argument(parser=_path, help="Another build of the same network.")],
+) -> None:
+    """Compare two builds of one network, layer by layer."""
+    with _messages(False):
+        sentence, table = diff_table(first, second)
+        Console(emoji=False).print(sentence, highlight=False, markup=False)
         _print(table)
 
 

@@ -22,6 +22,7 @@ from pipeline.flow import BUILD_RECORD
 from pipeline.models.metrics import accuracy_of
 from pipeline.models.names import FAMILIES, MODELS, SHIPPED, TRAINED, Family, recorded
 from pipeline.models.registry import checkpoint_facts
+from pipeline.report.diff import compare
 from pipeline.report.markdown import percent
 from pipeline.stage import Stage
 from pipeline.stages import STAGES
@@ -29,6 +30,7 @@ from pipeline.stages import STAGES
 __all__ = [
     "board_facts",
     "board_table",
+    "diff_table",
     "family_table",
     "find_build",
     "model_table",
@@ -156,6 +158,19 @@ def board_facts(name: str) -> Table:
 def _system(board: Board) -> str:
     """The processors of `board`, in a word or two."""
     return _SYSTEMS[board.processing_system.kind] if board.processing_system else "none"
+
+
+def diff_table(first: Path, second: Path) -> tuple[str, Table]:
+    """Two builds beside each other: a sentence, and a table of the layers that differ. Raises InputError for no such builds."""
+    found = compare(find_build(first), find_build(second))
+    table = Table(Column("layer", overflow="fold"), box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("folding", overflow="fold")
+    for name in ("LUT", "DSP", "cycles", "bits"):
+        table.add_column(name, justify="right", overflow="fold")
+    for row in found.rows:
+        table.add_row(*map(escape, row))
+    others = f"{found.same} {'layer is' if found.same == 1 else 'layers are'} the same in both"
+    return f"{found.names[0]} → {found.names[1]}; {others}; LUTs and DSPs are counted, cycles predicted", table
 
 
 def stage_table(stages: Sequence[Stage]) -> Table:

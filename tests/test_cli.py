@@ -46,7 +46,7 @@ def test_help_names_the_commands() -> None:
     assert all(
         command in result.output
         for command in (
-            *("build", "compare", "models", "options", "stages", "show", "train", "evaluate", "benchmark"),
+            *("build", "compare", "models", "options", "stages", "show", "diff", "train", "evaluate", "benchmark"),
             *("deploy", "validate", "board-sim", "boards"),
         )
     )
@@ -220,6 +220,40 @@ def test_show(elsewhere: Path) -> None:
     for text in ("{", "[]", '{"stages": [1]}', '{"stages": [{"name": 1, "seconds": "x"}]}', "[" * 100_000):
         (folder / BUILD_RECORD).write_text(text)
         assert "is damaged" in fails("show", "net")
+
+
+def test_show_opens_the_page(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = elsewhere / "build" / "net"
+    (folder / "report").mkdir(parents=True)
+    (folder / BUILD_RECORD).write_text("{}")
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: not opened.append(address))
+    assert "report.html is missing: the build has not come to its stage report yet" in fails("show", "net", "--open")
+    (folder / "report.html").write_text("<!DOCTYPE html>")
+    assert runner.invoke(app, ["show", "net", "--open"]).exit_code == 0
+    assert opened == [(folder / "report.html").as_uri()]
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    assert "No browser was found" in fails("show", "net", "--open")
+
+
+def test_diff(elsewhere: Path) -> None:
+    resources = dict.fromkeys(("LUT", "FF", "BRAM_18K", "URAM", "DSP"), 100)
+    layer = {
+        "name": "MVAU_0",
+        "op_type": "MVAU",
+        "folding": {"PE": 2},
+        "resources": resources,
+        "cycles": {"predicted": 9},
+    }
+    for name, pe in (("a", 2), ("b", 4)):
+        folder = elsewhere / "build" / name
+        (folder / "report").mkdir(parents=True)
+        (folder / BUILD_RECORD).write_text("{}")
+        graph = {"name": "net", "board": "KV260", "layers": [{**layer, "folding": {"PE": pe}}]}
+        (folder / "report" / "graph.json").write_text(json.dumps(graph))
+    result = runner.invoke(app, ["diff", "a", "b"])
+    assert result.exit_code == 0 and "PE 2 → PE 4" in result.output and "0 layers are the same" in result.output
+    assert "There is no build in c" in fails("diff", "a", "c")
 
 
 def test_models_passes_over_records_that_are_none(elsewhere: Path) -> None:

@@ -29,7 +29,19 @@ from tests.dataflow.residual import residual_network
 __all__ = ["STAGES", "sample_facts"]
 
 STAGES = (
-    *("resolve", "export", "streamline", "dataflow", "accumulators", "fold", "finn", "codegen", "cppsim", "rtlsim", "synth"),
+    *(
+        "resolve",
+        "export",
+        "streamline",
+        "dataflow",
+        "accumulators",
+        "fold",
+        "finn",
+        "codegen",
+        "cppsim",
+        "rtlsim",
+        "synth",
+    ),
     *("verify", "timing", "bitfile", "package"),
 )
 
