@@ -1,7 +1,7 @@
 # One-word commands. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: setup board-setup build compare deploy validate train test test-quick lint bench clean help
+.PHONY: docs setup board-setup build compare deploy validate train test test-quick lint bench clean help
 .DELETE_ON_ERROR:
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -123,6 +123,10 @@ lint: $(stamp)  ## check Python with ruff, mypy and import-linter, docker/ with 
 	@$(bin)/hadolint docker/*Dockerfile
 	@$(bin)/shellcheck docker/*.sh .ci/run
 	@$(bin)/python -m pytest --quiet -p no:cacheprovider tests/hw/test_lint.py
+
+docs: $(stamp)  ## make build/site, the documentation as pages
+	@$(bin)/mkdocs build --strict --quiet --config-file docs/site/mkdocs.yml
+	@echo "build/site/index.html"
 
 bench: $(stamp)  ## measure time, memory and cost with the scripts of benchmarks/
 	@for script in benchmarks/*.py; do echo "== $$script"; $(bin)/python "$$script"; done

@@ -49,19 +49,31 @@ _REMEDY = re.compile(r"; |\. (?=[A-Z])")  # between what is wrong and what to do
 
 
 class A2QError(Exception):
-    """The base of every error of this package. Its text is a full sentence: where, what was found, what to do."""
+    """The base of every error of this package. Its text is a full sentence: where, what was found, what to do.
+
+    Do what the message says; `--verbose` shows where in the code it comes from.
+    """
 
 
 class InputError(A2QError):
-    """An input of the user that cannot be used."""
+    """An input of the user that cannot be used.
+
+    Look at the name, path or value that the message shows, and at what it says is expected in its place.
+    """
 
 
 class ModelError(InputError):
-    """A model that cannot be found, read or trusted."""
+    """A model that cannot be found, read or trusted.
+
+    `a2q models` lists the names; a file must be whole, a QONNX file, or a checkpoint of the network that it is for.
+    """
 
 
 class ConfigError(InputError):
-    """A build configuration, a folding file or a board that cannot be used."""
+    """A build configuration, a folding file or a board that cannot be used.
+
+    The message names the file, the key and what it may be; `a2q options` lists all keys, `a2q boards` the boards.
+    """
 
 
 @dataclass(frozen=True)
@@ -102,6 +114,8 @@ class Obstacle:
 class UnsupportedError(InputError):
     """A network with an operator, a type or a shape that cannot be built.
 
+    Change the nodes that the message and report/unsupported.json name, as they say.
+
     `obstacles` are all nodes that stand in the way, where a network was looked at as a whole; `report`, once it is
     written, the file that lists them.
     """
@@ -117,23 +131,39 @@ class UnsupportedError(InputError):
 
 
 class VerificationError(A2QError):
-    """Two things that must be equal are not."""
+    """Two things that must be equal are not.
+
+    It is a fault of this package, or of a file that was changed under it: send the message and the build's logs/ to who maintains it.
+    """
 
 
 class AccumulatorError(A2QError):
-    """An accumulator policy that does not hold for a layer."""
+    """An accumulator policy that does not hold for a layer.
+
+    Take the policy exact, give the layer more bits, or train it for fewer: the message has the bits that its weights need.
+    """
 
 
 class ToolError(A2QError):
-    """An external tool failed, or is not installed."""
+    """An external tool failed, or is not installed.
+
+    Read the tool's own words in the message and in logs/; install what it names, or put it on PATH.
+    """
 
 
 class DeadlockError(ToolError):
-    """A simulation in which a stream stopped moving."""
+    """A simulation in which a stream stopped moving.
+
+    Where a folding file sets depths of FIFOs, take them out: those that are found here are proven enough. Else it is a fault of
+    this package.
+    """
 
 
 class TimingError(ToolError):
-    """A bitstream that does not keep its clock; it is in `folder`, with the reports on it."""
+    """A bitstream that does not keep its clock; it is in `folder`, with the reports on it.
+
+    Build with a slower clock (`synth_clk_period_ns`), or with the options that the longest paths of the summary suggest.
+    """
 
     def __init__(self, text: str, folder: Path) -> None:
         super().__init__(text, folder)
@@ -144,11 +174,17 @@ class TimingError(ToolError):
 
 
 class ResourceError(A2QError):
-    """The machine ran out of something, or another build holds it."""
+    """The machine ran out of something, or another build holds it.
+
+    Free space or memory, or wait; then the same command goes on where it was.
+    """
 
 
 class InternalError(RuntimeError):
-    """A fault of this package in `stage`, raised from the exception that shows it; `log` has the traceback, if any."""
+    """A fault of this package in `stage`, raised from the exception that shows it; `log` has the traceback, if any.
+
+    Send the log to who maintains it. What the stages before it have built is kept.
+    """
 
     def __init__(self, text: str, stage: str, log: Path | None) -> None:
         super().__init__(text, stage, log)
