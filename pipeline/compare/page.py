@@ -11,12 +11,13 @@ from pipeline.compare.account import describe, describe_networks, how_known
 from pipeline.compare.plots import draw_plots
 from pipeline.compare.ratios import NO_RATIOS, describe_ratios
 from pipeline.compare.record import Failure, PointRecord
-from pipeline.compare.table import draw_table
+from pipeline.compare.table import draw_table, to_csv
 
 __all__ = ["to_html"]
 
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("pipeline.compare"),
+    # the style is that of a build's page
+    loader=jinja2.ChoiceLoader([jinja2.PackageLoader("pipeline.compare"), jinja2.PackageLoader("pipeline.report")]),
     undefined=jinja2.StrictUndefined,
     autoescape=True,
     trim_blocks=True,
@@ -40,5 +41,6 @@ def to_html(records: Sequence[PointRecord], failures: Sequence[Failure]) -> str:
         how_known=how_known(records),
         networks=describe_networks(records),
         failures=failures,
+        csv=to_csv(records),
         plotly_js=get_plotlyjs(),
     )

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -112,3 +115,34 @@ def test_without_a_network_for_a_p_nothing_is_drawn_over_p():
 def test_when_every_build_failed_it_has_no_plots():
     page = Page(to_html([], [sample_failure()]))
     assert sample_failure().message in page.text and "table" not in {a.get("id") for _, a in page.elements}
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PROBE = """<script>
+{
+addEventListener("error", (event) => document.body.dataset.error = event.message);
+const filter = document.getElementById("filter"), seen = () => document.querySelectorAll("#table tbody tr:not([hidden])").length;
+const all = seen();
+filter.value = "fixed:32"; filter.dispatchEvent(new Event("input"));
+document.body.dataset.rows = JSON.stringify([all, seen(), document.getElementById("shown").textContent]);
+document.body.dataset.csv = JSON.parse(document.getElementById("csv-text").textContent).split("\\n").length;
+document.body.dataset.drawn = document.querySelectorAll(".main-svg").length;
+}
+</script>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_in_a_browser_rows_are_found_by_words_and_plots_are_drawn(tmp_path: Path):
+    made = tmp_path / "page.html"
+    made.write_text(to_html(RECORDS, [sample_failure()]).replace("</main>", f"{PROBE}</main>"))
+    command = [
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}",
+        "--virtual-time-budget=20000", "--dump-dom", made.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    (body,) = [attributes for tag, attributes in Page(done.stdout).elements if tag == "body"]
+    assert "data-error" not in body
+    every, found, said = json.loads(body["data-rows"])
+    assert every == len(RECORDS) and 0 < found < every and said == f"{found} of {every}"
+    assert int(body["data-csv"]) > every and int(body["data-drawn"]) > 0
