@@ -15,7 +15,7 @@ from pipeline.report.markdown import number
 __all__ = ["Comparison", "compare"]
 
 _BETWEEN = ("StreamingFIFO", "StreamingDataWidthConverter")
-_FOLDED = ("mvau_style", "PE", "SIMD", "M", "digits", "lanes", "segments", "ram_style")
+_FOLDED = ("mvau_style", "PE", "SIMD", "M", "digits", "lanes", "segments", "taps", "ram_style")
 
 
 @dataclass(frozen=True)
