@@ -74,11 +74,11 @@ What `python benchmarks/networks.py` measured, with synthetic weights, at the in
 that is given, cold, for a KV260, until the stage in the column `built to`, with {frames} golden frames. `front end` is
 resolve to accumulators, `fold` the choice of PE, SIMD and FIFOs for {fps:,} frames a second, `cppsim` and `rtlsim` the
 exact simulations in C++ and of the RTL; in seconds of wall-clock time on two cores beside other work, and `CPU` is the
-processor time of the whole command. Frames a second, LUTs and BRAM are estimates of `fold`, not counts; `simulated` are
+processor time of the whole command. Frames a second, LUTs, DSPs and BRAM are estimates of `fold`, not counts; `simulated` are
 the frames a second by the cycles that the simulation of the RTL took, at 300 MHz.
 
-| network | input | built to | front end | fold | cppsim | rtlsim | CPU | frames/s | simulated | LUT | BRAM |
-|:--|:--|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|"""
+| network | input | built to | front end | fold | cppsim | rtlsim | CPU | frames/s | simulated | LUT | DSP | BRAM |
+|:--|:--|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"""
 
 
 _TRAINED = ("mobilenetv1", "mobilenetv2", "dscnn", "vgg10", "unet", "tinyyolo", "tinyyolov3")  # kinds of networks
@@ -136,7 +136,7 @@ def row(network: Network) -> str:
         if done.returncode:
             said = (done.stdout + done.stderr).strip().splitlines()[-1]
             seconds = time.monotonic() - begun
-            return f"| `{network.name}` | {shape} | none, after {seconds:.0f} s: {said} | – | – | – | – | {cpu:.0f} | – | – | – | – |"
+            return f"| `{network.name}` | {shape} | none, after {seconds:.0f} s: {said} | – | – | – | – | {cpu:.0f} | – | – | – | – | – |"
         stages = {s["name"]: s["seconds"] for s in json.loads((out / "report" / "build.json").read_text())["stages"]}
         resources = json.loads((out / "report" / "estimate_layer_resources.json").read_text())["total"]
         rate = json.loads((out / "report" / "estimate_network_performance.json").read_text())
@@ -147,7 +147,7 @@ def row(network: Network) -> str:
     front_end = sum(stages[stage] for stage in _FRONT_END)
     simulations = " | ".join(f"{stages[stage]:.0f}" if stage in stages else "–" for stage in ("cppsim", "rtlsim"))
     figures = (
-        f"{rate['estimated_throughput_fps']:,.0f} | {simulated} | {resources['LUT']:,.0f} | "
+        f"{rate['estimated_throughput_fps']:,.0f} | {simulated} | {resources['LUT']:,.0f} | {resources['DSP']:,.0f} | "
         f"{resources['BRAM_18K'] / 2:,.1f}"
     )
     times = f"{front_end:.1f} | {stages['fold']:.1f} | {simulations} | {cpu:.0f}"

@@ -27,6 +27,7 @@ _COARSE, _NARROW, _UP = 512, 256, 128
 COARSE_ANCHORS = ((1.0, 0.95), (0.95, 1.45), (1.4, 1.2))
 FINE_ANCHORS = ((1.4, 1.25), (1.25, 2.25), (2.7, 1.3))
 _MULTIPLE = 2 ** len(_PLANES)
+_HEAD_STD = 0.01  # of the last layers' first weights, as RetinaNet has them (arXiv 1708.02002, section 4.1)
 
 
 class _Block(nn.Module):
@@ -95,6 +96,10 @@ class TinyYOLOv3(ImageNetwork):
             _Block(layers, inputs + up, narrow, 3), layers.conv(narrow, fine_boxes, 1, place="last")
         )
         self._initialise()
+        for head in (self.coarse, self.fine):  # else sigmoids of places and confidences begin where they hardly learn
+            last = head[-1]
+            assert isinstance(last, nn.Conv2d)
+            nn.init.normal_(last.weight, std=_HEAD_STD)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         x = self.input_quant(self.normalize(images))

@@ -241,7 +241,12 @@ def pack_command(model: str, out: Path | None) -> str:
         packed = save_checkpoint(network, target, {**spec.as_record(), **record}, packed=True)
         again = network_of(spec)
         load_checkpoint(again, target)
-        if not torch.equal(again.eval()(frames), expected):
+        found = again.eval()(frames)
+        pairs = zip(
+            *((outputs,) if isinstance(outputs, torch.Tensor) else outputs for outputs in (found, expected)),
+            strict=True,
+        )
+        if not all(torch.equal(one, other) for one, other in pairs):
             raise VerificationError(f"{target}: its outputs are not those of {path}. Keep that checkpoint.")
     return (
         f"{target}: {target.stat().st_size:,} bytes of {path.stat().st_size:,}, the weights of {packed} layers packed; "

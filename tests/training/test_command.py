@@ -120,3 +120,8 @@ def test_a_data_set_of_other_classes_is_refused(trained) -> None:
     assert "10 classes of 1×28×28 pixels apart; CIFAR-100 has 100 of 3×32×32. Name another" in " ".join(
         result.output.split()
     )
+
+
+def test_a_network_with_two_outputs_is_packed(tmp_path: Path) -> None:
+    output = run("export", "quant_tinyyolov3x0.5_w4a4_a2q_13b", "--packed", "--out", str(tmp_path))
+    assert "the weights of 12 layers packed; outputs equal on 256 golden frames" in output
