@@ -85,7 +85,8 @@ def _point(model: str, style: str, until: str, folder: Path) -> Point:
     reports = {path.stem: json.loads(path.read_text()) for path in (out / "report").glob("*.json")}
     performance = reports["estimate_network_performance"]
     simulated, counted = reports.get("rtlsim_performance"), reports.get("ooc_synth_and_timing")
-    styles = [choice["style"] for choice in reports["mvau_styles"]["layers"].values()]
+    chosen = reports.get("mvau_styles")  # only where the style is auto
+    styles = [choice["style"] for choice in chosen["layers"].values()] if chosen else []
     return Point(
         spec,
         record["top1"],
