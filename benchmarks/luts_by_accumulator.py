@@ -27,10 +27,10 @@ from pipeline.models.registry import checkpoint_record
 from pipeline.report import markdown
 
 _RATE, _BOARD = 284_000, "KV260"  # 1,056 cycles a frame at the board's clock
-_STYLES = ("folded", "sparse", "unrolled", "dsp")
+_STYLES = ("folded", "unrolled", "dsp")  # sparse alone does not reach the rate
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7")  # Okabe and Ito
 _MARKERS = {"": "D", "a2q": "s", "a2q_plus": "o"}
-_STYLE_MARKERS = {"folded": "v", "sparse": "^", "unrolled": "P", "dsp": "X", "auto": "o"}
+_STYLE_MARKERS = {"folded": "v", "unrolled": "P", "dsp": "X", "auto": "o"}
 # What others have published of such networks, as their sources say it; of LUTs and DSPs these say nothing.
 _PUBLISHED = (
     ("NN2FPGA, ResNet-8, 8 bits, KV260", 30_153, "88.7 %", "arXiv 2309.15631"),
@@ -105,28 +105,39 @@ def _draw(points: list[Point], by_style: Mapping[str, Mapping[str, Point]], path
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
-    _draw_accuracy(points, left)
-    _draw_styles(by_style, right)
+    widths = sorted({_bits(point) for point in points})
+    colours = dict(zip(widths, _COLOURS, strict=False))
+    _draw_accuracy(points, colours, left)
+    _draw_styles(by_style, colours, right)
     figure.savefig(path, dpi=140)
 
 
-def _draw_accuracy(points: list[Point], axes: Axes) -> None:
-    """Top-1 against LUTs, a curve a width P, and beside each point its DSPs."""
-    widths = sorted({point.spec.accumulator_bits or 0 for point in points})
-    for colour, bits in zip(_COLOURS, widths, strict=False):
-        curve = sorted((p for p in points if (p.spec.accumulator_bits or 0) == bits), key=lambda p: p.lut)
-        label = f"P = {bits}" if bits else "no bound"
-        line = "-" if len(curve) > 1 else _MARKERS[curve[0].spec.method]
-        axes.plot([p.lut for p in curve], [p.top1 for p in curve], line, color=colour, linewidth=1, label=label)
+def _bits(point: Point) -> int:
+    """The P that it was trained for; 0 for none."""
+    return point.spec.accumulator_bits or 0
+
+
+def _fill(point: Point) -> str:
+    return "none" if point.counted is None else "full"
+
+
+def _draw_accuracy(points: list[Point], colours: Mapping[int, str], axes: Axes) -> None:
+    """Top-1 against LUTs, a curve a width P."""
+    for bits, colour in colours.items():
+        curve = sorted((p for p in points if _bits(p) == bits), key=lambda p: p.lut)
+        axes.plot([p.lut for p in curve], [p.top1 for p in curve], "-", color=colour, linewidth=1)
+        axes.plot([], [], "-", color=colour, label=f"P = {bits}" if bits else "no bound")
         for point in curve:
-            fill = "none" if point.counted is None else "full"
-            axes.plot(point.lut, point.top1, _MARKERS[point.spec.method], color=colour, markersize=6, fillstyle=fill)
-            text = f"{point.dsp:,} DSP" + (f", width ×{point.spec.width:g}" if point.spec.width != 1 else "")
-            axes.annotate(text, (point.lut, point.top1), (5, -9), textcoords="offset points", fontsize=6, color=colour)
+            axes.plot(point.lut, point.top1, _MARKERS[point.spec.method], color=colour, fillstyle=_fill(point))
+            if point.spec.width != 1:
+                place = {"xytext": (5, -9), "textcoords": "offset points"}
+                axes.annotate(
+                    f"width ×{point.spec.width:g}", (point.lut, point.top1), fontsize=7, color=colour, **place
+                )
     for method in dict.fromkeys(point.spec.method for point in points if point.spec.method):
         axes.plot([], [], _MARKERS[method], color="grey", fillstyle="none", label=METHODS[method])
     axes.axvline(load_board(_BOARD).capacity.lut, color="grey", linestyle=":", label=f"{_BOARD}, all of it")
-    axes.set_xlabel(f"LUT at {_RATE:,} frames/s: filled, counted by Yosys; hollow, estimated", fontsize=9)
+    axes.set_xlabel(f"LUT at {_RATE:,} frames/s, auto: filled, counted by Yosys; hollow, estimated", fontsize=9)
     axes.set_ylabel("top-1, CIFAR-10 re-compressed as JPEG", fontsize=9)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -134,28 +145,28 @@ def _draw_accuracy(points: list[Point], axes: Axes) -> None:
     axes.legend(fontsize=7)
 
 
-def _draw_styles(by_style: Mapping[str, Mapping[str, Point]], axes: Axes) -> None:
+def _draw_styles(by_style: Mapping[str, Mapping[str, Point]], colours: Mapping[int, str], axes: Axes) -> None:
     """DSPs against LUTs of each network in each style, a colour a width P."""
     capacity = load_board(_BOARD).capacity
-    for colour, styles in zip(_COLOURS, by_style.values(), strict=False):
-        bits = next(iter(styles.values())).spec.accumulator_bits
+    for styles in by_style.values():
+        bits = _bits(next(iter(styles.values())))
         for style, point in styles.items():
-            fill = "none" if point.counted is None else "full"
-            axes.plot(point.lut, point.dsp, _STYLE_MARKERS[style], color=colour, markersize=7, fillstyle=fill)
-        axes.plot([], [], "s", color=colour, label=f"P = {bits}" if bits else "no bound")
+            axes.plot(
+                point.lut, point.dsp, _STYLE_MARKERS[style], color=colours[bits], markersize=8, fillstyle=_fill(point)
+            )
+        axes.plot([], [], "s", color=colours[bits], label=f"P = {bits}" if bits else "no bound")
     for style, marker in _STYLE_MARKERS.items():
         axes.plot([], [], marker, color="grey", fillstyle="none", label=style)
     axes.axvline(capacity.lut, color="grey", linestyle=":", label=f"{_BOARD}, all of it")
     axes.axhline(capacity.dsp, color="grey", linestyle=":")
-    axes.set_xscale("log")
-    axes.set_yscale("symlog", linthresh=10)
-    axes.set_ylim(bottom=-1)
-    axes.set_xlabel("LUT, all matrices in one style or auto", fontsize=9)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(f"LUT at {_RATE:,} frames/s, all matrices in one style or auto", fontsize=9)
     axes.set_ylabel("DSP", fontsize=9)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=7)
 
 
 def _page(points: list[Point], by_style: Mapping[str, Mapping[str, Point]]) -> str:
@@ -184,14 +195,15 @@ def _page(points: list[Point], by_style: Mapping[str, Mapping[str, Point]]) -> s
         ]
         text = (
             "## In one style\n\nAll matrices in one style, at the same rate, whether or not the board holds it; estimated, but of "
-            "`auto` counted where the table above has it."
+            "`auto` counted where the table above has it. In the style `sparse` alone no network reaches the rate: the largest "
+            "matrices have too many weights that are not zero."
         )
         parts += [text, markdown.table(["network", *columns], cells)]
     others = [[what, f"{rate:,}", top1, source] for what, rate, top1, source in _PUBLISHED]
     published = (
         "## Published\n\nFrames a second on a board, of ResNet-8 on CIFAR-10 as it is published (the images here are re-compressed, so "
-        f"that accuracies do not compare); those above are simulated, {_RATE:,} at the configured clock. What LUTs and DSPs these "
-        "take is not in the sources at hand."
+        f"that accuracies do not compare). Those above are of the configured clock, {_RATE:,} in simulation or as predicted. What LUTs "
+        "and DSPs these take is not in the sources at hand."
     )
     parts += [published, markdown.table(["what", "frames/s", "top-1", "source"], others)]
     return "\n\n".join(parts) + "\n"
