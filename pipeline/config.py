@@ -227,9 +227,9 @@ class BuildConfig(Section):
         description=f"{_choices(ActivationStyle)}, or a mapping of layers (MVAU_3) to these; others are auto",
     )
     scale_multiplier: ScaleMultiplier | dict[str, ScaleMultiplier] = Field(
-        "lut",
+        "auto",
         description=f"{_choices(ScaleMultiplier)}: what multiplies by scales, in requantizers and in LabelSelect, or a mapping "
-        "of layers (MVAU_3) to these; others are lut",
+        "of layers (MVAU_3) to these; others are auto, which is DSPs where one spares ten LUTs",
     )
     folding_config_file: Path | None = Field(None, description="a path to a folding file in FINN's JSON")
     preferred_impl_style: ImplStyle | dict[str, ImplStyle] = Field(

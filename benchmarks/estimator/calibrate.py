@@ -1,6 +1,6 @@
 """Makes coefficients.json: draws layers of every kind, has Yosys count them, and solves for the factors of the model.
 
-    python -m calibrate
+    python -m benchmarks.estimator.calibrate
 
 The factors are those that leave the least sum of squared relative errors, none of them negative. The errors that are
 stated are those on layers that had no part in the fit, a fifth of them at a time; docs/estimator.md publishes them. Takes

@@ -33,7 +33,7 @@ _LARGE = 64 * 576  # weights of the largest matrix of ResNet-8's size
 _FAMILIES = {"xcup": "UltraScale+ (xcup)", "xc7": "7 series (xc7)"}
 _HEAD = """# How far the resource estimates are off
 
-`python -m calibrate` writes this page.
+`python -m benchmarks.estimator.calibrate` writes this page.
 
 `fold` chooses PE, SIMD and what computes a matrix by estimates: LUTs and flip-flops of a layer are sums of what it
 consists of (`demand` of each kernel), each with a factor of its kind and of the FPGA's family

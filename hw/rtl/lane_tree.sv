@@ -1,6 +1,7 @@
 // The sum of lanes in offset binary, which is 2^(bits - 1) more than a number in two's complement, in offset binary: a bit
 // more for each level of adders. Two of them are added as they are, since both offsets together are that of the sum. A
-// register follows every two levels, and the last.
+// register follows every two levels, and the last. adder_tree, whose numbers are in two's complement, would do with the
+// highest bit of each lane and of the sum inverted, for more look-up tables: 83 instead of 69 for eight lanes of 9 bits.
 //
 // Inputs:   lanes to add, at least 2.
 // Width:    bits of each, at least 1.

@@ -34,15 +34,15 @@ class Activations:
 def activations(
     graph: LayerGraph,
     activation_style: str | Mapping[str, str],
-    scale_multiplier: str | Mapping[str, str] = "lut",
+    scale_multiplier: str | Mapping[str, str] = "auto",
     family: str = "xcup",
 ) -> Activations:
     """`activation_style` is for all layers with thresholds, or by name, others being auto: a requantizer where there is
     one and it is estimated to take fewer LUTs. A layer with more levels than thresholds can give has its requantizer.
 
-    `scale_multiplier` is what multiplies in requantizers, and by the scales of other layers, or by name, others being lut:
+    `scale_multiplier` is what multiplies in requantizers, and by the scales of other layers, or by name, others being auto:
     look-up tables, DSPs of Yosys' `family`, or auto, which is DSPs as far as the board has them and they are estimated to save
-    LUTs. What needs no multiplication is the same with any.
+    LUTs enough, see `pipeline/folding/selection.py`. What needs no multiplication is the same with any.
 
     Raises ConfigError for a layer without thresholds, or without anything to multiply by; UnsupportedError for one that must
     have a requantizer and has none, must have thresholds and has too many levels, or must multiply in DSPs that do not hold
@@ -53,7 +53,7 @@ def activations(
     scaling = {**layers, **scaling}
     searched = {name: layer for name, layer in layers.items() if layer.thresholds is not None}
     styles = _by_layer("activation_style", activation_style, layers, "auto", "thresholds")
-    multipliers = _by_layer("scale_multiplier", scale_multiplier, scaling, "lut", "thresholds or scales")
+    multipliers = _by_layer("scale_multiplier", scale_multiplier, scaling, "auto", "thresholds or scales")
     must: dict[str, Layer] = {}
     may: dict[str, dict[str, Layer]] = {}
     for name, plain in scaling.items():

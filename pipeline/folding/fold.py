@@ -102,7 +102,7 @@ def fold(
     mvau_style: str | Mapping[str, str] = "folded",
     ram_style: str | Mapping[str, str] = "auto",
     activation_style: str | Mapping[str, str] = "auto",
-    scale_multiplier: str | Mapping[str, str] = "lut",
+    scale_multiplier: str | Mapping[str, str] = "auto",
     board: Board | None = None,
     latency: LatencyTarget | None = None,
     tell: Callable[[str], None] = lambda line: None,

@@ -23,8 +23,8 @@ _DOTS_PER_INCH = 150
 
 
 def draw_luts(facts: BuildFacts, path: Path) -> None:
-    """LUTs of each layer, stacked by what they are for; FIFOs and width converters in a bar each."""
-    labels, shares = _lut_shares(facts)
+    """LUTs of each layer, stacked by what they are for, and DSPs in numbers; FIFOs and width converters in a bar each."""
+    labels, shares, dsps = _lut_shares(facts)
     figure, axes = _figure(len(labels), "LUT, counted by synthesis")
     left = [0] * len(labels)
     for purpose, colour in COLOURS.items():
@@ -32,10 +32,13 @@ def draw_luts(facts: BuildFacts, path: Path) -> None:
         if any(counts):
             axes.barh(range(len(labels)), counts, left=left, color=colour, label=purpose, height=0.7)
             left = [total + count for total, count in zip(left, counts, strict=True)]
-    for row, total in enumerate(left):
-        axes.annotate(f"{total:,}", (total, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
-    axes.set_xlim(0, 1.1 * max([*left, 1]))
-    _finish(figure, axes, labels, f"{facts.resources.total.lut:,} LUT in {facts.model.name}", path)
+    for row, (lut, dsp) in enumerate(zip(left, dsps, strict=True)):
+        text = f"{lut:,}" + (f" + {dsp:,} DSP" if dsp else "")
+        axes.annotate(text, (lut, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_xlim(0, 1.15 * max([*left, 1]))
+    total = facts.resources.total
+    title = f"{total.lut:,} LUT{f' and {total.dsp:,} DSP' if total.dsp else ''} in {facts.model.name}"
+    _finish(figure, axes, labels, title, path)
 
 
 def draw_cycles(facts: BuildFacts, path: Path) -> None:
@@ -78,10 +81,11 @@ def draw_widths(facts: BuildFacts, path: Path) -> None:
     _finish(figure, axes, labels, f"Accumulator widths in {facts.model.name}", path)
 
 
-def _lut_shares(facts: BuildFacts) -> tuple[list[str], list[dict[str, int]]]:
-    """The bars' labels, and for each the LUTs by purpose."""
+def _lut_shares(facts: BuildFacts) -> tuple[list[str], list[dict[str, int]], list[int]]:
+    """The bars' labels, and for each the LUTs by purpose, and the DSPs."""
     labels: list[str] = []
     shares: list[dict[str, int]] = []
+    dsps: list[int] = []
     plumbing: dict[str, list[dict[str, int]]] = {}
     for layer in facts.folded.graph:
         share = layer_lut_by_purpose(facts.resources.layers[layer.name])
@@ -90,10 +94,12 @@ def _lut_shares(facts: BuildFacts) -> tuple[list[str], list[dict[str, int]]]:
         else:
             labels.append(layer.name)
             shares.append(share)
+            dsps.append(int(facts.resources.layers[layer.name].total.dsp))
     for op_type, parts in plumbing.items():
         labels.append(f"{len(parts)} × {op_type}")
         shares.append({purpose: sum(part[purpose] for part in parts) for purpose in PURPOSES})
-    return labels, shares
+        dsps.append(0)
+    return labels, shares, dsps
 
 
 def _figure(rows: int, x_label: str) -> tuple[Figure, Axes]:

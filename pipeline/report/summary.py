@@ -480,9 +480,13 @@ def _accuracy(facts: BuildFacts) -> str:
 
 
 def _finn_lut(facts: BuildFacts, names: Sequence[str]) -> float | str:
-    """FINN's estimate of the LUTs of layers together; a dash where it has none of one of them."""
-    estimates = [facts.finn.get(name) for name in names]
-    return sum(next(iter(units.values())).lut for units in estimates if units) if all(estimates) else "–"
+    """FINN's estimate of the LUTs of layers together, and the DSPs of a unit of which it knows nothing else; a dash where it
+    has none of one of them."""
+    estimates = [next(iter(units.values())) for name in names if (units := facts.finn.get(name))]
+    if len(estimates) < len(names):
+        return "–"
+    total = sum(estimates, Resources())
+    return f"{number(total.lut)}, {number(total.dsp)} DSP" if total.dsp else total.lut
 
 
 def _beside_finn(facts: BuildFacts) -> str:
@@ -491,6 +495,15 @@ def _beside_finn(facts: BuildFacts) -> str:
         "\n\nFINN's estimate is what FINN's code says of its own units with the same folding; a dash stands where it has "
         "no such unit, or no estimate of its LUTs."
     )
+    in_dsps = [layer.name for layer in facts.folded.graph if [*facts.finn.get(layer.name, ())] == ["MVAU_rtl"]]
+    if in_dsps:
+        finns_dsps = sum(facts.finn[name]["MVAU_rtl"].dsp for name in in_dsps)
+        ours_dsps = sum(facts.resources.layers[name].total.dsp for name in in_dsps)
+        text += (
+            f" For the {len(in_dsps)} in DSPs it is that of `MVAU_rtl`: FINN's model counts the DSPs of its multipliers alone, "
+            f"{number(finns_dsps)} in these layers, which have {number(ours_dsps)} here with those of sums and scales, and no LUT "
+            "for what stands around them."
+        )
     names = [layer.name for layer in facts.folded.graph if "MVAU_hls" in facts.finn.get(layer.name, ())]
     if not names:
         return text

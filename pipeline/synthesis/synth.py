@@ -173,7 +173,7 @@ def run(
         for layer, result in zip(graph, results, strict=False)
     }
     total = sum((layer.total for layer in layers.values()), Resources())
-    in_dsps = ", multipliers of scales in DSPs by mul2dsp and xilinx_dsp" if total.dsp else ""
+    in_dsps = ", what is meant for DSPs put into them by mul2dsp and xilinx_dsp" if total.dsp else ""
     report = ResourceReport(
         method=f"counted by Yosys (pyosys {yosys.version()}), {yosys.recipe(board.family)}{in_dsps}, hierarchy kept, each "
         "layer out of context, no placement, no routing, no timing",

@@ -126,6 +126,16 @@ _MEMORY_MAPS = {
 }
 
 
+# What synth_xilinx -run map_luts:finalize does for both families, but that abc9 is given those modules alone that have logic.
+_LUT_COMMANDS = (
+    *("opt_expr -mux_undef -noclkinv", "read_verilog -icells -lib -specify +/xilinx/abc9_model.v"),
+    *(yosys_worker.SELECT_LOGIC, "abc9 -W 300", "select -clear", "clean"),
+    "xilinx_srl -fixed -minlen 3",
+    "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6",
+    *("xilinx_dffopt", "opt_lut_ins -tech xilinx"),
+)
+
+
 @dataclass(frozen=True)
 class SynthesisResult:
     """What a synthesis counted.
@@ -271,7 +281,8 @@ def _commands(top: str, family: str) -> list[str]:
         *(f"hierarchy -check -top {top}", f"{yosys_worker.WITHOUT_MULTIPLIERS}{mapping} prepare:map_memory"),
         *(f"{yosys_worker.FOR_MULTIPLIERS}{command}" for command in with_multipliers),
         *_memory_commands(family),
-        *(f"{mapping} map_ffram:fine", carry_operands.COMMAND, f"{mapping} fine:"),
+        *(f"{mapping} map_ffram:fine", carry_operands.COMMAND, f"{mapping} fine:map_luts"),
+        *(*_LUT_COMMANDS, f"{mapping} finalize:"),
         *(f"tee -q -o {_STAT} stat -json", f"write_json {_NETLIST}"),
     ]
 

@@ -4,7 +4,8 @@ Its argument is a file with a job as JSON: `libraries`, commands that load what 
 `folder` that it lies in, the command `read` that loads it, and those that map it, `synthesize`; `workers`, how many
 designs are mapped at once. In between a design is simplified, see `pipeline/tools/rtlil.py`. A command behind one of the
 prefixes of this file is left out where the design has nothing for it; for multipliers see `pipeline/tools/dsp_mapping.py`.
-Commands name files relative to the folder.
+SELECT_LOGIC selects the modules that have something to map to look-up tables: for each module that abc9 is given Yosys
+goes over the whole design. Commands name files relative to the folder.
 
 Yosys' log of a design is the file LOG in its folder. FINISHED and the folder are printed when the design is done. The
 first design that fails ends all: its log is printed, and its exit status is that of the job.
@@ -37,6 +38,8 @@ FOR_BLOCK_RAM = "for block RAM: "
 FOR_ULTRA_RAM = "for UltraRAM: "
 FOR_MULTIPLIERS = "for multipliers: "
 WITHOUT_MULTIPLIERS = "without multipliers: "
+
+SELECT_LOGIC = "select logic"
 
 
 def _main() -> None:
@@ -81,10 +84,23 @@ def _synthesize(design: Mapping[str, Any], libraries: Any) -> None:
     for command in ["read_rtlil simplified.il", "opt_mem", *design["synthesize"]]:
         if command == carry_operands.COMMAND:
             carry_operands.order_carry_operands(libraries)
+        elif command == SELECT_LOGIC:
+            for selection in ("select -none", *(f"select -add {name}" for name in _modules_with_logic(libraries))):
+                libyosys.run_pass(selection, libraries)
         else:
             condition = next((prefix for prefix in _CONDITIONS if command.startswith(prefix)), "")
             if not condition or _CONDITIONS[condition](libraries):
                 libyosys.run_pass(command.removeprefix(condition), libraries)
+
+
+def _modules_with_logic(design: Any) -> list[str]:
+    """The modules of `design`, libraries apart, that hold cells of Yosys' own, in which logic is until it is mapped."""
+    return [
+        module.name.str()
+        for module in design.modules_.values()
+        if not module.get_blackbox_attribute(False)
+        and any(cell.type.str().startswith("$") for cell in module.cells_.values())
+    ]
 
 
 def _has_memories(design: Any) -> bool:

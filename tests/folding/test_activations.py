@@ -166,14 +166,14 @@ def _few(dsps: int) -> Board:
     return replace(board, capacity=replace(board.capacity, dsp=dsps))
 
 
-def test_multipliers_are_look_up_tables_if_nothing_is_said():
-    assert not any(_dsps(fold(SCALED)).values())
+def test_multipliers_are_look_up_tables_where_they_are_to_be():
+    assert not any(_dsps(fold(SCALED, scale_multiplier="lut")).values())
 
 
 @pytest.mark.parametrize("style", ["folded", "auto"])
 def test_multipliers_are_in_dsps_where_that_takes_fewer_look_up_tables(style):
-    in_luts = fold(SCALED, 600, mvau_style=style)
-    in_dsps = fold(SCALED, 600, mvau_style=style, scale_multiplier="auto")
+    in_luts = fold(SCALED, 600, mvau_style=style, scale_multiplier="lut")
+    in_dsps = fold(SCALED, 600, mvau_style=style)
     assert _lut(in_dsps) < 0.8 * _lut(in_luts)
     assert all(_dsps(in_dsps)[name] == dsps for name, dsps in ALL_SCALED.items() if dsps)
     total = sum(estimate.dsp for estimate in in_dsps.estimates.values())
@@ -187,10 +187,10 @@ def _lanes(layer) -> int:
 
 @pytest.mark.parametrize("dsps", [0, 1, 2, 3, 4])
 def test_no_more_dsps_are_taken_than_the_board_has(dsps):
-    folded = fold(SCALED, scale_multiplier="auto", board=_few(dsps))
+    folded = fold(SCALED, board=_few(dsps))
     taken = sum(estimate.dsp for estimate in folded.estimates.values())
     assert taken == dsps and not folded.fit.exceeded
-    assert _lut(folded) <= _lut(fold(SCALED)) - 100 * dsps
+    assert _lut(folded) <= _lut(fold(SCALED, scale_multiplier="lut")) - 100 * dsps
 
 
 def test_multipliers_can_be_made_to_be_in_dsps():
@@ -198,7 +198,7 @@ def test_multipliers_can_be_made_to_be_in_dsps():
     assert _dsps(folded) == ALL_SCALED
     frames = np.random.default_rng(0).integers(0, 256, (5, 1, 1, 8))
     np.testing.assert_array_equal(folded.graph.run(frames), SCALED.run(frames))
-    some = fold(SCALED, activation_style="requantize", scale_multiplier={"MVAU_1": "dsp", "MVAU_0": "auto"})
+    some = fold(SCALED, activation_style="requantize", scale_multiplier={"MVAU_1": "dsp", "LabelSelect_0": "lut"})
     assert _dsps(some) == ALL_SCALED | {"LabelSelect_0": 0}
     too_many = fold(SCALED, activation_style="requantize", scale_multiplier="dsp", board=_few(3))
     assert too_many.fit.exceeded == {"DSP": (4, 3)}
@@ -207,7 +207,7 @@ def test_multipliers_can_be_made_to_be_in_dsps():
 def test_what_no_dsp_holds_is_refused_where_it_must_be_in_one():
     wide = requantized_thresholding(2, IntType.of_bits(27, signed=True), 15)
     graph = LayerGraph("wide", (replace(wide, name="Thresholding_0", requantizer=None),), "x", "y")
-    assert _dsps(fold(graph, activation_style="requantize", scale_multiplier="auto")) == {"Thresholding_0": 0}
+    assert _dsps(fold(graph, activation_style="requantize")) == {"Thresholding_0": 0}
     with pytest.raises(
         UnsupportedError, match="layer Thresholding_0 is to multiply in DSPs .* wider than two DSPs hold"
     ):

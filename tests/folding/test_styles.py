@@ -75,7 +75,8 @@ def test_dsps_are_those_of_the_board_and_lanes_are_reported_with_their_proof(boa
     wide = {layer.name: layer.with_accumulator_bits((12,) * layer.mh) for layer in network.accumulating}
     graph = replace(network, layers=tuple(wide.get(layer.name, layer) for layer in network))
     wanted = {"MVAU_1": {"mvau_style": "dsp", "PE": 4, "SIMD": 2, "segments": 1}}
-    folded = fold(graph, None, wanted, mvau_style={"MVAU_1": "dsp"}, board=load_board(board))
+    styles = {layer.name: "folded" for layer in graph.accumulating} | {"MVAU_1": "dsp"}
+    folded = fold(graph, None, wanted, mvau_style=styles, board=load_board(board))
     layer = folded.graph.layer("MVAU_1")
     assert (layer.family, layer.pe, layer.simd) == (family, 4, 2)
     assert max(len(packing.lanes) for packing in layer.packings) == rows

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pipeline.devices.resources import Resources
 from pipeline.report import figures
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
 from pipeline.report.purposes import lut_by_purpose
@@ -35,6 +36,22 @@ def test_bars_of_luts_add_up(monkeypatch, tmp_path: Path):
     assert [label.split(" × ")[-1] for label in seen["labels"][-2:]] == [
         "StreamingFIFO",
         "StreamingDataWidthConverter",
+    ]
+
+
+def test_dsps_stand_beside_the_bars(monkeypatch, tmp_path: Path):
+    seen = {}
+    monkeypatch.setattr(
+        figures, "_finish", lambda figure, axes, labels, title, path: seen.update(axes=axes, title=title)
+    )
+    name = FACTS.folded.graph.accumulating[0].name
+    layers = dict(FACTS.resources.layers)
+    layers[name] = replace(layers[name], total=replace(layers[name].total, dsp=48))
+    total = sum((layer.total for layer in layers.values()), Resources())
+    draw_luts(sample_facts(resources=replace(FACTS.resources, layers=layers, total=total)), tmp_path / "luts.png")
+    assert seen["title"] == f"{total.lut:,} LUT and 48 DSP in residual"
+    assert [text.get_text() for text in seen["axes"].texts if "DSP" in text.get_text()] == [
+        f"{layers[name].total.lut:,} + 48 DSP"
     ]
 
 

@@ -302,8 +302,19 @@ def test_finns_estimate_stands_beside_ours():
     assert table[first][2:4] == ["300", "200"]
     others = [layer.name for layer in FACTS.folded.graph if layer.name in table and layer.name not in folded]
     assert others and all(table[name][2] == "–" for name in others)
-    assert "its median error is 50.0 %" in text
+    assert "its median error is 50.0 %" in text and "in DSPs it is that" not in text
     assert f"FINN estimates 0 LUT and {7 * len(folded)} DSP in these layers" in text
+
+
+def test_of_what_takes_dsps_finns_estimate_is_said_to_know_nothing_else():
+    finn = {layer.name: () for layer in FACTS.folded.graph} | {"MVAU_0": {"MVAU_rtl": Resources(dsp=7)}}
+    counts = FACTS.resources.layers | {
+        "MVAU_0": replace(FACTS.resources.layers["MVAU_0"], total=Resources(lut=200, dsp=9))
+    }
+    text = summary(sample_facts(finn=finn, resources=replace(FACTS.resources, layers=counts)))
+    (row,) = (row for row in rows(text, "Resources") if row[0].strip("|* ") == "MVAU_0")
+    assert row[2] == "0, 7 DSP"
+    assert "For the 1 in DSPs it is that of `MVAU_rtl`" in text and "7 in these layers, which have 9 here" in text
 
 
 def test_without_folded_mvaus_finns_error_is_not_stated():

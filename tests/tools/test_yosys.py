@@ -308,6 +308,18 @@ def test_memories_are_mapped_as_synth_xilinx_maps_them(family, tmp_path, monkeyp
     assert counted == yosys.synthesize(units, family, cache=tmp_path / "at once", workers=2)
 
 
+@pytest.mark.parametrize("family", yosys.FAMILIES)
+def test_modules_without_logic_are_left_out_of_the_mapping_to_look_up_tables_alone(
+    family, sources, tmp_path, monkeypatch
+):
+    """The commands of synth_xilinx for it stand one by one in the recipe: counts are what it gives in one piece."""
+    units = [Unit("pair", sources), *fifo_and_rom(tmp_path / "units", 40)]
+    counted = yosys.synthesize(units, family, cache=tmp_path / "one by one", workers=2)
+    assert counted[0].by_module["pair"] == Resources() != counted[0].by_module["lane"]
+    monkeypatch.setattr(yosys, "_LUT_COMMANDS", (f"{yosys.recipe(family)} -run map_luts:finalize",))
+    assert counted == yosys.synthesize(units, family, cache=tmp_path / "at once", workers=2)
+
+
 def test_counts_are_kept_as_they_come_and_told(tmp_path):
     """A unit that fails ends the run; what was counted before is not counted again."""
     source = tmp_path / "broken.sv"
