@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from pipeline.report.facts import BuildFacts
 from pipeline.report.purposes import COLOURS, PURPOSES, layer_lut_by_purpose
+from pipeline.verification.rtlsim import LayerRun
 
 __all__ = ["draw_cycles", "draw_luts", "draw_widths"]
 
@@ -42,11 +43,11 @@ def draw_luts(facts: BuildFacts, path: Path) -> None:
 
 
 def draw_cycles(facts: BuildFacts, path: Path) -> None:
-    """Clock cycles between frames of each layer alone, predicted and observed, and those of the whole network."""
-    layers = facts.folded.graph.computing
-    runs = [facts.layers[layer.name] for layer in layers]
-    figure, axes = _figure(len(layers), "clock cycles between frames")
-    rows = range(len(layers))
+    """Clock cycles between frames of each layer alone, predicted and observed, and those of the whole network; of width
+    converters the slowest, in one bar."""
+    labels, runs = _cycle_rows(facts)
+    figure, axes = _figure(len(labels), "clock cycles between frames")
+    rows = range(len(labels))
     axes.barh(rows, [run.predicted_cycles for run in runs], color=_SKY, label="predicted", height=0.7)
     seen = [(run.observed_cycles, row) for row, run in enumerate(runs) if run.observed_cycles is not None]
     if seen:
@@ -59,7 +60,25 @@ def draw_cycles(facts: BuildFacts, path: Path) -> None:
             budget, color=_BLUE, linewidth=1.5, linestyle="--", label=f"target, {facts.target_fps:,.0f} frames/s"
         )
     axes.set_xlim(left=0)
-    _finish(figure, axes, [layer.name for layer in layers], f"Cycles in {facts.model.name}", path)
+    _finish(figure, axes, labels, f"Cycles in {facts.model.name}", path)
+
+
+def _cycle_rows(facts: BuildFacts) -> tuple[list[str], list[LayerRun]]:
+    """The bars' labels, and the simulation of the layer that each is of."""
+    labels, runs = [], []
+    between: dict[str, list[LayerRun]] = {}
+    for layer in facts.folded.graph.computing:
+        run = facts.layers[layer.name]
+        if layer.between_layers:
+            between.setdefault(layer.op_type, []).append(run)
+        else:
+            labels.append(layer.name)
+            runs.append(run)
+    for op_type, of_kind in between.items():
+        slowest = max(of_kind, key=lambda run: run.predicted_cycles)
+        labels.append(f"{len(of_kind)} × {op_type}, the slowest" if len(of_kind) > 1 else slowest.layer)
+        runs.append(slowest)
+    return labels, runs
 
 
 def draw_widths(facts: BuildFacts, path: Path) -> None:

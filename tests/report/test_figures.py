@@ -60,3 +60,18 @@ def test_cycles_of_a_network_that_was_simulated_once(tmp_path: Path):
     facts = sample_facts(layers=layers, network=replace(FACTS.network, steady_cycles=None))
     draw_cycles(facts, tmp_path / "cycles.png")
     assert (tmp_path / "cycles.png").stat().st_size > 1000
+
+
+def test_the_slowest_width_converter_stands_for_all(monkeypatch, tmp_path: Path):
+    seen = {}
+    monkeypatch.setattr(
+        figures, "_finish", lambda figure, axes, labels, title, path: seen.update(axes=axes, labels=labels)
+    )
+    draw_cycles(FACTS, tmp_path / "cycles.png")
+    converters = [layer for layer in FACTS.folded.graph.computing if layer.between_layers]
+    others = [layer.name for layer in FACTS.folded.graph.computing if not layer.between_layers]
+    assert len(converters) > 1
+    assert seen["labels"] == [*others, f"{len(converters)} × StreamingDataWidthConverter, the slowest"]
+    assert seen["axes"].patches[-1].get_width() == max(
+        FACTS.layers[layer.name].predicted_cycles for layer in converters
+    )
