@@ -224,14 +224,41 @@ class Layers:
         )
         return self._placed(layer, place)
 
-    def linear(self, inputs: int, outputs: int, *, place: Place = "hidden") -> nn.Module:
-        """A fully connected layer; the last one has a bias, others a normalisation after them."""
+    def linear(self, inputs: int, outputs: int, *, place: Place = "hidden", bias: bool = False) -> nn.Module:
+        """A fully connected layer; the last one has a bias, others a normalisation after them, or a `bias`."""
         last = place == "last"
         if self.quantization is None:
-            return nn.Linear(inputs, outputs, bias=last)
-        bias = {"bias_quant": Int32Bias} if last and self._activations else {}
-        layer = qnn.QuantLinear(inputs, outputs, bias=last, **bias, **_weights(self.quantization, place, inputs))
+            return nn.Linear(inputs, outputs, bias=last or bias)
+        quantized = {"bias_quant": Int32Bias} if last and self._activations else {}
+        layer = qnn.QuantLinear(
+            inputs, outputs, bias=last or bias, **quantized, **_weights(self.quantization, place, inputs)
+        )
         return self._placed(layer, place)
+
+    def like(self, layer: nn.Conv1d | nn.Conv2d | nn.Linear, *, place: Place) -> nn.Module:
+        """What computes as the float `layer` does, and has its weights, quantized."""
+        assert self.quantization is not None
+        has_bias = layer.bias is not None
+        options: dict[str, Any] = _weights(self.quantization, place, layer.weight[0].numel())
+        if place == "last" and has_bias and self._activations:
+            options["bias_quant"] = Int32Bias
+        made: nn.Module
+        if isinstance(layer, nn.Linear):
+            made = qnn.QuantLinear(layer.in_features, layer.out_features, bias=has_bias, **options)
+        else:
+            made = (qnn.QuantConv2d if isinstance(layer, nn.Conv2d) else qnn.QuantConv1d)(
+                layer.in_channels,
+                layer.out_channels,
+                layer.kernel_size,
+                stride=layer.stride,
+                padding=layer.padding,
+                dilation=layer.dilation,
+                groups=layer.groups,
+                bias=has_bias,
+                **options,
+            )
+        made.load_state_dict(layer.state_dict(), strict=False)  # which has no quantizers
+        return self._placed(made, place)
 
     def _placed(self, layer: Any, place: Place) -> nn.Module:
         """`layer`, which says its place, and the accumulator that AXE rounds its weights for; A2Q's is in its quantizer."""
@@ -258,6 +285,12 @@ class Layers:
     def linear_end(self) -> nn.Module:
         """The end of a branch without a ReLU; quantized, signed integers of `act_bits` with a learned scale."""
         return nn.Identity() if self._activations is None else _signed(self._activations.act_bits)
+
+    def operand(self, *, signed: bool = True) -> nn.Module:
+        """What a product takes that no activation gives; quantized, integers of `act_bits` with a scale for the tensor."""
+        if signed or self._activations is None:
+            return self.linear_end()
+        return qnn.QuantIdentity(_Activations, bit_width=self._activations.act_bits, return_quant_tensor=True)
 
     def image(self) -> nn.Module:
         """The end of a network that gives images: numbers from 0 to 1; quantized, those of 8-bit pixels."""

@@ -135,6 +135,7 @@ Kind = Literal[
     "vgg10",
     "tinyyolo",
     "tinyyolov3",
+    "vit",
 ]
 
 
@@ -173,6 +174,8 @@ FAMILIES: dict[str, Family] = {
     "tinyyolo": Family("tinyyolo", dataset="shape_boxes", input_shape=(3, 128, 128), num_classes=3, output="boxes"),
     "tinyyolov3": Family("tinyyolov3", dataset="shape_boxes", input_shape=(3, 128, 128), num_classes=3, output="boxes"),
     "dscnn": Family("dscnn", dataset="synth_words", input_shape=(1, 49, 10), num_classes=12, input_range=(-1, 1)),
+    "vit4": Family("vit", 4),
+    "vit_b_32": Family("vit", 12, dataset="imagenet", input_shape=(3, 224, 224), num_classes=1000),
     "vgg10": Family("vgg10", dataset="modulations", input_shape=(2, 1, 1024), num_classes=24, input_range=(-2, 2)),
 }
 

@@ -147,6 +147,7 @@ def image_network(spec: ModelSpec) -> ImageNetwork:
     from pipeline.models.unet import UNet
     from pipeline.models.vgg import VGG
     from pipeline.models.vgg10 import VGG10
+    from pipeline.models.vit import ViT
 
     kinds: dict[Kind, Callable[..., ImageNetwork]] = {
         "resnet": ResNet,
@@ -161,6 +162,7 @@ def image_network(spec: ModelSpec) -> ImageNetwork:
         "vgg10": VGG10,
         "tinyyolo": TinyYOLO,
         "tinyyolov3": TinyYOLOv3,
+        "vit": ViT,
     }
     family = FAMILIES[spec.family]
     return kinds[family.kind](
