@@ -7,7 +7,8 @@ a quantized one. Parameters of convolutions, linear layers and normalisations ha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 import brevitas
@@ -369,11 +370,15 @@ class ImageNetwork(nn.Module):
     """The base of all networks: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out.
 
     A network that takes other numbers than pixels says so in `input_range`, and what it gives in its own text. `grids` has,
-    for each output of a detector, its anchors: width and height in cells.
+    for each output of a detector, its anchors: width and height in cells. `aliases` are patterns of the names that
+    torchvision's networks have for the same parameters, and what takes their place. `without_hardware` are the ONNX operators
+    that the network has and that become no hardware.
     """
 
     input_range: ClassVar[tuple[float, float] | None] = None
     grids: ClassVar[tuple[tuple[tuple[float, float], ...], ...]] = ()
+    aliases: ClassVar[tuple[tuple[str, str], ...]] = ()
+    without_hardware: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -401,6 +406,15 @@ class ImageNetwork(nn.Module):
         self.normalization = normalization
         self.normalize = Normalize(normalization.mean, normalization.std) if normalization else nn.Identity()
         self.input_quant = Layers(quantization).input(normalization, self.input_range)
+
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`state`, a network's parameters by name, with the names of this network for those of torchvision's."""
+        result = {}
+        for name, tensor in state.items():
+            for pattern, replacement in self.aliases:
+                name = re.sub(pattern, replacement, name)
+            result[name] = tensor
+        return result
 
     def _initialise(self) -> None:
         for module in self.modules():

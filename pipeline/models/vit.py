@@ -81,6 +81,20 @@ class ViT(ImageNetwork):
     `width` multiplies the numbers of a token, and with them those of a head.
     """
 
+    aliases = (
+        (r"^conv_proj\.", "patches."),
+        (r"^encoder\.pos_embedding$", "positions"),
+        (r"^encoder\.layers\.encoder_layer_(\d+)\.", r"blocks.\1."),
+        (r"\.self_attention\.in_proj_", ".attention.qkv."),
+        (r"\.self_attention\.out_proj\.", ".attention.output."),
+        (r"\.ln_([12])\.", r".norm\1."),
+        (r"\.mlp\.(0|linear_1)\.", ".perceptron.1."),
+        (r"\.mlp\.(3|linear_2)\.", ".perceptron.4."),
+        (r"^encoder\.ln\.", "norm."),
+        (r"^heads\.head\.", "head."),
+    )
+    without_hardware = ("LayerNormalization", "Softmax", "Gelu", "MatMul of two activations")
+
     def __init__(
         self,
         blocks: int,

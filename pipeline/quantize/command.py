@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError
 from pipeline.files import PTQ_CONFIGS
 from pipeline.models.names import TRAINED
-from pipeline.quantize.config import load_quantize_config
+from pipeline.quantize.config import QuantizeConfig, load_quantize_config
+
+if TYPE_CHECKING:
+    from pipeline.quantize.quantize import Source
 
 __all__ = ["quantize_command"]
 
@@ -23,30 +27,59 @@ def quantize_command(given: str, options: Mapping[str, Any], out: Path | None, s
     else:
         config = load_quantize_config(None, {"network": given, **values})
 
-    import warnings
-
     warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas(_examples)?\.")
-    from pipeline.models.registry import trained_network
-    from pipeline.quantize.quantize import quantize
+    from pipeline.quantize.quantize import quantize, record_of, top1_scores
+    from pipeline.quantize.user_network import write_network
     from pipeline.training.checkpoints import save_checkpoint
 
-    spec, network, _ = trained_network(config.network)
-    if spec.quantization is not None:
-        raise ConfigError(f"{spec.name} is quantized already; expected a float network, such as {spec.family}.")
-    result = quantize(config, spec, network, say)
-    folder = out or Path(TRAINED, result.spec.name)
-    path = folder / f"{result.spec.name}.pth"
-    save_checkpoint(result.network, path, result.record)
+    source = _source(config, say)
+    images = source.images
+    known = f"top-1 {source.top1:.2%}; " if images.labelled else ""
+    say(f"float           {known}{source.folded} normalisations folded into weights")
+    result = quantize(config, source, say)
+    scores = top1_scores(result.network, source.test)
+    record = record_of(config, source, result, scores)
+    path = (out or Path(TRAINED, result.name)) / f"{result.name}{'.onnx' if config.is_class else '.pth'}"
+    if config.is_class:
+        write_network(source, result, path, record)
+    else:
+        save_checkpoint(result.network, path, record)
     if config.bias_correct:
         say(f"biases          {'corrected' if result.corrected else 'left as they were: held-out images got worse'}")
     if result.widest is not None:
         bound = f", at most {config.accumulator} as asked for" if config.accumulator else ""
         say(f"sums            {result.widest} bits for the widest of a hidden layer{bound}")
-    say(
-        f"{path}: top-1 {result.top1:.2%} on the {result.record['test_data']} as Brevitas computes it, "
-        f"{result.float_top1:.2%} in float; in {result.record['seconds']:.0f} s without that measurement of it"
-    )
-    say(f"build it: make build MODEL={result.spec.name if out is None else path}")
+    top1 = scores.metrics["top1"]
+    if images.labelled:
+        reached = (
+            f"top-1 {top1:.2%} on the {images.test_source} as Brevitas computes it, {source.top1:.2%} in float; in "
+            f"{result.seconds:.0f} s without that measurement of it"
+        )
+    else:
+        reached = f"{top1:.2%} of {images.test_source} get the class that they get in float; of which class they are is not known"
+    say(f"{path}: {reached}")
+    if config.is_class:
+        say(f"build it: a2q build {path}")
+    elif not getattr(result.network, "without_hardware", ()) and config.quantized().is_whole:
+        say(f"build it: make build MODEL={result.name if out is None else path}")
+    else:
+        say(f"measure it: a2q evaluate {result.name if out is None else path}")
+
+
+def _source(config: QuantizeConfig, say: Callable[[str], None]) -> Source:
+    """The float network that `config` says, and the images. Raises ConfigError for one that is quantized already."""
+    from pipeline.models.registry import trained_network
+    from pipeline.quantize.quantize import source_of
+    from pipeline.quantize.user_network import user_source
+
+    if config.is_class:
+        if config.state is None:
+            say(f"weights         those that {config.network} makes, as no state is given")
+        return user_source(config)
+    spec, network, _ = trained_network(config.network)
+    if spec.quantization is not None:
+        raise ConfigError(f"{spec.name} is quantized already; expected a float network, such as {spec.family}.")
+    return source_of(config, spec, network)
 
 
 def _found(path: Path) -> Path:

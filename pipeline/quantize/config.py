@@ -3,9 +3,10 @@ validated type."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -14,13 +15,12 @@ from pipeline.config_file import Section
 from pipeline.datasets.catalog import DATASETS
 from pipeline.errors import ConfigError
 from pipeline.files import PTQ_CONFIGS
-from pipeline.models.names import is_checkpoint
+from pipeline.models.names import LARGEST_SIDE, MODEL_CLASS, is_checkpoint
 from pipeline.models.quantization import FLOAT, Quantization
 from pipeline.quantize.method import Method
 from pipeline.quantize.scales import Range
-from pipeline.text_file import either
 
-__all__ = ["HELD_OUT", "QuantizeConfig", "load_quantize_config"]
+__all__ = ["HELD_OUT", "QuantizeConfig", "anchor", "load_quantize_config"]
 
 HELD_OUT = 4  # one of so many calibration images is for judging alone
 _FEWEST = 16
@@ -30,7 +30,19 @@ class QuantizeConfig(Section):
     """One quantization after training. Every field has its effect in `pipeline/quantize/`."""
 
     network: str = Field(
-        "resnet8", min_length=1, description="a float network of `a2q models`, or the path of a checkpoint"
+        "resnet8",
+        min_length=1,
+        description="a float network of `a2q models`, the path of a checkpoint, or file.py:Class of your own",
+    )
+    state: Path | None = Field(None, description="null, or the path of the weights of a class of your own")
+    input_shape: tuple[int, int, int] | None = Field(
+        None, description="null for that of the data set, or channels, height and width, for a class of your own"
+    )
+    mean: tuple[float, ...] | None = Field(
+        None, description="null, or a number for each channel: a class of your own takes (pixel / 255 - mean) / std"
+    )
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
+        None, description="null, or a number above 0 for each channel"
     )
     weight_bits: int = Field(4, description="a whole number of bits from 2 to 8, or 32 for float")
     act_bits: int = Field(4, description="a whole number of bits from 2 to 8, or 32 for float")
@@ -42,7 +54,8 @@ class QuantizeConfig(Section):
     accumulator: int | None = Field(None, ge=4, le=32, description="null, or a whole number of bits from 4 to 32")
 
     dataset: str | None = Field(
-        None, description="null for what the network was trained on, or one of " + either(list(DATASETS))
+        None,
+        description=f"null for what the network was trained on, one of {', '.join(DATASETS)}, or the path of a folder of images",
     )
     data_folder: Path | None = Field(None, description="the path of the data set's folder, or null to look for it")
     images: int = Field(512, ge=1, le=65_536, description=f"a whole number of training images, {_FEWEST} or more")
@@ -56,6 +69,22 @@ class QuantizeConfig(Section):
                 raise ConfigError(
                     f"{key} is {value}; expected a whole number of bits from 2 to 8, or {FLOAT} for float."
                 )
+        if not self.is_class:
+            for key in ("state", "input_shape", "mean", "std"):
+                if getattr(self, key) is not None:
+                    raise ConfigError(
+                        f"{key} is given, and the network {self.network} says that itself; it is for one of your own class "
+                        "(network: file.py:Class). Leave it out."
+                    )
+        if (self.mean is None) != (self.std is None):
+            missing = "mean" if self.mean is None else "std"
+            raise ConfigError(
+                f"{missing} is not given; mean and std come together, one number of each for each channel."
+            )
+        if self.input_shape is not None and not all(1 <= size <= LARGEST_SIDE for size in self.input_shape):
+            raise ConfigError(
+                f"input_shape is {list(self.input_shape)}; expected channels, height and width of 1 to {LARGEST_SIDE}."
+            )
         if self.images < _FEWEST:
             raise ConfigError(f"images is {self.images}; expected {_FEWEST} or more to find ranges by.")
         if self.weight_bits == self.act_bits == FLOAT:
@@ -70,6 +99,11 @@ class QuantizeConfig(Section):
                 )
         self.quantized()
         return self
+
+    @property
+    def is_class(self) -> bool:
+        """Whether the network is one that a class of the user's makes."""
+        return re.match(MODEL_CLASS, self.network) is not None
 
     @property
     def weights(self) -> Method:
@@ -91,6 +125,13 @@ class QuantizeConfig(Section):
             residual="signed",
         )
 
+    @property
+    def label(self) -> str:
+        """What is done, for people: W4A4 gptq/mse_channel + bias_correct, P = 12."""
+        corrected = " + bias_correct" if self.bias_correct else ""
+        bound = "" if self.accumulator is None else f", P = {self.accumulator}"
+        return f"W{self.weight_bits}A{self.act_bits} {self.weights}{corrected}{bound}"
+
     def name(self, network: str) -> str:
         """The name of what comes out of the float `network`: ptq_resnet8_w4a4_gptq_axe_14b."""
         bound = "" if self.accumulator is None else f"_axe_{self.accumulator}b"
@@ -105,7 +146,7 @@ def load_quantize_config(
 
     Raises ConfigError with the file, the key, its value and what is allowed.
     """
-    values = dict(given) if path is None else config_file.merge(config_file.read(path, _anchor, PTQ_CONFIGS), given)
+    values = dict(given) if path is None else config_file.merge(config_file.read(path, anchor, PTQ_CONFIGS), given)
     try:
         return QuantizeConfig.model_validate(values)
     except ConfigError as error:
@@ -115,9 +156,14 @@ def load_quantize_config(
         raise ConfigError(config_file.explain(where, error, QuantizeConfig, given, PTQ_CONFIGS, giver)) from None
 
 
-def _anchor(values: dict[str, Any], folder: Path) -> None:
+def anchor(values: dict[str, Any], folder: Path) -> None:
     """Let the paths in `values`, read from a file in `folder`, be relative to it."""
     if isinstance(values.get("data_folder"), str):
         values["data_folder"] = folder / values["data_folder"]
-    if isinstance(values.get("network"), str) and is_checkpoint(values["network"]):
-        values["network"] = str(folder / values["network"])
+    if isinstance(values.get("state"), str):
+        values["state"] = folder / values["state"]
+    if isinstance(values.get("dataset"), str) and values["dataset"] not in DATASETS:
+        values["dataset"] = str(folder / values["dataset"])
+    network = values.get("network")
+    if isinstance(network, str) and (is_checkpoint(network) or network.rpartition(":")[0].endswith(".py")):
+        values["network"] = str(folder / network)

@@ -45,6 +45,7 @@ class TracedNetwork:
     network: fx.GraphModule
     input_shape: tuple[int, ...]
     normalization: Preprocessing | None
+    folded: int  # normalisations
 
     def quantized(self, quantization: Quantization) -> nn.Module:
         """The same with layers that `quantization` says, and the weights as they are."""
@@ -63,14 +64,16 @@ def traced(network: nn.Module, image: Tensor, normalization: Preprocessing | Non
         with torch.no_grad():
             expected = network(normalize(image))
         graph = fx.symbolic_trace(network)
-    except Exception as error:  # noqa: BLE001  of the user's code, or of torch about it
+    except Exception as error:  # of the user's code, or of torch about it
         text = str(error).strip().partition("\n")[0]
         raise ModelError(
             f"{called} cannot be traced with images of {'×'.join(map(str, image.shape[1:]))}: {type(error).__name__}: "
             f"{text}. Its forward may take one tensor and branch on nothing that it computes."
         ) from error
     if not isinstance(expected, Tensor) or expected.ndim != 2:
-        kind = f"a tensor of {tuple(expected.shape)}" if isinstance(expected, Tensor) else f"a {type(expected).__name__}"
+        kind = (
+            f"a tensor of {tuple(expected.shape)}" if isinstance(expected, Tensor) else f"a {type(expected).__name__}"
+        )
         raise ModelError(f"{called} gives {kind}; expected (N, classes), a number for each class of each image.")
     placeholder = next(node for node in graph.graph.nodes if node.op == "placeholder")
     graph.add_submodule("normalize", normalize)
@@ -80,10 +83,12 @@ def traced(network: nn.Module, image: Tensor, normalization: Preprocessing | Non
     _without_dropout(graph)
     ShapeProp(graph).propagate(image)
     _check(graph, called)
-    _fold_norms(graph)
+    folded = _fold_norms(graph)
     graph.graph.lint()
     graph.delete_all_unused_submodules()
     graph.recompile()
+    if not expected.isfinite().all():
+        raise ModelError(f"{called} gives values that are no finite numbers; it cannot be quantized.")
     with torch.no_grad():
         difference = float((graph(image) - expected).abs().max())
     if not difference <= _TOLERANCE * float(expected.abs().max()):
@@ -91,7 +96,7 @@ def traced(network: nn.Module, image: Tensor, normalization: Preprocessing | Non
             f"{called} computes something else when it is traced: outputs differ by {difference:.3g}. Its forward may "
             "depend on nothing but its input and its state."
         )
-    return TracedNetwork(graph, tuple(image.shape[1:]), normalization)
+    return TracedNetwork(graph, tuple(image.shape[1:]), normalization, folded)
 
 
 def _module(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
@@ -182,8 +187,12 @@ def _pair(size: Any) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
-def _fold_norms(graph: fx.GraphModule) -> None:
-    """Fold each normalisation of the only reader of a layer with weights into that layer."""
+def _fold_norms(graph: fx.GraphModule) -> int:
+    """Fold each normalisation that is the only reader of a layer with weights into that layer; how many were folded.
+
+    Layers without a bias get one of zeros, to be corrected.
+    """
+    folded = 0
     modules = [_module(graph, node) for node in graph.graph.nodes]
     for node in list(graph.graph.nodes):
         norm = _module(graph, node)
@@ -195,6 +204,11 @@ def _fold_norms(graph: fx.GraphModule) -> None:
             fold(layer, norm)
             node.replace_all_uses_with(before)
             graph.graph.erase_node(node)
+            folded += 1
+    for layer in graph.modules():
+        if isinstance(layer, _MATRICES) and layer.bias is None:
+            layer.register_parameter("bias", nn.Parameter(torch.zeros(len(layer.weight))))
+    return folded
 
 
 class _Quantizer:
@@ -229,7 +243,12 @@ class _Quantizer:
                 self._concatenate(node)
             elif (window := _window(node, module)) is not None:
                 self._average(node, window)
-            elif node.args and isinstance(node.args[0], fx.Node) and node.args[0] in self.quantized and self._passes(node):
+            elif (
+                node.args
+                and isinstance(node.args[0], fx.Node)
+                and node.args[0] in self.quantized
+                and self._passes(node)
+            ):
                 self.quantized[node] = self.quantized[node.args[0]]
         graph.lint()
         self.graph.delete_all_unused_submodules()
@@ -319,5 +338,3 @@ class _Quantizer:
     def _put(self, name: str, module: nn.Module) -> None:
         parent, _, attribute = name.rpartition(".")
         setattr(self.graph.get_submodule(parent), attribute, module)
-
-
