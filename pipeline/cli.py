@@ -517,9 +517,9 @@ def benchmark(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
-    """Train all networks of a benchmark with several seeds: a table and a plot; what is done is kept."""
-    with _messages(verbose, "finished trainings and epochs are kept"):
-        from pipeline.training.command import benchmark_command
+    """Train or quantize all networks of a benchmark with several seeds: tables and plots; what is done is kept."""
+    with _messages(verbose, "what is finished is kept"):
+        from pipeline.quantize.command import benchmark_command
 
         console = Console(emoji=False)
         benchmark_command(config, out, _lines(console), console.is_terminal)

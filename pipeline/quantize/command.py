@@ -1,18 +1,23 @@
-"""The work of `a2q quantize`."""
+"""The work of `a2q quantize`, and of `a2q benchmark`."""
 
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline import config_file
 from pipeline.errors import ConfigError
 from pipeline.files import PTQ_CONFIGS
 from pipeline.models.names import TRAINED
 from pipeline.quantize.config import load_quantize_config
+from pipeline.quantize.tables import is_tables, load_tables, make_tables
+from pipeline.training.command import benchmark_command as training_benchmark
+from pipeline.training.interrupts import interruptible
 
-__all__ = ["quantize_command"]
+__all__ = ["benchmark_command", "quantize_command"]
 
 
 def quantize_command(given: str, options: Mapping[str, Any], out: Path | None, say: Callable[[str], None]) -> None:
@@ -23,30 +28,52 @@ def quantize_command(given: str, options: Mapping[str, Any], out: Path | None, s
     else:
         config = load_quantize_config(None, {"network": given, **values})
 
-    import warnings
-
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas(_examples)?\.")
+    _quiet_brevitas()
     from pipeline.models.registry import trained_network
-    from pipeline.quantize.quantize import quantize
+    from pipeline.quantize.quantize import quantize, record_of, source_of, top1_scores
     from pipeline.training.checkpoints import save_checkpoint
 
     spec, network, _ = trained_network(config.network)
     if spec.quantization is not None:
         raise ConfigError(f"{spec.name} is quantized already; expected a float network, such as {spec.family}.")
-    result = quantize(config, spec, network, say)
+    source = source_of(config, spec, network)
+    say(f"float           top-1 {source.top1:.2%}; {source.folded} normalisations folded into weights")
+    result = quantize(config, source, say)
+    scores = top1_scores(result.network, source.test)
     folder = out or Path(TRAINED, result.spec.name)
     path = folder / f"{result.spec.name}.pth"
-    save_checkpoint(result.network, path, result.record)
+    save_checkpoint(result.network, path, record_of(config, source, result, scores))
     if config.bias_correct:
         say(f"biases          {'corrected' if result.corrected else 'left as they were: held-out images got worse'}")
     if result.widest is not None:
         bound = f", at most {config.accumulator} as asked for" if config.accumulator else ""
         say(f"sums            {result.widest} bits for the widest of a hidden layer{bound}")
     say(
-        f"{path}: top-1 {result.top1:.2%} on the {result.record['test_data']} as Brevitas computes it, "
-        f"{result.float_top1:.2%} in float; in {result.record['seconds']:.0f} s without that measurement of it"
+        f"{path}: top-1 {scores.metrics['top1']:.2%} on the {source.test_data} as Brevitas computes it, "
+        f"{source.top1:.2%} in float; in {result.seconds:.0f} s without that measurement of it"
     )
     say(f"build it: make build MODEL={result.spec.name if out is None else path}")
+
+
+def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], bar: bool) -> None:
+    """Do all that the benchmark `path` says, quantizations or trainings, and tell where their table is."""
+    file = config_file.find(str(path), Path(), PTQ_CONFIGS)
+    if file.is_file() and is_tables(file):
+        _tables_command(file, out or Path(TRAINED, f"benchmark_{file.stem}"), say)
+    else:
+        training_benchmark(path, out, say, bar)
+
+
+@interruptible("what is done is kept")
+def _tables_command(path: Path, folder: Path, say: Callable[[str], None]) -> None:
+    load_tables(path)  # first of all, for its mistakes
+    _quiet_brevitas()
+    make_tables(path, folder, say)
+    say(f"{folder / 'tables.md'}: the tables")
+
+
+def _quiet_brevitas() -> None:
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas(_examples)?\.")
 
 
 def _found(path: Path) -> Path:

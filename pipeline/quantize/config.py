@@ -20,7 +20,7 @@ from pipeline.quantize.method import Method
 from pipeline.quantize.scales import Range
 from pipeline.text_file import either
 
-__all__ = ["HELD_OUT", "QuantizeConfig", "load_quantize_config"]
+__all__ = ["HELD_OUT", "QuantizeConfig", "anchor", "load_quantize_config"]
 
 HELD_OUT = 4  # one of so many calibration images is for judging alone
 _FEWEST = 16
@@ -91,6 +91,13 @@ class QuantizeConfig(Section):
             residual="signed",
         )
 
+    @property
+    def label(self) -> str:
+        """What is done, for people: W4A4 gptq/mse_channel + bias_correct, P = 12."""
+        corrected = " + bias_correct" if self.bias_correct else ""
+        bound = "" if self.accumulator is None else f", P = {self.accumulator}"
+        return f"W{self.weight_bits}A{self.act_bits} {self.weights}{corrected}{bound}"
+
     def name(self, network: str) -> str:
         """The name of what comes out of the float `network`: ptq_resnet8_w4a4_gptq_axe_14b."""
         bound = "" if self.accumulator is None else f"_axe_{self.accumulator}b"
@@ -105,7 +112,7 @@ def load_quantize_config(
 
     Raises ConfigError with the file, the key, its value and what is allowed.
     """
-    values = dict(given) if path is None else config_file.merge(config_file.read(path, _anchor, PTQ_CONFIGS), given)
+    values = dict(given) if path is None else config_file.merge(config_file.read(path, anchor, PTQ_CONFIGS), given)
     try:
         return QuantizeConfig.model_validate(values)
     except ConfigError as error:
@@ -115,7 +122,7 @@ def load_quantize_config(
         raise ConfigError(config_file.explain(where, error, QuantizeConfig, given, PTQ_CONFIGS, giver)) from None
 
 
-def _anchor(values: dict[str, Any], folder: Path) -> None:
+def anchor(values: dict[str, Any], folder: Path) -> None:
     """Let the paths in `values`, read from a file in `folder`, be relative to it."""
     if isinstance(values.get("data_folder"), str):
         values["data_folder"] = folder / values["data_folder"]

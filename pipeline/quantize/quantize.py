@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pipeline.datasets import catalog
 from pipeline.datasets.image_folder import ImageFolder
 from pipeline.datasets.image_set import ImageSet
-from pipeline.datasets.loader import batches_of
+from pipeline.datasets.loader import BatchSource, batches_of
 from pipeline.errors import ConfigError, VerificationError
 from pipeline.models.integer_weights import IntegerWeights, hidden_sparsity, integer_weights, largest_l1
 from pipeline.models.layers import ImageNetwork
@@ -32,37 +32,54 @@ from pipeline.quantize.bias_correction import correct_biases
 from pipeline.quantize.calibration import quantized_layers, set_scales_of_activations, set_scales_of_weights
 from pipeline.quantize.config import HELD_OUT, QuantizeConfig
 from pipeline.quantize.rounding import round_weights
-from pipeline.training.evaluate import score
+from pipeline.training.evaluate import Scores, score
 
-__all__ = ["Quantized", "calibration_images", "quantize"]
+__all__ = ["Quantized", "Source", "calibration_images", "quantize", "record_of", "source_of", "top1_scores"]
 
 _BATCH = 128
-_TEST_BATCH = 500
+_TEST_BATCH = 100  # larger ones take as much time again for the memory of each layer
+
+
+@dataclass(frozen=True)
+class Source:
+    """A float `network` of `spec` whose normalisations are folded, and the images to quantize it and to measure it with.
+
+    `batches` are to calibrate with, `held_out` to judge by. `top1` is the network's own, `folded` how many
+    normalisations were.
+    """
+
+    spec: ModelSpec
+    network: nn.Module
+    batches: tuple[Tensor, ...]
+    held_out: Tensor
+    calibration_data: str
+    test: BatchSource
+    test_data: str
+    top1: float
+    folded: int
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """A quantized `network`, its `spec`, and its `record` with the accuracy on the test set, and that of the float one.
+    """A quantized `network`, its `spec`, the `integers` of its weights by layer, none where something is left in float.
 
-    `widest` are the bits of its widest hidden sum, None where sums are not of integers.
+    `widest` are the bits of its widest hidden sum, None where sums are not of integers; `corrected` says whether biases are.
     """
 
     network: ImageNetwork
     spec: ModelSpec
-    record: dict[str, Any]
-    top1: float
-    float_top1: float
+    integers: Mapping[str, IntegerWeights]
     widest: int | None
     corrected: bool
+    seconds: float
 
 
-def quantize(config: QuantizeConfig, spec: ModelSpec, network: nn.Module, say: Callable[[str], None]) -> Quantized:
-    """The float `network` of `spec` quantized as `config` says. It is changed: its normalisations are folded.
+def source_of(config: QuantizeConfig, spec: ModelSpec, network: nn.Module) -> Source:
+    """What `config` quantizes: the float `network` of `spec`. It is changed: its normalisations are folded.
 
-    Raises ConfigError for a network that is none for images with classes, InputError for images that are not at hand,
-    VerificationError where a sum is wider than it was to be.
+    Raises ConfigError for a network that is none for images with classes, or too few images, InputError for images that
+    are not at hand.
     """
-    started = time.perf_counter()
     dataset = catalog.find(config.dataset or spec.dataset)
     if dataset.labels != "classes" or dataset.shape != spec.input_shape:
         raise ConfigError(
@@ -72,52 +89,72 @@ def quantize(config: QuantizeConfig, spec: ModelSpec, network: nn.Module, say: C
     training = catalog.load(dataset.name, "train", config.data_folder)
     test = catalog.load(dataset.name, "test", config.data_folder)
     images, held_out = calibration_images(training, config.images, config.seed)
-    batches = images.split(_BATCH)
-    torch.manual_seed(config.seed)
+    batches = batches_of(test, _TEST_BATCH)
+    top1 = top1_scores(network, batches).metrics["top1"]
+    folded = fold_batch_norms(network, images[:2])
+    return Source(spec, network, images.split(_BATCH), held_out, training.source, batches, test.source, top1, folded)
 
-    float_top1 = score(network, batches_of(test, _TEST_BATCH), "classes", "cross_entropy").metrics["top1"]
-    folded = fold_batch_norms(network, batches[0][:2])
-    say(f"float           top-1 {float_top1:.2%}; {folded} normalisations folded into weights")
-    twin = _twin(network, spec, config)
+
+def top1_scores(network: nn.Module, batches: BatchSource) -> Scores:
+    """Top-1 and loss of `network`, as PyTorch or Brevitas computes it."""
+    return score(network, batches, "classes", "cross_entropy")
+
+
+def quantize(config: QuantizeConfig, source: Source, say: Callable[[str], None] = lambda line: None) -> Quantized:
+    """The network of `source` quantized as `config` says; it stays as it is.
+
+    Raises ModelError for weights that are no numbers, VerificationError where a sum is wider than it was to be.
+    """
+    started = time.perf_counter()
+    torch.manual_seed(config.seed)
+    twin = _twin(source, config)
     if config.weight_bits != FLOAT:
         set_scales_of_weights(twin, config.weights.range)
     if config.act_bits != FLOAT:
-        set_scales_of_activations(twin, batches, config.act_method)
+        set_scales_of_activations(twin, source.batches, config.act_method)
     layers = quantized_layers(twin)
     ends = [layer.name for layer in layers if layer.module.place != "hidden"]
     round_weights(
         twin,
-        batches,
+        source.batches,
         config.weights.rounding,
         accumulator_bits=config.accumulator,
         free=ends,
         step=lambda done, of: say(f"{config.weights.rounding:<15} layer {done} of {of}"),
     )
-    corrected = config.bias_correct and correct_biases(twin, network, batches, held_out)
+    corrected = config.bias_correct and correct_biases(twin, source.network, source.batches, source.held_out)
     seconds = time.perf_counter() - started
-    integers = integer_weights(twin, torch.zeros(1, *spec.input_shape)) if config.quantized().is_whole else {}
+    whole = config.quantized().is_whole
+    integers = integer_weights(twin, torch.zeros(1, *source.spec.input_shape)) if whole else {}
     widest = _widest({name: layer for name, layer in integers.items() if name not in ends}, config)
-    scores = score(twin, batches_of(test, _TEST_BATCH), "classes", "cross_entropy")
-    quantized = _spec(spec, config)
+    return Quantized(twin, _spec(source.spec, config), integers, widest, corrected, seconds)
+
+
+def record_of(config: QuantizeConfig, source: Source, quantized: Quantized, scores: Scores) -> dict[str, Any]:
+    """What the checkpoint of `quantized` says of itself: how it was made of `source`, and its `scores`."""
     record = {
-        **quantized.as_record(),
-        "calibration_data": training.source,
-        "calibration_images": len(images) + len(held_out),
-        "test_data": test.source,
+        **quantized.spec.as_record(),
+        "calibration_data": source.calibration_data,
+        "calibration_images": sum(map(len, source.batches)) + len(source.held_out),
+        "test_data": source.test_data,
         "seed": config.seed,
         **scores.metrics,
         "loss": scores.loss,
-        "float_top1": float_top1,
+        "float_top1": source.top1,
         "quantized_after_training": str(config.weights),
-        "bias_corrected": corrected,
-        "seconds": round(seconds, 1),
+        "bias_corrected": quantized.corrected,
+        "seconds": round(quantized.seconds, 1),
         "packages": {name: version(name) for name in ("torch", "brevitas")},
         "config": config.model_dump(mode="json", exclude={"data_folder", "network"}),
         "begun_with": training_of(config.network),
     }
-    if integers:
-        record |= {"sparsity": round(hidden_sparsity(integers), 4), "largest_l1": largest_l1(integers)}
-    return Quantized(twin, quantized, record, scores.metrics["top1"], float_top1, widest, corrected)
+    if quantized.integers:
+        record |= {
+            "sparsity": round(hidden_sparsity(dict(quantized.integers)), 4),
+            "largest_l1": largest_l1(dict(quantized.integers)),
+            "widest_sum": quantized.widest,
+        }
+    return record
 
 
 def calibration_images(training: ImageSet | ImageFolder, count: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -135,10 +172,10 @@ def calibration_images(training: ImageSet | ImageFolder, count: int, seed: int) 
     return shuffled[held_out:], shuffled[:held_out]
 
 
-def _twin(network: nn.Module, spec: ModelSpec, config: QuantizeConfig) -> ImageNetwork:
-    """The network of `spec` with the layers that `config` quantizes, and the weights of the float `network`."""
-    twin = image_network(_spec(spec, config))
-    state = network.state_dict()
+def _twin(source: Source, config: QuantizeConfig) -> ImageNetwork:
+    """The network of `source` with the layers that `config` quantizes, and its weights."""
+    twin = image_network(_spec(source.spec, config))
+    state = source.network.state_dict()
     add_biases(twin, state)
     twin.load_state_dict(state, strict=False)  # which has no quantizers
     return twin.eval()
