@@ -432,16 +432,19 @@ def quantize(
     method: Annotated[
         str | None,
         typer.Option(
-            help="minmax, mse or aciq, then _layer or _channel; before it nothing, adaround/, gptq/ or gpfq/. (default: "
-            "mse_channel)"
+            help="minmax, mse or aciq, then _layer or _channel, or awq; before it nothing, adaround/, gptq/, gpfq/ or "
+            "qronos/. (default: mse_channel)"
         ),
     ] = None,
     act_method: Annotated[str | None, typer.Option(help="minmax, mse or aciq. (default: mse)")] = None,
+    equalization: Annotated[
+        str | None, typer.Option(help="cross_layer or smoothquant: channels scaled before. (default: none)")
+    ] = None,
     bias_correct: Annotated[
         bool | None, typer.Option("--bias-correct", help="Correct biases where held-out images get better by it.")
     ] = None,
     accumulator: Annotated[
-        int | None, typer.Option(help="Bits that hold every sum of a hidden layer, by AXE; with gptq/ or gpfq/.")
+        int | None, typer.Option(help="Bits that hold every sum of a hidden layer, by AXE; with gptq/, gpfq/ or qronos/.")
     ] = None,
     first_layer_bits: Annotated[int | None, typer.Option(help="Of weights. (default: 8)")] = None,
     last_layer_bits: Annotated[int | None, typer.Option(help="Of weights. (default: 8)")] = None,
@@ -461,6 +464,7 @@ def quantize(
             "act_bits": act_bits,
             "method": method,
             "act_method": act_method,
+            "equalization": equalization,
             "bias_correct": bias_correct,
             "accumulator": accumulator,
             "first_layer_bits": first_layer_bits,

@@ -7,6 +7,7 @@ scales in the end, so that the checkpoint says the integers whatever computes it
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from pipeline.quantize.batch_norm import fold_batch_norms
 from pipeline.quantize.bias_correction import correct_biases
 from pipeline.quantize.calibration import quantized_layers, set_scales_of_activations, set_scales_of_weights
 from pipeline.quantize.config import HELD_OUT, QuantizeConfig
+from pipeline.quantize.equalization import equalize, scale_for_activations
 from pipeline.quantize.rounding import round_weights
 from pipeline.training.evaluate import Scores, score
 
@@ -107,7 +109,8 @@ def quantize(config: QuantizeConfig, source: Source, say: Callable[[str], None] 
     """
     started = time.perf_counter()
     torch.manual_seed(config.seed)
-    twin = _twin(source, config)
+    network = _equalized(source, config)
+    twin = _twin(network, source.spec, config)
     if config.weight_bits != FLOAT:
         set_scales_of_weights(twin, config.weights.range)
     if config.act_bits != FLOAT:
@@ -122,7 +125,7 @@ def quantize(config: QuantizeConfig, source: Source, say: Callable[[str], None] 
         free=ends,
         step=lambda done, of: say(f"{config.weights.rounding:<15} layer {done} of {of}"),
     )
-    corrected = config.bias_correct and correct_biases(twin, source.network, source.batches, source.held_out)
+    corrected = config.bias_correct and correct_biases(twin, network, source.batches, source.held_out)
     seconds = time.perf_counter() - started
     whole = config.quantized().is_whole
     integers = integer_weights(twin, torch.zeros(1, *source.spec.input_shape)) if whole else {}
@@ -172,10 +175,23 @@ def calibration_images(training: ImageSet | ImageFolder, count: int, seed: int) 
     return shuffled[held_out:], shuffled[:held_out]
 
 
-def _twin(source: Source, config: QuantizeConfig) -> ImageNetwork:
-    """The network of `source` with the layers that `config` quantizes, and its weights."""
-    twin = image_network(_spec(source.spec, config))
-    state = source.network.state_dict()
+def _equalized(source: Source, config: QuantizeConfig) -> nn.Module:
+    """The network of `source`, or a copy whose channels are scaled as `config` says."""
+    if config.equalization is None and not config.weights.awq:
+        return source.network
+    network = copy.deepcopy(source.network)
+    if config.equalization is not None:
+        equalize(network, source.batches, config.equalization)
+    if config.weights.awq and config.weight_bits != FLOAT:
+        bits = {layer.name: layer.bits for layer in quantized_layers(_twin(network, source.spec, config))}
+        scale_for_activations(network, source.batches, bits, config.weights.range)
+    return network
+
+
+def _twin(network: nn.Module, spec: ModelSpec, config: QuantizeConfig) -> ImageNetwork:
+    """The network of `spec` with the layers that `config` quantizes, and the weights of the float `network`."""
+    twin = image_network(_spec(spec, config))
+    state = network.state_dict()
     add_biases(twin, state)
     twin.load_state_dict(state, strict=False)  # which has no quantizers
     return twin.eval()

@@ -158,7 +158,8 @@ def _method(config: QuantizeConfig) -> str:
         return f"{config.act_method}_layer"
     corrected = " + bias_correct" if config.bias_correct else ""
     ranges = f", activations {config.act_method}" if config.act_bits != FLOAT and config.act_method != "mse" else ""
-    return f"{config.weights}{corrected}{ranges}"
+    before = f"{config.equalization} + " if config.equalization else ""
+    return f"{before}{config.weights}{corrected}{ranges}"
 
 
 def _published_name(method: str) -> str:
