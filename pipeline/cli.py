@@ -435,16 +435,20 @@ def quantize(
     method: Annotated[
         str | None,
         typer.Option(
-            help="minmax, mse or aciq, then _layer or _channel; before it nothing, adaround/, gptq/ or gpfq/. (default: "
-            "mse_channel)"
+            help="minmax, mse or aciq, then _layer or _channel, or awq; before it nothing, adaround/, gptq/, gpfq/ or "
+            "qronos/. (default: mse_channel)"
         ),
     ] = None,
     act_method: Annotated[str | None, typer.Option(help="minmax, mse or aciq. (default: mse)")] = None,
+    equalization: Annotated[
+        str | None, typer.Option(help="cross_layer or smoothquant: channels scaled before. (default: none)")
+    ] = None,
     bias_correct: Annotated[
         bool | None, typer.Option("--bias-correct", help="Correct biases where held-out images get better by it.")
     ] = None,
     accumulator: Annotated[
-        int | None, typer.Option(help="Bits that hold every sum of a hidden layer, by AXE; with gptq/ or gpfq/.")
+        int | None,
+        typer.Option(help="Bits that hold every sum of a hidden layer, by AXE; with gptq/, gpfq/ or qronos/."),
     ] = None,
     first_layer_bits: Annotated[int | None, typer.Option(help="Of weights. (default: 8)")] = None,
     last_layer_bits: Annotated[int | None, typer.Option(help="Of weights. (default: 8)")] = None,
@@ -478,6 +482,7 @@ def quantize(
             "act_bits": act_bits,
             "method": method,
             "act_method": act_method,
+            "equalization": equalization,
             "bias_correct": bias_correct,
             "accumulator": accumulator,
             "first_layer_bits": first_layer_bits,
@@ -543,9 +548,9 @@ def benchmark(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
-    """Train all networks of a benchmark with several seeds: a table and a plot; what is done is kept."""
-    with _messages(verbose, "finished trainings and epochs are kept"):
-        from pipeline.training.command import benchmark_command
+    """Train or quantize all networks of a benchmark with several seeds: tables and plots; what is done is kept."""
+    with _messages(verbose, "what is finished is kept"):
+        from pipeline.quantize.command import benchmark_command
 
         console = Console(emoji=False)
         benchmark_command(config, out, _lines(console), console.is_terminal)

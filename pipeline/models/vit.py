@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from brevitas.quant_tensor import QuantTensor
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
@@ -38,7 +39,7 @@ class _Attention(nn.Module):
 
     def __init__(self, layers: Layers, size: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.size, self.heads = size, heads
         self.input_operand = layers.operand()
         self.qkv = layers.linear(size, 3 * size, bias=True)
         self.query, self.key, self.value = (layers.operand() for _ in range(3))
@@ -47,13 +48,15 @@ class _Attention(nn.Module):
         self.output = layers.linear(size, size, bias=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        count, length, size = tokens.shape
-        parts = self.qkv(self.input_operand(tokens)).reshape(count, length, 3, self.heads, size // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
-        query, key, value = _plain(self.query(query)), _plain(self.key(key)), _plain(self.value(value))
-        products = query @ key.transpose(2, 3) * (size // self.heads) ** -0.5
+        count, length = tokens.size(0), tokens.size(1)
+        parts = self.qkv(self.input_operand(tokens)).reshape(count, length, 3, self.heads, self.size // self.heads)
+        parts = parts.permute(2, 0, 3, 1, 4)
+        query, key, value = (
+            _plain(operand(parts[index])) for index, operand in enumerate((self.query, self.key, self.value))
+        )
+        products = query @ key.transpose(2, 3) * (self.size // self.heads) ** -0.5
         mixed = _plain(self.share(products.softmax(dim=3))) @ value
-        return self.output(self.output_operand(mixed.transpose(1, 2).reshape(count, length, size)))
+        return self.output(self.output_operand(mixed.transpose(1, 2).reshape(count, length, self.size)))
 
 
 class _Block(nn.Module):
@@ -133,10 +136,10 @@ class ViT(ImageNetwork):
     def forward(self, images: Tensor) -> Tensor:
         x = self.patches(self.input_quant(self.normalize(images)))
         tokens = _plain(x).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1) + self.positions
+        tokens = torch.cat([self.class_token.expand(tokens.size(0), -1, -1), tokens], dim=1) + self.positions
         return self.head(self.head_operand(self.norm(self.blocks(tokens)[:, 0])))
 
 
 def _plain(values: Tensor) -> Tensor:
     """The numbers of `values`, which a quantizer may have given its type."""
-    return getattr(values, "value", values)
+    return values.value if isinstance(values, QuantTensor) else values

@@ -1,4 +1,4 @@
-"""The work of `a2q quantize`."""
+"""The work of `a2q quantize`, and of `a2q benchmark`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import config_file
 from pipeline.errors import ConfigError
 from pipeline.files import PTQ_CONFIGS
 from pipeline.models.names import TRAINED
 from pipeline.quantize.config import QuantizeConfig, load_quantize_config
+from pipeline.quantize.tables import is_tables, load_tables, make_tables
+from pipeline.training.command import benchmark_command as training_benchmark
+from pipeline.training.interrupts import interruptible
 
 if TYPE_CHECKING:
     from pipeline.quantize.quantize import Source
 
-__all__ = ["quantize_command"]
+__all__ = ["benchmark_command", "quantize_command"]
 
 
 def quantize_command(given: str, options: Mapping[str, Any], out: Path | None, say: Callable[[str], None]) -> None:
@@ -27,7 +31,7 @@ def quantize_command(given: str, options: Mapping[str, Any], out: Path | None, s
     else:
         config = load_quantize_config(None, {"network": given, **values})
 
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas(_examples)?\.")
+    _quiet_brevitas()
     from pipeline.quantize.quantize import quantize, record_of, top1_scores
     from pipeline.quantize.user_network import write_network
     from pipeline.training.checkpoints import save_checkpoint
@@ -80,6 +84,27 @@ def _source(config: QuantizeConfig, say: Callable[[str], None]) -> Source:
     if spec.quantization is not None:
         raise ConfigError(f"{spec.name} is quantized already; expected a float network, such as {spec.family}.")
     return source_of(config, spec, network)
+
+
+def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], bar: bool) -> None:
+    """Do all that the benchmark `path` says, quantizations or trainings, and tell where their table is."""
+    file = config_file.find(str(path), Path(), PTQ_CONFIGS)
+    if file.is_file() and is_tables(file):
+        _tables_command(file, out or Path(TRAINED, f"benchmark_{file.stem}"), say)
+    else:
+        training_benchmark(path, out, say, bar)
+
+
+@interruptible("what is done is kept")
+def _tables_command(path: Path, folder: Path, say: Callable[[str], None]) -> None:
+    load_tables(path)  # first of all, for its mistakes
+    _quiet_brevitas()
+    make_tables(path, folder, say)
+    say(f"{folder / 'tables.md'}: the tables")
+
+
+def _quiet_brevitas() -> None:
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas(_examples)?\.")
 
 
 def _found(path: Path) -> Path:

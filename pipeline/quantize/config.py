@@ -17,7 +17,7 @@ from pipeline.errors import ConfigError
 from pipeline.files import PTQ_CONFIGS
 from pipeline.models.names import LARGEST_SIDE, MODEL_CLASS, is_checkpoint
 from pipeline.models.quantization import FLOAT, Quantization
-from pipeline.quantize.method import Method
+from pipeline.quantize.method import Equalization, Method
 from pipeline.quantize.scales import Range
 
 __all__ = ["HELD_OUT", "QuantizeConfig", "anchor", "load_quantize_config"]
@@ -48,8 +48,9 @@ class QuantizeConfig(Section):
     act_bits: int = Field(4, description="a whole number of bits from 2 to 8, or 32 for float")
     first_layer_bits: int = Field(8, description="a whole number of bits from 2 to 8, or 32 for float")
     last_layer_bits: int = Field(8, description="a whole number of bits from 2 to 8, or 32 for float")
-    method: str = Field("mse_channel", description="such as minmax_layer, mse_channel, adaround/mse_channel")
+    method: str = Field("mse_channel", description="such as minmax_layer, mse_channel, awq, adaround/mse_channel")
     act_method: Range = Field("mse", description="minmax, mse or aciq")
+    equalization: Equalization | None = Field(None, description="null, cross_layer or smoothquant")
     bias_correct: bool = Field(False, description="true or false")
     accumulator: int | None = Field(None, ge=4, le=32, description="null, or a whole number of bits from 4 to 32")
 
@@ -130,13 +131,15 @@ class QuantizeConfig(Section):
         """What is done, for people: W4A4 gptq/mse_channel + bias_correct, P = 12."""
         corrected = " + bias_correct" if self.bias_correct else ""
         bound = "" if self.accumulator is None else f", P = {self.accumulator}"
-        return f"W{self.weight_bits}A{self.act_bits} {self.weights}{corrected}{bound}"
+        before = f"{self.equalization} + " if self.equalization else ""
+        return f"W{self.weight_bits}A{self.act_bits} {before}{self.weights}{corrected}{bound}"
 
     def name(self, network: str) -> str:
         """The name of what comes out of the float `network`: ptq_resnet8_w4a4_gptq_axe_14b."""
         bound = "" if self.accumulator is None else f"_axe_{self.accumulator}b"
         corrected = "_bc" if self.bias_correct else ""
-        return f"ptq_{network}_w{self.weight_bits}a{self.act_bits}_{self.weights.suffix}{corrected}{bound}"
+        before = f"{self.equalization}_" if self.equalization else ""
+        return f"ptq_{network}_w{self.weight_bits}a{self.act_bits}_{before}{self.weights.suffix}{corrected}{bound}"
 
 
 def load_quantize_config(

@@ -42,7 +42,7 @@ _TOLERANCE = 1e-3  # of the largest output, that folding may change
 class TracedNetwork:
     """A float `network` (N, *`input_shape`) → (N, classes) of images from 0 to 1 whose layers can all be quantized."""
 
-    network: fx.GraphModule
+    network: nn.Module  # a GraphModule
     input_shape: tuple[int, ...]
     normalization: Preprocessing | None
     folded: int  # normalisations
@@ -215,7 +215,7 @@ class _Quantizer:
     """Makes the quantized twin of a traced `network`."""
 
     def __init__(self, network: TracedNetwork, quantization: Quantization) -> None:
-        self.graph = copy.deepcopy(network.network)
+        self.graph = cast(fx.GraphModule, copy.deepcopy(network.network))
         self.layers = Layers(quantization)
         self.input = self.layers.input(network.normalization)
         self.quantized: dict[fx.Node, bool] = {}  # whether what gives integers gives signed ones

@@ -7,6 +7,7 @@ scales in the end, so that the checkpoint says the integers whatever computes it
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from pipeline.quantize.batch_norm import fold_batch_norms
 from pipeline.quantize.bias_correction import correct_biases
 from pipeline.quantize.calibration import quantized_layers, set_scales_of_activations, set_scales_of_weights
 from pipeline.quantize.config import QuantizeConfig
+from pipeline.quantize.equalization import equalize, scale_for_activations
 from pipeline.quantize.images import Images, images_of
 from pipeline.quantize.rounding import round_weights
 from pipeline.training.evaluate import Scores, network_outputs, outputs_of, score
@@ -36,14 +38,14 @@ __all__ = ["Quantized", "Source", "measured", "quantize", "record_of", "source_o
 class Source:
     """A float `network` whose normalisations are folded, and the images to quantize it and to measure it with.
 
-    `twin` makes the same of a quantization, with its weights. `test` are batches of images and classes, see `measured`;
+    `twin` makes of such a network the same with a quantization, and its weights. `test` are batches of images and classes, see `measured`;
     `top1` is the network's own, `folded` how many normalisations were, and `spec` None for no network of a family.
     """
 
     name: str
     input_shape: tuple[int, ...]
     network: nn.Module
-    twin: Callable[[Quantization], nn.Module]
+    twin: Callable[[nn.Module, Quantization], nn.Module]
     images: Images
     test: Iterable[tuple[Tensor, Tensor]]
     top1: float
@@ -79,16 +81,16 @@ def source_of(config: QuantizeConfig, spec: ModelSpec, network: nn.Module) -> So
     """
     images = images_of(config, config.dataset or spec.dataset, spec.input_shape, spec.name)
     test, top1 = measured(network, images)
-    folded = fold_batch_norms(network, images.calibration[:2])
+    count = fold_batch_norms(network, images.calibration[:2])
 
-    def twin(quantization: Quantization) -> nn.Module:
+    def twin(folded: nn.Module, quantization: Quantization) -> nn.Module:
         made = image_network(replace(spec, quantization=quantization))
-        state = network.state_dict()
+        state = folded.state_dict()
         add_biases(made, state)
         made.load_state_dict(state, strict=False)  # which has no quantizers
         return made.eval()
 
-    return Source(spec.name, spec.input_shape, network, twin, images, test, top1, folded, spec)
+    return Source(spec.name, spec.input_shape, network, twin, images, test, top1, count, spec)
 
 
 def measured(network: nn.Module, images: Images) -> tuple[Iterable[tuple[Tensor, Tensor]], float]:
@@ -122,7 +124,8 @@ def quantize(config: QuantizeConfig, source: Source, say: Callable[[str], None] 
     """
     started = time.perf_counter()
     torch.manual_seed(config.seed)
-    twin = source.twin(config.quantized())
+    network = _equalized(source, config)
+    twin = source.twin(network, config.quantized())
     if config.weight_bits != FLOAT:
         set_scales_of_weights(twin, config.weights.range)
     if config.act_bits != FLOAT:
@@ -137,7 +140,7 @@ def quantize(config: QuantizeConfig, source: Source, say: Callable[[str], None] 
         free=ends,
         step=lambda done, of: say(f"{config.weights.rounding:<15} layer {done} of {of}"),
     )
-    corrected = config.bias_correct and correct_biases(twin, source.network, source.batches, source.images.held_out)
+    corrected = config.bias_correct and correct_biases(twin, network, source.batches, source.images.held_out)
     seconds = time.perf_counter() - started
     whole = config.quantized().is_whole
     integers = integer_weights(twin, torch.zeros(1, *source.input_shape)) if whole else {}
@@ -170,6 +173,19 @@ def record_of(config: QuantizeConfig, source: Source, quantized: Quantized, scor
             "widest_sum": quantized.widest,
         }
     return record
+
+
+def _equalized(source: Source, config: QuantizeConfig) -> nn.Module:
+    """The network of `source`, or a copy whose channels are scaled as `config` says."""
+    if config.equalization is None and not config.weights.awq:
+        return source.network
+    network = copy.deepcopy(source.network)
+    if config.equalization is not None:
+        equalize(network, source.batches, config.equalization)
+    if config.weights.awq and config.weight_bits != FLOAT:
+        bits = {layer.name: layer.bits for layer in quantized_layers(source.twin(network, config.quantized()))}
+        scale_for_activations(network, source.batches, bits, config.weights.range)
+    return network
 
 
 def _widest(hidden: Mapping[str, IntegerWeights], config: QuantizeConfig) -> int | None:

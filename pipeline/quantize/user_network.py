@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from pipeline.datasets.catalog import DATASETS
 from pipeline.errors import ConfigError
@@ -16,6 +18,7 @@ from pipeline.models.golden import range_frames
 from pipeline.models.names import Preprocessing
 from pipeline.models.network_record import NetworkRecord
 from pipeline.models.qonnx_export import write_proven
+from pipeline.models.quantization import Quantization
 from pipeline.models.registry import load_checkpoint
 from pipeline.models.user_class import make_network
 from pipeline.quantize.config import QuantizeConfig
@@ -58,8 +61,12 @@ def user_source(config: QuantizeConfig) -> Source:
     images = images_of(config, config.dataset, shape, config.network)
     graph = traced(network, images.calibration[:2], normalization, config.network)
     test, top1 = measured(graph.network, images)
+
+    def twin(folded: nn.Module, quantization: Quantization) -> nn.Module:
+        return replace(graph, network=folded).quantized(quantization)
+
     name = config.network.rpartition(":")[2].rpartition(".")[2]
-    return Source(name, shape, graph.network, graph.quantized, images, test, top1, graph.folded)
+    return Source(name, shape, graph.network, twin, images, test, top1, graph.folded)
 
 
 def write_network(source: Source, quantized: Quantized, path: Path, record: Mapping[str, Any]) -> None:
