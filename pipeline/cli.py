@@ -470,11 +470,17 @@ def quantize(
     data_folder: Annotated[Path | None, typer.Option(parser=_path, help="Where the data set is.")] = None,
     images: Annotated[int | None, typer.Option(help="Training images to calibrate with. (default: 512)")] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the images. (default: 0)")] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Try bits of weights and activations: what accuracy costs in LUTs.")
+    ] = False,
+    target_fps: Annotated[
+        float | None, typer.Option(min=1e-3, help="Frames a second that a search's LUTs are for. (default: 1000)")
+    ] = None,
     out: Annotated[Path | None, typer.Option(parser=_path, help="Where it goes. (default: trained/<name>)")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
     """Quantize a float network after training, in minutes, with a bound on its accumulators if wanted."""
-    with _messages(verbose, "nothing was written"):
+    with _messages(verbose, "trials that are done are kept" if search else "nothing was written"):
         from pipeline.quantize.command import quantize_command
 
         options = {
@@ -496,7 +502,7 @@ def quantize(
             "images": images,
             "seed": seed,
         }
-        quantize_command(network, options, out, _lines(Console(emoji=False)))
+        quantize_command(network, options, out, _lines(Console(emoji=False)), searching=search, target_fps=target_fps)
 
 
 def _numbers(text: str | None) -> list[str] | None:

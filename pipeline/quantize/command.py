@@ -22,10 +22,33 @@ if TYPE_CHECKING:
 
 __all__ = ["benchmark_command", "quantize_command"]
 
+_RATE = 1000.0  # frames a second, as a build's by default
 
-def quantize_command(given: str, options: Mapping[str, Any], out: Path | None, say: Callable[[str], None]) -> None:
-    """Quantize `given`, a float network or a file of build_configs/ptq/, and tell how well it does and how to go on."""
+
+def quantize_command(
+    given: str,
+    options: Mapping[str, Any],
+    out: Path | None,
+    say: Callable[[str], None],
+    *,
+    searching: bool = False,
+    target_fps: float | None = None,
+) -> None:
+    """Quantize `given`, a float network or a file of build_configs/ptq/, and tell how well it does and how to go on.
+
+    `searching`, bits of weights and activations are tried for what accuracy costs in LUTs, at `target_fps`.
+    """
     values = {key: value for key, value in options.items() if value is not None}
+    if target_fps is not None and not searching:
+        raise ConfigError(
+            "target_fps is given without a search, which is what estimates LUTs (--search). Leave it out."
+        )
+    if searching:
+        for key in ("weight_bits", "act_bits"):
+            if key in values:
+                raise ConfigError(f"{key} is given with a search, which tries them. Leave it out.")
+        if "accumulator" in values and not given.endswith((".yaml", ".yml")):
+            values.setdefault("method", "gptq/mse_channel")
     if given.endswith((".yaml", ".yml")):
         config = load_quantize_config(_found(Path(given)), values)
     else:
@@ -33,21 +56,20 @@ def quantize_command(given: str, options: Mapping[str, Any], out: Path | None, s
 
     _quiet_brevitas()
     from pipeline.quantize.quantize import quantize, record_of, top1_scores
-    from pipeline.quantize.user_network import write_network
-    from pipeline.training.checkpoints import save_checkpoint
+    from pipeline.quantize.result import write_result
 
     source = _source(config, say)
     images = source.images
     known = f"top-1 {source.top1:.2%}; " if images.labelled else ""
     say(f"float           {known}{source.folded} normalisations folded into weights")
+    if searching:
+        _search(config, source, target_fps or _RATE, out, say)
+        return
     result = quantize(config, source, say)
     scores = top1_scores(result.network, source.test)
-    record = record_of(config, source, result, scores)
-    path = (out or Path(TRAINED, result.name)) / f"{result.name}{'.onnx' if config.is_class else '.pth'}"
-    if config.is_class:
-        write_network(source, result, path, record)
-    else:
-        save_checkpoint(result.network, path, record)
+    path = write_result(
+        config, source, result, record_of(config, source, result, scores), out or Path(TRAINED, result.name)
+    )
     if config.bias_correct:
         say(f"biases          {'corrected' if result.corrected else 'left as they were: held-out images got worse'}")
     if result.widest is not None:
@@ -68,6 +90,25 @@ def quantize_command(given: str, options: Mapping[str, Any], out: Path | None, s
         say(f"build it: make build MODEL={result.name if out is None else path}")
     else:
         say(f"measure it: a2q evaluate {result.name if out is None else path}")
+
+
+@interruptible("trials that are done are kept")
+def _search(config: QuantizeConfig, source: Source, at: float, out: Path | None, say: Callable[[str], None]) -> None:
+    from pipeline.quantize.search import search
+    from pipeline.quantize.search_page import write_search
+
+    bound = f"_{config.accumulator}b" if config.accumulator else ""
+    folder = out or Path(TRAINED, f"search_{source.name}_{config.weights.suffix}{bound}")
+    found = search(config, source, at, folder, say)
+    write_search(found, config, source, at, folder)
+    say(f"front           {', '.join(f'{trial.bits} {trial.top1:.2%} {trial.lut:,}' for trial in found.front)} LUTs")
+    say(f"chosen          {found.chosen.bits}: {found.reason}")
+    say(
+        f"{found.checkpoint}: top-1 {found.chosen.test_top1:.2%} on the {source.images.test_source}, "
+        f"{source.top1:.2%} in float"
+    )
+    say(f"{folder / 'search.md'}: the front, and its plot beside it")
+    say(f"build it: a2q build {found.checkpoint} --target-fps {at:g}")
 
 
 def _source(config: QuantizeConfig, say: Callable[[str], None]) -> Source:

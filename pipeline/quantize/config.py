@@ -107,6 +107,15 @@ class QuantizeConfig(Section):
         return re.match(MODEL_CLASS, self.network) is not None
 
     @property
+    def ending(self) -> str:
+        """Of the file that comes out."""
+        return ".onnx" if self.is_class else ".pth"
+
+    def of_bits(self, weight_bits: int, act_bits: int) -> QuantizeConfig:
+        """The same with other bits of weights and activations. Raises ConfigError for what there cannot be."""
+        return QuantizeConfig.model_validate({**self.model_dump(), "weight_bits": weight_bits, "act_bits": act_bits})
+
+    @property
     def weights(self) -> Method:
         """How weights are quantized."""
         return Method.parse(self.method)

@@ -22,6 +22,7 @@ __all__ = ["Images", "calibration_images", "images_of"]
 
 _BATCH = 128
 _TEST_BATCH = 100  # larger ones take as much time again for the memory of each layer
+_CHOOSING = 2000  # images
 _MOST_TEST = 4096  # pictures of a folder, which are all decoded at once
 
 
@@ -30,7 +31,8 @@ class Images:
     """Images (N, C, H, W), float32 from 0 to 1: those to calibrate with, those `held_out` to judge by, and batches of
     those to measure with and their classes.
 
-    `labelled` says whether classes are known; else all of them are 0.
+    `choosing` are other ones, not of the test set where there is one, to choose between networks by. `labelled` says
+    whether classes are known; else all of them are 0.
     """
 
     calibration: Tensor
@@ -38,6 +40,8 @@ class Images:
     source: str
     test: Iterable[tuple[Tensor, Tensor]]
     test_source: str
+    choosing: Iterable[tuple[Tensor, Tensor]]
+    choosing_source: str
     labelled: bool = True
 
     @property
@@ -68,25 +72,35 @@ def images_of(config: QuantizeConfig, named: str, shape: tuple[int, int, int], n
     pad_to = side if smaller else None
     training = catalog.load(dataset.name, "train", config.data_folder)
     test = catalog.load(dataset.name, "test", config.data_folder)
-    images, held_out = calibration_images(training, config.images, config.seed, pad_to)
-    return Images(images, held_out, training.source, batches_of(test, _TEST_BATCH, pad_to=pad_to), test.source)
+    images, held_out, left = calibration_images(training, config.images, config.seed, pad_to)
+    chosen_by = training.pick(left[:_CHOOSING], "")
+    return Images(
+        images,
+        held_out,
+        training.source,
+        batches_of(test, _TEST_BATCH, pad_to=pad_to),
+        test.source,
+        batches_of(chosen_by, _TEST_BATCH, pad_to=pad_to) if len(chosen_by) else [],
+        f"{image_count(len(chosen_by))} of the {training.source} beside those to calibrate with",
+    )
 
 
 def calibration_images(
     training: ImageSet | ImageFolder, count: int, seed: int, pad_to: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """`count` images of `training`, drawn by `seed`, float32 from 0 to 1: those to calibrate with, and a quarter held out.
+) -> tuple[Tensor, Tensor, np.ndarray]:
+    """`count` images of `training`, drawn by `seed`, float32 from 0 to 1: those to calibrate with, and a quarter held out;
+    and the indices of all others, in the order in which they would be drawn.
 
     Raises ConfigError where there are fewer.
     """
     if count > len(training):
         raise ConfigError(f"images is {count}, and the {training.source} has {len(training)}.")
-    chosen = np.random.default_rng(seed).permutation(len(training))[:count]
-    picked = training.pick(np.sort(chosen), training.source)
+    order = np.random.default_rng(seed).permutation(len(training))
+    picked = training.pick(np.sort(order[:count]), training.source)
     images = torch.cat([part for part, _ in batches_of(picked, _BATCH, pad_to=pad_to)])
     shuffled = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))]
     held_out = count // HELD_OUT
-    return shuffled[held_out:], shuffled[:held_out]
+    return shuffled[held_out:], shuffled[:held_out], order[count:]
 
 
 def _of_folder(config: QuantizeConfig, folder: Path, shape: tuple[int, int, int]) -> Images:
@@ -105,7 +119,9 @@ def _of_folder(config: QuantizeConfig, folder: Path, shape: tuple[int, int, int]
     test = list(
         zip(_read([path for path, _ in others], shape).split(_TEST_BATCH), labels.split(_TEST_BATCH), strict=True)
     )
-    return Images(drawn[held_out:], drawn[:held_out], str(folder), test, test_source, labelled=bool(classes))
+    return Images(
+        drawn[held_out:], drawn[:held_out], str(folder), test, test_source, test, test_source, labelled=bool(classes)
+    )
 
 
 def _read(paths: list[Path], shape: tuple[int, int, int]) -> Tensor:
