@@ -457,14 +457,15 @@ def quantize(
         typer.Option(help="A data set, or a folder of images. (default: the data set that it was trained on)"),
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(parser=_path, help="The weights of a class of your own, a .pth file.")
+        Path | None,
+        typer.Option(parser=_path, help="Weights from elsewhere, a .pth file: of a class of your own, or a family."),
     ] = None,
     input_shape: Annotated[
-        str | None, typer.Option(help="Of a class of your own, such as 3,32,32. (default: the data set's)")
+        str | None, typer.Option(help="What such weights are for, such as 3,32,32. (default: the data set's)")
     ] = None,
     mean: Annotated[
         str | None,
-        typer.Option(help="Of each channel, such as 0.49,0.48,0.45: a class of your own takes normalised pixels."),
+        typer.Option(help="Of each channel, such as 0.49,0.48,0.45, if such weights are for normalised pixels."),
     ] = None,
     std: Annotated[str | None, typer.Option(help="Likewise.")] = None,
     data_folder: Annotated[Path | None, typer.Option(parser=_path, help="Where the data set is.")] = None,

@@ -113,18 +113,14 @@ def _search(config: QuantizeConfig, source: Source, at: float, out: Path | None,
 
 def _source(config: QuantizeConfig, say: Callable[[str], None]) -> Source:
     """The float network that `config` says, and the images. Raises ConfigError for one that is quantized already."""
-    from pipeline.models.registry import trained_network
-    from pipeline.quantize.quantize import source_of
+    from pipeline.quantize.quantize import float_network, source_of
     from pipeline.quantize.user_network import user_source
 
     if config.is_class:
         if config.state is None:
             say(f"weights         those that {config.network} makes, as no state is given")
         return user_source(config)
-    spec, network, _ = trained_network(config.network)
-    if spec.quantization is not None:
-        raise ConfigError(f"{spec.name} is quantized already; expected a float network, such as {spec.family}.")
-    return source_of(config, spec, network)
+    return source_of(config, *float_network(config))
 
 
 def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], bar: bool) -> None:

@@ -15,7 +15,7 @@ from pipeline.config_file import Section
 from pipeline.datasets.catalog import DATASETS
 from pipeline.errors import ConfigError
 from pipeline.files import PTQ_CONFIGS
-from pipeline.models.names import LARGEST_SIDE, MODEL_CLASS, is_checkpoint
+from pipeline.models.names import LARGEST_SIDE, MODEL_CLASS, Preprocessing, is_checkpoint
 from pipeline.models.quantization import FLOAT, Quantization
 from pipeline.quantize.method import Equalization, Method
 from pipeline.quantize.scales import Range
@@ -34,12 +34,15 @@ class QuantizeConfig(Section):
         min_length=1,
         description="a float network of `a2q models`, the path of a checkpoint, or file.py:Class of your own",
     )
-    state: Path | None = Field(None, description="null, or the path of the weights of a class of your own")
+    state: Path | None = Field(
+        None, description="null, or the path of weights from elsewhere: of a class of your own, or of a family"
+    )
     input_shape: tuple[int, int, int] | None = Field(
-        None, description="null for that of the data set, or channels, height and width, for a class of your own"
+        None, description="null, or channels, height and width of what weights from elsewhere are for"
     )
     mean: tuple[float, ...] | None = Field(
-        None, description="null, or a number for each channel: a class of your own takes (pixel / 255 - mean) / std"
+        None,
+        description="null, or a number for each channel: weights from elsewhere are for (pixel / 255 - mean) / std",
     )
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
         None, description="null, or a number above 0 for each channel"
@@ -71,12 +74,17 @@ class QuantizeConfig(Section):
                     f"{key} is {value}; expected a whole number of bits from 2 to 8, or {FLOAT} for float."
                 )
         if not self.is_class:
-            for key in ("state", "input_shape", "mean", "std"):
-                if getattr(self, key) is not None:
+            for key in ("input_shape", "mean", "std"):
+                if self.state is None and getattr(self, key) is not None:
                     raise ConfigError(
-                        f"{key} is given, and the network {self.network} says that itself; it is for one of your own class "
-                        "(network: file.py:Class). Leave it out."
+                        f"{key} is given, and the checkpoint of {self.network} says that itself; it is for weights from elsewhere "
+                        "(state), or a class of your own (network: file.py:Class). Leave it out."
                     )
+            if self.state is not None and is_checkpoint(self.network):
+                raise ConfigError(
+                    f"state is {self.state}, and the network is the checkpoint {self.network}, which has weights; expected the "
+                    "name of a family, such as resnet20, or a class of your own (file.py:Class)."
+                )
         if (self.mean is None) != (self.std is None):
             missing = "mean" if self.mean is None else "std"
             raise ConfigError(
@@ -105,6 +113,17 @@ class QuantizeConfig(Section):
     def is_class(self) -> bool:
         """Whether the network is one that a class of the user's makes."""
         return re.match(MODEL_CLASS, self.network) is not None
+
+    def normalization(self, channels: int) -> Preprocessing | None:
+        """What `mean` and `std` say of images of so many channels. Raises ConfigError where they have other ones."""
+        if self.mean is None or self.std is None:
+            return None
+        if (len(self.mean), len(self.std)) != (channels, channels):
+            raise ConfigError(
+                f"mean has {len(self.mean)} and std {len(self.std)} numbers; expected one of each for each of the {channels} "
+                "channels of the images."
+            )
+        return Preprocessing(self.mean, self.std)
 
     @property
     def ending(self) -> str:

@@ -17,11 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.datasets.catalog import DATASETS
 from pipeline.errors import ConfigError, VerificationError
+from pipeline.models.float_checkpoint import load_float
 from pipeline.models.integer_weights import IntegerWeights, hidden_sparsity, integer_weights, largest_l1
-from pipeline.models.names import ModelSpec
+from pipeline.models.names import ModelSpec, find, spec_of
 from pipeline.models.quantization import FLOAT, Quantization
-from pipeline.models.registry import add_biases, image_network, training_of
+from pipeline.models.registry import add_biases, image_network, trained_network, training_of
 from pipeline.quantize.batch_norm import fold_batch_norms
 from pipeline.quantize.bias_correction import correct_biases
 from pipeline.quantize.calibration import quantized_layers, set_scales_of_activations, set_scales_of_weights
@@ -31,7 +33,7 @@ from pipeline.quantize.images import Images, images_of
 from pipeline.quantize.rounding import round_weights
 from pipeline.training.evaluate import Scores, network_outputs, outputs_of, score
 
-__all__ = ["Quantized", "Source", "measured", "quantize", "record_of", "source_of", "top1_scores"]
+__all__ = ["Quantized", "Source", "float_network", "measured", "quantize", "record_of", "source_of", "top1_scores"]
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def record_of(config: QuantizeConfig, source: Source, quantized: Quantized, scor
         "seconds": round(quantized.seconds, 1),
         "packages": {name: version(name) for name in ("torch", "brevitas")},
         "config": config.model_dump(mode="json", exclude={"data_folder", "network", "state"}),
-        **({"begun_with": training_of(config.network)} if source.spec else {}),
+        **({"begun_with": _begun_with(config)} if source.spec else {}),
     }
     if quantized.integers:
         record |= {
@@ -173,6 +175,37 @@ def record_of(config: QuantizeConfig, source: Source, quantized: Quantized, scor
             "widest_sum": quantized.widest,
         }
     return record
+
+
+def _begun_with(config: QuantizeConfig) -> dict[str, Any]:
+    return training_of(config.network) if config.state is None else {"weights": config.state.name}
+
+
+def float_network(config: QuantizeConfig) -> tuple[ModelSpec, nn.Module]:
+    """The float network of a family that `config` names: of its checkpoint, or filled with weights from elsewhere.
+
+    Raises ConfigError for one that is quantized already, ModelError for weights that are not to be had or do not fit.
+    """
+    if config.state is None:
+        spec, network, _ = trained_network(config.network)
+    else:
+        spec = find(config.network)
+        dataset = DATASETS.get(config.dataset or spec.dataset)
+        spec = spec_of(
+            spec.family,
+            spec.quantization,
+            dataset=spec.dataset if dataset is None else dataset.name,
+            input_shape=config.input_shape,
+            num_classes=None if dataset is None else dataset.classes,
+            width=spec.width,
+            normalization=config.normalization((config.input_shape or spec.input_shape)[0]),
+        )
+    if spec.quantization is not None:
+        raise ConfigError(f"{spec.name} is quantized already; expected a float network, such as {spec.family}.")
+    if config.state is not None:
+        network = image_network(spec)
+        load_float(network, config.state)
+    return spec, network
 
 
 def _equalized(source: Source, config: QuantizeConfig) -> nn.Module:

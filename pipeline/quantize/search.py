@@ -1,7 +1,8 @@
 """A search of the bits of weights and activations: what accuracy costs in LUTs, as a Pareto front.
 
-For each width of activations weights of 2 bits come first, then wider ones, until accuracy has fallen twice in a row:
-within a bound on the sums wider weights leave room for fewer of them, and cost LUTs. Each trial is measured on labelled
+For each width of activations weights of 2 bits come first, then wider ones until accuracy falls; and then wider activations,
+until their best is below that of narrower ones. Wider numbers cost LUTs, and within a bound on the sums they leave room for
+fewer weights. Each trial is measured on labelled
 images that nothing was calibrated with, and its LUTs are those that the stage `fold` estimates at a frame rate. Trials are
 kept as they come: the same search goes on with them.
 """
@@ -26,7 +27,6 @@ from pipeline.quantize.result import write_result
 __all__ = ["Found", "Trial", "chosen", "front", "search"]
 
 _BITS = (2, 3, 4, 5, 6)
-_PATIENCE = 2  # trials that were worse than those before
 _WORTH = 0.01  # of top-1, that the choice may lose for fewer LUTs
 _OF = "search.json"
 
@@ -84,23 +84,31 @@ def search(
     _same_search(folder / _OF, _described(config, source, target_fps))
     trials: list[Trial] = []
     choices = _choices(config)
+    best = -1.0
     for act_bits, widths in choices.items():
-        worse, best = 0, -1.0
+        of_these = -1.0
         for weight_bits in widths:
             trial, known = _trial(config, source, target_fps, folder, weight_bits, act_bits)
             trials.append(trial)
             say(f"{trial.bits:<15} {_said(trial)}{', as known' if known else ''}")
-            reached = -1.0 if trial.failed else trial.top1
-            worse, best = (worse + 1, best) if reached <= best else (0, reached)
-            if worse == _PATIENCE and weight_bits != widths[-1]:
-                left = [f"W{bits}A{act_bits}" for bits in widths if bits > weight_bits]
-                say(f"{left[0]:<15} not tried{f', nor {left[-1]}' if left[1:] else ''}: accuracy has fallen twice")
+            if trial.failed or trial.top1 <= of_these:
+                _tell_left([f"W{bits}A{act_bits}" for bits in widths if bits > weight_bits], say)
                 break
+            of_these = trial.top1
+        if of_these <= best:
+            _tell_left([f"A{bits}" for bits in choices if bits > act_bits], say)
+            break
+        best = of_these
     best_ones = front(trials)
     if not best_ones:
         raise ConfigError(f"No trial can be built: {trials[-1].failed}")
     pick, reason = chosen(best_ones)
     return Found(tuple(trials), best_ones, pick, reason, folder / f"{pick.name}{config.ending}")
+
+
+def _tell_left(left: Sequence[str], say: Callable[[str], None]) -> None:
+    if left:
+        say(f"{left[0]:<15} not tried{f', nor wider up to {left[-1]}' if left[1:] else ''}: narrower ones did no worse")
 
 
 def front(trials: Sequence[Trial]) -> tuple[Trial, ...]:

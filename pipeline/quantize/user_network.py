@@ -54,7 +54,7 @@ def user_source(config: QuantizeConfig) -> Source:
             f"weights of {config.weight_bits} and activations of {config.act_bits} bits are asked for; of {config.network} "
             "comes a QONNX file, whose numbers are all integers: expected 2 to 8 bits of all."
         )
-    normalization = _normalization(config, shape[0])
+    normalization = config.normalization(shape[0])
     network = make_network(config.network)
     if config.state is not None:
         load_checkpoint(network, config.state)
@@ -85,14 +85,3 @@ def write_network(source: Source, quantized: Quantized, path: Path, record: Mapp
         write_proven(quantized.network, inputs, made, takes)
         path.with_suffix(".json").write_text(json.dumps(dict(record), indent=2) + "\n")
         made.replace(path)
-
-
-def _normalization(config: QuantizeConfig, channels: int) -> Preprocessing | None:
-    if config.mean is None or config.std is None:
-        return None
-    if (len(config.mean), len(config.std)) != (channels, channels):
-        raise ConfigError(
-            f"mean has {len(config.mean)} and std {len(config.std)} numbers; expected one of each for the {channels} channels "
-            "of the images."
-        )
-    return Preprocessing(config.mean, config.std)
