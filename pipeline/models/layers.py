@@ -229,7 +229,8 @@ class Layers:
         last = place == "last"
         if self.quantization is None:
             return nn.Linear(inputs, outputs, bias=last)
-        bias = {"bias_quant": Int32Bias} if last and self._activations else {}
+        whole = self._activations is not None and self.quantization.last_layer_bits != FLOAT
+        bias = {"bias_quant": Int32Bias} if last and whole else {}
         layer = qnn.QuantLinear(inputs, outputs, bias=last, **bias, **_weights(self.quantization, place, inputs))
         return self._placed(layer, place)
 
