@@ -56,6 +56,8 @@ def write_pages(cells: Sequence[Cell], published: Mapping[str, str], folder: Pat
     its own.
     """
     done = [cell for cell in cells if cell.records]
+    if not done:
+        return
     sections = ["# Accuracy after quantization without training", "", _about(done), ""]
     for network in dict.fromkeys(cell.config.network for cell in done):
         name = Path(network).stem

@@ -22,7 +22,8 @@ from pipeline.models.resolve import drawn_frames
 from pipeline.quantize import rounding
 from pipeline.quantize.batch_norm import fold_batch_norms
 from pipeline.quantize.config import QuantizeConfig
-from pipeline.quantize.quantize import Source, quantize
+from pipeline.quantize.images import Images
+from pipeline.quantize.quantize import Source, quantize, twin_of
 from pipeline.stages import accumulators
 from pipeline.training.checkpoints import save_checkpoint
 from pipeline.verification import rtlsim
@@ -38,13 +39,15 @@ def source_of(name: str, side: int) -> Source:
         load_checkpoint(network, fetch(find(name)))
     images = torch.from_numpy(drawn_frames(spec, 0, 48).frames)
     fold_batch_norms(network, images[:2])
-    return Source(spec, network, (images[:40],), images[40:], "drawn frames", [], "", 0.0, 0)
+    drawn = Images(images[:40], images[40:], "drawn frames", [], "", [], "")
+    return Source(spec.name, spec.input_shape, network, twin_of(spec), drawn, [], 0.0, 0, spec)
 
 
 def check(source: Source, config: QuantizeConfig, folder: Path, budget: int) -> None:
     quantized = quantize(config, source)
-    path = folder / f"{quantized.spec.name}.pth"
-    save_checkpoint(quantized.network, path, quantized.spec.as_record())
+    assert source.spec is not None
+    path = folder / f"{quantized.name}.pth"
+    save_checkpoint(quantized.network, path, replace(source.spec, quantization=config.quantized()).as_record())
     frames = drawn_frames(source.spec, 1, FRAMES).frames
     spec, network, _ = trained_network(str(path))
     assert spec.quantization == config.quantized()
