@@ -187,6 +187,11 @@ class Layers:
         # of activations, those of the network's input included
         self._activations = None if quantization is None or quantization.act_bits == FLOAT else quantization
 
+    @property
+    def _whole_end(self) -> bool:
+        """Whether the last layer computes with integers, so that its bias can be one."""
+        return self._activations is not None and self._activations.last_layer_bits != FLOAT
+
     def input(self, normalization: Preprocessing | None, input_range: tuple[float, float] | None = None) -> nn.Module:
         """Images in [0, 1] as the pixels they were made from; normalised ones, and numbers of `input_range`, as 8-bit
         signed integers."""
@@ -230,7 +235,7 @@ class Layers:
         last = place == "last"
         if self.quantization is None:
             return nn.Linear(inputs, outputs, bias=last or bias)
-        quantized = {"bias_quant": Int32Bias} if last and self._activations else {}
+        quantized = {"bias_quant": Int32Bias} if last and self._whole_end else {}
         layer = qnn.QuantLinear(
             inputs, outputs, bias=last or bias, **quantized, **_weights(self.quantization, place, inputs)
         )
@@ -241,7 +246,7 @@ class Layers:
         assert self.quantization is not None
         has_bias = layer.bias is not None
         options: dict[str, Any] = _weights(self.quantization, place, layer.weight[0].numel())
-        if place == "last" and has_bias and self._activations:
+        if place == "last" and has_bias and self._whole_end:
             options["bias_quant"] = Int32Bias
         made: nn.Module
         if isinstance(layer, nn.Linear):

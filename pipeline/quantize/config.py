@@ -101,10 +101,16 @@ class QuantizeConfig(Section):
         method = self.weights
         if self.accumulator is not None:
             method.check_bound(self.accumulator)
-            if FLOAT in (self.weight_bits, self.act_bits):
+            if FLOAT in (self.weight_bits, self.act_bits, self.first_layer_bits, self.last_layer_bits):
                 raise ConfigError(
-                    f"accumulator is {self.accumulator} for W{self.weight_bits}A{self.act_bits}; only sums of integers "
-                    "have a bound: set weight_bits and act_bits to 2 to 8."
+                    f"accumulator is {self.accumulator} for W{self.weight_bits}A{self.act_bits}, with {self.first_layer_bits} "
+                    f"and {self.last_layer_bits} bits for the weights of the first layer and the last; only sums of integers "
+                    "have a bound: set them to 2 to 8."
+                )
+            if self.accumulator < self.act_bits + 2:
+                raise ConfigError(
+                    f"accumulator is {self.accumulator} for activations of {self.act_bits} bits; expected "
+                    f"{self.act_bits + 2} or more, as with less every weight is 0."
                 )
         self.quantized()
         return self

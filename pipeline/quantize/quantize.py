@@ -33,7 +33,17 @@ from pipeline.quantize.images import Images, images_of
 from pipeline.quantize.rounding import round_weights
 from pipeline.training.evaluate import Scores, network_outputs, outputs_of, score
 
-__all__ = ["Quantized", "Source", "float_network", "measured", "quantize", "record_of", "source_of", "top1_scores"]
+__all__ = [
+    "Quantized",
+    "Source",
+    "float_network",
+    "measured",
+    "quantize",
+    "record_of",
+    "source_of",
+    "top1_scores",
+    "twin_of",
+]
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,11 @@ def source_of(config: QuantizeConfig, spec: ModelSpec, network: nn.Module) -> So
     images = images_of(config, config.dataset or spec.dataset, spec.input_shape, spec.name)
     test, top1 = measured(network, images)
     count = fold_batch_norms(network, images.calibration[:2])
+    return Source(spec.name, spec.input_shape, network, twin_of(spec), images, test, top1, count, spec)
+
+
+def twin_of(spec: ModelSpec) -> Callable[[nn.Module, Quantization], nn.Module]:
+    """What makes the quantized network of `spec` with the weights of a float one."""
 
     def twin(folded: nn.Module, quantization: Quantization) -> nn.Module:
         made = image_network(replace(spec, quantization=quantization))
@@ -92,7 +107,7 @@ def source_of(config: QuantizeConfig, spec: ModelSpec, network: nn.Module) -> So
         made.load_state_dict(state, strict=False)  # which has no quantizers
         return made.eval()
 
-    return Source(spec.name, spec.input_shape, network, twin, images, test, top1, count, spec)
+    return twin
 
 
 def measured(network: nn.Module, images: Images) -> tuple[Iterable[tuple[Tensor, Tensor]], float]:

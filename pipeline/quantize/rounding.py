@@ -27,9 +27,11 @@ __all__ = ["round_weights"]
 
 _FACTORS = (1.0, 0.85, 0.92, 1.08, 1.18)  # of scales
 _DAMP = 1e-6  # of Qronos, as in Brevitas
-_STEPS = 800  # of AdaRound, for each layer
-_RATE = 0.02
+_STEPS = 150  # of AdaRound, for each layer
+_RATE = 0.05
 _ENDS = (1.1, -0.1)  # of the stretched sigmoid, as in arXiv 2004.10568
+_MOST_TURNS = 4  # of each weight
+_LEAST_GAIN = 1e-12  # of an error, beside the mean of a squared input
 _SHARE_WITHOUT = 0.2  # of the steps, in which nothing pushes weights to a decision
 
 
@@ -255,27 +257,58 @@ def _adaround(
 
 
 def _decided(layer: QuantizedLayer, moments: Tensor) -> Tensor:
-    """The weights of `layer`, each rounded down or up so that the error of its output is as small as Adam finds it."""
+    """The weights of `layer`, each rounded down or up so that the error of its output is small.
+
+    What is least error over all such choices no one can tell; AdaRound relaxes the choice, and Adam goes down from where
+    weights are. Where it ends, weights are turned to their other side one by one for as long as that makes the error
+    smaller, which is most of the gain.
+    """
     weight, scales = layer.module.weight.detach(), layer.scales
     scales = scales.reshape(-1, *[1] * (weight.ndim - 1)) if scales.ndim > 0 else scales.reshape(())
     below = (weight / scales).floor()
+
+    def of(up: Tensor) -> Tensor:
+        return (below + up).clamp(-layer.last, layer.last) * scales
+
     share = (weight / scales - below).clamp(0.01, 0.99)
     high, low = _ENDS
     undecided = torch.logit((share - low) / (high - low)).requires_grad_()
     optimizer = torch.optim.Adam([undecided], lr=_RATE)
-    size = float(output_errors(weight.flatten(1), moments).sum()) or 1.0
+    size = float(output_errors((of(share.round()) - weight).flatten(1), moments).sum()) or 1.0
     for step in range(_STEPS):
         up = (torch.sigmoid(undecided) * (high - low) + low).clamp(0, 1)
-        rounded = (below + up).clamp(-layer.last, layer.last) * scales
-        loss = output_errors((rounded - weight).flatten(1), moments).sum() / size
+        loss = output_errors((of(up) - weight).flatten(1), moments).sum() / size
         progress = (step / _STEPS - _SHARE_WITHOUT) / (1 - _SHARE_WITHOUT)
         if progress > 0:
             sharpness = 20 - 18 * progress
-            loss = loss + 0.01 * (1 - (2 * up - 1).abs().pow(sharpness)).mean()
+            loss = loss + (1 - (2 * up - 1).abs().pow(sharpness)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return (below + (undecided.detach() > 0)).clamp(-layer.last, layer.last) * scales
+    decided = (undecided.detach() > 0).to(weight.dtype)
+    return of(_turned(of(decided), of(1 - decided), weight, moments, decided))
+
+
+def _turned(one: Tensor, other: Tensor, weight: Tensor, moments: Tensor, decided: Tensor) -> Tensor:
+    """`decided`, of which weights that are better as in `other` than as in `one` are turned, in each row the best at a time."""
+    rows = (len(moments), -1, weight[0].numel())
+    step = (other - one).reshape(rows)
+    wrong = (one - weight).reshape(rows)
+    turned = decided.reshape(rows).clone()
+    gradient = wrong @ moments
+    own = moments.diagonal(dim1=1, dim2=2)[:, None]
+    for _ in range(_MOST_TURNS * rows[2]):
+        change = 2 * step * gradient + step * step * own
+        least, column = change.min(dim=2, keepdim=True)
+        taken = torch.where(least < -_LEAST_GAIN * own.mean(), step.gather(2, column), 0.0)
+        if not taken.any():
+            break
+        gradient += taken * torch.stack(
+            [of_group[chosen.flatten()] for of_group, chosen in zip(moments, column, strict=True)]
+        )
+        turned.scatter_(2, column, torch.where(taken != 0, 1 - turned.gather(2, column), turned.gather(2, column)))
+        step.scatter_(2, column, torch.where(taken != 0, -taken, step.gather(2, column)))
+    return turned.reshape(decided.shape)
 
 
 def _like(mask: Tensor, tensor: Tensor) -> Tensor:

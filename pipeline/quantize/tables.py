@@ -93,16 +93,18 @@ def load_tables(path: Path) -> tuple[TablesConfig, list[QuantizeConfig]]:
 def make_tables(path: Path, folder: Path, say: Callable[[str], None]) -> list[Cell]:
     """Do every quantization of the tables `path` with every seed; those that `folder`/runs.jsonl has are kept.
 
-    The pages are written anew after every seed of a network. Seeds are the outer loop, so that the first full table
-    comes early.
+    Seeds are the outer loop, so that the first full table comes early. The pages are of what is done, also where this is
+    interrupted.
     """
     from pipeline.quantize.tables_page import write_pages
 
     config, cells = load_tables(path)
     networks = list(dict.fromkeys(cell.network for cell in cells))
     runs = _Runs(folder / _RUNS, networks)
-    for seed, network in product(config.seeds, networks):
-        _run([_seeded(cell, seed) for cell in cells if cell.network == network], runs, say)
+    try:
+        for seed, network in product(config.seeds, networks):
+            _run([_seeded(cell, seed) for cell in cells if cell.network == network], runs, say)
+    finally:
         results = [
             Cell(cell, {s: record for s in config.seeds if (record := runs.find(_seeded(cell, s)))}) for cell in cells
         ]
@@ -167,7 +169,9 @@ class _Runs:
             stream.write(json.dumps(self._lines[key]) + "\n")
 
     def _key(self, config: QuantizeConfig) -> str:
-        values = config.model_dump(mode="json", exclude={"data_folder"}) | {"network": self._floats[config.network]}
+        values = config.model_dump(mode="json", exclude={"data_folder"}, exclude_none=True) | {
+            "network": self._floats[config.network]
+        }
         return json.dumps(values, sort_keys=True)
 
 

@@ -9,9 +9,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pipeline.accumulators.methods import METHODS
 from pipeline.errors import InputError
+from pipeline.models.names import SHIPPED
 from pipeline.models.quantization import FLOAT
+from pipeline.models.registry import checkpoint_facts
 from pipeline.quantize.config import QuantizeConfig
 from pipeline.quantize.tables import Cell
 from pipeline.report import markdown
@@ -42,10 +46,10 @@ class _Part:
 
 
 _PARTS = (
-    _Part("Weights alone", True, False),
-    _Part("Activations alone", False, True),
-    _Part("Weights and activations", True, True),
-    _Part("With a bound on every hidden sum (AXE)", True, True, bounded=True),
+    _Part("weights alone", True, False),
+    _Part("activations alone", False, True),
+    _Part("weights and activations", True, True),
+    _Part("within P bits for every hidden sum (AXE)", True, True, bounded=True),
 )
 
 
@@ -56,6 +60,8 @@ def write_pages(cells: Sequence[Cell], published: Mapping[str, str], folder: Pat
     its own.
     """
     done = [cell for cell in cells if cell.records]
+    if not done:
+        return
     sections = ["# Accuracy after quantization without training", "", _about(done), ""]
     for network in dict.fromkeys(cell.config.network for cell in done):
         name = Path(network).stem
@@ -101,7 +107,7 @@ def _section(cells: list[Cell], name: str, model: str, figures: Figures, plot: P
     for part in _PARTS:
         chosen = [cell for cell in cells if part.has(cell.config)]
         if chosen:
-            lines += [f"### {name}: {part.title.lower()}", ""]
+            lines += [f"### {name}: {part.title}", ""]
             lines += [_bounded(chosen) if part.bounded else _by_bits(chosen, model, figures), ""]
     drawn = [cell for cell in cells if _PARTS[0].has(cell.config)]
     if len({cell.config.weight_bits for cell in drawn}) > 1:
@@ -145,7 +151,26 @@ def _bounded(cells: list[Cell]) -> str:
                 f"{max(record['largest_l1'] for record in records):.0f}",
             ]
         )
-    return markdown.table(["method", "P", "top-1", "widest sum", "sparsity", "max ‖w‖₁"], rows)
+    rows += _trained(next(iter(cells[0].records.values())))
+    return markdown.table(["network", "P", "top-1", "widest sum", "sparsity", "max ‖w‖₁"], rows)
+
+
+def _trained(record: Mapping[str, Any]) -> list[list[str]]:
+    """The networks of this repository that were trained within a bound, of the family that `record` is of."""
+    rows = []
+    for spec in SHIPPED.values():
+        chosen = spec.quantization
+        if (spec.family, spec.width) != (record.get("network"), record.get("width")) or chosen is None:
+            continue
+        if chosen.accumulator_method != "none":
+            facts = checkpoint_facts(spec)
+            trained = (
+                f"W{chosen.weight_bits}A{chosen.act_bits} trained with {METHODS[chosen.accumulator_method]}, one seed"
+            )
+            norm = f"{facts['largest_l1']:.0f}"
+            top1 = f"{100 * facts['top1']:.2f}"
+            rows.append([trained, str(chosen.accumulator_bits), top1, "–", f"{facts['sparsity']:.3f}", norm])
+    return sorted(rows, key=lambda row: -int(row[1]))
 
 
 def _bits(config: QuantizeConfig) -> str:
