@@ -50,7 +50,10 @@ def quantize_command(
         if "accumulator" in values and not given.endswith((".yaml", ".yml")):
             values.setdefault("method", "gptq/mse_channel")
     if given.endswith((".yaml", ".yml")):
-        config = load_quantize_config(_found(Path(given)), values)
+        path = _found(Path(given))
+        if path.is_file() and is_tables(path):
+            raise ConfigError(f"{path} is of tables, of many quantizations: a2q benchmark {given}")
+        config = load_quantize_config(path, values)
     else:
         config = load_quantize_config(None, {"network": given, **values})
 

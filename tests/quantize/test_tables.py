@@ -92,6 +92,11 @@ def test_a_published_model_that_is_not_there_is_said(tmp_path: Path, monkeypatch
         published_figures("ResNet-18")
 
 
+def test_tables_are_no_single_quantization() -> None:
+    result = CliRunner().invoke(app, ["quantize", "tables.yaml"], env={"COLUMNS": "300"})
+    assert result.exit_code != 0 and "is of tables, of many quantizations: a2q benchmark tables.yaml" in result.output
+
+
 def test_the_tables_that_come_with_the_project_are_ones() -> None:
     config, cells = load_tables(PTQ_CONFIGS / "tables.yaml")
     assert config.seeds == (0, 1, 2) and len(cells) > 100
