@@ -16,7 +16,6 @@ _GREY, _BLUE, _RED = "0.6", "tab:blue", "tab:red"
 def write_search(found: Found, config: QuantizeConfig, source: Source, target_fps: float, folder: Path) -> None:
     """Write `folder`/search.md and search.png: all trials, the front, and what was chosen."""
     about = _about(config, source, target_fps)
-    chosen_by = f"Top-1 on {source.images.choosing_source}"
     rows = [
         f"| {trial.bits} | | | | | {trial.failed} |"
         if trial.failed
@@ -40,7 +39,7 @@ def write_search(found: Found, config: QuantizeConfig, source: Source, target_fp
         "",
     ]
     (folder / "search.md").write_text("\n".join(text))
-    _draw(found, f"{source.name}, {about}", chosen_by, target_fps, folder / "search.png")
+    _draw(found, f"{source.name}, {about}", source.images.choosing_source, target_fps, folder / "search.png")
 
 
 def _about(config: QuantizeConfig, source: Source, target_fps: float) -> str:
@@ -62,7 +61,7 @@ def _marked(trial: Trial, found: Found) -> str:
     return f"{bits}, chosen" if trial == found.chosen else bits
 
 
-def _draw(found: Found, title: str, label: str, target_fps: float, path: Path) -> None:
+def _draw(found: Found, title: str, images: str, target_fps: float, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, PercentFormatter
@@ -79,15 +78,17 @@ def _draw(found: Found, title: str, label: str, target_fps: float, path: Path) -
         axes.annotate(
             trial.bits,
             (trial.lut, trial.top1),
-            (4, -11 if on_front else 5),
+            (-6, 6) if on_front else (6, -11),
             textcoords="offset points",
+            horizontalalignment="right" if on_front else "left",
             fontsize=8,
             color="black" if on_front else "0.45",
         )
     axes.step([t.lut for t in found.front], [t.top1 for t in found.front], where="post", color=_BLUE, linewidth=1)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(f"{title}\ntop-1 on {images}", fontsize=8)
+    axes.margins(x=0.08, y=0.1)
     axes.set_xlabel(f"LUTs, estimated for {target_fps:,g} frames/s")
-    axes.set_ylabel(label, fontsize=8)
+    axes.set_ylabel("top-1 to choose by")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.grid(alpha=0.3)
@@ -95,5 +96,5 @@ def _draw(found: Found, title: str, label: str, target_fps: float, path: Path) -
         axes.plot([], [], "o", color=color, label=text)[0]
         for color, text in ((_RED, f"chosen: {found.chosen.bits}"), (_BLUE, "on the front"), (_GREY, "other trials"))
     ]
-    axes.legend(handles=handles, loc="lower right", fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
     figure.savefig(path, dpi=150)

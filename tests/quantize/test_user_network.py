@@ -121,3 +121,18 @@ def test_what_is_missing_is_said_in_a_sentence(folder: Path, tmp_path: Path, wit
 def test_a_family_says_itself_what_its_checkpoint_takes() -> None:
     code, output = quantize("resnet8", "--mean", "0.5,0.5,0.5", "--std", "0.2,0.2,0.2")
     assert code != 0 and "mean is given, and the checkpoint of resnet8 says that itself" in output
+
+
+def test_weights_from_elsewhere_fill_a_family(float_checkpoint: Path, mnist: Path, tmp_path: Path) -> None:
+    state = torch.load(float_checkpoint, weights_only=True)["state"]
+    elsewhere = tmp_path / "published.pth"
+    torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}, elsewhere)
+    given = ["resnet8x0.25", "--state", elsewhere, "--input-shape", "1,28,28", "--mean", "0", "--std", "1"]
+    data = ["--dataset", "mnist", "--data-folder", mnist, "--images", 32, "--out", tmp_path]
+    code, output = quantize(*given, *data)
+    assert code == 0, output
+    facts = json.loads((tmp_path / "ptq_resnet8x0.25_w4a4_mse_channel.json").read_text())
+    assert facts["begun_with"] == {"weights": "published.pth"}
+    assert facts["normalization"] == {"mean": [0.0], "std": [1.0]}
+    code, output = quantize(float_checkpoint, "--state", elsewhere, *data)
+    assert code != 0 and "which has weights; expected the name of a family" in output
