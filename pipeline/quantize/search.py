@@ -84,6 +84,9 @@ def search(
     _same_search(folder / _OF, _described(config, source, target_fps))
     trials: list[Trial] = []
     choices = _choices(config)
+    say(
+        f"bits            {_BITS[0]} to {_BITS[-1]} of weights and activations are tried, whatever else is said of them"
+    )
     best = -1.0
     for act_bits, widths in choices.items():
         of_these = -1.0
@@ -140,10 +143,9 @@ def _choices(config: QuantizeConfig) -> dict[int, tuple[int, ...]]:
     for act_bits in _BITS:
         try:
             config.of_bits(_BITS[0], act_bits)
-        except ConfigError as error:
+        except ConfigError:
             if not result:
                 raise
-            assert error
             break  # wider ones are not within the bound either
         result[act_bits] = _BITS
     return result

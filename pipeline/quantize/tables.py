@@ -84,6 +84,11 @@ def load_tables(path: Path) -> tuple[TablesConfig, list[QuantizeConfig]]:
         for values in _each(row, f"{path}, row {number}"):
             merged = {**config.quantize, **values, "seed": config.seeds[0]}
             cell = load_quantize_config(None, merged, f"{path}, row {number}")
+            if cell.is_class:
+                raise ConfigError(
+                    f"{path}, row {number}: network is {cell.network!r}; expected a float network of `a2q models`, or a family "
+                    "with its state."
+                )
             if cell in cells:
                 raise ConfigError(f"{path}, row {number}: {cell.label} is there already; expected each once.")
             cells.append(cell)
@@ -100,7 +105,7 @@ def make_tables(path: Path, folder: Path, say: Callable[[str], None]) -> list[Ce
 
     config, cells = load_tables(path)
     networks = list(dict.fromkeys(cell.network for cell in cells))
-    runs = _Runs(folder / _RUNS, networks)
+    runs = _Runs(folder / _RUNS, cells)
     try:
         for seed, network in product(config.seeds, networks):
             _run([_seeded(cell, seed) for cell in cells if cell.network == network], runs, say)
@@ -114,18 +119,21 @@ def make_tables(path: Path, folder: Path, say: Callable[[str], None]) -> list[Ce
 
 def _run(cells: list[QuantizeConfig], runs: _Runs, say: Callable[[str], None]) -> None:
     """Do what is missing of `cells`, which are of one network and one seed."""
-    from pipeline.models.registry import trained_network
-    from pipeline.quantize.quantize import quantize, record_of, source_of, top1_scores
+    from pipeline.quantize.quantize import float_network, quantize, record_of, source_of, top1_scores
 
     sources: dict[tuple[Any, ...], Source] = {}
     for cell in cells:
         if runs.find(cell):
             continue
-        images = (cell.dataset, cell.data_folder, cell.images)
-        if images not in sources:
-            spec, network, _ = trained_network(cell.network)
-            sources = {images: source_of(cell, spec, network)}  # one at a time: they are large
-        source = sources[images]
+        made_of = (cell.dataset, cell.data_folder, cell.images, cell.state, cell.input_shape, cell.mean, cell.std)
+        if made_of not in sources:
+            sources = {made_of: source_of(cell, *float_network(cell))}  # one at a time: they are large
+        source = sources[made_of]
+        if not source.images.labelled:
+            raise ConfigError(
+                f"dataset is {cell.dataset!r}, whose images have no classes, and tables are of top-1; expected a data set, or a "
+                "folder that has a folder of images for each class."
+            )
         result = quantize(cell, source)
         digest = _digest(result.network)
         scores = runs.measured(digest) or top1_scores(result.network, source.test)
@@ -136,11 +144,16 @@ def _run(cells: list[QuantizeConfig], runs: _Runs, say: Callable[[str], None]) -
 class _Runs:
     """The quantizations that are done, in a file with a line of JSON for each."""
 
-    def __init__(self, path: Path, networks: list[str]) -> None:
+    def __init__(self, path: Path, cells: list[QuantizeConfig]) -> None:
         from pipeline.models.registry import trained_network
 
         self._path = path
-        self._floats = {name: hashlib.sha256(trained_network(name)[2].read_bytes()).hexdigest() for name in networks}
+        self._floats: dict[tuple[str, Path | None], str] = {}  # the digests of their files
+        for name, state in dict.fromkeys((cell.network, cell.state) for cell in cells):
+            file = state or trained_network(name)[2]
+            if not file.is_file():
+                raise ConfigError(f"state is {state}, and there is no such file.")
+            self._floats[name, state] = hashlib.sha256(file.read_bytes()).hexdigest()
         self._lines: dict[str, dict[str, Any]] = {}
         for text in path.read_text().splitlines() if path.is_file() else ():
             try:
@@ -169,8 +182,8 @@ class _Runs:
             stream.write(json.dumps(self._lines[key]) + "\n")
 
     def _key(self, config: QuantizeConfig) -> str:
-        values = config.model_dump(mode="json", exclude={"data_folder"}, exclude_none=True) | {
-            "network": self._floats[config.network]
+        values = config.model_dump(mode="json", exclude={"data_folder", "state"}, exclude_none=True) | {
+            "network": self._floats[config.network, config.state]
         }
         return json.dumps(values, sort_keys=True)
 
