@@ -74,6 +74,7 @@ def test_every_cell_is_done_with_every_seed_and_kept(
         ("quantize: {}\nrows: [{method: [mse_channel, mse_channel]}]", "W4A4 mse_channel is there already"),
         ("quantize: {}\nseeds: [1, 1]\nrows: [{}]", "seeds is [1, 1]; expected each once"),
         ("quantize: {}\nrows: [{bitz: W4A4}]", "there is no option 'bitz'"),
+        ("quantize: {network: 'net.py:Net'}\nrows: [{}]", "expected a float network of `a2q models`, or a family"),
     ],
 )
 def test_what_cannot_be_is_said_with_its_row(text: str, said: str, tmp_path: Path) -> None:
