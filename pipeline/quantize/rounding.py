@@ -261,6 +261,7 @@ def _adaround(
             decided = _decided(layer, _wanted(layer.module.weight.detach(), moments, with_float), moments)
             with torch.no_grad():
                 layer.module.weight.copy_(decided)
+                layer.module.weight.copy_(layer.module.quant_weight().value)  # of the very scales that Brevitas keeps
             step(done, len(layers))
 
 
