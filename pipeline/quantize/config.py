@@ -166,7 +166,8 @@ class QuantizeConfig(Section):
         corrected = " + bias_correct" if self.bias_correct else ""
         bound = "" if self.accumulator is None else f", P = {self.accumulator}"
         before = f"{self.equalization} + " if self.equalization else ""
-        return f"W{self.weight_bits}A{self.act_bits} {before}{self.weights}{corrected}{bound}"
+        ranges = f", activations {self.act_method}" if self.act_bits != FLOAT and self.act_method != "mse" else ""
+        return f"W{self.weight_bits}A{self.act_bits} {before}{self.weights}{corrected}{ranges}{bound}"
 
     def name(self, network: str) -> str:
         """The name of what comes out of the float `network`: ptq_resnet8_w4a4_gptq_axe_14b."""

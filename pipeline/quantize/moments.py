@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["input_moments", "output_errors"]
+__all__ = ["input_moments", "joint_moments", "output_errors"]
 
 
 def input_moments(network: nn.Module, layers: Sequence[nn.Module], batches: Sequence[Tensor]) -> list[Tensor]:
@@ -29,6 +29,31 @@ def input_moments(network: nn.Module, layers: Sequence[nn.Module], batches: Sequ
         for hook in hooks:
             hook.remove()
     return [moments[layer] for layer in layers]
+
+
+def joint_moments(
+    network: nn.Module, layer: nn.Module, reference: nn.Module, same: nn.Module, batches: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Σ x xᵀ / N of what `layer` of `network` multiplies, and Σ y xᵀ / N, y being what the `same` layer of `reference` does."""
+    seen: dict[nn.Module, Tensor] = {}
+
+    def keep(of: nn.Module, arguments: tuple[Any, ...]) -> None:
+        seen[of] = _vectors(of, getattr(arguments[0], "value", arguments[0]))
+
+    hooks = [of.register_forward_pre_hook(keep) for of in (layer, same)]
+    own, joint = [], []
+    try:
+        with torch.no_grad():
+            for images in batches:
+                network(images)
+                reference(images)
+                transposed = seen[layer].transpose(1, 2) / seen[layer].shape[2] / len(batches)
+                own.append(seen[layer] @ transposed)
+                joint.append(seen[same] @ transposed)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return torch.stack(own).sum(dim=0), torch.stack(joint).sum(dim=0)
 
 
 def output_errors(rows: Tensor, moments: Tensor) -> Tensor:

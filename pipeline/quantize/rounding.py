@@ -7,11 +7,13 @@ the range's, and a few around them, the one with the least error of the layer's 
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
+from brevitas.graph.calibrate import quantization_status_manager
 from brevitas.graph.gpfq import GPFQ, gpfq_mode
 from brevitas.graph.gptq import GPTQ, gptq_mode
 from brevitas.graph.qronos import Qronos
@@ -21,11 +23,12 @@ from torch import Tensor, nn
 from pipeline.errors import ModelError
 from pipeline.quantize.calibration import QuantizedLayer, quantized_layers
 from pipeline.quantize.method import Rounding
-from pipeline.quantize.moments import input_moments, output_errors
+from pipeline.quantize.moments import joint_moments, output_errors
 
 __all__ = ["round_weights"]
 
 _FACTORS = (1.0, 0.85, 0.92, 1.08, 1.18)  # of scales
+_SLACK = 0.01  # of a squared input, by which AdaRound's moments have an inverse
 _DAMP = 1e-6  # of Qronos, as in Brevitas
 _STEPS = 150  # of AdaRound, for each layer
 _RATE = 0.05
@@ -248,36 +251,76 @@ _MODES: dict[str, type[_Bounded]] = {"gptq": _GPTQMode, "gpfq": _GPFQMode, "qron
 def _adaround(
     network: nn.Module, batches: Sequence[Tensor], layers: Sequence[QuantizedLayer], step: Callable[[int, int], None]
 ) -> None:
-    for done, layer in enumerate(layers, 1):
-        (moments,) = input_moments(network, [layer.module], batches)
-        decided = _decided(layer, moments)
-        with torch.no_grad():
-            layer.module.weight.copy_(decided)
-        step(done, len(layers))
+    reference = copy.deepcopy(network)
+    with quantization_status_manager(
+        reference, disable_act_quant=True, disable_weight_quant=True, disable_bias_quant=True
+    ):
+        for done, layer in enumerate(layers, 1):
+            same = reference.get_submodule(layer.name)
+            moments, with_float = joint_moments(network, layer.module, reference, same, batches)
+            decided = _decided(layer, _wanted(layer.module.weight.detach(), moments, with_float), moments)
+            with torch.no_grad():
+                layer.module.weight.copy_(decided)
+                layer.module.weight.copy_(layer.module.quant_weight().value)  # of the very scales that Brevitas keeps
+            step(done, len(layers))
 
 
-def _decided(layer: QuantizedLayer, moments: Tensor) -> Tensor:
-    """The weights of `layer`, each rounded down or up so that the error of its output is small.
+def _wanted(weight: Tensor, moments: Tensor, with_float: Tensor) -> Tensor:
+    """The weights whose output for quantized inputs is nearest to the float network's: `weight` + `weight` (G − H) H⁻¹."""
+    rows = weight.reshape(len(moments), -1, weight[0].numel()).double()
+    own = moments.double()
+    mean = own.diagonal(dim1=1, dim2=2).mean(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
+    damped = own + _SLACK * mean[:, None, None] * torch.eye(own.shape[1], dtype=own.dtype)
+    change = torch.linalg.solve(damped, (rows @ (with_float.double() - own)).transpose(1, 2)).transpose(1, 2)
+    return (rows + change).reshape(weight.shape).to(weight.dtype)
 
-    What is least error over all such choices no one can tell; AdaRound relaxes the choice, and Adam goes down from where
-    weights are. Where it ends, weights are turned to their other side one by one for as long as that makes the error
-    smaller, which is most of the gain.
+
+def _decided(layer: QuantizedLayer, weight: Tensor, moments: Tensor) -> Tensor:
+    """`weight` as multiples of the scales of `layer`, each rounded down or up so that the error of its output is small.
+
+    The scale of each channel is searched, the best by turning weights to their other side from the nearest integers, one by
+    one for as long as that makes the error smaller. AdaRound relaxes the choice, and Adam goes down from where weights
+    are; where it ends, weights are turned so, too, and a channel takes the better of both.
     """
-    weight, scales = layer.module.weight.detach(), layer.scales
-    scales = scales.reshape(-1, *[1] * (weight.ndim - 1)) if scales.ndim > 0 else scales.reshape(())
+    scales = layer.scales.clone()
+    best: tuple[Tensor, Tensor, Tensor] | None = None
+    for factor in _FACTORS if scales.ndim > 0 else _FACTORS[:1]:
+        tried = (scales * factor).reshape(-1, *[1] * (weight.ndim - 1)) if scales.ndim > 0 else scales.reshape(())
+        best = _better(best, _turned_from((weight / tried).round(), tried, weight, moments, layer.last), tried)
+    assert best is not None
+    chosen = best[2]
+    best = _better(
+        best, _turned_from(_relaxed(chosen, weight, moments, layer.last), chosen, weight, moments, layer.last), chosen
+    )
+    layer.set_scales(best[2].reshape(scales.shape))
+    return best[1]
+
+
+def _better(
+    best: tuple[Tensor, Tensor, Tensor] | None, tried: tuple[Tensor, Tensor], scales: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Errors, weights and scales, of each channel the better ones."""
+    errors, weights = tried
+    if best is None:
+        return errors, weights, scales
+    better = errors < best[0]
+    taken = torch.where(_like(better, scales), scales, best[2]) if scales.ndim > 0 else scales
+    return torch.where(better, errors, best[0]), torch.where(_like(better, weights), weights, best[1]), taken
+
+
+def _relaxed(scales: Tensor, weight: Tensor, moments: Tensor, last: int) -> Tensor:
+    """The integers at which AdaRound's relaxation ends."""
     below = (weight / scales).floor()
-
-    def of(up: Tensor) -> Tensor:
-        return (below + up).clamp(-layer.last, layer.last) * scales
-
     share = (weight / scales - below).clamp(0.01, 0.99)
     high, low = _ENDS
     undecided = torch.logit((share - low) / (high - low)).requires_grad_()
     optimizer = torch.optim.Adam([undecided], lr=_RATE)
-    size = float(output_errors((of(share.round()) - weight).flatten(1), moments).sum()) or 1.0
+    nearest = (below + share.round()).clamp(-last, last) * scales
+    size = float(output_errors((nearest - weight).flatten(1), moments).sum()) or 1.0
     for step in range(_STEPS):
         up = (torch.sigmoid(undecided) * (high - low) + low).clamp(0, 1)
-        loss = output_errors((of(up) - weight).flatten(1), moments).sum() / size
+        rounded = (below + up).clamp(-last, last) * scales
+        loss = output_errors((rounded - weight).flatten(1), moments).sum() / size
         progress = (step / _STEPS - _SHARE_WITHOUT) / (1 - _SHARE_WITHOUT)
         if progress > 0:
             sharpness = 20 - 18 * progress
@@ -285,17 +328,24 @@ def _decided(layer: QuantizedLayer, moments: Tensor) -> Tensor:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    decided = (undecided.detach() > 0).to(weight.dtype)
-    return of(_turned(of(decided), of(1 - decided), weight, moments, decided))
+    return below + (undecided.detach() > 0)
 
 
-def _turned(one: Tensor, other: Tensor, weight: Tensor, moments: Tensor, decided: Tensor) -> Tensor:
-    """`decided`, of which weights that are better as in `other` than as in `one` are turned, in each row the best at a time."""
+def _turned_from(integers: Tensor, scales: Tensor, weight: Tensor, moments: Tensor, last: int) -> tuple[Tensor, Tensor]:
+    """The error of each channel, and its weights, after weights of `integers` were turned to the other side of `weight`."""
+    below = (weight / scales).floor()
+    one, other = ((values.clamp(-last, last) * scales) for values in (integers, 2 * below + 1 - integers))
+    turned = _turned(one, other, weight, moments)
+    rounded = torch.where(turned, other, one)
+    return output_errors((rounded - weight).flatten(1), moments), rounded
+
+
+def _turned(one: Tensor, other: Tensor, weight: Tensor, moments: Tensor) -> Tensor:
+    """Which weights are better as in `other` than as in `one`, where in each row the best is turned at a time."""
     rows = (len(moments), -1, weight[0].numel())
     step = (other - one).reshape(rows)
-    wrong = (one - weight).reshape(rows)
-    turned = decided.reshape(rows).clone()
-    gradient = wrong @ moments
+    turned = torch.zeros_like(step, dtype=torch.bool)
+    gradient = (one - weight).reshape(rows) @ moments
     own = moments.diagonal(dim1=1, dim2=2)[:, None]
     for _ in range(_MOST_TURNS * rows[2]):
         change = 2 * step * gradient + step * step * own
@@ -306,9 +356,9 @@ def _turned(one: Tensor, other: Tensor, weight: Tensor, moments: Tensor, decided
         gradient += taken * torch.stack(
             [of_group[chosen.flatten()] for of_group, chosen in zip(moments, column, strict=True)]
         )
-        turned.scatter_(2, column, torch.where(taken != 0, 1 - turned.gather(2, column), turned.gather(2, column)))
+        turned.scatter_(2, column, turned.gather(2, column) ^ (taken != 0))
         step.scatter_(2, column, torch.where(taken != 0, -taken, step.gather(2, column)))
-    return turned.reshape(decided.shape)
+    return turned.reshape(weight.shape)
 
 
 def _like(mask: Tensor, tensor: Tensor) -> Tensor:
