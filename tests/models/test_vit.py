@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline import build
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.models import names, resolve
 from pipeline.models.names import MODELS, find, spec_of
@@ -83,7 +84,7 @@ def test_images_that_are_no_whole_patches_are_refused() -> None:
         ViT(4, num_classes=10, input_shape=(3, 30, 30))
 
 
-def test_a_build_refuses_it_by_operator(tmp_path: Path) -> None:
+def test_a_build_refuses_it_by_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = spec_of("vit4", Quantization.parse("w4a4"), width=0.25)
     network = image_network(spec).train()
     network(torch.rand(4, 3, 32, 32))
@@ -94,6 +95,11 @@ def test_a_build_refuses_it_by_operator(tmp_path: Path) -> None:
             UnsupportedError, match=r"operators LayerNormalization, Softmax, Gelu, MatMul of two activations, for which"
         ):
             resolve.run(model, weights, 0, 2, None, tmp_path / "out")
+    monkeypatch.chdir(tmp_path)  # where it goes by its name, whatever that is
+    trained = Path("trained", "ptq_vit.pth")
+    save_checkpoint(network, trained, {**spec.as_record(), "top1": 0.1})
+    with pytest.raises(UnsupportedError, match="ptq_vit has the operators"):
+        build("ptq_vit", until="resolve", progress=False)
 
 
 @pytest.mark.parametrize(("name", "file"), [("resnet18_imagenet", "resnet18"), ("vit_b_32", "vit_b_32")])
