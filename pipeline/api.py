@@ -14,7 +14,7 @@ from rich.console import Console
 from pipeline import flow
 from pipeline.config import BuildConfig, config_for, load_config, path_of
 from pipeline.errors import ConfigError, ModelError
-from pipeline.models.names import find, is_path
+from pipeline.models.names import find, is_path, located
 from pipeline.progress import Screen
 from pipeline.stages import STAGES
 
@@ -201,8 +201,9 @@ def build(
     differ that must be equal, ToolError and ResourceError for the machine; InternalError for a fault of this package.
     """
     chosen = _chosen(model, config, options)
-    if not is_path(chosen.model):
-        find(chosen.model)  # before a folder is made for it
+    named = located(chosen.model) if chosen.weights == "trained" else chosen.model
+    if not is_path(named):
+        find(named)  # before a folder is made for it
     name = Path(chosen.model).stem if is_path(chosen.model) else chosen.model
     folder = Path("build", name) if out is None else path_of("out", out)
     # this stdout, also while a stage's own output is logged

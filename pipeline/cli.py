@@ -374,7 +374,7 @@ def models() -> None:
     _print(model_table())
     console = Console(emoji=False)
     console.print(
-        "\nTop-1 of releases as the QONNX model zoo publishes it, on the original data set; of this repository's as "
+        "\nTop-1 of releases as the QONNX model zoo, or torchvision, publishes it, on the original data set; of this repository's as "
         "measured on the test set that their record names, where CIFAR-10's images were re-compressed as JPEG. ¹ is built "
         "where the release cannot be had. ² is data that this project generates: no figure on it is one on data of the world. "
         "In place of top-1, shape_masks has the mean IoU and shape_boxes mAP@0.5. Zeros, and the largest ‖w‖₁ of a channel, are of hidden layers' integer "
@@ -458,35 +458,63 @@ def train(
 def quantize(
     network: Annotated[
         str,
-        typer.Argument(help="A float network of `a2q models`, a checkpoint of one, or a file of build_configs/ptq/."),
+        typer.Argument(
+            help="A float network of `a2q models`, a checkpoint of one, file.py:Class of your own, or a file of "
+            "build_configs/ptq/."
+        ),
     ],
     weight_bits: Annotated[int | None, typer.Option(help="2 to 8, or 32 for float. (default: 4)")] = None,
     act_bits: Annotated[int | None, typer.Option(help="2 to 8, or 32 for float. (default: 4)")] = None,
     method: Annotated[
         str | None,
         typer.Option(
-            help="minmax, mse or aciq, then _layer or _channel; before it nothing, adaround/, gptq/ or gpfq/. (default: "
-            "mse_channel)"
+            help="minmax, mse or aciq, then _layer or _channel, or awq; before it nothing, adaround/, gptq/, gpfq/ or "
+            "qronos/. (default: mse_channel)"
         ),
     ] = None,
     act_method: Annotated[str | None, typer.Option(help="minmax, mse or aciq. (default: mse)")] = None,
+    equalization: Annotated[
+        str | None, typer.Option(help="cross_layer or smoothquant: channels scaled before. (default: none)")
+    ] = None,
     bias_correct: Annotated[
         bool | None, typer.Option("--bias-correct", help="Correct biases where held-out images get better by it.")
     ] = None,
     accumulator: Annotated[
-        int | None, typer.Option(help="Bits that hold every sum of a hidden layer, by AXE; with gptq/ or gpfq/.")
+        int | None,
+        typer.Option(help="Bits that hold every sum of a hidden layer, by AXE; with gptq/, gpfq/ or qronos/."),
     ] = None,
     first_layer_bits: Annotated[int | None, typer.Option(help="Of weights. (default: 8)")] = None,
     last_layer_bits: Annotated[int | None, typer.Option(help="Of weights. (default: 8)")] = None,
-    dataset: Annotated[str | None, typer.Option(help="A data set. (default: the one it was trained on)")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="A data set, or a folder of images. (default: the data set that it was trained on)"),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(parser=_path, help="Weights from elsewhere, a .pth file: of a class of your own, or a family."),
+    ] = None,
+    input_shape: Annotated[
+        str | None, typer.Option(help="What such weights are for, such as 3,32,32. (default: the data set's)")
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Of each channel, such as 0.49,0.48,0.45, if such weights are for normalised pixels."),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Likewise.")] = None,
     data_folder: Annotated[Path | None, typer.Option(parser=_path, help="Where the data set is.")] = None,
     images: Annotated[int | None, typer.Option(help="Training images to calibrate with. (default: 512)")] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the images. (default: 0)")] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Try bits of weights and activations: what accuracy costs in LUTs.")
+    ] = False,
+    target_fps: Annotated[
+        float | None, typer.Option(min=1e-3, help="Frames a second that a search's LUTs are for. (default: 1000)")
+    ] = None,
     out: Annotated[Path | None, typer.Option(parser=_path, help="Where it goes. (default: trained/<name>)")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
     """Quantize a float network after training, in minutes, with a bound on its accumulators if wanted."""
-    with _messages(verbose, "nothing was written"):
+    with _messages(verbose, "trials that are done are kept" if search else "nothing was written"):
         from pipeline.quantize.command import quantize_command
 
         options = {
@@ -494,16 +522,26 @@ def quantize(
             "act_bits": act_bits,
             "method": method,
             "act_method": act_method,
+            "equalization": equalization,
             "bias_correct": bias_correct,
             "accumulator": accumulator,
             "first_layer_bits": first_layer_bits,
             "last_layer_bits": last_layer_bits,
             "dataset": dataset,
+            "state": state,
+            "input_shape": _numbers(input_shape),
+            "mean": _numbers(mean),
+            "std": _numbers(std),
             "data_folder": data_folder,
             "images": images,
             "seed": seed,
         }
-        quantize_command(network, options, out, _lines(Console(emoji=False)))
+        quantize_command(network, options, out, _lines(Console(emoji=False)), searching=search, target_fps=target_fps)
+
+
+def _numbers(text: str | None) -> list[str] | None:
+    """What stands between the commas of `text`, with brackets around it or without."""
+    return None if text is None else [part.strip() for part in text.strip("[] ").split(",")]
 
 
 @app.command()
@@ -550,9 +588,9 @@ def benchmark(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")] = False,
 ) -> None:
-    """Train all networks of a benchmark with several seeds: a table and a plot; what is done is kept."""
-    with _messages(verbose, "finished trainings and epochs are kept"):
-        from pipeline.training.command import benchmark_command
+    """Train or quantize all networks of a benchmark with several seeds: tables and plots; what is done is kept."""
+    with _messages(verbose, "what is finished is kept"):
+        from pipeline.quantize.command import benchmark_command
 
         console = Console(emoji=False)
         benchmark_command(config, out, _lines(console), console.is_terminal)

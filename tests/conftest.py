@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run what is pure Python: skip a test where it starts a program, and slow ones",
     )
+    parser.addoption("--on-demand", action="store_true", help="run what takes minutes, too")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -68,6 +69,8 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") and item.config.getoption("--quick"):
             item.add_marker(pytest.mark.skip(reason="slow, so it is not quick"))
+        if item.get_closest_marker("on_demand") and not item.config.getoption("--on-demand"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes; --on-demand runs it"))
         module = item.getparent(pytest.Module).nodeid
         fixtures = [definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values()]
         shared = any(fixture.scope == "module" and fixture.baseid == module for fixture in fixtures)

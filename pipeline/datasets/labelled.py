@@ -13,7 +13,7 @@ from pipeline.datasets.image_folder import ImageFolder
 from pipeline.datasets.image_set import image_count
 from pipeline.errors import InputError
 
-__all__ = ["Labelled", "load_labelled"]
+__all__ = ["Labelled", "load_labelled", "picture_files", "read_picture"]
 
 _ENDINGS = {".jpeg", ".jpg", ".png", ".bmp", ".webp"}
 
@@ -84,22 +84,43 @@ def _of_folder(path: Path, shape: tuple[int, ...], classes: tuple[str, ...], lim
             f"{path} has {problem}; expected a folder of images for each class"
             + (f", called {', '.join(classes[:5])}{' …' if len(classes) > 5 else ''}." if classes else ".")
         )
-    files = [
-        (file, names.index(name))
-        for name, folder in folders.items()
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in _ENDINGS and file.is_file()
-    ]
+    files = [(file, names.index(name)) for name, folder in folders.items() for file in _pictures(folder)]
     if not files:
         raise InputError(f"The folders of {path} hold no images; expected {', '.join(sorted(_ENDINGS))} files.")
     chosen = files if limit is None else [files[i * len(files) // limit] for i in range(min(limit, len(files)))]
-    images = np.stack([_image(file, shape) for file, _ in chosen])
+    images = np.stack([read_picture(file, shape) for file, _ in chosen])
     spread = "" if len(chosen) == len(files) else ", spread evenly,"
     source = f"{image_count(len(chosen))}{spread} of {path}, {len(folders)} classes"
     return Labelled(images, np.array([label for _, label in chosen], np.int64), source)
 
 
-def _image(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+def picture_files(path: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
+    """The images in the folder `path` with their classes, and what these are called: the names of the folders in it.
+
+    Where it holds images itself and no folders of any, there are no classes, and each image has 0. Raises InputError for a
+    folder without images.
+    """
+    folders = tuple(folder for folder in sorted(path.iterdir()) if folder.is_dir() and _pictures(folder))
+    if folders:
+        files = [(file, label) for label, folder in enumerate(folders) for file in _pictures(folder)]
+        return files, tuple(folder.name for folder in folders)
+    flat = [(file, 0) for file in _pictures(path)]
+    if not flat:
+        raise InputError(
+            f"{path} holds no images; expected {', '.join(sorted(_ENDINGS))} files, in it or in a folder for each class."
+        )
+    return flat, ()
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in _ENDINGS and file.is_file())
+
+
+def read_picture(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The image in `path`, uint8 (C, H, W) of `shape`: scaled until it covers that, of which the middle is taken.
+
+    Raises InputError for a file that is no image of 8-bit pixels.
+    """
     channels, height, width = shape
     try:
         with Image.open(path) as file:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ModelError
 from pipeline.models.a2q import a2q_layers, norms_from_weights, weights_from_norms
+from pipeline.models.layers import ImageNetwork
 from pipeline.models.names import MODELS
 from pipeline.models.registry import add_biases, checkpoint_record, read_state
 
@@ -35,6 +36,8 @@ def load_float(model: nn.Module, path: Path) -> None:
     Raises ModelError that names what does not fit, for a file that is damaged or belongs to another network.
     """
     state = {name.removeprefix("module."): tensor for name, tensor in read_state(path).items()}
+    if isinstance(model, ImageNetwork):
+        state = model.renamed(state)
     quantizers = {name: state.pop(name) for name in list(state) if _QUANTIZER.search(name)}
     add_biases(model, state)
     expected = {name: tensor for name, tensor in model.state_dict().items() if not _QUANTIZER.search(name)}

@@ -7,7 +7,8 @@ a quantized one. Parameters of convolutions, linear layers and normalisations ha
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 import brevitas
@@ -186,6 +187,11 @@ class Layers:
         # of activations, those of the network's input included
         self._activations = None if quantization is None or quantization.act_bits == FLOAT else quantization
 
+    @property
+    def _whole_end(self) -> bool:
+        """Whether the last layer computes with integers, so that its bias can be one."""
+        return self._activations is not None and self._activations.last_layer_bits != FLOAT
+
     def input(self, normalization: Preprocessing | None, input_range: tuple[float, float] | None = None) -> nn.Module:
         """Images in [0, 1] as the pixels they were made from; normalised ones, and numbers of `input_range`, as 8-bit
         signed integers."""
@@ -224,14 +230,41 @@ class Layers:
         )
         return self._placed(layer, place)
 
-    def linear(self, inputs: int, outputs: int, *, place: Place = "hidden") -> nn.Module:
-        """A fully connected layer; the last one has a bias, others a normalisation after them."""
+    def linear(self, inputs: int, outputs: int, *, place: Place = "hidden", bias: bool = False) -> nn.Module:
+        """A fully connected layer; the last one has a bias, others a normalisation after them, or a `bias`."""
         last = place == "last"
         if self.quantization is None:
-            return nn.Linear(inputs, outputs, bias=last)
-        bias = {"bias_quant": Int32Bias} if last and self._activations else {}
-        layer = qnn.QuantLinear(inputs, outputs, bias=last, **bias, **_weights(self.quantization, place, inputs))
+            return nn.Linear(inputs, outputs, bias=last or bias)
+        quantized = {"bias_quant": Int32Bias} if last and self._whole_end else {}
+        layer = qnn.QuantLinear(
+            inputs, outputs, bias=last or bias, **quantized, **_weights(self.quantization, place, inputs)
+        )
         return self._placed(layer, place)
+
+    def like(self, layer: nn.Conv1d | nn.Conv2d | nn.Linear, *, place: Place) -> nn.Module:
+        """What computes as the float `layer` does, and has its weights, quantized."""
+        assert self.quantization is not None
+        has_bias = layer.bias is not None
+        options: dict[str, Any] = _weights(self.quantization, place, layer.weight[0].numel())
+        if place == "last" and has_bias and self._whole_end:
+            options["bias_quant"] = Int32Bias
+        made: nn.Module
+        if isinstance(layer, nn.Linear):
+            made = qnn.QuantLinear(layer.in_features, layer.out_features, bias=has_bias, **options)
+        else:
+            made = (qnn.QuantConv2d if isinstance(layer, nn.Conv2d) else qnn.QuantConv1d)(
+                layer.in_channels,
+                layer.out_channels,
+                layer.kernel_size,
+                stride=layer.stride,
+                padding=layer.padding,
+                dilation=layer.dilation,
+                groups=layer.groups,
+                bias=has_bias,
+                **options,
+            )
+        made.load_state_dict(layer.state_dict(), strict=False)  # which has no quantizers
+        return self._placed(made, place)
 
     def _placed(self, layer: Any, place: Place) -> nn.Module:
         """`layer`, which says its place, and the accumulator that AXE rounds its weights for; A2Q's is in its quantizer."""
@@ -258,6 +291,12 @@ class Layers:
     def linear_end(self) -> nn.Module:
         """The end of a branch without a ReLU; quantized, signed integers of `act_bits` with a learned scale."""
         return nn.Identity() if self._activations is None else _signed(self._activations.act_bits)
+
+    def operand(self, *, signed: bool = True) -> nn.Module:
+        """What a product takes that no activation gives; quantized, integers of `act_bits` with a scale for the tensor."""
+        if signed or self._activations is None:
+            return self.linear_end()
+        return qnn.QuantIdentity(_Activations, bit_width=self._activations.act_bits, return_quant_tensor=True)
 
     def image(self) -> nn.Module:
         """The end of a network that gives images: numbers from 0 to 1; quantized, those of 8-bit pixels."""
@@ -336,11 +375,15 @@ class ImageNetwork(nn.Module):
     """The base of all networks: images (N, *`input_shape`) in [0, 1] in, logits (N, `num_classes`) out.
 
     A network that takes other numbers than pixels says so in `input_range`, and what it gives in its own text. `grids` has,
-    for each output of a detector, its anchors: width and height in cells.
+    for each output of a detector, its anchors: width and height in cells. `aliases` are patterns of the names that
+    torchvision's networks have for the same parameters, and what takes their place. `without_hardware` are the ONNX operators
+    that the network has and that become no hardware.
     """
 
     input_range: ClassVar[tuple[float, float] | None] = None
     grids: ClassVar[tuple[tuple[tuple[float, float], ...], ...]] = ()
+    aliases: ClassVar[tuple[tuple[str, str], ...]] = ()
+    without_hardware: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -368,6 +411,15 @@ class ImageNetwork(nn.Module):
         self.normalization = normalization
         self.normalize = Normalize(normalization.mean, normalization.std) if normalization else nn.Identity()
         self.input_quant = Layers(quantization).input(normalization, self.input_range)
+
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`state`, a network's parameters by name, with the names of this network for those of torchvision's."""
+        result = {}
+        for name, tensor in state.items():
+            for pattern, replacement in self.aliases:
+                name = re.sub(pattern, replacement, name)
+            result[name] = tensor
+        return result
 
     def _initialise(self) -> None:
         for module in self.modules():

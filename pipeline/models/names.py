@@ -89,6 +89,15 @@ _ESPCN_FILES = {
     "quant_espcn_x2_w4a4_a2q_plus_13b": ("super_res_r2", "6e6d55f0", 30.95),
 }
 
+_TORCHVISION = "https://download.pytorch.org/models"
+
+# torchvision's float networks for ImageNet: the family, the first digits of the SHA-256, with which the file's name ends, and
+# top-1 in percent, of the weights that torchvision calls IMAGENET1K_V1.
+_IMAGENET_FILES = {
+    "resnet18_imagenet": ("resnet18", "resnet18-f37072fd.pth", 69.758),
+    "vit_b_32": ("vit_b_32", "vit_b_32-d86f8d99.pth", 75.912),
+}
+
 # Top-1 in percent on CIFAR-10 at P = 12 … 16, as the QONNX model zoo publishes it.
 _PUBLISHED_TOP1 = {
     "a2q": {12: 83.9, 13: 89.8, 14: 92.6, 15: 94.2, 16: 94.2},
@@ -96,7 +105,9 @@ _PUBLISHED_TOP1 = {
 }
 
 
-MODEL_CLASS = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"  # module:Class
+MODEL_CLASS = (
+    r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|[^:]+\.py):[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"  # module:Class, file.py:Class
+)
 
 # what a checkpoint's record may ask for
 _WIDEST, _MOST_CLASSES, LARGEST_SIDE = 8, 100_000, 1024
@@ -135,6 +146,7 @@ Kind = Literal[
     "vgg10",
     "tinyyolo",
     "tinyyolov3",
+    "vit",
 ]
 
 
@@ -173,6 +185,8 @@ FAMILIES: dict[str, Family] = {
     "tinyyolo": Family("tinyyolo", dataset="shape_boxes", input_shape=(3, 128, 128), num_classes=3, output="boxes"),
     "tinyyolov3": Family("tinyyolov3", dataset="shape_boxes", input_shape=(3, 128, 128), num_classes=3, output="boxes"),
     "dscnn": Family("dscnn", dataset="synth_words", input_shape=(1, 49, 10), num_classes=12, input_range=(-1, 1)),
+    "vit4": Family("vit", 4),
+    "vit_b_32": Family("vit", 12, dataset="imagenet", input_shape=(3, 224, 224), num_classes=1000),
     "vgg10": Family("vgg10", dataset="modulations", input_shape=(2, 1, 1024), num_classes=24, input_range=(-2, 2)),
 }
 
@@ -403,6 +417,20 @@ def _espcn(name: str, release: str, digits: str, psnr: float) -> ModelSpec:
     )
 
 
+def _imagenet(name: str, family: str, file: str, top1: float) -> ModelSpec:
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    spec = spec_of(
+        family,
+        None,
+        dataset="imagenet",
+        input_shape=(3, 224, 224),
+        num_classes=1000,
+        normalization=Preprocessing(mean, std),
+    )
+    digits = file.rpartition("-")[2].removesuffix(".pth")
+    return replace(spec, name=name, published_top1=top1, url=f"{_TORCHVISION}/{file}", digits=digits)
+
+
 def _own_models() -> dict[str, ModelSpec]:
     """The models with a record in this repository. A damaged record is read again, and reported, when it is needed."""
     models = {}
@@ -438,4 +466,5 @@ MODELS: dict[str, ModelSpec] = {
     **SHIPPED,
     **{name: _resnet18(name, digits) for name, digits in _RELEASE_DIGITS.items()},
     **{name: _espcn(name, *file) for name, file in _ESPCN_FILES.items()},
+    **{name: _imagenet(name, *file) for name, file in _IMAGENET_FILES.items()},
 }

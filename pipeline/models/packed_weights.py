@@ -1,7 +1,7 @@
 """Integer weights instead of float ones in a checkpoint: 4-bit weights take an eighth of the space.
 
-What is kept of a layer is its integers and the largest float weight of each scale. Weights are rebuilt from them so
-that Brevitas finds the same integers and scales, bit for bit. Where the scale is another statistic than the largest
+What is kept of a layer is its integers and the largest float weight of each scale, or what a scale that is a parameter says of
+the largest integer. Weights are rebuilt from them so that Brevitas finds the same integers and scales, bit for bit. Where the scale is another statistic than the largest
 weight, that cannot be, and the weights stay as they are.
 
 A2Q's scale is a parameter, and its weights are a direction: the integers are one that gives themselves, with a norm a
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from brevitas.core.scaling import ParameterFromStatsFromParameterScaling
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
@@ -45,7 +46,7 @@ def pack(network: nn.Module, input_shape: Sequence[int]) -> tuple[dict[str, Tens
     entries = {}
     for name, (weight, _) in before.items():
         bounded = has_bound(layers[name])
-        entries[name] = _a2q_entry(weight, layers[name]) if bounded else _entry(weight, layers[name].weight.detach())
+        entries[name] = _a2q_entry(weight, layers[name]) if bounded else _entry(weight, layers[name])
         layers[name].weight.data = _weights(entries[name], name)
     after = quantized_weights(network, image)
     state = dict(network.state_dict())
@@ -66,9 +67,13 @@ def unpack(entries: object) -> dict[str, Tensor]:
     return {f"{name}.weight": _weights(entry, name) for name, entry in entries.items()}
 
 
-def _entry(weight: QuantTensor, floats: Tensor) -> dict[str, Any]:
-    dims = [d for d in range(floats.ndim) if weight.scale.ndim != floats.ndim or weight.scale.shape[d] == 1]
+def _entry(weight: QuantTensor, layer: QuantWeightBiasInputOutputLayer) -> dict[str, Any]:
     integers = weight.int(float_datatype=False).long()
+    scaling = getattr(layer.weight_quant.tensor_quant, "scaling_impl", None)
+    if isinstance(scaling, ParameterFromStatsFromParameterScaling):  # whose value is the scale of the largest integer
+        return _packed(integers, int(weight.bit_width), scaling.value.detach())
+    floats = layer.weight.detach()
+    dims = [d for d in range(floats.ndim) if weight.scale.ndim != floats.ndim or weight.scale.shape[d] == 1]
     return _packed(integers, int(weight.bit_width), floats.abs().amax(dim=dims, keepdim=True))
 
 

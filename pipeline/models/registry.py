@@ -129,7 +129,7 @@ def checkpoint_facts(spec: ModelSpec) -> dict[str, Any]:
 
 def network(spec: ModelSpec) -> nn.Module:
     """The network of `spec`, float or Brevitas', with weights as they are initialised, in evaluation mode."""
-    return _released(spec).eval() if spec.url else image_network(spec)
+    return _released(spec).eval() if spec.url and spec.quantization else image_network(spec)
 
 
 def image_network(spec: ModelSpec) -> ImageNetwork:
@@ -147,6 +147,7 @@ def image_network(spec: ModelSpec) -> ImageNetwork:
     from pipeline.models.unet import UNet
     from pipeline.models.vgg import VGG
     from pipeline.models.vgg10 import VGG10
+    from pipeline.models.vit import ViT
 
     kinds: dict[Kind, Callable[..., ImageNetwork]] = {
         "resnet": ResNet,
@@ -161,6 +162,7 @@ def image_network(spec: ModelSpec) -> ImageNetwork:
         "vgg10": VGG10,
         "tinyyolo": TinyYOLO,
         "tinyyolov3": TinyYOLOv3,
+        "vit": ViT,
     }
     family = FAMILIES[spec.family]
     return kinds[family.kind](
@@ -179,7 +181,11 @@ def load_checkpoint(model: nn.Module, path: Path) -> None:
     A convolution that has a bias in the file and none in `model` gets one: bias correction leaves such files. Raises
     ModelError for a file that is damaged or belongs to another network.
     """
+    from pipeline.models.layers import ImageNetwork
+
     state = read_state(path)
+    if isinstance(model, ImageNetwork):
+        state = model.renamed(state)
     broken = next((name for name, tensor in state.items() if not tensor.isfinite().all()), None)
     if broken:
         raise ModelError(
@@ -378,16 +384,20 @@ def _download(spec: ModelSpec, path: Path) -> None:
         if not digits.startswith(spec.digits):
             raise ModelError(
                 f"What was downloaded from {spec.url} has the SHA-256 {digits}, which should begin with {spec.digits}. "
-                f"Put the right file at {path}, or build with synthetic weights: WEIGHTS=synthetic."
+                f"Put the right file at {path}{_or_synthetic(spec)}."
             )
         passing.replace(path)
     except (requests.RequestException, OSError, ValueError) as error:
         raise DownloadError(
             f"The checkpoint of {spec.name} could not be downloaded from {spec.url}: {_reason(error)}. "
-            f"Put the file at {path}, or build with synthetic weights: WEIGHTS=synthetic (--weights synthetic)."
+            f"Put the file at {path}{_or_synthetic(spec)}."
         ) from error
     finally:
         passing.unlink(missing_ok=True)
+
+
+def _or_synthetic(spec: ModelSpec) -> str:
+    return ", or build with synthetic weights: WEIGHTS=synthetic (--weights synthetic)" if spec.quantization else ""
 
 
 def _reason(error: BaseException) -> str:

@@ -87,6 +87,8 @@ class ResNet(ImageNetwork):
     """ResNet-`depth`. Depths of 6n + 2 have three stages of n blocks and 16, 32 and 64 channels; 18, 34, 50, 101 and
     152 four stages of 64 to 512 planes."""
 
+    aliases = ((r"^fc\.", "linear."),)
+
     def __init__(
         self,
         depth: int,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pipeline import fingerprint
-from pipeline.errors import ConfigError, ModelError
+from pipeline.errors import ConfigError, ModelError, UnsupportedError
 from pipeline.models import golden
 from pipeline.models.golden import GoldenFrames
 from pipeline.models.metrics import TITLES, accuracy_of
@@ -49,6 +49,7 @@ __all__ = [
     "Anchors",
     "ResolvedModel",
     "Weights",
+    "check_hardware",
     "check_whole",
     "drawn_frames",
     "golden_frames",
@@ -240,8 +241,8 @@ def _resolve_name(
     golden_inputs: Path | None,
     folder: Path,
 ) -> tuple[ResolvedModel, np.ndarray]:
-    _refuse_float(spec)
     model = network(spec)
+    _refuse_float(spec, model)
     chosen = golden_frames(spec, seed, count, golden_inputs)
     path = folder / "checkpoint.pth"
     if weights == "synthetic":
@@ -302,7 +303,7 @@ def _resolve_checkpoint(
     source: Path, seed: int, count: int, golden_inputs: Path | None, folder: Path
 ) -> tuple[ResolvedModel, np.ndarray]:
     spec, model, _ = trained_network(str(source))
-    _refuse_float(spec)
+    _refuse_float(spec, model)
     chosen = golden_frames(spec, seed, count, golden_inputs)
     path = folder / "checkpoint.pth"
     shutil.copyfile(source, path)
@@ -347,13 +348,24 @@ def _anchors_of(model: nn.Module) -> Anchors | dict[str, Anchors]:
     return dict(zip(getattr(model, "output_names", ()), grids, strict=True))
 
 
-def _refuse_float(spec: ModelSpec) -> None:
+def _refuse_float(spec: ModelSpec, model: nn.Module) -> None:
+    check_hardware(spec, model)
     if spec.quantization is None:
         raise ModelError(
             f"{spec.name} is a float network. Hardware is built from quantized ones, such as quant_{spec.family}_w4a4: "
             f"train one that begins with it (init: {spec.name}), or quantize it as it is (a2q quantize {spec.name})."
         )
     check_whole(spec)
+
+
+def check_hardware(spec: ModelSpec, model: nn.Module) -> None:
+    """Raise UnsupportedError for a network with operators that become no hardware."""
+    operators = getattr(model, "without_hardware", ())
+    if operators:
+        raise UnsupportedError(
+            f"{spec.name} has the operators {', '.join(operators)}, for which there is no hardware here; such a network can be "
+            "trained, quantized and evaluated, and not built or exported.",
+        )
 
 
 def check_whole(spec: ModelSpec) -> None:

@@ -1,4 +1,5 @@
-"""A network that the user's own Python makes: `module:Class`, looked for in the working directory first."""
+"""A network that the user's own Python makes: `module:Class`, looked for in the working directory first, or
+`file.py:Class`."""
 
 from __future__ import annotations
 
@@ -10,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
+from pipeline import fingerprint
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,15 +30,17 @@ def make_network(model_class: str) -> nn.Module:
     """
     from torch import nn
 
-    module_name, _, attribute = model_class.partition(":")
-    with _working_directory_first():
+    module_name, _, attribute = model_class.rpartition(":")
+    with _first(_folder(module_name)):
         try:
-            make = attrgetter(attribute)(importlib.import_module(module_name))
+            make = attrgetter(attribute)(_module(module_name))
         except ImportError as error:
             raise ConfigError(
                 f"model_class is {model_class}, but {module_name} cannot be imported: {error}. Run where its file is, or "
                 "name its folder in PYTHONPATH."
             ) from error
+        except FileNotFoundError as error:
+            raise ConfigError(f"model_class is {model_class}, but there is no file {error.filename}.") from error
         except AttributeError as error:
             raise ConfigError(f"model_class is {model_class}, but {error}.") from error
         except Exception as error:  # of the user's own code
@@ -56,9 +61,12 @@ def make_network(model_class: str) -> nn.Module:
 
 def source_files(model_class: str) -> list[Path]:
     """The files that decide what `make_network` makes: all Python beside the module's own, for the cache's key."""
-    with _working_directory_first():
+    module_name = model_class.rpartition(":")[0]
+    if module_name.endswith(".py"):
+        return sorted(Path(module_name).resolve().parent.glob("*.py"))
+    with _first(_folder(module_name)):
         try:
-            spec = importlib.util.find_spec(model_class.partition(":")[0])
+            spec = importlib.util.find_spec(module_name)
         except (ImportError, ValueError):
             return []
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
@@ -66,9 +74,26 @@ def source_files(model_class: str) -> list[Path]:
     return sorted(Path(spec.origin).parent.glob("*.py"))
 
 
+def _module(name: str) -> ModuleType:
+    """The module called `name`, or that its file makes: apart from any other module of that name."""
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    path = Path(name).resolve()
+    called = f"_model_class_{fingerprint.combine({'file': str(path)})[:16]}"
+    spec = importlib.util.spec_from_file_location(called, path)
+    assert spec is not None and spec.loader is not None  # as the file's ending is Python's
+    module = sys.modules[called] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _folder(name: str) -> str:
+    """Where the module `name` is looked for first: beside its file, or in the working directory."""
+    return str(Path(name).resolve().parent) if name.endswith(".py") else os.getcwd()
+
+
 @contextmanager
-def _working_directory_first() -> Iterator[None]:
-    folder = os.getcwd()
+def _first(folder: str) -> Iterator[None]:
     sys.path.insert(0, folder)
     importlib.invalidate_caches()
     try:

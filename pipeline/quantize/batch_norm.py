@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["fold_batch_norms"]
+__all__ = ["fold", "fold_batch_norms"]
 
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -41,21 +41,26 @@ def fold_batch_norms(network: nn.Module, image: Tensor) -> int:
         for hook in hooks:
             hook.remove()
     for layer, norm in pairs:
-        _fold(layer, norm)
+        fold(layer, norm)
     return len(pairs)
 
 
-def _fold(layer: Any, norm: Any) -> None:
+def fold(layer: Any, norm: Any) -> None:
+    """Let `layer`, a convolution or linear layer, compute what `norm` makes of its output, and `norm` nothing."""
     with torch.no_grad():
-        factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+        scale, shift = (torch.ones_like(norm.running_mean), torch.zeros_like(norm.running_mean))
+        if norm.weight is not None:
+            scale, shift = norm.weight, norm.bias
+        factor = scale / (norm.running_var + norm.eps).sqrt()
         layer.weight.mul_(factor.reshape(-1, *[1] * (layer.weight.ndim - 1)))
         bias = torch.zeros_like(norm.running_mean) if layer.bias is None else layer.bias
-        shifted = (bias - norm.running_mean) * factor + norm.bias
+        shifted = (bias - norm.running_mean) * factor + shift
         if layer.bias is None:
             layer.register_parameter("bias", nn.Parameter(shifted))
         else:
             layer.bias.copy_(shifted)
-        norm.weight.fill_(1)
-        norm.bias.fill_(0)
+        if norm.weight is not None:
+            norm.weight.fill_(1)
+            norm.bias.fill_(0)
         norm.running_mean.fill_(0)
         norm.running_var.fill_(1 - norm.eps)

@@ -21,34 +21,39 @@ def correct_biases(network: nn.Module, reference: nn.Module, batches: Sequence[T
     It stays where the outputs for the images `held_out` come closer to the reference's, by the mean squared error.
     """
     before = copy.deepcopy(network.state_dict())
-    names = dict(reference.named_modules())
     error = _error(network, reference, held_out)
-    for layer in quantized_layers(network):
-        wanted = _means(reference, names[layer.name], batches)
+    layers = quantized_layers(network)
+    names = dict(reference.named_modules())
+    wanted = _means(reference, [names[layer.name] for layer in layers], batches)
+    for layer, mean in zip(layers, wanted, strict=True):
         with torch.no_grad():
-            layer.module.bias.add_(wanted - _means(network, layer.module, batches))
+            layer.module.bias.add_(mean - _means(network, [layer.module], batches)[0])
     if _error(network, reference, held_out) < error:
         return True
     network.load_state_dict(before)
     return False
 
 
-def _means(network: nn.Module, layer: nn.Module, batches: Sequence[Tensor]) -> Tensor:
-    """The mean output of `layer` by channel, over `batches` of images."""
-    means: list[Tensor] = []
+def _means(network: nn.Module, layers: Sequence[nn.Module], batches: Sequence[Tensor]) -> list[Tensor]:
+    """The mean output of each of `layers` by channel, over `batches` of images."""
+    sums: dict[nn.Module, Tensor] = {}
+    images_in_all = sum(map(len, batches))
 
-    def keep(_module: nn.Module, _arguments: tuple[Any, ...], output: Any) -> None:
+    def keep(layer: nn.Module, _arguments: tuple[Any, ...], output: Any) -> None:
         values = getattr(output, "value", output)
-        means.append(values.mean(dim=[d for d in range(values.ndim) if d != 1]))
+        channels = values.ndim - 1 if isinstance(layer, nn.Linear) else 1
+        mean = values.mean(dim=[d for d in range(values.ndim) if d != channels]) * (len(values) / images_in_all)
+        sums[layer] = sums[layer] + mean if layer in sums else mean
 
-    hook = layer.register_forward_hook(keep)
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
     try:
         with torch.no_grad():
             for images in batches:
                 network(images)
     finally:
-        hook.remove()
-    return torch.stack(means).mean(dim=0)
+        for hook in hooks:
+            hook.remove()
+    return [sums[layer] for layer in layers]
 
 
 def _error(network: nn.Module, reference: nn.Module, images: Tensor) -> float:

@@ -1,52 +1,150 @@
-"""The work of `a2q quantize`."""
+"""The work of `a2q quantize`, and of `a2q benchmark`."""
 
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pipeline import config_file
 from pipeline.errors import ConfigError
 from pipeline.files import PTQ_CONFIGS
 from pipeline.models.names import TRAINED
-from pipeline.quantize.config import load_quantize_config
+from pipeline.quantize.config import QuantizeConfig, load_quantize_config
+from pipeline.quantize.tables import is_tables, load_tables, make_tables
+from pipeline.training.command import benchmark_command as training_benchmark
+from pipeline.training.interrupts import interruptible
 
-__all__ = ["quantize_command"]
+if TYPE_CHECKING:
+    from pipeline.quantize.quantize import Source
+
+__all__ = ["benchmark_command", "quantize_command"]
+
+_RATE = 1000.0  # frames a second, as a build's by default
 
 
-def quantize_command(given: str, options: Mapping[str, Any], out: Path | None, say: Callable[[str], None]) -> None:
-    """Quantize `given`, a float network or a file of build_configs/ptq/, and tell how well it does and how to go on."""
+def quantize_command(
+    given: str,
+    options: Mapping[str, Any],
+    out: Path | None,
+    say: Callable[[str], None],
+    *,
+    searching: bool = False,
+    target_fps: float | None = None,
+) -> None:
+    """Quantize `given`, a float network or a file of build_configs/ptq/, and tell how well it does and how to go on.
+
+    `searching`, bits of weights and activations are tried for what accuracy costs in LUTs, at `target_fps`.
+    """
     values = {key: value for key, value in options.items() if value is not None}
+    if target_fps is not None and not searching:
+        raise ConfigError(
+            "target_fps is given without a search, which is what estimates LUTs (--search). Leave it out."
+        )
+    if searching:
+        for key in ("weight_bits", "act_bits"):
+            if key in values:
+                raise ConfigError(f"{key} is given with a search, which tries them. Leave it out.")
+        if "accumulator" in values and not given.endswith((".yaml", ".yml")):
+            values.setdefault("method", "gptq/mse_channel")
     if given.endswith((".yaml", ".yml")):
-        config = load_quantize_config(_found(Path(given)), values)
+        path = _found(Path(given))
+        if path.is_file() and is_tables(path):
+            raise ConfigError(f"{path} is of tables, of many quantizations: a2q benchmark {given}")
+        config = load_quantize_config(path, values)
     else:
         config = load_quantize_config(None, {"network": given, **values})
 
-    import warnings
+    _quiet_brevitas()
+    from pipeline.quantize.quantize import quantize, record_of, top1_scores
+    from pipeline.quantize.result import write_result
 
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas(_examples)?\.")
-    from pipeline.models.registry import trained_network
-    from pipeline.quantize.quantize import quantize
-    from pipeline.training.checkpoints import save_checkpoint
-
-    spec, network, _ = trained_network(config.network)
-    if spec.quantization is not None:
-        raise ConfigError(f"{spec.name} is quantized already; expected a float network, such as {spec.family}.")
-    result = quantize(config, spec, network, say)
-    folder = out or Path(TRAINED, result.spec.name)
-    path = folder / f"{result.spec.name}.pth"
-    save_checkpoint(result.network, path, result.record)
+    source = _source(config, say)
+    images = source.images
+    known = f"top-1 {source.top1:.2%}; " if images.labelled else ""
+    say(f"float           {known}{source.folded} normalisations folded into weights")
+    if searching:
+        _search(config, source, target_fps or _RATE, out, say)
+        return
+    result = quantize(config, source, say)
+    scores = top1_scores(result.network, source.test)
+    path = write_result(
+        config, source, result, record_of(config, source, result, scores), out or Path(TRAINED, result.name)
+    )
     if config.bias_correct:
         say(f"biases          {'corrected' if result.corrected else 'left as they were: held-out images got worse'}")
     if result.widest is not None:
         bound = f", at most {config.accumulator} as asked for" if config.accumulator else ""
         say(f"sums            {result.widest} bits for the widest of a hidden layer{bound}")
+    top1 = scores.metrics["top1"]
+    if images.labelled:
+        reached = (
+            f"top-1 {top1:.2%} on the {images.test_source} as Brevitas computes it, {source.top1:.2%} in float; in "
+            f"{result.seconds:.0f} s without that measurement of it"
+        )
+    else:
+        reached = f"{top1:.2%} of {images.test_source} get the class that they get in float; of which class they are is not known"
+    say(f"{path}: {reached}")
+    if config.is_class:
+        say(f"build it: a2q build {path}")
+    elif not getattr(result.network, "without_hardware", ()) and config.quantized().is_whole:
+        say(f"build it: make build MODEL={result.name if out is None else path}")
+    else:
+        say(f"measure it: a2q evaluate {result.name if out is None else path}")
+
+
+@interruptible("trials that are done are kept")
+def _search(config: QuantizeConfig, source: Source, at: float, out: Path | None, say: Callable[[str], None]) -> None:
+    from pipeline.quantize.search import search
+    from pipeline.quantize.search_page import write_search
+
+    bound = f"_{config.accumulator}b" if config.accumulator else ""
+    folder = out or Path(TRAINED, f"search_{source.name}_{config.weights.suffix}{bound}")
+    found = search(config, source, at, folder, say)
+    write_search(found, config, source, at, folder)
+    say(f"front           {', '.join(f'{trial.bits} {trial.top1:.2%} {trial.lut:,}' for trial in found.front)} LUTs")
+    say(f"chosen          {found.chosen.bits}: {found.reason}")
     say(
-        f"{path}: top-1 {result.top1:.2%} on the {result.record['test_data']} as Brevitas computes it, "
-        f"{result.float_top1:.2%} in float; in {result.record['seconds']:.0f} s without that measurement of it"
+        f"{found.checkpoint}: top-1 {found.chosen.test_top1:.2%} on the {source.images.test_source}, "
+        f"{source.top1:.2%} in float"
     )
-    say(f"build it: make build MODEL={result.spec.name if out is None else path}")
+    say(f"{folder / 'search.md'}: the front, and its plot beside it")
+    say(f"build it: a2q build {found.checkpoint} --target-fps {at:g}")
+
+
+def _source(config: QuantizeConfig, say: Callable[[str], None]) -> Source:
+    """The float network that `config` says, and the images. Raises ConfigError for one that is quantized already."""
+    from pipeline.quantize.quantize import float_network, source_of
+    from pipeline.quantize.user_network import user_source
+
+    if config.is_class:
+        if config.state is None:
+            say(f"weights         those that {config.network} makes, as no state is given")
+        return user_source(config)
+    return source_of(config, *float_network(config))
+
+
+def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], bar: bool) -> None:
+    """Do all that the benchmark `path` says, quantizations or trainings, and tell where their table is."""
+    file = config_file.find(str(path), Path(), PTQ_CONFIGS)
+    if file.is_file() and is_tables(file):
+        _tables_command(file, out or Path(TRAINED, f"benchmark_{file.stem}"), say)
+    else:
+        training_benchmark(path, out, say, bar)
+
+
+@interruptible("what is done is kept")
+def _tables_command(path: Path, folder: Path, say: Callable[[str], None]) -> None:
+    load_tables(path)  # first of all, for its mistakes
+    _quiet_brevitas()
+    make_tables(path, folder, say)
+    say(f"{folder / 'tables.md'}: the tables")
+
+
+def _quiet_brevitas() -> None:
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas(_examples)?\.")
 
 
 def _found(path: Path) -> Path:

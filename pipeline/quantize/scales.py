@@ -32,7 +32,7 @@ def weight_scales(weight: Tensor, bits: int, method: Range, per_channel: bool) -
     """The scales of `weight` (outputs, …), of integers from −(2^(`bits` − 1) − 1): (outputs, 1, …), or () for a tensor."""
     rows = weight.flatten(1) if per_channel else weight.reshape(1, -1)
     last = 2 ** (bits - 1) - 1
-    scales = torch.stack([_scale(row, -last, last, method) for row in rows])
+    scales = _scales(rows, -last, last, method)
     return scales.reshape(-1, *[1] * (weight.ndim - 1)) if per_channel else scales.reshape(())
 
 
@@ -42,7 +42,7 @@ def activation_scale(values: Tensor, bits: int, signed: bool, method: Range) -> 
     values = values.flatten()
     if values.numel() > _MOST_VALUES:
         values = values[:: -(-values.numel() // _MOST_VALUES)]
-    return float(_scale(values, lowest, last, method))
+    return float(_scales(values[None], lowest, last, method))
 
 
 def quantized(values: Tensor, scale: Tensor | float, lowest: int, last: int) -> Tensor:
@@ -50,25 +50,30 @@ def quantized(values: Tensor, scale: Tensor | float, lowest: int, last: int) -> 
     return (values / scale).round().clamp(lowest, last) * scale
 
 
-def _scale(values: Tensor, lowest: int, last: int, method: Range) -> Tensor:
-    largest = _largest(values, lowest, last)
-    if largest == 0:
-        return torch.tensor(1.0)
+def _scales(rows: Tensor, lowest: int, last: int, method: Range) -> Tensor:
+    """The scale of each of `rows` (rows, columns), for integers from `lowest` to `last`."""
+    largest = _largest(rows, lowest, last)
     if method == "aciq":
-        return torch.minimum(torch.tensor(_clipping(values, lowest, last)), largest * last) / last
-    if method == "minmax":
-        return largest
-    scales = _SHRINKS * largest
-    errors = torch.stack(
-        [(quantized(values, scale, lowest, last) - values).abs().pow(_POWER).sum() for scale in scales]
-    )
-    return scales[errors.argmin()]
+        clippings = [
+            _clipping(row, lowest, last) if bool(limit > 0) else 1.0 for row, limit in zip(rows, largest, strict=True)
+        ]
+        scales = torch.minimum(torch.tensor(clippings) / last, largest)
+    elif method == "mse":
+        scales = _SHRINKS[0] * largest
+        least = torch.full_like(largest, torch.inf)
+        for shrink in _SHRINKS:
+            tried = torch.where(largest > 0, shrink * largest, 1.0)
+            errors = (quantized(rows, tried[:, None], lowest, last) - rows).abs().pow(_POWER).sum(dim=1)
+            scales, least = torch.where(errors < least, tried, scales), torch.minimum(errors, least)
+    else:
+        scales = largest
+    return torch.where(largest > 0, scales, 1.0)
 
 
-def _largest(values: Tensor, lowest: int, last: int) -> Tensor:
-    """The scale by which every value is within the integers."""
-    above = values.max().clamp_min(0) / last
-    return torch.maximum(above, values.min().clamp_max(0) / lowest) if lowest else above
+def _largest(rows: Tensor, lowest: int, last: int) -> Tensor:
+    """The scale by which every value of a row is within the integers."""
+    above = rows.amax(dim=1).clamp_min(0) / last
+    return torch.maximum(above, rows.amin(dim=1).clamp_max(0) / lowest) if lowest else above
 
 
 def _clipping(values: Tensor, lowest: int, last: int) -> float:

@@ -126,7 +126,7 @@ def evaluate_command(
     batches = batches_of(data, _BATCH, pad_to=None if chosen.shape == spec.input_shape else side)
     prepare = Normalize(spec.preprocessing.mean[:channels], spec.preprocessing.std[:channels])
     forms = {"Brevitas" if spec.quantization else "float": network_outputs(network)}
-    if spec.quantization and spec.quantization.is_whole:
+    if spec.quantization and spec.quantization.is_whole and not getattr(network, "without_hardware", ()):
         forms["integer graph"] = integer_outputs(network, prepare(next(iter(batches))[0][:_PROVEN_ON]))
     config = checkpoint_record(path).get("config")
     loss = config.get("loss") if isinstance(config, dict) else None
@@ -193,12 +193,13 @@ def export_command(model: str, out: Path | None) -> str:
     from pipeline.models.export import export_brevitas
     from pipeline.models.network_record import NetworkRecord
     from pipeline.models.registry import stands_in, trained_network
-    from pipeline.models.resolve import check_whole, golden_frames
+    from pipeline.models.resolve import check_hardware, check_whole, golden_frames
 
     spec, network, _ = trained_network(model)
     other = f"; {stands_in(spec)}" if stands_in(spec) else ""
     if spec.quantization is None:
         raise ConfigError(f"{spec.name} is a float network; QONNX is exported of quantized ones.")
+    check_hardware(spec, network)
     check_whole(spec)
     chosen = golden_frames(spec, seed=0, count=_GOLDEN)
     folder = out or Path("exported", spec.name)

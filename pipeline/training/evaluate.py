@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.datasets.image_set import Labels
-from pipeline.datasets.loader import BatchSource
 from pipeline.errors import VerificationError
 from pipeline.training.losses import Loss, loss_of
 from pipeline.training.tasks import Outputs, Task, task_of
@@ -33,7 +32,7 @@ class Scores:
 Forward = Callable[[Tensor], Outputs]
 
 
-def score(network: nn.Module, batches: BatchSource, task: Labels, loss: str) -> Scores:
+def score(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], task: Labels, loss: str) -> Scores:
     """The scores of `network` over all of `batches`."""
     outputs, labels = outputs_of(network_outputs(network), batches)
     return scores_of(outputs, labels, task_of(task, network), loss_of(loss, network))

@@ -10,6 +10,7 @@ from pipeline.errors import ModelError
 from pipeline.models.names import find, spec_of
 from pipeline.models.quantization import Quantization
 from pipeline.models.registry import load_checkpoint, network, read_state
+from pipeline.quantize.calibration import quantized_layers
 from pipeline.training.checkpoints import save_checkpoint
 
 PLAIN = [(8, 4, "channel"), (4, 4, "channel"), (3, 3, "tensor"), (2, 2, "channel"), (5, 2, "tensor")]
@@ -49,6 +50,22 @@ def test_all_weights_are_packed_and_compute_the_same(weight_bits, act_bits, scal
     weights = sum(w.numel() for name, w in read_state(whole).items() if name.endswith(("conv1.weight", "conv2.weight")))
     saved = whole.stat().st_size - small.stat().st_size
     assert saved > 0.9 * weights * (32 - weight_bits) / 8  # a file has more entries in it
+
+
+@pytest.mark.parametrize(("weight_bits", "scaling"), [(2, "channel"), (3, "tensor"), (4, "channel"), (8, "channel")])
+def test_weights_whose_scales_are_parameters_are_packed(weight_bits, scaling, tmp_path: Path) -> None:
+    """As quantization after training leaves them: no weight of a channel may be the largest integer."""
+    quantization = Quantization(weight_bits, 4, weight_scaling=scaling, weight_scales="fixed", residual="signed")
+    spec, model = settled(quantization, seed=weight_bits)
+    with torch.no_grad():
+        images = torch.rand(4, 3, 32, 32)
+        model(images)
+        for layer in quantized_layers(model):
+            layer.set_scales(1.3 * layer.scales)
+            layer.module.weight.copy_(layer.module.quant_weight().value)
+        expected = model(images)
+        assert save_checkpoint(model, tmp_path / "small.pth", spec.as_record(), packed=True) == 10
+        assert torch.equal(outputs_again(spec, tmp_path / "small.pth", images), expected)
 
 
 def test_a_network_that_brevitas_released_is_packed(tmp_path: Path) -> None:

@@ -88,6 +88,15 @@ def test_weights_alone_are_evaluated_and_not_built(float_checkpoint: Path, mnist
         (["--weight-bits", "9"], "weight_bits is 9; expected a whole number of bits from 2 to 8, or 32 for float"),
         (["--weight-bits", "32", "--act-bits", "32"], "nothing would be quantized"),
         (["--accumulator", "12"], "accumulator is 12 with the method mse_channel, which knows no bound"),
+        (
+            ["--accumulator", "5", "--method", "gptq/mse_channel"],
+            "accumulator is 5 for activations of 4 bits; expected 6 or more",
+        ),
+        (
+            ["--accumulator", "12", "--method", "qronos/awq", "--last-layer-bits", "32"],
+            "only sums of integers have a bound",
+        ),
+        (["--equalization", "magic"], "equalization is 'magic'; expected null, cross_layer or smoothquant"),
         (["--images", "8"], "images is 8; expected 16 or more"),
         (["--images", "5000"], "images is 5000, and the"),
         (["--dataset", "cifar10"], "takes images of 1×28×28"),

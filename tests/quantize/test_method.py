@@ -12,6 +12,8 @@ from pipeline.quantize.method import Method
         ("mse_channel", "mse_channel"),
         ("minmax_layer", "minmax_layer"),
         ("gptq/mse_channel", "gptq"),
+        ("awq", "awq"),
+        ("qronos/awq", "qronos_awq"),
         ("adaround/minmax_layer", "adaround_minmax_layer"),
     ],
 )
@@ -28,7 +30,7 @@ def test_another_text_is_refused_with_the_forms(text):
 
 def test_only_what_axe_knows_takes_a_bound():
     Method.parse("gpfq/aciq_channel").check_bound(12)
-    with pytest.raises(ConfigError, match=r"knows no bound; expected gptq/… or gpfq/…"):
+    with pytest.raises(ConfigError, match=r"knows no bound; expected gptq/…, gpfq/… or qronos/…"):
         Method.parse("adaround/mse_channel").check_bound(12)
     with pytest.raises(ConfigError, match=r"a scale for each channel, such as gptq/mse_channel"):
         Method.parse("gptq/mse_layer").check_bound(12)

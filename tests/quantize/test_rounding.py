@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from brevitas.graph.calibrate import quantization_status_manager
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import ModelError
 from pipeline.models.integer_weights import integer_weights
 from pipeline.models.names import spec_of
 from pipeline.models.quantization import Quantization
@@ -12,6 +14,8 @@ from pipeline.models.registry import image_network
 from pipeline.quantize.calibration import quantized_layers, set_scales_of_activations, set_scales_of_weights
 from pipeline.quantize.method import ROUNDINGS
 from pipeline.quantize.rounding import round_weights
+
+FLOAT = {"disable_act_quant": True, "disable_weight_quant": True, "disable_bias_quant": True}
 
 
 def network_of(weight_bits=3, act_bits=3, seed=0, width=0.25):
@@ -44,7 +48,7 @@ def test_weights_are_multiples_of_their_scales(rounding):
     assert not any(name.endswith("weight_orig") for name in network.state_dict())
 
 
-@pytest.mark.parametrize("rounding", ["adaround", "gptq", "gpfq"])
+@pytest.mark.parametrize("rounding", ["adaround", "gptq", "gpfq", "qronos"])
 def test_what_a_layer_computes_is_nearer_to_float_than_with_the_nearest_integers(rounding):
     errors = {}
     for chosen in ("nearest", rounding):
@@ -68,13 +72,14 @@ def test_what_a_layer_computes_is_nearer_to_float_than_with_the_nearest_integers
 
 @settings(max_examples=6, deadline=None)
 @given(
-    rounding=st.sampled_from(["gptq", "gpfq"]),
+    rounding=st.sampled_from(["gptq", "gpfq", "qronos"]),
     weight_bits=st.integers(2, 5),
     act_bits=st.integers(2, 5),
-    accumulator=st.integers(8, 14),
+    above_least=st.integers(0, 8),
     seed=st.integers(0, 1000),
 )
-def test_no_sum_is_wider_than_asked_for(rounding, weight_bits, act_bits, accumulator, seed):
+def test_no_sum_is_wider_than_asked_for(rounding, weight_bits, act_bits, above_least, seed):
+    accumulator = act_bits + 2 + above_least
     network, batches = network_of(weight_bits, act_bits, seed)
     calibrated(network, batches)
     names = [layer.name for layer in quantized_layers(network)]
@@ -83,3 +88,31 @@ def test_no_sum_is_wider_than_asked_for(rounding, weight_bits, act_bits, accumul
     assert set(layers) == set(names)
     for name in names[1:-1]:
         assert int(layers[name].sum_bits().max()) <= accumulator
+
+
+def test_qronos_with_a_bound_that_binds_nothing_is_as_good_as_without():
+    errors = []
+    for bits in (None, 32):
+        network, batches = network_of(3, 8, seed=1)
+        with torch.no_grad(), quantization_status_manager(network, **FLOAT):
+            expected = network(batches[0])
+        calibrated(network, batches)
+        round_weights(network, batches, "qronos", accumulator_bits=bits)
+        with torch.no_grad():
+            outputs = network(batches[0])
+            errors.append(float((getattr(outputs, "value", outputs) - expected).square().mean()))
+    assert errors[1] == pytest.approx(errors[0], rel=0.25)
+
+
+@pytest.mark.parametrize("rounding", ["gptq", "qronos"])
+def test_moments_that_have_no_inverse_are_said(rounding, monkeypatch):
+    """Brevitas warns of them and leaves the weights to the nearest integers."""
+
+    def fail(*_arguments, **_options):
+        raise torch.linalg.LinAlgError("the input is not positive-definite")
+
+    network, batches = network_of()
+    calibrated(network, batches)
+    monkeypatch.setattr(torch.linalg, "cholesky", fail)
+    with pytest.raises(ModelError, match=rf"{rounding} needs more images than 64: Failed to compute"):
+        round_weights(network, batches, rounding)
