@@ -847,6 +847,22 @@ MUTANTS = (
     ),
     Mutant(
         "SystemVerilog",
+        "what reaches into the next word of columns of a kernel is read a lane too low",
+        "hw/rtl/dsp_lanes.sv",
+        "sum[Used-1:Used-Begun]",
+        "sum[Used-Stride-1:Used-Stride-Begun]",
+        ("tests/kernels/test_taps.py", "-k", "exact_with"),
+    ),
+    Mutant(
+        "SystemVerilog",
+        "the last pixels of a row reach into the next one",
+        "hw/rtl/mvau.sv",
+        "if (Taps > 1 && (!rst_ni || zeros)) inputs_q <= '0;",
+        "if (Taps > 1 && !rst_ni) inputs_q <= '0;",
+        ("tests/kernels/test_taps.py", "-k", "exact_with"),
+    ),
+    Mutant(
+        "SystemVerilog",
         "a sum in a DSP begins with what the last one left",
         "hw/rtl/dsp_accumulator.sv",
         "(first_i ? start_i : sum_q)",

@@ -9,14 +9,22 @@
 // A lane holds the sum of a row, or of a segment of it: of the columns of SegmentFolds steps, if these are not all, and, with
 // several Chains, of the columns of a chain. Then adders outside the DSPs add the segments up (see segment_adder).
 //
+// With Taps the pixels of a word are neighbours in a row of an image, and the fields of a word are the weights of the columns
+// of a kernel, the last one first. Then a word is a piece of a convolution along the row: Taps + Pixels - 1 lanes, each for
+// the sum of a pixel, of which the lowest Pixels are complete and the others go on in the next word. So a sum does not start
+// anew: it starts from the lanes of the one before, Pixels lanes lower, and only those above them start from a bias or 0.
+//
 // step_i says the weights of a step; its inputs come at inputs_i in the next cycle. The sum of the step is formed
 // ceil(Simd / Chains) + 2 cycles later, or + 1 if every step is a sum of its own without a bias, and valid_i, first_i, last_i
 // and starts_i belong to it then. The result of the rows is at sums_o in the cycle after their last_i, or, of segments, later.
 // Nothing in here stops. Each column has a memory of its own, as columns of a chain take a step one after the other.
 //
 // Simd:          columns, products of a row and cycle; at most 9999.
-// Pe:            rows.
+// Pe:            rows; with Taps, Taps fields of each.
 // Pixels:        pixels of a beat, whose elements follow those of the pixel before. Lane p + Pixels r is of row r and pixel p.
+// Taps:          columns of the kernel in a word, at most Pixels + 1; 1 for words without. Else a word is a row, whose fields have
+//                the same lanes, one after the other, WordPixels is Pixels, a sum is whole, and there is one set of rows.
+// Held:          pixels of a result, the first ones, that the word before has completed, in its last lanes: less than Pixels.
 // WordPixels:    pixels of a word, divides Pixels.
 // Steps:         words of weights of a column.
 // Folds:         sets of rows.
@@ -49,6 +57,8 @@ module dsp_lanes #(
   parameter int unsigned Pe = 1,
   parameter int unsigned Pixels = 1,
   parameter int unsigned WordPixels = 1,
+  parameter int unsigned Taps = 1,
+  parameter int unsigned Held = 0,
   parameter int unsigned Steps = 1,
   parameter int unsigned Folds = 1,
   parameter int unsigned InputWidth = 4,
@@ -71,7 +81,8 @@ module dsp_lanes #(
   parameter BiasFile = "",
   parameter bit CheckOverflow = 1'b0,
   localparam int unsigned StepWidth = (Steps > 1) ? $clog2(Steps) : 1,
-  localparam int unsigned Lanes = Pe * Pixels,
+  localparam int unsigned Rows = Pe / Taps,
+  localparam int unsigned Lanes = Rows * Pixels,
   localparam int unsigned Units = Lanes / SegmentTurns
 ) (
   input  wire                               clk_i,
@@ -90,7 +101,8 @@ module dsp_lanes #(
   input  wire                               valid_i,
   input  wire                               first_i,
   input  wire                               last_i,
-  input  wire  [Pe*BiasWidth-1:0]           starts_i,
+  input  wire                               emits_i,  // with last_i: its result is wanted
+  input  wire  [Rows*BiasWidth-1:0]         starts_i,
   output wire                               valid_o,
   output wire  [Units*SumWidth-1:0]         sums_o,
   output wire                               overflow_o
@@ -119,7 +131,7 @@ module dsp_lanes #(
   localparam int unsigned Length = (Simd + Chains - 1) / Chains;  // columns of a chain; the last one may have fewer
   localparam bit Segments = Chains > 1 || SegmentFolds != 0;
   // a DSP that accumulates, and starts from biases
-  localparam bit Accumulates = Segments ? SegmentFolds > 1 : (Steps > Folds || HasBias);
+  localparam bit Accumulates = Segments ? SegmentFolds > 1 : (Steps > Folds || HasBias || Taps > 1);
   localparam int unsigned LaneWidth = widest(LaneWidths);
   localparam int unsigned FieldsWidth = total(FieldWidths, Pe);
   localparam int unsigned FactorWidth = InputWidth + ((InputSigned && WordPixels == 1) ? 0 : 1);
@@ -129,6 +141,13 @@ module dsp_lanes #(
   end
   if ((Chains - 1) * Length >= Simd || (Chains > 1 && SegmentFolds != 1)) begin : gen_check_chains
     $error("%m: Chains must have columns, and with several of them SegmentFolds must be 1");
+  end
+
+  if (Taps < 1 || Taps > Pixels + 1 || Pe % Taps != 0 || (Taps > 1 && (Segments || Folds != 1 || WordPixels != Pixels))) begin : gen_check_taps
+    $error("%m: Taps must be in 1 to Pixels + 1 and divide Pe; with several there is one set of rows and no segment, and WordPixels is Pixels");
+  end
+  if (Held >= Pixels || (Held > 0 && Taps == 1)) begin : gen_check_held
+    $error("%m: Held must be less than Pixels, and 0 without Taps");
   end
 
   // -- operands: those of a chain's column c > 1 are c - 1 cycles behind those of its first, see dsp_chain
@@ -225,24 +244,24 @@ module dsp_lanes #(
   wire [Pe-1:0] overflows;
   for (genvar w = 0; w < Pe; w++) begin : gen_word
     if (Heads[w]) begin : gen_head
-      localparam int unsigned Rows = rows_of(w);
-      localparam int unsigned Top = 32'(Offsets[8*(w+Rows-1)+:8]);
+      localparam int unsigned WordRows = rows_of(w);
+      localparam int unsigned Top = 32'(Offsets[8*(w+WordRows-1)+:8]);
       localparam int unsigned Stride = 32'(Strides[8*w+:8]);
-      localparam int unsigned AWidth = Top + 32'(FieldWidths[8*(w+Rows-1)+:8]);
+      localparam int unsigned AWidth = Top + 32'(FieldWidths[8*(w+WordRows-1)+:8]);
       localparam int unsigned BWidth = (WordPixels - 1) * Stride + FactorWidth;
-      localparam int unsigned WordWidth = Top + (WordPixels - 1) * Stride + 32'(LaneWidths[8*(w+Rows-1)+:8]);
+      localparam int unsigned WordWidth = Top + (WordPixels - 1) * Stride + 32'(LaneWidths[8*(w+WordRows-1)+:8]);
       if (WordWidth > 48) begin : gen_check
         $error("%m: the lanes of a word must be at most 48 bits together");
       end
 
       wire [Simd*AWidth-1:0] words;
       wire [47:0] start;
-      for (genvar r = w; r < w + Rows; r++) begin : gen_row
+      for (genvar r = w; r < w + WordRows; r++) begin : gen_row
         localparam int unsigned Offset = 32'(Offsets[8*r+:8]);
         localparam int unsigned LaneBits = 32'(LaneWidths[8*r+:8]);
         localparam int unsigned FieldWidth = 32'(FieldWidths[8*r+:8]);
         localparam int unsigned Place = total(FieldWidths, r);
-        localparam int unsigned Next = (r == w + Rows - 1) ? Offset + FieldWidth : 32'(Offsets[8*((r==Pe-1)?r:r+1)+:8]);
+        localparam int unsigned Next = (r == w + WordRows - 1) ? Offset + FieldWidth : 32'(Offsets[8*((r==Pe-1)?r:r+1)+:8]);
         localparam int unsigned Extent = Next - Offset;
         if (FieldWidth > Extent) begin : gen_check
           $error("%m: FieldWidths must reach at most to the next row but in the last one of a word");
@@ -251,10 +270,10 @@ module dsp_lanes #(
           wire [FieldWidth-1:0] field = fields[c*FieldsWidth+Place+:FieldWidth];
           assign words[c*AWidth+Offset+:Extent] = {{(Extent-FieldWidth){field[FieldWidth-1]}}, field};
         end
-        for (genvar p = 0; p < WordPixels; p++) begin : gen_pixel
+        for (genvar p = 0; p < ((Taps > 1) ? 0 : WordPixels); p++) begin : gen_pixel
           localparam int unsigned First = Offset + p * Stride;
           localparam int unsigned Beyond = (p < WordPixels - 1) ? First + Stride :
-              (r == w + Rows - 1) ? 48 : 32'(Offsets[8*((r==Pe-1)?r:r+1)+:8]);
+              (r == w + WordRows - 1) ? 48 : 32'(Offsets[8*((r==Pe-1)?r:r+1)+:8]);
           if (HasBias && !Segments) begin : gen_bias
             assign start[First+:LaneBits] = starts_i[r*BiasWidth+:LaneBits];
           end else begin : gen_no_bias
@@ -296,11 +315,38 @@ module dsp_lanes #(
             .sum_o(sum)
           );
           wire unused_sum = &{1'b0, sum};
-          for (genvar r = w; r < w + Rows; r++) begin : gen_row
-            localparam int unsigned LaneBits = 32'(LaneWidths[8*r+:8]);
-            for (genvar p = 0; p < WordPixels; p++) begin : gen_pixel
-              assign lanes[((g*Pe+r)*Pixels+s*WordPixels+p)*LaneWidth+:LaneWidth] =
-                  {{(LaneWidth-LaneBits){1'b0}}, sum[32'(Offsets[8*r+:8])+p*Stride+:LaneBits]};
+          if (Taps > 1) begin : gen_taps
+            // the lanes that go on, those that begin, and what is above them
+            localparam int unsigned Begun = (Taps - 1) * Stride, Used = (Taps + Pixels - 1) * Stride;
+            if (Stride != LaneWidth || Top != Begun) begin : gen_check_offsets
+              $error("%m: with Taps, Offsets and Strides must be those of lanes of the same width side by side");
+            end
+            assign start[Begun-1:0] = sum[Used-1:Used-Begun];
+            for (genvar l = Taps - 1; l < Taps + Pixels - 1; l++) begin : gen_start
+              if (HasBias) begin : gen_bias
+                assign start[l*Stride+:Stride] = starts_i[w/Taps*BiasWidth+:Stride];
+              end else begin : gen_no_bias
+                assign start[l*Stride+:Stride] = {1'b1, {(Stride - 1) {1'b0}}};
+              end
+            end
+            if (Used < 48) begin : gen_rest
+              assign start[47:Used] = '0;
+            end
+            for (genvar p = Held; p < Pixels; p++) begin : gen_pixel
+              assign lanes[(w/Taps*Pixels+p)*LaneWidth+:LaneWidth] = sum[(p-Held)*Stride+:LaneWidth];
+            end
+            if (Held > 0) begin : gen_held
+              logic [Held*LaneWidth-1:0] held_q;
+              always_ff @(posedge clk_i) if (segment_q[0]) held_q <= sum[Pixels*Stride-1:(Pixels-Held)*Stride];
+              assign lanes[w/Taps*Pixels*LaneWidth+:Held*LaneWidth] = held_q;
+            end
+          end else begin : gen_rows
+            for (genvar r = w; r < w + WordRows; r++) begin : gen_row
+              localparam int unsigned LaneBits = 32'(LaneWidths[8*r+:8]);
+              for (genvar p = 0; p < WordPixels; p++) begin : gen_pixel
+                assign lanes[((g*Pe+r)*Pixels+s*WordPixels+p)*LaneWidth+:LaneWidth] =
+                    {{(LaneWidth-LaneBits){1'b0}}, sum[32'(Offsets[8*r+:8])+p*Stride+:LaneBits]};
+              end
             end
           end
         end
@@ -317,7 +363,9 @@ module dsp_lanes #(
       segment_last_q <= last_i;
     end
   end
-  wire done = segment_q[0];
+  logic emits_q;
+  always_ff @(posedge clk_i) emits_q <= emits_i;
+  wire done = segment_q[0] && (Taps == 1 || emits_q);
   if (Segments && SegmentFolds > 1) begin : gen_segments
     localparam int unsigned CountWidth = $clog2(SegmentFolds);
     logic [CountWidth-1:0] count_q;  // steps of the segment so far
@@ -388,7 +436,7 @@ module dsp_lanes #(
     assign sums_valid = done;
     assign sums_overflow = 1'b0;
     for (genvar l = 0; l < Lanes; l++) begin : gen_lane
-      localparam int unsigned LaneBits = 32'(LaneWidths[8*(l/Pixels)+:8]);
+      localparam int unsigned LaneBits = 32'(LaneWidths[8*(l/Pixels*Taps)+:8]);
       wire [LaneBits-1:0] lane = lanes[l*LaneWidth+:LaneBits];
       wire [LaneBits-1:0] acc = lane ^ {1'b1, {(LaneBits - 1) {1'b0}}};
       if (OffsetBinary) begin : gen_offset
@@ -415,6 +463,7 @@ module dsp_lanes #(
   // -- the same lanes, each in a chain of its own
 
   if (CheckOverflow) begin : gen_check
+    wire [Pe*Pixels*48-1:0] exacts;  // of each field and pixel, in a single chain
     for (genvar r = 0; r < Pe; r++) begin : gen_row
       localparam int unsigned LaneBits = 32'(LaneWidths[8*r+:8]);
       localparam int unsigned FieldWidth = 32'(FieldWidths[8*r+:8]);
@@ -427,7 +476,7 @@ module dsp_lanes #(
         assign weights[c*(FieldWidth+1)+:FieldWidth+1] = {field[FieldWidth-1], field} + (FieldWidth + 1)'(borrowed);
       end
       wire [47:0] start;
-      if (HasBias && !Segments) begin : gen_bias
+      if (HasBias && !Segments && Taps == 1) begin : gen_bias
         localparam int unsigned OwnWidth = BiasWidth - StartWidth;
         wire [OwnWidth-1:0] bias = starts_i[r*BiasWidth+StartWidth+:OwnWidth];
         assign start = {{(48-OwnWidth){bias[OwnWidth-1]}}, bias};
@@ -461,17 +510,62 @@ module dsp_lanes #(
             .start_i(start),
             .sum_o(exact)
           );
+          if (g == 0) begin : gen_exact
+            assign exacts[(r*Pixels+p)*48+:48] = exact;
+          end
           assign left[p*Chains+g] = exact[47:LaneBits-1] != {(48-LaneBits+1){exact[LaneBits-1]}};
         end
       end
-      assign overflows[r] = |left;
+      assign overflows[r] = Taps == 1 && (|left);
     end
-    assign overflow_o = (done && (|overflows)) || sums_overflow;
+    if (Taps > 1) begin : gen_taps
+      // the lanes of each row, each with as many bits as there are
+      localparam int unsigned WordLanes = Taps + Pixels - 1;
+      wire [Rows*WordLanes-1:0] outside;
+      for (genvar r = 0; r < Rows; r++) begin : gen_row
+        wire [47:0] start;
+        if (HasBias) begin : gen_bias
+          localparam int unsigned OwnWidth = BiasWidth - StartWidth;
+          wire [OwnWidth-1:0] bias = starts_i[r*BiasWidth+StartWidth+:OwnWidth];
+          assign start = {{(48-OwnWidth){bias[OwnWidth-1]}}, bias};
+        end else begin : gen_no_bias
+          assign start = '0;
+        end
+        logic [WordLanes*48-1:0] totals_q;
+        for (genvar l = 0; l < WordLanes; l++) begin : gen_lane
+          logic [47:0] added;
+          always_comb begin
+            added = '0;
+            for (int unsigned k = 0; k < Taps; k++) begin
+              for (int unsigned p = 0; p < Pixels; p++) begin
+                if (k + p == l) added = added + exacts[((r*Taps+k)*Pixels+p)*48+:48];
+              end
+            end
+          end
+          wire [47:0] so_far;
+          if (l < Taps - 1) begin : gen_goes_on
+            assign so_far = totals_q[(l+Pixels)*48+:48];
+          end else begin : gen_begins
+            assign so_far = start;
+          end
+          wire [47:0] whole = so_far + added;
+          always_ff @(posedge clk_i) begin
+            if (!rst_ni) totals_q[l*48+:48] <= '0;
+            else if (segment_q[0]) totals_q[l*48+:48] <= whole;
+          end
+          assign outside[r*WordLanes+l] = whole[47:LaneWidth-1] != {(48-LaneWidth+1){whole[LaneWidth-1]}};
+        end
+      end
+      assign overflow_o = segment_q[0] && (|outside);
+    end else begin : gen_no_taps
+      assign overflow_o = (done && (|overflows)) || sums_overflow;
+    end
+    wire unused_exacts = &{1'b0, exacts};
   end else begin : gen_no_check
     assign overflows = '0;
     assign overflow_o = 1'b0;
   end
-  wire unused_control = &{1'b0, overflows, starts_i, sums_overflow};
+  wire unused_control = &{1'b0, overflows, starts_i, emits_q, sums_overflow};
 
 endmodule
 

@@ -10,6 +10,7 @@
 // InputSigned:     inputs are two's complement.
 // AccWidths:       for each lane, in 8 bits, the bits of its sum, two's complement. Of segments they are all the same.
 // WordPixels, LaneWidths, Offsets, Strides, FieldWidths, Heads: where lanes are in the words of the DSPs (see dsp_lanes).
+// Taps, RowBeats, FirstBeat, LastEmits, Held: a convolution along the rows of an image, if Taps is not 1 (see mvau).
 // Chains, SegmentFolds: segments of sums that a lane holds (see dsp_lanes). SegmentTurns is 1 or Turns.
 // HasBias:         sums start from a bias, else from 0.
 // BiasWidth, StartWidth: bits of a start, and how many of them are what the lane is loaded with (see dsp_lanes).
@@ -36,11 +37,16 @@ module dsp_mvau #(
   parameter bit InputSigned = 1'b0,
   parameter logic [Pe*8-1:0] AccWidths = {Pe{8'd11}},
   parameter int unsigned WordPixels = 1,
-  parameter logic [Pe/Pixels*8-1:0] LaneWidths = {(Pe/Pixels) {8'd11}},
-  parameter logic [Pe/Pixels*8-1:0] Offsets = '0,
-  parameter logic [Pe/Pixels*8-1:0] Strides = {(Pe/Pixels) {8'd11}},
-  parameter logic [Pe/Pixels*8-1:0] FieldWidths = {(Pe/Pixels) {8'd4}},
-  parameter logic [Pe/Pixels-1:0] Heads = '1,
+  parameter int unsigned Taps = 1,
+  parameter int unsigned RowBeats = 1,
+  parameter int unsigned FirstBeat = 0,
+  parameter bit LastEmits = 1'b0,
+  parameter int unsigned Held = 0,
+  parameter logic [Pe/Pixels*Taps*8-1:0] LaneWidths = {(Pe/Pixels*Taps) {8'd11}},
+  parameter logic [Pe/Pixels*Taps*8-1:0] Offsets = '0,
+  parameter logic [Pe/Pixels*Taps*8-1:0] Strides = {(Pe/Pixels*Taps) {8'd11}},
+  parameter logic [Pe/Pixels*Taps*8-1:0] FieldWidths = {(Pe/Pixels*Taps) {8'd4}},
+  parameter logic [Pe/Pixels*Taps-1:0] Heads = '1,
   parameter bit HasBias = 1'b0,
   parameter int unsigned BiasWidth = 1,
   parameter int unsigned StartWidth = 1,
@@ -94,6 +100,11 @@ module dsp_mvau #(
     .Dsp(1'b1),
     .Pixels(Pixels),
     .WordPixels(WordPixels),
+    .Taps(Taps),
+    .RowBeats(RowBeats),
+    .FirstBeat(FirstBeat),
+    .LastEmits(LastEmits),
+    .Held(Held),
     .LaneWidths(LaneWidths),
     .Offsets(Offsets),
     .Strides(Strides),

@@ -13,6 +13,12 @@
 //
 // And it is the MVAU in DSPs, where chains of DSPs stand in the place of lanes of look-up tables (see dsp_mvau).
 //
+// With Taps it is a convolution along the rows of an image, in such DSPs (see dsp_lanes): a vector is what a column of the
+// kernel sees, RowBeats of vectors side by side are a row, and all Mh / Pixels rows of the matrix are computed at once. Beside
+// a row are zeros: behind its last vectors a step of zeros completes the sums that reach beyond it, and leaves none for the
+// next row. Without a pause a row takes RowBeats * Mw / Simd + 1 cycles, or, if that step has a result and lanes have Turns,
+// Turns instead of 1.
+//
 // Mw, Mh:          columns and rows of the matrix.
 // Simd:            elements of an input beat, divides Mw.
 // Pe:              elements of an output beat, divides Mh. Row r is computed by lane r % Pe.
@@ -40,6 +46,10 @@
 // BiasFile:        a word for each beat of results: Pe / Pixels biases.
 // Dsp:             lanes are in DSPs (see dsp_lanes). Then Channels is 1, and WeightWidth, RecodeInput, ProductWidth and
 //                  WeightFile are not used, but what stands below is, and biases are as there.
+// Taps:            columns of the kernel, 1 for a matrix alone. Else Mw counts those of a column of the kernel, LaneWidths,
+//                  Offsets, Strides, FieldWidths and Heads are for each of Taps fields of a row, and Mh is Pe.
+// RowBeats, FirstBeat, LastEmits, Held: with Taps, vectors side by side in a row; those at its begin without a result; the
+//                  zeros behind a row complete one; and pixels of a result that the vectors before complete (see dsp_lanes).
 // WordPixels, LaneWidths, Offsets, Strides, FieldWidths, Heads, StartWidth, Chains, SegmentFolds, WeightFiles: see dsp_lanes.
 // SegmentTurns:    1 or Turns, see there.
 // ThresholdFiles:  the thresholds (see activation); with Dsp 2^(bits of the accumulator - 1) more.
@@ -72,11 +82,16 @@ module mvau #(
   parameter BiasFile = "",
   parameter bit Dsp = 1'b0,
   parameter int unsigned WordPixels = 1,
-  parameter logic [Pe/Pixels*8-1:0] LaneWidths = {(Pe/Pixels) {8'd11}},
-  parameter logic [Pe/Pixels*8-1:0] Offsets = '0,
-  parameter logic [Pe/Pixels*8-1:0] Strides = {(Pe/Pixels) {8'd11}},
-  parameter logic [Pe/Pixels*8-1:0] FieldWidths = {(Pe/Pixels) {8'd4}},
-  parameter logic [Pe/Pixels-1:0] Heads = '1,
+  parameter int unsigned Taps = 1,
+  parameter int unsigned RowBeats = 1,
+  parameter int unsigned FirstBeat = 0,
+  parameter bit LastEmits = 1'b0,
+  parameter int unsigned Held = 0,
+  parameter logic [Pe/Pixels*Taps*8-1:0] LaneWidths = {(Pe/Pixels*Taps) {8'd11}},
+  parameter logic [Pe/Pixels*Taps*8-1:0] Offsets = '0,
+  parameter logic [Pe/Pixels*Taps*8-1:0] Strides = {(Pe/Pixels*Taps) {8'd11}},
+  parameter logic [Pe/Pixels*Taps*8-1:0] FieldWidths = {(Pe/Pixels*Taps) {8'd4}},
+  parameter logic [Pe/Pixels*Taps-1:0] Heads = '1,
   parameter int unsigned StartWidth = 1,
   parameter int unsigned Chains = 1,
   parameter int unsigned SegmentFolds = 0,
@@ -118,6 +133,10 @@ module mvau #(
   end
   localparam int unsigned Rows = Pe / Pixels;  // of each vector at a time
 
+  if (Taps > 1 && (!Dsp || Mh != Pe || RowBeats < 1 || FirstBeat >= RowBeats + 1)) begin : gen_check_taps
+    $error("%m: with Taps, Dsp is wanted, Pe must be Mh, and FirstBeat at most RowBeats, which is at least 1");
+  end
+
   if (SegmentTurns != 1 && SegmentTurns != Turns) begin : gen_check_segment_turns
     $error("%m: SegmentTurns must be 1 or Turns");
   end
@@ -146,7 +165,7 @@ module mvau #(
   localparam int unsigned TreeLatency = $clog2(Simd) / 2;
   localparam int unsigned ChainLength = (Simd + Chains - 1) / Chains;
   localparam bit Segments = Dsp && (Chains > 1 || SegmentFolds != 0);
-  localparam bit DspAccumulates = Segments ? SegmentFolds > 1 : (SynapseFolds > 1 || HasBias);
+  localparam bit DspAccumulates = Segments ? SegmentFolds > 1 : (SynapseFolds > 1 || HasBias || Taps > 1);
   localparam int unsigned DspLatency = ChainLength + (DspAccumulates ? 2 : 1);
   localparam int unsigned DotLatency = Dsp ? DspLatency : ProductLatency + TreeLatency;
   // from the lanes of DSPs to sums, see segment_adder
@@ -163,8 +182,9 @@ module mvau #(
   localparam int unsigned TurnLatency = (Turns > 1 && SegmentTurns == 1) ? Turns : 0;
   localparam int unsigned Latency =
       ReplayLatency + 1 + DotLatency + 1 + SegmentLatency + TurnLatency + SearchLatency + 2;
-  localparam int unsigned Late = (SynapseFolds > 2) ? 0 : 3 - SynapseFolds;
-  localparam int unsigned Places = 1 + Late + (Latency + SynapseFolds - 1) / SynapseFolds;
+  localparam int unsigned More = (Taps > 1 && LastEmits) ? 1 : 0;  // a result sooner after another one
+  localparam int unsigned Late = (SynapseFolds > 2) ? More : (SynapseFolds == 2) ? 1 + More : 2;
+  localparam int unsigned Places = 1 + Late + (Latency + SynapseFolds - 1) / SynapseFolds + More;
 
   wire room;
 
@@ -175,15 +195,55 @@ module mvau #(
   logic step_last_q;
   logic take_q;  // the first rows: beats come from the stream
 
-  wire step_valid = room && (!take_q || (in_valid_i && weights_loaded_o));
-  assign in_ready_o = room && take_q && weights_loaded_o;
+  wire zeros;  // the next step is that behind a row
+  wire zeros_wait;  // and not yet
+  wire emits;  // the next step, if it is the last one of a vector, has a result
+  wire step_valid = room && (zeros ? !zeros_wait : !take_q || (in_valid_i && weights_loaded_o));
+  assign in_ready_o = room && take_q && weights_loaded_o && !zeros;
+  wire begins_result = step_valid && (zeros || synapse_last) && emits;
+  wire vector_step = step_valid && !zeros;
+
+  if (Taps > 1) begin : gen_row
+    localparam int unsigned BeatWidth = (RowBeats > 1) ? $clog2(RowBeats) : 1;
+    localparam int unsigned Wait = LastEmits ? Turns - 1 : 0;  // cycles before the step of zeros
+    localparam int unsigned WaitWidth = (Wait > 0) ? $clog2(Wait + 1) : 1;
+    logic [BeatWidth-1:0] beat_q;
+    logic beat_last_q, emits_beat_q, zeros_q;
+    logic [WaitWidth-1:0] wait_q;
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) begin
+        beat_q <= '0;
+        beat_last_q <= RowBeats == 1;
+        emits_beat_q <= FirstBeat == 0;
+        zeros_q <= 1'b0;
+        wait_q <= WaitWidth'(Wait);
+      end else begin
+        if (vector_step && synapse_last) begin
+          beat_q <= beat_last_q ? '0 : beat_q + 1'b1;
+          beat_last_q <= RowBeats == 1 || (!beat_last_q && 32'(beat_q) == RowBeats - 2);
+          emits_beat_q <= FirstBeat == 0 || (!beat_last_q && 32'(beat_q) >= FirstBeat - 1);
+        end
+        if (vector_step && synapse_last && beat_last_q) zeros_q <= 1'b1;
+        else if (step_valid) zeros_q <= 1'b0;
+        if (zeros_q && wait_q != '0) wait_q <= wait_q - 1'b1;
+        else if (!zeros_q) wait_q <= WaitWidth'(Wait);
+      end
+    end
+    assign zeros = zeros_q;
+    assign zeros_wait = wait_q != '0;
+    assign emits = zeros_q ? LastEmits : emits_beat_q;
+  end else begin : gen_no_row
+    assign zeros = 1'b0;
+    assign zeros_wait = 1'b0;
+    assign emits = 1'b1;
+  end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       step_q <= '0;
       step_last_q <= Steps == 1;
       take_q <= 1'b1;
-    end else if (step_valid) begin
+    end else if (vector_step) begin
       step_q <= step_last_q ? '0 : step_q + 1'b1;
       step_last_q <= Steps == 1 || step_q == StepWidth'(Steps - 2);
       if (synapse_last) take_q <= !Stores || step_last_q;
@@ -196,7 +256,7 @@ module mvau #(
       if (!rst_ni) begin
         synapse_q <= '0;
         synapse_last_q <= SynapseFolds == 1;
-      end else if (step_valid) begin
+      end else if (vector_step) begin
         synapse_q <= synapse_last_q ? '0 : synapse_q + 1'b1;
         synapse_last_q <= SynapseFolds == 1 || synapse_q == SynapseWidth'(SynapseFolds - 2);
       end
@@ -229,20 +289,25 @@ module mvau #(
     assign operand_valid = read_valid_q;
     assign operand_last = read_last_q;
   end else begin : gen_once
-    always_ff @(posedge clk_i) inputs_q <= in_data_i;
+    always_ff @(posedge clk_i) begin
+      if (Taps > 1 && (!rst_ni || zeros)) inputs_q <= '0;
+      else inputs_q <= in_data_i;
+    end
     assign operand_step = step_q;
     assign operand_valid = step_valid;
-    assign operand_last = synapse_last;
+    assign operand_last = synapse_last || zeros;
     wire unused_synapse = &{1'b0, synapse};
   end
 
-  // bit 0 belongs to the operands, bit DotLatency to their sum
-  logic [DotLatency:0] valid_q, last_q;
+  // Bit 0 belongs to the operands, bit DotLatency to their sum. With Taps a step of zeros comes before the first row.
+  logic [DotLatency:0] valid_q, last_q, emits_q;
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) valid_q <= '0;
+    if (!rst_ni) valid_q <= (DotLatency + 1)'(Taps > 1);
     else valid_q <= {valid_q[DotLatency-1:0], operand_valid};
-    last_q <= {last_q[DotLatency-1:0], operand_last};
+    last_q <= {last_q[DotLatency-1:0], operand_last || (Taps > 1 && !rst_ni)};
+    emits_q <= {emits_q[DotLatency-1:0], emits && (Taps == 1 || rst_ni)};
   end
+  wire unused_emits = &{1'b0, emits_q, zeros, begins_result};
 
   // accumulators
   wire sum_valid = valid_q[DotLatency];
@@ -294,9 +359,11 @@ module mvau #(
   if (Dsp) begin : gen_dsps
     dsp_lanes #(
       .Simd(Simd),
-      .Pe(Rows),
+      .Pe(Rows * Taps),
       .Pixels(Pixels),
       .WordPixels(WordPixels),
+      .Taps(Taps),
+      .Held(Held),
       .Steps(Steps),
       .Folds(NeuronFolds),
       .InputWidth(InputWidth),
@@ -331,6 +398,7 @@ module mvau #(
       .valid_i(sum_valid),
       .first_i(first_q),
       .last_i(sum_last),
+      .emits_i(emits_q[DotLatency]),
       .starts_i(starts),
       .valid_o(accs_valid),
       .sums_o(accs),
@@ -467,7 +535,7 @@ module mvau #(
     .clk_i(clk_i),
     .rst_ni(rst_ni),
     .room_o(room),
-    .start_i(step_valid && synapse_last),
+    .start_i(begins_result),
     .in_valid_i(result_valid),
     .in_data_i(result),
     .out_valid_o(out_valid_o),

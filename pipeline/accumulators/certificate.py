@@ -21,11 +21,13 @@ Keys of the file:
       l1_limit          the largest Σ |w| that the A2Q bound allows at P_claimed, (2^(P − 1) − 1) // 2^(N − signed),
                         or null
       dsp_packings      by name of a DSP, for one row, two rows, and so on, whichever rows these are, and for one pixel and
-                        two: {offsets, pixels, bits, columns}. Lanes of so many bits are at these offsets of the DSP's word,
-                        `pixels` of them for each row, and the words of weights and of inputs fit the ports. Bits are those
-                        of `exact`, which hold every sum of a row, its K columns; or as many as there is room for, which
-                        hold the sums of so many neighbouring columns of any row, and of fewer. See
-                        pipeline/dataflow/dsp_packing.py. Empty where not even one row fits
+                        two: {offsets, pixels, bits, columns, taps}. Lanes of so many bits are at these offsets of the DSP's
+                        word, `pixels` of them for each row, and the words of weights and of inputs fit the ports. Bits are
+                        those of `exact`, which hold every sum of a row, its K columns; or as many as there is room for, which
+                        hold the sums of so many neighbouring columns of any row, and of fewer. Empty where not even one row
+                        fits. `taps` is 1 for these. Behind them are those of a row with so many columns of its kernel in a
+                        word, for neighbouring pixels, where there is room for lanes of `exact` bits: one for each sum that
+                        these reach. See pipeline/dataflow/dsp_packing.py
       zeros, weights    how many weights are zero, of how many
       sparsity          zeros / weights
       witnesses         lowest and highest: {channel, sum, at_high}. The input whose element i is the largest input

@@ -39,18 +39,18 @@ def signed_bits(low, high):
 
 def packings(weights, low, high, n, bits, port):
     """The lanes of as many rows as a DSP's word holds: 48 bits of sums, `port` of weights side by side, 18 of the inputs of one
-    pixel or two. Bits are `bits`, or as many as there is room for.
+    pixel or two. Bits are `bits`, or as many as there is room for. Then those of two and three columns of the kernel of a row
+    and two neighbouring pixels, a lane for each output that these reach; bits are `bits`, and 0 is an input.
 
     A weight is stored less 1 where the one below it is negative. It has to fit what its row has of the word, but in the last
     one, the port; so has an input of `n` bits."""
     lowest, highest = min(map(min, weights)), max(map(max, weights))
 
-    def fits(rows, pixels, lane):
+    def fits(rows, pixels, lane, row, lanes):
         stored, inputs = [signed_bits(lowest, highest)], sum(1 << lane * pixel for pixel in range(pixels))
         stored += [signed_bits(lowest - 1, highest)] * (rows - 1)
-        row = lane * pixels
         return (
-            rows * row <= 48
+            lanes * lane <= 48
             and (rows - 1) * row + stored[-1] <= port
             and max([1] + stored[:-1]) <= row
             and signed_bits(low * inputs, high * inputs) <= 18
@@ -60,14 +60,20 @@ def packings(weights, low, high, n, bits, port):
     found = []
     for pixels in (1, 2):
         for rows in range(1, 49):
-            lane = next((lane for lane in range(bits, 0, -1) if fits(rows, pixels, lane)), 0)
+            lane = next(
+                (lane for lane in range(bits, 0, -1) if fits(rows, pixels, lane, lane * pixels, rows * pixels)), 0
+            )
             if not lane:
                 break
             columns = len(weights[0]) if lane == bits else min(neighbours(row, low, high, lane) for row in weights)
             if not columns:
                 break
             offsets = [lane * index for index in range(rows * pixels)]
-            found.append({"offsets": offsets, "pixels": pixels, "bits": lane, "columns": columns})
+            found.append({"offsets": offsets, "pixels": pixels, "bits": lane, "columns": columns, "taps": 1})
+    for taps in (2, 3):
+        if low <= 0 <= high and fits(taps, 2, bits, bits, taps + 1):
+            offsets = [bits * index for index in range(taps + 1)]
+            found.append({"offsets": offsets, "pixels": 2, "bits": bits, "columns": len(weights[0]), "taps": taps})
     return found
 
 

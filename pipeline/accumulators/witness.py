@@ -58,14 +58,15 @@ def lane_witnesses(layer: Accumulating) -> tuple[Witness, ...]:
 def witness_inputs(layer: Accumulating) -> np.ndarray:
     """Pixels of the input that take the accumulator of every lane to both ends of its exact range.
 
-    int64 of shape (n, channels), n at most twice the lanes, none twice. With one lane these are the layer's extremes.
+    int64 of shape (n, channels), at most two for each lane, or two rows of an image, none twice. With one lane these are the
+    layer's extremes.
     """
     columns = layer.weights.shape[1]
     vectors = [
         layer.pixel_of(witness.channel, witness.vector(layer.input_type, columns)) for witness in lane_witnesses(layer)
     ]
     distinct = {vector.tobytes(): vector for vector in vectors}
-    return np.stack(list(distinct.values()))
+    return np.concatenate([np.atleast_2d(vector) for vector in distinct.values()])
 
 
 def witnesses(graph: LayerGraph) -> dict[str, np.ndarray]:

@@ -28,6 +28,23 @@ repeated up to the next row: so A_i = Σ_r w_r,i · 2^o_r is wired to the memory
 Fields have the bits of a weight, or one more where the lowest weight meets a borrow. Pixels that are signed are made fields
 of B_i in the same way, once for all words.
 
+Taps. Where the pixels of a word are neighbours in a row of an image, the lanes of a row may be those of a convolution along
+it (HiKonv, arXiv 2112.13972). A kernel of T columns has T weights w_0 … w_(T−1) for each of the K inputs that a column of it
+sees, y_n = b + Σ_k,i w_k,i · x_(n+k),i, and zeros stand beside the rows. With L bits a lane and M pixels, T − 1 at most M,
+
+    A_i = Σ_k w_k,i · 2^((T−1−k)·L)    B_i = Σ_m x^(jM+m)_i · 2^(m·L)    for the M pixels from jM on, j = 0, 1, …
+
+Σ_i A_i · B_i has T + M − 1 lanes: lane l is what these pixels add to the sum of the output that is l further than the first
+one which they reach. The lowest M of them get nothing of later pixels, and the others are the lowest T − 1 of the next word.
+So the sum of word j starts from C = (P of word j − 1) >> M·L, below b + 2^(L−1) in each of the M lanes above those:
+all additions of T·M products are in the multiplier and the sum of one DSP, and what reaches into the next word is wired.
+
+Why that is exact. Let every y_n fit L bits, and 0 be among the inputs. At the end of word j each lane is b + 2^(L−1) plus a
+part of the products of some y_n, those of pixels so far. An input that is left out counts as 0, so the part lies in the
+range of y_n, and each lane is in 0 … 2^L − 1: lanes have bits of their own, the lowest M are complete, and the shift by M·L
+cuts off these and nothing of the others. On the way within a word, sums may wrap as above. A word of zeros behind a row
+completes it, and leaves b + 2^(L−1) in the lanes that the next row starts from: nothing has to be cleared.
+
 The ports: UG579, "DSP48E2", 27 × 18 and 48 bits; UG479, "DSP48E1", 25 × 18 and 48 bits.
 """
 
@@ -50,7 +67,10 @@ __all__ = [
     "LanePacking",
     "Packing",
     "SegmentSums",
+    "TapPacking",
     "any_rows",
+    "any_taps",
+    "check_taps",
     "columns_that_fit",
     "field_widths",
     "lane_packings",
@@ -192,6 +212,83 @@ class Packing:
         return word
 
 
+@dataclass(frozen=True)
+class TapPacking:
+    """The lanes of a word that holds a row of a matrix, for the columns of a kernel and neighbouring `pixels`: of `bits` each,
+    for sums from `lo` to `hi`. The weights of a column of the kernel are stored in one of `field_bits`, those of the last
+    column in the first. `check` proves that it is exact."""
+
+    dsp: Dsp
+    input_type: IntType
+    pixels: int
+    bits: int
+    field_bits: tuple[int, ...]
+    lo: int
+    hi: int
+
+    @classmethod
+    def of(
+        cls, weights: np.ndarray, input_type: IntType, bits: int, dsp: Dsp, pixels: int, bias: int = 0
+    ) -> TapPacking:
+        """The lanes of so many `bits` for `weights` (T, K), the last column of the kernel first, and a start from `bias`.
+
+        Raises ValueError for what the DSP does not hold: the text says which port.
+        """
+        fields = tuple(_widest(field) for field in cls.fields(weights))
+        check_taps(bits, fields, input_type, dsp, pixels)
+        lo, hi = _with_zero(weights, input_type)
+        return cls(dsp, input_type, pixels, bits, fields, bias + lo, bias + hi)
+
+    @staticmethod
+    def fields(weights: np.ndarray) -> np.ndarray:
+        """What is stored for `weights` (T, K): int64 of the same shape, each in the `field_bits` of its column."""
+        fields: np.ndarray = Packing.fields(weights[None])[0]
+        return fields
+
+    def offsets(self) -> list[int]:
+        """Where lanes begin."""
+        return [self.bits * lane for lane in range(len(self.field_bits) + self.pixels - 1)]
+
+    def check(self, weights: np.ndarray, bias: int = 0) -> None:
+        """Prove that words of DSPs give the convolution with `weights` (T, K), the last column first, from `bias`, for all
+        inputs and with zeros beside rows.
+
+        Raises VerificationError for the first thing that does not hold.
+        """
+        taps, name = len(self.field_bits), self.dsp.name
+        if weights.shape[0] != taps or taps > self.pixels + 1:
+            raise VerificationError(
+                f"{weights.shape[0]} columns of a kernel are to be in {taps} fields of a word of {self.pixels} pixels."
+            )
+        if not self.input_type.lo <= 0 <= self.input_type.hi:
+            raise VerificationError(
+                f"Zeros beside rows are no inputs of {self.input_type.name}, so no lane may hold them."
+            )
+        lo, hi = (bias + end for end in _with_zero(weights, self.input_type))
+        if (lo, hi) != (self.lo, self.hi):
+            raise VerificationError(
+                f"Lanes of a DSP are for sums from {self.lo} to {self.hi}; the row gives {lo} to {hi}."
+            )
+        if range_bits(lo, hi) > self.bits:
+            raise VerificationError(
+                f"Lanes of a DSP have {self.bits} bits, which do not hold the sums of a row from {lo} to {hi}."
+            )
+        try:
+            check_taps(self.bits, self.field_bits, self.input_type, self.dsp, self.pixels)
+        except ValueError as error:
+            raise VerificationError(f"{name}: {error}.") from error
+        words = _words(weights[None], [self.bits * tap for tap in range(taps)])[0]
+        fields = self.fields(weights)
+        if any(_widest(field) > width for field, width in zip(fields, self.field_bits, strict=True)):
+            raise VerificationError(f"{name}: the fields of {list(self.field_bits)} bits do not hold the weights.")
+        mask = (1 << self.bits) - 1
+        wired = fields[-1] << self.bits * (taps - 1)
+        for tap in range(taps - 1):
+            wired = wired | (fields[tap] & mask) << self.bits * tap
+        if (wired != words).any():
+            raise VerificationError(f"{name}: the stored fields are not the weights side by side.")
+
+
 def pack_lanes(bits: Sequence[int], fields: np.ndarray, input_type: IntType, dsp: Dsp, pixels: int = 1) -> list[int]:
     """How many neighbouring rows each word takes, if they are as few words as can be, of PE rows whose lanes have so many
     `bits`: `fields` (rows, PE) has for each of them the bits of its field with so many rows of the word below it.
@@ -253,12 +350,13 @@ def segment_ranges(
 @dataclass(frozen=True)
 class LanePacking:
     """What a word takes of any rows of a layer: lanes of `bits` at `offsets`, of each row one for each of `pixels`; the sums of
-    any `columns` neighbours, and of fewer, fit them."""
+    any `columns` neighbours, and of fewer, fit them. With `taps` it is one row, a convolution along the rows of an image."""
 
     offsets: tuple[int, ...]
     pixels: int
     bits: int
     columns: int
+    taps: int = 1
 
 
 def lane_packings(
@@ -266,11 +364,13 @@ def lane_packings(
 ) -> tuple[LanePacking, ...]:
     """The packings of one row of a layer, of two, and so on, as many as a word takes, of 1 to `most_pixels` pixels: of any rows
     of `weights` (rows, K) whose sums all fit `bits`. Lanes have as many bits, or as the ports leave for them if these are
-    fewer; that is left out if not one product fits them. Empty where a DSP does not even hold one row.
+    fewer; that is left out if not one product fits them. Behind them, of several pixels, those of two columns of a kernel and
+    more, as far as lanes of `bits` fit. Empty where a DSP does not even hold one row.
 
     >>> of = np.array([[7, -7] * 8])
     >>> [(packing.offsets, packing.columns) for packing in lane_packings(of, IntType(0, 15), 11, DSPS["xcup"])]
-    [((0,), 16), ((0, 11), 16), ((0, 11, 22), 16), ((0, 11), 16), ((0, 11, 22, 33), 16)]
+    [((0,), 16), ((0, 11), 16), ((0, 11, 22), 16), ((0, 11), 16), ((0, 11, 22, 33), 16), ((0, 11, 22), 16), \
+((0, 11, 22, 33), 16)]
     """
     packings: list[LanePacking] = []
     ends = IntType(int(weights.min()), int(weights.max()))
@@ -283,6 +383,11 @@ def lane_packings(
                 break
             offsets = tuple(lane * index for index in range(rows * pixels))
             packings.append(LanePacking(offsets, pixels, lane, columns))
+    for pixels in range(2, most_pixels + 1):
+        for taps in range(2, pixels + 2):
+            if any_taps(ends, input_type, bits, dsp, taps, pixels):
+                offsets = tuple(bits * index for index in range(taps + pixels - 1))
+                packings.append(LanePacking(offsets, pixels, bits, weights.shape[1], taps))
     return tuple(packings)
 
 
@@ -295,6 +400,41 @@ def any_rows(weights: IntType, input_type: IntType, bits: int, dsp: Dsp, rows: i
     except ValueError:
         return False
     return True
+
+
+def any_taps(weights: IntType, input_type: IntType, bits: int, dsp: Dsp, taps: int, pixels: int) -> bool:
+    """Whether any weights of such a type, of `taps` columns of a kernel, have lanes of `bits` in a word for so many `pixels`."""
+    fields = [range_bits(weights.lo, weights.hi), *[range_bits(weights.lo - 1, weights.hi)] * (taps - 1)]
+    try:
+        check_taps(bits, fields, input_type, dsp, pixels)
+    except ValueError:
+        return False
+    return True
+
+
+def check_taps(bits: int, fields: Sequence[int], input_type: IntType, dsp: Dsp, pixels: int) -> None:
+    """Raise ValueError for what the DSP does not hold of a word of the columns of a kernel, in lanes of so many `bits` with weights
+    stored in `fields`, those of the last column in the first: the text says what."""
+    taps = len(fields)
+    lanes = taps + pixels - 1
+    if taps > pixels + 1:
+        raise ValueError(f"{taps} columns of a kernel are more than one and the {pixels} pixels of a word")
+    if not input_type.lo <= 0 <= input_type.hi:
+        raise ValueError(f"zeros beside rows are no inputs of {input_type.name}")
+    if lanes * bits > dsp.p:
+        raise ValueError(f"{lanes} lanes of {bits} bits are more than the {dsp.p} of a {dsp.name}")
+    if range_bits(*_input_ends(input_type, pixels, bits)) > dsp.b:
+        raise ValueError(
+            f"the port B of a {dsp.name}, {dsp.b} bits, does not hold {pixels} inputs of {input_type.name} {bits} bits apart"
+        )
+    if input_type.bits + 1 > bits:
+        raise ValueError(f"lanes of {bits} bits are narrower than an input of {input_type.name} and its borrow")
+    if (taps - 1) * bits + fields[-1] > dsp.a:
+        raise ValueError(
+            f"the port A of a {dsp.name}, {dsp.a} bits, does not hold {taps} weights of {fields[-1]} {bits} bits apart"
+        )
+    if max(fields) > bits:
+        raise ValueError(f"lanes of {bits} bits do not hold fields of {list(fields)} bits")
 
 
 def columns_that_fit(weights: np.ndarray, input_type: IntType, bits: int) -> int:
@@ -376,6 +516,12 @@ def _layout(
     if any(field > above - below for field, below, above in zip(fields, offsets, offsets[1:], strict=False)):
         raise ValueError(f"lanes of {', '.join(map(str, bits))} bits do not hold fields of {list(fields)} bits")
     return offsets, stride
+
+
+def _with_zero(weights: np.ndarray, input_type: IntType) -> tuple[int, int]:
+    """The least and the largest sum of all of `weights`, of inputs of which any may be left out."""
+    products = weights.astype(np.int64) * input_type.lo, weights.astype(np.int64) * input_type.hi
+    return int(np.minimum(np.minimum(*products), 0).sum()), int(np.maximum(np.maximum(*products), 0).sum())
 
 
 def _input_ends(input_type: IntType, pixels: int, stride: int) -> tuple[int, int]:

@@ -54,7 +54,8 @@ class Accumulating(Layer):
 
     @abstractmethod
     def pixel_of(self, row: int, elements: np.ndarray) -> np.ndarray:
-        """A pixel of the input, int64 (channels,), from which row `row` sums up `elements`, int64 (K,)."""
+        """A pixel of the input, int64 (channels,), from which row `row` sums up `elements`, int64 (K,); or a row of the image,
+        int64 (W, channels), in which it does."""
 
     @property
     def weight_type(self) -> IntType:

@@ -26,9 +26,18 @@ from pipeline.folding.options import stored_in, within
 from pipeline.folding.pixels import asked_pixels, pixels_within, with_pixels
 from pipeline.folding.selection import GAP, Choice, Link, Program
 from pipeline.folding.stitching import Beat, conversions
-from pipeline.folding.styles import needs_whole_windows, whole_window, window_makers
+from pipeline.folding.styles import (
+    MADE_WHOLE,
+    column_makers,
+    column_window,
+    needs_whole_windows,
+    takes_columns,
+    whole_window,
+    window_makers,
+)
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
-from pipeline.kernels.matrix_vector import STYLES
+from pipeline.kernels.dsp_mvau import TAP_PIXELS, DspMVAU
+from pipeline.kernels.matrix_vector import STYLES, MatrixVector
 from pipeline.kernels.parallel_window import ParallelWindow
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
@@ -37,7 +46,7 @@ from pipeline.kernels.vvau import VVAU
 __all__ = ["FoldingProblem", "Foldings", "fastest", "slowest"]
 
 _NOTHING = Resources()
-_WITH_WHOLE_WINDOWS = ", with whole windows"
+_WITH_WHOLE_WINDOWS, _WITH_COLUMNS = ", with whole windows", ", with columns of windows"
 _SOLVERS = 2  # at once: each has its own copy of the program
 _UNSURE = 0.03  # of a layer's LUTs: by less than that, estimates do not tell a requantizer from a search
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
@@ -80,7 +89,10 @@ class FoldingProblem:
         self.model = ResourceModel.load(family)
         self._index = {layer.name: i for i, layer in enumerate(graph)}
         self._windows: dict[str, ParallelWindow] = {}  # what a generator may become, by its name
-        self._gone: set[str] = set()  # paddings that may be part of one
+        self._columns: dict[str, ParallelWindow] = {}  # and before what takes columns of windows
+        self._column_makers: dict[str, Layer] = {}  # or, with the padding, of several layers
+        self._gone: dict[str, set[int]] = {}  # paddings that may be part of one, and the pixels a beat of columns
+        self._family = family
         styles = {layer.name: layer.styles[:1] for layer in graph if layer.styles} | dict(styles or {})
         every = self._every_folding(config, styles)
         free = [config is None or not _settled(layer, styles.get(layer.name, ("",)), config) for layer in graph]
@@ -129,6 +141,10 @@ class FoldingProblem:
         layer = self.activated(layer, folding)
         if folding.style == "whole":
             return self.model.layer(self._window(layer, folding)) if layer.name in self._windows else _NOTHING
+        if folding.style == "whole columns":
+            return self.model.layer(self._columns[layer.name])
+        if folding.style == "columns":
+            return self.model.layer(self._column_makers[layer.name].folded(folding.fields))
         return _layer(self.model, layer, folding.style, tuple(folding.fields.items()))
 
     def _window(self, generator: Layer, folding: Folding) -> ParallelWindow:
@@ -152,7 +168,7 @@ class FoldingProblem:
         for layer in self.graph:
             side_by_side = [with_pixels(layer, m) for m in counts[layer.name] if not layer.styles]
             possible = tuple(folding for several in side_by_side if several for folding in several.foldings())
-            options = () if layer.styles else _configured(layer, possible, config)
+            options = _configured(layer, possible, config) if possible else ()
             for style in styles.get(layer.name, ()):
                 if style == "unrolled" and not self._has_whole_windows(layer, must="folded" not in styles[layer.name]):
                     continue
@@ -168,19 +184,26 @@ class FoldingProblem:
                 if not possible and asked[layer.name] <= 1:
                     layer.styled(style, {})  # which raises UnsupportedError, with the reason
                 possible = self._with_whole_windows(layer, style, possible)
+                if style == DspMVAU.style:
+                    possible += self._with_taps(layer, asked)
                 if isinstance(layer, VVAU) and style == "folded" and not self._has_whole_windows(layer, must=False):
                     possible = tuple(folding for folding in possible if not needs_whole_windows(layer, folding))
                 options += _configured(layer, possible, config, style)
             result[layer.name] = options
         for name, window in self._windows.items():
             result[name] += tuple(_whole(several) for m in counts[name] if (several := with_pixels(window, m)))
-        for name in self._gone:
+        for name, columns in self._columns.items():
+            result[name] += (replace(_whole(columns), style="whole columns"),)
+        for name, maker in self._column_makers.items():
+            possible = tuple(replace(folding, style="columns") for folding in maker.foldings())
+            result[name] += _configured(self.graph.layer(name), possible, config)
+        for name, more in self._gone.items():
             channels = self.graph.layer(name).inputs()[0].shape[2]
             result[name] += tuple(
                 Folding(
                     {"m": m} if m > 1 else {}, m * channels, m * channels, 0, "whole", input_pixels=m, output_pixels=m
                 )
-                for m in counts[name]
+                for m in sorted({*counts[name], *more})
             )
         for layer in sorted(self.graph, key=lambda layer: config is None or config.pixels(layer) is None):
             if config and asked[layer.name] and not result[layer.name]:
@@ -210,6 +233,33 @@ class FoldingProblem:
         if cycles <= self.budget or not self._has_whole_windows(layer, must=False):
             return options
         return tuple(replace(folding, whole_windows=folding.cycles < cycles) for folding in options)
+
+    def _with_taps(self, layer: Layer, asked: Mapping[str, int]) -> tuple[Folding, ...]:
+        """The foldings of `layer` in which a DSP holds several columns of its kernel, where the pixels `asked` of it and of what
+        makes its windows leave them; what makes the windows is noted."""
+        makers = window_makers(self.graph, layer)
+        if (
+            makers is None
+            or not isinstance(layer, MatrixVector)
+            or {asked[layer.name], asked[makers[0].name]} - {0, TAP_PIXELS}
+        ):
+            return ()
+        generator, padding = makers
+        try:
+            window = column_window(generator, padding, TAP_PIXELS)
+            columns, rows = column_makers(generator, padding, TAP_PIXELS)
+        except (ConfigError, UnsupportedError):
+            return ()
+        _, left, _, right = padding.pads if padding else (0, 0, 0, 0)
+        height, width = generator.kernel
+        foldings = DspMVAU.foldings_of_taps(layer, width, height, (left, right), self._family)
+        if foldings:
+            self._columns[generator.name] = window
+            self._column_makers[generator.name] = columns
+            if padding and rows:
+                self._column_makers[padding.name] = rows
+                self._gone.setdefault(padding.name, set()).add(TAP_PIXELS)
+        return foldings
 
     def _suits_host(self, layer: Layer, folding: Folding) -> bool:
         """Whether what the network takes and gives is packed as it lies in a frame: several pixels a beat are whole."""
@@ -281,7 +331,7 @@ class FoldingProblem:
                 raise
             return False
         if padding:
-            self._gone.add(padding.name)
+            self._gone.setdefault(padding.name, set())
         return True
 
     # -- the program ------------------------------------------------------------------------------------------------
@@ -310,13 +360,16 @@ class FoldingProblem:
         pairs: list[tuple[tuple[int, Collection[str]], tuple[int, Collection[str]]]] = []
         for layer in self.graph:
             makers = window_makers(self.graph, layer)
-            if makers and makers[0].name in self._windows:
+            if makers and {makers[0].name} & {*self._windows, *self._columns}:
                 generator, padding = makers
-                windows = (self._index[generator.name], ["whole"])
+                index = self._index[generator.name]
                 takes = ["unrolled", *(f"{style}{_WITH_WHOLE_WINDOWS}" for style in STYLES)]
-                pairs.append(((self._index[layer.name], takes), windows))
+                pairs.append(((self._index[layer.name], takes), (index, ["whole"])))
+                of_columns = [f"{style}{_WITH_COLUMNS}" for style in STYLES]
+                pairs.append(((self._index[layer.name], of_columns), (index, ["columns", "whole columns"])))
                 if padding is not None:
-                    pairs.append((windows, (self._index[padding.name], ["whole"])))
+                    pairs.append(((index, MADE_WHOLE), (self._index[padding.name], ["whole"])))
+                    pairs.append(((index, ["columns"]), (self._index[padding.name], ["columns"])))
         return pairs
 
     # -- what else there is -----------------------------------------------------------------------------------------
@@ -338,7 +391,9 @@ class FoldingProblem:
                 return None
             fixed = {layer: option for layer, option in matrices.items() if layer != i}
             others = [other for other in STYLES if other != style]
-            without = [(i, f"{other}{windows}") for other in others for windows in ("", _WITH_WHOLE_WINDOWS)]
+            without = [
+                (i, f"{other}{windows}") for other in others for windows in ("", _WITH_WHOLE_WINDOWS, _WITH_COLUMNS)
+            ]
             solution = self._program.solve(capacity, without, fixed)
             return solution.total if solution else None
 
@@ -352,8 +407,11 @@ class FoldingProblem:
 
 
 def _kind(layer: Layer, folding: Folding) -> str:
-    """The kind of a folding to the program: its style, and whether a layer that is not unrolled needs whole windows."""
-    needs = folding.style not in ("unrolled", "whole") and needs_whole_windows(layer, folding)
+    """The kind of a folding to the program: its style, and whether a layer that is not unrolled needs whole windows, or
+    columns of them."""
+    if takes_columns(folding):
+        return f"{folding.style}{_WITH_COLUMNS}"
+    needs = folding.style not in ("unrolled", *MADE_WHOLE) and needs_whole_windows(layer, folding)
     return f"{folding.style}{_WITH_WHOLE_WINDOWS}" if needs else folding.style
 
 
@@ -415,8 +473,8 @@ def _is_within_reach(fits: Callable[[int], bool], budget: int) -> bool:
 
 def _in_time(options: Sequence[Folding], interval: int, budget: int | None) -> tuple[Folding, ...]:
     """Of a layer that is no MVAU: whole windows that meet the budget, and lanes that take half of `pace` where some do."""
-    lanes = [folding for folding in options if folding.style != "whole"]
-    whole = [folding for folding in options if folding.style == "whole"]
+    lanes = [folding for folding in options if folding.style not in MADE_WHOLE]
+    whole = [folding for folding in options if folding.style in MADE_WHOLE]
     whole = list(within(whole, budget)) if whole else []
     if not lanes:
         return tuple(whole)
@@ -438,14 +496,19 @@ def _configured(
     none."""
     if config is None:
         return options
-    for field, value in config.lanes(layer, style).items():
-        left = tuple(folding for folding in options if folding.fields[field] == value)
+    wanted = config.lanes(layer, style)
+    if wanted and style == DspMVAU.style:  # what PE and SIMD mean goes with it
+        wanted = {"taps": 1, **wanted}
+    for field, value in wanted.items():
+        left = tuple(folding for folding in options if folding.fields.get(field, 1) == value)
         if not left:
-            allowed = sorted({int(folding.fields[field]) for folding in options})
+            allowed = sorted({int(folding.fields.get(field, 1)) for folding in options})
             name = {"pe": "PE", "simd": "SIMD"}.get(field, field)
             of = f" ({layer.source})" if layer.source else ""
             if style in ("sparse", "unrolled"):
                 which = f"which the {style} layer {layer.name}{of} cannot have"
+            elif field in ("segments", "taps"):
+                which = f"which layer {layer.name}{of} cannot have with the rest of its folding"
             elif isinstance(layer, VVAU) and field == "simd":
                 which = f"which layer {layer.name}{of} cannot have with this PE: it takes a pixel of some channels, or a window"
             else:

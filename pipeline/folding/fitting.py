@@ -14,7 +14,7 @@ from typing import Literal
 
 from pipeline.adder_graph.solver import MORE_LEVELS
 from pipeline.dataflow.graph import LayerGraph
-from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.layer import Folding, Layer
 from pipeline.devices.boards import Board
 from pipeline.devices.resources import PART_KEYS, REPORT_KEYS, Resources
 from pipeline.errors import ConfigError
@@ -25,7 +25,7 @@ from pipeline.folding.fit import Bound, Fit, capacity_of, excess, holders
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.pipelines import with_pipelines
 from pipeline.folding.stitching import stitch, with_depths
-from pipeline.folding.styles import needs_whole_windows, with_whole_windows
+from pipeline.folding.styles import MADE_WHOLE, needs_whole_windows, takes_columns, window_makers, with_whole_windows
 
 __all__ = ["Design", "Fitter"]
 
@@ -200,29 +200,44 @@ class Fitter:
         estimates = {layer.name: problem.model.layer(layer) for layer in graph}
         return Design(graph, sized, raised, problem, chosen, capacity, estimates)
 
+    def _in_one_window(self, foldings: Mapping[str, Folding], name: str) -> bool:
+        """Whether one layer makes the windows of the layer `name` instead of padding and generator."""
+        makers = window_makers(self.graph, self.graph.layer(name))
+        return makers is not None and foldings[makers[0].name].style in MADE_WHOLE
+
     def _folded(self, problem: FoldingProblem, chosen: Foldings) -> LayerGraph:
         by_name = {layer.name: folding for layer, folding in zip(self.graph, chosen.layers, strict=True)}
         whole = [layer.name for layer in self.graph if needs_whole_windows(layer, by_name[layer.name])]
         pixels = {name: int(folding.fields.get("m", 1)) for name, folding in by_name.items()}
-        graph = with_whole_windows(self.graph, whole, pixels)
+        columns = {
+            name: (self._in_one_window(by_name, name), self._matrix(problem, self.graph.layer(name), by_name[name]))
+            for name in whole
+            if takes_columns(by_name[name])
+        }
+        graph = with_whole_windows(self.graph, whole, pixels, columns)
         layers: list[Layer] = []
         for plain in graph:
             folding = by_name[plain.name]
-            layer = problem.activated(plain, folding)
-            if not layer.styles:
-                layers.append(layer.folded(folding.fields))
-                continue
-            fields = dict(folding.fields)
-            if folding.style == "unrolled" and self.more_levels != MORE_LEVELS:
-                fields["more_levels"] = self.more_levels
-            key = (layer.name, folding.alternative, folding.style, *fields.values())
-            if key not in self._made:
-                if folding.style == "unrolled":
-                    columns, rows = layer.inputs()[0].shape[2], layer.outputs()[0].shape[2]
-                    self._tell(f"{layer.name}: looking for an adder graph of {rows} × {columns} weights")
-                self._made[key] = layer.styled(folding.style, fields).for_family(self.board.family)
-            layers.append(self._made[key])
+            if plain.styles:
+                layers.append(
+                    columns[plain.name][1] if plain.name in columns else self._matrix(problem, plain, folding)
+                )
+            else:
+                layers.append(problem.activated(plain, folding).folded(folding.fields))
         return replace(graph, layers=tuple(layers))
+
+    def _matrix(self, problem: FoldingProblem, plain: Layer, folding: Folding) -> Layer:
+        """What computes the matrix of `plain`, folded so."""
+        layer, fields = problem.activated(plain, folding), dict(folding.fields)
+        if folding.style == "unrolled" and self.more_levels != MORE_LEVELS:
+            fields["more_levels"] = self.more_levels
+        key = (layer.name, folding.alternative, folding.style, *fields.values())
+        if key not in self._made:
+            if folding.style == "unrolled":
+                columns, rows = layer.inputs()[0].shape[2], layer.outputs()[0].shape[2]
+                self._tell(f"{layer.name}: looking for an adder graph of {rows} × {columns} weights")
+            self._made[key] = layer.styled(folding.style, fields).for_family(self.board.family)
+        return self._made[key]
 
 
 def _solved(problem: FoldingProblem) -> Foldings:

@@ -290,6 +290,8 @@ def _requantizer(layer: Activating) -> dict[str, object]:
 def _packings(layer: DspMVAU) -> dict[str, object]:
     """The words of a layer in DSPs. Raises VerificationError where a lane does not hold its sums."""
     layer.check_packings()
+    if layer.taps > 1:
+        return _packings_of_taps(layer)
     words = [
         {
             "offsets": packing.offsets(),
@@ -311,6 +313,31 @@ def _packings(layer: DspMVAU) -> dict[str, object]:
         "lanes hold the sums of several steps; the sums of the rows that take turns in a lane, or of each of so many segments "
         "of their columns, fit its bits, two's complement, so that at the end no lane reaches into the next; what adds "
         "segments up holds the sums of the rows",
+    }
+
+
+def _packings_of_taps(layer: DspMVAU) -> dict[str, object]:
+    words = [
+        {
+            "offsets": packing.offsets(),
+            "pixels": packing.pixels,
+            "lane_bits": packing.bits,
+            "stored_bits": list(packing.field_bits),
+            "sums": [packing.lo, packing.hi],
+        }
+        for packing in layer.tap_packings
+    ]
+    return {
+        "dsp": layer.tap_packings[0].dsp.name,
+        "dsps": layer.dsps,
+        "mac_per_dsp": round(layer.m * layer.pe * layer.taps * layer.simd / layer.dsps, 3),
+        "taps": layer.taps,
+        "zeros_beside_rows": [layer.pad_left, layer.pad_right],
+        "words": words,
+        "how": "a word for each row of the matrix has its weights of as many neighbouring columns of the kernel as there are taps, "
+        "the last one first, and as many pixels, and each DSP of its chain one element of these; its lanes are a piece of the "
+        "convolution along a row of the image: the lowest are complete, the others are what the next word starts from; the sums "
+        "of the row of the matrix fit the bits of a lane, two's complement, and so do all parts of them",
     }
 
 

@@ -14,7 +14,7 @@ nothing, or too little, is of the network is an error.
 `resType` says what multiplies in a folded MVAU: `lut`, `dsp`, which is the style of this name (see `styles.py`), or `auto`, as
 where nothing is said: then it is one of the two. What FINN has no word for: `mvau_style` says that an MVAU is sparse or
 unrolled. Then its PE, SIMD and lanes, or its digits, are those of this style; else PE and SIMD are those of a folded one, in
-LUTs or DSPs, and its segments those of one in DSPs.
+LUTs or DSPs, and its segments and taps those of one in DSPs; without taps it has 1.
 
 FINN has `M`, the pixels side by side in a beat, for its generators, and does not build it; here every layer that takes several
 has it. Of a generator it counts the pixels that it takes.

@@ -12,22 +12,36 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from pipeline.dataflow.dsp_packing import DSPS, Packing, SegmentSums, any_rows, field_widths, pack_lanes, start_word
-from pipeline.dataflow.layer import Folding, Memory
+from pipeline.dataflow.bounds import range_bits
+from pipeline.dataflow.dsp_packing import (
+    DSPS,
+    Packing,
+    SegmentSums,
+    TapPacking,
+    any_rows,
+    check_taps,
+    field_widths,
+    pack_lanes,
+    start_word,
+)
+from pipeline.dataflow.layer import Folding, Memory, Stream
 from pipeline.dataflow.packing import pack_word
-from pipeline.dataflow.random_layers import Draw
+from pipeline.dataflow.random_layers import Draw, divisors
+from pipeline.dataflow.rising import running_max
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.devices.memories import ram, rom
 from pipeline.errors import ConfigError, UnsupportedError
-from pipeline.kernels.activation import Activation
+from pipeline.kernels.activation import Activation, turns_of
 from pipeline.kernels.matrix_vector import MatrixVector, add_ends, draw_matrix, matrix_demand
 from pipeline.kernels.mvau import MVAU
+from pipeline.kernels.taps import Taps
 
-__all__ = ["DspMVAU"]
+__all__ = ["TAP_PIXELS", "DspMVAU"]
 
 _FEWEST_TURNS = 4  # of lanes whose segments are added up: a choice among two or three costs as much as an adder
 _MOST_ROWS = 12  # of a word: as many lanes of two bits reach the end of its port
+TAP_PIXELS = 2  # of a word with several columns of a kernel: three take more than the port B for inputs of 4 bits
 _MOST_COLUMNS = 9999  # of a beat: the names of the weights' files have four digits
 
 
@@ -69,11 +83,20 @@ class DspMVAU(MVAU):
     them lanes are narrower, and more rows share a word. What adds them up is no DSP. With 1 a lane holds the whole sum.
     Of M pixels as many share words as takes the fewest DSPs.
 
+    With `taps` of more than 1 a word holds those columns of a row's kernel, whose windows of `kernel_height` rows this layer
+    makes itself along the rows of an image: the input is no windows but, for each row of them, the pixels of the rows that
+    they reach, side by side, (OH, W, MW / taps), with zeros as `pad_left` and `pad_right`. Then PE is MH, a lane holds the
+    whole sum, and SIMD divides MW / taps.
+
     `family` says which DSP it is, by Yosys' name of the FPGA's. Raises UnsupportedError for weights, inputs or sums that do
     not fit one, ConfigError for segments that the folding does not have.
     """
 
     segments: int = 1
+    taps: int = field(default=1, kw_only=True)
+    kernel_height: int = field(default=1, kw_only=True)
+    pad_left: int = field(default=0, kw_only=True)
+    pad_right: int = field(default=0, kw_only=True)
     family: str = field(default="xcup", kw_only=True)
 
     op_type: ClassVar[str] = "DspMVAU"
@@ -83,6 +106,7 @@ class DspMVAU(MVAU):
         "PE": "pe",
         "SIMD": "simd",
         "segments": "segments",
+        "taps": "taps",
         "M": "m",
         "ram_style": "ram_style",
     }
@@ -93,6 +117,8 @@ class DspMVAU(MVAU):
         super().__post_init__()
         if self.family not in DSPS:
             raise ConfigError(f"layer {self.name}: {self.family} is no family with DSPs; choose {' or '.join(DSPS)}.")
+        if self.taps > 1:
+            self._check_taps()
         if self.simd > _MOST_COLUMNS:
             raise ConfigError(f"layer {self.name}: SIMD = {self.simd}; in DSPs at most {_MOST_COLUMNS} can be built.")
         if self.segments < 1 or Segmentation.of(self.synapse_folds, self.simd, self.segments) is None:
@@ -101,7 +127,52 @@ class DspMVAU(MVAU):
                 f"layer {self.name}: segments = {self.segments}; with SIMD = {self.simd} of its {self.mw} columns, a row "
                 f"can be in {choices}."
             )
-        _words_of(self, self.pe, self.simd, self.segments, self.family, self.m)  # raises what is to be raised
+        _ = self._plan  # raises what is to be raised
+
+    def _check_taps(self) -> None:
+        if self.mw % (self.taps * self.kernel_height):
+            raise UnsupportedError(
+                f"layer {self.name} has {self.mw} columns, which are no kernel {self.kernel_height} pixels high and {self.taps} "
+                "wide (taps)."
+            )
+        self.row.check(self.name)
+        if self.pe != self.mh or self.segments != 1 or self.vector % self.simd:
+            raise ConfigError(
+                f"layer {self.name}: PE = {self.pe}, SIMD = {self.simd}, segments = {self.segments}; with {self.taps} columns of "
+                f"its kernel in a DSP (taps) PE must be its {self.mh} rows, segments 1, and SIMD a divisor of the "
+                f"{self.vector} elements of such a column."
+            )
+
+    # -- sizes ------------------------------------------------------------------------------------------------------
+
+    @property
+    def row(self) -> Taps:
+        """The rows of the image, where a word holds several columns of a kernel."""
+        width = self.pixels[1] - self.pad_left - self.pad_right + self.taps - 1
+        return Taps(self.taps, self.kernel_height, self.pad_left, self.pad_right, width, self.m)
+
+    @property
+    def vector(self) -> int:
+        """Elements of a pixel of the input: MW, or those that a column of the kernel sees."""
+        return self.mw // self.taps
+
+    @property
+    def synapse_folds(self) -> int:
+        return self.vector // self.simd
+
+    def inputs(self) -> tuple[Stream, ...]:
+        if self.taps == 1:
+            return super().inputs()
+        shape = (self.pixels[0], self.row.width, self.vector)
+        return (Stream(shape, self.input_type, self.m * self.simd, self.m),)
+
+    def pixel_of(self, row: int, elements: np.ndarray) -> np.ndarray:
+        """A row of pixels where a word holds several columns of a kernel: (W, channels), the window from its first pixel on."""
+        if self.taps == 1:
+            return super().pixel_of(row, elements)
+        pixels = np.zeros((self.row.width, self.vector), elements.dtype)
+        pixels[: self.taps] = _by_tap(elements[None], self.taps, self.kernel_height)[0]
+        return pixels
 
     # -- words ------------------------------------------------------------------------------------------------------
 
@@ -111,10 +182,34 @@ class DspMVAU(MVAU):
         assert split is not None  # checked at the start
         return split
 
+    @property
+    def _plan(self) -> _Words:
+        if self.taps > 1:
+            return _words_of_taps(self, self.simd, self.taps, self.kernel_height, self.family, self.m)
+        return _words_of(self, self.pe, self.simd, self.segments, self.family, self.m)
+
+    @cached_property
+    def tap_packings(self) -> tuple[TapPacking, ...]:
+        """The word of each row, where it holds several columns of a kernel; else none."""
+        if self.taps == 1:
+            return ()
+        (bits, *_), starts = self._plan.bits, [0] * self.mh if self.bias is None else self.bias.tolist()
+        return tuple(
+            TapPacking.of(weights, self.input_type, bits, DSPS[self.family], self.m, start)
+            for weights, start in zip(self._tap_weights, starts, strict=True)
+        )
+
+    @property
+    def _tap_weights(self) -> np.ndarray:
+        """The weights as (MH, taps, MW / taps), the last column of the kernel first, as they are in a word."""
+        return _by_tap(self.weights, self.taps, self.kernel_height)[:, ::-1]
+
     @cached_property
     def packings(self) -> tuple[Packing, ...]:
-        """The words that the PE lanes are in, in their order."""
-        words = _words_of(self, self.pe, self.simd, self.segments, self.family, self.m)
+        """The words that the PE lanes are in, in their order; none where they hold columns of a kernel."""
+        if self.taps > 1:
+            return ()
+        words = self._plan
         ends = np.cumsum(words.counts).tolist()
         bias = self._bias_by_lane if self.segments == 1 else None
         return tuple(
@@ -141,15 +236,18 @@ class DspMVAU(MVAU):
     @property
     def accumulates(self) -> bool:
         """Whether chains end with a DSP that accumulates: where a lane's sum is of several beats, or starts from a bias."""
-        return _accumulates(self, self.segmentation, self.segments)
+        return self.taps > 1 or _accumulates(self, self.segmentation, self.segments)
 
     @property
     def dsps(self) -> int:
         """One for each column of a word, and one for each chain that accumulates, of all pixels."""
-        return _words_of(self, self.pe, self.simd, self.segments, self.family, self.m).dsps
+        return self._plan.dsps
 
     def check_packings(self) -> None:
-        """Prove of every word that its lanes hold their sums. Raises VerificationError, see `Packing.check`."""
+        """Prove of every word that its lanes hold their sums. Raises VerificationError, see `Packing.check`, `TapPacking.check`."""
+        starts = [0] * self.mh if self.bias is None else self.bias.tolist()
+        for tap_packing, weights, start in zip(self.tap_packings, self._tap_weights, starts, strict=False):
+            tap_packing.check(weights, start)
         bias = self._bias_by_lane if self.segments == 1 else None
         for packing, rows in self._words():
             packing.check(self._by_lane[:, rows], None if bias is None else bias[:, rows])
@@ -172,14 +270,61 @@ class DspMVAU(MVAU):
 
     @property
     def _field_bits(self) -> list[int]:
+        if self.taps > 1:
+            return [bits for packing in self.tap_packings for bits in packing.field_bits]
         return [lane.field_bits for packing in self.packings for lane in packing.lanes]
 
     def sum_bits(self) -> tuple[int, ...]:
         """Of segments, what adds them up is the same for all lanes."""
         bits = self.lane_accumulator_bits()
+        if self.taps > 1:
+            return self._plan.bits
         return bits if self.segments == 1 else (max(*bits, 2),) * self.pe
 
     # -- behaviour --------------------------------------------------------------------------------------------------
+
+    def _sums(self, values: np.ndarray) -> np.ndarray:
+        if self.taps == 1:
+            return super()._sums(values)
+        frames, height, _, _ = values.shape
+        padded = np.pad(values, ((0, 0), (0, 0), (self.pad_left, self.pad_right), (0, 0)))
+        columns = np.stack([padded[:, :, tap : tap + self.pixels[1]] for tap in range(self.taps)], axis=3)
+        windows = columns.reshape(frames, height, self.pixels[1], self.taps, self.kernel_height, -1).swapaxes(3, 4)
+        return super()._sums(windows.reshape(frames, height, self.pixels[1], self.mw))
+
+    @property
+    def _pause(self) -> int:
+        """Cycles that the zeros behind a row of pixels take."""
+        return self.threshold_turns if self.row.last_emits else 1
+
+    def cycles(self) -> int:
+        if self.taps == 1:
+            return super().cycles()
+        return self.pixels[0] * (self.row.beats * self.synapse_folds + self._pause)
+
+    def _beats_to_take(self) -> np.ndarray:
+        """For each beat of outputs of a row, how many beats of its pixels it needs."""
+        return np.minimum(np.arange(self.row.outputs // self.m) + self.row.late + 1, self.row.beats)
+
+    def inputs_needed(self) -> np.ndarray:
+        if self.taps == 1:
+            return super().inputs_needed()
+        rows = np.arange(self.pixels[0], dtype=np.int64)[:, None] * self.row.beats
+        needed: np.ndarray = (rows + self._beats_to_take()) * self.synapse_folds
+        return needed.ravel()
+
+    def beat_times(
+        self, arrivals: np.ndarray, frames: int, spacing: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """With taps the steps of a row follow each other, behind them are its zeros, and no result is replayed."""
+        if self.taps == 1:
+            return super().beat_times(arrivals, frames, spacing)
+        beats = np.arange(len(arrivals), dtype=np.int64)
+        taken = running_max(arrivals, beats + beats // (self.row.beats * self.synapse_folds) * self._pause)
+        sent: np.ndarray = taken[self.needed_of(frames) - 1] + self.latency()
+        if self.row.last_emits:
+            sent.reshape(-1, self.row.outputs // self.m)[:, -1] += self._pause
+        return sent, taken
 
     def latency(self) -> int:
         """From the last beat of a vector to the first of its results, through the stages that the sum below names."""
@@ -221,13 +366,41 @@ class DspMVAU(MVAU):
         return tuple(foldings)
 
     @classmethod
+    def foldings_of_taps(
+        cls, layer: MatrixVector, taps: int, kernel_height: int, pads: tuple[int, int], family: str
+    ) -> tuple[Folding, ...]:
+        """Those of the matrix of `layer` with that many columns of a kernel in a word, for rows of an image with zeros as `pads`
+        on the left and on the right. What no DSP of `family` holds has none."""
+        shape = {"taps": taps, "kernel_height": kernel_height, "pad_left": pads[0], "pad_right": pads[1]}
+        foldings = []
+        try:
+            first = layer.styled(cls.style, {"pe": layer.mh, "simd": 1, "m": TAP_PIXELS, "family": family, **shape})
+        except (ConfigError, UnsupportedError):
+            return ()
+        assert isinstance(first, cls)
+        row, bits = first.row, first.sum_bits()
+        for simd in divisors(first.vector):
+            if simd > _MOST_COLUMNS:
+                break
+            fields: dict[str, int | str] = {"pe": layer.mh, "simd": simd, "segments": 1, "m": TAP_PIXELS, **shape}
+            folds = first.vector // simd
+            pause = _tap_turns(layer, bits, folds, TAP_PIXELS) if row.last_emits else 1
+            cycles = layer.pixels[0] * (row.beats * folds + pause)
+            folding = Folding(fields, TAP_PIXELS * simd, TAP_PIXELS * layer.mh, cycles, cls.style)
+            foldings.append(replace(folding, input_pixels=TAP_PIXELS, output_pixels=TAP_PIXELS))
+        return tuple(foldings)
+
+    @classmethod
     def demand_of(cls, layer: MatrixVector, fields: Mapping[str, Any], family: str) -> Demand:
         """DSPs are counted, those of `family`; what is around the lanes is as in an MVAU."""
         matrix, pe, simd = matrix_demand(layer), int(fields["pe"]), int(fields["simd"])
-        segments, m = int(fields.get("segments", 1)), int(fields.get("m", layer.m))
-        neurons, synapses = matrix.rows // pe, matrix.columns // simd
+        segments, m, taps = int(fields.get("segments", 1)), int(fields.get("m", layer.m)), int(fields.get("taps", 1))
+        neurons, synapses = matrix.rows // pe, matrix.columns // taps // simd
         family = layer.family if isinstance(layer, cls) else family
-        words = _words_of(layer, pe, simd, segments, family, m)
+        if taps > 1:
+            words = _words_of_taps(layer, simd, taps, int(fields["kernel_height"]), family, m)
+        else:
+            words = _words_of(layer, pe, simd, segments, family, m)
         split = Segmentation.of(synapses, simd, segments)
         assert split is not None  # the words have been found
         lanes = matrix.row_bits.reshape(neurons, pe).max(axis=0).tolist()
@@ -251,6 +424,9 @@ class DspMVAU(MVAU):
             lanes = [max(*lanes, 2)] * pe
         if matrix.bias_bits:
             demand.store("biases", rom(pe * matrix.bias_bits, neurons))
+        if taps > 1:
+            lanes = list(words.bits)
+            demand.ff += pe * words.bits[0] * ((int(fields["pad_left"]) + 1 - taps) % m)
         turns = add_ends(demand, matrix, lanes, _turn_interval(split, segments, synapses), m)
         if segments > 1:
             of_segments = turns if split.folds >= _FEWEST_TURNS else 1
@@ -258,8 +434,16 @@ class DspMVAU(MVAU):
             _add_segments(demand, split.chains, words.bits[0], lanes * m, of_segments, accumulates=accumulates)
         return demand
 
+    def demand(self, family: str) -> Demand:
+        names = ("pe", "simd", "segments", "taps", "kernel_height", "pad_left", "m", "ram_style")
+        return self.demand_of(self, {name: getattr(self, name) for name in names}, family)
+
     def for_family(self, family: str) -> Self:
         return replace(self, family=family)
+
+    def finn_folding(self) -> dict[str, int | str]:
+        folding = super().finn_folding()
+        return folding if self.taps > 1 else {name: value for name, value in folding.items() if name != "taps"}
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
         """MVAU_rtl, whose multipliers are DSPs."""
@@ -281,20 +465,11 @@ class DspMVAU(MVAU):
         parameters = super().parameters()
         for name in ("WeightWidth", "RecodeInput", "ProductWidth"):
             del parameters[name]
-        lanes = [lane for packing in self.packings for lane in packing.lanes]
         parameters |= {
             "AccWidths": pack_word(self.sum_bits() * self.m, 8),
-            "LaneWidths": pack_word([lane.bits for lane in lanes], 8),
-            "Offsets": pack_word([lane.offset for lane in lanes], 8),
             "FieldWidths": pack_word(self._field_bits, 8),
-            "Heads": pack_word([int(lane.offset == 0) for lane in lanes], 1),
+            **(self._lanes_of_taps() if self.taps > 1 else self._lanes_of_rows()),
         }
-        if self.m > 1:
-            strides = [packing.stride for packing in self.packings for _ in packing.lanes]
-            parameters |= {
-                "WordPixels": self.packings[0].pixels,
-                "Strides": pack_word(strides, 8),
-            }
         if self.segments > 1:
             parameters |= {
                 "Chains": self.segmentation.chains,
@@ -302,9 +477,37 @@ class DspMVAU(MVAU):
                 "SegmentTurns": self.segment_turns,
             }
         elif self.bias is not None:
-            start = max(self.lane_accumulator_bits())
+            start = max(self.sum_bits())
             parameters |= {"BiasWidth": start + self._bias_width(), "StartWidth": start}
         return parameters
+
+    def _lanes_of_rows(self) -> dict[str, int | str]:
+        lanes = [lane for packing in self.packings for lane in packing.lanes]
+        parameters: dict[str, int | str] = {
+            "LaneWidths": pack_word([lane.bits for lane in lanes], 8),
+            "Offsets": pack_word([lane.offset for lane in lanes], 8),
+            "Heads": pack_word([int(lane.offset == 0) for lane in lanes], 1),
+        }
+        if self.m > 1:
+            strides = [packing.stride for packing in self.packings for _ in packing.lanes]
+            parameters |= {"WordPixels": self.packings[0].pixels, "Strides": pack_word(strides, 8)}
+        return parameters
+
+    def _lanes_of_taps(self) -> dict[str, int | str]:
+        bits, row = self._plan.bits[0], self.row
+        return {
+            "Mw": self.vector,
+            "LaneWidths": pack_word([bits] * self.taps * self.mh, 8),
+            "Offsets": pack_word([bits * tap for tap in range(self.taps)] * self.mh, 8),
+            "Strides": pack_word([bits] * self.taps * self.mh, 8),
+            "Heads": pack_word(([1] + [0] * (self.taps - 1)) * self.mh, 1),
+            "WordPixels": self.m,
+            "Taps": self.taps,
+            "RowBeats": row.beats,
+            "FirstBeat": row.late,
+            "LastEmits": int(row.last_emits),
+            "Held": row.held,
+        }
 
     @cached_property
     def _activation(self) -> Activation | None:
@@ -328,7 +531,7 @@ class DspMVAU(MVAU):
             words = [pack_word(row, width) for row in words_of_turns]
             memories["BiasFile"] = Memory(width * words_of_turns.shape[1], tuple(words))
         elif self.bias is not None:
-            start, width = max(self.lane_accumulator_bits()), self._bias_width()
+            start, width = max(self.sum_bits()), self._bias_width()
             words = [
                 pack_word(
                     (pack_word([bias], width) << start | load for bias, load in zip(*lanes, strict=True)), start + width
@@ -341,6 +544,8 @@ class DspMVAU(MVAU):
     def _loads(self) -> list[list[int]]:
         """For each fold, what each lane is loaded with at the head of a sum."""
         assert self.bias is not None
+        if self.taps > 1:
+            return [(self.bias + (1 << self._plan.bits[0] - 1)).tolist()]
         folds = []
         for biases in self.bias.reshape(self.neuron_folds, self.pe):
             loads = []
@@ -366,12 +571,15 @@ class DspMVAU(MVAU):
 
     def _columns(self) -> list[Memory]:
         """For each column of a beat one word for each pair of folds, neuron fold first: a field for each lane."""
-        fields = np.concatenate([packing.fields(self._by_lane[:, rows]) for packing, rows in self._words()], axis=1)
+        if self.taps > 1:
+            fields = np.concatenate([TapPacking.fields(weights) for weights in self._tap_weights])[None]
+        else:
+            fields = np.concatenate([packing.fields(self._by_lane[:, rows]) for packing, rows in self._words()], axis=1)
         bits = self._field_bits
         places = np.cumsum([0, *bits]).tolist()
         columns = []
         for column in range(self.simd):
-            steps = fields[:, :, column :: self.simd].swapaxes(1, 2).reshape(-1, self.pe).tolist()
+            steps = fields[:, :, column :: self.simd].swapaxes(1, 2).reshape(-1, len(bits)).tolist()
             words = (
                 sum(
                     (value & ((1 << width) - 1)) << place
@@ -381,6 +589,27 @@ class DspMVAU(MVAU):
             )
             columns.append(Memory(places[-1], tuple(words)))
         return columns
+
+    def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
+        parameters = super().hls_parameters() | {"Taps": self.taps}
+        if self.taps == 1:
+            return parameters
+        row = self.row
+        return parameters | {
+            "Mw": self.vector,
+            "Rows": self.pixels[0],
+            "RowBeats": row.beats,
+            "FirstBeat": row.late,
+            "LastEmits": row.last_emits,
+            "Held": row.held,
+        }
+
+    def _folded_weights(self) -> np.ndarray:
+        """(neuron folds, synapse folds, PE, SIMD); with taps SIMD weights of each column of the kernel, one after the other."""
+        if self.taps == 1:
+            return super()._folded_weights()
+        columns = _by_tap(self.weights, self.taps, self.kernel_height).reshape(self.pe, self.taps, -1, self.simd)
+        return columns.transpose(2, 0, 1, 3).reshape(1, self.synapse_folds, self.pe, self.taps * self.simd)
 
 
 class _Words(NamedTuple):
@@ -418,6 +647,47 @@ def _words_of(layer: MatrixVector, pe: int, simd: int, segments: int, family: st
             "mvau_style for it."
         )
     return min(possible, key=lambda words: words.dsps)
+
+
+@lru_cache(maxsize=4096)
+def _words_of_taps(layer: MatrixVector, simd: int, taps: int, kernel_height: int, family: str, m: int) -> _Words:
+    """A word for each row of the matrix of `layer`, with that many columns of a kernel, and `m` pixels. Raises UnsupportedError for
+    what no DSP holds."""
+    fields = _tap_fields(layer, taps, kernel_height)
+    widest = fields.max(axis=0).tolist()
+    bits = max(*_row_bits(layer, layer.mh), layer.input_type.bits + 1, *widest)
+    try:
+        check_taps(bits, widest, layer.input_type, DSPS[family], m)
+    except ValueError as error:
+        raise UnsupportedError(
+            f"layer {layer.name} cannot be computed in DSPs with {taps} columns of its kernel in each: {error}. Leave taps out."
+        ) from error
+    return _Words((1,) * layer.mh, m, (bits,) * layer.mh, int(fields.sum()), layer.mh * (simd + 1))
+
+
+@lru_cache(maxsize=256)
+def _tap_fields(layer: MatrixVector, taps: int, kernel_height: int) -> np.ndarray:
+    """The bits in which the weights of each row are stored of each column of a kernel, the last one first: int64 (rows, taps)."""
+    weights = _by_tap(layer.weights, taps, kernel_height)[:, ::-1]
+    fields = Packing.fields(weights)
+    ends = zip(fields.min(axis=2).ravel().tolist(), fields.max(axis=2).ravel().tolist(), strict=True)
+    return np.array([range_bits(*pair) for pair in ends], np.int64).reshape(len(weights), taps)
+
+
+def _tap_turns(layer: MatrixVector, bits: Sequence[int], folds: int, m: int) -> int:
+    """The turns of lanes of so many `bits`, of each of `m` pixels, whose sums come every `folds` cycles."""
+    if not layer.activates:
+        return 1
+    matrix = matrix_demand(layer)
+    widths = [width for width in bits for _ in range(m)]
+    given = matrix.requantizer, matrix.level_bits, matrix.output_bits
+    return turns_of(matrix.thresholds, 1, widths, *given, folds, m)
+
+
+def _by_tap(weights: np.ndarray, taps: int, kernel_height: int) -> np.ndarray:
+    """`weights` (rows, MW) of windows, the columns of the kernel apart: (rows, taps, MW / taps)."""
+    split = weights.reshape(len(weights), kernel_height, taps, -1)
+    return split.swapaxes(1, 2).reshape(len(weights), taps, -1)
 
 
 @lru_cache(maxsize=4096)

@@ -320,7 +320,8 @@ class MVAU(StoredMatrixVector):
         }
 
     def hls_tables(self) -> dict[str, Table]:
-        weights = self._folded_weights().reshape(-1, self.pe, self.simd)
+        folded = self._folded_weights()
+        weights = folded.reshape(-1, *folded.shape[2:])
         if self.bias is None:
             biases = Table.absent(2)
         else:

@@ -184,12 +184,14 @@ class ParallelWindow(WindowGenerator):
     def rate(self, frames: int, reader: Layer | None, follower: Layer | None) -> np.ndarray:
         """A cycle a column, and no faster than the layer that the windows go straight to, or that takes them in parts."""
         height, width = self.output_pixels[0], self.output_pixels[1] // self.windows
-        step = self.stride[1] if self.m == 1 else 1
+        step, row = self.stride[1] if self.m == 1 else 1, self.columns
         if reader and reader.between_layers and follower:
             step = max(step, follower.cycles() // self.outputs()[0].beats)
+            row = max(row, follower.cycles() // height)
         elif reader:
             step = max(step, reader.cycles_a_beat)
-        row = max(self.columns, width * step)
+            row = max(row, reader.cycles() // height)
+        row = max(row, width * step)
         rows = np.arange(frames * height, dtype=np.int64)[:, None] * row
         return (rows + np.arange(width) * step).ravel()
 

@@ -16,7 +16,9 @@ from pipeline.dataflow.dsp_packing import (
     DSPS,
     Dsp,
     Packing,
+    TapPacking,
     any_rows,
+    any_taps,
     columns_that_fit,
     field_widths,
     lane_packings,
@@ -264,7 +266,7 @@ def test_what_is_said_of_any_rows_holds_for_each_and_no_more_rows_fit(data):
     ends = IntType(int(weights.min()), int(weights.max()))
     for dsp in DSPS.values():
         packings = lane_packings(weights, input_type, bits, dsp)
-        for said in packings:
+        for said in [packing for packing in packings if packing.taps == 1]:
             count = len(said.offsets) // said.pixels
             segments = tuple(range(0, columns, said.columns))
             rows = weights[None, rng.integers(0, len(weights), count)]
@@ -274,7 +276,15 @@ def test_what_is_said_of_any_rows_holds_for_each_and_no_more_rows_fit(data):
             if said.bits < bits:
                 assert not any_rows(ends, input_type, said.bits + 1, dsp, count, said.pixels)
                 assert columns_that_fit(weights, input_type, said.bits) == said.columns < columns
-        one_more = 1 + sum(said.pixels == 1 and said.bits == bits for said in packings)
+        for taps in (2, 3):
+            said = [packing for packing in packings if packing.taps == taps]
+            assert len(said) == any_taps(ends, input_type, bits, dsp, taps, 2)
+            if said:
+                (packed,) = said
+                assert (packed.pixels, packed.bits, packed.columns) == (2, bits, columns)
+                packing = TapPacking.of(weights[:taps], input_type, bits, dsp, 2)
+                assert tuple(packing.offsets()) == packed.offsets
+        one_more = 1 + sum(said.pixels == said.taps == 1 and said.bits == bits for said in packings)
         worst = np.full((1, one_more, 1), ends.lo)
         worst[:, -1] = ends.hi if ends.hi > -ends.lo else ends.lo
         worst = np.concatenate([worst, np.full_like(worst, ends.lo)], axis=2)
@@ -316,3 +326,105 @@ def test_what_no_dsp_holds_is_said():
         pack_lanes([49], np.array([[2]]), unsigned(17), DSP48E2)
     with pytest.raises(ValueError, match="lanes of 4 bits are narrower than an input of UINT4 and its borrow"):
         pack_lanes([4], np.array([[2]]), unsigned(4), DSP48E2, pixels=2)
+
+
+# -- columns of a kernel ----------------------------------------------------------------------------------------------
+
+
+def _convolved(packing: TapPacking, fields: np.ndarray, rows: np.ndarray, bias: int = 0) -> list[int]:
+    """What the lowest lanes hold after each word of `rows` (rows of the image, W, K) and of zeros behind each, for the `fields`
+    (T, K): words of both factors built bit by bit, and each sum started from the one before, cut as bits."""
+    dsp, bits, pixels, taps = packing.dsp, packing.bits, packing.pixels, len(fields)
+    begins = sum((bias + (1 << bits - 1)) << bits * lane for lane in range(taps - 1, taps - 1 + pixels))
+    extents = [bits] * taps
+    read: list[int] = []
+    word = sum((bias + (1 << bits - 1)) << bits * lane for lane in range(pixels, pixels + taps - 1))  # of zeros before
+    for row in rows:
+        for j in range(0, len(row) + pixels, pixels):
+            vectors = row[j : j + pixels] if j < len(row) else np.zeros((pixels, row.shape[1]), int)
+            word = begins + (word >> bits * pixels) % (1 << bits * (taps - 1))
+            for column, elements in zip(fields.T.tolist(), vectors.T.tolist(), strict=True):
+                borrow, stored = 0, []
+                for element in elements:
+                    stored.append(element - borrow)
+                    borrow = int(stored[-1] < 0)
+                b = _word(stored, [packing.input_type.bits + 1] * pixels, [bits] * pixels, dsp.b)
+                word = (word + _word(column, list(packing.field_bits), extents, dsp.a) * b) % (1 << dsp.p)
+            read += [_cut((word >> bits * lane) ^ (1 << bits - 1), bits) for lane in range(pixels)]
+    return read
+
+
+def _expected(weights: np.ndarray, rows: np.ndarray, pixels: int, bias: int) -> list[int]:
+    """The same by the sums: `weights` (T, K), the last column first."""
+    taps, sums = len(weights), []
+    for row in rows:
+        padded = np.concatenate([np.zeros((taps - 1, row.shape[1]), int), row, np.zeros((pixels, row.shape[1]), int)])
+        for n in range(len(row) + pixels):
+            sums.append(bias + int((weights[::-1] * padded[n : n + taps]).sum()))
+    return sums
+
+
+TAPS = [
+    # dsp, weight bits, input type, the most bits of a lane, columns of the kernel, pixels
+    (DSP48E2, 4, unsigned(4), 11, 3, 2),
+    (DSP48E2, 4, signed(4), 11, 3, 2),
+    (DSP48E2, 4, unsigned(4), 13, 2, 2),
+    (DSP48E2, 4, signed(4), 13, 2, 2),
+    (DSP48E2, 2, unsigned(2), 12, 3, 2),
+    (DSP48E2, 2, signed(2), 7, 4, 3),
+    (DSP48E1, 4, unsigned(4), 10, 3, 2),
+    (DSP48E1, 8, unsigned(4), 13, 2, 2),
+]
+
+
+@pytest.mark.parametrize(("dsp", "weight_bits", "input_type", "bits", "taps", "pixels"), TAPS)
+def test_columns_of_a_kernel_are_exact_at_the_bound_and_wrong_one_bit_beyond(
+    dsp, weight_bits, input_type, bits, taps, pixels
+):
+    rows, (bias,) = (part[0] for part in _rows(1, bits, weight_bits, input_type))
+    weights = np.resize(np.append(rows[0], np.zeros(-len(rows[0]) % taps, int)), (taps, -(-len(rows[0]) // taps)))
+    packing = TapPacking.of(weights, input_type, bits, dsp, pixels, int(bias))
+    packing.check(weights, int(bias))
+    assert packing.offsets() == [bits * lane for lane in range(taps + pixels - 1)]
+    rng = np.random.default_rng(bits)
+    shape = (2, 2 * pixels, weights.shape[1])
+    image = rng.integers(input_type.lo, input_type.hi + 1, (4, *shape))
+    for index, witness in enumerate(_witnesses(weights[::-1], input_type)):  # a window that takes a sum to an end
+        image[index, :, pixels - 1 : pixels - 1 + taps] = witness
+    for frame in image:
+        got = _convolved(packing, packing.fields(weights), frame, int(bias))
+        assert got == _expected(weights, frame, pixels, int(bias))
+
+    with pytest.raises(
+        ValueError, match="the port A|the port B|bits are more than"
+    ):  # one bit more is too much for the DSP
+        TapPacking.of(weights, input_type, bits + 1, dsp, pixels, int(bias))
+    narrow = TapPacking.of(weights, input_type, bits - 1, dsp, pixels, int(bias))  # and one less for the sums
+    with pytest.raises(VerificationError, match=f"{bits - 1} bits, which do not hold the sums"):
+        narrow.check(weights, int(bias))
+    got = [_convolved(narrow, narrow.fields(weights), frame, int(bias)) for frame in image[:2]]
+    assert got != [_expected(weights, frame, pixels, int(bias)) for frame in image[:2]]
+
+
+def test_a_proof_of_columns_of_a_kernel_that_does_not_hold_is_refused():
+    weights = np.random.default_rng(0).integers(-7, 8, (3, 4))
+    packing = TapPacking.of(weights, unsigned(4), 11, DSP48E2, 2)
+    packing.check(weights)
+    for change, message in (
+        ({"lo": -1}, "are for sums from -1 to"),
+        ({"bits": 8}, "which do not hold the sums"),
+        ({"field_bits": (3, 4, 4)}, r"the fields of \[3, 4, 4\] bits do not hold the weights"),
+        ({"dsp": DSP48E1}, "the port A of a DSP48E1"),
+        ({"pixels": 1}, "3 columns of a kernel are to be in 3 fields of a word of 1 pixels"),
+        ({"input_type": IntType(1, 15)}, "no inputs of"),
+    ):
+        with pytest.raises(VerificationError, match=message):
+            replace(packing, **change).check(weights)
+    with pytest.raises(VerificationError, match="the row gives"):
+        packing.check(weights * 2)
+    with pytest.raises(ValueError, match="zeros beside rows are no inputs of"):
+        TapPacking.of(weights, IntType(1, 15), 11, DSP48E2, 2)
+    with pytest.raises(ValueError, match="4 columns of a kernel are more than one and the 2 pixels"):
+        TapPacking.of(np.ones((4, 2), int), unsigned(2), 9, DSP48E2, 2)
+    with pytest.raises(ValueError, match="lanes of 4 bits are narrower than an input of UINT4"):
+        TapPacking.of(np.ones((2, 2), int), unsigned(4), 4, DSP48E2, 2)

@@ -101,6 +101,61 @@ def test_a_file_may_ask_for_dsps(word):
     assert (again.op_type, again.pe, again.simd) == ("DspMVAU", 4, 2)
 
 
+@pytest.mark.parametrize("in_one", [True, False])
+def test_windows_of_a_column_are_made_by_one_layer_or_by_padding_and_generator(in_one):
+    graph = residual_network()
+    fields = {"pe": 4, "simd": 2, "m": 2, "taps": 3, "kernel_height": 3, "pad_left": 1, "pad_right": 1}
+    columns = {"MVAU_0": (in_one, graph.layer("MVAU_0").styled("dsp", fields))}
+    changed = with_whole_windows(graph, {"MVAU_0"}, {"ConvolutionInputGenerator_0": 2}, columns)
+    kinds = {
+        layer.name: (layer.op_type, layer.m) for layer in changed if layer.name.endswith(("Padding_0", "Generator_0"))
+    }
+    assert kinds == (
+        {"ConvolutionInputGenerator_0": ("ParallelWindow", 2)}
+        if in_one
+        else {"FMPadding_0": ("FMPadding", 2), "ConvolutionInputGenerator_0": ("ConvolutionInputGenerator", 2)}
+    )
+    frames = np.random.default_rng(3).integers(0, 4, (3, 6, 6, 4))
+    np.testing.assert_array_equal(changed.run(frames), graph.run(frames))
+
+
+@pytest.mark.parametrize("simd", [1, 2])
+def test_columns_of_a_kernel_share_dsps_where_a_file_asks_for_it(simd, tmp_path):
+    graph = residual_network()
+    wanted = {
+        "MVAU_0": {"resType": "dsp", "taps": 3, "PE": 4, "SIMD": simd},
+        "MVAU_1": {"resType": "dsp", "PE": 4, "SIMD": 2},
+    }
+    folded = fold(graph, 400, wanted, mvau_style="auto")
+    layer, plain = folded.graph.layer("MVAU_0"), folded.graph.layer("MVAU_1")
+    assert (layer.taps, layer.m, layer.simd, layer.pad_left, layer.pad_right) == (3, 2, simd, 1, 1)
+    assert (plain.taps, plain.simd) == (1, 2)
+    frames = np.random.default_rng(3).integers(0, 4, (6, 6, 6, 4))
+    simulated = simulate(folded.graph.layers, {"in": frames}, tmp_path / "simulated", stalls=1)
+    np.testing.assert_array_equal(simulated.outputs[folded.graph.output], graph.run(frames))
+    write_reports(folded, tmp_path, 5.0)
+    said = json.loads((tmp_path / "report" / "dsp_packings.json").read_text())["MVAU_0"]
+    assert (said["dsps"], said["mac_per_dsp"]) == (layer.dsps, round(6 * simd / (simd + 1), 3))
+    again = fold(graph, 400, json.loads((tmp_path / "auto_folding_config.json").read_text()), mvau_style="auto")
+    assert [each.finn_folding() for each in again.graph] == [each.finn_folding() for each in folded.graph]
+    with pytest.raises(ConfigError, match="MVAU_0: taps = 2, which layer MVAU_0 cannot have .* Choose one of 1, 3"):
+        fold(graph, 400, {"MVAU_0": {"resType": "dsp", "taps": 2, "PE": 4, "SIMD": simd}}, mvau_style="auto")
+
+
+def test_columns_of_a_kernel_share_dsps_where_that_is_cheapest():
+    graph = residual_network()
+    folded = fold(graph, 250, mvau_style="auto")
+    assert [folded.graph.layer(name).finn_folding()["taps"] for name in ("MVAU_0", "MVAU_1")] == [3, 3]
+    assert folded.prediction.cycles_between_frames <= 250
+    rows = {name: {"resType": "dsp", "taps": 1} for name in ("MVAU_0", "MVAU_1")}
+    total = {"lut": 1, "dsp": 10}
+    cost = {
+        name: sum(value * getattr(estimate, kind) for estimate in f.estimates.values() for kind, value in total.items())
+        for name, f in (("taps", folded), ("rows", fold(graph, 250, rows, mvau_style="auto")))
+    }
+    assert cost["taps"] < cost["rows"]
+
+
 def test_a_layer_that_there_is_not_is_refused():
     with pytest.raises(ConfigError, match="mvau_style names MVAU_9, which is no MVAU of this network; it has MVAU_0"):
         fold(residual_network(), mvau_style={"MVAU_9": "unrolled"})

@@ -20,7 +20,7 @@ from pipeline.kernels.vvau import VVAU
 from pipeline.tools.gxx import build_program
 from pipeline.verification.comparison import as_frames
 from pipeline.verification.cppsim import check_extremes
-from tests.kernels.matrices import matrix_layer
+from tests.kernels.matrices import matrix_layer, tap_layer
 
 pytestmark = pytest.mark.xdist_group("hls_accumulators")  # they share a compiled program
 
@@ -30,6 +30,7 @@ UINT4, INT8 = IntType(0, 15), IntType(-128, 127)
 PROVEN: dict[str, MatrixVector] = {
     "folded": matrix_layer(MVAU, 8, 12, UINT4, 4, 7, density=0.4, bias=True, pe=4, simd=3),
     "folded_wide": matrix_layer(MVAU, 3, 8, IntType.of_bits(16, signed=False), 24, pe=1, simd=1),
+    "in_dsps_columns": tap_layer(3, (1, 3), 2, UINT4, 4, simd=1, density=0.6),
     "in_dsps": matrix_layer(DspMVAU, 6, 12, UINT4, 4, 7, density=0.4, bias=True, pe=3, simd=3),
     "depthwise": matrix_layer(VVAU, 8, 9, UINT4, 4, 7, bias=True, pe=4, multiplier=2),
     "sparse": matrix_layer(SparseMVAU, 6, 12, UINT4, 4, 7, density=0.5, pe=3, simd=4),
@@ -80,7 +81,7 @@ def test_witnesses_reach_both_ends_of_the_proven_range(run, name, numbers):
 
 
 @each_numbers
-@pytest.mark.parametrize("name", ["folded", "folded_wide", "in_dsps", "depthwise", "unrolled"])
+@pytest.mark.parametrize("name", ["folded", "folded_wide", "in_dsps", "in_dsps_columns", "depthwise", "unrolled"])
 def test_every_lane_reaches_its_own_ends_in_its_own_width(run, name, numbers):
     layer, _, _, seen = run(name, numbers)
     lo, hi = layer.accumulator_range()

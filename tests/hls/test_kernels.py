@@ -36,7 +36,7 @@ from pipeline.kernels.vvau import VVAU
 from pipeline.tools.gxx import FLAGS, NEEDS
 from tests.hls.frames import frames_of
 from tests.hls.programs import program_of
-from tests.kernels.matrices import matrix_layer
+from tests.kernels.matrices import matrix_layer, tap_layer
 
 pytestmark = pytest.mark.xdist_group("hls_kernels")  # they share a compiled program
 
@@ -111,6 +111,8 @@ LAYERS: dict[str, Layer] = {
         DspMVAU, 4, 12, unsigned(4), 4, 7, bias=True, pe=4, simd=3, segments=2, m=3
     ),
     "mvau_in_dsps_sums_with_a_bias": matrix_layer(DspMVAU, 4, 9, signed(8), 8, bias=True, pe=2, simd=3),
+    "mvau_in_dsps_columns_of_a_kernel": tap_layer(3, (2, 3), 2, signed(4), 4, 7, simd=2, bias=True, density=0.5),
+    "mvau_in_dsps_columns_without_zeros": tap_layer(2, (3, 3), 1, unsigned(4), 4, simd=3, pads=(0, 0), density=0.5),
     "mvau_bits": matrix_layer(MVAU, 3, 6, unsigned(1), 1, 1),
     "mvau_all_at_once": matrix_layer(MVAU, 3, 5, signed(2), 2, 2, output_lo=-1, pe=3, simd=5),
     "mvau_sums_with_a_bias": matrix_layer(MVAU, 4, 9, signed(8), 8, bias=True, pe=2, simd=3),

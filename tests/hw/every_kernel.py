@@ -29,7 +29,7 @@ from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.kernels.upsample_nearest_neighbour import UpsampleNearestNeighbour
 from pipeline.kernels.vvau import VVAU
-from tests.kernels.matrices import matrix_layer
+from tests.kernels.matrices import matrix_layer, tap_layer
 from tests.kernels.requantized import in_dsps, requantized_matrix, requantized_thresholding
 
 __all__ = ["EVERY_KERNEL"]
@@ -75,6 +75,9 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(DspMVAU, 8, 32, UINT4, 4, 7, bias=True, pe=4, simd=4, segments=2),
     matrix_layer(DspMVAU, 3, 18, INT4, 4, 7, pe=3, simd=18, segments=3),
     matrix_layer(DspMVAU, 4, 6, INT8, 8, bias=True, pe=2, simd=2, ram_style="ultra"),
+    tap_layer(4, (3, 3), 2, UINT4, 4, 15, simd=2, density=0.3),
+    tap_layer(2, (1, 3), 2, INT4, 4, simd=1, bias=True, pads=(0, 0), density=0.5),
+    FMPadding("", X, Y, (2, 4, 2), INT4, (1, 0, 1, 0), -8, 2, m=2),
     matrix_layer(VVAU, 4, 9, UINT4, 4, 15, pe=2),
     matrix_layer(VVAU, 4, 4, INT8, 5, bias=True, pe=4, simd=2, multiplier=2, ram_style="ultra"),
     _thresholding(UINT8, 15, 0),

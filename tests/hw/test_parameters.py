@@ -89,6 +89,13 @@ MODULES = rtl_sources()
         ("result_buffer", ".Words(3)", "Words must divide Width, and be 1 with FallThrough"),
         ("mvau_pe", ".ProductLatency(1)", "Latency must be the digits of the recoded factor"),
         ("mvau_pe", ".TreeLatency(2)", "Latency must be half the levels of adders"),
+        ("dsp_lanes", ".Taps(2)", "Taps must be in 1 to Pixels + 1 and divide Pe"),
+        ("dsp_lanes", ".Pixels(2), .WordPixels(2), .Held(1)", "Held must be less than Pixels, and 0 without Taps"),
+        (
+            "dsp_mvau",
+            ".Taps(2), .Pe(2), .Pixels(2), .WordPixels(2), .Mh(4)",
+            "with Taps, Dsp is wanted, Pe must be Mh, and FirstBeat at most RowBeats",
+        ),
         ("parallel_window", ".Width(0)", "Width and ImageHeight must be at least 1, ImageWidth at least 2"),
         ("parallel_window", ".ImageWidth(1)", "Width and ImageHeight must be at least 1, ImageWidth at least 2"),
         ("parallel_window", ".OutWidth(0)", "StrideHeight, StrideWidth, OutHeight and OutWidth must be at least 1"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.dataflow.types import IntType
+from pipeline.kernels.dsp_mvau import DspMVAU
 from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.mvau import MVAU
 
-__all__ = ["matrix_layer"]
+__all__ = ["matrix_layer", "tap_layer"]
 
 
 def matrix_layer(
@@ -39,3 +42,25 @@ def matrix_layer(
         output_type = IntType(output_lo, output_lo + thresholds)
     bits = sums.exact_accumulator_bits()
     return kind("layer", ("x",), ("y",), weights, input_type, output_type, (2, 3), levels, start, bits, **fields)
+
+
+def tap_layer(
+    mh: int,
+    kernel: tuple[int, int],
+    channels: int,
+    input_type: IntType,
+    weight_bits: int,
+    thresholds: int = 0,
+    *,
+    simd: int,
+    image: tuple[int, int] = (3, 6),
+    pads: tuple[int, int] = (1, 1),
+    m: int = 2,
+    **fields,
+) -> DspMVAU:
+    """Such a layer with the columns of a kernel in each word of its DSPs, over rows of an image of (OH, W) pixels."""
+    height, taps = kernel
+    layer = matrix_layer(DspMVAU, mh, height * taps * channels, input_type, weight_bits, thresholds, pe=mh, **fields)
+    pixels = image[0], image[1] + sum(pads) - taps + 1
+    given = {"taps": taps, "kernel_height": height, "pad_left": pads[0], "pad_right": pads[1]}
+    return replace(layer, pixels=pixels, simd=simd, m=m, **given)

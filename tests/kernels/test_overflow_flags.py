@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.accumulators.witness import witness_inputs
 from pipeline.codegen.rtl import describe_design, rtl_sources, write_design
 from pipeline.dataflow.bounds import exact_range, range_bits
 from pipeline.dataflow.types import IntType
@@ -20,7 +21,7 @@ from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.unrolled_mvau import UnrolledMVAU
 from pipeline.kernels.vvau import VVAU
 from pipeline.tools.verilator import build_model, lint
-from tests.kernels.matrices import matrix_layer
+from tests.kernels.matrices import matrix_layer, tap_layer
 from tests.kernels.test_matrix_styles import MATRICES, in_all_styles
 
 UINT4, INT5 = IntType(0, 15), IntType(-16, 15)
@@ -60,6 +61,7 @@ NARROW: tuple[MatrixVector, ...] = (
     ),
     _narrow(matrix_layer(DspMVAU, 12, 12, UINT4, 4, bias=True, pe=6, simd=3), 2),
     _narrow(matrix_layer(DspMVAU, 4, 6, INT5, 4, pe=4, simd=6), 1),
+    _narrow(tap_layer(3, (3, 3), 1, UINT4, 4, simd=1, density=0.5), 1),
     _narrow(matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4), 2),
     _narrow(matrix_layer(UnrolledMVAU, 4, 6, INT5, 4, bias=True), 2),
     _narrow(matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4, bias=True, digits=2), 1),
@@ -67,6 +69,7 @@ NARROW: tuple[MatrixVector, ...] = (
 )
 PROVEN: tuple[MatrixVector, ...] = (
     *(layer for matrix in MATRICES[::3] for layer in in_all_styles(matrix)),
+    tap_layer(3, (3, 3), 1, UINT4, 4, bias=True, simd=1, density=0.5),
     # what these start from does not fit their accumulators: they wrap, and come back
     UnrolledMVAU(
         "layer", ("x",), ("y",), -np.ones((2, 8), np.int64), IntType(-5, 5), IntType(-40, 40), (2, 3), digits=4
@@ -95,6 +98,10 @@ def _frames(layer: MatrixVector, rng: np.random.Generator) -> np.ndarray:
     """Random frames, with vectors among them that drive rows to their largest and smallest sums."""
     lo, hi = layer.input_type.lo, layer.input_type.hi
     frames = rng.integers(lo, hi + 1, (FRAMES, *layer.inputs()[0].shape))
+    if isinstance(layer, DspMVAU) and layer.taps > 1:
+        extremes = witness_inputs(layer)
+        frames.reshape(-1, extremes.shape[1])[: len(extremes)] = extremes
+        return frames
     extremes = np.concatenate([np.where(layer.weights > 0, hi, lo), np.where(layer.weights > 0, lo, hi)])
     pixels = frames.reshape(-1, layer.mw)
     chosen = rng.permutation(len(extremes))[: len(pixels) // 2]
@@ -110,7 +117,7 @@ def _expected(layer: MatrixVector, frames: np.ndarray) -> int:
     """In how many cycles an addition of `layer` overflows."""
     vectors = frames.reshape(-1, frames.shape[-1]).tolist()
     if isinstance(layer, DspMVAU):
-        return _final_overflows(layer, frames)
+        return _tap_overflows(layer, frames) if layer.taps > 1 else _final_overflows(layer, frames)
     if isinstance(layer, MVAU):
         return sum(_folded_overflows(layer, vector) for vector in vectors)
     if isinstance(layer, SparseMVAU):
@@ -123,6 +130,24 @@ def _final_overflows(layer: MatrixVector, frames: np.ndarray) -> int:
     bits = np.array(layer.lane_accumulator_bits())
     sums = layer._sums(frames).reshape(-1, len(bits))
     return int(((sums < -(1 << (bits - 1))) | (sums >= 1 << (bits - 1))).any(axis=1).sum())
+
+
+def _tap_overflows(layer: DspMVAU, frames: np.ndarray) -> int:
+    """Those of the sums in any lane after a word, parts of sums that go on among them."""
+    half, lanes, count = 1 << (max(layer.lane_accumulator_bits()) - 1), layer.taps + layer.m - 1, 0
+    weights = layer.weights.reshape(layer.mh, layer.kernel_height, layer.taps, -1).swapaxes(1, 2)
+    weights = weights.reshape(layer.mh, layer.taps, -1)[:, ::-1]
+    starts = np.zeros(layer.mh, np.int64) if layer.bias is None else layer.bias
+    sums = np.repeat(starts[:, None], lanes, axis=1)
+    for row in frames.reshape(-1, *frames.shape[2:]):
+        behind = np.zeros((layer.m, row.shape[1]), np.int64)
+        for pixels in np.concatenate([row, behind]).reshape(-1, layer.m, row.shape[1]):
+            sums = np.concatenate([sums[:, layer.m :], np.repeat(starts[:, None], layer.m, axis=1)], axis=1)
+            for tap in range(layer.taps):
+                for pixel, vector in enumerate(pixels):
+                    sums[:, tap + pixel] += weights[:, tap] @ vector
+            count += bool(((sums < -half) | (sums >= half)).any())
+    return count
 
 
 def _folded_overflows(layer: MVAU, vector: list[int]) -> int:
