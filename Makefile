@@ -1,7 +1,7 @@
 # One-word commands. `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: docs setup board-setup build compare deploy validate train test test-quick lint bench clean help
+.PHONY: setup board-setup build compare deploy validate train test test-quick lint docs bench clean help
 .DELETE_ON_ERROR:
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c

@@ -38,6 +38,7 @@ _PAGE = """# Networks by name
 | `tinyyolo` | a detector of YOLOv2's kind; boxes are made on the host | images | 5 anchors a cell of 16 × 16 pixels |
 | `dscnn` | keyword spotting (DS-CNN of MLPerf Tiny) | 49 × 10 features from −1 to 1 | 12 classes |
 | `vgg10` | modulations of radio signals (VGG10), one dimension | 2 × 1 × 1024 numbers from −2 to 2 | 24 classes |
+| `vit4`, `vit_b_32` | vision transformers, to train, quantize and evaluate; there is no hardware for them ([ptq.md](ptq.md)) | images of whole patches, of 4 or 32 pixels a side | 10, 1000 classes |
 
 `resnet8` is the topology of MLPerf Tiny's. Of `espcn` there is no training, as there is no data set for it here:
 `--weights synthetic`, the path of a checkpoint, or a release. A network that gives no number for

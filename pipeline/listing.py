@@ -22,7 +22,6 @@ from pipeline.flow import BUILD_RECORD
 from pipeline.models.metrics import accuracy_of
 from pipeline.models.names import FAMILIES, MODELS, SHIPPED, TRAINED, Family, recorded
 from pipeline.models.registry import checkpoint_facts
-from pipeline.report.diff import compare
 from pipeline.report.markdown import percent
 from pipeline.stage import Stage
 from pipeline.stages import STAGES
@@ -162,6 +161,8 @@ def _system(board: Board) -> str:
 
 def diff_table(first: Path, second: Path) -> tuple[str, Table]:
     """Two builds beside each other: a sentence, and a table of the layers that differ. Raises InputError for no such builds."""
+    from pipeline.report.diff import compare
+
     found = compare(find_build(first), find_build(second))
     table = Table(Column("layer", overflow="fold"), box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("folding", overflow="fold")

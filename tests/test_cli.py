@@ -96,7 +96,9 @@ def test_the_page_of_options_is_up_to_date(elsewhere: Path) -> None:
     assert result.exit_code == 0
     page = Path(__file__).parents[1] / "docs" / "options.md"
     assert page.read_text() == result.output, "make it anew: a2q options > docs/options.md"
-    assert "| `simulation.frames` | a whole number of frames from 1 to 10000 | `10` | rtlsim |" in page.read_text()
+    assert (
+        "| `simulation.frames` | a whole number of frames from 1 to 10000 | `10` | finn, rtlsim |" in page.read_text()
+    )
 
 
 def test_a_setting_reaches_the_build_and_the_config_of_its_model(elsewhere: Path) -> None:

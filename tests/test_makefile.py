@@ -39,6 +39,7 @@ def test_alone_it_prints_help() -> None:
         "test",
         "test-quick",
         "lint",
+        "docs",
         "bench",
         "clean",
         "help",

@@ -22,6 +22,12 @@ def write_network(folder: Path) -> tuple[Path, Path]:
     network.matmul(4, 3, bits=3)
     model, config = folder / "tiny.onnx", folder / "tiny.yaml"
     onnx.save(network.model(), model)
-    values = {"golden_frames": 16, "output": "logits", "target_fps": 20_000_000, "simulation": {"frames": 2}}
+    values = {
+        "golden_frames": 16,
+        "output": "logits",
+        "target_fps": 20_000_000,
+        "simulation": {"frames": 2},
+        "scale_multiplier": "lut",
+    }
     config.write_text(yaml.safe_dump(values))
     return model, config

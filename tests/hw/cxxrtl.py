@@ -29,6 +29,7 @@ struct VlWide {
 struct VerilatedContext {
     void randReset(int) {}
     void randSeed(int) {}
+    void commandArgs(int, char**) {}
 };
 """
 

@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_named(quantization: Quantization | None, trained: 
 
     without = {name: tensor for name, tensor in state.items() if name != "layer2.0.conv2.weight"}
     refused(without, r"w\.pth is not of this network: the file lacks layer2\.0\.conv2\.weight\.")
-    refused({**state, "fc.weight": torch.zeros(1)}, r"the network has no fc\.weight")
+    refused({**state, "head.weight": torch.zeros(1)}, r"the network has no head\.weight")
     refused(
         {**state, "linear.weight": torch.zeros(5, 16)}, r"linear\.weight is \(5, 16\) in the file and \(10, 16\) in"
     )
