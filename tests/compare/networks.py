@@ -27,7 +27,7 @@ def write_network(folder: Path) -> tuple[Path, Path]:
         "output": "logits",
         "target_fps": 20_000_000,
         "simulation": {"frames": 2},
-        "scale_multiplier": "lut",
+        "mvau_style": "folded",
     }
     config.write_text(yaml.safe_dump(values))
     return model, config
