@@ -171,6 +171,8 @@ def diff_table(first: Path, second: Path) -> tuple[str, Table]:
     for row in found.rows:
         table.add_row(*map(escape, row))
     others = f"{found.same} {'layer is' if found.same == 1 else 'layers are'} the same in both"
+    if len(found.rows) == 1:
+        others = f"nothing differs: {others}"
     return f"{found.names[0]} → {found.names[1]}; {others}; LUTs and DSPs are counted, cycles predicted", table
 
 

@@ -119,14 +119,16 @@ def integer_weights(network: nn.Module, image: Tensor) -> dict[str, IntegerWeigh
 
 
 def hidden_sparsity(layers: dict[str, IntegerWeights]) -> float:
-    """The share of zeros among the weights of all `layers` but the first and the last of each output, which carry no bound."""
+    """The share of zeros among the weights of all `layers` but the first and the last of each output, which carry no bound; 0
+    where there are no others."""
     hidden = _hidden(layers)
-    return float(sum((x == 0).sum() for x in hidden)) / sum(x.numel() for x in hidden)
+    return float(sum((x == 0).sum() for x in hidden)) / max(sum(x.numel() for x in hidden), 1)
 
 
 def largest_l1(layers: dict[str, IntegerWeights]) -> int:
-    """The largest ‖w‖₁ of a channel in all `layers` but the first and the last of each output."""
-    return max(int(x.abs().sum(dim=1).max()) for x in _hidden(layers))
+    """The largest ‖w‖₁ of a channel in all `layers` but the first and the last of each output; 0 where there
+    are no others."""
+    return max((int(x.abs().sum(dim=1).max()) for x in _hidden(layers)), default=0)
 
 
 def _hidden(layers: dict[str, IntegerWeights]) -> list[Tensor]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["benchmark_command", "quantize_command"]
 
 _RATE = 1000.0  # frames a second, as a build's by default
+_BOUNDED = "gptq/mse_channel"  # the method of a search within a bound, where none is named
 
 
 def quantize_command(
@@ -47,8 +48,9 @@ def quantize_command(
         for key in ("weight_bits", "act_bits"):
             if key in values:
                 raise ConfigError(f"{key} is given with a search, which tries them. Leave it out.")
-        if "accumulator" in values and not given.endswith((".yaml", ".yml")):
-            values.setdefault("method", "gptq/mse_channel")
+        if "accumulator" in values and "method" not in values and not given.endswith((".yaml", ".yml")):
+            values["method"] = _BOUNDED
+            say(f"method          {_BOUNDED}, as sums are to be bounded")
     if given.endswith((".yaml", ".yml")):
         path = _found(Path(given))
         if path.is_file() and is_tables(path):

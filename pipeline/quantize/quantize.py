@@ -237,9 +237,15 @@ def _equalized(source: Source, config: QuantizeConfig) -> nn.Module:
 
 
 def _widest(hidden: Mapping[str, IntegerWeights], config: QuantizeConfig) -> int | None:
-    """The bits of the widest sum of the layers `hidden`, None where there are none. Raises VerificationError above the bound."""
+    """The bits of the widest sum of the layers `hidden`, None where there are none. Raises ConfigError where there
+    are none that the bound would be for, VerificationError above it."""
     widths = {name: int(layer.sum_bits().max()) for name, layer in hidden.items()}
     if not widths:
+        if config.accumulator is not None:
+            raise ConfigError(
+                f"accumulator is {config.accumulator}, and the network has no layer between its first and its last, which a bound "
+                "would be for. Leave it out."
+            )
         return None
     widest = max(widths, key=lambda name: widths[name])
     if config.accumulator is not None and widths[widest] > config.accumulator:

@@ -171,8 +171,7 @@ def _trial(
         )
         assert built.lut_estimated is not None  # as `fold` ran
         lut = round(built.lut_estimated)
-        assert result.widest is not None  # as all is integers
-        trial = Trial(weight_bits, act_bits, name, top1, scores.metrics["top1"], result.widest, lut)
+        trial = Trial(weight_bits, act_bits, name, top1, scores.metrics["top1"], result.widest or 0, lut)
     except A2QError as error:
         trial = Trial(weight_bits, act_bits, name, failed=str(error).partition("\n")[0])
     passing = kept.with_suffix(".passing")

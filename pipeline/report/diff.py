@@ -64,10 +64,10 @@ def _read(folder: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text())
         if not isinstance(content, dict) or not {"name", "board", "layers"} <= content.keys():
-            raise ValueError("it is no such file")
+            raise ValueError("name, board and layers are not in it")
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read: {error.strerror}. Go on with that build, to its stage report."
+            f"{path} cannot be read: {error.strerror}. Where that build has not come to its stage report yet, go on with it."
         ) from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}). Build it again.") from None

@@ -92,7 +92,7 @@ def _layer(facts: BuildFacts, layer: Layer) -> dict[str, Any]:
         "estimated": _taken(facts.folded.estimates[layer.name]),
     }
     if path:
-        entry["path_ns"] = {"pessimistic": path.ns[PESSIMISTIC], "optimistic": path.ns[OPTIMISTIC]}
+        entry["path_ns"] = {"pessimistic": round(path.ns[PESSIMISTIC], 3), "optimistic": round(path.ns[OPTIMISTIC], 3)}
     if layer.is_fifo:
         entry["fifo"] = {"depth": layer.finn_folding()["depth"], "peak": facts.network.fifo_peaks[layer.name]}
         return entry
