@@ -269,11 +269,12 @@ class _Writer:
     def _depths(self, layer: Layer, node: FinnNode) -> dict[str, tuple[int, ...]]:
         """The FIFOs that stand here at the ends of the layer, where it is the same layer here."""
         depths = {}
-        for attribute, streams, names in (
-            ("inFIFODepths", node.inputs, layer.input_names),
-            ("outFIFODepths", node.outputs, layer.output_names),
+        for side, streams, names in (
+            ("in", node.inputs, layer.input_names),
+            ("out", node.outputs, layer.output_names),
         ):
-            ends = dict(zip((f"{attribute[:-10]}{i}" for i in range(len(names))), names, strict=True))
+            attribute = f"{side}FIFODepths"
+            ends = {f"{side}{i}": name for i, name in enumerate(names)}
             depths[attribute] = tuple(
                 self._depth(ends[stream], attribute) if stream in ends else 2 for stream in streams
             )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.quantize.calibration import quantized_layers
+from pipeline.quantize.observe import observe
 
 __all__ = ["correct_biases"]
 
@@ -46,13 +47,7 @@ def _means(network: nn.Module, layers: Sequence[nn.Module], batches: Sequence[Te
         sums[layer] = sums[layer] + mean if layer in sums else mean
 
     hooks = [layer.register_forward_hook(keep) for layer in layers]
-    try:
-        with torch.no_grad():
-            for images in batches:
-                network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    observe(network, batches, hooks)
     return [sums[layer] for layer in layers]
 
 

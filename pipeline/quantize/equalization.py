@@ -23,6 +23,7 @@ from torch import Tensor, fx, nn
 from pipeline.errors import ModelError
 from pipeline.quantize.method import Equalization
 from pipeline.quantize.moments import input_moments, output_errors
+from pipeline.quantize.observe import observe
 from pipeline.quantize.scales import Range, quantized, weight_scales
 
 __all__ = ["equalize", "scale_for_activations"]
@@ -131,13 +132,7 @@ def _magnitudes(network: nn.Module, layers: Sequence[nn.Module], batches: Sequen
         sums[layer] = sums[layer] + mean if layer in sums else mean
 
     hooks = [layer.register_forward_pre_hook(add) for layer in layers]
-    try:
-        with torch.no_grad():
-            for images in batches:
-                network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    observe(network, batches, hooks)
     return [sums[layer] / len(batches) for layer in layers]
 
 

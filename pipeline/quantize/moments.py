@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.quantize.observe import observe
+
 __all__ = ["input_moments", "joint_moments", "output_errors"]
 
 
@@ -21,13 +23,7 @@ def input_moments(network: nn.Module, layers: Sequence[nn.Module], batches: Sequ
         moments[layer] = moments[layer] + these if layer in moments else these
 
     hooks = [layer.register_forward_pre_hook(add) for layer in layers]
-    try:
-        with torch.no_grad():
-            for images in batches:
-                network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    observe(network, batches, hooks)
     return [moments[layer] for layer in layers]
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.report import graph as graph_file
+from pipeline.report.graph import BETWEEN
 from pipeline.report.markdown import number
 
 __all__ = ["Comparison", "compare"]
 
-_BETWEEN = ("StreamingFIFO", "StreamingDataWidthConverter")
 _FOLDED = ("mvau_style", "PE", "SIMD", "M", "digits", "lanes", "segments", "taps", "ram_style")
 
 
@@ -36,8 +36,8 @@ def compare(first: Path, second: Path) -> Comparison:
     with no layer in common."""
     builds = [_read(folder) for folder in (first, second)]
     a, b = ({_name(layer): layer for layer in build["layers"]} for build in builds)
-    kept = [name for name, layer in a.items() if layer["op_type"] not in _BETWEEN]
-    new = [name for name, layer in b.items() if name not in a and layer["op_type"] not in _BETWEEN]
+    kept = [name for name, layer in a.items() if layer["op_type"] not in BETWEEN]
+    new = [name for name, layer in b.items() if name not in a and layer["op_type"] not in BETWEEN]
     if not any(name in b for name in kept):
         raise InputError(
             f"{first} and {second} have no layer in common: they are builds of {builds[0]['name']} and {builds[1]['name']}. Name two "
@@ -50,7 +50,7 @@ def compare(first: Path, second: Path) -> Comparison:
             same += 1
         else:
             rows.append(row)
-    for kind in _BETWEEN:
+    for kind in sorted(BETWEEN):
         one, other = (_together(kind, layers) for layers in (a, b))
         if one["name"] != other["name"] or one["resources"] != other["resources"]:
             label = f"{one['name']} → {other['name']}" if one["name"] != other["name"] else one["name"]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.dataflow.layer import Layer
+from pipeline.dataflow.registry import kernels
 from pipeline.dataflow.roles import Accumulating, Activating
 from pipeline.devices.resources import Resources
 from pipeline.kernels.matrix_vector import STYLES, MatrixVector
@@ -19,7 +20,7 @@ from pipeline.report.facts import BuildFacts
 from pipeline.report.purposes import layer_lut_by_purpose
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC
 
-__all__ = ["FILE", "HOW", "network_graph"]
+__all__ = ["BETWEEN", "FILE", "HOW", "network_graph"]
 
 FILE = "graph.json"
 HOW: Mapping[str, str] = {
@@ -33,6 +34,9 @@ HOW: Mapping[str, str] = {
     "seen": "observed on the golden frames, by the layers' reference",
     "other_styles": "estimated: what the whole network would take more with that style here",
 }
+BETWEEN = frozenset(name for name, kernel in kernels().items() if kernel.between_layers)
+"""The op_type of layers that only move beats: FIFOs and width converters."""
+
 _RESOURCES = ("LUT", "FF", "BRAM_18K", "URAM", "DSP")
 _MOST_BARS = 64  # of a histogram
 

@@ -13,6 +13,7 @@ import jinja2
 from markdown_it import MarkdownIt
 
 from pipeline.report.facts import BuildFacts
+from pipeline.report.graph import BETWEEN
 from pipeline.report.markdown import number, percent
 from pipeline.report.purposes import COLOURS
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC
@@ -68,7 +69,7 @@ def lay_out(graph: Mapping[str, Any]) -> tuple[list[Box], list[Link], tuple[int,
     """
     layers = {layer["name"]: layer for layer in graph["layers"]}
     streams = {stream["name"]: stream for stream in graph["streams"]}
-    shown = {name for name, layer in layers.items() if layer["op_type"] not in _BETWEEN}
+    shown = {name for name, layer in layers.items() if layer["op_type"] not in BETWEEN}
     rows: dict[str, int] = {}
     columns: dict[str, int] = {}
     ways: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = []
@@ -102,16 +103,13 @@ def lay_out(graph: Mapping[str, Any]) -> tuple[list[Box], list[Link], tuple[int,
     return boxes, links, (width, height)
 
 
-_BETWEEN = ("StreamingFIFO", "StreamingDataWidthConverter")
-
-
 def _way(
     streams: Mapping[str, Any], layers: Mapping[str, Any], stream: str, shown: set[str]
 ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """The box that writes to `stream`, "" for the input; the streams on the way from it, and the FIFOs."""
     way, fifos = [stream], []
     while (writer := streams[stream]["producer"]) and writer not in shown:
-        if layers[writer]["op_type"] == "StreamingFIFO":
+        if "fifo" in layers[writer]:
             fifos.append(writer)
         (stream,) = layers[writer]["inputs"]
         way.append(stream)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 
 from pipeline.compare.page import to_html
 from pipeline.compare.plots import draw_plots
+from tests.browser import dom_of, needs_browser
 from tests.compare.sample import sample_failure, sample_record, sample_records
 
 LOADING = ("src", "href", "srcset", "data", "action", "poster", "background")
@@ -117,7 +116,6 @@ def test_when_every_build_failed_it_has_no_plots():
     assert sample_failure().message in page.text and "table" not in {a.get("id") for _, a in page.elements}
 
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PROBE = """<script>
 {
 addEventListener("error", (event) => document.body.dataset.error = event.message);
@@ -131,17 +129,11 @@ document.body.dataset.drawn = document.querySelectorAll(".main-svg").length;
 </script>"""
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+@needs_browser
 def test_in_a_browser_rows_are_found_by_words_and_plots_are_drawn(tmp_path: Path):
     made = tmp_path / "page.html"
     made.write_text(to_html(RECORDS, [sample_failure()]).replace("</main>", f"{PROBE}</main>"))
-    command = [
-        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}",
-        "--virtual-time-budget=20000", "--dump-dom", made.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    (body,) = [attributes for tag, attributes in Page(done.stdout).elements if tag == "body"]
+    (body,) = [attributes for tag, attributes in Page(dom_of(made)).elements if tag == "body"]
     assert "data-error" not in body
     every, found, said = json.loads(body["data-rows"])
     assert every == len(RECORDS) and 0 < found < every and said == f"{found} of {every}"

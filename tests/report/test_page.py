@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +15,9 @@ from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
 from pipeline.report.graph import network_graph
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
 from pipeline.verification.rtlsim import Trace
+from tests.browser import dom_of, needs_browser
 from tests.report.sample import sample_facts
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FACTS = sample_facts(
     trace=Trace(40, {"FMPadding_0": [40, 20, 0], "MVAU_0": [3, 4, 0]}, {"FMPadding_0": [0, 20, 0], "MVAU_0": [0, 0, 5]})
 )
@@ -136,18 +134,13 @@ def opened(text: str, folder: Path, width: int, *flags: str) -> dict:
     """What PROBE finds of the page `text` in a frame `width` pixels wide."""
     probe = folder / "probe.html"
     probe.write_text(PROBE.replace("WIDTH", str(width)).replace("PAGE", html.escape(text, quote=True)))
-    command = [
-        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", f"--user-data-dir={folder / 'profile'}",
-        "--virtual-time-budget=20000", "--window-size=1400,1000", *flags, "--dump-dom", probe.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    found = re.search(r'<pre id="result">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found and found[1], done.stderr[-2000:]
+    dom = dom_of(probe, *flags)
+    found = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
+    assert found and found[1], "the probe has not run"
     return json.loads(html.unescape(found[1]))
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+@needs_browser
 @pytest.mark.parametrize("width", [1280, 390])
 def test_in_a_browser(text, tmp_path, width):
     said = opened(text, tmp_path, width)
@@ -163,7 +156,7 @@ def test_in_a_browser(text, tmp_path, width):
     assert said["trace"] > 3 and said["images"]
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+@needs_browser
 def test_it_is_dark_where_the_reader_wants_it(text, tmp_path):
     light, dark = opened(text, tmp_path, 800), opened(text, tmp_path, 800, "--force-dark-mode")
     brightness = {
