@@ -49,6 +49,8 @@ _NOTHING = Resources()
 _WITH_WHOLE_WINDOWS, _WITH_COLUMNS = ", with whole windows", ", with columns of windows"
 _SOLVERS = 2  # at once: each has its own copy of the program
 _UNSURE = 0.03  # of a layer's LUTs: by less than that, estimates do not tell a requantizer from a search
+_PAIR = 2  # pixels: a word of a DSP holds two rows of two, four products, where it holds three rows of one
+_MANY = 256  # products a cycle of a layer, from which on that spares more DSPs than it is worth looking for
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
 
 
@@ -164,7 +166,10 @@ class FoldingProblem:
         result: dict[str, tuple[Folding, ...]] = {}
         least = pixels_within(self.graph, self.budget)
         asked = asked_pixels(self.graph, config) if config else dict.fromkeys(least, 0)
-        counts = {name: (m,) if (m := asked[name]) else sorted({1, least[name]}) for name in least}
+        pairs = self._pairs_in_dsps(styles)
+        counts = {
+            name: (m,) if (m := asked[name]) else sorted({1, least[name], *pairs.get(name, ())}) for name in least
+        }
         for layer in self.graph:
             side_by_side = [with_pixels(layer, m) for m in counts[layer.name] if not layer.styles]
             possible = tuple(folding for several in side_by_side if several for folding in several.foldings())
@@ -221,6 +226,19 @@ class FoldingProblem:
             if _same_lanes(self.graph, stream):
                 _check_same_lanes(self.graph, stream, result, config)
         return list(result.values())
+
+    def _pairs_in_dsps(self, styles: Mapping[str, Collection[str]]) -> dict[str, set[int]]:
+        """By layer the pixels a beat with which a word of a DSP holds two of them, and what makes the windows for it."""
+        pairs: dict[str, set[int]] = {}
+        for layer in self.graph if self.budget is not None else ():
+            if not isinstance(layer, MatrixVector) or layer.products < _MANY * (self.budget or 0):
+                continue
+            if DspMVAU.style in styles.get(layer.name, ()):
+                pairs.setdefault(layer.name, set()).add(_PAIR)
+                if makers := window_makers(self.graph, layer):
+                    for maker in filter(None, makers):
+                        pairs.setdefault(maker.name, set()).add(_PAIR * makers[0].stride[1])
+        return pairs
 
     def _with_whole_windows(self, layer: Layer, style: str, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
         """`options`, of which those have whole windows that are faster than a pixel of a window a cycle, if that is too

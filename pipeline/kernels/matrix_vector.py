@@ -257,10 +257,15 @@ class MatrixVector(Accumulating, Activating):
             return {}
         return search_styles(self.level_steps, self.threshold_folds)
 
+    @property
+    def products(self) -> int:
+        """Of weights and inputs, those with zero included, a frame."""
+        return self.weights.size * self.pixels[0] * self.pixels[1]
+
     def op_and_param_counts(self) -> dict[str, int]:
         narrow, wide = sorted((self.input_type.bits, self.weight_type.bits))
         counts = {
-            f"op_mac_{narrow}bx{wide}b": self.weights.size * self.pixels[0] * self.pixels[1],
+            f"op_mac_{narrow}bx{wide}b": self.products,
             f"param_weight_{self.weight_type.bits}b": self.weights.size,
             "weight_memory_bits": self.weight_memory_bits(),
         }
