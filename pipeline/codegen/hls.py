@@ -20,6 +20,7 @@ from pipeline.codegen.render import render, write_template, write_text
 from pipeline.codegen.rtl import identifier, streams_by_name
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer, Stream, Table
+from pipeline.dataflow.packing import HLS_WORD_BITS
 from pipeline.errors import ConfigError
 from pipeline.files import HLS
 
@@ -39,7 +40,6 @@ __all__ = [
 INCLUDE = "include"  # the folder of its headers beside what is generated
 NETWORK_FUNCTION = "finn_design"  # the top function of a whole network
 _LEAST_DEPTH = 2  # of a stream: with one place it could not be written and read in every cycle
-_WIDEST = 4096  # bits of a word, at a port and within: UG1399, "AXI4-Stream Interfaces" and AP_INT_MAX_W
 _VALUES_IN_A_LINE = 64
 
 
@@ -88,10 +88,10 @@ def check_widths(layers: Iterable[Layer]) -> None:
             ("output", layer.output_names, layer.outputs()),
         ):
             for name, stream in zip(names, streams, strict=True):
-                if layer.has_hls and stream.bits > _WIDEST:
+                if layer.has_hls and stream.bits > HLS_WORD_BITS:
                     raise ConfigError(
                         f"layer {layer.name} has no HLS C++: its {direction} {name} has words of {stream.lanes} × "
-                        f"{stream.type.bits} = {stream.bits:,} bits, and Vitis HLS takes at most {_WIDEST:,}. Give the layers there a lower "
+                        f"{stream.type.bits} = {stream.bits:,} bits, and Vitis HLS takes at most {HLS_WORD_BITS:,}. Give the layers there a lower "
                         "PE or SIMD in the folding file, or the network a lower target_fps; or build without the C++, with "
                         "simulation: {cppsim_frames: 0}. The SystemVerilog has no such limit."
                     )

@@ -14,7 +14,10 @@ from a2q_driver import packing
 from a2q_driver.packing import beat_bytes
 from pipeline.dataflow.types import IntType
 
-__all__ = ["beat_bytes", "pack", "pack_word", "unpack"]
+__all__ = ["HLS_WORD_BITS", "beat_bytes", "pack", "pack_word", "unpack"]
+
+HLS_WORD_BITS = 4096
+"""The most bits of a beat in HLS C++, at a port and within: UG1399, "AXI4-Stream Interfaces" and AP_INT_MAX_W."""
 
 
 def pack(values: np.ndarray, type_: IntType, lanes: int) -> np.ndarray:

@@ -84,7 +84,7 @@ class Requantizer:
         """What computes the same levels of values to which `by`, int64 of (C,), is added."""
         return replace(self, addends=self.addends - self.multipliers * by)
 
-    @property
+    @cached_property
     def multiplier_bits(self) -> int:
         """Bits of the widest multiplier, unsigned."""
         return max(int(self.multipliers.max()).bit_length(), 1)
@@ -99,7 +99,7 @@ class Requantizer:
         """Whether a multiplier is more than 1."""
         return self.multiplier_bits > 1
 
-    @property
+    @cached_property
     def common_multiplier(self) -> int | None:
         """The multiplier that all channels share, if they do."""
         first = int(self.multipliers[0])
@@ -111,7 +111,7 @@ class Requantizer:
         together = int(np.bitwise_or.reduce(self.addends)) | 1 << self.shift
         return (together & -together).bit_length() - 1
 
-    @property
+    @cached_property
     def addend_bits(self) -> int:
         """Bits, two's complement, of every addend without its `addend_zeros`."""
         lo, hi = int(self.addends.min()), int(self.addends.max())

@@ -17,6 +17,7 @@ from math import isqrt
 
 from pipeline.dataflow.graph import Connection, LayerGraph
 from pipeline.dataflow.layer import Folding, Layer
+from pipeline.dataflow.packing import HLS_WORD_BITS
 from pipeline.dataflow.types import IntType
 from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError, UnsupportedError
@@ -231,9 +232,10 @@ class FoldingProblem:
         """By layer the pixels a beat with which a word of a DSP holds two of them, and what makes the windows for it."""
         pairs: dict[str, set[int]] = {}
         for layer in self.graph if self.budget is not None else ():
-            if not isinstance(layer, MatrixVector) or layer.products < _MANY * (self.budget or 0):
+            if not isinstance(layer, MatrixVector) or DspMVAU.style not in styles.get(layer.name, ()):
                 continue
-            if DspMVAU.style in styles.get(layer.name, ()):
+            within_hls = _PAIR * layer.mw * layer.input_type.bits <= HLS_WORD_BITS
+            if within_hls and layer.products >= _MANY * (self.budget or 0):
                 pairs.setdefault(layer.name, set()).add(_PAIR)
                 if makers := window_makers(self.graph, layer):
                     for maker in filter(None, makers):

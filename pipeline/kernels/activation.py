@@ -29,7 +29,7 @@ from pipeline.kernels.threshold_search import (
 _MORE = 3  # look-up tables of a lane of several channels that were counted beyond what is named below
 
 _DSP = 60  # LUTs that a DSP of a requantizer takes the place of
-_MOST_TURNS = 64  # of hw/rtl/lane_turns.sv
+MOST_TURNS = 64  # of hw/rtl/lane_turns.sv
 _FEW_TURNS = 8  # of some results each of which LUTs of 32 words hold
 _COMPARED, _CHOSEN = (
     0.5,
@@ -37,6 +37,7 @@ _COMPARED, _CHOSEN = (
 )  # LUTs of a bit that is compared with a constant, and of one that is chosen among several
 
 __all__ = [
+    "MOST_TURNS",
     "Activation",
     "activation_latency",
     "add_activation",
@@ -161,7 +162,7 @@ def turns_of(
         known = demand.lut + _COMPARED * demand.terms["compared"] + _CHOSEN * demand.terms["tables"]
         return known + demand.terms["outputs"] + _DSP * demand.dsp
 
-    return min((turns for turns in range(1, min(most, lanes, _MOST_TURNS) + 1) if lanes % turns == 0), key=cost)
+    return min((turns for turns in range(1, min(most, lanes, MOST_TURNS) + 1) if lanes % turns == 0), key=cost)
 
 
 def add_turns(demand: Demand, widths: Sequence[int], turns: int, output_bits: int) -> None:

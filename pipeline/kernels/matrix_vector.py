@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -23,6 +24,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.activation import (
+    MOST_TURNS,
     Activation,
     activation_latency,
     add_activation,
@@ -437,7 +439,7 @@ class StoredMatrixVector(MatrixVector):
 # -- what it takes ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MatrixDemand:
     """The figures of a MatrixVector that decide its resources, whatever computes it."""
 
@@ -458,7 +460,7 @@ class MatrixDemand:
     output_bits: int
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)  # layers, and those that may take their place
 def matrix_demand(layer: MatrixVector) -> MatrixDemand:
     input_, weight = layer.input_type, layer.weight_type
     return MatrixDemand(
@@ -483,16 +485,24 @@ def matrix_demand(layer: MatrixVector) -> MatrixDemand:
 def add_ends(demand: Demand, matrix: MatrixDemand, widths: Sequence[int], interval: int = 1, pixels: int = 1) -> int:
     """Add to `demand` the thresholds of a matrix, in lanes whose sums have `widths` bits and come every `interval` cycles, of so
     many `pixels`, and the output register. Returns the turns of the lanes."""
+    ends, turns = _ends(matrix, tuple(widths), min(interval, len(widths), MOST_TURNS), pixels)
+    demand.include(ends, 1)
+    return turns
+
+
+@lru_cache(maxsize=8192)  # foldings that differ in SIMD alone have the same
+def _ends(matrix: MatrixDemand, widths: tuple[int, ...], most_turns: int, pixels: int) -> tuple[Demand, int]:
+    demand = Demand("", defaultdict(float))
     turns, folds = 1, matrix.rows // len(widths)
     level_bits = np.broadcast_to(matrix.level_bits, matrix.rows).repeat(pixels)
-    widths = [width for width in widths for _ in range(pixels)]
+    side_by_side = [width for width in widths for _ in range(pixels)]
     if matrix.thresholds:
         given = matrix.requantizer, matrix.level_bits, matrix.output_bits
-        turns = turns_of(matrix.thresholds, folds, widths, *given, interval, pixels)
-        units = units_of(widths, turns)
+        turns = turns_of(matrix.thresholds, folds, side_by_side, *given, most_turns, pixels)
+        units = units_of(side_by_side, turns)
         add_activation(demand, matrix.thresholds, folds * turns, units, given[0], level_bits, given[2])
-    add_turns(demand, widths, turns, matrix.output_bits)
-    return turns
+    add_turns(demand, side_by_side, turns, matrix.output_bits)
+    return demand, turns
 
 
 # -- matrices at random -------------------------------------------------------------------------------------------------

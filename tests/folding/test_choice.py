@@ -14,6 +14,7 @@ from pipeline.dataflow.random_layers import divisors
 from pipeline.dataflow.types import IntType
 from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError
+from pipeline.folding import choice
 from pipeline.folding.choice import FoldingProblem, fastest, slowest
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
@@ -116,6 +117,22 @@ def test_what_is_unrolled_has_whole_windows_and_nothing_else_has():
     assert [folding.style for folding in fast] == ["whole", "whole", "unrolled"]
     slow = FoldingProblem(graph, 5000, styles={"MVAU_0": ("folded", "sparse")}).solve().layers
     assert "whole" not in {folding.style for folding in slow}
+
+
+def test_a_dsp_holds_two_pixels_where_many_products_a_cycle_make_that_the_fewest_dsps(monkeypatch):
+    def chosen(budget: int) -> Folding:
+        return FoldingProblem(convolution(8, 8, 16, 16), budget, styles={"MVAU_0": ("dsp",)}).solve().layers[-1]
+
+    assert "m" not in chosen(600).fields  # 246 products a cycle
+    pair = chosen(200)  # a pixel a cycle would be more than enough: 64 cycles
+    assert (pair.fields["m"], pair.fields.get("taps", 1)) == (2, 1)
+    monkeypatch.setattr(choice, "_MANY", 10**9)
+    assert "m" not in chosen(200).fields
+
+
+def test_two_pixels_of_windows_are_no_wider_than_words_of_hls_may_be():
+    problem = FoldingProblem(convolution(8, 8, 64, 64), 640, styles={"MVAU_0": ("dsp",)})
+    assert {folding.input_pixels for folding in problem.domains[-1]} == {1}
 
 
 def test_the_other_styles_cost_more_or_cannot_be():
