@@ -104,7 +104,7 @@ def _layer(facts: BuildFacts, layer: Layer) -> dict[str, Any]:
     entry["cycles"] = {
         "predicted": layer.cycles(),
         "observed": run.observed_cycles if run else None,
-        "latency": layer.latency(),
+        "depth": layer.latency(),
     }
     if isinstance(layer, MatrixVector):
         entry["mvau_style"] = layer.style

@@ -12,9 +12,10 @@ from typing import Any
 import jinja2
 from markdown_it import MarkdownIt
 
+from a2q_driver.speed import LATENCY, STEADY_FPS
 from pipeline.report.facts import BuildFacts
 from pipeline.report.graph import BETWEEN
-from pipeline.report.markdown import number, percent
+from pipeline.report.markdown import duration, number, percent
 from pipeline.report.purposes import COLOURS
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC
 
@@ -176,15 +177,15 @@ def _tiles(facts: BuildFacts) -> Sequence[tuple[str, str, str]]:
     cycles, wanted = facts.network.steady_cycles, 1000 / facts.estimated.clock_period_ns
     return (
         (
-            "frames a second",
+            STEADY_FPS,
             rate,
             f"{number(cycles)} cycles simulated, at {facts.network.clock_mhz:g} MHz"
             if cycles
             else "one frame was simulated",
         ),
         (
-            "latency",
-            _time(facts.latency_ns),
+            LATENCY,
+            duration(facts.latency_ns),
             f"{number(facts.network.first_frame_cycle)} cycles simulated, first frame",
         ),
         ("LUT", number(used.lut), f"{percent(share['LUT'])} of {facts.resources.board}, counted by synthesis"),
@@ -201,10 +202,6 @@ def _tiles(facts: BuildFacts) -> Sequence[tuple[str, str, str]]:
             f"estimated, pessimistic; {facts.estimated.mhz(OPTIMISTIC):.0f} optimistic, {wanted:.0f} wanted",
         ),
     )
-
-
-def _time(ns: float) -> str:
-    return f"{ns / 1e3:,.1f} µs" if ns >= 1e3 else f"{ns:,.1f} ns"
 
 
 def _summary(text: str, folder: Path) -> str:
