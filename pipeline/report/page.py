@@ -18,6 +18,7 @@ from pipeline.report.graph import BETWEEN
 from pipeline.report.markdown import duration, number, percent
 from pipeline.report.purposes import COLOURS
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC
+from pipeline.verification.accuracy import Accuracy
 
 __all__ = ["FILE", "Box", "Link", "lay_out", "to_html"]
 
@@ -188,6 +189,7 @@ def _tiles(facts: BuildFacts) -> Sequence[tuple[str, str, str]]:
             duration(facts.latency_ns),
             f"{number(facts.network.first_frame_cycle)} cycles simulated, first frame",
         ),
+        *_accuracy(facts.accuracy),
         ("LUT", number(used.lut), f"{percent(share['LUT'])} of {facts.resources.board}, counted by synthesis"),
         ("DSP", number(used.dsp), f"{percent(share['DSP'])}, counted by synthesis"),
         ("BRAM", number(used.bram_36k), f"{percent(share['BRAM_18K'])}, counted by synthesis"),
@@ -202,6 +204,14 @@ def _tiles(facts: BuildFacts) -> Sequence[tuple[str, str, str]]:
             f"estimated, pessimistic; {facts.estimated.mhz(OPTIMISTIC):.0f} optimistic, {wanted:.0f} wanted",
         ),
     )
+
+
+def _accuracy(accuracy: Accuracy) -> Sequence[tuple[str, str, str]]:
+    """The tile of the accuracy, if one was measured."""
+    if accuracy.main is None:
+        return ()
+    title, share = accuracy.main
+    return ((title, f"{share:.1f} %", f"{number(accuracy.images)} images, measured on the integers"),)
 
 
 def _summary(text: str, folder: Path) -> str:

@@ -84,6 +84,7 @@ def _overview(facts: BuildFacts) -> str:
     witnessed = f"both ends of the range reached in simulation in {facts.witnessed} of {len(widths)} layers"
     rows = [
         ["weights", model.provenance, _WEIGHTS_KNOWN[model.weights]],
+        _measured(facts),
         ["golden frames", model.golden_source, f"the frames of every check below; the input was {facts.seen.input}"],
         ["input", _input(facts), _input_known(facts)],
         *_on_host(facts),
@@ -99,6 +100,15 @@ def _overview(facts: BuildFacts) -> str:
         _bitstream(facts),
     ]
     return f"# {model.name}\n\n" + table(["", "", "how it is known"], rows, left=3)
+
+
+def _measured(facts: BuildFacts) -> list[str]:
+    """The accuracy of the integers."""
+    accuracy = facts.accuracy
+    if accuracy.main is None:
+        return ["accuracy", "not measured", accuracy.reason]
+    known = f"measured on the integer graph, which the hardware equals, in {accuracy.seconds:.1f} s"
+    return ["accuracy", str(accuracy), known]
 
 
 def _on_host(facts: BuildFacts) -> list[list[str]]:

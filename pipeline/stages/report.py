@@ -36,7 +36,7 @@ STAGE = Stage(
     reads=("target_fps", "target_latency_ns", "board"),
     needs=(
         *("resolve", "export", "streamline", "dataflow", "accumulators"),
-        *("fold", "finn", "codegen", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
+        *("fold", "finn", "codegen", "accuracy", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
     ),
     packages=("finn-plus", "jinja2", "markdown-it-py", "matplotlib", "pillow", "scikit-learn", *NETWORK, *LAYERS),
     sources=("hw/boards/*.yaml", "pipeline/report/templates/*.jinja"),

@@ -37,6 +37,7 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     np.save(folders["resolve"] / "golden.npy", np.zeros((1, 4, 6, 6), np.float32))
     (folders["streamline"] / "input_quantizer.json").write_text(json.dumps(asdict(FACTS.input_quantizer)))
     FACTS.seen.save(folders["dataflow"])
+    FACTS.accuracy.save(folders["accuracy"] / "report")
     FACTS.certificate.write(folders["accumulators"] / "report" / "accumulators.json")
     fold.save(FACTS.folded, folders["fold"])
     network = FACTS.network
