@@ -13,6 +13,7 @@ import jinja2
 from markdown_it import MarkdownIt
 
 from a2q_driver.speed import LATENCY, STEADY_FPS
+from pipeline.report.boards import HOW, board_fits, share
 from pipeline.report.facts import BuildFacts
 from pipeline.report.graph import BETWEEN
 from pipeline.report.markdown import duration, number, percent
@@ -31,6 +32,7 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["share"] = share
 _WIDTH, _HEIGHT = 236, 42  # of a box, in pixels
 _COLUMN, _ROW = 282, 66  # from a box to the next one
 _IMAGE = re.compile(r'<img src="([A-Za-z0-9_.-]+\.png)"')
@@ -164,6 +166,8 @@ def to_html(facts: BuildFacts, graph: Mapping[str, Any], summary: str, folder: P
         box=(_WIDTH, _HEIGHT),
         size=(width, height),
         graph=graph,
+        boards=board_fits(facts),
+        boards_known=HOW.replace("the one it was built for in bold", "the one it was built for first"),
         purposes=dict(COLOURS),
         summary=_summary(summary, folder),
     )
