@@ -33,8 +33,8 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters["share"] = share
-_WIDTH, _HEIGHT = 236, 42  # of a box, in pixels
-_COLUMN, _ROW = 282, 66  # from a box to the next one
+_WIDTH, _HEIGHT = 262, 42  # of a box, in pixels
+_COLUMN, _ROW = 308, 66  # from a box to the next one
 _IMAGE = re.compile(r'<img src="([A-Za-z0-9_.-]+\.png)"')
 _UNDER_HEADING = re.compile(r"\A# .*\n")  # the title, which the page has of its own
 

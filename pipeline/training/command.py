@@ -80,7 +80,7 @@ def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], 
     folder = out or Path(TRAINED, f"benchmark_{path.stem}")
     folder.mkdir(parents=True, exist_ok=True)
     benchmark(path, folder, say, bar=bar)
-    say(f"{folder / 'benchmark.md'}: the table and what it shows")
+    say(f"{folder / 'benchmark.html'}: the table and what it shows")
 
 
 def evaluate_command(
