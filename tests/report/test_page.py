@@ -13,12 +13,13 @@ import pytest
 from pipeline.report import page
 from pipeline.report.boards import board_fits, share
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
-from pipeline.report.graph import network_graph
+from pipeline.report.graph import HOW, network_graph
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
 from pipeline.verification.rtlsim import Trace
 from tests.browser import dom_of, needs_browser
 from tests.report.sample import sample_facts
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 FACTS = sample_facts(
     trace=Trace(40, {"FMPadding_0": [40, 20, 0], "MVAU_0": [3, 4, 0]}, {"FMPadding_0": [0, 20, 0], "MVAU_0": [0, 0, 5]})
 )
@@ -113,6 +114,23 @@ def test_the_graph_says_what_the_build_knows():
     assert sum(entry["lut_by_purpose"].values()) == entry["resources"]["LUT"]
     assert {stream["name"] for stream in GRAPH["streams"]} == set(FACTS.folded.graph.streams)
     assert json.loads(json.dumps(GRAPH)) == GRAPH
+
+
+def test_every_key_of_the_graph_is_documented():
+    """In docs/report.md, those of layers, of streams and of the trace too."""
+    documented = (REPOSITORY / "docs" / "report.md").read_text().split("## report/graph.json")[1]
+    said = set(re.findall(r"`([^`]+)`", documented))
+    trace = GRAPH["trace"]
+    for part in (GRAPH, *GRAPH["layers"], *GRAPH["streams"], trace, *trace["layers"]):
+        assert set(part) <= said, set(part) - said
+    inner = {
+        key
+        for layer in GRAPH["layers"]
+        for name in ("cycles", "path_ns", "fifo", "weights", "accumulator")
+        for key in layer.get(name, {})
+    }
+    assert inner <= said, inner - said
+    assert set(HOW) <= {*GRAPH["layers"][0], *said}
 
 
 def test_a_histogram_of_many_values_is_of_ranges():
