@@ -84,7 +84,7 @@ def test_fewer_images_of_networks_with_more_multiplications() -> None:
         def op_and_param_counts(self) -> dict[str, int]:
             return {"op_mac_4bx4b": self.macs, "param_weight_4b": 10**12}
 
-    assert images_for(Large(50_000_000)) == 300
+    assert images_for(Large(560_000_000)) == 300
     assert images_for(Large(10**10)) == 100
 
 
