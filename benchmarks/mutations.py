@@ -978,10 +978,10 @@ MUTANTS = (
     Mutant(
         "boxes",
         "a box is a matter of grids whose anchors come after its own, too",
-        "pipeline/training/boxes.py",
+        "pipeline/models/boxes.py",
         "here = (anchor >= 0) & (anchor < len(anchors))",
         "here = anchor < len(anchors)",
-        ("tests/training/test_boxes.py",),
+        ("tests/models/test_boxes.py",),
     ),
 )
 

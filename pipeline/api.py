@@ -49,6 +49,20 @@ class BuildResult(flow.BuildResult):
         return "" if self._model is None else self._model.top1_how
 
     @cached_property
+    def accuracy(self) -> dict[str, float] | None:
+        """What the integers of the hardware reach on test images of the network's data set, in percent, by `top1`, `mean_iou` and
+        so on; report/accuracy.json says on how many images of what. Measured by the stage `accuracy`.
+
+        None too where nothing was measured, such as without the data set or for a .onnx file.
+        """
+        if "accuracy" not in self.results:
+            return None
+        from pipeline.verification import accuracy
+
+        metrics = accuracy.load(self.results["accuracy"] / "report" / accuracy.FILE).metrics
+        return {name: 100 * share for name, share in metrics.items()} or None
+
+    @cached_property
     def psnr(self) -> float | None:
         """Mean PSNR in dB of what a network for super resolution makes of reduced photographs, by the integers of the
         hardware's reference; report/super_resolution.json says of which. From the stage `report`.

@@ -186,6 +186,11 @@ class BuildConfig(Section):
     seed: int = Field(0, ge=0, lt=2**32, description="a whole number of 0 or more; draws are repeated by it")
     golden_frames: int = Field(256, ge=1, le=10_000, description="a whole number of frames from 1 to 10000")
     golden_inputs: Path | None = Field(None, description="a path to a .npy file of frames (N, *input shape)")
+    accuracy_images: Annotated[int, Field(ge=0, le=1_000_000)] | Literal["auto"] = Field(
+        "auto",
+        description="a whole number of test images of the network's data set, up to 1000000, on which the integers are measured, 0 "
+        "for none, or auto for 1000, down to 100 of networks with many multiplications",
+    )
     input_range: InputRange | None = Field(
         None, description="the least and the largest number that the network takes, such as [0, 255]"
     )

@@ -59,7 +59,9 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_tables_fit_80_columns_of_a_terminal(elsewhere: Path) -> None:
     (elsewhere / "build" / "net" / "report").mkdir(parents=True)
-    summary = "10 frames of 10 classes exact, with and without stalls; 24633 cycles between frames, to the first output"
+    summary = (
+        "10 frames of 10 classes exact, with and without stalls; 24633 cycles between frames, latency 30000 cycles"
+    )
     stage = {"name": "accumulators", "seconds": 1234.5, "peak_mib": 12345.6, "summary": summary}
     (elsewhere / "build" / "net" / BUILD_RECORD).write_text(json.dumps({"stages": [stage]}))
     (elsewhere / "build" / "net" / "summary.md").write_text(f"# net\n\n| step | what |\n|:--|:--|\n| a | {summary} |\n")

@@ -146,8 +146,10 @@ def examples_of_the_library(installed: Installed) -> None:
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(), re.DOTALL)
     assert len(examples) >= 4 and len(examples[0].splitlines()) == 4
     printed = [installed.run("python", "-c", example) for example in examples]
-    lut, rate, top1 = re.search(r"^(\d+) LUT, ([\d.]+) frames/s, top-1 ([\d.]+)$", printed[0], re.MULTILINE).groups()
+    lut, rate, top1 = re.search(
+        r"^(\d+) LUT, ([\d.]+) steady frames/s, top-1 ([\d.]+)$", printed[0], re.MULTILINE
+    ).groups()
     summary = (installed.folder / "build" / "quant_tfc_w2a2" / "summary.md").read_text()
-    assert f"{int(lut):,} LUT" in summary and f"{float(rate):,.0f} frames/s" in summary
+    assert f"{int(lut):,} LUT" in summary and f"| steady frames/s | {float(rate):,.0f}, " in summary
     assert f"top-1 {float(top1):.1f} %" in summary
     assert "pipeline.build: target_fps is -1; expected a number" in printed[1]

@@ -16,6 +16,7 @@ from a2q_driver.accelerator import Accelerator
 from a2q_driver.command_line import add_batch_option, add_board_options, load_array, open_accelerator, run, start_file
 from a2q_driver.errors import ShapeError
 from a2q_driver.manifest import verify
+from a2q_driver.speed import FILLING_FPS, WALL_CLOCK_FPS
 
 _SHOWN = 10  # of the images that differ
 _STEPS = {"pack": "packing", "send": "sending", "wait": "waiting", "fetch": "fetching", "unpack": "unpacking"}
@@ -114,15 +115,15 @@ def _show(result: dict[str, Any], got: np.ndarray, expected: np.ndarray) -> None
     if result["top1"] is not None:
         print(f"top-1: {100 * result['top1']:.1f} % ({result['right']} of {count}); {result['weights']}")
     print(
-        f"accelerator: {result['throughput_by_cycles[images/s]']:,.0f} frames/s at {result['fclk[mhz]']:g} MHz, from the "
-        f"{result['cycles']:,} cycles that it counted for them, filling it included"
+        f"accelerator: {result['throughput_by_cycles[images/s]']:,.0f} {FILLING_FPS} at {result['fclk[mhz]']:g} MHz, from the "
+        f"{result['cycles']:,} cycles that it counted for them"
     )
     host = "simulator" if result["simulated"] else "host"
     steps = result[f"{host}_seconds_by_step"]
     times = ", ".join(f"{name} {steps[step]:.3f}" for step, name in _STEPS.items())
     whose = "of this simulation, not of a board" if result["simulated"] else "from integers to integers"
     print(
-        f"wall clock: {result[f'{host}_throughput[images/s]']:,.1f} frames/s {whose}: {result[f'{host}_seconds']:.3f} s "
+        f"{host}: {result[f'{host}_throughput[images/s]']:,.1f} {WALL_CLOCK_FPS}, {whose}: {result[f'{host}_seconds']:.3f} s "
         f"({times})"
     )
 

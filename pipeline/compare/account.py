@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from a2q_driver.speed import STEADY_FPS
 from pipeline.compare.ratios import rate_label
 from pipeline.compare.record import Failure, PointRecord
 from pipeline.text_file import count
@@ -13,7 +14,7 @@ __all__ = ["describe", "describe_networks", "exceeded", "how_known", "one_of_eac
 _HOW_KNOWN = (
     ("LUT, FF, BRAM, URAM, DSP", "counted by synthesis (Yosys) of each layer alone and summed; not placed, not routed"),
     ("cycles", "clock cycles between frames of the whole network, simulated (Verilator) with exact outputs"),
-    ("frames/s", "the configured clock over the simulated cycles; nothing here confirms that the clock is reached"),
+    (STEADY_FPS, "the configured clock over the simulated cycles; nothing here confirms that the clock is reached"),
     (
         "accumulator bits",
         "of a layer's widest accumulator, the narrowest layer to the widest; proven to hold every sum",

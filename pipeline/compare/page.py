@@ -16,7 +16,7 @@ from pipeline.compare.table import draw_table, to_csv
 __all__ = ["to_html"]
 
 _TEMPLATES = jinja2.Environment(
-    # the style is that of a build's page
+    # style and table are those of all pages
     loader=jinja2.ChoiceLoader([jinja2.PackageLoader("pipeline.compare"), jinja2.PackageLoader("pipeline.report")]),
     undefined=jinja2.StrictUndefined,
     autoescape=True,

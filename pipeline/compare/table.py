@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from a2q_driver.speed import STEADY_FPS
 from pipeline.compare.account import describe, describe_networks, exceeded, how_known
 from pipeline.compare.ratios import NO_RATIOS, REFERENCES, Group, describe_ratios, group_by_policy, policy_label
 from pipeline.compare.record import Failure, PointRecord
@@ -115,7 +116,7 @@ def _cells(record: PointRecord, group: Group) -> dict[str, str]:
         "BRAM": number(record.bram_36k),
         "URAM": number(record.uram),
         "DSP": number(record.dsp),
-        "frames/s": "–" if record.fps is None else f"{record.fps:,.0f}",
+        STEADY_FPS: "–" if record.fps is None else f"{record.fps:,.0f}",
         "cycles": _or_dash(record.cycles),
         "MHz on ECP5": _rounded(record.ecp5_mhz),
         "MHz by Vivado": _rounded(record.vivado_mhz),

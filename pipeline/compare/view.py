@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Column, Table
 
+from a2q_driver.speed import STEADY_FPS
 from pipeline.compare.points import Point
 from pipeline.compare.record import Failure, PointRecord
 from pipeline.compare.task import Failed
@@ -122,5 +123,5 @@ class View:
 
 
 def _figures(record: PointRecord) -> str:
-    rate = f"{record.fps:,.0f} frames/s, " if record.fps else ""
+    rate = f"{record.fps:,.0f} {STEADY_FPS}, " if record.fps else ""
     return f"{rate}{record.lut:,} LUT"

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+from a2q_driver.speed import FIGURES, FINN_FPS, FINN_LATENCY, LATENCY, STEADY_FPS
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.roles import Activating
 from pipeline.dataflow.storage import load_graph, save_graph
@@ -78,6 +79,15 @@ class Folded:
     def max_cycles(self) -> int:
         """Clock cycles between frames of the slowest layer."""
         return self.cycles[self.slowest]
+
+    @property
+    def critical_path_cycles(self) -> int:
+        """FINN's: the layers' cycles added up along the longest path, without any overlap."""
+        arrival: dict[str, int] = {self.graph.input: 0}
+        for layer in self.graph:
+            reached = max(arrival[stream] for stream in layer.input_names) + self.cycles.get(layer.name, 0)
+            arrival |= dict.fromkeys(layer.output_names, reached)
+        return arrival[self.graph.output]
 
 
 def cycle_budget(target_fps: float, synth_clk_period_ns: float) -> int:
@@ -234,7 +244,7 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
     mvau_styles.json says what was chosen.
     """
     report = folder / "report"
-    critical = _critical_path(folded)
+    critical = folded.critical_path_cycles
     _write_json(report / "estimate_layer_cycles.json", folded.cycles)
     _write_json(
         report / "estimate_network_performance.json",
@@ -247,8 +257,10 @@ def write_reports(folded: Folded, folder: Path, synth_clk_period_ns: float) -> N
             "predicted_cycles_between_frames": folded.prediction.cycles_between_frames,
             "predicted_first_output_cycles": folded.prediction.first_output,
             "predicted_first_frame_cycles": folded.prediction.first_frame,
-            "how": "critical_path_cycles and estimated_latency_ns as FINN estimates them: the layers' cycles added up "
-            "along the longest path, as if no two overlapped; the predicted cycles by an analysis beat by beat",
+            "how": f"estimated_throughput_fps is {FINN_FPS}, {FIGURES[FINN_FPS]}; critical_path_cycles and "
+            f"estimated_latency_ns are {FINN_LATENCY}, {FIGURES[FINN_LATENCY]}; the predicted cycles are by an analysis beat "
+            f"by beat: {STEADY_FPS} follow from predicted_cycles_between_frames, and {LATENCY} is "
+            "predicted_first_frame_cycles",
         },
     )
     _write_json(report / "estimate_layer_resources.json", _estimates(folded.estimates))
@@ -347,14 +359,6 @@ def _read_config(folding_config: Path | Mapping[str, dict[str, Any]] | None, gra
     if isinstance(folding_config, Mapping):
         return FoldingConfig.parse(dict(folding_config), "(given as a mapping)", graph)
     return FoldingConfig.load(Path(folding_config), graph)
-
-
-def _critical_path(folded: Folded) -> int:
-    arrival: dict[str, int] = {folded.graph.input: 0}
-    for layer in folded.graph:
-        reached = max(arrival[stream] for stream in layer.input_names) + folded.cycles.get(layer.name, 0)
-        arrival |= dict.fromkeys(layer.output_names, reached)
-    return arrival[folded.graph.output]
 
 
 def _estimates(estimates: Mapping[str, Resources]) -> dict[str, object]:

@@ -34,6 +34,7 @@ __all__ = [
     "from_file",
     "from_photographs",
     "is_image",
+    "labelled_frames",
     "normalised",
     "of_range",
     "photographs",
@@ -111,13 +112,22 @@ def from_dataset(dataset: str, shape: tuple[int, ...], preprocessing: Preprocess
 
     None where the data set is not at hand, or has images of another kind. Raises InputError for one that is damaged.
     """
+    chosen = labelled_frames(dataset, shape, preprocessing, count)
+    return None if chosen is None else chosen[0]
+
+
+def labelled_frames(
+    dataset: str, shape: tuple[int, ...], preprocessing: Preprocessing, count: int
+) -> tuple[GoldenFrames, np.ndarray] | None:
+    """As `from_dataset`, with what is known of each image, see `ImageSet`."""
     result = _dataset_images(dataset, shape, count)
     if result is None:
         return None
-    images, source = result
+    images, source, labels = result
     if images.dtype != np.uint8:
-        return GoldenFrames(np.divide(images, np.float32(catalog.find(dataset).full_scale), dtype=np.float32), source)
-    return GoldenFrames(normalised(images, preprocessing), source)
+        scaled = np.divide(images, np.float32(catalog.find(dataset).full_scale), dtype=np.float32)
+        return GoldenFrames(scaled, source), labels
+    return GoldenFrames(normalised(images, preprocessing), source), labels
 
 
 def from_photographs(shape: tuple[int, ...], preprocessing: Preprocessing, count: int, seed: int) -> GoldenFrames:
@@ -138,7 +148,8 @@ def of_range(
         text = f"{count} frames drawn over the range of the input, {_span(ends)}, not the model's data set"
         return GoldenFrames(range_frames(ends, shape, count, seed), text)
     dataset = _DATASETS.get(shape, "")
-    images, source = _dataset_images(dataset, shape, count) or _photograph_images(shape, count, seed)
+    of_dataset = _dataset_images(dataset, shape, count)
+    images, source = of_dataset[:2] if of_dataset else _photograph_images(shape, count, seed)
     drawn = min(_DRAWN, len(images) // 2)
     if drawn:
         black_to_white = (np.array(0, np.float32), np.array(255, np.float32))
@@ -170,7 +181,8 @@ def _span(ends: Ends) -> str:
     return f"{np.min(ends[0]):g} to {np.max(ends[1]):g}"
 
 
-def _dataset_images(dataset: str, shape: tuple[int, ...], count: int) -> tuple[np.ndarray, str] | None:
+def _dataset_images(dataset: str, shape: tuple[int, ...], count: int) -> tuple[np.ndarray, str, np.ndarray] | None:
+    """The images, padded to `shape`, what they are, and their labels."""
     known = catalog.DATASETS.get(dataset)
     if known is None or (known.draw is None and dataset not in _ON_DISK) or not catalog.at_hand(dataset, "test"):
         return None
@@ -181,7 +193,7 @@ def _dataset_images(dataset: str, shape: tuple[int, ...], count: int) -> tuple[n
         return None
     top, left = (shape[1] - height) // 2, (shape[2] - width) // 2
     margins = ((0, 0), (0, 0), (top, shape[1] - height - top), (left, shape[2] - width - left))
-    return np.pad(images.images, margins), f"the {images.source}"
+    return np.pad(images.images, margins), f"the {images.source}", images.labels
 
 
 def _photograph_images(shape: tuple[int, ...], count: int, seed: int) -> tuple[np.ndarray, str]:

@@ -142,7 +142,7 @@ def _tables_command(path: Path, folder: Path, say: Callable[[str], None]) -> Non
     load_tables(path)  # first of all, for its mistakes
     _quiet_brevitas()
     make_tables(path, folder, say)
-    say(f"{folder / 'tables.md'}: the tables")
+    say(f"{folder / 'tables.html'}: the tables")
 
 
 def _quiet_brevitas() -> None:

@@ -19,10 +19,13 @@ from pipeline.models.registry import checkpoint_facts
 from pipeline.quantize.config import QuantizeConfig
 from pipeline.quantize.tables import Cell
 from pipeline.report import markdown
+from pipeline.report.table_page import write_table_page
 
-__all__ = ["published_figures", "write_pages"]
+__all__ = ["HEADER", "published_figures", "write_pages"]
 
 _PUBLISHED = "ptq_published.csv"
+_TITLE = "Accuracy after quantization without training"
+HEADER = ("network", "bits", "method", "P", "top-1", "lost against float", "published", "widest sum", "seeds")
 _BITS = re.compile(r"W(\d+)A(\d+)")
 
 Figures = dict[tuple[str, str], float]  # by method as it is written there, and bits
@@ -54,7 +57,7 @@ _PARTS = (
 
 
 def write_pages(cells: Sequence[Cell], published: Mapping[str, str], folder: Path) -> None:
-    """Write `folder`/tables.md, .csv and, for each network, accuracy_by_bits_<network>.png, of what `cells` have so far.
+    """Write `folder`/tables.md, .html, .csv and, for each network, accuracy_by_bits_<network>.png, of what `cells` have so far.
 
     `published` names for a network the model of ptq_published.csv, in the folder A2Q_DATA, whose figures stand beside
     its own.
@@ -62,15 +65,52 @@ def write_pages(cells: Sequence[Cell], published: Mapping[str, str], folder: Pat
     done = [cell for cell in cells if cell.records]
     if not done:
         return
-    sections = ["# Accuracy after quantization without training", "", _about(done), ""]
+    sections = [f"# {_TITLE}", "", _about(done), ""]
+    rows: list[list[str]] = []
+    plots: dict[str, Path] = {}
     for network in dict.fromkeys(cell.config.network for cell in done):
         name = Path(network).stem
         model = published.get(name, "")
         figures = published_figures(model) if model else {}
         plot = folder / f"accuracy_by_bits_{name}.png"
-        sections += _section([cell for cell in done if cell.config.network == network], name, model, figures, plot)
+        chosen = [cell for cell in done if cell.config.network == network]
+        sections += _section(chosen, name, model, figures, plot)
+        rows += [_row(cell, name, model, figures) for cell in chosen]
+        if _with_plot(chosen):
+            plots[f"{name}: accuracy by bits of weights"] = plot
     (folder / "tables.md").write_text("\n".join(sections))
     _write_csv(done, folder / "tables.csv")
+    about = _about(done).replace("In italics what is published of another", "Beside it what is published of another")
+    write_table_page(
+        folder / "tables.html",
+        _TITLE,
+        about,
+        HEADER,
+        rows,
+        left=3,
+        example="W4A4, gptq, resnet8 …",
+        csv=folder / "tables.csv",
+        images=plots,
+    )
+
+
+def _row(cell: Cell, name: str, model: str, figures: Figures) -> list[str]:
+    """A row of the page, which has all tables in one, with HEADER."""
+    records, bits, method = list(cell.records.values()), _bits(cell.config), _method(cell.config)
+    theirs = figures.get((_published_name(method), bits)) if cell.config.accumulator is None else None
+    bound = [f"{max(record['widest_sum'] for record in records)}"] if cell.config.accumulator else ["–"]
+    lost = 100 * (records[0]["float_top1"] - statistics.mean(cell.top1))
+    return [
+        name,
+        bits,
+        method,
+        str(cell.config.accumulator or "–"),
+        _percent(cell),
+        f"{lost:.2f}",
+        "–" if theirs is None else f"{theirs:.2f} ({model})",
+        *bound,
+        str(len(cell.records)),
+    ]
 
 
 def published_figures(model: str) -> Figures:
@@ -109,11 +149,16 @@ def _section(cells: list[Cell], name: str, model: str, figures: Figures, plot: P
         if chosen:
             lines += [f"### {name}: {part.title}", ""]
             lines += [_bounded(chosen) if part.bounded else _by_bits(chosen, model, figures), ""]
-    drawn = [cell for cell in cells if _PARTS[0].has(cell.config)]
-    if len({cell.config.weight_bits for cell in drawn}) > 1:
+    if drawn := _with_plot(cells):
         _draw(drawn, top1, name, plot)
         lines += [f"![{name}: accuracy by bits of weights]({plot.name})", ""]
     return lines
+
+
+def _with_plot(cells: Sequence[Cell]) -> list[Cell]:
+    """Those of the plot of a network; none where it would have one number of bits only."""
+    drawn = [cell for cell in cells if _PARTS[0].has(cell.config)]
+    return drawn if len({cell.config.weight_bits for cell in drawn}) > 1 else []
 
 
 def _published_float(model: str, figures: Figures) -> str:

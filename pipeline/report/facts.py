@@ -27,7 +27,8 @@ from pipeline.synthesis import bitfile, synth, timing
 from pipeline.synthesis.bitfile import BitfileResult
 from pipeline.synthesis.synth import ResourceReport
 from pipeline.synthesis.timing import TimingReport
-from pipeline.verification import cppsim, gate_level
+from pipeline.verification import accuracy, cppsim, gate_level
+from pipeline.verification.accuracy import Accuracy
 from pipeline.verification.comparison import AccumulatorExtremes
 from pipeline.verification.cppsim import CppSimulation
 from pipeline.verification.gate_level import GateLevelReport
@@ -85,6 +86,7 @@ class BuildFacts:
     model: ResolvedModel
     input_quantizer: InputQuantizer | None
     seen: RangesSeen
+    accuracy: Accuracy
     certificate: Certificate
     folded: Folded
     exported: FinnExport | None
@@ -150,6 +152,7 @@ def read_facts(
             model=resolve.load(results["resolve"])[0],
             input_quantizer=InputQuantizer(**quantizer) if quantizer else None,
             seen=RangesSeen.load(results["dataflow"]),
+            accuracy=accuracy.load(results["accuracy"] / "report" / accuracy.FILE),
             certificate=Certificate.read(results["accumulators"] / "report" / "accumulators.json"),
             folded=fold.load(results["fold"]),
             exported=finn_record.load(results["finn"]),

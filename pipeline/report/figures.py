@@ -43,8 +43,8 @@ def draw_luts(facts: BuildFacts, path: Path) -> None:
 
 
 def draw_cycles(facts: BuildFacts, path: Path) -> None:
-    """Clock cycles between frames of each layer alone, predicted and observed, and those of the whole network; of width
-    converters the slowest, in one bar."""
+    """Clock cycles between frames of each layer alone, predicted and observed, and those of the whole network; of FIFOs
+    and of width converters the slowest, in a bar each."""
     labels, runs = _cycle_rows(facts)
     figure, axes = _figure(len(labels), "clock cycles between frames")
     rows = range(len(labels))
@@ -67,7 +67,7 @@ def _cycle_rows(facts: BuildFacts) -> tuple[list[str], list[LayerRun]]:
     """The bars' labels, and the simulation of the layer that each is of."""
     labels, runs = [], []
     between: dict[str, list[LayerRun]] = {}
-    for layer in facts.folded.graph.computing:
+    for layer in facts.folded.graph:
         run = facts.layers[layer.name]
         if layer.between_layers:
             between.setdefault(layer.op_type, []).append(run)

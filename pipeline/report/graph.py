@@ -28,6 +28,7 @@ HOW: Mapping[str, str] = {
     "resources": "counted by synthesis, out of context",
     "estimated": "estimated before synthesis, by the model that foldings are chosen by",
     "path_ns": "estimated from the netlist, with a pessimistic and an optimistic delay of nets",
+    "slack_ns": "the period of the clock that was configured less path_ns: negative where the layer is too slow for it",
     "accumulator": "proven for every input of the type; observed in simulation, witness inputs included",
     "fifo": "depths by analysis, peaks observed in simulation, stalls included",
     "trace": "observed in simulation at full speed, from the release of reset on",
@@ -97,6 +98,8 @@ def _layer(facts: BuildFacts, layer: Layer) -> dict[str, Any]:
     }
     if path:
         entry["path_ns"] = {"pessimistic": round(path.ns[PESSIMISTIC], 3), "optimistic": round(path.ns[OPTIMISTIC], 3)}
+        wanted = facts.estimated.clock_period_ns
+        entry["slack_ns"] = {name: round(wanted - ns, 3) for name, ns in entry["path_ns"].items()}
     if layer.is_fifo:
         entry["fifo"] = {"depth": layer.finn_folding()["depth"], "peak": facts.network.fifo_peaks[layer.name]}
         return entry
@@ -104,7 +107,7 @@ def _layer(facts: BuildFacts, layer: Layer) -> dict[str, Any]:
     entry["cycles"] = {
         "predicted": layer.cycles(),
         "observed": run.observed_cycles if run else None,
-        "latency": layer.latency(),
+        "depth": layer.latency(),
     }
     if isinstance(layer, MatrixVector):
         entry["mvau_style"] = layer.style

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["number", "percent", "span", "table"]
+__all__ = ["duration", "number", "percent", "span", "table"]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1) -> str:
@@ -30,6 +30,15 @@ def number(value: float) -> str:
     ('20,439', '2.5', '3')
     """
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}".removesuffix(".0")
+
+
+def duration(ns: float) -> str:
+    """Nanoseconds, from a thousand on as microseconds.
+
+    >>> duration(95.0), duration(129720.4)
+    ('95.0 ns', '129.7 µs')
+    """
+    return f"{ns / 1e3:,.1f} µs" if ns >= 1e3 else f"{ns:,.1f} ns"
 
 
 def percent(share: float | None) -> str:

@@ -12,11 +12,14 @@ from typing import Any
 import jinja2
 from markdown_it import MarkdownIt
 
+from a2q_driver.speed import LATENCY, STEADY_FPS
+from pipeline.report.boards import HOW, board_fits, share
 from pipeline.report.facts import BuildFacts
 from pipeline.report.graph import BETWEEN
-from pipeline.report.markdown import number, percent
+from pipeline.report.markdown import duration, number, percent
 from pipeline.report.purposes import COLOURS
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC
+from pipeline.verification.accuracy import Accuracy
 
 __all__ = ["FILE", "Box", "Link", "lay_out", "to_html"]
 
@@ -29,8 +32,9 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_WIDTH, _HEIGHT = 236, 42  # of a box, in pixels
-_COLUMN, _ROW = 282, 66  # from a box to the next one
+_TEMPLATES.filters["share"] = share
+_WIDTH, _HEIGHT = 262, 42  # of a box, in pixels
+_COLUMN, _ROW = 308, 66  # from a box to the next one
 _IMAGE = re.compile(r'<img src="([A-Za-z0-9_.-]+\.png)"')
 _UNDER_HEADING = re.compile(r"\A# .*\n")  # the title, which the page has of its own
 
@@ -162,6 +166,8 @@ def to_html(facts: BuildFacts, graph: Mapping[str, Any], summary: str, folder: P
         box=(_WIDTH, _HEIGHT),
         size=(width, height),
         graph=graph,
+        boards=board_fits(facts),
+        boards_known=HOW.replace("the one it was built for in bold", "the one it was built for first"),
         purposes=dict(COLOURS),
         summary=_summary(summary, folder),
     )
@@ -176,17 +182,18 @@ def _tiles(facts: BuildFacts) -> Sequence[tuple[str, str, str]]:
     cycles, wanted = facts.network.steady_cycles, 1000 / facts.estimated.clock_period_ns
     return (
         (
-            "frames a second",
+            STEADY_FPS,
             rate,
             f"{number(cycles)} cycles simulated, at {facts.network.clock_mhz:g} MHz"
             if cycles
             else "one frame was simulated",
         ),
         (
-            "latency",
-            _time(facts.latency_ns),
+            LATENCY,
+            duration(facts.latency_ns),
             f"{number(facts.network.first_frame_cycle)} cycles simulated, first frame",
         ),
+        *_accuracy(facts.accuracy),
         ("LUT", number(used.lut), f"{percent(share['LUT'])} of {facts.resources.board}, counted by synthesis"),
         ("DSP", number(used.dsp), f"{percent(share['DSP'])}, counted by synthesis"),
         ("BRAM", number(used.bram_36k), f"{percent(share['BRAM_18K'])}, counted by synthesis"),
@@ -203,8 +210,12 @@ def _tiles(facts: BuildFacts) -> Sequence[tuple[str, str, str]]:
     )
 
 
-def _time(ns: float) -> str:
-    return f"{ns / 1e3:,.1f} µs" if ns >= 1e3 else f"{ns:,.1f} ns"
+def _accuracy(accuracy: Accuracy) -> Sequence[tuple[str, str, str]]:
+    """The tile of the accuracy, if one was measured."""
+    if accuracy.main is None:
+        return ()
+    title, share = accuracy.main
+    return ((title, f"{share:.1f} %", f"{number(accuracy.images)} images, measured on the integers"),)
 
 
 def _summary(text: str, folder: Path) -> str:

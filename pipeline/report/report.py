@@ -13,14 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.dataflow.storage import load_graph
 from pipeline.devices.boards import BOARD_FILE, Board
 from pipeline.devices.resources import Resources
 from pipeline.finn.estimate import KEYS, estimate
 from pipeline.report import graph as graph_file
-from pipeline.report import page
+from pipeline.report import onnx_view, page
 from pipeline.report.facts import BuildFacts, read_facts
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
 from pipeline.report.graph import network_graph
+from pipeline.report.onnx_view import write_onnx_view
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, RESTORED_FIGURE, WIDTHS_FIGURE, summary
 from pipeline.report.super_resolution import RESTORED_FILE, draw_restored, restore
 
@@ -38,7 +40,8 @@ def run(
     target_latency_ns: float | None = None,
 ) -> BuildFacts:
     """Write `folder`/summary.md, its figures, report/FINN_FILE, and report/BOARD_FILE, the file of `board`; for super
-    resolution, report/RESTORED_FILE, the PSNR of what the network makes of photographs.
+    resolution, report/RESTORED_FILE, the PSNR of what the network makes of photographs. The page, report/graph.json, and the
+    integer and the hardware graph as ONNX to look at are there, too.
 
     `results` has the folder of every earlier stage, in the order they ran; see `pipeline/report/facts.py`. `target_fps`
     and `target_latency_ns` are what the build was asked for, "max" included. Returns the facts that the report is made
@@ -60,6 +63,10 @@ def run(
     (folder / "summary.md").write_text(text)
     graph = network_graph(facts)
     (folder / "report" / graph_file.FILE).write_text(json.dumps(graph, indent=1) + "\n")
+    views = folder / onnx_view.FOLDER
+    views.mkdir()
+    write_onnx_view(load_graph(results["dataflow"]), views / onnx_view.INTEGER_FILE)
+    write_onnx_view(facts.folded.graph, views / onnx_view.HARDWARE_FILE)
     (folder / page.FILE).write_text(page.to_html(facts, graph, text, folder))
     return facts
 

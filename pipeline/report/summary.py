@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from a2q_driver.speed import FIGURES, LATENCY, STEADY_FPS
 from pipeline.dataflow.roles import Accumulating
 from pipeline.devices.resources import PART_KEYS, Resources
 from pipeline.kernels.matrix_vector import STYLES
@@ -13,7 +14,8 @@ from pipeline.models.resolve import Weights
 from pipeline.report.boards import boards_section
 from pipeline.report.facts import BuildFacts
 from pipeline.report.finn import finn_section
-from pipeline.report.markdown import number, percent, span, table
+from pipeline.report.markdown import duration, number, percent, span, table
+from pipeline.report.speed import speed_table
 from pipeline.report.super_resolution import SuperResolution
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC, place
 from pipeline.synthesis.synth import ResourceReport
@@ -69,11 +71,7 @@ def _overview(facts: BuildFacts) -> str:
         f"{span((layer.bits_used for layer in widths), 'bits')} by the policy {facts.certificate.policies}; "
         f"{span((layer.bits['datatype'] for layer in widths), 'bits')} by data types alone"
     )
-    time = facts.latency_ns / 1e3
-    latency = (
-        f"{f'{time:,.1f} µs' if time >= 1 else f'{facts.latency_ns:,.1f} ns'}, {number(network.first_frame_cycle)} cycles from "
-        "reset to the end of the first frame"
-    )
+    latency = f"{duration(facts.latency_ns)}, {number(network.first_frame_cycle)} cycles"
     if facts.target_latency_ns is not None:
         verdict = "**missed**" if facts.is_late else "reached"
         latency += f" (target {facts.target_latency_ns:,g} ns {verdict})"
@@ -86,21 +84,31 @@ def _overview(facts: BuildFacts) -> str:
     witnessed = f"both ends of the range reached in simulation in {facts.witnessed} of {len(widths)} layers"
     rows = [
         ["weights", model.provenance, _WEIGHTS_KNOWN[model.weights]],
+        _measured(facts),
         ["golden frames", model.golden_source, f"the frames of every check below; the input was {facts.seen.input}"],
         ["input", _input(facts), _input_known(facts)],
         *_on_host(facts),
         *_outputs(facts),
         ["accumulators", accumulators, f"proven; {witnessed}"],
         [
-            "throughput",
-            _throughput(facts),
+            STEADY_FPS,
+            _steady(facts),
             f"cycles simulated; {network.clock_mhz:g} MHz configured, not timed: by Longest paths {facts.estimated.verdict}",
         ],
-        ["latency", latency, "cycles simulated, at the same clock"],
+        [LATENCY, latency, f"cycles simulated, at the same clock, {FIGURES[LATENCY]}"],
         [f"{resources.board} ({resources.part})", counts, "counted by synthesis"],
         _bitstream(facts),
     ]
     return f"# {model.name}\n\n" + table(["", "", "how it is known"], rows, left=3)
+
+
+def _measured(facts: BuildFacts) -> list[str]:
+    """The accuracy of the integers."""
+    accuracy = facts.accuracy
+    if accuracy.main is None:
+        return ["accuracy", "not measured", accuracy.reason]
+    known = f"measured on the integer graph, which the hardware equals, in {accuracy.seconds:.1f} s"
+    return ["accuracy", str(accuracy), known]
 
 
 def _on_host(facts: BuildFacts) -> list[list[str]]:
@@ -179,7 +187,7 @@ def _input_known(facts: BuildFacts) -> str:
     return "measured on golden frames that did not choose the quantizer"
 
 
-def _throughput(facts: BuildFacts) -> str:
+def _steady(facts: BuildFacts) -> str:
     if facts.throughput_fps is None or facts.network.steady_cycles is None:
         return "not observed: one frame was simulated"
     if isinstance(facts.target_fps, str):
@@ -189,7 +197,7 @@ def _throughput(facts: BuildFacts) -> str:
         verdict = "reached" if facts.throughput_fps >= facts.target_fps else "missed"
         target = f"target {facts.target_fps:,.0f} frames/s {verdict}"
     cycles = number(facts.network.steady_cycles)
-    return f"{facts.throughput_fps:,.0f} frames/s, {cycles} cycles between frames ({target})"
+    return f"{facts.throughput_fps:,.0f}, {cycles} cycles between frames ({target})"
 
 
 def _verification(facts: BuildFacts) -> str:
@@ -282,24 +290,19 @@ def _reached(ends: tuple[bool, bool]) -> str:
 
 
 def _speed(facts: BuildFacts) -> str:
-    network, prediction = facts.network, facts.folded.prediction
+    network = facts.network
     rows = []
     for layer in facts.folded.graph.computing:
         run = facts.layers[layer.name]
         name = f"**{layer.name}**" if layer.name == facts.folded.slowest else layer.name
         observed = "–" if run.observed_cycles is None else number(run.observed_cycles)
         rows.append([name, *layer.parallelism(), run.predicted_cycles, observed, layer.latency()])
-    whole = [
-        ["between frames", prediction.cycles_between_frames, _or_dash(network.steady_cycles)],
-        ["to the first output beat", prediction.first_output, network.first_output_cycle],
-        ["to the end of the first frame", prediction.first_frame, network.first_frame_cycle],
-    ]
     return (
         "## Speed\n\n"
-        "The stitched network, in clock cycles, predicted by the model of streams and observed in Verilator on "
+        "The stitched network, predicted by the model of streams and observed in Verilator on "
         f"{network.frames} frames; {number(network.total_cycles)} cycles in all. The same outputs came with random "
-        f"gaps on every port ({network.stalled_frames} frames).\n\n"
-        + table(["the network", "predicted", "observed"], whole)
+        f"gaps on every port ({network.stalled_frames} frames). Figures are at {network.clock_mhz:g} MHz, the clock configured.\n\n"
+        + speed_table(facts)
         + "\n\nEvery layer alone, in clock cycles between frames, neither starved nor stalled; the slowest in bold. "
         "`depth` is its pipeline: cycles from the last input that an output needs to that output.\n\n"
         + table(["layer", "PE", "SIMD", "predicted", "observed", "depth"], rows)

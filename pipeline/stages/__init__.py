@@ -3,6 +3,7 @@
 from pipeline.stage import Stage
 from pipeline.stages import (
     accumulators,
+    accuracy,
     bitfile,
     codegen,
     cppsim,
@@ -26,7 +27,7 @@ __all__ = ["STAGES"]
 STAGES: tuple[Stage, ...] = tuple(
     module.STAGE
     for module in (
-        *(resolve, export, streamline, dataflow, accumulators, fold, finn, codegen),
+        *(resolve, export, streamline, dataflow, accumulators, fold, finn, codegen, accuracy),
         *(cppsim, rtlsim, synth, verify, timing, bitfile, package, report),
     )
 )

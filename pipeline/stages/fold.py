@@ -16,6 +16,7 @@ __all__ = ["STAGE"]
 
 
 def run(context: Context) -> str:
+    from a2q_driver.speed import LATENCY, STEADY_FPS
     from pipeline.codegen import accelerator
     from pipeline.dataflow.storage import load_graph
     from pipeline.devices.boards import load_board
@@ -66,15 +67,15 @@ def run(context: Context) -> str:
     waiting = cycles > folded.max_cycles
     total = sum(folded.estimates.values(), Resources())
     line = (
-        f"{'at most ' if waiting else ''}{cycles} cycles between frames, {1e9 / (clock * cycles):,.0f} frames/s at "
+        f"{'at most ' if waiting else ''}{cycles} cycles between frames, {1e9 / (clock * cycles):,.0f} {STEADY_FPS} predicted at "
         f"{clock:.4g} ns; slowest is {folded.slowest}{f' with {folded.max_cycles}' if waiting else ''}; "
         f"{total.lut:,.0f} LUT, {total.bram_36k:g} BRAM{f', {total.dsp:g} DSP' if total.dsp else ''} estimated"
     )
     if latency:
         predicted = folded.prediction.first_frame
         line += (
-            f"; {predicted} cycles from the first beat in to the last out, {predicted * clock:.4g} ns, of at most "
-            f"{latency.cycles}, {latency.ns:g} ns"
+            f"; {LATENCY} {predicted} cycles predicted, {predicted * clock:.4g} ns, of at most {latency.cycles}, "
+            f"{latency.ns:g} ns"
         )
     if rate != "max" and folded.max_cycles > fold.cycle_budget(rate, clock):
         line += f"; target_fps = {rate:,.10g} is missed"

@@ -10,8 +10,10 @@ __all__ = ["STAGE"]
 
 
 def run(context: Context) -> str:
+    from a2q_driver.speed import LATENCY, STEADY_FPS
     from pipeline.devices.boards import load_board
     from pipeline.report import report
+    from pipeline.report.markdown import duration
 
     options = context.options
     facts = report.run(
@@ -21,9 +23,10 @@ def run(context: Context) -> str:
         target_fps=options.target_fps,
         target_latency_ns=options.target_latency_ns,
     )
-    rate = f"{facts.throughput_fps:,.0f} frames/s simulated, " if facts.throughput_fps else ""
+    rate = f"{facts.throughput_fps:,.0f} {STEADY_FPS}, " if facts.throughput_fps else ""
     late = f"LATE: {facts.latency_ns:.4g} ns, {options.target_latency_ns:g} ns asked for; " if facts.is_late else ""
-    return f"{late}{rate}{facts.resources.total.lut:,} LUT; read summary.md"
+    simulated = f"{rate}{LATENCY} {duration(facts.latency_ns)}, simulated"
+    return f"{late}{simulated}; {facts.resources.total.lut:,} LUT; read summary.md"
 
 
 STAGE = Stage(
@@ -33,7 +36,7 @@ STAGE = Stage(
     reads=("target_fps", "target_latency_ns", "board"),
     needs=(
         *("resolve", "export", "streamline", "dataflow", "accumulators"),
-        *("fold", "finn", "codegen", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
+        *("fold", "finn", "codegen", "accuracy", "cppsim", "rtlsim", "synth", "verify", "timing", "bitfile", "package"),
     ),
     packages=("finn-plus", "jinja2", "markdown-it-py", "matplotlib", "pillow", "scikit-learn", *NETWORK, *LAYERS),
     sources=("hw/boards/*.yaml", "pipeline/report/templates/*.jinja"),

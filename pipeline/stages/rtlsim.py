@@ -11,6 +11,7 @@ __all__ = ["STAGE"]
 
 
 def run(context: Context) -> str:
+    from a2q_driver.speed import LATENCY
     from pipeline.accumulators.witness import witnesses
     from pipeline.codegen.rtl import describe_stitched
     from pipeline.folding import fold
@@ -30,13 +31,13 @@ def run(context: Context) -> str:
     labels = f" of {distinct} class{'es' if distinct > 1 else ''}" if distinct else ""
     network = replace(network, golden_frames=chosen)
     rtlsim.write_report(layers, network, options.synth_clk_period_ns, context.folder / "report")
-    cycles = f"{network.first_output_cycle} cycles to the first output"
+    cycles = f"{LATENCY} {network.first_frame_cycle} cycles"
     if network.steady_cycles:
-        cycles = f"{network.steady_cycles} cycles between frames, {network.first_output_cycle} to the first output"
+        cycles = f"{network.steady_cycles} cycles between frames, {cycles}"
     if (target := options.target_latency_ns) is not None:
         took = network.first_frame_cycle * options.synth_clk_period_ns
         verdict = "LATE: more than" if took > target * (1 + 1e-9) else "within"
-        cycles += f", {network.first_frame_cycle} to the end of the first frame, {took:.4g} ns, {verdict} {target:g} ns"
+        cycles += f", {took:.4g} ns, {verdict} {target:g} ns"
     return f"{network.frames} frame{'s' if network.frames > 1 else ''}{labels} exact, with and without stalls; {cycles}"
 
 

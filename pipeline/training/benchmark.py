@@ -22,12 +22,17 @@ from pipeline.models.a2q import largest_l1_norm
 from pipeline.models.names import model_name
 from pipeline.models.registry import checkpoint_record
 from pipeline.report import markdown
+from pipeline.report.table_page import write_table_page
 from pipeline.training.config import TrainConfig, anchor, load_train_config
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["BenchmarkConfig", "Row", "Run", "benchmark", "load_benchmark", "write_results"]
+
+
+_TITLE = "Accuracy by accumulator width"
+_PLOT = "accuracy, sparsity and norm by accumulator width"
 
 
 class BenchmarkConfig(Section):
@@ -128,7 +133,7 @@ def benchmark(path: Path, folder: Path, say: Callable[[str], None], *, bar: bool
 
 
 def write_results(rows: list[Row], folder: Path) -> None:
-    """Write `folder`/benchmark.md, .csv, .json and, where there are bounds, accuracy_by_accumulator.png."""
+    """Write `folder`/benchmark.md, .html, .csv, .json and, where there are bounds, accuracy_by_accumulator.png."""
     trained = [row for row in rows if row.runs]
     (folder / "benchmark.json").write_text(
         json.dumps({r.config.name: [asdict(run) for run in r.runs] for r in trained}, indent=2) + "\n"
@@ -144,40 +149,36 @@ def write_results(rows: list[Row], folder: Path) -> None:
     drawn = any(row.config.accumulator.bit_width for row in trained)
     if drawn:
         _draw(trained, folder / "accuracy_by_accumulator.png")
-    (folder / "benchmark.md").write_text(_page(trained, drawn))
+    about, header, cells = _table(trained)
+    plot = f"![{_PLOT}](accuracy_by_accumulator.png)"
+    lines = [f"# {_TITLE}", "", about, "", markdown.table(header, cells), "", *([plot, ""] if drawn else [])]
+    (folder / "benchmark.md").write_text("\n".join(lines))
+    write_table_page(
+        folder / "benchmark.html",
+        _TITLE,
+        about,
+        header,
+        cells,
+        left=1,
+        example="a2q 12b, resnet8 …",
+        csv=folder / "benchmark.csv",
+        images={_PLOT: folder / "accuracy_by_accumulator.png"} if drawn else {},
+    )
 
 
-def _page(rows: list[Row], drawn: bool) -> str:
+def _table(rows: list[Row]) -> tuple[str, list[str], list[list[str]]]:
+    """What the table is of, its header and its rows."""
     records = [run.record for row in rows for run in row.runs]
     seeds = sorted({run.seed for row in rows for run in row.runs})
     tests = sorted({record["test_data"] for record in records})
-    lines = [
-        "# Accuracy by accumulator width",
-        "",
-        (
-            f"Trained on: {', '.join(sorted({r['training_data'] for r in records}))}. Top-1 on all images of: "
-            f"{', '.join(tests)}. Sparsity and ‖w‖₁ are of the integer weights of all layers but the first and the last; "
-            "the bound is the largest ‖w‖₁ that the method allows for P bits."
-        ),
-        "",
-        markdown.table(
-            [
-                "network",
-                "P",
-                "top-1, mean",
-                "std",
-                *(f"seed {seed}" for seed in seeds),
-                "sparsity",
-                "max ‖w‖₁",
-                "bound",
-            ],
-            [_cells(row, seeds) for row in rows],
-        ),
-        "",
-    ]
-    if drawn:
-        lines += ["![accuracy, sparsity and norm by accumulator width](accuracy_by_accumulator.png)", ""]
-    return "\n".join(lines)
+    about = (
+        f"Trained on: {', '.join(sorted({r['training_data'] for r in records}))}. Top-1 on all images of: "
+        f"{', '.join(tests)}. Sparsity and ‖w‖₁ are of the integer weights of all layers but the first and the last; "
+        "the bound is the largest ‖w‖₁ that the method allows for P bits."
+    )
+    by_seed = [f"seed {seed}" for seed in seeds]
+    header = ["network", "P", "top-1, mean", "std", *by_seed, "sparsity", "max ‖w‖₁", "bound"]
+    return about, header, [_cells(row, seeds) for row in rows]
 
 
 def _cells(row: Row, seeds: list[int]) -> list[str]:

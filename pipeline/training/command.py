@@ -24,8 +24,8 @@ from pipeline.training.interrupts import interruptible
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from pipeline.models.tasks import Outputs
     from pipeline.training.evaluate import Forward
-    from pipeline.training.tasks import Outputs
 
 __all__ = ["benchmark_command", "evaluate_command", "export_command", "pack_command", "train_command"]
 
@@ -80,7 +80,7 @@ def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], 
     folder = out or Path(TRAINED, f"benchmark_{path.stem}")
     folder.mkdir(parents=True, exist_ok=True)
     benchmark(path, folder, say, bar=bar)
-    say(f"{folder / 'benchmark.md'}: the table and what it shows")
+    say(f"{folder / 'benchmark.html'}: the table and what it shows")
 
 
 def evaluate_command(
@@ -103,11 +103,12 @@ def evaluate_command(
 
     from pipeline.datasets.catalog import find, load
     from pipeline.datasets.loader import batches_of
+    from pipeline.models.boxes import anchors_of
     from pipeline.models.layers import Normalize
     from pipeline.models.registry import checkpoint_record, stands_in, trained_network
+    from pipeline.models.tasks import task_of
     from pipeline.training.evaluate import integer_outputs, network_outputs, outputs_of, scores_of
     from pipeline.training.losses import LOSSES, loss_of
-    from pipeline.training.tasks import task_of
 
     spec, network, path = trained_network(model)
     chosen = find(dataset or spec.dataset)
@@ -122,7 +123,7 @@ def evaluate_command(
             f"{'×'.join(map(str, chosen.shape))}. Name another --dataset."
         )
     data = load(chosen.name, "test", folder, images)
-    task = task_of(chosen.labels, network)
+    task = task_of(chosen.labels, anchors_of(network))
     batches = batches_of(data, _BATCH, pad_to=None if chosen.shape == spec.input_shape else side)
     prepare = Normalize(spec.preprocessing.mean[:channels], spec.preprocessing.std[:channels])
     forms = {"Brevitas" if spec.quantization else "float": network_outputs(network)}

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.datasets.image_set import Labels
-from pipeline.errors import VerificationError
+from pipeline.models.boxes import anchors_of
+from pipeline.models.tasks import Outputs, Task, task_of
 from pipeline.training.losses import Loss, loss_of
-from pipeline.training.tasks import Outputs, Task, task_of
+from pipeline.verification.accuracy import real_outputs
 
 __all__ = ["Scores", "integer_outputs", "network_outputs", "outputs_of", "score", "scores_of"]
 
@@ -35,7 +36,7 @@ Forward = Callable[[Tensor], Outputs]
 def score(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], task: Labels, loss: str) -> Scores:
     """The scores of `network` over all of `batches`."""
     outputs, labels = outputs_of(network_outputs(network), batches)
-    return scores_of(outputs, labels, task_of(task, network), loss_of(loss, network))
+    return scores_of(outputs, labels, task_of(task, anchors_of(network)), loss_of(loss, network))
 
 
 def outputs_of(function: Forward, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Outputs, np.ndarray]:
@@ -78,20 +79,7 @@ def integer_outputs(network: nn.Module, images: Tensor) -> Forward:
         model, golden, _ = export.export_brevitas(network, images.numpy(), Path(scratch))
         streamlined = streamline.streamline(model, golden.inputs, golden.outputs)
         graph = dataflow.convert(streamlined.model, golden.inputs, top1=False).graph
-    before, after = graph.input_transform, graph.output_transform
-    if before is None or after is None:
-        raise VerificationError(f"the layer graph {graph.name} does not say what its integers stand for.")
-
-    def function(images: Tensor) -> Outputs:
-        integers = graph.run(before.apply(images.numpy()))
-        if graph.outputs:
-            frames = integers * after.scale + after.bias
-            return tuple(output.of(frames) for output in graph.outputs)
-        if golden.outputs.ndim == 2:
-            integers = integers.reshape(len(images), -1)
-        return np.moveaxis(integers * after.scale + after.bias, -1, 1)  # hardware has channels last
-
-    return function
+    return lambda images: real_outputs(graph, images.numpy(), flat=golden.outputs.ndim == 2)
 
 
 def scores_of(outputs: Outputs, labels: np.ndarray, task: Task, loss: Loss) -> Scores:

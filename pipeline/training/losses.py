@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.training.boxes import anchors_of, yolo_loss
+from pipeline.models.boxes import anchors_of, yolo_loss
 
 __all__ = ["LOSSES", "Loss", "loss_of"]
 

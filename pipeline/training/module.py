@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from pipeline.datasets.catalog import find
 from pipeline.errors import VerificationError
 from pipeline.models.a2q import a2q_layers, norms, pre_scaling
+from pipeline.models.boxes import anchors_of
 from pipeline.models.integer_weights import hidden_sparsity, integer_weights, largest_l1
 from pipeline.models.layers import ImageNetwork
+from pipeline.models.tasks import Outputs, task_of
 from pipeline.training.config import TrainConfig
 from pipeline.training.losses import loss_of
-from pipeline.training.tasks import Outputs, task_of
 
 __all__ = ["Training", "forget_statistics"]
 
@@ -36,7 +37,7 @@ class Training(lightning.LightningModule):
         self.config = config
         self.steps = steps
         self._loss = loss_of(config.loss, network)
-        self._accuracy = task_of(find(config.dataset).labels, network).accuracy
+        self._accuracy = task_of(find(config.dataset).labels, anchors_of(network)).accuracy
         self._penalty: _Penalty | None = None
         self._restored: dict[str, dict[str, Any]] = {}
 

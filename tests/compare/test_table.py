@@ -33,7 +33,7 @@ def test_a_row_has_what_a_user_compares():
         "BRAM": "17.5",
         "URAM": "0",
         "DSP": "0",
-        "frames/s": "10,851",
+        "steady frames/s": "10,851",
         "cycles": "18,432",
         "accumulator bits": "13 to 16",
     }
@@ -73,7 +73,7 @@ def test_untrained_is_said_in_place_of_an_accuracy():
 
 def test_what_was_not_observed_is_a_dash():
     row, _ = cells([sample_record(cycles=None, fps=None, p=None, method=""), sample_record()])
-    assert row["cycles"] == row["frames/s"] == row["P"] == "–"
+    assert row["cycles"] == row["steady frames/s"] == row["P"] == "–"
 
 
 def test_what_no_build_has_is_no_column():

@@ -40,7 +40,7 @@ def test_without_a_terminal_there_is_a_line_for_all_that_took_time(view):
         "quant_tfc_w2a2 · exact · KV260 · 20000 fps: export           2.5 s",
         "quant_tfc_w2a2 · exact · KV260 · 20000 fps: fold: another build is making this result; waiting for it",
         "quant_tfc_w2a2 · fixed:3 · KV260 · 20000 fps: FAILED in accumulators: 3 bits [are] not enough",
-        "quant_tfc_w2a2 · exact · KV260 · 20000 fps: 10,851 frames/s, 25,124 LUT",
+        "quant_tfc_w2a2 · exact · KV260 · 20000 fps: 10,851 steady frames/s, 25,124 LUT",
     ]
 
 
@@ -52,7 +52,7 @@ def test_in_a_terminal_there_is_one_table_with_a_row_for_each_build():
         view.event(event(TARGET, "advance", "synth", text="3/9 layers"))
     last = console.file.getvalue().rpartition("build  ")[2].splitlines()
     assert [" ".join(line.split()) for line in last[1:4]] == [
-        "quant_tfc_w2a2 · exact · KV260 · 20000 fps 0 s 10,851 frames/s, 25,124 LUT",
+        "quant_tfc_w2a2 · exact · KV260 · 20000 fps 0 s 10,851 steady frames/s, 25,124 LUT",
         "quant_tfc_w2a2 · fixed:3 · KV260 · 20000 fps accumulators 0 s FAILED in accumulators: 3 bits [are] not enough",
         "quant_tfc_w2a2 · target · KV260 · 20000 fps host:7 synth 0 s 3/9 layers",
     ]

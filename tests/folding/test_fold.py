@@ -377,8 +377,10 @@ def test_the_line_has_the_cycles_that_a_frame_takes_and_not_the_slowest_layers(t
 
     said, waiting = line(0), line(1000)
     cycles, name = results[0].max_cycles, results[0].slowest
-    assert said.startswith(f"{cycles} cycles between frames, {2e8 / cycles:,.0f} frames/s at 5 ns; slowest is {name};")
-    rate = f"{2e8 / (cycles + 1000):,.0f} frames/s at 5 ns"
+    assert said.startswith(
+        f"{cycles} cycles between frames, {2e8 / cycles:,.0f} steady frames/s predicted at 5 ns; slowest is {name};"
+    )
+    rate = f"{2e8 / (cycles + 1000):,.0f} steady frames/s predicted at 5 ns"
     assert waiting.startswith(
         f"at most {cycles + 1000} cycles between frames, {rate}; slowest is {name} with {cycles};"
     )

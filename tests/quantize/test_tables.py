@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pipeline.errors import ConfigError, InputError
 from pipeline.files import PTQ_CONFIGS
 from pipeline.quantize import quantize
 from pipeline.quantize.tables import load_tables
-from pipeline.quantize.tables_page import published_figures
+from pipeline.quantize.tables_page import HEADER, published_figures
 
 ROWS = """
 rows:
@@ -52,6 +53,19 @@ def test_every_cell_is_done_with_every_seed_and_kept(
     assert len(rows) == 10 and {row["widest_sum"] for row in rows if row["P"] == "11"} <= {"9", "10", "11"}
     page = (tmp_path / "out" / "tables.md").read_text()
     assert "*ResNet-18* | *58.57*" in page and "*ResNet-18 69.76%*" in page and " ± " in page
+
+    shown = re.findall(r"<td[^>]*>([^<]*)</td>", (tmp_path / "out" / "tables.html").read_text())
+    first = dict(zip(HEADER, shown, strict=False))
+    assert (first["bits"], first["method"], first["P"], first["seeds"]) == (
+        "W4A32",
+        "minmax_channel + bias_correct",
+        "–",
+        "2",
+    )
+    assert first["published"] == "58.57 (ResNet-18)" and " ± " in first["top-1"]
+    float_top1 = 100 * float(rows[0]["float_top1"])
+    assert float(first["lost against float"]) == pytest.approx(float_top1 - float(first["top-1"].split()[0]), abs=0.02)
+    assert len(shown) == 5 * len(HEADER)
 
     def again(*_arguments: object) -> None:
         raise AssertionError("what is done is not done again")

@@ -21,6 +21,7 @@ from pipeline.static_timing.paths import Hop
 from pipeline.static_timing.paths import Path as TimingPath
 from pipeline.synthesis.bitfile import BitfileResult
 from pipeline.synthesis.synth import LayerResources, ResourceReport
+from pipeline.verification.accuracy import Accuracy
 from pipeline.verification.comparison import AccumulatorExtremes
 from pipeline.verification.cppsim import CppLayerRun, CppNetworkRun, CppSimulation
 from pipeline.verification.rtlsim import LayerRun
@@ -38,6 +39,7 @@ STAGES = (
         "fold",
         "finn",
         "codegen",
+        "accuracy",
         "cppsim",
         "rtlsim",
         "synth",
@@ -105,6 +107,7 @@ def sample_facts(**changes) -> BuildFacts:
         model=_MODEL,
         input_quantizer=InputQuantizer("input", 1.0, False, 0.0, 255.0, 0, 0.125, 254, 256),
         seen=RangesSeen({"input": SeenRange("UINT8", 0, 255, 3, 255), "MVAU_0_out0": SeenRange("UINT4", 0, 15, 0, 15)}),
+        accuracy=Accuracy({"top1": 0.806, "top5": 0.99}, 1000, "the first 1,000 images of the test set", 3.2),
         certificate=certificate,
         folded=folded,
         exported=None,

@@ -62,16 +62,18 @@ def test_cycles_of_a_network_that_was_simulated_once(tmp_path: Path):
     assert (tmp_path / "cycles.png").stat().st_size > 1000
 
 
-def test_the_slowest_width_converter_stands_for_all(monkeypatch, tmp_path: Path):
+def test_the_slowest_of_fifos_and_of_width_converters_stand_for_all(monkeypatch, tmp_path: Path):
     seen = {}
     monkeypatch.setattr(
         figures, "_finish", lambda figure, axes, labels, title, path: seen.update(axes=axes, labels=labels)
     )
     draw_cycles(FACTS, tmp_path / "cycles.png")
-    converters = [layer for layer in FACTS.folded.graph.computing if layer.between_layers]
-    others = [layer.name for layer in FACTS.folded.graph.computing if not layer.between_layers]
-    assert len(converters) > 1
-    assert seen["labels"] == [*others, f"{len(converters)} × StreamingDataWidthConverter, the slowest"]
-    assert seen["axes"].patches[-1].get_width() == max(
-        FACTS.layers[layer.name].predicted_cycles for layer in converters
-    )
+    graph = FACTS.folded.graph
+    others = [layer.name for layer in graph if not layer.between_layers]
+    converters = [layer for layer in graph.computing if layer.between_layers]
+    assert len(converters) > 1 and len(graph.fifos) > 1
+    kinds = (graph.fifos, "StreamingFIFO"), (converters, "StreamingDataWidthConverter")
+    assert seen["labels"] == [*others, *(f"{len(layers)} × {kind}, the slowest" for layers, kind in kinds)]
+    assert [bar.get_width() for bar in seen["axes"].patches[-2:]] == [
+        max(FACTS.layers[layer.name].predicted_cycles for layer in layers) for layers, _ in kinds
+    ]

@@ -11,16 +11,22 @@ from pathlib import Path
 import pytest
 
 from pipeline.report import page
+from pipeline.report.boards import board_fits, share
 from pipeline.report.figures import draw_cycles, draw_luts, draw_widths
-from pipeline.report.graph import network_graph
+from pipeline.report.graph import HOW, network_graph
 from pipeline.report.summary import CYCLES_FIGURE, LUTS_FIGURE, WIDTHS_FIGURE, summary
 from pipeline.verification.rtlsim import Trace
 from tests.browser import dom_of, needs_browser
 from tests.report.sample import sample_facts
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 FACTS = sample_facts(
     trace=Trace(40, {"FMPadding_0": [40, 20, 0], "MVAU_0": [3, 4, 0]}, {"FMPadding_0": [0, 20, 0], "MVAU_0": [0, 0, 5]})
 )
+LATE = replace(FACTS.estimated.layers["MVAU_1"], ns={"optimistic": 4.0, "pessimistic": 5.75})
+FACTS = replace(
+    FACTS, estimated=replace(FACTS.estimated, layers={**FACTS.estimated.layers, "MVAU_1": LATE})
+)  # of a clock of 5 ns
 GRAPH = network_graph(FACTS)
 
 # In a frame of `width` pixels: what a reader does, and what is there then.
@@ -45,6 +51,10 @@ frame.addEventListener("load", () => {
   page.querySelector('input[value="saved"]').click();
   said.legend = page.getElementById("legend").textContent;
   said.saved = page.querySelector('g.layer[data-name="MVAU_0"] .value').textContent;
+  page.querySelector('input[value="slack"]').click();
+  const shown = (name) => { const node = page.querySelector(`g.layer[data-name="${name}"]`); return [node.querySelector(".value").textContent, node.querySelector(".frame").style.fill]; };
+  said.slack = {legend: page.getElementById("legend").textContent, late: shown("MVAU_1"), timely: shown("MVAU_0")};
+  said.boards = [...page.querySelectorAll("#boards tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent.trim()));
   page.querySelector('g.layer[data-name="MVAU_0"]').dispatchEvent(new view.MouseEvent("click", {bubbles: true}));
   said.matrix = page.getElementById("detail").textContent;
   said.bars = page.querySelectorAll("#detail svg rect").length;
@@ -106,6 +116,23 @@ def test_the_graph_says_what_the_build_knows():
     assert json.loads(json.dumps(GRAPH)) == GRAPH
 
 
+def test_every_key_of_the_graph_is_documented():
+    """In docs/report.md, those of layers, of streams and of the trace too."""
+    documented = (REPOSITORY / "docs" / "report.md").read_text().split("## report/graph.json")[1]
+    said = set(re.findall(r"`([^`]+)`", documented))
+    trace = GRAPH["trace"]
+    for part in (GRAPH, *GRAPH["layers"], *GRAPH["streams"], trace, *trace["layers"]):
+        assert set(part) <= said, set(part) - said
+    inner = {
+        key
+        for layer in GRAPH["layers"]
+        for name in ("cycles", "path_ns", "fifo", "weights", "accumulator")
+        for key in layer.get(name, {})
+    }
+    assert inner <= said, inner - said
+    assert set(HOW) <= {*GRAPH["layers"][0], *said}
+
+
 def test_a_histogram_of_many_values_is_of_ranges():
     unit = FACTS.folded.graph.accumulating[0]
     wide = replace(unit, weights=unit.weights * 40, accumulator_bits=None)
@@ -152,6 +179,13 @@ def test_in_a_browser(text, tmp_path, width):
     assert said["shades"] > 3
     assert "proven" in said["legend"] and said["saved"].startswith("−")
     assert "Accumulator" in said["matrix"] and "Weights" in said["matrix"] and said["bars"] > 3
+    assert "least −0.75 ns, in MVAU_1" in said["slack"]["legend"]
+    assert said["slack"]["late"][0] == "−0.75 ns" and "--late" in said["slack"]["late"][1]
+    assert said["slack"]["timely"][0] == "+0.00 ns" and "--accent" in said["slack"]["timely"][1]
+    fits = {fit.name: fit for fit in board_fits(FACTS)}
+    assert said["boards"][0][0] == "KV260" and {row[0] for row in said["boards"]} == set(fits)
+    for name, *shares, verdict in said["boards"]:
+        assert shares == [share(*pair) for pair in fits[name].shares.values()] and verdict == fits[name].verdict
     assert said["fifos"] == len(FACTS.folded.graph.fifos)
     assert said["trace"] > 3 and said["images"]
 

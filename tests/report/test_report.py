@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.cache import Slot
+from pipeline.dataflow.storage import save_graph
 from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Resources
 from pipeline.errors import ModelError
@@ -37,6 +38,8 @@ def results(tmp_path: Path, monkeypatch) -> dict[str, Path]:
     np.save(folders["resolve"] / "golden.npy", np.zeros((1, 4, 6, 6), np.float32))
     (folders["streamline"] / "input_quantizer.json").write_text(json.dumps(asdict(FACTS.input_quantizer)))
     FACTS.seen.save(folders["dataflow"])
+    save_graph(FACTS.folded.graph, folders["dataflow"])
+    FACTS.accuracy.save(folders["accuracy"] / "report")
     FACTS.certificate.write(folders["accumulators"] / "report" / "accumulators.json")
     fold.save(FACTS.folded, folders["fold"])
     network = FACTS.network
@@ -92,7 +95,9 @@ def test_reads_what_the_stages_wrote_and_writes_the_page_and_its_figures(results
     assert facts.resources.total.lut == 7 * len(FACTS.folded.graph.layers)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     figures = {"luts_per_layer.png", "cycles_per_layer.png", "accumulator_widths.png"}
-    assert names == {"summary.md", "report.html", "report"} | figures
+    assert names == {"summary.md", "report.html", "report", "intermediate_models"} | figures
+    views = sorted(path.name for path in (tmp_path / "out" / "intermediate_models").iterdir())
+    assert views == ["hardware_graph.onnx", "integer_graph.onnx"]
     assert (tmp_path / "out" / "report" / "board.yaml").read_bytes() == load_board("KV260").file.read_bytes()
     assert all(f"({name})" in (tmp_path / "out" / "summary.md").read_text() for name in figures)
 

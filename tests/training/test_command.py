@@ -105,6 +105,8 @@ def test_a_benchmark_trains_what_is_missing_and_no_more(mnist: Path, tmp_path: P
     assert (out / "accuracy_by_accumulator.png").is_file() and len(
         (out / "benchmark.csv").read_text().splitlines()
     ) == 4
+    html = (out / "benchmark.html").read_text()
+    assert html.count("<tr>") == 4 and f">{NAME}</td>" in html and "data:image/png;base64," in html
     path.write_text(yaml.safe_dump({"base": "base.yaml", "seeds": [0, 1], "rows": rows[:1]}))
     second = run("benchmark", str(path), "--out", str(out))
     assert second.count("epoch 1 of 1") == 1

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from a2q_driver.shell import Counters
+from a2q_driver.speed import FILLING_FPS, WALL_CLOCK_FPS
 
 __all__ = ["throughput_metrics"]
 
@@ -50,8 +51,9 @@ def throughput_metrics(
         **dict.fromkeys(work, f"{wall_clock}, for one transfer"),
         **dict.fromkeys(copies, f"{simulator}{wall_clock}, for one transfer"),
         **dict.fromkeys(counts, "counted by the accelerator, in cycles in which a frame was in it"),
-        **dict.fromkeys(rate, "follows from cycles, at fclk[mhz]"),
+        **dict.fromkeys(rate, f"{FILLING_FPS}: follows from cycles, at fclk[mhz]"),
     }
+    how[f"{host}throughput[images/s]"] = f"{WALL_CLOCK_FPS}: {how[f'{host}throughput[images/s]']}"
     if simulated:
         how["fclk[mhz]"] += ", which the simulated board keeps but does not run at"
     return {**measured, "fclk[mhz]": clock_mhz, "batch_size": frames, **work, **copies, **counts, **rate, "how": how}

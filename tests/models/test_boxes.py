@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.models.boxes import Anchors, answers, boxes_of, mean_average_precision, yolo_loss
 from pipeline.models.tinyyolo import ANCHORS
 from pipeline.models.tinyyolov3 import COARSE_ANCHORS, FINE_ANCHORS
-from pipeline.training.boxes import Anchors, answers, boxes_of, mean_average_precision, yolo_loss
 
 CLASSES, SIDE = 3, 4
 # two boxes, in an image of 4 × 4 cells; of the second image one

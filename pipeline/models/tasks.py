@@ -1,4 +1,4 @@
-"""What networks are trained for: a class for each image, a class for each pixel, or boxes. And how well they do it."""
+"""What networks are for: a class for each image, a class for each pixel, or boxes. And how well they do it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from pipeline.datasets.image_set import Labels
-from pipeline.training import boxes
+from pipeline.models import boxes
 
 __all__ = ["Outputs", "Task", "task_of"]
 
@@ -60,9 +59,8 @@ _CLASSES = Task(_of_classes, "top1", _largest)
 _PIXELS = Task(_of_pixels, "pixel_accuracy", _largest)
 
 
-def task_of(labels: Labels, network: nn.Module) -> Task:
-    """What `network` is for, where such `labels` are known of its images."""
+def task_of(labels: Labels, anchors: tuple[boxes.Anchors, ...] = ()) -> Task:
+    """What a network is for, where such `labels` are known of its images; `anchors` are those of each output of a detector."""
     if labels == "boxes":
-        anchors = boxes.anchors_of(network)
         return Task(partial(_of_boxes, anchors=anchors), "", partial(boxes.answers, anchors=anchors))
     return _CLASSES if labels == "classes" else _PIXELS
