@@ -108,13 +108,18 @@ class Synthesis(Section):
 
 class Verify(Section):
     """Evidence beyond what every build has: `gate_level` simulates the netlists that resources are counted from beside the
-    SystemVerilog, on `frames` golden frames."""
+    SystemVerilog, on `frames` golden frames; `finn` streamlines the network by FINN and compares the integers, on the golden
+    frames that are simulated."""
 
     gate_level: bool = Field(
         False,
         description="true or false: whether netlists are simulated beside the SystemVerilog that they are mapped from",
     )
     frames: int = Field(1, ge=1, le=100, description="a whole number of frames from 1 to 100")
+    finn: bool = Field(
+        False,
+        description="true or false: whether FINN's own streamlining of the network has to give the same integers",
+    )
 
 
 class Timing(Section):
