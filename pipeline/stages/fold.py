@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ def run(context: Context) -> str:
     from pipeline.devices.resources import Resources
     from pipeline.folding import fold
     from pipeline.folding.latency import LatencyTarget
+    from pipeline.models.resolve import FINN_FOLDING
     from pipeline.static_timing.delays import CELL_DELAYS
     from pipeline.static_timing.slowest_paths import Size, clock_warning
 
@@ -31,10 +33,21 @@ def run(context: Context) -> str:
     if options.target_latency_ns is not None:
         adders = CELL_DELAYS[board.family].adders_between_registers(clock)
         latency = LatencyTarget(options.target_latency_ns, clock, adders)
+    graph = load_graph(context.inputs["accumulators"])
+    folding_file, of_nodes = options.folding_config_file, context.inputs["resolve"] / FINN_FOLDING
+    if folding_file is None and of_nodes.exists():
+        folding_file = context.folder / FINN_FOLDING
+        nodes = json.loads(of_nodes.read_text())
+        content = {
+            layer.name: nodes[layer.source][layer.finn_operator]
+            for layer in graph
+            if layer.finn_operator in nodes.get(layer.source, {})
+        }
+        folding_file.write_text(json.dumps(content, indent=1) + "\n")
     folded = fold.fold(
-        load_graph(context.inputs["accumulators"]),
+        graph,
         "max" if rate == "max" else fold.cycle_budget(rate, clock),
-        options.folding_config_file,
+        folding_file,
         mvau_style=options.mvau_style,
         ram_style=options.ram_style,
         activation_style=options.activation_style,
@@ -117,7 +130,7 @@ STAGE = Stage(
         "folding_config_file",
         "board",
     ),
-    needs=("accumulators",),
+    needs=("resolve", "accumulators"),
     packages=LAYERS,
     sources=("hw/boards/*.yaml", "pipeline/folding/coefficients.json", "pipeline/static_timing/slowest_paths.json"),
     files=files,
