@@ -210,7 +210,7 @@ class _Conversion:
                 raise UnsupportedError(f"{describe(node)} reads no windows of a ConvolutionInputGenerator.")
             shape, groups = (len(weights), 1, *windows.kernel), len(weights)
             matrix = weights.reshape(shape)
-        elif windows is not None or self._rank(source) == 4:
+        elif windows is not None or self._rank(output) == 4:
             size = windows.kernel if windows is not None else [1, 1]
             matrix, groups = weights.T.reshape(weights.shape[1], *size, -1).transpose(0, 3, 1, 2), 1
         else:
@@ -218,7 +218,7 @@ class _Conversion:
         self._constant(kernel, matrix)
         held = self._quantized(kernel, _type(node, options["weightDataType"]), f"{kernel}_integers")
         if matrix.ndim == 2:
-            self._add("MatMul", [self._names[source], held], name)
+            self._add("MatMul", [self._flat(source), held], name)
         else:
             if windows is not None:
                 self._fold(name, windows.node)
@@ -229,6 +229,15 @@ class _Conversion:
         self._names[output] = name
         if activates:
             self._levels(node, name, self._values(node, 2), options)
+
+    def _flat(self, source: str) -> str:
+        """The stream `source` with one axis behind the batch, in FINN's order."""
+        if self._rank(source) == 2:
+            return self._names[source]
+        moved = self._add("Transpose", [self._names[source]], f"{source}_in_order", perm=_LAST)
+        return self._add(
+            "Reshape", [moved, self._constant(f"{source}_flat_shape", [1, -1], np.int64)], f"{source}_flat"
+        )
 
     def _thresholding(self, node: onnx.NodeProto, options: Mapping[str, Any]) -> None:
         self._levels(node, self._names[node.input[0]], self._values(node, 1), options)

@@ -9,16 +9,29 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
+from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import InferElementwiseBinaryOperation
+from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
+from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
+    InferQuantizedMatrixVectorActivation,
+)
+from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
 from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
 from finn.transformation.fpgadataflow.insert_fifo import InsertFIFO
+from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
+from finn.transformation.streamline.absorb import AbsorbConsecutiveTransposes
 from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.general import SortGraph
+from qonnx.transformation.infer_shapes import InferShapes
 
 from pipeline.api import build
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.finn import check
+from pipeline.finn.cross_check import streamlined
 from pipeline.finn.model import to_finn
 from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.streamline.finn_nodes import DOMAIN, finn_folding
@@ -36,6 +49,7 @@ from pipeline.kernels.streaming_concat import StreamingConcat
 from pipeline.kernels.thresholding import Thresholding
 from pipeline.kernels.upsample_nearest_neighbour import UpsampleNearestNeighbour
 from pipeline.kernels.vvau import VVAU
+from tests.dataflow.networks import Network
 
 PART = "xck26-sfvc784-2LV-c"
 UINT4 = IntType(0, 15)
@@ -263,6 +277,47 @@ def test_a_matrix_with_thresholds_of_its_own_on_a_vector_and_streams_that_are_ad
     expected = (sums[:, :, None] >= levels).sum(axis=2) - 2
     real = back.output_transform.real(back.run(frames.reshape(5, 1, 1, 6)))
     assert np.array_equal(real.reshape(5, 4), expected)
+
+
+def test_what_finns_own_flow_makes_of_a_network_is_read(tmp_path):
+    net = Network(2, 6, 6)
+    net.quant(1.0, 4, signed=0)
+    net.conv(2, 4, pads=[1] * 4)
+    net.add("Relu")
+    net.quant(0.3, signed=0)
+    net.node("MaxPool", [net.last], kernel_shape=[2, 2], strides=[2, 2], pads=[0] * 4)
+    net.node("Reshape", [net.last, net.constant([1, -1], np.int64)])
+    net.matmul(36, 3)
+    net.output_shape = (1, 3)
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    model = streamlined(read_model(tmp_path / "net.onnx")).model
+    for step in (
+        *(
+            InferThresholdingLayer,
+            InferQuantizedMatrixVectorActivation,
+            InferPool,
+            InferConvInpGen,
+            RemoveCNVtoFCFlatten,
+        ),
+        *(InferElementwiseBinaryOperation, AbsorbConsecutiveTransposes, RemoveCNVtoFCFlatten, InferShapes, SortGraph),
+    ):
+        model = model.transform(step())
+    # what FINN leaves to the host: the transposition, and here the input's quantizer
+    nodes = list(model.graph.node)
+    while nodes[0].op_type != "FMPadding":
+        start = nodes.pop(0).output[0]
+    (info,) = (value for value in model.graph.value_info if value.name == start)
+    model.graph.input[0].CopyFrom(info)
+    model.graph.value_info.remove(info)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    assert [node.op_type for node in nodes][-3:] == ["Pool", "MVAU", "ElementwiseMul"]
+
+    frames = RNG.integers(0, 16, (3, 6, 6, 2)).astype(np.float32)
+    expected = [execute_onnx(model, {start: frame[None]})[model.graph.output[0].name] for frame in frames]
+    back = read(model, tmp_path, frames, top1=False)
+    real = back.output_transform.real(back.run(frames.astype(np.int64)))
+    assert np.abs(real.reshape(3, 3) - np.concatenate(expected)).max() < 1e-5  # of one product in float32
 
 
 def test_every_node_without_a_layer_is_named(tmp_path):
