@@ -102,4 +102,6 @@ def test_the_command_line_says_what_it_takes(tmp_path):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     text = " ".join(result.output.split())
-    assert "FINN's settings; taken are board" in text and "golden frames: 1 frames of the user's file input.npy" in text, text
+    assert (
+        "FINN's settings; taken are board" in text and "golden frames: 1 frames of the user's file input.npy" in text
+    ), text

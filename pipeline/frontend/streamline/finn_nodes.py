@@ -182,9 +182,9 @@ class _Conversion:
                 raise ModelError(f"{describe(node)} reads {name}, which no node before it gives.")
         try:
             convert(self, node, _options(node))
+            self._fold(node.output[0] if operator != "LabelSelect" else self._names[node.input[0]], node)
         except (KeyError, ValueError, TypeError, IndexError) as error:  # what FINN's nodes have in any case
             raise UnsupportedError(f"{describe(node)} is not as FINN writes it: {error!r}.") from None
-        self._fold(node.output[0] if operator != "LabelSelect" else self._names[node.input[0]], node)
 
     def _fold(self, source: str, node: onnx.NodeProto) -> None:
         """Note the folding of `node` for the layer whose source will be `source`."""
@@ -199,7 +199,9 @@ class _Conversion:
     def _matrix(self, node: onnx.NodeProto, options: Mapping[str, Any]) -> None:
         if options.get("binaryXnorMode"):
             raise UnsupportedError(f"{describe(node)} counts XNORs (binaryXnorMode); only products can be built.")
-        weights, output = self._values(node, 1), node.output[0]
+        weights, output, held_type = self._values(node, 1), node.output[0], _type(node, options["weightDataType"])
+        if not held_type.contains(weights):
+            raise UnsupportedError(f"{describe(node)} has weights that are no integers of {options['weightDataType']}.")
         activates = not options.get("noActivation", 0)
         name = f"{output}_sums" if activates else output
         kernel = self._constant(f"{node.name or output}.weight", 0)
@@ -210,13 +212,17 @@ class _Conversion:
                 raise UnsupportedError(f"{describe(node)} reads no windows of a ConvolutionInputGenerator.")
             shape, groups = (len(weights), 1, *windows.kernel), len(weights)
             matrix = weights.reshape(shape)
+        elif windows is not None and _options(windows.node).get("depthwise"):
+            raise UnsupportedError(
+                f"{describe(node)} reads windows channel by channel (depthwise), which only a VVAU or a Pool can."
+            )
         elif windows is not None or self._rank(output) == 4:
             size = windows.kernel if windows is not None else [1, 1]
             matrix, groups = weights.T.reshape(weights.shape[1], *size, -1).transpose(0, 3, 1, 2), 1
         else:
             matrix, groups = weights, 1
         self._constant(kernel, matrix)
-        held = self._quantized(kernel, _type(node, options["weightDataType"]), f"{kernel}_integers")
+        held = self._quantized(kernel, held_type, f"{kernel}_integers")
         if matrix.ndim == 2:
             self._add("MatMul", [self._flat(source), held], name)
         else:
@@ -417,14 +423,17 @@ _CONVERSIONS: dict[str, Callable[[_Conversion, onnx.NodeProto, Mapping[str, Any]
 
 
 def _options(node: onnx.NodeProto) -> dict[str, Any]:
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in attributes(node).items()}
+    return {
+        name: value.decode(errors="replace") if isinstance(value, bytes) else value
+        for name, value in attributes(node).items()
+    }
 
 
 def _input_type(node: onnx.NodeProto) -> str:
     """The type of what `node` reads, by FINN's attribute, which has several names."""
     options = _options(node)
     if "inputDataTypes" in options:
-        return str(options["inputDataTypes"][0].decode())
+        return str(options["inputDataTypes"][0].decode(errors="replace"))
     names = ("inputDataType", "InputDataType", "lhs_dtype", "dataType", "DataType")
     return str(next((options[name] for name in names if name in options), ""))
 

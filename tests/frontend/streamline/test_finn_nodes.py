@@ -23,6 +23,7 @@ from finn.transformation.streamline.absorb import AbsorbConsecutiveTransposes
 from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
+from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import SortGraph
 from qonnx.transformation.infer_shapes import InferShapes
 
@@ -337,6 +338,10 @@ def test_every_node_without_a_layer_is_named(tmp_path):
     ("change", "kind", "message"),
     [
         (lambda m: m.graph.node[2].attribute.append(helper.make_attribute("binaryXnorMode", 1)), UnsupportedError, "counts XNORs"),
+        (lambda m: m.set_initializer("MVAU_0_param0", m.get_initializer("MVAU_0_param0") / 2), UnsupportedError, "no integers of INT4"),
+        (lambda m: m.set_initializer("MVAU_0_param0", m.get_initializer("MVAU_0_param0") * 2), UnsupportedError, "no integers of INT4"),
+        (lambda m: getCustomOp(m.graph.node[1]).set_nodeattr("depthwise", 1), UnsupportedError, "only a VVAU or a Pool"),
+        (lambda m: m.graph.node[0].ClearField("attribute"), UnsupportedError, "FMPadding_0 has the data type .none."),
         (lambda m: m.graph.node[2].input.__setitem__(1, "p"), UnsupportedError, "MVAU_0.* takes input 1 from a stream"),
         (lambda m: m.graph.input[0].type.tensor_type.shape.dim.pop(), ModelError, "has the shape"),
         (lambda m: m.graph.node.append(helper.make_node("Relu", ["y"], ["z"], "act")), ModelError, "act is no hardware node"),
