@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pipeline import fingerprint
+from pipeline.dataflow.finn_node import FOLDING_FILE
 from pipeline.errors import ConfigError, ModelError, UnsupportedError
 from pipeline.models import golden
 from pipeline.models.golden import GoldenFrames
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = [
-    "FINN_FOLDING",
     "Anchors",
     "ResolvedModel",
     "Weights",
@@ -59,7 +59,6 @@ __all__ = [
     "run",
 ]
 
-FINN_FOLDING = "finn_folding.json"  # how the nodes of a model of FINN's are folded
 _RECORD = "model.json"
 _GOLDEN = "golden.npy"
 _QUOTED = "quoted: published in the QONNX model zoo, on CIFAR-10"
@@ -466,7 +465,7 @@ def _resolve_file(
         )
     folding = finn_folding(model)
     if folding is not None:
-        (folder / FINN_FOLDING).write_text(json.dumps(folding, indent=1) + "\n")
+        (folder / FOLDING_FILE).write_text(json.dumps(folding, indent=1) + "\n")
     copy = folder / "model.onnx"
     if path != copy:
         copy_model(path, copy)

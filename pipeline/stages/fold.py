@@ -18,12 +18,12 @@ __all__ = ["STAGE"]
 
 def run(context: Context) -> str:
     from pipeline.codegen import accelerator
+    from pipeline.dataflow.finn_node import FOLDING_FILE
     from pipeline.dataflow.storage import load_graph
     from pipeline.devices.boards import load_board
     from pipeline.devices.resources import Resources
     from pipeline.folding import fold
     from pipeline.folding.latency import LatencyTarget
-    from pipeline.models.resolve import FINN_FOLDING
     from pipeline.static_timing.delays import CELL_DELAYS
     from pipeline.static_timing.slowest_paths import Size, clock_warning
 
@@ -34,9 +34,9 @@ def run(context: Context) -> str:
         adders = CELL_DELAYS[board.family].adders_between_registers(clock)
         latency = LatencyTarget(options.target_latency_ns, clock, adders)
     graph = load_graph(context.inputs["accumulators"])
-    folding_file, of_nodes = options.folding_config_file, context.inputs["resolve"] / FINN_FOLDING
+    folding_file, of_nodes = options.folding_config_file, context.inputs["resolve"] / FOLDING_FILE
     if folding_file is None and of_nodes.exists():
-        folding_file = context.folder / FINN_FOLDING
+        folding_file = context.folder / FOLDING_FILE
         nodes = json.loads(of_nodes.read_text())
         content = {
             layer.name: nodes[layer.source][layer.finn_operator]
