@@ -11,8 +11,9 @@ import numpy as np
 
 from pipeline.dataflow.types import IntType
 
-__all__ = ["FOLDING_FILE", "OPERATORS", "FinnNode", "today"]
+__all__ = ["DOMAIN", "FOLDING_FILE", "OPERATORS", "FinnNode", "today"]
 
+DOMAIN = "finn.custom_op.fpgadataflow"  # and those within it, of nodes of HLS and of RTL
 FOLDING_FILE = "finn_folding.json"  # of the stage resolve: how the nodes of a model of FINN's are folded
 
 # Operators of FINN 0.8 and 0.9 (and of early 0.10), without _hls and _rtl, and what they are called since

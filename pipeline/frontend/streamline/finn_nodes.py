@@ -17,16 +17,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pipeline.dataflow.finn_node import today
+from pipeline.dataflow.finn_node import DOMAIN, today
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError, UnsupportedError
 from pipeline.frontend.streamline.nodes import attributes, describe
 from pipeline.frontend.streamline.obstacles import Obstacles
 from pipeline.text_file import either
 
-__all__ = ["DOMAIN", "convert_finn", "finn_folding", "is_finn"]
+__all__ = ["convert_finn", "finn_folding", "is_finn"]
 
-DOMAIN = "finn.custom_op.fpgadataflow"
 _QONNX = "qonnx.custom_op.general"
 _TYPE = re.compile(r"(U?)INT([1-9][0-9]?)", re.ASCII)
 _KEY = "a2q_finn_folding"  # in metadata_props
@@ -75,7 +74,9 @@ def convert_finn(model: onnx.ModelProto, obstacles: Obstacles) -> bool:
     conversion = _Conversion(model, obstacles)
     conversion.run()
     model.metadata_props.add(key=_KEY, value=json.dumps(conversion.folding))
-    model.opset_import.extend([helper.make_opsetid(_QONNX, 2)])
+    imported = [entry for entry in model.opset_import if entry.domain != _QONNX]
+    del model.opset_import[:]
+    model.opset_import.extend([*imported, helper.make_opsetid(_QONNX, 2)])
     return True
 
 

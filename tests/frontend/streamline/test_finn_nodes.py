@@ -28,6 +28,7 @@ from qonnx.transformation.general import SortGraph
 from qonnx.transformation.infer_shapes import InferShapes
 
 from pipeline.api import build
+from pipeline.dataflow.finn_node import DOMAIN
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.types import IntType
 from pipeline.errors import ModelError, UnsupportedError
@@ -35,7 +36,7 @@ from pipeline.finn import check
 from pipeline.finn.cross_check import streamlined
 from pipeline.finn.model import to_finn
 from pipeline.frontend.conversion import dataflow
-from pipeline.frontend.streamline.finn_nodes import DOMAIN, finn_folding
+from pipeline.frontend.streamline.finn_nodes import finn_folding
 from pipeline.frontend.streamline.reading import read_model
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
