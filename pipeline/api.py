@@ -206,7 +206,7 @@ def build(
     """Build an accelerator for `model`, as `a2q build` does, in the folder `out`; by default build/<model's name>.
 
     `model` is a name of `a2q models`, a .onnx or .pth file, or a whole BuildConfig, and `config` a file of build
-    configurations or the name of one that comes with the project, by default the model's. `options` are fields of
+    configurations, of FINN's settings, or the name of one that comes with the project, by default the model's. `options` are fields of
     BuildConfig by their names, which replace those of the file: `board="ZCU104"`, `accumulators={"policy": "l1"}`.
     `until` names the last stage to run. With `progress` a line a stage is printed, with `verbose` tools' own output too.
 
@@ -214,19 +214,21 @@ def build(
     ConfigError for what was asked for, ModelError and UnsupportedError for the network, VerificationError where two things
     differ that must be equal, ToolError and ResourceError for the machine; InternalError for a fault of this package.
     """
-    chosen = _chosen(model, config, options)
+    # this stdout, also while a stage's own output is logged
+    screen = Screen(Console(file=sys.stdout, emoji=False, quiet=not (progress or verbose)), verbose=verbose)
+    chosen = _chosen(model, config, options, screen)
     named = located(chosen.model) if chosen.weights == "trained" else chosen.model
     if not is_path(named):
         find(named)  # before a folder is made for it
     name = Path(chosen.model).stem if is_path(chosen.model) else chosen.model
     folder = Path("build", name) if out is None else path_of("out", out)
-    # this stdout, also while a stage's own output is logged
-    screen = Screen(Console(file=sys.stdout, emoji=False, quiet=not (progress or verbose)), verbose=verbose)
     result = flow.build(chosen, folder, STAGES, screen, until=until)
     return BuildResult(result.folder, result.stages, result.seconds, result.results)
 
 
-def _chosen(model: str | Path | BuildConfig | None, config: str | Path | None, options: dict[str, Any]) -> BuildConfig:
+def _chosen(
+    model: str | Path | BuildConfig | None, config: str | Path | None, options: dict[str, Any], screen: Screen
+) -> BuildConfig:
     if isinstance(model, BuildConfig):
         if others := [*(["config"] if config is not None else []), *options]:
             raise ConfigError(
@@ -237,4 +239,6 @@ def _chosen(model: str | Path | BuildConfig | None, config: str | Path | None, o
     named = None if model is None else str(model)
     default = config_for(named or BuildConfig.model_fields["model"].default)
     path = default if config is None else path_of("config", config)
-    return load_config(path, options if named is None else {"model": named, **options}, "pipeline.build")
+    return load_config(
+        path, options if named is None else {"model": named, **options}, "pipeline.build", on_note=screen.note
+    )

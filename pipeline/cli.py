@@ -164,7 +164,11 @@ _Model = Annotated[
 ]
 _Named = Annotated[str | None, typer.Option("--model", help="What `a2q build` takes as its model.")]
 _Config = Annotated[
-    Path | None, typer.Option(parser=_path, help="A file of build_configs/, or its name. (default: the model's)")
+    Path | None,
+    typer.Option(
+        parser=_path,
+        help="A file of build_configs/, or its name, or FINN's dataflow_build_config.json. (default: the model's)",
+    ),
 ]
 _TargetFps = Annotated[str | None, typer.Option(help=_help("target_fps"))]
 _TargetLatency = Annotated[str | None, typer.Option(help=_help("target_latency_ns"))]
@@ -229,7 +233,8 @@ def _build(
     verbose: bool,
 ) -> BuildResult:
     given = command_line(settings or (), {"model": model, **overrides})
-    chosen = load_config(config or config_for(str(given.get("model", _DEFAULT))), given, COMMAND_LINE)
+    path = config or config_for(str(given.get("model", _DEFAULT)))
+    chosen = load_config(path, given, COMMAND_LINE, on_note=_screen(verbose).note)
     return run_build(chosen, out=out, until=until, verbose=verbose)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -31,6 +32,7 @@ from pipeline.config_file import Section
 from pipeline.devices.boards import DEFAULT_BOARD, all_boards, is_board_file, load_board
 from pipeline.errors import ConfigError
 from pipeline.files import BOARDS, BUILD_CONFIGS
+from pipeline.finn import settings
 from pipeline.models.names import MODEL_CLASS, is_path
 from pipeline.text_file import either, shown
 
@@ -108,13 +110,18 @@ class Synthesis(Section):
 
 class Verify(Section):
     """Evidence beyond what every build has: `gate_level` simulates the netlists that resources are counted from beside the
-    SystemVerilog, on `frames` golden frames."""
+    SystemVerilog, on `frames` golden frames; `finn` streamlines the network by FINN and compares the integers, on the golden
+    frames that are simulated."""
 
     gate_level: bool = Field(
         False,
         description="true or false: whether netlists are simulated beside the SystemVerilog that they are mapped from",
     )
     frames: int = Field(1, ge=1, le=100, description="a whole number of frames from 1 to 100")
+    finn: bool = Field(
+        False,
+        description="true or false: whether FINN's own streamlining of the network has to give the same integers",
+    )
 
 
 class Timing(Section):
@@ -344,18 +351,23 @@ def config_for(model: str) -> Path:
 
 
 def load_config(
-    path: str | Path, overrides: Mapping[str, Any] | None = None, giver: str = "what is given over the file"
+    path: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    giver: str = "what is given over the file",
+    *,
+    on_note: Callable[[str], None] = lambda text: None,
 ) -> BuildConfig:
     """The configuration in the YAML file `path`, with `overrides` over it, in the form of a file.
 
-    A plain name that is no file here may be that of one in build_configs/, with .yaml or without. Raises ConfigError
+    A plain name that is no file here may be that of one in build_configs/, with .yaml or without. It may be a file of FINN's
+    settings, dataflow_build_config.json, too: `on_note` is told what of it is taken. Raises ConfigError
     with the file, or the `giver` of the overrides, the key, its value and what is allowed; so for the files of FINN
     that it names.
     """
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ConfigError(f"{giver} is {shown(overrides)}; expected a mapping of options to values.")
     path = config_file.find(str(path_of("config", path)), Path(), BUILD_CONFIGS)
-    values = config_file.read(path, _anchor, BUILD_CONFIGS, _merged)
+    values = config_file.read(path, partial(_read_options, on_note=on_note), BUILD_CONFIGS, _merged)
     given = overrides or {}
     try:
         config = BuildConfig.model_validate(_merged(values, given))
@@ -370,13 +382,13 @@ def load_config(
     return config
 
 
-def command_line(settings: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a command line over a file: `settings`, each NAME=VALUE of --set, and `options`, by their field.
+def command_line(assignments: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a command line over a file: `assignments`, each NAME=VALUE of --set, and `options`, by their field.
 
     Options that are None are not given. Paths become absolute. Raises ConfigError for a field that is given twice, or a
     setting that cannot be read.
     """
-    values = config_file.assigned(settings, BuildConfig, f"{COMMAND_LINE}: --set")
+    values = config_file.assigned(assignments, BuildConfig, f"{COMMAND_LINE}: --set")
     given = {name: value for name, value in options.items() if value is not None}
     if twice := sorted(values.keys() & given.keys()):
         raise ConfigError(f"{COMMAND_LINE}: {twice[0]} is given by --set and in another way. Leave one of them out.")
@@ -410,6 +422,16 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     if "board" in over or "fpga_part" in over:
         base = {key: value for key, value in base.items() if key not in _OF_A_BOARD}
     return config_file.merge(base, over)
+
+
+def _read_options(values: dict[str, Any], folder: Path, on_note: Callable[[str], None]) -> None:
+    """Make the `values` of a file in `folder` options, where they are FINN's settings, with paths relative to it."""
+    if settings.are_settings(values):
+        options, note = settings.taken(values, f"The configuration in {folder}")
+        values.clear()
+        values.update(options)
+        on_note(note)
+    _anchor(values, folder)
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:

@@ -73,7 +73,7 @@ def whole(folder: Path) -> tuple[BuildConfig, dict[str, Asked]]:
         mvau_style="unrolled",
         target_fps=1000,
         simulation={"frames": 2},
-        verify={"gate_level": True},
+        verify={"gate_level": True, "finn": True},
         finn=True,
         timing={"place_and_route": True, "seeds": 1},
     )

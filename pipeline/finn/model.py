@@ -18,7 +18,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import qonnx_make_model
 
-from pipeline.dataflow.finn_node import FinnNode
+from pipeline.dataflow.finn_node import DOMAIN, FinnNode
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer, Shape
 from pipeline.dataflow.types import IntType
@@ -29,9 +29,8 @@ from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.pool import Pool
 from pipeline.kernels.vvau import VVAU
 
-__all__ = ["DOMAIN", "FinnModel", "to_finn"]
+__all__ = ["FinnModel", "to_finn"]
 
-DOMAIN = "finn.custom_op.fpgadataflow"
 INPUT, OUTPUT = "global_in", "global_out"  # as FINN calls them
 _TYPE = re.compile(r"U?INT[1-9][0-9]*", re.ASCII)
 

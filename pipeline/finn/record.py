@@ -1,4 +1,5 @@
-"""report/finn.json: what FINN made of a build's layers as its own nodes. Reading it imports nothing of FINN."""
+"""report/finn.json: what FINN made of a build's layers as its own nodes; report/finn_cross_check.json: what FINN's streamlining
+of the network computes beside them. Reading them imports nothing of FINN."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FILE", "FinnExport", "FinnNodeCost", "Widths", "load"]
+__all__ = ["CROSS_CHECK", "FILE", "CrossCheck", "FinnExport", "FinnNodeCost", "Widths", "load", "load_cross_check"]
 
 FILE = "finn.json"
+CROSS_CHECK = "finn_cross_check.json"
+_SHOWN = 3  # names that a line has
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,47 @@ class FinnExport:
     def total(self, resource: str) -> float:
         """The sum of FINN's estimates of a resource, by FINN's name of it."""
         return sum(node.resources.get(resource, 0) for node in self.nodes)
+
+
+@dataclass(frozen=True)
+class CrossCheck:
+    """What report/finn_cross_check.json has: in `frames` of the golden ones `tensors` of FINN's streamlined network are the
+    integers of the layers. `missing` are quantizers for which FINN has no node, and `floats` nodes that FINN left in floats.
+    """
+
+    version: str
+    frames: int
+    tensors: int
+    missing: tuple[str, ...]
+    floats: tuple[str, ...]
+
+    def __str__(self) -> str:
+        frames = f"{self.frames} frame{'' if self.frames == 1 else 's'}"
+        line = (
+            f"FINN's own streamlining of the network (finn-plus {self.version}) gives the same integers in {self.tensors} tensors "
+            f"of {frames}"
+        )
+        if self.missing:
+            line += f"; not compared, as FINN has no integers of them: {_some(self.missing)}"
+        if self.floats:
+            line += f"; FINN left in floats: {_some(self.floats)}"
+        return line
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def load_cross_check(folder: Path) -> CrossCheck | None:
+    """What the stage wrote into `folder`; None where it was not asked for."""
+    path = folder / "report" / CROSS_CHECK
+    if not path.exists():
+        return None
+    record = json.loads(path.read_text())
+    return CrossCheck(
+        record["version"], record["frames"], record["tensors"], tuple(record["missing"]), tuple(record["floats"])
+    )
 
 
 def load(folder: Path) -> FinnExport | None:

@@ -1,7 +1,7 @@
 """FINN's names of a network's layers in its files of folding and of styles, by release, and ours.
 
-FINN counts each of its operators apart, in the order of its graph: MVAU_hls_0, MVAU_rtl_0. `OPERATORS` has what they were
-called before, `JOINED` what is another operator here.
+FINN counts each of its operators apart, in the order of its graph: MVAU_hls_0, MVAU_rtl_0. `JOINED` has what is another
+operator here.
 """
 
 from __future__ import annotations
@@ -11,34 +11,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from pipeline.dataflow.finn_node import OPERATORS, today
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import ConfigError
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.pool import Pool
 from pipeline.text_file import shown
 
-__all__ = ["BETWEEN_LAYERS", "JOINED", "OPERATORS", "Names", "check_network", "is_layer", "operator_of", "today"]
-
-# Operators of FINN 0.8 and 0.9 (and of early 0.10), without _hls and _rtl, and what they are called since
-OPERATORS = {
-    "StreamingFCLayer_Batch": "MVAU",
-    "MatrixVectorActivation": "MVAU",
-    "Vector_Vector_Activate_Batch": "VVAU",
-    "VectorVectorActivation": "VVAU",
-    "ConvolutionInputGenerator1D": "ConvolutionInputGenerator",
-    "FMPadding_Batch": "FMPadding",
-    "Thresholding_Batch": "Thresholding",
-    "Thresholding_Binary_Search": "Thresholding",
-    "Pool_Batch": "Pool",
-    "StreamingMaxPool_Batch": "StreamingMaxPool",
-    "GlobalAccPool_Batch": "GlobalAccPool",
-    "AddStreams_Batch": "AddStreams",
-    "DuplicateStreams_Batch": "DuplicateStreams",
-    "LabelSelect_Batch": "LabelSelect",
-    "ChannelwiseOp_Batch": "ChannelwiseOp",
-    "UpsampleNearestNeighbour_Batch": "UpsampleNearestNeighbour",
-    "StreamingDataWidthConverter_Batch": "StreamingDataWidthConverter",
-}
+__all__ = ["BETWEEN_LAYERS", "JOINED", "Names", "check_network", "is_layer", "operator_of"]
 
 # Operators of FINN that are others here, with windows of their own where it has none. StreamingMaxPool and DownSampler
 # (of 1×1 convolutions with a stride) are those of FINN up to 0.10.
@@ -66,16 +46,6 @@ def operator_of(name: str) -> str:
 def is_layer(name: str) -> bool:
     """Whether FINN could call a layer so."""
     return _NAME.fullmatch(name) is not None
-
-
-def today(operator: str) -> str:
-    """The name of FINN's `operator` today, without _hls and _rtl.
-
-    >>> today("MVAU_hls"), today("StreamingFCLayer_Batch")
-    ('MVAU', 'MVAU')
-    """
-    operator = re.sub(r"_(hls|rtl)$", "", operator)
-    return OPERATORS.get(operator, operator)
 
 
 @dataclass(frozen=True)

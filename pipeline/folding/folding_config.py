@@ -1,6 +1,6 @@
 """FINN's folding JSON: which PE, SIMD, memories and FIFO depths a user wants, layer by layer.
 
-A file of FINN loads unchanged, also of FINN 0.8 to 0.10: `OPERATORS` and `JOINED` say how they name what is built here.
+A file of FINN loads unchanged, also of FINN 0.8 to 0.10: `pipeline/dataflow/finn_node.py` and `JOINED` say how they name what is built here.
 A name such as MVAU_hls_0, MVAU_rtl_0 or MatrixVectorActivation_0 means our MVAU_0. FINN counts each of its operators
 apart; where a file has several that are one here, they are numbered in the order in which the file has them, which is
 that of FINN's graph. `Defaults` gives attributes to all layers ("all") or to a list of operators, as {"PE": [4,
@@ -27,11 +27,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.dataflow.finn_node import today
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.registry import kernels
 from pipeline.errors import ConfigError
-from pipeline.folding.finn_names import BETWEEN_LAYERS, JOINED, Names, check_network, is_layer, operator_of, today
+from pipeline.folding.finn_names import BETWEEN_LAYERS, JOINED, Names, check_network, is_layer, operator_of
 from pipeline.json_file import read_json
 from pipeline.kernels.matrix_vector import RAM_STYLES, RES_TYPES, STYLES, lane_attributes
 from pipeline.text_file import shown

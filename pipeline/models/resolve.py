@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pipeline import fingerprint
+from pipeline.dataflow.finn_node import FOLDING_FILE
 from pipeline.errors import ConfigError, ModelError, UnsupportedError
 from pipeline.models import golden
 from pipeline.models.golden import GoldenFrames
@@ -62,6 +63,7 @@ _RECORD = "model.json"
 _GOLDEN = "golden.npy"
 _QUOTED = "quoted: published in the QONNX model zoo, on CIFAR-10"
 _PSNR_OF = "as Brevitas' README of super resolution publishes it for BSD300, whose images are not here"
+_OF_FINN = ", a model of FINN's hardware nodes, folded as they are"
 _UNPROJECTED = (
     ", of Brevitas' own export: if layers were trained with A2Q, it does not hold their projected weights, and "
     "pipeline.export_qonnx exports them right"
@@ -440,6 +442,7 @@ def _resolve_file(
 ) -> tuple[ResolvedModel, np.ndarray]:
     from pipeline.frontend.conversion.walk import find_obstacles
     from pipeline.frontend.streamline.external_data import copy_model
+    from pipeline.frontend.streamline.finn_nodes import finn_folding
     from pipeline.frontend.streamline.reading import read_model
     from pipeline.models.network_input import network_input
     from pipeline.models.network_record import is_brevitas_own, read_record
@@ -460,16 +463,20 @@ def _resolve_file(
             "(--input-range 0,255), or some of its inputs as golden_inputs, or export it with "
             "pipeline.export_qonnx(…, input_range=(0, 255))."
         )
+    folding = finn_folding(model)
+    if folding is not None:
+        (folder / FOLDING_FILE).write_text(json.dumps(folding, indent=1) + "\n")
     copy = folder / "model.onnx"
     if path != copy:
         copy_model(path, copy)
+    own = _UNPROJECTED if is_brevitas_own(model) else ""
     record = ResolvedModel(
         name=path.stem,
         kind="qonnx",
         file=copy.name,
         sha256=fingerprint.file(copy),
         weights="user's file",
-        provenance=f"the user's file {path.name}{_UNPROJECTED if is_brevitas_own(model) else ''}",
+        provenance=f"the user's file {path.name}{_OF_FINN if folding is not None else own}",
         input_shape=taken.shape,
         preprocessing=taken.preprocessing,
         dataset="",

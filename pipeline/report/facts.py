@@ -15,7 +15,7 @@ from pipeline.cache import read_entry
 from pipeline.dataflow.ranges_seen import RangesSeen
 from pipeline.errors import ModelError
 from pipeline.finn import record as finn_record
-from pipeline.finn.record import FinnExport
+from pipeline.finn.record import CrossCheck, FinnExport
 from pipeline.folding import fold
 from pipeline.folding.fold import Folded
 from pipeline.frontend.streamline.input_quantizer import InputQuantizer
@@ -79,7 +79,8 @@ class BuildFacts:
     """One build.
 
     `input_quantizer` is None where the network has its own; `seen` is of the golden frames. `estimated` is of the longest
-    paths. `trace` is None where weights are loaded first, `exported` where no model of FINN's nodes was asked for, `cpp` where no frames were in C++, `gates` where no gate-level simulation was, `timing` where
+    paths. `trace` is None where weights are loaded first, `exported` where no model of FINN's nodes was asked for, `cross_check` where
+    FINN was not to streamline the network, `cpp` where no frames were in C++, `gates` where no gate-level simulation was, `timing` where
     no place and route was, and `bitfile` for a board that no block design is made for.
     """
 
@@ -90,6 +91,7 @@ class BuildFacts:
     certificate: Certificate
     folded: Folded
     exported: FinnExport | None
+    cross_check: CrossCheck | None
     trace: Trace | None
     layers: dict[str, LayerRun]
     network: NetworkSimulation
@@ -156,6 +158,7 @@ def read_facts(
             certificate=Certificate.read(results["accumulators"] / "report" / "accumulators.json"),
             folded=fold.load(results["fold"]),
             exported=finn_record.load(results["finn"]),
+            cross_check=finn_record.load_cross_check(results["finn"]),
             trace=Trace(**_json(path)) if (path := results["rtlsim"] / "report" / TRACE_FILE).exists() else None,
             layers={name: _layer_run(entry) for name, entry in runs.items()},
             network=NetworkSimulation(

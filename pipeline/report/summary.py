@@ -201,7 +201,7 @@ def _steady(facts: BuildFacts) -> str:
 
 
 def _verification(facts: BuildFacts) -> str:
-    steps = ("export", "streamline", "dataflow", "accumulators", "cppsim", "rtlsim", "verify")
+    steps = ("export", "streamline", "dataflow", "accumulators", "finn", "cppsim", "rtlsim", "verify")
     costs = {stage.name: stage for stage in facts.stages}
     text = (
         "## Verification\n\n"
@@ -211,6 +211,8 @@ def _verification(facts: BuildFacts) -> str:
     left_out = {}
     if facts.model.kind != "brevitas":
         left_out["export"] = "not needed"
+    if facts.exported is None and facts.cross_check is None:
+        left_out["finn"] = "not asked for"
     if facts.cpp is None:
         left_out["cppsim"] = "not asked for"
     if facts.gates is None:

@@ -1,4 +1,4 @@
-"""The stage finn; its work is in `pipeline/finn/export.py`."""
+"""The stage finn; its work is in `pipeline/finn/cross_check.py` and `pipeline/finn/export.py`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,51 @@ __all__ = ["STAGE"]
 
 def run(context: Context) -> str:
     options = context.options
-    if not options.finn:
-        return "none: no model of FINN's nodes was asked for (finn: true)"
+    lines = []
+    if options.verify.finn:
+        lines.append(_cross_check(context))
+    if options.finn:
+        lines.append(_export(context))
+    return (
+        "; ".join(lines)
+        or "none: neither a model of FINN's nodes (finn: true) nor its check (verify: {finn: true}) was asked for"
+    )
 
+
+def _cross_check(context: Context) -> str:
+    import onnx
+
+    from pipeline.dataflow.storage import load_graph
+    from pipeline.finn.cross_check import cross_check
+    from pipeline.models import resolve
+    from pipeline.verification.frames import simulated_frames
+
+    graph = load_graph(context.inputs["accumulators"])
+    _, raw = resolve.load(context.inputs["resolve"])
+    _, chosen = simulated_frames(graph, context.inputs["resolve"], context.options.simulation.frames, again=False)
+    result = cross_check(
+        onnx.load(context.inputs["streamline"] / "model.onnx"),
+        graph,
+        raw[list(chosen)],
+        context.folder,
+        version=version("finn-plus"),
+        on_progress=lambda done, total: context.progress(done, total, "frames"),
+    )
+    for name in result.missing:
+        context.log(f"not compared: {name}")
+    for name in result.floats:
+        context.log(f"left in floats: {name}")
+    return str(result)
+
+
+def _export(context: Context) -> str:
     from pipeline.dataflow.storage import load_graph
     from pipeline.devices.boards import load_board
     from pipeline.finn import export
     from pipeline.folding import fold
     from pipeline.verification.frames import simulated_frames
 
+    options = context.options
     folded = fold.load(context.inputs["fold"])
     frames, _ = simulated_frames(folded.graph, context.inputs["resolve"], options.simulation.frames, again=False)
     result = export.run(
@@ -46,11 +82,11 @@ def run(context: Context) -> str:
 
 STAGE = Stage(
     "finn",
-    "the layers as a model of FINN's nodes, proven by FINN, where that is asked for",
+    "FINN's streamlining of the network beside the layers, and these as FINN's nodes, where that is asked for",
     run,
-    reads=("finn", "board", "synth_clk_period_ns", "simulation.frames"),
-    needs=("resolve", "accumulators", "fold"),
-    packages=("finn-plus", "qonnx", *NETWORK, *LAYERS),
+    reads=("finn", "verify.finn", "board", "synth_clk_period_ns", "simulation.frames"),
+    needs=("resolve", "streamline", "accumulators", "fold"),
+    packages=("finn-plus", "qonnx", "onnxruntime", *NETWORK, *LAYERS),
     sources=("hw/boards/*.yaml",),
     files=lambda options: board_files(options.board),
 )

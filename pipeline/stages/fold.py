@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ __all__ = ["STAGE"]
 def run(context: Context) -> str:
     from a2q_driver.speed import LATENCY, STEADY_FPS
     from pipeline.codegen import accelerator
+    from pipeline.dataflow.finn_node import FOLDING_FILE
     from pipeline.dataflow.storage import load_graph
     from pipeline.devices.boards import load_board
     from pipeline.devices.resources import Resources
@@ -32,10 +34,21 @@ def run(context: Context) -> str:
     if options.target_latency_ns is not None:
         adders = CELL_DELAYS[board.family].adders_between_registers(clock)
         latency = LatencyTarget(options.target_latency_ns, clock, adders)
+    graph = load_graph(context.inputs["accumulators"])
+    folding_file, of_nodes = options.folding_config_file, context.inputs["resolve"] / FOLDING_FILE
+    if folding_file is None and of_nodes.exists():
+        folding_file = context.folder / FOLDING_FILE
+        nodes = json.loads(of_nodes.read_text())
+        content = {
+            layer.name: nodes[layer.source][layer.finn_operator]
+            for layer in graph
+            if layer.finn_operator in nodes.get(layer.source, {})
+        }
+        folding_file.write_text(json.dumps(content, indent=1) + "\n")
     folded = fold.fold(
-        load_graph(context.inputs["accumulators"]),
+        graph,
         "max" if rate == "max" else fold.cycle_budget(rate, clock),
-        options.folding_config_file,
+        folding_file,
         mvau_style=options.mvau_style,
         ram_style=options.ram_style,
         activation_style=options.activation_style,
@@ -118,7 +131,7 @@ STAGE = Stage(
         "folding_config_file",
         "board",
     ),
-    needs=("accumulators",),
+    needs=("resolve", "accumulators"),
     packages=LAYERS,
     sources=("hw/boards/*.yaml", "pipeline/folding/coefficients.json", "pipeline/static_timing/slowest_paths.json"),
     files=files,

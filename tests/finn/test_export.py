@@ -13,6 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 
+from pipeline.config import load_config
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.registry import kernels
@@ -21,6 +22,7 @@ from pipeline.devices.boards import load_board
 from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.finn import check, export, record
 from pipeline.finn.model import INPUT, to_finn
+from pipeline.finn.releases import RELEASES
 from pipeline.kernels.add_streams import AddStreams
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.depth_to_space import DepthToSpace
@@ -275,6 +277,10 @@ def test_the_folder_is_what_finns_flow_takes(tmp_path):
     from finn.builder.build_dataflow_config import default_build_dataflow_steps
 
     assert set(settings.steps) <= set(default_build_dataflow_steps)
+    for release in RELEASES:
+        read = load_config(finn / release.config)
+        assert (load_board(read.board).part, read.synth_clk_period_ns) == (KV260.part, 3.333)
+        assert read.golden_inputs == finn / "input.npy" and read.folding_config_file == finn / "folding_config.json"
     for path in (settings.folding_config_file, settings.specialize_layers_config_file):
         assert path.is_file()
     folding = json.loads((finn / "folding_config.json").read_text())

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.dataflow.finn_node import OPERATORS
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
-from pipeline.folding.finn_names import OPERATORS, Names
+from pipeline.folding.finn_names import Names
 from pipeline.folding.fold import fold
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator

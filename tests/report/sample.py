@@ -111,6 +111,7 @@ def sample_facts(**changes) -> BuildFacts:
         certificate=certificate,
         folded=folded,
         exported=None,
+        cross_check=None,
         trace=None,
         layers=layers,
         network=NetworkSimulation(10, 12 * cycles, 300, 500, cycles, 200.0, 2, peaks, (500,)),

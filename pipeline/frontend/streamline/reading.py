@@ -1,7 +1,7 @@
 """Reads an ONNX file that someone gave, trusting nothing: what leaves here, later code may assume to be right.
 
-The file is parsed, its graph is checked as it stands (`checking`), functions of its own are inlined, QCDQ becomes QONNX
-(`qcdq`), constants are folded while every tensor gets its type and shape (`inference`), and each operator's operands are
+The file is parsed, its graph is checked as it stands (`checking`), functions of its own are inlined, nodes of FINN's
+(`finn_nodes`) and QCDQ (`qcdq`) become QONNX, constants are folded while every tensor gets its type and shape (`inference`), and each operator's operands are
 held against what it takes (`operands`). What ONNX leaves implicit is then written out: batch 1, explicit padding, one
 form of constants.
 """
@@ -22,6 +22,7 @@ from pipeline.frontend.streamline.channels_last import move_channels
 from pipeline.frontend.streamline.checking import check_graph, check_text
 from pipeline.frontend.streamline.explicit import write_windows
 from pipeline.frontend.streamline.external_data import load_external_data
+from pipeline.frontend.streamline.finn_nodes import convert_finn
 from pipeline.frontend.streamline.functions import inline_functions
 from pipeline.frontend.streamline.inference import infer
 from pipeline.frontend.streamline.label_end import drop_label
@@ -68,6 +69,8 @@ def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto
     try:
         check_text(model)
         model = inline_functions(model)
+        if convert_finn(model, obstacles) and obstacles:
+            raise obstacles.error(f"The model {path}", model.graph.node)
         join_outputs(model)
         check_graph(model, obstacles)
         drop_label(model)
