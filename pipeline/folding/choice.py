@@ -23,7 +23,7 @@ from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.options import stored_in, within
-from pipeline.folding.pixels import asked_pixels, pixels_within, with_pixels
+from pipeline.folding.pixels import asked_pixels, pixels_of_rows, pixels_within, with_pixels
 from pipeline.folding.selection import GAP, Choice, Link, Program
 from pipeline.folding.stitching import Beat, conversions
 from pipeline.folding.styles import (
@@ -39,6 +39,7 @@ from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerat
 from pipeline.kernels.dsp_mvau import TAP_PIXELS, DspMVAU
 from pipeline.kernels.matrix_vector import STYLES, MatrixVector
 from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.vvau import VVAU
@@ -164,9 +165,16 @@ class FoldingProblem:
         result: dict[str, tuple[Folding, ...]] = {}
         least = pixels_within(self.graph, self.budget)
         asked = asked_pixels(self.graph, config) if config else dict.fromkeys(least, 0)
-        counts = {name: (m,) if (m := asked[name]) else sorted({1, least[name]}) for name in least}
+        sparse = [name for name, kinds in styles.items() if SparseMVAU.style in kinds and not asked[name]]
+        of_rows = pixels_of_rows(self.graph, sparse, self.budget)
+
+        def counts(layer: str, style: str = "") -> list[int]:
+            if m := asked[layer]:
+                return [m]
+            return sorted({1, least[layer]} | ({of_rows.get(layer, 1)} if style in ("", SparseMVAU.style) else set()))
+
         for layer in self.graph:
-            side_by_side = [with_pixels(layer, m) for m in counts[layer.name] if not layer.styles]
+            side_by_side = [with_pixels(layer, m) for m in counts(layer.name) if not layer.styles]
             possible = tuple(folding for several in side_by_side if several for folding in several.foldings())
             options = _configured(layer, possible, config) if possible else ()
             for style in styles.get(layer.name, ()):
@@ -175,7 +183,7 @@ class FoldingProblem:
                 wanted = config.lanes(layer, style) if config else {}
                 possible = tuple(
                     folding
-                    for m in counts[layer.name]
+                    for m in counts(layer.name, style)
                     for folding in layer.foldings_in(style, self.budget, wanted.get("pe"), m)
                     if m == 1 or self._has_whole_windows(layer, must=False)
                 )
@@ -191,7 +199,7 @@ class FoldingProblem:
                 options += _configured(layer, possible, config, style)
             result[layer.name] = options
         for name, window in self._windows.items():
-            result[name] += tuple(_whole(several) for m in counts[name] if (several := with_pixels(window, m)))
+            result[name] += tuple(_whole(several) for m in counts(name) if (several := with_pixels(window, m)))
         for name, columns in self._columns.items():
             result[name] += (replace(_whole(columns), style="whole columns"),)
         for name, maker in self._column_makers.items():
@@ -203,7 +211,7 @@ class FoldingProblem:
                 Folding(
                     {"m": m} if m > 1 else {}, m * channels, m * channels, 0, "whole", input_pixels=m, output_pixels=m
                 )
-                for m in sorted({*counts[name], *more})
+                for m in sorted({*counts(name), *more})
             )
         for layer in sorted(self.graph, key=lambda layer: config is None or config.pixels(layer) is None):
             if config and asked[layer.name] and not result[layer.name]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -13,9 +14,11 @@ from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.styles import whole_window, window_makers
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
 from pipeline.kernels.fm_padding import FMPadding
+from pipeline.kernels.matrix_vector import MatrixVector
 from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.sparse_mvau import SparseMVAU
 
-__all__ = ["asked_pixels", "pixels_within", "with_pixels"]
+__all__ = ["asked_pixels", "pixels_of_rows", "pixels_within", "with_pixels"]
 
 L = TypeVar("L", bound=Layer)
 
@@ -31,6 +34,22 @@ def pixels_within(graph: LayerGraph, budget: int | None) -> dict[str, int]:
         if makers is not None and (windows := _whole_within(*makers, budget)):
             pixels |= {maker.name: windows.m for maker in makers if maker is not None}
             pixels[layer.name] = windows.windows
+    return pixels
+
+
+def pixels_of_rows(graph: LayerGraph, names: Collection[str], budget: int | None) -> dict[str, int]:
+    """By layer the fewest pixels a beat with which those of `names` meet the `budget` as a SparseMVAU, however long their rows,
+    or the most that there can be; and those of what makes their windows."""
+    pixels: dict[str, int] = {}
+    for layer in graph:
+        if budget is None or layer.name not in names or not isinstance(layer, MatrixVector):
+            continue
+        counts, makers = divisors(layer.pixels[1]), window_makers(graph, layer)
+        if makers is not None:
+            counts = tuple(m for m in counts if m == 1 or _windows_beside(*makers, m))
+        m = pixels[layer.name] = SparseMVAU.pixels_within(layer, budget, counts)
+        if makers is not None and m > 1:
+            pixels |= {maker.name: m * makers[0].stride[1] for maker in makers if maker is not None}
     return pixels
 
 
@@ -74,6 +93,14 @@ def _whole_within(
     several = [windows for m in divisors(window.shape[1]) if (windows := with_pixels(window, m))]
     fastest = min(several, key=lambda windows: windows.cycles())
     return next((windows for windows in several if windows.cycles() <= budget), fastest)
+
+
+def _windows_beside(generator: ConvolutionInputGenerator, padding: FMPadding | None, count: int) -> bool:
+    """Whether so many windows can be made side by side."""
+    try:
+        return whole_window(generator, padding, count * generator.stride[1]).windows == count
+    except (ConfigError, UnsupportedError):
+        return False
 
 
 def _of_streams(layer: Layer, budget: int) -> int:

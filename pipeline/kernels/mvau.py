@@ -69,7 +69,6 @@ class MVAU(StoredMatrixVector):
     styles: ClassVar[tuple[str, ...]] = STYLES
     sets_rate: ClassVar[bool] = True
     weight_file: ClassVar[str] = "WeightFile"
-    has_m: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
