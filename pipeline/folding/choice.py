@@ -3,7 +3,8 @@
 What each folding takes is estimated (`estimate.py`); what stands between layers of unlike lanes counts, too. The MVAUs
 set the rate. Other layers take at most half the cycles of the slowest MVAU, where they can: they wait in bursts, for the
 first rows of a frame above all, and must catch up. They cost little; the MVAU must never wait for them. Several pixels
-side by side are looked at only where a pixel a cycle is too slow: see `pixels.py`.
+side by side are looked at only where a pixel a cycle is too slow, or one in the time of a sparse MVAU's longest row: see
+`pixels.py`.
 """
 
 from __future__ import annotations

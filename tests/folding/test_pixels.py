@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.folding.fold import fold, write_reports
-from pipeline.folding.pixels import pixels_within
+from pipeline.folding.pixels import pixels_of_rows, pixels_within
 from pipeline.folding.stitching import conversions
 from pipeline.json_file import read_json
 from pipeline.kernels.parallel_window import ParallelWindow
@@ -49,6 +49,17 @@ def test_one_pixel_a_beat_is_what_is_taken_where_it_is_fast_enough():
     assert set(pixels_within(graph, 42).values()) == {1}
     assert set(pixels_within(graph, None).values()) == {1}
     assert pixels_within(graph, 20)["MVAU_0"] == 2
+
+
+def test_a_sparse_matrix_takes_as_many_pixels_as_its_longest_row_needs():
+    graph = residual_network()
+    layer = graph.layer("MVAU_1")
+    longest = np.count_nonzero(layer.weights, axis=1).max()
+    of_both = pixels_of_rows(graph, ["MVAU_1"], 36 * longest)
+    assert of_both == {"MVAU_1": 2, "ConvolutionInputGenerator_1": 2, "FMPadding_1": 2}  # two rows for each walker
+    assert pixels_of_rows(graph, ["MVAU_1"], 2 * 36 * longest)["MVAU_1"] == 1
+    assert pixels_of_rows(graph, ["MVAU_1"], 20)["MVAU_1"] == 3  # the most windows that come side by side in rows of 6
+    assert pixels_of_rows(graph, ["MVAU_1"], None) == {}
 
 
 def test_the_written_folding_gives_the_same_again(tmp_path):
