@@ -252,6 +252,15 @@ class SparseMVAU(StoredMatrixVector):
                 return cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd, lanes=lanes)
 
     @classmethod
+    def draw_several(cls, draw: Draw) -> Self:
+        """A matrix that takes several pixels side by side."""
+        while True:
+            layer = cls.draw(draw)
+            m = draw.one_of([2, 4])
+            if m * layer.pe * layer.simd <= 256:
+                return replace(layer, m=m)
+
+    @classmethod
     def draw_large(cls, draw: Draw) -> Self:
         """A matrix larger than these, as ResNet-18 has them."""
         while True:
