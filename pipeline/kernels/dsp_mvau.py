@@ -30,7 +30,7 @@ from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.rising import running_max
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
-from pipeline.devices.memories import ram, rom
+from pipeline.devices.memories import ram, rom, share_of_bits
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.activation import Activation, turns_of
 from pipeline.kernels.matrix_vector import MatrixVector, add_ends, draw_matrix, matrix_demand
@@ -42,7 +42,6 @@ __all__ = ["TAP_PIXELS", "DspMVAU"]
 _FEWEST_TURNS = 4  # of lanes whose segments are added up: a choice among two or three costs as much as an adder
 _MOST_ROWS = 12  # of a word: as many lanes of two bits reach the end of its port
 TAP_PIXELS = 2  # of a word with several columns of a kernel: three take more than the port B for inputs of 4 bits
-_FEW_WORDS = 32  # of a memory of weights: with more of them two bits are seldom alike
 _SAMPLED_COLUMNS = 8  # of a beat, of which the bits are compared
 _MOST_COLUMNS = 9999  # of a beat: the names of the weights' files have four digits
 
@@ -696,27 +695,14 @@ def _tap_fields(layer: MatrixVector, taps: int, kernel_height: int) -> np.ndarra
 
 @lru_cache(maxsize=4096)
 def _share_of_bits(layer: MatrixVector, pe: int, simd: int, taps: int, kernel_height: int) -> float:
-    """The share of the bits of a word of weights that differ from each other, and from a constant, in some word.
-
-    In a memory of few words in look-up tables there are few functions of the address; those that are alike are one. With many
-    words bits are taken to be all different.
-    """
+    """Of the memories of the weights, one for each column of a beat, see `share_of_bits`."""
     words = layer.mw // taps // simd * (layer.mh // pe)
-    if words > _FEW_WORDS:
-        return 1.0
     if taps > 1:
         by_column = _by_tap(layer.weights, taps, kernel_height).reshape(1, layer.mh * taps, -1, simd)
     else:
         by_column = layer.weights.reshape(layer.mh // pe, pe, -1, simd)
-    columns = by_column[..., :: max(simd // _SAMPLED_COLUMNS, 1)].transpose(3, 0, 2, 1).reshape(-1, words, pe * taps)
-    places = np.int64(1) << np.arange(words, dtype=np.int64)[:, None]
-    functions = np.concatenate(
-        [((columns >> bit & 1) * places).sum(axis=1) for bit in range(layer.weight_type.bits)], axis=1
-    )
-    functions.sort(axis=1)
-    constant = (functions == 0) | (functions == int(places.sum()))
-    alike = np.diff(functions, axis=1, prepend=-1) == 0
-    return 1 - float((constant | alike).mean())
+    columns = by_column[..., :: max(simd // _SAMPLED_COLUMNS, 1)].transpose(3, 0, 2, 1)
+    return share_of_bits(columns.reshape(-1, words, pe * taps), layer.weight_type.bits)
 
 
 def _tap_turns(layer: MatrixVector, bits: Sequence[int], folds: int, m: int) -> int:
