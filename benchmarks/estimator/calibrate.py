@@ -30,6 +30,7 @@ from pipeline.devices.boards import load_board
 from pipeline.devices.resources import Resources
 from pipeline.finn.estimate import estimate
 from pipeline.folding.estimate import COEFFICIENTS
+from pipeline.kernels.dsp_mvau import DspMVAU
 from pipeline.synthesis import synth
 from pipeline.tools import yosys
 
@@ -96,7 +97,9 @@ def _described(layer: Layer) -> str:
     if isinstance(layer, Accumulating):
         rows, columns = layer.weights.shape
         matrix = f"{rows} x {columns} {layer.weight_type.name} times {layer.input_type.name}"
-        return ", ".join([matrix, *_given(layer, ("pe", "simd", "lanes", "digits"))])
+        several = _given(layer, ("m",)) if getattr(layer, "m", 1) > 1 else []
+        taps = _given(layer, ("taps",)) if getattr(layer, "taps", 1) > 1 else []
+        return ", ".join([matrix, *_given(layer, ("pe", "simd", "lanes", "digits")), *several, *taps])
     shape = "x".join(map(str, layer.inputs()[0].shape))
     return ", ".join([f"{shape} {layer.inputs()[0].type.name}", *_given(layer, ("pe", "simd", "lanes", "depth"))])
 
@@ -110,6 +113,17 @@ def _by_kind(layers: Sequence[Layer]) -> dict[str, list[Layer]]:
     for layer in layers:
         kinds.setdefault(layer.op_type, []).append(layer)
     return kinds
+
+
+def _chosen(seed: int, every: int, family: str, large: Mapping[str, Sequence[Layer]]) -> dict[str, list[Layer]]:
+    """One in `every` of the drawn layers, those of several pixels that the DSPs of `family` hold, and behind them the `large`
+    ones, by kind."""
+    several = [
+        layer
+        for layer in drawn.side_by_side_layers((seed, 2))
+        if not isinstance(layer, DspMVAU) or layer.family == family
+    ]
+    return _by_kind([*drawn.layers(seed)[::every], *several, *(layer for alike in large.values() for layer in alike)])
 
 
 def _counted(
@@ -138,12 +152,15 @@ def _main() -> None:
     parser.add_argument("--every", type=int, default=2, help="fit to one in so many of the drawn layers")
     options = parser.parse_args()
     large = _by_kind(drawn.large_layers((options.seed, 1)))
-    chosen = _by_kind([*drawn.layers(options.seed)[:: options.every], *(x for alike in large.values() for x in alike)])
-    kinds = {kind: alike for kind, alike in chosen.items() if not options.kind or kind in options.kind}
     content = json.loads(COEFFICIENTS.read_text())
     rows = published.read(ESTIMATOR_CSV) if ESTIMATOR_CSV.is_file() else []
     families = options.family or yosys.FAMILIES
     for family in families:
+        kinds = {
+            kind: alike
+            for kind, alike in _chosen(options.seed, options.every, family, large).items()
+            if not options.kind or kind in options.kind
+        }
         counted = _counted(kinds, family, options.cache, options.workers)
         for kind, layers in kinds.items():
             fitted = fit(layers, counted[kind], family, len(large.get(kind, [])))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.random_layers import Draw
 from pipeline.dataflow.registry import kernels
+from pipeline.kernels.dsp_mvau import DspMVAU
 from pipeline.kernels.mvau import MVAU
 from pipeline.kernels.sparse_mvau import SparseMVAU
 
-__all__ = ["large_layers", "layers"]
+__all__ = ["large_layers", "layers", "side_by_side_layers"]
 
 # How many of a kind, in the order in which they are drawn: a kernel that is new comes last, and so leaves the others as
 # they were
@@ -33,3 +34,10 @@ def large_layers(seed: int | tuple[int, ...]) -> list[Layer]:
     """Matrices of the size of ResNet-18's."""
     draw = Draw(seed)
     return [kind.draw_large(draw) for kind, count in ((SparseMVAU, 10), (MVAU, 4)) for _ in range(count)]
+
+
+def side_by_side_layers(seed: int | tuple[int, ...]) -> list[Layer]:
+    """Matrices of several pixels a beat: sparse ones, and in DSPs of xcup with the columns of a kernel in each."""
+    draw = Draw(seed)
+    sparse = [SparseMVAU.draw_several(draw) for _ in range(14)]
+    return [*sparse, *(DspMVAU.draw_taps(draw) for _ in range(14))]

@@ -5,16 +5,19 @@
 // comes in, one is walked, and the sums of one leave, Lanes rows a beat. Row r leaves in lane r % Lanes and is computed
 // by one of the walkers l with l % Lanes = r % Lanes; a walker's sums wait in the order of its rows.
 //
-// Vectors:            vectors of a frame.
+// The pixels of a beat may be several, each a vector of its own: a step takes the same entry for all of them.
+//
+// Vectors:            vectors of a frame, those of Pixels neighbours counted once.
+// Pixels:             vectors side by side; in a beat the elements of one are neighbours.
 // Mw, Mh:             columns and rows of the matrix.
-// Simd:               elements of an input beat, divides Mw.
+// Simd:               elements of each vector of an input beat, divides Mw.
 // Pe:                 walkers.
-// Lanes:              elements of an output beat, divides Mh and Pe.
+// Lanes:              elements of each vector of an output beat, divides Mh and Pe.
 // Steps:              entries of the longest walk; the others are filled up to it with entries that do nothing.
 // Rows:               rows of the walker that has the most of them.
 // InputWidth, InputSigned, OutputWidth, OutputSigned:  the elements' bits and signs.
 // WeightWidth:        bits of a weight, two's complement.
-// acc_width(index):   bits of the sums of walker `index`, two's complement; from Pe on, of the lanes' biased sums.
+// acc_width(index):   bits of the sums of walker index % Pe, two's complement.
 // walk_length(walker):  entries of its walk.
 // LaneWidth:          bits that hold every sum and every sum with its bias.
 // HasBias:            `biases` are added to the sums.
@@ -37,7 +40,7 @@ struct sparse_mvau_step {
   using Input = typename Numbers::template number<Layer::InputWidth, Layer::InputSigned>;
   using Product = typename Numbers::template number<Layer::InputWidth + Layer::WeightWidth, true>;
 
-  accumulators<Numbers, Layer> &sums;
+  accumulators<Numbers, Layer, Layer::Pixels * Layer::Pe> &sums;
   const Vectors &vectors;
   Sums &results;
   const Weights &weights;
@@ -48,33 +51,39 @@ struct sparse_mvau_step {
   int (&rows)[Layer::Pe];  // that have ended
   const int step;
 
-  template <std::size_t Walker>
+  // A walker for one of the pixels, those of the first pixel first; the last pixel is the end of the walker's step.
+  template <std::size_t Lane>
   void lane() {
 #pragma HLS inline
-    constexpr int length = Layer::walk_length(Walker);
-    auto &sum = sums.template get<Walker>();
-    const beat<Input, Layer::Simd> inputs = unpack<Input, Layer::Simd>(vectors[Walker][words[Walker]]);
-    const Product product = inputs.lane[elements[Walker]] * weights[Walker];
+    constexpr int walker = int(Lane) % Layer::Pe, pixel = int(Lane) / Layer::Pe;
+    constexpr int length = Layer::walk_length(walker);
+    auto &sum = sums.template get<Lane>();
+    const beat<Input, Layer::Pixels * Layer::Simd> inputs =
+        unpack<Input, Layer::Pixels * Layer::Simd>(vectors[walker][words[walker]]);
+    const Product product = inputs.lane[pixel * Layer::Simd + elements[walker]] * weights[walker];
     if (step < length) {
-      const bool row_ends = ends[Walker] != 0;
-      if (begins[Walker]) {
+      const bool row_ends = ends[walker] != 0;
+      if (begins[walker]) {
         sum.start(product);
       } else {
         sum.add(product);
       }
-      watch<Layer, Layer::acc_width(Walker)>(Walker, sum, row_ends && !Layer::HasBias);
+      watch<Layer, Layer::acc_width(walker)>(walker, sum, row_ends && !Layer::HasBias);
       if (row_ends) {
-        results[Walker % Layer::Lanes][Walker / Layer::Lanes][rows[Walker]].start(sum.value());
-        rows[Walker]++;
+        results[walker % Layer::Lanes][walker / Layer::Lanes][rows[walker]][pixel].start(sum.value());
       }
-      begins[Walker] = row_ends;
+      if (pixel == Layer::Pixels - 1) {
+        if (row_ends) rows[walker]++;
+        begins[walker] = row_ends;
+      }
     }
   }
 };
 
 template <class Numbers, class Layer, class Word, int Words>
 void load_vector(
-    stream<Numbers, Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in, Word (&vectors)[Layer::Pe][Words]) {
+    stream<Numbers, Layer::Pixels * Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in,
+    Word (&vectors)[Layer::Pe][Words]) {
   for (int word = 0; word < Words; word++) {
 #pragma HLS pipeline style=flp II=1
     const Word inputs = in.read();
@@ -89,7 +98,7 @@ template <class Numbers, class Layer, class Vectors, class Sums, class Weights, 
 void walk(
     const Vectors &vectors, Sums &results, const Weights (&weights)[Layer::Steps], const Words (&words)[Layer::Steps],
     const Elements (&elements)[Layer::Steps], const Ends (&ends)[Layer::Steps]) {
-  accumulators<Numbers, Layer> sums;
+  accumulators<Numbers, Layer, Layer::Pixels * Layer::Pe> sums;
   bool begins[Layer::Pe];
   int rows[Layer::Pe];
 #pragma HLS array_partition variable=begins complete
@@ -103,14 +112,14 @@ void walk(
 #pragma HLS pipeline style=flp II=1
     sparse_mvau_step<Numbers, Layer, Vectors, Sums, Weights, Words, Elements, Ends> step = {
         sums, vectors, results, weights[n], words[n], elements[n], ends[n], begins, rows, n};
-    for_each_lane<Layer::Pe>(step);
+    for_each_lane<Layer::Pixels * Layer::Pe>(step);
   }
 }
 
 template <class Numbers, class Layer, class Sums, class Owner, class Place, class Bias, int BiasBeats, int BiasLanes,
           class Threshold, int ThresholdBeats, int ThresholdLanes, int Entries>
 void collect_sums(
-    const Sums &results, stream<Numbers, Layer::Lanes, Layer::OutputWidth, Layer::OutputSigned> &out,
+    const Sums &results, stream<Numbers, Layer::Pixels * Layer::Lanes, Layer::OutputWidth, Layer::OutputSigned> &out,
     const Owner (&order)[Layer::Mh / Layer::Lanes][Layer::Lanes],
     const Place (&places)[Layer::Mh / Layer::Lanes][Layer::Lanes],
     const Bias (&biases)[BiasBeats][BiasLanes],
@@ -119,17 +128,18 @@ void collect_sums(
   constexpr bool has_thresholds = Layer::NumThresholds > 0;
   for (int n = 0; n < Layer::Mh / Layer::Lanes; n++) {
 #pragma HLS pipeline style=flp II=1
-    beat<Output, Layer::Lanes> outputs;
-    for (int lane = 0; lane < Layer::Lanes; lane++) {
+    beat<Output, Layer::Pixels * Layer::Lanes> outputs;
+    for (int output = 0; output < Layer::Pixels * Layer::Lanes; output++) {
 #pragma HLS unroll
-      auto sum = results[lane][order[n][lane]][places[n][lane]];
+      const int lane = output % Layer::Lanes;
+      auto sum = results[lane][order[n][lane]][places[n][lane]][output / Layer::Lanes];
       if (Layer::HasBias) {
         sum.add(biases[BiasBeats > 1 ? n : 0][Layer::HasBias ? lane : 0]);
         watch<Layer, Layer::LaneWidth>(Layer::Pe + lane, sum, true);
       }
-      outputs.lane[lane] = activate<Layer, Output>(
+      outputs.lane[output] = activate<Layer, Output>(
           activation<Layer>(), sum.value(),
-          thresholds[ThresholdBeats > 1 ? n : 0][has_thresholds ? lane : 0]);
+          thresholds[ThresholdBeats > 1 ? n : 0][has_thresholds ? output : 0]);
     }
     out.write(pack(outputs));
   }
@@ -139,8 +149,8 @@ template <class Numbers, class Layer, class Weight, class Word, class Element, c
           class Bias, int BiasBeats, int BiasLanes, class Threshold, int ThresholdBeats, int ThresholdLanes,
           int Entries>
 void sparse_mvau(
-    stream<Numbers, Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in,
-    stream<Numbers, Layer::Lanes, Layer::OutputWidth, Layer::OutputSigned> &out,
+    stream<Numbers, Layer::Pixels * Layer::Simd, Layer::InputWidth, Layer::InputSigned> &in,
+    stream<Numbers, Layer::Pixels * Layer::Lanes, Layer::OutputWidth, Layer::OutputSigned> &out,
     const Weight (&weights)[Layer::Steps][Layer::Pe],
     const Word (&words)[Layer::Steps][Layer::Pe],
     const Element (&elements)[Layer::Steps][Layer::Pe],
@@ -164,11 +174,12 @@ void sparse_mvau(
   using Sum = typename Numbers::template accumulator<Layer::LaneWidth>;
   for (int n = 0; n < Layer::Vectors; n++) {
 #pragma HLS dataflow
-    word<Input, Layer::Simd> vectors[Layer::Pe][Layer::Mw / Layer::Simd];
+    word<Input, Layer::Pixels * Layer::Simd> vectors[Layer::Pe][Layer::Mw / Layer::Simd];
 #pragma HLS array_partition variable=vectors complete dim=1
-    Sum results[Layer::Lanes][Layer::Pe / Layer::Lanes][Layer::Rows];
+    Sum results[Layer::Lanes][Layer::Pe / Layer::Lanes][Layer::Rows][Layer::Pixels];
 #pragma HLS array_partition variable=results complete dim=1
 #pragma HLS array_partition variable=results complete dim=2
+#pragma HLS array_partition variable=results complete dim=4
     load_vector<Numbers, Layer>(in, vectors);
     walk<Numbers, Layer>(vectors, results, weights, words, elements, ends);
     collect_sums<Numbers, Layer>(results, out, order, places, biases, thresholds);

@@ -6,10 +6,14 @@
 // sums wait in a FIFO until it is their row's turn to leave, Lanes rows a beat: row r in lane r % Lanes, from one of
 // the walkers l with l % Lanes = r % Lanes. A walk never stands still: it begins when all FIFOs have places for its sums.
 //
+// The pixels of a beat may be several, each with a window of its own: a step takes the same entry for all of them, and rows
+// leave for all of them together.
+//
 // Mw, Mh:          columns and rows of the matrix.
-// Simd:            elements of an input beat, divides Mw.
+// Simd:            elements of each pixel of an input beat, divides Mw.
 // Pe:              walkers.
-// Lanes:           elements of an output beat, divides Mh and Pe.
+// Lanes:           elements of each pixel of an output beat, divides Mh and Pe.
+// Pixels:          pixels of a beat; those of one are neighbours in it.
 // Steps:           entries of the longest walk; the others are filled up with zeros.
 // InputWidth:      bits of an input element.
 // InputSigned:     inputs are two's complement.
@@ -22,7 +26,7 @@
 // Results:         for each walker, in 16 bits, the sums that its FIFO holds, at least those of Windows windows.
 // HasBias:         a bias is added to each sum.
 // NumThresholds:   thresholds of a row; 0 puts out the sum itself.
-// CompareWidths:   for each lane, in 8 bits, the bits of its comparisons (see thresholding).
+// CompareWidths:   for each lane of each pixel, in 8 bits, the bits of its comparisons (see thresholding).
 // OutputWidth:     bits of an output element.
 // OutputOffset:    the output for no threshold reached; not used without thresholds.
 // RamStyle:        what holds the weights (see weight_memory). With "ultra" no input is taken before they are loaded.
@@ -42,6 +46,7 @@ module sparse_mvau #(
   parameter int unsigned Simd = 1,
   parameter int unsigned Pe = 1,
   parameter int unsigned Lanes = 1,
+  parameter int unsigned Pixels = 1,
   parameter int unsigned Steps = 4,
   parameter int unsigned InputWidth = 4,
   parameter bit InputSigned = 1'b0,
@@ -54,7 +59,7 @@ module sparse_mvau #(
   parameter logic [Pe*16-1:0] Results = {Pe{16'd2}},
   parameter bit HasBias = 1'b0,
   parameter int unsigned NumThresholds = 0,
-  parameter logic [Lanes*8-1:0] CompareWidths = {Lanes{8'(LaneWidth)}},
+  parameter logic [Pixels*Lanes*8-1:0] CompareWidths = {(Pixels*Lanes) {8'(LaneWidth)}},
   parameter int unsigned OutputWidth = 12,
   parameter logic [OutputWidth-1:0] OutputOffset = '0,
   parameter RamStyle = "auto",
@@ -66,32 +71,32 @@ module sparse_mvau #(
   parameter RequantizerFile = "",
   parameter bit CheckOverflow = 1'b0
 ) (
-  input  wire                          clk_i,
-  input  wire                          rst_ni,
+  input  wire                                 clk_i,
+  input  wire                                 rst_ni,
 
-  input  wire                          in_valid_i,
-  output wire                          in_ready_o,
-  input  wire  [Simd*InputWidth-1:0]   in_data_i,
+  input  wire                                 in_valid_i,
+  output wire                                 in_ready_o,
+  input  wire  [Pixels*Simd*InputWidth-1:0]   in_data_i,
 
-  output wire                          out_valid_o,
-  input  wire                          out_ready_i,
-  output wire  [Lanes*OutputWidth-1:0] out_data_o,
+  output wire                                 out_valid_o,
+  input  wire                                 out_ready_i,
+  output wire  [Pixels*Lanes*OutputWidth-1:0] out_data_o,
 
   // the weight stream, where RamStyle is "ultra": see weight_memory
-  input  wire                          load_valid_i,
-  input  wire  [31:0]                  load_data_i,
-  output wire                          load_valid_o,
-  output wire  [31:0]                  load_data_o,
-  output wire                          weights_loaded_o,
+  input  wire                                 load_valid_i,
+  input  wire  [31:0]                         load_data_i,
+  output wire                                 load_valid_o,
+  output wire  [31:0]                         load_data_o,
+  output wire                                 weights_loaded_o,
 
-  output wire                          overflow_o
+  output wire                                 overflow_o
 );
 
   if (Mw % Simd != 0 || Mh % Lanes != 0 || Pe % Lanes != 0) begin : gen_check_folding
     $error("%m: Simd must divide Mw, and Lanes must divide Mh and Pe");
   end
-  if (Steps < 1 || Windows < 1) begin : gen_check_steps
-    $error("%m: Steps and Windows must be at least 1");
+  if (Steps < 1 || Windows < 1 || Pixels < 1) begin : gen_check_steps
+    $error("%m: Steps, Windows and Pixels must be at least 1");
   end
 
   localparam int unsigned Words = Mw / Simd;
@@ -101,6 +106,7 @@ module sparse_mvau #(
   localparam int unsigned StepWidth = (Steps > 1) ? $clog2(Steps) : 1;
   localparam int unsigned Beats = Mh / Lanes;
   localparam int unsigned BeatWidth = (Beats > 1) ? $clog2(Beats) : 1;
+  localparam int unsigned Outputs = Pixels * Lanes;  // of a beat
   localparam int unsigned Share = Pe / Lanes;  // walkers of a lane
   localparam int unsigned OwnerWidth = (Share > 1) ? $clog2(Share) : 1;
 
@@ -190,14 +196,15 @@ module sparse_mvau #(
   // -- walkers
 
   wire [Pe-1:0] sum_valid, sum_ready;
-  wire [LaneWidth-1:0] sums[Pe];
+  wire [Pixels*LaneWidth-1:0] sums[Pe];
   wire [Pe-1:0] overflows;
   for (genvar p = 0; p < Pe; p++) begin : gen_lane
     localparam int unsigned AccWidth = 32'(AccWidths[8*p+:8]);
-    wire [AccWidth-1:0] sum;
+    wire [Pixels*AccWidth-1:0] sum;
     sparse_mvau_pe #(
       .Words(Words),
       .Simd(Simd),
+      .Pixels(Pixels),
       .InputWidth(InputWidth),
       .InputSigned(InputSigned),
       .WeightWidth(WeightWidth),
@@ -225,7 +232,10 @@ module sparse_mvau #(
       .out_data_o(sum),
       .overflow_o(overflows[p])
     );
-    assign sums[p] = {{(LaneWidth-AccWidth){sum[AccWidth-1]}}, sum};
+    for (genvar x = 0; x < Pixels; x++) begin : gen_pixel
+      wire [AccWidth-1:0] of_pixel = sum[x*AccWidth+:AccWidth];
+      assign sums[p][x*LaneWidth+:LaneWidth] = {{(LaneWidth-AccWidth){of_pixel[AccWidth-1]}}, of_pixel};
+    end
   end
 
   // -- sums leave in the order of the rows
@@ -252,7 +262,7 @@ module sparse_mvau #(
     .data_o(owners)
   );
 
-  logic [Lanes*LaneWidth-1:0] chosen_q;
+  logic [Outputs*LaneWidth-1:0] chosen_q;
   logic chosen_valid_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) chosen_valid_q <= 1'b0;
@@ -261,7 +271,8 @@ module sparse_mvau #(
   for (genvar l = 0; l < Lanes; l++) begin : gen_choice
     wire [OwnerWidth-1:0] owner = owners[l*OwnerWidth+:OwnerWidth];
     wire [Share-1:0] valid;
-    wire [LaneWidth-1:0] values[Share];
+    wire [Pixels*LaneWidth-1:0] values[Share];
+    wire [Pixels*LaneWidth-1:0] value;
     for (genvar s = 0; s < Share; s++) begin : gen_walker
       assign valid[s] = sum_valid[s*Lanes+l];
       assign values[s] = sums[s*Lanes+l];
@@ -269,19 +280,24 @@ module sparse_mvau #(
     end
     if (Share > 1) begin : gen_several
       assign lane_valid[l] = valid[owner];
-      always_ff @(posedge clk_i) if (out_en) chosen_q[l*LaneWidth+:LaneWidth] <= values[owner];
+      assign value = values[owner];
     end else begin : gen_one
       assign lane_valid[l] = valid[0];
-      always_ff @(posedge clk_i) if (out_en) chosen_q[l*LaneWidth+:LaneWidth] <= values[0];
+      assign value = values[0];
       wire unused_owner = &{1'b0, owner};
+    end
+    for (genvar x = 0; x < Pixels; x++) begin : gen_pixel
+      always_ff @(posedge clk_i) begin
+        if (out_en) chosen_q[(x*Lanes+l)*LaneWidth+:LaneWidth] <= value[x*LaneWidth+:LaneWidth];
+      end
     end
   end
 
   wire biased_valid, biased_overflow;
-  wire [Lanes*LaneWidth-1:0] biased;
+  wire [Outputs*LaneWidth-1:0] biased;
   if (HasBias) begin : gen_bias
     wire [Lanes*LaneWidth-1:0] biases;
-    logic [Lanes*LaneWidth-1:0] biased_q;
+    logic [Outputs*LaneWidth-1:0] biased_q;
     logic biased_valid_q;
     rom #(
       .Width(Lanes * LaneWidth),
@@ -298,26 +314,25 @@ module sparse_mvau #(
       if (!rst_ni) biased_valid_q <= 1'b0;
       else if (out_en) biased_valid_q <= chosen_valid_q;
     end
-    for (genvar l = 0; l < Lanes; l++) begin : gen_sum
-      always_ff @(posedge clk_i) begin
-        if (out_en) biased_q[l*LaneWidth+:LaneWidth] <= chosen_q[l*LaneWidth+:LaneWidth] + biases[l*LaneWidth+:LaneWidth];
-      end
+    for (genvar o = 0; o < Outputs; o++) begin : gen_sum
+      wire [LaneWidth-1:0] bias = biases[o%Lanes*LaneWidth+:LaneWidth];
+      always_ff @(posedge clk_i) if (out_en) biased_q[o*LaneWidth+:LaneWidth] <= chosen_q[o*LaneWidth+:LaneWidth] + bias;
     end
     assign biased_valid = biased_valid_q;
     assign biased = biased_q;
     if (CheckOverflow) begin : gen_check
       // two of a sign do not add up to the other one
-      wire [Lanes-1:0] wraps;
-      for (genvar l = 0; l < Lanes; l++) begin : gen_lane_check
-        localparam int unsigned Sign = l * LaneWidth + LaneWidth - 1;
+      wire [Outputs-1:0] wraps;
+      for (genvar o = 0; o < Outputs; o++) begin : gen_lane_check
+        localparam int unsigned Sign = o * LaneWidth + LaneWidth - 1;
         logic same_q, sign_q;
         always_ff @(posedge clk_i) begin
           if (out_en) begin
-            same_q <= chosen_q[Sign] == biases[Sign];
+            same_q <= chosen_q[Sign] == biases[o%Lanes*LaneWidth+LaneWidth-1];
             sign_q <= chosen_q[Sign];
           end
         end
-        assign wraps[l] = same_q && sign_q != biased_q[Sign];
+        assign wraps[o] = same_q && sign_q != biased_q[Sign];
       end
       // a beat may wait: what it shows is said once
       logic fresh_q;
@@ -340,10 +355,10 @@ module sparse_mvau #(
   end
 
   thresholding #(
-    .Pe(Lanes),
+    .Pe(Outputs),
     .Folds(Beats),
     .InputWidth(LaneWidth),
-    .ValueWidths({Lanes{8'(LaneWidth)}}),
+    .ValueWidths({Outputs{8'(LaneWidth)}}),
     .InputSigned(1'b1),
     .NumThresholds(NumThresholds),
     .CompareWidths(CompareWidths),

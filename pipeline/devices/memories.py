@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.devices.resources import Resources
 
-__all__ = ["Storage", "block_count", "loaded_uram", "ram", "rom"]
+__all__ = ["Storage", "block_count", "loaded_uram", "ram", "rom", "share_of_bits"]
 
 # LUTs of a distributed memory, and the bits it is wide, at 32 and at 64 words
 _DISTRIBUTED = {"xcup": ((8, 14), (8, 7)), "xc7": ((4, 6), (4, 3))}
 _BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))  # of 18 Kb: words, bits
 _BLOCK_PRICE_RAM, _BLOCK_PRICE_ROM = 72, 136  # LUTs that are worth a block of 18 Kb
+_FEW_WORDS = 32  # of constants: with more of them two bits are seldom alike
 _ULTRA_WORDS, _ULTRA_BITS = 4096, 72  # of a URAM288, which has no other shape
 
 
@@ -54,6 +57,23 @@ def rom(width: int, depth: int, ram_style: str = "auto") -> Storage:
         # the multiplexers of a slice join 256 words; beyond them a third more was counted, for 512 to 2,048 words
         return Storage(lut=luts if depth <= 256 else 4 * luts // 3, ff=width, words=depth)
     return _cheaper(luts, _BLOCK_PRICE_ROM, width, depth)
+
+
+def share_of_bits(values: np.ndarray, bits: int) -> float:
+    """The share of the bits of a word of constants that differ from each other, and from a constant, in some word.
+
+    `values` is int64 (memories, words, values of a word), of so many `bits`. In look-up tables a bit is a function of the address:
+    those that are alike are one, and with few words there are few functions. With more than 32 words all are taken to differ.
+    """
+    words = values.shape[1]
+    if words > _FEW_WORDS:
+        return 1.0
+    places = np.int64(1) << np.arange(words, dtype=np.int64)[:, None]
+    functions = np.concatenate([((values >> bit & 1) * places).sum(axis=1) for bit in range(bits)], axis=1)
+    functions.sort(axis=1)
+    constant = (functions == 0) | (functions == int(places.sum()))
+    alike = np.diff(functions, axis=1, prepend=-1) == 0
+    return 1 - float((constant | alike).mean())
 
 
 def loaded_uram(width: int, depth: int) -> Storage:

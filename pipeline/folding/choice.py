@@ -3,7 +3,8 @@
 What each folding takes is estimated (`estimate.py`); what stands between layers of unlike lanes counts, too. The MVAUs
 set the rate. Other layers take at most half the cycles of the slowest MVAU, where they can: they wait in bursts, for the
 first rows of a frame above all, and must catch up. They cost little; the MVAU must never wait for them. Several pixels
-side by side are looked at only where a pixel a cycle is too slow: see `pixels.py`.
+side by side are looked at only where a pixel a cycle is too slow, or one in the time of a sparse MVAU's longest row, or where
+they spare many DSPs: see `pixels.py`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,13 @@ from math import isqrt
 
 from pipeline.dataflow.graph import Connection, LayerGraph
 from pipeline.dataflow.layer import Folding, Layer
-from pipeline.dataflow.packing import HLS_WORD_BITS
 from pipeline.dataflow.types import IntType
 from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.folding.estimate import ResourceModel
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.folding.options import stored_in, within
-from pipeline.folding.pixels import asked_pixels, pixels_within, with_pixels
+from pipeline.folding.pixels import asked_pixels, pairs_in_dsps, pixels_of_rows, pixels_within, with_pixels
 from pipeline.folding.selection import GAP, Choice, Link, Program
 from pipeline.folding.stitching import Beat, conversions
 from pipeline.folding.styles import (
@@ -40,6 +40,7 @@ from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerat
 from pipeline.kernels.dsp_mvau import TAP_PIXELS, DspMVAU
 from pipeline.kernels.matrix_vector import STYLES, MatrixVector
 from pipeline.kernels.parallel_window import ParallelWindow
+from pipeline.kernels.sparse_mvau import SparseMVAU
 from pipeline.kernels.streaming_data_width_converter import StreamingDataWidthConverter
 from pipeline.kernels.streaming_fifo import StreamingFIFO
 from pipeline.kernels.vvau import VVAU
@@ -50,8 +51,6 @@ _NOTHING = Resources()
 _WITH_WHOLE_WINDOWS, _WITH_COLUMNS = ", with whole windows", ", with columns of windows"
 _SOLVERS = 2  # at once: each has its own copy of the program
 _UNSURE = 0.03  # of a layer's LUTs: by less than that, estimates do not tell a requantizer from a search
-_PAIR = 2  # pixels: a word of a DSP holds two rows of two, four products, where it holds three rows of one
-_MANY = 256  # products a cycle of a layer, from which on that spares more DSPs than it is worth looking for
 _GAP_OF_MEMORIES = 0.02  # from the fewest LUTs where memories are to be chosen; estimates are not that good
 
 
@@ -167,12 +166,20 @@ class FoldingProblem:
         result: dict[str, tuple[Folding, ...]] = {}
         least = pixels_within(self.graph, self.budget)
         asked = asked_pixels(self.graph, config) if config else dict.fromkeys(least, 0)
-        pairs = self._pairs_in_dsps(styles)
-        counts = {
-            name: (m,) if (m := asked[name]) else sorted({1, least[name], *pairs.get(name, ())}) for name in least
+        by_style = {
+            SparseMVAU.style: pixels_of_rows(self.graph, _open(styles, SparseMVAU.style, asked), self.budget),
+            DspMVAU.style: pairs_in_dsps(self.graph, _open(styles, DspMVAU.style, asked), self.budget),
         }
+
+        def counts(layer: str, style: str = "") -> list[int]:
+            """What `layer` may have in `style`, or what any style of its neighbours may want of it."""
+            if m := asked[layer]:
+                return [m]
+            more = {pixels.get(layer, 1) for name, pixels in by_style.items() if style in ("", name)}
+            return sorted({1, least[layer]} | more)
+
         for layer in self.graph:
-            side_by_side = [with_pixels(layer, m) for m in counts[layer.name] if not layer.styles]
+            side_by_side = [with_pixels(layer, m) for m in counts(layer.name) if not layer.styles]
             possible = tuple(folding for several in side_by_side if several for folding in several.foldings())
             options = _configured(layer, possible, config) if possible else ()
             for style in styles.get(layer.name, ()):
@@ -181,7 +188,7 @@ class FoldingProblem:
                 wanted = config.lanes(layer, style) if config else {}
                 possible = tuple(
                     folding
-                    for m in counts[layer.name]
+                    for m in counts(layer.name, style)
                     for folding in layer.foldings_in(style, self.budget, wanted.get("pe"), m)
                     if m == 1 or self._has_whole_windows(layer, must=False)
                 )
@@ -197,7 +204,7 @@ class FoldingProblem:
                 options += _configured(layer, possible, config, style)
             result[layer.name] = options
         for name, window in self._windows.items():
-            result[name] += tuple(_whole(several) for m in counts[name] if (several := with_pixels(window, m)))
+            result[name] += tuple(_whole(several) for m in counts(name) if (several := with_pixels(window, m)))
         for name, columns in self._columns.items():
             result[name] += (replace(_whole(columns), style="whole columns"),)
         for name, maker in self._column_makers.items():
@@ -209,7 +216,7 @@ class FoldingProblem:
                 Folding(
                     {"m": m} if m > 1 else {}, m * channels, m * channels, 0, "whole", input_pixels=m, output_pixels=m
                 )
-                for m in sorted({*counts[name], *more})
+                for m in sorted({*counts(name), *more})
             )
         for layer in sorted(self.graph, key=lambda layer: config is None or config.pixels(layer) is None):
             if config and asked[layer.name] and not result[layer.name]:
@@ -227,20 +234,6 @@ class FoldingProblem:
             if _same_lanes(self.graph, stream):
                 _check_same_lanes(self.graph, stream, result, config)
         return list(result.values())
-
-    def _pairs_in_dsps(self, styles: Mapping[str, Collection[str]]) -> dict[str, set[int]]:
-        """By layer the pixels a beat with which a word of a DSP holds two of them, and what makes the windows for it."""
-        pairs: dict[str, set[int]] = {}
-        for layer in self.graph if self.budget is not None else ():
-            if not isinstance(layer, MatrixVector) or DspMVAU.style not in styles.get(layer.name, ()):
-                continue
-            within_hls = _PAIR * layer.mw * layer.input_type.bits <= HLS_WORD_BITS
-            if within_hls and layer.products >= _MANY * (self.budget or 0):
-                pairs.setdefault(layer.name, set()).add(_PAIR)
-                if makers := window_makers(self.graph, layer):
-                    for maker in filter(None, makers):
-                        pairs.setdefault(maker.name, set()).add(_PAIR * makers[0].stride[1])
-        return pairs
 
     def _with_whole_windows(self, layer: Layer, style: str, options: tuple[Folding, ...]) -> tuple[Folding, ...]:
         """`options`, of which those have whole windows that are faster than a pixel of a window a cycle, if that is too
@@ -439,6 +432,11 @@ def _whole(window: ParallelWindow) -> Folding:
     i, o = window.inputs()[0], window.outputs()[0]
     fields: dict[str, int | str] = {"m": window.m} if window.m > 1 else {}
     return Folding(fields, i.lanes, o.lanes, window.cycles(), "whole", input_pixels=i.pixels, output_pixels=o.pixels)
+
+
+def _open(styles: Mapping[str, Collection[str]], style: str, asked: Mapping[str, int]) -> list[str]:
+    """The layers that may have `style`, and whose pixels a beat are not `asked` for."""
+    return [name for name, kinds in styles.items() if style in kinds and not asked[name]]
 
 
 def _is_depthwise(layer: Layer | None) -> bool:

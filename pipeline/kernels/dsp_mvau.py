@@ -30,7 +30,7 @@ from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.rising import running_max
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
-from pipeline.devices.memories import ram, rom
+from pipeline.devices.memories import ram, rom, share_of_bits
 from pipeline.errors import ConfigError, UnsupportedError
 from pipeline.kernels.activation import Activation, turns_of
 from pipeline.kernels.matrix_vector import MatrixVector, add_ends, draw_matrix, matrix_demand
@@ -42,6 +42,7 @@ __all__ = ["TAP_PIXELS", "DspMVAU"]
 _FEWEST_TURNS = 4  # of lanes whose segments are added up: a choice among two or three costs as much as an adder
 _MOST_ROWS = 12  # of a word: as many lanes of two bits reach the end of its port
 TAP_PIXELS = 2  # of a word with several columns of a kernel: three take more than the port B for inputs of 4 bits
+_SAMPLED_COLUMNS = 8  # of a beat, of which the bits are compared
 _MOST_COLUMNS = 9999  # of a beat: the names of the weights' files have four digits
 
 
@@ -417,6 +418,9 @@ class DspMVAU(MVAU):
         )
         column = Demand(cls.op_type, defaultdict(float))
         column.store_weights("weights", words.field_bits, neurons * synapses, str(fields.get("ram_style", "auto")))
+        share = _share_of_bits(layer, pe, simd, taps, int(fields.get("kernel_height", 1)))
+        for term in ("weights", "weights_output"):
+            column.terms[term] *= share
         demand.include(column, simd)
         if layer.mh > pe:
             demand.store("replay", ram(m * simd * matrix.input_bits, max(synapses, 2), family))
@@ -458,6 +462,21 @@ class DspMVAU(MVAU):
             if pe * simd <= 192 and rows * columns // (pe * simd) <= 20_000:
                 layer = cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd, family="xc7")  # which xcup is as well
                 return replace(layer, segments=draw.one_of(_worthwhile(layer, pe, simd, "xc7", 1)))
+
+    @classmethod
+    def draw_taps(cls, draw: Draw) -> Self:
+        """A convolution with the three columns of its kernel in each word, which DSPs of xcup hold."""
+        shape: dict[str, Any] = {"taps": 3, "kernel_height": 3, "pad_left": 1, "pad_right": 1}
+        while True:
+            matrix = draw_matrix(draw, 30_000, (8, 16, 16, 24, 32), (8, 16, 16, 32))
+            rows, columns = matrix["weights"].shape
+            simd = draw.lanes(columns // 3, 24)
+            if columns % 9 or rows * simd > 400:
+                continue
+            try:
+                return cls("layer", ("x",), ("y",), **matrix, pe=rows, simd=simd, m=TAP_PIXELS, **shape)
+            except UnsupportedError:
+                continue
 
     # -- hardware ---------------------------------------------------------------------------------------------------
 
@@ -672,6 +691,18 @@ def _tap_fields(layer: MatrixVector, taps: int, kernel_height: int) -> np.ndarra
     fields = Packing.fields(weights)
     ends = zip(fields.min(axis=2).ravel().tolist(), fields.max(axis=2).ravel().tolist(), strict=True)
     return np.array([range_bits(*pair) for pair in ends], np.int64).reshape(len(weights), taps)
+
+
+@lru_cache(maxsize=4096)
+def _share_of_bits(layer: MatrixVector, pe: int, simd: int, taps: int, kernel_height: int) -> float:
+    """Of the memories of the weights, one for each column of a beat, see `share_of_bits`."""
+    words = layer.mw // taps // simd * (layer.mh // pe)
+    if taps > 1:
+        by_column = _by_tap(layer.weights, taps, kernel_height).reshape(1, layer.mh * taps, -1, simd)
+    else:
+        by_column = layer.weights.reshape(layer.mh // pe, pe, -1, simd)
+    columns = by_column[..., :: max(simd // _SAMPLED_COLUMNS, 1)].transpose(3, 0, 2, 1)
+    return share_of_bits(columns.reshape(-1, words, pe * taps), layer.weight_type.bits)
 
 
 def _tap_turns(layer: MatrixVector, bits: Sequence[int], folds: int, m: int) -> int:

@@ -96,18 +96,12 @@ class MatrixVector(Accumulating, Activating):
     mem_mode: ClassVar[str]  # FINN's word for where the weights are
     style: ClassVar[str]  # what computes the matrix, one of STYLES
     styles: ClassVar[tuple[str, ...]] = STYLES  # what may
-    has_m: ClassVar[bool] = False  # whether it takes several pixels side by side
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or 0 in self.weights.shape:
             raise UnsupportedError(f"layer {self.name} has weights of shape {self.weights.shape}; expected (MH, MW).")
         self._check_shapes()
         check_pixels(self.name, self.m, self.pixels[1])
-        if self.m > 1 and not self.has_m:
-            raise UnsupportedError(
-                f"layer {self.name} has M = {self.m} in the style {self.style}, which takes one pixel a beat. Leave M out, or "
-                "choose another mvau_style."
-            )
         lo, hi = self.accumulator_range()
         if not self.activates and (int(lo.min()) < self.output_type.lo or int(hi.max()) > self.output_type.hi):
             raise UnsupportedError(
@@ -219,9 +213,9 @@ class MatrixVector(Accumulating, Activating):
     def foldings_of_pixels(
         cls, layer: MatrixVector, m: int, budget: int | None = None, walkers: int | None = None
     ) -> tuple[Folding, ...]:
-        """The `foldings_of` the matrix with `m` pixels side by side, where this style and the rows of pixels have them."""
+        """The `foldings_of` the matrix with `m` pixels side by side, where the rows of pixels have them."""
         height, width = layer.pixels
-        if not cls.has_m or width % m:
+        if width % m:
             return ()
         return tuple(
             replace(

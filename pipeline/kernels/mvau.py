@@ -20,7 +20,7 @@ from pipeline.dataflow.random_layers import Draw, divisors
 from pipeline.dataflow.rising import running_max
 from pipeline.dataflow.types import IntType
 from pipeline.devices.demand import Demand
-from pipeline.devices.memories import ram, rom
+from pipeline.devices.memories import ram, rom, share_of_bits
 from pipeline.errors import ConfigError
 from pipeline.kernels.activation import Activation, finn_thresholding
 from pipeline.kernels.elementwise import finn_elementwise
@@ -38,6 +38,8 @@ from pipeline.kernels.matrix_vector import (
 from pipeline.kernels.product_pair import product_latency, product_width, recodes_input
 
 __all__ = ["MVAU", "demand_of_lanes"]
+
+_LARGE = 1 << 17  # weights of which it would take long to compare the bits, folding by folding
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,6 @@ class MVAU(StoredMatrixVector):
     styles: ClassVar[tuple[str, ...]] = STYLES
     sets_rate: ClassVar[bool] = True
     weight_file: ClassVar[str] = "WeightFile"
-    has_m: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -168,6 +169,9 @@ class MVAU(StoredMatrixVector):
         least, weights = _least_demand(layer, fields["pe"], fields["simd"], family)
         demand = replace(least, terms=least.terms.copy()).times(int(fields.get("m", 1)))
         demand.store_weights("weights", *weights, fields.get("ram_style", "auto"))
+        share = _share_of_bits(layer, fields["pe"], fields["simd"])
+        for term in ("weights", "weights_output"):
+            demand.terms[term] *= share
         return demand
 
     def finn_nodes(self, family: str) -> dict[str, dict[str, Any]]:
@@ -347,6 +351,16 @@ def _least_demand(layer: MatrixVector, pe: int, simd: int, family: str) -> tuple
     if layer.mh > pe:
         demand.store("replay", ram(simd * layer.input_type.bits, max(layer.mw // simd, 2), family))
     return demand, weights
+
+
+@lru_cache(maxsize=4096)
+def _share_of_bits(layer: MatrixVector, pe: int, simd: int) -> float:
+    """Of the memory of the weights, see `share_of_bits`; all of those of a large matrix are taken to differ."""
+    if layer.weights.size > _LARGE:
+        return 1.0
+    words = layer.mh // pe * (layer.mw // simd)
+    folded = layer.weights.reshape(layer.mh // pe, pe, -1, simd).swapaxes(1, 2)
+    return share_of_bits(folded.reshape(1, words, pe * simd), layer.weight_type.bits)
 
 
 def demand_of_lanes(

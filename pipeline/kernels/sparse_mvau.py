@@ -34,6 +34,7 @@ from pipeline.kernels.product_pair import product_latency, product_width, recode
 __all__ = ["SparseMVAU", "assign_rows", "longest_schedule", "row_lengths", "schedule_of", "sparse_cycles"]
 
 _WINDOWS = 2  # of which the FIFOs hold sums, but for a few with short schedules; see `windows`
+_ROWS = 2  # that a walker takes at least, for walks of like length
 _MOST_RESULTS = (1 << 16) - 1  # of a walker and a window, as the hardware counts them
 
 
@@ -43,7 +44,7 @@ class SparseMVAU(StoredMatrixVector):
 
     `simd` elements a beat go in and `lanes` rows a beat come out: row r in lane r % lanes, computed by one of the
     walkers p with p % lanes == r % lanes. All walkers take as long as the longest schedule. A walker's sums are as
-    wide as the widest of its rows.
+    wide as the widest of its rows. Of `m` pixels side by side a walker multiplies by the same weight in a cycle.
 
     Raises ConfigError for a folding that does not divide, UnsupportedError for what cannot be built.
     """
@@ -59,6 +60,7 @@ class SparseMVAU(StoredMatrixVector):
         "PE": "pe",
         "SIMD": "simd",
         "lanes": "lanes",
+        "M": "m",
         "ram_style": "ram_style",
     }
     lut_purpose: ClassVar[str] = "glue"
@@ -114,7 +116,7 @@ class SparseMVAU(StoredMatrixVector):
     # -- behaviour --------------------------------------------------------------------------------------------------
 
     def cycles(self) -> int:
-        return sparse_cycles(self.pixels[0] * self.pixels[1], self.steps, self.mw // self.simd, self.mh // self.lanes)
+        return sparse_cycles(self.vectors, self.steps, self.mw // self.simd, self.mh // self.lanes)
 
     def latency(self) -> int:
         """Cycles from the last beat of a vector to the first of its results, if the schedule of its first rows ends first.
@@ -157,7 +159,7 @@ class SparseMVAU(StoredMatrixVector):
         return tuple(ends)
 
     def inputs_needed(self) -> np.ndarray:
-        vectors = np.arange(1, self.pixels[0] * self.pixels[1] + 1, dtype=np.int64)
+        vectors = np.arange(1, self.vectors + 1, dtype=np.int64)
         return np.repeat(vectors * (self.mw // self.simd), self.mh // self.lanes)
 
     def beat_times(
@@ -194,7 +196,8 @@ class SparseMVAU(StoredMatrixVector):
     @classmethod
     def _foldings(cls, layer: MatrixVector, budget: int | None, walkers: int | None) -> Iterator[Folding]:
         pixels = layer.pixels[0] * layer.pixels[1]
-        entries = int(row_lengths(layer.weights).sum())
+        lengths = tuple(row_lengths(layer.weights).tolist())
+        entries = sum(lengths)
         for lanes in divisors(layer.mh):
             shares: Sequence[int] = range(1, layer.mh // lanes + 1)
             if walkers is not None:
@@ -208,7 +211,7 @@ class SparseMVAU(StoredMatrixVector):
                         )  # schedules of equal length
                         if least > budget:
                             continue
-                    steps = schedule_of(layer, lanes * share, lanes)[1]
+                    steps = _schedule_of(lengths, lanes * share, lanes)[1]
                     cycles = sparse_cycles(pixels, steps, words, beats)
                     if budget is None or cycles <= budget or share == shares[-1]:
                         yield Folding(
@@ -217,8 +220,23 @@ class SparseMVAU(StoredMatrixVector):
                         break
 
     @classmethod
+    def pixels_within(cls, layer: MatrixVector, budget: int, counts: Sequence[int]) -> int:
+        """Of the `counts` of pixels side by side the fewest with which a walker has time for `_ROWS` of the longest row within
+        a `budget` of cycles, or, if there are none, for that row; the most of them if it never has.
+
+        A row has one walker, so that more walkers are of no use; and with few rows for each, walks are of unlike length.
+        """
+        pixels, longest = layer.pixels[0] * layer.pixels[1], int(row_lengths(layer.weights).max())
+        for rows in (_ROWS, 1):
+            for m in counts:
+                if sparse_cycles(pixels // m, rows * longest, 1, 1) <= budget:
+                    return m
+        return counts[-1]
+
+    @classmethod
     def demand_of(cls, layer: MatrixVector, fields: Mapping[str, Any], family: str) -> Demand:
-        least, weights = _least_demand(layer, fields["pe"], fields["simd"], fields["lanes"], family)
+        m = int(fields.get("m", 1))
+        least, weights = _least_demand(layer, fields["pe"], fields["simd"], fields["lanes"], m, family)
         demand = replace(least, terms=least.terms.copy())
         demand.store_weights("walk", *weights, fields.get("ram_style", "auto"))
         return demand
@@ -232,6 +250,15 @@ class SparseMVAU(StoredMatrixVector):
             pe = lanes * draw.one_of([1, 1, 2, 4])
             if pe <= min(rows, 32) and pe * simd <= 128:
                 return cls("layer", ("x",), ("y",), **matrix, pe=pe, simd=simd, lanes=lanes)
+
+    @classmethod
+    def draw_several(cls, draw: Draw) -> Self:
+        """A matrix that takes several pixels side by side."""
+        while True:
+            layer = cls.draw(draw)
+            m = draw.one_of([2, 4])
+            if m * layer.pe * layer.simd <= 256:
+                return replace(layer, m=m)
 
     @classmethod
     def draw_large(cls, draw: Draw) -> Self:
@@ -255,6 +282,7 @@ class SparseMVAU(StoredMatrixVector):
             "Simd": self.simd,
             "Pe": self.pe,
             "Lanes": self.lanes,
+            "Pixels": self.m,
             "Steps": self.steps,
             "WeightWidth": weight.bits,
             "RecodeInput": int(recodes_input(input_, weight)),
@@ -329,19 +357,19 @@ class SparseMVAU(StoredMatrixVector):
 
     def hls_parameters(self) -> dict[str, int | bool | tuple[int, ...]]:
         walkers = self.lane_accumulator_bits()
-        widths = walkers + (max(walkers),) * self.lanes if self.bias is not None else walkers
         lengths = row_lengths(self.weights)
         return super().hls_parameters() | {
             "Simd": self.simd,
             "Pe": self.pe,
             "Lanes": self.lanes,
+            "Pixels": self.m,
             "Steps": self.steps,
             "Rows": max(map(len, self.schedules)),
             "WeightWidth": self.weight_type.bits,
             "LaneWidth": max(walkers),
-            "acc_width": widths,
+            "acc_width": walkers * self.m,
             "walk_length": tuple(int(lengths[list(rows)].sum()) for rows in self.schedules),
-            "Accumulators": len(widths),
+            "Accumulators": self.pe + (self.lanes if self.bias is not None else 0),
         }
 
     def hls_tables(self) -> dict[str, Table]:
@@ -369,12 +397,16 @@ class SparseMVAU(StoredMatrixVector):
         )
 
 
-@lru_cache(maxsize=4096)
 def schedule_of(layer: MatrixVector, pe: int, lanes: int) -> tuple[tuple[tuple[int, ...], ...], int]:
     """The rows of each walker through the weights of `layer`, and the entries of the longest schedule."""
-    lengths = row_lengths(layer.weights)
-    schedules = assign_rows(lengths, pe, lanes)
-    return schedules, longest_schedule(lengths, schedules)
+    return _schedule_of(tuple(row_lengths(layer.weights).tolist()), pe, lanes)
+
+
+@lru_cache(maxsize=4096)  # by the lengths: with other pixels side by side a layer has the same
+def _schedule_of(lengths: tuple[int, ...], pe: int, lanes: int) -> tuple[tuple[tuple[int, ...], ...], int]:
+    entries = np.array(lengths)
+    schedules = assign_rows(entries, pe, lanes)
+    return schedules, longest_schedule(entries, schedules)
 
 
 def row_lengths(weights: np.ndarray) -> np.ndarray:
@@ -415,36 +447,38 @@ def sparse_cycles(vectors: int, steps: int, words: int, beats: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def _least_demand(layer: MatrixVector, pe: int, simd: int, lanes: int, family: str) -> tuple[Demand, tuple[int, int]]:
+def _least_demand(
+    layer: MatrixVector, pe: int, simd: int, lanes: int, m: int, family: str
+) -> tuple[Demand, tuple[int, int]]:
     """The demand besides the memory of the schedules, whatever that is made of; and the bits and the number of its words."""
     matrix = matrix_demand(layer)
-    waiting, sums, widest = _walkers(layer, pe, lanes, family)
+    waiting, sums, widest = _walkers(layer, pe, lanes, m, family)
     demand = replace(waiting, terms=waiting.terms.copy())
     steps = schedule_of(layer, pe, lanes)[1]
     words = matrix.columns // simd
     word_bits, element_bits = max((words - 1).bit_length(), 1), max((simd - 1).bit_length(), 1)
-    demand.store("window", ram(simd * matrix.input_bits, (1 << word_bits) + words, family), pe)
+    demand.store("window", ram(m * simd * matrix.input_bits, (1 << word_bits) + words, family), pe)
     demand.add(
         walkers=pe,
-        products=pe * matrix.product_adders,
-        factors=pe * (matrix.product_bits + 2 * matrix.weight_bits),
-        stages=matrix.stages * pe * (matrix.input_bits + matrix.weight_bits + matrix.product_bits),
-        selection=pe * matrix.input_bits * simd if simd > 1 else 0,
-        accumulators=sums,
+        products=m * pe * matrix.product_adders,
+        factors=pe * (m * matrix.product_bits + 2 * matrix.weight_bits),
+        stages=matrix.stages * m * pe * (matrix.input_bits + matrix.weight_bits + matrix.product_bits),
+        selection=m * pe * matrix.input_bits * simd if simd > 1 else 0,
+        accumulators=m * sums,
         counters=log2(steps) + log2(words) + log2(matrix.rows // lanes + 1),
-        choice=pe * widest if pe > lanes else 0,
-        chosen=lanes * widest,
+        choice=m * pe * widest if pe > lanes else 0,
+        chosen=m * lanes * widest,
     )
     if matrix.bias_bits:
         demand.store("biases", rom(lanes * widest, matrix.rows // lanes))
-        demand.add(bias_adders=lanes * widest)
-    add_ends(demand, matrix, [widest] * lanes)
+        demand.add(bias_adders=m * lanes * widest)
+    add_ends(demand, matrix, [widest] * lanes, pixels=m)
     return demand, (pe * (matrix.weight_bits + element_bits + word_bits + 1), steps)
 
 
 @lru_cache(maxsize=4096)
-def _walkers(layer: MatrixVector, pe: int, lanes: int, family: str) -> tuple[Demand, int, int]:
-    """What sums need that wait for their turn, whatever the lanes of the input; the bits of all sums and of the
+def _walkers(layer: MatrixVector, pe: int, lanes: int, m: int, family: str) -> tuple[Demand, int, int]:
+    """What sums need that wait for their turn, whatever the lanes of the input; of a pixel the bits of all sums and of the
     widest."""
     matrix = matrix_demand(layer)
     demand = Demand(SparseMVAU.op_type)
@@ -452,9 +486,9 @@ def _walkers(layer: MatrixVector, pe: int, lanes: int, family: str) -> tuple[Dem
     sums = [int(matrix.row_bits[list(rows)].max()) if rows else 1 for rows in schedules]
     for rows, width in zip(schedules, sums, strict=True):
         address_bits = max((_WINDOWS * len(rows) - 1).bit_length(), 1)
-        storage = ram(width, 1 << address_bits, family)
+        storage = ram(m * width, 1 << address_bits, family)
         demand.lut += storage.lut
         demand.bram_18k += storage.bram_18k
-        demand.ff += 2 * width  # the sum on its way to the FIFO and the one at its output
+        demand.ff += 2 * m * width  # the sum on its way to the FIFO and the one at its output
         demand.add(fifos=1, result_counters=address_bits)
     return demand, sum(sums), max(sums)

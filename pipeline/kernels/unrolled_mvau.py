@@ -59,7 +59,6 @@ class UnrolledMVAU(MatrixVector):
     style: ClassVar[str] = "unrolled"
     mem_mode: ClassVar[str] = "internal_embedded"
     has_companion: ClassVar[bool] = True
-    has_m: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

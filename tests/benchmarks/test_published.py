@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.estimator import published
 from benchmarks.estimator.calibrate import fit
-from benchmarks.estimator.drawn import large_layers
+from benchmarks.estimator.drawn import large_layers, side_by_side_layers
 from benchmarks.estimator.published import ESTIMATOR_CSV, ESTIMATOR_PAGE, LeftOut, page, relative
 from pipeline.dataflow.random_layers import Draw
 from pipeline.devices.resources import Resources
@@ -87,6 +87,8 @@ def test_drawn_layers_are_the_same_ones_for_a_seed_and_some_are_large():
     one, other = large_layers((0, 1)), large_layers((0, 1))
     assert all(np.array_equal(a.weights, b.weights) for a, b in zip(one, other, strict=True))
     assert max(layer.weights.size for layer in one) == 512 * 4608
+    several = side_by_side_layers((0, 2))
+    assert all(layer.m > 1 for layer in several) and any(getattr(layer, "taps", 1) > 1 for layer in several)
     model = ResourceModel.load("xcup")
     assert all(model.layer(layer).lut > 0 for layer in one)
 

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from pipeline.codegen.rtl import rtl_sources
-from pipeline.devices.memories import Storage, loaded_uram, ram, rom
+from pipeline.devices.memories import Storage, loaded_uram, ram, rom, share_of_bits
 from pipeline.tools import yosys
 
 SOURCES = {path.stem: path for path in rtl_sources()}
@@ -66,3 +67,11 @@ def test_ultra_ram_is_counted_in_blocks_of_4096_by_72(tmp_path):
         expected, total = loaded_uram(*size), counted.total
         assert (total.uram, total.ff, total.bram_18k, total.lutram) == (expected.uram, expected.ff, 0, 0), size
         assert abs(total.lut - expected.lut) <= 5, size
+
+
+def test_bits_of_constants_that_are_alike_or_constant_count_once():
+    words = np.array([[0b01_10, 0b10_10], [0b01_11, 0b01_01], [0b01_10, 0b10_10]])  # two values of 4 bits
+    assert share_of_bits(words[None], 4) == pytest.approx(2 / 8)  # one bit and its inverse, beside constants and copies
+    assert share_of_bits(np.zeros((2, 3, 1), np.int64), 4) == 0
+    assert share_of_bits(np.arange(32).reshape(1, 32, 1), 5) == 1
+    assert share_of_bits(np.zeros((1, 33, 1), np.int64), 4) == 1  # many words

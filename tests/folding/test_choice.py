@@ -14,7 +14,7 @@ from pipeline.dataflow.random_layers import divisors
 from pipeline.dataflow.types import IntType
 from pipeline.devices.resources import Resources
 from pipeline.errors import ConfigError
-from pipeline.folding import choice
+from pipeline.folding import pixels
 from pipeline.folding.choice import FoldingProblem, fastest, slowest
 from pipeline.folding.folding_config import FoldingConfig
 from pipeline.kernels.convolution_input_generator import ConvolutionInputGenerator
@@ -113,21 +113,21 @@ def test_of_all_styles_the_cheapest_is_taken(budget):
 
 def test_what_is_unrolled_has_whole_windows_and_nothing_else_has():
     graph = convolution(4, 4, 4, 4)
-    fast = FoldingProblem(graph, 20, styles={"MVAU_0": STYLES}).solve().layers
+    fast = FoldingProblem(graph, 20, styles={"MVAU_0": ("folded", "unrolled")}).solve().layers
     assert [folding.style for folding in fast] == ["whole", "whole", "unrolled"]
     slow = FoldingProblem(graph, 5000, styles={"MVAU_0": ("folded", "sparse")}).solve().layers
     assert "whole" not in {folding.style for folding in slow}
 
 
-def test_a_dsp_holds_two_pixels_where_many_products_a_cycle_make_that_the_fewest_dsps(monkeypatch):
+def test_a_dsp_holds_two_pixels_where_many_products_a_cycle_make_that_cheaper(monkeypatch):
     def chosen(budget: int) -> Folding:
         return FoldingProblem(convolution(8, 8, 16, 16), budget, styles={"MVAU_0": ("dsp",)}).solve().layers[-1]
 
     assert "m" not in chosen(600).fields  # 246 products a cycle
-    pair = chosen(200)  # a pixel a cycle would be more than enough: 64 cycles
+    pair = chosen(100)  # a pixel a cycle would be more than enough: 64 cycles
     assert (pair.fields["m"], pair.fields.get("taps", 1)) == (2, 1)
-    monkeypatch.setattr(choice, "_MANY", 10**9)
-    assert "m" not in chosen(200).fields
+    monkeypatch.setattr(pixels, "_MANY", 10**9)
+    assert "m" not in chosen(100).fields
 
 
 def test_two_pixels_of_windows_are_no_wider_than_words_of_hls_may_be():

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.folding.fold import fold, write_reports
-from pipeline.folding.pixels import pixels_within
+from pipeline.folding.pixels import pixels_of_rows, pixels_within
 from pipeline.folding.stitching import conversions
 from pipeline.json_file import read_json
 from pipeline.kernels.parallel_window import ParallelWindow
@@ -18,6 +18,7 @@ from tests.dataflow.residual import residual_network
 STYLES = {
     "unrolled": (20, "unrolled"),
     "folded": (24, "folded"),
+    "sparse_rows_that_take_longer_than_a_pixel": (400, "sparse"),
     "whichever": (18, "auto"),
     "folded_parts_of_whole_windows": (150, "folded"),
 }
@@ -29,13 +30,13 @@ def frames():
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_a_network_takes_fewer_cycles_than_its_windows_have_pixels_and_is_exact(name, frames, tmp_path):
+def test_a_network_of_whole_windows_keeps_its_rate_and_is_exact(name, frames, tmp_path):
     graph, (budget, style) = residual_network(), STYLES[name]
     folded = fold(graph, budget, mvau_style=style)
-    assert folded.prediction.cycles_between_frames <= budget < 9 * 36
+    assert folded.prediction.cycles_between_frames <= budget
     kinds = {layer.op_type for layer in folded.graph}
     assert "ParallelWindow" in kinds and "ConvolutionInputGenerator" not in kinds
-    assert (max(getattr(layer, "m", 1) for layer in folded.graph) > 1) == (budget < 36)
+    assert (max(getattr(layer, "m", 1) for layer in folded.graph) > 1) == (budget < 36 or style == "sparse")
     result = simulate(folded.graph.layers, {"in": frames}, tmp_path)
     np.testing.assert_array_equal(result.outputs[folded.graph.output], graph.run(frames))
     assert result.frame_cycles[-1] - result.frame_cycles[-2] == folded.prediction.cycles_between_frames
@@ -50,6 +51,17 @@ def test_one_pixel_a_beat_is_what_is_taken_where_it_is_fast_enough():
     assert pixels_within(graph, 20)["MVAU_0"] == 2
 
 
+def test_a_sparse_matrix_takes_as_many_pixels_as_its_longest_row_needs():
+    graph = residual_network()
+    layer = graph.layer("MVAU_1")
+    longest = np.count_nonzero(layer.weights, axis=1).max()
+    of_both = pixels_of_rows(graph, ["MVAU_1"], 36 * longest)
+    assert of_both == {"MVAU_1": 2, "ConvolutionInputGenerator_1": 2, "FMPadding_1": 2}  # two rows for each walker
+    assert pixels_of_rows(graph, ["MVAU_1"], 2 * 36 * longest)["MVAU_1"] == 1
+    assert pixels_of_rows(graph, ["MVAU_1"], 20)["MVAU_1"] == 3  # the most windows that come side by side in rows of 6
+    assert pixels_of_rows(graph, ["MVAU_1"], None) == {}
+
+
 def test_the_written_folding_gives_the_same_again(tmp_path):
     graph = residual_network()
     folded = fold(graph, 20, mvau_style="auto")
@@ -62,19 +74,21 @@ def test_the_written_folding_gives_the_same_again(tmp_path):
     assert ends == [[(s.lanes, s.pixels) for s in (*layer.inputs(), *layer.outputs())] for layer in again.graph]
 
 
-def test_a_style_of_one_pixel_a_beat_says_so():
-    with pytest.raises(ConfigError, match="MVAU_1: M = 2, which layer MVAU_1 cannot have as sparse"):
-        fold(residual_network(), 400, {"MVAU_1": {"mvau_style": "sparse", "M": 2}}, mvau_style="auto")
+@pytest.mark.parametrize("style", ["folded", "sparse"])
+def test_pixels_that_do_not_divide_a_row_are_refused(style):
+    with pytest.raises(ConfigError, match=f"MVAU_1: M = 4, which layer MVAU_1 cannot have as {style}: M must divide"):
+        fold(residual_network(), 400, {"MVAU_1": {"mvau_style": style, "M": 4}}, mvau_style="auto")
 
 
-def test_pixels_change_between_layers_where_a_layer_has_fewer(frames):
+@pytest.mark.parametrize("style", ["unrolled", "sparse"])
+def test_pixels_change_between_layers_where_a_layer_has_fewer(frames, style):
     graph = residual_network()
     wanted = {
-        "MVAU_1": {"mvau_style": "unrolled", "M": 2},
+        "MVAU_1": {"mvau_style": style, "M": 2},
         "ConvolutionInputGenerator_1": {"M": 2},
         "FMPadding_1": {"M": 2},
     }
-    folded = fold(graph, 400, wanted, mvau_style="auto").graph
+    folded = fold(graph, 600, wanted, mvau_style="auto").graph
     assert isinstance(folded.layer("ConvolutionInputGenerator_1"), ParallelWindow)
     changed = {(layer.in_m, layer.out_m) for layer in folded if isinstance(layer, StreamingDataWidthConverter)}
     assert {(1, 2), (2, 1)} <= changed

@@ -28,6 +28,8 @@ LAYERS: dict[str, MatrixVector] = {
     "sparse_sums": _sparse(6, 9, _INT4_NARROW, 4, density=0.5, pe=2, simd=9, lanes=2),
     "sparse_sums_with_a_bias": _sparse(6, 9, _INT4, 4, bias=True, density=0.4, pe=4, simd=1, lanes=2),
     "sparse_all_at_once": _sparse(4, 5, IntType(0, 1), 2, 1, density=0.8, pe=4, simd=5, lanes=4),
+    "sparse_pixels": _sparse(6, 9, _UINT4, 4, 7, density=0.4, pe=4, simd=3, lanes=2, m=3),
+    "sparse_sums_of_pixels_with_a_bias": _sparse(6, 8, _INT4, 4, bias=True, density=0.4, pe=2, simd=2, m=3),
     "sparse_rows_of_zeros": _sparse(8, 4, _UINT4, 3, 3, density=0.1, pe=4, simd=2, lanes=2, output_lo=-2),
     "unrolled": _unrolled(6, 9, _UINT4, 4, 7, density=0.5),
     "unrolled_sums_with_a_bias": _unrolled(5, 8, _INT4, 4, bias=True, density=0.5),

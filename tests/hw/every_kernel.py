@@ -67,6 +67,7 @@ EVERY_KERNEL: tuple[Layer, ...] = (
     matrix_layer(MVAU, 2, 4, UINT4, 3, pe=1, simd=2, ram_style="ultra"),
     matrix_layer(SparseMVAU, 4, 8, UINT4, 4, 7, density=0.4, pe=2, simd=2),
     matrix_layer(SparseMVAU, 4, 6, INT4, 5, bias=True, density=0.6, pe=4, simd=3, lanes=2),
+    matrix_layer(SparseMVAU, 4, 6, INT4, 4, 7, bias=True, density=0.6, pe=4, simd=3, lanes=2, m=3),
     matrix_layer(UnrolledMVAU, 4, 6, UINT4, 4, 15),
     matrix_layer(UnrolledMVAU, 3, 5, INT8, 4, 3, bias=True, digits=4),
     requantized_matrix(UnrolledMVAU, 3, 4, UINT4, 4, 15, adders_per_stage=2, pushes=True),

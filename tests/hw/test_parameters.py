@@ -126,8 +126,8 @@ MODULES = rtl_sources()
         ("sparse_mvau", ".Pe(3), .Lanes(2), .Mh(2)", "Simd must divide Mw, and Lanes must divide Mh and Pe"),
         ("result_buffer", ".Depth(2)", "Width must be at least 1 and Depth at least Late"),
         ("result_fifo", ".Depth(0)", "Width and Depth must be at least 1"),
-        ("sparse_mvau", ".Steps(0)", "Steps and Windows must be at least 1"),
-        ("sparse_mvau", ".Windows(0)", "Steps and Windows must be at least 1"),
+        ("sparse_mvau", ".Steps(0)", "Steps, Windows and Pixels must be at least 1"),
+        ("sparse_mvau", ".Windows(0)", "Steps, Windows and Pixels must be at least 1"),
         ("unrolled_mvau", ".Digits(5)", "Digits must be in 1 to InputWidth and DigitWidth InputWidth / Digits"),
         (
             "unrolled_mvau",

@@ -55,9 +55,13 @@ NARROW: tuple[MatrixVector, ...] = (
     _narrow(matrix_layer(VVAU, 8, 9, UINT4, 4, bias=True, pe=4, multiplier=2), 2),
     _narrow(matrix_layer(VVAU, 4, 6, INT5, 4, pe=4, simd=3), 2),
     matrix_layer(NarrowSparse, 8, 12, UINT4, 4, density=0.5, pe=4, simd=2, lanes=2),
+    matrix_layer(NarrowSparse, 8, 12, UINT4, 4, density=0.5, pe=4, simd=2, lanes=2, m=3),
     matrix_layer(NarrowSparse, 3, 9, INT5, 4, density=0.8, pe=1, simd=3, lanes=1),
     SparseWithoutRoomForItsBias(
         "layer", ("x",), ("y",), ONES, UINT4, IntType(0, 75), (2, 3), None, np.array([10, 15]), pe=2, simd=2, lanes=1
+    ),
+    SparseWithoutRoomForItsBias(
+        "layer", ("x",), ("y",), ONES, UINT4, IntType(0, 75), (2, 3), None, np.array([10, 15]), pe=2, lanes=2, m=3
     ),
     _narrow(matrix_layer(DspMVAU, 12, 12, UINT4, 4, bias=True, pe=6, simd=3), 2),
     _narrow(matrix_layer(DspMVAU, 4, 6, INT5, 4, pe=4, simd=6), 1),
@@ -121,7 +125,7 @@ def _expected(layer: MatrixVector, frames: np.ndarray) -> int:
     if isinstance(layer, MVAU):
         return sum(_folded_overflows(layer, vector) for vector in vectors)
     if isinstance(layer, SparseMVAU):
-        return sum(_sparse_overflows(layer, vector) for vector in vectors)
+        return sum(_sparse_overflows(layer, vectors[i : i + layer.m]) for i in range(0, len(vectors), layer.m))
     return _final_overflows(layer, frames)
 
 
@@ -174,7 +178,14 @@ def _seen(layer: MVAU, vector: list[int]) -> list[list[int]]:
     return np.repeat(by_channel, layer.multiplier, axis=0).tolist()
 
 
-def _sparse_overflows(layer: SparseMVAU, vector: list[int]) -> int:
+def _sparse_overflows(layer: SparseMVAU, vectors: list[list[int]]) -> int:
+    """Those of the vectors of pixels side by side, a step or a beat of any of them counted once."""
+    flags = np.array([_walk_flags(layer, vector) for vector in vectors])
+    return int(flags.any(axis=0).sum())
+
+
+def _walk_flags(layer: SparseMVAU, vector: list[int]) -> list[bool]:
+    """Whether an addition overflows in each step of the walk, and in each beat of sums with their bias."""
     flagged, sums = [False] * layer.steps, np.zeros(layer.mh, np.int64)
     for schedule, width in zip(layer.schedules, layer.lane_accumulator_bits(), strict=True):
         step = 0
@@ -185,12 +196,11 @@ def _sparse_overflows(layer: SparseMVAU, vector: list[int]) -> int:
                 flagged[step] |= exact != sums[row]
                 step += 1
             step += row_lengths(layer.weights)[row] - np.count_nonzero(layer.weights[row])
-    count = sum(flagged)
     if layer.bias is not None:
         width = max(layer.lane_accumulator_bits())
         for total in (sums + layer.bias).reshape(-1, layer.lanes).tolist():
-            count += any(_wrapped(value, width) != value for value in total)
-    return count
+            flagged.append(any(_wrapped(value, width) != value for value in total))
+    return flagged
 
 
 @pytest.fixture(scope="module")

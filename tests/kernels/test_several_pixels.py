@@ -62,6 +62,9 @@ LAYERS = {
     "a_matrix": matrix_layer(MVAU, 4, 6, UINT4, 4, 7, bias=True, pe=2, simd=3, m=3),
     "a_matrix_of_one_fold": matrix_layer(MVAU, 4, 6, INT4, 3, pe=4, simd=6, m=3),
     "a_matrix_whose_weights_are_loaded": matrix_layer(MVAU, 4, 6, UINT4, 3, 3, pe=2, simd=2, ram_style="ultra", m=3),
+    "a_matrix_without_its_zeros": matrix_layer(
+        SparseMVAU, 4, 6, UINT4, 4, 7, bias=True, density=0.6, pe=4, simd=2, lanes=2, m=3
+    ),
     "levels_by_requantizers": requantized_matrix(MVAU, 4, 8, UINT4, 4, 15, pe=2, simd=4, m=3),
     "channels": matrix_layer(VVAU, 4, 6, INT4, 4, 7, bias=True, pe=4, simd=3, m=3),
     "channels_of_two_rows": matrix_layer(VVAU, 8, 4, UINT4, 4, pe=4, simd=2, multiplier=2, m=3),
@@ -127,7 +130,3 @@ def test_what_takes_one_pixel_a_beat_says_so():
         ElementwiseMul("layer", ("a", "b"), Y, SHAPE, (INT4, UINT4), gated=True, m=2)
     with pytest.raises(UnsupportedError, match="layer layer has M = 2 and counts elements in each of its windows"):
         replace(_pool("sum", 6, 2), row_counts=(2, 3), column_counts=(2, 3, 3, 2))
-    with pytest.raises(
-        UnsupportedError, match="layer layer has M = 3 in the style sparse, which takes one pixel a beat"
-    ):
-        matrix_layer(SparseMVAU, 4, 6, UINT4, 4, 3, density=0.5, m=3)

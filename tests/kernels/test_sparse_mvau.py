@@ -14,6 +14,7 @@ from pipeline.dataflow.types import IntType
 from pipeline.errors import ConfigError
 from pipeline.kernels.sparse_mvau import SparseMVAU
 from tests.kernels.matrices import matrix_layer
+from tests.kernels.requantized import requantized_matrix
 from tests.kernels.side_by_side import simulate_side_by_side
 
 unsigned = partial(IntType.of_bits, signed=False)
@@ -35,6 +36,13 @@ CONFIGURATIONS = {
     "one_weight": _layer(1, 1, unsigned(8), 8),
     "more_to_load_than_to_walk": _layer(4, 40, unsigned(4), 4, 15, density=0.05, pe=4, simd=1),
     "more_to_send_than_to_walk": _layer(30, 4, unsigned(4), 4, 15, density=0.3, pe=15, simd=4),
+    "three_pixels": _layer(8, 24, unsigned(4), 4, 15, density=0.3, pe=4, simd=4, lanes=2, m=3),
+    "three_pixels_with_a_bias": _layer(6, 9, signed(8), 8, bias=True, density=0.6, pe=4, simd=3, lanes=2, m=3),
+    "bits_of_three_pixels": _layer(6, 10, unsigned(1), 1, 2, density=0.5, pe=6, simd=10, lanes=6, m=3),
+    "three_pixels_of_one_weight": _layer(1, 1, signed(5), 8, m=3),
+    "levels_of_three_pixels": requantized_matrix(
+        SparseMVAU, 6, 8, unsigned(4), 4, 15, density=0.4, pe=3, simd=2, lanes=1, m=3
+    ),
 }
 
 
@@ -85,6 +93,15 @@ def test_only_weights_that_are_not_zero_are_stored():
     assert memory.width == layer.pe * (4 + 2 + 3 + 1)  # the weight, the element of the beat, the beat, the end of a row
     order = layer.memories()["OrderFile"]
     assert layer.weight_memory_bits() == sum(stored.width * len(stored.words) for stored in (memory, order))
+
+
+def test_pixels_share_the_schedules_and_the_weights():
+    one, several = CONFIGURATIONS["a_layer"], CONFIGURATIONS["three_pixels"]
+    assert several.schedules == one.schedules and several.cycles() * 3 == one.cycles()
+    assert {name: several.memories()[name] for name in ("WalkFile", "OrderFile")} == {
+        name: one.memories()[name] for name in ("WalkFile", "OrderFile")
+    }
+    assert several.weight_memory_bits() == one.weight_memory_bits()
 
 
 def test_what_cannot_be_built_is_refused():
