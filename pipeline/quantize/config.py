@@ -3,6 +3,7 @@ validated type."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,9 @@ class QuantizeConfig(Section):
         description="a float network of `a2q models`, the path of a checkpoint, or file.py:Class of your own",
     )
     state: Path | None = Field(
-        None, description="null, or the path of weights from elsewhere: of a class of your own, or of a family"
+        None,
+        description="null, or the path of weights from elsewhere: of a class of your own, or of a family; in a file relative to it, or "
+        "else to the folder A2Q_DATA",
     )
     input_shape: tuple[int, int, int] | None = Field(
         None, description="null, or channels, height and width of what weights from elsewhere are for"
@@ -199,9 +202,15 @@ def anchor(values: dict[str, Any], folder: Path) -> None:
     if isinstance(values.get("data_folder"), str):
         values["data_folder"] = folder / values["data_folder"]
     if isinstance(values.get("state"), str):
-        values["state"] = folder / values["state"]
+        values["state"] = _state(values["state"], folder)
     if isinstance(values.get("dataset"), str) and values["dataset"] not in DATASETS:
         values["dataset"] = str(folder / values["dataset"])
     network = values.get("network")
     if isinstance(network, str) and (is_checkpoint(network) or network.rpartition(":")[0].endswith(".py")):
         values["network"] = str(folder / network)
+
+
+def _state(path: str, folder: Path) -> Path:
+    """The file `path` in `folder`, or that in A2Q_DATA if only that is there."""
+    data, here = os.environ.get("A2Q_DATA"), folder / path
+    return Path(data, path) if data and not here.exists() and Path(data, path).is_file() else here

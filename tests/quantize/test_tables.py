@@ -113,5 +113,29 @@ def test_tables_are_no_single_quantization() -> None:
 
 
 def test_the_tables_that_come_with_the_project_are_ones() -> None:
-    config, cells = load_tables(PTQ_CONFIGS / "tables.yaml")
-    assert config.seeds == (0, 1, 2) and len(cells) > 100
+    counts = {}
+    for path in PTQ_CONFIGS.glob("*tables.yaml"):
+        config, cells = load_tables(path)
+        assert config.seeds == (0, 1, 2)
+        counts[path.stem] = len(cells)
+    assert counts["tables"] > 100 and set(counts) == {"tables", "vit4_tables", "cnv_tables", "resnet20_tables"}
+
+
+def test_weights_of_a_row_are_beside_the_file_or_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    (data / "models").mkdir(parents=True)
+    (data / "models" / "float.pth").touch()
+    path = tmp_path / "rows.yaml"
+    path.write_text("quantize: {network: resnet20, state: models/float.pth}\nrows: [{bits: W4A4}]\n")
+
+    def state() -> Path | None:
+        return load_tables(path)[1][0].state
+
+    assert state() == tmp_path / "models" / "float.pth"  # which an error is to name
+    monkeypatch.setenv("A2Q_DATA", str(data))
+    assert state() == data / "models" / "float.pth"
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "float.pth").touch()
+    assert state() == tmp_path / "models" / "float.pth"
