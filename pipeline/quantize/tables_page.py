@@ -260,29 +260,54 @@ def _write_csv(cells: Sequence[Cell], path: Path) -> None:
                 )
 
 
+_PANELS = ("rounded to the nearest", "the same, biases corrected", "rounded otherwise")
+
+
+def _panel(config: QuantizeConfig) -> int:
+    """Which of the plots side by side a quantization is in, so that no plot has more lines than can be told apart."""
+    if "/" in str(config.weights):
+        return 2
+    return int(config.bias_correct)
+
+
 def _draw(cells: list[Cell], float_top1: float, name: str, path: Path) -> None:
-    """Top-1 by bits of weights: a line for each method."""
+    """Top-1 by bits of weights: a line for each method, in plots side by side; a method has its colour in all, and is dashed
+    where biases are corrected beside lines where they are not."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    lines: dict[str, dict[int, list[float]]] = {}
-    for cell in cells:
-        lines.setdefault(_method(cell.config), {})[cell.config.weight_bits] = cell.top1
-    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    panels = sorted({_panel(cell.config) for cell in cells})
+    figure = Figure(figsize=(1 + 4 * len(panels), 4.8), layout="constrained")
     FigureCanvasAgg(figure)
-    axis = figure.subplots()
-    for number, (method, by_bits) in enumerate(lines.items()):
-        widths = sorted(by_bits)
-        means = [statistics.mean(by_bits[width]) for width in widths]
-        errors = [statistics.stdev(by_bits[width]) if len(by_bits[width]) > 1 else 0 for width in widths]
-        style = ("-", "--", ":", "-.")[number // 10 % 4]
-        axis.errorbar(widths, means, errors, label=method, linestyle=style, marker="o", markersize=3, linewidth=1)
-    axis.axhline(float_top1, color="black", linestyle=":", linewidth=1, label="float")
-    axis.set_xlabel("bits of weights, activations in float")
-    axis.set_ylabel("top-1")
-    axis.set_title(name, fontsize=10)
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axis.grid(alpha=0.3)
-    axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    colours: dict[str, str] = {}
+    for axis, panel in zip(axes, panels, strict=True):
+        lines: dict[str, dict[int, Cell]] = {}
+        for cell in cells:
+            if _panel(cell.config) == panel:
+                lines.setdefault(_method(cell.config), {})[cell.config.weight_bits] = cell
+        for method, by_bits in lines.items():
+            widths = sorted(by_bits)
+            tops = [by_bits[width].top1 for width in widths]
+            base, dashed = method.removesuffix(" + bias_correct"), panel == 2 and method.endswith(" + bias_correct")
+            axis.errorbar(
+                widths,
+                [statistics.mean(top) for top in tops],
+                [statistics.stdev(top) if len(top) > 1 else 0 for top in tops],
+                label=base if panel == 1 else method,
+                color=colours.setdefault(base, f"C{len(colours) % 10}"),
+                linestyle="--" if dashed else "-",
+                marker="o",
+                markersize=3,
+                linewidth=1,
+            )
+        axis.axhline(float_top1, color="black", linestyle=":", linewidth=1, label="float")
+        axis.set_title(f"{name}: {_PANELS[panel]}" if axis is axes[0] else _PANELS[panel], fontsize=9)
+        axis.set_xlabel("bits of weights, activations in float")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=6, loc="lower right")
+    axes[0].set_ylabel("top-1")
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     figure.savefig(path, dpi=140)
