@@ -1,7 +1,8 @@
 """One folding for all builds that are to be compared, so that what they differ in is the accumulators.
 
 What a layer costs follows from its accumulators, and which folding is cheapest from what layers cost. So one of the
-builds, with the policy exact, is the reference: the others take its PE, SIMD, FIFO depths, styles and memories. Where
+builds, with the policy exact, is the reference: the others take its PE, SIMD, FIFO depths, styles and memories, but for layers
+with columns of a kernel in a DSP, where another policy has its own. Where
 all matrices are folded, networks that differ in P or method take the same reference; where styles are chosen, or weights
 are part of the circuit, each network has its own.
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import fingerprint
 from pipeline.compare.points import Point, shape_of
 from pipeline.config import Accumulators, BuildConfig
+from pipeline.kernels.streaming_fifo import StreamingFIFO
 
 if TYPE_CHECKING:
     from pipeline.flow import BuildResult
@@ -37,7 +39,8 @@ class Folding:
         """`config`, folded as the reference is; the folding file is kept in `folder`. The reference stays as it is."""
         if config == self.reference:
             return config
-        text = json.dumps(self.layers, indent=2) + "\n"
+        given_layers = self.layers if config.accumulators == self.reference.accumulators else _without_taps(self.layers)
+        text = json.dumps(given_layers, indent=2) + "\n"
         file = folder / f"{fingerprint.combine({'folding': text})[:16]}.json"
         if not file.is_file():
             folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +84,18 @@ def read_folding(reference: BuildConfig, built: BuildResult) -> Folding:
         json.loads((folder / "auto_folding_config.json").read_text()),
         fold.load(folder).max_cycles,
     )
+
+
+def _without_taps(layers: dict[str, Any]) -> dict[str, Any]:
+    """A folding file that leaves open what has columns of a kernel in a DSP: its lanes hold whole sums, which accumulators of
+    other widths may not fit. Then FIFOs are others, too."""
+    if not any("taps" in fields for fields in layers.values()):
+        return layers
+    return {
+        name: fields
+        for name, fields in layers.items()
+        if "taps" not in fields and not name.startswith(StreamingFIFO.op_type)
+    }
 
 
 def _group(reference: BuildConfig) -> str:

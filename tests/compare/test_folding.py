@@ -71,6 +71,10 @@ def test_another_policy_is_folded_as_the_reference_is(tmp_path, styles, rate):
     wide = config.model_copy(update={"accumulators": config.accumulators.model_copy(update={"policy": "fixed:40"})})
     given = folding.given_to(wide, tmp_path / "foldings")
     other = built("fixed:40", given)
+    if any("taps" in fields for fields in folding.layers.values()):  # whose lanes do not hold sums of 40 bits
+        assert other.max_cycles <= reference.max_cycles and not other.ignored
+        assert folding_digest(other.graph) != folding_digest(reference.graph)
+        return
     assert folding_digest(other.graph) == folding_digest(reference.graph)
     assert other.max_cycles == reference.max_cycles
     depths = [

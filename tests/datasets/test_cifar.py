@@ -115,6 +115,7 @@ def array_pickle(array: np.ndarray) -> bytes:
         (cifar_pickle(draw(2)[0], np.array([1, 10])), "holds labels from 1 to 10; expected 0 to 9"),
         (cifar_pickle(draw(2)[0], np.array([1, -1])), "no list of labels"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # not thousands of bytes
 )
 def test_a_damaged_pickle(tmp_path: Path, content: bytes, message: str) -> None:
     unpack(tmp_path, {"cifar-10-batches-py/test_batch": content})
