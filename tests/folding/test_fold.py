@@ -372,7 +372,7 @@ def test_the_line_has_the_cycles_that_a_frame_takes_and_not_the_slowest_layers(t
         folder.mkdir()
         nothing = lambda *done: None
         values = declared_options(BuildConfig(synth_clk_period_ns=5), declared.reads)
-        inputs = {"accumulators": tmp_path / "accumulators"}
+        inputs = {"accumulators": tmp_path / "accumulators", "resolve": tmp_path / "resolve"}
         return declared.run(Context(folder, values, inputs, nothing, nothing, lambda name: tmp_path / name))
 
     said, waiting = line(0), line(1000)
