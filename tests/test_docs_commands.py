@@ -35,6 +35,7 @@ from pipeline.datasets import catalog
 from pipeline.datasets.image_set import ImageSet
 from pipeline.errors import A2QError
 from pipeline.files import BOARDS
+from pipeline.finn.model import to_finn
 from pipeline.models import resolve
 from pipeline.models.names import find, spec_of
 from pipeline.models.quantization import Quantization
@@ -42,6 +43,7 @@ from pipeline.models.registry import image_network
 from pipeline.models.synthetic import fill
 from pipeline.report.graph import network_graph
 from pipeline.training.checkpoints import save_checkpoint
+from tests.dataflow.residual import residual_network
 from tests.report.sample import sample_facts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,6 +143,7 @@ def folder(tmp_path_factory) -> Path:
         onnx.save(without_record, folder / name)
     for path in (
         folder / "digits.onnx",
+        folder / "model.onnx",
         ptq / f"{ptq.name}.onnx",
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,6 +155,12 @@ def folder(tmp_path_factory) -> Path:
         for label in range(4):
             (folder / place / str(label)).mkdir(parents=True)
             Image.fromarray(pixels[label].transpose(1, 2, 0)).save(folder / place / str(label) / "a.png")
+    (folder / "finn").mkdir()
+    network = residual_network()
+    to_finn(network, network, 10**9).model.save(str(folder / "finn" / "model.onnx"))
+    np.save(folder / "finn" / "input.npy", np.random.default_rng(0).integers(0, 4, (2, 6, 6, 4)))
+    settings = {"output_dir": "out", "board": "Pynq-Z1", "synth_clk_period_ns": 10.0, "generate_outputs": []}
+    (folder / "dataflow_build_config.json").write_text(json.dumps(settings))
     (folder / "net.py").write_text("from tests.test_docs_commands import FloatNet as Net\n")
     torch.save(FloatNet().state_dict(), folder / "net.pth")
     (folder / "my_network.py").write_text("from tests.test_docs_commands import Net\n")

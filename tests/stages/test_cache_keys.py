@@ -68,7 +68,7 @@ def test_without_frames_nothing_is_run_in_cpp(tmp_path: Path) -> None:
 def test_a_stream_that_is_too_wide_for_cpp_ends_the_build_only_where_cpp_is_asked_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.codegen.hls._WIDEST", 100)
+    monkeypatch.setattr("pipeline.codegen.hls.HLS_WORD_BITS", 100)
 
     def run_until(until: str, **overrides) -> dict[str, str]:
         config = load_config(config_for(MODEL), {"model": MODEL, "golden_frames": 16, "target_fps": 1e6, **overrides})

@@ -91,7 +91,7 @@ def test_fold_warns_of_a_clock_that_is_out_of_reach_and_only_of_that(monkeypatch
 
     def line(**options) -> str:
         values = declared_options(BuildConfig(**options), declared.reads)
-        inputs = {"accumulators": tmp_path / "accumulators"}
+        inputs = {"accumulators": tmp_path / "accumulators", "resolve": tmp_path / "resolve"}
         folder = tmp_path / str(len(asked))
         folder.mkdir()
         ignore = lambda *done: None

@@ -254,7 +254,10 @@ DENSE: dict[str, tuple[Damage, str]] = {
         operator(4, "MultiThreshold", "qonnx.custom_op.general"),
         "MultiThreshold node Relu_4 has 1 operands",
     ),
-    "FINN's layer": (operator(4, "MVAU", "finn.custom_op.fpgadataflow"), "FINN's own format"),
+    "FINN's layer": (
+        operator(4, "MVAU", "finn.custom_op.fpgadataflow"),
+        "MVAU node Relu_4 is one. Give the model of the dataflow partition alone",
+    ),
     "channels last": (operator(4, "Conv", "qonnx.custom_op.channels_last"), "Relu_4"),
     "unknown function": (operator(4, "Tan"), "Tan node Relu_4 is not supported"),
     "no alpha": (lambda m: (operator(4, "Celu")(m), attribute(4, "alpha", 0.0)(m)), "Celu node Relu_4 has alpha 0"),
