@@ -367,7 +367,7 @@ def load_config(
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ConfigError(f"{giver} is {shown(overrides)}; expected a mapping of options to values.")
     path = config_file.find(str(path_of("config", path)), Path(), BUILD_CONFIGS)
-    values = config_file.read(path, partial(_read_options, on_note=on_note), BUILD_CONFIGS, _merged)
+    values = config_file.read(path, partial(_read_options, path=path, on_note=on_note), BUILD_CONFIGS, _merged)
     given = overrides or {}
     try:
         config = BuildConfig.model_validate(_merged(values, given))
@@ -424,10 +424,12 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return config_file.merge(base, over)
 
 
-def _read_options(values: dict[str, Any], folder: Path, on_note: Callable[[str], None]) -> None:
+def _read_options(values: dict[str, Any], folder: Path, path: Path, on_note: Callable[[str], None]) -> None:
     """Make the `values` of a file in `folder` options, where they are FINN's settings, with paths relative to it."""
     if settings.are_settings(values):
-        options, note = settings.taken(values, f"The configuration in {folder}")
+        options, note = settings.taken(
+            values, str(path) if folder == path.absolute().parent else f"What {path} inherits from {folder}"
+        )
         values.clear()
         values.update(options)
         on_note(note)

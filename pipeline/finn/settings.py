@@ -74,18 +74,16 @@ def taken(values: Mapping[str, Any], called: str) -> tuple[dict[str, Any], str]:
             close = difflib.get_close_matches(str(name)[:64], SETTINGS, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             raise ConfigError(
-                f"{called}: {shown(name)} is no setting of FINN's builds, which this file has by its {_own(values)}.{hint} Take it "
-                "out."
+                f"{called}: {shown(name)} is no setting of FINN's builds, of which this is a file, as it has {_own(values)}.{hint} "
+                "Take it out."
             )
     given = {name: value for name, value in values.items() if value is not None}
-    if "board" in given:
-        given.pop("fpga_part", None)  # FINN takes the part of its board, too
     if given.get("verify_steps"):
         given.setdefault("verify_input_npy", "input.npy")  # as in FINN
-    else:
-        given.pop("verify_input_npy", None)
-    options = {option: given[name] for name, option in SETTINGS.items() if option and name in given}
-    without = [name for name in given if not SETTINGS[name]]
+    dropped = {"fpga_part"} if "board" in given else set()  # FINN takes the part of its board, too
+    dropped |= set() if given.get("verify_steps") else {"verify_input_npy"}
+    options = {option: given[name] for name, option in SETTINGS.items() if option and name in given.keys() - dropped}
+    without = [name for name in values if not SETTINGS[name] or name in dropped or values[name] is None]
     text = f"{called}: FINN's settings; taken are {', '.join(options) or 'none'}"
     return options, f"{text}; without effect here: {', '.join(without)}"
 

@@ -107,7 +107,7 @@ def cycle_budget(target_fps: float, synth_clk_period_ns: float) -> int:
 def fold(
     graph: LayerGraph,
     budget: int | Literal["max"] | None = None,
-    folding_config: Path | Mapping[str, dict[str, Any]] | None = None,
+    folding_config: Path | Mapping[str, dict[str, Any]] | FoldingConfig | None = None,
     *,
     mvau_style: str | Mapping[str, str] = "folded",
     ram_style: str | Mapping[str, str] = "auto",
@@ -129,7 +129,7 @@ def fold(
 
     `budget` is the most clock cycles a frame may take, see `cycle_budget`, or "max" for the fewest with which something
     fits the board with some LUTs to spare, and `Folded.bound` says what keeps it from fewer; without it whatever
-    `folding_config` leaves open is folded to one lane. `folding_config` is a FINN folding file, or its content; what it
+    `folding_config` leaves open is folded to one lane. `folding_config` is a FINN folding file, its content, or that as it was read; what it
     asks for comes before the budget. A FIFO depth that it gives is used unless it is below what is proven enough
     against deadlock. `latency` is what a frame may take from its first beat in to its last beat out; see
     `pipeline/folding/latency.py`. `tell` gets a line before what takes long, such as the search for an adder graph.
@@ -353,9 +353,11 @@ def _packings_of_taps(layer: DspMVAU) -> dict[str, object]:
     }
 
 
-def _read_config(folding_config: Path | Mapping[str, dict[str, Any]] | None, graph: LayerGraph) -> FoldingConfig | None:
-    if folding_config is None:
-        return None
+def _read_config(
+    folding_config: Path | Mapping[str, dict[str, Any]] | FoldingConfig | None, graph: LayerGraph
+) -> FoldingConfig | None:
+    if folding_config is None or isinstance(folding_config, FoldingConfig):
+        return folding_config
     if isinstance(folding_config, Mapping):
         return FoldingConfig.parse(dict(folding_config), "(given as a mapping)", graph)
     return FoldingConfig.load(Path(folding_config), graph)

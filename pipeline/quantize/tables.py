@@ -101,10 +101,15 @@ def make_tables(path: Path, folder: Path, say: Callable[[str], None]) -> list[Ce
     Seeds are the outer loop, so that the first full table comes early. The pages are of what is done, also where this is
     interrupted.
     """
-    from pipeline.quantize.tables_page import write_pages
+    from pipeline.quantize.tables_page import network_name, published_figures, write_pages
 
     config, cells = load_tables(path)
     networks = list(dict.fromkeys(cell.network for cell in cells))
+    names = [network_name(network) for network in networks]
+    for name, model in config.published.items():
+        if name not in names:
+            raise ConfigError(f"{path}: published has {name!r}, which is no network of the rows: {', '.join(names)}.")
+        published_figures(model)  # what is not published is said before hours are spent
     runs = _Runs(folder / _RUNS, cells)
     try:
         for seed, network in product(config.seeds, networks):

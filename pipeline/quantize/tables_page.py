@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.accumulators.methods import METHODS
 from pipeline.errors import InputError
-from pipeline.models.names import SHIPPED
+from pipeline.models.names import SHIPPED, is_checkpoint
 from pipeline.models.quantization import FLOAT
 from pipeline.models.registry import checkpoint_facts
 from pipeline.quantize.config import QuantizeConfig
@@ -21,7 +21,7 @@ from pipeline.quantize.tables import Cell
 from pipeline.report import markdown
 from pipeline.report.table_page import write_table_page
 
-__all__ = ["HEADER", "published_figures", "write_pages"]
+__all__ = ["HEADER", "network_name", "published_figures", "write_pages"]
 
 _PUBLISHED = "ptq_published.csv"
 _TITLE = "Accuracy after quantization without training"
@@ -69,7 +69,7 @@ def write_pages(cells: Sequence[Cell], published: Mapping[str, str], folder: Pat
     rows: list[list[str]] = []
     plots: dict[str, Path] = {}
     for network in dict.fromkeys(cell.config.network for cell in done):
-        name = Path(network).stem
+        name = network_name(network)
         model = published.get(name, "")
         figures = published_figures(model) if model else {}
         plot = folder / f"accuracy_by_bits_{name}.png"
@@ -111,6 +111,11 @@ def _row(cell: Cell, name: str, model: str, figures: Figures) -> list[str]:
         *bound,
         str(len(cell.records)),
     ]
+
+
+def network_name(network: str) -> str:
+    """What pages call a network: its name, or that of its checkpoint's file."""
+    return Path(network).stem if is_checkpoint(network) else network
 
 
 def published_figures(model: str) -> Figures:
@@ -254,7 +259,7 @@ def _write_csv(cells: Sequence[Cell], path: Path) -> None:
             for seed, record in cell.records.items():
                 facts = [record.get(name, "") for name in ("widest_sum", "sparsity", "largest_l1", "seconds")]
                 writer.writerow(
-                    [Path(config.network).stem, config.weight_bits, config.act_bits, _method(config)]
+                    [network_name(config.network), config.weight_bits, config.act_bits, _method(config)]
                     + [config.accumulator or "", seed, record["top1"], record["float_top1"], record["bias_corrected"]]
                     + facts
                 )

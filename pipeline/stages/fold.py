@@ -24,6 +24,7 @@ def run(context: Context) -> str:
     from pipeline.devices.boards import load_board
     from pipeline.devices.resources import Resources
     from pipeline.folding import fold
+    from pipeline.folding.folding_config import FoldingConfig
     from pipeline.folding.latency import LatencyTarget
     from pipeline.static_timing.delays import CELL_DELAYS
     from pipeline.static_timing.slowest_paths import Size, clock_warning
@@ -35,20 +36,20 @@ def run(context: Context) -> str:
         adders = CELL_DELAYS[board.family].adders_between_registers(clock)
         latency = LatencyTarget(options.target_latency_ns, clock, adders)
     graph = load_graph(context.inputs["accumulators"])
-    folding_file, of_nodes = options.folding_config_file, context.inputs["resolve"] / FOLDING_FILE
-    if folding_file is None and of_nodes.exists():
-        folding_file = context.folder / FOLDING_FILE
+    folding: Path | FoldingConfig | None = options.folding_config_file
+    of_nodes = context.inputs["resolve"] / FOLDING_FILE
+    if folding is None and of_nodes.exists():
         nodes = json.loads(of_nodes.read_text())
         content = {
             layer.name: nodes[layer.source][layer.finn_operator]
             for layer in graph
             if layer.finn_operator in nodes.get(layer.source, {})
         }
-        folding_file.write_text(json.dumps(content, indent=1) + "\n")
+        folding = FoldingConfig.parse(content, "made of the model's nodes", graph)
     folded = fold.fold(
         graph,
         "max" if rate == "max" else fold.cycle_budget(rate, clock),
-        folding_file,
+        folding,
         mvau_style=options.mvau_style,
         ram_style=options.ram_style,
         activation_style=options.activation_style,

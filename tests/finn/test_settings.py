@@ -47,7 +47,7 @@ def test_what_has_a_meaning_is_taken_and_all_else_is_named(tmp_path):
     assert config.golden_inputs == tmp_path / "input.npy"  # what FINN verifies with
     (note,) = notes
     assert note == (
-        f"The configuration in {tmp_path}: FINN's settings; taken are board, synth_clk_period_ns, target_fps, "
+        f"{tmp_path}/dataflow_build_config.json: FINN's settings; taken are board, synth_clk_period_ns, target_fps, "
         "folding_config_file, golden_inputs; without effect here: output_dir, mvau_wwidth_max, standalone_thresholds, "
         "shell_flow_type, verify_save_rtlsim_waveforms, fifosim_save_waveform, debug_fifo, verify_steps, generate_outputs"
     )
@@ -78,7 +78,7 @@ def test_settings_may_be_inherited_from(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"output_dir": "o", "targt_fps": 3}, "targt_fps' is no setting of FINN's builds, .* by its output_dir. Did you mean target_fps"),
+        ({"output_dir": "o", "targt_fps": 3}, "targt_fps' is no setting of FINN's builds, .* as it has output_dir. Did you mean target_fps"),
         ({"steps": [], "board": "VCK190"}, "VCK190"),
         ({"steps": [], "target_fps": "many"}, "dataflow_build_config.json: target_fps is 'many'; expected"),
         ({"steps": [], "folding_config_file": "none.json"}, "none.json"),

@@ -109,7 +109,11 @@ class _Conversion:
             raise ModelError(f"No node reads the input {given}, or none gives the output {output}.")
         self._begin(given, _type(first, _input_type(first)))
         for node in graph.node:
-            if self._obstacles.reads_unknown(node):
+            if _converter(node) is None:
+                self._obstacles.add(
+                    node, UnsupportedError(f"{describe(node)} of FINN's cannot be read: there is no such layer here.")
+                )
+            elif self._obstacles.reads_unknown(node):
                 self._obstacles.unknown.update(node.output)
             else:
                 self._obstacles.attempt(node, partial(self._convert, node))
@@ -169,12 +173,8 @@ class _Conversion:
     # -- nodes ------------------------------------------------------------------------------------------------------
 
     def _convert(self, node: onnx.NodeProto) -> None:
-        operator = today(node.op_type)
-        convert = _CONVERSIONS.get(operator)
-        if operator.startswith("Elementwise"):
-            convert = _Conversion._elementwise
-        if convert is None:
-            raise UnsupportedError(f"{describe(node)} of FINN's cannot be read: there is no such layer here.")
+        operator, convert = today(node.op_type), _converter(node)
+        assert convert is not None  # as `run` has seen
         names = [name for name in node.input if name and name not in self._constants]
         for name in names:
             if name in self._windows and operator not in _OF_WINDOWS:
@@ -421,6 +421,11 @@ _CONVERSIONS: dict[str, Callable[[_Conversion, onnx.NodeProto, Mapping[str, Any]
     "Crop": _Conversion._crop,
     "LabelSelect": _Conversion._label,
 }
+
+
+def _converter(node: onnx.NodeProto) -> Callable[[_Conversion, onnx.NodeProto, Mapping[str, Any]], None] | None:
+    operator = today(node.op_type)
+    return _Conversion._elementwise if operator.startswith("Elementwise") else _CONVERSIONS.get(operator)
 
 
 def _options(node: onnx.NodeProto) -> dict[str, Any]:

@@ -69,20 +69,8 @@ def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto
     try:
         check_text(model)
         model = inline_functions(model)
-        if convert_finn(model, obstacles) and obstacles:
-            raise obstacles.error(f"The model {path}", model.graph.node)
-        join_outputs(model)
-        check_graph(model, obstacles)
-        drop_label(model)
-        drop_labels(model)
-        if any([move_channels(model), convert_qcdq(model, obstacles)]):
-            check_graph(model, obstacles)
-        check_quantizers(model, obstacles)
-        tensors = infer(model, obstacles, partial(check_operands, model))
-        write_output_shapes(model, tensors.shapes)
-        write_windows(model, tensors, obstacles)
-        if obstacles and find_more is not None:
-            find_more(model, obstacles)
+        if not convert_finn(model, obstacles) or not obstacles:
+            _check(model, obstacles, find_more)
     except InputError as error:
         if not obstacles:
             raise type(error)(f"The model {path}: {error}") from None
@@ -91,6 +79,22 @@ def read_model(path: Path, find_more: FindMore | None = None) -> onnx.ModelProto
     if obstacles:
         raise obstacles.error(f"The model {path}", model.graph.node, besides)
     return model
+
+
+def _check(model: onnx.ModelProto, obstacles: Obstacles, find_more: FindMore | None) -> None:
+    """Make QONNX of `model` as the layers take it, and note what is in the way."""
+    join_outputs(model)
+    check_graph(model, obstacles)
+    drop_label(model)
+    drop_labels(model)
+    if any([move_channels(model), convert_qcdq(model, obstacles)]):
+        check_graph(model, obstacles)
+    check_quantizers(model, obstacles)
+    tensors = infer(model, obstacles, partial(check_operands, model))
+    write_output_shapes(model, tensors.shapes)
+    write_windows(model, tensors, obstacles)
+    if obstacles and find_more is not None:
+        find_more(model, obstacles)
 
 
 def _bytes(path: Path) -> bytes:
