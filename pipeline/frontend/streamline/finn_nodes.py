@@ -193,6 +193,9 @@ class _Conversion:
         streams = [name for name in node.input if name not in self._constants]
         if operator == "ElementwiseAdd" and len(streams) == 2:
             operator = "AddStreams"
+        for name in ("PE", "SIMD"):
+            if name in options and (not isinstance(options[name], int) or options[name] < 1):
+                raise UnsupportedError(f"{describe(node)} has {name} = {options[name]!r}; expected a number from 1 on.")
         values = {name: options[name] for name in _FOLDED if options.get(name)}
         if values:
             self.folding.setdefault(source, {})[operator] = values
@@ -203,6 +206,11 @@ class _Conversion:
         weights, output, held_type = self._values(node, 1), node.output[0], _type(node, options["weightDataType"])
         if not held_type.contains(weights):
             raise UnsupportedError(f"{describe(node)} has weights that are no integers of {options['weightDataType']}.")
+        claimed = options.get("MW", weights.shape[0]), options.get("MH", weights.shape[-1])
+        if today(node.op_type) == "MVAU" and claimed != weights.shape:
+            raise UnsupportedError(
+                f"{describe(node)} has weights of {weights.shape}, and says that they are (MW, MH) = {claimed}."
+            )
         activates = not options.get("noActivation", 0)
         name = f"{output}_sums" if activates else output
         kernel = self._constant(f"{node.name or output}.weight", 0)

@@ -332,6 +332,7 @@ def test_every_node_without_a_layer_is_named(tmp_path):
     hand_made(nodes, shapes, {"table": np.zeros((4, 2))}).save(str(tmp_path / "model.onnx"))
     with pytest.raises(UnsupportedError) as error:
         read_model(tmp_path / "model.onnx")
+    assert str(error.value).count("Lookup_0") == 1
     assert "Lookup_0" in str(error.value) and "Shuffle_1" in str(error.value) and "AddStreams_2" not in str(error.value)
 
 
@@ -342,6 +343,8 @@ def test_every_node_without_a_layer_is_named(tmp_path):
         (lambda m: m.set_initializer("MVAU_0_param0", m.get_initializer("MVAU_0_param0") / 2), UnsupportedError, "no integers of INT4"),
         (lambda m: m.set_initializer("MVAU_0_param0", m.get_initializer("MVAU_0_param0") * 2), UnsupportedError, "no integers of INT4"),
         (lambda m: getCustomOp(m.graph.node[1]).set_nodeattr("depthwise", 1), UnsupportedError, "only a VVAU or a Pool"),
+        (lambda m: getCustomOp(m.graph.node[2]).set_nodeattr("MW", 3), UnsupportedError, r"says that they are \(MW, MH\) = \(3, "),
+        (lambda m: getCustomOp(m.graph.node[2]).set_nodeattr("SIMD", 0), UnsupportedError, "MVAU_0 has SIMD = 0; expected"),
         (lambda m: m.graph.node[0].ClearField("attribute"), UnsupportedError, "FMPadding_0 has the data type .none."),
         (lambda m: m.graph.node[2].input.__setitem__(1, "p"), UnsupportedError, "MVAU_0.* takes input 1 from a stream"),
         (lambda m: m.graph.input[0].type.tensor_type.shape.dim.pop(), ModelError, "has the shape"),
