@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import jinja2
 from plotly.offline import get_plotlyjs
 
 from pipeline.compare.account import describe, describe_networks, how_known
@@ -12,17 +11,11 @@ from pipeline.compare.plots import draw_plots
 from pipeline.compare.ratios import NO_RATIOS, describe_ratios
 from pipeline.compare.record import Failure, PointRecord
 from pipeline.compare.table import draw_table, to_csv
+from pipeline.report.html import html_templates
 
 __all__ = ["to_html"]
 
-_TEMPLATES = jinja2.Environment(
-    # style and table are those of all pages
-    loader=jinja2.ChoiceLoader([jinja2.PackageLoader("pipeline.compare"), jinja2.PackageLoader("pipeline.report")]),
-    undefined=jinja2.StrictUndefined,
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = html_templates("pipeline.compare")
 
 
 def to_html(records: Sequence[PointRecord], failures: Sequence[Failure]) -> str:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markdown_it import MarkdownIt
 
 from a2q_driver.speed import LATENCY, STEADY_FPS
 from pipeline.report.boards import HOW, board_fits, share
 from pipeline.report.facts import BuildFacts
 from pipeline.report.graph import BETWEEN
+from pipeline.report.html import html_templates
 from pipeline.report.markdown import duration, number, percent
 from pipeline.report.purposes import COLOURS
 from pipeline.static_timing.estimate import OPTIMISTIC, PESSIMISTIC
@@ -25,13 +25,7 @@ __all__ = ["FILE", "Box", "Link", "lay_out", "to_html"]
 
 FILE = "report.html"
 
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("pipeline.report"),
-    undefined=jinja2.StrictUndefined,
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = html_templates()
 _TEMPLATES.filters["share"] = share
 _WIDTH, _HEIGHT = 262, 42  # of a box, in pixels
 _COLUMN, _ROW = 308, 66  # from a box to the next one

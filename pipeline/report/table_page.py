@@ -6,17 +6,11 @@ import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import jinja2
+from pipeline.report.html import html_templates
 
 __all__ = ["write_table_page"]
 
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("pipeline.report"),
-    undefined=jinja2.StrictUndefined,
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = html_templates()
 
 
 def write_table_page(

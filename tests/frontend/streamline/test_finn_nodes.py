@@ -333,7 +333,7 @@ def test_every_node_without_a_layer_is_named(tmp_path):
     with pytest.raises(UnsupportedError) as error:
         read_model(tmp_path / "model.onnx")
     assert str(error.value).count("Lookup_0") == 1
-    assert "Lookup_0" in str(error.value) and "Shuffle_1" in str(error.value) and "AddStreams_2" not in str(error.value)
+    assert "Shuffle_1" in str(error.value) and "AddStreams_2" not in str(error.value)
 
 
 @pytest.mark.parametrize(
