@@ -587,7 +587,10 @@ def evaluate(
 
 @app.command()
 def benchmark(
-    config: Annotated[Path, typer.Argument(parser=_path, help="A file of build_configs/benchmark/, or its name.")],
+    config: Annotated[
+        Path,
+        typer.Argument(parser=_path, help="A file of build_configs/benchmark/ or of build_configs/ptq/, or its name."),
+    ],
     out: Annotated[
         Path | None, typer.Option(parser=_path, help="Where it goes. (default: trained/benchmark_<file>)")
     ] = None,

@@ -367,8 +367,15 @@ def load_config(
     if overrides is not None and not isinstance(overrides, Mapping):
         raise ConfigError(f"{giver} is {shown(overrides)}; expected a mapping of options to values.")
     path = config_file.find(str(path_of("config", path)), Path(), BUILD_CONFIGS)
-    values = config_file.read(path, partial(_read_options, path=path, on_note=on_note), BUILD_CONFIGS, _merged)
+    notes: list[str] = []
+    values = config_file.read(path, partial(_read_options, path=path, on_note=notes.append), BUILD_CONFIGS, _merged)
     given = overrides or {}
+    for note in notes:
+        on_note(note)
+    if notes and "model" not in {**values, **given}:
+        raise ConfigError(
+            f"{path}: FINN's settings name no model, as finn-plus' model_path would. Name one: a2q build model.onnx --config {path}"
+        )
     try:
         config = BuildConfig.model_validate(_merged(values, given))
     except ConfigError as error:

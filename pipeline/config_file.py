@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError
 from pipeline.text_file import shown
 from pipeline.yaml_file import parse_yaml, read_yaml
 
-__all__ = ["Section", "assigned", "explain", "field_names", "find", "is_line", "merge", "read"]
+__all__ = ["Section", "assigned", "explain", "field_names", "find", "is_line", "merge", "named", "read"]
 
 Values = dict[str, Any]
 
@@ -73,6 +73,21 @@ def find(name: str, folder: Path, shipped: Path) -> Path:
     return next((file for file in (shipped / name, shipped / f"{name}.yaml") if os.path.isfile(file)), path)
 
 
+def named(path: Path, *shipped: Path) -> Path:
+    """`path`, or the file of that plain name, with .yaml or without, in one of the folders `shipped`, which come with the
+    project. Raises ConfigError where there is none."""
+    if path.is_file() or path.parent != Path():
+        return path
+    name = path.name.removesuffix(".yaml")
+    files = {file.stem: file for folder in shipped for file in sorted(folder.glob("*.yaml"))}
+    if name in files:
+        return files[name]
+    close = difflib.get_close_matches(name, files, n=1)
+    hint = f"Did you mean {close[0]}.yaml? " if close else ""
+    there = ", ".join(file.name for file in files.values())
+    raise ConfigError(f"There is no file {path}. {hint}By name there are: {there}.")
+
+
 def read(
     path: Path,
     anchor: Callable[[Values, Path], None],
@@ -95,7 +110,7 @@ def read(
         )
     values = read_yaml(path, f"The configuration {path}" + (f", which {readers[-1]} inherits from," if readers else ""))
     if values is None:
-        values = {}
+        raise ConfigError(f"The configuration {path} is empty; expected keys and values, or {{}} for none.")
     if not isinstance(values, dict):
         raise ConfigError(f"The configuration {path} holds a {type(values).__name__}; expected keys and values.")
     parent = values.pop("inherit", None)

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 __all__ = [
+    "BENCHMARKS",
     "BOARDS",
     "BUILD_CONFIGS",
     "DRIVER",
@@ -39,6 +40,7 @@ DRIVER = ROOT / "hw" / "driver"
 BUILD_CONFIGS = ROOT / "build_configs"
 PTQ_CONFIGS = BUILD_CONFIGS / "ptq"
 TRAIN_CONFIGS = BUILD_CONFIGS / "train"
+BENCHMARKS = BUILD_CONFIGS / "benchmark"
 PACKAGES = {"pipeline": _PACKAGE, "a2q_driver": DRIVER / "a2q_driver"}  # the folders of this project's Python
 
 

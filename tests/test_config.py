@@ -154,7 +154,12 @@ def test_what_cannot_be_used(write, text: str, message: str) -> None:
 
 def test_an_override_is_named_as_such(write) -> None:
     with pytest.raises(ConfigError, match="^what is given over the file: target_fps is -1.0; expected"):
-        load_config(write(""), {"target_fps": -1.0})
+        load_config(write("{}"), {"target_fps": -1.0})
+
+
+def test_an_empty_file_is_refused(write) -> None:
+    with pytest.raises(ConfigError, match="config.yaml is empty; expected keys and values, or {} for none"):
+        load_config(write("# target_fps: 5"))
 
 
 @pytest.mark.parametrize(

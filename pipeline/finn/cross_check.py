@@ -3,7 +3,8 @@ they compute must be what the layers compute.
 
 The steps are those of FINN's flow: conversion to MultiThreshold, tidying up, streamlining, lowering of convolutions,
 streamlining again, thresholds rounded to integers. FINN executes what comes out in float32. Nothing of this project's own
-conversion takes part but the names of the quantizers whose integers a stream carries.
+conversion takes part but the names of the quantizers whose integers a stream carries. Of a model of FINN's hardware nodes
+nothing is left to streamline: FINN executes these.
 """
 
 from __future__ import annotations
@@ -47,15 +48,17 @@ from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.util.cleanup import cleanup_model
 
+from pipeline.dataflow.finn_node import DOMAIN, today
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.errors import UnsupportedError, VerificationError
-from pipeline.finn.record import CROSS_CHECK, CrossCheck
+from pipeline.finn.record import CROSS_CHECK, EXECUTION, STREAMLINING, CrossCheck
 from pipeline.frontend.conversion.builder import Checkpoint
 from pipeline.frontend.conversion.walk import Conversion, convert_graph, without_ends
 from pipeline.frontend.streamline.executor import Evaluation
+from pipeline.frontend.streamline.nodes import describe
 from pipeline.frontend.streamline.quantizers import QUANTIZER_OPS
 
-__all__ = ["Streamlined", "compare", "cross_check", "streamlined"]
+__all__ = ["Streamlined", "compare", "cross_check", "of_nodes", "streamlined"]
 
 _QUANTIZERS = ("MultiThreshold", "QuantAvgPool2d", *QUANTIZER_OPS)
 _FLOAT32 = "FINN folds scales, and computes, in float32, which is exact up to 16,777,216"
@@ -80,13 +83,14 @@ _FLOW: tuple[Callable[[], Transformation], ...] = (
 class Streamlined:
     """What FINN made of a network: the `model`, and by quantizer of the network the nodes that stand for it.
 
-    `floats` are the nodes, as sentences name them, that give numbers which are no integers, before the end.
+    `compared_with` is what of FINN's made it, for sentences. `floats` are the nodes, as sentences name them, that give numbers which are no integers, before the end.
     """
 
     network: onnx.ModelProto
     model: ModelWrapper
     quantizers: Mapping[str, tuple[NodeProto, ...]]
     floats: tuple[str, ...]
+    compared_with: str = STREAMLINING
 
 
 def cross_check(
@@ -96,18 +100,19 @@ def cross_check(
     folder: Path,
     *,
     version: str,
+    nodes: onnx.ModelProto | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CrossCheck:
     """Streamline `network`, QONNX, by FINN, compare it with the layers of `graph` on `frames` (N, *input shape), raw as the
-    network takes them, and write `folder`/report.
+    network takes them, and write `folder`/report. Where `network` was read from `nodes` of FINN's, FINN executes these instead.
 
     Raises UnsupportedError for what FINN's transformations refuse, VerificationError for a layer that gives other integers.
     """
     network, _ = without_ends(network)
     conversion = convert_graph(network, top1=graph.gives_labels, name=graph.name)
-    theirs = streamlined(network)
+    theirs = streamlined(network) if nodes is None else of_nodes(network, nodes)
     tensors, missing = compare(theirs, conversion, graph, frames, on_progress)
-    result = CrossCheck(version, len(frames), tensors, missing, theirs.floats)
+    result = CrossCheck(version, len(frames), tensors, missing, theirs.floats, theirs.compared_with)
     (folder / "report").mkdir(parents=True, exist_ok=True)
     (folder / "report" / CROSS_CHECK).write_text(json.dumps(asdict(result), indent=2) + "\n")
     return result
@@ -141,6 +146,35 @@ def streamlined(network: onnx.ModelProto) -> Streamlined:
         if node.doc_string and node.op_type in _QUANTIZERS:
             quantizers[node.doc_string] = (*quantizers.get(node.doc_string, ()), node)
     return Streamlined(network, model, quantizers, tuple(_floats(model)))
+
+
+def of_nodes(network: onnx.ModelProto, nodes: onnx.ModelProto) -> Streamlined:
+    """The model of FINN's `nodes` from which `network` was read, as FINN itself executes it.
+
+    Raises UnsupportedError for a node that FINN cannot execute in Python.
+    """
+    model = ModelWrapper(nodes, make_deepcopy=True)
+    for node in model.graph.node:
+        try:
+            executable = node.domain == DOMAIN and getCustomOp(node) is not None
+        except Exception:  # noqa: BLE001  FINN's own, by release
+            executable = False
+        if not executable:
+            raise UnsupportedError(
+                f"FINN executes {describe(node)} in a simulation of HLS or RTL only, or under another name by now. The build "
+                "does not need it: leave verify.finn out, or give the model of before step_specialize_layers."
+            )
+    last = model.graph.node[-1]
+    if today(last.op_type) == "LabelSelect":  # what is compared are the numbers that it chooses from
+        scores = next(value for value in model.graph.value_info if value.name == last.input[0])
+        model.graph.node.remove(last)
+        del model.graph.output[:]
+        model.graph.output.append(scores)
+        model.graph.value_info.remove(scores)
+    # the tensors of `network` have the names of the nodes' own; its first quantizer says what the input is
+    writers = {node.output[0]: (node,) for node in model.graph.node}
+    given = next(node for node in network.graph.node if node.op_type in QUANTIZER_OPS).output[0]
+    return Streamlined(network, model, {given: (), **writers}, (), EXECUTION)
 
 
 def _write_defaults(node: NodeProto) -> None:
@@ -265,14 +299,16 @@ def compare(
             found = _found(theirs.model, checkpoint, node, tensors[node.output[0]], expected.shape)
             if not np.array_equal(found, expected):
                 why = _why(theirs.network, checkpoint, frame, found != expected)
-                raise _error(graph, checkpoint.stream, f"{checkpoint.tensor}: frame {index}", found, expected, why)
+                raise _error(
+                    theirs, graph, checkpoint.stream, f"{checkpoint.tensor}: frame {index}", found, expected, why
+                )
         logits = streams[conversion.logits][index].astype(np.int64)
         scale, bias = (
             np.broadcast_to(values, logits.shape).ravel()[order] for values in (transform.scale, transform.bias)
         )
         found, expected = np.round((tensors[output].ravel() - bias) / scale), logits.ravel()[order]
         if not np.array_equal(found, expected):
-            raise _error(graph, conversion.logits, f"the output: frame {index}", found, expected, _FLOAT32)
+            raise _error(theirs, graph, conversion.logits, f"the output: frame {index}", found, expected, _FLOAT32)
         on_progress(index + 1, len(frames))
     return len(matched) + 1, missing
 
@@ -296,7 +332,7 @@ def _found(
 ) -> np.ndarray:
     """FINN's integers, of the `shape` of the quantizer."""
     layout = getCustomOp(node).get_nodeattr("data_layout") if node.op_type == "MultiThreshold" else ""
-    if layout in ("NHWC", "NWC"):
+    if layout in ("NHWC", "NWC") or (node.domain == DOMAIN and tensor.ndim > 2):
         tensor = np.moveaxis(tensor, -1, 1)
     values: np.ndarray = tensor.astype(np.float64).reshape(shape)
     if not model.get_tensor_datatype(node.output[0]).is_integer():
@@ -316,13 +352,13 @@ def _why(network: onnx.ModelProto, checkpoint: Checkpoint, frame: np.ndarray, wr
 
 
 def _error(
-    graph: LayerGraph, stream: str, place: str, found: np.ndarray, expected: np.ndarray, why: str
+    theirs: Streamlined, graph: LayerGraph, stream: str, place: str, found: np.ndarray, expected: np.ndarray, why: str
 ) -> VerificationError:
     wrong = found != expected
     where = tuple(map(int, np.argwhere(wrong)[0]))
     layer = graph.writer(stream)
     name = "the input" if layer is None else f"layer {layer.name}" + (f" ({layer.source})" if layer.source else "")
     return VerificationError(
-        f"{name} gives {expected[where]} where FINN's streamlining of the network gives {found[where]:g}, at {place}, element "
+        f"{name} gives {expected[where]} where {theirs.compared_with} gives {found[where]:g}, at {place}, element "
         f"{where}; {int(wrong.sum())} of {wrong.size} elements differ, and all that is compared before is equal. {why}."
     )

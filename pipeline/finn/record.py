@@ -7,10 +7,23 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CROSS_CHECK", "FILE", "CrossCheck", "FinnExport", "FinnNodeCost", "Widths", "load", "load_cross_check"]
+__all__ = [
+    "CROSS_CHECK",
+    "EXECUTION",
+    "FILE",
+    "STREAMLINING",
+    "CrossCheck",
+    "FinnExport",
+    "FinnNodeCost",
+    "Widths",
+    "load",
+    "load_cross_check",
+]
 
 FILE = "finn.json"
 CROSS_CHECK = "finn_cross_check.json"
+STREAMLINING = "FINN's own streamlining of the network"
+EXECUTION = "FINN's own execution of its nodes"
 _SHOWN = 3  # names that a line has
 
 
@@ -61,7 +74,8 @@ class FinnExport:
 @dataclass(frozen=True)
 class CrossCheck:
     """What report/finn_cross_check.json has: in `frames` of the golden ones `tensors` of FINN's streamlined network are the
-    integers of the layers. `missing` are quantizers for which FINN has no node, and `floats` nodes that FINN left in floats.
+    integers of the layers. `missing` are quantizers for which FINN has no node, `floats` nodes that FINN left in floats, and `compared_with` is what of
+    FINN's they were compared with.
     """
 
     version: str
@@ -69,13 +83,11 @@ class CrossCheck:
     tensors: int
     missing: tuple[str, ...]
     floats: tuple[str, ...]
+    compared_with: str = STREAMLINING
 
     def __str__(self) -> str:
         frames = f"{self.frames} frame{'' if self.frames == 1 else 's'}"
-        line = (
-            f"FINN's own streamlining of the network (finn-plus {self.version}) gives the same integers in {self.tensors} tensors "
-            f"of {frames}"
-        )
+        line = f"{self.compared_with} (finn-plus {self.version}) gives the same integers in {self.tensors} tensors of {frames}"
         if self.missing:
             line += f"; not compared, as FINN has no integers of them: {_some(self.missing)}"
         if self.floats:
@@ -95,7 +107,12 @@ def load_cross_check(folder: Path) -> CrossCheck | None:
         return None
     record = json.loads(path.read_text())
     return CrossCheck(
-        record["version"], record["frames"], record["tensors"], tuple(record["missing"]), tuple(record["floats"])
+        record["version"],
+        record["frames"],
+        record["tensors"],
+        tuple(record["missing"]),
+        tuple(record["floats"]),
+        record["compared_with"],
     )
 
 

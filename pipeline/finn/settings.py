@@ -25,6 +25,7 @@ SETTINGS: Mapping[str, str] = {
     "folding_config_file": "folding_config_file",
     "specialize_layers_config_file": "specialize_layers_config_file",
     "verify_input_npy": "golden_inputs",
+    "model_path": "model",  # finn-plus
 } | dict.fromkeys(
     (
         # every release
@@ -44,7 +45,7 @@ SETTINGS: Mapping[str, str] = {
         *("debug_fifo", "mlo", "loop_body_hierarchy", "loop_body_range", "verify_rtlsim_behavioral"),
         *("verification_atol", "verification_rtol", "enable_instrumentation", "layouts_config_file"),
         # finn-plus
-        *("config_path", "model_path", "fifo_config_file", "verify_nodewise_report", "verification_mean_atol"),
+        *("config_path", "fifo_config_file", "verify_nodewise_report", "verification_mean_atol"),
         *("verification_mean_rtol", "requant_bitwidth_threshold", "infer_shuffle_skip_first", "functional_simulation"),
         *("fifosim_comm_mode", "fifosim_mpi_launcher", "fifosim_mpi_oversubscribe", "fifosim_mpi_args"),
         *("fifosim_mpi_hosts", "fpga_memory", "vitis_iodma_intf_max_width", "enable_exception_snapshots"),
@@ -82,9 +83,11 @@ def taken(values: Mapping[str, Any], called: str) -> tuple[dict[str, Any], str]:
         given.setdefault("verify_input_npy", "input.npy")  # as in FINN
     dropped = {"fpga_part"} if "board" in given else set()  # FINN takes the part of its board, too
     dropped |= set() if given.get("verify_steps") else {"verify_input_npy"}
-    options = {option: given[name] for name, option in SETTINGS.items() if option and name in given.keys() - dropped}
+    names = {name: option for name, option in SETTINGS.items() if option and name in given.keys() - dropped}
+    options = {option: given[name] for name, option in names.items()}
+    takes = [name if name == option else f"{name} as {option}" for name, option in names.items()]
     without = [name for name in values if not SETTINGS[name] or name in dropped or values[name] is None]
-    text = f"{called}: FINN's settings; taken are {', '.join(options) or 'none'}"
+    text = f"{called}: FINN's settings; taken are {', '.join(takes) or 'none'}"
     return options, f"{text}; without effect here: {', '.join(without)}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import config_file
 from pipeline.errors import ConfigError
-from pipeline.files import PTQ_CONFIGS
+from pipeline.files import BENCHMARKS, PTQ_CONFIGS
 from pipeline.models.names import TRAINED
 from pipeline.quantize.config import QuantizeConfig, load_quantize_config
-from pipeline.quantize.tables import is_tables, load_tables, make_tables
+from pipeline.quantize.tables import is_benchmark_of_tables, is_tables, load_tables, make_tables
 from pipeline.training.command import benchmark_command as training_benchmark
 from pipeline.training.interrupts import interruptible
 
@@ -52,7 +51,7 @@ def quantize_command(
             values["method"] = _BOUNDED
             say(f"method          {_BOUNDED}, as sums are to be bounded")
     if given.endswith((".yaml", ".yml")):
-        path = _found(Path(given))
+        path = config_file.named(Path(given), PTQ_CONFIGS)
         if path.is_file() and is_tables(path):
             raise ConfigError(f"{path} is of tables, of many quantizations: a2q benchmark {given}")
         config = load_quantize_config(path, values)
@@ -130,11 +129,12 @@ def _source(config: QuantizeConfig, say: Callable[[str], None]) -> Source:
 
 def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], bar: bool) -> None:
     """Do all that the benchmark `path` says, quantizations or trainings, and tell where their table is."""
-    file = config_file.find(str(path), Path(), PTQ_CONFIGS)
-    if file.is_file() and is_tables(file):
-        _tables_command(file, out or Path(TRAINED, f"benchmark_{file.stem}"), say)
+    path = config_file.named(path, BENCHMARKS, PTQ_CONFIGS)
+    folder = out or Path(TRAINED, f"benchmark_{path.stem}")
+    if is_benchmark_of_tables(path):
+        _tables_command(path, folder, say)
     else:
-        training_benchmark(path, out, say, bar)
+        training_benchmark(path, folder, say, bar)
 
 
 @interruptible("what is done is kept")
@@ -147,15 +147,3 @@ def _tables_command(path: Path, folder: Path, say: Callable[[str], None]) -> Non
 
 def _quiet_brevitas() -> None:
     warnings.filterwarnings("ignore", category=UserWarning, module=r"brevitas(_examples)?\.")
-
-
-def _found(path: Path) -> Path:
-    """`path`, or the file of that name that comes with the project. Raises ConfigError."""
-    if path.is_file() or path.parent != Path():
-        return path
-    names = sorted(file.name for file in PTQ_CONFIGS.glob("*.yaml"))
-    if path.name not in names:
-        close = difflib.get_close_matches(path.name, names, n=1)
-        hint = f"Did you mean {close[0]}? " if close else ""
-        raise ConfigError(f"There is no file {path}. {hint}With the project come: {', '.join(names)}.")
-    return PTQ_CONFIGS / path.name

@@ -187,14 +187,25 @@ def load_quantize_config(
 
     Raises ConfigError with the file, the key, its value and what is allowed.
     """
-    values = dict(given) if path is None else config_file.merge(config_file.read(path, anchor, PTQ_CONFIGS), given)
+    written = {} if path is None else config_file.read(path, anchor, PTQ_CONFIGS)
     try:
-        return QuantizeConfig.model_validate(values)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}" if path else str(error)) from None
+        return QuantizeConfig.model_validate(config_file.merge(written, given))
+    except ConfigError as error:  # of keys that do not fit together, or by more than their type
+        raise ConfigError(f"{path if path and _refusal(written) == str(error) else giver}: {error}") from None
     except ValidationError as error:
         where = path or Path(giver)
         raise ConfigError(config_file.explain(where, error, QuantizeConfig, given, PTQ_CONFIGS, giver)) from None
+
+
+def _refusal(values: Mapping[str, Any]) -> str:
+    """The error of `values` whose keys do not fit together, where it is one."""
+    try:
+        QuantizeConfig.model_validate(values)
+    except ConfigError as error:
+        return str(error)
+    except ValidationError:
+        pass
+    return ""
 
 
 def anchor(values: dict[str, Any], folder: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.quantize.quantize import Source
     from pipeline.training.evaluate import Scores
 
-__all__ = ["Cell", "TablesConfig", "is_tables", "load_tables", "make_tables"]
+__all__ = ["Cell", "TablesConfig", "is_benchmark_of_tables", "is_tables", "load_tables", "make_tables"]
 
 _BITS = re.compile(r"W(\d+)A(\d+)")
 _RUNS = "runs.jsonl"
@@ -64,8 +64,23 @@ class Cell:
 
 
 def is_tables(path: Path) -> bool:
-    """Whether the file `path` is of tables of quantization, and not of trainings. Raises ConfigError."""
-    return "quantize" in config_file.read(path, lambda values, folder: None, path.parent)
+    """Whether the file `path` is of tables of quantization. Raises ConfigError for a file that cannot be read."""
+    return "quantize" in _keys(path)
+
+
+def is_benchmark_of_tables(path: Path) -> bool:
+    """Whether the benchmark in the file `path` is of quantizations, and not of trainings. Raises ConfigError for neither."""
+    keys = _keys(path)
+    if not keys & {"quantize", "base"}:
+        raise ConfigError(
+            f"{path} has neither `quantize`, from which its rows would differ as quantizations, nor `base`, from which they would "
+            "as trainings. Add one of them."
+        )
+    return "quantize" in keys
+
+
+def _keys(path: Path) -> set[str]:
+    return set(config_file.read(path, lambda values, folder: None, path.parent))
 
 
 def load_tables(path: Path) -> tuple[TablesConfig, list[QuantizeConfig]]:
@@ -214,6 +229,8 @@ def _each(row: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
             match = _BITS.fullmatch(str(cell.pop("bits")))
             if match is None:
                 raise ConfigError(f"{where}: bits is {shown(row['bits'])}; expected such as W4A4, or a list of them.")
+            if twice := sorted(cell.keys() & {"weight_bits", "act_bits"}):
+                raise ConfigError(f"{where}: {twice[0]} stands beside bits, which says it, too. Leave one of them out.")
             cell |= {"weight_bits": int(match[1]), "act_bits": int(match[2])}
         yield cell
 

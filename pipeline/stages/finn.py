@@ -27,20 +27,23 @@ def run(context: Context) -> str:
 def _cross_check(context: Context) -> str:
     import onnx
 
+    from pipeline.dataflow.finn_node import FOLDING_FILE
     from pipeline.dataflow.storage import load_graph
     from pipeline.finn.cross_check import cross_check
     from pipeline.models import resolve
     from pipeline.verification.frames import simulated_frames
 
     graph = load_graph(context.inputs["accumulators"])
-    _, raw = resolve.load(context.inputs["resolve"])
-    _, chosen = simulated_frames(graph, context.inputs["resolve"], context.options.simulation.frames, again=False)
+    given = context.inputs["resolve"]
+    record, raw = resolve.load(given)
+    _, chosen = simulated_frames(graph, given, context.options.simulation.frames, again=False)
     result = cross_check(
         onnx.load(context.inputs["streamline"] / "model.onnx"),
         graph,
         raw[list(chosen)],
         context.folder,
         version=version("finn-plus"),
+        nodes=onnx.load(given / record.file) if (given / FOLDING_FILE).is_file() else None,
         on_progress=lambda done, total: context.progress(done, total, "frames"),
     )
     for name in result.missing:

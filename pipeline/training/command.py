@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from pipeline import config_file
 from pipeline.errors import ConfigError, ModelError, VerificationError
 from pipeline.files import TRAIN_CONFIGS
 from pipeline.models.metrics import TITLES
@@ -41,7 +41,7 @@ def train_command(
     """Train what the configuration `path` says, and tell how well it does and how to go on."""
     require_extra("train", "lightning", "tensorboard")
     config = load_train_config(
-        _found(path, TRAIN_CONFIGS), {key: value for key, value in overrides.items() if value is not None}
+        config_file.named(path, TRAIN_CONFIGS), {key: value for key, value in overrides.items() if value is not None}
     )
     _quiet_brevitas()
     from pipeline.training.fit import fit
@@ -69,15 +69,13 @@ def default_folder(config: TrainConfig) -> Path:
 
 
 @interruptible("finished trainings and epochs are kept")
-def benchmark_command(path: Path, out: Path | None, say: Callable[[str], None], bar: bool) -> None:
-    """Train every row of the benchmark `path`, and print its table."""
+def benchmark_command(path: Path, folder: Path, say: Callable[[str], None], bar: bool) -> None:
+    """Train every row of the benchmark `path`, into `folder`, and tell where its table is."""
     require_extra("train", "lightning", "tensorboard")
     from pipeline.training.benchmark import benchmark, load_benchmark
 
-    path = _found(path, TRAIN_CONFIGS.parent / "benchmark")
     load_benchmark(path)  # first of all, for its mistakes
     _quiet_brevitas()
-    folder = out or Path(TRAINED, f"benchmark_{path.stem}")
     folder.mkdir(parents=True, exist_ok=True)
     benchmark(path, folder, say, bar=bar)
     say(f"{folder / 'benchmark.html'}: the table and what it shows")
@@ -254,19 +252,6 @@ def pack_command(model: str, out: Path | None) -> str:
         f"{target}: {target.stat().st_size:,} bytes of {path.stat().st_size:,}, the weights of {packed} layers packed; "
         f"outputs equal on {len(frames)} golden frames"
     )
-
-
-def _found(path: Path, shipped: Path) -> Path:
-    """`path`, or the file of that name in `shipped`, which come with the project. Raises ConfigError."""
-    if path.is_file() or path.parent != Path():
-        return path
-    name = path.name.removesuffix(".yaml")
-    names = sorted(file.stem for file in shipped.glob("*.yaml"))
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"Did you mean {close[0]}? " if close else ""
-        raise ConfigError(f"There is no file {path}. {hint}By name there are: {', '.join(names)}.")
-    return shipped / f"{name}.yaml"
 
 
 def _quiet_brevitas() -> None:

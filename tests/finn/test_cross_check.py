@@ -21,12 +21,14 @@ from pipeline.dataflow.storage import load_graph
 from pipeline.errors import UnsupportedError, VerificationError
 from pipeline.finn import record
 from pipeline.finn.cross_check import _ending, _floats, compare, cross_check, streamlined
+from pipeline.finn.model import to_finn
 from pipeline.frontend.conversion import dataflow
 from pipeline.frontend.conversion.walk import convert_graph
 from pipeline.frontend.streamline.reading import read_model
 from pipeline.kernels.mvau import MVAU
 from pipeline.models import resolve
 from tests.dataflow.networks import Network
+from tests.frontend.streamline.test_finn_nodes import convolution, frames_for
 
 
 def residual(scale: float = 0.45) -> Network:
@@ -93,7 +95,7 @@ def test_a_layer_with_another_weight_is_named(network, changed, index):
     weights = unit.weights.copy()
     weights[:, weights.shape[1] // 2] *= -1
     with pytest.raises(
-        VerificationError, match=rf"^layer {unit.name} \(.*FINN's streamlining .*, and all that is compared"
+        VerificationError, match=rf"^layer {unit.name} \(.*FINN's own streamlining .*, and all that is compared"
     ):
         changed(unit.name, weights=weights)
 
@@ -167,3 +169,49 @@ def test_a_build_says_it_and_keeps_it_in_its_key(tmp_path):
     model = onnx.load(asked.results["streamline"] / "model.onnx")
     with pytest.raises(VerificationError, match=rf"^layer {unit.name} \(features.6"):
         cross_check(model, changed, frames[:1], tmp_path, version="1")
+
+
+def test_finn_executes_a_model_of_its_nodes_itself(tmp_path):
+    options = {"golden_frames": 4, "simulation": {"frames": 2}, "until": "finn", "progress": False}
+    build("quant_tfc_w2a2", out=tmp_path / "b", finn=True, **options)
+    path = tmp_path / "b" / "finn" / "model.onnx"
+    options |= {"golden_inputs": tmp_path / "b" / "finn" / "input.npy", "verify": {"finn": True}}
+    read = build(path, out=tmp_path / "read", **options)
+    assert "FINN's own execution of its nodes (finn-plus" in read.stages[-1].summary
+    assert "gives the same integers in 4 tensors of 2 frames" in read.stages[-1].summary
+    assert "not compared" not in read.stages[-1].summary
+
+    graph = load_graph(read.results["accumulators"])
+    _, frames = resolve.load(read.results["resolve"])
+    network, nodes = onnx.load(read.results["streamline"] / "model.onnx"), onnx.load(path)
+    unit = [layer for layer in graph if isinstance(layer, MVAU)][1]
+    changed = with_layer(graph, unit.name, weights=-unit.weights)
+    with pytest.raises(
+        VerificationError, match=rf"^layer {unit.name} .* where FINN's own execution of its nodes gives"
+    ):
+        cross_check(network, changed, frames[:1], tmp_path, version="1", nodes=nodes)
+    nodes.graph.node[1].op_type += "_hls"
+    nodes.graph.node[1].domain += ".hls"
+    with pytest.raises(UnsupportedError, match=r"FINN executes .*_hls.* in a simulation of HLS or RTL only"):
+        cross_check(network, graph, frames[:1], tmp_path, version="1", nodes=nodes)
+
+
+def test_images_of_a_model_of_finns_nodes_are_compared_pixel_by_pixel(tmp_path):
+    graph = convolution()
+    nodes = to_finn(graph, graph, 10**9).model
+    onnx.save(nodes.model, tmp_path / "net.onnx")
+    model = read_model(tmp_path / "net.onnx")
+    frames = frames_for(graph).astype(np.float32)
+    layers = dataflow.convert(model, frames, top1=None, name="net").graph
+    result = cross_check(model, layers, frames, tmp_path, version="1", nodes=nodes.model)
+    assert result.missing == () and result.tensors >= 2
+    unit = next(layer for layer in layers if isinstance(layer, MVAU))
+    with pytest.raises(VerificationError, match=rf"^layer {unit.name} "):
+        cross_check(
+            model,
+            with_layer(layers, unit.name, weights=-unit.weights),
+            frames,
+            tmp_path,
+            version="1",
+            nodes=nodes.model,
+        )

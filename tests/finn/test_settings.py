@@ -31,6 +31,7 @@ OLDER = {
     "folding_config_file": None, "auto_fifo_depths": False, "rtlsim_batch_size": 3, "minimize_bit_width": True,
     "vitis_opt_strategy": "default", "verify_input_npy": "missing.npy", "steps": ["step_tidy_up"],
 }  # fmt: skip
+MODEL = {"model": "quant_tfc_w2a2"}
 
 
 def written(folder: Path, values: dict) -> Path:
@@ -41,20 +42,20 @@ def written(folder: Path, values: dict) -> Path:
 
 def test_what_has_a_meaning_is_taken_and_all_else_is_named(tmp_path):
     notes: list[str] = []
-    config = load_config(written(tmp_path, TUTORIAL), {"seed": 3}, on_note=notes.append)
+    config = load_config(written(tmp_path, TUTORIAL), {"seed": 3, **MODEL}, on_note=notes.append)
     assert (config.board, config.synth_clk_period_ns, config.target_fps, config.seed) == ("Pynq-Z2", 5.0, 5000.0, 3)
     assert config.folding_config_file == tmp_path / "folding.json"
     assert config.golden_inputs == tmp_path / "input.npy"  # what FINN verifies with
     (note,) = notes
     assert note == (
         f"{tmp_path}/dataflow_build_config.json: FINN's settings; taken are board, synth_clk_period_ns, target_fps, "
-        "folding_config_file, golden_inputs; without effect here: output_dir, mvau_wwidth_max, standalone_thresholds, "
+        "folding_config_file, verify_input_npy as golden_inputs; without effect here: output_dir, mvau_wwidth_max, standalone_thresholds, "
         "shell_flow_type, verify_save_rtlsim_waveforms, fifosim_save_waveform, debug_fifo, verify_steps, generate_outputs"
     )
 
 
 def test_settings_of_older_releases_and_their_nulls(tmp_path):
-    config = load_config(written(tmp_path, OLDER))
+    config = load_config(written(tmp_path, OLDER), MODEL)
     assert (config.board, config.fpga_part, config.synth_clk_period_ns) == ("Pynq-Z1", "xc7z020clg400-1", 10.0)
     assert (config.target_fps, config.folding_config_file, config.golden_inputs) == (1000.0, None, None)
 
@@ -63,16 +64,16 @@ def test_settings_of_older_releases_and_their_nulls(tmp_path):
 def test_boards_go_by_finns_names(tmp_path, name):
     from finn.util.basic import part_map
 
-    config = load_config(written(tmp_path, {"generate_outputs": [], "board": name}))
+    config = load_config(written(tmp_path, {"generate_outputs": [], "board": name}), MODEL)
     assert load_board(config.board).part == part_map[name]
 
 
 def test_settings_may_be_inherited_from(tmp_path):
     written(tmp_path, TUTORIAL)
-    (tmp_path / "own.yaml").write_text("inherit: dataflow_build_config.json\ntarget_fps: 20\n")
+    (tmp_path / "own.yaml").write_text("inherit: dataflow_build_config.json\ntarget_fps: 20\nmodel: quant_tfc_w2a2\n")
     assert load_config(tmp_path / "own.yaml").target_fps == 20
     (tmp_path / "finn.yaml").write_text("generate_outputs: [stitched_ip]\nsynth_clk_period_ns: 4.0\nboard: ZCU104\n")
-    assert load_config(tmp_path / "finn.yaml").synth_clk_period_ns == 4.0
+    assert load_config(tmp_path / "finn.yaml", MODEL).synth_clk_period_ns == 4.0
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,15 @@ def test_settings_may_be_inherited_from(tmp_path):
 )  # fmt: skip
 def test_what_cannot_be_used_is_an_error(tmp_path, values, message):
     with pytest.raises(ConfigError, match=message):
-        load_config(written(tmp_path, values))
+        load_config(written(tmp_path, values), MODEL)
+
+
+def test_the_model_is_named_by_finn_plus_settings_or_beside_them(tmp_path):
+    assert load_config(written(tmp_path, {"steps": [], "model_path": "net.onnx"})).model == str(tmp_path / "net.onnx")
+    with pytest.raises(
+        ConfigError, match=r"dataflow_build_config.json: FINN's settings name no model, .* a2q build model.onnx"
+    ):
+        load_config(written(tmp_path, {"steps": []}))
 
 
 def test_the_names_are_those_of_finn_plus():

@@ -84,7 +84,9 @@ def test_every_cell_is_done_with_every_seed_and_kept(
     [
         ("rows: [{bits: W4A4}]", "quantize is missing; expected a mapping"),
         ("quantize: {}\nrows: [{bits: 4}]", "row 1: bits is 4; expected such as W4A4"),
-        ("quantize: {}\nrows: [{bits: [W4A4, W9A4]}]", "weight_bits is 9"),
+        ("quantize: {}\nrows: [{bits: [W4A4, W9A4]}]", "wrong.yaml, row 1: weight_bits is 9"),
+        ("quantize: {}\nrows: [{}, {method: foo}]", "wrong.yaml, row 2: method is 'foo'; expected"),
+        ("quantize: {}\nrows: [{bits: W4A4, act_bits: 3}]", "row 1: act_bits stands beside bits"),
         ("quantize: {}\nrows: [{method: [mse_channel, mse_channel]}]", "W4A4 mse_channel is there already"),
         ("quantize: {}\nseeds: [1, 1]\nrows: [{}]", "seeds is [1, 1]; expected each once"),
         ("quantize: {}\nrows: [{bitz: W4A4}]", "there is no option 'bitz'"),

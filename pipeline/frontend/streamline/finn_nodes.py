@@ -259,6 +259,19 @@ class _Conversion:
 
     def _levels(self, node: onnx.NodeProto, source: str, thresholds: np.ndarray, options: Mapping[str, Any]) -> None:
         output, bipolar = node.output[0], options["outputDataType"] == "BIPOLAR"
+        steps, least = thresholds.shape[-1], int(options.get("ActVal", 0))
+        if options.get("numSteps", steps) != steps:
+            raise UnsupportedError(
+                f"{describe(node)} has {steps} thresholds a channel, and says that they are {options['numSteps']} (numSteps)."
+            )
+        fits = (
+            steps == 1 if bipolar else _type(node, options["outputDataType"]).contains(np.array([least, least + steps]))
+        )
+        if not fits:
+            raise UnsupportedError(
+                f"{describe(node)} counts {steps} thresholds from {least} on (ActVal), which its outputDataType, "
+                f"{options['outputDataType']}, does not hold."
+            )
         layout = "NCHW" if self._rank(output) == 4 else "NC"
         self._names[output] = self._add(
             "MultiThreshold",
@@ -267,7 +280,7 @@ class _Conversion:
             _QONNX,
             out_dtype=options["outputDataType"],
             out_scale=2.0 if bipolar else 1.0,
-            out_bias=-1.0 if bipolar else float(options.get("ActVal", 0)),
+            out_bias=-1.0 if bipolar else float(least),
             data_layout=layout,
         )
 

@@ -345,6 +345,8 @@ def test_every_node_without_a_layer_is_named(tmp_path):
         (lambda m: getCustomOp(m.graph.node[1]).set_nodeattr("depthwise", 1), UnsupportedError, "only a VVAU or a Pool"),
         (lambda m: getCustomOp(m.graph.node[2]).set_nodeattr("MW", 3), UnsupportedError, r"says that they are \(MW, MH\) = \(3, "),
         (lambda m: getCustomOp(m.graph.node[2]).set_nodeattr("SIMD", 0), UnsupportedError, "MVAU_0 has SIMD = 0; expected"),
+        (lambda m: getCustomOp(m.graph.node[3]).set_nodeattr("numSteps", 9), UnsupportedError, "15 thresholds a channel, and says that they are 9"),
+        (lambda m: getCustomOp(m.graph.node[3]).set_nodeattr("outputDataType", "UINT1"), UnsupportedError, "outputDataType, UINT1, does not hold"),
         (lambda m: m.graph.node[0].ClearField("attribute"), UnsupportedError, "FMPadding_0 has the data type .none."),
         (lambda m: m.graph.node[2].input.__setitem__(1, "p"), UnsupportedError, "MVAU_0.* takes input 1 from a stream"),
         (lambda m: m.graph.input[0].type.tensor_type.shape.dim.pop(), ModelError, "has the shape"),
