@@ -29,7 +29,7 @@ from pipeline.report import markdown
 _RATE, _BOARD = 284_000, "KV260"  # 1,056 cycles a frame at the board's clock
 _STYLES = ("folded", "unrolled", "dsp")  # sparse alone does not reach the rate
 _COLOURS = ("#000000", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#CC79A7")  # Okabe and Ito
-_MARKERS = {"": "D", "a2q": "s", "a2q_plus": "o"}
+_MARKERS = {"": "D", "a2q": "s", "a2q_plus": "o", "axe": "^"}
 _STYLE_MARKERS = {"folded": "v", "unrolled": "P", "dsp": "X", "auto": "o"}
 # What others have published of such networks, as their sources say it; of LUTs and DSPs these say nothing.
 _PUBLISHED = (
@@ -45,14 +45,15 @@ def _introduction() -> str:
 
 Built with `mvau_style: auto` for {_RATE:,} frames/s at {1000 / board.clock_period_ns:g} MHz on {_BOARD}, which has {capacity.lut:,} LUT and {capacity.dsp:,} DSP.
 LUTs and DSPs are estimated (`pipeline/folding/estimate.py`) and, where the network was simulated exactly and synthesized,
-counted by Yosys; cycles between frames are then observed, else predicted. Top-1 is quoted from the training, on CIFAR-10
-re-compressed as JPEG."""
+counted by Yosys; cycles between frames are then observed, else predicted. Top-1 is quoted from the record of the training, or of the
+quantization after training (`ptq_`…, AXE), on CIFAR-10 re-compressed as JPEG."""
 
 
 @dataclass(frozen=True)
 class Point:
     """A network: how accurate it is, and what it takes at the rate."""
 
+    name: str
     spec: ModelSpec
     top1: float
     estimated: tuple[int, int]  # LUT, DSP
@@ -77,7 +78,7 @@ def _point(model: str, style: str, until: str, folder: Path) -> Point:
     path = Path(model) if is_path(model) else CHECKPOINTS / f"{model}.pth"
     record = checkpoint_record(path)
     spec = recorded(path.stem, record) if is_path(model) else find(model)
-    out = folder / (spec.name if style == "auto" else f"{spec.name}_{style}")
+    out = folder / (path.stem if style == "auto" else f"{path.stem}_{style}")
     config = out.with_suffix(".yaml")
     values = {"inherit": "base.yaml", "model": str(path), "mvau_style": style, "target_fps": _RATE, "board": _BOARD}
     config.write_text(yaml.safe_dump(values | {"simulation": {"cppsim_frames": 0}}))
@@ -88,6 +89,7 @@ def _point(model: str, style: str, until: str, folder: Path) -> Point:
     chosen = reports.get("mvau_styles")  # only where the style is auto
     styles = [choice["style"] for choice in chosen["layers"].values()] if chosen else []
     return Point(
+        path.stem,
         spec,
         record["top1"],
         _luts_and_dsps(reports["estimate_layer_resources"]["total"]),
@@ -176,7 +178,7 @@ def _page(points: list[Point], by_style: Mapping[str, Mapping[str, Point]]) -> s
         estimated = [f"{amount:,}" for amount in p.estimated]
         rows.append(
             [
-                p.spec.name,
+                p.name,
                 p.spec.accumulator_bits or "–",
                 f"{p.top1:.2%}",
                 *estimated,
@@ -211,13 +213,13 @@ def _page(points: list[Point], by_style: Mapping[str, Mapping[str, Point]]) -> s
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", help="names or checkpoints; default: every kept ResNet-8")
+    parser.add_argument("models", nargs="*", help="names or checkpoints, beside every kept ResNet-8")
     parser.add_argument("--synthesize", nargs="*", default=[], help="those of them to simulate and synthesize")
     parser.add_argument("--styles", nargs="*", default=[], help="those of them to fold in each style, too")
     parser.add_argument("--out", type=Path, default=Path("build/luts_by_accumulator"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    models = options.models or _default_models()
+    models = [*_default_models(), *options.models]
     for option in ("synthesize", "styles"):
         if unknown := set(getattr(options, option)) - set(models):
             parser.error(f"--{option} names {', '.join(sorted(unknown))}, which is none of {', '.join(models)}")
@@ -225,7 +227,7 @@ def _main() -> None:
     points = [_point(model, "auto", until[model], options.out) for model in models]
     autos = dict(zip(models, points, strict=True))
     by_style = {
-        autos[model].spec.name: {style: _point(model, style, "fold", options.out) for style in _STYLES}
+        autos[model].name: {style: _point(model, style, "fold", options.out) for style in _STYLES}
         | {"auto": autos[model]}
         for model in options.styles
     }
