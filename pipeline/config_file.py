@@ -195,7 +195,7 @@ def explain(
             break
         section = inner
     key = ".".join(place if get_origin(field.annotation) is dict else place[: depth + 1])[:_LONGEST_NAME]
-    if first["type"] == "missing":
+    if first["type"] == "missing" and depth + 1 == len(place):
         return f"{where}: {key} is missing; expected {field.description}."
     value = str(first["input"]) if isinstance(first["input"], Path) else first["input"]
     if value is None:

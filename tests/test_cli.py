@@ -183,6 +183,18 @@ def test_stages() -> None:
         (["benchmark", "tabels"], "Did you mean tables.yaml?"),
         (["benchmark", "resnet8_w4a4_adaround"], "has neither `quantize`, from which its rows"),
         (["quantize", "none.yaml"], "error: There is no file none.yaml. By name there are: cnv_tables.yaml,"),
+        (
+            ["quantize", "net.py"],
+            "error: the command line: network is net.py; expected a float network of `a2q models`",
+        ),
+        (
+            ["quantize", "net.py:Net", "--input-shape", "16,16"],
+            "input_shape is ['16', '16']; expected null, or channels, height",
+        ),
+        (
+            ["quantize", "resnet8", "--out", __file__],
+            f"error: {__file__} cannot be written: File exists. Name another folder",
+        ),
         (["quantize", "resnet8", "--method", "mse"], "error: the command line: method is 'mse'; expected"),
         (["evaluate", "none.pth"], "error: There is no checkpoint none.pth."),
         (["evaluate", "none.onnx"], "error: There is no file none.onnx. Give the path"),
@@ -252,6 +264,8 @@ def test_diff(elsewhere: Path) -> None:
     layer = {
         "name": "MVAU_0",
         "op_type": "MVAU",
+        "source": "conv.weight",
+        "accumulator": {"bits": 14},
         "folding": {"PE": 2},
         "resources": resources,
         "cycles": {"predicted": 9},

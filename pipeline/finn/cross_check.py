@@ -293,7 +293,7 @@ def compare(
     source, output = (end[0].name for end in (theirs.model.graph.input, theirs.model.graph.output))
     transform, order = conversion.transform, conversion.layout.ravel()
     for index, frame in enumerate(frames):
-        tensors = execute_onnx(theirs.model, {source: frame[None]}, return_full_exec_context=True)
+        tensors = _executed(theirs, {source: frame[None]})
         for checkpoint, node in matched:
             expected = _integers(checkpoint, streams[checkpoint.stream][index])
             found = _found(theirs.model, checkpoint, node, tensors[node.output[0]], expected.shape)
@@ -311,6 +311,20 @@ def compare(
             raise _error(theirs, graph, conversion.logits, f"the output: frame {index}", found, expected, _FLOAT32)
         on_progress(index + 1, len(frames))
     return len(matched) + 1, missing
+
+
+def _executed(theirs: Streamlined, given: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """All tensors, by FINN's execution, which refuses with exceptions of every kind. Raises UnsupportedError."""
+    try:
+        tensors: Mapping[str, np.ndarray] = execute_onnx(theirs.model, dict(given), return_full_exec_context=True)
+        return tensors
+    except Exception as error:
+        text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        node = _at_work(error)
+        where = "" if node is None else f" at {node.name or node.output[0]} ({node.op_type})"
+        raise UnsupportedError(
+            f"FINN cannot execute this network: it stops{where}: {text}. The build does not need it: leave verify.finn out."
+        ) from error
 
 
 def _integers(checkpoint: Checkpoint, frame: np.ndarray) -> np.ndarray:

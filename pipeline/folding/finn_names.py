@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.dataflow.finn_node import OPERATORS, today
@@ -53,7 +53,7 @@ class Names:
     """The names of the layers in a file, `keys`, by today's names without _hls and _rtl; `others` are no layer's.
 
     Where a file has several operators that are one now, they are numbered in the file's order, which is that of FINN's
-    graph.
+    graph: it has to have them all from 0 on, and none by the name that they have together.
     """
 
     keys: dict[str, str]
@@ -61,7 +61,8 @@ class Names:
     former: bool  # whether there are names of FINN 0.8 or 0.9
 
     @classmethod
-    def read(cls, keys: Collection[str]) -> Names:
+    def read(cls, keys: Collection[str], called: str) -> Names:
+        """The names among the `keys` of the file that errors call `called`. Raises ConfigError for names that contradict."""
         attributes: dict[str, list[tuple[str, str, int]]] = {}
         others = []
         former = False
@@ -75,6 +76,8 @@ class Names:
         names = {}
         for operator, entries in attributes.items():
             counted_apart = len({kind for _, kind, _ in entries}) > 1
+            if counted_apart:
+                _check_counted_apart(called, operator, entries)
             for position, (key, _, index) in enumerate(entries):
                 names[f"{operator}_{position if counted_apart else index}"] = key
         order = {key: position for position, key in enumerate(keys)}
@@ -116,6 +119,29 @@ class Names:
         ]
         note = f"FINN counts in another way: {', '.join(moved[:_SHOWN])}" if moved else ""
         return layers, note + (f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else "")
+
+
+def _check_counted_apart(called: str, operator: str, entries: Sequence[tuple[str, str, int]]) -> None:
+    """Raise ConfigError unless the `entries` (name, kind, index) of an operator say which layer each is of."""
+    kinds: dict[str, list[tuple[str, int]]] = {}
+    for key, kind, index in entries:
+        kinds.setdefault(kind, []).append((key, index))
+    made = [kind for kind in kinds if kind.endswith(("_hls", "_rtl"))]
+    if made and operator in kinds:
+        one, other = kinds[operator][0][0], kinds[made[0]][0][0]
+        raise ConfigError(
+            f"{called} has {one} and {other}: FINN counts {made[0]} apart, so that which of the layers it is cannot be told. Call all "
+            f"of them {operator}_0, {operator}_1, …, or name all as FINN does."
+        )
+    if [index for _, _, index in entries] == list(range(len(entries))):
+        return  # counted together
+    for named in kinds.values():
+        for position, (key, index) in enumerate(named):
+            if index != position:
+                raise ConfigError(
+                    f"{called} has {key}, and not all before it: FINN counts {' and '.join(kinds)} apart, so that which of the layers "
+                    f"it is cannot be told. Leave all of them in, in FINN's order, or call them {operator}_0, {operator}_1, …."
+                )
 
 
 def check_network(

@@ -84,7 +84,7 @@ class FoldingConfig:
         """
         entries = check_layout(f"The folding file {path}", content, '{"MVAU_0": {"PE": 2}, …}')
         given = entries.pop("Defaults", {})
-        names = Names.read(entries)
+        names = Names.read(entries, f"The folding file {path}")
         layers, note = names.of(graph) if graph else (names.keys, "")
         ignored = list(names.others)
         folding = {}

@@ -83,10 +83,10 @@ class StylesFile:
 
         Raises ConfigError for a file that cannot be read, has values that cannot be, or is of another network.
         """
-        called = f"The file {path}"
+        called = f"The specialize_layers_config_file {path}"
         entries = check_layout(called, read_json(path, called), f'{{"MVAU_0": {{"{_OPTION}": "hls"}}, …}}')
         given = entries.pop("Defaults", {})
-        names = Names.read(entries)
+        names = Names.read(entries, called)
         keys, _ = names.of(graph) if graph else (names.keys, "")
         layers = {
             name: _style(called, key, entries[key][_OPTION]) for name, key in keys.items() if _OPTION in entries[key]

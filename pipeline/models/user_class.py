@@ -33,29 +33,33 @@ def make_network(model_class: str) -> nn.Module:
     module_name, _, attribute = model_class.rpartition(":")
     with _first(_folder(module_name)):
         try:
-            make = attrgetter(attribute)(_module(module_name))
+            module = _module(module_name)
         except ImportError as error:
             raise ConfigError(
-                f"model_class is {model_class}, but {module_name} cannot be imported: {error}. Run where its file is, or "
+                f"{model_class}: {module_name} cannot be imported: {error}. Run where its file is, or "
                 "name its folder in PYTHONPATH."
             ) from error
         except FileNotFoundError as error:
-            raise ConfigError(f"model_class is {model_class}, but there is no file {error.filename}.") from error
+            raise ConfigError(f"{model_class}: there is no file {error.filename}.") from error
+        except (Exception, SystemExit) as error:  # of the user's own code
+            raise ConfigError(f"{model_class}: its module fails: {_said(error)}.") from error
+        try:
+            make = attrgetter(attribute)(module)
         except AttributeError as error:
-            raise ConfigError(f"model_class is {model_class}, but {error}.") from error
-        except Exception as error:  # of the user's own code
-            raise ConfigError(f"model_class is {model_class}, whose module fails: {_said(error)}.") from error
+            made = [
+                name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, nn.Module)
+            ]
+            there = f"its networks are {', '.join(made)}" if made else "it makes no class of torch.nn.Module"
+            raise ConfigError(f"{model_class}: {module_name} has no {attribute}; {there}.") from error
         try:
             network = make()
-        except Exception as error:  # likewise
+        except (Exception, SystemExit) as error:  # likewise
             raise ConfigError(
-                f"model_class is {model_class}, which fails without arguments: {_said(error)}. Name a function that takes "
+                f"{model_class} fails without arguments: {_said(error)}. Name a function that takes "
                 "none and returns the network."
             ) from error
     if not isinstance(network, nn.Module):
-        raise ConfigError(
-            f"model_class is {model_class}, which makes a {type(network).__name__}; expected a torch.nn.Module."
-        )
+        raise ConfigError(f"{model_class} makes a {type(network).__name__}; expected a torch.nn.Module.")
     return network.eval()
 
 
@@ -102,5 +106,5 @@ def _first(folder: str) -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".rstrip(".")

@@ -59,21 +59,27 @@ def quantize_command(
         config = load_quantize_config(None, {"network": given, **values})
 
     _quiet_brevitas()
-    from pipeline.quantize.quantize import quantize, record_of, top1_scores
-    from pipeline.quantize.result import write_result
+    from pipeline.quantize.result import folder_for
 
-    source = _source(config, say)
-    images = source.images
-    known = f"top-1 {source.top1:.2%}; " if images.labelled else ""
-    say(f"float           {known}{source.folded} normalisations folded into weights")
-    if searching:
-        _search(config, source, target_fps or _RATE, out, say)
-        return
+    with folder_for(out or Path(TRAINED)):
+        source = _source(config, say)
+        known = f"top-1 {source.top1:.2%}; " if source.images.labelled else ""
+        say(f"float           {known}{source.folded} normalisations folded into weights")
+        if searching:
+            _search(config, source, target_fps or _RATE, out, say)
+        else:
+            _quantize(config, source, out, say)
+
+
+def _quantize(config: QuantizeConfig, source: Source, out: Path | None, say: Callable[[str], None]) -> None:
+    from pipeline.quantize.quantize import quantize, record_of, top1_scores
+    from pipeline.quantize.result import check_result, write_result
+
+    images, folder = source.images, out or Path(TRAINED, config.name(source.name))
+    check_result(config, source, folder)
     result = quantize(config, source, say)
     scores = top1_scores(result.network, source.test)
-    path = write_result(
-        config, source, result, record_of(config, source, result, scores), out or Path(TRAINED, result.name)
-    )
+    path = write_result(config, source, result, record_of(config, source, result, scores), folder)
     if config.bias_correct:
         say(f"biases          {'corrected' if result.corrected else 'left as they were: held-out images got worse'}")
     if result.widest is not None:
@@ -82,8 +88,8 @@ def quantize_command(
     top1 = scores.metrics["top1"]
     if images.labelled:
         reached = (
-            f"top-1 {top1:.2%} on the {images.test_source} as Brevitas computes it, {source.top1:.2%} in float; in "
-            f"{result.seconds:.0f} s without that measurement of it"
+            f"top-1 {top1:.2%}, as Brevitas computes it, on the {images.test_source}, {source.top1:.2%} in float; quantized in "
+            f"{result.seconds:.0f} s"
         )
     else:
         reached = f"{top1:.2%} of {images.test_source} get the class that they get in float; of which class they are is not known"

@@ -76,6 +76,11 @@ class QuantizeConfig(Section):
                 raise ConfigError(
                     f"{key} is {value}; expected a whole number of bits from 2 to 8, or {FLOAT} for float."
                 )
+        if self.network.endswith((".py", ".onnx")):
+            raise ConfigError(
+                f"network is {self.network}; expected a float network of `a2q models`, the checkpoint of one (.pth), or the class in a "
+                "file of Python that makes one, such as net.py:Net."
+            )
         if not self.is_class:
             for key in ("input_shape", "mean", "std"):
                 if self.state is None and getattr(self, key) is not None:

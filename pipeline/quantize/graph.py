@@ -34,7 +34,10 @@ _ADDITIONS: tuple[Any, ...] = (operator.add, operator.iadd, torch.add, "add", "a
 _CONCATENATIONS: tuple[Any, ...] = (torch.cat, torch.concat)
 _RECTIFIERS: tuple[Any, ...] = (torch.relu, torch.relu_, nn.functional.relu, nn.functional.relu_, "relu", "relu_")
 _MEANS: tuple[Any, ...] = (torch.mean, "mean")
-_KNOWN = "convolutions, linear layers, batch normalisation, ReLU, max and average pooling, additions and concatenations"
+_KNOWN = (
+    "convolutions, linear layers, batch normalisation, ReLU, max pooling, averages over whole windows side by side or the whole image, "
+    "and additions and concatenations of what layers give"
+)
 _TOLERANCE = 1e-3  # of the largest output, that folding may change
 
 
@@ -60,15 +63,20 @@ def traced(network: nn.Module, image: Tensor, normalization: Preprocessing | Non
     """
     network = copy.deepcopy(network).eval()
     normalize = Normalize(normalization.mean, normalization.std) if normalization else nn.Identity()
+    shape = "×".join(map(str, image.shape[1:]))
     try:
         with torch.no_grad():
             expected = network(normalize(image))
-        graph = fx.symbolic_trace(network)
     except Exception as error:  # of the user's code, or of torch about it
-        text = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"{called} cannot be traced with images of {'×'.join(map(str, image.shape[1:]))}: {type(error).__name__}: "
-            f"{text}. Its forward may take one tensor and branch on nothing that it computes."
+            f"{called} cannot compute images of {shape}: {_said(error)}. Where it is for others, name their size (--input-shape) or "
+            "another --dataset."
+        ) from error
+    try:
+        graph = fx.symbolic_trace(network)
+    except Exception as error:  # likewise
+        raise ModelError(
+            f"{called} cannot be traced: {_said(error)}. Its forward may take one tensor and branch on nothing that it computes."
         ) from error
     if not isinstance(expected, Tensor) or expected.ndim != 2:
         kind = (
@@ -88,7 +96,9 @@ def traced(network: nn.Module, image: Tensor, normalization: Preprocessing | Non
     graph.delete_all_unused_submodules()
     graph.recompile()
     if not expected.isfinite().all():
-        raise ModelError(f"{called} gives values that are no finite numbers; it cannot be quantized.")
+        raise ModelError(
+            f"{called} gives values that are no finite numbers{_first_not_finite(graph, image)}; it cannot be quantized."
+        )
     with torch.no_grad():
         difference = float((graph(image) - expected).abs().max())
     if not difference <= _TOLERANCE * float(expected.abs().max()):
@@ -97,6 +107,26 @@ def traced(network: nn.Module, image: Tensor, normalization: Preprocessing | Non
             "depend on nothing but its input and its state."
         )
     return TracedNetwork(graph, tuple(image.shape[1:]), normalization, folded)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".rstrip(".")
+
+
+def _first_not_finite(graph: fx.GraphModule, image: Tensor) -> str:
+    """Where numbers stop being finite, as the end of a sentence."""
+    found: list[str] = []
+
+    class Watched(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            value = super().run_node(n)
+            if isinstance(value, Tensor) and not value.isfinite().all():
+                found.append(str(n.target))
+            return value
+
+    with torch.no_grad():
+        Watched(graph).run(image)
+    return f", from {found[0]} on" if found else ""
 
 
 def _module(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
@@ -134,7 +164,7 @@ def _problems(graph: fx.GraphModule) -> Iterator[str]:
                 yield f"{node.target} normalises by each batch"
         elif module is not None:
             if not isinstance(module, (nn.ReLU, Normalize, *_PASSING)) and _window(node, module) is None:
-                yield f"{node.target} is a {type(module).__name__}"
+                yield f"{node.target} is {module!r}".partition("\n")[0]
         elif node.op == "get_attr":
             yield f"{node.target} is a constant of its own"
         elif node.op in ("call_function", "call_method") and not _is_known(node):

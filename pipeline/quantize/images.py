@@ -59,7 +59,12 @@ def images_of(config: QuantizeConfig, named: str, shape: tuple[int, int, int], n
 
     Raises ConfigError for too few images or those of another shape, InputError for what is not at hand.
     """
-    if named not in catalog.DATASETS and Path(named).is_dir():
+    if named not in catalog.DATASETS:
+        if not Path(named).is_dir():
+            raise ConfigError(
+                f"dataset is {named!r}, and there is no such folder; expected a folder of images, or one of "
+                f"{', '.join(catalog.DATASETS)}."
+            )
         return _of_folder(config, Path(named), shape)
     dataset = catalog.find(named)
     side = shape[1]
@@ -111,7 +116,7 @@ def _of_folder(config: QuantizeConfig, folder: Path, shape: tuple[int, int, int]
     drawn = _read([files[index][0] for index in order[: config.images]], shape)
     held_out = config.images // HELD_OUT
     others = [files[index] for index in order[config.images : config.images + _MOST_TEST]]
-    test_source = f"{image_count(len(others))} of {folder} beside those"
+    test_source = f"{image_count(len(others))} of {folder} that nothing was calibrated with"
     if not others:
         others = [files[index] for index in order[:held_out]]
         test_source = f"{image_count(held_out)} of {folder} that were held out"

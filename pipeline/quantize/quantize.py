@@ -8,6 +8,7 @@ scales in the end, so that the checkpoint says the integers whatever computes it
 from __future__ import annotations
 
 import copy
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -180,7 +181,7 @@ def record_of(config: QuantizeConfig, source: Source, quantized: Quantized, scor
         "bias_corrected": quantized.corrected,
         "seconds": round(quantized.seconds, 1),
         "packages": {name: version(name) for name in ("torch", "brevitas")},
-        "config": config.model_dump(mode="json", exclude={"data_folder", "network", "state"}),
+        **made_by(config, source),
         **({"begun_with": _begun_with(config)} if source.spec else {}),
     }
     if quantized.integers:
@@ -190,6 +191,20 @@ def record_of(config: QuantizeConfig, source: Source, quantized: Quantized, scor
             "widest_sum": quantized.widest,
         }
     return record
+
+
+def made_by(config: QuantizeConfig, source: Source) -> dict[str, Any]:
+    """What decides what comes of a quantization: the digest of the float weights, and the configuration."""
+    values = config.model_dump(mode="json", exclude={"data_folder", "network", "state"})
+    return {"float_weights": weights_digest(source.network), "config": values}
+
+
+def weights_digest(network: nn.Module) -> str:
+    """The SHA-256 of a network's state."""
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _begun_with(config: QuantizeConfig) -> dict[str, Any]:

@@ -72,8 +72,10 @@ def round_weights(
             try:
                 greedy.update()
             except UserWarning as warning:
+                wider = ", a wider bound," if accumulator_bits else ","
                 raise ModelError(
-                    f"{rounding} needs more images than {sum(map(len, batches))}: {str(warning).split('.')[0].strip()}."
+                    f"{rounding} cannot be done with these {sum(map(len, batches))} images: "
+                    f"{str(warning).partition('Forward')[0].strip().rstrip('.')}. Give more images{wider} or take another method."
                 ) from None
             step(done, greedy.num_layers)
     for layer in layers:

@@ -9,19 +9,16 @@ kept as they come: the same search goes on with them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from pipeline import api
 from pipeline.errors import A2QError, ConfigError
 from pipeline.quantize.config import QuantizeConfig
-from pipeline.quantize.quantize import Source, quantize, record_of, top1_scores
+from pipeline.quantize.quantize import Source, made_by, quantize, record_of, top1_scores
 from pipeline.quantize.result import write_result
 
 __all__ = ["Found", "Trial", "chosen", "front", "search"]
@@ -188,15 +185,9 @@ def _said(trial: Trial) -> str:
 
 def _described(config: QuantizeConfig, source: Source, target_fps: float) -> dict[str, Any]:
     """What all trials of a search share."""
-    shared = config.model_dump(mode="json", exclude={"weight_bits", "act_bits", "data_folder", "network", "state"})
-    return {"network": source.name, "weights": _digest(source.network), "target_fps": target_fps, **shared}
-
-
-def _digest(network: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    made = made_by(config, source)
+    shared = {name: value for name, value in made["config"].items() if name not in ("weight_bits", "act_bits")}
+    return {"network": source.name, "weights": made["float_weights"], "target_fps": target_fps, **shared}
 
 
 def _same_search(path: Path, described: dict[str, Any]) -> None:

@@ -94,6 +94,8 @@ def load_tables(path: Path) -> tuple[TablesConfig, list[QuantizeConfig]]:
         raise ConfigError(config_file.explain(path, error, TablesConfig, {}, PTQ_CONFIGS)) from None
     if len(set(config.seeds)) < len(config.seeds):
         raise ConfigError(f"{path}: seeds is {list(config.seeds)}; expected each once.")
+    if "seed" in config.quantize:
+        raise ConfigError(f"{path}: quantize has a seed; all rows are quantized with each of `seeds`. Take it out.")
     cells: list[QuantizeConfig] = []
     for number, row in enumerate(config.rows, start=1):
         for values in _each(row, f"{path}, row {number}"):
@@ -222,7 +224,12 @@ def _seeded(config: QuantizeConfig, seed: int) -> QuantizeConfig:
 
 def _each(row: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
     """The values of each cell of `row`: every combination of those that its keys have."""
-    axes = {key: value if isinstance(value, list) else [value] for key, value in row.items()}
+    if "seed" in row:
+        raise ConfigError(f"{where}: seed is given; every row is quantized with each of `seeds`. Take it out.")
+    axes = {key: _values(key, value) for key, value in row.items()}
+    for key, several in axes.items():
+        if not several:
+            raise ConfigError(f"{where}: {key} is []; expected a value, or several.")
     for values in product(*axes.values()):
         cell = dict(zip(axes, values, strict=True))
         if "bits" in cell:
@@ -233,6 +240,16 @@ def _each(row: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
                 raise ConfigError(f"{where}: {twice[0]} stands beside bits, which says it, too. Leave one of them out.")
             cell |= {"weight_bits": int(match[1]), "act_bits": int(match[2])}
         yield cell
+
+
+def _values(key: str, value: Any) -> list[Any]:
+    """What a row has of `key`, one after the other; a list of numbers may be one value, such as a shape."""
+    is_one = (
+        key in ("input_shape", "mean", "std")
+        and isinstance(value, list)
+        and not any(isinstance(v, list) for v in value)
+    )
+    return [value] if is_one or not isinstance(value, list) else value
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:

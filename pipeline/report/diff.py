@@ -33,14 +33,23 @@ class Comparison:
 
 def compare(first: Path, second: Path) -> Comparison:
     """The builds in the folders `first` and `second`. Raises InputError where one has no such file, or they are of networks
-    with no layer in common."""
+    with no matrix in common."""
     builds = [_read(folder) for folder in (first, second)]
+    try:
+        return _compare(first, second, builds)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{first} or {second} has a damaged report/{graph_file.FILE} ({error!r}). Build both again."
+        ) from None
+
+
+def _compare(first: Path, second: Path, builds: list[dict[str, Any]]) -> Comparison:
     a, b = ({_name(layer): layer for layer in build["layers"]} for build in builds)
     kept = [name for name, layer in a.items() if layer["op_type"] not in BETWEEN]
     new = [name for name, layer in b.items() if name not in a and layer["op_type"] not in BETWEEN]
-    if not any(name in b for name in kept):
+    if not any(name in b and a[name]["source"] == b[name]["source"] for name in kept if "accumulator" in a[name]):
         raise InputError(
-            f"{first} and {second} have no layer in common: they are builds of {builds[0]['name']} and {builds[1]['name']}. Name two "
+            f"{first} and {second} have no matrix of the same name in common: they are builds of {builds[0]['name']} and {builds[1]['name']}. Name two "
             "builds of one network."
         )
     rows, same = [], 0

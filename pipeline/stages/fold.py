@@ -105,7 +105,8 @@ def run(context: Context) -> str:
     shell = [(accelerator.SHELL, Size(0, 0))] if board.processing_system else []
     if warning := clock_warning(sized + shell, board.family, board.part, clock):
         line += f"; {warning}"
-    return f"{line}; of no effect in the folding file: {', '.join(folded.ignored)}" if folded.ignored else line
+    said_by = "the model's nodes" if options.folding_config_file is None else "the folding file"
+    return f"{line}; of no effect in {said_by}: {', '.join(folded.ignored)}" if folded.ignored else line
 
 
 def _in_dsps(dsps: int) -> str:

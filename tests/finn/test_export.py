@@ -278,7 +278,7 @@ def test_the_folder_is_what_finns_flow_takes(tmp_path):
 
     assert set(settings.steps) <= set(default_build_dataflow_steps)
     for release in RELEASES:
-        read = load_config(finn / release.config)
+        read = load_config(finn / release.config, {"model": "quant_tfc_w2a2"})
         assert (load_board(read.board).part, read.synth_clk_period_ns) == (KV260.part, 3.333)
         assert read.golden_inputs == finn / "input.npy" and read.folding_config_file == finn / "folding_config.json"
     for path in (settings.folding_config_file, settings.specialize_layers_config_file):

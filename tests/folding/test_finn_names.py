@@ -9,6 +9,7 @@ from pipeline.dataflow.finn_node import OPERATORS
 from pipeline.dataflow.graph import LayerGraph
 from pipeline.dataflow.layer import Layer
 from pipeline.dataflow.types import IntType
+from pipeline.errors import ConfigError
 from pipeline.folding.finn_names import Names
 from pipeline.folding.fold import fold
 from pipeline.folding.folding_config import FoldingConfig
@@ -82,7 +83,7 @@ GRAPH = chain()
 
 def named(*keys: str, graph: LayerGraph = GRAPH) -> dict[str, str]:
     """The layer that each of a file's names means, if any."""
-    layers, _ = Names.read(keys).of(graph)
+    layers, _ = Names.read(keys, "The file").of(graph)
     known = {layer.name for layer in graph}
     return {key: name for name, key in layers.items() if name in known}
 
@@ -96,7 +97,7 @@ def test_an_operator_of_today_is_not_renamed() -> None:
 def test_today_every_window_is_counted() -> None:
     keys = [f"ConvolutionInputGenerator_rtl_{i}" for i in range(6)] + ["Pool_hls_0", "Pool_hls_1", "MVAU_hls_3"]
     assert named(*keys) == {key: key.replace("_rtl", "").replace("_hls", "") for key in keys}
-    assert Names.read(keys).of(GRAPH)[1] == ""
+    assert Names.read(keys, "The file").of(GRAPH)[1] == ""
 
 
 @pytest.mark.parametrize("matrix", ["StreamingFCLayer_Batch", "MatrixVectorActivation"])
@@ -106,7 +107,8 @@ def test_up_to_0_9_a_maximum_and_a_stride_have_no_windows(matrix: str) -> None:
             *("ConvolutionInputGenerator_0", f"{matrix}_0", "ConvolutionInputGenerator_1", f"{matrix}_1"),
             *("StreamingMaxPool_Batch_0", "ConvolutionInputGenerator_2", f"{matrix}_2", "DownSampler_0", f"{matrix}_3"),
             *("ConvolutionInputGenerator_3", "Pool_Batch_0", "ConvolutionInputGenerator_4"),
-        ]
+        ],
+        "The file",
     )
     layers, note = file.of(GRAPH)
     assert {key: name for name, key in layers.items()} == {
@@ -173,10 +175,10 @@ def test_depthwise_convolutions_are_counted_apart_from_matrices() -> None:
 
 
 def test_backends_that_are_counted_apart_are_told() -> None:
-    assert Names.read(["MVAU_hls_0", "MVAU_rtl_0", "MVAU_hls_1"]).of(GRAPH)[1] == (
+    assert Names.read(["MVAU_hls_0", "MVAU_rtl_0", "MVAU_hls_1"], "The file").of(GRAPH)[1] == (
         "FINN counts in another way: MVAU_rtl_0 is MVAU_1, MVAU_hls_1 is MVAU_2"
     )
-    assert Names.read(["MVAU_hls_0", "MVAU_rtl_1", "StreamingFIFO_rtl_0"]).of(GRAPH)[1] == ""
+    assert Names.read(["MVAU_hls_0", "MVAU_rtl_1", "StreamingFIFO_rtl_0"], "The file").of(GRAPH)[1] == ""
 
 
 def test_kinds_of_an_operator_are_counted_apart_in_files_order() -> None:
@@ -189,4 +191,24 @@ def test_kinds_of_an_operator_are_counted_apart_in_files_order() -> None:
     "key", ["", "MVAU", "MVAU_", "MVAU_00", "MVAU_-1", "MVAU_1.5", "MVAU_٣", "MVAU_0\n", "_0", "MVAU_9999999"]
 )
 def test_what_is_no_layers_name(key: str) -> None:
-    assert Names.read([key]).others == (key,)
+    assert Names.read([key], "The file").others == (key,)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (["MVAU_2", "MVAU_hls_0"], "The file has MVAU_2 and MVAU_hls_0: FINN counts MVAU_hls apart"),
+        (["MVAU_rtl_0", "MVAU_hls_1"], None),  # counted together
+        (
+            ["MVAU_rtl_0", "MVAU_hls_2"],
+            "The file has MVAU_hls_2, and not all before it: FINN counts MVAU_rtl and MVAU_hls apart",
+        ),
+        (["MVAU_rtl_1", "MVAU_hls_0"], "The file has MVAU_rtl_1, and not all before it"),
+    ],
+)
+def test_names_that_do_not_say_which_layer_they_are_of_are_refused(keys, message):
+    if message is None:
+        assert list(Names.read(keys, "The file").keys) == ["MVAU_0", "MVAU_1"]
+        return
+    with pytest.raises(ConfigError, match=message):
+        Names.read(keys, "The file")

@@ -162,12 +162,12 @@ def test_weights_that_are_loaded_at_start_up_are_refused(preferred):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, r"The file .*styles\.json cannot be read: No such file"),
-        ("{", r"The file .*styles\.json is not JSON"),
-        ("[1]", r"The file .*styles\.json holds \[1\]; it must be an object of objects"),
+        (None, r"The specialize_layers_config_file .*styles\.json cannot be read: No such file"),
+        ("{", r"The specialize_layers_config_file .*styles\.json is not JSON"),
+        ("[1]", r"The specialize_layers_config_file .*styles\.json holds \[1\]; it must be an object of objects"),
         ('{"MVAU_0": {"preferred_impl_style": "vhdl"}}', "has MVAU_0.preferred_impl_style = 'vhdl'; expected one of rtl, hls"),
         ('{"MVAU_0": {"preferred_impl_style": ["hls"]}}', r"has MVAU_0.preferred_impl_style = \['hls'\]; expected one of"),
-        ('{"MVAU_0": {}, "MVAU_0": {}}', r"The file .*styles\.json has the key 'MVAU_0' twice"),
+        ('{"MVAU_0": {}, "MVAU_0": {}}', r"The specialize_layers_config_file .*styles\.json has the key 'MVAU_0' twice"),
         ('{"MVAU_0": "hls"}', "has 'MVAU_0': 'hls'; it must be an object of objects"),
         ('{"Defaults": {"preferred_impl_style": ["hls", ["MVAU"], "rtl"]}}', r"expected \[value, operators\]"),
         ('{"Defaults": {"preferred_impl_style": ["hls", 3]}}', r"expected \[value, operators\]"),

@@ -179,6 +179,9 @@ class Net(nn.Sequential):
 def failing():
     raise OSError("no such camera")
 
+def leaving():
+    raise SystemExit(0)
+
 number = int
 """
 
@@ -211,7 +214,11 @@ def test_a_checkpoint_with_the_class_that_makes_its_network(own_module: Path, tm
         ({"model_class": "my_network:Net"}, "model_class is given without input_shape"),
         ({"input_shape": (6,)}, "input_shape is given without model_class"),
         ({"model_class": "no_network:Net", "input_shape": (6,)}, "no_network cannot be imported"),
-        ({"model_class": "my_network:Other", "input_shape": (6,)}, "has no attribute 'Other'"),
+        ({"model_class": "my_network:Other", "input_shape": (6,)}, "my_network has no Other; its networks are Net"),
+        (
+            {"model_class": "my_network:leaving", "input_shape": (6,)},
+            "my_network:leaving fails without arguments: SystemExit: 0",
+        ),
         (
             {"model_class": "my_network:failing", "input_shape": (6,)},
             "fails without arguments: OSError: no such camera",

@@ -122,3 +122,32 @@ def test_weights_that_are_no_numbers_and_quantized_networks_are_refused(
         code, output = quantize(path, "--data-folder", mnist, "--out", tmp_path / "none")
         assert code != 0 and said in output, output
         assert not (tmp_path / "none").exists()
+
+
+def test_another_quantization_by_the_same_name_is_not_replaced(
+    float_checkpoint: Path, mnist: Path, tmp_path: Path
+) -> None:
+    arguments = [float_checkpoint, "--data-folder", mnist, "--images", 16, "--out", tmp_path / "out"]
+    code, output = quantize(*arguments)
+    assert code == 0, output
+    assert quantize(*arguments)[0] == 0  # the same again
+    (file,) = (tmp_path / "out").glob("*.pth")
+    kept = file.read_bytes()
+    code, output = quantize(*arguments, "--seed", 3, "--act-method", "aciq")
+    assert (
+        code == 1 and "is of another quantization by this name: act_method, seed differ. Name another folder" in output
+    )
+    other = tmp_path / "other" / float_checkpoint.name
+    spec, network, _ = trained_network(str(float_checkpoint))
+    with torch.no_grad():
+        next(network.parameters()).neg_()
+    save_checkpoint(network, other, {**spec.as_record(), "top1": 0.1})
+    code, output = quantize(other, *arguments[1:])
+    assert code == 1 and "network differs" in output
+    assert file.read_bytes() == kept
+
+
+def test_nothing_is_left_where_nothing_came_of_it(float_checkpoint: Path, mnist: Path, tmp_path: Path) -> None:
+    code, output = quantize(float_checkpoint, "--data-folder", mnist, "--images", 10**4, "--out", tmp_path / "out")
+    assert code == 1 and "images is 10000" in output
+    assert not (tmp_path / "out").exists()

@@ -146,6 +146,22 @@ class Twice(nn.Module):
         return self.b(F.relu(self.a(self.a(x))).mean((2, 3)))
 
 
+class Small(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(12, 2))
+
+
+class Endless(Small):
+    """Weights that are no finite numbers, in the middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.insert(0, nn.Conv2d(3, 3, 1))
+        self.insert(1, nn.AdaptiveAvgPool2d(1))
+        self[3] = nn.Linear(3, 2)
+        self[0].bias.data.fill_(float("inf"))
+
+
 class Image(nn.Conv2d):
     def __init__(self) -> None:
         super().__init__(3, 3, 1)
@@ -154,8 +170,13 @@ class Image(nn.Conv2d):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (Branching, r"net.py:Net cannot be traced with images of 3×16×16: TraceError: .* branch on nothing"),
-        (Unknown, r"cannot be quantized: pad pads with reflect; gate is a SiLU; softmax calls softmax\. Known are"),
+        (Branching, r"net.py:Net cannot be traced: TraceError: .* branch on nothing"),
+        (Unknown, r"cannot be quantized: pad pads with reflect; gate is SiLU\(\); softmax calls softmax\. Known are"),
+        (
+            Small,
+            r"net.py:Net cannot compute images of 3×16×16: RuntimeError: .*Where it is for others, name their size",
+        ),
+        (Endless, r"gives values that are no finite numbers, from 0 on"),
         (Twice, r"cannot be quantized: a is computed twice"),
         (Image, r"gives a tensor of \(2, 3, 16, 16\); expected \(N, classes\)"),
     ],

@@ -46,3 +46,8 @@ def test_images_that_do_not_fit_and_folders_without_any_are_refused(mnist: Path,
         images_of(config(mnist), "mnist", (3, 28, 28), "net")
     with pytest.raises(InputError, match=f"{tmp_path} holds no images; expected .*in it or in a folder for each class"):
         images_of(config(mnist), str(tmp_path), (3, 28, 28), "net")
+    with pytest.raises(
+        ConfigError,
+        match=r"dataset is 'nosuch/', and there is no such folder; expected a folder of images, or one of mnist",
+    ):
+        images_of(config(mnist), "nosuch/", (3, 28, 28), "net")

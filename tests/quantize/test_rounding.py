@@ -83,7 +83,11 @@ def test_no_sum_is_wider_than_asked_for(rounding, weight_bits, act_bits, above_l
     network, batches = network_of(weight_bits, act_bits, seed)
     calibrated(network, batches)
     names = [layer.name for layer in quantized_layers(network)]
-    round_weights(network, batches, rounding, accumulator_bits=accumulator, free=(names[0], names[-1]))
+    try:
+        round_weights(network, batches, rounding, accumulator_bits=accumulator, free=(names[0], names[-1]))
+    except ModelError as error:  # so few weights are left that nothing goes into the last layer
+        assert rounding == "qronos" and "Give more images, a wider bound, or take another method" in str(error)
+        return
     layers = integer_weights(network, batches[0][:1])
     assert set(layers) == set(names)
     for name in names[1:-1]:
@@ -114,5 +118,8 @@ def test_moments_that_have_no_inverse_are_said(rounding, monkeypatch):
     network, batches = network_of()
     calibrated(network, batches)
     monkeypatch.setattr(torch.linalg, "cholesky", fail)
-    with pytest.raises(ModelError, match=rf"{rounding} needs more images than 64: Failed to compute"):
+    with pytest.raises(
+        ModelError,
+        match=rf"{rounding} cannot be done with these 64 images: Failed to compute.* Give more images, or take another",
+    ):
         round_weights(network, batches, rounding)

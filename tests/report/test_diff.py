@@ -64,8 +64,19 @@ def test_what_cannot_be_compared(tmp_path):
         "name": "other",
         "layers": [{**layer, "name": f"x{i}"} for i, layer in enumerate(GRAPH["layers"])],
     }
-    with pytest.raises(InputError, match="have no layer in common: they are builds of residual and other"):
+    with pytest.raises(
+        InputError, match="have no matrix of the same name in common: they are builds of residual and other"
+    ):
         compare(first, build(tmp_path / "b", strange))
+    strange["layers"] = [{**layer, "source": f"other.{layer['source']}"} for layer in GRAPH["layers"]]
+    with pytest.raises(InputError, match="have no matrix of the same name in common"):
+        compare(first, build(tmp_path / "c", strange))
+    for number, layers in enumerate(
+        ([1, 2], [{"name": "MVAU_0", "op_type": "MVAU", "source": "a", "accumulator": {}}])
+    ):
+        broken = build(tmp_path / f"d{number}", {**GRAPH, "layers": layers})
+        with pytest.raises(InputError, match="has a damaged report/graph.json"):
+            compare(broken, broken)
     for text in ("{", "[]", "[" * 100_000):
         (first / "report" / "graph.json").write_text(text)
         with pytest.raises(InputError, match="is damaged"):

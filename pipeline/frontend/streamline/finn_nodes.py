@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,6 +31,8 @@ _TYPE = re.compile(r"(U?)INT([1-9][0-9]?)", re.ASCII)
 _KEY = "a2q_finn_folding"  # in metadata_props
 _FOLDED = ("PE", "SIMD", "ram_style", "resType", "mem_mode")
 _OF_WINDOWS = ("MVAU", "VVAU", "Pool", "DuplicateStreams", "StreamingFIFO", "StreamingDataWidthConverter")
+# attributes that say how many channels a stream has
+_OF_CHANNELS = {"NumChannels": "output", "Channels": "output", "IFMChannels": "input", "Labels": "input"}
 _FIRST, _LAST = [0, 3, 1, 2], [0, 2, 3, 1]  # where the channels go
 
 
@@ -100,6 +102,7 @@ class _Conversion:
         self.folding: dict[str, dict[str, dict[str, Any]]] = {}
         self._nodes: list[onnx.NodeProto] = []
         self._arrays: dict[str, np.ndarray] = {}
+        self._types: dict[str, str] = {}  # of FINN's streams, as the nodes that write them say
 
     def run(self) -> None:
         graph = self._graph
@@ -107,7 +110,7 @@ class _Conversion:
         first = next((node for node in graph.node if given in node.input), None)
         if first is None or not any(output in node.output for node in graph.node):
             raise ModelError(f"No node reads the input {given}, or none gives the output {output}.")
-        self._begin(given, _type(first, _input_type(first)))
+        self._begin(given, _type(first, next(_input_types(_options(first)), "")))
         for node in graph.node:
             if _converter(node) is None:
                 self._obstacles.add(
@@ -182,10 +185,37 @@ class _Conversion:
             if name not in self._names and name not in self._windows:
                 raise ModelError(f"{describe(node)} reads {name}, which no node before it gives.")
         try:
+            self._check_claims(node, _options(node))
             convert(self, node, _options(node))
             self._fold(node.output[0] if operator != "LabelSelect" else self._names[node.input[0]], node)
         except (KeyError, ValueError, TypeError, IndexError) as error:  # what FINN's nodes have in any case
             raise UnsupportedError(f"{describe(node)} is not as FINN writes it: {error!r}.") from None
+
+    def _check_claims(self, node: onnx.NodeProto, options: Mapping[str, Any]) -> None:
+        """Raise UnsupportedError where `node` says of its streams what they are not: FINN's hardware is made of what it says."""
+        for name, tensors in _OF_CHANNELS.items():
+            shape = self._shapes.get(getattr(node, tensors)[0])
+            if name in options and shape and options[name] != shape[-1]:
+                raise UnsupportedError(
+                    f"{describe(node)} has {name} = {options[name]!r}, and its {tensors} has {shape[-1]} channels."
+                )
+        for name in ("dynamic_input", "runtime_writeable_weights"):
+            if options.get(name):
+                raise UnsupportedError(
+                    f"{describe(node)} has weights that can change ({name}); only those that are constants can be built."
+                )
+        for tensor, claimed in zip(node.input, _input_types(options), strict=False):
+            written, read = (_TYPE.fullmatch(name) for name in (self._types.get(tensor, ""), claimed))
+            if (
+                written
+                and read
+                and not _int_type(read).contains(np.array([_int_type(written).lo, _int_type(written).hi]))
+            ):
+                raise UnsupportedError(
+                    f"{describe(node)} takes {tensor} as {claimed}, and the node before gives {self._types[tensor]}."
+                )
+        given = next((str(options[name]) for name in ("outputDataType", "out_dtype") if name in options), "")
+        self._types.update(dict.fromkeys(node.output, given or next(_input_types(options), "")))
 
     def _fold(self, source: str, node: onnx.NodeProto) -> None:
         """Note the folding of `node` for the layer whose source will be `source`."""
@@ -212,6 +242,8 @@ class _Conversion:
                 f"{describe(node)} has weights of {weights.shape}, and says that they are (MW, MH) = {claimed}."
             )
         activates = not options.get("noActivation", 0)
+        if not activates:
+            self._check_sums(node, weights, options)
         name = f"{output}_sums" if activates else output
         kernel = self._constant(f"{node.name or output}.weight", 0)
         self._fold(kernel, node)
@@ -244,6 +276,18 @@ class _Conversion:
         self._names[output] = name
         if activates:
             self._levels(node, name, self._values(node, 2), options)
+
+    def _check_sums(self, node: onnx.NodeProto, weights: np.ndarray, options: Mapping[str, Any]) -> None:
+        """Raise UnsupportedError unless the sums of `node` fit the type that it says it gives."""
+        taken, given = (_type(node, options[name]) for name in ("inputDataType", "outputDataType"))
+        columns = weights.T if weights.ndim == 2 else weights.reshape(len(weights), -1)
+        ends = np.sort(columns[..., None] * np.array([taken.lo, taken.hi]), axis=-1).sum(axis=1)
+        low, high = ends[:, 0].min(), ends[:, 1].max()
+        if not given.contains(np.array([low, high])):
+            raise UnsupportedError(
+                f"{describe(node)} gives sums from {low:.0f} to {high:.0f}, which its outputDataType, {options['outputDataType']}, does "
+                "not hold."
+            )
 
     def _flat(self, source: str) -> str:
         """The stream `source` with one axis behind the batch, in FINN's order."""
@@ -456,13 +500,17 @@ def _options(node: onnx.NodeProto) -> dict[str, Any]:
     }
 
 
-def _input_type(node: onnx.NodeProto) -> str:
-    """The type of what `node` reads, by FINN's attribute, which has several names."""
-    options = _options(node)
+def _input_types(options: Mapping[str, Any]) -> Iterator[str]:
+    """The types of what a node with these `options` reads, by FINN's attributes, which have several names."""
     if "inputDataTypes" in options:
-        return str(options["inputDataTypes"][0].decode(errors="replace"))
+        yield from (name.decode(errors="replace") for name in options["inputDataTypes"])
+        return
     names = ("inputDataType", "InputDataType", "lhs_dtype", "dataType", "DataType")
-    return str(next((options[name] for name in names if name in options), ""))
+    first = next((str(options[name]) for name in names if name in options), None)
+    if first is not None:
+        yield first
+    if "rhs_dtype" in options:
+        yield str(options["rhs_dtype"])
 
 
 def _type(node: onnx.NodeProto, name: str) -> IntType:
@@ -471,4 +519,8 @@ def _type(node: onnx.NodeProto, name: str) -> IntType:
         raise UnsupportedError(
             f"{describe(node)} has the data type {name or '(none)'}; only INT and UINT can be built."
         )
+    return _int_type(match)
+
+
+def _int_type(match: re.Match[str]) -> IntType:
     return IntType.of_bits(int(match[2]), signed=not match[1])
