@@ -124,10 +124,11 @@ def _fill(point: Point) -> str:
 
 
 def _draw_accuracy(points: list[Point], colours: Mapping[int, str], axes: Axes) -> None:
-    """Top-1 against LUTs, a curve a width P."""
+    """Top-1 against LUTs, a curve a width P of those that are trained for it."""
     for bits, colour in colours.items():
         curve = sorted((p for p in points if _bits(p) == bits), key=lambda p: p.lut)
-        axes.plot([p.lut for p in curve], [p.top1 for p in curve], "-", color=colour, linewidth=1)
+        trained = [point for point in curve if point.spec.method != "axe"]
+        axes.plot([p.lut for p in trained], [p.top1 for p in trained], "-", color=colour, linewidth=1)
         axes.plot([], [], "-", color=colour, label=f"P = {bits}" if bits else "no bound")
         for point in curve:
             axes.plot(point.lut, point.top1, _MARKERS[point.spec.method], color=colour, fillstyle=_fill(point))
