@@ -33,6 +33,7 @@ _FOLDED = ("PE", "SIMD", "ram_style", "resType", "mem_mode")
 _OF_WINDOWS = ("MVAU", "VVAU", "Pool", "DuplicateStreams", "StreamingFIFO", "StreamingDataWidthConverter")
 # attributes that say how many channels a stream has
 _OF_CHANNELS = {"NumChannels": "output", "Channels": "output", "IFMChannels": "input", "Labels": "input"}
+_OUTPUT_TYPES = ("outputDataType", "OutputDataType", "out_dtype")  # without any, a node gives what it takes, or more
 _FIRST, _LAST = [0, 3, 1, 2], [0, 2, 3, 1]  # where the channels go
 
 
@@ -214,7 +215,7 @@ class _Conversion:
                 raise UnsupportedError(
                     f"{describe(node)} takes {tensor} as {claimed}, and the node before gives {self._types[tensor]}."
                 )
-        given = next((str(options[name]) for name in ("outputDataType", "out_dtype") if name in options), "")
+        given = next((str(options[name]) for name in _OUTPUT_TYPES if name in options), "")
         self._types.update(dict.fromkeys(node.output, given or next(_input_types(options), "")))
 
     def _fold(self, source: str, node: onnx.NodeProto) -> None:
