@@ -99,7 +99,7 @@ _TO_RTLSIM = (
     Network("quant_tfc_w2a2"),
     Network("quant_cnv_w2a2"),
     *(Network(f"quant_vgg{depth}_w4a4_a2q_13b") for depth in (11, 13, 16, 19)),
-    *(Network(f"quant_resnet{depth}_w4a4_a2q_13b") for depth in (8, 20, 32, 18, 34)),
+    *(Network(f"quant_resnet{depth}_w4a4_a2q_13b") for depth in (8, 20, 32, 44, 18, 34)),
     Network("quant_mobilenetv1_w4a4_a2q_13b"),
     Network("quant_mobilenetv1_w4a4_a2q_13b", input_shape="3,224,224"),
     Network("quant_mobilenetv2_w4a4_a2q_14b"),
@@ -110,7 +110,7 @@ _TO_RTLSIM = (
     Network("quant_tinyyolo_w4a4_a2q_13b"),
 )
 _TO_FOLD = (
-    *(Network(f"quant_resnet{depth}_w4a4_a2q_13b") for depth in (44, 56, 110, 50, 101, 152)),
+    *(Network(f"quant_resnet{depth}_w4a4_a2q_13b") for depth in (56, 110, 50, 101, 152)),
     Network("quant_espcn_x2_w4a4_a2q_plus_13b"),
     Network("quant_espcn_x2_w8a8_a2q_16b"),
     Network("quant_espcn_x3_w4a4_a2q_13b"),
