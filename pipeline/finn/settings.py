@@ -15,8 +15,6 @@ from pipeline.text_file import shown
 
 __all__ = ["SETTINGS", "are_settings", "taken"]
 
-_OWN = ("output_dir", "generate_outputs", "steps")  # of which FINN's files have one at least, and ours none
-
 SETTINGS: Mapping[str, str] = {
     "board": "board",
     "fpga_part": "fpga_part",
@@ -57,6 +55,10 @@ SETTINGS: Mapping[str, str] = {
     "",
 )
 """FINN's settings, and the option of a configuration that means the same here, or nothing."""
+
+_OWN = frozenset(
+    name for name, option in SETTINGS.items() if name != option
+)  # of which FINN's files have one, and ours none
 
 
 def are_settings(values: Mapping[str, Any]) -> bool:

@@ -6,17 +6,20 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
+import finn
 import numpy as np
 import pytest
+import yaml
 from finn.builder.build_dataflow_config import DataflowBuildConfig, default_build_dataflow_steps
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.config import load_config
+from pipeline.config import BuildConfig, load_config
 from pipeline.devices.boards import load_board
 from pipeline.errors import ConfigError
 from pipeline.finn.releases import RELEASES
 from pipeline.finn.settings import SETTINGS
+from pipeline.folding.impl_styles import StylesFile
 
 # with the keys of FINN's examples: a tutorial of FINN's, and what a release writes of a whole board build
 TUTORIAL = {
@@ -114,3 +117,38 @@ def test_the_command_line_says_what_it_takes(tmp_path):
     assert (
         "FINN's settings; taken are board" in text and "golden frames: 1 frames of the user's file input.npy" in text
     ), text
+
+
+DUT = Path(finn.__file__).parent / "benchmarking" / "dut"  # FINN's examples, as finn-plus measures them
+
+
+@pytest.mark.parametrize(
+    "name", ["bnn-pynq", "cybsec", "gtsrb", "kws", "mobilenetv1", "resnet18", "resnet50", "transformer", "vgg10"]
+)
+def test_finns_own_examples_are_read(tmp_path, name):
+    text = (DUT / f"{name}.yml").read_text()
+    (tmp_path / f"{name}.yml").write_text(text)
+    values = yaml.safe_load(text)
+    for key in ("folding_config_file", "specialize_layers_config_file"):
+        if key in values:  # which are downloaded with the models
+            path = tmp_path / values[key]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text('{"Defaults": {}}')
+    if "verify_steps" in values:
+        np.save(tmp_path / "input.npy", np.zeros((1, 4), np.float32))
+    notes: list[str] = []
+    given = {} if "model_path" in values else MODEL
+    config = load_config(tmp_path / f"{name}.yml", given, on_note=notes.append)
+    if not given:
+        assert config.model == str(tmp_path / values["model_path"])
+    assert config.target_fps == values.get("target_fps", 1000)
+    assert notes[0].partition("; without effect here: ")[2] == ", ".join(key for key in values if not SETTINGS[key])
+
+
+def test_finns_own_file_of_styles_is_read():
+    styles = StylesFile.load(DUT / "transformer_specialization.json")
+    assert styles.defaults == {"MVAU": "rtl", "Thresholding": "rtl"} and not styles.layers
+
+
+def test_no_setting_of_finns_is_an_option_of_another_meaning():
+    assert not set(BuildConfig.model_fields) & {name for name, option in SETTINGS.items() if name != option}
