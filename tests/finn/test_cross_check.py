@@ -215,3 +215,18 @@ def test_images_of_a_model_of_finns_nodes_are_compared_pixel_by_pixel(tmp_path):
             version="1",
             nodes=nodes.model,
         )
+
+
+def test_what_finn_cannot_execute_is_said_with_its_node(tmp_path):
+    graph = convolution()
+    nodes = to_finn(graph, graph, 10**9).model
+    onnx.save(nodes.model, tmp_path / "net.onnx")
+    model = read_model(tmp_path / "net.onnx")
+    frames = frames_for(graph).astype(np.float32)
+    layers = dataflow.convert(model, frames, top1=None, name="net").graph
+    thresholds = nodes.graph.node[3].input[1]
+    nodes.set_initializer(thresholds, nodes.get_initializer(thresholds)[:, :, None])
+    with pytest.raises(
+        UnsupportedError, match=r"FINN cannot execute this network: it stops at .*Thresholding.*leave verify.finn out"
+    ):
+        cross_check(model, layers, frames, tmp_path, version="1", nodes=nodes.model)
