@@ -83,7 +83,8 @@ _FLOW: tuple[Callable[[], Transformation], ...] = (
 class Streamlined:
     """What FINN made of a network: the `model`, and by quantizer of the network the nodes that stand for it.
 
-    `compared_with` is what of FINN's made it, for sentences. `floats` are the nodes, as sentences name them, that give numbers which are no integers, before the end.
+    `compared_with` is what of FINN's made it, for sentences. `floats` are the nodes, as sentences name them, that give
+    numbers which are no integers, before the end.
     """
 
     network: onnx.ModelProto
@@ -210,17 +211,17 @@ def _refused(step: Callable[[ModelWrapper], ModelWrapper], model: ModelWrapper, 
     try:
         return step(model)
     except Exception as error:
-        text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        node = _at_work(error)
-        where = (
-            ""
-            if node is None
-            else f" at {node.name or node.output[0]} ({node.op_type}, {node.doc_string or node.output[0]})"
-        )
-        raise UnsupportedError(
-            f"FINN cannot streamline this network: its {name} stops{where}: {text}. The build does not need it: leave verify.finn "
-            "out."
-        ) from error
+        raise UnsupportedError(f"FINN cannot streamline this network: its {name} stops{_cause(error)}") from error
+
+
+def _cause(error: BaseException) -> str:
+    """The end of a sentence on where and why FINN refuses, and on what to do."""
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    node = _at_work(error)
+    where = ""
+    if node is not None:
+        where = f" at {node.name or node.output[0]} ({node.op_type}, {node.doc_string or node.output[0]})"
+    return f"{where}: {text}. The build does not need it: leave verify.finn out."
 
 
 def _at_work(error: BaseException) -> NodeProto | None:
@@ -314,17 +315,12 @@ def compare(
 
 
 def _executed(theirs: Streamlined, given: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """All tensors, by FINN's execution, which refuses with exceptions of every kind. Raises UnsupportedError."""
+    """All tensors, by FINN's execution. Raises UnsupportedError, with FINN's own words, where it refuses."""
     try:
         tensors: Mapping[str, np.ndarray] = execute_onnx(theirs.model, dict(given), return_full_exec_context=True)
         return tensors
-    except Exception as error:
-        text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        node = _at_work(error)
-        where = "" if node is None else f" at {node.name or node.output[0]} ({node.op_type})"
-        raise UnsupportedError(
-            f"FINN cannot execute this network: it stops{where}: {text}. The build does not need it: leave verify.finn out."
-        ) from error
+    except Exception as error:  # FINN's, of every kind
+        raise UnsupportedError(f"FINN cannot execute this network: it stops{_cause(error)}") from error
 
 
 def _integers(checkpoint: Checkpoint, frame: np.ndarray) -> np.ndarray:

@@ -74,8 +74,8 @@ class FinnExport:
 @dataclass(frozen=True)
 class CrossCheck:
     """What report/finn_cross_check.json has: in `frames` of the golden ones `tensors` of FINN's streamlined network are the
-    integers of the layers. `missing` are quantizers for which FINN has no node, `floats` nodes that FINN left in floats, and `compared_with` is what of
-    FINN's they were compared with.
+    integers of the layers. `missing` are quantizers for which FINN has no node, `floats` nodes that FINN left in floats,
+    and `compared_with` is what of FINN's they were compared with.
     """
 
     version: str

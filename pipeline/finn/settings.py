@@ -56,9 +56,8 @@ SETTINGS: Mapping[str, str] = {
 )
 """FINN's settings, and the option of a configuration that means the same here, or nothing."""
 
-_OWN = frozenset(
-    name for name, option in SETTINGS.items() if name != option
-)  # of which FINN's files have one, and ours none
+# of which FINN's files have one, and ours none
+_OWN = frozenset(name for name, option in SETTINGS.items() if name != option)
 
 
 def are_settings(values: Mapping[str, Any]) -> bool:

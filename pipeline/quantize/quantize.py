@@ -38,6 +38,7 @@ __all__ = [
     "Quantized",
     "Source",
     "float_network",
+    "made_by",
     "measured",
     "quantize",
     "record_of",
@@ -196,10 +197,10 @@ def record_of(config: QuantizeConfig, source: Source, quantized: Quantized, scor
 def made_by(config: QuantizeConfig, source: Source) -> dict[str, Any]:
     """What decides what comes of a quantization: the digest of the float weights, and the configuration."""
     values = config.model_dump(mode="json", exclude={"data_folder", "network", "state"})
-    return {"float_weights": weights_digest(source.network), "config": values}
+    return {"float_weights": _weights_digest(source.network), "config": values}
 
 
-def weights_digest(network: nn.Module) -> str:
+def _weights_digest(network: nn.Module) -> str:
     """The SHA-256 of a network's state."""
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():

@@ -83,5 +83,7 @@ def write_network(source: Source, quantized: Quantized, path: Path, record: Mapp
     with tempfile.TemporaryDirectory(prefix=".quantize-", dir=path.parent) as passing:
         made = Path(passing, path.name)
         write_proven(quantized.network, inputs, made, takes)
-        made.replace(path)
-        path.with_suffix(".json").write_text(json.dumps(dict(record), indent=2) + "\n")
+        facts = made.with_suffix(".json")
+        facts.write_text(json.dumps(dict(record), indent=2) + "\n")
+        made.replace(path)  # both at once, as far as two files can be
+        facts.replace(path.with_suffix(".json"))

@@ -196,37 +196,30 @@ def test_finn_executes_a_model_of_its_nodes_itself(tmp_path):
         cross_check(network, graph, frames[:1], tmp_path, version="1", nodes=nodes)
 
 
-def test_images_of_a_model_of_finns_nodes_are_compared_pixel_by_pixel(tmp_path):
+@pytest.fixture
+def of_finn(tmp_path) -> tuple[ModelWrapper, onnx.ModelProto, LayerGraph, np.ndarray]:
+    """A convolution as FINN's nodes, as the network that is read from them, its layers, and frames."""
     graph = convolution()
     nodes = to_finn(graph, graph, 10**9).model
     onnx.save(nodes.model, tmp_path / "net.onnx")
-    model = read_model(tmp_path / "net.onnx")
-    frames = frames_for(graph).astype(np.float32)
-    layers = dataflow.convert(model, frames, top1=None, name="net").graph
+    model, frames = read_model(tmp_path / "net.onnx"), frames_for(graph).astype(np.float32)
+    return nodes, model, dataflow.convert(model, frames, top1=None, name="net").graph, frames
+
+
+def test_images_of_a_model_of_finns_nodes_are_compared_pixel_by_pixel(of_finn, tmp_path):
+    nodes, model, layers, frames = of_finn
     result = cross_check(model, layers, frames, tmp_path, version="1", nodes=nodes.model)
     assert result.missing == () and result.tensors >= 2
     unit = next(layer for layer in layers if isinstance(layer, MVAU))
+    changed = with_layer(layers, unit.name, weights=-unit.weights)
     with pytest.raises(VerificationError, match=rf"^layer {unit.name} "):
-        cross_check(
-            model,
-            with_layer(layers, unit.name, weights=-unit.weights),
-            frames,
-            tmp_path,
-            version="1",
-            nodes=nodes.model,
-        )
+        cross_check(model, changed, frames, tmp_path, version="1", nodes=nodes.model)
 
 
-def test_what_finn_cannot_execute_is_said_with_its_node(tmp_path):
-    graph = convolution()
-    nodes = to_finn(graph, graph, 10**9).model
-    onnx.save(nodes.model, tmp_path / "net.onnx")
-    model = read_model(tmp_path / "net.onnx")
-    frames = frames_for(graph).astype(np.float32)
-    layers = dataflow.convert(model, frames, top1=None, name="net").graph
+def test_what_finn_cannot_execute_is_said_with_its_node(of_finn, tmp_path):
+    nodes, model, layers, frames = of_finn
     thresholds = nodes.graph.node[3].input[1]
     nodes.set_initializer(thresholds, nodes.get_initializer(thresholds)[:, :, None])
-    with pytest.raises(
-        UnsupportedError, match=r"FINN cannot execute this network: it stops at .*Thresholding.*leave verify.finn out"
-    ):
+    said = r"FINN cannot execute this network: it stops at .*Thresholding.*leave verify.finn out"
+    with pytest.raises(UnsupportedError, match=said):
         cross_check(model, layers, frames, tmp_path, version="1", nodes=nodes.model)
